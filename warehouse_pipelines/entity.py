@@ -1,0 +1,325 @@
+"""The vocabulary of the project: a source has entities, an entity has columns.
+
+A file under ``sources/`` is a table of ``Entity`` rows and one ``fetch``. Everything else is derived from the
+rows: table and indexes, dlt resource, asset, partitions, job, schedule, checks, most of the tests, and
+``docs/entities.md``. A row may name things; it may not compute. A word that two vendors need becomes a field
+here, a word that one vendor needs is a line of Python in its ``fetch``.
+
+A wrong row raises ``ValueError`` at import and says what is wrong with it.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol, cast
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.rules import KINDS, Kind, Rule, Severity
+
+Json = bytes
+"""One record as the vendor sent it, in JSON."""
+
+
+class Page(NamedTuple):
+    """Records of one answer.
+
+    ``in_window`` is False for records that were not asked for by the cursor's window (an archived list, the
+    restored), which the window's filter must therefore let pass.
+    """
+
+    records: Sequence[Json]
+    in_window: bool = True
+
+
+class Window(NamedTuple):
+    """What one run asks for: ``since`` <= cursor < ``until``, in UTC; ``since`` is None when all is read."""
+
+    since: datetime | None
+    until: datetime
+
+
+class Column(NamedTuple):
+    """A column: its kind (``rules.KINDS``) and the path of its value in the record, dots between members."""
+
+    kind: Kind
+    path: str
+
+
+def columns(**names_by_kind: str) -> Mapping[str, Column]:
+    """Return the columns of a table, written as names grouped by kind.
+
+    A value that is nested, or named otherwise by the vendor, is written ``name=path``.
+
+    >>> columns(text="id city=address.city")
+    {'id': Column(kind='text', path='id'), 'city': Column(kind='text', path='address.city')}
+    """
+    declared: dict[str, Column] = {}
+    for kind, names in names_by_kind.items():
+        if kind not in KINDS:
+            raise ValueError(f"no such kind of column: {kind!r}; there are {', '.join(KINDS)}")
+        for name, _, path in (word.partition("=") for word in names.split()):
+            if name in declared:
+                raise ValueError(f"column {name!r} is declared twice")
+            declared[name] = Column(cast(Kind, kind), path or name)
+    return declared
+
+
+BOOKKEEPING: Mapping[str, str] = {
+    "raw_data": "jsonb NOT NULL",
+    "archived": "boolean NOT NULL DEFAULT false",
+    "deleted_at": "timestamptz",
+    "delete_reason": "text",
+    "sync_hash": "bigint",
+    "sync_created_at": "timestamptz NOT NULL DEFAULT now()",
+    "sync_updated_at": "timestamptz NOT NULL DEFAULT now()",
+}
+"""The columns that every table has beside its own, with their PostgreSQL type.
+
+``delete_reason`` is ``archived`` (the vendor lists it so), ``merged into <key>`` or ``missing`` (a whole read did
+not find it). ``sync_hash`` is the hash of the record and of its declaration: equal means nothing to compare.
+"""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entity:
+    """One table of one source.
+
+    ``name``         the ``sync_type``: what it is called in jobs, in sync_history and on the command line
+    ``table``        the table it fills, in full, so that a search for the table finds this row
+    ``about``        one sentence for the catalogue
+    ``path``         what ``fetch`` asks the vendor for; its meaning is the source's own
+    ``key``          the columns of the primary key
+    ``records``      the name of the list in the answer, where it is not ``name``
+    ``cursor``       the column an incremental run asks by; without one the table is read whole every time
+    ``overlap``      how far before the last high-water mark the next run begins: the vendor's lag, and clocks
+    ``lookback``     a trailing stretch to read again, for vendors whose cursor is not moved by edits
+    ``retention``    how far back the vendor can be asked; older rows are kept and never counted as missing
+    ``days_since``   the first daily partition, for entities that can be asked by date
+    ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
+                     after a read of the ``window`` that its cursor lies in
+    ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time
+    ``merged``       column that lists the keys this record absorbed, with ``;`` between them
+    ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
+    ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
+    ``index``        columns to index besides the key and the cursor
+    ``refs``         columns that should be found in the key of another table; checked, not enforced
+    ``rules``        what a record must satisfy
+    ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
+                     from ``rules.KINDS``
+    ``every``        cadence of the schedule
+    """
+
+    name: str
+    table: str
+    about: str
+    path: str
+    key: str
+    columns: Mapping[str, Column]
+    records: str | None = None
+    cursor: str | None = None
+    overlap: timedelta = timedelta(0)
+    lookback: timedelta = timedelta(0)
+    retention: timedelta | None = None
+    days_since: date | None = None
+    missing: Literal["everything", "window"] = "everything"
+    archived: str | None = None
+    archived_at: str | None = None
+    merged: str | None = None
+    custom: str | None = None
+    parent: str | None = None
+    index: str = ""
+    refs: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    severity: Mapping[str, Severity] = field(default_factory=dict)
+    every: timedelta = timedelta(hours=1)
+
+    def __post_init__(self) -> None:
+        wrong = []
+        for what, name in (("name", self.name), *(("table", part) for part in self.table.split("."))):
+            if not _NAME.fullmatch(name) or len(name) > 50:
+                wrong.append(f"{what} {name!r} is not snake_case of at most 50 characters")
+        if bad := sorted(name for name in self.columns if not _NAME.fullmatch(name) or len(name) > 58):
+            wrong.append(f"not snake_case, or too long: {', '.join(bad)}")
+        if clash := sorted((BOOKKEEPING.keys() | {"custom_properties"}) & self.columns.keys()):
+            wrong.append(f"columns that every table has anyway: {', '.join(clash)}")
+        used = [*self.keys, *self.index.split(), *self.refs, *(rule.column for rule in self.rules)]
+        used += [name for name in (self.cursor, self.merged) if name]
+        if unknown := sorted(set(used) - self.columns.keys() - set(self.e164)):
+            wrong.append(f"not among the columns: {', '.join(unknown)}")
+        if not self.keys:
+            wrong.append("no key")
+        if self.cursor and self.cursor in self.columns and self.columns[self.cursor].kind != "timestamptz":
+            wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
+        if not self.cursor:
+            for word in ("overlap", "lookback", "retention", "days_since"):
+                if getattr(self, word):
+                    wrong.append(f"{word} without a cursor")
+            if self.missing == "window":
+                wrong.append("missing='window' without a cursor")
+        if strange := sorted(self.severity.keys() - self.columns.keys() - KINDS.keys()):
+            wrong.append(f"severity of something that is neither a column nor a kind: {', '.join(strange)}")
+        if self.every < timedelta(minutes=5):
+            wrong.append("a cadence under five minutes")
+        if wrong:
+            raise ValueError(f"{self.table}: {'; '.join(wrong)}")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of the primary key."""
+        return tuple(self.key.split())
+
+    @property
+    def schema(self) -> str:
+        """The PostgreSQL schema of the table."""
+        return self.table.rpartition(".")[0] or "public"
+
+    @property
+    def table_name(self) -> str:
+        """The table's name without its schema."""
+        return self.table.rpartition(".")[2]
+
+    @cached_property
+    def e164(self) -> Mapping[str, str]:
+        """For each phone column the column beside it that holds the number in E.164, by the latter's name."""
+        return {f"{name}_e164": name for name, column in self.columns.items() if column.kind == "phone"}
+
+    @property
+    def version(self) -> str | None:
+        """The column that grows with every edit, by which only newer wins; None where no column does."""
+        return None if self.lookback else self.cursor
+
+    @cached_property
+    def indexes(self) -> tuple[str, ...]:
+        """The columns that get an index of their own, the key apart."""
+        names = [*self.index.split(), *([self.cursor] if self.cursor else [])]
+        return tuple(name for name in dict.fromkeys(names) if name != self.keys[0])
+
+    @cached_property
+    def pg_types(self) -> Mapping[str, str]:
+        """Every column of the table, in order, with its PostgreSQL type and constraints."""
+        own = {name: KINDS[column.kind].pg_type for name, column in self.columns.items()}
+        for name in self.keys:
+            own[name] += " NOT NULL"
+        custom = {"custom_properties": "jsonb"} if self.custom else {}
+        return {**own, **dict.fromkeys(self.e164, "text"), **custom, **BOOKKEEPING}
+
+    def severity_of(self, column: str) -> Severity:
+        """What a value of ``column`` that cannot be read as its kind leads to; a key is always ``reject``."""
+        if column in self.keys:
+            return "reject"
+        kind = self.columns[column].kind
+        return self.severity.get(column) or self.severity.get(kind) or KINDS[kind].severity
+
+
+class Budget(NamedTuple):
+    """At most ``requests`` in any ``seconds`` for one credential, over all runs; ``name`` tells budgets apart."""
+
+    name: str
+    requests: int
+    seconds: float
+
+
+class Known(Protocol):
+    """What the warehouse already holds, for a ``fetch`` whose vendor cannot be asked."""
+
+    def keys(self, table: str) -> Iterator[str]:
+        """Yield the keys of the living rows of ``table``, in order."""
+
+    def archived(self, table: str, since: datetime) -> set[str]:
+        """Return the keys of the rows that became ``archived`` in the vendor's words at ``since`` or later."""
+
+
+@dataclass(kw_only=True)
+class Extraction:
+    """One reading of one entity: what is asked, what is known, and what was noticed on the way.
+
+    ``limit``     stop after so many records, 0 for no limit; the loader enforces it, a ``fetch`` may use it
+    ``options``   the vendor's own flags of this run
+    ``take``      waits for the shared budget of a credential; raises ``BudgetSpent``
+    ``cancelled`` set when the run is stopped; a wait must end with it
+    ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
+    ``reported``  how many records the vendor says the asked window has; ``trusted`` when its notes say that the
+                  figure can be believed, so that a difference makes the run partial
+    ``noticed``   anything else that belongs into the history row
+    """
+
+    entity: Entity
+    window: Window
+    known: Known
+    page_size: int = 100
+    limit: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    take: Callable[[str, Budget], None] = lambda credential, budget: None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    calls: int = 0
+    waited_seconds: float = 0.0
+    reported: int | None = None
+    trusted: bool = False
+    noticed: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is read."""
+        return self.window.since is None
+
+    @property
+    def since(self) -> datetime:
+        """The window's begin, as a time that can be compared; the year 1 when all is read."""
+        return self.window.since or datetime.min.replace(tzinfo=UTC)
+
+
+Fetch = Callable[[Extraction], Iterable[Page]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A vendor: how to ask it for pages, and what there is to ask for.
+
+    ``settings``   its settings; a field without a default must be set before the source counts as configured
+    ``check``      asks the vendor for the cheapest thing that proves the credential; returns what to print
+    ``page_size``  records per request unless ``--batch-size`` says otherwise
+    ``pool``       how many steps may read this vendor at a time, over all runs
+    """
+
+    name: str
+    title: str
+    transport: Literal["api", "database", "file", "query"]
+    settings: type[BaseSettings]
+    fetch: Fetch
+    check: Callable[[], str]
+    entities: tuple[Entity, ...]
+    page_size: int = 100
+    pool: int = 3
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9]{1,50}", self.name):
+            raise ValueError(f"source {self.name!r}: a name is lower case letters and digits only")
+        for what in ("name", "table"):
+            names = [getattr(entity, what) for entity in self.entities]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"source {self.name!r}: {what} declared twice: {', '.join(twice)}")
+
+    def missing_settings(self) -> list[str]:
+        """Return the names of all settings that are missing or unusable, as they are spelt in the environment."""
+        try:
+            self.settings()
+        except ValidationError as error:
+            prefix = self.settings.model_config.get("env_prefix", "")
+            return sorted({f"{prefix}{'_'.join(map(str, e['loc']))}".upper() for e in error.errors()})
+        return []
+
+    def require_settings(self) -> None:
+        """Raise ``NotConfigured``, naming all that is missing at once."""
+        if missing := self.missing_settings():
+            raise NotConfigured(
+                f"{self.title} is not configured: set {', '.join(missing)} in the environment or in .env"
+            )

@@ -1,0 +1,102 @@
+"""What can go wrong, sorted by what the reader can do about it.
+
+    WarehouseError
+    ├── TryAgain                  another attempt may help; Dagster's retry policy applies
+    │   ├── VendorUnavailable       the vendor answered 429 or 5xx, cut the answer short, or did not answer
+    │   ├── BudgetSpent             our own budget of requests for this credential is used up for now
+    │   ├── SyncRunning             another run holds this entity
+    │   └── DatabaseUnavailable     PostgreSQL does not answer, is full, or is shutting down
+    ├── ActionNeeded              a person must act; retrying would only repeat it
+    │   ├── NotConfigured           settings are missing; all of them are named
+    │   ├── CredentialRefused       401, or a token that the vendor cannot read
+    │   ├── PermissionMissing       403: the credential is good, its scopes are not
+    │   ├── RequestRefused          any other 4xx: we asked something that the vendor does not accept
+    │   ├── AnswerChanged           an answer without the expected list, or not JSON at all
+    │   ├── CursorStuck             a page repeats or a cursor does not advance
+    │   ├── SuspiciousRead          zero rows where there were many, or a read that would bury a table
+    │   └── WrongUse                a flag or a value that cannot be used
+    └── BadRecord                 this one record cannot be loaded; it goes to the dead letters
+
+Every message says what was attempted, on what, and what to do next, and carries no secret and no personal data.
+"""
+
+import re
+
+
+class WarehouseError(Exception):
+    """Anything that this project raises on purpose."""
+
+
+class TryAgain(WarehouseError):
+    """Another attempt may help."""
+
+
+class VendorUnavailable(TryAgain):
+    """The vendor is overloaded, down, or cut its answer short, after all retries."""
+
+
+class BudgetSpent(TryAgain):
+    """The budget of requests for a credential is used up for longer than a run should wait."""
+
+
+class SyncRunning(TryAgain):
+    """Another run holds the lock of this entity."""
+
+
+class DatabaseUnavailable(TryAgain):
+    """PostgreSQL does not answer, has no room, or is shutting down."""
+
+
+class ActionNeeded(WarehouseError):
+    """Retrying would only repeat it; a person must act."""
+
+
+class NotConfigured(ActionNeeded):
+    """Settings are missing."""
+
+
+class CredentialRefused(ActionNeeded):
+    """The vendor refused the credential."""
+
+
+class PermissionMissing(ActionNeeded):
+    """The credential may not read this."""
+
+
+class RequestRefused(ActionNeeded):
+    """The vendor does not accept the request; ``status`` is what it answered."""
+
+    status: int = 0
+
+
+class AnswerChanged(ActionNeeded):
+    """The answer has not the form that the vendor's notes describe."""
+
+
+class CursorStuck(ActionNeeded):
+    """A page repeats or a cursor does not advance, so reading on would never end."""
+
+
+class SuspiciousRead(ActionNeeded):
+    """The read succeeded and cannot be believed."""
+
+
+class WrongUse(ActionNeeded):
+    """A flag or a value that cannot be used."""
+
+
+class BadRecord(WarehouseError):
+    """This one record cannot be loaded."""
+
+
+_PERSONAL = re.compile(
+    r"[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
+    r"|\+?\d[\d ().-]{6,}\d"  # phone, and any other long number
+    r"|(?i:bearer|token=|key=|pat-)[\s\"']*[\w-]+"
+    r"|(?<=://)[^/@\s]+@"  # user:password in a URL
+)
+
+
+def masked(text: str, limit: int = 300) -> str:
+    """Return ``text`` without what looks personal or secret, cut to ``limit`` characters."""
+    return _PERSONAL.sub("***", text)[:limit]

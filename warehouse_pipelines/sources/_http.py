@@ -1,0 +1,198 @@
+"""The one HTTP client of all vendors.
+
+Connections are shared by the process; every request has timeouts; 429, 5xx, a reset and a body that was cut short
+are tried again with jittered backoff, ``Retry-After`` honoured in both forms; each request first takes its place
+in the credential's budget, which all runs share; answers are decoded into the form that the vendor's notes
+describe, so an answer without its list is an error and never an empty page. Neither headers nor bodies are logged.
+
+``WAREHOUSE_RETRY_SECONDS`` (default 1) is the first backoff; each further one doubles, up to 60 s.
+"""
+
+import email.utils
+import functools
+import hashlib
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from warehouse_pipelines.entity import Budget, Extraction
+from warehouse_pipelines.errors import (
+    AnswerChanged,
+    CredentialRefused,
+    PermissionMissing,
+    RequestRefused,
+    VendorUnavailable,
+    masked,
+)
+
+log = logging.getLogger("warehouse.ingestion")
+
+T = TypeVar("T")
+
+ATTEMPTS = 7
+LONGEST_WAIT = 900.0
+"""Seconds; a vendor that asks for more (HubSpot's 477 asks for hours) ends the run, and the next run goes on."""
+
+TRANSIENT = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526})
+
+
+@functools.lru_cache(maxsize=32)
+def _connections(base_url: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=base_url,
+        timeout=httpx.Timeout(60, connect=10, pool=60),
+        limits=httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30),
+        headers={"User-Agent": "warehouse-pipelines", "Accept": "application/json"},
+        follow_redirects=False,
+    )
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for, in either of its forms; None without one."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        at = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
+
+
+class Client:
+    """One vendor, one credential, one extraction.
+
+    ``headers`` carry the credential, which is what ``budgets`` are counted by.
+    ``wait_for`` lets a vendor read from a 429 how long it wants us to wait: seconds, or None when it does not say.
+    """
+
+    def __init__(
+        self,
+        extraction: Extraction,
+        *,
+        title: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        budgets: Sequence[Budget] = (),
+        wait_for: Callable[[httpx.Response, int], float | None] = lambda response, attempt: None,
+    ) -> None:
+        self.extraction = extraction
+        self.title = title
+        self._http = _connections(base_url.rstrip("/"))
+        self._headers = dict(headers)
+        self._budgets = tuple(budgets)
+        self._wait_for = wait_for
+        self._credential = hashlib.sha256(repr((base_url, sorted(headers.items()))).encode()).hexdigest()[:16]
+
+    def get(self, path: str, into: type[T], *, params: Mapping[str, str] | None = None, **how: Any) -> T:
+        """Ask for ``path`` and decode the answer; see ``request``."""
+        return self.request("GET", path, into, params=params, **how)
+
+    def post(self, path: str, into: type[T], *, body: Any, **how: Any) -> T:
+        """Send ``body`` as JSON to a ``path`` that may be asked again, and decode the answer; see ``request``."""
+        return self.request("POST", path, into, body=body, **how)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        into: type[T],
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        budgets: Sequence[Budget] = (),
+    ) -> T:
+        """Return the answer as an ``into``.
+
+        Raises ``VendorUnavailable`` when all attempts failed, ``CredentialRefused``, ``PermissionMissing`` or
+        ``RequestRefused`` for an answer that a repetition would not change, ``AnswerChanged`` for an answer of
+        another form, and ``BudgetSpent`` from the budget.
+        """
+        content = None if body is None else msgspec.json.encode(body)
+        headers = self._headers if content is None else {**self._headers, "Content-Type": "application/json"}
+        problem, wait = "", 0.0
+        for attempt in range(1, ATTEMPTS + 1):
+            for budget in (*self._budgets, *budgets):
+                self.extraction.take(self._credential, budget)
+            self.extraction.calls += 1
+            began = time.monotonic()
+            try:
+                answer = self._http.request(method, path, params=params, content=content, headers=headers)
+            except httpx.TransportError as error:
+                problem, asked = f"{type(error).__name__}", None
+            else:
+                if answer.status_code < 300:
+                    try:
+                        return msgspec.json.decode(answer.content, type=into)
+                    except msgspec.ValidationError as error:
+                        raise AnswerChanged(
+                            f"{self.title} answered {method} {path} in another form than expected: "
+                            f"{masked(str(error))}. Compare the vendor's documentation; nothing was loaded."
+                        ) from error
+                    except msgspec.DecodeError as error:
+                        problem, asked = f"{answer.status_code} with a body that is not JSON ({error})", None
+                else:
+                    self._refuse(method, path, answer)
+                    problem = f"{answer.status_code}"
+                    asked = retry_after(answer.headers.get("Retry-After"))
+                    if asked is None:
+                        asked = self._wait_for(answer, attempt)
+            finally:
+                self.extraction.waited_seconds += time.monotonic() - began
+            if attempt == ATTEMPTS:
+                break
+            wait = backoff(attempt) if asked is None else asked + random.uniform(0, 0.1)  # noqa: S311
+            if wait > LONGEST_WAIT:
+                raise VendorUnavailable(
+                    f"{self.title} answered {problem} to {method} {path} and asks to wait {wait:.0f} s; "
+                    "nothing was loaded, the next run starts at the same place"
+                )
+            log.warning("%s: %s %s failed (%s), attempt %d of %d, next in %.1f s",
+                        self.title, method, path, problem, attempt, ATTEMPTS, wait)  # fmt: skip
+            self.pause(wait)
+        if problem.startswith("2"):
+            raise AnswerChanged(f"{self.title} answered {method} {path} with {problem}, {ATTEMPTS} times")
+        raise VendorUnavailable(
+            f"{self.title} did not answer {method} {path} after {ATTEMPTS} attempts (last: {problem}); "
+            "nothing was loaded, the next run starts at the same place"
+        )
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
+        began = time.monotonic()
+        cancelled = self.extraction.cancelled.wait(seconds)
+        self.extraction.waited_seconds += time.monotonic() - began
+        if cancelled:
+            raise VendorUnavailable(f"{self.title}: the run was stopped while waiting for the vendor")
+
+    def _refuse(self, method: str, path: str, answer: httpx.Response) -> None:
+        """Raise for an answer that a repetition would not change; return for one that it may."""
+        status = answer.status_code
+        if status in TRANSIENT or (status >= 500 and status != 530):
+            return
+        said = masked(answer.text, 200)
+        asked = f"{self.title} answered {status} to {method} {path}: {said}"
+        if status in (401, 530):
+            raise CredentialRefused(f"{asked}. Renew the credential and set it again; nothing was loaded.")
+        if status == 403:
+            raise PermissionMissing(f"{asked}. Grant the credential what it lacks, then run again.")
+        error = RequestRefused(f"{asked}. The request is wrong or the vendor has changed; nothing was loaded.")
+        error.status = status
+        raise error
+
+
+def backoff(attempt: int) -> float:
+    """Return the jittered seconds to wait after failed attempt number ``attempt``."""
+    first = float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))
+    return float(min(60.0, first * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))  # noqa: S311

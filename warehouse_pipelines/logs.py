@@ -1,0 +1,339 @@
+"""What is logged, in which shape, and what never is.
+
+Three streams are three loggers: ``warehouse.ingestion`` (reading vendors), ``warehouse.sync`` (runs and
+records) and ``warehouse`` (the rest). The shapes of S2 (B-090 to B-094) are the functions below, so that a
+search for a shape finds one place; each also carries its parts as extras, which the JSON form prints as members.
+
+A line never holds a personal value: the loader says which values are (``is_personal`` knows), and they are
+written ``***``; the record itself is found in ``orchestration.dead_letter``. Beneath that lies a net: whatever
+passes one of the three loggers, or a handler made here, loses the values of all secret settings (``hide``),
+bearer tokens, passwords in URLs and e-mail addresses. httpx is silent below WARNING, because its INFO lines
+quote URLs.
+
+Importing this module costs nothing but ``logging``; ``configure`` is for programs, never for libraries.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import IO, Any, Literal
+
+from warehouse_pipelines.errors import masked
+
+Format = Literal["json", "text"]
+
+ingestion = logging.getLogger("warehouse.ingestion")
+sync = logging.getLogger("warehouse.sync")
+general = logging.getLogger("warehouse")
+
+MASK = "***"
+PROGRESS_SECONDS = 30.0
+"""At least this often a long run says at INFO how far it is; every other progress line is DEBUG."""
+
+_SECRET = re.compile(
+    r"(?i:\bbearer|\btoken|\bapi[_-]?key|\bkey|\bpassword|\bsecret)(?:\s*[=:]\s*|\s+token=|\s+)[\"']?[A-Za-z0-9_\-./+]{12,}=*"
+    r"|\bpat-[\w-]+"
+    r"|(?<=://)[^/@\s]+@"  # user:password in a URL
+    r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
+)
+_DATE = re.compile(r"\s*(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/\d{2,4})")
+_PERSONAL_NAME = re.compile(
+    r"e?mail|phone|mobile|fax|address|street|city|zip|postal|birth|ssn|passw|token|secret|signature|transcri|recording"
+    r"|(first|last|middle|full|sur|given|family|customer|contact|caller|agent|owner|spouse|co_?applicant)_?name|^name$"
+    r"|note|comment|message|body|content|latitude|longitude|\bip\b|ip_address"
+)
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+_hidden: set[str] = set()
+_last_progress: dict[tuple[str, str], float] = {}
+
+
+def hide(values: Iterable[str]) -> None:
+    """Never print these strings; those under five characters are left, they would hide half of every line."""
+    _hidden.update(value for value in values if len(value) >= 5)
+
+
+def hide_settings(settings: object) -> None:
+    """Never print the secrets of these settings, or the password inside one of their URLs."""
+    for value in vars(settings).values():
+        secret = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        if secret is not value:
+            hide([str(secret)])
+        if isinstance(secret, str) and (found := re.search(r"://[^/@\s:]*:([^/@\s]+)@", secret)):
+            hide([found[1]])
+
+
+def redacted(text: str) -> str:
+    """Return ``text`` without secrets and e-mail addresses."""
+    for value in sorted(_hidden, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return _SECRET.sub(MASK, text)
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {str(name): _redacted(member) for name, member in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(member) for member in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redacted(str(value))
+
+
+class Redaction(logging.Filter):
+    """The last net. It changes the record, so that handlers of others (Dagster's) print the redacted text too."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redacted(record.getMessage()), ()
+        for name in record.__dict__.keys() - _OWN:
+            setattr(record, name, _redacted(record.__dict__[name]))
+        return True
+
+
+for _logger in (ingestion, sync, general):
+    _logger.addFilter(Redaction())
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+def _stream(logger: str) -> str:
+    return {ingestion.name: "ingestion", sync.name: "sync"}.get(logger, "general")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line: time, level, stream, logger, message, the extras, and an exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "stream": _stream(record.name),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{name: value for name, value in record.__dict__.items() if name not in _OWN},
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(_redacted(line), ensure_ascii=False)
+
+
+class Text(logging.Formatter):
+    """``12:00:00 INFO sync: message``, the exception below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        text = f"{at} {record.levelname} {_stream(record.name)}: {record.getMessage()}"
+        if record.exc_info:
+            text += f"\n{self.formatException(record.exc_info)}"
+        return redacted(text)
+
+
+def handler(form: Format, level: int = logging.INFO, stream: IO[str] | None = None) -> logging.Handler:
+    """Return a handler that prints lines of this form; JSON goes to standard output, text to standard error."""
+    made = logging.StreamHandler(stream or (sys.stdout if form == "json" else sys.stderr))
+    made.setFormatter(JsonLines() if form == "json" else Text())
+    made.addFilter(Redaction())
+    made.setLevel(level)
+    return made
+
+
+def configure(form: Format = "text", level: int = logging.INFO, stream: IO[str] | None = None) -> logging.Handler:
+    """Print the three streams, and the warnings of everyone else, in this form; replaces what was configured."""
+    made = handler(form, level, stream)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        if isinstance(old.formatter, JsonLines | Text):
+            root.removeHandler(old)
+    root.addHandler(made)
+    general.setLevel(min(level, logging.DEBUG))  # progress is DEBUG and the command line's bar listens to it
+    return made
+
+
+def is_personal(field: str, kind: str = "text") -> bool:
+    """Whether a value of this column may say something about a person; when in doubt it does."""
+    return kind in {"email", "phone", "jsonb"} or bool(_PERSONAL_NAME.search(field))
+
+
+def shown(value: object, *, personal: bool, limit: int = 100) -> str:
+    """Return what a log line shows of a value: ``***`` when personal, else as much as is harmless.
+
+    Long numbers are taken for phone numbers, dates are not.
+    """
+    if personal:
+        return MASK
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return redacted(text)[:limit] if _DATE.match(text) else redacted(masked(text, limit))
+
+
+def _without(message: str, value: object, *, personal: bool) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return redacted(message.replace(text, MASK) if personal and len(text) > 1 else message)
+
+
+def validation_warning(
+    field: str,
+    value: object,
+    record_id: object,
+    message: str,
+    personal: bool = True,
+    *,
+    crm_source: str = "",
+    sync_type: str = "",
+) -> None:
+    """B-090: a value that breaks a rule; ``personal`` hides it, also where ``message`` repeats it."""
+    sync.warning(
+        "Validation warning for field '%s' with value '%s' (Record: id=%s): %s",
+        field,
+        shown(value, personal=personal),
+        record_id,
+        _without(message, value, personal=personal),
+        extra={"crm_source": crm_source, "sync_type": sync_type, "record_id": str(record_id), "field": field},
+    )
+
+
+def parse_failure(
+    data_type: str,
+    value: object,
+    field: str,
+    crm_source: str,
+    record_id: object,
+    *,
+    personal: bool = True,
+    sync_type: str = "",
+) -> None:
+    """B-091: a value that cannot be read as what its column holds."""
+    sync.warning(
+        "Failed to parse %s value: '%s' in field '%s' for %s %s",
+        data_type,
+        shown(value, personal=personal),
+        field,
+        crm_source,
+        record_id,
+        extra={"crm_source": crm_source, "sync_type": sync_type, "record_id": str(record_id), "field": field},
+    )
+
+
+def started(
+    crm_source: str,
+    sync_type: str,
+    record_count: int | None,
+    configuration: Mapping[str, Any] | None = None,
+    **extra: Any,
+) -> None:
+    """B-092: a run begins. A vendor that does not say how many records there are gives None."""
+    _last_progress[crm_source, sync_type] = time.monotonic()
+    sync.info(
+        "Starting %s %s sync with %s records",
+        crm_source,
+        sync_type,
+        "an unknown number of" if record_count is None else record_count,
+        extra={
+            "crm_source": crm_source,
+            "sync_type": sync_type,
+            "record_count": record_count,
+            "configuration": dict(configuration or {}),
+            **extra,
+        },
+    )
+
+
+def progress(crm_source: str, sync_type: str, processed: int, estimated: int | None = None) -> bool:
+    """Say how far a run is (B-113). May be called for every chunk: INFO every 30 seconds, DEBUG in between.
+
+    Returns whether it was INFO, for a caller that tells others at the same pace.
+    """
+    now = time.monotonic()
+    due = now - _last_progress.setdefault((crm_source, sync_type), now) >= PROGRESS_SECONDS
+    if due:
+        _last_progress[crm_source, sync_type] = now
+    sync.log(
+        logging.INFO if due else logging.DEBUG,
+        "%s %s: %d of %s records",
+        crm_source,
+        sync_type,
+        processed,
+        "an unknown number of" if estimated is None else f"about {estimated}",
+        extra={"crm_source": crm_source, "sync_type": sync_type, "processed": processed, "estimated": estimated},
+    )
+    return due
+
+
+def completed(crm_source: str, sync_type: str, created: int, updated: int, failed: int, **extra: Any) -> None:
+    """B-093: a run ended; ``extra`` becomes members of the JSON line (status, seconds, history id)."""
+    _last_progress.pop((crm_source, sync_type), None)
+    sync.info(
+        "Completed %s %s sync: %d created, %d updated, %d failed",
+        crm_source,
+        sync_type,
+        created,
+        updated,
+        failed,
+        extra={"crm_source": crm_source, "sync_type": sync_type, **extra},
+    )
+
+
+def record_error(
+    crm_source: str,
+    sync_type: str,
+    record_id: object,
+    error: BaseException | str,
+    *,
+    record: bytes | Mapping[str, Any] | None = None,
+    configuration: Mapping[str, Any] | None = None,
+    context: str = "",
+) -> None:
+    """B-094: a record that was not loaded. Of the record only the names of its members are shown (X-31)."""
+    sync.error(
+        "Error processing %s %s: %s - Record data: %s - Context: %s",
+        sync_type,
+        record_id,
+        masked(str(error)),
+        _form(record),
+        context or "none",
+        extra=_error_extra(crm_source, sync_type, error, configuration) | {"record_id": str(record_id)},
+    )
+
+
+def sync_failed(
+    crm_source: str, sync_type: str, error: BaseException, configuration: Mapping[str, Any] | None = None
+) -> None:
+    """B-094: a run that failed as a whole."""
+    _last_progress.pop((crm_source, sync_type), None)
+    sync.error(
+        "Sync failed for %s %s: %s",
+        crm_source,
+        sync_type,
+        redacted(str(error)),
+        extra=_error_extra(crm_source, sync_type, error, configuration),
+    )
+
+
+def _error_extra(
+    crm_source: str, sync_type: str, error: BaseException | str, configuration: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "crm_source": crm_source,
+        "sync_type": sync_type,
+        "error_type": type(error).__name__ if isinstance(error, BaseException) else "BadRecord",
+        "configuration": dict(configuration or {}),
+    }
+
+
+def _form(record: bytes | Mapping[str, Any] | None, members: int = 40) -> str:
+    if record is None:
+        return "none"
+    if isinstance(record, bytes):
+        try:
+            decoded = json.loads(record)
+        except ValueError:
+            return f"{len(record)} bytes that are not JSON"
+        if not isinstance(decoded, dict):
+            return f"a JSON {type(decoded).__name__}"
+        record = decoded
+    return "{" + ", ".join(f"{name}: {MASK}" for name in list(record)[:members]) + "}"

@@ -1,0 +1,217 @@
+"""The shapes of S2, the JSON form, and that nothing secret or personal gets through."""
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from warehouse_pipelines import logs
+
+EMAIL, PHONE, NAME = "wilhelmina.planted@example.org", "+1 (555) 010-7788", "Wilhelmina Planted"
+TOKEN = "planted-token-5f1c2ab9"
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    made = logs.configure("json", logging.DEBUG, stream)
+    yield stream
+    logging.getLogger().removeHandler(made)
+
+
+def only(stream: io.StringIO) -> dict[str, object]:
+    (line,) = stream.getvalue().splitlines()
+    loaded = json.loads(line)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_log_shape_validation(lines: io.StringIO) -> None:
+    logs.validation_warning("email", EMAIL, "17", f"not an e-mail address: {EMAIL}", personal=True)
+    line = only(lines)
+    assert re.fullmatch(
+        r"Validation warning for field 'email' with value '\*\*\*' \(Record: id=17\): not an e-mail address: .+",
+        str(line["message"]),
+    )
+    assert line["level"] == "WARNING"
+    assert line["stream"] == "sync"
+    assert line["record_id"] == "17"
+    assert EMAIL not in lines.getvalue()
+
+
+def test_log_shape_parse(lines: io.StringIO) -> None:
+    logs.parse_failure("datetime", "2025-13-45T00:00", "closedate", "hubspot", "17", personal=False)
+    assert only(lines)["message"] == (
+        "Failed to parse datetime value: '2025-13-45T00:00' in field 'closedate' for hubspot 17"
+    )
+
+
+def test_log_shape_start(lines: io.StringIO) -> None:
+    logs.started("hubspot", "contacts", 1200, {"full": True})
+    line = only(lines)
+    assert line["message"] == "Starting hubspot contacts sync with 1200 records"
+    assert line["configuration"] == {"full": True}
+
+
+def test_log_shape_done(lines: io.StringIO) -> None:
+    logs.completed("hubspot", "contacts", 3, 2, 1, status="partial")
+    line = only(lines)
+    assert line["message"] == "Completed hubspot contacts sync: 3 created, 2 updated, 1 failed"
+    assert line["status"] == "partial"
+
+
+def test_log_error_extras(lines: io.StringIO) -> None:
+    record = {"id": "17", "email": EMAIL, "phone": PHONE, "firstname": NAME}
+    logs.record_error(
+        "hubspot",
+        "contacts",
+        "17",
+        ValueError(f"bad {EMAIL}"),
+        record=record,
+        configuration={"full": True},
+        context="page 3",
+    )
+    line = only(lines)
+    assert (line["crm_source"], line["sync_type"], line["error_type"]) == ("hubspot", "contacts", "ValueError")
+    assert line["configuration"] == {"full": True}
+    assert line["record_id"] == "17"
+    assert "email: ***" in str(line["message"])
+    assert str(line["message"]).endswith("Context: page 3")
+
+
+def test_a_failed_run_carries_the_same_extras(lines: io.StringIO) -> None:
+    logs.sync_failed("hubspot", "contacts", RuntimeError("boom"), {"full": False})
+    line = only(lines)
+    assert line["message"] == "Sync failed for hubspot contacts: boom"
+    assert line["error_type"] == "RuntimeError"
+
+
+def test_no_planted_pii_in_logs(lines: io.StringIO) -> None:
+    """X-31: every shape keeps its form and loses the person."""
+    record = json.dumps({"id": "1", "email": EMAIL, "phone": PHONE, "name": NAME}).encode()
+    for field, kind, value in (
+        ("email", "email", EMAIL),
+        ("mobile", "phone", PHONE),
+        ("first_name", "text", NAME),
+    ):
+        personal = logs.is_personal(field, kind)
+        logs.validation_warning(field, value, "1", f"{value!r} is not a {kind}", personal)
+        logs.parse_failure(kind, value, field, "hubspot", "1", personal=personal)
+    logs.parse_failure("integer", PHONE, "amount", "hubspot", "1", personal=False)
+    logs.parse_failure("integer", f"ask {EMAIL}", "amount", "hubspot", "1", personal=False)
+    logs.record_error("hubspot", "contacts", "1", f"bad value {EMAIL}, {PHONE}", record=record)
+    logs.record_error("hubspot", "contacts", "1", "broken", record=b'{"email": "' + EMAIL.encode())
+    text = lines.getvalue()
+    assert len(text.splitlines()) == 10
+    for planted in (EMAIL, PHONE, NAME):
+        assert planted not in text
+
+
+class Settings(BaseSettings, env_prefix="PLANTED_"):
+    api_key: SecretStr = SecretStr(TOKEN)
+    database_url: SecretStr = SecretStr("mysql+pymysql://root:planted-password@db/x")
+    base_url: str = "https://example.org"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize(
+    "leak",
+    [
+        TOKEN,
+        f"Authorization: Bearer {TOKEN}",
+        "the password is planted-password",
+        "Bearer abcdefabcdef0123456789",
+        'Token token="abcdefabcdef0123456789"',
+        "pat-na1-abcdefabcdef0123456789",
+        "postgresql://root:abcdefabcdef0123456789@db/x",
+    ],
+)
+def test_a_secret_never_reaches_a_line(form: logs.Format, leak: str) -> None:
+    """Through the message, an argument, an extra and an exception, from our loggers and from any other."""
+    logs.hide_settings(Settings())
+    stream = io.StringIO()
+    made = logs.configure(form, logging.DEBUG, stream)
+    try:
+        for logger in (logs.ingestion, logs.sync, logs.general, logging.getLogger("some.library")):
+            logger.error("saw %s", leak, extra={"seen": {"deep": [leak]}})
+            logger.error(f"saw {leak}")
+            try:
+                raise ValueError(leak)
+            except ValueError:
+                logger.exception("failed")
+    finally:
+        logging.getLogger().removeHandler(made)
+    text = stream.getvalue()
+    assert text.count("saw ") == 8
+    for secret in (TOKEN, "planted-password", "abcdefabcdef0123456789"):
+        assert secret not in text
+
+
+def test_handlers_of_others_get_the_redacted_record() -> None:
+    """Dagster's handler prints our records with its own formatter."""
+    logs.hide([TOKEN])
+    seen: list[str] = []
+
+    class Foreign(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record.getMessage())
+
+    foreign = Foreign()
+    logs.sync.addHandler(foreign)
+    try:
+        logs.sync.error("saw %s", TOKEN)
+    finally:
+        logs.sync.removeHandler(foreign)
+    assert seen == ["saw ***"]
+
+
+def test_httpx_does_not_log_addresses() -> None:
+    assert not logging.getLogger("httpx").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("httpcore").isEnabledFor(logging.DEBUG)
+
+
+def test_progress_is_told_at_least_every_thirty_seconds(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    logs.started("hubspot", "contacts", None)
+    told = []
+    for _ in range(7):
+        now += 10
+        told.append(logs.progress("hubspot", "contacts", int(now), 5000))
+    assert told == [False, False, True, False, False, True, False]
+    last = json.loads(lines.getvalue().splitlines()[-1])
+    assert (last["processed"], last["estimated"], last["level"]) == (1070, 5000, "DEBUG")
+
+
+def test_the_text_form_names_level_and_stream() -> None:
+    stream = io.StringIO()
+    made = logs.configure("text", logging.INFO, stream)
+    try:
+        logs.ingestion.warning("slow")
+        logs.general.debug("not shown")
+    finally:
+        logging.getLogger().removeHandler(made)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING ingestion: slow\n", stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "personal"),
+    [
+        ("customer_name", "text", True),
+        ("anything", "phone", True),
+        ("address_1", "text", True),
+        ("amount", "numeric", False),
+        ("closedate", "timestamptz", False),
+        ("lead_status", "text", False),
+        ("pipeline_name", "text", False),
+    ],
+)
+def test_personal_columns_are_known(field: str, kind: str, personal: bool) -> None:
+    assert logs.is_personal(field, kind) is personal

@@ -18,9 +18,10 @@ import logging
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, cast
 
 from warehouse_pipelines.errors import masked
 
@@ -33,6 +34,9 @@ general = logging.getLogger("warehouse")
 MASK = "***"
 PROGRESS_SECONDS = 30.0
 """At least this often a long run says at INFO how far it is; every other progress line is DEBUG."""
+
+LINES_PER_RUN = 50
+"""So many lines about single records per run; further ones are DEBUG, the dead letters have them all anyway."""
 
 _SECRET = re.compile(
     r"(?i:\bbearer|\btoken|\bapi[_-]?key|\bkey|\bpassword|\bsecret)(?:\s*[=:]\s*|\s+token=|\s+)[\"']?[A-Za-z0-9_\-./+]{12,}=*"
@@ -48,8 +52,11 @@ _PERSONAL_NAME = re.compile(
 )
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
+_PLAN = ("strategy", "since", "until", "dry_run", "status")
+
 _hidden: set[str] = set()
 _last_progress: dict[tuple[str, str], float] = {}
+_lines: Counter[tuple[str, str]] = Counter()
 
 
 def hide(values: Iterable[str]) -> None:
@@ -124,19 +131,32 @@ class JsonLines(logging.Formatter):
 
 
 class Text(logging.Formatter):
-    """``12:00:00 INFO sync: message``, the exception below it."""
+    """``12:00:00 INFO sync: message``, then the plan of a run (``strategy=full since=None``), then an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        text = f"{at} {record.levelname} {_stream(record.name)}: {record.getMessage()}"
+        plan = "".join(f" {name}={record.__dict__[name]}" for name in _PLAN if name in record.__dict__)
+        text = f"{at} {record.levelname} {_stream(record.name)}: {record.getMessage()}{plan}"
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"
         return redacted(text)
 
 
+class _Here(logging.StreamHandler[IO[str]]):
+    """Writes to what ``sys.stdout`` or ``sys.stderr`` is at the time, so that a progress bar stays below the lines."""
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._which = name
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> IO[str]:  # type: ignore[override]
+        return cast(IO[str], getattr(sys, self._which))
+
+
 def handler(form: Format, level: int = logging.INFO, stream: IO[str] | None = None) -> logging.Handler:
     """Return a handler that prints lines of this form; JSON goes to standard output, text to standard error."""
-    made = logging.StreamHandler(stream or (sys.stdout if form == "json" else sys.stderr))
+    made = logging.StreamHandler(stream) if stream else _Here("stdout" if form == "json" else "stderr")
     made.setFormatter(JsonLines() if form == "json" else Text())
     made.addFilter(Redaction())
     made.setLevel(level)
@@ -176,6 +196,14 @@ def _without(message: str, value: object, *, personal: bool) -> str:
     return redacted(message.replace(text, MASK) if personal and len(text) > 1 else message)
 
 
+def _level(crm_source: str, sync_type: str, level: int) -> int:
+    """Return ``level`` for the first lines about single records of a run, DEBUG after them."""
+    _lines[crm_source, sync_type] += 1
+    if _lines[crm_source, sync_type] == LINES_PER_RUN + 1:
+        sync.log(level, "%s %s: more records have problems; see the dead letters", crm_source, sync_type)
+    return level if _lines[crm_source, sync_type] <= LINES_PER_RUN else logging.DEBUG
+
+
 def validation_warning(
     field: str,
     value: object,
@@ -187,7 +215,8 @@ def validation_warning(
     sync_type: str = "",
 ) -> None:
     """B-090: a value that breaks a rule; ``personal`` hides it, also where ``message`` repeats it."""
-    sync.warning(
+    sync.log(
+        _level(crm_source, sync_type, logging.WARNING),
         "Validation warning for field '%s' with value '%s' (Record: id=%s): %s",
         field,
         shown(value, personal=personal),
@@ -208,7 +237,8 @@ def parse_failure(
     sync_type: str = "",
 ) -> None:
     """B-091: a value that cannot be read as what its column holds."""
-    sync.warning(
+    sync.log(
+        _level(crm_source, sync_type, logging.WARNING),
         "Failed to parse %s value: '%s' in field '%s' for %s %s",
         data_type,
         shown(value, personal=personal),
@@ -226,7 +256,11 @@ def started(
     configuration: Mapping[str, Any] | None = None,
     **extra: Any,
 ) -> None:
-    """B-092: a run begins. A vendor that does not say how many records there are gives None."""
+    """B-092: a run begins; ``extra`` says how (``strategy="full", since=None``).
+
+    A vendor that does not say how many records there are gives None.
+    """
+    _lines.pop((crm_source, sync_type), None)
     _last_progress[crm_source, sync_type] = time.monotonic()
     sync.info(
         "Starting %s %s sync with %s records",
@@ -289,7 +323,8 @@ def record_error(
     context: str = "",
 ) -> None:
     """B-094: a record that was not loaded. Of the record only the names of its members are shown (X-31)."""
-    sync.error(
+    sync.log(
+        _level(crm_source, sync_type, logging.ERROR),
         "Error processing %s %s: %s - Record data: %s - Context: %s",
         sync_type,
         record_id,

@@ -175,9 +175,7 @@ def test_httpx_does_not_log_addresses() -> None:
     assert not logging.getLogger("httpcore").isEnabledFor(logging.DEBUG)
 
 
-def test_progress_is_told_at_least_every_thirty_seconds(
-    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_is_told_at_least_every_thirty_seconds(lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(logs.time, "monotonic", lambda: now)
     logs.started("hubspot", "contacts", None)
@@ -188,6 +186,24 @@ def test_progress_is_told_at_least_every_thirty_seconds(
     assert told == [False, False, True, False, False, True, False]
     last = json.loads(lines.getvalue().splitlines()[-1])
     assert (last["processed"], last["estimated"], last["level"]) == (1070, 5000, "DEBUG")
+
+
+def test_a_flood_of_bad_records_does_not_flood_the_log(lines: io.StringIO) -> None:
+    logs.started("hubspot", "contacts", None)
+    for n in range(1000):
+        logs.parse_failure("number", "x", "amount", "hubspot", n, personal=False, sync_type="contacts")
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert sum(line["level"] == "WARNING" for line in told) == logs.LINES_PER_RUN + 1
+    assert sum("more records have problems" in line["message"] for line in told) == 1
+
+
+def test_the_plan_of_a_run_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    made = logs.configure("text")
+    try:
+        logs.started("hubspot", "contacts", 5, strategy="full", since=None)
+    finally:
+        logging.getLogger().removeHandler(made)
+    assert capsys.readouterr().err.endswith("contacts sync with 5 records strategy=full since=None\n")
 
 
 def test_the_text_form_names_level_and_stream() -> None:

@@ -1,0 +1,25 @@
+"""The tables of the sources.
+
+Up does nothing: they are aligned with their declarations after every upgrade. Down drops every table that is
+declared, with its rows.
+"""
+
+from alembic import op
+
+from warehouse_pipelines.loading.tables import metadata
+from warehouse_pipelines.sources import SOURCES
+
+revision = "0002_source_tables"
+down_revision = "0001_orchestration"
+
+
+def upgrade() -> None:
+    """Leave it to ``loading.tables.align``."""
+
+
+def downgrade() -> None:
+    """Drop the declared tables, and the schemas that are empty then."""
+    declared = metadata([entity for source in SOURCES for entity in source.entities])
+    declared.drop_all(op.get_bind(), checkfirst=True)
+    for schema in sorted({table.schema for table in declared.tables.values() if table.schema}):
+        op.execute(f'DROP SCHEMA IF EXISTS "{schema}"')

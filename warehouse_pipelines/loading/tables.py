@@ -1,0 +1,134 @@
+"""Tables, from the rows that declare them.
+
+Nothing about a source table is written twice: ``metadata`` turns entities into SQLAlchemy tables, ``align`` adds to a
+database what is declared and missing there. A column that is no longer declared stays, with its data; a column whose
+type differs is refused with a message, because changing it needs a migration that somebody has read.
+"""
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy.dialects.postgresql import JSONB
+
+from warehouse_pipelines.entity import Entity
+
+log = logging.getLogger("warehouse")
+
+TYPES: dict[str, Any] = {
+    "text": sa.Text(),
+    "bigint": sa.BigInteger(),
+    "numeric": sa.Numeric(),
+    "boolean": sa.Boolean(),
+    "date": sa.Date(),
+    "timestamptz": sa.TIMESTAMP(timezone=True),
+    "jsonb": JSONB(),
+}
+
+
+def metadata(entities: Sequence[Entity]) -> sa.MetaData:
+    """Return the tables that ``entities`` declare, with their primary keys and indexes."""
+    declared = sa.MetaData()
+    for entity in entities:
+        table = sa.Table(entity.table_name, declared, schema=_schema(entity), comment=entity.about)
+        for name, spelled in entity.pg_types.items():
+            type_, _, constraints = spelled.partition(" ")
+            default = constraints.partition("DEFAULT ")[2]
+            table.append_column(
+                sa.Column(
+                    name,
+                    TYPES[type_],
+                    primary_key=name in entity.keys,
+                    nullable="NOT NULL" not in constraints,
+                    autoincrement=False,
+                    server_default=sa.text(default) if default else None,
+                )
+            )
+        table.primary_key.name = f"{entity.table_name}_pkey"
+        for name in entity.indexes:
+            sa.Index(index_name(entity.table_name, name), table.c[name])
+    return declared
+
+
+def index_name(table: str, column: str) -> str:
+    """Return the name of the index on one column, within PostgreSQL's 63 bytes."""
+    return f"idx_{table}_{column}"[:63]
+
+
+def _schema(entity: Entity) -> str | None:
+    """``public`` is the default schema, which SQLAlchemy's reflection calls None."""
+    return None if entity.schema == "public" else entity.schema
+
+
+def differences(connection: sa.Connection, entities: Sequence[Entity]) -> list[Any]:
+    """Return what the database lacks or has otherwise, as Alembic's comparison says it; empty when it is right.
+
+    Tables and columns of which no entity speaks are none of our business and are not compared.
+    """
+    declared = metadata(entities)
+    names = {(table.schema, table.name) for table in declared.tables.values()}
+
+    def ours(item: Any, name: str | None, type_: str, reflected: bool, compare_to: Any) -> bool:
+        if type_ == "table":
+            return (item.schema, name) in names
+        return not (reflected and compare_to is None)
+
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            "target_metadata": declared,
+            "include_schemas": True,
+            "include_object": ours,
+            "include_name": functools.partial(_wanted_schema, {schema for schema, _ in names}),
+            "compare_type": True,
+            "compare_server_default": False,
+        },
+    )
+    return list(compare_metadata(context, declared))
+
+
+def _wanted_schema(schemas: set[str | None], name: str | None, type_: str, parents: Any) -> bool:
+    return name in schemas if type_ == "schema" else True
+
+
+def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
+    """Create what is declared and missing; return a line for each change, none when there was nothing to do.
+
+    Raises ``RuntimeError`` when a column exists with another type or nullability.
+    """
+    done: list[str] = []
+    refused: list[str] = []
+    for schema in sorted({entity.schema for entity in entities} - {"public"}):
+        connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+    operations = Operations(MigrationContext.configure(connection))
+    for difference in differences(connection, entities):
+        if isinstance(difference, list):
+            refused += [f"{kind} of {table}.{column}" for kind, _, table, column, *_ in difference]
+            continue
+        kind, item = difference[0], difference[-1]
+        if kind == "add_table":
+            item.create(connection)
+            done.append(f"table {item.fullname}")
+        elif kind == "add_column":
+            _, schema, table, column = difference
+            operations.add_column(table, column.copy() if hasattr(column, "copy") else column, schema=schema)
+            done.append(f"column {table}.{column.name}")
+        elif kind == "add_index":
+            if f"table {item.table.fullname}" not in done:  # a new table brings its indexes
+                item.create(connection)
+                done.append(f"index {item.name}")
+        elif kind == "add_table_comment":
+            operations.create_table_comment(item.name, item.comment, schema=item.schema)
+        else:
+            refused.append(f"{kind} {getattr(item, 'name', item)}")
+    if refused:
+        raise RuntimeError(
+            "the database differs from the declared entities where only a written migration may change it: "
+            + ", ".join(sorted(refused))
+        )
+    return done

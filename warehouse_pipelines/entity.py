@@ -238,6 +238,18 @@ class Known(Protocol):
         """Return the keys of the rows that became ``archived`` in the vendor's words at ``since`` or later."""
 
 
+class NothingKnown:
+    """What an empty warehouse holds: for ``Source.check``, and for a first read."""
+
+    def keys(self, table: str) -> Iterator[str]:
+        """Yield nothing."""
+        return iter(())
+
+    def archived(self, table: str, since: datetime) -> set[str]:
+        """Return nothing."""
+        return set()
+
+
 @dataclass(kw_only=True)
 class Extraction:
     """One reading of one entity: what is asked, what is known, and what was noticed on the way.
@@ -254,7 +266,7 @@ class Extraction:
 
     entity: Entity
     window: Window
-    known: Known
+    known: Known = field(default_factory=NothingKnown)
     page_size: int = 100
     limit: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)

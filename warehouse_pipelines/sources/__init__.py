@@ -1,0 +1,7 @@
+"""All vendors."""
+
+from warehouse_pipelines.entity import Source
+from warehouse_pipelines.sources.callrail import CALLRAIL
+from warehouse_pipelines.sources.hubspot import HUBSPOT
+
+SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL)

@@ -192,7 +192,11 @@ class Client:
         raise error
 
 
+def first_backoff() -> float:
+    """Return the unit in which waits are counted; a ``wait_for`` multiplies by it, so tests need not wait."""
+    return float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))
+
+
 def backoff(attempt: int) -> float:
     """Return the jittered seconds to wait after failed attempt number ``attempt``."""
-    first = float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))
-    return float(min(60.0, first * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))  # noqa: S311
+    return float(min(60.0, first_backoff() * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))  # noqa: S311

@@ -1,0 +1,443 @@
+"""CallRail: calls, texts and form fills, and the tracking numbers that brought them.
+
+API v3. Accounts are asked for first, everything else account by account. Three ways of reading:
+
+**Calls** by ``start_time``, oldest first, inside a window whose end is frozen. The first page is asked for by number,
+since only that answer counts the records; when there are more, the walk begins anew with relative pagination, which
+the vendor offers for depth. **Forms** by ``submitted_at`` and **text conversations** by their last message, page by
+page. **The rest** is small, cannot be asked for by date, and is read whole.
+
+No list can be asked for what was *edited*, and nothing tells of deletions: tags, value, lead status, notes and
+transcriptions come days after the call. So every delta reads the last 30 days again (``lookback``), and a call or a
+form of that window that is no longer listed (spam vanishes) counts as deleted. A conversation's cursor moves with
+each message, so one that is not in the window it was in last time may have moved out of it: there only a read of
+everything counts as proof. For the same reason conversations are read to the end and not to the window's end, and
+their first page, newest first, is read once more at the end for what moved to it meanwhile.
+
+``total_records`` is believed: a difference is asked for once more before it stands. Times are sent with an offset,
+because a bare date means the time zone of the account. What a company or an account is no longer allowed to see
+looks like rows vanishing; the loader's limit on what one read may bury is the protection against that.
+
+Left out: recordings themselves (the URL is kept; it needs the key), ``conversational_transcript`` and full text
+threads (a request for each record of a day's 10,000), the ``formatted_*`` twins, ``waveforms``, and names of the
+catalogue that the API does not have (``permissions``,
+``configuration``, ``is_active``). A conversation is one row; ``direction``,
+``message`` and ``sent_at`` are of the first of its recent messages, believed to be the newest (unconfirmed).
+
+Settings: ``Settings``. Verified against: the simulator only; no live account has been read yet.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import cast
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import msgspec
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from warehouse_pipelines.entity import Budget, Entity, Extraction, Page, Source, Window, columns
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMissing
+from warehouse_pipelines.rules import one_of
+from warehouse_pipelines.sources._http import Client, first_backoff
+
+VERSION = "v3"
+PER_PAGE = 250
+
+FIELDS = {
+    "a.json": "numeric_id",
+    "companies.json": "verified_caller_ids",
+    "trackers.json": "campaign_name swap_targets",
+    "calls.json": """
+        agent_email call_highlights call_summary call_type campaign company_id company_name company_time_zone created_at
+        custom detail_tags device_type fbclid first_call ga gclid good_lead_call_id good_lead_call_time integration_data
+        keypad_entries keywords keywords_spotted landing_page_url last_requested_url lead_score lead_score_explanation
+        lead_status medium milestones msclkid note person_id prior_calls referrer_domain referring_url sentiment
+        session_uuid source source_name speaker_percent tags timeline_url total_calls tracker_id transcription
+        utm_source utm_medium utm_term utm_content utm_campaign utma utmb utmc utmv utmz value voice_assist_message
+        waveforms zip_code
+    """,
+    "form_submissions.json": """
+        company_name lead_status value note tags form_name timeline_url milestones
+        utm_source utm_medium utm_term utm_content utm_campaign
+    """,
+    "text-messages.json": "lead_status source",
+}
+"""What each list answers only when it is asked for; of these the declared columns are. An unknown name may be a 400."""
+
+
+class Settings(BaseSettings, env_prefix="CALLRAIL_", env_file=".env", extra="ignore"):
+    """The vendor allows 1,000 requests an hour and 10,000 a day for an account; other programs need some as well."""
+
+    api_key: SecretStr
+    base_url: str = "https://api.callrail.com"
+    requests_per_hour: int = 900
+    requests_per_day: int = 9_000
+
+
+class Id(msgspec.Struct):
+    id: str | int
+
+
+class Answer(msgspec.Struct):
+    """What every list answers; ``answers`` makes the form in which the list itself has its name."""
+
+    records: list[msgspec.Raw]
+    total_pages: int | None = None
+    total_records: int | None = None
+    has_next_page: bool = False
+    next_page: str | None = None
+
+
+_id = msgspec.json.Decoder(Id).decode
+
+
+@functools.cache
+def answers(name: str) -> type[Answer]:
+    """Return the form of an answer whose list is called ``name``; without that list it is an error."""
+    form = msgspec.defstruct(
+        "Answer",
+        [("records", list[msgspec.Raw], msgspec.field(name=name))],
+        bases=(Answer,),
+        kw_only=True,
+    )
+    return cast(type[Answer], form)
+
+
+def fetch(extraction: Extraction) -> Iterator[Page]:
+    """Yield the pages of one entity, for every account that the key can see."""
+    entity = extraction.entity
+    params = question(extraction)
+    if params is None:
+        return
+    paths = [f"/{VERSION}/{entity.path}"]
+    if entity is not ACCOUNTS:
+        accounts = [key for page in Listing(extraction, ACCOUNTS, f"/{VERSION}/a.json", {}).pages() for key in page]
+        if not accounts:
+            raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user, then run again.")
+        paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in accounts]
+    elsewhere: set[str] = set()
+    reported: int | None = 0
+    for path in paths:
+        listing = Listing(extraction, entity, path, params)
+        for page in listing.pages():
+            # A user of two accounts is listed in both and is one record.
+            records = [record for key, record in page.items() if key not in elsewhere]
+            yield Page(records, in_window=entity is not TEXT_MESSAGES)
+        total = listing.total()
+        reported = None if reported is None or total is None else reported + total - len(listing.seen & elsewhere)
+        elsewhere |= listing.seen
+    extraction.reported, extraction.trusted = reported, True
+
+
+def client(extraction: Extraction) -> Client:
+    """Return the client of the key in the settings."""
+    settings = Settings()
+    return Client(
+        extraction,
+        title="CallRail",
+        base_url=settings.base_url,
+        headers={"Authorization": f'Token token="{settings.api_key.get_secret_value()}"'},
+        budgets=(Budget("hour", settings.requests_per_hour, 3_600), Budget("day", settings.requests_per_day, 86_400)),
+        wait_for=wait_for,
+    )
+
+
+def wait_for(answer: httpx.Response, attempt: int) -> float | None:
+    """Return 10, 20, ... 320 seconds after a 429, which here tells nothing of how long its hour still lasts."""
+    return 10 * 2 ** (attempt - 1) * first_backoff() if answer.status_code == 429 else None
+
+
+def question(extraction: Extraction) -> dict[str, str] | None:
+    """Return what is asked of every list of the entity; None when the window lies before the vendor's memory."""
+    entity = extraction.entity
+    declared = {column.path.partition(".")[0] for column in entity.columns.values()}
+    fields = [name for name in FIELDS.get(entity.path, "").split() if name in declared]
+    params = {"fields": ",".join(fields)} if fields else {}
+    if not entity.cursor:
+        return params
+    now = datetime.now(UTC)
+    since, until = max(extraction.since, now - RETENTION), extraction.window.until
+    if entity is not TEXT_MESSAGES:
+        params |= {"sort": entity.cursor, "order": "asc"}
+    elif not extraction.options.get("backfill"):
+        until = max(until, now) + timedelta(days=1)
+    if since >= until:
+        return None
+    # Both ends are inclusive; whole seconds outside the window, the loader cuts at its own ends.
+    until += timedelta(seconds=1)
+    ends = {"start_date": since, "end_date": until}
+    return params | {name: at.astimezone(UTC).isoformat(timespec="seconds") for name, at in ends.items()}
+
+
+class Listing:
+    """One list of one account: its pages, what was seen of it, and how many records it is said to have."""
+
+    def __init__(self, extraction: Extraction, entity: Entity, path: str, params: Mapping[str, str]) -> None:
+        self.entity = entity
+        self.path = path
+        self.params = {**params, "per_page": str(min(extraction.page_size, PER_PAGE))}
+        self.seen: set[str] = set()
+        self._http = client(extraction)
+        self._form = answers(entity.records or entity.name)
+        self._counted: int | None = None
+        self._turned: set[tuple[str, ...]] = set()
+
+    def pages(self) -> Iterator[dict[str, bytes]]:
+        """Yield the records by id, each once."""
+        first = self._ask(page="1")
+        self._counted = first.total_records
+        if self.entity is CALLS and (first.total_pages or 2) > 1:
+            yield from self._relative()
+        else:
+            yield from self._numbered(first)
+
+    def total(self) -> int | None:
+        """Return how many records the vendor counts; asked a second time when that is not what came."""
+        if self._counted is not None and self._counted != len(self.seen):
+            self._counted = self._ask(page="1", per_page="1").total_records
+        return self._counted
+
+    def _ask(self, **params: str) -> Answer:
+        return self._http.get(self.path, self._form, params={**self.params, **params})
+
+    def _numbered(self, answer: Answer) -> Iterator[dict[str, bytes]]:
+        number = 1
+        while answer.records:
+            yield self._turn(answer)
+            if answer.total_pages is not None and number >= answer.total_pages:
+                break
+            number += 1
+            answer = self._ask(page=str(number))
+        if number > 1 and self.entity is TEXT_MESSAGES:
+            self._turned.clear()
+            yield self._turn(self._ask(page="1"))
+
+    def _relative(self) -> Iterator[dict[str, bytes]]:
+        params = {"relative_pagination": "true", "offset": "0"}
+        while True:
+            answer = self._ask(**params)
+            yield self._turn(answer)
+            if not answer.has_next_page:
+                return
+            following = urlsplit(answer.next_page or "")
+            if following.netloc != urlsplit(Settings().base_url).netloc or following.path != self.path:
+                raise AnswerChanged(f"CallRail: the next page of {self.path} is elsewhere; the key is not sent there.")
+            params = dict(parse_qsl(following.query)) | {"relative_pagination": "true"}
+
+    def _turn(self, answer: Answer) -> dict[str, bytes]:
+        """Return those records of a page that are new: a late arrival moves the last one to the next page."""
+        records = {str(_id(record).id): bytes(record) for record in answer.records}
+        if tuple(records) in self._turned:
+            raise CursorStuck(f"CallRail: {self.path} answered the same page twice; reading on would never end.")
+        self._turned.add(tuple(records))
+        fresh = {key: record for key, record in records.items() if key not in self.seen}
+        self.seen |= fresh.keys()
+        return fresh
+
+
+RETENTION = timedelta(days=757)
+"""The vendor answers for 25 months, which are 758 days at the least, and refuses a window that begins before."""
+
+AGAIN = timedelta(days=30)
+"""How long a record is read again. Edits come within days; at 250 a page, 10,000 calls a month are 40 requests an hour
+of 1,000, while 90 days would be 120."""
+
+ACCOUNTS = Entity(
+    name="accounts",
+    table="callrail_account",
+    about="The accounts that the key can see.",
+    path="a.json",
+    key="id",
+    columns=columns(
+        id="id numeric_id",
+        text="name",
+        boolean="outbound_recording_enabled inbound_recording_enabled hipaa_account",
+        timestamptz="created_at",
+    ),
+)
+
+COMPANIES = Entity(
+    name="companies",
+    table="callrail_company",
+    about="The businesses of an account; a disabled one stays listed.",
+    path="companies.json",
+    key="id",
+    columns=columns(
+        id="id",
+        text="name status time_zone script_url swap_landing_override swap_cookie_duration_unit",
+        boolean="""
+            dni_active callscribe_enabled callscore_enabled lead_scoring_enabled keyword_spotting_enabled form_capture
+            swap_exclude_jquery swap_ppc_override
+        """,
+        integer="swap_cookie_duration",
+        timestamptz="created_at disabled_at",
+        jsonb="verified_caller_ids",
+    ),
+)
+
+USERS = Entity(
+    name="users",
+    table="callrail_user",
+    about="Who may use an account, and which of its companies; a removed one is no longer listed.",
+    path="users.json",
+    key="id",
+    columns=columns(
+        id="id",
+        text="name first_name last_name role",
+        email="email",
+        boolean="accepted",
+        timestamptz="created_at",
+        jsonb="companies",
+    ),
+)
+
+TRACKERS = Entity(
+    name="trackers",
+    table="callrail_tracker",
+    about="Tracking numbers: what they stand for and where they lead.",
+    path="trackers.json",
+    key="id",
+    index="company_id",
+    refs={"company_id": "callrail_company"},
+    columns=columns(
+        id="id company_id=company.id",
+        text="name type status whisper_message company_name=company.name source=source.type campaign_name",
+        phone="tracking_number=tracking_numbers.0 destination_number",
+        boolean="sms_supported sms_enabled",
+        timestamptz="created_at disabled_at",
+        jsonb="tracking_numbers call_flow source_config=source swap_targets",
+    ),
+)
+
+TAGS = Entity(
+    name="tags",
+    table="callrail_tag",
+    about="The tags that a call or a form may carry.",
+    path="tags.json",
+    key="id",
+    refs={"company_id": "callrail_company"},
+    columns=columns(
+        id="id company_id",
+        text="name tag_level color background_color status",
+        boolean="disabled",
+        timestamptz="created_at",
+    ),
+)
+
+CALLS = Entity(
+    name="calls",
+    table="callrail_call",
+    about="Calls to and from the tracking numbers.",
+    path="calls.json",
+    key="id",
+    cursor="start_time",
+    lookback=AGAIN,
+    retention=RETENTION,
+    days_since=date(2024, 1, 1),
+    missing="window",
+    index="company_id customer_phone_number",
+    refs={"company_id": "callrail_company", "tracker_id": "callrail_tracker"},
+    rules=(one_of("direction", "inbound", "outbound"),),
+    severity={"numeric": "warn", "integer": "warn"},
+    columns=columns(
+        id="id company_id tracker_id person_id session_uuid",
+        text="""
+            direction call_type customer_name customer_city customer_state customer_country zip_code company_name
+            company_time_zone source source_name medium campaign keywords referrer_domain device_type lead_status
+            lead_score_explanation note sentiment call_summary transcription
+            utm_source utm_medium utm_term utm_content utm_campaign gclid fbclid msclkid ga
+        """,
+        email="agent_email",
+        phone="customer_phone_number tracking_phone_number business_phone_number",
+        url="""
+            recording_url=recording recording_player landing_page_url last_requested_url referring_url timeline_url
+        """,
+        boolean="answered voicemail first_call",
+        integer="duration recording_duration prior_calls total_calls",
+        numeric="value lead_score",
+        timestamptz="start_time created_at good_lead_call_time",
+        jsonb="""
+            tags custom_fields=custom keywords_spotted speaker_percent keypad_entries call_highlights milestones
+            integration_data
+        """,
+    ),
+)
+
+TEXT_MESSAGES = Entity(
+    name="text_messages",
+    table="callrail_text_message",
+    about="Conversations by text message, with the latest of their messages.",
+    path="text-messages.json",
+    records="conversations",
+    key="id",
+    cursor="last_message_at",
+    lookback=AGAIN,
+    retention=RETENTION,
+    days_since=date(2024, 1, 1),
+    index="company_id customer_phone_number",
+    refs={"company_id": "callrail_company"},
+    columns=columns(
+        id="id company_id initial_tracker_id current_tracker_id",
+        text="""
+            status=state customer_name company_time_zone lead_status source
+            direction=recent_messages.0.direction message=recent_messages.0.content
+        """,
+        phone="""
+            customer_phone_number tracking_phone_number=current_tracking_number initial_tracking_number
+        """,
+        timestamptz="last_message_at sent_at=recent_messages.0.created_at",
+        jsonb="recent_messages",
+    ),
+)
+
+FORM_SUBMISSIONS = Entity(
+    name="form_submissions",
+    table="callrail_form_submission",
+    about="Forms filled in on the websites.",
+    path="form_submissions.json",
+    key="id",
+    cursor="submitted_at",
+    lookback=AGAIN,
+    retention=RETENTION,
+    days_since=date(2024, 1, 1),
+    missing="window",
+    index="company_id customer_phone_number",
+    refs={"company_id": "callrail_company"},
+    severity={"numeric": "warn"},
+    columns=columns(
+        id="id company_id person_id",
+        text="""
+            company_name form_name customer_name source medium campaign keywords lead_status note
+            utm_source utm_medium utm_term utm_content utm_campaign
+        """,
+        email="customer_email",
+        phone="customer_phone_number",
+        url="form_url landing_page_url referrer referring_url timeline_url",
+        boolean="first_form",
+        numeric="value",
+        timestamptz="submitted_at",
+        jsonb="form_data tags milestones",
+    ),
+)
+
+
+def check() -> str:
+    """Ask for one account."""
+    extraction = Extraction(entity=ACCOUNTS, window=Window(None, datetime.now(UTC)), page_size=1)
+    answer = client(extraction).get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": "1"})
+    return f"CallRail answers: the key sees {answer.total_records or len(answer.records)} account(s)"
+
+
+CALLRAIL = Source(
+    name="callrail",
+    title="CallRail",
+    transport="api",
+    settings=Settings,
+    fetch=fetch,
+    check=check,
+    page_size=PER_PAGE,
+    entities=(ACCOUNTS, COMPANIES, USERS, TRACKERS, TAGS, CALLS, TEXT_MESSAGES, FORM_SUBMISSIONS),
+)

@@ -1,0 +1,491 @@
+"""How HubSpot is read: lists for everything, search for what changed, one batch read for the records of both.
+
+**Everything** comes from the list endpoint, live records first and archived ones after, so that what is archived
+meanwhile is found in the second list. It knows no wall and comes in id order. All properties of the portal are
+asked for in the URL; a list too long for one is read as ids, and the records by POST, which costs twice the calls.
+
+**A delta** asks the search for ids only and reads the records by POST. Of the two safe ways to pass the search's
+wall of 10,000, the walk by id comes first: ``hs_object_id`` above the last one, the window frozen, no offset. It
+has no wall, ten thousand records in one millisecond do not stop it, and an edit during the walk moves no other
+record over a page's edge: the edited one leaves the window and belongs to the next. It rests on the vendor sorting
+and comparing ids as numbers, which is unconfirmed. So every id must be larger than the one before, and when fewer
+came than the search first counted, it is asked once more how many there are. If either check fails, the window is
+read again the other way: halved until the search counts less than 10,000, each part by offset, down to one
+millisecond; inside a millisecond that still has more, by id in whatever order the vendor keeps.
+The search's ``total`` may start that second reading and is never taken as a proof that all was read.
+
+**Deletions.** The search never shows archived records: each delta walks the archived list (ids only), reads those
+that the warehouse does not hold as archived, and asks for those that it does and that are no longer listed, which
+are restored or gone. Merged and GDPR-deleted records are in no list; merges are told by the survivor's
+``hs_merged_object_ids``, the rest is found by the next read of everything.
+
+**Associations** have neither a cursor nor tombstones: each run asks for all pairs of all contacts, 1,000 a call.
+
+**Custom objects** have another type id in each portal and are found by name among the schemas, once a run.
+
+Not used: ``updatedAt`` (the last-modified property is the cursor), inline associations (paged apart, so possibly
+incomplete), property history, owners and pipelines.
+
+Settings: ``Settings``. Verified against: the simulator only; no live portal has been read yet.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import chain, islice
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from warehouse_pipelines.entity import Budget, Extraction, Page
+from warehouse_pipelines.errors import (
+    ActionNeeded,
+    AnswerChanged,
+    CursorStuck,
+    PermissionMissing,
+    RequestRefused,
+    SuspiciousRead,
+)
+from warehouse_pipelines.sources._http import Client, first_backoff
+
+VERSION = "v3"
+OBJECTS = f"/crm/{VERSION}/objects"
+PROPERTIES = f"/crm/{VERSION}/properties"
+SCHEMAS = f"/crm-object-schemas/{VERSION}/schemas"
+ASSOCIATIONS = "/crm/v4/associations"  # v3 has neither labels nor type ids
+
+PAGE = 100  # most records of a list or a batch read
+FOUND = 200  # most hits of one search page
+WALL = 10_000  # a search never reaches beyond it
+PAIRS = 1_000  # most contacts of one association read
+EMPTY_PAGES = 20  # consecutive search pages without a hit that are followed before giving up
+LONGEST_LIST = 15_000
+"""Characters of the property list in a URL. Airbyte runs with this figure and measured the refusal at about 16,300;
+a portal's edge that refuses less costs one lost call."""
+ARCHIVED_FOR = timedelta(days=91)  # the vendor lists an archived record for 90
+STANDARD_APPOINTMENT = "0-421"
+
+
+class Settings(BaseSettings, env_prefix="HUBSPOT_", env_file=".env", extra="ignore"):
+    """``ACCESS_TOKEN`` is of a private app, an OAuth application or a service key.
+
+    The rates are those of a private app on Professional: Enterprise has 1,000,000 a day, Free and Starter have
+    100 in ten seconds. ``*_OBJECT`` names a custom object where the portal calls it otherwise, or is its type id
+    (``2-123``); ``auto`` looks for the name, and for an appointment takes the standard object if there is none.
+    """
+
+    access_token: SecretStr
+    base_url: str = "https://api.hubapi.com"
+    requests_per_10_seconds: int = 190
+    searches_per_second: int = 5
+    requests_per_day: int = 650_000
+    appointment_object: str = "auto"
+    division_object: str = "auto"
+    geniususer_object: str = "auto"
+    zipcode_object: str = "auto"
+
+
+T = TypeVar("T")
+
+
+class Next(msgspec.Struct):
+    after: str | int
+
+
+class Paging(msgspec.Struct):
+    next: Next | None = None
+
+
+class Answer(msgspec.Struct, Generic[T]):
+    """A list of the vendor; without ``results`` it cannot be decoded and is therefore an error."""
+
+    results: list[T]
+    paging: Paging | None = None
+
+    @property
+    def after(self) -> str | None:
+        return str(self.paging.next.after) if self.paging and self.paging.next else None
+
+
+class Id(msgspec.Struct):
+    id: str
+
+
+class Found(Answer[Id], kw_only=True):
+    total: int
+
+
+class Problem(msgspec.Struct, rename="camel"):
+    category: str | None = None
+    sub_category: str | None = None
+    message: str | None = None
+
+
+class Batch(msgspec.Struct):
+    results: list[msgspec.Raw]
+    errors: list[Problem] = []
+
+
+class Property(msgspec.Struct):
+    name: str
+
+
+class Schema(msgspec.Struct, rename="camel"):
+    object_type_id: str
+    name: str
+    labels: dict[str, str | None] = {}
+
+
+class AssociationType(msgspec.Struct, rename="camel"):
+    type_id: int
+    category: str | None = None
+    label: str | None = None
+
+
+class Target(msgspec.Struct, rename="camel"):
+    to_object_id: int | str
+    association_types: list[AssociationType]
+
+
+class Pairs(msgspec.Struct):
+    from_: Id = msgspec.field(name="from")
+    to: list[Target]
+    paging: Paging | None = None
+
+
+class PairsBatch(msgspec.Struct):
+    results: list[Pairs]
+    errors: list[Problem] = []
+
+
+class Refused(msgspec.Struct):
+    policy: str = msgspec.field(name="policyName", default="")
+
+
+class OutOfOrder(Exception):
+    """The walk by id cannot be trusted in this window."""
+
+
+_id = msgspec.json.Decoder(Id).decode
+
+
+def fetch(extraction: Extraction) -> Iterator[Page]:
+    """Yield the pages of one entity."""
+    reader = Reader(extraction)
+    if extraction.entity.parent:
+        return reader.pairs(extraction.entity.parent)
+    return reader.everything() if extraction.whole else reader.changes()
+
+
+def client(extraction: Extraction) -> Client:
+    """Return the client of the portal that the settings name."""
+    settings = Settings()
+    return Client(
+        extraction,
+        title="HubSpot",
+        base_url=settings.base_url,
+        headers={"Authorization": f"Bearer {settings.access_token.get_secret_value()}"},
+        budgets=(
+            Budget("requests", settings.requests_per_10_seconds, 10),
+            Budget("day", settings.requests_per_day, 86_400),
+        ),
+        wait_for=wait_for,
+    )
+
+
+def wait_for(answer: httpx.Response, attempt: int) -> float | None:
+    """Return the seconds to wait after a refusal that names its policy; a spent day ends the run."""
+    if answer.status_code == 423:
+        return 2.0
+    if answer.status_code != 429:
+        return None
+    try:
+        policy = msgspec.json.decode(answer.content, type=Refused).policy
+    except msgspec.MsgspecError:
+        return None
+    if policy == "DAILY":
+        return 86_400.0
+    unit = {"TEN_SECONDLY_ROLLING": 10.0, "SECONDLY": 1.0}.get(policy)
+    return unit * attempt * first_backoff() if unit else None
+
+
+class Reader:
+    """One reading of one object type."""
+
+    def __init__(self, extraction: Extraction) -> None:
+        self.extraction = extraction
+        self.entity = extraction.entity
+        self.client = client(extraction)
+        self.size = min(extraction.page_size, PAGE)
+        self.modified = self.entity.columns[self.entity.cursor].path.rpartition(".")[2] if self.entity.cursor else ""
+        self.searches = Budget("search", Settings().searches_per_second, 1)
+
+    @cached_property
+    def type(self) -> str:
+        """The object type as a path names it; see ``Settings`` for custom ones."""
+        custom, _, name = self.entity.path.rpartition(":")
+        if not custom:
+            return name.partition("/")[0]
+        setting = f"{name}_object"
+        configured: str = getattr(Settings(), setting)
+        if re.fullmatch(r"\d+-\d+|p\d*_\w+", configured):
+            return configured
+        wanted = name if configured == "auto" else configured
+        standard = STANDARD_APPOINTMENT if name == "appointment" and configured == "auto" else None
+        less = ("PropertyDefinitions", "AssociationDefinitions", "AuditMetadata")
+        try:
+            schemas = self.client.get(SCHEMAS, Answer[Schema], params={f"include{what}": "false" for what in less})
+        except PermissionMissing as error:
+            if standard:
+                return standard
+            raise PermissionMissing(
+                f"{error} The custom object {wanted!r} is found by its schema, which needs an Enterprise account "
+                f"and the scope crm.schemas.custom.read; or set HUBSPOT_{setting.upper()} to its type id (2-...)."
+            ) from error
+        for schema in schemas.results:
+            if _plain(wanted) in {_plain(text) for text in (schema.name, *schema.labels.values()) if text}:
+                return schema.object_type_id
+        if standard:
+            return standard
+        raise ActionNeeded(
+            f"HubSpot: this portal has no custom object {wanted!r} for {self.entity.table}; it has "
+            f"{', '.join(sorted(schema.name for schema in schemas.results)) or 'none'}. Set "
+            f"HUBSPOT_{setting.upper()} to the object's name, or leave this entity's schedule off."
+        )
+
+    @cached_property
+    def properties(self) -> list[str]:
+        """The names of all properties that the portal has for this type; asked for when a record is to be read."""
+        answer = self.client.get(f"{PROPERTIES}/{self.type}", Answer[Property], params={"archived": "false"})
+        return [one.name for one in answer.results]
+
+    def everything(self) -> Iterator[Page]:
+        """Yield all live records, then all archived ones; none was asked for by the window."""
+        in_url = True
+        for archived in (False, True):
+            names = ",".join(self.properties)
+            in_url = in_url and len(quote(names)) <= LONGEST_LIST
+            if in_url:
+                try:
+                    for records in self._list(names, self.size, archived=archived):
+                        yield Page([bytes(record) for record in records], in_window=False)
+                    continue
+                except RequestRefused as error:
+                    if error.status not in (414, 431):
+                        raise
+                    in_url = False
+            for ids in batches(self._ids(archived=archived), self.size):
+                yield Page(self._read(ids, archived=archived), in_window=False)
+
+    def changes(self) -> Iterator[Page]:
+        """Yield what changed inside the window; then, unless this is a backfill, what was archived or restored."""
+        since, until = milliseconds(self.extraction.since), milliseconds(self.extraction.window.until)
+        for ids in batches(self._changed(since, until), self.size):
+            yield Page(self._read(ids))
+        if self.extraction.options.get("backfill"):
+            return
+        known = self.extraction.known.archived(self.entity.table, datetime.now(UTC) - ARCHIVED_FOR)
+        listed = set(self._ids(archived=True))
+        self.extraction.noticed["archived_listed"] = len(listed)
+        for ids in batches(sorted(listed - known), self.size):
+            yield Page(self._read(ids, archived=True), in_window=False)
+        for ids in batches(sorted(known - listed), self.size):
+            yield Page(self._read(ids), in_window=False)
+
+    def pairs(self, parent: str) -> Iterator[Page]:
+        """Yield one record for each association type of each pair, for all living contacts."""
+        asked_key, found_key, _ = self.entity.keys
+        known = iter(()) if self.extraction.options.get("full") else self.extraction.known.keys(parent)
+        first = next(known, None)
+        ids = self._ids(archived=False) if first is None else chain([first], known)
+        more: list[dict[str, str]] = []
+        followed: set[tuple[str, str]] = set()
+        while inputs := [*more, *({"id": key} for key in islice(ids, PAIRS - len(more)))]:
+            path = f"{ASSOCIATIONS}/{self.entity.path}/batch/read"
+            answer = self.client.post(path, PairsBatch, body={"inputs": inputs})
+            self._check(path, answer.errors)
+            if gone := sum(not (one.sub_category or "").endswith("NO_ASSOCIATIONS_FOUND") for one in answer.errors):
+                self._count("not_found", gone)
+            records, more = [], []
+            for pair in answer.results:
+                records += [
+                    msgspec.json.encode(
+                        {
+                            asked_key: pair.from_.id,
+                            found_key: str(target.to_object_id),
+                            "association_type_id": kind.type_id,
+                            "category": kind.category,
+                            "label": kind.label,
+                        }
+                    )
+                    for target in pair.to
+                    for kind in target.association_types
+                ]
+                if pair.paging and pair.paging.next:
+                    follow = (pair.from_.id, str(pair.paging.next.after))
+                    if follow in followed:
+                        raise CursorStuck(f"HubSpot: {path} names the same next page of one contact twice")
+                    followed.add(follow)
+                    more.append({"id": follow[0], "after": follow[1]})
+            yield Page(records)
+
+    def _list(self, properties: str, limit: int, *, archived: bool) -> Iterator[list[msgspec.Raw]]:
+        """Yield the pages of the list endpoint."""
+        path = f"{OBJECTS}/{self.type}"
+        params = {"limit": str(limit), "archived": str(archived).lower(), "properties": properties}
+        begun: set[str] = set()
+        after: str | None = ""
+        while after is not None:
+            answer = self.client.get(path, Answer[msgspec.Raw], params=params | ({"after": after} if after else {}))
+            if answer.results:
+                first = _id(answer.results[0]).id
+                if first in begun:
+                    raise CursorStuck(f"HubSpot: {path} listed the page that begins with {first} twice")
+                begun.add(first)
+                yield answer.results
+            if answer.after is not None and answer.after == after:
+                raise CursorStuck(f"HubSpot: the cursor of {path} does not advance")
+            after = answer.after
+
+    def _ids(self, *, archived: bool) -> Iterator[str]:
+        for records in self._list("hs_object_id", PAGE, archived=archived):
+            for record in records:
+                yield _id(record).id
+
+    def _read(self, ids: Sequence[str], *, archived: bool = False) -> list[bytes]:
+        """Return the records of these ids that exist. An absorbed id may be answered with its survivor."""
+        path = f"{OBJECTS}/{self.type}/batch/read"
+        body = {"inputs": [{"id": key} for key in ids], "properties": self.properties}
+        answer = self.client.post(path, Batch, params={"archived": str(archived).lower()}, body=body)
+        self._check(path, answer.errors)
+        records = {_id(record).id: bytes(record) for record in answer.results}
+        if absent := len(ids) - len(records):
+            self._count("not_found", absent)
+        return list(records.values())
+
+    def _check(self, path: str, errors: Iterable[Problem]) -> None:
+        """Raise for an error inside a 207, unless an id is not there or has no associations, which is an answer."""
+        for error in errors:
+            if error.category != "OBJECT_NOT_FOUND":
+                raise AnswerChanged(
+                    f"HubSpot answered {path} in part: {error.category} {error.sub_category or ''}. "
+                    "What is missing is unknown, so nothing was loaded."
+                )
+
+    def _count(self, what: str, number: int) -> None:
+        self.extraction.noticed[what] = self.extraction.noticed.get(what, 0) + number
+
+    def _search(
+        self, since: int, until: int, *, above: str | None = None, after: str | None = None, limit: int = FOUND
+    ) -> Found:
+        """Ask for ids whose modified time, in milliseconds, lies in the window, both ends included."""
+        filters = [
+            {"propertyName": self.modified, "operator": "GTE", "value": str(since)},
+            {"propertyName": self.modified, "operator": "LTE", "value": str(until)},
+        ]
+        if above is not None:
+            filters.append({"propertyName": "hs_object_id", "operator": "GT", "value": above})
+        body: dict[str, Any] = {
+            "filterGroups": [{"filters": filters}],
+            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+            "properties": ["hs_object_id"],
+            "limit": limit,
+        }
+        if after is not None:
+            body["after"] = after
+        return self.client.post(f"{OBJECTS}/{self.type}/search", Found, body=body, budgets=(self.searches,))
+
+    def _changed(self, since: int, until: int) -> Iterator[str]:
+        """Yield the ids that changed, by the walk that the module's docstring prefers, or by the other."""
+        try:
+            yield from self._walk(since, until, numeric=True)
+        except OutOfOrder:
+            self.extraction.noticed["search_read_again_by_windows"] = True
+            yield from self._windows(since, until)
+
+    def _walk(self, since: int, until: int, *, numeric: bool) -> Iterator[str]:
+        """Yield the window's ids, each request asking for those above the last; see ``OutOfOrder``.
+
+        Without ``numeric`` the order is the vendor's own, and only a repeated id is an error.
+        """
+        last: str | None = None
+        after: str | None = None
+        counted: int | None = None
+        given, empty = 0, 0
+        seen: set[str] = set()
+        while True:
+            page = self._search(since, until, above=last, after=after)
+            if counted is None:
+                counted = page.total
+                if numeric and counted < WALL:
+                    self.extraction.reported = counted
+            for hit in page.results:
+                if numeric and last is not None and int(hit.id) <= int(last):
+                    raise OutOfOrder
+                if not numeric:
+                    if hit.id in seen:
+                        raise CursorStuck(f"HubSpot: the search of {self.type} found one record twice in one walk")
+                    seen.add(hit.id)
+                last = hit.id
+                given += 1
+                yield hit.id
+            if page.after is None:
+                break
+            if page.results:
+                after, empty = None, 0
+                continue
+            # An empty page with a next one is no end; asking above the same id again would not advance.
+            empty += 1
+            if empty > EMPTY_PAGES or page.after == after:
+                raise CursorStuck(f"HubSpot: the search of {self.type} answers empty pages without an end")
+            after = page.after
+        if given < counted and self._search(since, until, limit=1).total > given:
+            if numeric:
+                raise OutOfOrder
+            raise SuspiciousRead(
+                f"HubSpot: the search of {self.type} counts more records in one millisecond than can be walked; "
+                "read everything once (--full)."
+            )
+
+    def _windows(self, since: int, until: int) -> Iterator[str]:
+        """Yield the window's ids by offset, in parts that each lie below the search's wall."""
+        page = self._search(since, until)
+        if page.total >= WALL:
+            if since == until:
+                yield from self._walk(since, until, numeric=False)
+                return
+            middle = (since + until) // 2
+            yield from self._windows(since, middle)
+            yield from self._windows(middle + 1, until)
+            return
+        offset = 0
+        while True:
+            yield from (hit.id for hit in page.results)
+            if page.after is None:
+                return
+            if not offset < int(page.after) <= WALL - FOUND:
+                raise CursorStuck(f"HubSpot: the search of {self.type} goes from offset {offset} to {page.after}")
+            offset = int(page.after)
+            page = self._search(since, until, after=page.after)
+
+
+def milliseconds(at: datetime) -> int:
+    """Return the whole milliseconds since 1970, as the search compares; the loader cuts at the window's own ends."""
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield ``items`` in lists of ``size``."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, spaces and plural: ``Genius Users`` is ``geniususer``."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("s")

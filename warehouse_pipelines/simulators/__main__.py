@@ -1,0 +1,41 @@
+"""`python -m warehouse_pipelines.simulators`: serves the vendors and prints the settings to use them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+
+from warehouse_pipelines.simulators.server import VENDORS, serve_forever
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="warehouse simulators", description=__doc__)
+    parser.add_argument(
+        "--contacts", type=int, default=1000, help="contacts in HubSpot; everything else is in proportion"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hubspot-port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--callrail-port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--vendors", default=",".join(VENDORS), help="comma list")
+    parser.add_argument("--options", default="{}", help="more arguments of start(), as JSON")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
+    chosen = parser.parse_args()
+    ports = {"hubspot": chosen.hubspot_port, "callrail": chosen.callrail_port}
+    options = {"contacts": chosen.contacts, "seed": chosen.seed, "host": chosen.host, "ports": ports}
+    if chosen.with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    serve_forever([name for name in chosen.vendors.split(",") if name], **{**options, **json.loads(chosen.options)})
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The invented town: the one set of people from which every simulated vendor draws.
+
+Person `i` is the same human everywhere: HubSpot contact `i` and the CallRail caller `i` share a telephone number, an
+address and a name, though the name is not always spelt alike and the number not always written alike. Nothing is held:
+a person is computed from the seed and the number, in a few microseconds, so a town of a million costs no memory.
+
+Names and streets are invented, e-mail addresses lie on example.test and example.com. Telephone numbers have real area
+codes of Ohio, because the libraries that normalise numbers refuse invented ones. No two people share a number.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+FIRST_NAMES = (
+    "Ana Robert Maria James Elizabeth Michael Katherine William Susan Thomas Margaret Daniel Patricia Samuel Olivia Henry "
+    "Josephine Walter Ruth Leonard Alexandra Theodore Miriam Edward Naomi Benjamin Rosalind Gregory Beatrice Frederick "
+    "Zoë José"
+).split()
+NICKNAMES = {
+    "Robert": "Bob",
+    "James": "Jim",
+    "Elizabeth": "Liz",
+    "Michael": "Mike",
+    "Katherine": "Kate",
+    "William": "Bill",
+    "Susan": "Sue",
+    "Thomas": "Tom",
+    "Margaret": "Peggy",
+    "Daniel": "Dan",
+    "Patricia": "Pat",
+    "Samuel": "Sam",
+    "Josephine": "Jo",
+    "Leonard": "Len",
+    "Alexandra": "Alex",
+    "Theodore": "Ted",
+    "Edward": "Ed",
+    "Benjamin": "Ben",
+    "Gregory": "Greg",
+    "Frederick": "Fred",
+    "Zoë": "Zoe",
+    "José": "Jose",
+}
+LAST_NAMES = (
+    "Rivera Hollis Novak O'Brien Lindqvist Marsh Okafor Pelletier Quincy Ramsey Sandoval Thackeray Underhill Vance Whitlock "
+    "Yates Zimmer Abbott Barlow Castellano Dunmore Eastman Fairbanks Garrity Haverford Ibsen Jessup Kowalski Lockhart "
+    "Mendelson Nakamura Oxley Pruitt Quarles Redfern Stavros Tillman Umber Voss Winslow Yarrow Zeller Ashby Birch Corwin "
+    "Dalton Ellery Fennimore Grady Hutchins Ingram Jarvis Keating Larkin Müller Norwood Ortega Peabody Rourke Sterling "
+    "Tolliver Upshaw Van-der-Berg Wexler"
+).split()
+STREETS = (
+    "Maple Ave|Elm St|Old Mill Rd|Quarry Ln|Orchard Dr|Canal St|Ridge Rd|Willow Ct|Foundry St|Meadow Ln|Sycamore St|"
+    "Chapel Hill Rd|Ferry Rd|Linden Ave|Stone Bridge Rd|Prospect St"
+).split("|")
+
+
+class Place(NamedTuple):
+    city: str
+    area_code: int
+    zip: str
+    county: str
+    latitude: float
+    longitude: float
+    division: int
+
+
+PLACES = (
+    Place("Dayton", 937, "45402", "Montgomery", 39.759, -84.192, 0),
+    Place("Kettering", 937, "45429", "Montgomery", 39.690, -84.169, 0),
+    Place("Beavercreek", 937, "45430", "Greene", 39.709, -84.063, 0),
+    Place("Springfield", 937, "45503", "Clark", 39.924, -83.809, 0),
+    Place("Cincinnati", 513, "45202", "Hamilton", 39.103, -84.512, 1),
+    Place("Mason", 513, "45040", "Warren", 39.360, -84.310, 1),
+    Place("Hamilton", 513, "45011", "Butler", 39.400, -84.561, 1),
+    Place("Fairfield", 513, "45014", "Butler", 39.346, -84.560, 1),
+    Place("Columbus", 614, "43215", "Franklin", 39.961, -82.999, 2),
+    Place("Dublin", 614, "43017", "Franklin", 40.099, -83.114, 2),
+    Place("Westerville", 614, "43081", "Franklin", 40.126, -82.929, 2),
+    Place("Hilliard", 614, "43026", "Franklin", 40.033, -83.158, 2),
+    Place("Cleveland", 216, "44114", "Cuyahoga", 41.499, -81.694, 3),
+    Place("Lakewood", 216, "44107", "Cuyahoga", 41.482, -81.798, 3),
+    Place("Akron", 330, "44308", "Summit", 41.081, -81.519, 3),
+    Place("Toledo", 419, "43604", "Lucas", 41.653, -83.536, 4),
+)
+DIVISIONS = ("Dayton", "Cincinnati", "Columbus", "Cleveland", "Toledo")
+
+# Three digits that begin with 2-9 and are neither a service code (N11) nor the film number 555.
+EXCHANGES = tuple(x for x in range(200, 1000) if x % 100 != 11 and x != 555)
+_NUMBERS = len(EXCHANGES) * 10_000
+_STRIDE = 4_999_999  # a prime that does not divide the count of numbers: i -> i * stride is a permutation
+
+
+class Person(NamedTuple):
+    number: int
+    first_name: str
+    last_name: str
+    email: str
+    phone: str  # E.164: +1 and ten digits
+    street: str
+    place: Place
+    year_built: int
+    dice: bytes  # 32 bytes of this person's own chance, for whatever a vendor has to decide about them
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}"
+
+    @property
+    def nickname(self) -> str:
+        """The first name as friends write it, often the same."""
+        return NICKNAMES.get(self.first_name, self.first_name)
+
+    @property
+    def caller_name(self) -> str:
+        """The name as a telephone company shows it: in two of three cases not as the person writes it."""
+        kind = self.dice[20] % 3
+        if kind == 0:
+            return self.name
+        if kind == 1:
+            return f"{self.last_name} {self.first_name[0]}".upper()
+        return f"{self.nickname} {self.last_name}"
+
+
+PHONE_SPELLINGS = 8
+
+
+def spell_phone(phone: str, kind: int) -> str:
+    """A number of the form +19375551234 in one of the ways in which people type it."""
+    digits = phone[2:]
+    area, exchange, line = digits[:3], digits[3:6], digits[6:]
+    match kind % PHONE_SPELLINGS:
+        case 0:
+            return phone
+        case 1:
+            return f"({area}) {exchange}-{line}"
+        case 2:
+            return f"{area}-{exchange}-{line}"
+        case 3:
+            return digits
+        case 4:
+            return f"1-{area}-{exchange}-{line}"
+        case 5:
+            return f"{area}.{exchange}.{line}"
+        case 6:
+            return f" +1 {area} {exchange} {line} "
+        case _:
+            return f"1{digits}"
+
+
+class Town:
+    def __init__(self, seed: int, people: int) -> None:
+        self.seed = seed
+        self.people = people
+        self._offset = seed * 7_919 % _NUMBERS
+
+    def dice(self, subject: str, number: int) -> bytes:
+        """32 bytes of chance that depend on nothing but the seed, the subject and its number."""
+        return blake2b(b"%d:%b:%d" % (self.seed, subject.encode(), number), digest_size=32).digest()
+
+    def person(self, number: int) -> Person:
+        dice = blake2b(b"%d:p:%d" % (self.seed, number), digest_size=32).digest()
+        place = PLACES[dice[0] & 15]
+        subscriber = (number * _STRIDE + self._offset) % _NUMBERS
+        first_name = FIRST_NAMES[dice[1] & 31]
+        last_name = LAST_NAMES[dice[2] & 63]
+        mailbox = f"{first_name}.{last_name}".lower().replace("'", "") if dice[3] < 200 else last_name.lower()
+        if not mailbox.isascii():
+            mailbox = f"{first_name[0]}.home".lower()
+        return Person(
+            number,
+            first_name,
+            last_name,
+            f"{mailbox}{number}@example.{'test' if dice[4] & 1 else 'com'}".replace("'", ""),
+            f"+1{place.area_code}{EXCHANGES[subscriber // 10_000]}{subscriber % 10_000:04d}",
+            f"{10 + dice[5] * 17 + dice[6] % 17} {STREETS[dice[7] & 15]}",
+            place,
+            1900 + dice[8] % 120,
+            dice,
+        )

@@ -15,5 +15,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove it, the version table apart, which goes when nothing is left."""
-    op.execute("DROP FUNCTION orchestration.take_requests")
+    op.execute("DROP FUNCTION orchestration.take_requests, orchestration.jsonb_or_text")
     op.execute("DROP TABLE orchestration.request_budget, orchestration.dead_letter, orchestration.sync_history")

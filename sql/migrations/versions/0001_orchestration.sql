@@ -67,6 +67,16 @@ CREATE INDEX idx_dead_letter_pending ON orchestration.dead_letter (crm_source, s
     WHERE status = 'pending';
 REVOKE ALL ON orchestration.dead_letter FROM PUBLIC;
 
+-- The document, or the text itself as a JSON string where jsonb refuses it (a number beyond numeric).
+CREATE FUNCTION orchestration.jsonb_or_text(document text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN document::jsonb;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN to_jsonb(document);
+END
+$$;
+
 -- Requests made with a credential, counted in twenty slots per budget, so that no window of the budget's
 -- length ever holds more than its maximum. `credential` is a hash.
 CREATE TABLE orchestration.request_budget (

@@ -1,0 +1,49 @@
+"""What the warehouse already holds, for a ``fetch`` whose vendor cannot be asked (``entity.Known``)."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from warehouse_pipelines.loading.sync_history import connect
+
+
+class Warehouse:
+    """Reads keys; its session opens with the first question and belongs to the thread that reads the vendor."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
+
+    def _open(self) -> psycopg.Connection[dict[str, Any]]:
+        if self._connection is None:
+            self._connection = connect(self._url)
+        return self._connection
+
+    def keys(self, table: str) -> Iterator[str]:
+        """Yield the keys of the living rows of ``table``, in order, without holding them all."""
+        statement = sql.SQL("SELECT id FROM {} WHERE NOT archived ORDER BY id").format(_identifier(table))
+        connection = self._open()
+        with connection.transaction(), connection.cursor(name="keys") as cursor:
+            cursor.itersize = 10_000
+            for row in cursor.execute(statement):
+                yield str(row["id"])
+
+    def archived(self, table: str, since: datetime) -> set[str]:
+        """Return the keys of the rows that became archived in the vendor's words at ``since`` or later."""
+        statement = sql.SQL(
+            "SELECT id FROM {} WHERE archived AND delete_reason = 'archived' AND deleted_at >= %s"
+        ).format(_identifier(table))
+        return {str(row["id"]) for row in self._open().execute(statement, [since])}
+
+    def close(self) -> None:
+        """End the session."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _identifier(table: str) -> sql.Identifier:
+    schema, _, name = table.rpartition(".")
+    return sql.Identifier(schema or "public", name)

@@ -1,0 +1,79 @@
+"""The budget of requests of a credential, shared by every run through PostgreSQL.
+
+A vendor's limit holds for the account and not for our process: ten entities in two runs draw on one budget, counted by
+``orchestration.take_requests``. Short budgets are taken a few at a time, so that most requests cost no round trip.
+"""
+
+import math
+import threading
+import time
+
+import psycopg
+
+from warehouse_pipelines.entity import Budget
+from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
+from warehouse_pipelines.loading.sync_history import connect
+
+LONGEST_WAIT = 900.0
+"""Seconds that a run waits for its turn; a spent day is longer than a run should hang."""
+
+
+def portion(budget: Budget) -> int:
+    """Return how many requests are taken at once: a twentieth of a short budget, one of a scarce one."""
+    return max(1, budget.requests // 20 if budget.seconds <= 60 else budget.requests // 5000)
+
+
+class RequestBudget:
+    """Takes requests out of budgets; one per run, on a session of its own that opens with the first request."""
+
+    def __init__(self, url: str, cancelled: threading.Event) -> None:
+        self._url = url
+        self._cancelled = cancelled
+        self._connection: psycopg.Connection[dict[str, object]] | None = None
+        self._held: dict[tuple[str, Budget], tuple[int, float]] = {}
+        self._lock = threading.Lock()
+        self.waited_seconds = 0.0
+
+    def take(self, credential: str, budget: Budget) -> None:
+        """Wait for one request of ``budget``.
+
+        Raises ``BudgetSpent`` when its turn would come later than ``LONGEST_WAIT``, ``VendorUnavailable`` when the run
+        is cancelled meanwhile, ``DatabaseUnavailable`` when PostgreSQL is away.
+        """
+        with self._lock:
+            left, until = self._held.get((credential, budget), (0, 0.0))
+            if left and time.monotonic() < until:
+                self._held[credential, budget] = (left - 1, until)
+                return
+            wanted = portion(budget)
+            while wait := self._ask(credential, budget, wanted):
+                if wait > LONGEST_WAIT:
+                    raise BudgetSpent(
+                        f"the budget {budget.name} ({budget.requests} requests in {budget.seconds:.0f} s) is spent; "
+                        f"the next request is free in {math.ceil(wait / 60)} minutes. Nothing was loaded; the next run "
+                        "starts at the same place."
+                    )
+                self.waited_seconds += wait
+                if self._cancelled.wait(wait):
+                    raise VendorUnavailable("the run was stopped while waiting for its budget of requests")
+            self._held[credential, budget] = (wanted - 1, time.monotonic() + budget.seconds / 20)
+
+    def _ask(self, credential: str, budget: Budget, wanted: int) -> float:
+        """Return 0 when the requests are granted, else the seconds to wait."""
+        try:
+            if self._connection is None:
+                self._connection = connect(self._url)
+            row = self._connection.execute(
+                "SELECT orchestration.take_requests(%s, %s, %s, %s, %s) AS wait",
+                [credential, budget.name, budget.requests, budget.seconds, wanted],
+            ).fetchone()
+        except psycopg.Error as error:
+            raise DatabaseUnavailable(
+                f"the budget {budget.name} cannot be asked for ({type(error).__name__}): is PostgreSQL up and migrated?"
+            ) from error
+        return float(str(row["wait"])) if row else 0.0
+
+    def close(self) -> None:
+        """End the session."""
+        if self._connection is not None:
+            self._connection.close()

@@ -1,0 +1,420 @@
+"""One run of one entity, from its plan to its history row.
+
+    take the lock of the entity, plan the window, write the history row
+    read:  pages -> Arrow batches         (a thread: it waits for the vendor and coerces)
+    load:  batches -> rows, dead letters  (this thread: it waits for PostgreSQL)
+    tombstone what is gone, close the history row, commit all at once
+
+Whatever is raised, a cancel and an exit included, rolls everything back and closes the row as failed. A run is one
+transaction however long it is: the cursor of HubSpot's whole read, which comes in the order of ids, could not express
+a stretch that was done, and a table that is half new is what nobody wants to read.
+"""
+
+import contextlib
+import logging
+import queue
+import resource as system
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from warehouse_pipelines import extraction as extracting
+from warehouse_pipelines import logs
+from warehouse_pipelines.entity import Entity, Extraction, Source, Window
+from warehouse_pipelines.errors import SuspiciousRead, WarehouseError
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.loading.known import Warehouse
+from warehouse_pipelines.loading.merge import Loader
+from warehouse_pipelines.loading.options import Options, Result, Status
+from warehouse_pipelines.loading.request_budget import RequestBudget
+
+if TYPE_CHECKING:
+    from dlt.extract import DltResource
+
+log = logging.getLogger("warehouse.sync")
+
+SAMPLE_ROWS = 5
+SAMPLE_COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run asks for; ``swept`` is the window that it reads whole, so that what is not found in it is gone."""
+
+    mode: str
+    window: Window
+    previous: datetime | None
+    moves_cursor: bool
+    swept: Window | None
+
+
+def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, now: datetime,
+         backfill: Window | None = None, *, replay: bool = False) -> Plan:  # fmt: skip
+    """Choose the window of a run: ``--full`` or ``--force``, then ``--start-date``, then the last good run, then all.
+
+    A delta begins at the source's high-water mark of the last run that moved it, less the overlap, and not later than
+    that run's start; with a ``lookback`` at least so far before now. Backfills, replays, limited and dry runs never
+    move the cursor; a run from a start date moves it when it leaves no gap.
+    """
+    previous = last.cursor if last else None
+    start = None
+    if options.start_date is not None:
+        start = datetime.combine(options.start_date, datetime.min.time(), UTC)
+    if replay:
+        return Plan("replay", Window(None, now), previous, False, None)
+    if backfill is not None:
+        mode, window = "backfill", backfill
+    elif entity.cursor is None or options.full or (start is None and (options.force or last is None)):
+        mode, window = "full", Window(None, now)
+    elif start is not None:
+        mode, window = "start_date", Window(start, now)
+    else:
+        assert last is not None  # noqa: S101  (the second branch)
+        since = min(last.cursor, last.start_time) - entity.overlap
+        if entity.lookback:
+            since = min(since, now - entity.lookback)
+        mode, window = "delta", Window(since, now)
+    oldest = now - entity.retention if entity.retention else None
+    if oldest and window.since and window.since < oldest:
+        window = Window(oldest, max(oldest, window.until))
+    limited = bool(options.max_records or options.dry_run or options.vendor)
+    gapless = mode == "full" or (previous is not None and window.since is not None and window.since <= previous)
+    moves = bool(entity.cursor) and mode != "backfill" and gapless and not limited
+    swept = None
+    if not options.max_records and not options.vendor:
+        if window.since is None:
+            swept = Window(oldest, window.until)
+        elif entity.missing == "window":
+            swept = window
+    return Plan(mode, window, previous, moves, swept)
+
+
+def sync(
+    source: Source,
+    entity: Entity,
+    options: Options,
+    *,
+    url: str,
+    backfill: Window | None = None,
+    run_id: str | None = None,
+    resource: "DltResource | None" = None,
+    replayed: Sequence[int] = (),
+    progress: Callable[[int], None] = lambda records: None,
+) -> Result:
+    """Sync one entity and return what was done. ``progress`` is told after each batch how many records were read.
+
+    Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded.
+    """
+    with sync_history.locked(url, source, entity) as session:
+        now = sync_history.utc_now()
+        planned = plan(
+            entity, options, sync_history.last_good(session, source, entity), now, backfill, replay=bool(replayed)
+        )
+        page_size = options.batch_size or source.page_size
+        configuration = _configuration(entity, options, planned, page_size)
+        history_id = sync_history.begin(
+            session, source, entity, start_time=now, configuration=configuration, run_id=run_id
+        )
+        run = _Run(source, entity, options, planned, url, history_id, now, page_size)
+        try:
+            source.require_settings()
+            logs.started(source.name, entity.name, None, configuration, strategy=planned.mode,
+                         since=str(planned.window.since))  # fmt: skip
+            return run.go(resource or extracting.resource(source, entity), replayed, progress)
+        except BaseException as raised:
+            error = _ours(raised)
+            sync_history.fail(session, history_id, error, run.metrics())
+            logs.sync_failed(source.name, entity.name, error, configuration)
+            if error is raised:
+                raise
+            raise error from raised
+
+
+class _Run:
+    """The run between its history row and its result; it holds what the failure of any part must report."""
+
+    def __init__(self, source: Source, entity: Entity, options: Options, planned: Plan, url: str, history_id: int,
+                 now: datetime, page_size: int) -> None:  # fmt: skip
+        self.source, self.entity, self.options, self.plan = source, entity, options, planned
+        self.url, self.history_id, self.now = url, history_id, now
+        self.began = time.monotonic()
+        self.coercer = Coercer(source.name, entity, skip_validation=options.skip_validation)
+        self.known = Warehouse(url)
+        flags = {"full": options.full, "backfill": planned.mode == "backfill", **options.vendor}
+        self.extraction = Extraction(
+            entity=entity, window=planned.window, known=self.known, page_size=page_size,
+            limit=options.max_records, options=flags,
+        )  # fmt: skip
+        self.budget = RequestBudget(url, self.extraction.cancelled)
+        self.extraction.take = self.budget.take
+        self.loader: Loader | None = None
+        self.high_water: datetime | None = None
+        self.outside_window = 0
+        self.loading_seconds = 0.0
+        self.reading_seconds = 0.0
+        self.sample: list[dict[str, Any]] = []
+
+    def go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
+        """Read, load, tombstone, close, commit."""
+        loader = self.loader = Loader(
+            self.url, self.source, self.entity, history_id=self.history_id,
+            force=self.options.force, sweeps=self.plan.swept is not None,
+        )  # fmt: skip
+        end = self.plan.window.until if self.plan.mode == "backfill" else None
+        try:
+            for table in self._read(extracting.bound(unread, self.extraction, self.coercer, end)):
+                began = time.monotonic()
+                self._note(table)
+                loader.load(table)
+                self._bury_letters(loader)
+                self.loading_seconds += time.monotonic() - began
+                progress(self.coercer.read)
+                logs.progress(self.source.name, self.entity.name, self.coercer.read, self.extraction.reported)
+            began = time.monotonic()
+            self._bury_letters(loader)
+            reason = self._doubt()
+            if self.plan.swept is not None and reason is None:
+                self._sweep(loader, self.plan.swept)
+            if replayed:
+                loader.resolve(replayed)
+            total, living = loader.count_rows()
+            self.loading_seconds += time.monotonic() - began
+            result = self._result(loader, reason, total, living)
+            closing = self._closing(result)
+            if self.options.dry_run:
+                loader.close()
+                self._close_dry(closing)
+            else:
+                loader.commit(closing)
+        finally:
+            self.extraction.cancelled.set()
+            loader.close()
+            self.known.close()
+            self.budget.close()
+        logs.completed(
+            self.source.name, self.entity.name, result.created, result.updated, result.failed,
+            status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
+        )  # fmt: skip
+        return result
+
+    def _read(self, tables: "DltResource") -> Iterator[pa.Table]:
+        """Yield the tables that a thread reads, at most two ahead; what it raises is raised here."""
+        handed: queue.Queue[pa.Table | BaseException | None] = queue.Queue(maxsize=2)
+        stopped = self.extraction.cancelled
+
+        def put(item: pa.Table | BaseException | None) -> bool:
+            while not stopped.is_set():
+                with contextlib.suppress(queue.Full):
+                    handed.put(item, timeout=0.2)
+                    return True
+            return False
+
+        def read() -> None:
+            began = time.monotonic()
+            try:
+                for table in tables:
+                    self.reading_seconds += time.monotonic() - began
+                    if not put(table):
+                        return
+                    began = time.monotonic()
+                put(None)
+            except BaseException as error:
+                put(error)
+            finally:
+                self.reading_seconds += time.monotonic() - began
+
+        reader = threading.Thread(target=read, name=f"read-{self.entity.table_name}", daemon=True)
+        reader.start()
+        try:
+            while (item := handed.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stopped.set()
+            reader.join(timeout=10)
+
+    def _note(self, table: pa.Table) -> None:
+        """Remember the high-water mark and a few rows of the first batch."""
+        if not table.num_rows:
+            return
+        if self.entity.cursor:
+            newest = pc.max(table[self.entity.cursor]).as_py()
+            if newest is not None and (self.high_water is None or newest > self.high_water):
+                self.high_water = newest
+        if not self.sample:
+            columns = list(self.entity.columns)[:SAMPLE_COLUMNS]
+            kinds = {name: self.entity.columns[name].kind for name in columns}
+            self.sample = [
+                {
+                    name: None if value is None else logs.shown(value, personal=logs.is_personal(name, kinds[name]))
+                    for name, value in row.items()
+                }
+                for row in table.select(columns).slice(0, SAMPLE_ROWS).to_pylist()
+            ]
+
+    def _bury_letters(self, loader: Loader) -> None:
+        """Write what could not be read or loaded so far into the dead letters."""
+        rejects, self.coercer.rejects = self.coercer.rejects, []
+        refused, loader.rejects = loader.rejects, []
+        for reject in (*rejects, *refused):
+            logs.record_error(
+                self.source.name, self.entity.name, reject.key, reject.message, record=bytes(reject.raw),
+                context=f"{reject.stage} {reject.rule}",
+            )  # fmt: skip
+        loader.write_letters([*rejects, *refused])
+
+    def _doubt(self) -> str | None:
+        """Return why this read cannot be called complete, None when it can.
+
+        Raises ``SuspiciousRead`` for a whole read of nothing where there were rows.
+        """
+        loader = self.loader
+        assert loader is not None  # noqa: S101
+        limited = bool(self.options.max_records)
+        whole = self.plan.window.since is None and self.plan.mode == "full"
+        if whole and not limited and not self.coercer.read and loader.living and not self.options.force:
+            raise SuspiciousRead(
+                f"{self.source.title} answered with no {self.entity.name} at all, and {self.entity.table} has "
+                f"{loader.living} living rows; nothing was changed. If that is right, run again with --force."
+            )
+        reported = self.extraction.reported
+        if reported is not None and self.extraction.trusted and not limited and reported != self.coercer.read:
+            return (
+                f"{self.source.title} says, asked twice, that it has {reported} {self.entity.name} in the window, "
+                f"and {self.coercer.read} were read"
+            )
+        return None
+
+    def _sweep(self, loader: Loader, window: Window) -> None:
+        """Tombstone what a complete read did not find, unless bad records may hide what was found."""
+        hidden = self.coercer.keyless if len(self.entity.keys) == 1 else loader.failed
+        if hidden:
+            self.extraction.noticed["sweep_skipped"] = f"{hidden} records whose key could not be read"
+            return
+        loader.bury_missing(window)
+
+    def _result(self, loader: Loader, reason: str | None, total: int, living: int) -> Result:
+        loaded = loader.created + loader.updated + loader.unchanged
+        filtered = self.coercer.read - loaded - loader.failed
+        status: Status = "partial" if loader.failed or reason else "success"
+        moves = self.plan.moves_cursor and reason is None
+        if moves:
+            marks = [mark for mark in (self.plan.previous, self.high_water) if mark is not None]
+            cursor = min(max(marks), self.now) if marks else None
+        else:
+            cursor = None
+        seconds = time.monotonic() - self.began
+        deleted = loader.deleted + loader.absorbed
+        metrics = self.metrics() | {
+            "unchanged": loader.unchanged,
+            "filtered": filtered,
+            "duplicates": self.coercer.superseded,
+            "deleted": deleted,
+            "merged": loader.absorbed,
+            "restored": loader.restored,
+            "error_rate": round(loader.failed / self.coercer.read, 6) if self.coercer.read else 0.0,
+            "total_rows": total,
+            "living_rows": living,
+        }
+        if reason:
+            metrics["partial_reason"] = reason
+        return Result(
+            history_id=self.history_id, status=status, window=self.plan.window, mode=self.plan.mode,
+            processed=self.coercer.read, created=loader.created, updated=loader.updated,
+            unchanged=loader.unchanged, failed=loader.failed, filtered=filtered, deleted=deleted,
+            restored=loader.restored, total_rows=total, calls=self.extraction.calls, seconds=seconds, cursor=cursor,
+            reason=reason, sample=self.sample, metrics=metrics,
+        )  # fmt: skip
+
+    def _closing(self, result: Result) -> dict[str, Any]:
+        """Return what the history row is closed with."""
+        return {
+            "status": result.status,
+            "processed": result.processed,
+            "created": result.created,
+            "updated": result.updated,
+            "failed": result.failed,
+            "error_message": result.reason,
+            "configuration": {"cursor": result.cursor.isoformat() if result.cursor else None},
+            "performance_metrics": dict(result.metrics),
+        }
+
+    def _close_dry(self, closing: dict[str, Any]) -> None:
+        """Close the row of a dry run, whose transaction is gone."""
+        writer = Loader(self.url, self.source, self.entity, history_id=self.history_id, force=False, sweeps=False)
+        try:
+            writer.commit(closing)
+        finally:
+            writer.close()
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the ``performance_metrics`` that are known at any moment; times in seconds, memory in MB."""
+        seconds = time.monotonic() - self.began
+        read, calls = self.coercer.read, self.extraction.calls
+        waiting = self.extraction.waited_seconds + self.budget.waited_seconds
+        return {
+            "duration_seconds": round(seconds, 3),
+            "records_per_second": round(read / seconds, 1) if seconds else 0.0,
+            "total_records": read,
+            "total_api_calls": calls,
+            "api_calls_per_record": round(calls / read, 4) if read else 0.0,
+            "peak_memory_mb": round(_peak_memory() / 2**20, 1),
+            "waiting_seconds": round(waiting, 3),
+            "coercing_seconds": round(max(0.0, self.reading_seconds - waiting), 3),
+            "loading_seconds": round(self.loading_seconds, 3),
+            "warnings": dict(self.coercer.warnings),
+            "vendor_reported": self.extraction.reported,
+            "vendor_trusted": self.extraction.trusted,
+            "noticed": self.extraction.noticed,
+        }
+
+
+def _peak_memory() -> int:
+    """Return the peak resident memory of this process in bytes."""
+    peak = system.getrusage(system.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _configuration(entity: Entity, options: Options, planned: Plan, page_size: int) -> dict[str, Any]:
+    """Return the ``configuration`` of the history row: what was asked, and the window that it came to."""
+    since, until = planned.window
+    return {
+        "mode": planned.mode,
+        "batch_size": page_size,
+        "dry_run": options.dry_run,
+        "window_start": since.isoformat() if since else None,
+        "window_end": until.isoformat(),
+        "full": options.full,
+        "force": options.force,
+        "skip_validation": options.skip_validation,
+        "max_records": options.max_records,
+        "start_date": options.start_date.isoformat() if options.start_date else None,
+        "vendor": dict(options.vendor),
+        "overlap_seconds": _seconds(entity.overlap),
+        "lookback_seconds": _seconds(entity.lookback),
+        "previous_cursor": planned.previous.isoformat() if planned.previous else None,
+        "cursor": None,
+    }
+
+
+def _seconds(length: timedelta) -> int:
+    return int(length.total_seconds())
+
+
+def _ours(raised: BaseException) -> BaseException:
+    """Return the error that was raised on purpose, out of those that dlt wrapped round it."""
+    error: BaseException | None = raised
+    while error is not None:
+        if isinstance(error, WarehouseError) or not isinstance(error, Exception):
+            return error
+        error = error.__cause__ or error.__context__
+    return raised

@@ -1,0 +1,203 @@
+"""``orchestration.sync_history``: one row per run of an entity, and the only store of cursors.
+
+A row is written as ``running`` under the advisory lock of its entity and closed in every case: by the loader's own
+transaction when the run succeeds, by ``fail`` when it raises, by ``close_run`` when a sensor learns that its Dagster
+run ended, and by ``sweep`` when its process died without a word. PostgreSQL frees the lock of a dead session at once,
+so a row that is ``running`` while its lock is free belongs to a dead process. Whoever closes a row does so only while
+it is ``running``, so the first one wins.
+"""
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from warehouse_pipelines.entity import Entity, Source
+from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, masked
+
+log = logging.getLogger("warehouse.sync")
+
+LOCK_SECONDS = 30.0
+"""How long a run waits for another one of its entity; a killed step's orphan needs a moment to notice."""
+
+
+@dataclass(frozen=True)
+class LastGood:
+    """What the last good run that moved the cursor left: the source's high-water mark, and when it began."""
+
+    cursor: datetime
+    start_time: datetime
+
+
+def connect(url: str, **options: Any) -> psycopg.Connection[dict[str, Any]]:
+    """Return an autocommitting session in UTC. Raises ``DatabaseUnavailable``."""
+    try:
+        return psycopg.connect(
+            url,
+            autocommit=True,
+            row_factory=dict_row,
+            application_name="warehouse",
+            connect_timeout=10,
+            options="-c TimeZone=UTC",
+            **options,
+        )
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(
+            f"cannot connect to the warehouse: {masked(str(error))}. Is PostgreSQL up, is WAREHOUSE_DATABASE_URL right?"
+        ) from error
+
+
+@contextlib.contextmanager
+def locked(url: str, source: Source, entity: Entity) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """Hold the lock of an entity on a session of its own; rows that a dead process left are closed first.
+
+    Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``.
+    """
+    connection = connect(url)
+    try:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not _lock(connection, source.name, entity.name):
+            if time.monotonic() > deadline:
+                raise SyncRunning(f"{source.name} {entity.name} is being synced by another run; try again when it ends")
+            time.sleep(0.2)
+        _close_dead(connection, source.name, entity.name)
+        yield connection
+    finally:
+        connection.close()
+
+
+def _lock(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_type: str) -> bool:
+    row = connection.execute(
+        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free", [f"{crm}:{sync_type}"]
+    ).fetchone()
+    return bool(row and row["free"])
+
+
+def last_good(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> LastGood | None:
+    """Return the cursor of the last run of exactly this entity that moved it; None before there is one."""
+    row = connection.execute(
+        """
+        SELECT configuration ->> 'cursor' AS cursor, start_time FROM orchestration.sync_history
+        WHERE crm_source = %s AND sync_type = %s AND status IN ('success', 'partial')
+            AND configuration ->> 'cursor' IS NOT NULL
+        ORDER BY id DESC LIMIT 1
+        """,
+        [source.name, entity.name],
+    ).fetchone()
+    return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"]) if row else None
+
+
+def begin(
+    connection: psycopg.Connection[dict[str, Any]],
+    source: Source,
+    entity: Entity,
+    *,
+    start_time: datetime,
+    configuration: dict[str, Any],
+    run_id: str | None,
+) -> int:
+    """Write the row of a run that is about to ask the vendor for the first time, and return its id."""
+    row = connection.execute(
+        """
+        INSERT INTO orchestration.sync_history (crm_source, sync_type, endpoint, start_time, configuration, run_id)
+        VALUES (%s, %s, %s, %s, %s, %s) RETURNING id
+        """,
+        [source.name, entity.name, entity.path[:200], start_time, json.dumps(configuration), run_id],
+    ).fetchone()
+    assert row is not None  # noqa: S101  (RETURNING returns)
+    return int(row["id"])
+
+
+CLOSE = """
+    UPDATE orchestration.sync_history h SET
+        end_time = clock_timestamp(),
+        status = p ->> 'status',
+        records_processed = (p ->> 'processed')::integer,
+        records_created = (p ->> 'created')::integer,
+        records_updated = (p ->> 'updated')::integer,
+        records_failed = (p ->> 'failed')::integer,
+        error_message = p ->> 'error_message',
+        configuration = h.configuration || (p -> 'configuration'),
+        performance_metrics = p -> 'performance_metrics'
+    FROM (SELECT $1::text::jsonb AS p) given
+    WHERE h.id = $2::bigint AND h.status = 'running'
+    RETURNING h.id
+"""
+"""Closes a row that is still running; one JSON text holds all there is to say."""
+
+
+def fail(
+    connection: psycopg.Connection[dict[str, Any]], history_id: int, error: BaseException, metrics: dict[str, Any]
+) -> None:
+    """Close the row of a run that raised. Logs and returns when even that cannot be written: ``sweep`` will."""
+    message = masked(str(error), 2000) or type(error).__name__
+    if not isinstance(error, Exception):
+        message = f"cancelled ({message})"
+    try:
+        connection.execute(
+            """
+            UPDATE orchestration.sync_history
+            SET status = 'failed', end_time = clock_timestamp(), error_message = %s, performance_metrics = %s
+            WHERE id = %s AND status = 'running'
+            """,
+            [f"{type(error).__name__}: {message}", json.dumps(metrics), history_id],
+        )
+    except psycopg.Error as second:
+        log.error("history row %s could not be closed (%s); the sweep will close it", history_id, type(second).__name__)
+
+
+def close_run(url: str, run_id: str, message: str) -> int:
+    """Close the rows that a Dagster run left open; returns how many. Its processes are known to be gone or going."""
+    with connect(url) as connection:
+        closed = connection.execute(
+            """
+            UPDATE orchestration.sync_history
+            SET status = 'failed', end_time = clock_timestamp(), error_message = %s
+            WHERE run_id = %s AND status = 'running'
+            """,
+            [masked(message, 2000) or "the run ended without a word", run_id],
+        )
+        return closed.rowcount
+
+
+def sweep(url: str) -> list[int]:
+    """Close every running row whose process is dead; returns their ids."""
+    closed: list[int] = []
+    with connect(url) as connection:
+        running = connection.execute(
+            "SELECT DISTINCT crm_source, sync_type FROM orchestration.sync_history WHERE status = 'running'"
+        ).fetchall()
+        for row in running:
+            if not _lock(connection, row["crm_source"], row["sync_type"]):
+                continue
+            closed += _close_dead(connection, row["crm_source"], row["sync_type"])
+            connection.execute(
+                "SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"{row['crm_source']}:{row['sync_type']}"]
+            )
+    return closed
+
+
+def _close_dead(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_type: str) -> list[int]:
+    """Close what is running under a lock that the caller now holds."""
+    rows = connection.execute(
+        """
+        UPDATE orchestration.sync_history
+        SET status = 'failed', end_time = clock_timestamp(),
+            error_message = 'its process died without closing it; nothing of it was committed'
+        WHERE crm_source = %s AND sync_type = %s AND status = 'running' RETURNING id
+        """,
+        [crm, sync_type],
+    ).fetchall()
+    return [int(row["id"]) for row in rows]
+
+
+def utc_now() -> datetime:
+    """Return the time of this machine, which freezes the end of a run's window."""
+    return datetime.now(UTC)

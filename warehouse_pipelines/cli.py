@@ -1,0 +1,533 @@
+"""The command line: ``warehouse``, which is also what ``./run <anything else>`` runs.
+
+A sync runs the very Dagster job that the UI launches, in this process, so its run is seen in the UI too.
+
+Exit codes: 0 success, 3 partial (some records are in the dead letters), 1 failed, 2 wrong use or a missing setting.
+Results go to standard output, everything else to standard error; with ``--log-format json`` standard output is JSON
+lines and nothing else.
+
+Nothing heavy is imported before the command that needs it, so that ``--help`` answers at once.
+"""
+
+import contextlib
+import difflib
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from warehouse_pipelines import logs
+from warehouse_pipelines.errors import NotConfigured, WarehouseError, WrongUse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from warehouse_pipelines.entity import Entity, Source
+    from warehouse_pipelines.in_process import Outcome, Runner
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+WRONG_USE = 2
+
+DATABASE_ERRORS = {
+    "OperationalError": "The database does not answer",
+    "UndefinedTable": "The database is not migrated, run `warehouse migrate`",
+}
+"""Of psycopg and SQLAlchemy, by name, so that neither need be imported."""
+
+
+class Stop(click.ClickException):
+    """Ends the program with one message and exit code 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(logs.redacted(message))
+
+
+class Misused(Stop):
+    """Wrong use, or a setting that is missing: exit code 2."""
+
+    exit_code = WRONG_USE
+
+
+class Commands(click.Group):
+    """Turns what the project raises on purpose into one line and the right exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (NotConfigured, WrongUse) as error:
+            raise Misused(str(error)) from error
+        except WarehouseError as error:
+            raise Stop(str(error)) from error
+        except Exception as error:
+            if message := DATABASE_ERRORS.get(type(error).__name__):
+                raise Stop(f"{message}: {str(error).splitlines()[0]}") from error
+            raise
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise click.UsageError(unknown("command", name, self.list_commands(ctx)), ctx)
+        return super().resolve_command(ctx, args)
+
+
+def day(value: str) -> date:
+    """Read a date in the one format that cannot be misread."""
+    wrong = f"{value!r} is not a date; write it as YYYY-MM-DD, for example 2025-01-31"
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", value):  # fromisoformat also takes 20250101 and 2025-W01-1
+        raise click.BadParameter(wrong)
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(wrong) from error
+
+
+def unknown(what: str, name: str, there_are: Sequence[str]) -> str:
+    """Return the message for a name that does not exist: what was probably meant, and what there is."""
+    close = difflib.get_close_matches(name, there_are, n=1, cutoff=0.5)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    return f"No such {what}: {name!r}.{meant} There are: {', '.join(there_are)}."
+
+
+def sources() -> Mapping[str, "Source"]:
+    """Return all sources by name, and see to it that none of their secrets is ever printed."""
+    from warehouse_pipelines.sources import SOURCES
+
+    for source in SOURCES:
+        if not source.missing_settings():
+            logs.hide_settings(source.settings())
+    return {source.name: source for source in SOURCES}
+
+
+def source_named(crm: str) -> "Source":
+    """Return a source, or end with the list of those there are."""
+    found = sources()
+    if crm not in found:
+        raise Misused(unknown("CRM", crm, [*found]))
+    return found[crm]
+
+
+def entity_named(source: "Source", name: str) -> "Entity":
+    """Return an entity of a source, or end with the list of those it has."""
+    for entity in source.entities:
+        if entity.name == name:
+            return entity
+    names = [entity.name for entity in source.entities]
+    raise Misused(unknown(f"entity of {source.name}", name, [*names, "all"]))
+
+
+def out() -> "Console":
+    """Return the console of standard output; where it is no terminal, lines are as wide as they need to be."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def err() -> "Console":
+    """Return the console of standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _deprecated(instead: str, value: Callable[[Any], Any] = lambda given: given) -> Callable[..., Any]:
+    """Return a callback that warns, and gives the value to the option that replaces this one unless it was given."""
+
+    def replace(ctx: click.Context, param: click.Parameter, given: Any) -> None:
+        if given in (None, False):
+            return
+        click.echo(f"Warning: {param.opts[0]} is deprecated; use {instead}.", err=True)
+        ctx.meta.setdefault("warehouse.deprecated", {}).setdefault(instead.lstrip("-").replace("-", "_"), given)
+
+    return replace
+
+
+def _flags(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+run_flags = _flags(
+    click.option("--force", is_flag=True, help="Replace values even where the warehouse has newer ones."),
+    click.option("--dry-run", is_flag=True, help="Read, check and count; write nothing but the history row."),
+    click.option("--skip-validation", is_flag=True, help="Skip business rules and shapes; never keys or types."),
+    click.option("--debug", is_flag=True, help="Print DEBUG lines and Dagster's own."),
+    click.option(
+        "--batch-size", type=click.IntRange(1, 10_000), metavar="N", help="Records per request (default 100)."
+    ),
+    click.option(
+        "--max-records", type=click.IntRange(0), metavar="N", help="Stop after so many (default 0: no limit)."
+    ),
+    click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True),
+)
+
+window_flags = _flags(
+    click.option("--full", is_flag=True, help="Read everything again; rows that are gone are marked deleted."),
+    click.option("--start-date", type=day, metavar="YYYY-MM-DD", help="Read what changed since this day, UTC."),
+)
+
+deprecated_flags = _flags(
+    click.option("--since", type=day, hidden=True, expose_value=False, callback=_deprecated("--start-date")),
+    click.option("--test", is_flag=True, hidden=True, expose_value=False, callback=_deprecated("--debug")),
+    click.option("--verbose", is_flag=True, hidden=True, expose_value=False, callback=_deprecated("--debug")),
+    click.option("--force-overwrite", is_flag=True, hidden=True, expose_value=False, callback=_deprecated("--force")),
+)
+
+arrivy_flags = _flags(
+    click.option("--booking-status", metavar="STATUS", help="Arrivy: only bookings of this status."),
+    click.option("--task-status", metavar="STATUS", help="Arrivy: only tasks of this status."),
+    click.option("--high-performance", is_flag=True, help="Arrivy: ask for several pages at a time."),
+    click.option("--concurrent-pages", type=click.IntRange(1, 32), metavar="N", help="Arrivy: how many (default 1)."),
+)
+
+ARRIVY = ("booking_status", "task_status", "high_performance", "concurrent_pages")
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 success, 3 partial, 1 failed, 2 wrong use or a missing setting.",
+)
+def main() -> None:
+    """Every CRM in one PostgreSQL warehouse."""
+
+
+@main.command()
+@click.argument("crm")
+@click.argument("entity", required=False)
+@window_flags
+@run_flags
+@arrivy_flags
+@deprecated_flags
+@click.pass_context
+def sync(ctx: click.Context, /, crm: str, entity: str | None, **flags: Any) -> None:
+    """Sync one ENTITY of a CRM, `all` of them, or `all` CRMs that are configured.
+
+    Without flags only what changed since the last good run is read.
+    """
+    for name, given in ctx.meta.get("warehouse.deprecated", {}).items():
+        flags[name] = flags[name] or given
+    if crm == "all":
+        if entity not in (None, "all"):
+            raise Misused("`sync all` takes no entity: it runs every entity of every configured CRM.")
+        chosen = list(_configured())
+    else:
+        source = source_named(crm)
+        if entity is None:
+            raise Misused(unknown_entity(source))
+        if entity != "all":
+            entity_named(source, entity)
+        source.require_settings()
+        chosen = [source]
+    jobs = [(source.name, entity or "all") for source in chosen]
+    _run(jobs, flags)
+
+
+def unknown_entity(source: "Source") -> str:
+    """Return the message for a command that lacks its entity."""
+    return f"Which entity of {source.name}? There are: {', '.join(e.name for e in source.entities)}, all."
+
+
+def _configured() -> Iterator["Source"]:
+    """Yield the sources whose settings are there; name the others on standard error."""
+    missing = {}
+    found = False
+    for source in sources().values():
+        if absent := source.missing_settings():
+            missing[source.name] = absent
+        else:
+            found = True
+            yield source
+    if not found:
+        wanted = "; ".join(f"{name}: {', '.join(absent)}" for name, absent in missing.items())
+        raise NotConfigured(f"No CRM is configured. Set in the environment or in .env: {wanted}")
+    if missing:
+        click.echo(f"Not configured, left out: {', '.join(missing)}", err=True)
+
+
+@main.command()
+@click.argument("crm")
+@click.argument("entity")
+@click.option("--from", "first", type=day, metavar="YYYY-MM-DD", required=True, help="The first day.")
+@click.option("--to", "last", type=day, metavar="YYYY-MM-DD", required=True, help="The last day; it is included.")
+@run_flags
+def backfill(crm: str, entity: str, first: date, last: date, **flags: Any) -> None:
+    """Load a range of days again, in one run, without moving the cursor of the delta runs."""
+    source = source_named(crm)
+    declared = entity_named(source, entity)
+    if declared.days_since is None:
+        able = [e.name for e in source.entities if e.days_since]
+        there = f"can: {', '.join(able)}" if able else "none of its entities can; use sync --full"
+        raise Misused(f"{crm} {entity} cannot be asked by date. Of {crm}, {there}.")
+    if first > last:
+        raise Misused(f"--from {first} is after --to {last}.")
+    if first < declared.days_since:
+        raise Misused(f"The first day of {crm} {entity} is {declared.days_since}; --from is {first}.")
+    source.require_settings()
+    _run([(crm, entity)], flags, days=(first, last))
+
+
+def _config(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of the resource ``sync``: only what differs from its defaults, to read well in the UI."""
+    given = {name: value for name, value in flags.items() if value not in (None, False) and name != "log_format"}
+    if isinstance(given.get("start_date"), date):
+        given["start_date"] = given["start_date"].isoformat()
+    vendor = {name: given.pop(name) for name in ARRIVY if name in given}
+    return {**given, **({"vendor": vendor} if vendor else {})}
+
+
+def _run(jobs: Sequence[tuple[str, str]], flags: Mapping[str, Any], days: tuple[date, date] | None = None) -> None:
+    """Run the jobs one after another, print what they did, and end with the exit code of the worst."""
+    config = _config(flags)
+    if "vendor" in config and (others := sorted({crm for crm, _ in jobs} - {"arrivy"})):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in config["vendor"])
+        raise Misused(f"{names}: only Arrivy has this, and {', '.join(others)} would not know it.")
+    form, debug = flags["log_format"], bool(flags.get("debug"))
+    logs.configure(form, logging.DEBUG if debug else logging.INFO)
+    from warehouse_pipelines import in_process
+
+    outcomes: list[Outcome] = []
+    shown = err() if form == "text" else None
+    with _runner(debug=debug) as runner, in_process.bar(shown) if shown else contextlib.nullcontext():
+        for crm, entity in jobs:
+            outcomes += runner.run(crm, entity, config=config, days=days)
+    if form == "json":
+        in_process.log(outcomes)
+    else:
+        in_process.report(outcomes, out())
+    sys.exit(in_process.worst(outcomes))
+
+
+@contextlib.contextmanager
+def _runner(*, debug: bool) -> Iterator["Runner"]:
+    from warehouse_pipelines.in_process import Runner
+
+    runner = Runner(url=_database_url(), debug=debug)
+    try:
+        yield runner
+    finally:
+        runner.close()
+
+
+def _database_url() -> str:
+    """Return the URL of the warehouse, its server started if it is the embedded one."""
+    from warehouse_pipelines import settings
+
+    url = settings.database_url()
+    logs.hide_settings(click.Context(main, obj=url))
+    return url
+
+
+@main.command()
+@click.option("--down", type=click.IntRange(1), metavar="N", help="Undo the last N revisions instead.")
+def migrate(down: int | None) -> None:
+    """Apply the migrations of sql/ and align the tables with their entities. Safe to repeat."""
+    logs.configure()
+    from warehouse_pipelines.loading.migrate import migrate as apply
+
+    changes = apply(_database_url(), down=down or 0)
+    for line in changes:
+        click.echo(line)
+    if not changes:
+        click.echo("Nothing to do.")
+
+
+health_flags = _flags(
+    click.option("--crm", help="Only this CRM."),
+    click.option(
+        "--hours",
+        type=click.FloatRange(0, min_open=True),
+        help="Judge the success rate over so many hours (default 24, or twice the cadence).",
+    ),
+    click.option(
+        "--expected-hours",
+        type=click.FloatRange(0, min_open=True),
+        help="The last start must be within so many hours (default 2, or twice the cadence).",
+    ),
+)
+
+
+@main.command()
+@health_flags
+def status(crm: str | None, hours: float | None, expected_hours: float | None) -> None:
+    """Show the last run of each entity, its age and health. Exit code 1 when something is unhealthy."""
+    _status(crm, hours, expected_hours, ("rate", "age"))
+
+
+@main.command(hidden=True)
+@health_flags
+@click.option("--frequency", is_flag=True, help="Judge only when the last run began.")
+def health(crm: str | None, hours: float | None, expected_hours: float | None, frequency: bool) -> None:
+    """Do as `status` does, by one rule: the success rate, or with --frequency the age of the last start."""
+    _status(crm, hours, expected_hours, ("age",) if frequency else ("rate",))
+
+
+def _status(crm: str | None, hours: float | None, expected_hours: float | None, rules: Sequence[str]) -> None:
+    chosen = [source_named(crm)] if crm else list(sources().values())
+    if crm:
+        chosen[0].require_settings()
+    url = _database_url()
+    from rich.table import Table
+
+    from warehouse_pipelines.health import judge
+
+    found = judge(chosen, url=url, hours=hours, expected_hours=expected_hours, rules=rules)
+    table = Table()
+    for name in ("entity", "last run", "ended as", "seconds", "created", "updated", "failed", "success", "health"):
+        table.add_column(name, justify="left" if name in {"entity", "ended as", "health"} else "right")
+    for one in found:
+        if not one.configured and one.status is None:
+            continue
+        verdict = "; ".join(one.problems) or ("healthy" if one.configured else "not configured")
+        table.add_row(
+            f"{one.crm} {one.sync_type}",
+            "never" if one.age is None else f"{_age(one.age.total_seconds())} ago",
+            one.status or "",
+            "" if one.seconds is None else f"{one.seconds:.1f}",
+            *(["", "", ""] if one.status is None else [f"{n:,}" for n in (one.created, one.updated, one.failed)]),
+            "" if one.rate is None else f"{one.rate:.0%} of {one.runs}",
+            f"[green]{verdict}[/]"
+            if one.configured and one.healthy
+            else f"[red]{verdict}[/]"
+            if one.problems
+            else verdict,
+        )
+    out().print(table)
+    if absent := sorted({one.crm for one in found if not one.configured}):
+        click.echo(f"Not configured, not judged: {', '.join(absent)}")
+    judged = [one for one in found if one.configured]
+    if not judged:
+        raise NotConfigured("No CRM is configured; `warehouse check` names what is missing.")
+    ill = [one for one in judged if not one.healthy]
+    click.echo(f"{len(judged) - len(ill)} of {len(judged)} entities are healthy.")
+    sys.exit(1 if ill else 0)
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+@main.command()
+@click.argument("crm", required=False)
+def check(crm: str | None) -> None:
+    """Ask whether the settings are there, and whether the database and the vendors answer.
+
+    Without CRM all of them are asked; one of which no setting is there counts as not used, one of which some are
+    there as forgotten.
+    """
+    chosen = [source_named(crm)] if crm else list(sources().values())
+    absent = {source.name: source.missing_settings() for source in chosen}
+    codes = [_check_database()]
+    for source in chosen:
+        missing = absent[source.name]
+        if missing:
+            forgotten = crm is not None or len(missing) < len(_required(source))
+            click.echo(f"{source.name}: not configured; set {', '.join(missing)}")
+            codes.append(WRONG_USE if forgotten else 0)
+            continue
+        try:
+            click.echo(f"{source.name}: {logs.redacted(source.check())}")
+        except WarehouseError as error:
+            click.echo(f"{source.name}: {logs.redacted(str(error))}")
+            codes.append(1)
+    if all(absent.values()):
+        codes.append(WRONG_USE)
+    sys.exit(next((code for code in (WRONG_USE, 1) if code in codes), 0))
+
+
+def _required(source: "Source") -> list[str]:
+    return [name for name, field in source.settings.model_fields.items() if field.is_required()]
+
+
+def _check_database() -> int:
+    import psycopg
+
+    try:
+        with psycopg.connect(_database_url(), connect_timeout=10) as connection:
+            version = connection.info.server_version // 10_000
+            row = connection.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL").fetchone()
+    except (psycopg.OperationalError, WarehouseError) as error:
+        click.echo(f"database: does not answer: {logs.redacted(str(error).splitlines()[0])}")
+        return 1
+    if version < 15:
+        click.echo(f"database: PostgreSQL {version}; at least 15 is needed")
+        return 1
+    if not (row and row[0]):
+        click.echo(f"database: PostgreSQL {version}, not migrated; run `warehouse migrate`")
+        return 1
+    click.echo(f"database: PostgreSQL {version}, migrated")
+    return 0
+
+
+@main.command()
+@click.argument("crm", required=False)
+@click.argument("entity", required=False)
+def replay(crm: str | None, entity: str | None) -> None:
+    """Load dead letters again after a fix: all of them, those of a CRM, or those of one entity."""
+    logs.configure()
+    if crm:
+        source = source_named(crm)
+        if entity:
+            entity_named(source, entity)
+    from warehouse_pipelines.loading import dead_letters
+
+    done = dead_letters.replay(list(sources().values()), url=_database_url(), crm=crm, entity=entity)
+    for line in done:
+        click.echo(line)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the first vendor; 0 takes free ones.")
+@click.option("--contacts", type=click.IntRange(1), default=1000, show_default=True, help="Contacts in HubSpot.")
+def simulators(host: str, port: int, contacts: int) -> None:
+    """Serve the simulated vendors and print the settings to use them."""
+    from warehouse_pipelines.simulators.server import serve_forever
+
+    serve_forever(host=host, port=port, contacts=contacts)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+def ui(host: str, port: int) -> None:
+    """Open Dagster's UI on this workspace; ctrl-c stops everything."""
+    _database_url()
+    from warehouse_pipelines.local import dagster_home
+
+    dagster_home.prepare()
+    click.echo(f"http://{host}:{port}")
+    os.execv(*dagster_home.ui_command(host, port))  # noqa: S606
+
+
+@main.command()
+@click.option("--ui", is_flag=True, help="Leave the Dagster UI and the simulators running.")
+@click.option("--stop", is_flag=True, help="End what --ui left running.")
+@click.option("--contacts", type=click.IntRange(1), default=1000, show_default=True, help="Contacts in HubSpot.")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of the UI.")
+def demo(ui: bool, stop: bool, contacts: int, port: int) -> None:
+    """Show the whole of it on this machine, with simulated vendors."""
+    from warehouse_pipelines.local import demo as program
+
+    if stop:
+        click.echo(f"Stopped: {', '.join(program.stop()) or 'nothing was running'}")
+    else:
+        sys.exit(program.run(ui=ui, contacts=contacts, port=port))
+
+
+if __name__ == "__main__":
+    main()

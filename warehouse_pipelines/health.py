@@ -1,0 +1,154 @@
+"""Is the warehouse being filled? Asked of ``orchestration.sync_history`` by ``warehouse status`` and Dagster's checks.
+
+The rules are S2's (B-122, B-123), judged for each entity and not for each CRM: one entity of ten that always fails
+would leave its CRM at 90 %, and nobody would hear of it.
+
+- *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
+  one: its records lie in the dead letters until a person has looked, and that is what health is to tell. Runs that are
+  still running have no outcome yet, dry runs load nothing; neither is counted.
+- *none*: no such run is unhealthy.
+- *age*: the last run began within ``expected_hours``.
+
+The defaults, 24 and 2 hours, are S2's and fit an hourly cadence; an entity that runs less often gets twice its cadence.
+A CRM that is not configured is listed and not judged.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+from psycopg.rows import dict_row
+
+from warehouse_pipelines.entity import Entity, Source
+
+ENOUGH = 0.8
+HOURS = 24.0
+EXPECTED_HOURS = 2.0
+
+ASKED = """
+WITH real AS (
+    SELECT * FROM orchestration.sync_history WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
+)
+SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes
+FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
+         WITH ORDINALITY AS entity (crm, sync_type, hours, n)
+LEFT JOIN LATERAL (
+    SELECT * FROM real WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type ORDER BY id DESC LIMIT 1
+) AS last ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'success') AS successes
+    FROM real
+    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status <> 'running'
+      AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
+) AS ended
+ORDER BY entity.n
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How one entity does. ``problems`` are sentences; none means healthy. Times are None before the first run."""
+
+    crm: str
+    sync_type: str
+    configured: bool
+    problems: tuple[str, ...] = ()
+    runs: int = 0
+    successes: int = 0
+    status: str | None = None
+    started_at: datetime | None = None
+    age: timedelta | None = None
+    seconds: float | None = None
+    created: int = 0
+    updated: int = 0
+    failed: int = 0
+    error: str | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong; a CRM that is not configured is not judged, and counts as healthy."""
+        return not self.problems
+
+    @property
+    def rate(self) -> float | None:
+        """The share of runs that were a success."""
+        return self.successes / self.runs if self.runs else None
+
+
+def limits(entity: Entity, hours: float | None = None, expected_hours: float | None = None) -> tuple[float, float]:
+    """Return the hours that the rate is taken over and that the last run may be old; what is given is used as it is."""
+    twice = 2 * entity.every / timedelta(hours=1)
+    return (
+        max(HOURS, twice) if hours is None else hours,
+        max(EXPECTED_HOURS, twice) if expected_hours is None else expected_hours,
+    )
+
+
+def problems(
+    *, runs: int, successes: int, age: timedelta | None, hours: float, expected_hours: float, rules: Iterable[str]
+) -> tuple[str, ...]:
+    """Return what is wrong, by the ``rules`` ``rate`` and ``age``."""
+    found = []
+    if "rate" in rules:
+        if not runs:
+            found.append(f"no run ended in the last {hours:g} h")
+        elif successes / runs < ENOUGH:
+            found.append(f"{successes} of {runs} runs in {hours:g} h succeeded, less than {ENOUGH:.0%}")
+    if "age" in rules:
+        if age is None:
+            found.append("never started")
+        elif age > timedelta(hours=expected_hours):
+            found.append(f"last start {age / timedelta(hours=1):.1f} h ago, expected within {expected_hours:g} h")
+    return tuple(found)
+
+
+def judge(
+    sources: Iterable[Source],
+    *,
+    url: str,
+    hours: float | None = None,
+    expected_hours: float | None = None,
+    rules: Iterable[str] = ("rate", "age"),
+) -> list[Health]:
+    """Return the health of every entity of ``sources``, in their order. The clock is the database's."""
+    rules = frozenset(rules)
+    entities = [
+        (source, entity, *limits(entity, hours, expected_hours)) for source in sources for entity in source.entities
+    ]
+    asked = {
+        "crms": [source.name for source, *_ in entities],
+        "sync_types": [entity.name for _, entity, *_ in entities],
+        "hours": [rate_hours for _, _, rate_hours, _ in entities],
+    }
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        found = connection.execute(ASKED, asked).fetchall()
+    configured = {source.name: not source.missing_settings() for source, *_ in entities}
+    return [
+        Health(
+            crm=source.name,
+            sync_type=entity.name,
+            configured=configured[source.name],
+            problems=problems(
+                runs=row["runs"],
+                successes=row["successes"],
+                age=row["age"],
+                hours=rate_hours,
+                expected_hours=age_hours,
+                rules=rules,
+            )
+            if configured[source.name]
+            else (),
+            runs=row["runs"],
+            successes=row["successes"],
+            status=row["status"],
+            started_at=row["start_time"],
+            age=row["age"],
+            seconds=(row["end_time"] - row["start_time"]).total_seconds() if row["end_time"] else None,
+            created=row["records_created"] or 0,
+            updated=row["records_updated"] or 0,
+            failed=row["records_failed"] or 0,
+            error=row["error_message"],
+        )
+        for (source, entity, rate_hours, age_hours), row in zip(entities, found, strict=True)
+    ]

@@ -1,0 +1,270 @@
+"""The command line: its words, its exit codes, and that it does what Dagster does."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from warehouse_pipelines import cli, in_process
+from warehouse_pipelines.in_process import Outcome
+from warehouse_pipelines.sources import SOURCES
+
+EVERY_ENTITY = [(source.name, entity.name) for source in SOURCES for entity in source.entities]
+EIGHT_FLAGS = {
+    "--full": ([], {"full": True}),
+    "--force": ([], {"force": True}),
+    "--dry-run": ([], {"dry_run": True}),
+    "--skip-validation": ([], {"skip_validation": True}),
+    "--debug": ([], {"debug": True}),
+    "--batch-size": (["50"], {"batch_size": 50}),
+    "--max-records": (["10"], {"max_records": 10}),
+    "--start-date": (["2025-01-31"], {"start_date": "2025-01-31"}),
+}
+
+# Every example of S2's guide that names a CRM of ours, translated: what is typed, and the config it must lead to.
+GUIDE = [
+    ("hubspot contacts", {}),
+    ("callrail calls", {}),
+    ("hubspot contacts --full --debug", {"full": True, "debug": True}),
+    ("callrail calls --dry-run --debug", {"dry_run": True, "debug": True}),
+    ("hubspot deals --debug --skip-validation", {"debug": True, "skip_validation": True}),
+    ("hubspot contacts --batch-size=50 --max-records=1000", {"batch_size": 50, "max_records": 1000}),
+    ("callrail calls --batch-size=100 --max-records=500", {"batch_size": 100, "max_records": 500}),
+    ("hubspot deals --start-date=2025-01-01 --force", {"start_date": "2025-01-01", "force": True}),
+    ("hubspot contacts --full --force --debug", {"full": True, "force": True, "debug": True}),
+    (
+        "hubspot contacts --batch-size=50 --max-records=1000 --debug",
+        {"batch_size": 50, "max_records": 1000, "debug": True},
+    ),
+    (
+        "hubspot deals --start-date=2025-01-01 --force --debug",
+        {"start_date": "2025-01-01", "force": True, "debug": True},
+    ),
+    ("hubspot contacts --full --force --batch-size=200", {"full": True, "force": True, "batch_size": 200}),
+    ("callrail calls --batch-size=200 --max-records=5000", {"batch_size": 200, "max_records": 5000}),
+    (
+        "callrail companies --start-date=2025-01-01 --force --debug",
+        {"start_date": "2025-01-01", "force": True, "debug": True},
+    ),
+    ("callrail all --full --batch-size=150 --dry-run", {"full": True, "batch_size": 150, "dry_run": True}),
+    ("hubspot contacts --max-records=50 --dry-run --debug", {"max_records": 50, "dry_run": True, "debug": True}),
+    (
+        "callrail calls --max-records=25 --dry-run --batch-size=10",
+        {"max_records": 25, "dry_run": True, "batch_size": 10},
+    ),
+    (
+        "hubspot contacts --since=2025-01-01 --force --test --verbose",
+        {"start_date": "2025-01-01", "force": True, "debug": True},
+    ),
+    (
+        "callrail calls --since=2024-12-01 --force --batch-size=100 --verbose",
+        {"start_date": "2024-12-01", "force": True, "batch_size": 100, "debug": True},
+    ),
+    (
+        "hubspot contacts --start-date=2025-01-01 --force --batch-size=50 --max-records=1000",
+        {"start_date": "2025-01-01", "force": True, "batch_size": 50, "max_records": 1000},
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every source something for each setting; nothing is asked in these tests."""
+    for source in SOURCES:
+        for name in source.missing_settings():
+            monkeypatch.setenv(name, f"planted-{name.lower()}")
+
+
+class Fake:
+    """Stands in for the runner, to see what the command line asks of it."""
+
+    asked: list[tuple[str, str, Mapping[str, Any], Any]]
+    endings: dict[str, str]
+
+    def __init__(self, **_: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+    def run(self, crm: str, entity: str, *, config: Mapping[str, Any], days: Any) -> list[Outcome]:
+        type(self).asked.append((crm, entity, config, days))
+        status = self.endings.get(f"{crm} {entity}", "success")
+        return [Outcome(crm=crm, sync_type=entity, status=status, reason=None if status == "success" else "planted")]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
+    Fake.asked, Fake.endings = [], {}
+    monkeypatch.setattr(in_process, "Runner", Fake)
+    monkeypatch.setattr(cli, "_database_url", lambda: "postgresql://nobody@nowhere/none")
+    return Fake
+
+
+def warehouse(*words: str) -> Result:
+    return CliRunner().invoke(cli.main, list(words))
+
+
+@pytest.mark.parametrize(("crm", "entity"), EVERY_ENTITY)
+@pytest.mark.parametrize("flag", EIGHT_FLAGS)
+def test_flag_matrix(fake: type[Fake], crm: str, entity: str, flag: str) -> None:
+    """B-058: every entity takes all eight flags."""
+    value, config = EIGHT_FLAGS[flag]
+    result = warehouse("sync", crm, entity, flag, *value)
+    assert result.exit_code == 0, result.output
+    assert fake.asked == [(crm, entity, config, None)]
+
+
+@pytest.mark.parametrize(("example", "config"), GUIDE)
+def test_guide_examples(fake: type[Fake], example: str, config: dict[str, Any]) -> None:
+    result = warehouse("sync", *example.split())
+    assert result.exit_code == 0, result.output
+    assert fake.asked[0][2] == config
+
+
+def test_the_config_of_every_flag_is_accepted_by_dagster() -> None:
+    from dagster import validate_run_config
+
+    from warehouse_pipelines.definitions import defs
+
+    job = defs.resolve_job_def("sync_hubspot_contacts")
+    for _, config in EIGHT_FLAGS.values():
+        validate_run_config(job, {"resources": {"sync": {"config": config}}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "config"),
+    [
+        (["--since", "2025-01-01"], "--start-date", {"start_date": "2025-01-01"}),
+        (["--test"], "--debug", {"debug": True}),
+        (["--verbose"], "--debug", {"debug": True}),
+        (["--force-overwrite"], "--force", {"force": True}),
+    ],
+)
+def test_deprecated_flags_work_and_warn(fake: type[Fake], old: list[str], new: str, config: dict[str, Any]) -> None:
+    """X-13, X-14, B-060, B-061."""
+    result = warehouse("sync", "hubspot", "deals", *old)
+    assert result.exit_code == 0
+    assert f"{old[0]} is deprecated; use {new}" in result.stderr
+    assert fake.asked[0][2] == config
+
+
+def test_the_new_spelling_wins_over_the_old(fake: type[Fake]) -> None:
+    warehouse("sync", "hubspot", "deals", "--since", "2024-01-01", "--start-date", "2025-01-01")
+    assert fake.asked[0][2] == {"start_date": "2025-01-01"}
+
+
+def test_help_lists_the_eight_flags_and_no_deprecated_one() -> None:
+    text = warehouse("sync", "hubspot", "contacts", "--help").output
+    for flag in EIGHT_FLAGS:
+        assert flag in text
+    for flag in ("--since", "--test", "--verbose", "--force-overwrite"):
+        assert flag not in text
+
+
+@pytest.mark.parametrize("wrong", ["2025-13-01", "01/31/2025", "20250131", "2025-W01-1", "yesterday", ""])
+def test_a_wrong_date_names_the_format(fake: type[Fake], wrong: str) -> None:
+    """B-028."""
+    result = warehouse("sync", "hubspot", "contacts", "--start-date", wrong)
+    assert result.exit_code == 2
+    assert "YYYY-MM-DD" in result.stderr
+    assert fake.asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["sync", "hubspott", "contacts"], ["Did you mean 'hubspot'?", "callrail"]),
+        (["sync", "hubspot", "contact"], ["Did you mean 'contacts'?", "line_items", "all"]),
+        (["sync", "hubspot"], ["Which entity", "contacts", "all"]),
+        (["sync", "all", "contacts"], ["takes no entity"]),
+        (["snyc", "hubspot", "contacts"], ["Did you mean 'sync'?"]),
+        (["sync", "hubspot", "contacts", "--batch-size", "0"], ["--batch-size"]),
+        (["sync", "hubspot", "contacts", "--max-records", "-1"], ["--max-records"]),
+        (["sync", "hubspot", "contacts", "--booking-status", "x"], ["--booking-status", "only Arrivy"]),
+        (["backfill", "hubspot", "contacts", "--from", "2025-02-01", "--to", "2025-01-01"], ["is after"]),
+        (["backfill", "callrail", "tags", "--from", "2025-01-01", "--to", "2025-01-02"], ["cannot be asked by date"]),
+        (["backfill", "callrail", "calls", "--from", "1970-01-01", "--to", "2025-01-02"], ["The first day of"]),
+        (["status", "--crm", "nosuch"], ["No such CRM"]),
+        (["check", "nosuch"], ["No such CRM"]),
+        (["replay", "nosuch"], ["No such CRM"]),
+        (["replay", "hubspot", "nosuch"], ["No such entity of hubspot"]),
+    ],
+)
+def test_wrong_use_is_exit_code_2(fake: type[Fake], words: list[str], says: list[str]) -> None:
+    result = warehouse(*words)
+    assert result.exit_code == 2, result.output
+    for part in says:
+        assert part in result.stderr
+    assert fake.asked == []
+
+
+def test_missing_settings_are_named_at_once(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    for source in SOURCES:
+        for name, field in source.settings.model_fields.items():
+            if field.is_required():
+                monkeypatch.delenv(f"{source.settings.model_config['env_prefix']}{name}".upper(), raising=False)
+    result = warehouse("sync", "hubspot", "contacts")
+    assert result.exit_code == 2
+    assert "HUBSPOT_ACCESS_TOKEN" in result.stderr
+    result = warehouse("sync", "all")
+    assert result.exit_code == 2
+    assert "HUBSPOT_ACCESS_TOKEN" in result.stderr
+    assert "CALLRAIL_API_KEY" in result.stderr
+    assert fake.asked == []
+
+
+def test_sync_all_leaves_out_what_is_not_configured(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CALLRAIL_API_KEY")
+    result = warehouse("sync", "all", "--dry-run")
+    assert result.exit_code == 0
+    assert "Not configured, left out: callrail" in result.stderr
+    assert ("hubspot", "all") in [asked[:2] for asked in fake.asked]
+    assert "callrail" not in {asked[0] for asked in fake.asked}
+
+
+@pytest.mark.parametrize(
+    ("endings", "code"),
+    [({}, 0), ({"callrail all": "partial"}, 3), ({"hubspot all": "failed", "callrail all": "partial"}, 1)],
+)
+def test_the_exit_code_is_that_of_the_worst(fake: type[Fake], endings: dict[str, str], code: int) -> None:
+    fake.endings = endings
+    result = warehouse("sync", "all")
+    assert result.exit_code == code
+    assert len(fake.asked) == len(SOURCES)
+    assert ("planted" in result.stdout) is bool(endings)
+
+
+def test_no_outcome_at_all_is_a_failure() -> None:
+    assert in_process.worst([]) == 1
+
+
+def test_a_backfill_is_one_run_over_the_range(fake: type[Fake]) -> None:
+    result = warehouse("backfill", "callrail", "calls", "--from", "2025-02-01", "--to", "2025-02-03")
+    assert result.exit_code == 0, result.output
+    ((_, _, config, (first, last)),) = fake.asked
+    assert (str(first), str(last), config) == ("2025-02-01", "2025-02-03", {})
+
+
+def test_json_is_all_there_is_on_standard_output(fake: type[Fake]) -> None:
+    """C-029."""
+    result = warehouse("sync", "callrail", "calls", "--dry-run", "--log-format", "json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["crm_source"], line["sync_type"], line["status"]) for line in lines] == [
+        ("callrail", "calls", "success")
+    ]
+
+
+def test_help_answers_at_once() -> None:
+    """Nothing heavy is imported before a command needs it; the limit leaves room for a busy machine."""
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "warehouse_pipelines.cli", "--help"], capture_output=True, check=True)
+    assert b"backfill" in done.stdout
+    assert time.monotonic() - began < 1.5
+    heavy = "dagster dlt pyarrow psycopg sqlalchemy pydantic httpx rich.table"
+    code = f"import sys, warehouse_pipelines.cli; print([m for m in {heavy.split()!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.strip() == b"[]"

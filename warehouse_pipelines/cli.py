@@ -164,7 +164,10 @@ run_flags = _flags(
     click.option("--skip-validation", is_flag=True, help="Skip business rules and shapes; never keys or types."),
     click.option("--debug", is_flag=True, help="Print DEBUG lines and Dagster's own."),
     click.option(
-        "--batch-size", type=click.IntRange(1, 10_000), metavar="N", help="Records per request (default 100)."
+        "--batch-size",
+        type=click.IntRange(1, 10_000),
+        metavar="N",
+        help="Records per request (default 100, or what the vendor allows).",
     ),
     click.option(
         "--max-records", type=click.IntRange(0), metavar="N", help="Stop after so many (default 0: no limit)."

@@ -5,7 +5,7 @@ would leave its CRM at 90 %, and nobody would hear of it.
 
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
   one: its records lie in the dead letters until a person has looked, and that is what health is to tell. Runs that are
-  still running have no outcome yet, dry runs load nothing; neither is counted.
+  still running have no outcome yet, dry runs load nothing, replays read no vendor; none of them is counted.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
 
@@ -28,7 +28,9 @@ EXPECTED_HOURS = 2.0
 
 ASKED = """
 WITH real AS (
-    SELECT * FROM orchestration.sync_history WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
+    SELECT * FROM orchestration.sync_history
+    WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
+      AND configuration ->> 'mode' IS DISTINCT FROM 'replay'
 )
 SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])

@@ -91,7 +91,7 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         filtered=metrics.get("filtered", 0),
         deleted=metrics.get("deleted", 0),
         seconds=row["took"] or 0.0,
-        calls=metrics.get("api_calls", 0),
+        calls=metrics.get("total_api_calls", 0),
         dry_run=bool(row["configuration"].get("dry_run")),
         reason="the run ended without closing its row" if status == "running" else _reason(row),
     )

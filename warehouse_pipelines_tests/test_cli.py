@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,8 +74,9 @@ GUIDE = [
 
 
 @pytest.fixture(autouse=True)
-def configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every source something for each setting; nothing is asked in these tests."""
+def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Give every source something for each setting; nothing is asked in these tests. No .env is read."""
+    monkeypatch.chdir(tmp_path)
     for source in SOURCES:
         for name in source.missing_settings():
             monkeypatch.setenv(name, f"planted-{name.lower()}")
@@ -127,7 +129,6 @@ def test_guide_examples(fake: type[Fake], example: str, config: dict[str, Any]) 
 
 def test_the_config_of_every_flag_is_accepted_by_dagster() -> None:
     from dagster import validate_run_config
-
     from warehouse_pipelines.definitions import defs
 
     job = defs.resolve_job_def("sync_hubspot_contacts")

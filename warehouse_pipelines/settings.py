@@ -1,0 +1,74 @@
+"""Where the warehouse and Dagster's own folder are. A vendor's settings stand in the vendor's file.
+
+Read from the environment, then from ``.env`` at the top level. Nothing is read at import, and nothing here needs a
+secret to be imported.
+"""
+
+import re
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from warehouse_pipelines.errors import NotConfigured
+
+
+def project_root() -> Path:
+    """Return the top level of the checkout the package runs from; of an installed wheel, the current folder."""
+    beside = Path(__file__).resolve().parents[1]
+    return beside if (beside / "pyproject.toml").is_file() else Path.cwd()
+
+
+class Settings(BaseSettings, extra="ignore", env_ignore_empty=True):
+    """Of the project itself. An empty value counts as none, because that is what compose files make of an unset one."""
+
+    warehouse_database_url: SecretStr | None = None
+    warehouse_home: Path | None = None
+    dagster_home: Path | None = None
+    dagster_storage_url: SecretStr | None = None
+
+
+def settings() -> Settings:
+    """Read the settings now."""
+    return Settings(_env_file=project_root() / ".env")
+
+
+def state_folder() -> Path:
+    """Return the folder of everything that this project keeps on this machine, made if need be: ``.warehouse/``.
+
+    ``WAREHOUSE_HOME`` puts it elsewhere.
+    """
+    folder = settings().warehouse_home or project_root() / ".warehouse"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder.absolute()
+
+
+def dagster_home() -> Path:
+    """Return ``DAGSTER_HOME``, or the folder that stands in for it. ``local.dagster_home.prepare`` makes it usable."""
+    return (settings().dagster_home or state_folder() / "dagster").absolute()
+
+
+def database_url() -> str:
+    """Return the URL of the warehouse: ``WAREHOUSE_DATABASE_URL``, else the embedded server, started if need be.
+
+    Raises ``NotConfigured`` when the setting is no PostgreSQL URL or no server can be started here.
+    """
+    given = settings().warehouse_database_url
+    if given is not None:
+        return postgresql_url("WAREHOUSE_DATABASE_URL", given)
+    from warehouse_pipelines.local import postgres
+
+    return postgres.up(state_folder())
+
+
+def postgresql_url(name: str, value: SecretStr) -> str:
+    """Return the value as ``postgresql://…``, which libpq, ADBC and SQLAlchemy all read; a driver in it is dropped."""
+    scheme, found, rest = value.get_secret_value().strip().partition("://")
+    if not found or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
+        raise NotConfigured(f"{name} is not a PostgreSQL URL; write postgresql://user:password@host:port/database.")
+    return f"postgresql://{rest}"
+
+
+def masked_url(url: str) -> str:
+    """Return a URL without its password."""
+    return re.sub(r"(?<=://)([^/@:\s]*):[^@\s]*(?=@)", r"\1:***", url)

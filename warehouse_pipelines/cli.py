@@ -328,7 +328,7 @@ def _database_url() -> str:
     from warehouse_pipelines import settings
 
     url = settings.database_url()
-    logs.hide_settings(click.Context(main, obj=url))
+    logs.hide_password(url)
     return url
 
 

@@ -70,8 +70,14 @@ def hide_settings(settings: object) -> None:
         secret = value.get_secret_value() if hasattr(value, "get_secret_value") else value
         if secret is not value:
             hide([str(secret)])
-        if isinstance(secret, str) and (found := re.search(r"://[^/@\s:]*:([^/@\s]+)@", secret)):
-            hide([found[1]])
+        if isinstance(secret, str):
+            hide_password(secret)
+
+
+def hide_password(url: str) -> None:
+    """Never print the password inside a URL; text without one is let be."""
+    if found := re.search(r"://[^/@\s:]*:([^/@\s]+)@", url):
+        hide([found[1]])
 
 
 def redacted(text: str) -> str:
@@ -117,17 +123,20 @@ class JsonLines(logging.Formatter):
     """One JSON object per line: time, level, stream, logger, message, the extras, and an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "stream": _stream(record.name),
-            "logger": record.name,
+        said = {
             "message": record.getMessage(),
             **{name: value for name, value in record.__dict__.items() if name not in _OWN},
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(_redacted(line), ensure_ascii=False)
+            said["exception"] = self.formatException(record.exc_info)
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "stream": _stream(record.name),
+            "logger": record.name,  # not redacted: a password may well be "warehouse"
+            **_redacted(said),
+        }
+        return json.dumps(line, ensure_ascii=False)
 
 
 class Text(logging.Formatter):

@@ -357,7 +357,17 @@ class Server:
             configuration.write_text("".join(f"{name} = '{value}'\n" for name, value in settings.items()))
             if account == "nobody":
                 _give_to_nobody(configuration)
-            command = [binaries / "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", str(START_SECONDS), "start"]
+            command: list[str | Path] = [
+                binaries / "pg_ctl",
+                "-D",
+                self.data,
+                "-l",
+                self.log,
+                "-w",
+                "-t",
+                str(START_SECONDS),
+                "start",
+            ]
             started = self._run(command, account)
             if started.returncode == 0:
                 (self.home / "postgres.port").write_text(str(port))
@@ -371,6 +381,8 @@ class Server:
         PostgreSQL would take either for itself. A number that no process has is left to PostgreSQL, which then also
         looks for children of the dead server; therefore a zombie is first given 5 s to be reaped.
         """
+        if self._pid() is not None:
+            return
         pid_file = self.data / "postmaster.pid"
         with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError, PermissionError):
             pid = int(pid_file.read_text().split("\n", 1)[0])

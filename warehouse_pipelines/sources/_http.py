@@ -192,6 +192,28 @@ class Client:
         raise error
 
 
+def listed(records: list[T] | None, what: str, *, first: bool, last: bool) -> list[T]:
+    """Return the records of a page. Null instead of a list is how some vendors end, and anywhere else it is no list."""
+    if records is None and (first or not last):
+        raise AnswerChanged(f"{what} answered null instead of its list; nothing was loaded.")
+    return records or []
+
+
+class _Key(msgspec.Struct):
+    id: str | int
+
+
+_key = msgspec.json.Decoder(_Key).decode
+
+
+def key_of(record: msgspec.Raw) -> str | None:
+    """Return the ``id`` of a record; None for one without, which is the loader's to set aside."""
+    try:
+        return str(_key(record).id)
+    except msgspec.DecodeError:
+        return None
+
+
 def first_backoff() -> float:
     """Return the unit in which waits are counted; a ``wait_for`` multiplies by it, so tests need not wait."""
     return float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))

@@ -41,7 +41,7 @@ from pydantic_settings import BaseSettings
 from warehouse_pipelines.entity import Budget, Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMissing
 from warehouse_pipelines.rules import one_of
-from warehouse_pipelines.sources._http import Client, first_backoff
+from warehouse_pipelines.sources._http import Client, first_backoff, key_of, listed
 
 VERSION = "v3"
 PER_PAGE = 250
@@ -77,21 +77,14 @@ class Settings(BaseSettings, env_prefix="CALLRAIL_", env_file=".env", extra="ign
     requests_per_day: int = 9_000
 
 
-class Id(msgspec.Struct):
-    id: str | int
-
-
 class Answer(msgspec.Struct):
     """What every list answers; ``answers`` makes the form in which the list itself has its name."""
 
-    records: list[msgspec.Raw]
+    records: list[msgspec.Raw] | None
     total_pages: int | None = None
     total_records: int | None = None
     has_next_page: bool = False
     next_page: str | None = None
-
-
-_id = msgspec.json.Decoder(Id).decode
 
 
 @functools.cache
@@ -99,7 +92,7 @@ def answers(name: str) -> type[Answer]:
     """Return the form of an answer whose list is called ``name``; without that list it is an error."""
     form = msgspec.defstruct(
         "Answer",
-        [("records", list[msgspec.Raw], msgspec.field(name=name))],
+        [("records", list[msgspec.Raw] | None, msgspec.field(name=name))],
         bases=(Answer,),
         kw_only=True,
     )
@@ -114,22 +107,21 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         return
     paths = [f"/{VERSION}/{entity.path}"]
     if entity is not ACCOUNTS:
-        accounts = [key for page in Listing(extraction, ACCOUNTS, f"/{VERSION}/a.json", {}).pages() for key in page]
-        if not accounts:
+        visible = Listing(extraction, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
+        for _ in visible.pages():
+            pass
+        if not visible.seen:
             raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user, then run again.")
-        paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in accounts]
-    elsewhere: set[str] = set()
-    reported: int | None = 0
+        paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in sorted(visible.seen)]
+    seen: set[str] = set()
+    totals: list[int | None] = []
     for path in paths:
-        listing = Listing(extraction, entity, path, params)
-        for page in listing.pages():
-            # A user of two accounts is listed in both and is one record.
-            records = [record for key, record in page.items() if key not in elsewhere]
+        listing = Listing(extraction, entity, path, params, seen)
+        for records in listing.pages():
             yield Page(records, in_window=entity is not TEXT_MESSAGES)
-        total = listing.total()
-        reported = None if reported is None or total is None else reported + total - len(listing.seen & elsewhere)
-        elsewhere |= listing.seen
-    extraction.reported, extraction.trusted = reported, True
+        totals.append(listing.total())
+    known = [total for total in totals if total is not None]
+    extraction.reported, extraction.trusted = sum(known) if len(known) == len(totals) else None, True
 
 
 def client(extraction: Extraction) -> Client:
@@ -158,12 +150,12 @@ def question(extraction: Extraction) -> dict[str, str] | None:
     params = {"fields": ",".join(fields)} if fields else {}
     if not entity.cursor:
         return params
-    now = datetime.now(UTC)
-    since, until = max(extraction.since, now - RETENTION), extraction.window.until
+    until = extraction.window.until
+    since = max(extraction.since, until - RETENTION)
     if entity is not TEXT_MESSAGES:
         params |= {"sort": entity.cursor, "order": "asc"}
     elif not extraction.options.get("backfill"):
-        until = max(until, now) + timedelta(days=1)
+        until += timedelta(days=1)
     if since >= until:
         return None
     # Both ends are inclusive; whole seconds outside the window, the loader cuts at its own ends.
@@ -173,68 +165,83 @@ def question(extraction: Extraction) -> dict[str, str] | None:
 
 
 class Listing:
-    """One list of one account: its pages, what was seen of it, and how many records it is said to have."""
+    """One list of one account: its pages, and how many records it is said to have.
 
-    def __init__(self, extraction: Extraction, entity: Entity, path: str, params: Mapping[str, str]) -> None:
+    ``seen`` are the ids of all accounts: a user of two of them is listed in both and is one record.
+    """
+
+    def __init__(
+        self, extraction: Extraction, entity: Entity, path: str, params: Mapping[str, str], seen: set[str]
+    ) -> None:
         self.entity = entity
         self.path = path
         self.params = {**params, "per_page": str(min(extraction.page_size, PER_PAGE))}
-        self.seen: set[str] = set()
+        self.seen = seen
         self._http = client(extraction)
         self._form = answers(entity.records or entity.name)
+        self._elsewhere = frozenset(seen)
+        self._turned: set[tuple[str | None, ...]] = set()
+        self._read = 0
+        self._shared = 0
         self._counted: int | None = None
-        self._turned: set[tuple[str, ...]] = set()
 
-    def pages(self) -> Iterator[dict[str, bytes]]:
-        """Yield the records by id, each once."""
+    def pages(self) -> Iterator[list[bytes]]:
+        """Yield the records, each once."""
         first = self._ask(page="1")
         self._counted = first.total_records
-        if self.entity is CALLS and (first.total_pages or 2) > 1:
+        if self.entity is CALLS and (first.total_pages is None or first.total_pages > 1):
             yield from self._relative()
         else:
             yield from self._numbered(first)
 
     def total(self) -> int | None:
-        """Return how many records the vendor counts; asked a second time when that is not what came."""
-        if self._counted is not None and self._counted != len(self.seen):
+        """Return how many of the records are said to be here; asked a second time when that is not what came."""
+        if self._counted is not None and self._counted != self._read + self._shared:
             self._counted = self._ask(page="1", per_page="1").total_records
-        return self._counted
+        return None if self._counted is None else self._counted - self._shared
 
     def _ask(self, **params: str) -> Answer:
         return self._http.get(self.path, self._form, params={**self.params, **params})
 
-    def _numbered(self, answer: Answer) -> Iterator[dict[str, bytes]]:
+    def _numbered(self, answer: Answer) -> Iterator[list[bytes]]:
         number = 1
-        while answer.records:
-            yield self._turn(answer)
-            if answer.total_pages is not None and number >= answer.total_pages:
+        while True:
+            last = answer.total_pages is not None and number >= answer.total_pages
+            records = listed(answer.records, f"CallRail: {self.path}", first=number == 1, last=True)
+            if records:
+                yield self._turn(records)
+            if last or not records:
                 break
             number += 1
             answer = self._ask(page=str(number))
         if number > 1 and self.entity is TEXT_MESSAGES:
             self._turned.clear()
-            yield self._turn(self._ask(page="1"))
+            yield self._turn(self._ask(page="1").records or [])
 
-    def _relative(self) -> Iterator[dict[str, bytes]]:
+    def _relative(self) -> Iterator[list[bytes]]:
         params = {"relative_pagination": "true", "offset": "0"}
+        here = urlsplit(Settings().base_url).netloc
         while True:
             answer = self._ask(**params)
-            yield self._turn(answer)
-            if not answer.has_next_page:
+            more = answer.has_next_page
+            yield self._turn(listed(answer.records, f"CallRail: {self.path}", first=not self._turned, last=not more))
+            if not more:
                 return
             following = urlsplit(answer.next_page or "")
-            if following.netloc != urlsplit(Settings().base_url).netloc or following.path != self.path:
+            if following.netloc != here or following.path != self.path:
                 raise AnswerChanged(f"CallRail: the next page of {self.path} is elsewhere; the key is not sent there.")
             params = dict(parse_qsl(following.query)) | {"relative_pagination": "true"}
 
-    def _turn(self, answer: Answer) -> dict[str, bytes]:
+    def _turn(self, records: list[msgspec.Raw]) -> list[bytes]:
         """Return those records of a page that are new: a late arrival moves the last one to the next page."""
-        records = {str(_id(record).id): bytes(record) for record in answer.records}
-        if tuple(records) in self._turned:
+        keys = tuple(map(key_of, records))
+        if keys in self._turned:
             raise CursorStuck(f"CallRail: {self.path} answered the same page twice; reading on would never end.")
-        self._turned.add(tuple(records))
-        fresh = {key: record for key, record in records.items() if key not in self.seen}
-        self.seen |= fresh.keys()
+        self._turned.add(keys)
+        self._shared += sum(key in self._elsewhere for key in keys)
+        fresh = [bytes(record) for key, record in zip(keys, records, strict=True) if key not in self.seen]
+        self.seen.update(key for key in keys if key)
+        self._read += len(fresh)
         return fresh
 
 
@@ -428,7 +435,7 @@ def check() -> str:
     """Ask for one account."""
     extraction = Extraction(entity=ACCOUNTS, window=Window(None, datetime.now(UTC)), page_size=1)
     answer = client(extraction).get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": "1"})
-    return f"CallRail answers: the key sees {answer.total_records or len(answer.records)} account(s)"
+    return f"CallRail answers: the key sees {answer.total_records or len(answer.records or [])} account(s)"
 
 
 CALLRAIL = Source(

@@ -296,7 +296,7 @@ CONTACT_TO_COMPANY = _association(
 def check() -> str:
     """Ask for one contact."""
     extraction = Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))
-    client(extraction).get(f"{OBJECTS}/contacts", Answer[msgspec.Raw], params={"limit": "1"})
+    client(extraction, Settings()).get(f"{OBJECTS}/contacts", Answer[msgspec.Raw], params={"limit": "1"})
     return "HubSpot answers: the token may read contacts"
 
 

@@ -34,7 +34,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
@@ -51,7 +51,7 @@ from warehouse_pipelines.errors import (
     RequestRefused,
     SuspiciousRead,
 )
-from warehouse_pipelines.sources._http import Client, first_backoff
+from warehouse_pipelines.sources._http import Client, first_backoff, key_of, listed
 
 VERSION = "v3"
 OBJECTS = f"/crm/{VERSION}/objects"
@@ -63,7 +63,7 @@ PAGE = 100  # most records of a list or a batch read
 FOUND = 200  # most hits of one search page
 WALL = 10_000  # a search never reaches beyond it
 PAIRS = 1_000  # most contacts of one association read
-EMPTY_PAGES = 20  # consecutive search pages without a hit that are followed before giving up
+EMPTY_PAGES = 20  # consecutive pages without a record that are followed before giving up
 LONGEST_LIST = 15_000
 """Characters of the property list in a URL. Airbyte runs with this figure and measured the refusal at about 16,300;
 a portal's edge that refuses less costs one lost call."""
@@ -104,12 +104,15 @@ class Paging(msgspec.Struct):
 class Answer(msgspec.Struct, Generic[T]):
     """A list of the vendor; without ``results`` it cannot be decoded and is therefore an error."""
 
-    results: list[T]
+    results: list[T] | None
     paging: Paging | None = None
 
     @property
     def after(self) -> str | None:
         return str(self.paging.next.after) if self.paging and self.paging.next else None
+
+    def page(self, path: str, *, first: bool = True) -> list[T]:
+        return listed(self.results, f"HubSpot: {path}", first=first, last=self.after is None)
 
 
 class Id(msgspec.Struct):
@@ -171,9 +174,6 @@ class OutOfOrder(Exception):
     """The walk by id cannot be trusted in this window."""
 
 
-_id = msgspec.json.Decoder(Id).decode
-
-
 def fetch(extraction: Extraction) -> Iterator[Page]:
     """Yield the pages of one entity."""
     reader = Reader(extraction)
@@ -182,9 +182,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     return reader.everything() if extraction.whole else reader.changes()
 
 
-def client(extraction: Extraction) -> Client:
+def client(extraction: Extraction, settings: Settings) -> Client:
     """Return the client of the portal that the settings name."""
-    settings = Settings()
     return Client(
         extraction,
         title="HubSpot",
@@ -220,19 +219,20 @@ class Reader:
     def __init__(self, extraction: Extraction) -> None:
         self.extraction = extraction
         self.entity = extraction.entity
-        self.client = client(extraction)
+        self.settings = Settings()
+        self.client = client(extraction, self.settings)
         self.size = min(extraction.page_size, PAGE)
         self.modified = self.entity.columns[self.entity.cursor].path.rpartition(".")[2] if self.entity.cursor else ""
-        self.searches = Budget("search", Settings().searches_per_second, 1)
+        self.searches = Budget("search", self.settings.searches_per_second, 1)
 
     @cached_property
-    def type(self) -> str:
+    def object_type(self) -> str:
         """The object type as a path names it; see ``Settings`` for custom ones."""
         custom, _, name = self.entity.path.rpartition(":")
         if not custom:
             return name.partition("/")[0]
         setting = f"{name}_object"
-        configured: str = getattr(Settings(), setting)
+        configured: str = getattr(self.settings, setting)
         if re.fullmatch(r"\d+-\d+|p\d*_\w+", configured):
             return configured
         wanted = name if configured == "auto" else configured
@@ -247,22 +247,23 @@ class Reader:
                 f"{error} The custom object {wanted!r} is found by its schema, which needs an Enterprise account "
                 f"and the scope crm.schemas.custom.read; or set HUBSPOT_{setting.upper()} to its type id (2-...)."
             ) from error
-        for schema in schemas.results:
+        found = schemas.page(SCHEMAS)
+        for schema in found:
             if _plain(wanted) in {_plain(text) for text in (schema.name, *schema.labels.values()) if text}:
                 return schema.object_type_id
         if standard:
             return standard
         raise ActionNeeded(
             f"HubSpot: this portal has no custom object {wanted!r} for {self.entity.table}; it has "
-            f"{', '.join(sorted(schema.name for schema in schemas.results)) or 'none'}. Set "
+            f"{', '.join(sorted(schema.name for schema in found)) or 'none'}. Set "
             f"HUBSPOT_{setting.upper()} to the object's name, or leave this entity's schedule off."
         )
 
     @cached_property
     def properties(self) -> list[str]:
         """The names of all properties that the portal has for this type; asked for when a record is to be read."""
-        answer = self.client.get(f"{PROPERTIES}/{self.type}", Answer[Property], params={"archived": "false"})
-        return [one.name for one in answer.results]
+        path = f"{PROPERTIES}/{self.object_type}"
+        return [one.name for one in self.client.get(path, Answer[Property], params={"archived": "false"}).page(path)]
 
     def everything(self) -> Iterator[Page]:
         """Yield all live records, then all archived ones; none was asked for by the window."""
@@ -272,7 +273,7 @@ class Reader:
             in_url = in_url and len(quote(names)) <= LONGEST_LIST
             if in_url:
                 try:
-                    for records in self._list(names, self.size, archived=archived):
+                    for records in self._list(Answer[msgspec.Raw], names, self.size, archived=archived):
                         yield Page([bytes(record) for record in records], in_window=False)
                     continue
                 except RequestRefused as error:
@@ -334,39 +335,44 @@ class Reader:
                     more.append({"id": follow[0], "after": follow[1]})
             yield Page(records)
 
-    def _list(self, properties: str, limit: int, *, archived: bool) -> Iterator[list[msgspec.Raw]]:
+    def _list(self, form: type[Answer[T]], properties: str, limit: int, *, archived: bool) -> Iterator[list[T]]:
         """Yield the pages of the list endpoint."""
-        path = f"{OBJECTS}/{self.type}"
+        path = f"{OBJECTS}/{self.object_type}"
         params = {"limit": str(limit), "archived": str(archived).lower(), "properties": properties}
-        begun: set[str] = set()
-        after: str | None = ""
-        while after is not None:
-            answer = self.client.get(path, Answer[msgspec.Raw], params=params | ({"after": after} if after else {}))
-            if answer.results:
-                first = _id(answer.results[0]).id
-                if first in begun:
-                    raise CursorStuck(f"HubSpot: {path} listed the page that begins with {first} twice")
-                begun.add(first)
-                yield answer.results
-            if answer.after is not None and answer.after == after:
+        begun: set[str | None] = set()
+        after: str | None = None
+        empty = 0
+        while True:
+            answer = self.client.get(path, form, params=params | ({"after": after} if after else {}))
+            records = answer.page(path, first=after is None)
+            if records:
+                begin = records[0].id if isinstance(records[0], Id) else key_of(cast(msgspec.Raw, records[0]))
+                if begin and begin in begun:
+                    raise CursorStuck(f"HubSpot: {path} listed the page that begins with {begin} twice")
+                begun.add(begin)
+                yield records
+            if answer.after is None:
+                return
+            empty = 0 if records else empty + 1
+            if answer.after == after or empty > EMPTY_PAGES:
                 raise CursorStuck(f"HubSpot: the cursor of {path} does not advance")
             after = answer.after
 
     def _ids(self, *, archived: bool) -> Iterator[str]:
-        for records in self._list("hs_object_id", PAGE, archived=archived):
-            for record in records:
-                yield _id(record).id
+        for page in self._list(Answer[Id], "hs_object_id", PAGE, archived=archived):
+            for record in page:
+                yield record.id
 
     def _read(self, ids: Sequence[str], *, archived: bool = False) -> list[bytes]:
         """Return the records of these ids that exist. An absorbed id may be answered with its survivor."""
-        path = f"{OBJECTS}/{self.type}/batch/read"
+        path = f"{OBJECTS}/{self.object_type}/batch/read"
         body = {"inputs": [{"id": key} for key in ids], "properties": self.properties}
         answer = self.client.post(path, Batch, params={"archived": str(archived).lower()}, body=body)
         self._check(path, answer.errors)
-        records = {_id(record).id: bytes(record) for record in answer.results}
-        if absent := len(ids) - len(records):
+        if absent := len(ids) - len(answer.results):
             self._count("not_found", absent)
-        return list(records.values())
+        once = {key_of(record) or place: bytes(record) for place, record in enumerate(answer.results)}
+        return list(once.values())
 
     def _check(self, path: str, errors: Iterable[Problem]) -> None:
         """Raise for an error inside a 207, unless an id is not there or has no associations, which is an answer."""
@@ -398,15 +404,21 @@ class Reader:
         }
         if after is not None:
             body["after"] = after
-        return self.client.post(f"{OBJECTS}/{self.type}/search", Found, body=body, budgets=(self.searches,))
+        return self.client.post(f"{OBJECTS}/{self.object_type}/search", Found, body=body, budgets=(self.searches,))
 
     def _changed(self, since: int, until: int) -> Iterator[str]:
-        """Yield the ids that changed, by the walk that the module's docstring prefers, or by the other."""
+        """Yield the ids that changed, each once, by the walk that the module's docstring prefers, or by the other."""
+        given: set[int] = set()
         try:
-            yield from self._walk(since, until, numeric=True)
+            for key in self._walk(since, until, numeric=True):
+                given.add(int(key))
+                yield key
         except OutOfOrder:
             self.extraction.noticed["search_read_again_by_windows"] = True
-            yield from self._windows(since, until)
+            for key in self._windows(since, until):
+                if int(key) not in given:
+                    given.add(int(key))
+                    yield key
 
     def _walk(self, since: int, until: int, *, numeric: bool) -> Iterator[str]:
         """Yield the window's ids, each request asking for those above the last; see ``OutOfOrder``.
@@ -418,37 +430,41 @@ class Reader:
         counted: int | None = None
         given, empty = 0, 0
         seen: set[str] = set()
+        path = f"{OBJECTS}/{self.object_type}/search"
         while True:
             page = self._search(since, until, above=last, after=after)
+            hits = page.page(path, first=counted is None)
             if counted is None:
                 counted = page.total
                 if numeric and counted < WALL:
                     self.extraction.reported = counted
-            for hit in page.results:
+            for hit in hits:
                 if numeric and last is not None and int(hit.id) <= int(last):
                     raise OutOfOrder
                 if not numeric:
                     if hit.id in seen:
-                        raise CursorStuck(f"HubSpot: the search of {self.type} found one record twice in one walk")
+                        raise CursorStuck(
+                            f"HubSpot: the search of {self.object_type} found one record twice in one walk"
+                        )
                     seen.add(hit.id)
                 last = hit.id
                 given += 1
                 yield hit.id
             if page.after is None:
                 break
-            if page.results:
+            if hits:
                 after, empty = None, 0
                 continue
             # An empty page with a next one is no end; asking above the same id again would not advance.
             empty += 1
             if empty > EMPTY_PAGES or page.after == after:
-                raise CursorStuck(f"HubSpot: the search of {self.type} answers empty pages without an end")
+                raise CursorStuck(f"HubSpot: the search of {self.object_type} answers empty pages without an end")
             after = page.after
         if given < counted and self._search(since, until, limit=1).total > given:
             if numeric:
                 raise OutOfOrder
             raise SuspiciousRead(
-                f"HubSpot: the search of {self.type} counts more records in one millisecond than can be walked; "
+                f"HubSpot: the search of {self.object_type} counts more records in one millisecond than can be walked; "
                 "read everything once (--full)."
             )
 
@@ -465,11 +481,13 @@ class Reader:
             return
         offset = 0
         while True:
-            yield from (hit.id for hit in page.results)
+            yield from (hit.id for hit in page.page("search", first=not offset))
             if page.after is None:
                 return
             if not offset < int(page.after) <= WALL - FOUND:
-                raise CursorStuck(f"HubSpot: the search of {self.type} goes from offset {offset} to {page.after}")
+                raise CursorStuck(
+                    f"HubSpot: the search of {self.object_type} goes from offset {offset} to {page.after}"
+                )
             offset = int(page.after)
             page = self._search(since, until, after=page.after)
 

@@ -1,53 +1,58 @@
 """The simulated CallRail account: its companies, trackers, users and tags, and the formulas of what happens in time.
 
 Caller `i` is person `i` of the town, so a call has the number of a HubSpot contact, seldom written alike; one caller in
-eleven never became a contact. Types are mixed as in the vendor's answers: `value` is text, number or null, `keywords_spotted`
-a list, a dictionary or "".
+eleven never became a contact. Types are mixed as in the vendor's answers: `value` is text, number or null,
+`keywords_spotted` a list, a dictionary or "".
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import md5
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from warehouse_pipelines.simulators.timeline import Timeline, spread
-from warehouse_pipelines.simulators.town import Person, Town, spell_phone
+from warehouse_pipelines.simulators.town import Person, Town, spell_phone, words
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 0xFFFFFFFFFFFFFFFF
 _INVERSE = pow(_GOLDEN, -1, 1 << 64)
 
-CALL_DEFAULT = (
-    "id answered business_phone_number customer_city customer_country customer_name customer_phone_number customer_state "
-    "direction duration recording recording_duration recording_player start_time tracking_phone_number voicemail"
-).split()
-CALL_MORE = (
-    "agent_email call_highlights call_summary call_type campaign company_id company_name company_time_zone created_at custom "
-    "detail_tags device_type fbclid first_call ga gclid good_lead_call_id good_lead_call_time integration_data keypad_entries "
-    "keywords keywords_spotted landing_page_url last_requested_url lead_score lead_score_explanation lead_status medium "
-    "milestones msclkid note person_id prior_calls referrer_domain referring_url sentiment session_uuid source source_name "
-    "speaker_percent tags timeline_url total_calls tracker_id transcription utm_source utm_medium utm_term utm_content "
-    "utm_campaign utma utmb utmc utmv utmz value voice_assist_message waveforms zip_code formatted_call_type "
-    "formatted_customer_location formatted_business_phone_number formatted_customer_name "
-    "formatted_customer_name_or_phone_number formatted_customer_phone_number formatted_duration "
-    "formatted_tracking_phone_number formatted_tracking_source formatted_value"
-).split()
-FORM_DEFAULT = (
-    "id company_id person_id form_data form_url landing_page_url referrer referring_url submitted_at first_form customer_name "
-    "customer_email customer_phone_number formatted_customer_phone_number formatted_customer_name source keywords campaign medium"
-).split()
-FORM_MORE = (
-    "company_name lead_status value note tags utm_source utm_medium utm_term utm_content utm_campaign form_name timeline_url "
-    "milestones"
-).split()
-CONVERSATION_DEFAULT = (
-    "id company_id initial_tracker_id current_tracker_id customer_name customer_phone_number initial_tracking_number "
-    "current_tracking_number last_message_at state company_time_zone formatted_customer_phone_number formatted_customer_name "
-    "formatted_initial_tracking_number formatted_current_tracking_number recent_messages"
-).split()
-CONVERSATION_MORE = ["lead_status", "source"]
+CALL_DEFAULT = words(
+    "id answered business_phone_number customer_city customer_country customer_name customer_phone_number "
+    "customer_state direction duration recording recording_duration recording_player start_time "
+    "tracking_phone_number voicemail"
+)
+CALL_MORE = words(
+    "agent_email call_highlights call_summary call_type campaign company_id company_name "
+    "company_time_zone created_at custom detail_tags device_type fbclid first_call ga gclid "
+    "good_lead_call_id good_lead_call_time integration_data keypad_entries keywords keywords_spotted "
+    "landing_page_url last_requested_url lead_score lead_score_explanation lead_status medium milestones "
+    "msclkid note person_id prior_calls referrer_domain referring_url sentiment session_uuid source "
+    "source_name speaker_percent tags timeline_url total_calls tracker_id transcription utm_source "
+    "utm_medium utm_term utm_content utm_campaign utma utmb utmc utmv utmz value voice_assist_message "
+    "waveforms zip_code formatted_call_type formatted_customer_location formatted_business_phone_number "
+    "formatted_customer_name formatted_customer_name_or_phone_number formatted_customer_phone_number "
+    "formatted_duration formatted_tracking_phone_number formatted_tracking_source formatted_value"
+)
+FORM_DEFAULT = words(
+    "id company_id person_id form_data form_url landing_page_url referrer referring_url submitted_at "
+    "first_form customer_name customer_email customer_phone_number formatted_customer_phone_number "
+    "formatted_customer_name source keywords campaign medium"
+)
+FORM_MORE = words(
+    "company_name lead_status value note tags utm_source utm_medium utm_term utm_content utm_campaign "
+    "form_name timeline_url milestones"
+)
+CONVERSATION_DEFAULT = words(
+    "id company_id initial_tracker_id current_tracker_id customer_name customer_phone_number "
+    "initial_tracking_number current_tracking_number last_message_at state company_time_zone "
+    "formatted_customer_phone_number formatted_customer_name formatted_initial_tracking_number "
+    "formatted_current_tracking_number recent_messages"
+)
+CONVERSATION_MORE = ("lead_status", "source")
 SENTENCES = (
     "Hello, I called about my gutters.",
     "Can someone come on Tuesday?\nAny time after four.",
@@ -58,14 +63,18 @@ SENTENCES = (
 RECENT_MESSAGES = 3
 
 
+@cache
+def _head(prefix: str, seed: int) -> str:
+    return prefix + md5(f"{seed}:{prefix}".encode(), usedforsecurity=False).hexdigest()[:16]
+
+
 def masked(prefix: str, seed: int, number: int) -> str:
     """An id such as CAL0123…: three letters and 32 hex digits from which the number can be had again."""
-    head = md5(f"{seed}:{prefix}".encode(), usedforsecurity=False).hexdigest()[:16]
-    return f"{prefix}{head}{(number + 1) * _GOLDEN & _MASK:016x}"
+    return f"{_head(prefix, seed)}{(number + 1) * _GOLDEN & _MASK:016x}"
 
 
 def unmasked(text: str, prefix: str, seed: int) -> int | None:
-    if len(text) != 35 or text[:19] != masked(prefix, seed, 0)[:19]:
+    if len(text) != 35 or text[:19] != _head(prefix, seed):
         return None
     try:
         return (int(text[19:], 16) * _INVERSE & _MASK) - 1
@@ -90,6 +99,7 @@ class Shelf:
         self.gone: set[int] = set()
         self.changes: dict[int, dict[str, Any]] = {}
         self._times: dict[int, int] = {}
+        self._origins: dict[int, int] = {}
         self._base_time = spread(count, start, end, lambda n: ((n + seed) * _GOLDEN & _MASK) >> 16)
         self.timeline = Timeline(count, self._base_time)
 
@@ -108,8 +118,13 @@ class Shelf:
     def add(self, at: int) -> int:
         number = self.count + self.added
         self.added += 1
+        self._origins[number] = at
         self.move(number, at)
         return number
+
+    def origin_of(self, number: int) -> int:
+        """The time before any move."""
+        return self._origins[number] if number in self._origins else self._base_time(number)
 
     def move(self, number: int, at: int) -> None:
         self._times[number] = at
@@ -275,7 +290,7 @@ class Account:
         value = (None, f"{dice[2] * 10}.00", dice[2] * 10, None)[dice[3] & 3]
         named = (["quote", "roof"], ["gutters"], [], [])[dice[4] & 3]
         source = ("google_paid", "direct", "google_my_business", "facebook")[dice[5] & 3]
-        touch = {
+        touch: dict[str, Any] = {
             "event_date": local(at - 86_400_000, zone),
             "source": "Google Ads",
             "medium": "cpc",
@@ -414,7 +429,7 @@ class Account:
         tracker = self.trackers[(number % 4) * 3 + place]
         at = shelf.time_of(number)
         more = self.more_messages.get(number, [])
-        last = more[0]["at"] - 60_000 if more else at
+        last = shelf.origin_of(number)
         count = 1 + dice[0] % 6
         messages = [
             {

@@ -40,7 +40,7 @@ PIPELINES = re.compile(r"/crm/(?:v3/pipelines|pipelines/v3)/([^/]+)")
 
 @dataclass
 class HubSpotSettings:
-    token: str = "simulated-hubspot-token"
+    token: str = "simulated-hubspot-token"  # noqa: S105  (nobody's key)
     contacts: int = 1000  # fixed at start
     appointment: str = "standard"  # fixed at start: standard | custom | both
     extra_properties: int = 0  # fixed at start: so many more property definitions of contacts, with long names

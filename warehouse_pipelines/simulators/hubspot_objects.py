@@ -5,8 +5,8 @@ Contacts, companies, deals and line items are standard objects; geniususer, divi
 portals of such customers have, many of them empty everywhere, and a dozen that no catalogue knows (`roof_age_years`).
 
 Values are what the vendor sends: text or null, with its harmless habits at a low rate: `""` for an empty number, dates
-without a fraction or as milliseconds, a leading `;`, bare line feeds, telephone numbers in every spelling. Nothing here is
-malformed; that takes a fault.
+without a fraction or as milliseconds, a leading `;`, bare line feeds, telephone numbers in every spelling. Nothing here
+is malformed; that takes a fault.
 """
 
 from __future__ import annotations

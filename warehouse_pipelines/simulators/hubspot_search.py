@@ -1,7 +1,7 @@
 """POST .../search of the simulated portal: filters, one sort, offset paging up to a wall, over an index that may lag.
 
-Conditions on the modified time and on the id are arithmetic, so the window-and-keyset query of an incremental sync costs
-the same whatever the number of records. Any other condition is evaluated record by record.
+Conditions on the modified time and on the id are arithmetic, so the window-and-keyset query of an incremental sync
+costs the same whatever the number of records. Any other condition is evaluated record by record.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any
 
 from warehouse_pipelines.simulators.hubspot_store import Store
 from warehouse_pipelines.simulators.timeline import Window
+from warehouse_pipelines.simulators.town import words
 
 MAX_GROUPS, MAX_PER_GROUP, MAX_FILTERS = 5, 6, 18
 MAX_LIMIT = 200
 WALL = 10_000
-OPERATORS = (
+OPERATORS = words(
     "EQ NEQ LT LTE GT GTE BETWEEN IN NOT_IN HAS_PROPERTY NOT_HAS_PROPERTY CONTAINS_TOKEN NOT_CONTAINS_TOKEN"
-).split()
+)
 ORDERING = {"EQ", "LT", "LTE", "GT", "GTE", "BETWEEN"}
 
 
@@ -130,7 +131,7 @@ class Search:
         if self._pages == "empty":
             start, held = (0, 0) if start < limit else (start - limit, limit)
             numbers = page(start, held)
-            more = held == 0 and total > 0 or start + held < total
+            more = (held == 0 and total > 0) or start + held < total
         elif self._pages == "short":
             held = max(1, limit // 2)
             start = start // max(1, limit) * held
@@ -214,7 +215,7 @@ class Search:
         return found
 
     def _holds(self, condition: dict[str, Any], number: int, values: dict[str, str | None]) -> bool:
-        name, operator = condition["propertyName"], condition["operator"]
+        name, operator = str(condition["propertyName"]), str(condition["operator"])
         if name.startswith("associations."):
             ids = self._neighbours(name.removeprefix("associations."), number)
             wanted = {str(value) for value in condition.get("values") or [condition.get("value")]}

@@ -1,7 +1,7 @@
 """The records of one object type: a formula, what was changed over it, and two views of time.
 
-`rows` is the truth, served by list and read. The search index is a second view that may lag behind: every write is queued
-for it and becomes visible when its time has come, or when a held index is released.
+`rows` is the truth, served by list and read. The search index is a second view that may lag behind: every write is
+queued for it and becomes visible when its time has come, or when a held index is released.
 """
 
 from __future__ import annotations

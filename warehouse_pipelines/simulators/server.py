@@ -4,7 +4,8 @@
         os.environ.update(simulators.environment())
         simulators.hubspot.edit("contacts", "9999501", {"city": "Dayton"})
 
-A child process (`start_process`) is for benchmarks and demos, where the vendor must not share an interpreter with its client.
+A child process (`start_process`) is for benchmarks and demos, where the vendor must not share an interpreter with its
+client.
 """
 
 from __future__ import annotations

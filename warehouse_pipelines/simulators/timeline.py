@@ -74,10 +74,7 @@ class Window:
         if not self.extra and not hidden:
             base = self.base[::-1] if descending else self.base
             return list(base[offset : offset + limit])
-        if len(self.extra) and not by_time:
-            extra = [(number, number) for _, number in self.extra]
-        else:
-            extra = list(self.extra)
+        extra = [(time if by_time else number, number) for time, number in self.extra]
         extra.sort(reverse=descending)
         merged = heapq.merge(self._keyed_base(set(hidden), by_time, descending), extra, reverse=descending)
         return [number for _, number in islice(merged, offset, offset + limit)]

@@ -13,11 +13,17 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
-FIRST_NAMES = (
-    "Ana Robert Maria James Elizabeth Michael Katherine William Susan Thomas Margaret Daniel Patricia Samuel Olivia Henry "
-    "Josephine Walter Ruth Leonard Alexandra Theodore Miriam Edward Naomi Benjamin Rosalind Gregory Beatrice Frederick "
-    "Zoë José"
-).split()
+
+def words(text: str, separator: str | None = None) -> tuple[str, ...]:
+    """A list written as prose, because a hundred quotation marks hide the names."""
+    return tuple(text.split(separator))
+
+
+FIRST_NAMES = words(
+    "Ana Robert Maria James Elizabeth Michael Katherine William Susan Thomas Margaret Daniel Patricia "
+    "Samuel Olivia Henry Josephine Walter Ruth Leonard Alexandra Theodore Miriam Edward Naomi Benjamin "
+    "Rosalind Gregory Beatrice Frederick Zoë José"
+)
 NICKNAMES = {
     "Robert": "Bob",
     "James": "Jim",
@@ -42,17 +48,19 @@ NICKNAMES = {
     "Zoë": "Zoe",
     "José": "Jose",
 }
-LAST_NAMES = (
-    "Rivera Hollis Novak O'Brien Lindqvist Marsh Okafor Pelletier Quincy Ramsey Sandoval Thackeray Underhill Vance Whitlock "
-    "Yates Zimmer Abbott Barlow Castellano Dunmore Eastman Fairbanks Garrity Haverford Ibsen Jessup Kowalski Lockhart "
-    "Mendelson Nakamura Oxley Pruitt Quarles Redfern Stavros Tillman Umber Voss Winslow Yarrow Zeller Ashby Birch Corwin "
-    "Dalton Ellery Fennimore Grady Hutchins Ingram Jarvis Keating Larkin Müller Norwood Ortega Peabody Rourke Sterling "
-    "Tolliver Upshaw Van-der-Berg Wexler"
-).split()
-STREETS = (
-    "Maple Ave|Elm St|Old Mill Rd|Quarry Ln|Orchard Dr|Canal St|Ridge Rd|Willow Ct|Foundry St|Meadow Ln|Sycamore St|"
-    "Chapel Hill Rd|Ferry Rd|Linden Ave|Stone Bridge Rd|Prospect St"
-).split("|")
+LAST_NAMES = words(
+    "Rivera Hollis Novak O'Brien Lindqvist Marsh Okafor Pelletier Quincy Ramsey Sandoval Thackeray "
+    "Underhill Vance Whitlock Yates Zimmer Abbott Barlow Castellano Dunmore Eastman Fairbanks Garrity "
+    "Haverford Ibsen Jessup Kowalski Lockhart Mendelson Nakamura Oxley Pruitt Quarles Redfern Stavros "
+    "Tillman Umber Voss Winslow Yarrow Zeller Ashby Birch Corwin Dalton Ellery Fennimore Grady Hutchins "
+    "Ingram Jarvis Keating Larkin Müller Norwood Ortega Peabody Rourke Sterling Tolliver Upshaw "
+    "Van-der-Berg Wexler"
+)
+STREETS = words(
+    "Maple Ave|Elm St|Old Mill Rd|Quarry Ln|Orchard Dr|Canal St|Ridge Rd|Willow Ct|Foundry St|"
+    "Meadow Ln|Sycamore St|Chapel Hill Rd|Ferry Rd|Linden Ave|Stone Bridge Rd|Prospect St",
+    "|",
+)
 
 
 class Place(NamedTuple):

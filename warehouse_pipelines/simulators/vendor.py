@@ -13,29 +13,27 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import wraps
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 
 from warehouse_pipelines.simulators.faults import BEFORE, PAYLOAD, Fault, Faults, answer_before
 from warehouse_pipelines.simulators.wire import Answer, BadRequestError, Listener, Request, answer_json
 
-V = TypeVar("V", bound="Vendor")
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 CONTROL = "/__control__/"
 
 
-def operation(method: Callable[Concatenate[V, P], R]) -> Callable[Concatenate[V, P], R]:
+def operation(method: F) -> F:
     """One operation at a time, and none while a request is being answered."""
 
     @wraps(method)
-    def locked(self: V, *args: P.args, **kwargs: P.kwargs) -> R:
+    def locked(self: Vendor, *args: Any, **kwargs: Any) -> Any:
         with self.lock:
             return method(self, *args, **kwargs)
 
     locked.__dict__["is_operation"] = True
-    return locked
+    return cast(F, locked)
 
 
 class Counters:

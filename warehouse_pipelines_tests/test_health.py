@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -63,8 +63,8 @@ def record(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             connection.execute(
                 f"INSERT INTO orchestration.sync_history ({', '.join(row)}, start_time, end_time) VALUES "
                 f"({', '.join(f'%({name})s' for name in row)}, now() - %(ago)s, "
-                "CASE WHEN %(status)s <> 'running' THEN now() END)",
-                {**row, "ago": timedelta(hours=hours_ago)},
+                "%(ended)s)",
+                {**row, "ago": timedelta(hours=hours_ago), "ended": None if status == "running" else datetime.now(UTC)},
             )
 
     return write

@@ -1,0 +1,205 @@
+"""From rows to assets: one asset per entity, and the resource ``sync`` that holds the options of a run.
+
+An asset's body returns a dlt resource that nobody has read yet, wrapped in ``dg.Output`` because Dagster takes a bare
+iterator for a stream of outputs. ``loading.io_manager`` does the rest.
+
+An entity that can be asked by date has daily partitions: a run without a partition is the delta by cursor, a run over
+partitions reads their window in one go and leaves the cursor alone.
+
+dlt and pyarrow are imported when an asset runs: definitions would otherwise take twice as long to load.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from warehouse_pipelines.entity import BOOKKEEPING, Entity, Source
+from warehouse_pipelines.loading.io_manager import failures, key_of
+from warehouse_pipelines.loading.options import Options
+
+OWNERS = ["team:data-platform"]
+
+
+class SyncOptions(dg.ConfigurableResource[Any]):
+    """How this run behaves; the defaults are a delta run. Wrong values fail the step with one clear message."""
+
+    full: bool = Field(default=False, description="Read everything again; rows that are gone are marked deleted.")
+    force: bool = Field(default=False, description="Replace values even where the warehouse has newer ones.")
+    dry_run: bool = Field(default=False, description="Read, check and count; write nothing but the history row.")
+    skip_validation: bool = Field(default=False, description="Skip business rules and shapes; never keys or types.")
+    debug: bool = Field(default=False, description="Log at DEBUG.")
+    batch_size: int | None = Field(default=None, description="Records per request; null is the source's own page.")
+    max_records: int = Field(default=0, description="Stop after so many records; 0 is no limit.")
+    start_date: str | None = Field(default=None, description="Read what changed since this day, YYYY-MM-DD, UTC.")
+    vendor: dict[str, Any] = Field(default={}, description="A vendor's own flags, such as Arrivy's booking_status.")
+
+    def options(self) -> Options:
+        """Return the options; raise ``dg.Failure`` for a value that cannot be used."""
+        try:
+            return Options(
+                full=self.full,
+                force=self.force,
+                dry_run=self.dry_run,
+                skip_validation=self.skip_validation,
+                debug=self.debug,
+                batch_size=self.batch_size,
+                max_records=self.max_records,
+                start_date=_day(self.start_date),
+                vendor=self.vendor,
+            )
+        except ValueError as error:
+            raise dg.Failure(f"resources.sync.config: {error}", allow_retries=False) from error
+
+
+def _day(text: str | None) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"start_date is {text!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
+
+
+def retry_policy() -> dg.RetryPolicy:
+    """Return two more attempts, half a minute and a minute later; the shared client has already tried seven times.
+
+    ``WAREHOUSE_RETRY_SECONDS`` scales it as it scales the client's backoff, so that tests need not wait.
+    """
+    delay = 30 * float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))
+    return dg.RetryPolicy(max_retries=2, delay=delay, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+
+def assets(sources: Sequence[Source]) -> list[dg.AssetsDefinition]:
+    """Return one asset per entity of ``sources``."""
+    by_table = {entity.table: entity for source in sources for entity in source.entities}
+    return [asset(source, entity, by_table) for source in sources for entity in source.entities]
+
+
+def asset(source: Source, entity: Entity, by_table: Mapping[str, Entity]) -> dg.AssetsDefinition:
+    """Return the asset of one entity. ``by_table`` finds its parent."""
+    if entity.parent and entity.parent not in by_table:
+        raise ValueError(f"{entity.table}: its parent {entity.parent!r} is not the table of any entity")
+
+    @dg.asset(
+        key=key_of(entity),
+        group_name=source.name,
+        kinds={"dlt", "postgres", source.name},
+        owners=OWNERS,
+        description=description(source, entity),
+        tags={"warehouse/sync_type": entity.name, "warehouse/transport": source.transport},
+        metadata={
+            "dagster/table_name": f"{entity.schema}.{entity.table_name}",
+            "dagster/column_schema": column_schema(entity),
+        },
+        deps=[key_of(by_table[entity.parent])] if entity.parent else None,
+        partitions_def=partitions(entity),
+        backfill_policy=dg.BackfillPolicy.single_run() if entity.days_since else None,
+        freshness_policy=freshness(entity),
+        retry_policy=retry_policy(),
+        pool=pool(source),
+        code_version=code_version(entity),
+    )
+    def extract(context: dg.AssetExecutionContext) -> dg.Output[Any]:
+        from warehouse_pipelines import extraction
+
+        with failures(context):
+            return dg.Output(extraction.resource(source, entity))
+
+    return extract
+
+
+def partitions(entity: Entity) -> dg.DailyPartitionsDefinition | None:
+    """Return daily partitions, today's included, for an entity that can be asked by date."""
+    if entity.days_since is None:
+        return None
+    return dg.DailyPartitionsDefinition(start_date=entity.days_since.isoformat(), end_offset=1)
+
+
+def pool(source: Source) -> str:
+    """Return the pool that limits how many steps read a vendor at a time, over all runs."""
+    return f"{source.name}_api"
+
+
+def freshness(entity: Entity) -> dg.FreshnessPolicy:
+    """Return the age rule of ``health`` for the UI: twice the cadence, at least two hours; a warning before that."""
+    fail = max(timedelta(hours=2), 2 * entity.every)
+    return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=0.75 * fail)
+
+
+def description(source: Source, entity: Entity) -> str:
+    """Return the catalogue's text: the sentence of the row, and the facts that decide how it is read."""
+    facts = [
+        f"One row per `{', '.join(entity.keys)}` in `{entity.schema}.{entity.table_name}`, from {source.title} "
+        f"(`{entity.path}`), every {_spoken(entity.every)}."
+    ]
+    if entity.cursor:
+        delta = f"A delta run asks by `{entity.cursor}`"
+        if entity.overlap:
+            delta += f", beginning {_spoken(entity.overlap)} before the last high-water mark"
+        if entity.lookback:
+            delta += f", and reads the last {_spoken(entity.lookback)} again"
+        facts.append(f"{delta}.")
+    else:
+        facts.append("It is read whole every time.")
+    if entity.days_since:
+        facts.append(f"Daily partitions since {entity.days_since}: backfills, which leave the cursor alone.")
+    if entity.retention:
+        facts.append(f"The vendor keeps {_spoken(entity.retention)}; older rows stay here.")
+    if entity.parent:
+        facts.append(f"Asked for each living row of `{entity.parent}`.")
+    return "\n\n".join([entity.about, " ".join(facts)])
+
+
+def _spoken(span: timedelta) -> str:
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        if span >= length and not span % length:
+            count = span // length
+            return unit if unit != "day" and count == 1 else f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{span.total_seconds():g} seconds"
+
+
+def column_schema(entity: Entity) -> dg.TableSchema:
+    """Return the table's columns for the UI, each with where in the record it comes from."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name,
+                type=spelled.partition(" ")[0],
+                description=_origin(entity, name),
+                constraints=dg.TableColumnConstraints(
+                    nullable="NOT NULL" not in spelled, unique=entity.keys == (name,)
+                ),
+            )
+            for name, spelled in entity.pg_types.items()
+        ]
+    )
+
+
+def _origin(entity: Entity, name: str) -> str | None:
+    if name in entity.columns:
+        kind, path = entity.columns[name]
+        return f"{kind}, from {path}" if path != name else kind
+    if name in entity.e164:
+        return f"{entity.e164[name]} in E.164"
+    return "bookkeeping" if name in BOOKKEEPING else None
+
+
+def code_version(entity: Entity) -> str:
+    """Return a hash of what decides the content of a row, so that the UI can tell that a declaration has changed."""
+    declared = {
+        "types": dict(entity.pg_types),
+        "columns": {name: tuple(column) for name, column in entity.columns.items()},
+        "key": entity.key,
+        "cursor": entity.cursor,
+        "deletes": [entity.missing, entity.archived, entity.archived_at, entity.merged],
+        "custom": entity.custom,
+        "rules": [(rule.name, rule.column, rule.severity) for rule in entity.rules],
+        "severity": dict(entity.severity),
+    }
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:12]

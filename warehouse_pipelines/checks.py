@@ -1,0 +1,314 @@
+"""Asset checks, from rows: what must be true of a table after its sync, and of the runs of an entity.
+
+One step per entity asks all questions about its rows on one connection, because a step of Dagster costs more than
+the questions do:
+
+- ``key`` (blocking): the primary key is there, is valid and has the declared columns. PostgreSQL then refuses
+  duplicates and nulls by itself, so no row is read, however many there are. Only an empty text, which is not null, is
+  looked for, in the key's index.
+- ``dead_letters`` (warning): records that wait for a person, by rule.
+- ``references`` (warning): the share of rows that refer to something the warehouse does not have. Of a table over
+  ``SAMPLE_BYTES`` random pages are read. A table that is still empty cannot be judged by, and passes.
+- ``volume`` (warning): the last run against the thirty before it. A whole read is expected to find as much as ever,
+  within a factor of two; a delta may find nothing, but not ten times in a row where it used to find something, and
+  not ten times the most it ever found.
+
+``health`` is one step for all entities, in a job of its own, because it must also speak when an asset failed and the
+steps after it were skipped. Its rules are those of ``health``: the share of good runs and the age of the last.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from warehouse_pipelines.entity import Entity, Source
+from warehouse_pipelines.errors import masked
+from warehouse_pipelines.loading.io_manager import key_of
+
+if TYPE_CHECKING:
+    import psycopg
+
+    Connection = psycopg.Connection[dict[str, Any]]
+
+SAMPLE_BYTES = 32 * 2**20
+ORPHANS = 0.05
+"""More than this share of orphans is worth a look; a few are normal, since a delta may be ahead of its parent's."""
+
+RUNS = 30
+ENOUGH_RUNS = 5
+EMPTY_RUNS = 10
+
+
+def row_check_names(entity: Entity) -> list[str]:
+    """Return the names of the checks of an entity's rows."""
+    return ["key", "dead_letters", *(["references"] if entity.refs else []), "volume"]
+
+
+def row_check_keys(entity: Entity) -> list[dg.AssetCheckKey]:
+    """Return the keys of the checks of an entity's rows."""
+    return [dg.AssetCheckKey(key_of(entity), name) for name in row_check_names(entity)]
+
+
+def health_keys(sources: Iterable[Source]) -> list[dg.AssetCheckKey]:
+    """Return the keys of the health checks of all entities."""
+    return [dg.AssetCheckKey(key_of(entity), "health") for source in sources for entity in source.entities]
+
+
+ABOUT = {
+    "key": "The primary key is there and valid, so no key comes twice or is null; none is empty.",
+    "dead_letters": "No record waits in orchestration.dead_letter.",
+    "references": "What a row refers to is in the warehouse.",
+    "volume": "The last run found about as much as those before it.",
+    "health": "Enough of the last runs succeeded, and the last began in time.",
+}
+
+
+def checks(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of the rows of every entity, and of the health of all."""
+    by_table = {entity.table: entity for source in sources for entity in source.entities}
+    for entity in by_table.values():
+        if unknown := sorted(set(entity.refs.values()) - by_table.keys()):
+            raise ValueError(f"{entity.table}: refers to tables of no entity: {', '.join(unknown)}")
+    made = [row_checks(source, entity, by_table, url) for source in sources for entity in source.entities]
+    return [*made, health_checks(sources, url)] if sources else made
+
+
+def row_checks(
+    source: Source, entity: Entity, by_table: Mapping[str, Entity], url: Callable[[], str]
+) -> dg.AssetChecksDefinition:
+    """Return the checks of the rows of one entity, as one step."""
+
+    @dg.multi_asset_check(
+        name=f"check_{entity.table.replace('.', '__')}",
+        specs=[
+            dg.AssetCheckSpec(name, asset=key_of(entity), description=ABOUT[name], blocking=name == "key")
+            for name in row_check_names(entity)
+        ],
+        can_subset=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        wanted = context.selected_asset_check_keys
+        with _connected(url()) as connection:
+            there = connection.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [_quoted(entity)]).fetchone()
+            for name, key in zip(row_check_names(entity), row_check_keys(entity), strict=True):
+                if key not in wanted:
+                    continue
+                if there is None or not there["there"]:
+                    yield _result(entity, name, False, f"table {entity.table} does not exist; run `warehouse migrate`")
+                elif name == "key":
+                    yield _key(connection, entity)
+                elif name == "dead_letters":
+                    yield _dead_letters(connection, source, entity)
+                elif name == "references":
+                    yield _references(connection, entity, by_table)
+                else:
+                    yield _volume(connection, source, entity)
+
+    return check
+
+
+def health_checks(sources: Sequence[Source], url: Callable[[], str]) -> dg.AssetChecksDefinition:
+    """Return the health checks of all entities, as one step."""
+
+    @dg.multi_asset_check(
+        name="check_health_of_runs",
+        specs=[
+            dg.AssetCheckSpec(key.name, asset=key.asset_key, description=ABOUT["health"])
+            for key in health_keys(sources)
+        ],
+        can_subset=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        from warehouse_pipelines.health import judge
+
+        entities = {(source.name, entity.name): entity for source in sources for entity in source.entities}
+        for found in judge(sources, url=url()):
+            entity = entities[found.crm, found.sync_type]
+            if dg.AssetCheckKey(key_of(entity), "health") not in context.selected_asset_check_keys:
+                continue
+            text = "; ".join(found.problems) or ("healthy" if found.configured else "not configured, so not judged")
+            yield _result(
+                entity,
+                "health",
+                found.healthy,
+                text,
+                runs=found.runs,
+                successes=found.successes,
+                last_status=found.status or "never ran",
+                last_error=found.error or "",
+            )
+
+    return check
+
+
+def _result(entity: Entity, name: str, passed: bool, text: str, /, **facts: Any) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed,
+        asset_key=key_of(entity),
+        check_name=name,
+        severity=dg.AssetCheckSeverity.ERROR if name == "key" else dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata=facts,
+    )
+
+
+def _connected(url: str) -> "Connection":
+    import psycopg
+    from psycopg.rows import dict_row
+
+    try:
+        return psycopg.connect(url, autocommit=True, connect_timeout=10, row_factory=dict_row)
+    except psycopg.OperationalError as error:
+        raise dg.Failure(f"the warehouse does not answer: {masked(str(error))}") from error
+
+
+def _quoted(entity: Entity) -> str:
+    """Return the table's name as ``to_regclass`` reads it."""
+    return f'"{entity.schema}"."{entity.table_name}"'
+
+
+def _key(connection: "Connection", entity: Entity) -> dg.AssetCheckResult:
+    from psycopg import sql
+
+    row = connection.execute(
+        """
+        SELECT c.convalidated AND i.indisvalid AND i.indisunique AS valid,
+               array_agg(a.attname::text ORDER BY k.n) AS columns, bool_and(a.attnotnull) AS not_null
+        FROM pg_constraint c
+            JOIN pg_index i ON i.indexrelid = c.conindid
+            CROSS JOIN unnest(c.conkey) WITH ORDINALITY k (attnum, n)
+            JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
+        WHERE c.conrelid = to_regclass(%s) AND c.contype = 'p'
+        GROUP BY 1
+        """,
+        [_quoted(entity)],
+    ).fetchone()
+    declared = ", ".join(entity.keys)
+    if row is None:
+        return _result(entity, "key", False, f"{entity.table} has no primary key; declared is ({declared})")
+    if tuple(row["columns"]) != entity.keys:
+        found = ", ".join(row["columns"])
+        return _result(entity, "key", False, f"the primary key of {entity.table} is ({found}), not ({declared})")
+    if not (row["valid"] and row["not_null"]):
+        return _result(entity, "key", False, f"the primary key of {entity.table} is not valid: REINDEX it")
+    if entity.pg_types[entity.keys[0]].startswith("text"):
+        empty = connection.execute(
+            sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = '') AS found").format(
+                sql.Identifier(entity.schema, entity.table_name), sql.Identifier(entity.keys[0])
+            )
+        ).fetchone()
+        if empty and empty["found"]:
+            return _result(entity, "key", False, f"{entity.table} has a row whose {entity.keys[0]} is empty")
+    return _result(entity, "key", True, f"({declared}) is unique and never null")
+
+
+def _dead_letters(connection: "Connection", source: Source, entity: Entity) -> dg.AssetCheckResult:
+    rows = connection.execute(
+        """
+        SELECT rule, count(*) AS letters FROM orchestration.dead_letter
+        WHERE crm_source = %s AND sync_type = %s AND status = 'pending' GROUP BY rule ORDER BY 2 DESC, 1
+        """,
+        [source.name, entity.name],
+    ).fetchall()
+    pending = sum(row["letters"] for row in rows)
+    text = (
+        f"{pending} records wait in orchestration.dead_letter; mend the cause, then `warehouse replay "
+        f"{source.name} {entity.name}`"
+        if pending
+        else "no dead letters"
+    )
+    by_rule = {row["rule"]: row["letters"] for row in rows[:20]}
+    return _result(entity, "dead_letters", not pending, text, pending=pending, by_rule=by_rule)
+
+
+def _references(connection: "Connection", entity: Entity, by_table: Mapping[str, Entity]) -> dg.AssetCheckResult:
+    """Count, for each reference, the rows of the table, or of a sample, that point at nothing."""
+    from psycopg import sql
+
+    table = sql.Identifier(entity.schema, entity.table_name)
+    found = connection.execute("SELECT pg_relation_size(to_regclass(%s)) AS bytes", [_quoted(entity)]).fetchone()
+    size = found["bytes"] if found else 0
+    sample: sql.Composable = sql.SQL("")
+    if size > SAMPLE_BYTES:
+        sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * SAMPLE_BYTES / size))
+    said: list[str] = []
+    facts: dict[str, Any] = {"sampled": size > SAMPLE_BYTES}
+    passed = True
+    for column, target in entity.refs.items():
+        other = by_table[target]
+        there = connection.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [_quoted(other)]).fetchone()
+        if not (there and there["there"]):
+            said.append(f"{target} does not exist yet")
+            continue
+        row = connection.execute(
+            sql.SQL(
+                """
+                WITH pointing AS MATERIALIZED (
+                    SELECT {column} AS key FROM {table} {sample} WHERE {column} IS NOT NULL AND NOT archived
+                )
+                SELECT (SELECT count(*) FROM pointing) AS pointing,
+                       (SELECT count(*) FROM pointing p
+                            WHERE NOT EXISTS (SELECT FROM {other} o WHERE o.{key} = p.key)) AS orphans,
+                       EXISTS (SELECT FROM {other}) AS loaded
+                """
+            ).format(
+                column=sql.Identifier(column),
+                table=table,
+                sample=sample,
+                other=sql.Identifier(other.schema, other.table_name),
+                key=sql.Identifier(other.keys[0]),
+            )
+        ).fetchone()
+        if row is None or not row["loaded"]:
+            said.append(f"{target} is still empty")
+            continue
+        share = row["orphans"] / row["pointing"] if row["pointing"] else 0.0
+        passed = passed and share <= ORPHANS
+        facts[f"{column}_orphans"] = row["orphans"]
+        facts[f"{column}_pointing"] = row["pointing"]
+        said.append(f"{row['orphans']} of {row['pointing']} {column} ({share:.1%}) are not in {target}")
+    return _result(entity, "references", passed, "; ".join(said), **facts)
+
+
+def _volume(connection: "Connection", source: Source, entity: Entity) -> dg.AssetCheckResult:
+    """Compare the last run with up to thirty before it that were asked in the same way."""
+    rows = connection.execute(
+        """
+        WITH ended AS (
+            SELECT id, records_processed AS processed, configuration ->> 'mode' AS mode
+            FROM orchestration.sync_history
+            WHERE crm_source = %s AND sync_type = %s AND status IN ('success', 'partial')
+                AND configuration ->> 'dry_run' = 'false' AND coalesce(configuration ->> 'max_records', '0') = '0'
+                AND configuration ->> 'mode' IN ('full', 'delta')
+            ORDER BY id DESC LIMIT %s
+        )
+        SELECT processed, mode FROM ended WHERE mode = (SELECT mode FROM ended ORDER BY id DESC LIMIT 1)
+        ORDER BY id DESC
+        """,
+        [source.name, entity.name, RUNS + 1],
+    ).fetchall()
+    counts = [int(row["processed"]) for row in rows]
+    passed, text = judge_volume(counts, whole=bool(rows) and rows[0]["mode"] == "full")
+    facts = {"last": counts[0], "median": float(median(counts[1:]))} if len(counts) > 1 else {}
+    return _result(entity, "volume", passed, text, **facts)
+
+
+def judge_volume(counts: Sequence[int], *, whole: bool) -> tuple[bool, str]:
+    """Return whether the first of ``counts`` (newest first) is like the others, and what to say about it."""
+    if len(counts) <= ENOUGH_RUNS:
+        return True, f"{len(counts)} such runs, too few to compare"
+    last, before = counts[0], counts[1:]
+    usual = median(before)
+    if whole:
+        if last * 2 < usual or last > 2 * usual + 10:
+            return False, f"a read of everything found {last} records, where it usually finds {usual:g}"
+        return True, f"{last} records, usually {usual:g}"
+    if len(counts) >= 2 * EMPTY_RUNS and not any(counts[:EMPTY_RUNS]):
+        found = median(counts[EMPTY_RUNS:])
+        if found > 0:
+            return False, f"{EMPTY_RUNS} runs in a row found nothing, where they usually find {found:g}"
+    if last > 1000 and last > 10 * max(before):
+        return False, f"{last} records, where the most so far was {max(before)}"
+    return True, f"{last} records, usually {usual:g}"

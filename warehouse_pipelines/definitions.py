@@ -1,0 +1,53 @@
+"""Everything that Dagster sees, assembled once.
+
+``build_definitions`` takes other sources and another warehouse, for tests and the demo. Nothing is read from the
+environment but which CRMs are configured, which decides whether their schedules run; no secret is needed to import.
+
+The executor runs all steps of a run in its own process: 0.1 s a step instead of 2.4 s (decision 5). A step that fails
+stops what depends on it and nothing else.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import dagster as dg
+
+# Backfill policies are called a beta on every start; the version is pinned and test_dagster_cli covers them.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+from warehouse_pipelines.assets import SyncOptions, assets  # noqa: E402
+from warehouse_pipelines.checks import checks  # noqa: E402
+from warehouse_pipelines.entity import Source  # noqa: E402
+from warehouse_pipelines.loading.io_manager import SyncIOManager, by_key  # noqa: E402
+from warehouse_pipelines.schedules import jobs, schedules  # noqa: E402
+from warehouse_pipelines.sensors import sensors  # noqa: E402
+from warehouse_pipelines.sources import SOURCES  # noqa: E402
+
+
+def warehouse_url() -> str:
+    """Return the URL of the warehouse of the environment, its server started if it is the embedded one."""
+    from warehouse_pipelines import settings
+
+    return settings.database_url()
+
+
+def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], str] = warehouse_url) -> dg.Definitions:
+    """Return the definitions of ``sources``, loaded into the warehouse at ``url()``."""
+    entities = by_key(sources)
+
+    @dg.io_manager(required_resource_keys={"sync"}, description="Reads what an asset returned into its table.")
+    def io_manager(context: dg.InitResourceContext) -> SyncIOManager:
+        return SyncIOManager(entities, url, context.resources.sync.options())
+
+    return dg.Definitions(
+        assets=assets(sources),
+        asset_checks=checks(sources, url),
+        jobs=jobs(sources),
+        schedules=schedules(sources),
+        sensors=sensors(url),
+        resources={"io_manager": io_manager, "sync": SyncOptions()},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

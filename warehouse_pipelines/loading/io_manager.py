@@ -1,0 +1,244 @@
+"""From Dagster to the loader and back: the only file in ``loading`` that knows Dagster.
+
+An asset returns its dlt resource unread. ``SyncIOManager`` decides which window the run asks for, lets
+``loading.sync`` read and load it, and puts what came of it on the materialization. The lock, the history row and the
+transaction belong to ``loading.sync``.
+
+Errors are translated once, here: ``TryAgain`` becomes a ``dg.Failure`` that the asset's retry policy may repeat,
+everything else one that it may not, and the latter also tags its run, because ``allow_retries=False`` does not stop
+the daemon from retrying the run. dlt wraps what a resource raises, so the cause is searched in the whole chain. An
+interrupt (a cancel from the UI) is a ``BaseException`` and passes as it is; ``loading.sync`` closes its row.
+
+Three decisions about what Dagster is told:
+
+- A dry run wrote nothing, so it leaves an *observation*. Dagster materializes whatever an IO manager returned from,
+  unless the run carries the tag by which externally managed runs defer their events; the tag is put on this step's
+  copy of the run only.
+- A delta run of a partitioned asset logs the days that it covered, so that the partition view is true. Measured on
+  SQLite: 9 to 11 ms an event. Therefore at most the latest ``DAYS_LOGGED`` days are logged, which costs 0.4 s.
+- A read of everything covers every partition, and there may be thousands of days (2 000 would take 20 s, each run).
+  Dagster 1.13 has no event for "all of them" and its batched writer is for PostgreSQL only, so the same limit holds:
+  the latest days are logged, and older ones stay "missing" in the view until somebody backfills them. The rows are
+  there; the unpartitioned materialization of that run says how many.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from warehouse_pipelines.entity import Entity, Source, Window
+from warehouse_pipelines.errors import TryAgain, WarehouseError, masked
+from warehouse_pipelines.loading.options import Options, Result
+
+E = TypeVar("E", bound=BaseException)
+
+DAYS_LOGGED = 40
+
+NO_RUN_RETRIES = {"dagster/max_retries": "0"}
+DEFER_EVENTS = "dagster/defer_asset_events"
+
+
+class SyncIOManager(dg.IOManager):
+    """Loads what an asset returned. ``entities`` says by asset key what it is."""
+
+    def __init__(
+        self, entities: Mapping[dg.AssetKey, tuple[Source, Entity]], url: Callable[[], str], options: Options
+    ) -> None:
+        self._entities = entities
+        self._url = url
+        self._options = options
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Run one sync, and tell Dagster about it."""
+        from warehouse_pipelines.loading.sync import sync
+
+        source, entity = self._entities[context.asset_key]
+        run_id = _run_id(context)
+        with failures(context, lambda: self._history(source, entity, run_id)):
+            result = sync(
+                source,
+                entity,
+                self._options,
+                url=self._url(),
+                backfill=partition_window(context),
+                run_id=run_id,
+                resource=obj,
+            )
+        facts = metadata(result)
+        if self._options.dry_run:
+            context.log_event(dg.AssetObservation(context.asset_key, metadata=facts, description="a dry run"))
+            _materialize_nothing(context)
+            return
+        context.add_output_metadata(facts)
+        if entity.days_since and not context.has_asset_partitions and not self._options.max_records:
+            for day in days_to_log(result, entity.days_since):
+                context.log_event(
+                    dg.AssetMaterialization(
+                        context.asset_key,
+                        partition=day.isoformat(),
+                        description="covered by a delta run",
+                        metadata={"sync_history_id": result.history_id},
+                    )
+                )
+
+    def load_input(self, context: dg.InputContext) -> None:
+        """Refuse: what reads a table reads it in SQL and declares ``deps``."""
+        raise NotImplementedError(f"{context.asset_key.to_user_string()} is a table; declare it in deps and query it")
+
+    def _history(self, source: Source, entity: Entity, run_id: str | None) -> dict[str, Any]:
+        """Return the id and the counts of the history row that the failed sync left."""
+        import psycopg
+        from psycopg.rows import dict_row
+
+        with psycopg.connect(self._url(), connect_timeout=5, row_factory=dict_row) as connection:
+            row = connection.execute(
+                """
+                SELECT id AS sync_history_id, records_processed AS processed, records_created AS created,
+                       records_updated AS updated, records_failed AS failed
+                FROM orchestration.sync_history
+                WHERE crm_source = %s AND sync_type = %s AND run_id = %s ORDER BY id DESC LIMIT 1
+                """,
+                (source.name, entity.name, run_id),
+            ).fetchone()
+        return dict(row or {})
+
+
+def partition_window(context: dg.OutputContext) -> Window | None:
+    """Return the window of the run's partitions; None for a run without any, which is a delta run."""
+    if not context.has_asset_partitions:
+        return None
+    window = context.asset_partitions_time_window
+    return Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
+
+
+def days_to_log(result: Result, since: date, today: date | None = None) -> list[date]:
+    """Return the latest partitions that a run without a partition covered, oldest first."""
+    today = today or datetime.now(UTC).date()
+    days = result.days_covered
+    if not days:
+        days = [today - timedelta(days=n) for n in reversed(range(DAYS_LOGGED))]
+    return [day for day in days if since <= day <= today][-DAYS_LOGGED:]
+
+
+def metadata(result: Result) -> dict[str, Any]:
+    """Return what a materialization shows of a run."""
+    since = result.window.since
+    facts: dict[str, Any] = {
+        "dagster/row_count": result.total_rows,
+        "status": result.status,
+        "mode": result.mode,
+        "processed": result.processed,
+        "created": result.created,
+        "updated": result.updated,
+        "unchanged": result.unchanged,
+        "failed": result.failed,
+        "filtered": result.filtered,
+        "deleted": result.deleted,
+        "restored": result.restored,
+        "window": f"{since.isoformat() if since else 'the beginning'} to {result.window.until.isoformat()}",
+        "seconds": round(result.seconds, 3),
+        "records_per_second": round(result.processed / result.seconds, 1) if result.seconds else 0.0,
+        "api_calls": result.calls,
+        "sync_history_id": result.history_id,
+    }
+    if result.cursor is not None:
+        facts["cursor"] = dg.TimestampMetadataValue(result.cursor.timestamp())
+    if result.reason:
+        facts["reason"] = result.reason
+    if result.sample:
+        facts["preview"] = dg.MarkdownMetadataValue(preview(result.sample))
+    return facts
+
+
+def preview(rows: list[dict[str, Any]], columns: int = 12) -> str:
+    """Return rows as a markdown table of their first columns."""
+    names = list(rows[0])[:columns]
+    lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+    lines += [f"| {' | '.join(_cell(row.get(name)) for name in names)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    text = " ".join(text.split()).replace("|", "\\|")
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def find_in_chain(error: BaseException, kinds: type[E] | tuple[type[E], ...]) -> E | None:
+    """Return the first error of these ``kinds`` in the chain of causes, dlt's own attribute included."""
+    todo: list[Any] = [error]
+    seen: set[int] = set()
+    while todo:
+        found = todo.pop(0)
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, kinds):
+            return found
+        todo += [found.__cause__, getattr(found, "exception", None), found.__context__]
+    return None
+
+
+@contextlib.contextmanager
+def failures(
+    context: dg.OutputContext | dg.AssetExecutionContext, history: Callable[[], Mapping[str, Any]] = dict
+) -> Iterator[None]:
+    """Turn what goes wrong into a ``dg.Failure`` that says whether another attempt may help.
+
+    ``history`` returns metadata for the failure; when it fails itself, there is none.
+    """
+    try:
+        yield
+    except Exception as error:
+        if asked := find_in_chain(error, dg.RetryRequested):
+            raise asked from error
+        own = find_in_chain(error, dg.Failure)
+        known = find_in_chain(error, WarehouseError)
+        again = own.allow_retries if own else isinstance(known, TryAgain)
+        if own:
+            description = own.description or "failed"
+        else:
+            description = str(known) if known else f"{type(error).__name__}: {masked(str(error))}"
+        facts: dict[str, Any] = {"error": type(known or error).__name__}
+        with contextlib.suppress(Exception):
+            facts |= history()
+        if not again:
+            with contextlib.suppress(Exception):  # the failure itself matters more
+                _tag_run(context, NO_RUN_RETRIES)
+        raise dg.Failure(
+            description=description, metadata={**facts, **(own.metadata if own else {})}, allow_retries=again
+        ) from error
+
+
+def _tag_run(context: dg.OutputContext | dg.AssetExecutionContext, tags: dict[str, str]) -> None:
+    run_id = context.run_id
+    instance = context.step_context.instance if isinstance(context, dg.OutputContext) else context.instance
+    instance.add_run_tags(run_id, tags)
+
+
+def _run_id(context: dg.OutputContext) -> str | None:
+    """Return the run's id; None in a context that a test built."""
+    return context.run_id if context._step_context else None
+
+
+def _materialize_nothing(context: dg.OutputContext) -> None:
+    """Keep Dagster from recording materializations for the rest of this run, of which all is dry."""
+    if context._step_context:
+        tags: Any = context.step_context.dagster_run.tags
+        tags[DEFER_EVENTS] = "true"
+
+
+def key_of(entity: Entity) -> dg.AssetKey:
+    """Return the asset key: the table, in two parts when it lies outside ``public``."""
+    return dg.AssetKey(entity.table.split("."))
+
+
+def by_key(sources: Iterable[Source]) -> dict[dg.AssetKey, tuple[Source, Entity]]:
+    """Return every source and entity by its asset key."""
+    return {key_of(entity): (source, entity) for source in sources for entity in source.entities}

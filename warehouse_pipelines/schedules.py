@@ -1,0 +1,140 @@
+"""Jobs and schedules, from rows: ``sync_<crm>_<entity>``, ``sync_<crm>_all``, and a schedule per entity.
+
+A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
+switched on without them skips and says which are missing. A tick also skips while the entity is still being synced,
+by its own job or by the CRM's, so that slow runs do not pile up behind the entity's lock.
+
+A job holds the assets and the check of their rows (one step per entity). The health of runs is not among them: it is
+about runs that failed, which is when the steps after an asset are skipped. It has a job and a schedule of its own.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import dagster as dg
+
+from warehouse_pipelines.checks import health_keys, row_check_keys
+from warehouse_pipelines.entity import Entity, Source
+from warehouse_pipelines.loading.io_manager import key_of
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+HOUR, DAY, WEEK = 60, 24 * 60, 7 * 24 * 60
+
+
+def cron(every: timedelta) -> list[str]:
+    """Return cron strings, in UTC, that together fire at true intervals of ``every``.
+
+    Cron counts within the hour and the day, so ``*/45`` fires after 45 minutes and then after 15; what divides a day
+    is therefore written as the times of a day. Raises ``ValueError`` for what cron cannot express.
+
+    >>> cron(timedelta(minutes=15))
+    ['*/15 * * * *']
+    >>> cron(timedelta(minutes=90))
+    ['0 0,3,6,9,12,15,18,21 * * *', '30 1,4,7,10,13,16,19,22 * * *']
+    """
+    minutes, rest = divmod(every, timedelta(minutes=1))
+    if minutes == WEEK and not rest:
+        return ["0 0 * * 0"]
+    if rest or minutes < 1 or DAY % minutes:
+        raise ValueError(f"a cadence of {every} is no cron schedule; it must divide a day evenly, or be a week")
+    if minutes == DAY:
+        return ["0 0 * * *"]
+    if minutes == HOUR:
+        return ["0 * * * *"]
+    if HOUR % minutes == 0:
+        return [f"*/{minutes} * * * *"]
+    if minutes % HOUR == 0:
+        return [f"0 */{minutes // HOUR} * * *"]
+    hours_by_minute: dict[int, list[str]] = {}
+    for at in range(0, DAY, minutes):
+        hours_by_minute.setdefault(at % HOUR, []).append(str(at // HOUR))
+    return [f"{minute} {','.join(hours)} * * *" for minute, hours in sorted(hours_by_minute.items())]
+
+
+def job_name(source: Source, entity: Entity | None) -> str:
+    """Return the name of the job of an entity, or of the whole CRM."""
+    return f"sync_{source.name}_{entity.name if entity else 'all'}"
+
+
+def jobs(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
+    """Return a job per entity, a job per CRM and the job that judges the health of all."""
+    made = [_job(source, [entity], job_name(source, entity)) for source in sources for entity in source.entities]
+    made += [_job(source, source.entities, job_name(source, None)) for source in sources]
+    return [*made, *_health_job(sources)]
+
+
+def _job(source: Source, entities: Sequence[Entity], name: str) -> "dg.UnresolvedAssetJobDefinition":
+    keys = [key_of(entity) for entity in entities]
+    checks = [check for entity in entities for check in row_check_keys(entity)]
+    one = entities[0] if not name.endswith("_all") else None
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*keys).without_checks() | dg.AssetSelection.checks(*checks),
+        description=(
+            f"{source.title}: {one.about}" if one else f"Every entity of {source.title}; a parent comes before its own."
+        ),
+        tags={"warehouse/crm": source.name, "warehouse/sync_type": one.name if one else "all"},
+        executor_def=dg.in_process_executor,
+    )
+
+
+def _health_job(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
+    if not sources:
+        return []
+    return [
+        dg.define_asset_job(
+            "check_health",
+            selection=dg.AssetSelection.checks(*health_keys(sources)),
+            description="Judges the last runs of every entity of a configured CRM by sync_history.",
+            executor_def=dg.in_process_executor,
+        )
+    ]
+
+
+def schedules(sources: Sequence[Source]) -> list[dg.ScheduleDefinition]:
+    """Return a schedule per entity, and the hourly one of the health checks."""
+    made = [schedule(source, entity) for source in sources for entity in source.entities]
+    if not sources:
+        return made
+    hourly = dg.ScheduleDefinition(
+        name="check_health_schedule",
+        job_name="check_health",
+        cron_schedule="20 * * * *",
+        default_status=_status(configured=any(not source.missing_settings() for source in sources)),
+        description="Judges the health of every configured CRM.",
+    )
+    return [*made, hourly]
+
+
+def schedule(source: Source, entity: Entity) -> dg.ScheduleDefinition:
+    """Return the schedule of one entity."""
+
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
+        if missing := source.missing_settings():
+            return dg.SkipReason(f"{source.title} is not configured: set {', '.join(missing)}")
+        for name in (job_name(source, entity), job_name(source, None)):
+            filters = dg.RunsFilter(job_name=name, statuses=UNFINISHED)
+            if running := context.instance.get_runs(filters, limit=1):
+                return dg.SkipReason(f"{name} is still going (run {running[0].run_id})")
+        return dg.RunRequest()
+
+    return dg.ScheduleDefinition(
+        name=f"{job_name(source, entity)}_schedule",
+        job_name=job_name(source, entity),
+        cron_schedule=cron(entity.every),
+        execution_timezone="UTC",
+        execution_fn=tick,
+        default_status=_status(configured=not source.missing_settings()),
+        description=f"{source.title} {entity.name}, every {entity.every}.",
+    )
+
+
+def _status(*, configured: bool) -> dg.DefaultScheduleStatus:
+    return dg.DefaultScheduleStatus.RUNNING if configured else dg.DefaultScheduleStatus.STOPPED

@@ -417,12 +417,12 @@ FORM_SUBMISSIONS = Entity(
     columns=columns(
         id="id company_id person_id",
         text="""
-            company_name form_name customer_name source medium campaign keywords lead_status note
+            company_name form_name customer_name referrer source medium campaign keywords lead_status note
             utm_source utm_medium utm_term utm_content utm_campaign
         """,
         email="customer_email",
         phone="customer_phone_number",
-        url="form_url landing_page_url referrer referring_url timeline_url",
+        url="form_url landing_page_url referring_url timeline_url",
         boolean="first_form",
         numeric="value",
         timestamptz="submitted_at",

@@ -119,9 +119,8 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
             operations.add_column(table, column.copy() if hasattr(column, "copy") else column, schema=schema)
             done.append(f"column {table}.{column.name}")
         elif kind == "add_index":
-            if f"table {item.table.fullname}" not in done:  # a new table brings its indexes
-                item.create(connection)
-                done.append(f"index {item.name}")
+            item.create(connection, checkfirst=True)
+            done.append(f"index {item.name}")
         elif kind == "add_table_comment":
             operations.create_table_comment(item.name, item.comment, schema=item.schema)
         else:

@@ -395,3 +395,12 @@ def test_the_counters_hide_ids_in_routes(client: Client) -> None:
         "GET /v3/a/{acc}/calls/{id}.json": 1,
         "GET /v3/a/{acc}/tags/{id}.json": 1,
     }
+
+
+def test_midnight_is_the_companys_own_when_a_company_is_named(client: Client) -> None:
+    companies = client.get("companies")["companies"]
+    chicago = next(company["id"] for company in companies if company["time_zone"] == "America/Chicago")
+    late = client.callrail.add_call(start_time="2026-08-20T23:30:00-05:00", company=chicago)
+    day = {"start_date": "2026-08-20", "end_date": "2026-08-20"}
+    assert late in {call["id"] for call in client.get("calls", company_id=chicago, **day)["calls"]}
+    assert late not in {call["id"] for call in client.get("calls", **day)["calls"]}

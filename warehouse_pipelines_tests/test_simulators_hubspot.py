@@ -562,6 +562,9 @@ def test_pages_that_lie(portal: Portal) -> None:
     last = portal.get(CONTACTS, after=page["paging"]["next"]["after"])
     assert last["results"] is None
     assert "paging" not in last
+    page = portal.search(limit=200, after="200")
+    assert len(page["results"]) == 50
+    assert portal.search(limit=200, after=page["paging"]["next"]["after"])["results"] is None
 
 
 @pytest.mark.parametrize(
@@ -608,6 +611,22 @@ def test_operations_can_be_asked_for_over_http(portal: Portal) -> None:
     assert "operations" in httpx.post(url + "no_such_thing", json={}).json()
 
 
+def test_the_foreground_server_ends_on_a_signal() -> None:
+    import signal
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "warehouse_pipelines.simulators", "--contacts", "20"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        lines = list(iter(child.stdout.readline, "# ready\n"))
+        settings = dict(line.strip().split("=", 1) for line in lines)
+        url = f"{settings['HUBSPOT_BASE_URL']}/__control__/counts"
+        assert httpx.get(url).json()["live"]["contacts"] == 20
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=10) == 0
+
+
 def test_a_child_process_serves_the_same() -> None:
     with start_process(contacts=30, seed=4, hubspot={"extra_properties": 1}) as simulators:
         settings = simulators.environment()
@@ -628,3 +647,29 @@ def test_the_counters_see_requests_that_overlap(portal: Portal) -> None:
         answers = list(pool.map(lambda _: portal.http.get(CONTACTS).status_code, range(5)))
     assert answers == [200] * 5
     assert portal.hubspot.requests()["peak_concurrency"] == 5
+
+
+def test_search_agrees_with_the_list_after_many_changes(portal: Portal) -> None:
+    """Windows, order and offsets are arithmetic over a base and two sorted lists; here against plain sorting."""
+    import random
+
+    chance = random.Random(7)
+    ids = portal.hubspot.ids("contacts")
+    for each in chance.sample(ids, 60):
+        portal.hubspot.edit("contacts", each, {"tier": "D"})
+    portal.hubspot.bulk_touch("contacts", chance.sample(ids, 30), at=_ms(portal.walk()[100]["updatedAt"]))
+    for each in chance.sample(ids, 20):
+        portal.hubspot.archive("contacts", each)
+    for _ in range(10):
+        portal.hubspot.create("contacts")
+    rows = sorted((_ms(record["updatedAt"]), int(record["id"])) for record in portal.walk())
+    for direction in ("ASCENDING", "DESCENDING"):
+        for name in ("lastmodifieddate", "hs_object_id"):
+            low, high = rows[20][0], rows[-15][0]
+            inside = [row for row in rows if low <= row[0] <= high]
+            inside.sort(key=lambda row: row if name == "lastmodifieddate" else row[1], reverse=direction[0] == "D")
+            sort = [{"propertyName": name, "direction": direction}]
+            window = ("lastmodifieddate", "BETWEEN", str(low), str(high))
+            page = portal.search(window, limit=90, after="37", sorts=sort)
+            assert page["total"] == len(inside)
+            assert [int(record["id"]) for record in page["results"]] == [row[1] for row in inside[37:127]]

@@ -700,19 +700,23 @@ class HubSpot(Vendor):
         records = body.get(list_key) or []
         following = body.get("paging", {}).get("next", {}).get("after")
         asked = request.first("after") or str(_json_or_empty(request).get("after") or "")
+        # A search counts places, a list remembers the last id.
+        if records and not request.path.endswith("/search"):
+            beyond = str(records[-1].get("id", asked))
+        else:
+            beyond = str(int(asked or 0) + max(1, len(records)))
         match fault.kind:
             case "repeat_page":
                 body["paging"] = {"next": {"after": asked or "0", "link": ""}}
             case "endless":
-                last = records[-1]["id"] if records and "id" in records[-1] else str(int(asked or 0) + 1)
-                body["paging"] = {"next": {"after": following or last, "link": ""}}
+                body["paging"] = {"next": {"after": following or beyond, "link": ""}}
             case "lying_total":
                 body["total"] = body.get("total", len(records)) + fault["add"]
             case "missing_list":
                 body.pop(fault["key"] or list_key, None)
             case "null_last_page":
                 if not following and records:
-                    body["paging"] = {"next": {"after": records[-1]["id"], "link": ""}}
+                    body["paging"] = {"next": {"after": beyond, "link": ""}}
                 elif not records:
                     body[list_key] = None
             case "malformed":

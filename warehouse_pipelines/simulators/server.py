@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import selectors
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -193,11 +195,17 @@ class SimulatorsProcess:
         self.close()
 
 
+def child_environment() -> dict[str, str]:
+    """The environment of a child that can import this package from wherever it is started."""
+    here = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
+
+
 def start_process(vendors: Sequence[str] = VENDORS, *, wait_seconds: float = 60, **options: Any) -> SimulatorsProcess:
     """The same as `start`, in a child process; options are those of `start`."""
     command = [sys.executable, "-m", "warehouse_pipelines.simulators", "--with-parent"]
     command += ["--vendors", ",".join(vendors), "--options", json.dumps(options)]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=child_environment())
     settings: dict[str, str] = {}
     deadline = time.monotonic() + wait_seconds
     if child.stdout is None:

@@ -1,0 +1,125 @@
+"""A PostgreSQL of its own for every test run, and a database of its own for every test.
+
+One server serves the run and all its xdist workers. The migrations run once, into a template; a test's database is a
+copy of it. ``PG_BIN`` chooses other binaries. What is ours on this machine (``.warehouse/``, a warehouse named in
+``.env``) is out of reach: the settings point into the temp folder and at a port where nobody listens.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from warehouse_pipelines.local import postgres
+from warehouse_pipelines.local.postgres import Server
+
+PREFIX = "warehouse-tests-"
+TEMPLATE = "migrated"
+DATABASE_FIXTURES = {"database_url", "template", "test_server", "server"}
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test, naming what this machine lacks. Under CI it fails instead: nothing goes untested unseen."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing, and CI must have it")
+    pytest.skip(f"{what} is missing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "database: needs PostgreSQL; set by the fixtures, not by hand")
+    if hasattr(config, "workerinput"):
+        return
+    _remove_what_killed_runs_left()
+    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+    os.environ |= {
+        "WAREHOUSE_TEST_FOLDER": folder,
+        "WAREHOUSE_HOME": f"{folder}/home",
+        "WAREHOUSE_DATABASE_URL": "postgresql://ask:for@127.0.0.1:1/the_fixture_database_url",
+        "DAGSTER_HOME": f"{folder}/home/dagster",
+    }
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and (folder := os.environ.pop("WAREHOUSE_TEST_FOLDER", None)):
+        _remove(Path(folder))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("database")
+
+
+def pytest_report_header() -> str:
+    return f"PostgreSQL: {postgres.find_binaries()}"
+
+
+@pytest.fixture(scope="session")
+def test_server() -> Server:
+    """The server of the whole run. A test that stops its server asks for ``server``."""
+    server = Server(Path(os.environ["WAREHOUSE_TEST_FOLDER"]) / "server", durable=False)
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def template(test_server: Server) -> str:
+    """The name of a migrated and otherwise empty database, which is never connected to."""
+    from warehouse_pipelines.loading.migrate import migrate
+
+    with (test_server.home / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = test_server.home / "template.done"
+        if not done.exists():
+            test_server.drop_database(TEMPLATE)
+            migrate(test_server.create_database(TEMPLATE))
+            done.touch()
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(test_server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A migrated, empty warehouse of this test alone; ``WAREHOUSE_DATABASE_URL`` names it."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    url = test_server.create_database(name, template=template)
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", url)
+    yield url
+    test_server.drop_database(name)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of this test alone, not started, to be stopped and killed at will; durable, as users have it."""
+    server = Server(tmp_path / "a server")
+    yield server
+    _stop(server)
+
+
+def _stop(server: Server) -> None:
+    if server.home.exists():
+        server.stop("immediate")
+        if server.data.parent != server.home:
+            shutil.rmtree(server.data.parent, ignore_errors=True)
+
+
+def _remove(folder: Path) -> None:
+    for home in ("server", "home"):
+        _stop(Server(folder / home))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_what_killed_runs_left() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            pid = int(folder.name.removeprefix(PREFIX).split("-")[0])
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                _remove(folder)

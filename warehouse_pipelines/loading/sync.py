@@ -124,6 +124,7 @@ def sync(
             session, source, entity, start_time=now, configuration=configuration, run_id=run_id
         )
         run = _Run(source, entity, options, planned, url, history_id, now, page_size)
+        run.before = sync_history.last_rows(session, source, entity)
         try:
             source.require_settings()
             logs.started(source.name, entity.name, None, configuration, strategy=planned.mode,
@@ -155,6 +156,7 @@ class _Run:
         )  # fmt: skip
         self.budget = RequestBudget(url, self.extraction.cancelled)
         self.extraction.take = self.budget.take
+        self.before: tuple[int, int] | None = None
         self.loader: Loader | None = None
         self.high_water: datetime | None = None
         self.outside_window = 0
@@ -185,7 +187,7 @@ class _Run:
                 self._sweep(loader, self.plan.swept)
             if replayed:
                 loader.resolve(replayed)
-            total, living = loader.count_rows()
+            total, living = self._rows(loader)
             self.loading_seconds += time.monotonic() - began
             result = self._result(loader, reason, total, living)
             closing = self._closing(result)
@@ -281,10 +283,10 @@ class _Run:
         assert loader is not None  # noqa: S101
         limited = bool(self.options.max_records)
         whole = self.plan.window.since is None and self.plan.mode == "full"
-        if whole and not limited and not self.coercer.read and loader.living and not self.options.force:
+        if whole and not limited and not self.coercer.read and loader.had_rows and not self.options.force:
             raise SuspiciousRead(
                 f"{self.source.title} answered with no {self.entity.name} at all, and {self.entity.table} has "
-                f"{loader.living} living rows; nothing was changed. If that is right, run again with --force."
+                f"{loader.count_rows()[1]} living rows; nothing was changed. If that is right, run again with --force."
             )
         reported = self.extraction.reported
         if reported is not None and self.extraction.trusted and not limited and reported != self.coercer.read:
@@ -301,6 +303,14 @@ class _Run:
             self.extraction.noticed["sweep_skipped"] = f"{hidden} records whose key could not be read"
             return
         loader.bury_missing(window)
+
+    def _rows(self, loader: Loader) -> tuple[int, int]:
+        """Return the rows of the table and the living ones: counted after a whole read, else from the last run's."""
+        if self.before is None or self.plan.mode == "full":
+            return loader.count_rows()
+        total, living = self.before
+        gone = loader.deleted + loader.absorbed
+        return total + loader.created, living + loader.created + loader.restored - gone
 
     def _result(self, loader: Loader, reason: str | None, total: int, living: int) -> Result:
         loaded = loader.created + loader.updated + loader.unchanged

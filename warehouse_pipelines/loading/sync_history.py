@@ -94,6 +94,21 @@ def last_good(connection: psycopg.Connection[dict[str, Any]], source: Source, en
     return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"]) if row else None
 
 
+def last_rows(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> tuple[int, int] | None:
+    """Return the rows and the living rows that the last run left in the table; None before there is one."""
+    row = connection.execute(
+        """
+        SELECT performance_metrics ->> 'total_rows' AS total, performance_metrics ->> 'living_rows' AS living
+        FROM orchestration.sync_history
+        WHERE crm_source = %s AND sync_type = %s AND status IN ('success', 'partial')
+            AND configuration ->> 'dry_run' = 'false'
+        ORDER BY id DESC LIMIT 1
+        """,
+        [source.name, entity.name],
+    ).fetchone()
+    return (int(row["total"]), int(row["living"])) if row and row["total"] else None
+
+
 def begin(
     connection: psycopg.Connection[dict[str, Any]],
     source: Source,

@@ -1,0 +1,131 @@
+"""Dagster's own folder, ``DAGSTER_HOME``: its ``dagster.yaml``, its storage, the limits of its pools.
+
+Whoever is about to use Dagster calls ``prepare``. The first call migrates the storage under a lock: six runs that
+together opened a fresh folder left it broken for good (`alembic_version has more than one head`). Later calls compare
+a stamp and return, without importing Dagster.
+
+A limit is set for each pool by its name. ``concurrency.pools.default_limit`` is not used: once it is changed on
+PostgreSQL, every run of a pool fails (dagster-io/dagster#33552). A limit that an operator set by hand stays until the
+source declares another one.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from warehouse_pipelines import settings
+from warehouse_pipelines.errors import NotConfigured
+
+HEADER = "# Written by warehouse_pipelines/local/dagster_home.py from the top-level dagster.yaml: change that one.\n"
+
+STORAGE = """
+storage:
+  postgres:
+    postgres_url: {env: DAGSTER_STORAGE_URL}
+"""
+
+
+def prepare(home: Path | None = None, *, pools: Mapping[str, int] | None = None) -> Path:
+    """Make ``home`` usable and the ``DAGSTER_HOME`` of this process and its children; return it.
+
+    ``home`` is by default that of the settings, ``pools`` the limits that the sources declare. A ``dagster.yaml`` in
+    ``home`` that somebody else wrote is left as it is. With ``DAGSTER_STORAGE_URL`` set, runs and events are kept in
+    that PostgreSQL database instead of SQLite; the setting itself is needed wherever Dagster runs.
+    """
+    home = (home or settings.dagster_home()).absolute()
+    os.environ["DAGSTER_HOME"] = str(home)
+    storage = settings.settings().dagster_storage_url
+    if storage is not None:
+        # With its driver: SQLAlchemy 2.1 takes a bare postgresql:// for another one than dagster-postgres needs.
+        url = settings.postgresql_url("DAGSTER_STORAGE_URL", storage)
+        os.environ["DAGSTER_STORAGE_URL"] = url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    wanted = _configuration(home, in_postgres=storage is not None)
+    print_ = _fingerprint(wanted, os.environ["DAGSTER_STORAGE_URL"] if storage is not None else "", pools)
+    if _stamp(home).get("fingerprint") == print_:
+        return home
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "prepare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = _stamp(home)
+        if before.get("fingerprint") == print_:
+            return home
+        if wanted is not None:
+            (home / "dagster.yaml").write_text(wanted)
+        limits = dict(declared_pools() if pools is None else pools)
+        _migrate(home, {name: limit for name, limit in limits.items() if before.get("pools", {}).get(name) != limit})
+        unfinished = home / "prepared.json.unfinished"
+        unfinished.write_text(json.dumps({"fingerprint": print_, "pools": limits}, indent=1))
+        unfinished.rename(home / "prepared.json")
+    return home
+
+
+def declared_pools() -> dict[str, int]:
+    """Return the limit of each vendor's pool: how many steps may read it at a time, over all runs."""
+    from warehouse_pipelines.assets import pool
+    from warehouse_pipelines.sources import SOURCES
+
+    return {pool(source): source.pool for source in SOURCES}
+
+
+def ui_command(host: str, port: int) -> list[str]:
+    """Return the command of Dagster's UI with its daemon, on the workspace of this project."""
+    dagster = Path(sys.executable).with_name("dagster")
+    workspace = settings.project_root() / "workspace.yaml"
+    return [str(dagster), "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
+
+
+def _configuration(home: Path, *, in_postgres: bool) -> str | None:
+    """Return what ``dagster.yaml`` must say, or None when the one that is there is not ours to write."""
+    ours = settings.project_root() / "dagster.yaml"
+    there = home / "dagster.yaml"
+    if there.exists() and not there.read_text().startswith(HEADER):
+        return None
+    try:
+        configuration = ours.read_text()
+    except FileNotFoundError as error:
+        raise NotConfigured(
+            f"There is no {ours}. Run from the top level of the project, or put a dagster.yaml into {home}."
+        ) from error
+    return HEADER + configuration + (STORAGE if in_postgres else "")
+
+
+def _fingerprint(configuration: str | None, storage: str, pools: Mapping[str, int] | None) -> str:
+    """Return a digest of all that ``prepare`` depends on; the sources' limits count by their files' times."""
+    known: list[Any] = [configuration, storage, metadata.version("dagster")]
+    if pools is None:
+        sources = Path(__file__).parents[1] / "sources"
+        known += sorted((str(file), file.stat().st_mtime_ns) for file in sources.rglob("*.py"))
+    else:
+        known += sorted(pools.items())
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+def _stamp(home: Path) -> dict[str, Any]:
+    try:
+        stamp = json.loads((home / "prepared.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def _migrate(home: Path, limits: Mapping[str, int]) -> None:
+    """Do as ``dagster instance migrate`` and ``dagster instance concurrency set`` do, in this process."""
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        with contextlib.redirect_stdout(io.StringIO()):  # SQLite's storage prints, and our output is for results
+            instance.upgrade()
+        for name, limit in limits.items():
+            instance.event_log_storage.set_concurrency_slots(name, limit)
+
+
+if __name__ == "__main__":
+    print(prepare())

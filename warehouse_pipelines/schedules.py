@@ -4,8 +4,7 @@ A schedule's default is *running* as soon as the CRM's settings are there and *s
 switched on without them skips and says which are missing. A tick also skips while the entity is still being synced,
 by its own job or by the CRM's, so that slow runs do not pile up behind the entity's lock.
 
-A job holds the assets and the check of their rows (one step per entity). The health of runs is not among them: it is
-about runs that failed, which is when the steps after an asset are skipped. It has a job and a schedule of its own.
+A job holds assets and the checks that follow them at once; the hourly checks have the job ``check_warehouse``.
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from warehouse_pipelines.checks import health_keys, row_check_keys
+from warehouse_pipelines.checks import at_once, hourly
 from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.loading.io_manager import key_of
 
@@ -64,15 +63,15 @@ def job_name(source: Source, entity: Entity | None) -> str:
 
 
 def jobs(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
-    """Return a job per entity, a job per CRM and the job that judges the health of all."""
+    """Return a job per entity, a job per CRM and the job of the hourly checks."""
     made = [_job(source, [entity], job_name(source, entity)) for source in sources for entity in source.entities]
     made += [_job(source, source.entities, job_name(source, None)) for source in sources]
-    return [*made, *_health_job(sources)]
+    return [*made, *_check_job(sources)]
 
 
 def _job(source: Source, entities: Sequence[Entity], name: str) -> "dg.UnresolvedAssetJobDefinition":
     keys = [key_of(entity) for entity in entities]
-    checks = [check for entity in entities for check in row_check_keys(entity)]
+    checks = [check for entity in entities for check in at_once(entity)]
     one = entities[0] if not name.endswith("_all") else None
     return dg.define_asset_job(
         name,
@@ -85,32 +84,32 @@ def _job(source: Source, entities: Sequence[Entity], name: str) -> "dg.Unresolve
     )
 
 
-def _health_job(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
+def _check_job(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
     if not sources:
         return []
     return [
         dg.define_asset_job(
-            "check_health",
-            selection=dg.AssetSelection.checks(*health_keys(sources)),
-            description="Judges the last runs of every entity of a configured CRM by sync_history.",
+            "check_warehouse",
+            selection=dg.AssetSelection.checks(*hourly(entity for source in sources for entity in source.entities)),
+            description="References, volumes and the health of runs, of every entity.",
             executor_def=dg.in_process_executor,
         )
     ]
 
 
 def schedules(sources: Sequence[Source]) -> list[dg.ScheduleDefinition]:
-    """Return a schedule per entity, and the hourly one of the health checks."""
+    """Return a schedule per entity, and the one of the hourly checks."""
     made = [schedule(source, entity) for source in sources for entity in source.entities]
     if not sources:
         return made
-    hourly = dg.ScheduleDefinition(
-        name="check_health_schedule",
-        job_name="check_health",
+    checking = dg.ScheduleDefinition(
+        name="check_warehouse_schedule",
+        job_name="check_warehouse",
         cron_schedule="20 * * * *",
         default_status=_status(configured=any(not source.missing_settings() for source in sources)),
-        description="Judges the health of every configured CRM.",
+        description="The hourly checks.",
     )
-    return [*made, hourly]
+    return [*made, checking]
 
 
 def schedule(source: Source, entity: Entity) -> dg.ScheduleDefinition:

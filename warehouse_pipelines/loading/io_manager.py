@@ -24,7 +24,7 @@ Three decisions about what Dagster is told:
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -75,7 +75,7 @@ class SyncIOManager(dg.IOManager):
             return
         context.add_output_metadata(facts)
         if entity.days_since and not context.has_asset_partitions and not self._options.max_records:
-            for day in days_to_log(result, entity.days_since):
+            for day in days_to_log(result, entity.days_since, _days_logged(context)):
                 context.log_event(
                     dg.AssetMaterialization(
                         context.asset_key,
@@ -115,13 +115,19 @@ def partition_window(context: dg.OutputContext) -> Window | None:
     return Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
 
 
-def days_to_log(result: Result, since: date, today: date | None = None) -> list[date]:
-    """Return the latest partitions that a run without a partition covered, oldest first."""
+def days_to_log(result: Result, since: date, logged: Set[str] = frozenset(), today: date | None = None) -> list[date]:
+    """Return the latest partitions that a run without a partition covered and that are not ``logged`` yet."""
     today = today or datetime.now(UTC).date()
-    days = result.days_covered
-    if not days:
-        days = [today - timedelta(days=n) for n in reversed(range(DAYS_LOGGED))]
-    return [day for day in days if since <= day <= today][-DAYS_LOGGED:]
+    days = result.days_covered or [today - timedelta(days=n) for n in reversed(range(DAYS_LOGGED))]
+    covered = [day for day in days if since <= day <= today][-DAYS_LOGGED:]
+    return [day for day in covered if day.isoformat() not in logged]
+
+
+def _days_logged(context: dg.OutputContext) -> set[str]:
+    """Return the partitions that count as materialized already."""
+    if not context._step_context:
+        return set()
+    return context.step_context.instance.get_materialized_partitions(context.asset_key)
 
 
 def metadata(result: Result) -> dict[str, Any]:

@@ -344,7 +344,8 @@ class Reader:
         empty = 0
         while True:
             answer = self.client.get(path, form, params=params | ({"after": after} if after else {}))
-            records = answer.page(path, first=after is None)
+            # An archived list is empty more often than not; read as empty, its records are asked for one by one.
+            records = answer.page(path, first=after is None and not archived)
             if records:
                 begin = records[0].id if isinstance(records[0], Id) else key_of(cast(msgspec.Raw, records[0]))
                 if begin and begin in begun:

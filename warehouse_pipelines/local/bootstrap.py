@@ -1,0 +1,202 @@
+"""What ``./run`` does: set up ``.venv``, then become the command. Runs as a plain file, with the standard library only.
+
+``.venv`` holds exactly what ``requirements.lock`` names, every file checked against its hash. uv installs it when it
+can be had (on the PATH, else from the lock itself), pip otherwise, four to six times slower. A stamp in ``.venv`` holds
+the digest of what was installed, so that a start with nothing new installs nothing and costs a tenth of a second.
+
+The project itself is put there by a ``.pth`` file and a script, not by ``pip install -e .``: that would download its
+build tool anew, without a hash.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+
+USAGE = """Usage: ./run demo [--ui]        everything on this machine, with simulated vendors
+       ./run test               format, lint, types, tests
+       ./run test <arguments>   pytest with these arguments, nothing else
+       ./run <command>          a command of warehouse; ./run --help lists them"""
+
+SCRIPT = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+import sys
+from warehouse_pipelines.cli import main
+sys.exit(main())
+"""
+"""The first lines are sh and Python at once, because a ``#!`` takes no path with a space and none of over 127 bytes."""
+
+CHECKS = (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))
+PYTEST = ("pytest", "-rs", "-n", "auto", "--dist", "worksteal", "--maxprocesses", "8")
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
+    """Set up and become the command; a failure to set up ends with exit code 1 and one message."""
+    if not arguments:
+        sys.exit(USAGE)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    python = set_up(root, environment)
+    environment |= {
+        "VIRTUAL_ENV": str(root / ".venv"),
+        "PATH": f"{python.parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
+    }
+    command: Sequence[str] = ("warehouse_pipelines.cli", *arguments)
+    if arguments[0] == "test":
+        command = ("pytest", "-rs", *arguments[1:])
+        if not arguments[1:]:
+            check(python, environment)
+            command = PYTEST
+    sys.stdout.flush()
+    os.execve(python, [str(python), "-m", *command], environment)  # noqa: S606  # no shell is wanted
+
+
+def check(python: Path, environment: dict[str, str]) -> None:
+    """Run what needs no test; end with the exit code of the first that finds something."""
+    for command in CHECKS:
+        print("$", *command, flush=True)
+        if code := subprocess.call([python, "-m", *command], env=environment):
+            sys.exit(code)
+
+
+def set_up(root: Path, environment: dict[str, str]) -> Path:
+    """Bring ``.venv`` up to date and return its Python. Two at a time: the second waits, and finds nothing to do."""
+    folder = root / ".venv"
+    python, stamp = folder / "bin" / "python", folder / "installed"
+    wanted = f"{digest(root)} {root}"
+
+    def installed() -> bool:
+        return _read(stamp) == wanted and os.access(python, os.X_OK)
+
+    if installed():
+        return python
+    with (root / "requirements.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if installed():
+            return python
+        # Scripts hold the path of the folder they were made in.
+        if (before := _read(stamp)) and before.partition(" ")[2] != str(root):
+            _remove(folder)
+        stamp.unlink(missing_ok=True)
+        uv = _uv(environment)
+        _make_venv(folder, uv, environment)
+        _say("Installing what requirements.lock names")
+        _install(root, python, uv, environment)
+        _put_project(root, python)
+        stamp.write_text(wanted)
+    return python
+
+
+def digest(root: Path) -> str:
+    """Return the SHA-256 of what the environment depends on."""
+    known = hashlib.sha256()
+    for name in ("requirements.lock", "pyproject.toml"):
+        known.update((root / name).read_bytes())
+    return known.hexdigest()
+
+
+def _read(stamp: Path) -> str:
+    try:
+        return stamp.read_text()
+    except OSError:
+        return ""
+
+
+def _uv(environment: dict[str, str]) -> Path | None:
+    """Return the uv of the PATH, if it is one that runs."""
+    found = shutil.which("uv", path=environment.get("PATH"))
+    return Path(found) if found is not None and _succeeds([found, "--version"], environment) else None
+
+
+def _make_venv(folder: Path, uv: Path | None, environment: dict[str, str]) -> None:
+    """Make the virtual environment, unless a good one is there."""
+    python = folder / "bin" / "python"
+    good = f"import sys; sys.exit(sys.prefix != {str(folder)!r} or sys.version_info < (3, 11))"
+    if _succeeds([python, "-c", good], environment):
+        return
+    if folder.exists():
+        _remove(folder)
+    base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()  # not that of a venv, this one or another
+    if uv is not None and _succeeds([uv, "venv", "--quiet", "--python", base, folder], environment):
+        return
+    made = subprocess.run([base, "-m", "venv", folder], env=environment, capture_output=True, text=True, check=False)
+    if made.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        sys.exit(
+            f"./run: {base} cannot make a virtual environment: {(made.stderr or made.stdout).strip()}\n"
+            f"On Debian and Ubuntu: apt-get install python{version}-venv. Or install uv, which needs no such package."
+        )
+
+
+def _install(root: Path, python: Path, uv: Path | None, environment: dict[str, str]) -> None:
+    lock = root / "requirements.lock"
+    if uv is None:
+        uv = _uv_from_lock(lock, python, environment)
+    if uv is not None:
+        environment = {**environment, "VIRTUAL_ENV": str(root / ".venv")}
+        if "PIP_INDEX_URL" in environment:  # uv reads no setting of pip
+            environment.setdefault("UV_DEFAULT_INDEX", environment["PIP_INDEX_URL"])
+        command: list[str | Path] = [uv, "pip", "sync", "--python", python, "--require-hashes", "--quiet", lock]
+        if subprocess.call(command, env=environment, cwd=root) == 0:
+            return
+        _say("uv did not succeed; trying with pip")
+    if not _succeeds([python, "-m", "pip", "--version"], environment):
+        _succeeds([python, "-m", "ensurepip"], environment)
+    # --no-deps: the lock is complete, and pip need not work out again what was worked out once.
+    command = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", lock]
+    if subprocess.call(command, env=environment, cwd=root):
+        sys.exit("./run: what requirements.lock names could not be installed; the message is above.")
+
+
+def _uv_from_lock(lock: Path, python: Path, environment: dict[str, str]) -> Path | None:
+    """Install the uv that the lock names, by its hash, and return it; None where there is none for this machine."""
+    entry = re.search(r"^uv==.*(?:\\\n.*)*", lock.read_text(), re.MULTILINE)
+    if entry is None:
+        return None
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as alone:
+        alone.write(entry[0] + "\n")
+        alone.flush()
+        options = ("--quiet", "--require-hashes", "--only-binary", ":all:", "-r", alone.name)
+        if _succeeds([python, "-m", "pip", "install", *options], environment):
+            return python.with_name("uv")
+    return None
+
+
+def _put_project(root: Path, python: Path) -> None:
+    """Make the package importable from everywhere, and ``warehouse`` a command."""
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.strip()
+    (Path(packages) / "warehouse_pipelines.pth").write_text(f"{root}\n", encoding="utf-8")
+    script = python.with_name("warehouse")
+    script.write_text(SCRIPT.format(python=python))
+    script.chmod(0o755)
+
+
+def _succeeds(command: Sequence[str | Path], environment: dict[str, str]) -> bool:
+    try:
+        return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    _say(f"Replacing {folder}, which was made elsewhere or has lost its Python")
+    shutil.rmtree(folder)
+
+
+def _say(what: str) -> None:
+    print(f"./run: {what} ...", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

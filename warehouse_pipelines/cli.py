@@ -15,6 +15,7 @@ import difflib
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
@@ -500,11 +501,18 @@ def replay(crm: str | None, entity: str | None) -> None:
         source = source_named(crm)
         if entity:
             entity_named(source, entity)
+    from warehouse_pipelines import in_process
     from warehouse_pipelines.loading import dead_letters
 
-    done = dead_letters.replay(list(sources().values()), url=_database_url(), crm=crm, entity=entity)
-    for line in done:
-        click.echo(line)
+    url = _database_url()
+    in_process.require_database(url)
+    done = dead_letters.replay(list(sources().values()), url=url, crm=crm, entity=entity)
+    if not done:
+        click.echo("No dead letters are waiting.")
+        return
+    outcomes = [in_process.outcome_of(source.name, entity.name, result) for source, entity, result in done]
+    in_process.report(outcomes, out())
+    sys.exit(in_process.worst(outcomes))
 
 
 @main.command()
@@ -527,8 +535,10 @@ def ui(host: str, port: int) -> None:
     from warehouse_pipelines.local import dagster_home
 
     dagster_home.prepare()
+    command = dagster_home.ui_command(host, port)
     click.echo(f"http://{host}:{port}")
-    os.execv(*dagster_home.ui_command(host, port))  # noqa: S606
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell ignores it for what runs behind it, and so would Dagster
+    os.execv(command[0], command)  # noqa: S606
 
 
 @main.command()

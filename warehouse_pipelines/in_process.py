@@ -9,19 +9,21 @@ Importing Dagster takes a second, therefore everything heavy is imported by the 
 import contextlib
 import gc
 import importlib
-import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import logs
+from warehouse_pipelines.errors import ActionNeeded
 
 if TYPE_CHECKING:
     import dagster as dg
     from rich.console import Console
     from rich.table import Table
+
+    from warehouse_pipelines.loading.options import Result
 
 ENDINGS: Mapping[str, int] = {"success": 0, "partial": 3, "failed": 1}
 """The exit code of each ending; ``worst`` says which of several counts."""
@@ -68,6 +70,16 @@ FROM orchestration.sync_history WHERE run_id = %s ORDER BY crm_source, sync_type
 """
 
 
+def require_database(url: str) -> None:
+    """Raise before anything is started when the warehouse does not answer or has no history to write."""
+    from warehouse_pipelines.loading.sync_history import connect
+
+    with connect(url) as connection:
+        row = connection.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
+    if not (row and row["there"]):
+        raise ActionNeeded("The database is not migrated; run `warehouse migrate`.")
+
+
 def outcomes_of(run_id: str, url: str) -> list[Outcome]:
     """Return what the history says of a Dagster run; of an entity that was tried again, its last attempt."""
     import psycopg
@@ -99,6 +111,21 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     )
 
 
+def outcome_of(crm: str, sync_type: str, result: "Result") -> Outcome:
+    """Return the outcome of a sync that did not run in Dagster (a replay)."""
+    counts = {name: getattr(result, name) for name in COUNTS}
+    return Outcome(
+        crm=crm,
+        sync_type=sync_type,
+        status=result.status,
+        history_id=result.history_id,
+        seconds=result.seconds,
+        calls=result.calls,
+        reason=result.reason or (f"{result.failed} records are in the dead letters" if result.failed else None),
+        **counts,
+    )
+
+
 def _reason(row: Mapping[str, Any]) -> str | None:
     reason = row["error_message"] or row["performance_metrics"].get("partial_reason")
     return None if reason is None else str(reason)
@@ -112,6 +139,7 @@ class Runner:
         self._debug = debug
         if not debug:
             warnings.simplefilter("ignore")  # Dagster's previews and betas; they are pinned
+        require_database(url)
         gc.disable()  # nothing of what is imported is ever freed; looking for it costs a tenth of the time to start
         import dagster as dg
 
@@ -170,39 +198,22 @@ def _range(days: tuple[date, date] | None) -> dict[str, str]:
 def _without_row(
     crm: str, entity: str, result: "dg.ExecuteInProcessResult", outcomes: Sequence[Outcome]
 ) -> Iterator[Outcome]:
-    """Yield what failed without the history knowing: the database was away, or the run did not even begin."""
-    if result.success:
-        return
-    known = {outcome.reason for outcome in outcomes if outcome.status == "failed"}
-    failures = [event for event in result.all_events if event.is_step_failure or event.is_step_skipped]
-    if not failures and not known:
-        ended = next(
-            (event.message for event in reversed(result.all_events) if event.is_failure), "Dagster says no more"
-        )
-        yield Outcome(crm=crm, sync_type=entity, status="failed", reason=ended)
-    have = {outcome.sync_type for outcome in outcomes}
-    for event in failures:
-        name = _sync_type(crm, event.step_key or "")
-        if name not in have:
-            yield Outcome(crm=crm, sync_type=name, status="failed", reason=_message(event))
-
-
-def _sync_type(crm: str, step_key: str) -> str:
-    """Return the name of the entity whose asset the step makes: its table, with ``__`` for the dot."""
+    """Yield the entities of the job that the history does not know: the run did not get as far."""
     from warehouse_pipelines.sources import SOURCES
 
-    named = {
-        entity.table.replace(".", "__"): entity.name
-        for source in SOURCES
-        if source.name == crm
-        for entity in source.entities
-    }
-    return named.get(step_key, step_key)
+    have = {outcome.sync_type for outcome in outcomes}
+    failures = {event.step_key: _message(event) for event in result.all_events if event.is_step_failure}
+    ended = next((event.message for event in result.all_events if event.is_failure and not event.is_step_event), None)
+    for declared in next(source for source in SOURCES if source.name == crm).entities:
+        if declared.name in have or entity not in ("all", declared.name):
+            continue
+        reason = failures.get(declared.table.replace(".", "__"))
+        if reason is None:
+            reason = "not run, because what it is read from failed" if have else ended or "Dagster says no more"
+        yield Outcome(crm=crm, sync_type=declared.name, status="failed", reason=reason)
 
 
 def _message(event: "dg.DagsterEvent") -> str:
-    if event.is_step_skipped:
-        return "not run, because what it is read from failed"
     failure = event.step_failure_data
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description
@@ -212,46 +223,61 @@ def _message(event: "dg.DagsterEvent") -> str:
     return error.message.strip() if error is not None else "no message"
 
 
-def table(outcomes: Sequence[Outcome]) -> "Table":
-    """Return the outcomes as a table for a terminal."""
+def table(outcomes: Sequence[Outcome], left_out: Sequence[str] = ()) -> "Table":
+    """Return the outcomes as a table for a terminal, without the columns of ``left_out``."""
+    from rich import box
     from rich.table import Table
 
-    shown = Table(
-        title="dry run: nothing was written" if any(o.dry_run for o in outcomes) else None, title_justify="left"
-    )
+    dry = any(outcome.dry_run for outcome in outcomes)
+    shown = Table(title="dry run: nothing was written" if dry else None, title_justify="left", box=box.SIMPLE_HEAD)
     several = len({outcome.crm for outcome in outcomes}) > 1
-    shown.add_column("entity")
-    shown.add_column("status")
-    for name in (
-        "created",
-        "updated",
-        "unchanged",
-        "failed",
-        "filtered",
-        "deleted",
-        "seconds",
-        "records/s",
-        "API calls",
-    ):
-        shown.add_column(name, justify="right")
-    colour = {"success": "green", "partial": "yellow", "failed": "red"}
-    for o in outcomes:
-        shown.add_row(
-            f"{o.crm} {o.sync_type}" if several else o.sync_type,
-            f"[{colour.get(o.status, 'red')}]{o.status}[/]",
-            *(f"{n:,}" for n in (o.created, o.updated, o.unchanged, o.failed, o.filtered, o.deleted)),
-            f"{o.seconds:.1f}",
-            f"{o.records_per_second:,.0f}",
-            f"{o.calls:,}",
-        )
+    colours = {"success": "green", "partial": "yellow", "failed": "red"}
+    columns: dict[str, Callable[[Outcome], str]] = {
+        "entity": lambda o: f"{o.crm} {o.sync_type}" if several else o.sync_type,
+        "status": lambda o: f"[{colours.get(o.status, 'red')}]{o.status}[/]",
+        "created": lambda o: f"{o.created:,}",
+        "updated": lambda o: f"{o.updated:,}",
+        "unchanged": lambda o: f"{o.unchanged:,}",
+        "failed": lambda o: f"{o.failed:,}",
+        "filtered": lambda o: f"{o.filtered:,}",
+        "deleted": lambda o: f"{o.deleted:,}",
+        "seconds": lambda o: f"{o.seconds:.1f}",
+        "records/s": lambda o: f"{o.records_per_second:,.0f}",
+        "API calls": lambda o: f"{o.calls:,}",
+    }
+    wanted = {name: cell for name, cell in columns.items() if name not in left_out}
+    for name in wanted:
+        shown.add_column(name, justify="left" if name in {"entity", "status"} else "right", no_wrap=True)
+    for outcome in outcomes:
+        shown.add_row(*(cell(outcome) for cell in wanted.values()))
     return shown
+
+
+def _fitting(outcomes: Sequence[Outcome], console: "Console") -> "Table":
+    """Return the table; where the terminal is too narrow, without columns that hold nothing but zeros."""
+    left_out: list[str] = []
+    for name in ("filtered", "deleted", "failed", "unchanged", "updated", "created"):
+        if _width(table(outcomes, left_out), console) <= console.width:
+            break
+        if not any(getattr(outcome, name) for outcome in outcomes):
+            left_out.append(name)
+    return table(outcomes, left_out)
+
+
+def _width(shown: "Table", console: "Console") -> int:
+    """Return how wide the table wants to be, whatever the terminal has."""
+    return console.measure(shown, options=console.options.update(width=1000)).maximum
 
 
 def report(outcomes: Sequence[Outcome], console: "Console") -> None:
     """Print the table, and below it a line for each entity that is not a success."""
     from rich.markup import escape
 
-    console.print(table(outcomes))
+    shown = _fitting(outcomes, console)
+    terminal = console.width
+    console.width = max(terminal, _width(shown, console))  # a line that wraps can be read, a figure cut off cannot
+    console.print(shown)
+    console.width = terminal
     for outcome in outcomes:
         if outcome.status != "success" and outcome.reason:
             where = f" (sync_history {outcome.history_id})" if outcome.history_id else ""
@@ -278,11 +304,10 @@ def log(outcomes: Sequence[Outcome]) -> None:
         logs.general.info("%s %s: %s", outcome.crm, outcome.sync_type, outcome.status, extra=said)
 
 
-class _Bar(logging.Handler):
-    """Moves a bar with the progress lines of the loader."""
+class _Bar:
+    """Shows how far each entity is; there is a line for the one that runs."""
 
     def __init__(self, console: "Console") -> None:
-        super().__init__(logging.DEBUG)
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self.progress = Progress(
@@ -293,20 +318,17 @@ class _Bar(logging.Handler):
             console=console,
             transient=True,
         )
-        self._tasks: dict[str, Any] = {}
+        self._task: Any = None
+        self._name = ""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        extra = record.__dict__
-        if "crm_source" not in extra or not ({"record_count", "processed"} & extra.keys()):
-            return
-        name = f"{extra['crm_source']} {extra['sync_type']}"
-        estimated, done = extra.get("estimated", extra.get("record_count")), extra.get("processed", 0)
-        if name not in self._tasks:
-            for task in self._tasks.values():
-                self.progress.update(task, visible=False)
-            self._tasks[name] = self.progress.add_task(name, total=estimated, count="")
-        count = f"{done:,} records" if estimated is None else f"{done:,} of about {estimated:,} records"
-        self.progress.update(self._tasks[name], completed=done, total=estimated, count=count)
+    def moved(self, crm: str, sync_type: str, processed: int, estimated: int | None) -> None:
+        """Take a line of progress."""
+        if self._name != (name := f"{crm} {sync_type}"):
+            if self._task is not None:
+                self.progress.remove_task(self._task)
+            self._name, self._task = name, self.progress.add_task(name, total=None, count="")
+        of = "" if estimated is None else f" of about {estimated:,}"
+        self.progress.update(self._task, completed=processed, total=estimated, count=f"{processed:,}{of} records")
 
 
 @contextlib.contextmanager
@@ -315,10 +337,10 @@ def bar(console: "Console") -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    handler = _Bar(console)
-    logs.sync.addHandler(handler)
+    shown = _Bar(console)
+    logs.watchers.append(shown.moved)
     try:
-        with handler.progress:
+        with shown.progress:
             yield
     finally:
-        logs.sync.removeHandler(handler)
+        logs.watchers.remove(shown.moved)

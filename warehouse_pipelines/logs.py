@@ -19,7 +19,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, cast
 
@@ -50,9 +50,13 @@ _PERSONAL_NAME = re.compile(
     r"|(first|last|middle|full|sur|given|family|customer|contact|caller|agent|owner|spouse|co_?applicant)_?name|^name$"
     r"|note|comment|message|body|content|latitude|longitude|\bip\b|ip_address"
 )
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_SAID = "warehouse_said"
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", _SAID}
 
 _PLAN = ("strategy", "since", "until", "dry_run", "status")
+
+watchers: list[Callable[[str, str, int, int | None], None]] = []
+"""Told of every step of every run: CRM, sync_type, records so far, and about how many there are. A bar is one."""
 
 _hidden: set[str] = set()
 _last_progress: dict[tuple[str, str], float] = {}
@@ -100,12 +104,17 @@ def _redacted(value: Any) -> Any:
 
 
 class Redaction(logging.Filter):
-    """The last net. It changes the record, so that handlers of others (Dagster's) print the redacted text too."""
+    """The last net. It changes the record, so that handlers of others (Dagster's) print the redacted text too.
+
+    What was said is kept beside it, because Dagster's handler writes its run and step into the message.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redacted(record.getMessage()), ()
-        for name in record.__dict__.keys() - _OWN:
-            setattr(record, name, _redacted(record.__dict__[name]))
+        if _SAID not in record.__dict__:
+            record.msg, record.args = redacted(record.getMessage()), ()
+            extra = {name: _redacted(record.__dict__[name]) for name in record.__dict__.keys() - _OWN}
+            record.__dict__.update(extra)
+            record.__dict__[_SAID] = {"message": record.msg, **extra}
         return True
 
 
@@ -123,10 +132,7 @@ class JsonLines(logging.Formatter):
     """One JSON object per line: time, level, stream, logger, message, the extras, and an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said = {
-            "message": record.getMessage(),
-            **{name: value for name, value in record.__dict__.items() if name not in _OWN},
-        }
+        said = dict(record.__dict__[_SAID])
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
         line = {
@@ -144,8 +150,9 @@ class Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        plan = "".join(f" {name}={record.__dict__[name]}" for name in _PLAN if name in record.__dict__)
-        text = f"{at} {record.levelname} {_stream(record.name)}: {record.getMessage()}{plan}"
+        said = record.__dict__[_SAID]
+        plan = "".join(f" {name}={said[name]}" for name in _PLAN if name in said)
+        text = f"{at} {record.levelname} {_stream(record.name)}: {said['message']}{plan}"
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"
         return redacted(text)
@@ -180,7 +187,7 @@ def configure(form: Format = "text", level: int = logging.INFO, stream: IO[str] 
         if isinstance(old.formatter, JsonLines | Text):
             root.removeHandler(old)
     root.addHandler(made)
-    general.setLevel(min(level, logging.DEBUG))  # progress is DEBUG and the command line's bar listens to it
+    general.setLevel(level)
     return made
 
 
@@ -271,6 +278,8 @@ def started(
     """
     _lines.pop((crm_source, sync_type), None)
     _last_progress[crm_source, sync_type] = time.monotonic()
+    for watch in watchers:
+        watch(crm_source, sync_type, 0, record_count)
     sync.info(
         "Starting %s %s sync with %s records",
         crm_source,
@@ -291,6 +300,8 @@ def progress(crm_source: str, sync_type: str, processed: int, estimated: int | N
 
     Returns whether it was INFO, for a caller that tells others at the same pace.
     """
+    for watch in watchers:
+        watch(crm_source, sync_type, processed, estimated)
     now = time.monotonic()
     due = now - _last_progress.setdefault((crm_source, sync_type), now) >= PROGRESS_SECONDS
     if due:

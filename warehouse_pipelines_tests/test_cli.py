@@ -1,5 +1,6 @@
 """The command line: its words, its exit codes, and that it does what Dagster does."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from warehouse_pipelines import cli, in_process
 from warehouse_pipelines.in_process import Outcome
@@ -129,6 +131,7 @@ def test_guide_examples(fake: type[Fake], example: str, config: dict[str, Any]) 
 
 def test_the_config_of_every_flag_is_accepted_by_dagster() -> None:
     from dagster import validate_run_config
+
     from warehouse_pipelines.definitions import defs
 
     job = defs.resolve_job_def("sync_hubspot_contacts")
@@ -241,6 +244,17 @@ def test_the_exit_code_is_that_of_the_worst(fake: type[Fake], endings: dict[str,
 
 def test_no_outcome_at_all_is_a_failure() -> None:
     assert in_process.worst([]) == 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_figure_is_cut_off_however_narrow_the_terminal(width: int) -> None:
+    outcome = Outcome(crm="hubspot", sync_type="contact_to_company_associations", status="success", created=1234567)
+    console = Console(width=width, file=io.StringIO())
+    in_process.report([outcome], console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "contact_to_company_associations" in text
+    assert "1,234,567" in text
+    assert "…" not in text
 
 
 def test_a_backfill_is_one_run_over_the_range(fake: type[Fake]) -> None:

@@ -170,6 +170,36 @@ def test_handlers_of_others_get_the_redacted_record() -> None:
     assert seen == ["saw ***"]
 
 
+def test_a_handler_that_rewrites_the_message_does_not_change_our_line(lines: io.StringIO) -> None:
+    """Dagster's writes the names of its run and step into it, and they come before ours."""
+
+    class Rewriting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            record.msg, record.__dict__["dagster_meta"] = f"run - step - {record.msg}", object()
+
+    rewriting = Rewriting()
+    logs.sync.addHandler(rewriting)
+    try:
+        logs.sync.info("as said", extra={"sync_type": "contacts"})
+    finally:
+        logs.sync.removeHandler(rewriting)
+    line = only(lines)
+    assert line["message"] == "as said"
+    assert line["sync_type"] == "contacts"
+    assert "dagster_meta" not in line
+
+
+def test_the_bar_is_told_of_every_step() -> None:
+    told: list[object] = []
+    logs.watchers.append(lambda *step: told.append(step))
+    try:
+        logs.started("hubspot", "contacts", None)
+        logs.progress("hubspot", "contacts", 100, 500)
+    finally:
+        logs.watchers.clear()
+    assert told == [("hubspot", "contacts", 0, None), ("hubspot", "contacts", 100, 500)]
+
+
 def test_httpx_does_not_log_addresses() -> None:
     assert not logging.getLogger("httpx").isEnabledFor(logging.INFO)
     assert not logging.getLogger("httpcore").isEnabledFor(logging.DEBUG)
@@ -177,7 +207,7 @@ def test_httpx_does_not_log_addresses() -> None:
 
 def test_progress_is_told_at_least_every_thirty_seconds(lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    monkeypatch.setattr("warehouse_pipelines.logs.time.monotonic", lambda: now)
     logs.started("hubspot", "contacts", None)
     told = []
     for _ in range(7):

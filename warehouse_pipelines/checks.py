@@ -110,7 +110,7 @@ def hourly_checks(
 ) -> dg.AssetChecksDefinition:
     """Return the hourly checks of all entities, as one step."""
 
-    @dg.multi_asset_check(name="check_warehouse", specs=_specs(hourly(by_table.values())), can_subset=True)
+    @dg.multi_asset_check(name="check_all_entities", specs=_specs(hourly(by_table.values())), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         from warehouse_pipelines.health import judge
 

@@ -7,21 +7,17 @@ The executor runs all steps of a run in its own process: 0.1 s a step instead of
 stops what depends on it and nothing else.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-# Backfill policies are called a beta on every start; the version is pinned and test_dagster_cli covers them.
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
-
-from warehouse_pipelines.assets import SyncOptions, assets  # noqa: E402
-from warehouse_pipelines.checks import checks  # noqa: E402
-from warehouse_pipelines.entity import Source  # noqa: E402
-from warehouse_pipelines.loading.io_manager import SyncIOManager, by_key  # noqa: E402
-from warehouse_pipelines.schedules import jobs, schedules  # noqa: E402
-from warehouse_pipelines.sensors import sensors  # noqa: E402
-from warehouse_pipelines.sources import SOURCES  # noqa: E402
+from warehouse_pipelines.assets import SyncOptions, assets
+from warehouse_pipelines.checks import checks
+from warehouse_pipelines.entity import Source
+from warehouse_pipelines.loading.io_manager import SyncIOManager, by_key
+from warehouse_pipelines.schedules import jobs, schedules
+from warehouse_pipelines.sensors import sensors
+from warehouse_pipelines.sources import SOURCES
 
 
 def warehouse_url() -> str:

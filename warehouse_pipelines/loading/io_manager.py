@@ -24,6 +24,7 @@ Three decisions about what Dagster is told:
 
 import contextlib
 import json
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -176,19 +177,21 @@ def _cell(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def find_in_chain(error: BaseException, kinds: type[E] | tuple[type[E], ...]) -> E | None:
-    """Return the first error of these ``kinds`` in the chain of causes, dlt's own attribute included."""
+def find_in_chain(error: BaseException, kind: type[E]) -> E | None:
+    """Return the first error of this ``kind`` in the chain of causes."""
+    return next((found for found in _chain(error) if isinstance(found, kind)), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes, outermost first, dlt's own attribute for them included."""
     todo: list[Any] = [error]
     seen: set[int] = set()
     while todo:
         found = todo.pop(0)
-        if not isinstance(found, BaseException) or id(found) in seen:
-            continue
-        seen.add(id(found))
-        if isinstance(found, kinds):
-            return found
-        todo += [found.__cause__, getattr(found, "exception", None), found.__context__]
-    return None
+        if isinstance(found, BaseException) and id(found) not in seen:
+            seen.add(id(found))
+            yield found
+            todo += [found.__cause__, getattr(found, "exception", None), found.__context__]
 
 
 @contextlib.contextmanager
@@ -203,23 +206,27 @@ def failures(
         yield
     except Exception as error:
         if asked := find_in_chain(error, dg.RetryRequested):
-            raise asked from error
-        own = find_in_chain(error, dg.Failure)
-        known = find_in_chain(error, WarehouseError)
-        again = own.allow_retries if own else isinstance(known, TryAgain)
-        if own:
-            description = own.description or "failed"
-        else:
-            description = str(known) if known else f"{type(error).__name__}: {masked(str(error))}"
-        facts: dict[str, Any] = {"error": type(known or error).__name__}
+            raise asked from None
+        facts: dict[str, Any] = {}
         with contextlib.suppress(Exception):
             facts |= history()
+        if own := find_in_chain(error, dg.Failure):
+            again, description = own.allow_retries, own.description or "failed"
+            facts |= own.metadata
+        elif known := find_in_chain(error, WarehouseError):
+            again, description = isinstance(known, TryAgain), str(known)
+            facts["error"] = type(known).__name__
+        else:
+            root = list(_chain(error))[-1]
+            again, description = False, f"{type(root).__name__}: {masked(str(root))}"
+            facts["error"] = type(root).__name__
+            text = "".join(traceback.format_exception(error))
+            facts["traceback"] = dg.MarkdownMetadataValue(f"```\n{masked(text, 20_000)}\n```")
         if not again:
             with contextlib.suppress(Exception):  # the failure itself matters more
                 _tag_run(context, NO_RUN_RETRIES)
-        raise dg.Failure(
-            description=description, metadata={**facts, **(own.metadata if own else {})}, allow_retries=again
-        ) from error
+        # Dagster stores the text of every cause, and that of a stranger's exception may quote a record.
+        raise dg.Failure(description=description, metadata=facts, allow_retries=again) from None
 
 
 def _tag_run(context: dg.OutputContext | dg.AssetExecutionContext, tags: dict[str, str]) -> None:

@@ -1,0 +1,319 @@
+"""What Dagster sees, and what a run of it does: the toy vendor, a real PostgreSQL, an instance in memory."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from warehouse_pipelines.assets import SyncOptions, code_version, freshness
+from warehouse_pipelines.definitions import build_definitions, defs
+from warehouse_pipelines.errors import CredentialRefused, VendorUnavailable
+from warehouse_pipelines.loading.io_manager import days_to_log, find_in_chain, key_of, preview
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests import toy
+
+EVERY_ENTITY = [(source, entity) for source in SOURCES for entity in source.entities]
+THING = dg.AssetKey("toy_thing")
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> toy.Shelf:
+    monkeypatch.setenv("TOY_KEY", "a key")
+    monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
+    return toy.Shelf()
+
+
+@pytest.fixture
+def made(shelf: toy.Shelf, database_url: str) -> dg.Definitions:
+    return toy.definitions(shelf, database_url)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+def history(url: str) -> list[dict[str, Any]]:
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        return connection.execute("SELECT * FROM orchestration.sync_history ORDER BY id").fetchall()
+
+
+def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
+    event = instance.get_latest_materialization_event(key)
+    assert event is not None
+    assert event.asset_materialization is not None
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+
+def test_everything_loads_without_a_setting() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_importing_definitions_imports_neither_dlt_nor_a_driver() -> None:
+    program = "import sys, warehouse_pipelines.definitions; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"dlt", "pyarrow", "psycopg", "adbc_driver_postgresql", "sqlglot"} & set(said.stdout.split())
+    assert "BetaWarning" not in said.stderr
+
+
+@pytest.mark.parametrize(("source", "entity"), EVERY_ENTITY, ids=[entity.table for _, entity in EVERY_ENTITY])
+def test_an_entity_is_an_asset_with_all_its_facts(source: Any, entity: Any) -> None:
+    spec = defs.resolve_asset_graph().get(key_of(entity))
+    assert spec.group_name == source.name
+    assert spec.kinds == {"dlt", "postgres", source.name}
+    assert spec.owners
+    assert entity.about in (spec.description or "")
+    assert spec.metadata["dagster/table_name"] == f"{entity.schema}.{entity.table_name}"
+    assert [column.name for column in spec.metadata["dagster/column_schema"].columns] == list(entity.pg_types)
+    assert (spec.partitions_def is not None) == (entity.days_since is not None)
+    assert spec.pools == {f"{source.name}_api"}
+    assert spec.code_version == code_version(entity)
+    if entity.parent:
+        assert dg.AssetKey(entity.parent.split(".")) in spec.parent_keys
+
+
+def test_all_assets_have_freshness() -> None:
+    """B-124: the same limit as the health check has."""
+    from warehouse_pipelines.health import limits
+
+    graph = defs.resolve_asset_graph()
+    for _, entity in EVERY_ENTITY:
+        policy: Any = graph.get(key_of(entity)).freshness_policy
+        assert policy == freshness(entity)
+        assert policy.fail_window.to_timedelta() == timedelta(hours=limits(entity)[1])
+
+
+def test_a_table_outside_public_has_a_key_of_two_parts(made: dg.Definitions) -> None:
+    assert dg.AssetKey(["toy_shop", "part"]) in made.resolve_asset_graph().get_all_asset_keys()
+
+
+def test_a_parent_must_be_declared(shelf: toy.Shelf) -> None:
+    import dataclasses
+
+    orphan = dataclasses.replace(shelf.source(), entities=(toy.PARTS,))
+    with pytest.raises(ValueError, match="toy_thing"):
+        build_definitions([orphan])
+
+
+def test_the_version_of_the_code_follows_the_declaration() -> None:
+    import dataclasses
+
+    assert code_version(toy.THINGS) == code_version(dataclasses.replace(toy.THINGS, about="Other words."))
+    assert code_version(toy.THINGS) != code_version(dataclasses.replace(toy.THINGS, key="name"))
+
+
+def test_a_run_without_a_partition_is_a_delta_and_says_what_it_did(
+    made: dg.Definitions, instance: dg.DagsterInstance, database_url: str
+) -> None:
+    assert toy.run(made, "sync_toy_things", instance).success
+    facts = latest(instance, THING)
+    assert (facts["processed"], facts["created"], facts["dagster/row_count"]) == (3, 3, 3)
+    assert facts["sync_history_id"] == history(database_url)[0]["id"]
+    assert facts["preview"].startswith("| id |")
+    assert toy.run(made, "sync_toy_things", instance).success
+    first, second = history(database_url)
+    assert first["configuration"]["mode"] == "full"
+    assert second["configuration"]["mode"] == "delta"
+
+
+def test_the_parent_comes_first_in_the_job_of_the_crm(
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf
+) -> None:
+    assert toy.run(made, "sync_toy_all", instance).success
+    names = [asked.entity.name for asked in shelf.asked]
+    assert sorted(names) == ["gadgets", "parts", "things"]
+    assert names.index("things") < names.index("parts")
+
+
+@pytest.mark.parametrize(
+    ("tags", "window", "count"),
+    [
+        ({"dagster/partition": "2024-02-02"}, ("2024-02-02", "2024-02-03"), 1),
+        (toy.days("2024-02-01", "2024-02-02"), ("2024-02-01", "2024-02-03"), 2),
+    ],
+)
+def test_partitions_load_their_window_and_leave_the_cursor_alone(
+    made: dg.Definitions,
+    instance: dg.DagsterInstance,
+    database_url: str,
+    tags: dict[str, str],
+    window: tuple[str, str],
+    count: int,
+) -> None:
+    assert toy.run(made, "sync_toy_things", instance, tags=tags).success
+    [row] = history(database_url)
+    asked = row["configuration"]
+    assert asked["mode"] == "backfill"
+    assert (asked["window_start"][:10], asked["window_end"][:10]) == window
+    assert asked["cursor"] is None
+    assert row["records_created"] == count
+    assert len(instance.get_materialized_partitions(THING)) == count
+
+
+def test_a_delta_marks_the_days_it_covered_once(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    assert toy.run(made, "sync_toy_things", instance).success
+    marked = instance.get_materialized_partitions(THING)
+    assert len(marked) == 40
+    result = toy.run(made, "sync_toy_things", instance)
+    assert [event.partition for event in result.asset_materializations_for_node("toy_thing")] == [None]
+
+
+def test_only_days_that_are_partitions_and_not_marked_yet_are_marked() -> None:
+    class Result:
+        days_covered = (date(2023, 12, 31), date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3))
+
+    result: Any = Result()
+    since, today = date(2024, 1, 1), date(2024, 1, 2)
+    assert days_to_log(result, since, {"2024-01-01"}, today) == [date(2024, 1, 2)]
+
+
+def test_a_dry_run_is_an_observation(made: dg.Definitions, instance: dg.DagsterInstance, database_url: str) -> None:
+    result = toy.run(made, "sync_toy_all", instance, config={"dry_run": True})
+    assert result.success
+    assert not [event for event in result.all_events if event.is_step_materialization]
+    assert instance.get_latest_materialization_event(THING) is None
+    observed = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
+    assert len(observed) == len(toy.ENTITIES)
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM toy_thing").fetchone() == (0,)
+    assert all(row["configuration"]["dry_run"] for row in history(database_url))
+
+
+def test_a_dry_run_over_partitions_marks_none(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    tags = {"dagster/partition": "2024-02-02"}
+    assert toy.run(made, "sync_toy_things", instance, config={"dry_run": True}, tags=tags).success
+    assert not instance.get_materialized_partitions(THING)
+
+
+def test_a_failure_that_may_pass_is_tried_again(
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+) -> None:
+    shelf.errors["gadgets"] = [VendorUnavailable("Toy is down"), VendorUnavailable("Toy is still down")]
+    assert toy.run(made, "sync_toy_gadgets", instance).success
+    assert [row["status"] for row in history(database_url)] == ["failed", "failed", "success"]
+
+
+def test_a_failure_for_a_person_is_not_repeated_by_anyone(
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+) -> None:
+    """style.md, the last trap: the run is tagged too, or the daemon would try it again."""
+    shelf.errors["gadgets"] = [CredentialRefused("Toy answered 401. Renew the credential.")] * 3
+    result = toy.run(made, "sync_toy_gadgets", instance)
+    [row] = history(database_url)
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    failure = failed.step_failure_data.user_failure_data
+    assert failure is not None
+    assert failure.description == "Toy answered 401. Renew the credential."
+    assert failure.metadata["sync_history_id"].value == row["id"]
+    assert failure.metadata["error"].value == "CredentialRefused"
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags["dagster/max_retries"] == "0"
+
+
+def test_a_bug_is_not_repeated_and_its_text_is_masked(
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+) -> None:
+    shelf.errors["gadgets"] = [KeyError("jane@example.com")] * 3
+    result = toy.run(made, "sync_toy_gadgets", instance)
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    failure = failed.step_failure_data.user_failure_data
+    assert failure is not None
+    assert "KeyError" in (failure.description or "")
+    assert "toy.py" in str(failure.metadata["traceback"].value)
+    logged = [f"{event.event_specific_data} {event.message}" for event in result.all_events]
+    assert "jane" not in " ".join(logged)
+    assert len(history(database_url)) == 1
+
+
+def test_all_job_continues_after_one_failure(
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+) -> None:
+    """B-107."""
+    shelf.errors["gadgets"] = [CredentialRefused("no")] * 3
+    assert not toy.run(made, "sync_toy_all", instance).success
+    assert {row["sync_type"]: row["status"] for row in history(database_url)} == {
+        "things": "success",
+        "parts": "success",
+        "gadgets": "failed",
+    }
+
+
+def test_a_crm_that_is_not_configured_fails_at_once_and_names_what_is_missing(
+    made: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.delenv("TOY_KEY")
+    result = toy.run(made, "sync_toy_gadgets", instance)
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    failure = failed.step_failure_data.user_failure_data
+    assert failure is not None
+    assert "TOY_KEY" in (failure.description or "")
+    assert len(history(database_url)) == 1
+
+
+def test_a_database_that_is_away_fails_the_step_with_a_clear_message(
+    shelf: toy.Shelf, instance: dg.DagsterInstance
+) -> None:
+    away = build_definitions([shelf.source()], url=lambda: "postgresql://a:b@127.0.0.1:1/none")
+    result = toy.run(away, "sync_toy_gadgets", instance)
+    failed = [event for event in result.all_events if event.is_step_failure]
+    failure = failed[0].step_failure_data.user_failure_data
+    assert failure is not None
+    assert "cannot connect to the warehouse" in (failure.description or "")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; it must be between 1 and 10000"),
+        ({"max_records": -1}, "max_records is -1"),
+        ({"start_date": "2025-13-01"}, "must be a day written YYYY-MM-DD"),
+    ],
+)
+def test_a_wrong_option_fails_with_one_message(
+    made: dg.Definitions, instance: dg.DagsterInstance, config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(dg.Failure, match=re.escape(message)):
+        SyncOptions(**config).options()
+    result = toy.run(made, "sync_toy_gadgets", instance, config=config)
+    assert not result.success
+    said = [f"{event.event_specific_data} {event.message}" for event in result.all_events if event.is_failure]
+    assert message in " ".join(said)
+
+
+def test_options_reach_the_loader(
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+) -> None:
+    config = {"full": True, "batch_size": 7, "max_records": 1, "vendor": {"booking_status": "open"}}
+    assert toy.run(made, "sync_toy_gadgets", instance, config=config).success
+    assert (shelf.asked[0].page_size, shelf.asked[0].limit) == (7, 1)
+    assert shelf.asked[0].options["booking_status"] == "open"
+    assert history(database_url)[0]["configuration"]["full"] is True
+
+
+def test_a_cause_is_found_in_the_whole_chain() -> None:
+    class Wrapped(Exception):
+        exception: Exception | None = None
+
+    inner = CredentialRefused("no")
+    outer = Wrapped("pipeline failed")
+    outer.exception = inner
+    assert find_in_chain(outer, CredentialRefused) is inner
+    outermost = RuntimeError("outermost")
+    outermost.__context__ = outer
+    assert find_in_chain(outermost, CredentialRefused) is inner
+    assert find_in_chain(outermost, KeyError) is None
+
+
+def test_a_preview_is_one_line_per_row_whatever_the_text_holds() -> None:
+    shown = preview([{"a": "one\ntwo", "b": "x|y", "c": None}, {"a": "z" * 50, "b": 1, "c": {"d": 2}}])
+    assert shown.splitlines() == ["| a | b | c |", "| --- | --- | --- |", "| one two | x\\|y |  |",
+                                  f"| {'z' * 39}… | 1 | {{\"d\": 2}} |"]  # fmt: skip

@@ -50,14 +50,14 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
         "VIRTUAL_ENV": str(root / ".venv"),
         "PATH": f"{python.parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
     }
-    command: Sequence[str] = ("warehouse_pipelines.cli", *arguments)
+    command: Sequence[str] = (str(python.with_name("warehouse")), *arguments)
     if arguments[0] == "test":
-        command = ("pytest", "-rs", *arguments[1:])
+        command = ("-m", *PYTEST[:2], *arguments[1:])
         if not arguments[1:]:
             check(python, environment)
-            command = PYTEST
+            command = ("-m", *PYTEST)
     sys.stdout.flush()
-    os.execve(python, [str(python), "-m", *command], environment)  # noqa: S606  # no shell is wanted
+    os.execve(python, [str(python), *command], environment)  # noqa: S606  # no shell is wanted
 
 
 def check(python: Path, environment: dict[str, str]) -> None:
@@ -160,7 +160,7 @@ def _install(root: Path, python: Path, uv: Path | None, environment: dict[str, s
 
 def _uv_from_lock(lock: Path, python: Path, environment: dict[str, str]) -> Path | None:
     """Install the uv that the lock names, by its hash, and return it; None where there is none for this machine."""
-    entry = re.search(r"^uv==.*(?:\\\n.*)*", lock.read_text(), re.MULTILINE)
+    entry = re.search(r"^uv==.*(?:\n +--hash=.*)+", lock.read_text(), re.MULTILINE)
     if entry is None:
         return None
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as alone:

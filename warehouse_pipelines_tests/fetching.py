@@ -85,10 +85,15 @@ class Read:
 
 @contextmanager
 def served(answers: Mapping[str, Any]) -> Iterator[str]:
-    """Serve documented answers under their paths and yield the address; any other path is 404."""
+    """Serve documented answers under their paths and yield the address; any other path is 404.
+
+    An answer may be a function of the request.
+    """
 
     def answer(request: Request) -> Answer:
         found = answers.get(request.path)
+        if callable(found):
+            found = found(request)
         return answer_json(404, {"error": "not found"}) if found is None else answer_json(200, found)
 
     listener = Listener("127.0.0.1", 0, answer)

@@ -15,6 +15,7 @@ from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorS
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.server import start
+from warehouse_pipelines.simulators.wire import Request
 from warehouse_pipelines.sources.callrail import CALLRAIL, wait_for
 from warehouse_pipelines_tests.fetching import Read, sample, served
 
@@ -90,10 +91,25 @@ class TestPaging:
         with pytest.raises(CursorStuck, match=name):
             read(ENTITIES[name], page_size=50).finished()
 
-    @of(next_page_host="elsewhere.example")
+    @of(next_page_host="https://elsewhere.example")
     def test_a_next_page_on_another_host_is_not_followed(self, vendor: CallRail) -> None:
         with pytest.raises(AnswerChanged, match="elsewhere"):
             read(CALLS).finished()
+        assert len(queries(vendor)) == 2
+
+    def test_a_next_page_that_forgets_how_to_be_read_is_read_so_all_the_same(
+        self, vendor_answers: Callable[..., None]
+    ) -> None:
+        def calls(request: Request) -> Any:
+            if request.first("relative_pagination") != "true":
+                return {"calls": [{"id": "CAL1"}], "total_pages": 2, "total_records": 2}
+            offset = int(request.first("offset"))
+            following = f"http://{request.headers['host']}{request.path}?offset={offset + 1}"
+            return {"calls": [{"id": f"CAL{offset + 1}"}], "has_next_page": not offset, "next_page": following}
+
+        accounts = {"accounts": [{"id": "ACC1"}], "total_pages": 1, "total_records": 1}
+        vendor_answers({"/v3/a.json": accounts, "/v3/a/ACC1/calls.json": calls})
+        assert read(CALLS).ids == ["CAL1", "CAL2"]
 
     @pytest.mark.parametrize("name", ["calls", "form_submissions"])
     def test_a_null_instead_of_the_last_page_is_the_end(self, vendor: CallRail, name: str) -> None:
@@ -193,6 +209,7 @@ class TestConversations:
 
     def test_a_backfill_ends_where_its_day_does(self, vendor: CallRail) -> None:
         until = ago(days=100)
+        vendor.add_conversation(at=(until + timedelta(hours=1)).isoformat())
         reading = read(TEXTS, ago(days=200), until, backfill=True)
         assert reading.ids
         assert max(datetime.fromisoformat(record["last_message_at"]) for record in reading.records) < until

@@ -20,6 +20,7 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.server import start
+from warehouse_pipelines.simulators.wire import Request
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines_tests.fetching import Held, Read, sample, served
 
@@ -136,6 +137,15 @@ class TestEverything:
         with pytest.raises(AnswerChanged, match="results"):
             read(CONTACTS).finished()
 
+    def test_a_page_that_repeats_under_another_cursor_is_stopped(self, vendor_answers: Callable[..., None]) -> None:
+        def listed(request: Request) -> Any:
+            return {"results": [{"id": "1"}], "paging": {"next": {"after": request.first("after") + "1"}}}
+
+        names = {"results": [{"name": "email"}]}
+        vendor_answers({"/crm/v3/properties/contacts": names, "/crm/v3/objects/contacts": listed})
+        with pytest.raises(CursorStuck, match="twice"):
+            read(CONTACTS).finished()
+
     @pytest.mark.parametrize("fault", ["repeat_page", "endless"])
     def test_a_list_without_an_end_is_stopped(self, portal: HubSpot, fault: str) -> None:
         portal.set_fault(fault, path="/objects/contacts")
@@ -188,7 +198,32 @@ class TestDelta:
     def test_a_short_or_empty_page_is_not_the_end(self, portal: HubSpot, pages: str) -> None:
         portal.configure(search_pages=pages)
         portal.bulk_touch("contacts")
-        assert read(CONTACTS, ago(minutes=1), soon()).ids == sorted(portal.ids("contacts"))
+        reading = read(CONTACTS, ago(minutes=1), soon())
+        assert reading.ids == sorted(portal.ids("contacts"))
+        assert "search_read_again_by_windows" not in reading.extraction.noticed
+
+    def test_ids_sorted_as_text_and_compared_as_numbers_lose_nothing(self, vendor_answers: Callable[..., None]) -> None:
+        """Each id is larger than the one before and yet 200 is passed over; only the count tells."""
+        ids = sorted(map(str, [200, *range(1000, 1300)]))
+
+        def search(request: Request) -> Any:
+            body = request.json()
+            above = [one["value"] for one in body["filterGroups"][0]["filters"] if one["operator"] == "GT"]
+            left = [key for key in ids if not above or int(key) > int(above[0])]
+            start = int(body.get("after", 0))
+            more = {"next": {"after": str(start + body["limit"])}} if start + body["limit"] < len(left) else None
+            hits = [{"id": key} for key in left[start : start + body["limit"]]]
+            return {"total": len(left), "results": hits, "paging": more}
+
+        path = "/crm/v3/objects/contacts"
+        vendor_answers(
+            {
+                f"{path}/search": search,
+                f"{path}/batch/read": lambda request: {"results": request.json()["inputs"]},
+                "/crm/v3/properties/contacts": {"results": [{"name": "email"}]},
+            }
+        )
+        assert read(CONTACTS, ago(minutes=1), backfill=True).ids == ids
 
     def test_a_total_that_is_too_high_loses_nothing_and_ends(self, portal: HubSpot) -> None:
         portal.bulk_touch("contacts")

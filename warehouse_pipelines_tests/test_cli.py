@@ -280,6 +280,14 @@ def test_json_is_all_there_is_on_standard_output(fake: type[Fake]) -> None:
     ]
 
 
+def test_every_entity_is_listed_with_its_transport() -> None:
+    """X-26."""
+    listed = json.loads(warehouse("entities", "list", "--format", "json").stdout)
+    assert [(one["crm"], one["sync_type"]) for one in listed] == EVERY_ENTITY
+    assert {one["transport"] for one in listed} <= {"api", "database", "file", "query"}
+    assert EVERY_ENTITY[0][1] in warehouse("entities").stdout
+
+
 def test_help_answers_at_once() -> None:
     """Nothing heavy is imported before a command needs it; the limit leaves room for a busy machine."""
     began = time.monotonic()

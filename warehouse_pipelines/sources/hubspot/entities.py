@@ -20,7 +20,8 @@ import msgspec
 
 from warehouse_pipelines.entity import Column, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.rules import Rule, not_negative
-from warehouse_pipelines.sources.hubspot.fetch import OBJECTS, Answer, Settings, client, fetch
+from warehouse_pipelines.sources.hubspot.answers import Answer
+from warehouse_pipelines.sources.hubspot.fetch import OBJECTS, Settings, client, fetch
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)

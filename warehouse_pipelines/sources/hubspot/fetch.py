@@ -34,7 +34,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
@@ -51,7 +51,18 @@ from warehouse_pipelines.errors import (
     RequestRefused,
     SuspiciousRead,
 )
-from warehouse_pipelines.sources._http import Client, first_backoff, key_of, listed
+from warehouse_pipelines.sources._http import Client, first_backoff, key_of
+from warehouse_pipelines.sources.hubspot.answers import (
+    Answer,
+    Batch,
+    Found,
+    Id,
+    PairsBatch,
+    Problem,
+    Property,
+    Refused,
+    Schema,
+)
 
 VERSION = "v3"
 OBJECTS = f"/crm/{VERSION}/objects"
@@ -91,83 +102,6 @@ class Settings(BaseSettings, env_prefix="HUBSPOT_", env_file=".env", extra="igno
 
 
 T = TypeVar("T")
-
-
-class Next(msgspec.Struct):
-    after: str | int
-
-
-class Paging(msgspec.Struct):
-    next: Next | None = None
-
-
-class Answer(msgspec.Struct, Generic[T]):
-    """A list of the vendor; without ``results`` it cannot be decoded and is therefore an error."""
-
-    results: list[T] | None
-    paging: Paging | None = None
-
-    @property
-    def after(self) -> str | None:
-        return str(self.paging.next.after) if self.paging and self.paging.next else None
-
-    def page(self, path: str, *, first: bool = True) -> list[T]:
-        return listed(self.results, f"HubSpot: {path}", first=first, last=self.after is None)
-
-
-class Id(msgspec.Struct):
-    id: str
-
-
-class Found(Answer[Id], kw_only=True):
-    total: int
-
-
-class Problem(msgspec.Struct, rename="camel"):
-    category: str | None = None
-    sub_category: str | None = None
-    message: str | None = None
-
-
-class Batch(msgspec.Struct):
-    results: list[msgspec.Raw]
-    errors: list[Problem] = []
-
-
-class Property(msgspec.Struct):
-    name: str
-
-
-class Schema(msgspec.Struct, rename="camel"):
-    object_type_id: str
-    name: str
-    labels: dict[str, str | None] = {}
-
-
-class AssociationType(msgspec.Struct, rename="camel"):
-    type_id: int
-    category: str | None = None
-    label: str | None = None
-
-
-class Target(msgspec.Struct, rename="camel"):
-    to_object_id: int | str
-    association_types: list[AssociationType]
-
-
-class Pairs(msgspec.Struct):
-    from_: Id = msgspec.field(name="from")
-    to: list[Target]
-    paging: Paging | None = None
-
-
-class PairsBatch(msgspec.Struct):
-    results: list[Pairs]
-    errors: list[Problem] = []
-
-
-class Refused(msgspec.Struct):
-    policy: str = msgspec.field(name="policyName", default="")
 
 
 class OutOfOrder(Exception):

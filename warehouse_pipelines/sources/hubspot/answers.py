@@ -1,0 +1,90 @@
+"""HubSpot: the forms of its answers, as far as ``fetch`` reads them.
+
+A record stays as the vendor sent it (``msgspec.Raw``). A member without a default is one that the notes promise, so an
+answer that lacks it is an error.
+"""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from warehouse_pipelines.sources._http import listed
+
+T = TypeVar("T")
+
+
+class Next(msgspec.Struct):
+    after: str | int
+
+
+class Paging(msgspec.Struct):
+    next: Next | None = None
+
+
+class Answer(msgspec.Struct, Generic[T]):
+    """A list of the vendor; without ``results`` it cannot be decoded and is therefore an error."""
+
+    results: list[T] | None
+    paging: Paging | None = None
+
+    @property
+    def after(self) -> str | None:
+        return str(self.paging.next.after) if self.paging and self.paging.next else None
+
+    def page(self, path: str, *, first: bool = True) -> list[T]:
+        return listed(self.results, f"HubSpot: {path}", first=first, last=self.after is None)
+
+
+class Id(msgspec.Struct):
+    id: str
+
+
+class Found(Answer[Id], kw_only=True):
+    total: int
+
+
+class Problem(msgspec.Struct, rename="camel"):
+    category: str | None = None
+    sub_category: str | None = None
+    message: str | None = None
+
+
+class Batch(msgspec.Struct):
+    results: list[msgspec.Raw]
+    errors: list[Problem] = []
+
+
+class Property(msgspec.Struct):
+    name: str
+
+
+class Schema(msgspec.Struct, rename="camel"):
+    object_type_id: str
+    name: str
+    labels: dict[str, str | None] = {}
+
+
+class AssociationType(msgspec.Struct, rename="camel"):
+    type_id: int
+    category: str | None = None
+    label: str | None = None
+
+
+class Target(msgspec.Struct, rename="camel"):
+    to_object_id: int | str
+    association_types: list[AssociationType]
+
+
+class Pairs(msgspec.Struct):
+    from_: Id = msgspec.field(name="from")
+    to: list[Target]
+    paging: Paging | None = None
+
+
+class PairsBatch(msgspec.Struct):
+    results: list[Pairs]
+    errors: list[Problem] = []
+
+
+class Refused(msgspec.Struct):
+    policy: str = msgspec.field(name="policyName", default="")

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 USAGE = """Usage: ./run demo [--ui]        everything on this machine, with simulated vendors
        ./run test               format, lint, types, tests
        ./run test <arguments>   pytest with these arguments, nothing else
+       ./run lint               format, lint, types
        ./run <command>          a command of warehouse; ./run --help lists them"""
 
 SCRIPT = """#!/bin/sh
@@ -37,7 +38,7 @@ sys.exit(main())
 """The first lines are sh and Python at once, because a ``#!`` takes no path with a space and none of over 127 bytes."""
 
 CHECKS = (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))
-PYTEST = ("pytest", "-rs", "-n", "auto", "--dist", "worksteal", "--maxprocesses", "8")
+PYTEST = ("pytest", "-rs", "-n", "auto", "--dist", "loadgroup", "--maxprocesses", "8")
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
         "VIRTUAL_ENV": str(root / ".venv"),
         "PATH": f"{python.parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
     }
+    if [*arguments] == ["lint"]:
+        check(python, environment)
+        sys.exit()
     command: Sequence[str] = (str(python.with_name("warehouse")), *arguments)
     if arguments[0] == "test":
         command = ("-m", *PYTEST[:2], *arguments[1:])
@@ -91,7 +95,7 @@ def set_up(root: Path, environment: dict[str, str]) -> Path:
         _make_venv(folder, uv, environment)
         _say("Installing what requirements.lock names")
         _install(root, python, uv, environment)
-        _put_project(root, python)
+        put_project(root, python)
         stamp.write_text(wanted)
     return python
 
@@ -172,7 +176,7 @@ def _uv_from_lock(lock: Path, python: Path, environment: dict[str, str]) -> Path
     return None
 
 
-def _put_project(root: Path, python: Path) -> None:
+def put_project(root: Path, python: Path) -> None:
     """Make the package importable from everywhere, and ``warehouse`` a command."""
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.strip()

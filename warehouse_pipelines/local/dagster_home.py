@@ -2,7 +2,8 @@
 
 Whoever is about to use Dagster calls ``prepare``. The first call migrates the storage under a lock: six runs that
 together opened a fresh folder left it broken for good (`alembic_version has more than one head`). Later calls compare
-a stamp and return, without importing Dagster.
+a stamp and return, without importing Dagster. As a program, ``python -m warehouse_pipelines.local.dagster_home`` does
+the same; followed by a command it only writes the configuration and becomes the command, which containers begin with.
 
 A limit is set for each pool by its name. ``concurrency.pools.default_limit`` is not used: once it is changed on
 PostgreSQL, every run of a pool fails (dagster-io/dagster#33552). A limit that an operator set by hand stays until the
@@ -16,7 +17,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,33 +39,74 @@ def prepare(home: Path | None = None, *, pools: Mapping[str, int] | None = None)
 
     ``home`` is by default that of the settings, ``pools`` the limits that the sources declare. A ``dagster.yaml`` in
     ``home`` that somebody else wrote is left as it is. With ``DAGSTER_STORAGE_URL`` set, runs and events are kept in
-    that PostgreSQL database instead of SQLite; the setting itself is needed wherever Dagster runs.
+    that PostgreSQL database instead of SQLite, and it is created; the setting is needed wherever Dagster runs.
     """
-    home = (home or settings.dagster_home()).absolute()
-    os.environ["DAGSTER_HOME"] = str(home)
-    storage = settings.settings().dagster_storage_url
-    if storage is not None:
-        # With its driver: SQLAlchemy 2.1 takes a bare postgresql:// for another one than dagster-postgres needs.
-        url = settings.postgresql_url("DAGSTER_STORAGE_URL", storage)
-        os.environ["DAGSTER_STORAGE_URL"] = url.replace("postgresql://", "postgresql+psycopg2://", 1)
-    wanted = _configuration(home, in_postgres=storage is not None)
-    print_ = _fingerprint(wanted, os.environ["DAGSTER_STORAGE_URL"] if storage is not None else "", pools)
+    home, wanted, storage = _home(home)
+    print_ = _fingerprint(wanted, storage, pools)
     if _stamp(home).get("fingerprint") == print_:
         return home
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "prepare.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(home):
         before = _stamp(home)
         if before.get("fingerprint") == print_:
             return home
-        if wanted is not None:
-            (home / "dagster.yaml").write_text(wanted)
+        _write(home, wanted)
+        if storage:
+            _create_database(storage)
         limits = dict(declared_pools() if pools is None else pools)
         _migrate(home, {name: limit for name, limit in limits.items() if before.get("pools", {}).get(name) != limit})
         unfinished = home / "prepared.json.unfinished"
         unfinished.write_text(json.dumps({"fingerprint": print_, "pools": limits}, indent=1))
         unfinished.rename(home / "prepared.json")
     return home
+
+
+def configure(home: Path | None = None) -> Path:
+    """Do what of ``prepare`` concerns this folder alone; for a storage that was migrated from elsewhere."""
+    home, wanted, _ = _home(home)
+    with _locked(home):
+        _write(home, wanted)
+    return home
+
+
+def _home(home: Path | None) -> tuple[Path, str | None, str]:
+    """Return the folder, what its ``dagster.yaml`` must say, and the URL of the storage; empty is SQLite."""
+    home = (home or settings.dagster_home()).absolute()
+    os.environ["DAGSTER_HOME"] = str(home)
+    given = settings.settings().dagster_storage_url
+    if given is None:
+        return home, _configuration(home, in_postgres=False), ""
+    # With its driver: SQLAlchemy 2.1 takes a bare postgresql:// for another one than dagster-postgres needs.
+    storage = settings.postgresql_url("DAGSTER_STORAGE_URL", given)
+    os.environ["DAGSTER_STORAGE_URL"] = storage.replace("postgresql://", "postgresql+psycopg2://", 1)
+    return home, _configuration(home, in_postgres=True), storage
+
+
+@contextlib.contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "prepare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(home: Path, wanted: str | None) -> None:
+    if wanted is not None:
+        (home / "dagster.yaml").write_text(wanted)
+
+
+def _create_database(url: str) -> None:
+    """Create the database of the storage when its server has none of this name. It is not that of the warehouse."""
+    import psycopg
+    from psycopg import conninfo, sql
+
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError as error:
+        name = str(conninfo.conninfo_to_dict(url).get("dbname"))
+        if f'database "{name}" does not exist' not in str(error):
+            raise
+        with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 def declared_pools() -> dict[str, int]:
@@ -128,4 +170,7 @@ def _migrate(home: Path, limits: Mapping[str, int]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        configure()
+        os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  # no shell is wanted
     print(prepare())

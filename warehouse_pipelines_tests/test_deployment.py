@@ -1,0 +1,218 @@
+"""docker-compose.yml and Dockerfile: what they promise, and each service's very command run by hand.
+
+No container is started. The commands, the environment and the health checks are taken from the files; hosts and ports
+are replaced by free ones of this machine.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.simulators.server import start_process
+
+ROOT = Path(__file__).parents[1]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: Mapping[str, Any] = COMPOSE["services"]
+OURS = [name for name in SERVICES if name != "postgres"]
+ENTRYPOINT = json.loads(re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])
+READY_SECONDS = 120
+
+
+def test_ports_answer_on_this_machine_only() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(published) == 2
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_no_secret_is_written_down_and_none_has_a_default() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert len(re.findall(r"\$\{WAREHOUSE_DATABASE_PASSWORD:\?", text)) == text.count("PASSWORD}") + text.count(
+        "PASSWORD:?"
+    )
+    assert not re.search(r"PASSWORD: (?!\$)", text)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_services_have_no_privileges(name: str) -> None:
+    assert SERVICES[name]["cap_drop"] == ["ALL"]
+    assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
+    last_user = re.findall(r"^USER (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[-1]
+    assert last_user not in ("root", "0")
+
+
+@pytest.mark.parametrize("name", [*SERVICES])
+def test_every_service_is_started_again_and_watched(name: str) -> None:
+    if name == "migrate":
+        assert SERVICES[name]["restart"] == "on-failure:3"
+    else:
+        assert SERVICES[name]["restart"] == "unless-stopped"
+        assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_what_the_image_copies_is_there_and_let_through() -> None:
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = set()
+    for line in re.findall(r"^COPY (?!--from)(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE):
+        copied |= {*line.split()[:-1]}
+    assert copied == let_through
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_docker_accepts_the_file() -> None:
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("docker compose is missing")  # in CI too: it is no part of a bare machine
+    environment = {**os.environ, "WAREHOUSE_DATABASE_PASSWORD": "x"}
+    subprocess.run(["docker", "compose", "config", "-q"], cwd=ROOT, env=environment, check=True)
+
+
+class Machine:
+    """Runs services as the compose file says, with its hosts and ports replaced."""
+
+    def __init__(self, server: Server, folder: Path, vendors: Mapping[str, str]) -> None:
+        _, password, database = re.findall(r"//(\w+):([^@]+)@(127.0.0.1:\d+)/", server.url())[0]
+        self.code, self.web = free_port(), free_port()
+        self.folder = folder
+        self.vendors = vendors
+        self.replaced = {
+            r"\$\{WAREHOUSE_DATABASE_PASSWORD:\?[^}]*\}": password,
+            r"@postgres:5432/": f"@{database}/",
+            r"\b0\.0\.0\.0\b|\bcode\b": "127.0.0.1",
+            r"\b4000\b": str(self.code),
+            r"\b3000\b": str(self.web),
+        }
+        workspace = (ROOT / "workspace.compose.yaml").read_text()
+        (folder / "workspace.compose.yaml").write_text(re.sub("#.*\n", "", self.here(workspace)))
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def here(self, text: str) -> str:
+        for pattern, replacement in self.replaced.items():
+            text = re.sub(pattern, replacement, text)
+        return text
+
+    def environment(self, name: str) -> dict[str, str]:
+        given = {key: self.here(value) for key, value in SERVICES[name]["environment"].items()}
+        own = self.folder / name
+        (own / "storage").mkdir(parents=True, exist_ok=True)
+        return {
+            **os.environ,
+            **self.vendors,
+            **given,
+            "DAGSTER_HOME": str(own),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def command(self, name: str) -> list[str]:
+        service = SERVICES[name]
+        return [self.here(word) for word in [*service.get("entrypoint", ENTRYPOINT), *service["command"]]]
+
+    def start(self, name: str) -> None:
+        with (self.folder / f"{name}.log").open("wb") as log:
+            child = subprocess.Popen(
+                self.command(name),
+                env=self.environment(name),
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self.children.append(child)
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.healthy(name):
+            if child.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"{name} is not healthy:\n{(self.folder / f'{name}.log').read_text()}")
+            time.sleep(1)
+
+    def healthy(self, name: str) -> bool:
+        check = [self.here(word) for word in SERVICES[name]["healthcheck"]["test"][1:]]
+        ran = subprocess.run(check, env=self.environment(name), cwd=self.folder, capture_output=True, check=False)
+        return ran.returncode == 0
+
+    def ask(self, query: str, variables: Mapping[str, object] | None = None) -> Any:
+        body = json.dumps({"query": query, "variables": variables or {}}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.web}/graphql", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  # http, as written
+            return json.load(answer)["data"]
+
+    def stop(self) -> None:
+        for child in reversed(self.children):
+            os.killpg(child.pid, signal.SIGTERM)
+        for child in self.children:
+            try:
+                child.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        return int(candidate.getsockname()[1])
+
+
+@pytest.fixture
+def machine(server: Server, tmp_path: Path) -> Iterator[Machine]:
+    server.start()
+    with start_process(contacts=20) as simulators:
+        machine = Machine(server, tmp_path, simulators.environment())
+        yield machine
+        machine.stop()
+
+
+LAUNCH = """
+mutation launch($job: String!) {
+  launchRun(executionParams: {runConfigData: {}, selector: {
+    repositoryLocationName: "warehouse", repositoryName: "__repository__", jobName: $job
+  }}) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
+}"""
+STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_services_run_a_sync_together(machine: Machine, server: Server) -> None:
+    """Migrations, code location, webserver, daemon; a run launched in the UI is queued, run, and in the warehouse."""
+    environment, command = machine.environment("migrate"), machine.command("migrate")
+    migrated = run(command, environment, machine.folder)
+    assert migrated.returncode == 0, migrated.stderr
+    again = run(command, environment, machine.folder)
+    assert "Nothing to do." in again.stdout, again.stderr
+    for name in ("code", "webserver", "daemon"):
+        machine.start(name)
+    with server.connect("dagster") as connection:
+        found = connection.execute('SELECT concurrency_key, "limit" FROM concurrency_limits ORDER BY 1').fetchall()
+    assert ("callrail_api", 3) in found
+    launched = machine.ask(LAUNCH, {"job": "sync_callrail_tags"})["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    status, deadline = "", time.monotonic() + READY_SECONDS
+    while status not in ("SUCCESS", "FAILURE", "CANCELED") and time.monotonic() < deadline:
+        time.sleep(1)
+        status = machine.ask(STATUS, {"run": launched["run"]["runId"]})["runOrError"]["status"]
+    assert status == "SUCCESS", (machine.folder / "code.log").read_text()
+    with server.connect() as connection:
+        rows = connection.execute("SELECT count(*) FROM callrail_tag").fetchone()
+        assert rows is not None
+        assert rows[0] > 0
+
+
+def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)

@@ -1,0 +1,77 @@
+"""The demo, twice, and what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from warehouse_pipelines.errors import ActionNeeded
+from warehouse_pipelines.local import demo
+from warehouse_pipelines.sources import SOURCES
+
+
+@pytest.mark.slow
+def test_the_demo_loads_every_entity_and_may_be_run_again(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for source in SOURCES:
+        for name in source.settings.model_fields:
+            monkeypatch.delenv(f"{source.settings.model_config['env_prefix']}{name}".upper(), raising=False)
+    environment = {**os.environ, "WAREHOUSE_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
+    command = [sys.executable, "-m", "warehouse_pipelines.cli", "demo", "--contacts", "30"]
+    for _ in range(2):
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        for source in SOURCES:
+            for entity in source.entities:
+                assert f"{source.name} {entity.name} " in done.stdout
+        assert f"psql {database_url}" in done.stdout
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE status = 'success') FROM orchestration.sync_history"
+        )
+        runs = 2 * sum(len(source.entities) for source in SOURCES)
+        assert row.fetchone() == (runs, runs)
+
+
+def test_the_demo_refuses_a_warehouse_that_may_hold_real_people(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "_vendors", lambda: ["https://api.hubapi.com"])
+    demo._claim(database_url)  # empty, so it becomes the demo's
+    demo._claim(database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("COMMENT ON SCHEMA orchestration IS NULL")
+        connection.execute(
+            "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time)"
+            " VALUES ('hubspot', 'contacts', now())"
+        )
+    with pytest.raises(ActionNeeded, match="not the demo's") as refused:
+        demo._claim(database_url)
+    password = database_url.split(":")[2].split("@", maxsplit=1)[0]
+    assert password not in str(refused.value)
+    monkeypatch.setattr(demo, "_vendors", lambda: ["http://127.0.0.1:9000"])
+    demo._claim(database_url)
+
+
+def test_stop_ends_what_was_noted_and_no_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_HOME", str(tmp_path))
+    ours = demo._detached("ui", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "ui.log")
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        noted = json.loads((tmp_path / "demo.json").read_text())
+        noted["simulators"] = {"pid": stranger.pid, "started": "at another time"}
+        (tmp_path / "demo.json").write_text(json.dumps(noted))
+        assert demo.stop() == ["ui"]
+        assert ours.wait(timeout=10) != 0
+        assert stranger.poll() is None
+        assert demo.stop() == []
+    finally:
+        stranger.kill()
+        stranger.wait()

@@ -78,13 +78,13 @@ def test_the_configuration_follows_ours_and_leaves_another_alone(
 def test_a_setting_puts_the_storage_into_postgresql(
     tmp_path: Path, test_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = test_server.url("dagster of a test")
+    url = test_server.url("dagster_of_a_test")
     monkeypatch.setenv("DAGSTER_STORAGE_URL", url)
     dagster_home.prepare(tmp_path, pools={"a_api": 2})
     written = (tmp_path / "dagster.yaml").read_text()
     assert written.endswith("postgres_url: {env: DAGSTER_STORAGE_URL}\n")
     assert url.split("@")[0] not in written  # the password stays in the environment
     assert limits(tmp_path) == {"a_api": 2}
-    with test_server.connect("dagster of a test") as connection:
+    with test_server.connect("dagster_of_a_test") as connection:
         connection.execute("SELECT FROM runs")
-    test_server.drop_database("dagster of a test")
+    test_server.drop_database("dagster_of_a_test")

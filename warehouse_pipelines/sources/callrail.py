@@ -20,9 +20,9 @@ looks like rows vanishing; the loader's limit on what one read may bury is the p
 
 Left out: recordings themselves (the URL is kept; it needs the key), ``conversational_transcript`` and full text
 threads (a request for each record of a day's 10,000), the ``formatted_*`` twins, ``waveforms``, and names of the
-catalogue that the API does not have (``permissions``,
-``configuration``, ``is_active``). A conversation is one row; ``direction``,
-``message`` and ``sent_at`` are of the first of its recent messages, believed to be the newest (unconfirmed).
+catalogue that the API does not have (``permissions``, ``configuration``, ``is_active``). A conversation is one row and
+``sent_at`` is its ``last_message_at``; which of its ``recent_messages`` is the newest is unconfirmed, so no column picks
+one as ``direction`` and ``message``.
 
 Settings: ``Settings``. Verified against: the simulator only; no live account has been read yet.
 """
@@ -376,7 +376,7 @@ CALLS = Entity(
 TEXT_MESSAGES = Entity(
     name="text_messages",
     table="callrail_text_message",
-    about="Conversations by text message, with the latest of their messages.",
+    about="Conversations by text message, with their recent messages.",
     path="text-messages.json",
     records="conversations",
     key="id",
@@ -388,14 +388,9 @@ TEXT_MESSAGES = Entity(
     refs={"company_id": "callrail_company"},
     columns=columns(
         id="id company_id initial_tracker_id current_tracker_id",
-        text="""
-            status=state customer_name company_time_zone lead_status source
-            direction=recent_messages.0.direction message=recent_messages.0.content
-        """,
-        phone="""
-            customer_phone_number tracking_phone_number=current_tracking_number initial_tracking_number
-        """,
-        timestamptz="last_message_at sent_at=recent_messages.0.created_at",
+        text="status=state customer_name company_time_zone lead_status source",
+        phone="customer_phone_number tracking_phone_number=current_tracking_number initial_tracking_number",
+        timestamptz="last_message_at",
         jsonb="recent_messages",
     ),
 )

@@ -29,6 +29,10 @@ _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 
 
+NUL = r"(?<!\\)((?:\\\\)*)\\u0000"
+"""A NUL as JSON writes it: after an even number of backslashes, which are the first group."""
+
+
 class Unreadable(ValueError):
     """The value cannot be read as its kind; the message says why and does not contain the value."""
 
@@ -180,7 +184,7 @@ def read_json(value: Any) -> str | None:
             except msgspec.DecodeError:
                 pass
             else:
-                return inner
+                return re.sub(NUL, r"\1", inner)
     return raw.decode()
 
 

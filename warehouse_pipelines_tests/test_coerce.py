@@ -1,0 +1,483 @@
+"""From JSON to columns: the vectorised path against the one-value reference, and what becomes of the unreadable."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import phonenumbers
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from warehouse_pipelines.entity import Column, Entity, columns
+from warehouse_pipelines.loading import validate
+from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.loading.validate import Unreadable
+from warehouse_pipelines.rules import KINDS, Rule, not_negative, one_of
+
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+decode = msgspec.json.Decoder(float_hook=str).decode
+
+
+def entity_of(kind: str, severity: str | None = None, **more: Any) -> Entity:
+    """Return an entity of a key and one column ``x`` of a kind."""
+    return Entity(
+        name="things",
+        table="toy_thing",
+        about="Things.",
+        path="things",
+        key="id",
+        columns={"id": Column("id", "id"), "x": Column(kind, "x"), **more.pop("columns", {})},  # type: ignore[arg-type]
+        severity={"x": severity} if severity else {},  # type: ignore[dict-item]
+        **more,
+    )
+
+
+def coerced(entity: Entity, values: Sequence[str], **more: Any) -> tuple[pa.Table, Coercer]:
+    """Return what is made of records whose ``x`` are these pieces of JSON; their ids count from 0."""
+    coercer = Coercer("toy", entity, **more)
+    return coercer.table([f'{{"id":"{n}","x":{value}}}'.encode() for n, value in enumerate(values)]), coercer
+
+
+def one(kind: str, value: str, **more: Any) -> Any:
+    """Return what is made of one value; fails when its record is rejected."""
+    table, coercer = coerced(entity_of(kind), [value], **more)
+    assert coercer.rejects == []
+    return table["x"][0].as_py()
+
+
+def without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [without_nul(each) for each in value]
+    if isinstance(value, dict):
+        return {without_nul(name): without_nul(member) for name, member in value.items()}
+    return value
+
+
+def dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+moments = st.datetimes(timezones=st.timezones() | st.none() | st.just(UTC))
+spelt_moments = st.one_of(
+    moments.map(str),
+    moments.map(datetime.isoformat),
+    moments.map(lambda at: at.isoformat(timespec="milliseconds")),
+    moments.map(lambda at: at.isoformat(timespec="minutes")),
+    moments.map(lambda at: f"{at.replace(tzinfo=None).isoformat()}Z"),
+    moments.map(lambda at: f"{at.replace(tzinfo=None).isoformat(sep=' ')} UTC"),
+    moments.map(lambda at: f"{at.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} -0500"),
+    moments.map(lambda at: f"{at.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} +05:30"),
+    st.dates().map(str),
+    st.integers(-(10**15), 10**15).map(str),
+)
+spelt_numbers = st.one_of(
+    st.decimals(allow_nan=True, allow_infinity=True).map(str),
+    st.integers().map(str),
+    st.integers(-(10**20), 10**20).map(lambda n: f"{n}.0"),
+    st.floats().map(str),
+    st.integers(0, 10**12).map(lambda n: f"{n:,}"),
+)
+AWKWARD_TEXT = [
+    "", " ", "\t\n", "\0", "a\0b", "null", "None", "NaN", "-Infinity", "0", "-0", "007", "+5", "1e3", "1E-3", "1e400",
+    "1e99999", "1_000", "1,000", "1,00", "12.5", "12.0", "9223372036854775807", "9223372036854775808", "9" * 400,
+    "0x1F", "\u0663", "true", "FALSE", " yes ", "t", "on", "2", "2024-02-29", "2023-02-29", "2024-02-30T00:00:00Z",
+    "0000-01-01", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "9999-12-31",
+    "10000-01-01", "2024-13-01", "2024-01-01T24:00:00Z", "2024-01-01T23:59:60Z", "2024-01-01T00:00:00+25:00",
+    "2024-01-01T00:00:00.1234567Z", "2024-01-01T00:00:00.1Z", "2024-01-01T00:00Z", "2024-01-01T00Z",
+    "2024-01-01 00:00:00",
+    "2024-01-01 00:00:00 +0000", "20240101", "2024-W01-1", "01/02/2024", "1704067200000", "1704067200", "999",
+    "a@b.co", " A@B.Co ", "a@b", "a b@c.de", "x" * 70_000, "{}", "[1,2", '{"a": 1}', "[]", '"quoted"', "\u00a0a\u00a0",
+    "\x1c5\x1c", "\u2028", "\ufeff1", "http://x.y/z", "ftp:/x", "(937) 555-0142", "+44 20 7946 0958", "555-0142", "n/a",
+]  # fmt: skip
+AWKWARD_JSON = [
+    "0", "-0", "1.0", "1.50", "12.5", "1e3", "1E+2", "1e-7", "1e400", "123456789012345678901234567890", "-1", "true",
+    "false", "null", "{}", "[]", '{"a":{"b":[1,2.50,null,"x"]}}', "[[]]", '"\\u0000"', '"\\\\u0000"', '"a\\\\\\u0000b"',
+    '"\\u00e9"', '"\\ud83d\\ude00"', '["\\u0000"]', '"{\\"a\\":\\"\\\\u0000\\"}"', '{"a\\u0000":1}', "0.1", "1e15",
+    "1e16",
+]  # fmt: skip
+plain_values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+nested_values = st.recursive(
+    plain_values | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+fragments = st.one_of(
+    st.sampled_from(AWKWARD_JSON),
+    st.sampled_from(AWKWARD_TEXT).map(dumped),
+    st.text(max_size=20).map(dumped),
+    spelt_moments.map(dumped),
+    spelt_numbers.map(dumped),
+    st.emails().map(dumped),
+    nested_values.map(dumped),
+    st.integers(-(10**19), 10**19).map(str),
+)
+columns_of_values = st.one_of(
+    st.lists(fragments, max_size=12),
+    *(
+        st.lists(each.map(dumped), min_size=1, max_size=12)
+        for each in (spelt_moments, spelt_numbers, st.text(max_size=9))
+    ),
+    st.lists(st.sampled_from(AWKWARD_TEXT).map(dumped), max_size=12),
+    st.lists(st.sampled_from(AWKWARD_JSON), max_size=12),
+    st.lists(st.integers(-(2**65), 2**65).map(str), max_size=8),
+    st.lists(st.booleans().map(dumped), max_size=8),
+)
+
+
+def reference(kind: str, fragment: str) -> tuple[Any, bool]:
+    """Return what a value is read as one by one, and whether it is good."""
+    value = msgspec.Raw(fragment.encode()) if kind == "jsonb" else without_nul(decode(fragment))
+    try:
+        read = validate.READERS[kind](value)
+    except Unreadable:
+        return None, False
+    return read, kind not in validate.SHAPES or read is None or bool(re.search(validate.SHAPES[kind], read))
+
+
+def same(kind: str, found: Any, expected: Any) -> bool:
+    if found is None or expected is None:
+        return found is expected
+    if kind == "numeric":
+        return bool(Decimal(found) == Decimal(expected))
+    if kind == "jsonb":
+        return bool(without_nul(json.loads(expected)) == json.loads(found)) and "\0" not in str(json.loads(found))
+    return bool(found == expected) and type(found) is type(expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(values=columns_of_values, severity=st.sampled_from([None, "reject", "warn", "info"]))
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_column_is_read_as_its_values_are(kind: str, values: list[str], severity: str | None) -> None:
+    """The reference is loading.validate. Bad rows are isolated exactly; with warn or info only their value suffers."""
+    entity = entity_of(kind, severity)
+    expected = [reference(kind, value) for value in values]
+    rejecting = entity.severity_of("x") == "reject"
+    bad = {str(row) for row, (_, good) in enumerate(expected) if not good and rejecting}
+    table, coercer = coerced(entity, values)
+    assert {reject.key for reject in coercer.rejects} == bad
+    assert {reject.raw for reject in coercer.rejects} == {
+        re.sub(rb"(?<!\\)((?:\\\\)*)\\u0000", rb"\1", f'{{"id":"{key}","x":{values[int(key)]}}}'.encode())
+        for key in bad
+    }
+    kept = dict(zip(table["id"].to_pylist(), table["x"].to_pylist(), strict=True))
+    assert kept.keys() == {str(row) for row in range(len(values))} - bad
+    for key, found in kept.items():
+        assert same(kind, found, expected[int(key)][0]), (values[int(key)], found, expected[int(key)][0])
+    # A number that is no valid phone number is noticed beside its shape; it has a test of its own.
+    if not rejecting and kind != "phone":
+        assert coercer.warnings.total() == sum(not good for _, good in expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_awkward_value_alone_and_among_others(kind: str) -> None:
+    """What the property test may find is looked at each time."""
+    awkward = [*map(dumped, AWKWARD_TEXT), *AWKWARD_JSON]
+    entity = entity_of(kind, "reject")
+    together, coercer = coerced(entity, awkward)
+    kept = dict(zip(together["id"].to_pylist(), together["x"].to_pylist(), strict=True))
+    for row, value in enumerate(awkward):
+        expected, good = reference(kind, value)
+        good = good or kind == "phone"
+        alone, _ = coerced(entity, [value])
+        assert (alone.num_rows, str(row) in kept) == (good, good), value[:50]
+        if good:
+            assert same(kind, alone["x"][0].as_py(), expected), value[:50]
+            assert same(kind, kept[str(row)], expected), value[:50]
+    assert len(coercer.rejects) == len(awkward) - len(kept)
+
+
+GOOD = {
+    "text": [('"x"', "x"), ("5", "5"), ("1.50", "1.50"), ("true", "true"), ('""', ""), ('{"a":1}', '{"a":1}')],
+    "id": [('"abc-1"', "abc-1"), ("17", "17"), ('" 5 "', "5"), ('""', None)],
+    "email": [('" Ann.Lee@Example.COM "', "ann.lee@example.com"), ('""', None)],
+    "phone": [('" (937) 555-0142 "', "(937) 555-0142"), ('""', None)],
+    "url": [('"https://a.b/c?d=e"', "https://a.b/c?d=e"), ('""', None)],
+    "boolean": [("true", True), ('"False"', False), ('"yes"', True), ("0", False), ('"1"', True), ('""', None)],
+    "integer": [("5", 5), ('"5"', 5), ('"5.0"', 5), ("5e2", 500), ('"1,234"', 1234), ('""', None)],
+    "numeric": [("1.10", "1.10"), ('"-3"', "-3"), ('"1,234.5"', "1234.5"), ('"1e3"', "1000"), ('""', None)],
+    "date": [
+        ('"2024-02-29"', date(2024, 2, 29)),
+        ('"2024-01-01T23:00:00-05:00"', date(2024, 1, 2)),
+        ('"1704067200000"', date(2024, 1, 1)),
+        ('""', None),
+    ],
+    "timestamptz": [
+        ('"2024-01-01T00:00:00Z"', datetime(2024, 1, 1, tzinfo=UTC)),
+        ('"2024-01-01T00:00:00.250-05:00"', datetime(2024, 1, 1, 5, 0, 0, 250_000, tzinfo=UTC)),
+        ('"2024-01-01 00:00:00 -0500"', datetime(2024, 1, 1, 5, tzinfo=UTC)),
+        ('"2024-01-01T00:00:00 UTC"', datetime(2024, 1, 1, tzinfo=UTC)),
+        ('"2024-01-01"', datetime(2024, 1, 1, tzinfo=UTC)),
+        ('"2024-01-01T12:30"', datetime(2024, 1, 1, 12, 30, tzinfo=UTC)),
+        ("1704067200000", datetime(2024, 1, 1, tzinfo=UTC)),
+        ('"1704067200000"', datetime(2024, 1, 1, tzinfo=UTC)),
+        ('""', None),
+    ],
+    "jsonb": [('{"a":[1]}', '{"a":[1]}'), ("[]", "[]"), ('"{\\"a\\":1}"', '{"a":1}'), ('"x"', '"x"'), ('""', None)],
+}
+BAD = {
+    "id": ['"a b"', f'"{"x" * 256}"', '"é"'],
+    "email": ['"ann"', '"ann@home"', '"a b@c.de"', '"a@b@c.de"'],
+    "phone": ['"555-0142"', '"call me"', '"123"'],
+    "url": ['"example.com"', '"http://a b"'],
+    "boolean": ['"maybe"', "2", "[]"],
+    "integer": ['"twelve"', "12.5", "1e30", "true", "{}"],
+    "numeric": ['"twelve"', '"NaN"', '"1e99999"', '"1,00"', "true", "[]"],
+    "date": ['"not a date"', '"2023-02-29"', "true"],
+    "timestamptz": ['"not a date"', '"2024-02-30T00:00:00Z"', '"01/02/2024"', "true", "{}", f'"{"9" * 400}"'],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"), [(kind, *case) for kind, cases in GOOD.items() for case in cases]
+)
+def test_good_values(kind: str, value: str, expected: Any) -> None:
+    """The ten validators of B-080; alone, and beside a value that is not of its form."""
+    assert one(kind, value) == expected
+    table, _ = coerced(entity_of(kind, "warn"), [value, '"?? ??"', value])
+    assert table["x"][0].as_py() == table["x"][2].as_py() == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_none_passes_through(kind: str) -> None:
+    """B-081; a member that is not there is none as well."""
+    assert one(kind, "null") is None
+    coercer = Coercer("toy", entity_of(kind))
+    assert coercer.table([b'{"id":"1"}'])["x"].to_pylist() == [None]
+    assert (coercer.rejects, coercer.warnings.total()) == ([], 0)
+
+
+@pytest.mark.parametrize("severity", ["reject", "warn", "info"])
+@pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in BAD.items() for value in values])
+def test_validation_levels(kind: str, value: str, severity: str) -> None:
+    """B-072, B-080: rejected, or loaded with what the kind allows and counted."""
+    table, coercer = coerced(entity_of(kind, severity), ["null", value])
+    if severity == "reject" and kind != "phone":
+        (reject,) = coercer.rejects
+        assert (reject.key, reject.stage, reject.rule) == ("1", "coerce", KINDS[kind].validator)  # type: ignore[index]
+        assert reject.message.startswith("x: ")
+        assert table["id"].to_pylist() == ["0"]
+        return
+    assert coercer.rejects == []
+    found = table["x"][1].as_py()
+    assert (found is None) == (not KINDS[kind].shape_only and kind != "id")  # type: ignore[index]
+    level = "warn" if severity == "reject" else severity
+    assert dict(coercer.warnings) == {f"{level}:x": 1} or kind == "phone"
+    if kind == "phone":
+        assert table["x_e164"][1].as_py() is None
+        assert coercer.warnings.total() == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_skipped_validation_never_skips_a_type(kind: str) -> None:
+    table, coercer = coerced(entity_of(kind), ['"?? ??"'], skip_validation=True)
+    typed = KINDS[kind].pg_type not in ("text", "jsonb")  # type: ignore[index]
+    assert bool(coercer.rejects) == typed
+    assert coercer.warnings.total() == 0
+    assert table.num_rows == (not typed)
+
+
+@pytest.mark.parametrize("record", [b'{"x":"a"}', b'{"id":null,"x":"a"}', b'{"id":"","x":"a"}', b'{"id":"  ","x":"a"}'])
+@pytest.mark.parametrize("skip_validation", [False, True])
+def test_a_record_without_its_key_is_rejected(record: bytes, skip_validation: bool) -> None:
+    coercer = Coercer("toy", entity_of("text"), skip_validation=skip_validation)
+    assert coercer.table([record, b'{"id":"1"}'])["id"].to_pylist() == ["1"]
+    (reject,) = coercer.rejects
+    assert (reject.raw, reject.key, reject.rule, coercer.keyless) == (record, None, "key_missing", 1)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b'"not a record"', b"17", b"null", b"[]", b"", b"{", b'{"id":"2","x":"\xff"}', b'{"id":"2","x":"\\ud800"}'],
+)
+def test_what_is_no_record_is_rejected_alone(record: bytes) -> None:
+    """Not an object, not JSON, not UTF-8, half a surrogate pair: the neighbours are loaded."""
+    coercer = Coercer("toy", entity_of("text"))
+    assert coercer.table([b'{"id":"1"}', record, b'{"id":"3"}'])["id"].to_pylist() == ["1", "3"]
+    (reject,) = coercer.rejects
+    assert (reject.raw, reject.rule) == (record, "shape")
+
+
+nanp = st.integers(2_000_000_000, 9_999_999_999).map(str)
+phone_texts = st.one_of(
+    nanp,
+    nanp.map(lambda d: f"({d[:3]}) {d[3:6]}-{d[6:]}"),
+    nanp.map(lambda d: f"+1 {d[:3]}.{d[3:6]}.{d[6:]}"),
+    nanp.map(lambda d: f"1-{d[:3]}-{d[3:6]}-{d[6:]}"),
+    nanp.map(lambda d: f"{d} x123"),
+    st.sampled_from(
+        ["+442079460958", "+49 30 123456", "911", "1-800-FLOWERS", "+1", "", "0", "937/555/0142", "19375550142x"]
+    ),
+    st.text(alphabet="0123456789 +-().x/", max_size=18),
+    st.text(max_size=12),
+)
+
+
+@given(st.lists(phone_texts, min_size=1, max_size=20))
+@QUICK
+def test_e164_is_what_phonenumbers_says(texts: list[str]) -> None:
+    table, coercer = coerced(entity_of("phone"), [dumped(text) for text in texts])
+    assert coercer.rejects == []
+    wrong = 0
+    for text, kept, found in zip(texts, table["x"].to_pylist(), table["x_e164"].to_pylist(), strict=True):
+        cleaned = text.replace("\0", "").strip()
+        assert kept == (cleaned or None)
+        try:
+            number = phonenumbers.parse(cleaned, "US")
+            valid = phonenumbers.is_valid_number(number)
+        except phonenumbers.NumberParseException:
+            valid = False
+        assert found == (phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if valid else None)
+        wrong += not valid and bool(cleaned)
+    assert coercer.warnings["warn:x"] == wrong
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=4), nested_values, max_size=3), max_size=8), st.booleans())
+@QUICK
+@example([{"x": "\\u0000"}], True)
+def test_raw_data_is_kept_byte_for_byte(records: list[dict[str, Any]], ascii_only: bool) -> None:
+    """But for NUL; test_unmapped_field_survives_in_raw is a part of it."""
+    raws = []
+    for number, record in enumerate(records):
+        body = json.dumps({**record, "id": f"k{number}", "x": "é  "}, ensure_ascii=ascii_only, indent=number % 3)
+        raws.append(body.encode())
+    table = Coercer("toy", entity_of("text")).table(raws)
+    for raw, kept in zip(raws, table["raw_data"].to_pylist(), strict=True):
+        if "\0" in json.dumps(json.loads(raw), ensure_ascii=False) or rb"\u0000" in raw:
+            assert json.loads(kept) == without_nul(json.loads(raw))
+        else:
+            assert kept.encode() == raw
+
+
+def test_the_six_characters_of_a_nul_escape_may_be_harmless() -> None:
+    """``\\\\u0000`` in a document is a backslash and text; only an odd number of backslashes makes it a NUL."""
+    assert one("text", r'"a\\u0000b"') == r"a\u0000b"
+    assert one("text", r'"a\u0000b"') == "ab"
+    assert one("text", r'"a\\\u0000b"') == "a\\b"
+
+
+def test_transform_order() -> None:
+    """B-071: read, typed, then the rules see the typed values, then the bookkeeping."""
+    seen: list[pa.Array] = []
+
+    def broken(values: pa.Array) -> pa.Array:
+        seen.append(values)
+        return pa.array([value == 3 for value in values.to_pylist()])
+
+    entity = entity_of("integer", rules=(Rule("not_three", "x", "reject", "x is three", broken),))
+    table, coercer = coerced(entity, ['"1"', "2.0", '"3"', '"four"'])
+    assert seen[0].type == pa.int64()
+    assert [(reject.key, reject.stage, reject.rule) for reject in coercer.rejects] == [
+        ("2", "validate", "not_three"),
+        ("3", "coerce", "number"),
+    ]
+    assert table["x"].to_pylist() == [1, 2]
+    assert "raw_data" in table.column_names
+
+
+@pytest.mark.parametrize("severity", ["reject", "warn", "info"])
+def test_a_rule_has_a_severity(severity: Any) -> None:
+    entity = entity_of("numeric", rules=(not_negative("x", severity),))
+    table, coercer = coerced(entity, ['"-1"', "0", "null", '"-0.0"'])
+    assert table["x"].to_pylist()[-3:] == ["0", None, "-0.0"]
+    assert len(coercer.rejects) == (severity == "reject")
+    assert coercer.warnings.total() == (severity != "reject")
+    _, lenient = coerced(entity, ['"-1"'], skip_validation=True)
+    assert (lenient.rejects, lenient.warnings.total()) == ([], 0)
+
+
+def test_rules_read_what_a_column_may_hold() -> None:
+    """A number of four hundred digits is a number; and a value that is none of the listed is noticed."""
+    entity = entity_of("numeric", rules=(not_negative("x"),))
+    table, coercer = coerced(entity, [f'"{"9" * 400}"', f'"-{"9" * 400}"', '"1e-300"'])
+    assert table["id"].to_pylist() == ["0", "2"]
+    assert [reject.rule for reject in coercer.rejects] == ["x_not_negative"]
+    table, coercer = coerced(entity_of("text", rules=(one_of("x", "a", "b"),)), ['"a"', '"c"', "null"])
+    assert table["id"].to_pylist() == ["0", "2"]
+
+
+def versioned(version: bool = True) -> Entity:
+    cursor = {"cursor": "at"} if version else {}
+    return entity_of("text", columns=columns(timestamptz="at"), **cursor)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(1, 4), st.integers()), max_size=12),
+    st.booleans(),
+)
+@QUICK
+def test_of_the_same_key_the_newest_stays_and_of_equals_the_last(
+    rows: list[tuple[str, int | None, int]], version: bool
+) -> None:
+    expected: dict[str, tuple[int, int]] = {}
+    for key, day, mark in rows:
+        age = (day or 0) if version else 0
+        if key not in expected or age >= expected[key][0]:
+            expected[key] = (age, mark)
+    coercer = Coercer("toy", versioned(version))
+    table = coercer.table(
+        [
+            json.dumps({"id": key, "at": day and f"2024-01-0{day}T00:00:00Z", "x": str(mark)}).encode()
+            for key, day, mark in rows
+        ]
+    )
+    assert dict(zip(table["id"].to_pylist(), table["x"].to_pylist(), strict=True)) == {
+        key: str(mark) for key, (_, mark) in expected.items()
+    }
+    assert coercer.superseded == len(rows) - len(expected)
+
+
+@given(st.lists(st.sampled_from(['"a"', "1", "null", '"x y"', "{}", "[1]"]), min_size=1, max_size=8))
+@QUICK
+def test_paths_lead_into_objects_and_lists(values: list[str]) -> None:
+    """An object, a list, its length and a member of it may be declared at once; what is not there is null."""
+    entity = entity_of(
+        "text",
+        columns={
+            "deep": Column("text", "a.b.c"),
+            "first": Column("text", "list.0.v"),
+            "whole": Column("jsonb", "list"),
+            "inner": Column("jsonb", "a.b"),
+        },
+    )
+    records = [
+        f'{{"id":"{n}","a":{{"b":{{"c":{value}}}}},"list":[{{"v":{value}}}]}}'.encode()
+        for n, value in enumerate(values)
+    ]
+    table = Coercer("toy", entity).table(records)
+    expected = [validate.read_text(decode(value)) for value in values]
+    assert table["deep"].to_pylist() == table["first"].to_pylist() == expected
+    assert [json.loads(text) for text in table["whole"].to_pylist()] == [[{"v": json.loads(v)}] for v in values]
+    assert [json.loads(text) for text in table["inner"].to_pylist()] == [{"c": json.loads(v)} for v in values]
+
+
+@pytest.mark.parametrize("wrong", ['"text"', "5", "[]", "null", "{}"])
+def test_an_object_that_is_something_else_costs_at_most_its_record(wrong: str) -> None:
+    entity = entity_of("text", columns={"deep": Column("text", "a.b")})
+    coercer = Coercer("toy", entity)
+    table = coercer.table([b'{"id":"1","a":{"b":"x"}}', f'{{"id":"2","a":{wrong}}}'.encode()])
+    assert table["deep"][0].as_py() == "x"
+    assert table.num_rows + len(coercer.rejects) == 2
+    assert [reject.key for reject in coercer.rejects] in ([], ["2"])
+
+
+def test_long_columns_are_read_in_parts_alike() -> None:
+    """More records than are decoded at a time, and a type that changes between the parts."""
+    values = ['"5"'] * 600 + ["5"] * 600 + ['"x"'] + ["5.0"] * 10
+    table, coercer = coerced(entity_of("integer"), values)
+    assert table["x"].to_pylist() == [5] * 1210
+    assert [reject.key for reject in coercer.rejects] == ["1200"]
+
+
+def test_offsets_of_every_zone_are_read() -> None:
+    for hours in range(-14, 15):
+        zone = timezone(timedelta(hours=hours, minutes=30 if 0 <= hours < 14 else 0))
+        at = datetime(2024, 1, 1, tzinfo=zone)
+        assert one("timestamptz", dumped(at.isoformat())) == at

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Severity = Literal["reject", "warn", "info"]
-Kind = Literal[
-    "text", "id", "email", "phone", "url", "boolean", "integer", "numeric", "date", "timestamptz", "jsonb"
-]
+Kind = Literal["text", "id", "email", "phone", "url", "boolean", "integer", "numeric", "date", "timestamptz", "jsonb"]
 
 
 class KindSpec(NamedTuple):

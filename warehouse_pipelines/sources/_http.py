@@ -140,7 +140,7 @@ class Client:
                             f"{self.title} answered {method} {path} in another form than expected: "
                             f"{masked(str(error))}. Compare the vendor's documentation; nothing was loaded."
                         ) from error
-                    except msgspec.DecodeError as error:
+                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
                         problem, asked = f"{answer.status_code} with a body that is not JSON ({error})", None
                 else:
                     self._refuse(method, path, answer)
@@ -210,7 +210,7 @@ def key_of(record: msgspec.Raw) -> str | None:
     """Return the ``id`` of a record; None for one without, which is the loader's to set aside."""
     try:
         return str(_key(record).id)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -20,9 +20,9 @@ looks like rows vanishing; the loader's limit on what one read may bury is the p
 
 Left out: recordings themselves (the URL is kept; it needs the key), ``conversational_transcript`` and full text
 threads (a request for each record of a day's 10,000), the ``formatted_*`` twins, ``waveforms``, and names of the
-catalogue that the API does not have (``permissions``, ``configuration``, ``is_active``). A conversation is one row and
-``sent_at`` is its ``last_message_at``; which of its ``recent_messages`` is the newest is unconfirmed, so no column picks
-one as ``direction`` and ``message``.
+catalogue that the API does not have (``permissions``, ``configuration``, ``is_active``). A conversation is one row;
+``sent_at`` is its ``last_message_at``. Which of its ``recent_messages`` is the newest is unconfirmed, so no column
+picks one as ``direction`` and ``message``.
 
 Settings: ``Settings``. Verified against: the simulator only; no live account has been read yet.
 """

@@ -1,0 +1,41 @@
+"""The benchmarks run and count rightly; how fast anything is depends on the machine and is not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def last_line(program: str, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, str(BENCHMARKS / program), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_load_counts_what_the_generator_made() -> None:
+    said = last_line("load.py", "--records", "5000", "--rounds", "1")
+    assert said["counts_exact"] is True
+    ratios = {f"{path}_ratio_{load}" for path in ("floor", "dlt_default", "dlt_arrow") for load in ("initial", "delta")}
+    rates = {"records_per_second_initial", "records_per_second_delta"}
+    assert {*ratios, *rates, "dirty_ratio", "peak_memory_ratio"} <= said.keys()
+    assert all(said[name] > 0 for name in ratios | rates)
+
+
+def test_the_workload_is_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import contacts
+
+    for dataset in ("base", "delta", "dirty"):
+        assert list(contacts.pages(dataset, 300)) == list(contacts.pages(dataset, 300))
+    records = [contacts.record(place) for place in range(300)]
+    assert len(set(records)) == 300
+    assert 1_300 < sum(map(len, records)) / 300 < 1_600

@@ -58,6 +58,9 @@ _PLAN = ("strategy", "since", "until", "dry_run", "status")
 watchers: list[Callable[[str, str, int, int | None], None]] = []
 """Told of every step of every run: CRM, sync_type, records so far, and about how many there are. A bar is one."""
 
+failures: list[Callable[[BaseException], None]] = []
+"""Told why a run failed, after its history row was closed."""
+
 _hidden: set[str] = set()
 _last_progress: dict[tuple[str, str], float] = {}
 _lines: Counter[tuple[str, str]] = Counter()
@@ -188,6 +191,8 @@ def configure(form: Format = "text", level: int = logging.INFO, stream: IO[str] 
             root.removeHandler(old)
     root.addHandler(made)
     general.setLevel(level)
+    for stream_logger in (ingestion, sync):
+        stream_logger.setLevel(logging.NOTSET)  # a Dagster run leaves its own level on them
     return made
 
 
@@ -364,9 +369,11 @@ def sync_failed(
         "Sync failed for %s %s: %s",
         crm_source,
         sync_type,
-        redacted(str(error)),
+        redacted(str(error)) or type(error).__name__,
         extra=_error_extra(crm_source, sync_type, error, configuration),
     )
+    for tell in failures:
+        tell(error)
 
 
 def _error_extra(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -443,3 +444,31 @@ def test_a_database_that_is_away_ends_the_command_at_once(monkeypatch: pytest.Mo
 def test_replay_says_when_nothing_waits(vendors: Simulators) -> None:
     result = warehouse("replay", "hubspot", "contacts")
     assert (result.exit_code, result.stdout) == (0, "No dead letters are waiting.\n")
+
+
+def test_an_interrupt_ends_the_sync_and_closes_its_row(vendors: Simulators, database_url: str) -> None:
+    vendors.control("callrail", "set_fault", kind="slow", seconds=20, path="tags.json")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "warehouse_pipelines.cli", "sync", "callrail", "tags"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stderr is not None
+    for line in child.stderr:
+        if "Starting callrail tags" in line:
+            break
+    began = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=60)
+    assert time.monotonic() - began < 18
+    assert child.returncode == 1, out
+    ((status, run_id),) = rows(database_url, "SELECT status, run_id FROM orchestration.sync_history")
+    assert status == "failed"
+
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.is_finished

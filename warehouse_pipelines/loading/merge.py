@@ -128,11 +128,12 @@ class Loader:
 
         same_key = _and(sql.SQL("t.{0} = {1}.{0}"), entity.keys, "i")
         version = sql.Identifier(entity.version) if entity.version else None
-        newer = (
-            sql.SQL("WHERE t.{0} IS NULL OR excluded.{0} IS NULL OR excluded.{0} >= t.{0}").format(version)
-            if version and not self.force
-            else sql.SQL("")
-        )
+        # Asked twice: before anything is parsed or counted, and of a row that another session wrote meanwhile.
+        not_older: sql.Composable = sql.SQL("true")
+        newer: sql.Composable = sql.SQL("")
+        if version and not self.force:
+            not_older = sql.SQL("(t.{0} IS NULL OR i.{0} IS NULL OR i.{0} >= t.{0})").format(version)
+            newer = sql.SQL("WHERE t.{0} IS NULL OR excluded.{0} IS NULL OR excluded.{0} >= t.{0}").format(version)
         seed = zlib.crc32(repr((sorted(entity.columns.items()), entity.custom, sorted(entity.e164))).encode())
         differs = sql.SQL("true") if self.force else sql.SQL("t.sync_hash IS DISTINCT FROM h.sync_hash")
         return sql.SQL("""
@@ -145,7 +146,8 @@ class Loader:
                         FROM incoming i
                         CROSS JOIN LATERAL (SELECT hashtextextended(i.raw_data, {seed}) AS sync_hash OFFSET 0) h
                         LEFT JOIN {target} t ON {same_key}
-                        WHERE t.archived IS NULL OR {differs} OR t.archived <> coalesce(i.archived, false)
+                        WHERE t.archived IS NULL
+                            OR ({differs} OR t.archived <> coalesce(i.archived, false)) AND {not_older}
                         OFFSET 0
                     ) i CROSS JOIN LATERAL (SELECT i.raw_data::jsonb AS document OFFSET 0) d
                     OFFSET 0
@@ -165,6 +167,7 @@ class Loader:
             seed=sql.Literal(seed),
             typed=sql.SQL(", ").join(typed(name) for name in own),
             differs=differs,
+            not_older=not_older,
             target=self._target,
             same_key=same_key,
             same_row_key=_and(sql.SQL("t.{0} = {1}.{0}"), entity.keys, "n"),
@@ -272,7 +275,7 @@ class Loader:
             "stage": [reject.stage for reject in rejects],
             "rule": [reject.rule for reject in rejects],
             "message": [reject.message for reject in rejects],
-            "payload": [reject.raw.decode(errors="replace") for reject in rejects],
+            "payload": [reject.raw.decode(errors="replace").replace("\0", "\ufffd") for reject in rejects],
         }
         self._run("TRUNCATE letters")
         try:

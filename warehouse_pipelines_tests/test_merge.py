@@ -1,0 +1,375 @@
+"""From batches to rows: what the table holds afterwards, and whether the counts say so."""
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from warehouse_pipelines import extraction
+from warehouse_pipelines.errors import SuspiciousRead
+from warehouse_pipelines.loading.dead_letters import replay
+from warehouse_pipelines.loading.options import Result
+from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, Record, Shelf, page, thing
+from warehouse_pipelines_tests.vendors import Key
+
+SOME = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.fixture
+def shelf(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """Every page is a batch of its own."""
+    monkeypatch.setattr(extraction, "CHUNK", 1)
+    return Shelf(database_url)
+
+
+def emptied(shelf: Shelf) -> Shelf:
+    with psycopg.connect(shelf.url) as connection:
+        connection.execute(f"TRUNCATE {shelf.entity.table}, orchestration.sync_history, orchestration.dead_letter")
+    return shelf
+
+
+def execute(shelf: Shelf, statement: str) -> None:
+    with psycopg.connect(shelf.url) as connection:
+        connection.execute(statement)
+
+
+def letters(shelf: Shelf, status: str = "pending") -> list[Any]:
+    with psycopg.connect(shelf.url) as connection:
+        return connection.execute(
+            "SELECT record_key, stage, rule, attempts FROM orchestration.dead_letter WHERE status = %s ORDER BY id",
+            [status],
+        ).fetchall()
+
+
+def values(rows: dict[Key, dict[str, Any]], *without: str) -> dict[Key, dict[str, Any]]:
+    """Return rows without what tells one run from another."""
+    left_out = {"xmin", "sync_created_at", "sync_updated_at", *without}
+    return {key: {name: value for name, value in row.items() if name not in left_out} for key, row in rows.items()}
+
+
+versions = st.tuples(st.sampled_from("abcde"), st.integers(1, 5))
+"""A key and the day of its version; what a version says follows from it, so that no order can change it."""
+
+
+@given(st.lists(versions, min_size=1, max_size=14), st.integers(1, 5), st.randoms(use_true_random=False))
+@SOME
+def test_any_order_of_batches_and_duplicates_ends_in_the_same_table(
+    shelf: Shelf, given_versions: list[tuple[str, int]], batches: int, chance: random.Random
+) -> None:
+    """Only newer wins: a poll and a webhook may arrive in either order."""
+    tables = []
+    for _ in range(2):
+        emptied(shelf)
+        chance.shuffle(given_versions)
+        pages = [
+            [thing(key, day, size=day, gone=day == 4) for key, day in given_versions[start::batches]]
+            for start in range(batches)
+        ]
+        result = shelf.sync(*pages)
+        loaded = result.created + result.updated + result.unchanged
+        assert result.processed == len(given_versions) == loaded + result.failed + result.filtered
+        tables.append(values(shelf.rows(), "deleted_at"))
+    assert tables[0] == tables[1]
+    newest = {(key,): max(day for other, day in given_versions if other == key) for key, _ in given_versions}
+    assert {key: row["size"] for key, row in tables[0].items()} == newest
+    assert {key: row["archived"] for key, row in tables[0].items()} == {key: day == 4 for key, day in newest.items()}
+
+
+records = st.builds(
+    lambda key, day, size, gone: {**thing(key, day or 1, size=size, gone=gone), **({} if day else {"at": None})},
+    st.sampled_from("abcd"),
+    st.none() | st.integers(1, 3),
+    st.integers(0, 2),
+    st.none() | st.booleans(),
+)
+runs_of_records = st.lists(st.tuples(st.lists(records, max_size=6), st.booleans()), min_size=1, max_size=4)
+
+
+@given(runs_of_records)
+@SOME
+def test_io_manager_counts_are_exact(shelf: Shelf, runs: list[tuple[list[Record], bool]]) -> None:
+    """C-042: what a run says it did is the difference between the table before and after it."""
+    emptied(shelf)
+    for shown, force in runs:
+        before = shelf.rows()
+        result = shelf.sync(shown, force=force, max_records=1000)  # limited, so nothing counts as missing
+        check_counts(result, before, shelf.rows(), len({record["id"] for record in shown}))
+        assert result.processed == len(shown)
+
+
+def check_counts(result: Result, before: dict[Key, Any], after: dict[Key, Any], keys: int) -> None:
+    created = after.keys() - before.keys()
+    updated = {key for key in before if after[key]["xmin"] != before[key]["xmin"]}
+    was = {key for key, row in before.items() if row["archived"]}
+    now = {key for key, row in after.items() if row["archived"]}
+    assert (result.created, result.updated) == (len(created), len(updated))
+    assert result.unchanged == keys - len(created) - len(updated)
+    assert (result.deleted, result.restored) == (len(now - was), len(was - now))
+    assert result.total_rows == len(after)
+    assert result.metrics["living_rows"] == len(after) - len(now)
+
+
+def test_a_stale_record_neither_restores_nor_buries(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 3, gone=True), thing("b", 3)])
+    result = shelf.sync(page(thing("a", 2), thing("b", 2, gone=True), in_window=False))
+    assert (result.updated, result.unchanged, result.restored, result.deleted) == (0, 2, 0, 0)
+    assert (shelf.row("a")["archived"], shelf.row("b")["archived"]) == (True, False)
+    assert result.metrics["living_rows"] == 1
+
+
+def test_only_newer_wins_and_force_overrides(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 3, size=3)])
+    assert shelf.sync([thing("a", 2, size=2)]).updated == 0
+    assert shelf.row("a")["size"] == 3
+    assert shelf.sync([thing("a", 3, size=33)]).updated == 1, "of equals the last one wins"
+    assert shelf.sync([thing("a", 2, size=2)], force=True).updated == 1
+    assert shelf.row("a")["size"] == 2
+
+
+def test_an_unchanged_row_is_neither_written_nor_locked(shelf: Shelf) -> None:
+    """No dead tuple: place, writer and locker of the row are what they were; also when only the spelling differs."""
+    shelf.sync([thing("a", amount="1.50", doc={"x": 1, "y": 2})])
+
+    def place() -> Any:
+        with psycopg.connect(shelf.url) as connection:
+            return connection.execute(f"SELECT ctid, xmin, xmax, sync_updated_at FROM {THING.table}").fetchall()
+
+    before = place()
+    assert shelf.sync([thing("a", amount="1.50", doc={"x": 1, "y": 2})]).unchanged == 1
+    respelt = json.dumps(thing("a", doc={"y": 2, "x": 1}, amount="1.50"), indent=2).encode()
+    assert shelf.sync([respelt], full=True).unchanged == 1
+    assert place() == before
+
+
+def test_a_changed_row_keeps_when_it_was_created(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 1, size=1)])
+    before = shelf.row("a")
+    shelf.sync([thing("a", 2, size=2)])
+    after = shelf.row("a")
+    assert after["sync_created_at"] == before["sync_created_at"]
+    assert after["sync_updated_at"] > before["sync_updated_at"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_hash_does_not_hide_a_locally_changed_archived_flag(shelf: Shelf, there: bool) -> None:
+    record = thing("a", gone=there)
+    shelf.sync([record])
+    execute(shelf, f"UPDATE {THING.table} SET archived = NOT archived")
+    result = shelf.sync([record], full=True)
+    assert shelf.row("a")["archived"] is there
+    assert (result.updated, result.deleted, result.restored) == (1, int(there), int(not there))
+
+
+def test_a_changed_declaration_reaches_unchanged_records(shelf: Shelf) -> None:
+    """The hash knows the declaration, so a column that is read otherwise is not taken for unchanged."""
+    from dataclasses import replace
+
+    from warehouse_pipelines.entity import Column
+
+    shelf.sync([thing("a", title="other")])
+    declared = replace(THING, columns={**THING.columns, "name": Column("text", "title")})
+    assert shelf.sync([thing("a", title="other")], entity=declared, full=True).updated == 1
+    assert shelf.row("a")["name"] == "other"
+
+
+def test_archived_by_the_vendor_and_restored(shelf: Shelf) -> None:
+    shelf.sync([thing("a")])
+    shelf.sync(page(thing("a", gone=True, gone_at="2024-02-03T04:05:06Z"), in_window=False))
+    row = shelf.row("a")
+    assert (row["archived"], row["delete_reason"], f"{row['deleted_at']:%F %T}") == (
+        True, "archived", "2024-02-03 04:05:06",
+    )  # fmt: skip
+    shelf.sync(page(thing("a"), in_window=False))
+    row = shelf.row("a")
+    assert (row["archived"], row["delete_reason"], row["deleted_at"]) == (False, None, None)
+
+
+def test_what_a_whole_read_does_not_find_is_missing(shelf: Shelf) -> None:
+    """Tombstoned, not deleted; once; and restored when it returns."""
+    shelf.sync([thing("a"), thing("b"), thing("c", gone=True)])
+    result = shelf.sync([thing("a")], full=True)
+    assert result.deleted == 1
+    assert (shelf.row("b")["archived"], shelf.row("b")["delete_reason"]) == (True, "missing")
+    assert shelf.row("c")["delete_reason"] == "archived"
+    assert shelf.sync([thing("a")], full=True).deleted == 0
+    back = shelf.sync([thing("a"), thing("b")], full=True)
+    assert (back.restored, back.updated, shelf.row("b")["archived"]) == (1, 1, False)
+
+
+def test_a_delta_proves_nothing_missing(shelf: Shelf) -> None:
+    shelf.sync([thing("a"), thing("b")])
+    assert shelf.sync([thing("a")]).deleted == 0
+
+
+def test_merged_records_are_buried_with_their_survivor_s_name(shelf: Shelf) -> None:
+    shelf.sync([thing("a"), thing("b"), thing("c"), thing("d")])
+    result = shelf.sync([thing("a", 2, absorbed="b; c")])
+    assert (result.deleted, result.metrics["merged"], result.updated) == (2, 2, 1)
+    assert [shelf.row(key)["delete_reason"] for key in "abcd"] == [None, "merged into a", "merged into a", None]
+    assert result.metrics["living_rows"] == 2
+    buried = shelf.rows()
+    again = shelf.sync([thing("a", 2, absorbed="b; c")], full=True, force=True)
+    assert again.metrics["merged"] == 0
+    assert shelf.row("b") == buried["b",]
+
+
+def test_a_survivor_and_what_it_absorbed_in_one_batch(shelf: Shelf) -> None:
+    """Read while the merge happened: the absorbed record was still listed, or came later than its survivor."""
+    result = shelf.sync([thing("a", absorbed="b"), thing("b")], [thing("c")], [thing("d", absorbed="e")])
+    assert (shelf.row("b")["archived"], shelf.row("b")["delete_reason"]) == (True, "merged into a")
+    assert (result.created, result.deleted, result.total_rows) == (4, 1, 4)
+
+
+def test_a_record_is_not_buried_by_itself(shelf: Shelf) -> None:
+    shelf.sync([thing("a", absorbed="a"), thing("b", absorbed="")])
+    assert not shelf.row("a")["archived"]
+
+
+@pytest.mark.parametrize(
+    ("living", "missing", "stopped"), [(100, 100, True), (100, 99, False), (120, 24, False), (120, 25, True)]
+)
+def test_a_read_that_would_bury_a_fifth_is_stopped(shelf: Shelf, living: int, missing: int, stopped: bool) -> None:
+    """Of a table of over a hundred; a read of nothing is stopped for any table."""
+    shelf.sync([thing(n) for n in range(living)])
+    before = shelf.rows()
+    left = [thing(n, 2) for n in range(living - missing)]
+    if stopped:
+        with pytest.raises(SuspiciousRead, match="--force"):
+            shelf.sync(left, full=True)
+        assert shelf.rows() == before
+        assert shelf.history()[-1]["status"] == "failed"
+    assert shelf.sync(left, full=True, force=stopped).deleted == missing
+
+
+def test_a_limited_read_buries_nothing(shelf: Shelf) -> None:
+    shelf.sync([thing(n) for n in range(10)])
+    result = shelf.sync([thing(n) for n in range(10)], full=True, max_records=3)
+    assert (result.processed, result.deleted) == (3, 0)
+
+
+def test_a_bad_record_is_not_missing(shelf: Shelf) -> None:
+    """Its key is known, so the vendor still has it; one without a key may hide any row, so nothing is buried."""
+    shelf.sync([thing("a"), thing("b"), thing("c")])
+    bad = shelf.sync([thing("a"), thing("b", size="big")], full=True)
+    assert (bad.failed, bad.deleted, shelf.row("b")["archived"], shelf.row("c")["archived"]) == (1, 1, False, True)
+    hidden = shelf.sync([thing("a"), {"name": "nobody"}], full=True)
+    assert (hidden.failed, hidden.deleted, shelf.row("b")["archived"]) == (1, 0, False)
+    assert "sweep_skipped" in hidden.metrics["noticed"]
+
+
+INCOMPRESSIBLE = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=9000))  # noqa: S311
+REFUSED: dict[str, Callable[[int], Record | bytes]] = {
+    "22": lambda n: json.dumps(thing(n)).replace("}", ', "strange": 1e200000}').encode(),
+    "54": lambda n: thing(n, name=INCOMPRESSIBLE),
+}
+"""Records that PostgreSQL alone refuses: a number beyond numeric inside jsonb, and a text too long for its index."""
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("bad", [{0}, {6}, {0, 1, 2}, {1, 3, 5}, set(range(7))], ids=str)
+def test_bulk_fallback_isolates_one_row(shelf: Shelf, kind: str, bad: set[int]) -> None:
+    """B-100: and several in one batch; all others are loaded, each refused one is a dead letter of its own."""
+    shown = [REFUSED[kind](n) if n in bad else thing(n) for n in range(7)]
+    result = shelf.sync(shown)
+    assert (result.created, result.failed, result.status) == (7 - len(bad), len(bad), "partial")
+    assert {key for (key,) in shelf.rows()} == {str(n) for n in range(7) if n not in bad}
+    found = letters(shelf)
+    assert {key for key, *_ in found} == {str(n) for n in bad}
+    assert {(stage, rule[:2]) for _, stage, rule, _ in found} == {("load", kind)}
+    assert shelf.sync([thing(n, 2) for n in range(7)]).failed == 0
+    assert letters(shelf) == []
+
+
+def test_letters_count_attempts_and_end(shelf: Shelf) -> None:
+    bad = thing("a", size="big")
+    shelf.sync([bad])
+    shelf.sync([bad], [thing("b")])
+    assert letters(shelf) == [("a", "coerce", "number", 2)]
+    assert len(letters(shelf, "superseded")) == 1
+    ((_, _, replayed),) = replay([shelf.source()], url=shelf.url)
+    assert (replayed.status, replayed.failed, letters(shelf)) == ("partial", 1, [("a", "coerce", "number", 3)])
+    shelf.sync([thing("a")])
+    assert (letters(shelf), len(letters(shelf, "resolved"))) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "loads"),
+    [
+        (b'{"id":"a","size":"big","strange":1e200000}', 0),
+        (b'{"id":"a","name":"\xff"}', 1),
+        (b'{"id":"a","name":"\xff\x00"}', 1),
+        (b'{"id":"a","name":"\\ud800"}', 0),
+        (b"nothing", 0),
+    ],
+)
+def test_whatever_was_sent_is_a_letter(shelf: Shelf, raw: bytes, loads: int) -> None:
+    """Numbers beyond numeric, half a surrogate pair; bytes that no text may hold are kept as U+FFFD, and load then."""
+    result = shelf.sync([raw, thing("b")])
+    assert (result.failed, result.created, len(letters(shelf))) == (1, 1, 1)
+    ((_, _, replayed),) = replay([shelf.source()], url=shelf.url)
+    assert (replayed.created, replayed.failed, len(letters(shelf))) == (loads, 1 - loads, 1 - loads)
+
+
+def test_composite_keys(shelf: Shelf) -> None:
+    pairs = Shelf(shelf.url, PAIR)
+    first = [
+        {"one": "a", "two": 1, "label": "x"},
+        {"one": "a", "two": 2},
+        {"one": "b", "two": 1},
+        {"one": "a", "two": 2},
+    ]
+    result = pairs.sync(first)
+    assert (result.created, result.filtered) == (3, 1)
+    result = pairs.sync([{"one": "a", "two": 1, "label": "y"}, {"one": "b", "two": 1}])
+    assert (result.updated, result.unchanged, result.deleted) == (1, 1, 1)
+    assert [key for key, row in pairs.rows().items() if row["archived"]] == [("a", "2")]
+    bad = pairs.sync([{"one": "a", "two": "many"}, {"one": "b", "two": 1}])
+    assert (bad.failed, bad.deleted) == (1, 0), "part of a key cannot say which row it hides"
+
+
+def test_a_window_read_whole_buries_what_left_it(shelf: Shelf) -> None:
+    """missing='window': rows within it only, and never what lies outside."""
+    from datetime import UTC, datetime, timedelta
+
+    log = Shelf(shelf.url, LOG)
+    now = datetime.now(UTC)
+
+    def entry(key: str, days: float) -> Record:
+        return {"id": key, "at": (now - timedelta(days=days)).isoformat()}
+
+    log.sync([entry("old", 200), entry("left", 10), entry("kept", 5)])
+    result = log.sync([entry("kept", 5)])
+    assert (result.mode, result.deleted) == ("delta", 1)
+    assert {key: row["archived"] for (key,), row in log.rows().items()} == {"old": False, "left": True, "kept": False}
+
+
+def test_custom_properties_keep_what_is_not_declared(shelf: Shelf) -> None:
+    """test_unmapped_field_survives_in_raw is a part of it (A-027, B-074)."""
+    shelf.sync([thing("a", more={"shade": "red", "roof": {"pitch": 4}, "none": None}, nobody="asked")])
+    row = shelf.row("a")
+    assert (row["shade"], row["custom_properties"]) == ("red", {"roof": {"pitch": 4}})
+    assert row["raw_data"]["nobody"] == "asked"
+
+
+def test_full_refresh_never_shows_fewer_rows(shelf: Shelf) -> None:
+    """X-15: a reader who polls during a full run sees the table as it was, then as it is."""
+    shelf.sync([thing(n) for n in range(20)])
+    seen: list[int] = []
+
+    def look() -> None:
+        with psycopg.connect(shelf.url) as connection:
+            seen.append(connection.execute(f"SELECT count(*) FROM {THING.table} WHERE NOT archived").fetchone()[0])  # type: ignore[index]
+
+    pages: list[Any] = []
+    for n in range(0, 18, 3):
+        pages += [[thing(k, 2) for k in range(n, n + 3)], look]
+    result = shelf.sync(*pages, full=True)
+    assert (result.updated, result.deleted) == (18, 2)
+    assert seen == [20] * 6

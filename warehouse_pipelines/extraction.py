@@ -89,7 +89,7 @@ def chunks(pages: "Iterator[Page] | Any", limit: int) -> Iterator[tuple[list[Jso
         asked = page.in_window
         records = list(itertools.islice(page.records, left))
         gathered += records
-        size += sum(map(len, map(memoryview, records)))
+        size += sum(len(memoryview(record)) for record in records)
         if left is not None:
             left -= len(records)
             if not left:

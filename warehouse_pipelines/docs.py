@@ -1,6 +1,6 @@
-"""Writes ``docs/entities.md`` and ``.env.example`` from the sources: ``python -m warehouse_pipelines.docs``.
+"""Writes ``docs/entities.md`` from the rows of the sources: ``python -m warehouse_pipelines.docs``.
 
-A test fails when what is committed is not what this writes.
+A test fails when the committed page is not what this writes.
 """
 
 from collections.abc import Iterable
@@ -10,20 +10,7 @@ from pathlib import Path
 from warehouse_pipelines.entity import BOOKKEEPING, Entity, Source
 from warehouse_pipelines.rules import KINDS
 
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "entities.md"
-EXAMPLE = ROOT / ".env.example"
-
-OF_THE_PROJECT = {
-    "WAREHOUSE_DATABASE_URL": ("postgresql://user:password@host:5432/warehouse", "unset: a server in .warehouse/"),
-    "WAREHOUSE_HOME": (".warehouse", "the folder of all that is kept on this machine"),
-    "DAGSTER_HOME": (".warehouse/dagster", "Dagster's own folder"),
-    "DAGSTER_STORAGE_URL": (
-        "postgresql://user:password@host:5432/dagster",
-        "where Dagster keeps its runs; unset: SQLite in DAGSTER_HOME",
-    ),
-}
-"""The settings that belong to no vendor: an example or the default, and what it is for."""
+PAGE = Path(__file__).parents[1] / "docs" / "entities.md"
 
 
 def duration(span: timedelta) -> str:
@@ -132,26 +119,10 @@ def page(sources: Iterable[Source]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def example(sources: Iterable[Source]) -> str:
-    """Return ``.env.example``: every setting there is, each as a comment, because an empty value is a value too."""
-    lines = ["# Written by `python -m warehouse_pipelines.docs`. Copy to .env and uncomment what you need.", ""]
-    for name, (value, about) in OF_THE_PROJECT.items():
-        lines += [f"# {about}", f"# {name}={value}", ""]
-    for source in sources:
-        prefix = source.settings.model_config.get("env_prefix", "")
-        lines.append(f"# {source.title}: {', '.join(entity.name for entity in source.entities)}")
-        for name, field in source.settings.model_fields.items():
-            value = "" if field.is_required() or field.default is None else field.default
-            lines.append(f"# {f'{prefix}{name}'.upper()}={value}")
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
-
-
 def main() -> None:
-    """Write both."""
+    """Write the page."""
     from warehouse_pipelines.sources import SOURCES
 
-    EXAMPLE.write_text(example(SOURCES), encoding="utf-8")
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(SOURCES), encoding="utf-8")
 

@@ -51,10 +51,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _remove(Path(folder))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("database")
+    if hasattr(config, "workerinput"):
+        # Files with slow tests first, or one worker is left with the longest when the others have ended.
+        slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("ui")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_report_header() -> str:

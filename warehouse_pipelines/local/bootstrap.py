@@ -38,7 +38,9 @@ sys.exit(main())
 """The first lines are sh and Python at once, because a ``#!`` takes no path with a space and none of over 127 bytes."""
 
 CHECKS = (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))
-PYTEST = ("pytest", "-rs", "-n", "auto", "--dist", "loadgroup", "--maxprocesses", "8")
+PYTEST = ("pytest", "-rs", "-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
+"""A file stays on one worker, because its tests share what is costly; pytest-xdist 3.8 cannot group otherwise on pytest
+9.2. Files come in the order of conftest.py, the slowest first."""
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:

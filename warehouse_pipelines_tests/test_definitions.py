@@ -1,10 +1,13 @@
 """What Dagster sees, and what a run of it does: the toy vendor, a real PostgreSQL, an instance in memory."""
 
+import logging
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -297,6 +300,20 @@ def test_options_reach_the_loader(
     assert (shelf.asked[0].page_size, shelf.asked[0].limit) == (7, 1)
     assert shelf.asked[0].options["booking_status"] == "open"
     assert history(database_url)[0]["configuration"]["full"] is True
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_debug_lets_the_lines_of_the_loader_into_the_log_of_the_run(
+    shelf: toy.Shelf, database_url: str, tmp_path: Path, debug: bool
+) -> None:
+    """B-050, with the top-level ``dagster.yaml``, which names the loggers."""
+    shutil.copy(Path(__file__).parents[1] / "dagster.yaml", tmp_path)
+    made = toy.definitions(shelf, database_url)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        result = toy.run(made, "sync_toy_gadgets", instance, config={"debug": debug})
+        lines = [entry for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]
+    assert any("Completed toy gadgets sync" in entry.user_message for entry in lines)
+    assert (logging.DEBUG in {entry.level for entry in lines}) is debug
 
 
 def test_a_cause_is_found_in_the_whole_chain() -> None:

@@ -4,10 +4,10 @@ An asset returns its dlt resource unread. ``SyncIOManager`` decides which window
 ``loading.sync`` read and load it, and puts what came of it on the materialization. The lock, the history row and the
 transaction belong to ``loading.sync``.
 
-Errors are translated once, here: ``TryAgain`` becomes a ``dg.Failure`` that the asset's retry policy may repeat,
-everything else one that it may not, and the latter also tags its run, because ``allow_retries=False`` does not stop
-the daemon from retrying the run. dlt wraps what a resource raises, so the cause is searched in the whole chain. An
-interrupt (a cancel from the UI) is a ``BaseException`` and passes as it is; ``loading.sync`` closes its row.
+Errors are translated once, here: ``TryAgain`` asks for another attempt, up to ``RETRIES``; everything else becomes a
+``dg.Failure``, which also tags its run, because ``allow_retries=False`` does not stop the daemon from retrying the run.
+dlt wraps what a resource raises, so the cause is searched in the whole chain. An interrupt (a cancel from the UI) is a
+``BaseException`` and passes as it is; ``loading.sync`` closes its row.
 
 Three decisions about what Dagster is told:
 
@@ -24,6 +24,9 @@ Three decisions about what Dagster is told:
 
 import contextlib
 import json
+import logging
+import os
+import random
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import UTC, date, datetime, timedelta
@@ -31,6 +34,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from warehouse_pipelines import logs
 from warehouse_pipelines.entity import Entity, Source, Window
 from warehouse_pipelines.errors import TryAgain, WarehouseError, masked
 from warehouse_pipelines.loading.options import Options, Result
@@ -38,6 +42,10 @@ from warehouse_pipelines.loading.options import Options, Result
 E = TypeVar("E", bound=BaseException)
 
 DAYS_LOGGED = 40
+
+RETRIES = 2
+"""Attempts of a step after the first. They are asked for one by one: a retry policy of Dagster's would also repeat a
+step that somebody cancelled."""
 
 NO_RUN_RETRIES = {"dagster/max_retries": "0"}
 DEFER_EVENTS = "dagster/defer_asset_events"
@@ -59,7 +67,7 @@ class SyncIOManager(dg.IOManager):
 
         source, entity = self._entities[context.asset_key]
         run_id = _run_id(context)
-        with failures(context, lambda: self._history(source, entity, run_id)):
+        with failures(context, lambda: self._history(source, entity, run_id)), _at_debug(self._options.debug):
             result = sync(
                 source,
                 entity,
@@ -198,7 +206,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def failures(
     context: dg.OutputContext | dg.AssetExecutionContext, history: Callable[[], Mapping[str, Any]] = dict
 ) -> Iterator[None]:
-    """Turn what goes wrong into a ``dg.Failure`` that says whether another attempt may help.
+    """Turn what goes wrong into another attempt, if that may help and there were not too many, or a ``dg.Failure``.
 
     ``history`` returns metadata for the failure; when it fails itself, there is none.
     """
@@ -226,7 +234,40 @@ def failures(
             with contextlib.suppress(Exception):  # the failure itself matters more
                 _tag_run(context, NO_RUN_RETRIES)
         # Dagster stores the text of every cause, and that of a stranger's exception may quote a record.
-        raise dg.Failure(description=description, metadata=facts, allow_retries=again) from None
+        failure = dg.Failure(description=description, metadata=facts, allow_retries=False)
+        if again and (attempts := _attempts(context)) < RETRIES:
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=_retry_seconds(attempts)) from failure
+        raise failure from None
+
+
+def _attempts(context: dg.OutputContext | dg.AssetExecutionContext) -> int:
+    """Return how many attempts of this step were made before."""
+    if isinstance(context, dg.OutputContext):
+        return context.step_context.previous_attempt_count if context._step_context else RETRIES
+    return context.retry_number
+
+
+def _retry_seconds(attempts: int) -> float:
+    """Return half a minute, then a minute, jittered; the shared client has already tried seven times.
+
+    ``WAREHOUSE_RETRY_SECONDS`` scales it as it scales the client's backoff, so that tests need not wait.
+    """
+    first = 30 * float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))
+    return float(first * 2**attempts * random.uniform(0.5, 1.5))  # noqa: S311
+
+
+@contextlib.contextmanager
+def _at_debug(wanted: bool) -> Iterator[None]:
+    """Let the loader's DEBUG lines into the log of the run."""
+    loggers = [logs.general, logs.sync, logs.ingestion]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers if wanted else ():
+            logger.setLevel(logging.DEBUG)
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _tag_run(context: dg.OutputContext | dg.AssetExecutionContext, tags: dict[str, str]) -> None:

@@ -4,23 +4,18 @@ What it asks is the same for all; how a vendor is changed stands in ``vendors.py
 in that vendor's own test file.
 """
 
-import multiprocessing
-import os
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from multiprocessing.connection import Connection
-from typing import Any
 
 import pytest
 
 from warehouse_pipelines.errors import AnswerChanged, SuspiciousRead
 from warehouse_pipelines.loading.dead_letters import replay
-from warehouse_pipelines.loading.options import Options, Result
-from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines_tests.children import Child
 from warehouse_pipelines_tests.vendors import BY_TABLE, World, world
 
 CONFIGURATION = {"mode", "batch_size", "dry_run", "window_start", "window_end"}  # B-013
@@ -333,36 +328,15 @@ def test_an_empty_vendor_on_an_empty_table_is_a_success(it: World) -> None:
     check_history(it, result)
 
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["warehouse_pipelines.loading.sync", "warehouse_pipelines.sources", "dlt"])
-
-
-def _load_and_wait(table: str, url: str, environment: dict[str, str], loaded: Connection) -> None:
-    """In a process of its own: load a batch, say so, and never come to the commit."""
-    os.environ.update(environment)
-    source, entity = BY_TABLE[table]
-
-    def progress(records: int) -> None:
-        loaded.send(records)
-        time.sleep(60)
-
-    sync(source, entity, Options(full=True), url=url, progress=progress)
-
-
 def test_killed_run_is_swept(it: World) -> None:
     """SIGKILL with the batch loaded and not committed: the table is as it was, and the next run repairs the rest."""
     it.sync()
     before = it.rows()
     it.vendor.edit(it.entity)
     it.vendor.create(it.entity)
-    ours, theirs = FORKS.Pipe()
-    names = it.simulators.environment()
-    child: Any = FORKS.Process(target=_load_and_wait, args=(it.entity.table, it.url, names, theirs), daemon=True)
-    child.start()
-    assert ours.poll(30), "the child never loaded anything"
-    assert ours.recv() > 0
-    os.kill(child.pid, signal.SIGKILL)
-    child.join()
+    child = Child(it, wait=True, full=True)
+    assert child.has_loaded() > 0
+    child.send(signal.SIGKILL)
     assert it.rows() == before
     assert it.history()[-1]["status"] == "running"
 

@@ -1,0 +1,62 @@
+"""Syncs in a process of their own, to be killed; forked from a server that has everything imported."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from warehouse_pipelines import extraction
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines_tests.vendors import BY_TABLE, World
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["warehouse_pipelines.loading.sync", "warehouse_pipelines_tests.vendors", "dlt"])
+
+
+def _sync(
+    table: str, url: str, environment: dict[str, str], flags: dict[str, Any], wait: bool, told: Connection
+) -> None:
+    os.environ.update(environment)
+    extraction.CHUNK = 2
+    source, entity = BY_TABLE[table]
+
+    def progress(records: int) -> None:
+        told.send(records)
+        if wait:
+            time.sleep(60)
+
+    sync(source, entity, Options(**flags), url=url, progress=progress)
+
+
+class Child:
+    """A sync of a world's entity in another process. With ``wait`` it stops after its first batch for good."""
+
+    def __init__(self, world: World, *, wait: bool = False, **flags: Any) -> None:
+        self._told, theirs = FORKS.Pipe()
+        arguments = (world.entity.table, world.url, world.simulators.environment(), flags, wait, theirs)
+        self._process: Any = FORKS.Process(target=_sync, args=arguments, daemon=True)
+        self._process.start()
+
+    def has_loaded(self) -> int:
+        """Wait for the first batch to be loaded, and say how many records that were."""
+        assert self._told.poll(30), "the child never loaded anything"
+        return int(self._told.recv())
+
+    def send(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal and return the exit code."""
+        os.kill(self._process.pid, number)
+        self._process.join(30)
+        assert self._process.exitcode is not None, "the child goes on"
+        return int(self._process.exitcode)
+
+
+def eventually(true: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"in vain: {what}"
+        time.sleep(0.02)

@@ -1,0 +1,392 @@
+"""What a run asks for, when the cursor moves, and what the history says of it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from warehouse_pipelines import extraction
+from warehouse_pipelines.entity import Entity, Extraction, Source, Window
+from warehouse_pipelines.errors import NotConfigured, RequestRefused
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import plan, sync
+from warehouse_pipelines.loading.sync_history import LastGood
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.children import eventually
+from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, Shelf, page, thing
+from warehouse_pipelines_tests.vendors import World, world
+
+NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+CURSOR = datetime(2024, 5, 31, 10, tzinfo=UTC)
+LAST = LastGood(CURSOR, CURSOR + timedelta(minutes=1))
+DAY = date(2024, 5, 20)
+MIDNIGHT = datetime(2024, 5, 20, tzinfo=UTC)
+OVERLAP = THING.overlap
+
+
+@pytest.mark.parametrize(
+    ("flags", "last", "mode", "since"),
+    [
+        ({"full": True, "start_date": DAY}, LAST, "full", None),
+        ({"start_date": DAY}, LAST, "start_date", MIDNIGHT),
+        ({}, LAST, "delta", CURSOR - OVERLAP),
+        ({}, None, "full", None),
+        ({"force": True}, LAST, "full", None),
+        ({"force": True, "start_date": DAY}, LAST, "start_date", MIDNIGHT),
+        ({"full": True, "force": True, "start_date": DAY}, LAST, "full", None),
+    ],
+)
+def test_strategy_precedence(flags: dict[str, Any], last: LastGood | None, mode: str, since: datetime | None) -> None:
+    """B-026: --full, then --start-date, then the last good run, then everything."""
+    planned = plan(THING, Options(**flags), last, NOW)
+    assert (planned.mode, planned.window) == (mode, Window(since, NOW))
+
+
+def test_a_delta_begins_no_later_than_the_last_run_did() -> None:
+    """X-10: a record that was edited during that run may be older than the newest one that it read."""
+    late = LastGood(CURSOR + timedelta(hours=1), CURSOR)
+    assert plan(THING, Options(), late, NOW).window.since == CURSOR - OVERLAP
+
+
+def test_a_lookback_reads_a_stretch_again() -> None:
+    assert plan(LOG, Options(), LAST, NOW).window.since == NOW - LOG.lookback
+    old = LastGood(NOW - timedelta(days=90), NOW)
+    assert plan(LOG, Options(), old, NOW).window.since == NOW - timedelta(days=90) - OVERLAP
+
+
+def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
+    short = replace(THING, retention=timedelta(days=10))
+    oldest = NOW - timedelta(days=10)
+    assert plan(short, Options(start_date=DAY), LAST, NOW).window.since == oldest
+    old = Window(NOW - timedelta(days=30), NOW - timedelta(days=20))
+    assert plan(short, Options(), LAST, NOW, old).window == Window(oldest, oldest)
+    whole = plan(short, Options(full=True), LAST, NOW)
+    assert whole.window.since is None
+    assert whole.swept == Window(oldest, NOW), "what is older is kept and not missing"
+
+
+@pytest.mark.parametrize(
+    ("flags", "moves", "sweeps"),
+    [
+        ({"full": True}, True, True),
+        ({}, True, False),
+        ({"force": True}, True, True),
+        ({"start_date": DAY}, True, False),  # before the cursor: no gap
+        ({"start_date": date(2024, 6, 1)}, False, False),  # after it: what lies between was not read
+        ({"full": True, "dry_run": True}, False, True),
+        ({"full": True, "max_records": 5}, False, False),
+        ({"vendor": {"status": "x"}}, False, False),
+        ({"full": True, "vendor": {"status": "x"}}, False, False),
+    ],
+)
+def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps: bool) -> None:
+    """B-067: and a limited, dry or filtered run proves nothing missing."""
+    planned = plan(THING, Options(**flags), LAST, NOW)
+    assert (planned.moves_cursor, planned.swept is not None) == (moves, sweeps)
+
+
+def test_backfills_and_replays_leave_the_cursor_alone() -> None:
+    window = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1))
+    planned = plan(THING, Options(), LAST, NOW, window)
+    assert (planned.mode, planned.window, planned.moves_cursor, planned.swept) == ("backfill", window, False, None)
+    assert plan(LOG, Options(), LAST, NOW, window).swept == window
+    replayed = plan(THING, Options(), LAST, NOW, replay=True)
+    assert (replayed.mode, replayed.moves_cursor, replayed.swept) == ("replay", False, None)
+
+
+def test_without_a_cursor_everything_is_read_each_time() -> None:
+    for flags in ({}, {"start_date": DAY}, {"full": True}):
+        planned = plan(PAIR, Options(**flags), None, NOW)
+        assert (planned.mode, planned.window.since, planned.moves_cursor) == ("full", None, False)
+        assert planned.swept is not None
+
+
+def test_no_cursor_is_our_own_clock() -> None:
+    """X-09: a filter at the vendor by the time at which we loaded would mean nothing."""
+    for source in SOURCES:
+        for entity in source.entities:
+            assert not (entity.cursor or "").startswith("sync_")
+
+
+@pytest.fixture
+def shelf(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.setattr(extraction, "CHUNK", 1)
+    return Shelf(database_url)
+
+
+def january(day: int) -> datetime:
+    return datetime(2024, 1, day, tzinfo=UTC)
+
+
+def test_the_cursor_is_the_source_s_high_water_mark(shelf: Shelf) -> None:
+    """The newest of all batches; a delta that finds nothing keeps it; what is undated does not move it."""
+    assert shelf.sync([thing("a", 3)], [thing("b", 9), thing("c", 5)]).cursor == january(9)
+    assert shelf.sync().cursor == january(9)
+    assert shelf.asked[-1].window.since == january(9) - OVERLAP
+    assert shelf.sync([thing("d") | {"at": None}]).cursor == january(9)
+    assert shelf.sync([thing("a", 11)]).cursor == january(11)
+    assert [row["configuration"]["cursor"] for row in shelf.history()] == [
+        january(day).isoformat() for day in (9, 9, 9, 11)
+    ]
+
+
+def test_a_clock_that_is_ahead_does_not_hide_what_comes(shelf: Shelf) -> None:
+    ahead = {"id": "a", "at": (datetime.now(UTC) + timedelta(days=400)).isoformat()}
+    result = shelf.sync([ahead])
+    assert result.cursor == result.window.until
+    shelf.sync()
+    since = shelf.asked[-1].window.since
+    assert since is not None
+    assert since < datetime.now(UTC)
+
+
+def test_nothing_dated_leaves_the_next_run_full(shelf: Shelf) -> None:
+    assert shelf.sync().cursor is None
+    assert shelf.sync([thing("a") | {"at": None}]).mode == "full"
+    assert shelf.sync([thing("a")]).mode == "full"
+    assert shelf.sync([thing("a")]).mode == "delta"
+
+
+def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(shelf: Shelf) -> None:
+    """X-11: one bad record must not pin the window for ever, and every failed record is kept."""
+    result = shelf.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
+    assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
+    assert shelf.sync([thing("a", 6)]).mode == "delta"
+    with psycopg.connect(shelf.url) as connection:
+        unkept = connection.execute("""
+            SELECT count(*) FROM orchestration.sync_history h WHERE h.status = 'partial' AND h.records_failed <>
+                (SELECT count(*) FROM orchestration.dead_letter d WHERE d.sync_history_id = h.id)
+        """).fetchone()
+    assert unkept == (0,)
+
+
+def test_a_failed_run_moves_nothing(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 2)])
+
+    def fail() -> None:
+        raise RequestRefused("no")
+
+    with pytest.raises(RequestRefused):
+        shelf.sync([thing("b", 9)], fail)
+    assert shelf.rows().keys() == {("a",)}
+    row = shelf.history()[-1]
+    assert (row["status"], row["error_message"], row["configuration"]["cursor"]) == (
+        "failed",
+        "RequestRefused: no",
+        None,
+    )
+    assert row["end_time"] is not None
+    shelf.sync()
+    assert shelf.asked[-1].window.since == january(2) - OVERLAP
+
+
+def test_watermarks_do_not_leak_between_entities(shelf: Shelf) -> None:
+    """B-027: neither to another entity nor to an entity of the same name in another CRM."""
+    shelf.sync([thing("a", 9)])
+    assert shelf.sync([thing("a", 1)], entity=LOG).mode == "full"
+    shelf.sync(entity=THING)
+    assert shelf.asked[-1].window.since == january(9) - OVERLAP
+    other = replace(shelf.source(), name="other")
+    shelf.pages = [[thing("a", 3)]]
+    assert sync(other, THING, Options(), url=shelf.url).mode == "full"
+
+
+def test_a_backfill_loads_its_window_and_leaves_the_cursor(shelf: Shelf) -> None:
+    shelf.sync([thing("new", 20)])
+    window = Window(january(3), january(5))
+    result = shelf.sync([thing("a", 2), thing("b", 3), thing("c", 4), thing("d", 5)], backfill=window)
+    assert (result.mode, result.created, result.filtered, result.cursor) == ("backfill", 2, 2, None)
+    assert shelf.rows().keys() == {("new",), ("b",), ("c",)}
+    shelf.sync()
+    assert shelf.asked[-1].window.since == january(20) - OVERLAP
+
+
+def test_what_was_not_asked_by_the_window_passes_it(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 20)])
+    result = shelf.sync([thing("b", 1)], page(thing("c", 1), in_window=False))
+    assert (result.created, result.filtered) == (1, 1)
+    assert ("c",) in shelf.rows()
+
+
+def test_lifecycle_order(shelf: Shelf) -> None:
+    """C-012: row, fetch, load, close, cleanup; also when the run fails, nothing is left open."""
+    seen: list[Any] = []
+
+    def look(extraction: Extraction) -> None:
+        (row,) = [row for row in shelf.history() if row["status"] == "running"]
+        seen.append((row["end_time"], row["configuration"]["mode"], row["run_id"]))
+
+    def fail() -> None:
+        raise RequestRefused("no")
+
+    shelf.before = look
+    shelf.sync([thing("a")], run_id="a-run")
+    with pytest.raises(RequestRefused):
+        shelf.sync([thing("b")], fail)
+    assert seen == [(None, "full", "a-run"), (None, "delta", None)]
+    with psycopg.connect(shelf.url) as connection:
+        open_ones = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+        def gone() -> bool:
+            return connection.execute(open_ones).fetchone() == (0,)
+
+        connection.autocommit = True
+        eventually(gone, "all sessions are closed", 5)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]
+
+
+def test_an_unexpected_error_closes_the_row_too(shelf: Shelf) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(Exception, match="division by zero"):
+        shelf.sync(fail)
+    assert shelf.history()[-1]["status"] == "failed"
+
+
+def test_a_source_without_settings_asks_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = SOURCES[0]
+    for name in ("HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir("/")
+    with pytest.raises(NotConfigured, match="HUBSPOT_ACCESS_TOKEN"):
+        sync(source, source.entities[0], Options(), url=database_url)
+
+
+def test_state_survives_wiped_workdir(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B-014: there is nothing to wipe; dlt keeps no state, and the cursor lies in the history."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shelf.sync([thing("a", 3)])
+    assert list(tmp_path.rglob("*")) == []
+    assert shelf.sync().mode == "delta"
+
+
+def test_the_rows_of_the_table_are_counted_or_reckoned_alike(shelf: Shelf) -> None:
+    """A delta reckons from the last run's figures, a whole read counts; both are true."""
+    for pages, flags in (
+        ([[thing("a"), thing("b"), thing("c", gone=True)]], {}),
+        ([[thing("d", 2)], page(thing("a", 2, gone=True), in_window=False)], {}),
+        ([page(thing("a", 3), in_window=False)], {}),
+        ([[thing("d", 4, absorbed="b")]], {}),
+        ([[thing("d", 4, absorbed="b")], [thing("a", 3)]], {"full": True}),
+    ):
+        result = shelf.sync(*pages, **flags)
+        rows = shelf.rows().values()
+        assert result.total_rows == len(rows)
+        assert result.metrics["living_rows"] == sum(not row["archived"] for row in rows)
+
+
+Opened = Callable[..., World]
+
+
+@pytest.fixture
+def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    """Opens the world of a table."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda table, **more: stack.enter_context(world(table, database_url, monkeypatch, **more))
+
+
+def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
+    """B-011: while the vendor has not answered anything yet, the row stands there as running."""
+    it = opened("callrail_tag")
+    it.simulator.set_fault("slow", seconds=1.0, times=1)
+    running = threading.Thread(target=it.sync)
+    running.start()
+    eventually(it.history, "a row in the history", 5)
+    assert it.simulator.requests()["total"] == 0
+    assert [(row["status"], row["end_time"]) for row in it.history()] == [("running", None)]
+    running.join()
+    assert [row["status"] for row in it.history()] == ["success"]
+
+
+def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """X-10: edited after its page was read, and the newest record of the run is younger still."""
+    monkeypatch.setattr(extraction, "CHUNK", 2)
+    it = opened("hubspot_contact")
+    keys = it.simulator.control("ids", object="contacts")
+    edited = False
+
+    def edit_once(records: int) -> None:
+        nonlocal edited
+        if not edited:
+            it.simulator.control("edit", object="contacts", id=keys[0], properties={"city": "Elsewhere"})
+            it.simulator.control("edit", object="contacts", id=keys[-1], properties={"city": "Elsewhere"})
+            edited = True
+
+    it.sync(batch_size=2, progress=edit_once)
+    assert it.rows()[keys[0],]["city"] != "Elsewhere"
+    it.sync()
+    assert it.rows()[keys[0],]["city"] == it.rows()[keys[-1],]["city"] == "Elsewhere"
+
+
+def test_same_timestamp_page_boundary(opened: Opened) -> None:
+    """X-28: an import gives more records than a page holds one and the same millisecond."""
+    it = opened("hubspot_contact", contacts=320)
+    it.sync()
+    it.simulator.control("bulk_touch", object="contacts", properties={"city": "Elsewhere"})
+    result = it.sync()
+    assert (result.mode, result.updated) == ("delta", 320)
+    assert {row["city"] for row in it.rows().values()} == {"Elsewhere"}
+
+
+def test_callrail_late_tag_is_captured(opened: Opened) -> None:
+    """A-050: nothing tells of the edit, so the last thirty days are read again."""
+    it = opened("callrail_call")
+    at = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
+    key = it.simulator.control("add_call", start_time=at)
+    it.sync()
+    it.simulator.control("tag_late", id=key, tag="Hot lead")
+    result = it.sync()
+    assert result.updated == 1
+    assert "Hot lead" in str(it.rows()[key,]["tags"])
+
+
+def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> None:
+    """The rows are kept, the cursor does not move, nothing is buried, and the reason says which figures differ."""
+    it = opened("callrail_call")
+    it.vendor.prepare(it.entity)
+    first = it.sync()
+    deleted = it.vendor.delete(it.entity)
+    created = it.vendor.create(it.entity)
+    it.simulator.set_fault("lying_total", path="calls.json", add=7)
+    result = it.sync()
+    assert (result.status, result.failed, result.cursor) == ("partial", 0, None)
+    assert result.reason is not None
+    assert str(result.processed + 7) in result.reason
+    row = it.history()[-1]
+    assert row["performance_metrics"]["partial_reason"] == result.reason
+    assert created in it.rows()
+    assert not it.rows()[deleted]["archived"]
+    it.simulator.clear_faults()
+    after = it.sync()
+    assert after.status == "success"
+    assert after.window.since == min(first.window.until, first.cursor or NOW, after.window.until - it.entity.lookback)
+    assert it.rows()[deleted]["archived"]
+
+
+def test_removed_association_is_tombstoned(opened: Opened) -> None:
+    """A-038: an association has no date, and its removal does not move its parent's."""
+    it = opened("hubspot_contact_to_deal_association")
+    it.sync()
+    key = it.vendor.delete(it.entity)
+    assert it.sync().deleted == 1
+    assert it.rows()[key]["archived"]
+
+
+def test_one_name_of_an_entity_is_one_lock(database_url: str) -> None:
+    """Two entities never share a lock; the lock says whose it is."""
+    source: Source = SOURCES[0]
+    one: Entity = source.entities[0]
+    with sync_history.locked(database_url, source, one), sync_history.locked(database_url, source, source.entities[1]):
+        pass

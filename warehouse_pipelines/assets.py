@@ -11,7 +11,6 @@ dlt and pyarrow are imported when an asset runs: definitions would otherwise tak
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -67,15 +66,6 @@ def _day(text: str | None) -> date | None:
         raise ValueError(f"start_date is {text!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
 
 
-def retry_policy() -> dg.RetryPolicy:
-    """Return two more attempts, half a minute and a minute later; the shared client has already tried seven times.
-
-    ``WAREHOUSE_RETRY_SECONDS`` scales it as it scales the client's backoff, so that tests need not wait.
-    """
-    delay = 30 * float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))
-    return dg.RetryPolicy(max_retries=2, delay=delay, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-
-
 def assets(sources: Sequence[Source]) -> list[dg.AssetsDefinition]:
     """Return one asset per entity of ``sources``."""
     by_table = {entity.table: entity for source in sources for entity in source.entities}
@@ -105,7 +95,6 @@ def asset(source: Source, entity: Entity, by_table: Mapping[str, Entity]) -> dg.
         partitions_def=partitions(entity),
         backfill_policy=dg.BackfillPolicy.single_run() if entity.days_since else None,
         freshness_policy=freshness(entity),
-        retry_policy=retry_policy(),
         pool=pool(source),
         code_version=code_version(entity),
     )

@@ -91,7 +91,7 @@ class BadRecord(WarehouseError):
 
 _PERSONAL = re.compile(
     r"[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
-    r"|\+?\d[\d ().-]{6,}\d"  # phone, and any other long number
+    r"|(?<![\w-])(?!\d{4}-\d\d-\d\d)\+?\d[\d ().-]{6,}\d(?![\w-])"  # phone, any long number; no date, no part of an id
     r"|(?i:bearer|token=|key=|pat-)[\s\"']*[\w-]+"
     r"|(?<=://)[^/@\s]+@"  # user:password in a URL
 )

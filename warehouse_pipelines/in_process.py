@@ -172,40 +172,17 @@ class Runner:
         failed before it had a row in the history is returned with Dagster's message as its reason.
         """
         job = self._defs.resolve_job_def(f"sync_{crm}_{entity}")
-        with _one_interrupt_is_enough():
-            result = job.execute_in_process(
-                instance=self._instance,
-                run_config={
-                    "resources": {"sync": {"config": dict(config or {})}},
-                    "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
-                },
-                tags=_range(days),
-                raise_on_error=False,
-            )
+        result = job.execute_in_process(
+            instance=self._instance,
+            run_config={
+                "resources": {"sync": {"config": dict(config or {})}},
+                "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
+            },
+            tags=_range(days),
+            raise_on_error=False,
+        )
         outcomes = outcomes_of(result.run_id, self.url)
         return [*outcomes, *_without_row(crm, entity, result, outcomes)]
-
-
-@contextlib.contextmanager
-def _one_interrupt_is_enough() -> Iterator[None]:
-    """Let ctrl-c end the run and not only the attempt.
-
-    Dagster takes an interrupt inside a step for one more reason to apply its retry policy. An exit it lets through,
-    and closes the run as failed; the loader has rolled back and closed its row by then.
-    """
-    from dagster import DagsterExecutionInterruptedError
-
-    def interrupted(error: BaseException) -> None:
-        if isinstance(error, KeyboardInterrupt | DagsterExecutionInterruptedError):
-            raise SystemExit(1)
-
-    logs.failures.append(interrupted)
-    try:
-        yield
-    except DagsterExecutionInterruptedError:  # between two steps
-        raise SystemExit(1) from None
-    finally:
-        logs.failures.remove(interrupted)
 
 
 def _range(days: tuple[date, date] | None) -> dict[str, str]:

@@ -58,9 +58,6 @@ _PLAN = ("strategy", "since", "until", "dry_run", "status")
 watchers: list[Callable[[str, str, int, int | None], None]] = []
 """Told of every step of every run: CRM, sync_type, records so far, and about how many there are. A bar is one."""
 
-failures: list[Callable[[BaseException], None]] = []
-"""Told why a run failed, after its history row was closed."""
-
 _hidden: set[str] = set()
 _last_progress: dict[tuple[str, str], float] = {}
 _lines: Counter[tuple[str, str]] = Counter()
@@ -372,8 +369,6 @@ def sync_failed(
         redacted(str(error)) or type(error).__name__,
         extra=_error_extra(crm_source, sync_type, error, configuration),
     )
-    for tell in failures:
-        tell(error)
 
 
 def _error_extra(

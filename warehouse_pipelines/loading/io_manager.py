@@ -244,7 +244,7 @@ def _attempts(context: dg.OutputContext | dg.AssetExecutionContext) -> int:
     """Return how many attempts of this step were made before."""
     if isinstance(context, dg.OutputContext):
         return context.step_context.previous_attempt_count if context._step_context else RETRIES
-    return context.retry_number
+    return int(context.retry_number)
 
 
 def _retry_seconds(attempts: int) -> float:

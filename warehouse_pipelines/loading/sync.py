@@ -242,7 +242,7 @@ class _Run:
                 yield item
         finally:
             stopped.set()
-            reader.join(timeout=10)
+            reader.join(timeout=1)  # it may still wait for an answer; nobody will take it
 
     def _note(self, table: pa.Table) -> None:
         """Remember the high-water mark and a few rows of the first batch."""

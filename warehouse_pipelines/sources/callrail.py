@@ -68,7 +68,7 @@ FIELDS = {
 """What each list answers only when it is asked for; of these the declared columns are. An unknown name may be a 400."""
 
 
-class Settings(BaseSettings, env_prefix="CALLRAIL_", env_file=".env", extra="ignore"):
+class Settings(BaseSettings, env_prefix="CALLRAIL_", env_file=".env", env_ignore_empty=True, extra="ignore"):
     """The vendor allows 1,000 requests an hour and 10,000 a day for an account; other programs need some as well."""
 
     api_key: SecretStr

@@ -82,7 +82,7 @@ ARCHIVED_FOR = timedelta(days=91)  # the vendor lists an archived record for 90
 STANDARD_APPOINTMENT = "0-421"
 
 
-class Settings(BaseSettings, env_prefix="HUBSPOT_", env_file=".env", extra="ignore"):
+class Settings(BaseSettings, env_prefix="HUBSPOT_", env_file=".env", env_ignore_empty=True, extra="ignore"):
     """``ACCESS_TOKEN`` is of a private app, an OAuth application or a service key.
 
     The rates are those of a private app on Professional: Enterprise has 1,000,000 a day, Free and Starter have

@@ -42,12 +42,12 @@ def prepare(home: Path | None = None, *, pools: Mapping[str, int] | None = None)
     that PostgreSQL database instead of SQLite, and it is created; the setting is needed wherever Dagster runs.
     """
     home, wanted, storage = _home(home)
-    print_ = _fingerprint(wanted, storage, pools)
-    if _stamp(home).get("fingerprint") == print_:
+    digest = _fingerprint(wanted, storage, pools)
+    if _stamp(home).get("fingerprint") == digest:
         return home
     with _locked(home):
         before = _stamp(home)
-        if before.get("fingerprint") == print_:
+        if before.get("fingerprint") == digest:
             return home
         _write(home, wanted)
         if storage:
@@ -55,7 +55,7 @@ def prepare(home: Path | None = None, *, pools: Mapping[str, int] | None = None)
         limits = dict(declared_pools() if pools is None else pools)
         _migrate(home, {name: limit for name, limit in limits.items() if before.get("pools", {}).get(name) != limit})
         unfinished = home / "prepared.json.unfinished"
-        unfinished.write_text(json.dumps({"fingerprint": print_, "pools": limits}, indent=1))
+        unfinished.write_text(json.dumps({"fingerprint": digest, "pools": limits}, indent=1))
         unfinished.rename(home / "prepared.json")
     return home
 

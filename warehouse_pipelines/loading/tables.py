@@ -116,13 +116,15 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
             done.append(f"table {item.fullname}")
         elif kind == "add_column":
             _, schema, table, column = difference
-            operations.add_column(table, column.copy() if hasattr(column, "copy") else column, schema=schema)
+            alone = sa.Column(column.name, column.type, nullable=column.nullable, server_default=column.server_default)
+            operations.add_column(table, alone, schema=schema)
             done.append(f"column {table}.{column.name}")
         elif kind == "add_index":
             item.create(connection, checkfirst=True)
             done.append(f"index {item.name}")
         elif kind == "add_table_comment":
-            operations.create_table_comment(item.name, item.comment, schema=item.schema)
+            commented = difference[1]
+            operations.create_table_comment(commented.name, commented.comment, schema=commented.schema)
         else:
             refused.append(f"{kind} {getattr(item, 'name', item)}")
     if refused:

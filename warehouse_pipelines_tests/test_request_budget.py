@@ -1,0 +1,106 @@
+"""The budget of requests of a credential: never more than the vendor allows, whoever asks."""
+
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psycopg
+import pytest
+
+from warehouse_pipelines.entity import Budget
+from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
+from warehouse_pipelines.loading.request_budget import RequestBudget, portion
+from warehouse_pipelines_tests.children import FORKS
+
+SHORT = Budget("short", 40, 1.0)
+DAY = Budget("day", 3, 86_400)
+
+
+@pytest.fixture
+def budget(database_url: str) -> Iterator[RequestBudget]:
+    one = RequestBudget(database_url, threading.Event())
+    yield one
+    one.close()
+
+
+def _take(url: str, seconds: float, told: Connection) -> None:
+    budget = RequestBudget(url, threading.Event())
+    taken = []
+    end = time.time() + seconds
+    while time.time() < end:
+        budget.take("credential", SHORT)
+        taken.append(time.time())
+    told.send(taken)
+
+
+def test_shared_rate_budget(database_url: str) -> None:
+    """Two processes ask as fast as they can; in no window of the budget's length are there more than its maximum."""
+    pipes, children = [], []
+    for _ in range(2):
+        ours, theirs = FORKS.Pipe()
+        child: Any = FORKS.Process(target=_take, args=(database_url, 4.0, theirs), daemon=True)
+        child.start()
+        pipes.append(ours)
+        children.append(child)
+    taken = sorted(at for pipe in pipes for at in (pipe.recv() if pipe.poll(30) else []))
+    for child in children:
+        child.join(10)
+    assert len(taken) > 2 * SHORT.requests, "and the budget is used"
+    first = 0
+    for last, at in enumerate(taken):
+        while taken[first] <= at - SHORT.seconds:
+            first += 1
+        assert last - first + 1 <= SHORT.requests
+
+
+def test_a_spent_day_ends_the_run(budget: RequestBudget) -> None:
+    for _ in range(3):
+        budget.take("credential", DAY)
+    began = time.monotonic()
+    with pytest.raises(
+        BudgetSpent, match=r"budget day \(3 requests .* is spent; the next request is free in \d+ minutes"
+    ):
+        budget.take("credential", DAY)
+    assert time.monotonic() - began < 5
+    budget.take("another credential", DAY)
+    budget.take("credential", Budget("another budget", 3, 86_400))
+
+
+def test_what_was_taken_is_remembered_by_the_next_run(database_url: str, budget: RequestBudget) -> None:
+    for _ in range(3):
+        budget.take("credential", DAY)
+    another = RequestBudget(database_url, threading.Event())
+    with pytest.raises(BudgetSpent):
+        another.take("credential", DAY)
+    another.close()
+
+
+def test_short_budgets_are_taken_a_few_at_a_time(database_url: str, budget: RequestBudget) -> None:
+    long = Budget("long", 200, 10)
+    assert (portion(long), portion(DAY), portion(Budget("hour", 900, 3600))) == (10, 1, 1)
+    for _ in range(10):
+        budget.take("credential", long)
+    with psycopg.connect(database_url) as connection:
+        used = connection.execute("SELECT sum(used) FROM orchestration.request_budget WHERE budget = 'long'").fetchone()
+    assert used == (10,)
+
+
+def test_a_stopped_run_does_not_wait(database_url: str) -> None:
+    stopped = threading.Event()
+    budget = RequestBudget(database_url, stopped)
+    minute = Budget("minute", 1, 60)
+    budget.take("credential", minute)
+    threading.Timer(0.3, stopped.set).start()
+    began = time.monotonic()
+    with pytest.raises(VendorUnavailable, match="stopped"):
+        budget.take("credential", minute)
+    assert time.monotonic() - began < 5
+    budget.close()
+
+
+def test_without_a_database_nothing_is_granted() -> None:
+    budget = RequestBudget("postgresql://a:b@127.0.0.1:1/c", threading.Event())
+    with pytest.raises(DatabaseUnavailable):
+        budget.take("credential", DAY)

@@ -251,14 +251,16 @@ class Coercer:
                 found.append(read(value))
             except Unreadable as error:
                 found.append(None)
+                # Words where no words belong may be anybody's: a name that was typed into the wrong box.
+                words = re.search(r"[^\W\d_]{2}", str(value)) is not None
                 if severity == "reject":
                     self._bad.setdefault(row, ("coerce", KINDS[kind].validator, f"{name}: {error}"))
                     logs.parse_failure(
                         KINDS[kind].validator, value, name, self.crm, self._key_of(self._raws[row]),
-                        personal=logs.is_personal(name, kind), sync_type=self.entity.name,
+                        personal=words or logs.is_personal(name, kind), sync_type=self.entity.name,
                     )  # fmt: skip
                 else:
-                    self._warn(severity, name, row, value, str(error))
+                    self._warn(severity, name, row, value, str(error), personal=words)
         if quick is None:
             array = pa.array(found, type_)
             if kind in validate.SHAPES:
@@ -342,12 +344,14 @@ class Coercer:
         self.keyless += key is None
         self.rejects.append(Reject(raw, key, stage, rule, message))
 
-    def _warn(self, severity: Severity, name: str, row: int, value: Any, message: str) -> None:
+    def _warn(
+        self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False
+    ) -> None:
         self.warnings[f"{severity}:{name}"] += 1
         if severity == "warn":
             logs.validation_warning(
                 name, value, self._key_of(self._raws[row]), message,
-                personal=logs.is_personal(name, self.entity.columns[name].kind),
+                personal=personal or logs.is_personal(name, self.entity.columns[name].kind),
                 crm_source=self.crm, sync_type=self.entity.name,
             )  # fmt: skip
 

@@ -3,7 +3,7 @@
 A run that ends in Python closes its own row. Three things do not: a killed step, whose run fails (``close_failed``);
 a killed run that was cancelled (``close_cancelled``); a lost machine, of which Dagster hears nothing for hours
 (``sweep``). A row that is ``running`` while its advisory lock is free belongs to a dead process, which ``sweep``
-asks PostgreSQL every two minutes.
+asks PostgreSQL every minute.
 
 They run by default. When the database is away they skip and say so: what ``close_*`` misses, ``sweep`` finds later.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-SWEEP_SECONDS = 120
+SWEEP_SECONDS = 60
 
 
 def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:

@@ -14,7 +14,7 @@ import dagster as dg
 import psycopg
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.simulators.server import start_process
+from warehouse_pipelines.simulators.server import SimulatorsProcess, start_process
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,6 +26,7 @@ class World:
     url: str
     home: Path
     environment: dict[str, str]
+    simulators: SimulatorsProcess
     children: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def dagster(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -113,7 +114,7 @@ def world(server: Server, template: str, folder: Path, name: str, contacts: int 
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        made = World(url, home, environment)
+        made = World(url, home, environment, simulators)
         try:
             yield made
         finally:

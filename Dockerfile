@@ -16,7 +16,7 @@ FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin warehouse \
     && install -d -o warehouse -g warehouse /var/lib/dagster /var/lib/dagster/storage
 COPY --from=build /venv /venv
-COPY pyproject.toml dagster.yaml workspace.yaml workspace.compose.yaml /app/
+COPY pyproject.toml dagster.yaml workspace.yaml /app/
 COPY config /app/config
 COPY sql /app/sql
 COPY warehouse_pipelines /app/warehouse_pipelines

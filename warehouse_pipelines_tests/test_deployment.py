@@ -97,8 +97,9 @@ class Machine:
             r"\b4000\b": str(self.code),
             r"\b3000\b": str(self.web),
         }
-        workspace = (ROOT / "workspace.compose.yaml").read_text()
-        (folder / "workspace.compose.yaml").write_text(re.sub("#.*\n", "", self.here(workspace)))
+        workspace = Path("config", "workspace.compose.yaml")
+        (folder / workspace.parent).mkdir()
+        (folder / workspace).write_text(re.sub("#.*\n", "", self.here((ROOT / workspace).read_text())))
         self.children: list[subprocess.Popen[bytes]] = []
 
     def here(self, text: str) -> str:

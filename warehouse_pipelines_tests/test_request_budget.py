@@ -55,6 +55,20 @@ def test_shared_rate_budget(database_url: str) -> None:
         assert last - first + 1 <= SHORT.requests
 
 
+def test_who_asks_without_waiting_gets_nothing_early(database_url: str) -> None:
+    """All at once, then one again and again: it is granted a whole window later, wherever in its slot the first lay."""
+    ask = "SELECT orchestration.take_requests('credential', 'short', 40, 1.0, %s)"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for pause in (0.0, 0.015, 0.03, 0.045):
+            connection.execute("TRUNCATE orchestration.request_budget")
+            time.sleep(pause)
+            began = time.time()
+            assert connection.execute(ask, [40]).fetchone() == (0,)
+            while connection.execute(ask, [1]).fetchone() != (0,):
+                time.sleep(0.002)
+            assert 1.0 <= time.time() - began < 3
+
+
 def test_a_spent_day_ends_the_run(budget: RequestBudget) -> None:
     for _ in range(3):
         budget.take("credential", DAY)

@@ -120,19 +120,19 @@ def sync(
         )
         page_size = options.batch_size or source.page_size
         configuration = _configuration(entity, options, planned, page_size)
-        history_id = sync_history.begin(
-            session, source, entity, start_time=now, configuration=configuration, run_id=run_id
-        )
-        run = _Run(source, entity, options, planned, url, history_id, now, page_size)
-        run.before = sync_history.last_rows(session, source, entity)
+        run = _Run(source, entity, options, planned, url, now, page_size)
         try:
+            run.history_id = sync_history.begin(
+                session, source, entity, start_time=now, configuration=configuration, run_id=run_id
+            )
+            run.before = sync_history.last_rows(session, source, entity)
             source.require_settings()
             logs.started(source.name, entity.name, None, configuration, strategy=planned.mode,
                          since=str(planned.window.since))  # fmt: skip
             return run.go(resource or extracting.resource(source, entity), replayed, progress)
         except BaseException as raised:
             error = _ours(raised)
-            sync_history.fail(session, history_id, error, run.metrics())
+            sync_history.fail(session, source, entity, error, run.metrics())
             logs.sync_failed(source.name, entity.name, error, configuration)
             if error is raised:
                 raise
@@ -142,10 +142,11 @@ def sync(
 class _Run:
     """The run between its history row and its result; it holds what the failure of any part must report."""
 
-    def __init__(self, source: Source, entity: Entity, options: Options, planned: Plan, url: str, history_id: int,
-                 now: datetime, page_size: int) -> None:  # fmt: skip
+    def __init__(self, source: Source, entity: Entity, options: Options, planned: Plan, url: str, now: datetime,
+                 page_size: int) -> None:  # fmt: skip
         self.source, self.entity, self.options, self.plan = source, entity, options, planned
-        self.url, self.history_id, self.now = url, history_id, now
+        self.url, self.now = url, now
+        self.history_id = 0
         self.began = time.monotonic()
         self.coercer = Coercer(source.name, entity, skip_validation=options.skip_validation)
         self.known = Warehouse(url)

@@ -149,9 +149,15 @@ CLOSE = """
 
 
 def fail(
-    connection: psycopg.Connection[dict[str, Any]], history_id: int, error: BaseException, metrics: dict[str, Any]
+    connection: psycopg.Connection[dict[str, Any]],
+    source: Source,
+    entity: Entity,
+    error: BaseException,
+    metrics: dict[str, Any],
 ) -> None:
-    """Close the row of a run that raised. Logs and returns when even that cannot be written: ``sweep`` will."""
+    """Close the row of a run that raised, under its lock: what is running there is its own, even if it was interrupted
+    before it learned its row's id. Logs and returns when it cannot be written: ``sweep`` will.
+    """
     message = masked(str(error), 2000) or type(error).__name__
     if not isinstance(error, Exception):
         message = f"cancelled ({message})"
@@ -160,12 +166,17 @@ def fail(
             """
             UPDATE orchestration.sync_history
             SET status = 'failed', end_time = clock_timestamp(), error_message = %s, performance_metrics = %s
-            WHERE id = %s AND status = 'running'
+            WHERE crm_source = %s AND sync_type = %s AND status = 'running'
             """,
-            [f"{type(error).__name__}: {message}", json.dumps(metrics), history_id],
+            [f"{type(error).__name__}: {message}", json.dumps(metrics), source.name, entity.name],
         )
     except psycopg.Error as second:
-        log.error("history row %s could not be closed (%s); the sweep will close it", history_id, type(second).__name__)
+        log.error(
+            "the history row of %s %s could not be closed (%s); the sweep will close it",
+            source.name,
+            entity.name,
+            type(second).__name__,
+        )
 
 
 def close_run(url: str, run_id: str, message: str) -> int:

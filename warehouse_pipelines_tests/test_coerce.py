@@ -134,7 +134,8 @@ columns_of_values = st.one_of(
 
 def reference(kind: str, fragment: str) -> tuple[Any, bool]:
     """Return what a value is read as one by one, and whether it is good."""
-    value = msgspec.Raw(fragment.encode()) if kind == "jsonb" else without_nul(decode(fragment))
+    cleaned = re.sub(validate.NUL, r"\1", fragment)
+    value = msgspec.Raw(cleaned.encode()) if kind == "jsonb" else without_nul(decode(fragment))
     try:
         read = validate.READERS[kind](value)
     except Unreadable:
@@ -148,13 +149,13 @@ def same(kind: str, found: Any, expected: Any) -> bool:
     if kind == "numeric":
         return bool(Decimal(found) == Decimal(expected))
     if kind == "jsonb":
-        return bool(without_nul(json.loads(expected)) == json.loads(found)) and "\0" not in str(json.loads(found))
+        return bool(json.loads(expected) == json.loads(found)) and "\0" not in str(json.loads(found))
     return bool(found == expected) and type(found) is type(expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(values=columns_of_values, severity=st.sampled_from([None, "reject", "warn", "info"]))
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_column_is_read_as_its_values_are(kind: str, values: list[str], severity: str | None) -> None:
     """The reference is loading.validate. Bad rows are isolated exactly; with warn or info only their value suffers."""
     entity = entity_of(kind, severity)

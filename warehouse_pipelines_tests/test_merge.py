@@ -317,6 +317,13 @@ def test_whatever_was_sent_is_a_letter(shelf: Shelf, raw: bytes, loads: int) -> 
     assert (replayed.created, replayed.failed, len(letters(shelf))) == (loads, 1 - loads, 1 - loads)
 
 
+@pytest.mark.parametrize("at", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"])
+def test_a_year_that_python_lacks_costs_its_record(shelf: Shelf, at: str) -> None:
+    """Arrow reads it; then the cursor and the sample could not be read back, and the run ended."""
+    result = shelf.sync([thing("a") | {"at": at}, thing("b")])
+    assert (result.failed, result.created, result.cursor is not None) == (1, 1, True)
+
+
 def test_composite_keys(shelf: Shelf) -> None:
     pairs = Shelf(shelf.url, PAIR)
     first = [

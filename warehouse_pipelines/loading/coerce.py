@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -48,6 +49,11 @@ PLAIN = {
     "boolean": r"^(?:true|false)$",
 }
 """The forms that Arrow casts just as ``validate`` reads them."""
+
+_DAYS = ((date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days)
+_DAY_LONG = 86_400_000_000
+YEARS = {"date": _DAYS, "timestamptz": (_DAYS[0] * _DAY_LONG, (_DAYS[1] + 1) * _DAY_LONG - 1)}
+"""The first and the last that Python and so ``validate`` can read, as Arrow counts them; Arrow knows the year 0."""
 
 NATIVE: dict[str, set[type]] = {"boolean": {bool, type(None)}, "integer": {int, type(None)}}
 """JSON's own types, where a column takes them as they are."""
@@ -228,12 +234,18 @@ class Coercer:
         plain = pc.match_substring_regex(strings, PLAIN[kind]) if kind != "timestamptz" else None
         if plain is None or pc.all(plain, skip_nulls=True).as_py() is not False:
             try:
-                return strings.cast(type_)
+                array = strings.cast(type_)
             except pa.ArrowInvalid:
                 plain = pc.match_substring_regex(strings, PLAIN[kind])
+            else:
+                if _within_years(kind, array):
+                    return array
+                return self._one_by_one(name, kind, values, range(len(values)))
         try:
             quick = pc.if_else(plain, strings, pa.scalar(None, pa.string())).cast(type_)
         except pa.ArrowInvalid:  # the 30th of February: of the plain form, and no date
+            return self._one_by_one(name, kind, values, range(len(values)))
+        if not _within_years(kind, quick):
             return self._one_by_one(name, kind, values, range(len(values)))
         return self._one_by_one(name, kind, values, _true_rows(pc.invert(plain)), quick)
 
@@ -395,6 +407,15 @@ def _follow(value: Any, path: str) -> Any:
         else:
             return None
     return value
+
+
+def _within_years(kind: str, array: pa.Array) -> bool:
+    """Whether no date or time of a column is one that Python cannot hold."""
+    if kind not in YEARS or array.null_count == len(array):
+        return True
+    first, last = YEARS[kind]
+    found = pc.min_max(array.cast(pa.int32() if kind == "date" else pa.int64()))
+    return bool(first <= found["min"].as_py() and found["max"].as_py() <= last)
 
 
 def _as_strings(values: Sequence[Any]) -> pa.Array | Sequence[Any]:

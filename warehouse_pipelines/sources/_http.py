@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -134,7 +135,7 @@ class Client:
             else:
                 if answer.status_code < 300:
                     try:
-                        return msgspec.json.decode(answer.content, type=into)
+                        return decoded(answer.content, into)
                     except msgspec.ValidationError as error:
                         raise AnswerChanged(
                             f"{self.title} answered {method} {path} in another form than expected: "
@@ -212,6 +213,28 @@ def key_of(record: msgspec.Raw) -> str | None:
         return str(_key(record).id)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+_ESCAPES = re.compile(
+    rb"\\\\"
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""An escaped backslash, a pair of surrogates, or (the group) half of one, which is no character and no valid JSON."""
+
+
+def decoded(content: bytes, into: type[T]) -> T:
+    """Return an answer as an ``into``; half a character becomes U+FFFD, so that one record does not cost its page.
+
+    Raises ``msgspec.ValidationError`` for another form, ``msgspec.DecodeError`` for what is no JSON even so.
+    """
+    try:
+        return msgspec.json.decode(content, type=into)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        mended = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], content)
+        return msgspec.json.decode(mended, type=into)
 
 
 def first_backoff() -> float:

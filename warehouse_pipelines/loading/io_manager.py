@@ -17,9 +17,9 @@ Three decisions about what Dagster is told:
 - A delta run of a partitioned asset logs the days that it covered, so that the partition view is true. Measured on
   SQLite: 9 to 11 ms an event. Therefore at most the latest ``DAYS_LOGGED`` days are logged, which costs 0.4 s.
 - A read of everything covers every partition, and there may be thousands of days (2 000 would take 20 s, each run).
-  Dagster 1.13 has no event for "all of them" and its batched writer is for PostgreSQL only, so the same limit holds:
-  the latest days are logged, and older ones stay "missing" in the view until somebody backfills them. The rows are
-  there; the unpartitioned materialization of that run says how many.
+  Dagster 1.13 has no event for "all of them" and its batched writer is for PostgreSQL only, so the latest week is
+  logged, and older days stay "missing" in the view until somebody backfills them. The rows are there; the
+  unpartitioned materialization of that run says how many.
 """
 
 import contextlib
@@ -42,6 +42,7 @@ from warehouse_pipelines.loading.options import Options, Result
 E = TypeVar("E", bound=BaseException)
 
 DAYS_LOGGED = 40
+DAYS_LOGGED_OF_ALL = 7
 
 RETRIES = 2
 """Attempts of a step after the first. They are asked for one by one: a retry policy of Dagster's would also repeat a
@@ -127,7 +128,7 @@ def partition_window(context: dg.OutputContext) -> Window | None:
 def days_to_log(result: Result, since: date, logged: Set[str] = frozenset(), today: date | None = None) -> list[date]:
     """Return the latest partitions that a run without a partition covered and that are not ``logged`` yet."""
     today = today or datetime.now(UTC).date()
-    days = result.days_covered or [today - timedelta(days=n) for n in reversed(range(DAYS_LOGGED))]
+    days = result.days_covered or [today - timedelta(days=n) for n in reversed(range(DAYS_LOGGED_OF_ALL))]
     covered = [day for day in days if since <= day <= today][-DAYS_LOGGED:]
     return [day for day in covered if day.isoformat() not in logged]
 

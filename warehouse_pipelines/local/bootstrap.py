@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
         sys.exit()
     command: Sequence[str] = (str(python.with_name("warehouse")), *arguments)
     if arguments[0] == "test":
+        # A shell lets what it runs behind it ignore an interrupt; tests that send one must not inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         command = ("-m", *PYTEST[:2], *arguments[1:])
         if not arguments[1:]:
             check(python, environment)

@@ -26,7 +26,7 @@ import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 from psycopg import sql
 
-from warehouse_pipelines.entity import BOOKKEEPING, Entity, Source, Window
+from warehouse_pipelines.entity import Entity, Source, Window
 from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, SuspiciousRead, masked
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.coerce import Reject
@@ -437,8 +437,6 @@ def _connect(url: str) -> dbapi.Connection:
 
 
 _LETTERS = pa.schema([(name, pa.string()) for name in ("record_key", "stage", "rule", "message", "payload")])
-
-assert {"archived", "deleted_at", "delete_reason", "sync_hash", "raw_data"} <= BOOKKEEPING.keys()  # noqa: S101
 
 
 def _sqlstate(error: adbc_driver_manager.Error) -> str | None:

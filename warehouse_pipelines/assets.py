@@ -1,7 +1,8 @@
 """From rows to assets: one asset per entity, and the resource ``sync`` that holds the options of a run.
 
-An asset's body returns a dlt resource that nobody has read yet, wrapped in ``dg.Output`` because Dagster takes a bare
-iterator for a stream of outputs. ``loading.io_manager`` does the rest.
+An asset's body yields a dlt resource that nobody has read yet; ``loading.io_manager`` reads it before the body goes on.
+What follows then are the entity's checks: in the same step, because a step of its own would cost more than they do.
+A run may also select the checks alone.
 
 An entity that can be asked by date has daily partitions: a run without a partition is the delta by cursor, a run over
 partitions reads their window in one go and leaves the cursor alone.
@@ -12,13 +13,14 @@ dlt and pyarrow are imported when an asset runs: definitions would otherwise tak
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from warehouse_pipelines.checks import at_once, judge_at_once, specs
 from warehouse_pipelines.entity import BOOKKEEPING, Entity, Source
 from warehouse_pipelines.loading.io_manager import failures, key_of
 from warehouse_pipelines.loading.options import Options
@@ -66,22 +68,25 @@ def _day(text: str | None) -> date | None:
         raise ValueError(f"start_date is {text!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
 
 
-def assets(sources: Sequence[Source]) -> list[dg.AssetsDefinition]:
-    """Return one asset per entity of ``sources``."""
+def assets(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetsDefinition]:
+    """Return one asset per entity of ``sources``, with the checks that follow each sync."""
     by_table = {entity.table: entity for source in sources for entity in source.entities}
     with warnings.catch_warnings():
         # Backfill policies are announced as a beta at every start; the version is pinned, and tests run them.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return [asset(source, entity, by_table) for source in sources for entity in source.entities]
+        return [asset(source, entity, by_table, url) for source in sources for entity in source.entities]
 
 
-def asset(source: Source, entity: Entity, by_table: Mapping[str, Entity]) -> dg.AssetsDefinition:
-    """Return the asset of one entity. ``by_table`` finds its parent."""
+def asset(
+    source: Source, entity: Entity, by_table: Mapping[str, Entity], url: Callable[[], str]
+) -> dg.AssetsDefinition:
+    """Return the asset of one entity. ``by_table`` finds its parent, ``url`` the warehouse for its checks."""
     if entity.parent and entity.parent not in by_table:
         raise ValueError(f"{entity.table}: its parent {entity.parent!r} is not the table of any entity")
-
-    @dg.asset(
+    name = step_key(entity)
+    out = dg.AssetOut(
         key=key_of(entity),
+        is_required=False,
         group_name=source.name,
         kinds={"dlt", "postgres", source.name},
         owners=OWNERS,
@@ -91,20 +96,35 @@ def asset(source: Source, entity: Entity, by_table: Mapping[str, Entity]) -> dg.
             "dagster/table_name": f"{entity.schema}.{entity.table_name}",
             "dagster/column_schema": column_schema(entity),
         },
+        freshness_policy=freshness(entity),
+        code_version=code_version(entity),
+    )
+
+    @dg.multi_asset(
+        name=name,
+        outs={name: out},
+        check_specs=specs(at_once(entity)),
+        can_subset=True,
         deps=[key_of(by_table[entity.parent])] if entity.parent else None,
         partitions_def=partitions(entity),
         backfill_policy=dg.BackfillPolicy.single_run() if entity.days_since else None,
-        freshness_policy=freshness(entity),
         pool=pool(source),
-        code_version=code_version(entity),
     )
-    def extract(context: dg.AssetExecutionContext) -> dg.Output[Any]:
-        from warehouse_pipelines import extraction
+    def sync(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        if context.selected_asset_keys:
+            from warehouse_pipelines import extraction
 
-        with failures(context):
-            return dg.Output(extraction.resource(source, entity))
+            with failures(context):
+                unread = extraction.resource(source, entity)
+            yield dg.Output(unread, name)
+        yield from judge_at_once(source, entity, url(), {key.name for key in context.selected_asset_check_keys})
 
-    return extract
+    return sync
+
+
+def step_key(entity: Entity) -> str:
+    """Return the name of the entity's step in a run."""
+    return entity.table.replace(".", "__")
 
 
 def partitions(entity: Entity) -> dg.DailyPartitionsDefinition | None:

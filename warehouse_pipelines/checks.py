@@ -1,6 +1,6 @@
 """Asset checks, from rows: what must be true of a table after its sync, and what is worth a look every hour.
 
-*At once*, in one step after the asset, because a step of Dagster costs more than the questions do (measured: 0.07 s a
+*At once*, in the asset's own step, because one of their own would cost more than the questions do (measured: 0.07 s a
 step with its events on SQLite, 1 to 3 ms of it in PostgreSQL):
 
 - ``key`` (blocking): the primary key is there, is valid and has the declared columns. PostgreSQL then refuses
@@ -19,7 +19,7 @@ also speak when an asset failed, which is when the steps after it are skipped. A
 - ``health``: the rules of ``warehouse status``, the share of good runs and the age of the last.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -73,36 +73,30 @@ ABOUT = {
 
 
 def checks(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetChecksDefinition]:
-    """Return the checks that follow each sync, and the hourly ones."""
+    """Return the hourly checks; those that follow a sync belong to its asset."""
     by_table = {entity.table: entity for source in sources for entity in source.entities}
     for entity in by_table.values():
         if unknown := sorted(set(entity.refs.values()) - by_table.keys()):
             raise ValueError(f"{entity.table}: refers to tables of no entity: {', '.join(unknown)}")
-    made = [checks_at_once(source, entity, url) for source in sources for entity in source.entities]
-    return [*made, hourly_checks(sources, by_table, url)] if by_table else made
+    return [hourly_checks(sources, by_table, url)] if by_table else []
 
 
-def checks_at_once(source: Source, entity: Entity, url: Callable[[], str]) -> dg.AssetChecksDefinition:
-    """Return the checks that follow the sync of one entity, as one step."""
+def judge_at_once(source: Source, entity: Entity, url: str, wanted: Set[str]) -> Iterator[dg.AssetCheckResult]:
+    """Yield the results of those checks of an entity that are ``wanted``.
 
-    @dg.multi_asset_check(
-        name=f"check_{entity.table.replace('.', '__')}", specs=_specs(at_once(entity)), can_subset=True
-    )
-    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        wanted = {key.name for key in context.selected_asset_check_keys}
-        with _connected(url()) as connection:
-            there = _exists(connection, entity)
-            for name in AT_ONCE:
-                if name not in wanted:
-                    continue
-                if not there:
-                    yield _absent(entity, name)
-                elif name == "key":
-                    yield _key(connection, entity)
-                else:
-                    yield _dead_letters(connection, source, entity)
-
-    return check
+    Raises ``dg.Failure`` when the warehouse does not answer.
+    """
+    with _connected(url) as connection:
+        there = _exists(connection, entity)
+        for name in AT_ONCE:
+            if name not in wanted:
+                continue
+            if not there:
+                yield _absent(entity, name)
+            elif name == "key":
+                yield _key(connection, entity)
+            else:
+                yield _dead_letters(connection, source, entity)
 
 
 def hourly_checks(
@@ -110,7 +104,7 @@ def hourly_checks(
 ) -> dg.AssetChecksDefinition:
     """Return the hourly checks of all entities, as one step."""
 
-    @dg.multi_asset_check(name="check_all_entities", specs=_specs(hourly(by_table.values())), can_subset=True)
+    @dg.multi_asset_check(name="check_all_entities", specs=specs(hourly(by_table.values())), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         from warehouse_pipelines.health import judge
 
@@ -131,7 +125,8 @@ def hourly_checks(
     return check
 
 
-def _specs(keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckSpec]:
+def specs(keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckSpec]:
+    """Return what Dagster is told of these checks."""
     return [
         dg.AssetCheckSpec(key.name, asset=key.asset_key, description=ABOUT[key.name], blocking=key.name == "key")
         for key in keys

@@ -36,7 +36,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
         return SyncIOManager(entities, url, context.resources.sync.options())
 
     return dg.Definitions(
-        assets=assets(sources),
+        assets=assets(sources, url),
         asset_checks=checks(sources, url),
         jobs=jobs(sources),
         schedules=schedules(sources),

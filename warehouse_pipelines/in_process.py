@@ -199,6 +199,7 @@ def _without_row(
     crm: str, entity: str, result: "dg.ExecuteInProcessResult", outcomes: Sequence[Outcome]
 ) -> Iterator[Outcome]:
     """Yield the entities of the job that the history does not know: the run did not get as far."""
+    from warehouse_pipelines.assets import step_key
     from warehouse_pipelines.sources import SOURCES
 
     have = {outcome.sync_type for outcome in outcomes}
@@ -207,7 +208,7 @@ def _without_row(
     for declared in next(source for source in SOURCES if source.name == crm).entities:
         if declared.name in have or entity not in ("all", declared.name):
             continue
-        reason = failures.get(declared.table.replace(".", "__"))
+        reason = failures.get(step_key(declared))
         if reason is None:
             reason = "not run, because what it is read from failed" if have else ended or "Dagster says no more"
         yield Outcome(crm=crm, sync_type=declared.name, status="failed", reason=reason)

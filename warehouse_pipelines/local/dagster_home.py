@@ -27,10 +27,18 @@ from warehouse_pipelines.errors import NotConfigured
 
 HEADER = "# Written by warehouse_pipelines/local/dagster_home.py from the top-level dagster.yaml: change that one.\n"
 
-STORAGE = """
+IN_POSTGRES = """
 storage:
   postgres:
     postgres_url: {env: DAGSTER_STORAGE_URL}
+"""
+
+IN_SQLITE = """
+event_log_storage:
+  module: warehouse_pipelines.local.event_log
+  class: EventLog
+  config:
+    base_dir: %s
 """
 
 
@@ -136,7 +144,11 @@ def _configuration(home: Path, *, in_postgres: bool) -> str | None:
         raise NotConfigured(
             f"There is no {ours}. Run from the top level of the project, or put a dagster.yaml into {home}."
         ) from error
-    return HEADER + configuration + (STORAGE if in_postgres else "")
+    return (
+        HEADER
+        + configuration
+        + (IN_POSTGRES if in_postgres else IN_SQLITE % json.dumps(str(home / "history" / "runs")))
+    )
 
 
 def _fingerprint(configuration: str | None, storage: str, pools: Mapping[str, int] | None) -> str:

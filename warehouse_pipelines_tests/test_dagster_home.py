@@ -70,9 +70,7 @@ def test_the_configuration_follows_ours_and_leaves_another_alone(
     (project / "dagster.yaml").write_text("nux: {enabled: false}\n")
     dagster_home.configure(home)
     written = (home / "dagster.yaml").read_text()
-    assert written.startswith(dagster_home.HEADER + "nux: {enabled: false}
-
-event_log_storage:")
+    assert written.startswith(dagster_home.HEADER + "nux: {enabled: false}\n\nevent_log_storage:")
     (home / "dagster.yaml").write_text("# mine\n")
     dagster_home.configure(home)
     assert (home / "dagster.yaml").read_text() == "# mine\n"

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -72,6 +73,17 @@ class TestPaging:
         reading = read(ENTITIES[name], page_size=100)
         assert reading.ids == sorted(vendor.ids(ENTITIES[name].records or name))
         assert (reading.extraction.reported, reading.extraction.trusted) == (len(reading.ids), True)
+
+    @pytest.mark.parametrize("name", list(ENTITIES))
+    def test_a_row_that_is_declared_otherwise_is_read_alike(self, vendor: CallRail, name: str) -> None:
+        """A row is known by its path: tests and users replace rows."""
+        since = ago(days=100) if ENTITIES[name].cursor else None
+        as_declared = read(ENTITIES[name], since, page_size=20).finished()
+        asked = queries(vendor)
+        vendor.reset_counters()
+        replaced = read(replace(ENTITIES[name], about="Otherwise."), since, page_size=20).finished()
+        assert (replaced.records, replaced.beside_the_window) == (as_declared.records, as_declared.beside_the_window)
+        assert [query.keys() for query in queries(vendor)] == [query.keys() for query in asked]
 
     def test_deep_lists_of_calls_are_read_by_relative_pages(self, vendor: CallRail) -> None:
         assert read(CALLS).calls == 1 + 1 + 3  # accounts, the count, three pages of 250

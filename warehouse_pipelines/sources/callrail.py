@@ -106,7 +106,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     if params is None:
         return
     paths = [f"/{VERSION}/{entity.path}"]
-    if entity is not ACCOUNTS:
+    if entity.path != ACCOUNTS.path:
         visible = Listing(extraction, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
         for _ in visible.pages():
             pass
@@ -118,7 +118,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     for path in paths:
         listing = Listing(extraction, entity, path, params, seen)
         for records in listing.pages():
-            yield Page(records, in_window=entity is not TEXT_MESSAGES)
+            yield Page(records, in_window=entity.path != TEXT_MESSAGES.path)
         totals.append(listing.total())
     known = [total for total in totals if total is not None]
     extraction.reported, extraction.trusted = sum(known) if len(known) == len(totals) else None, True
@@ -152,7 +152,7 @@ def question(extraction: Extraction) -> dict[str, str] | None:
         return params
     until = extraction.window.until
     since = max(extraction.since, until - RETENTION)
-    if entity is not TEXT_MESSAGES:
+    if entity.path != TEXT_MESSAGES.path:
         params |= {"sort": entity.cursor, "order": "asc"}
     elif not extraction.options.get("backfill"):
         until += timedelta(days=1)
@@ -189,7 +189,7 @@ class Listing:
         """Yield the records, each once."""
         first = self._ask(page="1")
         self._counted = first.total_records
-        if self.entity is CALLS and (first.total_pages is None or first.total_pages > 1):
+        if self.entity.path == CALLS.path and (first.total_pages is None or first.total_pages > 1):
             yield from self._relative()
         else:
             yield from self._numbered(first)
@@ -214,7 +214,7 @@ class Listing:
                 break
             number += 1
             answer = self._ask(page=str(number))
-        if number > 1 and self.entity is TEXT_MESSAGES:
+        if number > 1 and self.entity.path == TEXT_MESSAGES.path:
             self._turned.clear()
             yield self._turn(self._ask(page="1").records or [])
 

@@ -1,11 +1,12 @@
 """Where the warehouse and Dagster's own folder are. A vendor's settings stand in the vendor's file.
 
-Read from the environment, then from ``.env`` at the top level. Nothing is read at import, and nothing here needs a
-secret to be imported.
+Read from the environment, then from ``.env`` at the top level, whatever folder the command is typed in. Nothing is
+read at import, and nothing here needs a secret to be imported.
 """
 
 import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
@@ -19,8 +20,23 @@ def project_root() -> Path:
     return beside if (beside / "pyproject.toml").is_file() else Path.cwd()
 
 
-class Settings(BaseSettings, extra="ignore", env_ignore_empty=True):
-    """Of the project itself. An empty value counts as none, because that is what compose files make of an unset one."""
+def env_file() -> Path:
+    """Return the ``.env`` that is read, whether or not it is there."""
+    return project_root() / ".env"
+
+
+class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
+    """Settings of the project or of a vendor, read when they are made.
+
+    An empty value counts as none, because that is what compose files make of an unset one.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(_env_file=env_file(), **given)
+
+
+class Settings(FromEnvironment):
+    """Of the project itself."""
 
     warehouse_database_url: SecretStr | None = None
     warehouse_home: Path | None = None
@@ -30,7 +46,7 @@ class Settings(BaseSettings, extra="ignore", env_ignore_empty=True):
 
 def settings() -> Settings:
     """Read the settings now."""
-    return Settings(_env_file=project_root() / ".env")
+    return Settings()
 
 
 def state_folder() -> Path:

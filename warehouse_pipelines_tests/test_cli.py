@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from warehouse_pipelines import cli, in_process
+from warehouse_pipelines import cli, in_process, settings
 from warehouse_pipelines.in_process import Outcome
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import Simulators, start
@@ -83,7 +83,7 @@ GUIDE = [
 @pytest.fixture(autouse=True)
 def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Give every source something for each setting, and an address where nobody listens. No .env is read."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
     for source in SOURCES:
         for name in source.missing_settings():

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_pipelines import extraction
+from warehouse_pipelines import extraction, settings
 from warehouse_pipelines.entity import Entity, Extraction, Source, Window
 from warehouse_pipelines.errors import NotConfigured, RequestRefused
 from warehouse_pipelines.loading import sync_history
@@ -252,11 +252,13 @@ def test_an_unexpected_error_closes_the_row_too(shelf: Shelf) -> None:
     assert shelf.history()[-1]["status"] == "failed"
 
 
-def test_a_source_without_settings_asks_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_without_settings_asks_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     source = SOURCES[0]
     for name in ("HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir("/")
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
     with pytest.raises(NotConfigured, match="HUBSPOT_ACCESS_TOKEN"):
         sync(source, source.entities[0], Options(), url=database_url)
 

@@ -36,11 +36,11 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import msgspec
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.entity import Budget, Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMissing
 from warehouse_pipelines.rules import one_of
+from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of, listed
 
 VERSION = "v3"
@@ -68,7 +68,7 @@ FIELDS = {
 """What each list answers only when it is asked for; of these the declared columns are. An unknown name may be a 400."""
 
 
-class Settings(BaseSettings, env_prefix="CALLRAIL_", env_file=".env", env_ignore_empty=True, extra="ignore"):
+class Settings(FromEnvironment, env_prefix="CALLRAIL_"):
     """The vendor allows 1,000 requests an hour and 10,000 a day for an account; other programs need some as well."""
 
     api_key: SecretStr

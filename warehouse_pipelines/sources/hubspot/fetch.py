@@ -40,7 +40,6 @@ from urllib.parse import quote
 import httpx
 import msgspec
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.entity import Budget, Extraction, Page
 from warehouse_pipelines.errors import (
@@ -51,6 +50,7 @@ from warehouse_pipelines.errors import (
     RequestRefused,
     SuspiciousRead,
 )
+from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
@@ -82,7 +82,7 @@ ARCHIVED_FOR = timedelta(days=91)  # the vendor lists an archived record for 90
 STANDARD_APPOINTMENT = "0-421"
 
 
-class Settings(BaseSettings, env_prefix="HUBSPOT_", env_file=".env", env_ignore_empty=True, extra="ignore"):
+class Settings(FromEnvironment, env_prefix="HUBSPOT_"):
     """``ACCESS_TOKEN`` is of a private app, an OAuth application or a service key.
 
     The rates are those of a private app on Professional: Enterprise has 1,000,000 a day, Free and Starter have

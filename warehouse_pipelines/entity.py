@@ -109,6 +109,7 @@ class Entity:
     ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time
     ``merged``       column that lists the keys this record absorbed, with ``;`` between them
     ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
+    ``page_size``    records per request, where this entity's requests are not as large as its source's
     ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
     ``index``        columns to index besides the key and the cursor
     ``refs``         columns that should be found in the key of another table; checked, not enforced
@@ -135,6 +136,7 @@ class Entity:
     archived_at: str | None = None
     merged: str | None = None
     custom: str | None = None
+    page_size: int | None = None
     parent: str | None = None
     index: str = ""
     refs: Mapping[str, str] = field(default_factory=dict)

@@ -339,6 +339,14 @@ class TestAssociations:
     def test_a_thousand_contacts_cost_one_call(self, portal: HubSpot) -> None:
         assert read(DEAL_PAIRS, known=Held(living=portal.ids("contacts"))).calls == 3
 
+    @of(association_page=1)
+    @pytest.mark.parametrize(("size", "most"), [(50, 50), (5000, 300)])
+    def test_so_many_contacts_a_call_as_asked_for(self, portal: HubSpot, size: int, most: int) -> None:
+        """The further pages of a contact are asked for in the same calls; the vendor takes a thousand at most."""
+        reading = read(DEAL_PAIRS, known=Held(living=portal.ids("contacts")), page_size=size)
+        assert len(reading.records) == len(portal.pairs("contacts", "deals"))
+        assert max(len(entry["body"]["inputs"]) for entry in portal.requests()["log"]) == most
+
     def test_contacts_are_listed_when_the_warehouse_has_none_or_all_is_asked_for(self, portal: HubSpot) -> None:
         listed = read(DEAL_PAIRS).records
         assert len(listed) == len(portal.pairs("contacts", "deals")) > 0

@@ -61,7 +61,7 @@ class Vendor(Protocol):
         """The lower bounds that were asked for."""
 
     def fixed_size(self, entity: Entity) -> bool:
-        """Whether requests ask for something else than records, so that ``--batch-size`` has no meaning."""
+        """Whether requests ask by something else than records (pairs: by contacts), so that pages do not tell."""
 
 
 class HubSpotVendor:

@@ -118,7 +118,7 @@ def sync(
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill, replay=bool(replayed)
         )
-        page_size = options.batch_size or source.page_size
+        page_size = options.batch_size or entity.page_size or source.page_size
         configuration = _configuration(entity, options, planned, page_size)
         run = _Run(source, entity, options, planned, url, now, page_size)
         try:

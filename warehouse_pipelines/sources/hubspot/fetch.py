@@ -19,7 +19,8 @@ that the warehouse does not hold as archived, and asks for those that it does an
 are restored or gone. Merged and GDPR-deleted records are in no list; merges are told by the survivor's
 ``hs_merged_object_ids``, the rest is found by the next read of everything.
 
-**Associations** have neither a cursor nor tombstones: each run asks for all pairs of all contacts, 1,000 a call.
+**Associations** have neither a cursor nor tombstones: each run asks for all pairs of all contacts, 1,000 contacts a
+call or as many as ``--batch-size`` says.
 
 **Custom objects** have another type id in each portal and are found by name among the schemas, once a run.
 
@@ -238,9 +239,10 @@ class Reader:
         known = iter(()) if self.extraction.options.get("full") else self.extraction.known.keys(parent)
         first = next(known, None)
         ids = self._ids(archived=False) if first is None else chain([first], known)
+        size = min(self.extraction.page_size, PAIRS)
         more: list[dict[str, str]] = []
         followed: set[tuple[str, str]] = set()
-        while inputs := [*more, *({"id": key} for key in islice(ids, PAIRS - len(more)))]:
+        while inputs := [*more, *({"id": key} for key in islice(ids, size - len(more)))]:
             path = f"{ASSOCIATIONS}/{self.entity.path}/batch/read"
             answer = self.client.post(path, PairsBatch, body={"inputs": inputs})
             self._check(path, answer.errors)

@@ -279,6 +279,12 @@ class _Run:
         """Return why this read cannot be called complete, None when it can.
 
         Raises ``SuspiciousRead`` for a whole read of nothing where there were rows.
+
+        A window of nothing where rows are known to be is the mark of a lost permission as well, but a small customer's
+        month may truly be empty once its only call turned out to be spam. So that run is ``partial``: nothing is
+        buried, and the cursor stays, whereby the window of the next run still holds those rows. The first run that
+        finds anything in it buries what is gone, ``--force`` does so at once, and until then each run says that it is
+        in doubt. A false alarm costs a look; rows that are buried without a word cost the trust in all of them.
         """
         loader = self.loader
         assert loader is not None  # noqa: S101
@@ -288,6 +294,14 @@ class _Run:
             raise SuspiciousRead(
                 f"{self.source.title} answered with no {self.entity.name} at all, and {self.entity.table} has "
                 f"{loader.count_rows()[1]} living rows; nothing was changed. If that is right, run again with --force."
+            )
+        swept = self.plan.swept if not whole and not self.options.force else None
+        found = loader.created + loader.updated + loader.unchanged + loader.failed
+        if swept is not None and not found and (living := loader.count_living(swept)):
+            return (
+                f"{self.source.title} shows no {self.entity.name} from {swept.since} to {swept.until}, where "
+                f"{self.entity.table} has {living} living rows; they were left as they are. Has the credential lost a "
+                "permission? If there are none any more, run again with --force."
             )
         reported = self.extraction.reported
         if reported is not None and self.extraction.trusted and not limited and reported != self.coercer.read:

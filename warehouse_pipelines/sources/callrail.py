@@ -15,8 +15,9 @@ everything counts as proof. For the same reason conversations are read to the en
 their first page, newest first, is read once more at the end for what moved to it meanwhile.
 
 ``total_records`` is believed: a difference is asked for once more before it stands. Times are sent with an offset,
-because a bare date means the time zone of the account. What a company or an account is no longer allowed to see
-looks like rows vanishing; the loader's limit on what one read may bury is the protection against that.
+because a bare date means the time zone of the account. What the key is no longer allowed to see looks like rows
+vanishing; two things protect against that: a window that comes back empty where rows were known makes the run partial
+and buries nothing, and one read may bury no more than the loader's limit.
 
 Left out: recordings themselves (the URL is kept; it needs the key), ``conversational_transcript`` and full text
 threads (a request for each record of a day's 10,000), the ``formatted_*`` twins, ``waveforms``, and names of the

@@ -377,6 +377,26 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> 
     assert it.rows()[deleted]["archived"]
 
 
+def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one moves over the edge of a page; counted as missing, it would be buried by a successful run."""
+    monkeypatch.setattr(extraction, "CHUNK", 2)
+    it = opened("callrail_call")
+    it.sync()
+    keys = sorted(key for (key,) in it.vendor.keys(it.entity))
+    keys.sort(key=lambda key: it.rows()[key,]["start_time"])
+    spam: list[str] = []
+
+    def mark_once(records: int) -> None:
+        if not spam:
+            spam.append(keys[0])
+            it.simulator.control("spam_call", id=keys[0])
+
+    result = it.sync(full=True, batch_size=2, progress=mark_once)
+    assert (result.status, result.deleted) == ("success", 0)
+    assert it.sync(full=True).deleted == 1
+    assert it.living() == it.vendor.keys(it.entity)
+
+
 def test_removed_association_is_tombstoned(opened: Opened) -> None:
     """A-038: an association has no date, and its removal does not move its parent's."""
     it = opened("hubspot_contact_to_deal_association")

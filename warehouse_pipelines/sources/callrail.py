@@ -14,7 +14,10 @@ each message, so one that is not in the window it was in last time may have move
 everything counts as proof. For the same reason conversations are read to the end and not to the window's end, and
 their first page, newest first, is read once more at the end for what moved to it meanwhile.
 
-``total_records`` is believed: a difference is asked for once more before it stands. Times are sent with an offset,
+``total_records`` is believed: a difference is asked for once more before it stands. A record that vanishes from a page
+already read moves another one over the edge of a page, unseen, and the shrunken list then counts what was read. So a
+list that counted more at first than came and counts less now is walked once more; that finds what was hidden, in the
+same run, and what it no longer shows stays until the next. Times are sent with an offset,
 because a bare date means the time zone of the account. What the key is no longer allowed to see looks like rows
 vanishing; two things protect against that: a window that comes back empty where rows were known makes the run partial
 and buries nothing, and one read may bury no more than the loader's limit.
@@ -184,12 +187,26 @@ class Listing:
         self._turned: set[tuple[str | None, ...]] = set()
         self._read = 0
         self._shared = 0
+        self._gone = 0
+        self._met: set[str | None] | None = None
         self._counted: int | None = None
 
     def pages(self) -> Iterator[list[bytes]]:
         """Yield the records, each once."""
         first = self._ask(page="1")
         self._counted = first.total_records
+        yield from self._walk(first)
+        if self._counted is None or self._counted <= self._here:
+            return
+        again = self._ask(page="1")
+        if again.total_records is not None and again.total_records < self._counted:
+            given = self.seen - self._elsewhere
+            self._counted, self._met = again.total_records, set()
+            self._turned.clear()
+            yield from self._walk(again)
+            self._gone = len(given - self._met)
+
+    def _walk(self, first: Answer) -> Iterator[list[bytes]]:
         if self.entity.path == CALLS.path and (first.total_pages is None or first.total_pages > 1):
             yield from self._relative()
         else:
@@ -197,9 +214,14 @@ class Listing:
 
     def total(self) -> int | None:
         """Return how many of the records are said to be here; asked a second time when that is not what came."""
-        if self._counted is not None and self._counted != self._read + self._shared:
+        if self._counted is not None and self._counted < self._here:
             self._counted = self._ask(page="1", per_page="1").total_records
-        return None if self._counted is None else self._counted - self._shared
+        return None if self._counted is None else self._counted - self._shared + self._gone
+
+    @property
+    def _here(self) -> int:
+        """How many records the list should have, by what it showed."""
+        return self._read + self._shared - self._gone
 
     def _ask(self, **params: str) -> Answer:
         return self._http.get(self.path, self._form, params={**self.params, **params})
@@ -239,8 +261,16 @@ class Listing:
         if keys in self._turned:
             raise CursorStuck(f"CallRail: {self.path} answered the same page twice; reading on would never end.")
         self._turned.add(keys)
-        self._shared += sum(key in self._elsewhere for key in keys)
-        fresh = [bytes(record) for key, record in zip(keys, records, strict=True) if key not in self.seen]
+        again = self._met is not None
+        if self._met is None:
+            self._shared += sum(key in self._elsewhere for key in keys)
+        else:
+            self._met.update(keys)
+        fresh = [
+            bytes(record)
+            for key, record in zip(keys, records, strict=True)
+            if key not in self.seen and not (again and key is None)
+        ]
         self.seen.update(key for key in keys if key)
         self._read += len(fresh)
         return fresh

@@ -257,6 +257,7 @@ class Extraction:
     """One reading of one entity: what is asked, what is known, and what was noticed on the way.
 
     ``limit``     stop after so many records, 0 for no limit; the loader enforces it, a ``fetch`` may use it
+    ``safety_limit`` give a read up that still goes on after so many records, 0 for never; ``endless`` then says so
     ``options``   the vendor's own flags of this run
     ``take``      waits for the shared budget of a credential; raises ``BudgetSpent``
     ``cancelled`` set when the run is stopped; a wait must end with it
@@ -271,6 +272,7 @@ class Extraction:
     known: Known = field(default_factory=NothingKnown)
     page_size: int = 100
     limit: int = 0
+    safety_limit: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     take: Callable[[str, Budget], None] = lambda credential, budget: None
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -278,6 +280,7 @@ class Extraction:
     waited_seconds: float = 0.0
     reported: int | None = None
     trusted: bool = False
+    endless: bool = False
     noticed: dict[str, Any] = field(default_factory=dict)
 
     @property

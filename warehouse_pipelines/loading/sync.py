@@ -35,6 +35,7 @@ from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.merge import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.settings import settings
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource
@@ -153,7 +154,7 @@ class _Run:
         flags = {"full": options.full, "backfill": planned.mode == "backfill", **options.vendor}
         self.extraction = Extraction(
             entity=entity, window=planned.window, known=self.known, page_size=page_size,
-            limit=options.max_records, options=flags,
+            limit=options.max_records, safety_limit=settings().warehouse_safety_limit, options=flags,
         )  # fmt: skip
         self.budget = RequestBudget(url, self.extraction.cancelled)
         self.extraction.take = self.budget.take
@@ -280,6 +281,9 @@ class _Run:
 
         Raises ``SuspiciousRead`` for a whole read of nothing where there were rows.
 
+        A read that went over the safety limit proves nothing. (``--max-records`` is no such limit: whoever gave it
+        wanted no more, so the run is a success; it moves no cursor and buries nothing either.)
+
         A window of nothing where rows are known to be is the mark of a lost permission as well, but a small customer's
         month may truly be empty once its only call turned out to be spam. So that run is ``partial``: nothing is
         buried, and the cursor stays, whereby the window of the next run still holds those rows. The first run that
@@ -288,6 +292,12 @@ class _Run:
         """
         loader = self.loader
         assert loader is not None  # noqa: S101
+        if self.extraction.endless:
+            return (
+                f"safety_limit: {self.source.title} still had more {self.entity.name} after {self.coercer.read:,}. "
+                "What was read is loaded, nothing is buried, the cursor stays. If there are so many, raise "
+                "WAREHOUSE_SAFETY_LIMIT and run again; else the list has no end: tell the vendor."
+            )
         limited = bool(self.options.max_records)
         whole = self.plan.window.since is None and self.plan.mode == "full"
         if whole and not limited and not self.coercer.read and loader.had_rows and not self.options.force:

@@ -1,7 +1,10 @@
 """How HubSpot is read: lists for everything, search for what changed, one batch read for the records of both.
 
 **Everything** comes from the list endpoint, live records first and archived ones after, so that what is archived
-meanwhile is found in the second list. It knows no wall and comes in id order. All properties of the portal are
+meanwhile is found in the second list. What is restored meanwhile is in neither: so the archived ids are listed before
+as well (a call for each hundred, one when there are none), and those that are gone from it at the end are asked for.
+Only a record that is archived and restored within one read escapes until its next edit or the next read of everything.
+The list endpoint knows no wall and comes in id order. All properties of the portal are
 asked for in the URL; a list too long for one is read as ids, and the records by POST, which costs twice the calls.
 
 **A delta** asks the search for ids only and reads the records by POST. Of the two safe ways to pass the search's
@@ -201,7 +204,8 @@ class Reader:
         return [one.name for one in self.client.get(path, Answer[Property], params={"archived": "false"}).page(path)]
 
     def everything(self) -> Iterator[Page]:
-        """Yield all live records, then all archived ones; none was asked for by the window."""
+        """Yield all live records, all archived ones, and the restored; none was asked for by the window."""
+        restored = set(self._ids(archived=True))
         in_url = True
         for archived in (False, True):
             names = ",".join(self.properties)
@@ -209,6 +213,8 @@ class Reader:
             if in_url:
                 try:
                     for records in self._list(Answer[msgspec.Raw], names, self.size, archived=archived):
+                        if archived:
+                            restored.difference_update(map(key_of, records))
                         yield Page([bytes(record) for record in records], in_window=False)
                     continue
                 except RequestRefused as error:
@@ -216,7 +222,11 @@ class Reader:
                         raise
                     in_url = False
             for ids in batches(self._ids(archived=archived), self.size):
+                if archived:
+                    restored.difference_update(ids)
                 yield Page(self._read(ids, archived=archived), in_window=False)
+        for ids in batches(sorted(restored), self.size):
+            yield Page(self._read(ids), in_window=False)
 
     def changes(self) -> Iterator[Page]:
         """Yield what changed inside the window; then, unless this is a backfill, what was archived or restored."""

@@ -5,11 +5,12 @@ read at import, and nothing here needs a secret to be imported.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import PositiveInt, SecretStr, ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 from warehouse_pipelines.errors import NotConfigured
 
@@ -94,6 +95,33 @@ def postgresql_url(name: str, value: SecretStr) -> str:
     if not found or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
         raise NotConfigured(f"{name} is not a PostgreSQL URL; write postgresql://user:password@host:port/database.")
     return f"postgresql://{rest}"
+
+
+def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
+    """Return name, value and origin of every setting of these forms as it is given, usable or not.
+
+    Of a secret only a well-formed URL is shown, and of that neither user nor password nor options.
+    """
+    rows = []
+    for form in forms:
+        environment = EnvSettingsSource(form).env_vars
+        written = DotEnvSettingsSource(form, env_file=env_file()).env_vars
+        for name, field in form.model_fields.items():
+            spelt = f"{form.model_config.get('env_prefix', '')}{name}".lower()
+            value, origin = "" if field.default is None else str(field.default), "default"
+            if given := environment.get(spelt) or written.get(spelt):
+                secret = SecretStr in (field.annotation, *get_args(field.annotation))
+                value = _harmless(given) if secret or "://" in given else given
+                origin = "environment" if spelt in environment else ".env"
+            elif field.is_required():
+                value, origin = "", "missing"
+            rows.append((spelt.upper(), value, origin))
+    return rows
+
+
+def _harmless(value: str) -> str:
+    found = re.fullmatch(r"([\w+.-]+://)(?:[^\s/?#@]*@)?([\w.:\[\]-]*(?:/[\w.%-]*)*)([?#].*)?", value)
+    return f"{found[1]}{found[2]}" if found else "***"
 
 
 def masked_url(url: str) -> str:

@@ -289,6 +289,51 @@ def test_every_entity_is_listed_with_its_transport() -> None:
     assert EVERY_ENTITY[0][1] in warehouse("entities").stdout
 
 
+PLANTED = "planted-5f1c2ab9"
+
+
+def shown_config(*words: str) -> tuple[dict[str, tuple[str, str]], dict[str, Any]]:
+    result = warehouse("config", *words, "--format", "json")
+    assert PLANTED not in result.output
+    found = json.loads(result.stdout)
+    return {one["setting"]: (one["value"], one["from"]) for one in found["settings"]}, found["sizes"]
+
+
+def test_config_show_prints_the_three_sizes() -> None:
+    """X-27: a page, a chunk, and what is merged at a time, which is the chunk."""
+    text = warehouse("config", "show").stdout
+    for size in ("API page size", "hubspot 100", "callrail 250", "stream chunk", "load sub-batch", "5,000"):
+        assert size in text
+    _, sizes = shown_config("show")
+    assert {name: sizes["api_page_size"][name] for name in (s.name for s in SOURCES)} == {
+        source.name: source.page_size for source in SOURCES
+    }
+    assert sizes["api_page_size"]["hubspot contact_to_deal_associations"] == 1000
+    assert (sizes["stream_chunk"], sizes["load_sub_batch"]) == (5000, 5000)
+
+
+def test_config_show_tells_where_each_setting_comes_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lines = [f"HUBSPOT_ACCESS_TOKEN={PLANTED}", "hubspot_searches_per_second=3", "CALLRAIL_REQUESTS_PER_HOUR=1"]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "")
+    monkeypatch.delenv("CALLRAIL_API_KEY")
+    monkeypatch.setenv("CALLRAIL_REQUESTS_PER_HOUR", "many")
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", f"postgresql://me:{PLANTED}@db.example:5432/w?password={PLANTED}")
+    found, _ = shown_config()
+    assert found["HUBSPOT_ACCESS_TOKEN"] == ("***", ".env")
+    assert found["HUBSPOT_SEARCHES_PER_SECOND"] == ("3", ".env")
+    assert found["HUBSPOT_REQUESTS_PER_DAY"] == ("650000", "default")
+    assert found["CALLRAIL_API_KEY"] == ("", "missing")
+    assert found["CALLRAIL_REQUESTS_PER_HOUR"] == ("many", "environment")
+    assert found["WAREHOUSE_DATABASE_URL"] == ("postgresql://db.example:5432/w", "environment")
+    assert found["WAREHOUSE_SAFETY_LIMIT"] == ("10000000", "default")
+    every = {f"{s.settings.model_config['env_prefix']}{n}".upper() for s in SOURCES for n in s.settings.model_fields}
+    assert every <= found.keys()
+    for odd in (f"postgresql://me:{PLANTED}/x@host/db", f"postgresql://me:{PLANTED}@x@host/db", PLANTED):
+        monkeypatch.setenv("WAREHOUSE_DATABASE_URL", odd)
+        assert shown_config()[0]["WAREHOUSE_DATABASE_URL"] == ("***", "environment")
+
+
 def test_help_answers_at_once() -> None:
     """Nothing heavy is imported before a command needs it; the limit leaves room for a busy machine."""
     began = time.monotonic()

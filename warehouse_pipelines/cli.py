@@ -2,7 +2,8 @@
 
 A sync runs the very Dagster job that the UI launches, in this process, so its run is seen in the UI too.
 
-Exit codes: 0 success, 3 partial (some records are in the dead letters), 1 failed, 2 wrong use or a missing setting.
+Exit codes: 0 success, 3 partial (some records are in the dead letters, or what was read may not be all; the reason is
+printed), 1 failed, 2 wrong use or a missing setting.
 Results go to standard output, everything else to standard error; with ``--log-format json`` standard output is JSON
 lines and nothing else.
 
@@ -542,6 +543,40 @@ def entities(action: str, form: str) -> None:
     table = Table(*listed[0])
     for one in listed:
         table.add_row(*("" if value is None else str(value) for value in one.values()))
+    out().print(table)
+
+
+@main.command()
+@click.argument("action", type=click.Choice(["show"]), default="show")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def config(action: str, form: str) -> None:
+    """Show every setting with its value and where it comes from, secrets masked, and the sizes records travel in."""
+    from warehouse_pipelines import settings
+    from warehouse_pipelines.extraction import CHUNK
+
+    found = sources()
+    rows = settings.shown([settings.Settings, *(source.settings for source in found.values())])
+    listed = [{"setting": name, "value": logs.redacted(value), "from": origin} for name, value, origin in rows]
+    pages = {name: source.page_size for name, source in found.items()}
+    pages |= {
+        f"{source.name} {entity.name}": entity.page_size
+        for source in found.values()
+        for entity in source.entities
+        if entity.page_size
+    }
+    # A chunk is merged by one statement; only what PostgreSQL refuses is tried in parts.
+    sizes = {"api_page_size": pages, "stream_chunk": CHUNK, "load_sub_batch": CHUNK}
+    if form == "json":
+        click.echo(json.dumps({"sizes": sizes, "settings": listed}, indent=1))
+        return
+    click.echo(f"API page size   {', '.join(f'{name} {size:,}' for name, size in pages.items())}; or --batch-size")
+    click.echo(f"stream chunk    {CHUNK:,} records, of as many pages as that takes")
+    click.echo(f"load sub-batch  {CHUNK:,}: a chunk is merged at once, in halves down to one record if it is refused")
+    from rich.table import Table
+
+    table = Table(*listed[0])
+    for one in listed:
+        table.add_row(*one.values())
     out().print(table)
 
 

@@ -109,6 +109,7 @@ class Entity:
     ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time
     ``merged``       column that lists the keys this record absorbed, with ``;`` between them
     ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
+    ``page_size``    records per request, where this entity's requests are not as large as its source's
     ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
     ``index``        columns to index besides the key and the cursor
     ``refs``         columns that should be found in the key of another table; checked, not enforced
@@ -135,6 +136,7 @@ class Entity:
     archived_at: str | None = None
     merged: str | None = None
     custom: str | None = None
+    page_size: int | None = None
     parent: str | None = None
     index: str = ""
     refs: Mapping[str, str] = field(default_factory=dict)
@@ -255,6 +257,7 @@ class Extraction:
     """One reading of one entity: what is asked, what is known, and what was noticed on the way.
 
     ``limit``     stop after so many records, 0 for no limit; the loader enforces it, a ``fetch`` may use it
+    ``safety_limit`` give a read up that still goes on after so many records, 0 for never; ``endless`` then says so
     ``options``   the vendor's own flags of this run
     ``take``      waits for the shared budget of a credential; raises ``BudgetSpent``
     ``cancelled`` set when the run is stopped; a wait must end with it
@@ -269,6 +272,7 @@ class Extraction:
     known: Known = field(default_factory=NothingKnown)
     page_size: int = 100
     limit: int = 0
+    safety_limit: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     take: Callable[[str, Budget], None] = lambda credential, budget: None
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -276,6 +280,7 @@ class Extraction:
     waited_seconds: float = 0.0
     reported: int | None = None
     trusted: bool = False
+    endless: bool = False
     noticed: dict[str, Any] = field(default_factory=dict)
 
     @property

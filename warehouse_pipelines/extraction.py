@@ -9,7 +9,7 @@ dlt costs half a second to import and is imported when a resource is made.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ def resource(crm: Source, entity: Entity) -> "DltResource":
     import dlt
 
     def read(extraction: Extraction, coercer: "Coercer") -> Iterator["pa.Table"]:
-        for records, in_window in chunks(crm.fetch(extraction), extraction.limit):
+        for records, in_window in chunks(crm.fetch(extraction), extraction):
             table = coercer.table(records)
             if entity.cursor:
                 import pyarrow as pa
@@ -76,19 +76,27 @@ def bound(unread: "DltResource", extraction: Extraction, coercer: "Coercer", end
     return read
 
 
-def chunks(pages: "Iterator[Page] | Any", limit: int) -> Iterator[tuple[list[Json], bool]]:
-    """Gather pages into batches of about ``CHUNK`` records that were asked for in the same way, ``limit`` in all."""
-    left = limit or None
+def chunks(pages: Iterable[Page], extraction: Extraction) -> Iterator[tuple[list[Json], bool]]:
+    """Gather pages into batches of about ``CHUNK`` records that were asked for in the same way, ``limit`` in all.
+
+    A page beyond the safety limit is not taken; a page without records counts as one, or many of them had no end.
+    """
+    left = extraction.limit or None
+    taken = 0
     gathered: list[Json] = []
     size = 0
     asked = True
     for page in pages:
+        if extraction.safety_limit and taken >= extraction.safety_limit:
+            extraction.endless = True
+            break
         if gathered and (page.in_window != asked or len(gathered) >= CHUNK or size >= CHUNK_BYTES):
             yield gathered, asked
             gathered, size = [], 0
         asked = page.in_window
         records = list(itertools.islice(page.records, left))
         gathered += records
+        taken += max(1, len(records))
         size += sum(len(memoryview(record)) for record in records)
         if left is not None:
             left -= len(records)

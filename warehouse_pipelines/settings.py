@@ -1,14 +1,16 @@
 """Where the warehouse and Dagster's own folder are. A vendor's settings stand in the vendor's file.
 
-Read from the environment, then from ``.env`` at the top level. Nothing is read at import, and nothing here needs a
-secret to be imported.
+Read from the environment, then from ``.env`` at the top level, whatever folder the command is typed in. Nothing is
+read at import, and nothing here needs a secret to be imported.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, get_args
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings
+from pydantic import PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 from warehouse_pipelines.errors import NotConfigured
 
@@ -19,18 +21,44 @@ def project_root() -> Path:
     return beside if (beside / "pyproject.toml").is_file() else Path.cwd()
 
 
-class Settings(BaseSettings, extra="ignore", env_ignore_empty=True):
-    """Of the project itself. An empty value counts as none, because that is what compose files make of an unset one."""
+def env_file() -> Path:
+    """Return the ``.env`` that is read, whether or not it is there."""
+    return project_root() / ".env"
+
+
+class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
+    """Settings of the project or of a vendor, read when they are made.
+
+    An empty value counts as none, because that is what compose files make of an unset one.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(_env_file=env_file(), **given)
+
+
+class Settings(FromEnvironment):
+    """Of the project itself."""
 
     warehouse_database_url: SecretStr | None = None
     warehouse_home: Path | None = None
     dagster_home: Path | None = None
     dagster_storage_url: SecretStr | None = None
+    warehouse_safety_limit: PositiveInt = 10_000_000
+    """Records after which a read that does not end is given up, and its run is partial.
+
+    A list that repeats is an error at once; this is for one that always has something new. Ten million is ten times
+    the largest table that this project is measured with, and cheap enough to be read in vain: an hour and a half and a
+    sixth of the day's requests at HubSpot's rate, four minutes of a database, while CallRail's day ends long before.
+    """
 
 
 def settings() -> Settings:
-    """Read the settings now."""
-    return Settings(_env_file=project_root() / ".env")
+    """Read the settings now. Raises ``NotConfigured`` for one that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors())
+        raise NotConfigured(f"A setting cannot be used, in the environment or in .env: {wrong}") from None
 
 
 def state_folder() -> Path:
@@ -67,6 +95,33 @@ def postgresql_url(name: str, value: SecretStr) -> str:
     if not found or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
         raise NotConfigured(f"{name} is not a PostgreSQL URL; write postgresql://user:password@host:port/database.")
     return f"postgresql://{rest}"
+
+
+def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
+    """Return name, value and origin of every setting of these forms as it is given, usable or not.
+
+    Of a secret only a well-formed URL is shown, and of that neither user nor password nor options.
+    """
+    rows = []
+    for form in forms:
+        environment = EnvSettingsSource(form).env_vars
+        written = DotEnvSettingsSource(form, env_file=env_file()).env_vars
+        for name, field in form.model_fields.items():
+            spelt = f"{form.model_config.get('env_prefix', '')}{name}".lower()
+            value, origin = "" if field.default is None else str(field.default), "default"
+            if given := environment.get(spelt) or written.get(spelt):
+                secret = SecretStr in (field.annotation, *get_args(field.annotation))
+                value = _harmless(given) if secret or "://" in given else given
+                origin = "environment" if spelt in environment else ".env"
+            elif field.is_required():
+                value, origin = "", "missing"
+            rows.append((spelt.upper(), value, origin))
+    return rows
+
+
+def _harmless(value: str) -> str:
+    found = re.fullmatch(r"([\w+.-]+://)(?:[^\s/?#@]*@)?([\w.:\[\]-]*(?:/[\w.%-]*)*)([?#].*)?", value)
+    return f"{found[1]}{found[2]}" if found else "***"
 
 
 def masked_url(url: str) -> str:

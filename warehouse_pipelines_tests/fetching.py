@@ -51,7 +51,7 @@ class Read:
             entity=entity,
             window=Window(since, until or datetime.now(UTC)),
             known=known or Held(),
-            page_size=page_size or source.page_size,
+            page_size=page_size or entity.page_size or source.page_size,
             options=options,
             take=lambda credential, budget: self.taken.append(budget),
         )

@@ -245,8 +245,9 @@ def test_batch_size_sets_page_size(it: World) -> None:
     truth = it.vendor.keys(it.entity)
     it.sync(dry_run=True)
     sizes = it.simulator.requests()["page_sizes"]
-    assert str(it.source.page_size) in sizes or it.vendor.fixed_size(it.entity)
-    assert it.history()[-1]["configuration"]["batch_size"] == it.source.page_size
+    usual = it.entity.page_size or it.source.page_size
+    assert str(usual) in sizes or it.vendor.fixed_size(it.entity)
+    assert it.history()[-1]["configuration"]["batch_size"] == usual
     it.simulator.reset_counters()
     result = it.sync(batch_size=2)
     assert it.rows().keys() == truth
@@ -318,6 +319,33 @@ def test_unexpected_empty_source_is_not_success(it: World) -> None:
     result = it.sync(full=True, force=True)
     assert (result.status, result.deleted) == ("success", len(before))
     assert it.living() == set()
+
+
+def test_a_window_that_comes_back_empty_buries_nothing(it: World) -> None:
+    """A lost permission looks like this; so does a small customer's only call that was spam: doubt, till more comes."""
+    first = it.sync()
+    if it.entity.missing != "window":
+        return
+    before = it.rows()
+    it.vendor.empty(it.entity)
+    for _ in range(2):
+        result = it.sync()
+        assert (result.mode, result.status, result.deleted, result.cursor) == ("delta", "partial", 0, None)
+        assert "--force" in str(result.reason)
+        assert it.rows() == before
+        check_history(it, result)
+    created = it.vendor.create(it.entity)
+    result = it.sync()
+    since = result.window.since
+    assert it.entity.cursor
+    assert since is not None
+    gone = {key for key, row in before.items() if row[it.entity.cursor] >= since}
+    assert (result.status, result.deleted) == ("success", len(gone))
+    assert gone
+    assert created in it.living()
+    assert it.sync(force=True).status == "success"
+    assert first.created == len(before)
+    assert it.living() == {created}
 
 
 def test_an_empty_vendor_on_an_empty_table_is_a_success(it: World) -> None:

@@ -170,6 +170,17 @@ def test_a_delta_marks_the_days_it_covered_once(made: dg.Definitions, instance: 
     assert [event.partition for event in result.asset_materializations_for_node("toy_thing")] == [None]
 
 
+def test_a_read_that_did_not_end_marks_no_day(
+    shelf: toy.Shelf, database_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = shelf.fetch
+    monkeypatch.setattr(shelf, "fetch", lambda extraction: (one for _ in range(3) for one in page(extraction)))
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
+    assert toy.run(toy.definitions(shelf, database_url), "sync_toy_things", instance).success
+    assert str(latest(instance, THING)["reason"]).startswith("safety_limit: ")
+    assert not instance.get_materialized_partitions(THING)
+
+
 def test_only_days_that_are_partitions_and_not_marked_yet_are_marked() -> None:
     class Result:
         days_covered = (date(2023, 12, 31), date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3))

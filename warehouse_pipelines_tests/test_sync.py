@@ -1,5 +1,6 @@
 """What a run asks for, when the cursor moves, and what the history says of it."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_pipelines import extraction
+from warehouse_pipelines import extraction, settings
 from warehouse_pipelines.entity import Entity, Extraction, Source, Window
 from warehouse_pipelines.errors import NotConfigured, RequestRefused
 from warehouse_pipelines.loading import sync_history
@@ -207,6 +208,59 @@ def test_a_backfill_loads_its_window_and_leaves_the_cursor(shelf: Shelf) -> None
     assert shelf.asked[-1].window.since == january(20) - OVERLAP
 
 
+def fresh() -> Iterator[list[dict[str, Any]]]:
+    """Pages of an endless list that never repeats."""
+    for n in itertools.count():
+        yield [thing(f"new {n} {m}", 9) for m in range(3)]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_safety_limit_is_partial(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
+    """X-12, X-28: never a success; what was read stays, and a read that did not end proves nothing missing."""
+    shelf.sync([thing("a", 3), thing("b", 4)])
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
+    shelf.before = lambda extraction: setattr(shelf, "pages", fresh())
+    result = shelf.sync(full=full)
+    assert (result.status, result.created, result.deleted, result.cursor) == ("partial", 12, 0, None)
+    assert str(result.reason).startswith("safety_limit: ")
+    row = shelf.history()[-1]
+    assert (row["status"], row["configuration"]["cursor"]) == ("partial", None)
+    assert row["performance_metrics"]["partial_reason"] == row["error_message"] == result.reason
+    assert not any(row["archived"] for row in shelf.rows().values())
+    shelf.before = lambda extraction: None
+    shelf.sync()
+    assert shelf.asked[-1].window.since == january(4) - OVERLAP
+
+
+def test_a_window_that_did_not_end_buries_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, now = Shelf(shelf.url, LOG), datetime.now(UTC).isoformat()
+    log.sync([{"id": "a", "at": now}, {"id": "b", "at": now}])
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "1")
+    result = log.sync([{"id": "a", "at": now}], [{"id": "c", "at": now}])
+    assert (result.mode, result.status, result.processed, result.deleted) == ("delta", "partial", 1, 0)
+
+
+def test_pages_without_records_end_too(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
+    shelf.before = lambda extraction: setattr(shelf, "pages", itertools.repeat([]))
+    assert str(shelf.sync().reason).startswith("safety_limit: ")
+
+
+def test_a_read_that_ends_at_the_safety_limit_is_whole(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And --max-records is no such limit: whoever gave it wanted no more (B-055)."""
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
+    assert shelf.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
+    shelf.before = lambda extraction: setattr(shelf, "pages", fresh())
+    assert shelf.sync(max_records=4).status == "success"
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "many"])
+def test_a_safety_limit_that_cannot_be_used_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", wrong)
+    with pytest.raises(NotConfigured, match="WAREHOUSE_SAFETY_LIMIT"):
+        shelf.sync()
+
+
 def test_what_was_not_asked_by_the_window_passes_it(shelf: Shelf) -> None:
     shelf.sync([thing("a", 20)])
     result = shelf.sync([thing("b", 1)], page(thing("c", 1), in_window=False))
@@ -252,11 +306,13 @@ def test_an_unexpected_error_closes_the_row_too(shelf: Shelf) -> None:
     assert shelf.history()[-1]["status"] == "failed"
 
 
-def test_a_source_without_settings_asks_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_without_settings_asks_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     source = SOURCES[0]
     for name in ("HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir("/")
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
     with pytest.raises(NotConfigured, match="HUBSPOT_ACCESS_TOKEN"):
         sync(source, source.entities[0], Options(), url=database_url)
 
@@ -373,6 +429,26 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> 
     assert after.status == "success"
     assert after.window.since == min(first.window.until, first.cursor or NOW, after.window.until - it.entity.lookback)
     assert it.rows()[deleted]["archived"]
+
+
+def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one moves over the edge of a page; counted as missing, it would be buried by a successful run."""
+    monkeypatch.setattr(extraction, "CHUNK", 2)
+    it = opened("callrail_call")
+    it.sync()
+    keys = sorted(key for (key,) in it.vendor.keys(it.entity))
+    keys.sort(key=lambda key: it.rows()[key,]["start_time"])
+    spam: list[str] = []
+
+    def mark_once(records: int) -> None:
+        if not spam:
+            spam.append(keys[0])
+            it.simulator.control("spam_call", id=keys[0])
+
+    result = it.sync(full=True, batch_size=2, progress=mark_once)
+    assert (result.status, result.deleted) == ("success", 0)
+    assert it.sync(full=True).deleted == 1
+    assert it.living() == it.vendor.keys(it.entity)
 
 
 def test_removed_association_is_tombstoned(opened: Opened) -> None:

@@ -61,7 +61,7 @@ class Vendor(Protocol):
         """The lower bounds that were asked for."""
 
     def fixed_size(self, entity: Entity) -> bool:
-        """Whether requests ask for something else than records, so that ``--batch-size`` has no meaning."""
+        """Whether requests ask by something else than records (pairs: by contacts), so that pages do not tell."""
 
 
 class HubSpotVendor:
@@ -153,7 +153,8 @@ class HubSpotVendor:
             return None
         assert entity.cursor
         path = entity.columns[entity.cursor].path.removeprefix("properties.")
-        self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property=path)
+        # A read of everything begins with the ids of the archived list.
+        self.simulator.set_fault("malformed", path=self.path(entity), after=1, times=1, what=what, property=path)
         return entity.cursor
 
     def bounds(self, entity: Entity) -> list[datetime]:

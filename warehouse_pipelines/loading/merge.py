@@ -317,18 +317,13 @@ class Loader:
         """
         if not self._seen:
             return
-        inside: sql.Composable = sql.SQL("")
-        if window.since is not None and self.entity.cursor:
-            inside = sql.SQL("AND t.{0} >= {1} AND t.{0} < {2}").format(
-                sql.Identifier(self.entity.cursor), window.since.isoformat(), window.until.isoformat()
-            )
-        missing = sql.SQL("NOT t.archived {} AND NOT EXISTS (SELECT FROM seen s WHERE {})").format(
-            inside, _and(sql.SQL("t.{0} = {1}.{0}"), self.entity.keys, "s")
+        missing = sql.SQL("{} AND NOT EXISTS (SELECT FROM seen s WHERE {})").format(
+            self._living(window), _and(sql.SQL("t.{0} = {1}.{0}"), self.entity.keys, "s")
         )
         count = self._number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, missing))
         if not count:
             return
-        living = self._number(sql.SQL("SELECT count(*) FROM {} t WHERE NOT t.archived {}").format(self._target, inside))
+        living = self.count_living(window)
         if living > BURY_FREELY and count > BURY_AT_MOST * living and not self.force:
             raise SuspiciousRead(
                 f"{self.source.title} no longer shows {count} of the {living} living rows of {self.entity.table}; "
@@ -341,6 +336,17 @@ class Loader:
             ).format(self._target, missing)
         )
         self.deleted += count
+
+    def count_living(self, window: Window) -> int:
+        """Return how many living rows the window holds; all of them when it has no begin."""
+        return self._number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, self._living(window)))
+
+    def _living(self, window: Window) -> sql.Composable:
+        if window.since is None or not self.entity.cursor:
+            return sql.SQL("NOT t.archived")
+        return sql.SQL("NOT t.archived AND t.{0} >= {1} AND t.{0} < {2}").format(
+            sql.Identifier(self.entity.cursor), window.since.isoformat(), window.until.isoformat()
+        )
 
     def resolve(self, letters: Sequence[int]) -> None:
         """Mark those of ``letters`` as resolved that did not fail again."""

@@ -14,8 +14,9 @@ Status = Literal["success", "partial", "failed"]
 class Options:
     """The flags of one run, as ``interface.md`` names them; the defaults are a delta run.
 
-    ``batch_size`` is the number of records asked for per request; None leaves it to the source, whose page is as
-    large as its vendor allows. ``start_date`` is read as midnight UTC. ``vendor`` holds a vendor's own flags.
+    ``batch_size`` is the number of records asked for per request; None leaves it to the entity and its source, whose
+    page is as large as the vendor allows, and no source asks for more than that. ``start_date`` is read as midnight
+    UTC. ``vendor`` holds a vendor's own flags.
     """
 
     full: bool = False

@@ -35,6 +35,7 @@ from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.merge import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.settings import settings
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource
@@ -118,7 +119,7 @@ def sync(
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill, replay=bool(replayed)
         )
-        page_size = options.batch_size or source.page_size
+        page_size = options.batch_size or entity.page_size or source.page_size
         configuration = _configuration(entity, options, planned, page_size)
         run = _Run(source, entity, options, planned, url, now, page_size)
         try:
@@ -153,7 +154,7 @@ class _Run:
         flags = {"full": options.full, "backfill": planned.mode == "backfill", **options.vendor}
         self.extraction = Extraction(
             entity=entity, window=planned.window, known=self.known, page_size=page_size,
-            limit=options.max_records, options=flags,
+            limit=options.max_records, safety_limit=settings().warehouse_safety_limit, options=flags,
         )  # fmt: skip
         self.budget = RequestBudget(url, self.extraction.cancelled)
         self.extraction.take = self.budget.take
@@ -279,15 +280,38 @@ class _Run:
         """Return why this read cannot be called complete, None when it can.
 
         Raises ``SuspiciousRead`` for a whole read of nothing where there were rows.
+
+        A read that went over the safety limit proves nothing. (``--max-records`` is no such limit: whoever gave it
+        wanted no more, so the run is a success; it moves no cursor and buries nothing either.)
+
+        A window of nothing where rows are known to be is the mark of a lost permission as well, but a small customer's
+        month may truly be empty once its only call turned out to be spam. So that run is ``partial``: nothing is
+        buried, and the cursor stays, whereby the window of the next run still holds those rows. The first run that
+        finds anything in it buries what is gone, ``--force`` does so at once, and until then each run says that it is
+        in doubt. A false alarm costs a look; rows that are buried without a word cost the trust in all of them.
         """
         loader = self.loader
         assert loader is not None  # noqa: S101
+        if self.extraction.endless:
+            return (
+                f"safety_limit: {self.source.title} still had more {self.entity.name} after {self.coercer.read:,}. "
+                "What was read is loaded, nothing is buried, the cursor stays. If there are so many, raise "
+                "WAREHOUSE_SAFETY_LIMIT and run again; else the list has no end: tell the vendor."
+            )
         limited = bool(self.options.max_records)
         whole = self.plan.window.since is None and self.plan.mode == "full"
         if whole and not limited and not self.coercer.read and loader.had_rows and not self.options.force:
             raise SuspiciousRead(
                 f"{self.source.title} answered with no {self.entity.name} at all, and {self.entity.table} has "
                 f"{loader.count_rows()[1]} living rows; nothing was changed. If that is right, run again with --force."
+            )
+        swept = self.plan.swept if not whole and not self.options.force else None
+        found = loader.created + loader.updated + loader.unchanged + loader.failed
+        if swept is not None and not found and (living := loader.count_living(swept)):
+            return (
+                f"{self.source.title} shows no {self.entity.name} from {swept.since} to {swept.until}, where "
+                f"{self.entity.table} has {living} living rows; they were left as they are. Has the credential lost a "
+                "permission? If there are none any more, run again with --force."
             )
         reported = self.extraction.reported
         if reported is not None and self.extraction.trusted and not limited and reported != self.coercer.read:

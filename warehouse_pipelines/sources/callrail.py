@@ -14,9 +14,13 @@ each message, so one that is not in the window it was in last time may have move
 everything counts as proof. For the same reason conversations are read to the end and not to the window's end, and
 their first page, newest first, is read once more at the end for what moved to it meanwhile.
 
-``total_records`` is believed: a difference is asked for once more before it stands. Times are sent with an offset,
-because a bare date means the time zone of the account. What a company or an account is no longer allowed to see
-looks like rows vanishing; the loader's limit on what one read may bury is the protection against that.
+``total_records`` is believed: a difference is asked for once more before it stands. A record that vanishes from a page
+already read moves another one over the edge of a page, unseen, and the shrunken list then counts what was read. So a
+list that counted more at first than came and counts less now is walked once more; that finds what was hidden, in the
+same run, and what it no longer shows stays until the next. Times are sent with an offset,
+because a bare date means the time zone of the account. What the key is no longer allowed to see looks like rows
+vanishing; two things protect against that: a window that comes back empty where rows were known makes the run partial
+and buries nothing, and one read may bury no more than the loader's limit.
 
 Left out: recordings themselves (the URL is kept; it needs the key), ``conversational_transcript`` and full text
 threads (a request for each record of a day's 10,000), the ``formatted_*`` twins, ``waveforms``, and names of the
@@ -36,11 +40,11 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import msgspec
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.entity import Budget, Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMissing
 from warehouse_pipelines.rules import one_of
+from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of, listed
 
 VERSION = "v3"
@@ -68,7 +72,7 @@ FIELDS = {
 """What each list answers only when it is asked for; of these the declared columns are. An unknown name may be a 400."""
 
 
-class Settings(BaseSettings, env_prefix="CALLRAIL_", env_file=".env", env_ignore_empty=True, extra="ignore"):
+class Settings(FromEnvironment, env_prefix="CALLRAIL_"):
     """The vendor allows 1,000 requests an hour and 10,000 a day for an account; other programs need some as well."""
 
     api_key: SecretStr
@@ -106,7 +110,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     if params is None:
         return
     paths = [f"/{VERSION}/{entity.path}"]
-    if entity is not ACCOUNTS:
+    if entity.path != ACCOUNTS.path:
         visible = Listing(extraction, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
         for _ in visible.pages():
             pass
@@ -118,7 +122,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     for path in paths:
         listing = Listing(extraction, entity, path, params, seen)
         for records in listing.pages():
-            yield Page(records, in_window=entity is not TEXT_MESSAGES)
+            yield Page(records, in_window=entity.path != TEXT_MESSAGES.path)
         totals.append(listing.total())
     known = [total for total in totals if total is not None]
     extraction.reported, extraction.trusted = sum(known) if len(known) == len(totals) else None, True
@@ -152,7 +156,7 @@ def question(extraction: Extraction) -> dict[str, str] | None:
         return params
     until = extraction.window.until
     since = max(extraction.since, until - RETENTION)
-    if entity is not TEXT_MESSAGES:
+    if entity.path != TEXT_MESSAGES.path:
         params |= {"sort": entity.cursor, "order": "asc"}
     elif not extraction.options.get("backfill"):
         until += timedelta(days=1)
@@ -183,22 +187,41 @@ class Listing:
         self._turned: set[tuple[str | None, ...]] = set()
         self._read = 0
         self._shared = 0
+        self._gone = 0
+        self._met: set[str | None] | None = None
         self._counted: int | None = None
 
     def pages(self) -> Iterator[list[bytes]]:
         """Yield the records, each once."""
         first = self._ask(page="1")
         self._counted = first.total_records
-        if self.entity is CALLS and (first.total_pages is None or first.total_pages > 1):
+        yield from self._walk(first)
+        if self._counted is None or self._counted <= self._here:
+            return
+        again = self._ask(page="1")
+        if again.total_records is not None and again.total_records < self._counted:
+            given = self.seen - self._elsewhere
+            self._counted, self._met = again.total_records, set()
+            self._turned.clear()
+            yield from self._walk(again)
+            self._gone = len(given - self._met)
+
+    def _walk(self, first: Answer) -> Iterator[list[bytes]]:
+        if self.entity.path == CALLS.path and (first.total_pages is None or first.total_pages > 1):
             yield from self._relative()
         else:
             yield from self._numbered(first)
 
     def total(self) -> int | None:
         """Return how many of the records are said to be here; asked a second time when that is not what came."""
-        if self._counted is not None and self._counted != self._read + self._shared:
+        if self._counted is not None and self._counted < self._here:
             self._counted = self._ask(page="1", per_page="1").total_records
-        return None if self._counted is None else self._counted - self._shared
+        return None if self._counted is None else self._counted - self._shared + self._gone
+
+    @property
+    def _here(self) -> int:
+        """How many records the list should have, by what it showed."""
+        return self._read + self._shared - self._gone
 
     def _ask(self, **params: str) -> Answer:
         return self._http.get(self.path, self._form, params={**self.params, **params})
@@ -214,7 +237,7 @@ class Listing:
                 break
             number += 1
             answer = self._ask(page=str(number))
-        if number > 1 and self.entity is TEXT_MESSAGES:
+        if number > 1 and self.entity.path == TEXT_MESSAGES.path:
             self._turned.clear()
             yield self._turn(self._ask(page="1").records or [])
 
@@ -238,8 +261,16 @@ class Listing:
         if keys in self._turned:
             raise CursorStuck(f"CallRail: {self.path} answered the same page twice; reading on would never end.")
         self._turned.add(keys)
-        self._shared += sum(key in self._elsewhere for key in keys)
-        fresh = [bytes(record) for key, record in zip(keys, records, strict=True) if key not in self.seen]
+        again = self._met is not None
+        if self._met is None:
+            self._shared += sum(key in self._elsewhere for key in keys)
+        else:
+            self._met.update(keys)
+        fresh = [
+            bytes(record)
+            for key, record in zip(keys, records, strict=True)
+            if key not in self.seen and not (again and key is None)
+        ]
         self.seen.update(key for key in keys if key)
         self._read += len(fresh)
         return fresh

@@ -21,7 +21,7 @@ import msgspec
 from warehouse_pipelines.entity import Column, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.rules import Rule, not_negative
 from warehouse_pipelines.sources.hubspot.answers import Answer
-from warehouse_pipelines.sources.hubspot.fetch import OBJECTS, Settings, client, fetch
+from warehouse_pipelines.sources.hubspot.fetch import OBJECTS, PAIRS, Settings, client, fetch
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -268,6 +268,7 @@ def _association(name: str, table: str, about: str, *, path: str, found: str, fo
         about=about,
         path=path,
         key=f"contact_id {found} association_type_id",
+        page_size=PAIRS,
         parent="hubspot_contact",
         index=found,
         refs={"contact_id": "hubspot_contact", found: found_table},

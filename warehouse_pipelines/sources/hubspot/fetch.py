@@ -1,7 +1,10 @@
 """How HubSpot is read: lists for everything, search for what changed, one batch read for the records of both.
 
 **Everything** comes from the list endpoint, live records first and archived ones after, so that what is archived
-meanwhile is found in the second list. It knows no wall and comes in id order. All properties of the portal are
+meanwhile is found in the second list. What is restored meanwhile is in neither: so the archived ids are listed before
+as well (a call for each hundred, one when there are none), and those that are gone from it at the end are asked for.
+Only a record that is archived and restored within one read escapes until its next edit or the next read of everything.
+The list endpoint knows no wall and comes in id order. All properties of the portal are
 asked for in the URL; a list too long for one is read as ids, and the records by POST, which costs twice the calls.
 
 **A delta** asks the search for ids only and reads the records by POST. Of the two safe ways to pass the search's
@@ -19,7 +22,8 @@ that the warehouse does not hold as archived, and asks for those that it does an
 are restored or gone. Merged and GDPR-deleted records are in no list; merges are told by the survivor's
 ``hs_merged_object_ids``, the rest is found by the next read of everything.
 
-**Associations** have neither a cursor nor tombstones: each run asks for all pairs of all contacts, 1,000 a call.
+**Associations** have neither a cursor nor tombstones: each run asks for all pairs of all contacts, 1,000 contacts a
+call or as many as ``--batch-size`` says.
 
 **Custom objects** have another type id in each portal and are found by name among the schemas, once a run.
 
@@ -40,7 +44,6 @@ from urllib.parse import quote
 import httpx
 import msgspec
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.entity import Budget, Extraction, Page
 from warehouse_pipelines.errors import (
@@ -51,6 +54,7 @@ from warehouse_pipelines.errors import (
     RequestRefused,
     SuspiciousRead,
 )
+from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
@@ -82,7 +86,7 @@ ARCHIVED_FOR = timedelta(days=91)  # the vendor lists an archived record for 90
 STANDARD_APPOINTMENT = "0-421"
 
 
-class Settings(BaseSettings, env_prefix="HUBSPOT_", env_file=".env", env_ignore_empty=True, extra="ignore"):
+class Settings(FromEnvironment, env_prefix="HUBSPOT_"):
     """``ACCESS_TOKEN`` is of a private app, an OAuth application or a service key.
 
     The rates are those of a private app on Professional: Enterprise has 1,000,000 a day, Free and Starter have
@@ -200,7 +204,8 @@ class Reader:
         return [one.name for one in self.client.get(path, Answer[Property], params={"archived": "false"}).page(path)]
 
     def everything(self) -> Iterator[Page]:
-        """Yield all live records, then all archived ones; none was asked for by the window."""
+        """Yield all live records, all archived ones, and the restored; none was asked for by the window."""
+        restored = set(self._ids(archived=True))
         in_url = True
         for archived in (False, True):
             names = ",".join(self.properties)
@@ -208,6 +213,8 @@ class Reader:
             if in_url:
                 try:
                     for records in self._list(Answer[msgspec.Raw], names, self.size, archived=archived):
+                        if archived:
+                            restored.difference_update(map(key_of, records))
                         yield Page([bytes(record) for record in records], in_window=False)
                     continue
                 except RequestRefused as error:
@@ -215,7 +222,11 @@ class Reader:
                         raise
                     in_url = False
             for ids in batches(self._ids(archived=archived), self.size):
+                if archived:
+                    restored.difference_update(ids)
                 yield Page(self._read(ids, archived=archived), in_window=False)
+        for ids in batches(sorted(restored), self.size):
+            yield Page(self._read(ids), in_window=False)
 
     def changes(self) -> Iterator[Page]:
         """Yield what changed inside the window; then, unless this is a backfill, what was archived or restored."""
@@ -238,9 +249,10 @@ class Reader:
         known = iter(()) if self.extraction.options.get("full") else self.extraction.known.keys(parent)
         first = next(known, None)
         ids = self._ids(archived=False) if first is None else chain([first], known)
+        size = min(self.extraction.page_size, PAIRS)
         more: list[dict[str, str]] = []
         followed: set[tuple[str, str]] = set()
-        while inputs := [*more, *({"id": key} for key in islice(ids, PAIRS - len(more)))]:
+        while inputs := [*more, *({"id": key} for key in islice(ids, size - len(more)))]:
             path = f"{ASSOCIATIONS}/{self.entity.path}/batch/read"
             answer = self.client.post(path, PairsBatch, body={"inputs": inputs})
             self._check(path, answer.errors)

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -352,8 +353,7 @@ def test_composite_keys(shelf: Shelf) -> None:
 
 def test_a_window_read_whole_buries_what_left_it(shelf: Shelf) -> None:
     """missing='window': rows within it only, and never what lies outside."""
-    from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+    from datetime import UTC, datetime, timedelta
 
     log = Shelf(shelf.url, LOG)
     now = datetime.now(UTC)

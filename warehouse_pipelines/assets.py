@@ -157,6 +157,10 @@ def description(source: Source, entity: Entity) -> str:
             delta += f", beginning {_spoken(entity.overlap)} before the last high-water mark"
         if entity.lookback:
             delta += f", and reads the last {_spoken(entity.lookback)} again"
+        if entity.lookahead:
+            delta += f", up to {_spoken(entity.lookahead)} ahead"
+        if entity.whole_every:
+            delta += f"; everything is read once in {_spoken(entity.whole_every)}"
         facts.append(f"{delta}.")
     else:
         facts.append("It is read whole every time.")
@@ -196,8 +200,8 @@ def column_schema(entity: Entity) -> dg.TableSchema:
 
 def _origin(entity: Entity, name: str) -> str | None:
     if name in entity.columns:
-        kind, path = entity.columns[name]
-        return f"{kind}, from {path}" if path != name else kind
+        column = entity.columns[name]
+        return f"{column.kind}, from {' or '.join(column.paths)}" if column.path != name else column.kind
     if name in entity.e164:
         return f"{entity.e164[name]} in E.164"
     return "bookkeeping" if name in BOOKKEEPING else None

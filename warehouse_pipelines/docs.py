@@ -45,6 +45,10 @@ def reading(entity: Entity) -> str:
         parts.append(f"beginning {duration(entity.overlap)} before the last high-water mark")
     if entity.lookback:
         parts.append(f"and the last {duration(entity.lookback)} again, because edits do not move it")
+    if entity.lookahead:
+        parts.append(f"up to {duration(entity.lookahead)} ahead")
+    if entity.whole_every:
+        parts.append(f"and everything once in {duration(entity.whole_every)}")
     return ", ".join(parts)
 
 
@@ -52,7 +56,7 @@ def _columns(entity: Entity) -> Iterable[str]:
     yield "| column | kind | type | from |"
     yield "|---|---|---|---|"
     for name, column in entity.columns.items():
-        path = "" if column.path == name else f"`{column.path}`"
+        path = "" if column.path == name else " or ".join(f"`{path}`" for path in column.paths)
         yield f"| `{name}` | {column.kind} | {KINDS[column.kind].pg_type} | {path} |"
     for name, phone in entity.e164.items():
         yield f"| `{name}` | | text | `{phone}`, in E.164 |"

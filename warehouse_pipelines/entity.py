@@ -45,19 +45,29 @@ class Window(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column: its kind (``rules.KINDS``) and the path of its value in the record, dots between members."""
+    """A column: its kind (``rules.KINDS``) and the path of its value in the record, dots between members.
+
+    Where the vendor has more than one place for a value, ``|`` stands between their paths: the first that is there and
+    not empty is taken.
+    """
 
     kind: Kind
     path: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The places of the value, the preferred one first."""
+        return tuple(self.path.split("|"))
 
 
 def columns(**names_by_kind: str) -> Mapping[str, Column]:
     """Return the columns of a table, written as names grouped by kind.
 
-    A value that is nested, or named otherwise by the vendor, is written ``name=path``.
+    A value that is nested, or named otherwise by the vendor, is written ``name=path``, and ``name=path|path`` where it
+    may be in several places.
 
-    >>> columns(text="id city=address.city")
-    {'id': Column(kind='text', path='id'), 'city': Column(kind='text', path='address.city')}
+    >>> columns(text="id city=city|address.city")
+    {'id': Column(kind='text', path='id'), 'city': Column(kind='text', path='city|address.city')}
     """
     declared: dict[str, Column] = {}
     for kind, names in names_by_kind.items():
@@ -102,6 +112,10 @@ class Entity:
     ``cursor``       the column an incremental run asks by; without one the table is read whole every time
     ``overlap``      how far before the last high-water mark the next run begins: the vendor's lag, and clocks
     ``lookback``     a trailing stretch to read again, for vendors whose cursor is not moved by edits
+    ``lookahead``    how far beyond now a window reaches, for a cursor that is a schedule
+    ``whole_every``  a delta becomes a read of everything when the last one is older than this: what is deleted without
+                     a trace, and edits that do not move the cursor
+    ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
     ``retention``    how far back the vendor can be asked; older rows are kept and never counted as missing
     ``days_since``   the first daily partition, for entities that can be asked by date
     ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
@@ -129,6 +143,9 @@ class Entity:
     cursor: str | None = None
     overlap: timedelta = timedelta(0)
     lookback: timedelta = timedelta(0)
+    lookahead: timedelta = timedelta(0)
+    whole_every: timedelta | None = None
+    edited: str | None = None
     retention: timedelta | None = None
     days_since: date | None = None
     missing: Literal["everything", "window"] = "everything"
@@ -154,7 +171,7 @@ class Entity:
         if clash := sorted((BOOKKEEPING.keys() | {"custom_properties"}) & self.columns.keys()):
             wrong.append(f"columns that every table has anyway: {', '.join(clash)}")
         used = [*self.keys, *self.index.split(), *self.refs, *(rule.column for rule in self.rules)]
-        used += [name for name in (self.cursor, self.merged) if name]
+        used += [name for name in (self.cursor, self.edited, self.merged) if name]
         if unknown := sorted(set(used) - self.columns.keys() - set(self.e164)):
             wrong.append(f"not among the columns: {', '.join(unknown)}")
         if not self.keys:
@@ -162,7 +179,7 @@ class Entity:
         if self.cursor and self.cursor in self.columns and self.columns[self.cursor].kind != "timestamptz":
             wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
         if not self.cursor:
-            for word in ("overlap", "lookback", "retention", "days_since"):
+            for word in ("overlap", "lookback", "lookahead", "whole_every", "retention", "days_since"):
                 if getattr(self, word):
                     wrong.append(f"{word} without a cursor")
             if self.missing == "window":
@@ -197,7 +214,7 @@ class Entity:
     @property
     def version(self) -> str | None:
         """The column that grows with every edit, by which only newer wins; None where no column does."""
-        return None if self.lookback else self.cursor
+        return self.edited or (None if self.lookback else self.cursor)
 
     @cached_property
     def indexes(self) -> tuple[str, ...]:
@@ -239,6 +256,9 @@ class Known(Protocol):
     def archived(self, table: str, since: datetime) -> set[str]:
         """Return the keys of the rows that became ``archived`` in the vendor's words at ``since`` or later."""
 
+    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+        """Return the stored records of these ``keys``, for a vendor that sends changes and not the whole."""
+
 
 class NothingKnown:
     """What an empty warehouse holds: for ``Source.check``, and for a first read."""
@@ -250,6 +270,10 @@ class NothingKnown:
     def archived(self, table: str, since: datetime) -> set[str]:
         """Return nothing."""
         return set()
+
+    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+        """Return nothing."""
+        return {}
 
 
 @dataclass(kw_only=True)
@@ -264,6 +288,7 @@ class Extraction:
     ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
     ``reported``  how many records the vendor says the asked window has; ``trusted`` when its notes say that the
                   figure can be believed, so that a difference makes the run partial
+    ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
     ``noticed``   anything else that belongs into the history row
     """
 
@@ -280,6 +305,7 @@ class Extraction:
     waited_seconds: float = 0.0
     reported: int | None = None
     trusted: bool = False
+    unchanged: bool = False
     endless: bool = False
     noticed: dict[str, Any] = field(default_factory=dict)
 

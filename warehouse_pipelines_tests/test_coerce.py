@@ -469,6 +469,34 @@ def test_an_object_that_is_something_else_costs_at_most_its_record(wrong: str) -
     assert [reject.key for reject in coercer.rejects] in ([], ["2"])
 
 
+@pytest.mark.parametrize(
+    ("record", "city", "tags", "key"),
+    [
+        ({"id": 1, "city": "Dayton", "address": {"city": "Mason"}}, "Dayton", None, 1),
+        ({"id": 1, "city": "", "address": {"city": "Mason"}}, "Mason", None, 1),
+        ({"id": 1, "city": None, "address": {"city": "Mason", "tags": ["a"]}}, "Mason", '["a"]', 1),
+        ({"key": 2, "town": "Akron", "tags": {"b": 1}, "address": {"tags": []}}, "Akron", '{"b":1}', 2),
+        ({"id": 1, "city": ""}, "", None, 1),
+        ({"id": 1}, None, None, 1),
+    ],
+)
+def test_of_several_places_the_first_that_says_something_is_taken(
+    record: dict[str, Any], city: str | None, tags: str | None, key: int
+) -> None:
+    entity = Entity(
+        name="things",
+        table="thing",
+        about="Things.",
+        path="things",
+        key="id",
+        columns=columns(integer="id=id|key", text="city=city|address.city|town", jsonb="tags=tags|address.tags"),
+    )
+    coercer = Coercer("crm", entity)
+    row = coercer.table([msgspec.json.encode(record)]).to_pylist()[0]
+    assert (row["city"], row["tags"], row["id"]) == (city, tags, key)
+    assert not coercer.rejects
+
+
 def test_long_columns_are_read_in_parts_alike() -> None:
     """More records than are decoded at a time, and a type that changes between the parts."""
     values = ['"5"'] * 600 + ["5"] * 600 + ['"x"'] + ["5.0"] * 10

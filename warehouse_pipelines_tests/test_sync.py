@@ -1,6 +1,7 @@
 """What a run asks for, when the cursor moves, and what the history says of it."""
 
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -59,6 +60,24 @@ def test_a_lookback_reads_a_stretch_again() -> None:
     assert plan(LOG, Options(), LAST, NOW).window.since == NOW - LOG.lookback
     old = LastGood(NOW - timedelta(days=90), NOW)
     assert plan(LOG, Options(), old, NOW).window.since == NOW - timedelta(days=90) - OVERLAP
+
+
+def test_a_schedule_is_asked_for_ahead_of_now() -> None:
+    ahead = replace(THING, lookahead=timedelta(days=365))
+    for flags in ({}, {"full": True}, {"start_date": DAY}):
+        assert plan(ahead, Options(**flags), LAST, NOW).window.until == NOW + timedelta(days=365)
+
+
+@pytest.mark.parametrize(
+    ("whole_time", "mode"),
+    [(None, "full"), (NOW - timedelta(days=7), "full"), (NOW - timedelta(days=6), "delta")],
+)
+def test_a_delta_reads_everything_when_that_is_due(whole_time: datetime | None, mode: str) -> None:
+    weekly = replace(THING, whole_every=timedelta(days=7))
+    last = LastGood(LAST.cursor, LAST.start_time, whole_time)
+    planned = plan(weekly, Options(), last, NOW)
+    assert (planned.mode, planned.swept is not None) == (mode, mode == "full")
+    assert plan(weekly, Options(start_date=DAY), last, NOW).mode == "start_date"
 
 
 def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
@@ -212,6 +231,38 @@ def fresh() -> Iterator[list[dict[str, Any]]]:
     """Pages of an endless list that never repeats."""
     for n in itertools.count():
         yield [thing(f"new {n} {m}", 9) for m in range(3)]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_source_that_proves_that_nothing_changed_loses_nothing(shelf: Shelf, full: bool) -> None:
+    shelf.sync([thing("a", 3)], [thing("b", 4)])
+    shelf.before = lambda extraction: setattr(extraction, "unchanged", True)
+    result = shelf.sync(full=full)
+    assert (result.status, result.processed, result.deleted) == ("success", 0, 0)
+    assert not any(row["archived"] for row in shelf.rows().values())
+    shelf.before = lambda extraction: None
+    shelf.sync()
+    assert shelf.asked[-1].window.since == january(4) - OVERLAP
+
+
+def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: Shelf) -> None:
+    weekly = replace(THING, whole_every=timedelta(days=7))
+    assert shelf.sync([thing("a", 3)], [thing("b", 4)], entity=weekly).mode == "full"
+    assert shelf.sync(entity=weekly).mode == "delta"
+    with psycopg.connect(shelf.url) as connection:
+        connection.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '8 days'")
+    result = shelf.sync([thing("a", 3)], entity=weekly)
+    assert (result.mode, result.deleted) == ("full", 1)
+    assert shelf.sync(entity=weekly).mode == "delta"
+
+
+def test_a_source_may_ask_for_the_records_that_are_stored(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 3, name="first"), thing("b", 4)])
+    found: dict[str, bytes] = {}
+    shelf.before = lambda extraction: found.update(extraction.known.records("shelf_thing", ["a", "z"]))
+    shelf.sync()
+    assert list(found) == ["a"]
+    assert json.loads(found["a"])["name"] == "first"
 
 
 @pytest.mark.parametrize("full", [True, False])

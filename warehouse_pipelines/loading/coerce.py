@@ -104,8 +104,16 @@ class Coercer:
             self._columns["archived"] = Column("boolean", entity.archived)
         if entity.archived_at:
             self._columns["deleted_at"] = Column("timestamptz", entity.archived_at)
-        root = Node()
+        self._taken: dict[str, Column] = {}
+        self._others: dict[str, list[str]] = {}
         for name, column in self._columns.items():
+            for number, path in enumerate(column.paths):
+                here = f"{name}|{number}" if number else name
+                self._taken[here] = Column(column.kind, path)
+                if number:
+                    self._others.setdefault(name, []).append(here)
+        root = Node()
+        for name, column in self._taken.items():
             node = root
             for part in column.path.split("."):
                 node = node.below.setdefault(part, Node())
@@ -129,6 +137,8 @@ class Coercer:
             self._raws += raws
             values: dict[str, Sequence[Any]] = {}
             self._collect(self._root, self._attributes, structs, values)
+            for name, others in self._others.items():
+                values[name] = list(map(_first, values[name], *(values[other] for other in others)))
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
         arrays = {name: self._array(name, column, parts[name]) for name, column in self._columns.items()}
@@ -172,7 +182,9 @@ class Coercer:
             record = self._any.decode(raw.decode(errors="replace"))
         except msgspec.DecodeError:
             return None
-        found = [_follow(record, self.entity.columns[key].path) for key in self.entity.keys]
+        found = [
+            _first(*(_follow(record, path) for path in self.entity.columns[key].paths)) for key in self.entity.keys
+        ]
         return None if any(part in (None, "") for part in found) else " ".join(map(str, found))
 
     def _collect(
@@ -185,10 +197,10 @@ class Coercer:
             if child.columns:
                 for name in child.columns:
                     values[name] = here
-                if child.raw and any(self._columns[name].kind != "jsonb" for name in child.columns):
+                if child.raw and any(self._taken[name].kind != "jsonb" for name in child.columns):
                     read = [self._any.decode(raw) if raw else None for raw in map(bytes, here)]
                     for name in child.columns:
-                        if self._columns[name].kind != "jsonb":
+                        if self._taken[name].kind != "jsonb":
                             values[name] = read
             if not child.below:
                 continue
@@ -197,7 +209,7 @@ class Coercer:
                 for below, path in _leaves(child):
                     found = [_follow(value, path) for value in loose]
                     for name in below.columns:
-                        jsonb = self._columns[name].kind == "jsonb"
+                        jsonb = self._taken[name].kind == "jsonb"
                         values[name] = (
                             [None if v is None else msgspec.json.encode(v) for v in found] if jsonb else found
                         )
@@ -395,6 +407,17 @@ def _leaves(node: Node, path: str = "") -> list[tuple[Node, str]]:
             found.append((child, here))
         found += _leaves(child, here)
     return found
+
+
+def _first(*values: Any) -> Any:
+    """Return the first value that is neither absent nor null nor empty; the first of all where none is."""
+    return next((value for value in values if not _is_empty(value)), values[0])
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, msgspec.Raw | bytes):
+        return bytes(value) in (b"", b"null", b'""')
+    return value is None or value == ""
 
 
 def _follow(value: Any, path: str) -> Any:

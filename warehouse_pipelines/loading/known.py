@@ -1,12 +1,13 @@
 """What the warehouse already holds, for a ``fetch`` whose vendor cannot be asked (``entity.Known``)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from warehouse_pipelines.entity import Json
 from warehouse_pipelines.loading.sync_history import connect
 
 
@@ -37,6 +38,13 @@ class Warehouse:
             "SELECT id FROM {} WHERE archived AND delete_reason = 'archived' AND deleted_at >= %s"
         ).format(_identifier(table))
         return {str(row["id"]) for row in self._open().execute(statement, [since])}
+
+    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+        """Return the stored records of these ``keys``, by key; ``key`` names the column."""
+        statement = sql.SQL(
+            "SELECT {0}::text AS key, raw_data::text AS record FROM {1} WHERE {0}::text = ANY(%s)"
+        ).format(sql.Identifier(key), _identifier(table))
+        return {row["key"]: row["record"].encode() for row in self._open().execute(statement, [list(keys)])}
 
     def close(self) -> None:
         """End the session."""

@@ -110,9 +110,10 @@ class Loader:
             column = sql.Identifier("i", name)
             if name == "custom_properties":
                 declared = [
-                    column.path.partition(".")[2]
+                    path.partition(".")[2]
                     for column in entity.columns.values()
-                    if column.path.startswith(f"{entity.custom}.")
+                    for path in column.paths
+                    if path.startswith(f"{entity.custom}.")
                 ]
                 return sql.SQL("jsonb_strip_nulls(d.document #> {}) - {}::text[] AS custom_properties").format(
                     (entity.custom or "").split("."), declared

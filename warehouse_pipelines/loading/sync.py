@@ -62,9 +62,11 @@ def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, n
     """Choose the window of a run: ``--full`` or ``--force``, then ``--start-date``, then the last good run, then all.
 
     A delta begins at the source's high-water mark of the last run that moved it, less the overlap, and not later than
-    that run's start; with a ``lookback`` at least so far before now. Backfills, replays, limited and dry runs never
-    move the cursor; a run from a start date moves it when it leaves no gap.
+    that run's start; with a ``lookback`` at least so far before now. It becomes a read of everything when the last one
+    is older than ``whole_every``. Backfills, replays, limited and dry runs never move the cursor; a run from a start
+    date moves it when it leaves no gap.
     """
+    until = now + entity.lookahead
     previous = last.cursor if last else None
     start = None
     if options.start_date is not None:
@@ -74,15 +76,17 @@ def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, n
     if backfill is not None:
         mode, window = "backfill", backfill
     elif entity.cursor is None or options.full or (start is None and (options.force or last is None)):
-        mode, window = "full", Window(None, now)
+        mode, window = "full", Window(None, until)
     elif start is not None:
-        mode, window = "start_date", Window(start, now)
+        mode, window = "start_date", Window(start, until)
+    elif _whole_is_due(entity, last, now):
+        mode, window = "full", Window(None, until)
     else:
         assert last is not None  # noqa: S101  (the second branch)
         since = min(last.cursor, last.start_time) - entity.overlap
         if entity.lookback:
             since = min(since, now - entity.lookback)
-        mode, window = "delta", Window(since, now)
+        mode, window = "delta", Window(since, until)
     oldest = now - entity.retention if entity.retention else None
     if oldest and window.since and window.since < oldest:
         window = Window(oldest, max(oldest, window.until))
@@ -96,6 +100,12 @@ def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, n
         elif entity.missing == "window":
             swept = window
     return Plan(mode, window, previous, moves, swept)
+
+
+def _whole_is_due(entity: Entity, last: sync_history.LastGood | None, now: datetime) -> bool:
+    if entity.whole_every is None or last is None:
+        return False
+    return last.whole_time is None or now - last.whole_time >= entity.whole_every
 
 
 def sync(
@@ -185,7 +195,7 @@ class _Run:
             began = time.monotonic()
             self._bury_letters(loader)
             reason = self._doubt()
-            if self.plan.swept is not None and reason is None:
+            if self.plan.swept is not None and reason is None and not self.extraction.unchanged:
                 self._sweep(loader, self.plan.swept)
             if replayed:
                 loader.resolve(replayed)
@@ -298,6 +308,8 @@ class _Run:
                 "What was read is loaded, nothing is buried, the cursor stays. If there are so many, raise "
                 "WAREHOUSE_SAFETY_LIMIT and run again; else the list has no end: tell the vendor."
             )
+        if self.extraction.unchanged:
+            return None
         limited = bool(self.options.max_records)
         whole = self.plan.window.since is None and self.plan.mode == "full"
         if whole and not limited and not self.coercer.read and loader.had_rows and not self.options.force:

@@ -30,10 +30,14 @@ LOCK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class LastGood:
-    """What the last good run that moved the cursor left: the source's high-water mark, and when it began."""
+    """What the last good run that moved the cursor left: the source's high-water mark, and when it began.
+
+    ``whole_time`` is when the last such run that read everything began, where the entity wants one now and then.
+    """
 
     cursor: datetime
     start_time: datetime
+    whole_time: datetime | None = None
 
 
 def connect(url: str, **options: Any) -> psycopg.Connection[dict[str, Any]]:
@@ -91,7 +95,22 @@ def last_good(connection: psycopg.Connection[dict[str, Any]], source: Source, en
         """,
         [source.name, entity.name],
     ).fetchone()
-    return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"]) if row else None
+    if row is None:
+        return None
+    whole_time = _last_whole(connection, source, entity) if entity.whole_every else None
+    return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"], whole_time)
+
+
+def _last_whole(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> datetime | None:
+    row = connection.execute(
+        """
+        SELECT max(start_time) AS start_time FROM orchestration.sync_history
+        WHERE crm_source = %s AND sync_type = %s AND status IN ('success', 'partial')
+            AND configuration ->> 'mode' = 'full' AND configuration ->> 'cursor' IS NOT NULL
+        """,
+        [source.name, entity.name],
+    ).fetchone()
+    return row["start_time"] if row else None
 
 
 def last_rows(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> tuple[int, int] | None:

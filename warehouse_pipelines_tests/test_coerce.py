@@ -497,6 +497,37 @@ def test_of_several_places_the_first_that_says_something_is_taken(
     assert not coercer.rejects
 
 
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ({"first": "Ana", "last": "Rivera", "firm": "Rivera & Sons"}, "Ana Rivera"),
+        ({"first": "", "last": " Rivera "}, "Rivera"),
+        ({"first": "", "last": None, "firm": "Rivera & Sons"}, "Rivera & Sons"),
+        ({"first": 7, "person": {"last": "Rivera"}}, "7"),
+        ({"person": {"first": "Ana", "last": "Rivera"}}, "Ana Rivera"),
+        ({"first": ""}, None),
+    ],
+)
+def test_a_text_in_parts_is_joined(record: dict[str, Any], name: str | None) -> None:
+    entity = Entity(
+        name="things",
+        table="thing",
+        about="Things.",
+        path="things",
+        key="id",
+        columns=columns(integer="id", text="name=first+last|person.first+person.last|firm first"),
+    )
+    coercer = Coercer("crm", entity)
+    row = coercer.table([msgspec.json.encode({"id": 1, **record})]).to_pylist()[0]
+    assert row["name"] == name
+    assert not coercer.rejects
+
+
+def test_only_texts_can_be_joined() -> None:
+    with pytest.raises(ValueError, match="only texts"):
+        columns(integer="size=width+height")
+
+
 def test_long_columns_are_read_in_parts_alike() -> None:
     """More records than are decoded at a time, and a type that changes between the parts."""
     values = ['"5"'] * 600 + ["5"] * 600 + ['"x"'] + ["5.0"] * 10

@@ -141,20 +141,20 @@ class SalesRabbit(Vendor):
         data: Any
         if name == "user":
             users = [user for user in self.users if modified is None or _moment(user["dateModified"]) >= modified]
-            shown, total = users[offset : offset + per_page], len(users)
-            data = shown
+            data, total = users[offset : offset + per_page], len(users)
         else:
             shown, total = self._leads(request, name, modified, status, offset, per_page)
-            if name == "lead":
-                data = [self.lead(number) for number in shown]
-            else:
-                since = status if self.settings.history_items == "new" else None
-                data = {str(FIRST_LEAD + number): self.history(number, since) for number in shown}
+            since = status if self.settings.history_items == "new" else None
+            data = (
+                [self.lead(number) for number in shown]
+                if name == "lead"
+                else {str(FIRST_LEAD + number): self.history(number, since) for number in shown}
+            )
         if not total and (modified, status) != (None, None) and self.settings.nothing_new == 304:
             return Answer(304, page_size=per_page)
         meta: dict[str, Any] = {"status": 200}
         if self.settings.more_pages != "absent":
-            full = self.settings.more_pages == "full" and len(shown) == per_page
+            full = self.settings.more_pages == "full" and len(data) == per_page
             meta["morePages"] = full or offset + per_page < total
         return answer_json(200, {"meta": meta, "data": data}, list_key="data", page_size=per_page)
 

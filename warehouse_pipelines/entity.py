@@ -128,7 +128,7 @@ class Entity:
     ``days_since``   the first daily partition, for entities that can be asked by date
     ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
                      after a read of the ``window`` that its cursor lies in
-    ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time
+    ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time, which by itself is a flag
     ``merged``       column that lists the keys this record absorbed, with ``;`` between them
     ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
     ``page_size``    records per request, where this entity's requests are not as large as its source's

@@ -18,7 +18,7 @@ from warehouse_pipelines.entity import Column, Entity, columns
 from warehouse_pipelines.loading import validate
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.validate import Unreadable
-from warehouse_pipelines.rules import KINDS, Rule, not_negative, one_of
+from warehouse_pipelines.rules import KINDS, Rule, between, not_negative, one_of
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 decode = msgspec.json.Decoder(float_hook=str).decode
@@ -400,6 +400,8 @@ def test_rules_read_what_a_column_may_hold() -> None:
     table, coercer = coerced(entity, [f'"{"9" * 400}"', f'"-{"9" * 400}"', '"1e-300"'])
     assert table["id"].to_pylist() == ["0", "2"]
     assert [reject.rule for reject in coercer.rejects] == ["x_not_negative"]
+    table, coercer = coerced(entity_of("numeric", rules=(between("x", -90, 90),)), ["-90", "90.5", "null", '"-91"'])
+    assert table["id"].to_pylist() == ["0", "2"]
     table, coercer = coerced(entity_of("text", rules=(one_of("x", "a", "b"),)), ['"a"', '"c"', "null"])
     assert table["id"].to_pylist() == ["0", "2"]
 

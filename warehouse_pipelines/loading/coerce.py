@@ -143,6 +143,8 @@ class Coercer:
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
         arrays = {name: self._array(name, column, parts[name]) for name, column in self._columns.items()}
+        if self.entity.archived_at and not self.entity.archived:
+            arrays["archived"] = arrays["deleted_at"].is_valid()
         for name, phone in self.entity.e164.items():
             arrays[name] = self._e164(phone, arrays[phone])
         for key in self.entity.keys:
@@ -419,7 +421,10 @@ def _joined(parts: Sequence[Sequence[Any]]) -> Sequence[Any]:
     """Return the texts of each record joined; None where all are empty."""
     if len(parts) == 1:
         return parts[0]
-    return [" ".join(str(value).strip() for value in row if not _is_empty(value)) or None for row in zip(*parts, strict=True)]
+    return [
+        " ".join(str(value).strip() for value in row if not _is_empty(value)) or None
+        for row in zip(*parts, strict=True)
+    ]
 
 
 def _is_empty(value: Any) -> bool:

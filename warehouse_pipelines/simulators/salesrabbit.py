@@ -4,8 +4,8 @@ Written from the vendor notes. Filters are request headers, an unknown parameter
 new is answered with 304 and no body. What the notes could not confirm is a setting; the words of a refusal and the
 object in `appointment` are invented.
 
-Lead `i` is person `i` of the town, with the id that HubSpot contact `i` may carry, under the name that the crew heard at
-the door. Base leads were created, then modified, in the order of their numbers; a million of them are not held.
+Lead `i` is person `i` of the town, with the id that HubSpot contact `i` may carry, under the name that the crew heard
+at the door. Base leads were created, then modified, in the order of their numbers; a million of them are not held.
 """
 
 from __future__ import annotations
@@ -63,11 +63,10 @@ class SalesRabbit(Vendor):
     settings: SalesRabbitSettings
 
     def __init__(self, town: Town, settings: SalesRabbitSettings) -> None:
-        super().__init__(settings)
+        super().__init__(town, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
         self._recent: deque[float] = deque()
-        self.town = town
         self.count = settings.contacts + settings.contacts // 10
         end = self.now() - 1800
         slots = spread(self.count, (end - 700 * DAY) * 1000, end * 1000, self._chance)
@@ -87,6 +86,13 @@ class SalesRabbit(Vendor):
     def _chance(self, number: int) -> int:
         digest = blake2b(b"%d:rabbit:%d" % (self.town.seed, number), digest_size=6).digest()
         return int.from_bytes(digest, "big")
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "SALESRABBIT_API_TOKEN": self.settings.token,
+            "SALESRABBIT_BASE_URL": self.url,
+            "SALESRABBIT_REQUESTS_PER_MINUTE": "1000000",
+        }
 
     def answer(self, request: Request) -> Answer:
         if request.headers.get("authorization") != f"Bearer {self.settings.token}":

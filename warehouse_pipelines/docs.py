@@ -75,6 +75,8 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     yield f"- A run reads {reading(entity)}."
     yield f"- Deleted: {deletes(entity)}."
     yield f"- Runs every {duration(entity.every)}: `warehouse sync {source.name} {entity.name}`."
+    if flags := [flag for flag in source.flags if flag.concerns(entity) and not flag.stands_for]:
+        yield f"- Flags of its own: {'; '.join(f'`{flag.spelled}`: {flag.help}' for flag in flags)}"
     if entity.days_since:
         yield f"- Can be backfilled by day since {entity.days_since}."
     if entity.retention:

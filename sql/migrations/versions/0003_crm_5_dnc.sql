@@ -1,0 +1,172 @@
+-- Part 5 of 9: the do-not-call list, and erasure, which must not weaken it.
+
+-- Whether nobody of the organization may contact this number. Never a wrong no: an input that cannot be read blocks;
+-- so does one that could be another spelling of a listed number, as +2065550010 of +12065550010, or ten digits of a
+-- foreign number without its country code. So a number may be blocked because a longer one ends with it.
+--
+-- It runs as crm_definer, which sees every organization's list, so that no policy on users can hide an entry; in
+-- return the organization must be the session's, where one is set.
+CREATE FUNCTION crm.is_on_dnc_list(phone text, organization_id uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    org     CONSTANT uuid := organization_id;
+    number  CONSTANT text := crm.normalize_phone(phone);
+    digits  text;
+    tails   text[];
+    hashkey bytea;
+BEGIN
+    IF org IS DISTINCT FROM nullif(current_setting('app.organization_id', true), '')::uuid
+        AND nullif(current_setting('app.organization_id', true), '') IS NOT NULL
+    THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'Checking the do-not-call list of another organization than app.organization_id says.',
+            HINT = 'Set app.organization_id to the organization that is asked about, within the transaction.';
+    END IF;
+    IF number IS NULL OR org IS NULL THEN
+        RETURN true;
+    END IF;
+    IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org AND d.phone = number
+               AND (d.expires_at IS NULL OR d.expires_at > now())) THEN
+        RETURN true;
+    END IF;
+
+    -- An explicit +1 and ten good digits is one number only. Everything else is compared by its tail: with and without
+    -- a zero that stands where a trunk prefix would, as in +44 020 ..., and as the end of a listed number.
+    IF number !~ '^\+1' OR phone !~ '^[+ ]*1' THEN
+        digits := CASE WHEN number ~ '^\+1' THEN substr(number, 3) ELSE substr(number, 2) END;
+        SELECT array_agg(DISTINCT t) INTO tails
+            FROM (SELECT digits AS t
+                  UNION ALL SELECT overlay(digits PLACING '' FROM i FOR 1) FROM generate_series(2, 4) AS i
+                  WHERE substr(digits, i, 1) = '0') AS spellings
+            WHERE length(t) >= 7;
+        IF EXISTS (
+            SELECT FROM unnest(tails) AS t JOIN crm.dnc_list AS d
+                ON d.organization_id = org
+                AND reverse(d.phone) COLLATE "C" >= reverse(t) COLLATE "C"
+                AND reverse(d.phone) COLLATE "C" < reverse(t) || ':' COLLATE "C"
+            WHERE d.expires_at IS NULL OR d.expires_at > now()
+        ) OR EXISTS (
+            SELECT FROM unnest(tails) AS t CROSS JOIN generate_series(7, length(t)) AS n JOIN crm.dnc_list AS d
+                ON d.organization_id = org AND d.phone = '+' || right(t, n)
+            WHERE d.expires_at IS NULL OR d.expires_at > now()
+        ) THEN
+            RETURN true;
+        END IF;
+    END IF;
+
+    IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org AND d.phone_hash IS NOT NULL) THEN
+        hashkey := (SELECT decode(c.value #>> '{}', 'hex') FROM crm.system_config AS c
+                    WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
+        RETURN hashkey IS NULL OR EXISTS (
+            SELECT FROM crm.dnc_list AS d
+            WHERE d.organization_id = org AND d.phone_hash = crm.phone_tail_hash(number, hashkey)
+                AND (d.expires_at IS NULL OR d.expires_at > now()));
+    END IF;
+    RETURN false;
+END
+$$;
+
+-- What stays of an erased number: a keyed hash of its last eight digits, which every spelling shares. One number in a
+-- hundred million collides and is blocked as well. Nested, as HMAC is; hmac() itself is in pgcrypto, which some builds
+-- lack. The key is in the database, so this is pseudonymous and not anonymous: who has a whole dump can try all numbers.
+CREATE FUNCTION crm.phone_tail_hash(phone text, hashkey bytea) RETURNS bytea
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog AS $$
+    SELECT sha256(hashkey || sha256(hashkey || convert_to(right(ltrim(phone, '+'), 8), 'UTF8')))
+$$;
+
+-- Takes the person out of a lead (X-49), and out of deleted leads of the organization with the same phone: what
+-- names or describes the person goes from the lead, the audit log and its archive, the do-not-call list, logs and
+-- filters. Amounts, statuses, scores, owners and all times stay, and the number stays blocked if it was.
+-- Safe to repeat. Returns how many rows were changed, by table.
+CREATE FUNCTION crm.erase_lead(lead_id uuid) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted  CONSTANT uuid := lead_id;
+    org     CONSTANT uuid := nullif(current_setting('app.organization_id', true), '')::uuid;
+    private CONSTANT text[] := '{first_name,last_name,email,phone,source_metadata,tags,timezone,postal_code,consent,
+                                 golden_id}';
+    subject crm.leads;
+    ids     uuid[];
+    tokens  text[];
+    hashkey bytea;
+    archive regclass;
+    changed bigint;
+    done    jsonb := '{}';
+BEGIN
+    SELECT * INTO subject FROM crm.leads AS l WHERE l.id = wanted AND l.organization_id = org FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Erasing lead %s: the organization of this session has no such lead.', wanted),
+            HINT = 'Set app.organization_id within the transaction.';
+    END IF;
+    SELECT array_agg(l.id), array_agg(DISTINCT t) FILTER (WHERE t <> '') INTO ids, tokens
+        FROM crm.leads AS l, unnest(ARRAY[l.phone, l.email]) AS t
+        WHERE l.organization_id = org
+            AND (l.id = wanted OR (l.phone = subject.phone AND l.deleted_at IS NOT NULL));
+
+    IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org
+               AND (d.phone = ANY (tokens) OR d.lead_id = ANY (ids))) THEN
+        INSERT INTO crm.system_config (organization_id, key, value)
+            VALUES (org, 'dnc.hash_key', to_jsonb(
+                encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex')))
+            ON CONFLICT DO NOTHING;
+        hashkey := (SELECT decode(c.value #>> '{}', 'hex') FROM crm.system_config AS c
+                    WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
+        UPDATE crm.dnc_list AS d
+            SET phone = NULL, phone_hash = coalesce(crm.phone_tail_hash(d.phone, hashkey), d.phone_hash), evidence = NULL
+            WHERE d.organization_id = org AND (d.phone = ANY (tokens) OR d.lead_id = ANY (ids));
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        done := done || jsonb_build_object('dnc_list', changed);
+    END IF;
+
+    UPDATE crm.leads AS l
+        SET first_name = NULL, last_name = NULL, email = NULL, phone = NULL, source_metadata = '{}', tags = '{}',
+            timezone = NULL, postal_code = NULL, consent = '[]', golden_id = NULL,
+            deleted_at = coalesce(l.deleted_at, now()), erased_at = now()
+        WHERE l.id = ANY (ids) AND l.erased_at IS NULL;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('leads', changed);
+
+    FOR archive IN
+        SELECT 'crm.lead_audit_log'::regclass
+        UNION ALL SELECT c.oid FROM pg_class AS c
+        WHERE c.relnamespace = to_regnamespace('crm_archive') AND c.relname LIKE 'lead\_audit\_log\_%' AND c.relkind = 'r'
+    LOOP
+        EXECUTE format('UPDATE %s SET old_value = CASE WHEN old_value IS NOT NULL THEN ''[erased]'' END,
+                            new_value = CASE WHEN new_value IS NOT NULL THEN ''[erased]'' END
+                        WHERE organization_id = $1 AND lead_id = ANY ($2) AND field_name = ANY ($3)
+                            AND (old_value <> ''[erased]'' OR new_value <> ''[erased]'')', archive)
+            USING org, ids, private;
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        done := done || jsonb_build_object(
+            'lead_audit_log', coalesce((done ->> 'lead_audit_log')::bigint, 0) + changed);
+    END LOOP;
+
+    -- Of a log entry what the database wrote stays; what the sender added may name the person.
+    UPDATE crm.lead_sequence_enrollments AS e
+        SET execution_log = (
+                SELECT coalesce(jsonb_agg(jsonb_build_object('step', x -> 'step', 'event', x -> 'event', 'at', x -> 'at')
+                                          ORDER BY n), '[]')
+                FROM jsonb_array_elements(e.execution_log) WITH ORDINALITY AS entry (x, n)),
+            status = CASE WHEN e.status IN ('active', 'paused') THEN 'stopped' ELSE e.status END,
+            stop_reason = CASE WHEN e.status IN ('active', 'paused') THEN 'erased' ELSE e.stop_reason END,
+            completed_at = coalesce(e.completed_at, now()), next_run_at = NULL
+        WHERE e.organization_id = org AND e.lead_id = ANY (ids);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('lead_sequence_enrollments', changed);
+    UPDATE crm.lead_assignments AS a SET context = '{}'
+        WHERE a.organization_id = org AND a.lead_id = ANY (ids) AND a.context <> '{}';
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('lead_assignments', changed);
+    -- A filter on this very person finds nobody any more.
+    UPDATE crm.segments AS s SET filter_criteria = '{"or": []}'
+        WHERE s.organization_id = org AND EXISTS (
+            SELECT FROM jsonb_path_query(s.filter_criteria, 'strict $.** ? (@.type() == "string")') AS v,
+                unnest(tokens) AS t
+            WHERE strpos(lower(v #>> '{}'), lower(t)) > 0);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN done || jsonb_build_object('segments', changed);
+END
+$$;

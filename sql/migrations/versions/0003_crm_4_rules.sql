@@ -206,6 +206,10 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('crm.budget_transactions:' || NEW.account_id, 0));
     SELECT * INTO before FROM crm.budget_transactions
         WHERE account_id = NEW.account_id ORDER BY entry_no DESC LIMIT 1;
+    IF before.organization_id <> NEW.organization_id THEN
+        RAISE check_violation USING
+            MESSAGE = format('Adding an entry to account %s: it belongs to another organization.', NEW.account_id);
+    END IF;
     NEW.entry_no := coalesce(before.entry_no, 0) + 1;
     NEW.balance_before_usd := coalesce(before.balance_after_usd, 0);
     NEW.balance_after_usd := NEW.balance_before_usd + NEW.amount_usd;

@@ -12,7 +12,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
     org     CONSTANT uuid := organization_id;
     number  CONSTANT text := crm.normalize_phone(phone);
-    digits  text;
+    numbers text[] := ARRAY[number];
     tails   text[];
     hashkey bytea;
 BEGIN
@@ -26,7 +26,11 @@ BEGIN
     IF number IS NULL OR org IS NULL THEN
         RETURN true;
     END IF;
-    IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org AND d.phone = number
+    -- A zero in brackets is left out by who reads it as a trunk prefix, and may yet be a digit.
+    IF strpos(phone, '(0)') > 0 THEN
+        numbers := array_remove(numbers || crm.normalize_phone(replace(phone, '(0)', '0')), NULL);
+    END IF;
+    IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org AND d.phone = ANY (numbers)
                AND (d.expires_at IS NULL OR d.expires_at > now())) THEN
         RETURN true;
     END IF;
@@ -34,11 +38,12 @@ BEGIN
     -- An explicit +1 and ten good digits is one number only. Everything else is compared by its tail: with and without
     -- a zero that stands where a trunk prefix would, as in +44 020 ..., and as the end of a listed number.
     IF number !~ '^\+1' OR phone !~ '^[+ ]*1' THEN
-        digits := CASE WHEN number ~ '^\+1' THEN substr(number, 3) ELSE substr(number, 2) END;
         SELECT array_agg(DISTINCT t) INTO tails
-            FROM (SELECT digits AS t
-                  UNION ALL SELECT overlay(digits PLACING '' FROM i FOR 1) FROM generate_series(2, 4) AS i
-                  WHERE substr(digits, i, 1) = '0') AS spellings
+            FROM unnest(numbers) AS n,
+                LATERAL (SELECT CASE WHEN n ~ '^\+1' THEN substr(n, 3) ELSE substr(n, 2) END AS digits) AS d,
+                LATERAL (SELECT digits
+                         UNION ALL SELECT overlay(digits PLACING '' FROM i FOR 1) FROM generate_series(2, 4) AS i
+                         WHERE substr(digits, i, 1) = '0') AS spelling (t)
             WHERE length(t) >= 7;
         IF EXISTS (
             SELECT FROM unnest(tails) AS t JOIN crm.dnc_list AS d
@@ -60,7 +65,8 @@ BEGIN
                     WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
         RETURN hashkey IS NULL OR EXISTS (
             SELECT FROM crm.dnc_list AS d
-            WHERE d.organization_id = org AND d.phone_hash = crm.phone_tail_hash(number, hashkey)
+            WHERE d.organization_id = org
+                AND d.phone_hash = ANY (ARRAY(SELECT crm.phone_tail_hash(n, hashkey) FROM unnest(numbers) AS n))
                 AND (d.expires_at IS NULL OR d.expires_at > now()));
     END IF;
     RETURN false;

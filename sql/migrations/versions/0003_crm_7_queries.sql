@@ -15,6 +15,18 @@ BEGIN
 END
 $$;
 
+-- The same as a page of whole leads, the newest first; `before` is the created_at of the last one of the page before.
+CREATE FUNCTION crm.list_leads(
+    filter jsonb DEFAULT '{}', page_size integer DEFAULT 100, before timestamptz DEFAULT 'infinity'
+) RETURNS SETOF crm.leads
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY EXECUTE 'SELECT l.* FROM crm.leads AS l WHERE l.organization_id = $1 AND l.deleted_at IS NULL AND '
+        || crm.segment_condition(filter) || ' AND l.created_at < $3 ORDER BY l.created_at DESC LIMIT $4'
+        USING nullif(current_setting('app.organization_id', true), '')::uuid, filter, before, page_size;
+END
+$$;
+
 CREATE FUNCTION crm.evaluate_segment(segment_id uuid) RETURNS SETOF uuid
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE

@@ -49,9 +49,9 @@ RETURNS TABLE (partition text, archived_rows bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     parent text;
-    oldest date;
+    month  date;
+    late   date[];
     cutoff CONSTANT date := date_trunc('month', now()) - keep;
-    made   text;
 BEGIN
     IF keep < interval '1 month' THEN
         RAISE invalid_parameter_value USING MESSAGE = 'Archiving partitions: at least one month must be kept.';
@@ -60,11 +60,12 @@ BEGIN
         EXECUTE format('LOCK TABLE crm.%I IN ACCESS EXCLUSIVE MODE', parent);
         -- Old rows in the default partition get their month first.
         EXECUTE format('ALTER TABLE crm.%I NO FORCE ROW LEVEL SECURITY', parent || '_default');
-        FOR oldest IN EXECUTE format('SELECT DISTINCT date_trunc(''month'', created_at)::date FROM crm.%I
-                                      WHERE created_at < %L', parent || '_default', cutoff) LOOP
-            PERFORM crm.ensure_partitions(oldest, oldest);
-        END LOOP;
+        EXECUTE format('SELECT coalesce(array_agg(DISTINCT date_trunc(''month'', created_at)::date), ''{}'')
+                        FROM crm.%I WHERE created_at < %L', parent || '_default', cutoff) INTO late;
         EXECUTE format('ALTER TABLE crm.%I FORCE ROW LEVEL SECURITY', parent || '_default');
+        FOREACH month IN ARRAY late LOOP
+            PERFORM crm.ensure_partitions(month, month);
+        END LOOP;
         FOR partition IN
             SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
             WHERE i.inhparent = ('crm.' || parent)::regclass AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'

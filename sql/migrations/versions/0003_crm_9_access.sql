@@ -101,7 +101,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA crm FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crm TO crm_app;
 REVOKE EXECUTE ON FUNCTION crm.ensure_partitions(date, date), crm.archive_partitions(interval) FROM crm_app;
 GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.is_on_dnc_list(text, uuid), crm.evaluate_filter(jsonb),
-    crm.evaluate_segment(uuid), crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date),
+    crm.list_leads(jsonb, integer, timestamptz), crm.evaluate_segment(uuid), crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date),
     crm.segment_condition(jsonb, text[]) TO crm_read;
 GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.segment_condition(jsonb, text[]), crm.utc_time(text),
     crm.is_utc_time(text), crm.like_literal(text), crm.is_iana_timezone(text), crm.next_statuses(text),
@@ -113,6 +113,7 @@ RESET ROLE;
 ALTER FUNCTION crm.is_on_dnc_list(text, uuid) OWNER TO crm_definer;
 ALTER FUNCTION crm.erase_lead(uuid) OWNER TO crm_definer;
 ALTER FUNCTION crm.evaluate_filter(jsonb) OWNER TO crm_definer;
+ALTER FUNCTION crm.list_leads(jsonb, integer, timestamptz) OWNER TO crm_definer;
 ALTER FUNCTION crm.record_new_leads() OWNER TO crm_definer;
 ALTER FUNCTION crm.record_changed_leads() OWNER TO crm_definer;
 ALTER FUNCTION crm.record_deleted_leads() OWNER TO crm_definer;

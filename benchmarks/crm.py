@@ -73,7 +73,8 @@ INSERT INTO crm.leads (id, organization_id, first_name, last_name, email, phone,
                        value_usd, created_at, updated_at, status_changed_at)
 SELECT d.id, d.organization_id,
     (ARRAY['Ada', 'Ben', 'Cleo', 'Dan', 'Eve', 'Fay', 'Gus'])[1 + (hashint8extended(i, 5) & 1023) %% 7],
-    (ARRAY['Example', 'Sample', 'Muster', 'Modelo', 'Esempio'])[1 + (hashint8extended(i, 6) & 1023) %% 5] || ' ' || i,
+    (SELECT initcap(string_agg((ARRAY['an', 'bar', 'cor', 'dal', 'er', 'fin', 'gar', 'hol', 'in', 'ker', 'lan', 'mon',
+        'ner', 'os', 'ri', 'son'])[1 + ((hashint8extended(i, 6) >> 4 * n) & 15)], '')) FROM generate_series(0, 2) AS n),
     'lead' || i || '@example.com', '+1206' || 2000000 + i, d.status, d.source,
     (ARRAY['north', 'south', 'east', 'west'])[1 + (hashint8extended(i, 7) & 3)], d.owner_id, d.value_usd,
     d.created_at, last_change, last_change
@@ -159,7 +160,7 @@ class Population:
             [
                 {
                     "first_name": "Ida",
-                    "last_name": f"Voorbeeld {number}",
+                    "last_name": "Voorbeeld",
                     "email": f"ida{number}@example.com",
                     "phone": f"+1360{2_000_000 + place * 1000 + number}",
                     "status": ("new", "contacted", "qualified")[number % 3],

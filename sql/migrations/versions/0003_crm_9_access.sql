@@ -67,10 +67,13 @@ CREATE POLICY definer ON crm.lead_audit_log TO crm_definer USING (true) WITH CHE
 CREATE POLICY definer ON crm.lead_status_history TO crm_definer USING (true) WITH CHECK (true);
 CREATE POLICY definer ON crm.dnc_list TO crm_definer USING (true) WITH CHECK (true);
 CREATE POLICY definer ON crm.lead_sequence_enrollments TO crm_definer USING (true) WITH CHECK (true);
+CREATE POLICY definer ON crm.budget_transactions FOR SELECT TO crm_definer USING (true);
 CREATE POLICY definer ON crm.segments TO crm_definer USING (true) WITH CHECK (true);
 CREATE POLICY definer ON crm.lead_assignments TO crm_definer USING (true) WITH CHECK (true);
 CREATE POLICY definer ON crm.system_config TO crm_definer USING (true) WITH CHECK (true);
 GRANT SELECT, UPDATE ON crm.leads, crm.dnc_list, crm.lead_sequence_enrollments, crm.segments TO crm_definer;
+-- Maintenance lists the organizations as crm_definer, those that have a ledger and no lead included.
+GRANT SELECT ON crm.budget_transactions TO crm_definer;
 GRANT SELECT, INSERT ON crm.lead_audit_log, crm.lead_status_history, crm.lead_assignments, crm.system_config
     TO crm_definer;
 GRANT UPDATE (old_value, new_value) ON crm.lead_audit_log TO crm_definer;

@@ -326,7 +326,7 @@ def test_a_ledger_with_a_gap_fails_the_run(
         add(database, "budget_transactions", account_id=A, amount_usd=10)
     database.execute("ALTER TABLE crm.budget_transactions DISABLE TRIGGER refuse_change")
     database.execute("DELETE FROM crm.budget_transactions WHERE entry_no = 2")
-    with pytest.raises(dg.Failure, match="1 accounts of .* do not add up"):
+    with pytest.raises(dg.Failure, match=r"1 accounts of .* do not add up"):
         run("reconcile_budget_monthly", database_url, instance)
     found = latest("reconcile_budget_monthly", instance)
     assert found["wrong"][0]["breaks"] == 1

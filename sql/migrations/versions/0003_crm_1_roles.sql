@@ -54,7 +54,12 @@ BEGIN
                 IF wanted IN ('crm_owner', 'crm_definer')
                     AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
                 THEN
-                    EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+                    BEGIN
+                        EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+                    EXCEPTION WHEN insufficient_privilege THEN
+                        -- Another role made it. Good if that role granted it; else SET ROLE below says what is missing.
+                        NULL;
+                    END;
                 END IF;
                 EXIT;
             EXCEPTION WHEN duplicate_object OR unique_violation OR undefined_object OR internal_error THEN

@@ -37,9 +37,7 @@ CREATE TABLE crm.leads (
     golden_id          uuid,
     CONSTRAINT leads_status_known CHECK (status IN (
         'new', 'contacted', 'qualified', 'appointment_set', 'proposal', 'nurturing', 'won', 'lost', 'disqualified')),
-    CONSTRAINT leads_consent_is_complete CHECK (jsonb_typeof(consent) = 'array' AND NOT jsonb_path_exists(
-        consent, 'strict $[*] ? (@.type() != "object" || !exists(@.channel) || !exists(@.at) || !exists(@.source)
-            || !exists(@.text_version))', '{}', true)),
+    CONSTRAINT leads_consent_is_complete CHECK (consent = '[]' OR crm.is_consent(consent)),
     CONSTRAINT leads_erased_is_deleted CHECK (erased_at IS NULL OR deleted_at IS NOT NULL),
     -- What foreign keys refer to; the primary key alone would let a row point into another organization.
     CONSTRAINT leads_of_organization UNIQUE (organization_id, id)
@@ -188,8 +186,7 @@ CREATE TABLE crm.nurture_sequences (
     organization_id    uuid        NOT NULL,
     name               text        NOT NULL CONSTRAINT nurture_sequences_name_given CHECK (name <> ''),
     steps              jsonb       NOT NULL DEFAULT '[]'
-                                   CONSTRAINT nurture_sequences_steps_are_an_array
-                                   CHECK (jsonb_typeof(steps) = 'array'),
+                                   CONSTRAINT nurture_sequences_steps_are_steps CHECK (crm.are_steps(steps)),
     trigger_conditions jsonb       NOT NULL DEFAULT '{}'
                                    CONSTRAINT nurture_sequences_conditions_are_an_object
                                    CHECK (jsonb_typeof(trigger_conditions) = 'object'),
@@ -197,11 +194,6 @@ CREATE TABLE crm.nurture_sequences (
     is_active          boolean     NOT NULL DEFAULT true,
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT nurture_sequences_steps_have_a_channel CHECK (NOT jsonb_path_exists(steps,
-        'strict $[*] ? (@.type() != "object" || !exists(@.channel ? (@ == "sms" || @ == "email" || @ == "call"
-            || @ == "voicemail" || @ == "mail" || @ == "task")))', '{}', true)),
-    CONSTRAINT nurture_sequences_delays_are_minutes CHECK (NOT jsonb_path_exists(steps,
-        'strict $[*].delay_minutes ? (@.type() != "number" || @ < 0 || @ > 5256000)', '{}', true)),
     CONSTRAINT nurture_sequences_of_organization UNIQUE (organization_id, id),
     CONSTRAINT nurture_sequences_segment FOREIGN KEY (organization_id, segment_id)
         REFERENCES crm.segments (organization_id, id) ON DELETE SET NULL (segment_id)

@@ -104,7 +104,7 @@ GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.is_on_dnc_list(text, uu
     crm.list_leads(jsonb, integer, timestamptz), crm.evaluate_segment(uuid), crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date),
     crm.segment_condition(jsonb, text[]) TO crm_read;
 GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.segment_condition(jsonb, text[]), crm.utc_time(text),
-    crm.is_utc_time(text), crm.like_literal(text), crm.is_iana_timezone(text), crm.next_statuses(text),
+    crm.is_utc_time(text), crm.like_literal(text), crm.is_iana_timezone(text), crm.is_consent(jsonb), crm.next_statuses(text),
     crm.audited(jsonb), crm.phone_tail_hash(text, bytea) TO crm_definer;
 
 -- To own a function in a schema a role must be allowed to create in it, at that moment.

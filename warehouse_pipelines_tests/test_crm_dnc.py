@@ -205,8 +205,8 @@ def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(database_url: str
         )
         sequence = add(connection, "nurture_sequences")
         connection.execute("SELECT crm.enroll_lead(%s, %s)", [lead, sequence])
-        connection.execute("UPDATE crm.lead_sequence_enrollments SET execution_log ="
-                           """ '[{"step": 0, "event": "done", "at": "2025-01-01", "outcome": "Zebulon said hi"}]'""")  # fmt: skip
+        log = '[{"step": 0, "event": "done", "at": "2025-01-01", "outcome": "Zebulon said hi"}]'
+        connection.execute("UPDATE crm.lead_sequence_enrollments SET execution_log = %s", [log])
         add(connection, "lead_assignments", lead_id=lead, context='{"note": "Zebulon asked for her"}')
         add(connection, "dnc_list", phone=SUBJECT["phone"], evidence="Zebulon said stop", lead_id=lead)
         add(connection, "segments", filter_criteria='{"field": "email", "op": "in", "value": ["Zebulon@example.org"]}')

@@ -154,8 +154,8 @@ TEXTS = st.sampled_from(
 TAGS = st.sampled_from(["hot", "vip", "a,b", '"}', "", "cold", "{}"])
 NUMBERS = st.integers(-5, 105) | st.sampled_from([100.5, 0, 1e300, -1e-300, 49.999])
 TIMES = st.sampled_from(
-    ["2025-01-31", "2025-01-31T00:00:00Z", "2025-01-31T01:00:00+01:00", "2025-01-30T23:59:59.999999-00:00", "2024-02-29",
-     "2999-12-31", "0001-01-01"]
+    ["2025-01-31", "2025-01-31T00:00:00Z", "2025-01-31T01:00:00+01:00", "2025-01-30T23:59:59.999999-00:00",
+     "2024-02-29", "2999-12-31", "0001-01-01"]
 )  # fmt: skip
 UUIDS = st.sampled_from([USER, OTHER_USER, str(uuid.UUID(int=7))])
 
@@ -210,9 +210,9 @@ def test_the_empty_filter_finds_every_living_lead(found: Found) -> None:
 @settings(max_examples=100, deadline=None)
 @given(
     text=st.sampled_from(
-        ["' OR true --", "'; DROP TABLE crm.leads; --", "%' OR '1'='1", "}') OR true --", '{"', "$1", "%s", "%1$s", "\\'",
-         "a}', 'x", "l.id::text", "now()", "E'\\x27'"]
-    ) | st.text(max_size=30).filter(lambda text: "\x00" not in text and not any(0xD800 <= ord(c) <= 0xDFFF for c in text)),
+        ["' OR true --", "'; DROP TABLE crm.leads; --", "%' OR '1'='1", "}') OR true --", '{"', "$1", "%s", "%1$s",
+         "\\'", "a}', 'x", "l.id::text", "now()", "E'\\x27'"]
+    ) | st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30),
     field=st.sampled_from(["first_name", "last_name", "source", "source_metadata", "tags"]),
     op=st.sampled_from(["eq", "in", "contains", "starts_with", "has", "has_any", "has_all"]),
 )  # fmt: skip

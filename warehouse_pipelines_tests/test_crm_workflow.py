@@ -123,7 +123,8 @@ def test_an_upsert_is_audited_as_what_it_does(app: Connection) -> None:
     for name in ("Ada", "Eve"):
         app.execute(
             "INSERT INTO crm.leads (organization_id, phone, first_name) VALUES (%s, '+12065550142', %s)"
-            " ON CONFLICT (organization_id, phone) WHERE deleted_at IS NULL DO UPDATE SET first_name = excluded.first_name",
+            " ON CONFLICT (organization_id, phone) WHERE deleted_at IS NULL"
+            " DO UPDATE SET first_name = excluded.first_name",
             [A, name],
         )
     lead = one(app, "SELECT id FROM crm.leads WHERE phone = '+12065550142'")

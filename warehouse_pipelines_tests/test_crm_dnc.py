@@ -191,14 +191,16 @@ SUBJECT: dict[str, Any] = {
     "consent": '[{"channel": "sms", "at": "2025-01-01", "source": "form of Zebulon", "text_version": "1"}]',
     "timezone": "America/Nome",
 }  # fmt: skip
-TOKENS = ("ebulon", "uagmire", "2065550188", "98199", "America/Nome")
+TOKENS = ("ebulon", "uagmire", "2065550188", "2065550187", "98199", "America/Nome")
 
 
 def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(database_url: str) -> None:
     """X-49."""
     with session(database_url, role=None) as connection:
         earlier = add(connection, "leads", **SUBJECT, deleted_at="2025-01-01")
-        lead = add(connection, "leads", **SUBJECT, owner_id=USER)
+        lead = add(connection, "leads", **{**SUBJECT, "phone": "+12065550187"}, owner_id=USER)
+        add(connection, "dnc_list", phone="+12065550187")
+        connection.execute("UPDATE crm.leads SET phone = %s WHERE id = %s", [SUBJECT["phone"], lead])
         other = add(connection, "leads", first_name="Somebody", phone="+12065550189")
         connection.execute(
             "UPDATE crm.leads SET last_name = 'Quagmire-Zebulon', status = 'contacted' WHERE id = %s", [lead]
@@ -223,7 +225,7 @@ def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(database_url: str
         done = one(connection, "SELECT crm.erase_lead(%s)", lead)
         assert done["leads"] == 2
         assert one(connection, "SELECT crm.erase_lead(%s)", lead)["leads"] == 0
-        for phone in ("+12065550188", "206 555 0188", "2065550188", "+2065550188"):
+        for phone in ("+12065550187", "+12065550188", "206 555 0188", "2065550188", "+2065550188"):
             assert one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", phone, A) is True
         assert one(connection, "SELECT crm.is_on_dnc_list('+12065550189', %s)", A) is False
         assert sqlstate(connection, "UPDATE crm.leads SET first_name = 'Zebulon' WHERE id = %s", lead) == "23514"

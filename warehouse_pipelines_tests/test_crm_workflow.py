@@ -76,7 +76,7 @@ def test_status_change_writes_history(app: Connection) -> None:
     lead = add(app, "leads", status_changed_at="2025-01-01T00:00:00Z")
     assert history(app, lead) == [(None, "new", "user", USER, None)]
     app.execute("UPDATE crm.leads SET status = 'contacted' WHERE id = %s", [lead])
-    app.execute("UPDATE crm.leads SET status = 'contacted', first_name = 'x' WHERE id = %s", [lead])
+    app.execute("UPDATE crm.leads SET status = 'contacted', status_changed_at = '1999-01-01' WHERE id = %s", [lead])
     app.execute("SELECT set_config('app.triggered_by', 'import', true), set_config('app.user_id', '', true)")
     app.execute("UPDATE crm.leads SET status = 'qualified', status_changed_at = '1999-01-01' WHERE id = %s", [lead])
     _, first, second = history(app, lead)

@@ -72,8 +72,8 @@ BEGIN
     END LOOP;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname IN ('crm_owner', 'crm_definer', 'crm_app', 'crm_read')
                AND (rolsuper OR rolbypassrls)) THEN
-        RAISE EXCEPTION 'Migrating crm: one of the roles crm_owner, crm_definer, crm_app, crm_read is a superuser or has BYPASSRLS'
-            USING HINT = 'Row-level security would not bind it. Take the attribute from it, then migrate again.';
+        RAISE EXCEPTION 'Migrating crm: a role among crm_owner, crm_definer, crm_app and crm_read escapes row-level security'
+            USING HINT = 'ALTER ROLE ... NOSUPERUSER NOBYPASSRLS, then migrate again.';
     END IF;
 END
 $$;

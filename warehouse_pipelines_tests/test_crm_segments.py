@@ -203,6 +203,14 @@ def test_segment_eval(found: Found, f: dict[str, Any]) -> None:
     assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
 
 
+@pytest.mark.parametrize("value", ["%", "_", "\\", "50%", "0%_o", "%_off", "o\\b", "50_", "A_a"])
+@pytest.mark.parametrize("op", ["contains", "starts_with"])
+def test_signs_of_a_pattern_mean_themselves(found: Found, op: str, value: str) -> None:
+    for field in ("first_name", "last_name"):
+        f = {"field": field, "op": op, "value": value}
+        assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
+
+
 def test_the_empty_filter_finds_every_living_lead(found: Found) -> None:
     assert found({}) == set(LEADS)
 
@@ -269,6 +277,7 @@ def nested(levels: int) -> Any:
         ({"field": "created_at", "op": "within_days", "value": -1}, "a value is not"),
         ({"field": "created_at", "op": "within_days", "value": 1e300}, "a value is not"),
         ({"and": [], "or": []}, "nothing stands beside"),
+        ({"not": {"field": "tags", "op": "has", "value": "x"}, "also": 1}, "nothing stands beside"),
         (None, "an object is needed"),
         (nested(21), "more than 10 deep"),
     ],

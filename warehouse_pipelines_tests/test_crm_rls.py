@@ -218,7 +218,8 @@ def test_definer_functions_are_fixed(superuser: Connection) -> None:
         assert owner == ("crm_owner" if name.endswith("_partitions") else "crm_definer"), name
     assert (
         superuser.execute(
-            "SELECT proname FROM pg_proc WHERE pronamespace = 'crm'::regnamespace AND has_function_privilege('public', oid, 'execute')"
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'crm'::regnamespace"
+            " AND has_function_privilege('public', oid, 'execute')"
         ).fetchall()
         == []
     )

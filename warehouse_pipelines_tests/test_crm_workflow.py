@@ -76,7 +76,7 @@ def test_status_change_writes_history(app: Connection) -> None:
     lead = add(app, "leads", status_changed_at="2025-01-01T00:00:00Z")
     assert history(app, lead) == [(None, "new", "user", USER, None)]
     app.execute("UPDATE crm.leads SET status = 'contacted' WHERE id = %s", [lead])
-    app.execute("UPDATE crm.leads SET status = 'contacted', first_name = 'x' WHERE id = %s", [lead])
+    app.execute("UPDATE crm.leads SET status = 'contacted', status_changed_at = '1999-01-01' WHERE id = %s", [lead])
     app.execute("SELECT set_config('app.triggered_by', 'import', true), set_config('app.user_id', '', true)")
     app.execute("UPDATE crm.leads SET status = 'qualified', status_changed_at = '1999-01-01' WHERE id = %s", [lead])
     _, first, second = history(app, lead)
@@ -123,7 +123,8 @@ def test_an_upsert_is_audited_as_what_it_does(app: Connection) -> None:
     for name in ("Ada", "Eve"):
         app.execute(
             "INSERT INTO crm.leads (organization_id, phone, first_name) VALUES (%s, '+12065550142', %s)"
-            " ON CONFLICT (organization_id, phone) WHERE deleted_at IS NULL DO UPDATE SET first_name = excluded.first_name",
+            " ON CONFLICT (organization_id, phone) WHERE deleted_at IS NULL"
+            " DO UPDATE SET first_name = excluded.first_name",
             [A, name],
         )
     lead = one(app, "SELECT id FROM crm.leads WHERE phone = '+12065550142'")

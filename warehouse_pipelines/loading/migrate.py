@@ -91,10 +91,11 @@ def check_backup(archive: Path, url: str, *, hours: float) -> None:
     Its table of contents is read, which finds a file that is cut off at its head or is no dump; only restoring it
     would prove more. The age is that which the archive states.
     """
-    again = f"Make a backup first: pg_dump --format=custom --file={archive} \"$WAREHOUSE_DATABASE_URL\""
+    again = f'Make a backup first: pg_dump --format=custom --file={archive} "$WAREHOUSE_DATABASE_URL"'
     try:
+        command = [_pg_restore(), "--list", archive]
         listed = subprocess.run(
-            [_pg_restore(), "--list", archive], capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
+            command, capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
         ).stdout
     except subprocess.CalledProcessError as error:
         said = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
@@ -107,9 +108,8 @@ def check_backup(archive: Path, url: str, *, hours: float) -> None:
         raise WrongUse(f"The backup {archive} is of the database {name[1].strip()} and not of {wanted}. {again}")
     age = datetime.now(UTC) - datetime.fromisoformat(f"{made[1]}+00:00")
     if age > timedelta(hours=hours):
-        raise WrongUse(
-            f"The backup {archive} is {age.total_seconds() / 3600:.0f} hours old; at most {hours:g} are asked for. {again}"
-        )
+        old = age.total_seconds() / 3600
+        raise WrongUse(f"The backup {archive} is {old:.0f} hours old; at most {hours:g} are asked for. {again}")
 
 
 def _pg_restore() -> Path | str:

@@ -54,7 +54,12 @@ BEGIN
                 IF wanted IN ('crm_owner', 'crm_definer')
                     AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
                 THEN
-                    EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+                    BEGIN
+                        EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+                    EXCEPTION WHEN insufficient_privilege THEN
+                        -- Another role made it. Good if that role granted it; else SET ROLE below says what is missing.
+                        NULL;
+                    END;
                 END IF;
                 EXIT;
             EXCEPTION WHEN duplicate_object OR unique_violation OR undefined_object OR internal_error THEN
@@ -67,8 +72,8 @@ BEGIN
     END LOOP;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname IN ('crm_owner', 'crm_definer', 'crm_app', 'crm_read')
                AND (rolsuper OR rolbypassrls)) THEN
-        RAISE EXCEPTION 'Migrating crm: one of the roles crm_owner, crm_definer, crm_app, crm_read is a superuser or has BYPASSRLS'
-            USING HINT = 'Row-level security would not bind it. Take the attribute from it, then migrate again.';
+        RAISE EXCEPTION 'Migrating crm: a role among crm_owner, crm_definer, crm_app and crm_read escapes row-level security'
+            USING HINT = 'ALTER ROLE ... NOSUPERUSER NOBYPASSRLS, then migrate again.';
     END IF;
 END
 $$;

@@ -17,6 +17,28 @@ EXCEPTION WHEN invalid_parameter_value THEN
 END
 $$;
 
+-- What was consented to: an array of objects, each with the texts channel, at, source and text_version.
+CREATE FUNCTION crm.is_consent(consent jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+    SELECT jsonb_typeof(consent) = 'array' AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(CASE jsonb_typeof(consent) WHEN 'array' THEN consent ELSE '[]' END) AS given,
+            unnest('{channel,at,source,text_version}'::text[]) AS word
+        WHERE jsonb_typeof(given -> word) IS DISTINCT FROM 'string')
+$$;
+
+-- The steps of a sequence: an array of objects, each with a known channel; delay_minutes, where given, is at most
+-- ten years.
+CREATE FUNCTION crm.are_steps(steps jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+    SELECT jsonb_typeof(steps) = 'array' AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(CASE jsonb_typeof(steps) WHEN 'array' THEN steps ELSE '[]' END) AS step
+        WHERE jsonb_typeof(step) <> 'object'
+            OR coalesce(step ->> 'channel', '') NOT IN ('sms', 'email', 'call', 'voicemail', 'mail', 'task')
+            OR (step ? 'delay_minutes' AND NOT coalesce(
+                CASE jsonb_typeof(step -> 'delay_minutes') WHEN 'number'
+                    THEN (step ->> 'delay_minutes')::numeric BETWEEN 0 AND 5256000 END, false)))
+$$;
+
 -- A phone number as E.164, or null when it cannot be read beyond doubt. What has no country code is read as North
 -- American when it can be: ten digits, or eleven with the 1. `00` and `011` mean +. An extension, a letter or a digit
 -- of another script makes it unreadable: who checks a list must block then, who imports must ask.
@@ -48,7 +70,7 @@ $$;
 CREATE FUNCTION crm.is_utc_time(written text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog AS $$
 BEGIN
-    RETURN written ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2}))?$'
+    RETURN written ~ '^[0-9]{4}-[0-9][0-9]-[0-9][0-9](T[0-9][0-9]:[0-9][0-9]:[0-9][0-9](\.[0-9]{1,6})?(Z|[+-][0-9][0-9]:[0-9][0-9]))?$'
         AND crm.utc_time(written) IS NOT NULL;
 EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN
     RETURN false;

@@ -176,7 +176,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO crm.lead_audit_log
             (organization_id, lead_id, action, field_name, old_value, changed_by, ip_address, created_at)
-        SELECT o.organization_id, o.id, 'delete', f.key, f.value, nullif(current_setting('app.user_id', true), '')::uuid,
+        SELECT o.organization_id, o.id, 'delete', f.key, f.value,
+               nullif(current_setting('app.user_id', true), '')::uuid,
                nullif(current_setting('app.client_ip', true), '')::inet, clock_timestamp()
         FROM old_rows AS o, jsonb_each_text(crm.audited(to_jsonb(o))) AS f
         WHERE f.value IS NOT NULL AND f.value NOT IN ('{}', '[]');

@@ -83,7 +83,7 @@ $$;
 
 -- What stays of an erased number: a keyed hash of its last eight digits, which every spelling shares. One number in a
 -- hundred million collides and is blocked as well. Nested, as HMAC is; hmac() itself is in pgcrypto, which some builds
--- lack. The key is in the database, so this is pseudonymous and not anonymous: who has a whole dump can try all numbers.
+-- lack. The key is in the database, so this is pseudonymous and not anonymous: who has a whole dump can try them all.
 -- With RETURN its names are bound when it is made, so that it needs no search_path and can be inlined.
 CREATE FUNCTION crm.phone_tail_hash(phone text, hashkey bytea) RETURNS bytea
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -115,10 +115,16 @@ BEGIN
             MESSAGE = format('Erasing lead %s: the organization of this session has no such lead.', wanted),
             HINT = 'Set app.organization_id within the transaction.';
     END IF;
-    SELECT array_agg(l.id), array_agg(DISTINCT t) FILTER (WHERE t <> '') INTO ids, tokens
-        FROM crm.leads AS l, unnest(ARRAY[l.phone, l.email]) AS t
-        WHERE l.organization_id = org
-            AND (l.id = wanted OR (l.phone = subject.phone AND l.deleted_at IS NOT NULL));
+    ids := ARRAY(SELECT l.id FROM crm.leads AS l
+                 WHERE l.organization_id = org
+                     AND (l.id = wanted OR (l.phone = subject.phone AND l.deleted_at IS NOT NULL)));
+    -- Also the numbers and addresses that the leads had before.
+    tokens := ARRAY(SELECT t FROM crm.leads AS l, unnest(ARRAY[l.phone, l.email]) AS t
+                    WHERE l.organization_id = org AND l.id = ANY (ids) AND t <> ''
+                    UNION
+                    SELECT t FROM crm.lead_audit_log AS a, unnest(ARRAY[a.old_value, a.new_value]) AS t
+                    WHERE a.organization_id = org AND a.lead_id = ANY (ids) AND a.field_name IN ('phone', 'email')
+                        AND t NOT IN ('', '[erased]'));
 
     IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org
                AND (d.phone = ANY (tokens) OR d.lead_id = ANY (ids))) THEN
@@ -129,7 +135,8 @@ BEGIN
         hashkey := (SELECT decode(c.value #>> '{}', 'hex') FROM crm.system_config AS c
                     WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
         UPDATE crm.dnc_list AS d
-            SET phone = NULL, phone_hash = coalesce(crm.phone_tail_hash(d.phone, hashkey), d.phone_hash), evidence = NULL
+            SET phone = NULL, evidence = NULL,
+                phone_hash = coalesce(crm.phone_tail_hash(d.phone, hashkey), d.phone_hash)
             WHERE d.organization_id = org AND (d.phone = ANY (tokens) OR d.lead_id = ANY (ids));
         GET DIAGNOSTICS changed = ROW_COUNT;
         done := done || jsonb_build_object('dnc_list', changed);
@@ -146,7 +153,8 @@ BEGIN
     FOR archive IN
         SELECT 'crm.lead_audit_log'::regclass
         UNION ALL SELECT c.oid FROM pg_class AS c
-        WHERE c.relnamespace = to_regnamespace('crm_archive') AND c.relname LIKE 'lead\_audit\_log\_%' AND c.relkind = 'r'
+        WHERE c.relnamespace = to_regnamespace('crm_archive') AND c.relkind = 'r'
+            AND c.relname LIKE 'lead\_audit\_log\_%'
     LOOP
         EXECUTE format('UPDATE %s SET old_value = CASE WHEN old_value IS NOT NULL THEN ''[erased]'' END,
                             new_value = CASE WHEN new_value IS NOT NULL THEN ''[erased]'' END
@@ -161,8 +169,8 @@ BEGIN
     -- Of a log entry what the database wrote stays; what the sender added may name the person.
     UPDATE crm.lead_sequence_enrollments AS e
         SET execution_log = (
-                SELECT coalesce(jsonb_agg(jsonb_build_object('step', x -> 'step', 'event', x -> 'event', 'at', x -> 'at')
-                                          ORDER BY n), '[]')
+                SELECT coalesce(jsonb_agg(jsonb_build_object(
+                    'step', x -> 'step', 'event', x -> 'event', 'at', x -> 'at') ORDER BY n), '[]')
                 FROM jsonb_array_elements(e.execution_log) WITH ORDINALITY AS entry (x, n)),
             status = CASE WHEN e.status IN ('active', 'paused') THEN 'stopped' ELSE e.status END,
             stop_reason = CASE WHEN e.status IN ('active', 'paused') THEN 'erased' ELSE e.stop_reason END,

@@ -34,10 +34,11 @@ BEGIN
     ELSIF NOT sequence.is_active OR sequence.steps = '[]' THEN
         RAISE check_violation USING
             MESSAGE = format('Enrolling lead %s: sequence %s is not active, or has no steps.', lead.id, sequence.id);
-    ELSIF (SELECT bool_or(crm.lead_is_blocked(lead, step ->> 'channel')) FROM jsonb_array_elements(sequence.steps) AS step)
+    ELSIF (SELECT bool_or(crm.lead_is_blocked(lead, step ->> 'channel'))
+           FROM jsonb_array_elements(sequence.steps) AS step)
     THEN
         RAISE check_violation USING
-            MESSAGE = format('Enrolling lead %s: its phone is on the do-not-call list, or a step needs a phone that it lacks.',
+            MESSAGE = format('Enrolling lead %s: its phone is on the do-not-call list, or a step needs one and it has none.',
                              lead.id),
             CONSTRAINT = 'enrollments_not_on_dnc_list';
     END IF;

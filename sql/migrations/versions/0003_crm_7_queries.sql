@@ -35,8 +35,7 @@ BEGIN
     SELECT s.filter_criteria INTO filter FROM crm.segments AS s WHERE s.id = segment_id;
     IF NOT FOUND THEN
         RAISE no_data_found USING
-            MESSAGE = format('Evaluating segment %s: this organization has none such, or it is another user''s private one.',
-                             segment_id),
+            MESSAGE = format('Evaluating segment %s: the user of this session sees no such segment.', segment_id),
             HINT = 'Set app.organization_id and app.user_id within the transaction.';
     END IF;
     RETURN QUERY SELECT crm.evaluate_filter(filter);

@@ -1,7 +1,7 @@
 -- Part 9 of 9: who may do what, and row-level security.
 --
 -- A policy compares the organization with the session's setting, inside a SELECT, so that the setting is read once per
--- statement (E-144). Without the setting it is null, and no row is visible; with one that is no uuid, the statement fails.
+-- statement (E-144). Without the setting it is null, and no row is visible; one that is no uuid fails the statement.
 
 SET LOCAL ROLE crm_owner;
 
@@ -104,11 +104,11 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA crm FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crm TO crm_app;
 REVOKE EXECUTE ON FUNCTION crm.ensure_partitions(date, date), crm.archive_partitions(interval) FROM crm_app;
 GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.is_on_dnc_list(text, uuid), crm.evaluate_filter(jsonb),
-    crm.list_leads(jsonb, integer, timestamptz), crm.evaluate_segment(uuid), crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date),
-    crm.segment_condition(jsonb, text[]) TO crm_read;
+    crm.list_leads(jsonb, integer, timestamptz), crm.evaluate_segment(uuid), crm.funnel(timestamptz, timestamptz),
+    crm.source_roi(date, date), crm.segment_condition(jsonb, text[]) TO crm_read;
 GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.segment_condition(jsonb, text[]), crm.utc_time(text),
-    crm.is_utc_time(text), crm.like_literal(text), crm.is_iana_timezone(text), crm.next_statuses(text),
-    crm.audited(jsonb), crm.phone_tail_hash(text, bytea) TO crm_definer;
+    crm.is_utc_time(text), crm.like_literal(text), crm.is_iana_timezone(text), crm.is_consent(jsonb),
+    crm.next_statuses(text), crm.audited(jsonb), crm.phone_tail_hash(text, bytea) TO crm_definer;
 
 -- To own a function in a schema a role must be allowed to create in it, at that moment.
 GRANT CREATE ON SCHEMA crm TO crm_definer;

@@ -28,7 +28,8 @@ BEGIN
     IF found <> '{}' AND coalesce(nullif(current_setting('warehouse.force_down', true), ''), 'off')::boolean IS FALSE
     THEN
         RAISE object_in_use USING
-            MESSAGE = format('Undoing the migration 0003_crm: these tables hold rows: %s.', array_to_string(found, ', ')),
+            MESSAGE = format('Undoing the migration 0003_crm: these tables hold rows: %s.',
+                             array_to_string(found, ', ')),
             HINT = 'Back them up, then force it: warehouse migrate --down N --force';
     END IF;
 END

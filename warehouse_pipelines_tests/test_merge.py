@@ -15,7 +15,7 @@ from warehouse_pipelines.errors import SuspiciousRead
 from warehouse_pipelines.loading.dead_letters import replay
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, Record, Shelf, page, thing
-from warehouse_pipelines_tests.vendors import Key
+from warehouse_pipelines_tests.vendors.vendor import Key
 
 SOME = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

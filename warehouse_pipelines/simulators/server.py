@@ -26,6 +26,7 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from warehouse_pipelines.simulators.arrivy import Arrivy
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.town import Town
@@ -34,6 +35,7 @@ from warehouse_pipelines.simulators.vendor import Vendor
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
+    "arrivy": Arrivy,
 }
 READY = "# ready"
 CONTROL = "# control "

@@ -119,7 +119,7 @@ class Vendor:
         raise NotImplementedError
 
     def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
-        """Apply a fault of the payload to a decoded answer, in place."""
+        """Apply a fault of the payload to a decoded answer, in place. A bare list comes as the member ``""`` of it."""
         raise NotImplementedError
 
     def listen(self, host: str, port: int) -> None:
@@ -167,7 +167,9 @@ class Vendor:
         for fault in firing:
             if fault.kind in PAYLOAD and answer.list_key is not None and answer.status in (200, 207):
                 body = msgspec.json.decode(answer.body)
-                self.spoil(fault, request, body, answer.list_key)
+                spoilt = body if answer.list_key else {"": body}
+                self.spoil(fault, request, spoilt, answer.list_key)
+                body = spoilt if answer.list_key else spoilt.get("", {})
                 answer = replace(answer, body=msgspec.json.encode(body))
             elif fault.kind == "reset":
                 answer.breakage = "reset"

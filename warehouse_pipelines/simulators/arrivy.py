@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from warehouse_pipelines.simulators.arrivy_records import (
@@ -237,89 +238,95 @@ class Arrivy(Vendor):
 
     # Operations from behind the scenes
 
-    def _number(self, name: str, object_id: int | str) -> int:
-        number = self._shelves[name].find(str(object_id))
+    def _number(self, path: str, object_id: int | str) -> int:
+        number = self._shelves[path].find(str(object_id))
         if number is None:
-            raise ValueError(f"nothing with the id {object_id} in {name}")
+            raise ValueError(f"nothing with the id {object_id} in {path}")
         return number
 
-    def _row(self, name: str, object_id: int | str) -> dict[str, Any]:
-        rows: list[dict[str, Any]] = getattr(self.company, name)
+    def _row(self, path: str, object_id: int | str) -> dict[str, Any]:
+        rows: list[dict[str, Any]] = getattr(self.company, path)
         for row in rows:
             if str(row["id"]) == str(object_id):
                 return row
-        raise ValueError(f"nothing with the id {object_id} in {name}")
+        raise ValueError(f"nothing with the id {object_id} in {path}")
 
     def _at(self, moment: str | int | None) -> int | None:
         return moment if isinstance(moment, int) else _moment(moment or "")
 
     @operation
-    def create(self, name: str, at: str | int | None = None, kind: str = SCHEDULED, **fields: Any) -> str:
+    def create(
+        self,
+        path: str,
+        at: str | int | None = None,
+        kind: str = SCHEDULED,
+        fields: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
         """A new record; a task or a booking begins at `at`, by default tomorrow, or is of another `kind`."""
         now = self.now_ms()
-        if name not in self._shelves:
-            return str(self.company.add_row(name, fields, now)["id"])
-        shelf = self._shelves[name]
+        if path not in self._shelves:
+            return str(self.company.add_row(path, fields, now)["id"])
+        shelf = self._shelves[path]
         start = (self._at(at) or now + 86_400_000) if kind == SCHEDULED else None
         number = shelf.add(now, start, kind)
         shelf.changes[number] = dict(fields)
-        return str(id_of(name, number))
+        return str(id_of(path, number))
 
     @operation
-    def edit(self, name: str, id: int | str, *, quietly: bool = False, **fields: Any) -> None:
+    def edit(self, path: str, id: int | str, fields: Mapping[str, Any], quietly: bool = False) -> None:
         """Change fields; `updated` moves, unless it is done `quietly`."""
-        if name in self._shelves:
-            shelf, number = self._shelves[name], self._number(name, id)
+        if path in self._shelves:
+            shelf, number = self._shelves[path], self._number(path, id)
             shelf.changes.setdefault(number, {}).update(fields)
             if not quietly:
                 shelf.updated[number] = self.now_ms()
         else:
-            row = self._row(name, id)
-            row.update(fields, **({} if quietly else {"updated": utc(self.now_ms())}))
+            row = self._row(path, id)
+            row.update({**fields, **({} if quietly else {"updated": utc(self.now_ms())})})
 
     @operation
-    def reschedule(self, name: str, id: int | str, at: str | int | None = None, kind: str = UNSCHEDULED) -> None:
+    def reschedule(self, path: str, id: int | str, at: str | int | None = None, kind: str = UNSCHEDULED) -> None:
         """Move a task or a booking to another time, or take its time away."""
-        shelf, number = self._shelves[name], self._number(name, id)
+        shelf, number = self._shelves[path], self._number(path, id)
         shelf.place(number, self._at(at), kind)
         shelf.updated[number] = self.now_ms()
 
     @operation
-    def delete(self, name: str, id: int | str) -> None:
+    def delete(self, path: str, id: int | str) -> None:
         """Hard: no list and no single answer has it any more."""
-        if name in self._shelves:
-            self._shelves[name].remove(self._number(name, id))
+        if path in self._shelves:
+            self._shelves[path].remove(self._number(path, id))
         else:
-            row = self._row(name, id)
-            getattr(self.company, name).remove(row)
+            row = self._row(path, id)
+            getattr(self.company, path).remove(row)
             self._deleted[str(id)] = row
 
     @operation
-    def restore(self, name: str, id: int | str) -> None:
-        if name in self._shelves:
-            self._shelves[name].restore(number_of(name, int(id)))
+    def restore(self, path: str, id: int | str) -> None:
+        if path in self._shelves:
+            self._shelves[path].restore(number_of(path, int(id)))
         else:
-            getattr(self.company, name).append(self._deleted.pop(str(id)))
+            getattr(self.company, path).append(self._deleted.pop(str(id)))
 
     @operation
     def counts(self) -> dict[str, int]:
         """The truth: what a client that asks for everything should hold."""
-        lists = {name: len(shelf) for name, shelf in self._shelves.items()}
-        return lists | {name: len(getattr(self.company, name)) for name in FIXED}
+        lists = {path: len(shelf) for path, shelf in self._shelves.items()}
+        return lists | {path: len(getattr(self.company, path)) for path in FIXED}
 
     @operation
-    def ids(self, name: str, kind: str | None = None) -> list[str]:
+    def ids(self, path: str, kind: str | None = None) -> list[str]:
         """The ids of a list, the oldest first; of tasks and bookings perhaps those of a kind only."""
-        if name not in self._shelves:
-            return [str(row["id"]) for row in getattr(self.company, name)]
-        shelf = self._shelves[name]
-        return [str(id_of(name, n)) for n in shelf.numbers() if kind in (None, shelf.kind_of(n))]
+        if path not in self._shelves:
+            return [str(row["id"]) for row in getattr(self.company, path)]
+        shelf = self._shelves[path]
+        return [str(id_of(path, n)) for n in shelf.numbers() if kind in (None, shelf.kind_of(n))]
 
     @operation
-    def record(self, name: str, id: int | str) -> dict[str, Any]:
-        if name not in self._shelves:
-            return self._row(name, id)
-        return self._formulas[name](self._number(name, id), self.now_ms())
+    def record(self, path: str, id: int | str) -> dict[str, Any]:
+        if path not in self._shelves:
+            return self._row(path, id)
+        return self._formulas[path](self._number(path, id), self.now_ms())
 
     # Faults
 

@@ -8,7 +8,7 @@ without saying so; what the caller once gave is echoed beside them with its offs
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -255,7 +255,7 @@ class Company:
             "updated": "2024-01-07T15:00:00",
         }
 
-    def add_row(self, name: str, fields: dict[str, Any], now: int) -> dict[str, Any]:
+    def add_row(self, name: str, fields: Mapping[str, Any], now: int) -> dict[str, Any]:
         rows: list[dict[str, Any]] = getattr(self, name)
         number = next(n for n in range(1000) if all(row["id"] != id_of(name, n) for row in rows))
         formulas: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -264,7 +264,7 @@ class Company:
             "statuses": lambda n: self._status(n % len(TYPES)) | {"id": id_of("statuses", n), "order": n},
             "templates": self._template,
         }
-        row = formulas[name](number) | {"created": utc(now), "updated": utc(now)} | fields
+        row = formulas[name](number) | {"created": utc(now), "updated": utc(now), **fields}
         rows.append(row)
         return row
 

@@ -23,7 +23,7 @@ _LOWEST_ID = 5_000_000_000_000_000
 SALTS = {name: place * 0x1D3F5A7 for place, name in enumerate(
     ("tasks", "bookings", "entities", "groups", "statuses", "templates", "customers"), start=1)}  # fmt: skip
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+HALF_HOUR_MS, HOUR_MS, DAY_MS = 1_800_000, 3_600_000, 86_400_000
 ZONE = ZoneInfo("America/New_York")
 SCHEDULED, UNSCHEDULED, NO_DATETIME = "scheduled", "unscheduled", "no_datetime"
 TEMPLATES = words("Appointment|Roof measure|Installation|Service call|Final inspection", "|")
@@ -64,7 +64,8 @@ class Shelf:
         self.updated: dict[int, int] = {}
         dice = lambda n: ((n + seed) * _GOLDEN >> 16) & 0xFFFFFFFF  # noqa: E731
         # Both grow with the number; the notice given for an appointment grows from two weeks to three months.
-        self._base_time: Callable[[int], int] = spread(count, now - 700 * DAY_MS, now + 90 * DAY_MS, dice)
+        exact = spread(count, now - 700 * DAY_MS, now + 90 * DAY_MS, dice)
+        self._base_time: Callable[[int], int] = lambda number: exact(number) // HALF_HOUR_MS * HALF_HOUR_MS
         self._base_created: Callable[[int], int] = spread(self.count, now - 712 * DAY_MS, now - HOUR_MS, dice)
         self.timeline = Timeline(count, self._base_time)
         first = count
@@ -95,7 +96,7 @@ class Shelf:
         )
 
     def updated_of(self, number: int) -> int:
-        return self.updated.get(number, self.created_of(number) + HOUR_MS // 2)
+        return self.updated.get(number, self.created_of(number) + HALF_HOUR_MS)
 
     def kind_of(self, number: int) -> str:
         if self.time_of(number) is not None:
@@ -271,8 +272,7 @@ class Company:
     def _common(self, shelf: Shelf, number: int, dice: bytes) -> dict[str, Any]:
         """What tasks and bookings share."""
         person = self.town.person(number % (self.contacts + 1))
-        at = shelf.time_of(number)
-        start = None if at is None else at - at % (HOUR_MS // 2)
+        start = shelf.time_of(number)
         minutes = 60 + 30 * (dice[0] % 5)
         end = None if start is None else start + minutes * 60_000
         template = TEMPLATES[number % len(TEMPLATES)]

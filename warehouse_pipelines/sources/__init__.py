@@ -1,7 +1,8 @@
 """All vendors."""
 
 from warehouse_pipelines.entity import Source
+from warehouse_pipelines.sources.arrivy import ARRIVY
 from warehouse_pipelines.sources.callrail import CALLRAIL
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 
-SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL)
+SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, ARRIVY)

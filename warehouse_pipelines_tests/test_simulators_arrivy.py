@@ -1,7 +1,7 @@
 """The simulated Arrivy answers as the vendor notes say. Each test names the behaviour it checks."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx

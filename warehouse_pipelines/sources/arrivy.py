@@ -5,7 +5,8 @@ Lists are bare arrays without a count, so a list is read until a page is empty. 
 find everything:
 
 - Every delta reads the schedule from 60 days ago to 365 days ahead. ``updated`` decides which of two records is newer.
-- Every delta also reads what has no schedule (``unscheduled=true``, ``tasks_with_no_datetime=true``): no window shows it.
+- Every delta also reads what has no schedule (``unscheduled=true``, ``tasks_with_no_datetime=true``), which no window
+  shows.
 - Once a day everything is read, which finds edits outside of that window and what was deleted. Since a task may leave
   a window by being rescheduled, only a read of everything proves that one is gone.
 
@@ -23,7 +24,7 @@ Unconfirmed, each a setting of the simulator:
   If its dates are ignored, a delta reads all bookings: seen by its number of requests. ``customer_name`` and
   ``customer_address`` are the specification's and may stay null; ``customer_first_name`` and its like are there.
 - ``/templates``: nobody is known to have called it. Without it the templates are those that the stored tasks name
-  (id, name, type), and one that no task has any more counts as gone. If it exists and answers otherwise, the run says so.
+  (id, name, type), and one that no task has any more counts as gone.
 - ``/entities``, ``/statuses`` and ``/templates`` are said to answer at once. The second page is asked for all the same:
   empty, or the first again, is the end, and anything else was worth asking.
 - The ``status`` filter, and how statuses are spelt there; ``noticed`` lists the statuses that were left out here.
@@ -51,6 +52,7 @@ from pydantic import SecretStr
 
 from warehouse_pipelines.entity import Budget, Entity, Extraction, Flag, Page, Source, Window, columns
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
+from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 
@@ -118,7 +120,7 @@ def wait_for(answer: httpx.Response, attempt: int) -> float | None:
 
 
 def in_order(ask: Callable[[int], T], at_once: int) -> Generator[T]:
-    """Yield ``ask(1)``, ``ask(2)`` and so on; up to ``at_once`` of them are asked for at a time. A failure is raised."""
+    """Yield ``ask(1)``, ``ask(2)`` and so on; ``at_once`` of them are asked for at a time. A failure is raised."""
     if at_once == 1:
         yield from map(ask, itertools.count(1))
         return
@@ -246,7 +248,7 @@ class Reading:
             status = str(self._decode(record).status)
         except msgspec.DecodeError:
             return True
-        wanted = status.casefold() == self.status.casefold()
+        wanted: bool = status.casefold() == self.status.casefold()
         self._left_out[status] += not wanted
         return wanted
 
@@ -289,7 +291,13 @@ def templates_of_tasks(extraction: Extraction) -> Iterator[Page]:
     )
 
 
-LENIENT = {"text": "warn", "integer": "warn", "numeric": "warn", "boolean": "warn", "date": "warn"}
+LENIENT: Mapping[str, Severity] = {
+    "text": "warn",
+    "integer": "warn",
+    "numeric": "warn",
+    "boolean": "warn",
+    "date": "warn",
+}
 """Most types are one client's word; a value of another type must not cost its record."""
 
 BOTH_ID = "id owner group_id customer_id template_id external_id created_by updated_by route_id internal_route_id"

@@ -47,7 +47,9 @@ class ArrivyVendor:
 
     def poison(self, entity: Entity, what: str) -> str | None:
         column = entity.cursor or "created"
-        self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property=column)
+        # A list that answers at once is asked for a second page, which is the first again.
+        times = 1 if entity.path in PAGED else 2
+        self.simulator.set_fault("malformed", path=self.path(entity), times=times, what=what, property=column)
         return column
 
     def bounds(self, entity: Entity) -> list[datetime]:

@@ -27,6 +27,8 @@ def deletes(entity: Entity) -> str:
     ways = []
     if entity.archived:
         ways.append(f"the vendor's flag `{entity.archived}`")
+    elif entity.archived_at:
+        ways.append(f"the vendor's time `{entity.archived_at}`")
     if entity.merged:
         ways.append(f"`{entity.merged}` lists the keys a record absorbed")
     if entity.missing == "window":

@@ -48,7 +48,8 @@ class Column(NamedTuple):
     """A column: its kind (``rules.KINDS``) and the path of its value in the record, dots between members.
 
     Where the vendor has more than one place for a value, ``|`` stands between their paths: the first that is there and
-    not empty is taken.
+    not empty is taken. A text that the vendor keeps in parts has ``+`` between theirs: those that are there and not
+    empty are joined by a space.
     """
 
     kind: Kind
@@ -59,12 +60,17 @@ class Column(NamedTuple):
         """The places of the value, the preferred one first."""
         return tuple(self.path.split("|"))
 
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """The parts of the value in each of its places."""
+        return tuple(tuple(path.split("+")) for path in self.paths)
+
 
 def columns(**names_by_kind: str) -> Mapping[str, Column]:
     """Return the columns of a table, written as names grouped by kind.
 
     A value that is nested, or named otherwise by the vendor, is written ``name=path``, and ``name=path|path`` where it
-    may be in several places.
+    may be in several places; ``name=first+last`` joins texts.
 
     >>> columns(text="id city=city|address.city")
     {'id': Column(kind='text', path='id'), 'city': Column(kind='text', path='city|address.city')}
@@ -76,6 +82,8 @@ def columns(**names_by_kind: str) -> Mapping[str, Column]:
         for name, _, path in (word.partition("=") for word in names.split()):
             if name in declared:
                 raise ValueError(f"column {name!r} is declared twice")
+            if "+" in path and kind != "text":
+                raise ValueError(f"column {name!r} joins parts, and only texts can be joined")
             declared[name] = Column(cast(Kind, kind), path or name)
     return declared
 
@@ -120,7 +128,7 @@ class Entity:
     ``days_since``   the first daily partition, for entities that can be asked by date
     ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
                      after a read of the ``window`` that its cursor lies in
-    ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time
+    ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time, which by itself is a flag
     ``merged``       column that lists the keys this record absorbed, with ``;`` between them
     ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
     ``page_size``    records per request, where this entity's requests are not as large as its source's

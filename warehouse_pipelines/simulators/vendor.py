@@ -85,7 +85,8 @@ def _logged(at: float, request: Request, status: int) -> dict[str, Any]:
     except BadRequestError:
         body = request.body.decode("utf-8", "replace")
     entry = {"at": at, "method": request.method, "path": request.path, "query": request.query}
-    return {**entry, "body": body, "status": status}
+    conditions = {name: value for name, value in request.headers.items() if name.startswith("if-")}
+    return {**entry, "conditions": conditions, "body": body, "status": status}
 
 
 class Vendor:
@@ -166,16 +167,20 @@ class Vendor:
             answer = self.answer(request)
         for fault in firing:
             if fault.kind in PAYLOAD and answer.list_key is not None and answer.status in (200, 207):
-                body = msgspec.json.decode(answer.body)
-                spoilt = body if answer.list_key else {"": body}
-                self.spoil(fault, request, spoilt, answer.list_key)
-                body = spoilt if answer.list_key else spoilt.get("", {})
-                answer = replace(answer, body=msgspec.json.encode(body))
+                answer = self.spoilt(fault, request, answer)
             elif fault.kind == "reset":
                 answer.breakage = "reset"
             elif fault.kind == "truncated":
                 answer.breakage = fault["mode"]
         return answer
+
+    def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
+        """The answer with a fault of the payload; a vendor that does not speak JSON has its own way."""
+        body = msgspec.json.decode(answer.body)
+        bare = not answer.list_key
+        spoilt = {"": body} if bare else body
+        self.spoil(fault, request, spoilt, answer.list_key or "")
+        return replace(answer, body=msgspec.json.encode(spoilt.get("", {}) if bare else spoilt))
 
     def route_of(self, request: Request) -> str:
         return request.path

@@ -120,19 +120,27 @@ def wait_for(answer: httpx.Response, attempt: int) -> float | None:
 
 
 def in_order(ask: Callable[[int], T], at_once: int) -> Generator[T]:
-    """Yield ``ask(1)``, ``ask(2)`` and so on; ``at_once`` of them are asked for at a time. A failure is raised."""
+    """Yield ``ask(1)``, ``ask(2)`` and so on; ``at_once`` of them are asked for at a time.
+
+    Whoever closes this waits for what is on its way, which would otherwise be in flight beside the next list. A failure
+    is raised at once: the read is over, and its end stops the other threads where they wait.
+    """
     if at_once == 1:
         yield from map(ask, itertools.count(1))
         return
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="arrivy-page")
+    failed = False
     try:
         asked = deque(pool.submit(ask, number) for number in range(1, at_once + 1))
         for number in itertools.count(at_once + 1):
             answer = asked.popleft().result()
             asked.append(pool.submit(ask, number))
             yield answer
+    except Exception:
+        failed = True
+        raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # nobody reads what is still on its way
+        pool.shutdown(wait=not failed, cancel_futures=True)
 
 
 class Scheduled(msgspec.Struct):

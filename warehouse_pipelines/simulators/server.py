@@ -26,6 +26,7 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from warehouse_pipelines.simulators.arrivy import Arrivy
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
@@ -36,6 +37,7 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
     "salesrabbit": SalesRabbit,
+    "arrivy": Arrivy,
 }
 READY = "# ready"
 CONTROL = "# control "

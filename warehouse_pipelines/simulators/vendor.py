@@ -120,7 +120,7 @@ class Vendor:
         raise NotImplementedError
 
     def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
-        """Apply a fault of the payload to a decoded answer, in place."""
+        """Apply a fault of the payload to a decoded answer, in place. A bare list comes as the member ``""`` of it."""
         raise NotImplementedError
 
     def listen(self, host: str, port: int) -> None:
@@ -177,8 +177,10 @@ class Vendor:
     def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
         """The answer with a fault of the payload; a vendor that does not speak JSON has its own way."""
         body = msgspec.json.decode(answer.body)
-        self.spoil(fault, request, body, answer.list_key or "")
-        return replace(answer, body=msgspec.json.encode(body))
+        bare = not answer.list_key
+        spoilt = {"": body} if bare else body
+        self.spoil(fault, request, spoilt, answer.list_key or "")
+        return replace(answer, body=msgspec.json.encode(spoilt.get("", {}) if bare else spoilt))
 
     def route_of(self, request: Request) -> str:
         return request.path

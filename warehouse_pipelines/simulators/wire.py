@@ -59,7 +59,7 @@ class Answer:
     content_type: str = "application/json;charset=utf-8"
     route: str = ""  # the template of the path, for the counters
     page_size: int | None = None
-    list_key: str | None = None  # where the records are, when there are any
+    list_key: str | None = None  # where the records are, when there are any; "" when they are the whole answer
     breakage: str | None = None  # reset | length | chunked | cut
 
 

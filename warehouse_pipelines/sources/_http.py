@@ -15,6 +15,7 @@ import logging
 import os
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -98,6 +99,8 @@ class Client:
         self._headers = dict(headers)
         self._budgets = tuple(budgets)
         self._wait_for = wait_for
+        self._lock = threading.Lock()
+        self._waiting, self._since = 0, 0.0
         self._credential = hashlib.sha256(repr((base_url, sorted(headers.items()))).encode()).hexdigest()[:16]
 
     def get(self, path: str, into: type[T], *, params: Mapping[str, str] | None = None, **how: Any) -> T:
@@ -133,8 +136,7 @@ class Client:
         for attempt in range(1, ATTEMPTS + 1):
             for budget in (*self._budgets, *budgets):
                 self.extraction.take(self._credential, budget)
-            self.extraction.calls += 1
-            began = time.monotonic()
+            self._begin(calls=1)
             try:
                 answer = self._http.request(method, path, params=params, content=content, headers=sent)
             except httpx.TransportError as error:
@@ -157,7 +159,7 @@ class Client:
                     if asked is None:
                         asked = self._wait_for(answer, attempt)
             finally:
-                self.extraction.waited_seconds += time.monotonic() - began
+                self._end()
             if attempt == ATTEMPTS:
                 break
             wait = backoff(attempt) if asked is None else asked + random.uniform(0, 0.1)  # noqa: S311
@@ -178,11 +180,25 @@ class Client:
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
-        began = time.monotonic()
+        self._begin()
         cancelled = self.extraction.cancelled.wait(seconds)
-        self.extraction.waited_seconds += time.monotonic() - began
+        self._end()
         if cancelled:
             raise VendorUnavailable(f"{self.title}: the run was stopped while waiting for the vendor")
+
+    def _begin(self, calls: int = 0) -> None:
+        """Begin to wait. Threads may share a client: while several wait, the time passes once."""
+        with self._lock:
+            self.extraction.calls += calls
+            if not self._waiting:
+                self._since = time.monotonic()
+            self._waiting += 1
+
+    def _end(self) -> None:
+        with self._lock:
+            self._waiting -= 1
+            if not self._waiting:
+                self.extraction.waited_seconds += time.monotonic() - self._since
 
     def _refuse(self, method: str, path: str, answer: httpx.Response) -> None:
         """Raise for an answer that a repetition would not change; return for one that it may."""

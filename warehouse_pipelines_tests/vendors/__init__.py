@@ -18,6 +18,7 @@ from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.vendors.arrivy import ArrivyVendor
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
 from warehouse_pipelines_tests.vendors.salesrabbit import SalesRabbitVendor
@@ -29,6 +30,7 @@ VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "hubspot": HubSpotVendor,
     "callrail": CallRailVendor,
     "salesrabbit": SalesRabbitVendor,
+    "arrivy": ArrivyVendor,
 }
 
 

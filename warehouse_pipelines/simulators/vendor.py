@@ -157,14 +157,18 @@ class Vendor:
             answer = self.answer(request)
         for fault in firing:
             if fault.kind in PAYLOAD and answer.list_key is not None and answer.status in (200, 207):
-                body = msgspec.json.decode(answer.body)
-                self.spoil(fault, request, body, answer.list_key)
-                answer = replace(answer, body=msgspec.json.encode(body))
+                answer = self.spoilt(fault, request, answer)
             elif fault.kind == "reset":
                 answer.breakage = "reset"
             elif fault.kind == "truncated":
                 answer.breakage = fault["mode"]
         return answer
+
+    def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
+        """The answer with a fault of the payload; a vendor that does not speak JSON has its own way."""
+        body = msgspec.json.decode(answer.body)
+        self.spoil(fault, request, body, answer.list_key or "")
+        return replace(answer, body=msgspec.json.encode(body))
 
     def route_of(self, request: Request) -> str:
         return request.path

@@ -153,7 +153,7 @@ class Five9(Vendor):
             Field("sys_created_date", "DATE_TIME", "CreatedDateTime", ISO),
             Field(MODIFIED, "DATE_TIME", "LastModifiedDateTime", ISO),
             Field("sys_last_agent", "STRING", "LastAgent", value=lambda c: AGENTS[c.dice[21] % 3]),
-            Field("sys_last_disposition", "STRING", "LastDisposition", value=lambda c: _disposition(c)),
+            Field("sys_last_disposition", "STRING", "LastDisposition", value=_disposition),
             Field("sys_last_disposition_time", "DATE_TIME", "LastDispositionDateTime", ISO, value=self._called),
             Field("last_campaign", "STRING", "LastCampaign", value=lambda c: "Outbound" if _disposition(c) else None),
             Field("attempts", "NUMBER", "AttemptsForLastCampaign", value=lambda c: str(c.dice[22] % 9)),
@@ -611,7 +611,7 @@ def _malformed(fault: Fault, body: bytes) -> bytes:
         values = re.findall(r"<data[^>]*?(?:/>|>.*?</data>)", found[0], re.DOTALL)
         values += [NIL] * (len(names) - len(values))
         if fault["what"] == "missing_id":
-            spoilt = {name: NIL for name in IDENTITY}
+            spoilt = dict.fromkeys(IDENTITY, NIL)
         else:
             usual = {"bad_date": "sys_created_date", "nul": "first_name"}.get(fault["what"], "attempts")
             spoilt = {fault["property"] or usual: f"<data>{_escaped(BAD_VALUES[fault['what']])}</data>"}

@@ -84,7 +84,8 @@ def _logged(at: float, request: Request, status: int) -> dict[str, Any]:
     except BadRequestError:
         body = request.body.decode("utf-8", "replace")
     entry = {"at": at, "method": request.method, "path": request.path, "query": request.query}
-    return {**entry, "body": body, "status": status}
+    conditions = {name: value for name, value in request.headers.items() if name.startswith("if-")}
+    return {**entry, "conditions": conditions, "body": body, "status": status}
 
 
 class Vendor:

@@ -2,12 +2,14 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from warehouse_pipelines import cli, in_process, settings
+from warehouse_pipelines.entity import Flag
 from warehouse_pipelines.in_process import Outcome
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import VENDORS, Simulators, start
@@ -88,11 +91,13 @@ RENAMED = {"since": "start_date", "test": "debug", "verbose": "debug"}
 
 def config_of(line: str) -> dict[str, Any]:
     """Return the config of the run that a line of the guide must lead to."""
+    crm, _, *words = line.split()
     config: dict[str, Any] = {}
-    for word in line.split()[2:]:
+    own = {flag.name for source in SOURCES if source.name == crm for flag in source.flags}
+    for word in words:
         flag, _, value = word.removeprefix("--").partition("=")
         flag = flag.replace("-", "_")
-        place = config.setdefault("vendor", {}) if flag in cli.ARRIVY else config
+        place = config.setdefault("vendor", {}) if flag in own else config
         place[RENAMED.get(flag, flag)] = int(value) if value.isdigit() else value or True
     return config
 
@@ -110,25 +115,25 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class Fake:
-    """Stands in for the runner, to see what the command line asks of it."""
+    """Stands in for what runs jobs, to see what the command line asks of it."""
 
     asked: list[tuple[str, str, Mapping[str, Any], Any]]
     endings: dict[str, str]
 
-    def __init__(self, **_: Any) -> None: ...
-
-    def close(self) -> None: ...
-
-    def run(self, crm: str, entity: str, *, config: Mapping[str, Any], days: Any) -> list[Outcome]:
-        type(self).asked.append((crm, entity, config, days))
-        status = self.endings.get(f"{crm} {entity}", "success")
-        return [Outcome(crm=crm, sync_type=entity, status=status, reason=None if status == "success" else "planted")]
+    @classmethod
+    def run_jobs(cls, jobs: Sequence[in_process.Job], *, config: Any, days: Any, **_: Any) -> list[Outcome]:
+        cls.asked += [(crm, entity, config, days) for crm, entity in jobs]
+        statuses = [(crm, entity, cls.endings.get(f"{crm} {entity}", "success")) for crm, entity in jobs]
+        return [
+            Outcome(crm=crm, sync_type=entity, status=status, reason=None if status == "success" else "planted")
+            for crm, entity, status in statuses
+        ]
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     Fake.asked, Fake.endings = [], {}
-    monkeypatch.setattr(in_process, "Runner", Fake)
+    monkeypatch.setattr(in_process, "run_jobs", Fake.run_jobs)
     monkeypatch.setattr(cli, "_database_url", lambda: "postgresql://nobody@nowhere/none")
     return Fake
 
@@ -224,7 +229,7 @@ def test_a_wrong_date_names_the_format(fake: type[Fake], wrong: str) -> None:
         (["snyc", "hubspot", "contacts"], ["Did you mean 'sync'?"]),
         (["sync", "hubspot", "contacts", "--batch-size", "0"], ["--batch-size"]),
         (["sync", "hubspot", "contacts", "--max-records", "-1"], ["--max-records"]),
-        (["sync", "hubspot", "contacts", "--booking-status", "x"], ["--booking-status", "only Arrivy"]),
+        (["sync", "hubspot", "contacts", "--booking-status", "x"], ["--booking-status"]),
         (["backfill", "hubspot", "contacts", "--from", "2025-02-01", "--to", "2025-01-01"], ["is after"]),
         (["backfill", "callrail", "tags", "--from", "2025-01-01", "--to", "2025-01-02"], ["cannot be asked by date"]),
         (["backfill", "callrail", "calls", "--from", "1970-01-01", "--to", "2025-01-02"], ["The first day of"]),
@@ -240,6 +245,62 @@ def test_wrong_use_is_exit_code_2(fake: type[Fake], words: list[str], says: list
     for part in says:
         assert part in result.stderr
     assert fake.asked == []
+
+
+@pytest.fixture
+def flagged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CallRail has three flags of its own: one narrows the calls, one is an old spelling."""
+    flags = (
+        Flag(name="call_direction", help="Only these calls.", entities=("calls",), narrows=True),
+        Flag(name="at_once", help="So many at a time.", type="number", most=8),
+        Flag(name="quickly", help="Faster.", type="switch"),
+        Flag(name="begin", help="The first day.", stands_for="start_date"),
+    )
+    monkeypatch.setattr(
+        "warehouse_pipelines.sources.SOURCES", [replace(s, flags=flags * (s.name == "callrail")) for s in SOURCES]
+    )
+
+
+def test_flags_of_one_vendor_are_offered_for_it_alone(flagged: None) -> None:
+    own, legacy = "Only of CallRail:", "Legacy flags of CallRail:"
+    text = warehouse("sync", "callrail", "calls", "--help").output
+    assert text.index("--full") < text.index(own) < text.index("--call-direction TEXT") < text.index(legacy)
+    assert "--at-once N" in text
+    assert text.index(legacy) < text.index("--begin")
+    for words in (["hubspot", "contacts"], ["all"], []):
+        assert "--at-once" not in warehouse("sync", *words, "--help").output
+
+
+@pytest.mark.parametrize(
+    ("words", "config"),
+    [
+        ("calls --call-direction inbound", {"vendor": {"call_direction": "inbound"}}),
+        ("calls --at-once=8 --quickly --full", {"full": True, "vendor": {"at_once": 8, "quickly": True}}),
+        ("all --call-direction inbound", {"vendor": {"call_direction": "inbound"}}),
+        ("calls --begin 2025-01-31", {"start_date": "2025-01-31"}),
+    ],
+)
+def test_flags_of_one_vendor_reach_its_run(fake: type[Fake], flagged: None, words: str, config: dict[str, Any]) -> None:
+    result = warehouse("sync", "callrail", *words.split())
+    assert result.exit_code == 0, result.output
+    assert fake.asked[0][2] == config
+    assert ("--begin is deprecated; use --start-date" in result.stderr) == ("--begin" in words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("hubspot contacts --at-once 2", "--at-once: only CallRail has this flag"),
+        ("all --at-once 2", "only CallRail"),
+        ("callrail tags --call-direction inbound", "--call-direction is for callrail calls, not for tags"),
+        ("callrail calls --at-once 9", "--at-once"),
+        ("callrail calls --nonsense", "No such option"),
+    ],
+)
+def test_a_flag_where_it_means_nothing_is_wrong_use(fake: type[Fake], flagged: None, words: str, says: str) -> None:
+    result = warehouse("sync", *words.split())
+    assert (result.exit_code, fake.asked) == (2, [])
+    assert says in result.stderr
 
 
 def test_missing_settings_are_named_at_once(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,6 +520,33 @@ def test_a_sync_runs_the_job_of_the_ui_and_reports_the_history(vendors: Simulato
     assert again.exit_code == 0
     assert "strategy=delta" in again.stderr
     assert rows(database_url, LAST)[0][2] == 0
+
+
+def test_all_crms_are_synced_side_by_side(vendors: Simulators, database_url: str) -> None:
+    result = warehouse("sync", "all")
+    assert result.exit_code == 0, result.output
+    configured = [source for source in SOURCES if not source.missing_settings()]
+    ((runs, entities),) = rows(
+        database_url,
+        "SELECT count(DISTINCT run_id), count(*) FROM orchestration.sync_history WHERE status = 'success'",
+    )
+    assert (runs, entities) == (len(configured), sum(len(source.entities) for source in configured))
+    together = """
+        SELECT EXISTS (SELECT FROM orchestration.sync_history a JOIN orchestration.sync_history b
+            ON a.crm_source < b.crm_source AND a.start_time < b.end_time AND b.start_time < a.end_time)
+    """
+    assert rows(database_url, together) == [(True,)]
+
+
+def die(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_died_is_the_failure_of_its_jobs(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "_run_job", die)
+    result = warehouse("sync", "all")
+    assert result.exit_code == 1
+    assert "its process died" in result.stdout
 
 
 def test_a_limited_sync_leaves_the_cursor(vendors: Simulators, database_url: str) -> None:

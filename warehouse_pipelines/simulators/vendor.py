@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import msgspec
 
 from warehouse_pipelines.simulators.faults import BEFORE, PAYLOAD, Fault, Faults, answer_before
+from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.wire import Answer, BadRequestError, Listener, Request, answer_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,17 +90,25 @@ def _logged(at: float, request: Request, status: int) -> dict[str, Any]:
 
 
 class Vendor:
-    """One vendor on one port. A subclass answers requests, words its refusals, and knows where its cursors stand."""
+    """One vendor on one port. A subclass answers requests, words its refusals, and knows where its cursors stand.
+
+    `settings_type` is a dataclass with `contacts`, `now`, and what else can be set.
+    """
 
     settings_type: ClassVar[type]
 
-    def __init__(self, settings: Any) -> None:
+    def __init__(self, town: Town, settings: Any) -> None:
+        self.town = town
         self.settings = settings
         self.faults = Faults()
         self.counters = Counters()
         self.lock = threading.RLock()
         self.listener: Listener | None = None
         self._serial = itertools.count(1)
+
+    def environment(self) -> dict[str, str]:
+        """The settings with which a client comes here. Its own budgets are lifted: there is no account to protect."""
+        raise NotImplementedError
 
     def answer(self, request: Request) -> Answer:
         raise NotImplementedError

@@ -106,10 +106,9 @@ class Five9(Vendor):
     settings: Five9Settings
 
     def __init__(self, town: Town, settings: Five9Settings) -> None:
-        super().__init__(settings)
+        super().__init__(town, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
-        self.town = town
         self.count = settings.contacts
         self.added = 0
         self.gone: set[int] = set()
@@ -129,6 +128,14 @@ class Five9(Vendor):
         self._sessions: set[str] = set()
         self._shown = (b"", b"")  # the answers to the last two lookups
         self.fields = self._standard_fields()
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "FIVE9_USERNAME": self.settings.username,
+            "FIVE9_PASSWORD": self.settings.token,
+            "FIVE9_BASE_URL": self.url,
+            "FIVE9_REQUESTS_PER_MINUTE": "1000000",
+        }
 
     def now_ms(self) -> int:
         return int((time.time() + self._ahead) * 1000)

@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from warehouse_pipelines.simulators.callrail import CallRail
+from warehouse_pipelines.simulators.five9 import Five9
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor
@@ -34,6 +35,7 @@ from warehouse_pipelines.simulators.vendor import Vendor
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
+    "five9": Five9,
 }
 READY = "# ready"
 CONTROL = "# control "

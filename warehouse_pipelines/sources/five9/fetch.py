@@ -87,12 +87,14 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     for records in lookups.contacts():
         yield Page(records)
     doubts = sorted(lookups.doubts)
-    if lookups.unproven and not settings.all_contacts_numbered:
-        unproven = " and ".join(sorted(lookups.unproven))
-        doubts.append(
-            f"it is not proven that {unproven} are found (if every contact has a number1 of digits only, set "
-            "FIVE9_ALL_CONTACTS_NUMBERED=true)"
-        )
+    for name, contacts in sorted(lookups.unproven):
+        if name != "number1":
+            doubts.append(f"it is not proven that {contacts} are found")
+        elif not settings.all_contacts_numbered:
+            doubts.append(
+                f"it is not proven that {contacts} are found (if every contact has a number1 of digits only, set "
+                "FIVE9_ALL_CONTACTS_NUMBERED=true)"
+            )
     if largest > lookups.read:
         largest = service.largest_list()
     if largest > lookups.read:
@@ -111,13 +113,13 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
 class Lookups:
     """All contacts of a domain, in parts that are small enough to be shown.
 
-    ``unproven`` names what may be missing if the vendor reads an empty value or a ``%`` otherwise than we do;
-    ``doubts`` says what else speaks against a complete read.
+    ``unproven`` has, with the field that was asked by, what may be missing if the vendor reads an empty value or a
+    ``%`` otherwise than we do; ``doubts`` says what else speaks against a complete read.
     """
 
     def __init__(self, service: Service, domain: Domain) -> None:
         self.service, self.domain = service, domain
-        self.unproven: set[str] = set()
+        self.unproven: set[tuple[str, str]] = set()
         self.doubts: set[str] = set()
         self.again = 0
         self._keyless = 0
@@ -186,7 +188,7 @@ class Lookups:
     def _empty(self, fixed: tuple[Criterion, ...], fields: tuple[str, ...]) -> Iterator[list[bytes]]:
         """Yield the contacts that have no value."""
         name = fields[0]
-        without = f"contacts without a {name}"
+        without = (name, f"contacts without a {name}")
         try:
             shown = self._ask(*fixed, (name, ""))
         except RequestRefused:
@@ -227,7 +229,7 @@ class Lookups:
         known = next((value[-1] for value in sample.values(name) if value), "0")
         proof = self._ask(*fixed, (name, f"%{known}%"))
         if not (proof.rows or proof.more):
-            self.unproven.add(f"contacts whose {name} is not of digits only")
+            self.unproven.add((name, f"contacts whose {name} is not of digits only"))
         found = []
         for char in OTHERS:
             shown = self._ask(*fixed, (name, f"%{char}%"))

@@ -37,7 +37,7 @@ def ended(content: bytes) -> Iterator[Ended]:
 
     Raises ``msgspec.DecodeError`` for what is no XML, ``msgspec.ValidationError`` for a document type declaration.
     """
-    if b"&#" in content or len(content.translate(None, CONTROL)) != len(content):
+    if b"&#" in content or any(piece.translate(None, CONTROL) != piece for piece in _cut(content)):
         content = _ILLEGAL.sub("\ufffd".encode(), content)
     found: list[Ended] = []
     names = [""]
@@ -66,9 +66,15 @@ def ended(content: bytes) -> Iterator[Ended]:
     parser.CharacterDataHandler = pieces.append
     parser.StartDoctypeDeclHandler = refuse
     try:
-        for begin in range(0, max(1, len(content)), PIECE):
-            parser.Parse(content[begin : begin + PIECE], begin + PIECE >= len(content))
+        for piece in _cut(content):
+            parser.Parse(piece, False)
             yield from found
             found.clear()
+        parser.Parse(b"", True)
+        yield from found
     except expat.ExpatError as error:
         raise msgspec.DecodeError(f"not XML: {error}") from error
+
+
+def _cut(content: bytes) -> Iterator[bytes]:
+    return (content[begin : begin + PIECE] for begin in range(0, len(content), PIECE))

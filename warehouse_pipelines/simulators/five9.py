@@ -121,6 +121,7 @@ class Five9(Vendor):
         self._odd: list[int] = []
         self._unnumbered: list[int] = []
         self._indexed = False
+        self._made: dict[int, dict[str, str | None]] = {}
         self._moved: set[int] = set()
         self._recent: deque[float] = deque()
         self._spent: list[tuple[float, int]] = []
@@ -212,7 +213,14 @@ class Five9(Vendor):
         return f"+1{digits}" if number % 200 == 77 else digits
 
     def contact(self, number: int) -> dict[str, str | None]:
-        """All fields of a contact by name."""
+        """All fields of a contact by name; some are remembered, as a lookup by another field walks over the same."""
+        if number not in self._made:
+            if len(self._made) >= 4096:
+                self._made.clear()
+            self._made[number] = self._formula(number)
+        return {**self._made[number], **self.changes.get(number, {})}
+
+    def _formula(self, number: int) -> dict[str, str | None]:
         dice = self.town.dice("five9", number)
         born = number < self.count
         created = self._created(number) if born else 0
@@ -239,8 +247,7 @@ class Five9(Vendor):
             }
         values["contactID"] = self._contact_id(number)
         contact = Contact(number, dice, created, values)
-        record = {each.name: values.get(each.name) or (each.value(contact) if born else None) for each in self.fields}
-        return {**record, **self.changes.get(number, {})}
+        return {each.name: values.get(each.name) or (each.value(contact) if born else None) for each in self.fields}
 
     def _contact_id(self, number: int) -> str | None:
         match self.settings.contact_id:
@@ -480,6 +487,11 @@ class Five9(Vendor):
 
     # Operations from behind the scenes; a contact goes by the contactID it has when all have one
 
+    @operation
+    def configure(self, **settings: Any) -> dict[str, Any]:
+        self._made.clear()
+        return super().configure(**settings)
+
     def _place(self, id: str) -> int:
         number = int(id) - FIRST_ID
         if not 0 <= number < self.count + self.added or number in self.gone:
@@ -515,10 +527,12 @@ class Five9(Vendor):
 
     @operation
     def add_field(self, name: str, type: str = "STRING", restrictions: Sequence[tuple[str, str]] = ()) -> None:
+        self._made.clear()
         self.fields.append(Field(name, type, restrictions=tuple((kind, value) for kind, value in restrictions)))
 
     @operation
     def remove_field(self, name: str) -> None:
+        self._made.clear()
         self.fields = [each for each in self.fields if each.name != name]
 
     @operation

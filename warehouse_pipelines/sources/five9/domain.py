@@ -42,9 +42,9 @@ def strptime_format(java: str) -> str:
     def translated(part: re.Match[str]) -> str:
         if part[2]:
             return JAVA.get(part[2], part[2])
-        return (part[0] if part[1] is None else part[1] or "'").replace("%", "%%")
+        return (part[0] if part[1] is None else part[1].replace("''", "'") or "'").replace("%", "%%")
 
-    return re.sub(r"'([^']*)'|(([A-Za-z])\3*)|[^A-Za-z']+", translated, java)
+    return re.sub(r"'((?:[^']|'')*)'|(([A-Za-z])\3*)|[^A-Za-z']+", translated, java)
 
 
 def date_reader(one: Field, zone: ZoneInfo) -> Callable[[str], str] | None:

@@ -125,6 +125,7 @@ class Lookups:
         self._keyless = 0
         self._seen: dict[str, int] = {}
         self._answers: set[bytes] = set()
+        self._unsure: dict[tuple[str, str], bool] = {}
         self._control: Control | None = None
         self._empty_works: bool | None = None
         named = [domain.id_field if name == "contactID" else name for name in SPLITTERS]
@@ -138,6 +139,10 @@ class Lookups:
     def contacts(self) -> Iterator[list[bytes]]:
         """Yield the records of all contacts, each once."""
         yield from self._split((), self._fields)
+        if not self._empty_is_proven():
+            self.unproven |= {
+                what for what, found in self._unsure.items() if self._control or (self.read and not found)
+            }
 
     def _split(
         self, fixed: tuple[Criterion, ...], fields: tuple[str, ...], crowd: Shown | None = None
@@ -174,9 +179,12 @@ class Lookups:
         if not shown.more:
             yield from self._given(shown)
             return
-        if len(begin) > LONGEST or (shown.rows and not any(v.startswith(begin) for v in shown.values(name))):
-            raise CursorStuck("Five9 shows the same contacts whatever it is asked for; reading on would never end.")
         exactly = self._ask(*fixed, (name, begin))
+        unlike = shown.rows and not any(value.startswith(begin) for value in shown.values(name))
+        if exactly.more and exactly.rows and begin not in exactly.values(name):
+            unlike = True
+        if unlike or len(begin) > LONGEST:
+            raise CursorStuck("Five9 shows the same contacts whatever it is asked for; reading on would never end.")
         if exactly.more:
             yield from self._split((*fixed, (name, begin)), fields[1:], exactly)
         else:
@@ -203,8 +211,7 @@ class Lookups:
             yield from self._split((*fixed, (name, "")), fields[1:], shown)
         else:
             yield from self._given(shown)
-            if not self._empty_is_proven() and (self._control or (self.read and not shown.rows)):
-                self.unproven.add(without)
+            self._unsure[without] = bool(shown.rows)
 
     def _empty_is_proven(self) -> bool:
         """Whether an empty value finds a contact by a field that it lacks, and not by one that it has."""
@@ -259,9 +266,12 @@ class Lookups:
             for name, value in criteria
         )
         try:
-            return self.service.ask("getContactRecords", contacts_shown, f"<lookupCriteria>{asked}</lookupCriteria>")
+            shown = self.service.ask("getContactRecords", contacts_shown, f"<lookupCriteria>{asked}</lookupCriteria>")
         except ServerFault as fault:
             return Shown(more=True, fault=fault)
+        if self._control is None:
+            self._control = self._control_among(shown)
+        return shown
 
     def _given(self, shown: Shown, *, elsewhere: bool = False) -> Iterator[list[bytes]]:
         """Yield the new records of a part. One answer to two parts is none to either, unless they are ``elsewhere``."""
@@ -284,8 +294,6 @@ class Lookups:
             else:
                 self._seen[mine] = hash(created)
                 records.append(self.domain.record(mine, shown.names, row))
-        if self._control is None:
-            self._control = self._control_among(shown)
         if records:
             yield records
 

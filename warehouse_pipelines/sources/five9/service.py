@@ -26,7 +26,6 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
-from warehouse_pipelines.sources._xml import ended
 from warehouse_pipelines.sources.five9.answers import (
     CallCounter,
     Fault,
@@ -119,11 +118,11 @@ class Service:
         def checked(content: bytes) -> T:
             if fault := fault_in(content):
                 raise error_of(fault, operation)
-            if f"{operation}Response".encode() not in content:
-                for _ in ended(content):  # what is no XML at all was cut short, and is asked for again
-                    pass
-                raise msgspec.ValidationError(f"no {operation}Response")
-            return read(content)
+            if f"{operation}Response".encode() in content:
+                return read(content)
+            if b"Envelope>" not in content:
+                raise msgspec.DecodeError("no SOAP envelope, or half of one")
+            raise msgspec.ValidationError(f"no {operation}Response")
 
         envelope = (
             '<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Body>'

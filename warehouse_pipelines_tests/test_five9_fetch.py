@@ -30,7 +30,7 @@ from warehouse_pipelines.sources.five9 import FIVE9
 from warehouse_pipelines.sources.five9.answers import Field, call_counters, contacts_shown, fault_in
 from warehouse_pipelines.sources.five9.domain import date_reader, strptime_format
 from warehouse_pipelines.sources.five9.service import Service
-from warehouse_pipelines_tests.fetching import SAMPLES, Read
+from warehouse_pipelines_tests.fetching import SAMPLES, Held, Read
 from warehouse_pipelines_tests.vendors import World, world
 
 (CONTACTS,) = FIVE9.entities
@@ -198,6 +198,18 @@ class TestCompleteness:
         assert made in reading.ids
         assert noticed(reading)["listed_again"] == 1
         assert reading.extraction.doubt is None
+
+    def test_a_contact_that_moves_from_a_part_to_come_to_one_that_was_read_is_not_lost(self, vendor: Five9) -> None:
+        reading = Read(FIVE9, CONTACTS, known=Held(living=[*vendor.ids(), "100999999", "0" * 32]))
+        reading.step()
+        last = max(vendor.ids(), key=lambda each: str(vendor.record(each)["number1"] or ""))
+        vendor.edit(last, {"number1": "2000000000"})
+        while not any(json.loads(one)["contact"]["number1"] > "3" for one in reading.step().records):
+            pass
+        assert reading.ids == sorted(vendor.ids())
+        assert [("contactID", last)] in lookups(vendor)
+        assert [("contactID", "100999999")] in lookups(vendor)
+        assert [("contactID", "0" * 32)] not in lookups(vendor)
 
     def test_a_limited_read_asks_no_more_than_it_needs(self, vendor: Five9) -> None:
         reading = read()

@@ -29,7 +29,10 @@ key and different creation times the second gets a hash of both; without creatio
 counted (``listed_again``). A contact that gets an id, or without one another name or number, becomes another row; the
 former is marked as missing.
 
-Deletions leave no trace: what a complete read does not show is gone.
+Deletions leave no trace: what a complete read does not show is gone. A contact whose number is changed during the read,
+from a part to come to one that was read, is in neither: so what is known and was not found is asked for by its
+``contactID``, up to ``MOVED`` of them, before it counts as gone. Without one, or unknown so far, it comes with the next
+read.
 
 Unconfirmed, and how a wrong guess would show: too many records as a fault (``Server`` is split like 1,000, any other
 stops the run); a lower maximum than 1,000 (a list is larger than what was read); formats of dates (every record is set
@@ -43,9 +46,11 @@ Settings: ``service.Settings``. Verified against: the simulator only; no live do
 """
 
 import hashlib
+import re
 import string
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
@@ -60,6 +65,9 @@ from warehouse_pipelines.sources.five9.service import ServerFault, Service, Sett
 OTHERS = "".join(char for char in map(chr, range(32, 127)) if char not in f"{string.digits}%_\\")
 LONGEST = 40
 """Characters by which a value may be split; phone numbers and ids are shorter."""
+
+MOVED = 200
+"""Known contacts that a read did not find and that are asked for by their id, each by a lookup."""
 
 SPLITTERS = ("number1", "contactID", "number2", "number3", "zip")
 """Fields to split by, each where the one before cannot: of digits mostly, so that ASCII is all that they hold."""
@@ -85,6 +93,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     largest = service.largest_list()
     lookups = Lookups(service, domain)
     for records in lookups.contacts():
+        yield Page(records)
+    for records in lookups.moved(extraction.known.keys(extraction.entity.table)):
         yield Page(records)
     doubts = sorted(lookups.doubts)
     for name, contacts in sorted(lookups.unproven):
@@ -143,6 +153,17 @@ class Lookups:
             self.unproven |= {
                 what for what, found in self._unsure.items() if self._control or (self.read and not found)
             }
+
+    def moved(self, known: Iterable[str]) -> Iterator[list[bytes]]:
+        """Yield the ``known`` contacts that no part showed and that are there all the same."""
+        if self.domain.id_field is None:
+            return
+        vanished = (key for key in known if key not in self._seen and not re.fullmatch("[0-9a-f]{32}", key))
+        for key in islice(vanished, MOVED):
+            shown = self._ask((self.domain.id_field, key))
+            if shown.fault:
+                self.doubts.add("contacts that are known could not be asked for")
+            yield from self._given(shown, elsewhere=True)
 
     def _split(
         self, fixed: tuple[Criterion, ...], fields: tuple[str, ...], crowd: Shown | None = None

@@ -211,6 +211,10 @@ COLUMNS = {
         " sync_updated_at",
     ),
     "A-058": ("salesrabbit_user", "id email first_name last_name phone active team_id sync_created_at sync_updated_at"),
+    "A-063": (
+        "five9_contact",
+        "id first_name last_name email phone division status created_date sync_created_at sync_updated_at",
+    ),
     "X-20": ("salesrabbit_lead_v1", "leadHash dispositionId prospectName createdAt lastModified"),
     "B-084": (
         LETTER,

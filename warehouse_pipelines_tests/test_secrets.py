@@ -36,6 +36,11 @@ def plant(it: World) -> None:
         it.simulator.control("create", object="contacts", properties={**person, **bad})
         letter = {**person, "lead_dead_on": f"not a date {EMAIL}"}
         it.simulator.control("create", object="contacts", properties=letter)
+    elif it.source.name == "five9":
+        person = {"first_name": "Zebedee", "last_name": "Plantedname", "email": EMAIL, "number1": PHONE, "city": NAME}
+        it.simulator.control("create", fields=person)
+        it.simulator.control("create", fields={**person, "number1": f"{PHONE} call {NAME}", "attempts": PHONE})
+        it.simulator.control("create", fields={**person, "contactID": None, "sys_created_date": f"not a date {EMAIL}"})
     else:
         person = {
             "customer_name": NAME,
@@ -48,7 +53,7 @@ def plant(it: World) -> None:
         it.simulator.control("add_call", **{**person, "answered": f"{NAME} {PHONE}"})
 
 
-@pytest.mark.parametrize("table", ["hubspot_contact", "callrail_call"])
+@pytest.mark.parametrize("table", ["hubspot_contact", "callrail_call", "five9_contact"])
 def test_no_planted_pii_in_logs(
     opened: Opened, table: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from warehouse_pipelines.simulators.arrivy import Arrivy
 from warehouse_pipelines.simulators.callrail import CallRail
+from warehouse_pipelines.simulators.five9 import Five9
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
@@ -36,6 +37,7 @@ from warehouse_pipelines.simulators.vendor import Vendor
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
+    "five9": Five9,
     "salesrabbit": SalesRabbit,
     "arrivy": Arrivy,
 }

@@ -1,0 +1,59 @@
+"""The table of Five9, and how it is reached; ``fetch`` tells how it is read."""
+
+from datetime import UTC, datetime, timedelta
+
+from warehouse_pipelines.entity import Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.sources.five9.answers import LIMIT
+from warehouse_pipelines.sources.five9.domain import Domain
+from warehouse_pipelines.sources.five9.fetch import fetch
+from warehouse_pipelines.sources.five9.service import Service, Settings
+
+CONTACTS = Entity(
+    name="contacts",
+    table="five9_contact",
+    about="The contacts of the call center and what their last call came to; all fields of the domain are kept.",
+    path="getContactRecords",
+    key="id",
+    custom="contact",
+    index="email phone_e164 created_date",
+    severity={"attempts": "warn", "last_modified_date": "warn", "sys_last_disposition_time": "warn"},
+    # 20,000 contacts cost some 300 lookups, of a quota that other programs of the domain share.
+    every=timedelta(days=1),
+    columns=columns(
+        id="id",
+        text="""
+            first_name=contact.first_name last_name=contact.last_name company=contact.company street=contact.street
+            city=contact.city state=contact.state zip=contact.zip division=mapped.division status=mapped.status
+            sys_last_agent=mapped.sys_last_agent sys_last_disposition=mapped.sys_last_disposition
+            last_campaign=mapped.last_campaign last_list=mapped.last_list
+        """,
+        email="email=mapped.email",
+        phone="phone=contact.number1 number2=contact.number2 number3=contact.number3",
+        integer="attempts=mapped.attempts",
+        timestamptz="""
+            created_date=mapped.created_date last_modified_date=mapped.last_modified_date
+            sys_last_disposition_time=mapped.sys_last_disposition_time
+        """,
+    ),
+)
+
+
+def check() -> str:
+    """Ask for the fields of the domain."""
+    extraction = Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))
+    domain = Domain(Service(extraction).fields(), Settings())
+    absent = f"; none is called {' or '.join(domain.missing)}" if domain.missing else ""
+    return f"Five9 answers: a contact has {len(domain.names)} fields{absent}"
+
+
+FIVE9 = Source(
+    name="five9",
+    title="Five9",
+    transport="api",
+    settings=Settings,
+    fetch=fetch,
+    check=check,
+    page_size=LIMIT,
+    pool=1,
+    entities=(CONTACTS,),
+)

@@ -71,7 +71,9 @@ TABLES: Mapping[str, str] = {
         updated_at:dt
     """,
     "appointment_to_service": "appointment_id:int service_id:smallint created_at updated_at:dt",
-    "service": "id:smallint label:varchar(64) is_active is_lead_required:bool order_number:smallint created_at updated_at:dt",
+    "service": """
+        id:smallint label:varchar(64) is_active is_lead_required:bool order_number:smallint created_at updated_at:dt
+    """,
     "quote": """
         id prospect_id appointment_id job_id client_cid:int service_id:smallint label:varchar(128) description:text
         amount:decimal(10,2) expire_date:date status_id contract_file_id estimate_file_id add_user_id:int
@@ -91,8 +93,8 @@ TABLES: Mapping[str, str] = {
         phone4:varchar(32) type4:smallint source:smallint source_notes:varchar(255) sourced_on:dt job_type
         rating:smallint year_built:varchar(8) is_year_built_verified is_zillow is_express_consent:smallint
         express_consent_set_by:int express_consent_set_on:dt express_consent_source:smallint
-        express_consent_upload_file_id:int is_express_consent_being_reviewed:smallint express_consent_being_reviewed_by:int
-        notes:text status substatus:smallint substatus_reason alternate_id added_by:int added_on viewed_on:dt
+        express_consent_upload_file_id:int is_express_consent_being_reviewed:smallint
+        express_consent_being_reviewed_by:int notes:text status substatus:smallint substatus_reason alternate_id added_by:int added_on viewed_on:dt
         is_estimate_set:smallint estimate_set_by:int estimate_set_on dead_on:dt dead_by:int dead_note:varchar(255)
         is_credit_request:smallint credit_request_by:int credit_request_on:dt credit_request_reason:text
         credit_request_status:smallint credit_request_update_on:dt credit_request_update_by:int credit_request_note:text
@@ -117,13 +119,14 @@ TABLES: Mapping[str, str] = {
     "marketsharp_appointments": """
         id:int external_id contact_id:varchar(64) appointment_date:date appointment_time:time
         appointment_type_id salesperson_id:int lead_source:varchar(64) marketing_source_id:int
-        appointment_status:varchar(64) outcome_id:int notes:text follow_up_date:date active:bool created_at updated_at:dt
+        appointment_status:varchar(64) outcome_id:int notes:text follow_up_date:date active:bool
+        created_at updated_at:dt
     """,
     "job": """
         id client_cid prospect_id division_id user_id production_user_id project_coordinator_user_id production_month
         subcontractor_id:int subcontractor_status_id subcontractor_confirmed:smallint status:int is_in_progress
-        ready_status prep_status_id:smallint prep_status_set_date:dt prep_status_is_reset:smallint prep_status_notes:text
-        prep_issue_id:varchar(64) service_id is_lead_pb:smallint contract_number:varchar(64) contract_date:date
+        ready_status prep_status_id:smallint prep_status_set_date:dt prep_status_is_reset:smallint
+        prep_status_notes:text prep_issue_id:varchar(64) service_id is_lead_pb:smallint contract_number:varchar(64) contract_date:date
         contract_amount:decimal(10,2) contract_amount_difference:text contract_hours contract_file_id:int
         job_value deposit_amount:decimal(10,2) deposit_type_id is_financing:smallint sales_tax_rate:decimal(6,4)
         is_sales_tax_exempt:smallint commission_payout accrued_commission_payout:decimal(10,2) sold_user_id:int
@@ -134,8 +137,8 @@ TABLES: Mapping[str, str] = {
         materials_estimated_arrival_date:date materials_ordered:dt price_level:varchar(32) price_level_goal:smallint
         price_level_commission:decimal(8,2) price_level_commission_reduction is_reviewed:smallint reviewed_by:int
         pp_id_updated hoa hoa_approved:smallint install_date:date install_time:time install_time_format
-        materials_ordered_old start_month_old:smallint cogs_report_month:varchar(16) is_cogs_report_month_updated:smallint
-        forecast_month:varchar(16) coc_sent_on:dt coc_sent_by:int company_cam_link:varchar(255) pm_finished_on:date
+        materials_ordered_old start_month_old:smallint cogs_report_month:varchar(16)
+        is_cogs_report_month_updated:smallint forecast_month:varchar(16) coc_sent_on:dt coc_sent_by:int company_cam_link:varchar(255) pm_finished_on:date
         estimate_job_duration:smallint payment_not_finalized_reason:int reasons_other:varchar(255) payment_type:int
         payment_amount:decimal(10,2) is_payment_finalized is_company_cam is_five_star_review:smallint
         projected_end_date:date is_company_cam_images_correct:smallint post_pm_closeout_date pre_pm_closeout_date:date
@@ -156,13 +159,16 @@ TABLES: Mapping[str, str] = {
         cancel_date:dt reason_id:smallint envelope_id:varchar(64) total_contract_amount
         total_pre_change_orders_amount:decimal(9,2) signer_name signer_email financing_note:varchar(255) updated_at:dt
     """,
-    "job_change_order_item": "id change_order_id:int description:varchar(256) amount:decimal(8,2) created_at updated_at:dt",
+    "job_change_order_item": """
+        id change_order_id:int description:varchar(256) amount:decimal(8,2) created_at updated_at:dt
+    """,
     "job_change_order_reason": "id:int label description:varchar(255)",
     "job_change_order_status": "id:int label:varchar(64) is_selectable:smallint",
     "job_change_order_type": "id:int label:varchar(64)",
     "integration_field": "id definition_id user_id division_id:int field_value:varchar(255) created_at updated_at:dt",
     "integration_field_definition": """
-        id integration_id:int label key_name:varchar(64) is_user is_division:bool hint:varchar(255) input_type:varchar(32)
+        id integration_id:int label key_name:varchar(64) is_user is_division:bool hint:varchar(255)
+        input_type:varchar(32)
     """,
 }
 
@@ -329,7 +335,8 @@ class Rows:
         became = number <= self.prospects
         return {
             "lead_id": number, "contact": None if number % 4 else number, "division": 1 + person.place.division,
-            "first_name": person.nickname, "last_name": person.last_name.upper() if person.dice[11] < 60 else person.last_name,
+            "first_name": person.nickname,
+            "last_name": person.last_name.upper() if person.dice[11] < 60 else person.last_name,
             **self._address(person), "cdyne_county": person.place.county,
             "email": person.email if person.dice[12] > 40 else None,
             "phone1": spell_phone(person.phone, person.dice[13]), "type1": 1, "source": 1 + number % len(MARKETING),
@@ -456,7 +463,8 @@ class Rows:
             "division_id": 1 + place.division, "user_id": self.user(number), "status": 1 + number % len(STATUSES),
             "is_in_progress": number % 2, "service_id": 1 + number % len(SERVICES), "contract_number": f"C-{number:06}",
             "contract_date": times["add_date"].date(), "contract_amount": f"{5_000 + number * 91 % 60_000}.10",
-            "job_value": f"{5_000 + number * 91 % 60_000}.10", "sales_tax_rate": "0.0725", "is_financing": number % 3 == 0,
+            "job_value": f"{5_000 + number * 91 % 60_000}.10", "sales_tax_rate": "0.0725",
+            "is_financing": number % 3 == 0,
             "sold_date": "0000-00-00" if number % 13 == 0 else times["add_date"].date(), "measure_time": "08:15:00",
             "add_user_id": self.user(number), "price_level": "B", "cogs_report_month": "2026-01", **times,
         }  # fmt: skip
@@ -466,8 +474,9 @@ class Rows:
 
     def _job_financing(self, number: int) -> Row:
         return {
-            "job_id": number, "term_id": 1 + number % 4, "financed_amount": f"{4_000 + number * 53 % 30_000}.00", "bid_rate": "0.0599",
-            "signed_on": self.at(number, self.jobs, self.town.dice("financing", number)), "is_joint_application": number % 2,
+            "job_id": number, "term_id": 1 + number % 4, "financed_amount": f"{4_000 + number * 53 % 30_000}.00",
+            "bid_rate": "0.0599", "signed_on": self.at(number, self.jobs, self.town.dice("financing", number)),
+            "is_joint_application": number % 2,
             "applicant": self.person(number).name, "status": number % 3,
         }  # fmt: skip
 

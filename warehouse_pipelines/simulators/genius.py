@@ -234,10 +234,11 @@ class Genius(Vendor):
         last = found["last"]
         clock = at or self._clock()
         types = columns(TABLES.get(table, CONTACT))
-        own = {column: "%s" for column in ("created_at", "add_date", "added_on", "updated_at") if column in types}
+        times = {"created_at", "add_date", "added_on", "updated_at"} & types.keys()
+        own = dict.fromkeys(times, "%s")
         own[name] = f"{int(last)} + s.seq"
         chosen = ", ".join(own.get(column, f"t.`{column}`") for column in types)
-        values = [clock] * sum(value == "%s" for value in own.values())
+        values = [clock] * len(times)
         self.sql(
             f"INSERT INTO `{table}` ({', '.join(f'`{column}`' for column in types)})"
             f" SELECT {chosen} FROM `{table}` t JOIN seq_1_to_{int(rows)} s WHERE t.`{name}` = %s",

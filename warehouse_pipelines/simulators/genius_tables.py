@@ -94,7 +94,8 @@ TABLES: Mapping[str, str] = {
         rating:smallint year_built:varchar(8) is_year_built_verified is_zillow is_express_consent:smallint
         express_consent_set_by:int express_consent_set_on:dt express_consent_source:smallint
         express_consent_upload_file_id:int is_express_consent_being_reviewed:smallint
-        express_consent_being_reviewed_by:int notes:text status substatus:smallint substatus_reason alternate_id added_by:int added_on viewed_on:dt
+        express_consent_being_reviewed_by:int notes:text status substatus:smallint substatus_reason alternate_id
+        added_by:int added_on viewed_on:dt
         is_estimate_set:smallint estimate_set_by:int estimate_set_on dead_on:dt dead_by:int dead_note:varchar(255)
         is_credit_request:smallint credit_request_by:int credit_request_on:dt credit_request_reason:text
         credit_request_status:smallint credit_request_update_on:dt credit_request_update_by:int credit_request_note:text
@@ -126,7 +127,8 @@ TABLES: Mapping[str, str] = {
         id client_cid prospect_id division_id user_id production_user_id project_coordinator_user_id production_month
         subcontractor_id:int subcontractor_status_id subcontractor_confirmed:smallint status:int is_in_progress
         ready_status prep_status_id:smallint prep_status_set_date:dt prep_status_is_reset:smallint
-        prep_status_notes:text prep_issue_id:varchar(64) service_id is_lead_pb:smallint contract_number:varchar(64) contract_date:date
+        prep_status_notes:text prep_issue_id:varchar(64) service_id is_lead_pb:smallint contract_number:varchar(64)
+        contract_date:date
         contract_amount:decimal(10,2) contract_amount_difference:text contract_hours contract_file_id:int
         job_value deposit_amount:decimal(10,2) deposit_type_id is_financing:smallint sales_tax_rate:decimal(6,4)
         is_sales_tax_exempt:smallint commission_payout accrued_commission_payout:decimal(10,2) sold_user_id:int
@@ -138,7 +140,8 @@ TABLES: Mapping[str, str] = {
         price_level_commission:decimal(8,2) price_level_commission_reduction is_reviewed:smallint reviewed_by:int
         pp_id_updated hoa hoa_approved:smallint install_date:date install_time:time install_time_format
         materials_ordered_old start_month_old:smallint cogs_report_month:varchar(16)
-        is_cogs_report_month_updated:smallint forecast_month:varchar(16) coc_sent_on:dt coc_sent_by:int company_cam_link:varchar(255) pm_finished_on:date
+        is_cogs_report_month_updated:smallint forecast_month:varchar(16) coc_sent_on:dt coc_sent_by:int
+        company_cam_link:varchar(255) pm_finished_on:date
         estimate_job_duration:smallint payment_not_finalized_reason:int reasons_other:varchar(255) payment_type:int
         payment_amount:decimal(10,2) is_payment_finalized is_company_cam is_five_star_review:smallint
         projected_end_date:date is_company_cam_images_correct:smallint post_pm_closeout_date pre_pm_closeout_date:date

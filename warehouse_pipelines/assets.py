@@ -39,7 +39,7 @@ class SyncOptions(dg.ConfigurableResource[Any]):
     batch_size: int | None = Field(default=None, description="Records per request; null is the source's own page.")
     max_records: int = Field(default=0, description="Stop after so many records; 0 is no limit.")
     start_date: str | None = Field(default=None, description="Read what changed since this day, YYYY-MM-DD, UTC.")
-    vendor: dict[str, Any] = Field(default={}, description="A vendor's own flags, such as Arrivy's booking_status.")
+    vendor: dict[str, Any] = Field(default={}, description="The flags of one vendor alone, by name.")
 
     def options(self) -> Options:
         """Return the options; raise ``dg.Failure`` for a value that cannot be used."""

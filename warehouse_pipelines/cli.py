@@ -31,7 +31,7 @@ from warehouse_pipelines.errors import NotConfigured, WarehouseError, WrongUse
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from warehouse_pipelines.entity import Entity, Source
+    from warehouse_pipelines.entity import Entity, Flag, Source
     from warehouse_pipelines.in_process import Outcome, Runner
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -204,14 +204,55 @@ deprecated_flags = _flags(
     click.option("--force-overwrite", is_flag=True, hidden=True, expose_value=False, callback=_deprecated("--force")),
 )
 
-arrivy_flags = _flags(
-    click.option("--booking-status", metavar="STATUS", help="Arrivy: only bookings of this status."),
-    click.option("--task-status", metavar="STATUS", help="Arrivy: only tasks of this status."),
-    click.option("--high-performance", is_flag=True, help="Arrivy: ask for several pages at a time."),
-    click.option("--concurrent-pages", type=click.IntRange(1, 32), metavar="N", help="Arrivy: how many (default 1)."),
-)
 
-ARRIVY = ("booking_status", "task_status", "high_performance", "concurrent_pages")
+class VendorFlag(click.Option):
+    """A flag that one CRM has beside those of all, in a section of its own in the help."""
+
+    def __init__(self, source: "Source", flag: "Flag", standard: Mapping[str, click.Parameter]) -> None:
+        self.flag = flag
+        self.section = f"Only of {source.title}"
+        how: dict[str, Any] = {"metavar": "TEXT"}
+        if flag.type == "number":
+            how = {"type": click.IntRange(1, flag.most), "metavar": "N"}
+        if flag.type == "switch":
+            how = {"is_flag": True}
+        if flag.stands_for:
+            self.section = f"Legacy flags of {source.title}"
+            same = standard[flag.stands_for]
+            how = {"type": same.type, "is_flag": getattr(same, "is_flag", False), "expose_value": False}
+            how["callback"] = _deprecated(f"--{flag.stands_for.replace('_', '-')}")
+        super().__init__([flag.spelled], help=flag.help, **how)
+
+
+class SyncCommand(click.Command):
+    """Has the flags of the CRM that its line names, beside its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = [word for word in args if not word.startswith("-")]
+        found = sources() if words else {}
+        source = next((found[word] for word in words if word in found), None)
+        if source is not None:
+            standard = {str(param.name): param for param in self.params}
+            ctx.meta["warehouse.vendor_flags"] = [VendorFlag(source, flag, standard) for flag in source.flags]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            flags = [(one.title, flag.spelled) for one in found.values() for flag in one.flags]
+            if owners := [title for title, spelled in flags if spelled == error.option_name]:
+                raise Misused(f"{error.option_name}: only {' and '.join(owners)} has this flag.") from error
+            raise
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *ctx.meta.get("warehouse.vendor_flags", ())]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 @click.group(
@@ -223,12 +264,11 @@ def main() -> None:
     """Every CRM in one PostgreSQL warehouse."""
 
 
-@main.command()
+@main.command(cls=SyncCommand)
 @click.argument("crm")
 @click.argument("entity", required=False)
 @window_flags
 @run_flags
-@arrivy_flags
 @deprecated_flags
 @click.pass_context
 def sync(ctx: click.Context, /, crm: str, entity: str | None, **flags: Any) -> None:
@@ -247,11 +287,18 @@ def sync(ctx: click.Context, /, crm: str, entity: str | None, **flags: Any) -> N
         if entity is None:
             raise Misused(unknown_entity(source))
         if entity != "all":
-            entity_named(source, entity)
+            _require_concerned(source, entity_named(source, entity), flags)
         source.require_settings()
         chosen = [source]
     jobs = [(source.name, entity or "all") for source in chosen]
     _run(jobs, flags)
+
+
+def _require_concerned(source: "Source", entity: "Entity", flags: Mapping[str, Any]) -> None:
+    """End with a message when a flag was given that means nothing to the entity: what is read would not be less."""
+    for flag in source.flags:
+        if flags.get(flag.name) and not flag.concerns(entity):
+            raise Misused(f"{flag.spelled} is for {source.name} {' and '.join(flag.entities)}, not for {entity.name}.")
 
 
 def unknown_entity(source: "Source") -> str:
@@ -303,16 +350,13 @@ def _config(flags: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in flags.items() if value not in (None, False) and name != "log_format"}
     if isinstance(given.get("start_date"), date):
         given["start_date"] = given["start_date"].isoformat()
-    vendor = {name: given.pop(name) for name in ARRIVY if name in given}
+    vendor = {name: given.pop(name) for name in sorted(given.keys() - {param.name for param in sync.params})}
     return {**given, **({"vendor": vendor} if vendor else {})}
 
 
 def _run(jobs: Sequence[tuple[str, str]], flags: Mapping[str, Any], days: tuple[date, date] | None = None) -> None:
     """Run the jobs one after another, print what they did, and end with the exit code of the worst."""
     config = _config(flags)
-    if "vendor" in config and (others := sorted({crm for crm, _ in jobs} - {"arrivy"})):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in config["vendor"])
-        raise Misused(f"{names}: only Arrivy has this, and {', '.join(others)} would not know it.")
     form, debug = flags["log_format"], bool(flags.get("debug"))
     logs.configure(form, logging.DEBUG if debug else logging.INFO)
     from warehouse_pipelines import in_process

@@ -27,6 +27,8 @@ def deletes(entity: Entity) -> str:
     ways = []
     if entity.archived:
         ways.append(f"the vendor's flag `{entity.archived}`")
+    elif entity.archived_at:
+        ways.append(f"the vendor's time `{entity.archived_at}`")
     if entity.merged:
         ways.append(f"`{entity.merged}` lists the keys a record absorbed")
     if entity.missing == "window":
@@ -73,6 +75,8 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     yield f"- A run reads {reading(entity)}."
     yield f"- Deleted: {deletes(entity)}."
     yield f"- Runs every {duration(entity.every)}: `warehouse sync {source.name} {entity.name}`."
+    if flags := [flag for flag in source.flags if flag.concerns(entity) and not flag.stands_for]:
+        yield f"- Flags of its own: {'; '.join(f'`{flag.spelled}`: {flag.help}' for flag in flags)}"
     if entity.days_since:
         yield f"- Can be backfilled by day since {entity.days_since}."
     if entity.retention:

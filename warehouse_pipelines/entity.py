@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.rules import KINDS, Kind, Rule, Severity
 
 Json = bytes
@@ -48,7 +48,8 @@ class Column(NamedTuple):
     """A column: its kind (``rules.KINDS``) and the path of its value in the record, dots between members.
 
     Where the vendor has more than one place for a value, ``|`` stands between their paths: the first that is there and
-    not empty is taken.
+    not empty is taken. A text that the vendor keeps in parts has ``+`` between theirs: those that are there and not
+    empty are joined by a space.
     """
 
     kind: Kind
@@ -59,12 +60,17 @@ class Column(NamedTuple):
         """The places of the value, the preferred one first."""
         return tuple(self.path.split("|"))
 
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """The parts of the value in each of its places."""
+        return tuple(tuple(path.split("+")) for path in self.paths)
+
 
 def columns(**names_by_kind: str) -> Mapping[str, Column]:
     """Return the columns of a table, written as names grouped by kind.
 
     A value that is nested, or named otherwise by the vendor, is written ``name=path``, and ``name=path|path`` where it
-    may be in several places.
+    may be in several places; ``name=first+last`` joins texts.
 
     >>> columns(text="id city=city|address.city")
     {'id': Column(kind='text', path='id'), 'city': Column(kind='text', path='city|address.city')}
@@ -76,6 +82,8 @@ def columns(**names_by_kind: str) -> Mapping[str, Column]:
         for name, _, path in (word.partition("=") for word in names.split()):
             if name in declared:
                 raise ValueError(f"column {name!r} is declared twice")
+            if "+" in path and kind != "text":
+                raise ValueError(f"column {name!r} joins parts, and only texts can be joined")
             declared[name] = Column(cast(Kind, kind), path or name)
     return declared
 
@@ -120,7 +128,7 @@ class Entity:
     ``days_since``   the first daily partition, for entities that can be asked by date
     ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
                      after a read of the ``window`` that its cursor lies in
-    ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time
+    ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time, which by itself is a flag
     ``merged``       column that lists the keys this record absorbed, with ``;`` between them
     ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
     ``page_size``    records per request, where this entity's requests are not as large as its source's
@@ -324,6 +332,52 @@ Fetch = Callable[[Extraction], Iterable[Page]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Flag:
+    """A flag of ``sync`` that one vendor has beside those of all; its value is in ``Extraction.options``.
+
+    ``name``        as Python spells it: ``booking_status`` is ``--booking-status``
+    ``help``        what it does, for ``--help``
+    ``type``        what is given with it; a number goes from 1 to ``most``
+    ``entities``    the entities that it concerns, all of them when empty
+    ``narrows``     whether fewer records are read with it, so that the run neither moves the cursor nor buries a row
+    ``stands_for``  the flag of all vendors that this is an old spelling of; the command line alone knows it
+    """
+
+    name: str
+    help: str
+    type: Literal["text", "number", "switch"] = "text"
+    most: int | None = None
+    entities: tuple[str, ...] = ()
+    narrows: bool = False
+    stands_for: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"flag {self.name!r} is not snake_case")
+
+    @property
+    def spelled(self) -> str:
+        """The flag as the command line has it."""
+        return f"--{self.name.replace('_', '-')}"
+
+    def concerns(self, entity: Entity) -> bool:
+        """Return whether the flag means anything to ``entity``."""
+        return not self.entities or entity.name in self.entities
+
+    def read(self, value: Any) -> Any:
+        """Return ``value`` if it can be used; raise ``WrongUse`` if not."""
+        forms = {"text": (str, "a text"), "number": (int, "a number from 1"), "switch": (bool, "true or false")}
+        form, wanted = forms[self.type]
+        good = type(value) is form and value != ""
+        if self.type == "number":
+            good = good and 1 <= value <= (self.most or value)
+            wanted += f" to {self.most}" if self.most else ""
+        if not good:
+            raise WrongUse(f"{self.name} is {value!r}; it must be {wanted}")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """A vendor: how to ask it for pages, and what there is to ask for.
 
@@ -331,6 +385,7 @@ class Source:
     ``check``      asks the vendor for the cheapest thing that proves the credential; returns what to print
     ``page_size``  records per request unless ``--batch-size`` says otherwise
     ``pool``       how many steps may read this vendor at a time, over all runs
+    ``flags``      what ``sync`` offers for this vendor alone
     """
 
     name: str
@@ -342,6 +397,7 @@ class Source:
     entities: tuple[Entity, ...]
     page_size: int = 100
     pool: int = 3
+    flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]{1,50}", self.name):
@@ -350,6 +406,17 @@ class Source:
             names = [getattr(entity, what) for entity in self.entities]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"source {self.name!r}: {what} declared twice: {', '.join(twice)}")
+        meant = {name for flag in self.flags for name in flag.entities}
+        if unknown := sorted(meant - {entity.name for entity in self.entities}):
+            raise ValueError(f"source {self.name!r}: flags for entities that it has not: {', '.join(unknown)}")
+
+    def flags_for(self, entity: Entity, given: Mapping[str, Any]) -> dict[Flag, Any]:
+        """Return those of the ``given`` values that concern ``entity``; raise ``WrongUse`` for what is no flag."""
+        flags = {flag.name: flag for flag in self.flags if not flag.stands_for}
+        if unknown := sorted(given.keys() - flags.keys()):
+            there = f"it has {', '.join(flags)}" if flags else "it has none"
+            raise WrongUse(f"{self.title} has no flag {', '.join(unknown)} of its own; {there}")
+        return {flags[name]: flags[name].read(value) for name, value in given.items() if flags[name].concerns(entity)}
 
     def missing_settings(self) -> list[str]:
         """Return the names of all settings that are missing or unusable, as they are spelt in the environment."""

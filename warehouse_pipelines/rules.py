@@ -77,6 +77,19 @@ def not_negative(column: str, severity: Severity = "reject") -> Rule:
     return Rule(f"{column}_not_negative", column, severity, f"{column} is negative", broken)
 
 
+def between(column: str, low: float, high: float, severity: Severity = "reject") -> Rule:
+    """The number is from ``low`` to ``high``, both included."""
+
+    def broken(values: "pa.Array") -> "pa.Array":
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        numbers = pc.cast(values, pa.float64())
+        return pc.or_(pc.less(numbers, low), pc.greater(numbers, high))
+
+    return Rule(f"{column}_between", column, severity, f"{column} is not from {low} to {high}", broken)
+
+
 def one_of(column: str, *allowed: str, severity: Severity = "reject") -> Rule:
     """The value is one of ``allowed``."""
 

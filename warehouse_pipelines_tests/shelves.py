@@ -15,7 +15,8 @@ from warehouse_pipelines.loading.migrate import engine
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.rules import not_negative
-from warehouse_pipelines_tests.vendors import Key, history, rows
+from warehouse_pipelines_tests.vendors import history, rows
+from warehouse_pipelines_tests.vendors.vendor import Key
 
 
 class Settings(BaseSettings, env_prefix="SHELF_"):

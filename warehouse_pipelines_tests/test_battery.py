@@ -1,6 +1,6 @@
 """One battery over every entity of every source: a new row is tested the moment it exists.
 
-What it asks is the same for all; how a vendor is changed stands in ``vendors.py``. What is odd about one vendor stands
+What it asks is the same for all; how a vendor is changed stands in ``vendors/``. What is odd about one vendor stands
 in that vendor's own test file.
 """
 

@@ -34,7 +34,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> I
         for name, value in simulators.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
-        yield simulators.callrail
+        yield simulators.of(CallRail)
 
 
 @pytest.fixture

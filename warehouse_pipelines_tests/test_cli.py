@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from warehouse_pipelines import cli, in_process, settings
+from warehouse_pipelines.entity import Flag
 from warehouse_pipelines.in_process import Outcome
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import VENDORS, Simulators, start
@@ -88,11 +90,13 @@ RENAMED = {"since": "start_date", "test": "debug", "verbose": "debug"}
 
 def config_of(line: str) -> dict[str, Any]:
     """Return the config of the run that a line of the guide must lead to."""
+    crm, _, *words = line.split()
     config: dict[str, Any] = {}
-    for word in line.split()[2:]:
+    own = {flag.name for source in SOURCES if source.name == crm for flag in source.flags}
+    for word in words:
         flag, _, value = word.removeprefix("--").partition("=")
         flag = flag.replace("-", "_")
-        place = config.setdefault("vendor", {}) if flag in cli.ARRIVY else config
+        place = config.setdefault("vendor", {}) if flag in own else config
         place[RENAMED.get(flag, flag)] = int(value) if value.isdigit() else value or True
     return config
 
@@ -224,7 +228,7 @@ def test_a_wrong_date_names_the_format(fake: type[Fake], wrong: str) -> None:
         (["snyc", "hubspot", "contacts"], ["Did you mean 'sync'?"]),
         (["sync", "hubspot", "contacts", "--batch-size", "0"], ["--batch-size"]),
         (["sync", "hubspot", "contacts", "--max-records", "-1"], ["--max-records"]),
-        (["sync", "hubspot", "contacts", "--booking-status", "x"], ["--booking-status", "only Arrivy"]),
+        (["sync", "hubspot", "contacts", "--booking-status", "x"], ["--booking-status"]),
         (["backfill", "hubspot", "contacts", "--from", "2025-02-01", "--to", "2025-01-01"], ["is after"]),
         (["backfill", "callrail", "tags", "--from", "2025-01-01", "--to", "2025-01-02"], ["cannot be asked by date"]),
         (["backfill", "callrail", "calls", "--from", "1970-01-01", "--to", "2025-01-02"], ["The first day of"]),
@@ -240,6 +244,62 @@ def test_wrong_use_is_exit_code_2(fake: type[Fake], words: list[str], says: list
     for part in says:
         assert part in result.stderr
     assert fake.asked == []
+
+
+@pytest.fixture
+def flagged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CallRail has three flags of its own: one narrows the calls, one is an old spelling."""
+    flags = (
+        Flag(name="call_direction", help="Only these calls.", entities=("calls",), narrows=True),
+        Flag(name="at_once", help="So many at a time.", type="number", most=8),
+        Flag(name="quickly", help="Faster.", type="switch"),
+        Flag(name="begin", help="The first day.", stands_for="start_date"),
+    )
+    monkeypatch.setattr(
+        "warehouse_pipelines.sources.SOURCES", [replace(s, flags=flags * (s.name == "callrail")) for s in SOURCES]
+    )
+
+
+def test_flags_of_one_vendor_are_offered_for_it_alone(flagged: None) -> None:
+    own, legacy = "Only of CallRail:", "Legacy flags of CallRail:"
+    text = warehouse("sync", "callrail", "calls", "--help").output
+    assert text.index("--full") < text.index(own) < text.index("--call-direction TEXT") < text.index(legacy)
+    assert "--at-once N" in text
+    assert text.index(legacy) < text.index("--begin")
+    for words in (["hubspot", "contacts"], ["all"], []):
+        assert "--at-once" not in warehouse("sync", *words, "--help").output
+
+
+@pytest.mark.parametrize(
+    ("words", "config"),
+    [
+        ("calls --call-direction inbound", {"vendor": {"call_direction": "inbound"}}),
+        ("calls --at-once=8 --quickly --full", {"full": True, "vendor": {"at_once": 8, "quickly": True}}),
+        ("all --call-direction inbound", {"vendor": {"call_direction": "inbound"}}),
+        ("calls --begin 2025-01-31", {"start_date": "2025-01-31"}),
+    ],
+)
+def test_flags_of_one_vendor_reach_its_run(fake: type[Fake], flagged: None, words: str, config: dict[str, Any]) -> None:
+    result = warehouse("sync", "callrail", *words.split())
+    assert result.exit_code == 0, result.output
+    assert fake.asked[0][2] == config
+    assert ("--begin is deprecated; use --start-date" in result.stderr) == ("--begin" in words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("hubspot contacts --at-once 2", "--at-once: only CallRail has this flag"),
+        ("all --at-once 2", "only CallRail"),
+        ("callrail tags --call-direction inbound", "--call-direction is for callrail calls, not for tags"),
+        ("callrail calls --at-once 9", "--at-once"),
+        ("callrail calls --nonsense", "No such option"),
+    ],
+)
+def test_a_flag_where_it_means_nothing_is_wrong_use(fake: type[Fake], flagged: None, words: str, says: str) -> None:
+    result = warehouse("sync", *words.split())
+    assert (result.exit_code, fake.asked) == (2, [])
+    assert says in result.stderr
 
 
 def test_missing_settings_are_named_at_once(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:

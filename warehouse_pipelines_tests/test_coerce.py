@@ -18,7 +18,7 @@ from warehouse_pipelines.entity import Column, Entity, columns
 from warehouse_pipelines.loading import validate
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.validate import Unreadable
-from warehouse_pipelines.rules import KINDS, Rule, not_negative, one_of
+from warehouse_pipelines.rules import KINDS, Rule, between, not_negative, one_of
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 decode = msgspec.json.Decoder(float_hook=str).decode
@@ -400,6 +400,8 @@ def test_rules_read_what_a_column_may_hold() -> None:
     table, coercer = coerced(entity, [f'"{"9" * 400}"', f'"-{"9" * 400}"', '"1e-300"'])
     assert table["id"].to_pylist() == ["0", "2"]
     assert [reject.rule for reject in coercer.rejects] == ["x_not_negative"]
+    table, coercer = coerced(entity_of("numeric", rules=(between("x", -90, 90),)), ["-90", "90.5", "null", '"-91"'])
+    assert table["id"].to_pylist() == ["0", "2"]
     table, coercer = coerced(entity_of("text", rules=(one_of("x", "a", "b"),)), ['"a"', '"c"', "null"])
     assert table["id"].to_pylist() == ["0", "2"]
 
@@ -495,6 +497,37 @@ def test_of_several_places_the_first_that_says_something_is_taken(
     row = coercer.table([msgspec.json.encode(record)]).to_pylist()[0]
     assert (row["city"], row["tags"], row["id"]) == (city, tags, key)
     assert not coercer.rejects
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ({"first": "Ana", "last": "Rivera", "firm": "Rivera & Sons"}, "Ana Rivera"),
+        ({"first": "", "last": " Rivera "}, "Rivera"),
+        ({"first": "", "last": None, "firm": "Rivera & Sons"}, "Rivera & Sons"),
+        ({"first": 7, "person": {"last": "Rivera"}}, "7"),
+        ({"person": {"first": "Ana", "last": "Rivera"}}, "Ana Rivera"),
+        ({"first": ""}, None),
+    ],
+)
+def test_a_text_in_parts_is_joined(record: dict[str, Any], name: str | None) -> None:
+    entity = Entity(
+        name="things",
+        table="thing",
+        about="Things.",
+        path="things",
+        key="id",
+        columns=columns(integer="id", text="name=first+last|person.first+person.last|firm first"),
+    )
+    coercer = Coercer("crm", entity)
+    row = coercer.table([msgspec.json.encode({"id": 1, **record})]).to_pylist()[0]
+    assert row["name"] == name
+    assert not coercer.rejects
+
+
+def test_only_texts_can_be_joined() -> None:
+    with pytest.raises(ValueError, match="only texts"):
+        columns(integer="size=width+height")
 
 
 def test_long_columns_are_read_in_parts_alike() -> None:

@@ -307,11 +307,20 @@ def test_a_wrong_option_fails_with_one_message(
 def test_options_reach_the_loader(
     made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
 ) -> None:
-    config = {"full": True, "batch_size": 7, "max_records": 1, "vendor": {"booking_status": "open"}}
+    config = {"full": True, "batch_size": 7, "max_records": 1, "vendor": {"colour": "red"}}
     assert toy.run(made, "sync_toy_gadgets", instance, config=config).success
     assert (shelf.asked[0].page_size, shelf.asked[0].limit) == (7, 1)
-    assert shelf.asked[0].options["booking_status"] == "open"
+    assert shelf.asked[0].options["colour"] == "red"
     assert history(database_url)[0]["configuration"]["full"] is True
+
+
+def test_a_vendor_s_flag_that_does_not_exist_fails_with_one_message(
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf
+) -> None:
+    result = toy.run(made, "sync_toy_gadgets", instance, config={"vendor": {"color": "red"}})
+    said = [str(event.event_specific_data) for event in result.all_events if event.is_step_failure]
+    assert "Toy has no flag color of its own; it has colour" in " ".join(said)
+    assert shelf.asked == []
 
 
 @pytest.mark.parametrize("debug", [True, False])

@@ -5,10 +5,14 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from warehouse_pipelines.sources._http import decoded, retry_after
+from warehouse_pipelines.entity import Extraction, Window
+from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.simulators.wire import Answer, Listener, Request
+from warehouse_pipelines.sources._http import Client, NotModified, decoded, retry_after
+from warehouse_pipelines.sources.callrail import CALLRAIL
 
 
-class Answer(msgspec.Struct):
+class Things(msgspec.Struct):
     results: list[msgspec.Raw]
 
 
@@ -23,19 +27,19 @@ class Answer(msgspec.Struct):
     ],
 )
 def test_half_a_character_costs_neither_its_page_nor_its_record(body: bytes, expected: str) -> None:
-    [record] = decoded(body, Answer).results
+    [record] = decoded(body, Things).results
     assert msgspec.json.decode(record) == expected
 
 
 @pytest.mark.parametrize("body", [b'{"results": [{"a": ', b"<html>", b"", b'{"results": [1]'])
 def test_a_body_cut_short_is_still_no_answer(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decoded(body, Answer)
+        decoded(body, Things)
 
 
 def test_an_answer_without_its_list_is_another_form() -> None:
     with pytest.raises(msgspec.ValidationError):
-        decoded(b'{"message": "ok"}', Answer)
+        decoded(b'{"message": "ok"}', Things)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,23 @@ def test_an_answer_without_its_list_is_another_form() -> None:
 )
 def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float | None) -> None:
     assert retry_after(header, datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)) == seconds
+
+
+@pytest.mark.parametrize("status", [304, 409])
+def test_nothing_newer_is_told_apart_from_a_refusal(status: int) -> None:
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(status)
+
+    listener = Listener("127.0.0.1", 0, answer)
+    try:
+        extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
+        client = Client(extraction, title="Any", base_url=listener.url, headers={"Authorization": "key"})
+        with pytest.raises(RequestRefused) as raised:
+            client.get("/things", Things, headers={"If-Modified-Since": "then"})
+    finally:
+        listener.close()
+    assert isinstance(raised.value, NotModified) == (status == 304)
+    assert [(one.headers["if-modified-since"], one.headers["authorization"]) for one in asked] == [("then", "key")]

@@ -41,7 +41,7 @@ def portal(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> I
         for name, value in simulators.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
-        yield simulators.hubspot
+        yield simulators.of(HubSpot)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -15,7 +16,7 @@ from warehouse_pipelines.errors import SuspiciousRead
 from warehouse_pipelines.loading.dead_letters import replay
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, Record, Shelf, page, thing
-from warehouse_pipelines_tests.vendors import Key
+from warehouse_pipelines_tests.vendors.vendor import Key
 
 SOME = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -189,6 +190,15 @@ def test_archived_by_the_vendor_and_restored(shelf: Shelf) -> None:
     shelf.sync(page(thing("a"), in_window=False))
     row = shelf.row("a")
     assert (row["archived"], row["delete_reason"], row["deleted_at"]) == (False, None, None)
+
+
+def test_a_time_of_deletion_is_a_flag_by_itself(shelf: Shelf) -> None:
+    timed = replace(THING, archived=None)
+    deleted = thing("b", gone_at="2024-02-03T04:05:06Z")
+    shelf.sync([thing("a", gone_at=""), deleted, thing("c", gone_at=None)], entity=timed)
+    assert {key for key, row in shelf.rows().items() if row["archived"]} == {("b",)}
+    assert f"{shelf.row('b')['deleted_at']:%F %T} {shelf.row('b')['delete_reason']}" == "2024-02-03 04:05:06 archived"
+    assert shelf.sync([thing("b")], entity=timed).restored == 1
 
 
 def test_what_a_whole_read_does_not_find_is_missing(shelf: Shelf) -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.simulators.town import Town
 
@@ -23,7 +24,7 @@ class Client:
     """A started simulator and a client of its one account."""
 
     def __init__(self, simulators: Simulators) -> None:
-        self.callrail = simulators.callrail
+        self.callrail = simulators.of(CallRail)
         settings = simulators.environment()
         self.key = settings["CALLRAIL_API_KEY"]
         key = {"Authorization": f'Token token="{self.key}"'}

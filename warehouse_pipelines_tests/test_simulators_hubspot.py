@@ -10,6 +10,7 @@ import httpx
 import phonenumbers
 import pytest
 
+from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.server import Simulators, child_environment, start, start_process
 from warehouse_pipelines.simulators.town import EXCHANGES, Town, spell_phone
 
@@ -21,7 +22,7 @@ class Portal:
     """A started simulator and a client of it."""
 
     def __init__(self, simulators: Simulators) -> None:
-        self.hubspot = simulators.hubspot
+        self.hubspot = simulators.of(HubSpot)
         settings = simulators.environment()
         key = {"Authorization": f"Bearer {settings['HUBSPOT_ACCESS_TOKEN']}"}
         self.http = httpx.Client(base_url=settings["HUBSPOT_BASE_URL"], headers=key, timeout=10)
@@ -620,7 +621,7 @@ def test_the_foreground_server_ends_on_a_signal() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=child_environment()) as child:
         assert child.stdout is not None
         lines = list(iter(child.stdout.readline, "# ready\n"))
-        settings = dict(line.strip().split("=", 1) for line in lines)
+        settings = dict(line.strip().split("=", 1) for line in lines if not line.startswith("#"))
         url = f"{settings['HUBSPOT_BASE_URL']}/__control__/counts"
         assert httpx.get(url).json()["live"]["contacts"] == 20
         child.send_signal(signal.SIGTERM)

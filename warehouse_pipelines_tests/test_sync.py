@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,8 +14,8 @@ import psycopg
 import pytest
 
 from warehouse_pipelines import extraction, settings
-from warehouse_pipelines.entity import Entity, Extraction, Source, Window
-from warehouse_pipelines.errors import NotConfigured, RequestRefused
+from warehouse_pipelines.entity import Entity, Extraction, Flag, Source, Window
+from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import plan, sync
@@ -101,14 +102,14 @@ def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
         ({"start_date": date(2024, 6, 1)}, False, False),  # after it: what lies between was not read
         ({"full": True, "dry_run": True}, False, True),
         ({"full": True, "max_records": 5}, False, False),
-        ({"vendor": {"status": "x"}}, False, False),
-        ({"full": True, "vendor": {"status": "x"}}, False, False),
     ],
 )
 def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps: bool) -> None:
     """B-067: and a limited, dry or filtered run proves nothing missing."""
     planned = plan(THING, Options(**flags), LAST, NOW)
     assert (planned.moves_cursor, planned.swept is not None) == (moves, sweeps)
+    narrowed = plan(THING, Options(**flags), LAST, NOW, narrowed=True)
+    assert (narrowed.moves_cursor, narrowed.swept) == (False, None)
 
 
 def test_backfills_and_replays_leave_the_cursor_alone() -> None:
@@ -125,6 +126,51 @@ def test_without_a_cursor_everything_is_read_each_time() -> None:
         planned = plan(PAIR, Options(**flags), None, NOW)
         assert (planned.mode, planned.window.since, planned.moves_cursor) == ("full", None, False)
         assert planned.swept is not None
+
+
+FLAGS = (
+    Flag(name="colour", help="Only these.", entities=("things", "pairs"), narrows=True),
+    Flag(name="at_once", help="So many at a time.", type="number", most=4),
+    Flag(name="quickly", help="Faster.", type="switch"),
+    Flag(name="begin", help="The first day.", stands_for="start_date"),
+)
+
+
+def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(shelf: Shelf) -> None:
+    """And only where it concerns the entity; what does not concern it is not told to its fetch."""
+    shelf.sync([thing("a", 3), thing("b", 4)])
+    flagged = replace(shelf.source(), flags=FLAGS)
+    shelf.pages = [[thing("a", 5)]]
+    fast = sync(flagged, THING, Options(full=True, vendor={"at_once": 4, "quickly": True}), url=shelf.url)
+    assert (fast.deleted, fast.cursor) == (1, january(5))
+    shelf.pages = [[thing("b", 6)]]
+    some = sync(flagged, THING, Options(full=True, vendor={"colour": "red"}), url=shelf.url)
+    assert (some.deleted, some.cursor, some.status) == (0, None, "success")
+    shelf.pages = []
+    none = sync(flagged, THING, Options(full=True, vendor={"colour": "no such"}), url=shelf.url)
+    assert (none.deleted, none.status) == (0, "success"), "nothing of that colour is no suspicion"
+    assert [one.options.get("colour") for one in shelf.asked] == [None, None, "red", "no such"]
+    shelf.pages = [[thing("b", 7)]]
+    other = sync(flagged, LOG, Options(vendor={"colour": "red"}), url=shelf.url)
+    assert other.cursor == january(7)
+    assert "colour" not in shelf.asked[-1].options
+
+
+@pytest.mark.parametrize(
+    ("vendor", "says"),
+    [
+        ({"size": 1}, "Shelf has no flag size of its own; it has colour, at_once, quickly"),
+        ({"begin": "2024-01-01"}, "no flag begin"),
+        ({"at_once": 5}, "at_once is 5; it must be a number from 1 to 4"),
+        ({"at_once": True}, "at_once is True"),
+        ({"quickly": "yes"}, "quickly is 'yes'; it must be true or false"),
+        ({"colour": ""}, "colour is ''; it must be a text"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_says_why(shelf: Shelf, vendor: dict[str, Any], says: str) -> None:
+    with pytest.raises(WrongUse, match=re.escape(says)):
+        sync(replace(shelf.source(), flags=FLAGS), THING, Options(vendor=vendor), url=shelf.url)
+    assert shelf.asked == []
 
 
 def test_no_cursor_is_our_own_clock() -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.definitions import build_definitions
-from warehouse_pipelines.entity import Entity, Extraction, Page, Source, columns
+from warehouse_pipelines.entity import Entity, Extraction, Flag, Page, Source, columns
 from warehouse_pipelines.loading import tables
 from warehouse_pipelines.loading.migrate import engine
 
@@ -91,6 +91,7 @@ class Shelf:
             fetch=self.fetch,
             check=lambda: "fine",
             entities=ENTITIES,
+            flags=(Flag(name="colour", help="Only these.", narrows=True),),
         )
 
 

@@ -105,13 +105,13 @@ class Coercer:
         if entity.archived_at:
             self._columns["deleted_at"] = Column("timestamptz", entity.archived_at)
         self._taken: dict[str, Column] = {}
-        self._others: dict[str, list[str]] = {}
+        self._scattered: dict[str, list[list[str]]] = {}
         for name, column in self._columns.items():
-            for number, path in enumerate(column.paths):
-                here = f"{name}|{number}" if number else name
-                self._taken[here] = Column(column.kind, path)
-                if number:
-                    self._others.setdefault(name, []).append(here)
+            if column.parts == ((column.path,),):
+                self._taken[name] = column
+                continue
+            self._scattered[name] = [[f"{name}={path}" for path in parts] for parts in column.parts]
+            self._taken |= {f"{name}={path}": Column(column.kind, path) for parts in column.parts for path in parts}
         root = Node()
         for name, column in self._taken.items():
             node = root
@@ -137,11 +137,14 @@ class Coercer:
             self._raws += raws
             values: dict[str, Sequence[Any]] = {}
             self._collect(self._root, self._attributes, structs, values)
-            for name, others in self._others.items():
-                values[name] = list(map(_first, values[name], *(values[other] for other in others)))
+            for name, places in self._scattered.items():
+                found = [_joined([values[part] for part in parts]) for parts in places]
+                values[name] = list(map(_first, *found))
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
         arrays = {name: self._array(name, column, parts[name]) for name, column in self._columns.items()}
+        if self.entity.archived_at and not self.entity.archived:
+            arrays["archived"] = arrays["deleted_at"].is_valid()
         for name, phone in self.entity.e164.items():
             arrays[name] = self._e164(phone, arrays[phone])
         for key in self.entity.keys:
@@ -412,6 +415,16 @@ def _leaves(node: Node, path: str = "") -> list[tuple[Node, str]]:
 def _first(*values: Any) -> Any:
     """Return the first value that is neither absent nor null nor empty; the first of all where none is."""
     return next((value for value in values if not _is_empty(value)), values[0])
+
+
+def _joined(parts: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    """Return the texts of each record joined; None where all are empty."""
+    if len(parts) == 1:
+        return parts[0]
+    return [
+        " ".join(str(value).strip() for value in row if not _is_empty(value)) or None
+        for row in zip(*parts, strict=True)
+    ]
 
 
 def _is_empty(value: Any) -> bool:

@@ -84,7 +84,8 @@ class SyncIOManager(dg.IOManager):
             _materialize_nothing(context)
             return
         context.add_output_metadata(facts)
-        complete = result.reason is None and not self._options.max_records
+        narrowed = any(flag.narrows for flag in source.flags_for(entity, self._options.vendor))
+        complete = result.reason is None and not self._options.max_records and not narrowed
         if entity.days_since and not context.has_asset_partitions and complete:
             for day in days_to_log(result, entity.days_since, _days_logged(context)):
                 context.log_event(

@@ -14,6 +14,7 @@ Both grow with the logarithm of the table: keys are looked up by index (the plan
 """
 
 import contextlib
+import itertools
 import json
 import re
 import threading
@@ -112,7 +113,7 @@ class Loader:
                 declared = [
                     path.partition(".")[2]
                     for column in entity.columns.values()
-                    for path in column.paths
+                    for path in itertools.chain.from_iterable(column.parts)
                     if path.startswith(f"{entity.custom}.")
                 ]
                 return sql.SQL("jsonb_strip_nulls(d.document #> {}) - {}::text[] AS custom_properties").format(

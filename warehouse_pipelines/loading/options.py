@@ -16,7 +16,7 @@ class Options:
 
     ``batch_size`` is the number of records asked for per request; None leaves it to the entity and its source, whose
     page is as large as the vendor allows, and no source asks for more than that. ``start_date`` is read as midnight
-    UTC. ``vendor`` holds a vendor's own flags.
+    UTC. ``vendor`` holds a vendor's own flags (``entity.Flag``).
     """
 
     full: bool = False

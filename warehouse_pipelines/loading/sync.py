@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -48,23 +48,28 @@ SAMPLE_COLUMNS = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run asks for; ``swept`` is the window that it reads whole, so that what is not found in it is gone."""
+    """What a run asks for.
+
+    ``swept`` is the window that it reads whole, so that what is not found in it is gone. With ``narrowed`` a vendor's
+    flag leaves records out that are there.
+    """
 
     mode: str
     window: Window
     previous: datetime | None
     moves_cursor: bool
     swept: Window | None
+    narrowed: bool = False
 
 
 def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, now: datetime,
-         backfill: Window | None = None, *, replay: bool = False) -> Plan:  # fmt: skip
+         backfill: Window | None = None, *, replay: bool = False, narrowed: bool = False) -> Plan:  # fmt: skip
     """Choose the window of a run: ``--full`` or ``--force``, then ``--start-date``, then the last good run, then all.
 
     A delta begins at the source's high-water mark of the last run that moved it, less the overlap, and not later than
     that run's start; with a ``lookback`` at least so far before now. It becomes a read of everything when the last one
-    is older than ``whole_every``. Backfills, replays, limited and dry runs never move the cursor; a run from a start
-    date moves it when it leaves no gap.
+    is older than ``whole_every``. Backfills, replays, limited and dry runs never move the cursor, nor do runs that a
+    vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
     """
     until = now + entity.lookahead
     previous = last.cursor if last else None
@@ -90,16 +95,16 @@ def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, n
     oldest = now - entity.retention if entity.retention else None
     if oldest and window.since and window.since < oldest:
         window = Window(oldest, max(oldest, window.until))
-    limited = bool(options.max_records or options.dry_run or options.vendor)
+    limited = narrowed or bool(options.max_records or options.dry_run)
     gapless = mode == "full" or (previous is not None and window.since is not None and window.since <= previous)
     moves = bool(entity.cursor) and mode != "backfill" and gapless and not limited
     swept = None
-    if not options.max_records and not options.vendor:
+    if not options.max_records and not narrowed:
         if window.since is None:
             swept = Window(oldest, window.until)
         elif entity.missing == "window":
             swept = window
-    return Plan(mode, window, previous, moves, swept)
+    return Plan(mode, window, previous, moves, swept, narrowed)
 
 
 def _whole_is_due(entity: Entity, last: sync_history.LastGood | None, now: datetime) -> bool:
@@ -124,11 +129,14 @@ def sync(
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded.
     """
+    flags = source.flags_for(entity, options.vendor)
+    options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
     with sync_history.locked(url, source, entity) as session:
         now = sync_history.utc_now()
         planned = plan(
-            entity, options, sync_history.last_good(session, source, entity), now, backfill, replay=bool(replayed)
-        )
+            entity, options, sync_history.last_good(session, source, entity), now, backfill,
+            replay=bool(replayed), narrowed=any(flag.narrows for flag in flags),
+        )  # fmt: skip
         page_size = options.batch_size or entity.page_size or source.page_size
         configuration = _configuration(entity, options, planned, page_size)
         run = _Run(source, entity, options, planned, url, now, page_size)
@@ -310,7 +318,7 @@ class _Run:
             )
         if self.extraction.unchanged:
             return None
-        limited = bool(self.options.max_records)
+        limited = self.plan.narrowed or bool(self.options.max_records)
         whole = self.plan.window.since is None and self.plan.mode == "full"
         if whole and not limited and not self.coercer.read and loader.had_rows and not self.options.force:
             raise SuspiciousRead(

@@ -18,15 +18,13 @@ def main() -> None:
         "--contacts", type=int, default=1000, help="contacts in HubSpot; everything else is in proportion"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--hubspot-port", type=int, default=0, help="0 takes a free port")
-    parser.add_argument("--callrail-port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--port", type=int, default=0, help="of the first vendor, the others follow; 0 takes free ones")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--vendors", default=",".join(VENDORS), help="comma list")
     parser.add_argument("--options", default="{}", help="more arguments of start(), as JSON")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     chosen = parser.parse_args()
-    ports = {"hubspot": chosen.hubspot_port, "callrail": chosen.callrail_port}
-    options = {"contacts": chosen.contacts, "seed": chosen.seed, "host": chosen.host, "ports": ports}
+    options = {"contacts": chosen.contacts, "seed": chosen.seed, "host": chosen.host, "port": chosen.port}
     if chosen.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     serve_forever([name for name in chosen.vendors.split(",") if name], **{**options, **json.loads(chosen.options)})

@@ -77,7 +77,7 @@ class CallRail(Vendor):
     settings: CallRailSettings
 
     def __init__(self, town: Town, settings: CallRailSettings) -> None:
-        super().__init__(settings)
+        super().__init__(town, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
         self.account = Account(town, settings.contacts, self.now_ms())
@@ -102,6 +102,14 @@ class CallRail(Vendor):
 
     def now_ms(self) -> int:
         return int((time.time() + self._ahead) * 1000)
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "CALLRAIL_API_KEY": self.settings.token,
+            "CALLRAIL_BASE_URL": self.url,
+            "CALLRAIL_REQUESTS_PER_HOUR": "1000000",
+            "CALLRAIL_REQUESTS_PER_DAY": "10000000",
+        }
 
     def answer(self, request: Request) -> Answer:
         match = TOKEN.fullmatch(request.headers.get("authorization", ""))

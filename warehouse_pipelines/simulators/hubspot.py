@@ -74,11 +74,10 @@ class HubSpot(Vendor):
     settings: HubSpotSettings
 
     def __init__(self, town: Town, settings: HubSpotSettings) -> None:
-        super().__init__(settings)
+        super().__init__(town, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
         end = int((started + self._ahead - 3600) * 1000)
-        self.town = town
         kinds = object_types(town, settings.contacts, settings.appointment)
         extra = {f"intake_questionnaire_{n:04d}_how_did_the_homeowner_answer" for n in range(settings.extra_properties)}
         self.extra_properties = {name: Property(name, "string", "textarea", custom=True) for name in sorted(extra)}
@@ -103,6 +102,14 @@ class HubSpot(Vendor):
         return int((time.time() + self._ahead) * 1000)
 
     # What a request meets, in this order: the edge, the key, the limits, the path.
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "HUBSPOT_ACCESS_TOKEN": self.settings.token,
+            "HUBSPOT_BASE_URL": self.url,
+            "HUBSPOT_REQUESTS_PER_10_SECONDS": "100000",
+            "HUBSPOT_SEARCHES_PER_SECOND": "100000",
+        }
 
     def answer(self, request: Request) -> Answer:
         if len(request.target) > self.settings.url_limit:

@@ -2,7 +2,7 @@
 
     with start(contacts=1000) as simulators:
         os.environ.update(simulators.environment())
-        simulators.hubspot.edit("contacts", "9999501", {"city": "Dayton"})
+        simulators.of(HubSpot).edit("contacts", "9999501", {"city": "Dayton"})
 
 A child process (`start_process`) is for benchmarks and demos, where the vendor must not share an interpreter with its
 client.
@@ -20,55 +20,49 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from warehouse_pipelines.simulators.callrail import CallRail, CallRailSettings
-from warehouse_pipelines.simulators.hubspot import HubSpot, HubSpotSettings
+from warehouse_pipelines.simulators.callrail import CallRail
+from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor
 
-VENDORS = ("hubspot", "callrail")
-READY = "# ready"
-
-# A client's own budgets, lifted: a simulator has no account to protect.
-LIFTED = {
-    "hubspot": {"HUBSPOT_REQUESTS_PER_10_SECONDS": "100000", "HUBSPOT_SEARCHES_PER_SECOND": "100000"},
-    "callrail": {"CALLRAIL_REQUESTS_PER_HOUR": "1000000", "CALLRAIL_REQUESTS_PER_DAY": "10000000"},
+VENDORS: Mapping[str, type[Vendor]] = {
+    "hubspot": HubSpot,
+    "callrail": CallRail,
 }
+READY = "# ready"
+CONTROL = "# control "
+
+V = TypeVar("V", bound=Vendor)
 
 
 class Simulators:
-    """The running vendors; `.hubspot` and `.callrail` have the operations of the control endpoint as methods."""
+    """The running vendors; each has the operations of its control endpoint as methods."""
 
     def __init__(self, vendors: Mapping[str, Vendor]) -> None:
         self._vendors = dict(vendors)
 
-    @property
-    def hubspot(self) -> HubSpot:
-        vendor = self._vendors["hubspot"]
-        if not isinstance(vendor, HubSpot):
-            raise TypeError("not HubSpot")
-        return vendor
+    def named(self, name: str) -> Vendor:
+        return self._vendors[name]
 
-    @property
-    def callrail(self) -> CallRail:
-        vendor = self._vendors["callrail"]
-        if not isinstance(vendor, CallRail):
-            raise TypeError("not CallRail")
-        return vendor
+    def of(self, kind: type[V]) -> V:
+        """The vendor of this class."""
+        return next(vendor for vendor in self._vendors.values() if isinstance(vendor, kind))
 
     def environment(self) -> dict[str, str]:
         settings: dict[str, str] = {}
-        for name, vendor in self._vendors.items():
-            key = "HUBSPOT_ACCESS_TOKEN" if name == "hubspot" else "CALLRAIL_API_KEY"
-            settings[key] = vendor.settings.token
-            settings[f"{name.upper()}_BASE_URL"] = vendor.url
-            settings |= LIFTED[name]
+        for vendor in self._vendors.values():
+            settings |= vendor.environment()
         return settings
+
+    def urls(self) -> dict[str, str]:
+        """Where each vendor, and its control endpoint, listens."""
+        return {name: vendor.url for name, vendor in self._vendors.items()}
 
     def control(self, vendor: str, op: str, **arguments: Any) -> Any:
         return self._vendors[vendor].control(op, **arguments)
@@ -87,45 +81,42 @@ class Simulators:
 
 
 def start(
-    vendors: Sequence[str] = VENDORS,
+    vendors: Iterable[str] = VENDORS,
     *,
     contacts: int = 1000,
     seed: int = 1,
     port: int = 0,
     host: str = "127.0.0.1",
     now: float | None = None,
-    ports: Mapping[str, int] | None = None,
-    hubspot: Mapping[str, Any] | None = None,
-    callrail: Mapping[str, Any] | None = None,
     faults: Iterable[Mapping[str, Any]] = (),
+    **settings: Mapping[str, Any],
 ) -> Simulators:
     """Serve from background threads of this process.
 
-    `port` is the first vendor's, the others follow; 0 takes free ones; `ports` names them one by one. `hubspot` and
-    `callrail` are settings by name. Each of `faults` is the arguments of `set_fault` and perhaps a `vendor`.
+    `port` is the first vendor's, the others follow; 0 takes free ones. `settings` are those of a vendor, by its name.
+    Each of `faults` is the arguments of `set_fault` and perhaps a `vendor`.
     """
-    if unknown := set(vendors) - set(VENDORS):
-        raise ValueError(f"no simulator of {', '.join(sorted(unknown))}; there are {', '.join(VENDORS)}")
+    chosen = list(vendors)
+    if unknown := sorted({*chosen, *settings} - set(VENDORS)):
+        raise ValueError(f"no simulator of {', '.join(unknown)}; there are {', '.join(VENDORS)}")
     # Some callers never became contacts, so the town is a little larger than the CRM.
     town = Town(seed, contacts + contacts // 10 + 10)
     running: dict[str, Vendor] = {}
-    for place, name in enumerate(vendors):
-        if name == "hubspot":
-            vendor: Vendor = HubSpot(town, HubSpotSettings(**{"contacts": contacts, "now": now, **(hubspot or {})}))
-        else:
-            vendor = CallRail(town, CallRailSettings(**{"contacts": contacts, "now": now, **(callrail or {})}))
-        vendor.listen(host, (ports or {}).get(name, port + place if port else 0))
+    for place, name in enumerate(chosen):
+        kind = VENDORS[name]
+        vendor = kind(town, kind.settings_type(**{"contacts": contacts, "now": now, **settings.get(name, {})}))
+        vendor.listen(host, port + place if port else 0)
         running[name] = vendor
     for fault in faults:
         arguments = dict(fault)
-        chosen = arguments.pop("vendor", None)
+        meant = arguments.pop("vendor", None)
         for name, vendor in running.items():
-            if chosen in (None, name):
+            if meant in (None, name):
                 vendor.set_fault(**arguments)
     return Simulators(running)
 
 
-def serve_forever(vendors: Sequence[str] = VENDORS, **options: Any) -> None:
+def serve_forever(vendors: Iterable[str] = VENDORS, **options: Any) -> None:
     """Serve in the foreground: print the settings as KEY=value lines and wait for SIGINT or SIGTERM."""
     stop = threading.Event()
 
@@ -137,6 +128,8 @@ def serve_forever(vendors: Sequence[str] = VENDORS, **options: Any) -> None:
         with start(vendors, **options) as simulators:
             for name, value in simulators.environment().items():
                 print(f"{name}={value}")
+            for name, url in simulators.urls().items():
+                print(f"{CONTROL}{name} {url}")
             print(READY, flush=True)
             # A wait without a limit cannot be interrupted by a signal everywhere.
             while not stop.wait(1.0):
@@ -149,9 +142,10 @@ def serve_forever(vendors: Sequence[str] = VENDORS, **options: Any) -> None:
 class SimulatorsProcess:
     """The vendors in a child process. It ends with `close()`, or when this process does."""
 
-    def __init__(self, child: subprocess.Popen[str], environment: dict[str, str]) -> None:
+    def __init__(self, child: subprocess.Popen[str], environment: dict[str, str], urls: dict[str, str]) -> None:
         self._child = child
         self._environment = environment
+        self._urls = urls
 
     @property
     def pid(self) -> int:
@@ -161,7 +155,7 @@ class SimulatorsProcess:
         return dict(self._environment)
 
     def control(self, vendor: str, op: str, **arguments: Any) -> Any:
-        where = urlsplit(self._environment[f"{vendor.upper()}_BASE_URL"])
+        where = urlsplit(self._urls[vendor])
         connection = http.client.HTTPConnection(where.hostname or "127.0.0.1", where.port, timeout=120)
         try:
             connection.request("POST", f"/__control__/{op}", json.dumps(arguments))
@@ -201,12 +195,13 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
 
 
-def start_process(vendors: Sequence[str] = VENDORS, *, wait_seconds: float = 60, **options: Any) -> SimulatorsProcess:
+def start_process(vendors: Iterable[str] = VENDORS, *, wait_seconds: float = 60, **options: Any) -> SimulatorsProcess:
     """The same as `start`, in a child process; options are those of `start`."""
     command = [sys.executable, "-m", "warehouse_pipelines.simulators", "--with-parent"]
     command += ["--vendors", ",".join(vendors), "--options", json.dumps(options)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=child_environment())
     settings: dict[str, str] = {}
+    urls: dict[str, str] = {}
     deadline = time.monotonic() + wait_seconds
     if child.stdout is None:
         raise RuntimeError("the simulators have no standard output")
@@ -216,8 +211,12 @@ def start_process(vendors: Sequence[str] = VENDORS, *, wait_seconds: float = 60,
     # The lines are printed together, so once the first is there the rest does not keep us waiting.
     for line in child.stdout if ready else ():
         if line.strip() == READY:
-            return SimulatorsProcess(child, settings)
-        name, _, value = line.strip().partition("=")
-        settings[name] = value
-    SimulatorsProcess(child, settings).close()
+            return SimulatorsProcess(child, settings, urls)
+        if line.startswith(CONTROL):
+            vendor, url = line.removeprefix(CONTROL).split()
+            urls[vendor] = url
+        else:
+            name, _, value = line.strip().partition("=")
+            settings[name] = value
+    SimulatorsProcess(child, settings, urls).close()
     raise RuntimeError(f"the simulators did not start; exit code {child.returncode}")

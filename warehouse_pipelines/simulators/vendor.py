@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import msgspec
 
 from warehouse_pipelines.simulators.faults import BEFORE, PAYLOAD, Fault, Faults, answer_before
+from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.wire import Answer, BadRequestError, Listener, Request, answer_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,21 +85,30 @@ def _logged(at: float, request: Request, status: int) -> dict[str, Any]:
     except BadRequestError:
         body = request.body.decode("utf-8", "replace")
     entry = {"at": at, "method": request.method, "path": request.path, "query": request.query}
-    return {**entry, "body": body, "status": status}
+    conditions = {name: value for name, value in request.headers.items() if name.startswith("if-")}
+    return {**entry, "conditions": conditions, "body": body, "status": status}
 
 
 class Vendor:
-    """One vendor on one port. A subclass answers requests, words its refusals, and knows where its cursors stand."""
+    """One vendor on one port. A subclass answers requests, words its refusals, and knows where its cursors stand.
+
+    `settings_type` is a dataclass with `contacts`, `now`, and what else can be set.
+    """
 
     settings_type: ClassVar[type]
 
-    def __init__(self, settings: Any) -> None:
+    def __init__(self, town: Town, settings: Any) -> None:
+        self.town = town
         self.settings = settings
         self.faults = Faults()
         self.counters = Counters()
         self.lock = threading.RLock()
         self.listener: Listener | None = None
         self._serial = itertools.count(1)
+
+    def environment(self) -> dict[str, str]:
+        """The settings with which a client comes here. Its own budgets are lifted: there is no account to protect."""
+        raise NotImplementedError
 
     def answer(self, request: Request) -> Answer:
         raise NotImplementedError
@@ -157,14 +167,18 @@ class Vendor:
             answer = self.answer(request)
         for fault in firing:
             if fault.kind in PAYLOAD and answer.list_key is not None and answer.status in (200, 207):
-                body = msgspec.json.decode(answer.body)
-                self.spoil(fault, request, body, answer.list_key)
-                answer = replace(answer, body=msgspec.json.encode(body))
+                answer = self.spoilt(fault, request, answer)
             elif fault.kind == "reset":
                 answer.breakage = "reset"
             elif fault.kind == "truncated":
                 answer.breakage = fault["mode"]
         return answer
+
+    def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
+        """The answer with a fault of the payload; a vendor that does not speak JSON has its own way."""
+        body = msgspec.json.decode(answer.body)
+        self.spoil(fault, request, body, answer.list_key or "")
+        return replace(answer, body=msgspec.json.encode(body))
 
     def route_of(self, request: Request) -> str:
         return request.path

@@ -71,6 +71,10 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
 
 
+class NotModified(RequestRefused):
+    """304: nothing is newer than the condition in the request's headers."""
+
+
 class Client:
     """One vendor, one credential, one extraction.
 
@@ -112,16 +116,19 @@ class Client:
         *,
         params: Mapping[str, str] | None = None,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
         budgets: Sequence[Budget] = (),
     ) -> T:
-        """Return the answer as an ``into``.
+        """Return the answer as an ``into``; ``headers`` are those of this request, such as a condition.
 
         Raises ``VendorUnavailable`` when all attempts failed, ``CredentialRefused``, ``PermissionMissing`` or
-        ``RequestRefused`` for an answer that a repetition would not change, ``AnswerChanged`` for an answer of
-        another form, and ``BudgetSpent`` from the budget.
+        ``RequestRefused`` for an answer that a repetition would not change, of which ``NotModified`` is one,
+        ``AnswerChanged`` for an answer of another form, and ``BudgetSpent`` from the budget.
         """
         content = None if body is None else msgspec.json.encode(body)
-        headers = self._headers if content is None else {**self._headers, "Content-Type": "application/json"}
+        sent = {**self._headers, **(headers or {})}
+        if content is not None:
+            sent["Content-Type"] = "application/json"
         problem, wait = "", 0.0
         for attempt in range(1, ATTEMPTS + 1):
             for budget in (*self._budgets, *budgets):
@@ -129,7 +136,7 @@ class Client:
             self.extraction.calls += 1
             began = time.monotonic()
             try:
-                answer = self._http.request(method, path, params=params, content=content, headers=headers)
+                answer = self._http.request(method, path, params=params, content=content, headers=sent)
             except httpx.TransportError as error:
                 problem, asked = f"{type(error).__name__}", None
             else:
@@ -188,7 +195,8 @@ class Client:
             raise CredentialRefused(f"{asked}. Renew the credential and set it again; nothing was loaded.")
         if status == 403:
             raise PermissionMissing(f"{asked}. Grant the credential what it lacks, then run again.")
-        error = RequestRefused(f"{asked}. The request is wrong or the vendor has changed; nothing was loaded.")
+        refusal = NotModified if status == 304 else RequestRefused
+        error = refusal(f"{asked}. The request is wrong or the vendor has changed; nothing was loaded.")
         error.status = status
         raise error
 

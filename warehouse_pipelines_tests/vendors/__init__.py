@@ -1,0 +1,106 @@
+"""The simulated vendors as a test sees them, one file for each, and a world of one entity, its vendor and a warehouse.
+
+A new source needs one more of these files and its line in ``VENDORS``; a failing test names it until it has them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from warehouse_pipelines.entity import Entity, Source
+from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
+from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
+from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
+
+BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
+
+VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
+    "hubspot": HubSpotVendor,
+    "callrail": CallRailVendor,
+}
+
+
+class World:
+    """One entity, its vendor, and a warehouse: what most tests need."""
+
+    def __init__(self, source: Source, entity: Entity, simulators: Simulators, url: str) -> None:
+        self.source, self.entity, self.simulators, self.url = source, entity, simulators, url
+        self.simulator: Any = simulators.named(source.name)
+        if source.name not in VENDORS:
+            pytest.fail(f"{source.title} has no Vendor in vendors/, so the battery cannot test it")
+        self.vendor = VENDORS[source.name](self.simulator)
+
+    def sync(
+        self, *, source: Source | None = None, entity: Entity | None = None, progress: Any = None, **flags: Any
+    ) -> Result:
+        """Run one sync with these flags; ``backfill`` and ``run_id`` are passed on."""
+        more = {name: flags.pop(name) for name in ("backfill", "run_id") if name in flags}
+        if progress:
+            more["progress"] = progress
+        return sync(source or self.source, entity or self.entity, Options(**flags), url=self.url, **more)
+
+    def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def execute(self, statement: str, *values: Any) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute(statement, values)
+
+    def rows(self, entity: Entity | None = None) -> dict[Key, dict[str, Any]]:
+        """Every row by its key, with the transaction that wrote it (``xmin``)."""
+        return rows(self.url, entity or self.entity)
+
+    def living(self) -> set[Key]:
+        return {key for key, row in self.rows().items() if not row["archived"]}
+
+    def history(self) -> list[dict[str, Any]]:
+        """The history rows of the entity, oldest first."""
+        return history(self.url, self.source, self.entity)
+
+    def letters(self, status: str = "pending") -> list[dict[str, Any]]:
+        return self.query("SELECT * FROM orchestration.dead_letter WHERE status = %s ORDER BY id", status)
+
+    def with_entity(self, **changes: Any) -> tuple[Source, Entity]:
+        """Return the source with this entity declared otherwise."""
+        changed = replace(self.entity, **changes)
+        entities = tuple(changed if one is self.entity else one for one in self.source.entities)
+        return replace(self.source, entities=entities), changed
+
+
+def rows(url: str, entity: Entity) -> dict[Key, dict[str, Any]]:
+    """Return every row of a table by its key, with the transaction that wrote it."""
+    statement = sql.SQL("SELECT *, xmin::text FROM {}").format(sql.Identifier(entity.schema, entity.table_name))
+    with psycopg.connect(url, row_factory=dict_row, options="-c TimeZone=UTC") as connection:
+        found = connection.execute(statement).fetchall()
+    return {tuple(str(row[key]) for key in entity.keys): row for row in found}
+
+
+def history(url: str, source: Source, entity: Entity) -> list[dict[str, Any]]:
+    """Return the history rows of an entity, oldest first."""
+    with psycopg.connect(url, row_factory=dict_row, options="-c TimeZone=UTC") as connection:
+        return connection.execute(
+            "SELECT * FROM orchestration.sync_history WHERE crm_source = %s AND sync_type = %s ORDER BY id",
+            [source.name, entity.name],
+        ).fetchall()
+
+
+@contextmanager
+def world(table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60, **settings: Any) -> Iterator[World]:
+    """Serve the vendor of ``table`` and yield its world; ``settings`` are the simulator's."""
+    source, entity = BY_TABLE[table]
+    with start((source.name,), contacts=contacts, **{source.name: settings}) as simulators:
+        for name, value in simulators.environment().items():
+            patch.setenv(name, value)
+        patch.setenv("WAREHOUSE_RETRY_SECONDS", "0.01")
+        yield World(source, entity, simulators, url)

@@ -1,0 +1,119 @@
+"""HubSpot, as the battery sees it."""
+
+from datetime import UTC, datetime
+
+from warehouse_pipelines.entity import Entity
+from warehouse_pipelines.simulators.hubspot import HubSpot
+from warehouse_pipelines_tests.vendors.vendor import Key
+
+
+class HubSpotVendor:
+    """Objects, and the pairs between them."""
+
+    def __init__(self, simulator: HubSpot) -> None:
+        self.simulator = simulator
+
+    def _name(self, entity: Entity) -> str:
+        return entity.path.removeprefix("custom:").removesuffix("s") + "s"
+
+    def _ends(self, entity: Entity) -> tuple[str, str]:
+        one, _, other = entity.path.partition("/")
+        return one, other
+
+    def prepare(self, entity: Entity) -> None:
+        if not entity.parent:
+            for _ in range(2):
+                self.create(entity)
+
+    def keys(self, entity: Entity) -> set[Key]:
+        if not entity.parent:
+            return {(key,) for key in self.simulator.ids(self._name(entity))}
+        one, other = self._ends(entity)
+        source, target = self.simulator.stores[one], self.simulator.stores[other]
+        return {
+            (source.id_of(number), target.id_of(neighbour), str(type_id))
+            for number in source.live_after(-1)
+            for neighbour, types in self.simulator.associations.edges(one, other, number)
+            for _, type_id, _ in types
+        }
+
+    def edit(self, entity: Entity) -> tuple[Key, str, str] | None:
+        if entity.parent:
+            return None
+        name = self._name(entity)
+        key = self.simulator.ids(name)[-1]
+        known = self.simulator.stores[name].kind.properties
+        column, path = next(
+            (column, path.removeprefix("properties."))
+            for column, (kind, path) in entity.columns.items()
+            if kind == "text" and path.removeprefix("properties.") in known and not column.startswith("hs_")
+        )
+        self.simulator.edit(name, key, {path: "edited over there"})
+        return (key,), column, "edited over there"
+
+    def create(self, entity: Entity) -> Key | None:
+        if not entity.parent:
+            return (self.simulator.create(self._name(entity)),)
+        one, other = self._ends(entity)
+        have = {key[:2] for key in self.keys(entity)}
+        ids = ((here, there) for here in self.simulator.ids(one) for there in self.simulator.ids(other))
+        here, there = next(pair for pair in ids if pair not in have)
+        self.simulator.associate(one, here, other, there)
+        return next(key for key in self.keys(entity) if key[:2] == (here, there))
+
+    def delete(self, entity: Entity) -> Key:
+        if not entity.parent:
+            key = self.simulator.ids(self._name(entity))[-1]
+            self.simulator.archive(self._name(entity), key)
+            return (key,)
+        before = self.keys(entity)
+        key = min(key for key in before if sum(other[:2] == key[:2] for other in before) == 1)
+        one, other = self._ends(entity)
+        self.simulator.dissociate(one, key[0], other, key[1])
+        return key
+
+    def bring_back(self, entity: Entity, key: Key) -> None:
+        if entity.parent:
+            one, other = self._ends(entity)
+            self.simulator.associate(one, key[0], other, key[1])
+        else:
+            self.simulator.restore(self._name(entity), key[0])
+
+    def empty(self, entity: Entity) -> None:
+        if entity.parent:
+            one, other = self._ends(entity)
+            for here, there in self.simulator.pairs(one, other):
+                self.simulator.dissociate(one, here, other, there)
+        else:
+            for key in self.simulator.ids(self._name(entity)):
+                self.simulator.expire(self._name(entity), key)
+
+    def path(self, entity: Entity) -> str:
+        return "/associations/" if entity.parent else "/objects/"
+
+    def poison(self, entity: Entity, what: str) -> str | None:
+        if entity.parent:
+            return None
+        assert entity.cursor
+        path = entity.columns[entity.cursor].path.removeprefix("properties.")
+        # A read of everything begins with the ids of the archived list.
+        self.simulator.set_fault("malformed", path=self.path(entity), after=1, times=1, what=what, property=path)
+        return entity.cursor
+
+    def bounds(self, entity: Entity) -> list[datetime]:
+        found = []
+        for entry in self.simulator.requests()["log"]:
+            if entry["path"].endswith("/search"):
+                filters = entry["body"]["filterGroups"][0]["filters"]
+                lower = next(int(one["value"]) for one in filters if one["operator"] == "GTE")
+                found.append(datetime.fromtimestamp(lower / 1000, UTC))
+            elif (
+                entry["path"].count("/") == 4
+                and entry["query"].get("archived") == ["false"]
+                and "limit" in entry["query"]
+            ):
+                found.append(datetime.min.replace(tzinfo=UTC))
+        return found
+
+    def fixed_size(self, entity: Entity) -> bool:
+        return entity.parent is not None

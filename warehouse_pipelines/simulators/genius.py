@@ -58,37 +58,45 @@ class Genius(Vendor):
     settings: GeniusSettings
 
     def __init__(self, town: Town, settings: GeniusSettings) -> None:
-        super().__init__(settings)
+        super().__init__(town, settings)
         self._server = mariadb.server(settings.zone)
         self.name = f"genius_{uuid.uuid4().hex[:12]}"
         self._admin = self._server.connect()
         self._middleman: Middleman | None = None
         self._removed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
         self._transactions: list[pymysql.Connection[Any]] = []
-        self._fill(town)
+        self._fill()
 
-    def _fill(self, town: Town) -> None:
+    def _fill(self) -> None:
         now = datetime.fromtimestamp(self.settings.now or time.time(), ZoneInfo(self.settings.zone)).replace(
             tzinfo=None
         )
-        tables = dict(TABLES)
-        if self.settings.contact_table:
-            tables["contact"] = CONTACT
         self.sql(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")
         self._admin.select_db(self.name)
         self.sql(f"CREATE USER `{self.name}`@localhost IDENTIFIED BY %s", self.settings.token)
-        for table, declared in tables.items():
+        for table, declared in TABLES.items():
             self.sql(create_table(table, declared))
             self.sql(f"GRANT SELECT ON `{self.name}`.`{table}` TO `{self.name}`@localhost")
         with self._admin.cursor() as cursor:
             cursor.execute("SET unique_checks = 0, foreign_key_checks = 0")
         self._admin.begin()
-        for table, rows in Rows(town, self.settings.contacts, now).tables():
+        for table, rows in Rows(self.town, self.settings.contacts, now).tables():
             self._insert(table, rows)
-        if self.settings.contact_table:
-            at = now.replace(microsecond=0)
-            self._insert("contact", (_contact(town, number, at) for number in range(1, 5)))
         self._admin.commit()
+        if self.settings.contact_table:
+            self.add_contact_table()
+
+    @operation
+    def add_contact_table(self) -> None:
+        """The table that S1 speaks of and that nobody has seen."""
+        self.sql(create_table("contact", CONTACT))
+        self.grant("contact")
+        at = self._clock()
+        self._insert("contact", (_contact(self.town, number, at) for number in range(1, 5)))
+
+    def type_of(self, table: str, column: str) -> str:
+        """The SQL type of a column, empty where there is none."""
+        return columns(TABLES.get(table, CONTACT)).get(column, "")
 
     def _insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rows of a table all have the same columns."""
@@ -102,6 +110,10 @@ class Genius(Vendor):
                 f" VALUES {', '.join([places] * len(some))}",
                 *values,
             )
+
+    @classmethod
+    def lacking(cls) -> str | None:
+        return mariadb.lacking()
 
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Run a statement as the administrator, as no client can."""
@@ -312,7 +324,7 @@ class Genius(Vendor):
         return str(row["now"])
 
 
-def _contact(town: Town, number: int, at: datetime) -> dict[str, Any]:
+def _contact(town: Town, number: int, at: str) -> dict[str, Any]:
     person = town.person(number)
     names = {"first_name": person.first_name, "last_name": person.last_name, "email": person.email}
     return {"id": number, **names, "created_at": at, "updated_at": at}

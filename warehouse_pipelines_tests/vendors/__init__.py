@@ -16,9 +16,11 @@ from psycopg.rows import dict_row
 from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines.simulators.server import Simulators, lacking, start
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
+from warehouse_pipelines_tests.vendors.genius import GeniusVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
 
@@ -27,6 +29,7 @@ BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in s
 VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "hubspot": HubSpotVendor,
     "callrail": CallRailVendor,
+    "genius": GeniusVendor,
 }
 
 
@@ -99,6 +102,8 @@ def history(url: str, source: Source, entity: Entity) -> list[dict[str, Any]]:
 def world(table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60, **settings: Any) -> Iterator[World]:
     """Serve the vendor of ``table`` and yield its world; ``settings`` are the simulator's."""
     source, entity = BY_TABLE[table]
+    for what in lacking((source.name,)).values():
+        missing(what)
     with start((source.name,), contacts=contacts, **{source.name: settings}) as simulators:
         for name, value in simulators.environment().items():
             patch.setenv(name, value)

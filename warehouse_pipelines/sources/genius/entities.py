@@ -28,13 +28,15 @@ Left out: ``third_party_source`` and its like, of which only the HubSpot id is t
 vendor's table says so.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.entity import DAY, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, Database, Settings, fetch
 
 QUARTER = timedelta(minutes=15)
-ZERO_DATES = {"date": "warn", "timestamptz": "warn"}
+ZERO_DATES: Mapping[str, Severity] = {"date": "warn", "timestamptz": "warn"}
 """0000-00-00 is no date, and no reason to lose the row."""
 
 
@@ -562,12 +564,10 @@ def check() -> str:
             "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
         )}  # fmt: skip
         lacking = sorted({entity.path for entity in GENIUS.entities} - seen)
+        tables = f"all of {len(GENIUS.entities)} tables" + (f" but {', '.join(lacking)}" if lacking else "")
         ahead = round((own - utc).total_seconds() / 900) / 4
-        return (
-            f"Genius answers ({database.version}): {len(GENIUS.entities) - len(lacking)} of {len(GENIUS.entities)} tables"
-            + (f", all but {', '.join(lacking)}" if lacking else "")
-            + f"; its clock is at UTC{ahead:+g} h, its times are read as {database.settings.time_zone}"
-        )
+        zone = database.settings.time_zone
+        return f"Genius answers ({database.version}): {tables}; its clock is UTC{ahead:+g} h, times are read as {zone}"
     finally:
         database.close()
 

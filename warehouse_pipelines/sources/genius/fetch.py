@@ -76,14 +76,15 @@ EXPRESSIONS: dict[str, dict[str, str]] = {
     "appointment": {"hubspot_appointment_id": _HUBSPOT_ID},
     "user_data": {
         "is_active": "t.is_inactive = 0",
-        "primary_user_id": "(SELECT a.primary_user_id FROM users_userassociations a WHERE a.id = t.user_associations_id)",
+        "primary_user_id": """(
+            SELECT a.primary_user_id FROM users_userassociations a WHERE a.id = t.user_associations_id)""",
     },
     # Its values are what users typed into fields of other programs; some of these fields are passwords.
     "integration_field": {
-        "field_value": f"""CASE WHEN t.definition_id IN (
+        "field_value": """CASE WHEN t.definition_id IN (
             SELECT d.id FROM integration_field_definition d
-            WHERE d.input_type = 'password' OR LOWER(d.key_name) REGEXP '{SECRET.pattern}')
-        THEN NULL ELSE t.field_value END"""
+            WHERE d.input_type = 'password' OR LOWER(d.key_name) REGEXP '{SECRET}')
+        THEN NULL ELSE t.field_value END""".replace("{SECRET}", SECRET.pattern)
     },
 }
 """What a record has beside the columns of its table, or instead of one; ``t`` is the row."""

@@ -199,6 +199,11 @@ class Genius(Vendor):
         return [[str(row[name]) for name in names] for row in found]
 
     @operation
+    def count(self, table: str) -> int:
+        (row,) = self.sql(f"SELECT count(*) AS n FROM `{table}`")
+        return int(row["n"])
+
+    @operation
     def edit(self, table: str, key: Iterable[Any], touch: bool = True, **changes: Any) -> None:
         """Change a row. Without `touch` as a script would: `updated_at` stays as it is."""
         if touch and "updated_at" in columns(TABLES.get(table, CONTACT)):

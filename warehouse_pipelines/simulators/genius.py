@@ -138,6 +138,8 @@ class Genius(Vendor):
             self._middleman.close()
         super().close()
         with self.lock:
+            if not self._admin.open:
+                return
             for connection in self._transactions:
                 connection.close()
             self.sql(f"DROP USER IF EXISTS `{self.name}`@localhost")

@@ -360,7 +360,8 @@ class Walk:
         kinds = {"datetime": zone, "timestamp": utc}
         self._times = [(n, kinds[type_]) for n, type_ in enumerate(table.types.values()) if type_ in kinds]
         texts = {"char", "varchar", "text", "binary", "varbinary", "enum"}
-        self._comparable = not any(table.types[name] in texts for name in order)
+        # How text is ordered is the database's own affair; of such keys, which few rows have, all are remembered.
+        self._met: set[Any] | None = set() if any(table.types[name] in texts for name in order) else None
 
     def pages(self, condition: str, values: Sequence[Any]) -> Iterator[Page]:
         """Yield the rows that satisfy ``condition``, each once."""
@@ -385,16 +386,18 @@ class Walk:
         """Yield the records of one statement, in parts of ``HANDED_ON_BYTES``, and move on behind each part."""
         names = self.table.names
         records: list[bytes] = []
+        places: list[tuple[Any, ...]] = []
         length = 0
         last = self.last
         for row in self.database.rows(statement, values):
             place = tuple(row[n] for n in self._places)
-            if last is not None and (place <= last if self._comparable else place == last):
+            if place in self._met if self._met is not None else last is not None and place <= last:
                 raise CursorStuck(
                     f"Genius: {self.table.name} gives rows again that were read before; something between here and "
                     "the database answers for it. Nothing was loaded."
                 )
             last = place
+            places.append(place)
             members = dict(zip(names, row, strict=True))
             for n, offsets in self._times:
                 if (text := row[n]) is not None:
@@ -403,12 +406,17 @@ class Walk:
             records.append(record)
             length += len(record)
             if length >= HANDED_ON_BYTES:
-                self.last = last
+                self._move_on(places)
                 yield records
-                records, length = [], 0
-        self.last = last
+                records, places, length = [], [], 0
         if records:
+            self._move_on(places)
             yield records
+
+    def _move_on(self, places: list[Any]) -> None:
+        self.last = places[-1]
+        if self._met is not None:
+            self._met.update(places)
 
 
 def fetch(extraction: Extraction) -> Iterator[Page]:

@@ -2,6 +2,8 @@
 
 The declared tables are what other tools call a repeatable migration: they are aligned after every upgrade, so a new
 entity needs no file. Down to base removes everything, the version table included.
+
+The views over those tables, of ``sql/views``, follow them.
 """
 
 import logging
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from warehouse_pipelines.loading import tables
+from warehouse_pipelines.loading import tables, views
 from warehouse_pipelines.sources import SOURCES
 
 log = logging.getLogger("warehouse")
@@ -51,6 +53,7 @@ def migrate(url: str, *, down: int = 0) -> list[str]:
             return [
                 *(f"revision {revision}" for revision in after if revision not in before),
                 *tables.align(connection, [entity for source in SOURCES for entity in source.entities]),
+                *views.align(connection, sql_folder() / "views"),
             ]
         alembic.command.downgrade(config, f"-{min(down, len(before))}" if before else "base")
         after = _revisions(connection, script)

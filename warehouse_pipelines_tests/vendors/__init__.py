@@ -22,6 +22,7 @@ from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
 from warehouse_pipelines_tests.vendors.genius import GeniusVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
+from warehouse_pipelines_tests.vendors.salesrabbit import SalesRabbitVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
 
 BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
@@ -29,6 +30,7 @@ BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in s
 VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "hubspot": HubSpotVendor,
     "callrail": CallRailVendor,
+    "salesrabbit": SalesRabbitVendor,
     "genius": GeniusVendor,
 }
 

@@ -8,6 +8,7 @@ import signal
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -197,20 +198,22 @@ def test_force_overwrites_newer_local_value(it: World) -> None:
     """Without --force, whoever is newer wins; here somebody changed a row by hand and dated it in the future."""
     it.sync()
     before = it.rows()
-    column = next(
-        name for name, (kind, _) in it.entity.columns.items() if kind == "text" and name not in it.entity.keys
-    )
+    own = {
+        name: kind for name, (kind, _) in it.entity.columns.items() if name not in (*it.entity.keys, it.entity.version)
+    }
+    column = next((name for name, kind in own.items() if kind == "text"), next(iter(own)))
+    local: Any = {"integer": 4711, "timestamptz": datetime(2001, 1, 1, tzinfo=UTC)}.get(own[column], "local")
     dated = f", {it.entity.version} = now() + interval '1 day'" if it.entity.version else ""
-    it.execute(f"UPDATE {it.entity.table} SET {column} = 'local', sync_hash = 0{dated}")
+    it.execute(f"UPDATE {it.entity.table} SET {column} = %s, sync_hash = 0{dated}", local)
     kept = it.sync(full=True)
     if it.entity.version:
-        assert {row[column] for row in it.rows().values()} == {"local"}
+        assert {row[column] for row in it.rows().values()} == {local}
         assert (kept.updated, kept.unchanged) == (0, len(before))
     else:
-        it.execute(f"UPDATE {it.entity.table} SET {column} = 'local'")  # the hash is right: nothing seems to differ
+        it.execute(f"UPDATE {it.entity.table} SET {column} = %s", local)  # the hash is right: nothing seems to differ
     result = it.sync(force=True)
     assert (result.mode, result.updated) == ("full", len(before))
-    assert [row[column] for row in it.rows().values()].count("local") == 0
+    assert [row[column] for row in it.rows().values()].count(local) == 0
     columns = it.entity.columns
     assert [[row[name] for name in columns] for _, row in sorted(it.rows().items())] == [
         [row[name] for name in columns] for _, row in sorted(before.items())

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from warehouse_pipelines.simulators.server import lacking
+from warehouse_pipelines_tests.conftest import missing
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -28,6 +31,16 @@ def test_a_short_load_counts_what_the_generator_made() -> None:
     rates = {"records_per_second_initial", "records_per_second_delta"}
     assert {*ratios, *rates, "dirty_ratio", "peak_memory_ratio"} <= said.keys()
     assert all(said[name] > 0 for name in ratios | rates)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_read_of_a_database_counts_what_is_there() -> None:
+    for what in lacking(["genius"]).values():
+        missing(what)
+    said = last_line("sql_source.py", "--records", "5000", "--rounds", "1")
+    assert said["counts_exact"] is True
+    assert min(said["records_per_second"], said["copy_ratio"], said["peak_memory_ratio"]) > 0
 
 
 def test_the_workload_is_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,17 @@ COLUMNS = {
     "A-033": ("hubspot_appointment", "id subject start_time end_time attendees meeting_outcome createdate"),
     "A-034": ("hubspot_company", "id name archived raw_data"),
     "A-037": ("hubspot_line_item", "id raw_data"),
+    "A-039": (
+        "genius_lead",
+        "lead_id contact_id division_id agent_id status address1 city state zipcode firstname lastname email phone"
+        " source created modified",
+    ),
+    "A-041": (
+        "genius_prospect",
+        "prospect_id division_id address city state zip firstname lastname email phone status source",
+    ),
+    "A-042": ("genius_appointment", "appointment_id lead_id user_id appointment_date appointment_time status notes"),
+    "A-043": ("genius_user", "user_id email firstname lastname division_id is_active role"),
     "A-047": (
         "callrail_call",
         "id customer_phone_number tracking_phone_number duration start_time answered company_id direction recording_url"
@@ -243,6 +254,13 @@ TRUE = {
         AND column_default IS NULL)""",
     "A-016": f"NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid=to_regclass('{HISTORY}') AND contype='f')",
     "A-017": f"chk.typ('{HISTORY}','configuration')='jsonb' AND chk.typ('{HISTORY}','performance_metrics')='jsonb'",
+    "A-040": """chk.idx('genius_lead','division_id') AND chk.idx('genius_lead','agent_id')
+        AND chk.idx('genius_lead','created') AND chk.idx('genius_lead','status')""",
+    "A-044": """chk.pk('genius_division') IS NOT NULL AND chk.pk('genius_contact') IS NOT NULL
+        AND chk.pk('genius_division_group') IS NOT NULL""",
+    "A-045": "chk.pk('genius_job_change_order') IS NOT NULL AND chk.pk('genius_job_change_order_item') IS NOT NULL",
+    "A-046": """NOT EXISTS (SELECT FROM genius_appointment a LEFT JOIN genius_lead l USING (lead_id)
+        WHERE a.lead_id IS NOT NULL AND l.lead_id IS NULL)""",
     "A-026": """(SELECT count(*) >= 60 FROM information_schema.columns
         WHERE table_schema='public' AND table_name='hubspot_contact' AND column_name LIKE 'lead\\_%')""",
     "A-027": "chk.typ('hubspot_contact','custom_properties') = 'jsonb'",

@@ -19,7 +19,7 @@ SECRETS = {
     for source in SOURCES
     for name, field in source.settings.model_fields.items()
     if field.is_required()
-}
+} | {"GENIUS_DATABASE_URL": "mysql+pymysql://from:the@env.example.test/file"}
 
 
 @pytest.mark.parametrize(

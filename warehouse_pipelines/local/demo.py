@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import click
 from psycopg import sql
+from pydantic import SecretStr
 
 from warehouse_pipelines import logs, settings
 from warehouse_pipelines.errors import ActionNeeded
@@ -40,6 +41,7 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     _say("PostgreSQL", settings.masked_url(url))
 
     from warehouse_pipelines.loading.migrate import migrate
+    from warehouse_pipelines.simulators.server import lacking
 
     changes = migrate(url)
     _say("Migrations", f"{len(changes)} changes" if changes else "nothing to do")
@@ -47,7 +49,10 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     with contextlib.ExitStack() as stack:
         environment = _simulators_that_stay(contacts) if ui else _simulators(stack, contacts)
         os.environ.update(environment)
-        _say("Simulators", ", ".join(value for name, value in environment.items() if name.endswith("_BASE_URL")))
+        urls = [settings.masked_url(value) for name, value in environment.items() if name.endswith("_URL")]
+        _say("Simulators", ", ".join(urls))
+        for name, what in lacking().items():
+            _say("Left out", f"{name}, because this machine lacks {what}")
         code = _sync(url)
     _say("Took", f"{time.monotonic() - began:.0f} s")
     click.echo()
@@ -85,7 +90,8 @@ def _vendors() -> list[str]:
     from warehouse_pipelines.sources import SOURCES
 
     found = [source.settings() for source in SOURCES if not source.missing_settings()]
-    return [str(getattr(one, "base_url", "")) for one in found]
+    urls = [getattr(one, "base_url", None) or getattr(one, "database_url", "") for one in found]
+    return [url.get_secret_value() if isinstance(url, SecretStr) else str(url) for url in urls]
 
 
 def _local(url: str) -> bool:

@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 from warehouse_pipelines.simulators.arrivy import Arrivy
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.five9 import Five9
+from warehouse_pipelines.simulators.genius import Genius
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
@@ -40,11 +41,27 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "five9": Five9,
     "salesrabbit": SalesRabbit,
     "arrivy": Arrivy,
+    "genius": Genius,
 }
 READY = "# ready"
 CONTROL = "# control "
+LEFT_OUT = "# left out: "
 
 V = TypeVar("V", bound=Vendor)
+
+
+def lacking(vendors: Iterable[str] = VENDORS) -> dict[str, str]:
+    """The vendors that cannot be simulated on this machine, and what it lacks for each."""
+    missing = {name: VENDORS[name].lacking() for name in vendors}
+    return {name: what for name, what in missing.items() if what}
+
+
+def available() -> list[str]:
+    """All vendors but those that are `lacking`; under CI nothing may be."""
+    without = lacking()
+    if without and os.environ.get("CI"):
+        raise RuntimeError(f"CI must have {', '.join(without.values())}")
+    return [name for name in VENDORS if name not in without]
 
 
 class Simulators:
@@ -87,7 +104,7 @@ class Simulators:
 
 
 def start(
-    vendors: Iterable[str] = VENDORS,
+    vendors: Iterable[str] | None = None,
     *,
     contacts: int = 1000,
     seed: int = 1,
@@ -99,10 +116,11 @@ def start(
 ) -> Simulators:
     """Serve from background threads of this process.
 
-    `port` is the first vendor's, the others follow; 0 takes free ones. `settings` are those of a vendor, by its name.
+    `vendors` are all that this machine can simulate, or the named ones. `port` is the first vendor's, the others
+    follow; 0 takes free ones. `settings` are those of a vendor, by its name.
     Each of `faults` is the arguments of `set_fault` and perhaps a `vendor`.
     """
-    chosen = list(vendors)
+    chosen = available() if vendors is None else list(vendors)
     if unknown := sorted({*chosen, *settings} - set(VENDORS)):
         raise ValueError(f"no simulator of {', '.join(unknown)}; there are {', '.join(VENDORS)}")
     # Some callers never became contacts, so the town is a little larger than the CRM.
@@ -122,7 +140,7 @@ def start(
     return Simulators(running)
 
 
-def serve_forever(vendors: Iterable[str] = VENDORS, **options: Any) -> None:
+def serve_forever(vendors: Iterable[str] | None = None, **options: Any) -> None:
     """Serve in the foreground: print the settings as KEY=value lines and wait for SIGINT or SIGTERM."""
     stop = threading.Event()
 
@@ -136,6 +154,8 @@ def serve_forever(vendors: Iterable[str] = VENDORS, **options: Any) -> None:
                 print(f"{name}={value}")
             for name, url in simulators.urls().items():
                 print(f"{CONTROL}{name} {url}")
+            for name, what in lacking().items():
+                print(f"{LEFT_OUT}{name}, because this machine lacks {what}")
             print(READY, flush=True)
             # A wait without a limit cannot be interrupted by a signal everywhere.
             while not stop.wait(1.0):
@@ -201,10 +221,14 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
 
 
-def start_process(vendors: Iterable[str] = VENDORS, *, wait_seconds: float = 60, **options: Any) -> SimulatorsProcess:
+def start_process(
+    vendors: Iterable[str] | None = None, *, wait_seconds: float = 60, **options: Any
+) -> SimulatorsProcess:
     """The same as `start`, in a child process; options are those of `start`."""
     command = [sys.executable, "-m", "warehouse_pipelines.simulators", "--with-parent"]
-    command += ["--vendors", ",".join(vendors), "--options", json.dumps(options)]
+    command += ["--options", json.dumps(options)]
+    if vendors is not None:
+        command += ["--vendors", ",".join(vendors)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=child_environment())
     settings: dict[str, str] = {}
     urls: dict[str, str] = {}
@@ -221,7 +245,7 @@ def start_process(vendors: Iterable[str] = VENDORS, *, wait_seconds: float = 60,
         if line.startswith(CONTROL):
             vendor, url = line.removeprefix(CONTROL).split()
             urls[vendor] = url
-        else:
+        elif not line.startswith("#"):
             name, _, value = line.strip().partition("=")
             settings[name] = value
     SimulatorsProcess(child, settings, urls).close()

@@ -106,6 +106,11 @@ class Vendor:
         self.listener: Listener | None = None
         self._serial = itertools.count(1)
 
+    @classmethod
+    def lacking(cls) -> str | None:
+        """What this machine lacks to run it; most need nothing."""
+        return None
+
     def environment(self) -> dict[str, str]:
         """The settings with which a client comes here. Its own budgets are lifted: there is no account to protect."""
         raise NotImplementedError

@@ -3,8 +3,4 @@
 from warehouse_pipelines.entity import Source
 from warehouse_pipelines.sources.arrivy import ARRIVY
 from warehouse_pipelines.sources.callrail import CALLRAIL
-from warehouse_pipelines.sources.five9 import FIVE9
-from warehouse_pipelines.sources.hubspot import HUBSPOT
-from warehouse_pipelines.sources.salesrabbit import SALESRABBIT
-
-SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, SALESRABBIT, ARRIVY, FIVE9)
+SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, SALESRABBIT, ARRIVY, FIVE9, GENIUS)

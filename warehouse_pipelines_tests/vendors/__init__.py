@@ -16,11 +16,14 @@ from psycopg.rows import dict_row
 from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines.simulators.server import Simulators, lacking, start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.vendors.arrivy import ArrivyVendor
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
 from warehouse_pipelines_tests.vendors.five9 import Five9Vendor
+from warehouse_pipelines_tests.conftest import missing
+from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
+from warehouse_pipelines_tests.vendors.genius import GeniusVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
 from warehouse_pipelines_tests.vendors.salesrabbit import SalesRabbitVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
@@ -33,6 +36,7 @@ VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "five9": Five9Vendor,
     "salesrabbit": SalesRabbitVendor,
     "arrivy": ArrivyVendor,
+    "genius": GeniusVendor,
 }
 
 
@@ -105,6 +109,8 @@ def history(url: str, source: Source, entity: Entity) -> list[dict[str, Any]]:
 def world(table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60, **settings: Any) -> Iterator[World]:
     """Serve the vendor of ``table`` and yield its world; ``settings`` are the simulator's."""
     source, entity = BY_TABLE[table]
+    for what in lacking((source.name,)).values():
+        missing(what)
     with start((source.name,), contacts=contacts, **{source.name: settings}) as simulators:
         for name, value in simulators.environment().items():
             patch.setenv(name, value)

@@ -28,12 +28,14 @@ from urllib.parse import urlsplit
 
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.hubspot import HubSpot
+from warehouse_pipelines.simulators.salespro import SalesPro
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor
 
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
+    "salespro": SalesPro,
 }
 READY = "# ready"
 CONTROL = "# control "

@@ -397,7 +397,8 @@ class SalesPro(Vendor):
     @operation
     def retype(self, table: str, **types: str | None) -> None:
         """Declare columns of a table otherwise, add them, or with None take them away."""
-        known: dict[str, str | None] = {**self.engine.columns[table], **types}
+        known: dict[str, str | None] = dict(self.engine.columns[table])
+        known.update(types)
         self.engine.recreate(table, {name: type_ for name, type_ in known.items() if type_ is not None})
 
     @operation

@@ -343,11 +343,11 @@ class SalesPro(Vendor):
     def create(self, table: str, **fields: Any) -> str:
         """A new row like the first one, with a key of its own, made and changed now."""
         name = self._key(table)
-        like = dict(next(iter(self.records.rows(table))))
+        like: Row = dict(next(iter(self.records.rows(table))))
         now = moment(self.now_ms())
-        times = {column: now for column in ("created_at", "updated_at") if column in self.engine.columns[table]}
+        times: Row = {column: now for column in ("created_at", "updated_at") if column in self.engine.columns[table]}
         own = f"{table[:3]}new{next(self._serial):08d}"
-        row = {**like, name: own, **times, **fields}
+        row: Row = {**like, name: own, **times, **fields}
         if table == "customer" and "estimate_id" not in fields:
             row["estimate_id"] = f"for-{own}"
         if table == "lead_results" and "lead_results" not in fields:
@@ -398,6 +398,7 @@ class SalesPro(Vendor):
     def retype(self, table: str, **types: str | None) -> None:
         """Declare columns of a table otherwise, add them, or with None take them away."""
         known: dict[str, str | None] = dict(self.engine.columns[table])
+        known.update(types)
         known.update(types)
         self.engine.recreate(table, {name: type_ for name, type_ in known.items() if type_ is not None})
 

@@ -10,6 +10,7 @@ A wrong row raises ``ValueError`` at import and says what is wrong with it.
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -297,6 +298,7 @@ class Extraction:
     ``reported``  how many records the vendor says the asked window has; ``trusted`` when its notes say that the
                   figure can be believed, so that a difference makes the run partial
     ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
+    ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
     ``noticed``   anything else that belongs into the history row
     """
 
@@ -315,6 +317,7 @@ class Extraction:
     trusted: bool = False
     unchanged: bool = False
     endless: bool = False
+    measured: Counter[str] = field(default_factory=Counter)
     noticed: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -386,6 +389,7 @@ class Source:
     ``page_size``  records per request unless ``--batch-size`` says otherwise
     ``pool``       how many steps may read this vendor at a time, over all runs
     ``flags``      what ``sync`` offers for this vendor alone
+    ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
     """
 
     name: str
@@ -398,6 +402,7 @@ class Source:
     page_size: int = 100
     pool: int = 3
     flags: tuple[Flag, ...] = ()
+    measures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]{1,50}", self.name):

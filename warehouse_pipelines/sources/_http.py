@@ -177,12 +177,8 @@ class Client:
         )
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
-        began = time.monotonic()
-        cancelled = self.extraction.cancelled.wait(seconds)
-        self.extraction.waited_seconds += time.monotonic() - began
-        if cancelled:
-            raise VendorUnavailable(f"{self.title}: the run was stopped while waiting for the vendor")
+        """Wait; see ``pause``."""
+        pause(self.extraction, self.title, seconds)
 
     def _refuse(self, method: str, path: str, answer: httpx.Response) -> None:
         """Raise for an answer that a repetition would not change; return for one that it may."""
@@ -243,6 +239,15 @@ def decoded(content: bytes, into: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError):
         mended = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], content)
         return msgspec.json.decode(mended, type=into)
+
+
+def pause(extraction: Extraction, title: str, seconds: float) -> None:
+    """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
+    began = time.monotonic()
+    cancelled = extraction.cancelled.wait(seconds)
+    extraction.waited_seconds += time.monotonic() - began
+    if cancelled:
+        raise VendorUnavailable(f"{title}: the run was stopped while waiting for the vendor")
 
 
 def first_backoff() -> float:

@@ -115,7 +115,7 @@ LEAD_RESULTS = Entity(
     missing="window",
     index="estimate_id status_bucket",
     refs={"estimate_id": "salespro_estimate"},
-    severity={"numeric": "warn", "boolean": "warn"},
+    severity={"numeric": "warn", "boolean": "warn", "result_date": "warn"},
     columns={
         **columns(
             id="id=estimate_id estimate_id lead_id company_id",

@@ -87,7 +87,7 @@ def athena(extraction: Extraction) -> Athena:
 
 
 def fetch(extraction: Extraction) -> Iterator[Page]:
-    """Yield the rows of one table as records. There are no pages, so ``page_size`` is how many are handed on at once."""
+    """Yield the rows of one table as records. There are no pages, so ``page_size`` is how many are handed on."""
     entity = extraction.entity
     zone = Settings().salespro_athena_time_zone
     database = athena(extraction)

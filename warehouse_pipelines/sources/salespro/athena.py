@@ -15,6 +15,7 @@ import contextlib
 import functools
 import logging
 import re
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +49,9 @@ BLOCK = 4 * 2**20
 """Bytes of the result that are parsed at a time; no row may be longer."""
 
 NOTHING = "nothing was loaded, the next run starts at the same place"
+
+PIECE = 2**14
+"""Bytes that are taken from a connection at a time, which are as many as may be lost when it breaks."""
 
 TOO_MANY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 WRONG_CREDENTIAL = {
@@ -352,6 +356,15 @@ class _Result:
         self._last = b""
 
     def read(self, size: int = -1) -> bytes:
+        """Return ``size`` bytes, fewer only at the end. Arrow takes what one call returns for a block."""
+        pieces: list[bytes] = []
+        left = size if size >= 0 else sys.maxsize
+        while left and (piece := self._piece(min(left, PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def _piece(self, size: int) -> bytes:
         from botocore.exceptions import BotoCoreError
 
         for attempt in range(1, ATTEMPTS + 1):
@@ -359,7 +372,7 @@ class _Result:
             try:
                 if self._body is None:
                     self._open()
-                chunk: bytes = self._body.read(size if size >= 0 else None)
+                chunk: bytes = self._body.read(size)
                 if chunk or self._read == self._size:
                     return self._noted(chunk)
                 problem = "too short"

@@ -29,12 +29,14 @@ from urllib.parse import urlsplit
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.salespro import SalesPro
+from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor
 
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
+    "salesrabbit": SalesRabbit,
     "salespro": SalesPro,
 }
 READY = "# ready"

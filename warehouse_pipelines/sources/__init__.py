@@ -4,5 +4,6 @@ from warehouse_pipelines.entity import Source
 from warehouse_pipelines.sources.callrail import CALLRAIL
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.salespro import SALESPRO
+from warehouse_pipelines.sources.salesrabbit import SALESRABBIT
 
-SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, SALESPRO)
+SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, SALESRABBIT, SALESPRO)

@@ -10,6 +10,7 @@ A wrong row raises ``ValueError`` at import and says what is wrong with it.
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -299,6 +300,7 @@ class Extraction:
     ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
     ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
                   reason, and buries nothing
+    ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
     ``noticed``   anything else that belongs into the history row
     """
 
@@ -318,6 +320,7 @@ class Extraction:
     unchanged: bool = False
     endless: bool = False
     doubt: str | None = None
+    measured: Counter[str] = field(default_factory=Counter)
     noticed: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -389,6 +392,7 @@ class Source:
     ``page_size``  records per request unless ``--batch-size`` says otherwise
     ``pool``       how many steps may read this vendor at a time, over all runs
     ``flags``      what ``sync`` offers for this vendor alone
+    ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
     """
 
     name: str
@@ -401,6 +405,7 @@ class Source:
     page_size: int = 100
     pool: int = 3
     flags: tuple[Flag, ...] = ()
+    measures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]{1,50}", self.name):

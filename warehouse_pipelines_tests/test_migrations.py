@@ -227,6 +227,17 @@ COLUMNS = {
         "id first_name last_name email phone division status created_date sync_created_at sync_updated_at",
     ),
     "X-20": ("salesrabbit_lead_v1", "leadHash dispositionId prospectName createdAt lastModified"),
+    "A-066": (
+        "salespro_credit_application",
+        "id customer_id estimate_id credit_app_vendor credit_app_status credit_limit created_at updated_at",
+    ),
+    "A-067": (
+        "salespro_customer",
+        "customer_id estimate_id company_id customer_first_name customer_last_name crm_source crm_source_id created_at"
+        " updated_at",
+    ),
+    "A-068": ("salespro_estimate", "estimate_id customer_id total_amount status created_at updated_at"),
+    "A-069": ("salespro_lead_result", "id lead_id result_type result_date notes created_at updated_at"),
     "B-084": (
         LETTER,
         "id sync_history_id crm_source sync_type record_key stage error_category rule error_message payload attempts"
@@ -269,6 +280,7 @@ TRUE = {
     "A-033": "chk.typ('hubspot_appointment','attendees') = 'jsonb'",
     "A-035": "chk.pk('hubspot_contact_to_deal_association') = 'contact_id deal_id association_type_id'",
     "A-036": "chk.pk('hubspot_contact_to_company_association') = 'contact_id company_id association_type_id'",
+    "X-54": "chk.pk('salespro_estimate') = 'estimate_id' AND chk.pk('salespro_customer') = 'customer_id'",
     "A-048": """(SELECT bool_and(chk.idx('callrail_call', c))
         FROM unnest('{start_time,company_id,customer_phone_number}'::text[]) c)""",
     "A-053": """NOT EXISTS (SELECT FROM unnest(ARRAY['account','form_submission','text_message','user','tag']) t

@@ -17,6 +17,7 @@ from warehouse_pipelines import extraction, settings
 from warehouse_pipelines.entity import Entity, Extraction, Flag, Source, Window
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading.dead_letters import replay
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import plan, sync
 from warehouse_pipelines.loading.sync_history import LastGood
@@ -414,6 +415,21 @@ def test_an_unexpected_error_closes_the_row_too(shelf: Shelf) -> None:
     with pytest.raises(Exception, match="division by zero"):
         shelf.sync(fail)
     assert shelf.history()[-1]["status"] == "failed"
+
+
+def test_what_a_source_measures_is_in_the_metrics_of_every_run(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A-070: a replay asks nobody, and its history row has the figure all the same."""
+    source = replace(shelf.source(), measures=("bytes_scanned",))
+    monkeypatch.setattr(shelf, "source", lambda: source)
+    shelf.sync([thing("a")])
+    shelf.before = lambda reading: reading.measured.update(bytes_scanned=7, rows_seen=2)
+    shelf.sync([thing("b", at="no date")])
+    with pytest.raises(Exception, match="division by zero"):
+        shelf.sync(lambda: 1 / 0)
+    assert replay([source], url=shelf.url)
+    figures = [row["performance_metrics"] for row in shelf.history()]
+    assert [figure["bytes_scanned"] for figure in figures] == [0, 7, 7, 0]
+    assert figures[1]["rows_seen"] == 2
 
 
 def test_a_source_without_settings_asks_nothing(

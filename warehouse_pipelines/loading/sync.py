@@ -432,6 +432,8 @@ class _Run:
             "vendor_reported": self.extraction.reported,
             "vendor_trusted": self.extraction.trusted,
             "noticed": self.extraction.noticed,
+            **dict.fromkeys(self.source.measures, 0),
+            **self.extraction.measured,
         }
 
 

@@ -31,6 +31,7 @@ from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.five9 import Five9
 from warehouse_pipelines.simulators.genius import Genius
 from warehouse_pipelines.simulators.hubspot import HubSpot
+from warehouse_pipelines.simulators.salespro import SalesPro
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor
@@ -42,6 +43,7 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "salesrabbit": SalesRabbit,
     "arrivy": Arrivy,
     "genius": Genius,
+    "salespro": SalesPro,
 }
 READY = "# ready"
 CONTROL = "# control "

@@ -149,7 +149,7 @@ def _send(connection: socket.socket, answer: Answer) -> bool:
     elif answer.breakage == "cut":
         lines.append(f"Content-Length: {len(half)}")
         body = half
-    elif answer.status != 204:
+    elif answer.status != 204 and "Content-Length" not in answer.headers:  # of a HEAD: what GET would send
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
     if answer.breakage in ("reset", "length"):

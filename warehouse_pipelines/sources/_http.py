@@ -289,6 +289,15 @@ def decoded(content: bytes, into: type[T]) -> T:
         return msgspec.json.decode(mended, type=into)
 
 
+def pause(extraction: Extraction, title: str, seconds: float) -> None:
+    """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
+    began = time.monotonic()
+    cancelled = extraction.cancelled.wait(seconds)
+    extraction.waited_seconds += time.monotonic() - began
+    if cancelled:
+        raise VendorUnavailable(f"{title}: the run was stopped while waiting for the vendor")
+
+
 def first_backoff() -> float:
     """Return the unit in which waits are counted; a ``wait_for`` multiplies by it, so tests need not wait."""
     return float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))

@@ -25,6 +25,7 @@ from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
 from warehouse_pipelines_tests.vendors.genius import GeniusVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
+from warehouse_pipelines_tests.vendors.salespro import SalesProVendor
 from warehouse_pipelines_tests.vendors.salesrabbit import SalesRabbitVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
 
@@ -37,6 +38,7 @@ VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "salesrabbit": SalesRabbitVendor,
     "arrivy": ArrivyVendor,
     "genius": GeniusVendor,
+    "salespro": SalesProVendor,
 }
 
 

@@ -1,0 +1,215 @@
+"""The tables of SalesPro (Leap), which are shared as a database of AWS Athena; there is no API.
+
+**Removed rows** disappear without a trace, so a delta becomes a whole read once a day. A query costs ten megabytes at
+the least whatever it reads, and a million rows are less than a cent either way.
+
+**Customers** may have a row for each estimate (unconfirmed): the row of the newest estimate stands for the customer,
+which the query decides, and all estimates are in ``salespro_estimate``. When that row disappears an older one stands,
+so the last read wins, and not the greater ``updated_at``.
+
+**Lead results** have only ``created_at``, which an edit does not move. The last seven days are read again each time,
+all of them once a day. Answers have columns beside ``lead_results_raw``, which has them all (``forms``). A **line
+item** is a pair of answers, job type and amount; there is no table of them over there, they are read from the same one.
+
+Unconfirmed, and how a wrong guess would show: the types of the columns (any is read); the zone of the times (off by
+hours); ``estimate_id`` and ``credit_limit`` of a credit application, ``status`` of an estimate, ``lead_id`` and
+``updated_at`` of a result, which the catalogue names and nobody has seen (empty; ``status`` falls back on ``is_sale``);
+offices and users, which one installation was sent as CSV files (their runs fail and name the table that is not there);
+the questions of the forms (empty columns). Left out: payments and user activities, which the catalogue does not have.
+
+Settings: ``fetch.Settings``. Verified against: the simulator only; no live account has been read yet.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+from warehouse_pipelines.entity import Column, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.sources.salespro.athena import quoted
+from warehouse_pipelines.sources.salespro.fetch import Settings, athena, fetch, table_of
+from warehouse_pipelines.sources.salespro.forms import FORM
+
+DAY = timedelta(days=1)
+"""An overlap costs no scan, and the vendor's export comes when it comes."""
+
+SINCE = date(2024, 1, 1)
+
+CREDIT_APPLICATIONS = Entity(
+    name="credit_applications",
+    table="salespro_credit_application",
+    about="Applications for credit, and what the lender said.",
+    path="credit_applications",
+    key="id",
+    cursor="updated_at",
+    overlap=DAY,
+    whole_every=DAY,
+    days_since=SINCE,
+    index="customer_id",
+    refs={"customer_id": "salespro_customer"},
+    severity={"numeric": "warn"},
+    columns=columns(
+        id="""
+            id=leap_credit_app_id leap_credit_app_id customer_id estimate_id company_id sales_rep_id
+            credit_app_vendor_id
+        """,
+        text="company_name credit_app_vendor credit_app_status credit_app_note",
+        numeric="credit_app_amount credit_limit",
+        timestamptz="created_at updated_at",
+    ),
+)
+
+CUSTOMERS = Entity(
+    name="customers",
+    table="salespro_customer",
+    about="Customers with their newest estimate, and where another CRM has them.",
+    path="customer",
+    key="customer_id",
+    cursor="updated_at",
+    overlap=DAY,
+    lookback=DAY,
+    whole_every=DAY,
+    days_since=SINCE,
+    index="estimate_id crm_source crm_source_id",
+    refs={"estimate_id": "salespro_estimate"},
+    columns=columns(
+        id="customer_id estimate_id company_id crm_source_id",
+        text="company_name customer_first_name customer_last_name crm_source",
+        timestamptz="created_at updated_at",
+    ),
+)
+
+ESTIMATES = Entity(
+    name="estimates",
+    table="salespro_estimate",
+    about="Estimates: for whom, by whom, for how much, and whether it was sold.",
+    path="estimate",
+    key="estimate_id",
+    cursor="updated_at",
+    overlap=DAY,
+    whole_every=DAY,
+    days_since=SINCE,
+    index="customer_id office_id",
+    refs={"customer_id": "salespro_customer", "office_id": "salespro_office"},
+    severity={"numeric": "warn", "boolean": "warn", "integer": "warn"},
+    columns=columns(
+        id="estimate_id company_id office_id sales_rep_id customer_id",
+        text="""
+            status=status|is_sale company_name office_name sales_rep_first_name sales_rep_last_name customer_first_name
+            customer_last_name street_address city state zip_code job_type bank_name loan_name
+        """,
+        boolean="is_sale has_credit_app",
+        integer="document_count",
+        numeric="total_amount=total_amount|sale_amount sale_amount finance_amount down_payment",
+        timestamptz="created_at updated_at",
+    ),
+)
+
+LEAD_RESULTS = Entity(
+    name="lead_results",
+    table="salespro_lead_result",
+    about="What came of a visit, as the representative answered the company's questions.",
+    path="lead_results",
+    key="id",
+    cursor="created_at",
+    lookback=timedelta(days=7),
+    whole_every=DAY,
+    days_since=SINCE,
+    missing="window",
+    index="estimate_id status_bucket",
+    refs={"estimate_id": "salespro_estimate"},
+    severity={"numeric": "warn", "boolean": "warn", "result_date": "warn"},
+    columns={
+        **columns(
+            id="id=estimate_id estimate_id lead_id company_id",
+            text="result_type=answers.appointment_result",
+            timestamptz="result_date=created_at created_at updated_at",
+            jsonb="lead_results_raw=lead_results|lead_results_raw",
+        ),
+        **{name: Column(kind, f"answers.{name}") for name, (kind, _) in FORM.items()},
+    },
+)
+
+LEAD_RESULT_LINE_ITEMS = Entity(
+    name="lead_result_line_items",
+    table="salespro_lead_result_line_item",
+    about="The job types of a visit with their amounts.",
+    path="lead_results/line_items",
+    key="estimate_id job_type_number",
+    cursor="created_at",
+    lookback=timedelta(days=7),
+    whole_every=DAY,
+    days_since=SINCE,
+    missing="window",
+    refs={"estimate_id": "salespro_estimate"},
+    severity={"numeric": "warn"},
+    columns=columns(
+        id="estimate_id company_id",
+        integer="job_type_number=line.number",
+        text="job_type=line.job_type",
+        numeric="job_type_amount=line.amount",
+        timestamptz="created_at",
+    ),
+)
+
+OFFICES = Entity(
+    name="offices",
+    table="salespro_office",
+    about="The offices of the company.",
+    path="office",
+    key="office_id",
+    every=DAY,
+    columns=columns(
+        id="office_id company_id last_edit_user",
+        text="name company_name",
+        boolean="can_search_all_estimates",
+        timestamptz="created_at updated_at last_edit_date",
+    ),
+)
+
+USERS = Entity(
+    name="users",
+    table="salespro_user",
+    about="Who may use SalesPro, and for which offices.",
+    path="user",
+    key="user_object_id",
+    every=DAY,
+    columns=columns(
+        id="user_object_id company_id selected_office identifier",
+        text="username first_name last_name license_number",
+        email="email",
+        phone="phone_number",
+        boolean="""
+            is_active is_manager is_available_to_call can_activate_users can_change_settings can_submit_credit_apps
+            disable_change_company
+        """,
+        timestamptz="created_at updated_at last_login_date deactivated_date",
+        jsonb="allowed_offices",
+    ),
+)
+
+
+def check() -> str:
+    """Ask for the tables of the database: a query that scans nothing, and needs all that others need but the data."""
+    settings = Settings()
+    extraction = Extraction(entity=OFFICES, window=Window(None, datetime.now(UTC)))
+    sql = "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = ?"
+    found: set[str] = set()
+    for batch in athena(extraction).rows(sql, ["table_name"], [quoted(settings.salespro_athena_database)]):
+        found.update(batch.column(0).to_pylist())
+    wanted = {table_of(entity) for entity in SALESPRO.entities}
+    missing = f", not {', '.join(sorted(wanted - found))}" if wanted - found else ""
+    return (
+        f"SalesPro answers: the database {settings.salespro_athena_database!r} has {len(wanted & found)} of the "
+        f"{len(wanted)} tables{missing}"
+    )
+
+
+SALESPRO = Source(
+    name="salespro",
+    title="SalesPro",
+    transport="query",
+    settings=Settings,
+    fetch=fetch,
+    check=check,
+    page_size=1_000,
+    measures=("athena_bytes_scanned",),
+    entities=(CREDIT_APPLICATIONS, CUSTOMERS, ESTIMATES, LEAD_RESULTS, LEAD_RESULT_LINE_ITEMS, OFFICES, USERS),
+)

@@ -1,0 +1,210 @@
+"""How a table of SalesPro is read: what is asked for, in which window, and what records are made of the rows.
+
+Only columns that are there are asked for, so the catalogue is read first; a declared column that is not there stays
+empty and is named in the history row (``columns_not_there``). The row that comes is text. Its times know no zone: they
+are taken to be in ``SALESPRO_ATHENA_TIME_ZONE``, and ``raw_data`` is the row as read with the zone written behind them.
+
+A window has its lower bound only, inclusive, so that what changes meanwhile is welcome; a backfill has both. Rows
+without a cursor come with every window. Where the catalogue says that the cursor is a text, it is cast, the window is
+widened by a day, and a text that cannot be cast comes with every window as well, for the loader to set aside.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from pydantic import SecretStr
+
+from warehouse_pipelines.entity import Entity, Extraction, Json, Page
+from warehouse_pipelines.errors import AnswerChanged
+from warehouse_pipelines.settings import FromEnvironment
+from warehouse_pipelines.sources.salespro.athena import Account, Athena, quoted
+from warehouse_pipelines.sources.salespro.forms import answered, in_columns, lines
+
+
+class Settings(FromEnvironment):
+    """Where the vendor shares, and the standard settings of AWS, which are read from ``.env`` as well.
+
+    ``salespro_athena_output`` is where results are written, ``s3://bucket/folder/``; a workgroup that enforces a place
+    of its own ignores it.
+    """
+
+    salespro_athena_database: str
+    salespro_athena_output: str
+    salespro_athena_workgroup: str = "primary"
+    salespro_athena_catalog: str = "AwsDataCatalog"
+    salespro_athena_time_zone: ZoneInfo = ZoneInfo("UTC")
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
+    aws_profile: str | None = None
+    aws_region: str | None = None
+    aws_default_region: str | None = None
+    aws_endpoint_url: str | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The address that is spoken to."""
+        return self.aws_endpoint_url or "https://athena.amazonaws.com"
+
+
+NEWEST = {
+    "customer": ("customer_id", ("created_at", "updated_at", "estimate_id")),
+    "lead_results": ("estimate_id", ("created_at",)),
+}
+"""Tables that may have several rows of one key, and by what the one that stands for it is the greatest (X-54)."""
+
+ANSWERS = ("lead_results", "lead_results_raw")
+"""The column that holds the form, under either of the names that are told of it."""
+
+MARGIN = timedelta(days=1)
+"""How far a window is widened where the cursor is a text: it may carry an offset, which the cast drops."""
+
+ZONELESS = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?")
+
+
+def athena(extraction: Extraction) -> Athena:
+    """Return the database in the settings."""
+    settings = Settings()
+    secrets = (settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token)
+    return Athena(
+        extraction,
+        title="SalesPro",
+        account=Account(
+            settings.aws_region or settings.aws_default_region,
+            settings.aws_endpoint_url,
+            settings.aws_profile,
+            *(secret.get_secret_value() if secret else None for secret in secrets),
+        ),
+        catalog=settings.salespro_athena_catalog,
+        database=settings.salespro_athena_database,
+        workgroup=settings.salespro_athena_workgroup,
+        output=settings.salespro_athena_output,
+    )
+
+
+def fetch(extraction: Extraction) -> Iterator[Page]:
+    """Yield the rows of one table as records. There are no pages, so ``page_size`` is how many are handed on."""
+    entity = extraction.entity
+    zone = Settings().salespro_athena_time_zone
+    database = athena(extraction)
+    types = database.types(table_of(entity))
+    names = there(extraction, types)
+    sql, literals = question(extraction, names, types, zone)
+    records_of = encoder(entity, names, zone)
+    for batch in database.rows(sql, names, literals):
+        records = records_of([column.to_pylist() for column in batch.columns])
+        for start in range(0, len(records), extraction.page_size):
+            yield Page(records[start : start + extraction.page_size])
+
+
+def table_of(entity: Entity) -> str:
+    """Return the table over there. A path with a slash is what is made of its rows."""
+    return entity.path.partition("/")[0]
+
+
+def there(extraction: Extraction, types: Mapping[str, str]) -> list[str]:
+    """Return the columns to ask for: those that are declared and there. A path with a dot is made of the form."""
+    entity = extraction.entity
+    form = ANSWERS if set(ANSWERS) & types.keys() or table_of(entity) == ANSWERS[0] else ()
+    places = {name: [path for path in column.paths if "." not in path] for name, column in entity.columns.items()}
+    missing = sorted(name for name, paths in places.items() if paths and not types.keys() & set(paths))
+    lost = [name for name in (*entity.keys, entity.cursor) if name in missing]
+    if form and not types.keys() & set(form):
+        lost.append(form[0])
+    if lost:
+        raise AnswerChanged(
+            f"SalesPro: the table {table_of(entity)!r} has no column for {', '.join(map(str, lost))}; "
+            f"it has {', '.join(types)}. Nothing was loaded."
+        )
+    if missing:
+        extraction.noticed["columns_not_there"] = missing
+    names = dict.fromkeys((*(path for paths in places.values() for path in paths), *form))
+    return [name for name in names if name in types]
+
+
+def question(
+    extraction: Extraction, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
+) -> tuple[str, list[str]]:
+    """Return the query, and the literals for its ``?``. Every name in it is one that a row declares."""
+    entity = extraction.entity
+    table = f'"{table_of(entity)}"'
+    conditions: list[str] = []
+    literals: list[str] = []
+    if table_of(entity) in NEWEST:
+        key, greatest = NEWEST[table_of(entity)]
+        by = ", ".join(f'"{name}" DESC NULLS LAST' for name in greatest if name in types)
+        every = ", ".join(f'"{name}"' for name in names)
+        table = f'(SELECT {every}, row_number() OVER (PARTITION BY "{key}" ORDER BY {by}) AS place FROM {table})'  # noqa: S608
+        conditions.append("place = 1")
+    if entity.cursor and extraction.window.since is not None:
+        path = next(path for path in entity.columns[entity.cursor].paths if path in types)
+        cursor, margin = f'"{path}"', timedelta(0)
+        if not types[path].startswith(("timestamp", "date")):
+            iso = f"TRY(CAST(from_iso8601_timestamp({cursor}) AS timestamp))"
+            cursor, margin = f"coalesce(TRY_CAST({cursor} AS timestamp), {iso})", MARGIN
+        bounds = [(">=", extraction.window.since - margin)]
+        if extraction.options.get("backfill"):
+            bounds.append(("<", extraction.window.until + margin))
+        for sign, moment in bounds:
+            conditions.append(f"({cursor} IS NULL OR {cursor} {sign} CAST(? AS timestamp))")
+            local = moment.astimezone(zone).replace(tzinfo=None)
+            literals.append(quoted(local.isoformat(" ", timespec="milliseconds")))
+    selected = ", ".join(
+        # What Athena prints of an array or a row is no JSON.
+        f'json_format(CAST("{name}" AS json)) AS "{name}"'
+        if types[name].startswith(("array", "map", "row", "struct"))
+        else f'"{name}"'
+        for name in names
+    )
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    limit = f" LIMIT {extraction.limit}" if extraction.limit and "/" not in entity.path else ""
+    return f"SELECT {selected} FROM {table}{where}{limit}", literals  # noqa: S608
+
+
+def encoder(entity: Entity, names: Sequence[str], zone: ZoneInfo) -> Callable[[list[list[Any]]], list[Json]]:
+    """Return what makes records of the columns of a batch: the row, and ``answers`` or a ``line`` of its form."""
+    times = {path for column in entity.columns.values() if column.kind == "timestamptz" for path in column.paths}
+    timed = [place for place, name in enumerate(names) if name in times]
+    form = next((place for place, name in enumerate(names) if name in ANSWERS), None)
+    by_line = "/" in entity.path
+    made = () if form is None else ("line" if by_line else "answers",)
+    kept = [place for place in range(len(names)) if not (by_line and place == form)]
+    row: Any = msgspec.defstruct("Row", [(name, Any) for name in (*(names[place] for place in kept), *made)], gc=False)
+    encode = msgspec.json.Encoder().encode
+    zoned = marker(zone)
+
+    def records(values: list[list[Any]]) -> list[Json]:
+        for place in timed:
+            values[place] = list(map(zoned, values[place]))
+        columns = [values[place] for place in kept]
+        if form is None:
+            return list(map(encode, map(row, *columns)))
+        forms = map(answered, values[form])
+        if not by_line:
+            return list(map(encode, map(row, *columns, map(in_columns, forms))))
+        rows = zip(zip(*columns, strict=True), forms, strict=True)
+        return [encode(row(*cells, line)) for cells, answers in rows for line in lines(answers)]
+
+    return records
+
+
+def marker(zone: ZoneInfo) -> Callable[[str | None], str | None]:
+    """Return what writes the zone behind a time that has none; anything else stays as it is."""
+    utc = zone.key == "UTC"
+
+    def zoned(text: str | None) -> str | None:
+        if text is None or not ZONELESS.fullmatch(text):
+            return text
+        if utc:
+            return f"{text}Z"
+        try:
+            offset = datetime.fromisoformat(text).replace(tzinfo=zone).strftime("%z")
+        except ValueError:
+            return text
+        return f"{text}{offset[:3]}:{offset[3:5]}"
+
+    return zoned

@@ -1,0 +1,115 @@
+"""The form that a sales representative fills in after a visit: one JSON text of questions and answers.
+
+It is a list of titles and values (one installation's), or an object of them (as others describe it). The questions are
+whatever the company asks; ``QUESTIONS`` are those that one public installation has columns for.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from warehouse_pipelines.entity import columns
+
+FORM = columns(
+    text="""
+        appointment_result result_reason_demo_not_sold result_reason_no_demo deposit_type balance_type preferred_payment
+        financing job_type services requested_start_month deadline timing scheduling_notes client_most_likely_to_add_on
+        warm_up_topic urgency_time_frame additional_services_demoed_priced describe_rapport_hot_button
+        company_story_pain_point call_to_action price_conditioning_response notes closing_notes notes_for_install_team
+        details_discussed_for_install measurement_tool dumpster_preference color_selection has_consider_solar
+        status_bucket
+    """,
+    boolean="""
+        both_homeowners_present sales_manager_present financing_approved loan_docs_signed
+        upload_estimate_sheet_company_cam st8_completed did_use_company_cam
+    """,
+    numeric="""
+        job_size total_job_amount one_year_price last_price_offered last_payment_offered no_brainer_commitment
+        deposit_amount balance_amount customers_final_price_commitment
+    """,
+)
+"""The columns of the answers; ``status_bucket`` is the word in brackets that an appointment result may begin with."""
+
+SPELT = {
+    "balance_type": "balance type|balance form of payment",
+    "appointment_result": "appointment result|result",
+    "result_reason_demo_not_sold": "result reason - demo not sold",
+    "result_reason_no_demo": "result reason - no demo",
+    "no_brainer_commitment": "customer no brainer payment commitment",
+    "upload_estimate_sheet_company_cam": "did you upload estimate sheet to company cam",
+    "st8_completed": """
+        did you complete your st-8 form before leaving house|
+        did the homeowner complete the st-8 form before leaving house
+    """,
+    "did_use_company_cam": "did you use company cam",
+    "additional_services_demoed_priced": "additional services demoed & priced",
+    "describe_rapport_hot_button": "describe rapport & hot button",
+    "company_story_pain_point": "company story - what is customer's pain point",
+    "call_to_action": "call to action - what is the urgency & main consequence",
+    "customers_final_price_commitment": "customer's final price commitment",
+    "notes_for_install_team": "notes for install team|project notes",
+    "details_discussed_for_install": "details discussed with homeowner that installation needs to know",
+    "has_consider_solar": "has / would this customer ever consider solar",
+}
+"""The questions of those columns that are not named like theirs."""
+
+QUESTIONS = {question.strip(): name for name in FORM for question in SPELT.get(name, name.replace("_", " ")).split("|")}
+
+JOB_TYPE = re.compile(r"job type ([0-9]{1,3})")
+
+
+class Answer(msgspec.Struct):
+    """One answer of a form."""
+
+    title: str
+    value: Any = None
+
+
+_form = msgspec.json.Decoder(list[Answer] | dict[str, Any]).decode
+
+
+def answered(text: str | None) -> dict[str, str]:
+    """Return the answers that are not empty by their questions; of a text that is no form, none.
+
+    A question is its title up to the first parenthesis, in lower case, without spaces and marks at its ends.
+    """
+    try:
+        form = _form(text or "[]")
+    except msgspec.DecodeError:
+        return {}
+    pairs = form.items() if isinstance(form, dict) else ((answer.title, answer.value) for answer in form)
+    found: dict[str, str] = {}
+    for title, value in pairs:
+        if value is not None and (answer := str(value).strip()):
+            question = " ".join(title.partition("(")[0].casefold().split()).strip(" -:?")
+            found.setdefault(question, answer)
+    return found
+
+
+def in_columns(answers: Mapping[str, str]) -> dict[str, str]:
+    """Return the answers that have a column, by its name."""
+    found: dict[str, str] = {}
+    for question, answer in answers.items():
+        if name := QUESTIONS.get(question):
+            found.setdefault(name, money(answer) if FORM[name].kind == "numeric" else answer)
+    if bucket := re.match(r"\[[A-Z]+\]", found.get("appointment_result", "")):
+        found["status_bucket"] = bucket[0]
+    return found
+
+
+def lines(answers: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
+    """Yield the job types that were priced: those that are numbered, else the one."""
+    numbers = sorted((match[1] for match in map(JOB_TYPE.fullmatch, answers) if match), key=int)
+    for number in numbers:
+        price = answers.get(f"job type {number} amount")
+        yield {"number": number, "job_type": answers[f"job type {number}"], "amount": price and money(price)}
+    if not numbers and "job type" in answers:
+        price = answers.get("job size") or answers.get("customer's final price commitment")
+        yield {"number": "1", "job_type": answers["job type"], "amount": price and money(price)}
+
+
+def money(answer: str) -> str:
+    """Return a sum without its dollar sign and commas."""
+    return re.sub(r"[$,\s]", "", answer)

@@ -297,6 +297,8 @@ class Extraction:
     ``reported``  how many records the vendor says the asked window has; ``trusted`` when its notes say that the
                   figure can be believed, so that a difference makes the run partial
     ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
+    ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
+                  reason, and buries nothing
     ``noticed``   anything else that belongs into the history row
     """
 
@@ -315,6 +317,7 @@ class Extraction:
     trusted: bool = False
     unchanged: bool = False
     endless: bool = False
+    doubt: str | None = None
     noticed: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,14 +1,16 @@
-"""The shared client: what it makes of bodies that are not quite JSON, and of ``Retry-After``."""
+"""The shared client: bodies that are not quite JSON or none at all, refusals that only the body explains, sessions."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+import httpx
 import msgspec
 import pytest
 
 from warehouse_pipelines.entity import Extraction, Window
-from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request
-from warehouse_pipelines.sources._http import Client, NotModified, decoded, retry_after
+from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, decoded, retry_after
 from warehouse_pipelines.sources.callrail import CALLRAIL
 
 
@@ -68,3 +70,65 @@ def test_nothing_newer_is_told_apart_from_a_refusal(status: int) -> None:
         listener.close()
     assert isinstance(raised.value, NotModified) == (status == 304)
     assert [(one.headers["if-modified-since"], one.headers["authorization"]) for one in asked] == [("then", "key")]
+
+
+Serve = Callable[[Callable[[Request], Answer]], str]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    listeners: list[Listener] = []
+
+    def begin(respond: Callable[[Request], Answer]) -> str:
+        listeners.append(Listener("127.0.0.1", 0, respond))
+        return listeners[-1].url
+
+    yield begin
+    for listener in listeners:
+        listener.close()
+
+
+def client_of(url: str, **more: object) -> Client:
+    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
+    return Client(extraction, title="Vendor", base_url=url, headers={"Accept": "text/xml"}, **more)  # type: ignore[arg-type]
+
+
+def test_a_body_that_is_not_json_is_sent_and_read_as_its_vendor_has_it(serve: Serve) -> None:
+    def respond(request: Request) -> Answer:
+        return Answer(200, f"{request.headers['content-type']} {request.headers['accept']} ".encode() + request.body)
+
+    sent = client_of(serve(respond)).send(
+        "POST", "/", bytes.decode, content=b"<a/>", headers={"Content-Type": "text/xml"}
+    )
+    assert sent == "text/xml text/xml <a/>"
+
+
+def test_a_body_that_its_reader_cannot_read_is_asked_for_again(serve: Serve) -> None:
+    def cut(content: bytes) -> str:
+        raise msgspec.DecodeError("it ends too early")
+
+    http = client_of(serve(lambda request: Answer(200, b"<a>")))
+    with pytest.raises(AnswerChanged, match="too early"):
+        http.send("GET", "/", cut)
+    assert http.extraction.calls == ATTEMPTS
+
+
+def test_a_body_explains_what_a_status_leaves_open(serve: Serve) -> None:
+    def explain(answer: httpx.Response) -> None:
+        raise PermissionMissing(answer.text)
+
+    http = client_of(serve(lambda request: Answer(500, b"no right to see it")), explain=explain)
+    with pytest.raises(PermissionMissing, match="no right"):
+        http.send("GET", "/", bytes.decode)
+    assert http.extraction.calls == 1
+
+
+def test_a_session_can_be_forgotten(serve: Serve) -> None:
+    def respond(request: Request) -> Answer:
+        return Answer(200, request.headers.get("cookie", "none").encode(), {"Set-Cookie": "session=one; Path=/"})
+
+    http = client_of(serve(respond))
+    assert [http.send("GET", "/", bytes.decode) for _ in range(2)] == ["none", "session=one"]
+    http.forget_session()
+    assert http.send("GET", "/", bytes.decode) == "none"

@@ -291,6 +291,19 @@ def test_a_source_that_proves_that_nothing_changed_loses_nothing(shelf: Shelf, f
     assert shelf.asked[-1].window.since == january(4) - OVERLAP
 
 
+def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 3)], [thing("b", 4)])
+    shelf.before = lambda extraction: setattr(extraction, "doubt", "the vendor shows no more")
+    result = shelf.sync([thing("a", 3)], [thing("c", 5)], full=True)
+    assert (result.status, result.reason, result.created, result.deleted) == (
+        "partial", "the vendor shows no more", 1, 0,
+    )  # fmt: skip
+    assert result.cursor is None
+    assert shelf.sync([thing("a", 3)], full=True, max_records=1).status == "success"
+    shelf.before = lambda extraction: None
+    assert shelf.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
+
+
 def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: Shelf) -> None:
     weekly = replace(THING, whole_every=timedelta(days=7))
     assert shelf.sync([thing("a", 3)], [thing("b", 4)], entity=weekly).mode == "full"

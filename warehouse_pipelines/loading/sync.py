@@ -333,6 +333,8 @@ class _Run:
                 f"{self.entity.table} has {living} living rows; they were left as they are. Has the credential lost a "
                 "permission? If there are none any more, run again with --force."
             )
+        if self.extraction.doubt and not limited:
+            return self.extraction.doubt
         reported = self.extraction.reported
         if reported is not None and self.extraction.trusted and not limited and reported != self.coercer.read:
             return (

@@ -79,7 +79,8 @@ class Client:
     """One vendor, one credential, one extraction.
 
     ``headers`` carry the credential, which is what ``budgets`` are counted by.
-    ``wait_for`` lets a vendor read from a 429 how long it wants us to wait: seconds, or None when it does not say.
+    ``wait_for`` lets a vendor read from an answer how long it wants us to wait: seconds, or None when it does not say.
+    ``explain`` is shown every refusal before its status is judged, and raises what only the body tells (a SOAP fault).
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Client:
         headers: Mapping[str, str],
         budgets: Sequence[Budget] = (),
         wait_for: Callable[[httpx.Response, int], float | None] = lambda response, attempt: None,
+        explain: Callable[[httpx.Response], None] = lambda response: None,
     ) -> None:
         self.extraction = extraction
         self.title = title
@@ -98,6 +100,7 @@ class Client:
         self._headers = dict(headers)
         self._budgets = tuple(budgets)
         self._wait_for = wait_for
+        self._explain = explain
         self._credential = hashlib.sha256(repr((base_url, sorted(headers.items()))).encode()).hexdigest()[:16]
 
     def get(self, path: str, into: type[T], *, params: Mapping[str, str] | None = None, **how: Any) -> T:
@@ -126,9 +129,29 @@ class Client:
         ``AnswerChanged`` for an answer of another form, and ``BudgetSpent`` from the budget.
         """
         content = None if body is None else msgspec.json.encode(body)
+        sent = {**(headers or {}), **({} if content is None else {"Content-Type": "application/json"})}
+        return self.send(
+            method, path, lambda answer: decoded(answer, into),
+            params=params, content=content, headers=sent, budgets=budgets,
+        )  # fmt: skip
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[bytes], T],
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        budgets: Sequence[Budget] = (),
+    ) -> T:
+        """Return what ``read`` makes of the answer, which need not be JSON; raises as ``request`` does.
+
+        ``read`` raises ``msgspec.ValidationError`` for another form and ``msgspec.DecodeError`` for a body that cannot
+        be read at all, which is asked for again.
+        """
         sent = {**self._headers, **(headers or {})}
-        if content is not None:
-            sent["Content-Type"] = "application/json"
         problem, wait = "", 0.0
         for attempt in range(1, ATTEMPTS + 1):
             for budget in (*self._budgets, *budgets):
@@ -142,15 +165,16 @@ class Client:
             else:
                 if answer.status_code < 300:
                     try:
-                        return decoded(answer.content, into)
+                        return read(answer.content)
                     except msgspec.ValidationError as error:
                         raise AnswerChanged(
                             f"{self.title} answered {method} {path} in another form than expected: "
                             f"{masked(str(error))}. Compare the vendor's documentation; nothing was loaded."
                         ) from error
                     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                        problem, asked = f"{answer.status_code} with a body that is not JSON ({error})", None
+                        problem, asked = f"{answer.status_code} with a body that cannot be read ({error})", None
                 else:
+                    self._explain(answer)
                     self._refuse(method, path, answer)
                     problem = f"{answer.status_code}"
                     asked = retry_after(answer.headers.get("Retry-After"))
@@ -175,6 +199,10 @@ class Client:
             f"{self.title} did not answer {method} {path} after {ATTEMPTS} attempts (last: {problem}); "
             "nothing was loaded, the next run starts at the same place"
         )
+
+    def forget_session(self) -> None:
+        """Send no cookie that this vendor has set so far."""
+        self._http.cookies.clear()
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from warehouse_pipelines.entity import Entity, Flag, Source
-    from warehouse_pipelines.in_process import Outcome, Runner
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -355,33 +354,19 @@ def _config(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _run(jobs: Sequence[tuple[str, str]], flags: Mapping[str, Any], days: tuple[date, date] | None = None) -> None:
-    """Run the jobs one after another, print what they did, and end with the exit code of the worst."""
+    """Run the jobs, print what they did, and end with the exit code of the worst."""
     config = _config(flags)
-    form, debug = flags["log_format"], bool(flags.get("debug"))
-    logs.configure(form, logging.DEBUG if debug else logging.INFO)
+    form, level = flags["log_format"], logging.DEBUG if flags.get("debug") else logging.INFO
+    logs.configure(form, level)
     from warehouse_pipelines import in_process
 
-    outcomes: list[Outcome] = []
-    shown = err() if form == "text" else None
-    with _runner(debug=debug) as runner, in_process.bar(shown) if shown else contextlib.nullcontext():
-        for crm, entity in jobs:
-            outcomes += runner.run(crm, entity, config=config, days=days)
+    with in_process.bar(err()) if form == "text" else contextlib.nullcontext():
+        outcomes = in_process.run_jobs(jobs, url=_database_url(), config=config, days=days, form=form, level=level)
     if form == "json":
         in_process.log(outcomes)
     else:
         in_process.report(outcomes, out())
     sys.exit(in_process.worst(outcomes))
-
-
-@contextlib.contextmanager
-def _runner(*, debug: bool) -> Iterator["Runner"]:
-    from warehouse_pipelines.in_process import Runner
-
-    runner = Runner(url=_database_url(), debug=debug)
-    try:
-        yield runner
-    finally:
-        runner.close()
 
 
 def _database_url() -> str:

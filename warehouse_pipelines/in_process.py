@@ -1,7 +1,9 @@
-"""Runs the jobs that the UI launches, in this process, and reads back from the history what they did.
+"""Runs the jobs that the UI launches, without a daemon, and reads back from the history what they did.
 
 The command line and the demo use it. A run is stored by the instance of ``DAGSTER_HOME`` and so appears in the UI
-beside the others. What is printed comes from ``orchestration.sync_history`` and from nowhere else.
+beside the others. What is printed comes from ``orchestration.sync_history`` and from nowhere else. One job runs in
+this process; of several, ``AT_A_TIME`` run side by side in processes of their own, because they wait for different
+vendors.
 
 Importing Dagster takes a second, therefore everything heavy is imported by the first run and not by this module.
 """
@@ -9,8 +11,13 @@ Importing Dagster takes a second, therefore everything heavy is imported by the 
 import contextlib
 import gc
 import importlib
+import logging
+import multiprocessing
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -19,6 +26,8 @@ from warehouse_pipelines import logs
 from warehouse_pipelines.errors import ActionNeeded
 
 if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+
     import dagster as dg
     from rich.console import Console
     from rich.table import Table
@@ -185,6 +194,73 @@ class Runner:
         return [*outcomes, *_without_row(crm, entity, result, outcomes)]
 
 
+AT_A_TIME = 4
+"""Jobs side by side. Each process takes a second and a half to start, and while it loads about 300 MB."""
+
+Job = tuple[str, str]
+"""A CRM, and an entity of it or ``all``."""
+
+_runners: list[Runner] = []
+"""That of this process, where it is one of several."""
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    url: str,
+    config: Mapping[str, Any] | None = None,
+    days: tuple[date, date] | None = None,
+    form: logs.Format = "text",
+    level: int = logging.WARNING,
+) -> list[Outcome]:
+    """Run jobs, side by side if there are several, and return what they did, in the order of ``jobs``.
+
+    ``form`` and ``level`` are those of the log. A process that died is the failure of its job.
+    """
+    if len(jobs) == 1:
+        runner = Runner(url=url, debug=level <= logging.DEBUG)
+        try:
+            return runner.run(*jobs[0], config=config, days=days)
+        finally:
+            runner.close()
+    require_database(url)
+    spawned = multiprocessing.get_context("spawn")
+    steps = spawned.SimpleQueue()
+    teller = threading.Thread(target=_tell, args=(steps,), daemon=True)
+    teller.start()
+    outcomes: list[Outcome] = []
+    with ProcessPoolExecutor(min(len(jobs), AT_A_TIME), spawned, _begin, (url, form, level, steps)) as processes:
+        running = [processes.submit(_run_job, job, config, days) for job in jobs]
+        for (crm, entity), done in zip(jobs, running, strict=True):
+            try:
+                outcomes += done.result()
+            except BrokenProcessPool:
+                reason = "its process died; look for a kill by the system (memory), then run again"
+                outcomes.append(Outcome(crm=crm, sync_type=entity, status="failed", reason=reason))
+    steps.put(None)
+    teller.join()
+    return outcomes
+
+
+def _begin(url: str, form: logs.Format, level: int, steps: "SimpleQueue[Any]") -> None:
+    """Prepare a process for its jobs."""
+    logs.configure(form, level)
+    logs.hide_password(url)
+    logs.watchers.append(lambda *step: steps.put(step))
+    _runners.append(Runner(url=url, debug=level <= logging.DEBUG))
+
+
+def _run_job(job: Job, config: Mapping[str, Any] | None, days: tuple[date, date] | None) -> list[Outcome]:
+    return _runners[0].run(*job, config=config, days=days)
+
+
+def _tell(steps: "SimpleQueue[Any]") -> None:
+    """Pass the steps of the other processes on to the watchers of this one."""
+    while (step := steps.get()) is not None:
+        for watch in logs.watchers:
+            watch(*step)
+
+
 def _range(days: tuple[date, date] | None) -> dict[str, str]:
     if days is None:
         return {}
@@ -306,7 +382,7 @@ def log(outcomes: Sequence[Outcome]) -> None:
 
 
 class _Bar:
-    """Shows how far each entity is; there is a line for the one that runs."""
+    """Shows how far each entity is; each CRM has a line for the one that runs."""
 
     def __init__(self, console: "Console") -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -319,17 +395,18 @@ class _Bar:
             console=console,
             transient=True,
         )
-        self._task: Any = None
-        self._name = ""
+        self._tasks: dict[str, tuple[str, Any]] = {}
 
     def moved(self, crm: str, sync_type: str, processed: int, estimated: int | None) -> None:
         """Take a line of progress."""
-        if self._name != (name := f"{crm} {sync_type}"):
-            if self._task is not None:
-                self.progress.remove_task(self._task)
-            self._name, self._task = name, self.progress.add_task(name, total=None, count="")
+        before, task = self._tasks.get(crm, ("", None))
+        if before != sync_type:
+            if task is not None:
+                self.progress.remove_task(task)
+            task = self.progress.add_task(f"{crm} {sync_type}", total=None, count="")
+            self._tasks[crm] = sync_type, task
         of = "" if estimated is None else f" of about {estimated:,}"
-        self.progress.update(self._task, completed=processed, total=estimated, count=f"{processed:,}{of} records")
+        self.progress.update(task, completed=processed, total=estimated, count=f"{processed:,}{of} records")
 
 
 @contextlib.contextmanager

@@ -2,12 +2,13 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,25 +115,25 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class Fake:
-    """Stands in for the runner, to see what the command line asks of it."""
+    """Stands in for what runs jobs, to see what the command line asks of it."""
 
     asked: list[tuple[str, str, Mapping[str, Any], Any]]
     endings: dict[str, str]
 
-    def __init__(self, **_: Any) -> None: ...
-
-    def close(self) -> None: ...
-
-    def run(self, crm: str, entity: str, *, config: Mapping[str, Any], days: Any) -> list[Outcome]:
-        type(self).asked.append((crm, entity, config, days))
-        status = self.endings.get(f"{crm} {entity}", "success")
-        return [Outcome(crm=crm, sync_type=entity, status=status, reason=None if status == "success" else "planted")]
+    @classmethod
+    def run_jobs(cls, jobs: Sequence[in_process.Job], *, config: Any, days: Any, **_: Any) -> list[Outcome]:
+        cls.asked += [(crm, entity, config, days) for crm, entity in jobs]
+        statuses = [(crm, entity, cls.endings.get(f"{crm} {entity}", "success")) for crm, entity in jobs]
+        return [
+            Outcome(crm=crm, sync_type=entity, status=status, reason=None if status == "success" else "planted")
+            for crm, entity, status in statuses
+        ]
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     Fake.asked, Fake.endings = [], {}
-    monkeypatch.setattr(in_process, "Runner", Fake)
+    monkeypatch.setattr(in_process, "run_jobs", Fake.run_jobs)
     monkeypatch.setattr(cli, "_database_url", lambda: "postgresql://nobody@nowhere/none")
     return Fake
 
@@ -519,6 +520,33 @@ def test_a_sync_runs_the_job_of_the_ui_and_reports_the_history(vendors: Simulato
     assert again.exit_code == 0
     assert "strategy=delta" in again.stderr
     assert rows(database_url, LAST)[0][2] == 0
+
+
+def test_all_crms_are_synced_side_by_side(vendors: Simulators, database_url: str) -> None:
+    result = warehouse("sync", "all")
+    assert result.exit_code == 0, result.output
+    configured = [source for source in SOURCES if not source.missing_settings()]
+    ((runs, entities),) = rows(
+        database_url,
+        "SELECT count(DISTINCT run_id), count(*) FROM orchestration.sync_history WHERE status = 'success'",
+    )
+    assert (runs, entities) == (len(configured), sum(len(source.entities) for source in configured))
+    together = """
+        SELECT EXISTS (SELECT FROM orchestration.sync_history a JOIN orchestration.sync_history b
+            ON a.crm_source < b.crm_source AND a.start_time < b.end_time AND b.start_time < a.end_time)
+    """
+    assert rows(database_url, together) == [(True,)]
+
+
+def die(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_died_is_the_failure_of_its_jobs(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "_run_job", die)
+    result = warehouse("sync", "all")
+    assert result.exit_code == 1
+    assert "its process died" in result.stdout
 
 
 def test_a_limited_sync_leaves_the_cursor(vendors: Simulators, database_url: str) -> None:

@@ -34,7 +34,8 @@ SCRIPT = """#!/bin/sh
 ' '''
 import sys
 from warehouse_pipelines.cli import main
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
 """
 """The first lines are sh and Python at once, because a ``#!`` takes no path with a space and none of over 127 bytes."""
 
@@ -110,6 +111,7 @@ def digest(root: Path) -> str:
     known = hashlib.sha256()
     for name in ("requirements.lock", "pyproject.toml"):
         known.update((root / name).read_bytes())
+    known.update(SCRIPT.encode())
     return known.hexdigest()
 
 

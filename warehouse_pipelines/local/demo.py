@@ -104,15 +104,9 @@ def _sync(url: str) -> int:
     from warehouse_pipelines.sources import SOURCES
 
     logs.configure(level=30)
-    outcomes: list[in_process.Outcome] = []
-    runner = in_process.Runner(url=url)
-    try:
-        with in_process.bar(Console(stderr=True)):
-            for source in SOURCES:
-                if not source.missing_settings():
-                    outcomes += runner.run(source.name, "all")
-    finally:
-        runner.close()
+    jobs = [(source.name, "all") for source in SOURCES if not source.missing_settings()]
+    with in_process.bar(Console(stderr=True)):
+        outcomes = in_process.run_jobs(jobs, url=url)
     in_process.report(outcomes, out())
     return in_process.worst(outcomes)
 

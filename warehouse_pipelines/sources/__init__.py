@@ -2,6 +2,7 @@
 
 from warehouse_pipelines.entity import Source
 from warehouse_pipelines.sources.callrail import CALLRAIL
+from warehouse_pipelines.sources.gsheet import GSHEET
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 
-SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL)
+SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, GSHEET)

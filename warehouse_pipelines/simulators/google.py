@@ -23,6 +23,7 @@ from urllib.parse import parse_qs
 
 from warehouse_pipelines.simulators.faults import Fault
 from warehouse_pipelines.simulators.google_answers import REST, error_v3, error_v4
+from warehouse_pipelines.simulators.google_calendar import CalendarApi
 from warehouse_pipelines.simulators.google_drive import DriveApi
 from warehouse_pipelines.simulators.google_sheets import SheetsApi
 from warehouse_pipelines.simulators.town import Town
@@ -43,6 +44,9 @@ class GoogleSettings:
     revoked: bool = False  # the service account's key was deleted: 400 invalid_grant
     per_minute: int | None = None  # requests of the three APIs, then 429
     limit_as: str = "429"  # or 403, which Calendar and Drive have as well
+    empty_pages: bool = False  # of Calendar: every second page has no items and yet a next page
+    bare_stubs: bool = True  # a deleted event carries only its id and status
+    token_with_time_min: bool = False  # whether a first list with time bounds or an order ends with a sync token
 
 
 @functools.cache
@@ -52,7 +56,7 @@ def _key() -> Any:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-class Google(DriveApi, SheetsApi):
+class Google(CalendarApi, DriveApi, SheetsApi):
     settings_type = GoogleSettings
     settings: GoogleSettings
 
@@ -73,6 +77,7 @@ class Google(DriveApi, SheetsApi):
             "GOOGLE_BASE_URL": self.url,
             "GOOGLE_REQUESTS_PER_MINUTE": "1000000",
             **self.sheets_environment(),
+            **self.calendar_environment(),
         }
 
     def key_file(self) -> Path:
@@ -246,5 +251,6 @@ def _unpadded(part: str) -> bytes:
 
 ROUTES = [
     (route.method, re.compile(route.pattern), route.handler, route.template, route.scopes)
-    for route in (*REST["sheets"], *REST["drive"])
+    for api in REST.values()
+    for route in api
 ]

@@ -32,6 +32,16 @@ REST: dict[str, tuple[Route, ...]] = {
             "/v4/spreadsheets/{id}/values/{range}", READ_SHEETS,
         ),
     ),
+    "calendar": (
+        Route(
+            "GET", r"/calendar/v3/calendars/([^/]+)/events", "events",
+            "/calendar/v3/calendars/{id}/events", READ_CALENDAR,
+        ),
+        Route(
+            "GET", r"/calendar/v3/calendars/([^/]+)/events/([^/]+)", "event",
+            "/calendar/v3/calendars/{id}/events/{id}", READ_CALENDAR,
+        ),
+    ),
     "drive": (
         Route("GET", r"/drive/v3/files/([^/]+)", "file", "/drive/v3/files/{id}", READ_DRIVE),
     ),

@@ -36,6 +36,7 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
     "gsheet": Google,
+    "gcalendar": Google,
 }
 READY = "# ready"
 CONTROL = "# control "

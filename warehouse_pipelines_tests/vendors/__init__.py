@@ -19,7 +19,7 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
-from warehouse_pipelines_tests.vendors.google import SheetsVendor
+from warehouse_pipelines_tests.vendors.google import CalendarVendor, SheetsVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
 
@@ -29,6 +29,7 @@ VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "hubspot": HubSpotVendor,
     "callrail": CallRailVendor,
     "gsheet": SheetsVendor,
+    "gcalendar": CalendarVendor,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from warehouse_pipelines.entity import Entity
 from warehouse_pipelines.simulators.google import Google
+from warehouse_pipelines.simulators.google_calendar import CREWS
 from warehouse_pipelines.simulators.google_sheets import LEADS, SPENDS
 from warehouse_pipelines.sources.gsheet import row_id
 from warehouse_pipelines_tests.vendors.vendor import Key
@@ -84,3 +85,50 @@ class SheetsVendor:
     def fixed_size(self, entity: Entity) -> bool:
         # A stretch ends with the grid, which is smaller than the usual stretch; test_gsheet_fetch has the sizes.
         return True
+
+
+class CalendarVendor:
+    """The calendars of two crews, whose events have the same ids."""
+
+    def __init__(self, simulator: Google) -> None:
+        self.simulator = simulator
+
+    def prepare(self, entity: Entity) -> None:
+        for _ in range(2):
+            self.create(entity)
+
+    def keys(self, entity: Entity) -> set[Key]:
+        return {(crew, event_id) for crew in CREWS for event_id in self.simulator.event_ids(crew)}
+
+    def edit(self, entity: Entity) -> tuple[Key, str, str] | None:
+        key = CREWS[1], self.simulator.event_ids(CREWS[1])[0]
+        self.simulator.edit_event(*key, summary="edited over there")
+        return key, "summary", "edited over there"
+
+    def create(self, entity: Entity) -> Key | None:
+        return CREWS[0], self.simulator.create_event(CREWS[0], summary="New")
+
+    def delete(self, entity: Entity) -> Key:
+        key = CREWS[0], self.simulator.event_ids(CREWS[0])[-1]
+        self.simulator.delete_event(*key)
+        return key
+
+    def bring_back(self, entity: Entity, key: Key) -> None:
+        self.simulator.restore_event(*key)
+
+    def empty(self, entity: Entity) -> None:
+        for key in self.keys(entity):
+            self.simulator.erase_event(*key)
+
+    def path(self, entity: Entity) -> str:
+        return "/events"
+
+    def poison(self, entity: Entity, what: str) -> str | None:
+        self.simulator.set_fault("malformed", path="/events", times=1, what=what, property="created")
+        return "created_at"
+
+    def bounds(self, entity: Entity) -> list[datetime]:
+        return []
+
+    def fixed_size(self, entity: Entity) -> bool:
+        return False

@@ -195,7 +195,11 @@ def test_force_overwrites_newer_local_value(it: World) -> None:
     column = next(
         name for name, (kind, _) in it.entity.columns.items() if kind == "text" and name not in it.entity.keys
     )
-    dated = f", {it.entity.version} = now() + interval '1 day'" if it.entity.version else ""
+    version = it.entity.version
+    dated = ""
+    if version:
+        counted = it.entity.columns[version].kind == "integer"
+        dated = f", {version} = {f'{version} + 1000000' if counted else "now() + interval '1 day'"}"
     it.execute(f"UPDATE {it.entity.table} SET {column} = 'local', sync_hash = 0{dated}")
     kept = it.sync(full=True)
     if it.entity.version:

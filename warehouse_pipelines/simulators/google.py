@@ -46,6 +46,7 @@ class GoogleSettings:
     limit_as: str = "429"  # or 403, which Calendar and Drive have as well
     empty_pages: bool = False  # of Calendar: every second page has no items and yet a next page
     bare_stubs: bool = True  # a deleted event carries only its id and status
+    incomplete_search: bool = False  # of Drive: not all corpora were searched
     token_with_time_min: bool = False  # whether a first list with time bounds or an order ends with a sync token
 
 
@@ -78,6 +79,7 @@ class Google(CalendarApi, DriveApi, SheetsApi):
             "GOOGLE_REQUESTS_PER_MINUTE": "1000000",
             **self.sheets_environment(),
             **self.calendar_environment(),
+            **self.drive_environment(),
         }
 
     def key_file(self) -> Path:

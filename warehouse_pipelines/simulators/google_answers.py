@@ -43,7 +43,13 @@ REST: dict[str, tuple[Route, ...]] = {
         ),
     ),
     "drive": (
+        Route("GET", r"/drive/v3/files", "file_list", "/drive/v3/files", READ_DRIVE),
         Route("GET", r"/drive/v3/files/([^/]+)", "file", "/drive/v3/files/{id}", READ_DRIVE),
+        Route(
+            "GET", r"/drive/v3/changes/startPageToken", "start_page_token",
+            "/drive/v3/changes/startPageToken", READ_DRIVE,
+        ),
+        Route("GET", r"/drive/v3/changes", "changes", "/drive/v3/changes", READ_DRIVE),
     ),
 }  # fmt: skip
 

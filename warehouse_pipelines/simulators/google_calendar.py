@@ -110,7 +110,7 @@ class CalendarApi(Vendor):
             return refused
         offset, sequence = (int(part) for part in page.split(":")) if page else (0, self._sequence)
         since = int(token.split(":")[1]) if token else None
-        ids = [one for one in self._ids(calendar) if self._shown(name, one, since, request)]
+        ids = [one for one in self._ids(calendar) if self._is_listed(name, one, since, request)]
         size = min(MOST, int(request.first("maxResults") or USUAL))
         taken = ids[offset : offset + size]
         if self.settings.empty_pages and "~" not in request.first("pageToken"):
@@ -151,7 +151,7 @@ class CalendarApi(Vendor):
             return error_v3(410, "updatedMinTooLongAgo", message, domain="calendar", location="updatedMin")
         return None
 
-    def _shown(self, name: str, event_id: str, since: int | None, request: Request) -> bool:
+    def _is_listed(self, name: str, event_id: str, since: int | None, request: Request) -> bool:
         touched = self.calendars[name].touched.get(event_id, 0)
         if since is not None:
             return touched > since

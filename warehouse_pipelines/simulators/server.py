@@ -37,6 +37,7 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "callrail": CallRail,
     "gsheet": Google,
     "gcalendar": Google,
+    "gdrive": Google,
 }
 READY = "# ready"
 CONTROL = "# control "

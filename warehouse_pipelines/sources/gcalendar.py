@@ -6,9 +6,9 @@ fails in between asks again. When one of them is refused (410, and its life is n
 other calendars than the last time, all are listed anew, and what is not listed any more is cancelled and tombstoned,
 within the loader's limit of what one read may bury. ``--full`` does the same.
 
-The list is asked for without time bounds and without an order, because a token may not come with them (unconfirmed), and
-with the same parameters every time, as the protocol wants. A page may be short or empty while there is a next one; a
-last page without a token is an error, since nothing proves then that it was the last.
+The list is asked for without time bounds and without an order, because a token may not come with them (unconfirmed),
+and with the same parameters every time, as the protocol wants. A page may be short or empty while there is a next one;
+a last page without a token is an error, since nothing proves then that it was the last.
 
 **Series are kept, not expanded**: one row for a series with its ``recurrence``, one for each occurrence that was moved,
 changed or cancelled (``recurring_event_id``, ``original_start_time``). An open series has no end to expand to, and the
@@ -123,8 +123,8 @@ class Listing:
             params["pageToken"] = answer.following
         if not answer.sync_token:
             raise AnswerChanged(
-                f"Google Calendar: the last page of {self.calendar} has no sync token, so nothing tells that it was the "
-                "last; nothing was loaded."
+                f"Google Calendar: the last page of {self.calendar} has no sync token, so nothing tells that it "
+                "was the last; nothing was loaded."
             )
         self.token = answer.sync_token
 

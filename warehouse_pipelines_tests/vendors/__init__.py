@@ -19,7 +19,7 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
-from warehouse_pipelines_tests.vendors.google import CalendarVendor, SheetsVendor
+from warehouse_pipelines_tests.vendors.google import CalendarVendor, DriveVendor, SheetsVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
 
@@ -30,6 +30,7 @@ VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "callrail": CallRailVendor,
     "gsheet": SheetsVendor,
     "gcalendar": CalendarVendor,
+    "gdrive": DriveVendor,
 }
 
 

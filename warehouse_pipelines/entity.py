@@ -137,7 +137,7 @@ class Entity:
     ``page_size``    records per request, where this entity's requests are not as large as its source's
     ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
     ``expected``     columns whose names a header must have (a sheet, a file), or nothing is loaded
-    ``index``        columns to index besides the key and the cursor
+    ``index``        columns to index besides the key and the cursor; ``deleted_at`` may be one
     ``refs``         columns that should be found in the key of another table; checked, not enforced
     ``rules``        what a record must satisfy
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
@@ -187,7 +187,7 @@ class Entity:
             wrong.append(f"columns that every table has anyway: {', '.join(clash)}")
         used = [
             *self.keys,
-            *self.index.split(),
+            *(set(self.index.split()) - {"deleted_at"}),
             *self.expected.split(),
             *self.refs,
             *self.gone,

@@ -199,7 +199,8 @@ def test_force_overwrites_newer_local_value(it: World) -> None:
     dated = ""
     if version:
         counted = it.entity.columns[version].kind == "integer"
-        dated = f", {version} = {f'{version} + 1000000' if counted else "now() + interval '1 day'"}"
+        later = f"{version} + 1000000" if counted else "now() + interval '1 day'"
+        dated = f", {version} = {later}"
     it.execute(f"UPDATE {it.entity.table} SET {column} = 'local', sync_hash = 0{dated}")
     kept = it.sync(full=True)
     if it.entity.version:

@@ -111,10 +111,7 @@ class DriveApi(Vendor):
 
     def file_list(self, request: Request) -> Answer:
         tests = [part.strip() for part in request.first("q").split(" and ") if part.strip()]
-        if any(
-            not re.fullmatch(r"mimeType\s*!?=\s*'[^']+'|trashed\s*=\s*(true|false)|'[^']+' in parents", t)
-            for t in tests
-        ):
+        if not all(map(READABLE.fullmatch, tests)):
             return error_v3(400, "invalid", "Invalid Value", location="q")
         drive_id = request.first("driveId")
         if drive_id and (request.first("corpora") != "drive" or drive_id not in self.logs):

@@ -5,10 +5,10 @@ changes that the second run asks for. The token is the entity's ``state`` and is
 refused, or another root folder than the last time, makes everything be listed anew; ``--full`` does the same, and what
 is not listed any more counts as deleted then. Files and folders have a token each, of the same log of changes.
 
-**Which files**: without ``GDRIVE_ROOT_FOLDER_ID`` all that the account sees outside of shared drives. With it, what lies
-below that folder, however deep; if it is in a shared drive, that drive's own list and log are read, because the tokens
-of a drive and of a user are different series. A folder that moves takes all below it along without a word of them, so a
-change of any folder makes a run with a root list everything anew; a file that moves out counts as deleted.
+**Which files**: without ``GDRIVE_ROOT_FOLDER_ID`` all that the account sees outside of shared drives. With it, what
+lies below that folder, however deep; if it is in a shared drive, that drive's own list and log are read, because the
+tokens of a drive and of a user are different series. A folder that moves takes all below it along without a word of
+them, so a change of any folder makes a run with a root list everything anew; a file that moves out counts as deleted.
 
 **Deleted**: ``trashed`` is the vendor's flag; a file that was removed, or is no longer shared (the log tells both
 alike), comes without a record, so ``removed`` is laid over the one that is stored. Both come back when they do.
@@ -188,17 +188,13 @@ class Drive:
                 gone[change.file_id] = change.time
         entity = self.extraction.entity
         stored = self.extraction.known.records(entity.table, list(gone), entity.keys[0]) if gone else {}
-        if self.root and not self.folders and gone.keys() - stored.keys() and self._holds_folder(gone.keys()):
+        others = list(gone.keys() - stored.keys()) if self.root and not self.folders else []
+        if others and self.extraction.known.records(FOLDERS.table, others, FOLDERS.keys[0]):
             raise FolderMoved
         for file_id, record in stored.items():
             overlaid = {**msgspec.json.decode(record, type=dict), "removed": True, "removedTime": gone[file_id]}
             records.append(msgspec.json.encode(overlaid))
         return records
-
-    def _holds_folder(self, ids: object) -> bool:
-        """Whether any of these files that are gone is a folder that is stored."""
-        keys = [str(one) for one in ids] if isinstance(ids, Sequence | set | type({}.keys())) else []
-        return bool(self.extraction.known.records(FOLDERS.table, keys, FOLDERS.keys[0]))
 
     def _is_below(self, file: Glance) -> bool:
         """Whether a file is to be read."""

@@ -170,7 +170,6 @@ def test_the_hash_does_not_hide_a_locally_changed_archived_flag(shelf: Shelf, th
 
 def test_a_changed_declaration_reaches_unchanged_records(shelf: Shelf) -> None:
     """The hash knows the declaration, so a column that is read otherwise is not taken for unchanged."""
-    from dataclasses import replace
 
     from warehouse_pipelines.entity import Column
 

@@ -26,13 +26,14 @@ def empty_url(test_server: Server) -> Iterator[str]:
 
 
 def contents(url: str) -> list[Any]:
-    """Everything that is not PostgreSQL's own: relations, functions, types and schemas."""
+    """Everything that is not PostgreSQL's own nor an extension's: relations, functions, types and schemas."""
     with psycopg.connect(url) as connection:
         return connection.execute("""
             SELECT n.nspname, c.relname, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
             UNION SELECT n.nspname, p.proname, 'f' FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
                 WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+                    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
             UNION SELECT nspname, '', 'n' FROM pg_namespace
                 WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'public')
             ORDER BY 1, 2, 3
@@ -50,21 +51,24 @@ def test_up_again_down_and_up(empty_url: str) -> None:
     assert [line for line in done if line.startswith("revision")] == [
         "revision 0001_orchestration",
         "revision 0002_source_tables",
+        "revision 0003_crm",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 2
+    assert len(migrate(empty_url, down=99)) == 3
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
     assert contents(empty_url) == first
 
 
-def test_one_revision_down_and_up(empty_url: str) -> None:
+def test_revisions_down_and_up(empty_url: str) -> None:
     migrate(empty_url)
     first = contents(empty_url)
+    assert migrate(empty_url, down=1) == ["revision 0003_crm undone"]
+    assert not {"crm", "crm_archive"} & {schema for schema, _, _ in contents(empty_url)}
     assert migrate(empty_url, down=1) == ["revision 0002_source_tables undone"]
     assert {name for schema, name, _ in contents(empty_url) if schema == "public"} == set()
     migrate(empty_url)
@@ -83,6 +87,19 @@ def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:
     with psycopg.connect(empty_url) as connection:
         assert connection.execute("SELECT color, remembered FROM callrail_tag").fetchone() == (None, "yes")
         assert connection.execute("SELECT to_regclass('somebody_else') IS NOT NULL").fetchone() == (True,)
+
+
+def test_a_view_follows_its_file(empty_url: str) -> None:
+    """It is left alone while that is the same, so that a view somebody built upon it stays."""
+    migrate(empty_url)
+    with psycopg.connect(empty_url) as connection:
+        connection.execute('CREATE VIEW upon_it AS SELECT "leadHash" FROM salesrabbit_lead_v1')
+    assert migrate(empty_url) == []
+    with psycopg.connect(empty_url) as connection:
+        connection.execute("DROP VIEW upon_it")
+        connection.execute("COMMENT ON VIEW salesrabbit_lead_v1 IS 'of another file'")
+    assert migrate(empty_url) == ["view salesrabbit_lead_v1"]
+    assert migrate(empty_url) == []
 
 
 def test_a_column_of_another_type_is_refused(empty_url: str) -> None:
@@ -187,6 +204,14 @@ COLUMNS = {
     ),
     "A-051": ("callrail_company", "id name status created_at time_zone"),
     "A-052": ("callrail_tracker", "id name company_id tracking_number destination_number status source"),
+    "A-055": (
+        "salesrabbit_lead",
+        "id lead_hash disposition_id prospect_name prospect_phone prospect_email prospect_address latitude longitude"
+        " created_by created_at last_modified appointment_type appointment custom_fields files sync_created_at"
+        " sync_updated_at",
+    ),
+    "A-058": ("salesrabbit_user", "id email first_name last_name phone active team_id sync_created_at sync_updated_at"),
+    "X-20": ("salesrabbit_lead_v1", "leadHash dispositionId prospectName createdAt lastModified"),
     "B-084": (
         LETTER,
         "id sync_history_id crm_source sync_type record_key stage error_category rule error_message payload attempts"
@@ -198,8 +223,10 @@ TRUE = {
     "A-002": "(SELECT count(*) = 2 FROM pg_namespace WHERE nspname IN ('public','orchestration'))",
     "A-005": """NOT EXISTS (SELECT FROM pg_tables WHERE schemaname='public' AND tablename !~
         '^(hubspot|genius|callrail|salesrabbit|arrivy|five9|marketsharp|leadconduit|salespro|gsheet|pipedesk|gcal|gdrive)_')""",
-    "A-007": """NOT EXISTS (SELECT FROM information_schema.columns
-        WHERE table_schema IN ('public','orchestration') AND column_name !~ '^_?[a-z][a-z0-9_]*$')""",
+    "A-007": """NOT EXISTS (SELECT FROM information_schema.columns c
+        WHERE table_schema IN ('public','orchestration') AND column_name !~ '^_?[a-z][a-z0-9_]*$'
+        AND NOT EXISTS (SELECT FROM information_schema.views v
+            WHERE v.table_schema=c.table_schema AND v.table_name=c.table_name))""",
     "A-009": "chk.typ('callrail_call','raw_data') = 'jsonb'",
     "A-010": """NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema='public'
         AND column_name IN ('sync_created_at','sync_updated_at') AND is_nullable='YES')""",
@@ -224,6 +251,8 @@ TRUE = {
         FROM unnest('{start_time,company_id,customer_phone_number}'::text[]) c)""",
     "A-053": """NOT EXISTS (SELECT FROM unnest(ARRAY['account','form_submission','text_message','user','tag']) t
         WHERE to_regclass(concat('public.callrail_',t)) IS NULL)""",
+    "A-056": """(SELECT bool_and(chk.typ('salesrabbit_lead', c) = 'jsonb')
+        FROM unnest('{appointment,custom_fields,files}'::text[]) c)""",
     "B-005": """NOT EXISTS (SELECT FROM information_schema.columns
         WHERE table_schema='orchestration' AND column_name IN ('crm_type','entity_name'))""",
     "X-05": f"chk.typ('{HISTORY}','sync_type') = 'character varying(100)'",

@@ -29,12 +29,14 @@ from urllib.parse import urlsplit
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.google import Google
 from warehouse_pipelines.simulators.hubspot import HubSpot
+from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor
 
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
+    "salesrabbit": SalesRabbit,
     "gsheet": Google,
     "gcalendar": Google,
     "gdrive": Google,

@@ -6,5 +6,6 @@ from warehouse_pipelines.sources.gcalendar import GCALENDAR
 from warehouse_pipelines.sources.gdrive import GDRIVE
 from warehouse_pipelines.sources.gsheet import GSHEET
 from warehouse_pipelines.sources.hubspot import HUBSPOT
+from warehouse_pipelines.sources.salesrabbit import SALESRABBIT
 
-SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, GSHEET, GCALENDAR, GDRIVE)
+SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, SALESRABBIT, GSHEET, GCALENDAR, GDRIVE)

@@ -70,7 +70,7 @@ class Change(msgspec.Struct):
     file_id: str | None = msgspec.field(name="fileId", default=None)
     removed: bool = False
     time: str | None = None
-    file: msgspec.Raw | None = None
+    file: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Changes(msgspec.Struct):
@@ -174,7 +174,7 @@ class Drive:
         for change in changes:
             if change.file_id is None:
                 continue
-            if change.removed or change.file is None:
+            if change.removed or bytes(change.file) == b"null":
                 gone[change.file_id] = change.time
                 continue
             file = _seen(change.file)

@@ -21,6 +21,7 @@ from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
 from warehouse_pipelines_tests.vendors.google import CalendarVendor, DriveVendor, SheetsVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
+from warehouse_pipelines_tests.vendors.salesrabbit import SalesRabbitVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
 
 BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
@@ -28,6 +29,7 @@ BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in s
 VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "hubspot": HubSpotVendor,
     "callrail": CallRailVendor,
+    "salesrabbit": SalesRabbitVendor,
     "gsheet": SheetsVendor,
     "gcalendar": CalendarVendor,
     "gdrive": DriveVendor,

@@ -1,11 +1,13 @@
-"""The tables of the sources.
+"""The tables of the sources, and the views over them.
 
-Up does nothing: they are aligned with their declarations after every upgrade. Down drops every table that is
-declared, with its rows.
+Up does nothing: they are aligned with their declarations and files after every upgrade. Down drops every view, and
+every table that is declared, with its rows.
 """
 
 from alembic import op
 
+from warehouse_pipelines.loading import views
+from warehouse_pipelines.loading.migrate import sql_folder
 from warehouse_pipelines.loading.tables import metadata
 from warehouse_pipelines.sources import SOURCES
 
@@ -18,7 +20,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the declared tables, and the schemas that are empty then."""
+    """Drop the views, the declared tables, and the schemas that are empty then."""
+    views.drop(op.get_bind(), sql_folder() / "views")
     declared = metadata([entity for source in SOURCES for entity in source.entities])
     declared.drop_all(op.get_bind(), checkfirst=True)
     for schema in sorted({table.schema for table in declared.tables.values() if table.schema}):

@@ -40,6 +40,8 @@ def deletes(entity: Entity) -> str:
 
 def reading(entity: Entity) -> str:
     """Say what a run without flags reads."""
+    if entity.by_state:
+        return "what changed since the last good run, as the vendor tells by the token or version that run kept"
     if not entity.cursor:
         return "everything, each time"
     parts = [f"what `{entity.cursor}` says is new"]

@@ -129,12 +129,16 @@ class Entity:
     ``days_since``   the first daily partition, for entities that can be asked by date
     ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
                      after a read of the ``window`` that its cursor lies in
-    ``archived``     path of the vendor's own deleted flag; ``archived_at`` path of its time, which by itself is a flag
+    ``by_state``     the vendor tells what changed since a ``state`` that the last good run left (``Extraction.state``)
+    ``archived``     path of the vendor's own deleted flag, ``path=word`` where it is one word among others;
+                     ``archived_at`` path of its time, which by itself is a flag
+    ``gone``         what columns say in a row that a whole read did not find, where the vendor has a word for it
     ``merged``       column that lists the keys this record absorbed, with ``;`` between them
     ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
     ``page_size``    records per request, where this entity's requests are not as large as its source's
     ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
-    ``index``        columns to index besides the key and the cursor
+    ``expected``     columns whose names a header must have (a sheet, a file), or nothing is loaded
+    ``index``        columns to index besides the key and the cursor; ``deleted_at`` may be one
     ``refs``         columns that should be found in the key of another table; checked, not enforced
     ``rules``        what a record must satisfy
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
@@ -158,12 +162,15 @@ class Entity:
     retention: timedelta | None = None
     days_since: date | None = None
     missing: Literal["everything", "window"] = "everything"
+    by_state: bool = False
     archived: str | None = None
     archived_at: str | None = None
+    gone: Mapping[str, str] = field(default_factory=dict)
     merged: str | None = None
     custom: str | None = None
     page_size: int | None = None
     parent: str | None = None
+    expected: str = ""
     index: str = ""
     refs: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
@@ -179,12 +186,21 @@ class Entity:
             wrong.append(f"not snake_case, or too long: {', '.join(bad)}")
         if clash := sorted((BOOKKEEPING.keys() | {"custom_properties"}) & self.columns.keys()):
             wrong.append(f"columns that every table has anyway: {', '.join(clash)}")
-        used = [*self.keys, *self.index.split(), *self.refs, *(rule.column for rule in self.rules)]
+        used = [
+            *self.keys,
+            *(set(self.index.split()) - {"deleted_at"}),
+            *self.expected.split(),
+            *self.refs,
+            *self.gone,
+            *(rule.column for rule in self.rules),
+        ]
         used += [name for name in (self.cursor, self.edited, self.merged) if name]
         if unknown := sorted(set(used) - self.columns.keys() - set(self.e164)):
             wrong.append(f"not among the columns: {', '.join(unknown)}")
         if not self.keys:
             wrong.append("no key")
+        if self.by_state and self.cursor:
+            wrong.append("by_state and a cursor")
         if self.cursor and self.cursor in self.columns and self.columns[self.cursor].kind != "timestamptz":
             wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
         if not self.cursor:
@@ -266,7 +282,10 @@ class Known(Protocol):
         """Return the keys of the rows that became ``archived`` in the vendor's words at ``since`` or later."""
 
     def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
-        """Return the stored records of these ``keys``, for a vendor that sends changes and not the whole."""
+        """Return the stored records of these ``keys``, for a vendor that sends changes and not the whole.
+
+        ``key`` names the column, or several with blanks between them, as then each of ``keys`` has.
+        """
 
 
 class NothingKnown:
@@ -294,10 +313,14 @@ class Extraction:
     ``options``   the vendor's own flags of this run
     ``take``      waits for the shared budget of a credential; raises ``BudgetSpent``
     ``cancelled`` set when the run is stopped; a wait must end with it
+    ``state``     what the last good run of this entity left: page tokens, versions. Empty before there was one, and for
+                  a run that must read everything (``--full``, ``--force``, ``--start-date``, backfills, replays)
+    ``next_state`` what this run leaves, kept with its data when the run is good, complete and not a dry one
     ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
     ``reported``  how many records the vendor says the asked window has; ``trusted`` when its notes say that the
                   figure can be believed, so that a difference makes the run partial
     ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
+    ``changes_only`` set by a ``fetch`` that reads what changed since its ``state`` and nothing else: nothing is missing
     ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
                   reason, and buries nothing
     ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
@@ -313,11 +336,14 @@ class Extraction:
     options: Mapping[str, Any] = field(default_factory=dict)
     take: Callable[[str, Budget], None] = lambda credential, budget: None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    state: Mapping[str, str] = field(default_factory=dict)
+    next_state: Mapping[str, str] | None = None
     calls: int = 0
     waited_seconds: float = 0.0
     reported: int | None = None
     trusted: bool = False
     unchanged: bool = False
+    changes_only: bool = False
     endless: bool = False
     doubt: str | None = None
     measured: Counter[str] = field(default_factory=Counter)

@@ -1,7 +1,7 @@
 """One vendor's ``fetch`` run without a warehouse: what it is told, and what came of it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,12 +24,16 @@ class Held:
 
     living: list[str] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
+    stored: dict[str, bytes] = field(default_factory=dict)
 
     def keys(self, table: str) -> Iterator[str]:
         return iter(self.living)
 
     def archived(self, table: str, since: datetime) -> set[str]:
         return self.deleted
+
+    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, bytes]:
+        return {one: self.stored[one] for one in keys if one in self.stored}
 
 
 class Read:

@@ -100,7 +100,8 @@ def test_second_run_requests_only_window(it: World) -> None:
     assert len(it.history()) == 2
     check_history(it, result)
     if not it.entity.cursor:
-        assert (result.mode, result.processed) == ("full", len(before))
+        wanted = ("delta", 0) if it.entity.by_state else ("full", len(before))
+        assert (result.mode, result.processed) == wanted
         return
     assert first.cursor is not None
     since = first.cursor - it.entity.overlap
@@ -181,7 +182,7 @@ def test_one_bad_record_is_set_aside_and_replayed(it: World) -> None:
     assert (letter["crm_source"], letter["sync_type"]) == (it.source.name, it.entity.name)
     assert (letter["sync_history_id"], letter["attempts"]) == (result.history_id, 1)
     assert column in letter["error_message"]
-    assert {(letter["record_key"],)} == truth - it.rows().keys()
+    assert {tuple(letter["record_key"].split())} == truth - it.rows().keys()
     check_history(it, result)
 
     before = it.rows()
@@ -203,7 +204,12 @@ def test_force_overwrites_newer_local_value(it: World) -> None:
     }
     column = next((name for name, kind in own.items() if kind == "text"), next(iter(own)))
     local: Any = {"integer": 4711, "timestamptz": datetime(2001, 1, 1, tzinfo=UTC)}.get(own[column], "local")
-    dated = f", {it.entity.version} = now() + interval '1 day'" if it.entity.version else ""
+    version = it.entity.version
+    dated = ""
+    if version:
+        counted = it.entity.columns[version].kind == "integer"
+        later = f"{version} + 1000000" if counted else "now() + interval '1 day'"
+        dated = f", {version} = {later}"
     it.execute(f"UPDATE {it.entity.table} SET {column} = %s, sync_hash = 0{dated}", local)
     kept = it.sync(full=True)
     if it.entity.version:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
 from warehouse_pipelines.entity import Extraction, Window
-from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
+from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused, WarehouseError
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request
 from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, decoded, retry_after
 from warehouse_pipelines.sources.callrail import CALLRAIL
@@ -132,3 +133,40 @@ def test_a_session_can_be_forgotten(serve: Serve) -> None:
     assert [http.send("GET", "/", bytes.decode) for _ in range(2)] == ["none", "session=one"]
     http.forget_session()
     assert http.send("GET", "/", bytes.decode) == "none"
+
+
+def asked_with_login(statuses: list[int], **how: Any) -> list[str]:
+    """Ask once of a server that answers with these statuses; return the credential of each request."""
+    seen: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        seen.append(request.headers["authorization"])
+        return Answer(statuses[len(seen) - 1], b"{}")
+
+    def login(renew: bool) -> dict[str, str]:
+        tokens.extend(["new"] if renew else [])
+        return {"Authorization": tokens[-1]}
+
+    tokens = ["old"]
+    listener = Listener("127.0.0.1", 0, answer)
+    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
+    client = Client(extraction, title="It", base_url=listener.url, headers={}, login=login, **how)
+    try:
+        client.get("/", dict)
+    except WarehouseError as error:
+        seen.append(type(error).__name__)
+    finally:
+        listener.close()
+    return seen
+
+
+def test_a_credential_that_expired_is_renewed_once() -> None:
+    assert asked_with_login([200]) == ["old"]
+    assert asked_with_login([401, 200]) == ["old", "new"]
+    assert asked_with_login([401, 401]) == ["old", "new", "CredentialRefused"]
+
+
+def test_a_refusal_that_is_a_rate_limit_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    assert asked_with_login([403, 200]) == ["old", "PermissionMissing"]
+    assert asked_with_login([403, 200], again=lambda answer: True) == ["old", "old"]

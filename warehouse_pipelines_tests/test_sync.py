@@ -18,6 +18,7 @@ from warehouse_pipelines.entity import Entity, Extraction, Flag, Source, Window
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.dead_letters import replay
+from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import plan, sync
 from warehouse_pipelines.loading.sync_history import LastGood
@@ -303,6 +304,83 @@ def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(shelf: Shelf
     assert shelf.sync([thing("a", 3)], full=True, max_records=1).status == "success"
     shelf.before = lambda extraction: None
     assert shelf.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
+
+
+REMEMBERED = replace(PAIR, by_state=True, gone={"label": "cancelled"})
+PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "y"}]
+
+
+def told(shelf: Shelf, changes_only: bool = False, **left: str) -> None:
+    """Let the next read say that it leaves this state, and whether it was one of changes."""
+
+    def before(extraction: Extraction) -> None:
+        extraction.next_state, extraction.changes_only = left, changes_only
+
+    shelf.before = before
+
+
+def test_what_a_good_run_left_is_given_to_the_next(shelf: Shelf) -> None:
+    told(shelf, token="1")
+    assert shelf.sync(PAIRS, entity=REMEMBERED).mode == "full"
+    told(shelf, changes_only=True, token="2")
+    result = shelf.sync([{"one": "a", "two": 1, "label": "z"}], entity=REMEMBERED)
+    assert (result.mode, result.status, result.updated, result.deleted) == ("delta", "success", 1, 0)
+    assert result.total_rows == 2
+    shelf.before = lambda extraction: setattr(extraction, "unchanged", True)
+    assert shelf.sync(entity=REMEMBERED).mode == "delta"
+    assert [dict(asked.state) for asked in shelf.asked] == [{}, {"token": "1"}, {"token": "2"}]
+    shelf.sync(entity=REMEMBERED)
+    assert shelf.asked[-1].state == {"token": "2"}
+
+
+@pytest.mark.parametrize("flags", [{"full": True}, {"force": True}, {"start_date": date(2024, 1, 1)}], ids=str)
+def test_a_run_that_reads_everything_is_told_nothing(shelf: Shelf, flags: dict[str, Any]) -> None:
+    told(shelf, token="1")
+    shelf.sync(PAIRS, entity=REMEMBERED)
+    shelf.sync(PAIRS, entity=REMEMBERED, **flags)
+    assert shelf.asked[-1].state == {}
+
+
+def test_a_run_that_is_not_good_or_not_complete_leaves_nothing(shelf: Shelf) -> None:
+    told(shelf, token="1")
+    shelf.sync(PAIRS, entity=REMEMBERED)
+    told(shelf, changes_only=True, token="2")
+    shelf.sync(entity=REMEMBERED, dry_run=True)
+    shelf.sync(PAIRS, entity=REMEMBERED, max_records=1)
+
+    def doubtful(extraction: Extraction) -> None:
+        extraction.next_state, extraction.changes_only, extraction.doubt = {"token": "3"}, True, "cannot prove it"
+
+    shelf.before = doubtful
+    assert shelf.sync(entity=REMEMBERED).status == "partial"
+    with pytest.raises(Exception, match="division"):
+        shelf.sync(lambda: 1 / 0, entity=REMEMBERED)
+    told(shelf)
+    shelf.sync(PAIRS, entity=REMEMBERED)
+    assert [dict(asked.state) for asked in shelf.asked[1:]] == [{"token": "1"}] * 5
+
+
+def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(shelf: Shelf) -> None:
+    shelf.entity = REMEMBERED
+    shelf.sync(PAIRS, entity=REMEMBERED)
+    assert shelf.sync(PAIRS[:1], entity=REMEMBERED).deleted == 1
+    assert shelf.row("b", "2")["label"] == "cancelled"
+    assert shelf.sync(PAIRS, entity=REMEMBERED).restored == 1
+    assert shelf.row("b", "2")["label"] == "y"
+
+
+def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(shelf: Shelf) -> None:
+    shelf.entity = flagged = replace(PAIR, archived="label=cancelled")
+    result = shelf.sync([*PAIRS, {"one": "c", "two": 3, "label": "cancelled"}, {"one": "d", "two": 4}], entity=flagged)
+    assert (result.created, result.deleted) == (4, 1)
+    assert [key for key, row in sorted(shelf.rows().items()) if row["archived"]] == [("c", "3")]
+
+
+def test_stored_records_are_found_by_several_columns(shelf: Shelf) -> None:
+    shelf.sync(PAIRS, entity=PAIR)
+    known = Warehouse(shelf.url)
+    assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
+    known.close()
 
 
 def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: Shelf) -> None:

@@ -100,8 +100,9 @@ class Coercer:
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
         self._columns = dict(entity.columns)
-        if entity.archived:
-            self._columns["archived"] = Column("boolean", entity.archived)
+        flag, _, self._archived_word = (entity.archived or "").partition("=")
+        if flag:
+            self._columns["archived"] = Column("text" if self._archived_word else "boolean", flag)
         if entity.archived_at:
             self._columns["deleted_at"] = Column("timestamptz", entity.archived_at)
         self._taken: dict[str, Column] = {}
@@ -143,6 +144,8 @@ class Coercer:
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
         arrays = {name: self._array(name, column, parts[name]) for name, column in self._columns.items()}
+        if self._archived_word:
+            arrays["archived"] = pc.equal(arrays["archived"], self._archived_word)
         if self.entity.archived_at and not self.entity.archived:
             arrays["archived"] = arrays["deleted_at"].is_valid()
         for name, phone in self.entity.e164.items():

@@ -40,10 +40,13 @@ class Warehouse:
         return {str(row["id"]) for row in self._open().execute(statement, [since])}
 
     def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
-        """Return the stored records of these ``keys``, by key; ``key`` names the column."""
-        statement = sql.SQL(
-            "SELECT {0}::text AS key, raw_data::text AS record FROM {1} WHERE {0}::text = ANY(%s)"
-        ).format(sql.Identifier(key), _identifier(table))
+        """Return the stored records of these ``keys``, by key; ``key`` names the column or columns."""
+        columns = [sql.SQL("{}::text").format(sql.Identifier(name)) for name in key.split()]
+        several = len(columns) > 1
+        spelled = sql.SQL("concat_ws(' ', {})").format(sql.SQL(", ").join(columns)) if several else columns[0]
+        statement = sql.SQL("SELECT {0} AS key, raw_data::text AS record FROM {1} WHERE {0} = ANY(%s)").format(
+            spelled, _identifier(table)
+        )
         return {row["key"]: row["record"].encode() for row in self._open().execute(statement, [list(keys)])}
 
     def close(self) -> None:

@@ -334,8 +334,14 @@ class Loader:
         self._run(
             sql.SQL(
                 "UPDATE {} t SET archived = true, deleted_at = now(), delete_reason = 'missing',"
-                " sync_updated_at = now() WHERE {}"
-            ).format(self._target, missing)
+                " sync_updated_at = now(){} WHERE {}"
+            ).format(
+                self._target,
+                sql.SQL("").join(
+                    sql.SQL(", {} = {}").format(sql.Identifier(name), word) for name, word in self.entity.gone.items()
+                ),
+                missing,
+            )
         )
         self.deleted += count
 

@@ -145,6 +145,8 @@ def sync(
                 session, source, entity, start_time=now, configuration=configuration, run_id=run_id
             )
             run.before = sync_history.last_rows(session, source, entity)
+            if entity.by_state and planned.mode == "full" and not (options.full or options.force or options.start_date):
+                run.extraction.state = sync_history.last_state(session, source, entity)
             source.require_settings()
             logs.started(source.name, entity.name, None, configuration, strategy=planned.mode,
                          since=str(planned.window.since))  # fmt: skip
@@ -203,7 +205,7 @@ class _Run:
             began = time.monotonic()
             self._bury_letters(loader)
             reason = self._doubt()
-            if self.plan.swept is not None and reason is None and not self.extraction.unchanged:
+            if self.plan.swept is not None and reason is None and not self._delta:
                 self._sweep(loader, self.plan.swept)
             if replayed:
                 loader.resolve(replayed)
@@ -316,8 +318,8 @@ class _Run:
                 "What was read is loaded, nothing is buried, the cursor stays. If there are so many, raise "
                 "WAREHOUSE_SAFETY_LIMIT and run again; else the list has no end: tell the vendor."
             )
-        if self.extraction.unchanged:
-            return None
+        if self._delta:
+            return self.extraction.doubt
         limited = self.plan.narrowed or bool(self.options.max_records)
         whole = self.plan.window.since is None and self.plan.mode == "full"
         if whole and not limited and not self.coercer.read and loader.had_rows and not self.options.force:
@@ -343,6 +345,16 @@ class _Run:
             )
         return None
 
+    @property
+    def _delta(self) -> bool:
+        """Whether what was not read may still be there, though no window said so."""
+        return self.extraction.unchanged or self.extraction.changes_only
+
+    @property
+    def _mode(self) -> str:
+        """How everything or a window was read in the end."""
+        return "delta" if self.entity.by_state and self.plan.mode == "full" and self._delta else self.plan.mode
+
     def _sweep(self, loader: Loader, window: Window) -> None:
         """Tombstone what a complete read did not find, unless bad records may hide what was found."""
         hidden = self.coercer.keyless if len(self.entity.keys) == 1 else loader.failed
@@ -353,7 +365,7 @@ class _Run:
 
     def _rows(self, loader: Loader) -> tuple[int, int]:
         """Return the rows of the table and the living ones: counted after a whole read, else from the last run's."""
-        if self.before is None or self.plan.mode == "full":
+        if self.before is None or self._mode == "full":
             return loader.count_rows()
         total, living = self.before
         gone = loader.deleted + loader.absorbed
@@ -385,7 +397,7 @@ class _Run:
         if reason:
             metrics["partial_reason"] = reason
         return Result(
-            history_id=self.history_id, status=status, window=self.plan.window, mode=self.plan.mode,
+            history_id=self.history_id, status=status, window=self.plan.window, mode=self._mode,
             processed=self.coercer.read, created=loader.created, updated=loader.updated,
             unchanged=loader.unchanged, failed=loader.failed, filtered=filtered, deleted=deleted,
             restored=loader.restored, total_rows=total, calls=self.extraction.calls, seconds=seconds, cursor=cursor,
@@ -394,6 +406,9 @@ class _Run:
 
     def _closing(self, result: Result) -> dict[str, Any]:
         """Return what the history row is closed with."""
+        left = self.extraction.next_state
+        limited = self.options.dry_run or self.options.max_records or self.plan.narrowed
+        state = {"state": dict(left)} if left is not None and not limited and result.reason is None else {}
         return {
             "status": result.status,
             "processed": result.processed,
@@ -401,7 +416,11 @@ class _Run:
             "updated": result.updated,
             "failed": result.failed,
             "error_message": result.reason,
-            "configuration": {"cursor": result.cursor.isoformat() if result.cursor else None},
+            "configuration": {
+                "mode": result.mode,
+                "cursor": result.cursor.isoformat() if result.cursor else None,
+                **state,
+            },
             "performance_metrics": dict(result.metrics),
         }
 

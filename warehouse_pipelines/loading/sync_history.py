@@ -113,6 +113,20 @@ def _last_whole(connection: psycopg.Connection[dict[str, Any]], source: Source, 
     return row["start_time"] if row else None
 
 
+def last_state(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> dict[str, str]:
+    """Return what the last run of this entity that kept a state left; empty before there is one."""
+    row = connection.execute(
+        """
+        SELECT configuration -> 'state' AS state FROM orchestration.sync_history
+        WHERE crm_source = %s AND sync_type = %s AND status IN ('success', 'partial')
+            AND jsonb_typeof(configuration -> 'state') = 'object'
+        ORDER BY id DESC LIMIT 1
+        """,
+        [source.name, entity.name],
+    ).fetchone()
+    return row["state"] if row else {}
+
+
 def last_rows(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> tuple[int, int] | None:
     """Return the rows and the living rows that the last run left in the table; None before there is one."""
     row = connection.execute(

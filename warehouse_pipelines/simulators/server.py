@@ -30,6 +30,7 @@ from warehouse_pipelines.simulators.arrivy import Arrivy
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.five9 import Five9
 from warehouse_pipelines.simulators.genius import Genius
+from warehouse_pipelines.simulators.google import Google
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.salespro import SalesPro
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
@@ -44,6 +45,9 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "arrivy": Arrivy,
     "genius": Genius,
     "salespro": SalesPro,
+    "gsheet": Google,
+    "gcalendar": Google,
+    "gdrive": Google,
 }
 READY = "# ready"
 CONTROL = "# control "
@@ -93,7 +97,7 @@ class Simulators:
         return self._vendors[vendor].control(op, **arguments)
 
     def close(self) -> None:
-        for vendor in self._vendors.values():
+        for vendor in set(self._vendors.values()):
             vendor.close()
 
     def __enter__(self) -> Simulators:
@@ -120,6 +124,8 @@ def start(
 
     `vendors` are all that this machine can simulate, or the named ones. `port` is the first vendor's, the others
     follow; 0 takes free ones. `settings` are those of a vendor, by its name.
+    `port` is the first vendor's, the others follow; 0 takes free ones. `settings` are those of a vendor, by its name.
+    Names that have one class are one vendor: Google's APIs share a login and an address.
     Each of `faults` is the arguments of `set_fault` and perhaps a `vendor`.
     """
     chosen = available() if vendors is None else list(vendors)
@@ -128,17 +134,19 @@ def start(
     # Some callers never became contacts, so the town is a little larger than the CRM.
     town = Town(seed, contacts + contacts // 10 + 10)
     running: dict[str, Vendor] = {}
-    for place, name in enumerate(chosen):
-        kind = VENDORS[name]
-        vendor = kind(town, kind.settings_type(**{"contacts": contacts, "now": now, **settings.get(name, {})}))
+    for place, kind in enumerate(dict.fromkeys(VENDORS[name] for name in chosen)):
+        names = [name for name in chosen if VENDORS[name] is kind]
+        its = {"contacts": contacts, "now": now}
+        for name in names:
+            its |= settings.get(name, {})
+        vendor = kind(town, kind.settings_type(**its))
         vendor.listen(host, port + place if port else 0)
-        running[name] = vendor
+        running |= dict.fromkeys(names, vendor)
     for fault in faults:
         arguments = dict(fault)
         meant = arguments.pop("vendor", None)
-        for name, vendor in running.items():
-            if meant in (None, name):
-                vendor.set_fault(**arguments)
+        for vendor in {one for name, one in running.items() if meant in (None, name)}:
+            vendor.set_fault(**arguments)
     return Simulators(running)
 
 

@@ -81,6 +81,9 @@ class Client:
 
     ``headers`` carry the credential, which is what ``budgets`` are counted by.
     ``wait_for`` lets a vendor read from an answer how long it wants us to wait: seconds, or None when it does not say.
+    ``login`` gives the headers of a credential that expires; a 401 is answered once by asking it anew with True.
+    ``credential`` is what budgets are counted by then, because those headers change.
+    ``again`` tells of a refusal that looks final that a repetition may help (a rate limit that is a 403).
     ``explain`` is shown every refusal before its status is judged, and raises what only the body tells (a SOAP fault).
     """
 
@@ -94,6 +97,9 @@ class Client:
         budgets: Sequence[Budget] = (),
         wait_for: Callable[[httpx.Response, int], float | None] = lambda response, attempt: None,
         explain: Callable[[httpx.Response], None] = lambda response: None,
+        login: Callable[[bool], Mapping[str, str]] = lambda renew: {},
+        credential: str = "",
+        again: Callable[[httpx.Response], bool] = lambda response: False,
     ) -> None:
         self.extraction = extraction
         self.title = title
@@ -104,7 +110,10 @@ class Client:
         self._lock = threading.Lock()
         self._waiting, self._since = 0, 0.0
         self._explain = explain
-        self._credential = hashlib.sha256(repr((base_url, sorted(headers.items()))).encode()).hexdigest()[:16]
+        self._login = login
+        self._again = again
+        identity = (base_url, sorted(headers.items()), *([credential] if credential else []))
+        self._credential = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
     def get(self, path: str, into: type[T], *, params: Mapping[str, str] | None = None, **how: Any) -> T:
         """Ask for ``path`` and decode the answer; see ``request``."""
@@ -154,8 +163,8 @@ class Client:
         ``read`` raises ``msgspec.ValidationError`` for another form and ``msgspec.DecodeError`` for a body that cannot
         be read at all, which is asked for again.
         """
-        sent = {**self._headers, **(headers or {})}
-        problem, wait = "", 0.0
+        sent = {**self._headers, **self._login(False), **(headers or {})}
+        problem, wait, renewed = "", 0.0, False
         for attempt in range(1, ATTEMPTS + 1):
             for budget in (*self._budgets, *budgets):
                 self.extraction.take(self._credential, budget)
@@ -176,8 +185,13 @@ class Client:
                     except (msgspec.DecodeError, UnicodeDecodeError) as error:
                         problem, asked = f"{answer.status_code} with a body that cannot be read ({error})", None
                 else:
+                    if answer.status_code == 401 and not renewed and (fresh := self._login(True)):
+                        problem, renewed = "401", True
+                        sent |= fresh
+                        continue
                     self._explain(answer)
-                    self._refuse(method, path, answer)
+                    if not self._again(answer):
+                        self._refuse(method, path, answer)
                     problem = f"{answer.status_code}"
                     asked = retry_after(answer.headers.get("Retry-After"))
                     if asked is None:

@@ -24,6 +24,7 @@ from warehouse_pipelines_tests.vendors.five9 import Five9Vendor
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
 from warehouse_pipelines_tests.vendors.genius import GeniusVendor
+from warehouse_pipelines_tests.vendors.google import CalendarVendor, DriveVendor, SheetsVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
 from warehouse_pipelines_tests.vendors.salespro import SalesProVendor
 from warehouse_pipelines_tests.vendors.salesrabbit import SalesRabbitVendor
@@ -39,6 +40,9 @@ VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "arrivy": ArrivyVendor,
     "genius": GeniusVendor,
     "salespro": SalesProVendor,
+    "gsheet": SheetsVendor,
+    "gcalendar": CalendarVendor,
+    "gdrive": DriveVendor,
 }
 
 

@@ -1,0 +1,366 @@
+"""The simulated Sheets: two spreadsheets of a marketing department, typed by people.
+
+A sheet is a header and an order of rows; a row is computed from its number and what has been changed in it, so a sheet
+of a million rows holds no cells. Every edit raises the version that Drive tells of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from warehouse_pipelines.simulators.faults import Fault
+from warehouse_pipelines.simulators.google_answers import error_v4, masked
+from warehouse_pipelines.simulators.town import DIVISIONS, Town, spell_phone
+from warehouse_pipelines.simulators.vendor import Vendor, operation
+from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
+
+LEADS, SPENDS = "1LeadsOfTheMarketingDepartment", "1SpendOfTheMarketingDepartment"
+EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001  (a serial date has no zone)
+RANGE = re.compile(r"(?:(?:'((?:[^']|'')+)'|([^'!]+))(?:!|$))?(?:([A-Z]*)(\d*)(?::([A-Z]*)(\d*))?)?")
+CHANNELS = ("Google Ads", "Facebook", "Home show", "Mailer", "Radio")
+SPARE_ROWS = 20  # a grid is larger than what is used of it
+
+LEAD_HEADER = (
+    "Date", "Source", "Campaign", "First Name", " Last Name", "Email", "Phone", "Notes", "Created At", "UTM Campaign",
+    "Form Submit Zipcode", "Call Attempts", "Lead Set", "Division", "", "Total Job Value", "Weather",
+)  # fmt: skip
+SPEND_HEADER = ("Date", "Channel", "Campaign", "Amount", "Impressions", "Clicks", "Conversions", "Division")
+
+
+@dataclass
+class Sheet:
+    sheet_id: int
+    title: str
+    header: list[Any]
+    formula: Callable[[int], dict[str, Any]]
+    order: list[int] = field(default_factory=list)
+    changes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    header_row: int = 1
+
+    def cells(self, row: int) -> list[Any]:
+        """The cells of a row of the sheet, 1 being the header; what is empty at the end is cut."""
+        place = row - 1 - self.header_row
+        if place == -1:
+            found = list(self.header)
+        elif 0 <= place < len(self.order):
+            number = self.order[place]
+            values = {**(self.formula(number) if number >= 0 else {}), **self.changes.get(number, {})}
+            found = [values.get(str(name), "") for name in self.header]
+            found += values.get("beyond", [])
+        else:
+            found = []
+        while found and found[-1] in ("", None):
+            found.pop()
+        return found
+
+    @property
+    def rows(self) -> int:
+        return len(self.order) + self.header_row + SPARE_ROWS
+
+    @property
+    def columns(self) -> int:
+        return max(26, len(self.header) + 2)
+
+
+class SheetsApi(Vendor):
+    def __init__(self, town: Town, settings: Any) -> None:
+        super().__init__(town, settings)
+        self._born = datetime.fromtimestamp(self.now(), UTC).replace(microsecond=0, tzinfo=None)
+        self._added = 0
+        self.zones = {LEADS: "America/New_York", SPENDS: "America/New_York"}
+        leads = Sheet(0, "Leads", list(LEAD_HEADER), self._lead, list(range(max(2, settings.contacts // 3))))
+        spends = Sheet(0, "Spend", list(SPEND_HEADER), self._spend, list(range(max(2, settings.contacts // 4))))
+        notes = Sheet(71, "Read me", ["These sheets are filled by hand"], lambda number: {})
+        self.sheets: dict[str, list[Sheet]] = {LEADS: [leads, notes], SPENDS: [notes, spends]}
+
+    def now(self) -> float:
+        raise NotImplementedError
+
+    def touch(self, file_id: str) -> None:
+        """The file was changed, whatever it was."""
+        raise NotImplementedError
+
+    def sheets_environment(self) -> dict[str, str]:
+        return {
+            "GSHEET_MARKETING_LEAD_SPREADSHEET_ID": LEADS,
+            "GSHEET_MARKETING_LEAD_RANGE": "Leads",
+            "GSHEET_MARKETING_SPEND_SPREADSHEET_ID": SPENDS,
+            "GSHEET_MARKETING_SPEND_RANGE": "Spend!A:ZZ",
+        }
+
+    def _lead(self, number: int) -> dict[str, Any]:
+        """Person ``number`` as somebody typed them in; every ninth row is left blank."""
+        if number % 9 == 7:
+            return {}
+        person, dice = self.town.person(number), self.town.dice("sheet", number)
+        created = self._born - timedelta(days=300) + timedelta(minutes=number % 400_000, seconds=dice[0] % 60)
+        phone: Any = spell_phone(person.phone, dice[1])
+        if dice[1] % 5 == 0:
+            phone = int(person.phone[2:])
+        zip_code: Any = person.place.zip if dice[2] & 1 else int(person.place.zip)
+        return {
+            "Date": created.date(),
+            "Source": "" if number == 0 else ("Google Ads", "Web form", "Home show")[dice[3] % 3],
+            "Campaign": ("Spring gutters", "Storm", 2026)[dice[4] % 3],
+            "First Name": person.nickname,
+            " Last Name": person.last_name.upper() if dice[5] % 4 == 0 else person.last_name,
+            "Email": f" {person.email.upper()}" if dice[6] % 3 == 0 else person.email,
+            "Phone": phone,
+            "Notes": "" if dice[7] & 1 else "call after five",
+            "Created At": created,
+            "UTM Campaign": "spring",
+            "Form Submit Zipcode": zip_code,
+            "Call Attempts": dice[8] % 6,
+            "Lead Set": bool(dice[9] & 1),
+            "Division": DIVISIONS[person.place.division],
+            "Total Job Value": "" if dice[10] & 1 else dice[11] * 100 + 0.5,
+            "Weather": "",
+        }
+
+    def _spend(self, number: int) -> dict[str, Any]:
+        dice = self.town.dice("spend", number)
+        day = self._born.date() - timedelta(days=300) + timedelta(days=number // len(CHANNELS))
+        return {
+            "Date": day,
+            "Channel": CHANNELS[number % len(CHANNELS)],
+            "Campaign": ("Spring gutters", "Storm")[number // 7 % 2],
+            "Amount": dice[0] * 4 + 0.25,
+            "Impressions": dice[1] * 100,
+            "Clicks": dice[2],
+            "Conversions": "" if dice[3] & 1 else dice[3] % 9,
+            "Division": DIVISIONS[dice[4] % 5],
+        }
+
+    # What is answered
+
+    def _found(self, spreadsheet_id: str) -> list[Sheet] | Answer:
+        if spreadsheet_id not in self.sheets:
+            return error_v4(404, "NOT_FOUND", "Requested entity was not found.")
+        if not self.sheets[spreadsheet_id]:
+            message = "This operation is not supported for this document"
+            return error_v4(400, "FAILED_PRECONDITION", message)
+        return self.sheets[spreadsheet_id]
+
+    def spreadsheet(self, request: Request, spreadsheet_id: str) -> Answer:
+        sheets = self._found(spreadsheet_id)
+        if isinstance(sheets, Answer):
+            return sheets
+        described: list[dict[str, Any]] = [
+            {"properties": {"sheetId": sheet.sheet_id, "title": sheet.title, "index": place, "sheetType": "GRID",
+                            "gridProperties": {"rowCount": sheet.rows, "columnCount": sheet.columns}}}
+            for place, sheet in enumerate(sheets)
+        ]  # fmt: skip
+        chart = {"sheetId": 9, "title": "Chart", "index": len(sheets), "sheetType": "OBJECT"}
+        body = {
+            "spreadsheetId": spreadsheet_id,
+            "properties": {"title": "Marketing", "locale": "en_US", "timeZone": self.zones[spreadsheet_id]},
+            "sheets": [*described, {"properties": chart}],
+        }
+        return answer_json(200, masked(body, request.first("fields")))
+
+    def values(self, request: Request, spreadsheet_id: str, asked: str) -> Answer:
+        sheets = self._found(spreadsheet_id)
+        if isinstance(sheets, Answer):
+            return sheets
+        shown = self._range(sheets, asked, request)
+        if isinstance(shown, Answer):
+            return shown
+        body, rows = shown
+        return answer_json(200, body, list_key="values", page_size=rows)
+
+    def batch_get(self, request: Request, spreadsheet_id: str) -> Answer:
+        sheets = self._found(spreadsheet_id)
+        if isinstance(sheets, Answer):
+            return sheets
+        ranges = [self._range(sheets, asked, request) for asked in request.query.get("ranges", [])]
+        for one in ranges:
+            if isinstance(one, Answer):
+                return one
+        found = [one[0] for one in ranges if not isinstance(one, Answer)]
+        return answer_json(200, {"spreadsheetId": spreadsheet_id, "valueRanges": found})
+
+    def _range(self, sheets: list[Sheet], asked: str, request: Request) -> tuple[dict[str, Any], int] | Answer:
+        wrong = error_v4(400, "INVALID_ARGUMENT", f"Unable to parse range: {asked}")
+        found = RANGE.fullmatch(asked)
+        if found is None:
+            return wrong
+        title = (found[1] or found[2] or "").replace("''", "'")
+        sheet = next((one for one in sheets if one.title == title), None)
+        if sheet is None:
+            return wrong
+        left, top = _column(found[3]) or 1, int(found[4] or 1)
+        right, bottom = _column(found[5]) or sheet.columns, int(found[6] or sheet.rows)
+        if top > sheet.rows or left > sheet.columns:
+            limits = f"Max rows: {sheet.rows}, max columns: {sheet.columns}"
+            return error_v4(400, "INVALID_ARGUMENT", f"Range ({asked}) exceeds grid limits. {limits}")
+        right, bottom = min(right, sheet.columns), min(bottom, sheet.rows)
+        rows = [self._shown(sheet.cells(row)[left - 1 : right], request) for row in range(top, bottom + 1)]
+        while rows and not rows[-1]:
+            rows.pop()
+        name = title if re.fullmatch(r"\w+", title) else "'" + title.replace("'", "''") + "'"
+        body: dict[str, Any] = {
+            "range": f"{name}!{_letters(left)}{top}:{_letters(right)}{bottom}",
+            "majorDimension": "ROWS",
+        }
+        return ({**body, "values": rows} if rows else body), int(found[6] or bottom) - top + 1
+
+    def _shown(self, cells: list[Any], request: Request) -> list[Any]:
+        plain = request.first("valueRenderOption") == "UNFORMATTED_VALUE"
+        text = not plain or request.first("dateTimeRenderOption") == "FORMATTED_STRING"
+        return [_cell(cell, plain=plain, dates_as_text=text) for cell in cells]
+
+    # Operations from behind the scenes
+
+    def _sheet(self, spreadsheet_id: str, title: str | None = None) -> Sheet:
+        sheets = self.sheets[spreadsheet_id]
+        wanted = "Leads" if spreadsheet_id == LEADS else "Spend"
+        found = next((one for one in sheets if one.title == (title or wanted)), None)
+        return found or next(one for one in sheets if one.sheet_id == 0)
+
+    @operation
+    def insert_row(self, spreadsheet_id: str, row: int | None = None, **cells: Any) -> int:
+        """A new row before that one, 2 being the first below the header; at the end without. Returns its row."""
+        sheet = self._sheet(spreadsheet_id)
+        self._added += 1
+        sheet.changes[-self._added] = {str(name): _typed(value) for name, value in cells.items()}
+        place = len(sheet.order) if row is None else row - 1 - sheet.header_row
+        sheet.order.insert(place, -self._added)
+        self.touch(spreadsheet_id)
+        return place + 1 + sheet.header_row
+
+    @operation
+    def edit_row(self, spreadsheet_id: str, row: int, **cells: Any) -> None:
+        sheet = self._sheet(spreadsheet_id)
+        number = sheet.order[row - 1 - sheet.header_row]
+        sheet.changes.setdefault(number, {}).update({name: _typed(value) for name, value in cells.items()})
+        self.touch(spreadsheet_id)
+
+    @operation
+    def delete_row(self, spreadsheet_id: str, row: int) -> int:
+        """Returns the number of the row, which ``put_row`` brings back."""
+        number = self._sheet(spreadsheet_id).order.pop(row - 1 - self._sheet(spreadsheet_id).header_row)
+        self.touch(spreadsheet_id)
+        return number
+
+    @operation
+    def put_row(self, spreadsheet_id: str, row: int, number: int) -> None:
+        self._sheet(spreadsheet_id).order.insert(row - 1 - self._sheet(spreadsheet_id).header_row, number)
+        self.touch(spreadsheet_id)
+
+    @operation
+    def sort_rows(self, spreadsheet_id: str, by: str) -> None:
+        sheet = self._sheet(spreadsheet_id)
+        place = sheet.header.index(by)
+
+        def value(number: int) -> str:
+            cells = sheet.cells(sheet.order.index(number) + 1 + sheet.header_row)
+            return str(cells[place]) if place < len(cells) else ""
+
+        sheet.order = sorted(sheet.order, key=value)
+        self.touch(spreadsheet_id)
+
+    @operation
+    def clear_rows(self, spreadsheet_id: str) -> None:
+        self._sheet(spreadsheet_id).order.clear()
+        self.touch(spreadsheet_id)
+
+    @operation
+    def set_header(self, spreadsheet_id: str, header: list[Any]) -> None:
+        """Other headers in the same place; a column is told by its header, so what is not named any more is gone."""
+        self._sheet(spreadsheet_id).header = list(header)
+        self.touch(spreadsheet_id)
+
+    @operation
+    def rename_header(self, spreadsheet_id: str, old: str, new: str) -> None:
+        sheet = self._sheet(spreadsheet_id)
+        formula = sheet.formula
+        sheet.formula = lambda number: {new if name == old else name: value for name, value in formula(number).items()}
+        sheet.header = [new if name == old else name for name in sheet.header]
+        self.touch(spreadsheet_id)
+
+    @operation
+    def rename_tab(self, spreadsheet_id: str, title: str) -> None:
+        self._sheet(spreadsheet_id).title = title
+        self.touch(spreadsheet_id)
+
+    @operation
+    def become_xlsx(self, spreadsheet_id: str) -> None:
+        """Somebody uploaded another file in its place, which is no native sheet."""
+        self.sheets[spreadsheet_id] = []
+        self.touch(spreadsheet_id)
+
+    @operation
+    def table(self, spreadsheet_id: str) -> list[dict[str, Any]]:
+        """The truth: every row that is not blank, with its number, dates as text."""
+        sheet = self._sheet(spreadsheet_id)
+        found = []
+        for row in range(sheet.header_row + 1, sheet.header_row + 1 + len(sheet.order)):
+            cells = [_cell(cell, plain=True, dates_as_text=True) for cell in sheet.cells(row)]
+            if any(str(cell).strip() for cell in cells):
+                named = zip(sheet.header, cells, strict=False)
+                found.append({"row": row, **{str(name): cell for name, cell in named}})
+        return found
+
+    def spoil_values(self, fault: Fault, request: Request, body: dict[str, Any]) -> None:
+        rows = body.get("values") or []
+        spreadsheet_id = request.path.split("/")[3]
+        header = self._sheet(spreadsheet_id).header
+        match fault.kind:
+            case "repeat_page":
+                first = self._range(
+                    self.sheets[spreadsheet_id], f"{self._sheet(spreadsheet_id).title}!A2:Z{1 + len(rows)}", request
+                )
+                if not isinstance(first, Answer):
+                    body.clear()
+                    body.update(first[0])
+            case "missing_list":
+                body.pop(fault["key"] or "range", None)
+            case "malformed":
+                place = header.index(fault["property"]) if fault["property"] else 0
+                for row in [row for row in rows if len(row) > 3][: fault["records"]]:
+                    row.extend([""] * (place + 1 - len(row)))
+                    row[place] = {"nul": "before\x00after"}.get(fault["what"], "not a date")
+                if fault["what"] == "non_object" and rows:
+                    rows[0] = "not a row"
+
+
+def _typed(value: Any) -> Any:
+    """A date or a time from its ISO text, which is how an operation is given one."""
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return date.fromisoformat(value)
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", value):
+        return datetime.fromisoformat(value)
+    return value
+
+
+def _cell(value: Any, *, plain: bool, dates_as_text: bool) -> Any:
+    if isinstance(value, date):
+        if dates_as_text:
+            return value.isoformat() if plain else f"{value.month}/{value.day}/{value.year}"
+        at = value if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
+        serial = (at - EPOCH).total_seconds() / 86_400
+        return int(serial) if serial.is_integer() else serial
+    if value is None:
+        return ""
+    if plain or isinstance(value, str):
+        return value
+    return {True: "TRUE", False: "FALSE"}[value] if isinstance(value, bool) else f"{value:,}"
+
+
+def _column(letters: str | None) -> int:
+    number = 0
+    for letter in letters or "":
+        number = number * 26 + ord(letter) - 64
+    return number
+
+
+def _letters(column: int) -> str:
+    found = ""
+    while column:
+        column, rest = divmod(column - 1, 26)
+        found = chr(65 + rest) + found
+    return found

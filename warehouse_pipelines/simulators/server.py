@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from warehouse_pipelines.simulators.callrail import CallRail
 from warehouse_pipelines.simulators.hubspot import HubSpot
+from warehouse_pipelines.simulators.leadconduit import LeadConduit
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor
@@ -36,6 +37,7 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
     "salesrabbit": SalesRabbit,
+    "leadconduit": LeadConduit,
 }
 READY = "# ready"
 CONTROL = "# control "

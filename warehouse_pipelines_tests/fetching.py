@@ -1,14 +1,14 @@
 """One vendor's ``fetch`` run without a warehouse: what it is told, and what came of it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from warehouse_pipelines.entity import Budget, Entity, Extraction, Page, Source, Window
+from warehouse_pipelines.entity import Budget, Entity, Extraction, Json, Page, Source, Window
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -30,6 +30,9 @@ class Held:
 
     def archived(self, table: str, since: datetime) -> set[str]:
         return self.deleted
+
+    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+        return {}
 
 
 class Read:

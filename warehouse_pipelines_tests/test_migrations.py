@@ -207,6 +207,11 @@ COLUMNS = {
         " sync_updated_at",
     ),
     "A-058": ("salesrabbit_user", "id email first_name last_name phone active team_id sync_created_at sync_updated_at"),
+    "A-065": (
+        "leadconduit_lead",
+        "id lead_id email phone first_name last_name address city state zip source campaign created_at accepted"
+        " sync_created_at sync_updated_at",
+    ),
     "X-20": ("salesrabbit_lead_v1", "leadHash dispositionId prospectName createdAt lastModified"),
     "B-084": (
         LETTER,

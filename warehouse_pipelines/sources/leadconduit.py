@@ -153,15 +153,15 @@ class Folds:
         for record in records:
             try:
                 event = msgspec.json.decode(record, type=Event)
-                lead_id = _lead_id(event)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 odd.append(record)
                 continue
-            if lead_id is None:
+            lead_id = _inside(event, "vars", "lead", "id")
+            if not lead_id:
                 noticed = self._extraction.noticed
                 noticed["events_without_lead"] = noticed.get("events_without_lead", 0) + 1
             else:
-                met.setdefault(lead_id, []).append(event)
+                met.setdefault(str(lead_id), []).append(event)
         held = self._held(list(met))
         for lead_id, events in met.items():
             fold(held.setdefault(lead_id, {}), events)
@@ -176,7 +176,7 @@ class Folds:
         held = {lead_id: msgspec.json.decode(events) for lead_id, events in found}
         missing = [lead_id for lead_id in lead_ids if lead_id not in held]
         if missing and not self._anew:
-            stored = self._extraction.known.records(LEADS.table, missing, key="lead_id")
+            stored = self._extraction.known.records(self._extraction.entity.table, missing, key="lead_id")
             held |= {lead_id: msgspec.json.decode(record)["events"] for lead_id, record in stored.items()}
         return held
 
@@ -195,16 +195,16 @@ class Folds:
         self._file.close()
 
 
-def _lead_id(event: Event) -> str | None:
-    told = event.get("vars")
-    told = told.get("lead") if isinstance(told, dict) else None
-    key = told.get("id") if isinstance(told, dict) else None
-    return str(key) if key else None
+def _inside(value: Any, *path: str) -> Any:
+    """Return the member at ``path``, None where there is no such thing."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _age(event: Event) -> tuple[int, str]:
     at = event.get("start_timestamp")
-    return (at if isinstance(at, int) else 0, str(event.get("id", "")))
+    return (int(at) if isinstance(at, int | float) else 0, str(event.get("id", "")))
 
 
 def fold(newest: dict[str, Event], events: Iterable[Event]) -> None:
@@ -228,15 +228,13 @@ def lead(lead_id: str, events: dict[str, Event]) -> Json:
     """Return the record of a lead."""
     newest = max(events.values(), key=_age)
     current = events.get("source", newest)
-    told = current["vars"]
-    names = {name: (told.get(name) or {}).get("name") for name in ("flow", "source")}
     record = {
         "lead_id": lead_id,
         "event_id": current.get("id"),
-        "lead": {name: plain(value) for name, value in told["lead"].items()},
-        "flow_name": names["flow"],
-        "source_name": names["source"],
-        "submitted_at": (told.get("submission") or {}).get("timestamp"),
+        "lead": {name: plain(value) for name, value in current["vars"]["lead"].items()},
+        "flow_name": _inside(current, "vars", "flow", "name"),
+        "source_name": _inside(current, "vars", "source", "name"),
+        "submitted_at": _inside(current, "vars", "submission", "timestamp"),
         "started_at": current.get("start_timestamp"),
         "outcome": current.get("outcome"),
         "reason": current.get("reason"),
@@ -320,9 +318,9 @@ LEADCONDUIT = Source(
     page_size=PER_PAGE,
     entities=(LEADS, EVENTS),
     flags=(
-        Flag(name="since", help="The first day.", stands_for="start_date"),
-        Flag(name="force_overwrite", help="Replaces values.", stands_for="force"),
-        Flag(name="test", help="Prints debug lines.", stands_for="debug"),
-        Flag(name="verbose", help="Prints debug lines.", stands_for="debug"),
+        Flag(name="since", help="Says --start-date.", stands_for="start_date"),
+        Flag(name="force_overwrite", help="Says --force.", stands_for="force"),
+        Flag(name="test", help="Says --debug.", stands_for="debug"),
+        Flag(name="verbose", help="Says --debug.", stands_for="debug"),
     ),
 )

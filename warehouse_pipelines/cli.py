@@ -243,7 +243,10 @@ class SyncCommand(click.Command):
             raise
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), *ctx.meta.get("warehouse.vendor_flags", ())]
+        """Those of all and those of the vendor, which may list an old spelling that is hidden elsewhere."""
+        own: list[click.Parameter] = ctx.meta.get("warehouse.vendor_flags", [])
+        listed = {spelled for param in own for spelled in param.opts}
+        return [*(param for param in super().get_params(ctx) if listed.isdisjoint(param.opts)), *own]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -287,6 +287,19 @@ def test_flags_of_one_vendor_reach_its_run(fake: type[Fake], flagged: None, word
     assert ("--begin is deprecated; use --start-date" in result.stderr) == ("--begin" in words)
 
 
+def test_the_legacy_flags_of_leadconduit_work_and_are_listed(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """B-066: each stands for one of all vendors, and is told of once."""
+    monkeypatch.setenv("LEADCONDUIT_API_KEY", "any")
+    _, legacy = warehouse("sync", "leadconduit", "leads", "--help").output.split("Legacy flags of LeadConduit:")
+    for flag in ("--since", "--force-overwrite", "--test", "--verbose"):
+        assert flag in legacy
+    result = warehouse("sync", "leadconduit", "leads", "--since", "2025-01-31", "--force-overwrite", "--verbose")
+    assert result.exit_code == 0, result.output
+    assert fake.asked[0][2] == {"start_date": "2025-01-31", "force": True, "debug": True}
+    assert result.stderr.count("--since is deprecated; use --start-date") == 1
+    assert "Legacy" not in warehouse("sync", "hubspot", "contacts", "--help").output
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -320,7 +320,7 @@ class SalesPro(Vendor):
             raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")
         settings = ", ".join(f'"{column}" = ?' for column in fields)
         done = self.engine.db.execute(
-            f'UPDATE "{table}" SET {settings} WHERE "{name}" = ?',  # noqa: S608
+            f'UPDATE "{table}" SET {settings} WHERE "{name}" = ?',
             [*map(_held, fields.values()), key],
         )
         if not done.rowcount:
@@ -334,7 +334,7 @@ class SalesPro(Vendor):
             raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")
         columns = ", ".join(f'"{column}"' for column in fields)
         self.engine.db.execute(
-            f'INSERT INTO "{table}" ({columns}) VALUES ({", ".join("?" * len(fields))})',  # noqa: S608
+            f'INSERT INTO "{table}" ({columns}) VALUES ({", ".join("?" * len(fields))})',
             [*map(_held, fields.values())],
         )
         return str(fields.get(name))
@@ -377,22 +377,22 @@ class SalesPro(Vendor):
     def delete(self, table: str, key: str) -> None:
         """Rows that the next snapshot does not hold."""
         name = self._key(table)
-        rows = self.engine.db.execute(f'SELECT * FROM "{table}" WHERE "{name}" = ?', [key]).fetchall()  # noqa: S608
+        rows = self.engine.db.execute(f'SELECT * FROM "{table}" WHERE "{name}" = ?', [key]).fetchall()
         if not rows:
             raise ValueError(f"nothing with the key {key} in {table}")
         self._taken_away[table, key] = rows
-        self.engine.db.execute(f'DELETE FROM "{table}" WHERE "{name}" = ?', [key])  # noqa: S608
+        self.engine.db.execute(f'DELETE FROM "{table}" WHERE "{name}" = ?', [key])
 
     @operation
     def restore(self, table: str, key: str) -> None:
         rows = self._taken_away.pop((table, key))
         places = ", ".join("?" * len(rows[0]))
-        self.engine.db.executemany(f'INSERT INTO "{table}" VALUES ({places})', rows)  # noqa: S608
+        self.engine.db.executemany(f'INSERT INTO "{table}" VALUES ({places})', rows)
 
     @operation
     def empty(self, table: str) -> None:
         self._key(table)
-        self.engine.db.execute(f'DELETE FROM "{table}"')  # noqa: S608
+        self.engine.db.execute(f'DELETE FROM "{table}"')
 
     @operation
     def retype(self, table: str, **types: str | None) -> None:
@@ -425,16 +425,14 @@ class SalesPro(Vendor):
     def ids(self, table: str) -> list[str]:
         """The keys of a table, the oldest first."""
         name = self._key(table)
-        rows = self.engine.db.execute(
-            f'SELECT "{name}" FROM "{table}" GROUP BY 1 ORDER BY max(created_at), 1'  # noqa: S608
-        )
+        rows = self.engine.db.execute(f'SELECT "{name}" FROM "{table}" GROUP BY 1 ORDER BY max(created_at), 1')
         return [row[0] for row in rows]
 
     @operation
     def rows(self, table: str, key: str) -> list[Row]:
         """The rows of a key."""
         name = self._key(table)
-        found = self.engine.db.execute(f'SELECT * FROM "{table}" WHERE "{name}" = ?', [key])  # noqa: S608
+        found = self.engine.db.execute(f'SELECT * FROM "{table}" WHERE "{name}" = ?', [key])
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
 

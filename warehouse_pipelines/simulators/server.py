@@ -32,6 +32,7 @@ from warehouse_pipelines.simulators.five9 import Five9
 from warehouse_pipelines.simulators.genius import Genius
 from warehouse_pipelines.simulators.google import Google
 from warehouse_pipelines.simulators.hubspot import HubSpot
+from warehouse_pipelines.simulators.leadconduit import LeadConduit
 from warehouse_pipelines.simulators.salespro import SalesPro
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
@@ -40,9 +41,10 @@ from warehouse_pipelines.simulators.vendor import Vendor
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
-    "five9": Five9,
     "salesrabbit": SalesRabbit,
     "arrivy": Arrivy,
+    "five9": Five9,
+    "leadconduit": LeadConduit,
     "genius": Genius,
     "salespro": SalesPro,
     "gsheet": Google,

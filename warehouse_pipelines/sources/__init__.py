@@ -3,4 +3,26 @@
 from warehouse_pipelines.entity import Source
 from warehouse_pipelines.sources.arrivy import ARRIVY
 from warehouse_pipelines.sources.callrail import CALLRAIL
-SOURCES: tuple[Source, ...] = (HUBSPOT, CALLRAIL, SALESRABBIT, ARRIVY, FIVE9, GENIUS, SALESPRO, GSHEET, GCALENDAR, GDRIVE)
+from warehouse_pipelines.sources.five9 import FIVE9
+from warehouse_pipelines.sources.gcalendar import GCALENDAR
+from warehouse_pipelines.sources.gdrive import GDRIVE
+from warehouse_pipelines.sources.genius import GENIUS
+from warehouse_pipelines.sources.gsheet import GSHEET
+from warehouse_pipelines.sources.hubspot import HUBSPOT
+from warehouse_pipelines.sources.leadconduit import LEADCONDUIT
+from warehouse_pipelines.sources.salespro import SALESPRO
+from warehouse_pipelines.sources.salesrabbit import SALESRABBIT
+
+SOURCES: tuple[Source, ...] = (
+    HUBSPOT,
+    CALLRAIL,
+    SALESRABBIT,
+    ARRIVY,
+    FIVE9,
+    LEADCONDUIT,
+    GENIUS,
+    SALESPRO,
+    GSHEET,
+    GCALENDAR,
+    GDRIVE,
+)

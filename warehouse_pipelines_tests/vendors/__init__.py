@@ -18,14 +18,14 @@ from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.simulators.server import Simulators, lacking, start
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.vendors.arrivy import ArrivyVendor
 from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
 from warehouse_pipelines_tests.vendors.five9 import Five9Vendor
-from warehouse_pipelines_tests.conftest import missing
-from warehouse_pipelines_tests.vendors.callrail import CallRailVendor
 from warehouse_pipelines_tests.vendors.genius import GeniusVendor
 from warehouse_pipelines_tests.vendors.google import CalendarVendor, DriveVendor, SheetsVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
+from warehouse_pipelines_tests.vendors.leadconduit import LeadConduitVendor
 from warehouse_pipelines_tests.vendors.salespro import SalesProVendor
 from warehouse_pipelines_tests.vendors.salesrabbit import SalesRabbitVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
@@ -35,9 +35,10 @@ BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in s
 VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "hubspot": HubSpotVendor,
     "callrail": CallRailVendor,
-    "five9": Five9Vendor,
     "salesrabbit": SalesRabbitVendor,
     "arrivy": ArrivyVendor,
+    "five9": Five9Vendor,
+    "leadconduit": LeadConduitVendor,
     "genius": GeniusVendor,
     "salespro": SalesProVendor,
     "gsheet": SheetsVendor,

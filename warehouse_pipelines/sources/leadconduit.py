@@ -1,0 +1,326 @@
+"""LeadConduit (ActiveProspect): what happened to each lead on its way through a flow, and what came of it.
+
+The vendor has no list of leads. It has a feed of **events**: one for each step of a flow, then the ``source`` event
+with the result; feedback, returns and a second submission come as further events, days later. An event never changes.
+The feed is asked for oldest first (it comes newest first otherwise), from ``start``, which is inclusive, and goes on
+after the last id, which is exclusive, until a page is empty: a page may be shorter than what was asked for.
+
+Delta runs begin five minutes before the newest event they know. They ask by the time an event was written, which is
+later than its ``start_timestamp``, so what a slow step wrote late is read although its own time lies before the window.
+
+A **lead** is the fold over its events: of each type the newest by ``start_timestamp``, then by id. The fold begins
+with what the warehouse has of the lead, so it may be repeated, and the order of the events does not matter. Its fields
+are those of the newest ``source`` event, of the newest event while there is none yet. The result is ``raw_data``: the
+events as received, by type, with the values that the columns are made of. A field is a plain value or an object of
+parts; of an object ``normal`` is taken, else ``raw``; of a list the first. ``lead_id`` is the key; ``id`` is the id of
+the event that the fields are from, and changes with it. A read of everything holds its folds in a temporary file.
+
+What an event tells of no lead is counted as ``events_without_lead`` in the metrics, and is in ``leadconduit_event``.
+
+Left out: ``/search/leads`` (a thousand results at most), reports, and the dimensions (each event has its names).
+
+Unconfirmed, and how a wrong guess would show:
+
+- purged leads vanish from the feed: they count as deleted after the read of everything, once a week; if only their
+  fields are blanked, the same read blanks them here
+- a hundred requests a minute are allowed: 429 in the log; lower the setting
+- the user name of the login is ``API``: the credential is refused; set ``LEADCONDUIT_USER``
+- ids begin with the second of their creation, and the feed is sorted by it: the run fails and says so
+
+Settings: ``Settings``. Verified against: the simulator, and the vendor's documented event; no live account has been
+read yet. A free account has no events and answers 401.
+"""
+
+import base64
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+from pydantic import SecretStr
+
+from warehouse_pipelines.entity import Budget, Entity, Extraction, Flag, Json, Page, Source, Window, columns
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck
+from warehouse_pipelines.settings import FromEnvironment
+from warehouse_pipelines.sources._http import Client, key_of, listed
+
+PER_PAGE = 1_000
+
+Event = dict[str, Any]
+
+
+class Settings(FromEnvironment, env_prefix="LEADCONDUIT_"):
+    """No limit is published; clients keep to a hundred requests a minute."""
+
+    api_key: SecretStr
+    user: str = "API"
+    base_url: str = "https://app.leadconduit.com"
+    requests_per_minute: int = 100
+
+
+class Wrapped(msgspec.Struct):
+    """One client met the array as the member of an object."""
+
+    data: list[msgspec.Raw] | None
+
+
+def fetch(extraction: Extraction) -> Iterator[Page]:
+    """Yield the events, or the leads that they are folded to."""
+    if extraction.entity.path == EVENTS.path:
+        for records in feed(extraction):
+            yield Page(records, in_window=False)
+        return
+    folds = Folds(extraction)
+    try:
+        for records in feed(extraction):
+            if odd := folds.add(records):
+                yield Page(odd, in_window=False)
+            if extraction.limit and folds.count() >= extraction.limit:
+                break
+        for leads in folds.leads():
+            yield Page(leads, in_window=False)
+    finally:
+        folds.close()
+
+
+def client(extraction: Extraction) -> Client:
+    """Return the client of the key in the settings."""
+    settings = Settings()
+    login = f"{settings.user}:{settings.api_key.get_secret_value()}"
+    return Client(
+        extraction,
+        title="LeadConduit",
+        base_url=settings.base_url,
+        headers={"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"},
+        budgets=(Budget("minute", settings.requests_per_minute, 60),),
+    )
+
+
+def feed(extraction: Extraction) -> Iterator[list[Json]]:
+    """Yield the pages of the feed, oldest first."""
+    http = client(extraction)
+    params = {"sort": "asc", "limit": str(min(extraction.page_size, PER_PAGE))}
+    since, until = extraction.window
+    if since is not None:
+        params["start"] = _text(since)
+    if extraction.options.get("backfill"):
+        params["end"] = _text(until)
+    before: list[str] = []
+    while True:
+        answer = http.get("/events", list[msgspec.Raw] | Wrapped | None, params=params)  # type: ignore[arg-type]
+        found = answer.data if isinstance(answer, Wrapped) else answer
+        records = listed(found, "LeadConduit: /events", first=not before, last=True)
+        if not records:
+            return
+        ids = [key for key in map(key_of, records) if key]
+        if not ids:
+            raise AnswerChanged("LeadConduit: no event of a page has an id, so none can follow; nothing was loaded.")
+        seconds = [_second(key) for key in (*before[-1:], *ids)]
+        if not set(ids).isdisjoint(before) or seconds != sorted(seconds):
+            raise CursorStuck("LeadConduit: /events repeats events or is not sorted; reading on would never end.")
+        yield [bytes(record) for record in records]
+        before = ids
+        params["after_id"] = ids[-1]
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _second(event_id: str) -> int:
+    try:
+        return int(event_id[:8], 16)
+    except ValueError as error:
+        raise AnswerChanged("LeadConduit: an event's id does not begin with a time; nothing was loaded.") from error
+
+
+class Folds:
+    """The leads whose events were met, in a temporary file: there may be more than memory holds."""
+
+    def __init__(self, extraction: Extraction) -> None:
+        self._extraction = extraction
+        # Everything that a lead has is about to be read, unless the reading stops early.
+        self._anew = extraction.whole and not extraction.limit
+        self._file = sqlite3.connect("", check_same_thread=False)
+        self._file.execute("PRAGMA journal_mode = OFF")
+        self._file.execute("CREATE TABLE fold (lead_id TEXT PRIMARY KEY, events BLOB NOT NULL) WITHOUT ROWID")
+
+    def add(self, records: Iterable[Json]) -> list[Json]:
+        """Fold events in; return those that cannot be read."""
+        odd = []
+        met: dict[str, list[Event]] = {}
+        for record in records:
+            try:
+                event = msgspec.json.decode(record, type=Event)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                odd.append(record)
+                continue
+            lead_id = _inside(event, "vars", "lead", "id")
+            if not lead_id:
+                noticed = self._extraction.noticed
+                noticed["events_without_lead"] = noticed.get("events_without_lead", 0) + 1
+            else:
+                met.setdefault(str(lead_id), []).append(event)
+        held = self._held(list(met))
+        for lead_id, events in met.items():
+            fold(held.setdefault(lead_id, {}), events)
+        rows = [(lead_id, msgspec.json.encode(events)) for lead_id, events in held.items()]
+        self._file.executemany("INSERT OR REPLACE INTO fold VALUES (?, ?)", rows)
+        return odd
+
+    def _held(self, lead_ids: Sequence[str]) -> dict[str, dict[str, Event]]:
+        """Return the folds of these leads so far: of this run, else as they are stored."""
+        marks = ", ".join("?" * len(lead_ids))
+        found = self._file.execute(f"SELECT lead_id, events FROM fold WHERE lead_id IN ({marks})", lead_ids)  # noqa: S608
+        held = {lead_id: msgspec.json.decode(events) for lead_id, events in found}
+        missing = [lead_id for lead_id in lead_ids if lead_id not in held]
+        if missing and not self._anew:
+            stored = self._extraction.known.records(self._extraction.entity.table, missing, key="lead_id")
+            held |= {lead_id: msgspec.json.decode(record)["events"] for lead_id, record in stored.items()}
+        return held
+
+    def count(self) -> int:
+        """Return how many leads were met."""
+        return int(self._file.execute("SELECT count(*) FROM fold").fetchone()[0])
+
+    def leads(self) -> Iterator[list[Json]]:
+        """Yield the folded leads."""
+        found = self._file.execute("SELECT lead_id, events FROM fold")
+        while rows := found.fetchmany(PER_PAGE):
+            yield [lead(lead_id, msgspec.json.decode(events)) for lead_id, events in rows]
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+
+
+def _inside(value: Any, *path: str) -> Any:
+    """Return the member at ``path``, None where there is no such thing."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _age(event: Event) -> tuple[int, str]:
+    at = event.get("start_timestamp")
+    return (int(at) if isinstance(at, int | float) else 0, str(event.get("id", "")))
+
+
+def fold(newest: dict[str, Event], events: Iterable[Event]) -> None:
+    """Put into ``newest`` those of ``events`` that are the newest of their type."""
+    for event in events:
+        kind = str(event.get("type"))
+        if kind not in newest or _age(event) >= _age(newest[kind]):
+            newest[kind] = event
+
+
+def plain(value: Any) -> Any:
+    """Return what a field says: ``normal``, else ``raw`` of an object of parts, the first of a list, or itself."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if isinstance(value, dict):
+        value = value.get("normal") or value.get("raw")
+    return value
+
+
+def lead(lead_id: str, events: dict[str, Event]) -> Json:
+    """Return the record of a lead."""
+    newest = max(events.values(), key=_age)
+    current = events.get("source", newest)
+    record = {
+        "lead_id": lead_id,
+        "event_id": current.get("id"),
+        "lead": {name: plain(value) for name, value in current["vars"]["lead"].items()},
+        "flow_name": _inside(current, "vars", "flow", "name"),
+        "source_name": _inside(current, "vars", "source", "name"),
+        "submitted_at": _inside(current, "vars", "submission", "timestamp"),
+        "started_at": current.get("start_timestamp"),
+        "outcome": current.get("outcome"),
+        "reason": current.get("reason"),
+        "accepted": current.get("outcome") == "success" if "source" in events else None,
+        "last_event_at": _age(newest)[0],
+        "events": events,
+    }
+    # Sorted, so that a lead is hashed alike whether its events come from the vendor or from the warehouse.
+    return msgspec.json.encode(record, order="sorted")
+
+
+EVENTS = Entity(
+    name="events",
+    table="leadconduit_event",
+    about="The feed: each step that a lead took, and each result.",
+    path="events",
+    key="id",
+    cursor="start_timestamp",
+    overlap=timedelta(minutes=5),
+    whole_every=timedelta(days=7),
+    days_since=date(2024, 1, 1),
+    index="lead_id",
+    refs={"lead_id": "leadconduit_lead"},
+    severity={"numeric": "warn", "integer": "warn"},
+    columns=columns(
+        id="id lead_id=vars.lead.id account_id=vars.account.id flow_id=vars.flow.id source_id=vars.source.id",
+        text="""
+            type outcome reason module_id account_name=vars.account.name flow_name=vars.flow.name
+            source_name=vars.source.name host version handler_version
+        """,
+        boolean="cap_reached",
+        integer="ms wait_ms overhead_ms lag_ms total_ms",
+        numeric="cost purchase_price",
+        timestamptz="start_timestamp end_timestamp submitted_at=vars.submission.timestamp",
+    ),
+)
+
+LEADS = Entity(
+    name="leads",
+    table="leadconduit_lead",
+    about="Leads, as their events left them.",
+    path="events by lead",
+    key="lead_id",
+    cursor="last_event_at",
+    overlap=timedelta(minutes=5),
+    whole_every=timedelta(days=7),
+    days_since=date(2024, 1, 1),
+    custom="lead",
+    index="id email phone_e164 created_at",
+    every=timedelta(minutes=15),
+    columns=columns(
+        id="id=event_id lead_id",
+        text="""
+            first_name=lead.first_name last_name=lead.last_name address=lead.address_1 city=lead.city state=lead.state
+            zip=lead.postal_code country=lead.country reference=lead.reference
+            salesrabbit_lead_id_hge=lead.salesrabbit_lead_id_hge
+            source=source_name campaign=flow_name outcome reason
+        """,
+        email="email=lead.email",
+        phone="phone=lead.phone_1",
+        boolean="accepted",
+        timestamptz="created_at=submitted_at|started_at last_event_at",
+    ),
+)
+
+
+def check() -> str:
+    """Ask for one event."""
+    extraction = Extraction(entity=EVENTS, window=Window(None, datetime.now(UTC)), page_size=1)
+    client(extraction).get("/events", list[msgspec.Raw] | Wrapped, params={"limit": "1"})  # type: ignore[arg-type]
+    return "LeadConduit answers: the key can read events"
+
+
+LEADCONDUIT = Source(
+    name="leadconduit",
+    title="LeadConduit",
+    transport="api",
+    settings=Settings,
+    fetch=fetch,
+    check=check,
+    page_size=PER_PAGE,
+    entities=(LEADS, EVENTS),
+    flags=(
+        Flag(name="since", help="Says --start-date.", stands_for="start_date"),
+        Flag(name="force_overwrite", help="Says --force.", stands_for="force"),
+        Flag(name="test", help="Says --debug.", stands_for="debug"),
+        Flag(name="verbose", help="Says --debug.", stands_for="debug"),
+    ),
+)

@@ -197,6 +197,12 @@ CASES = [
         "the newest 100 of a status and a source",
     ),
     Case(
+        "lead_search",
+        50,
+        """SELECT * FROM crm.list_leads('{"field": "last_name", "op": "contains", "value": "monker"}')""",
+        "the newest 100 with a part of a name, by list_leads",
+    ),
+    Case(
         "funnel_30d",
         100,
         "SELECT * FROM {schema}.funnel(%(since)s, %(until)s)",
@@ -246,7 +252,7 @@ class Session:
         org = IMPORTS if case.name == "import_1000" else ORG
         self.connection.execute("SELECT set_config('app.organization_id', %s, false)", [org])
         own = "" if self.role else "organization_id = %(org)s AND"
-        text = case.sql.format(own=own, schema="crm" if self.role else "pg_temp")
+        text = case.sql.replace("{own}", own).replace("{schema}", "crm" if self.role else "pg_temp")
         given = {"org": ORG, **parameters}
         began = time.perf_counter()
         if case.name == "transaction":

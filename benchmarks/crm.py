@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import measure
@@ -246,7 +247,12 @@ class Session:
         self.role = role
         self.connection = psycopg.connect(url, autocommit=True, prepare_threshold=1)
         self.connection.execute("LOAD 'auto_explain'")
+        self._times = Path(f"/proc/{self.connection.info.backend_pid}/schedstat")
         self._become()
+
+    def processor_ms(self) -> float:
+        """Return how long PostgreSQL's process of this session has run on a processor."""
+        return int(self._times.read_text().split()[0]) / 1e6
 
     def _become(self) -> None:
         if self.role:
@@ -369,10 +375,11 @@ def forget_imports(connection: psycopg.Connection) -> None:
 
 @dataclass
 class Found:
-    """Of one case: milliseconds of each round by role, and what was read whole."""
+    """Of one case: milliseconds of each round by role, of a processor as ``crm_app``, and what was read whole."""
 
     app: list[float] = field(default_factory=list)
     owner: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     whole: list[str] = field(default_factory=list)
     plans: list[str] = field(default_factory=list)
 
@@ -404,10 +411,13 @@ def measure_cases(url: str, cases: Sequence[Case], leads: int, rounds: int) -> d
             answers = []
             turns = [(app, one_case.app), (owner, one_case.owner)]
             for session, times in turns if place % 2 else reversed(turns):  # who comes second finds a warmer cache
+                before = session.processor_ms()
                 took, answer = session.run(case, parameters)
                 answers.append(answer)
                 if place >= WARM_UP:
                     times.append(took)
+                if place >= WARM_UP and session is app:
+                    one_case.processor.append(session.processor_ms() - before)
                 if case.name == "import_1000":
                     check_import(owner.connection)
                     forget_imports(owner.connection)
@@ -474,13 +484,17 @@ def run(server: Server, leads: int, cases: Sequence[Case], rounds: int) -> dict[
                 f"{case.name}: {case.about}",
                 measure.spread(of.app, ",.2f"),
                 asked + missed,
+                f"{statistics.median(of.processor):,.2f}",
                 measure.spread(of.owner, ",.2f"),
                 f"{of.price:.2f}",
                 ", ".join(of.whole) or "no",
             )
         )
     print(
-        "\n" + measure.table(("case", "ms as crm_app", "asked", "ms without RLS", "price", "table read whole"), lines)
+        "\n"
+        + measure.table(
+            ("case", "ms as crm_app", "asked", "of it processor", "ms without RLS", "price", "read whole"), lines
+        )
     )
     print(f"\ncores that others used meanwhile: {cost.other_cores:.1f}")
     allowed = [(name, f"{sizes[name]:.1f}", f"{most}") for name, most in INDEXES_MB.items()]
@@ -493,6 +507,7 @@ def run(server: Server, leads: int, cases: Sequence[Case], rounds: int) -> dict[
         "role": "crm_app",
         **{f"{table}_rows": n for table, n in rows.items()},
         **{f"{name}_ms": round(of.ms, 3) for name, of in found.items()},
+        **{f"{name}_cpu_ms": round(statistics.median(of.processor), 3) for name, of in found.items()},
         **{f"{name}_price": round(of.price, 3) for name, of in found.items()},
         **{f"{name}_indexes_mb": round(mb, 1) for name, mb in sizes.items()},
         "read_whole": sorted({f"{name}: {table}" for name, of in found.items() for table in of.whole}),

@@ -16,7 +16,8 @@ top of its query. ``import_1000`` commits, and its leads are removed between two
 Below the table stand the plans as ``crm_app``, as auto_explain tells them: of the statements within functions and
 triggers too. A case that reads half of a big table or more without an index is named, and the program ends with 1.
 
-Given two sizes, the last one's medians are compared with the first one's. The last line is one JSON object.
+Given two sizes, ``lead_by_id`` and ``dnc_1000`` take turns in the last and in the first; ``growth`` is the ratio. With
+``--case`` the two logs are only filled for a case that reads or writes them. The last line is one JSON object.
 """
 
 import argparse
@@ -29,10 +30,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import measure
 import psycopg
+
+from warehouse_pipelines.local.postgres import Server
 
 ORG = "00000000-0000-0000-0000-000000000001"
 IMPORTS = "00000000-0000-0000-0000-000000000002"
@@ -82,6 +86,23 @@ FROM drawn AS d, LATERAL (
     SELECT d.created_at + (now() - d.created_at) * (1 - 1.0 / cardinality(d.path))) AS of_now (last_change)
 ORDER BY d.created_at;
 
+INSERT INTO crm.system_config (organization_id, key, value)
+SELECT DISTINCT organization_id, 'dnc.hash_key', to_jsonb(repeat('5e', 32)) FROM drawn;
+-- One in five numbers is a lead's; one in fifty is a hash, as of an erased lead.
+INSERT INTO crm.dnc_list (organization_id, phone, phone_hash, reason)
+SELECT organization_id, CASE WHEN i %% 500 > 0 THEN phone END,
+    CASE WHEN i %% 500 = 0 THEN crm.phone_tail_hash(phone, decode(repeat('5e', 32), 'hex')) END, 'opt_out'
+FROM drawn, LATERAL (SELECT CASE WHEN i %% 50 = 0 THEN '+1206' || 2000000 + i
+                                 ELSE '+1425' || 2000000 + i END) AS p (phone)
+WHERE i %% 10 = 0;
+
+INSERT INTO crm.lead_source_costs (organization_id, source, month, amount)
+SELECT organization_id, source, month::date, 1000
+FROM (SELECT DISTINCT organization_id, source FROM drawn) AS paid,
+    generate_series(date_trunc('month', now()) - interval '11 months', now(), interval '1 month') AS month;
+"""
+
+FILL_LOGS = """
 INSERT INTO crm.lead_audit_log (organization_id, lead_id, action, field_name, old_value, new_value, created_at)
 SELECT organization_id, id, action, field_name, old_value, new_value, created_at FROM (
     SELECT l.organization_id, l.id, 'create' AS action, f.key AS field_name, NULL AS old_value, f.value AS new_value,
@@ -101,21 +122,6 @@ SELECT * FROM (
     SELECT organization_id, id, NULL, 'new', NULL::interval, created_at FROM drawn
     UNION ALL SELECT organization_id, id, from_status, to_status, time_in_previous, created_at FROM changed) AS written
 ORDER BY 6;
-
-INSERT INTO crm.system_config (organization_id, key, value)
-SELECT DISTINCT organization_id, 'dnc.hash_key', to_jsonb(repeat('5e', 32)) FROM drawn;
--- One in five numbers is a lead's; one in fifty is a hash, as of an erased lead.
-INSERT INTO crm.dnc_list (organization_id, phone, phone_hash, reason)
-SELECT organization_id, CASE WHEN i %% 500 > 0 THEN phone END,
-    CASE WHEN i %% 500 = 0 THEN crm.phone_tail_hash(phone, decode(repeat('5e', 32), 'hex')) END, 'opt_out'
-FROM drawn, LATERAL (SELECT CASE WHEN i %% 50 = 0 THEN '+1206' || 2000000 + i
-                                 ELSE '+1425' || 2000000 + i END) AS p (phone)
-WHERE i %% 10 = 0;
-
-INSERT INTO crm.lead_source_costs (organization_id, source, month, amount)
-SELECT organization_id, source, month::date, 1000
-FROM (SELECT DISTINCT organization_id, source FROM drawn) AS paid,
-    generate_series(date_trunc('month', now()) - interval '11 months', now(), interval '1 month') AS month;
 """
 
 
@@ -197,6 +203,12 @@ CASES = [
         "the newest 100 of a status and a source",
     ),
     Case(
+        "lead_search",
+        50,
+        """SELECT * FROM crm.list_leads('{"field": "last_name", "op": "contains", "value": "monker"}')""",
+        "the newest 100 with a part of a name, by list_leads",
+    ),
+    Case(
         "funnel_30d",
         100,
         "SELECT * FROM {schema}.funnel(%(since)s, %(until)s)",
@@ -223,6 +235,9 @@ CASES = [
     ),
 ]
 GROWTH = ("lead_by_id", "dnc_1000")
+"""What is compared between two sizes."""
+
+OF_LOGS = ("funnel_30d", "import_1000")
 
 
 class Session:
@@ -232,7 +247,12 @@ class Session:
         self.role = role
         self.connection = psycopg.connect(url, autocommit=True, prepare_threshold=1)
         self.connection.execute("LOAD 'auto_explain'")
+        self._times = Path(f"/proc/{self.connection.info.backend_pid}/schedstat")
         self._become()
+
+    def processor_ms(self) -> float:
+        """Return how long PostgreSQL's process of this session has run on a processor."""
+        return int(self._times.read_text().split()[0]) / 1e6
 
     def _become(self) -> None:
         if self.role:
@@ -246,7 +266,7 @@ class Session:
         org = IMPORTS if case.name == "import_1000" else ORG
         self.connection.execute("SELECT set_config('app.organization_id', %s, false)", [org])
         own = "" if self.role else "organization_id = %(org)s AND"
-        text = case.sql.format(own=own, schema="crm" if self.role else "pg_temp")
+        text = case.sql.replace("{own}", own).replace("{schema}", "crm" if self.role else "pg_temp")
         given = {"org": ORG, **parameters}
         began = time.perf_counter()
         if case.name == "transaction":
@@ -265,9 +285,9 @@ class Session:
 
         def keep(said: psycopg.errors.Diagnostic) -> None:
             plan = (said.message_primary or "").partition("plan:\n")[2]
-            query = re.sub(r"\s+", " ", plan.partition("\n  ->")[0])
+            query = re.sub(r"\s+", " ", re.split(r"\nQuery Parameters|\(cost", plan)[0])
             if plan and not re.search(r"Query Text: SELECT (row_security_active|set_config)", plan):
-                plans.setdefault(re.sub(r"[0-9.]+", "", query), plan)
+                plans.setdefault(query, plan)
 
         self.connection.add_notice_handler(keep)
         self._explaining("0", "log")
@@ -289,11 +309,12 @@ class Session:
         self._become()
 
 
-def fill(connection: psycopg.Connection, leads: int) -> dict[str, int]:
-    """Fill the empty schema, and return the rows of each big table."""
+def fill(connection: psycopg.Connection, leads: int, *, logs: bool = True) -> dict[str, int]:
+    """Fill the empty schema, and return the rows of each big table. Without ``logs`` two of them stay empty."""
     connection.execute("SELECT crm.ensure_partitions((now() - interval '13 months')::date)")
     connection.execute("SET session_replication_role = replica")  # what the triggers write is written here
-    psycopg.ClientCursor(connection).execute(FILL, {"org": ORG, "leads": leads})
+    for part in (FILL, FILL_LOGS) if logs else (FILL,):
+        psycopg.ClientCursor(connection).execute(part, {"org": ORG, "leads": leads})
     connection.execute("RESET session_replication_role")
     connection.execute("VACUUM (ANALYZE)")
     connection.execute("CHECKPOINT")
@@ -354,10 +375,11 @@ def forget_imports(connection: psycopg.Connection) -> None:
 
 @dataclass
 class Found:
-    """Of one case: milliseconds of each round by role, and what was read whole."""
+    """Of one case: milliseconds of each round by role, of a processor as ``crm_app``, and what was read whole."""
 
     app: list[float] = field(default_factory=list)
     owner: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     whole: list[str] = field(default_factory=list)
     plans: list[str] = field(default_factory=list)
 
@@ -367,7 +389,8 @@ class Found:
 
     @property
     def price(self) -> float:
-        return self.ms / statistics.median(self.owner)
+        """The median of the ratios of the rounds, so that what else the machine does falls on both sides."""
+        return statistics.median(app / owner for app, owner in zip(self.app, self.owner, strict=True))
 
 
 def measure_cases(url: str, cases: Sequence[Case], leads: int, rounds: int) -> dict[str, Found]:
@@ -380,15 +403,21 @@ def measure_cases(url: str, cases: Sequence[Case], leads: int, rounds: int) -> d
     found: dict[str, Found] = {}
     for case in cases:
         one_case = found[case.name] = Found()
-        for place in range(WARM_UP + rounds):
-            parameters = case.parameters(population, place)
+        given = [case.parameters(population, place) for place in range(WARM_UP + rounds)]
+        if case.name != "import_1000":
+            for parameters in given:
+                owner.run(case, parameters)  # so that all it asks for is in memory
+        for place, parameters in enumerate(given):
             answers = []
             turns = [(app, one_case.app), (owner, one_case.owner)]
             for session, times in turns if place % 2 else reversed(turns):  # who comes second finds a warmer cache
+                before = session.processor_ms()
                 took, answer = session.run(case, parameters)
                 answers.append(answer)
                 if place >= WARM_UP:
                     times.append(took)
+                if place >= WARM_UP and session is app:
+                    one_case.processor.append(session.processor_ms() - before)
                 if case.name == "import_1000":
                     check_import(owner.connection)
                     forget_imports(owner.connection)
@@ -413,20 +442,38 @@ def check_import(connection: psycopg.Connection) -> None:
         raise RuntimeError(f"an import of 1,000 leads wrote {counted} rows of audit and history")
 
 
-def run(leads: int, cases: Sequence[Case], rounds: int) -> dict[str, Any]:
-    """Measure one size, print its table and plans, and return its summary."""
+def growth(small: str, large: str, sizes: tuple[int, int], cases: Sequence[Case], rounds: int) -> dict[str, float]:
+    """Return how much longer each case takes in the large database, as the median of the rounds' ratios."""
+    grown = {}
+    sessions = [Session(url, "crm_app") for url in (small, large)]
+    with psycopg.connect(small) as one_, psycopg.connect(large) as other:
+        populations = [Population(one_, sizes[0]), Population(other, sizes[1])]
+    for case in cases:
+        pairs = [[case.parameters(population, place) for population in populations] for place in range(rounds)]
+        took = [
+            [session.run(case, parameters)[0] for session, parameters in zip(sessions, pair, strict=True)]
+            for pair in (*pairs, *pairs)  # the first half only warms
+        ][rounds:]
+        grown[case.name] = statistics.median(large_ms / small_ms for small_ms, large_ms in took)
+    for session in sessions:
+        session.connection.close()
+    return grown
+
+
+def run(server: Server, leads: int, cases: Sequence[Case], rounds: int) -> dict[str, Any]:
+    """Measure one size in a database of its own, print its table and plans, and return its summary."""
     from warehouse_pipelines.loading.migrate import migrate
 
-    with measure.server() as server:
-        migrate(server.url())
-        with server.connect() as connection:
-            began = time.perf_counter()
-            rows = fill(connection, leads)
-            sizes = index_mb(connection)
-            print(f"\n{leads:,} leads: " + ", ".join(f"{n:,} rows of {table}" for table, n in rows.items()), end=" ")
-            print(f"in {time.perf_counter() - began:.0f} s; PostgreSQL {one(connection, 'SHOW server_version')}")
-        with measure.measured(server) as cost:
-            found = measure_cases(server.url(), cases, leads, rounds)
+    url = server.create_database(f"leads_{leads}")
+    migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        began = time.perf_counter()
+        rows = fill(connection, leads, logs=any(case.name in OF_LOGS for case in cases))
+        sizes = index_mb(connection)
+        print(f"\n{leads:,} leads: " + ", ".join(f"{n:,} rows of {table}" for table, n in rows.items()), end=" ")
+        print(f"in {time.perf_counter() - began:.0f} s; PostgreSQL {one(connection, 'SHOW server_version')}")
+    with measure.measured(server) as cost:
+        found = measure_cases(url, cases, leads, rounds)
     lines = []
     for case in cases:
         of = found[case.name]
@@ -437,13 +484,17 @@ def run(leads: int, cases: Sequence[Case], rounds: int) -> dict[str, Any]:
                 f"{case.name}: {case.about}",
                 measure.spread(of.app, ",.2f"),
                 asked + missed,
+                f"{statistics.median(of.processor):,.2f}",
                 measure.spread(of.owner, ",.2f"),
                 f"{of.price:.2f}",
                 ", ".join(of.whole) or "no",
             )
         )
     print(
-        "\n" + measure.table(("case", "ms as crm_app", "asked", "ms without RLS", "price", "table read whole"), lines)
+        "\n"
+        + measure.table(
+            ("case", "ms as crm_app", "asked", "of it processor", "ms without RLS", "price", "read whole"), lines
+        )
     )
     print(f"\ncores that others used meanwhile: {cost.other_cores:.1f}")
     allowed = [(name, f"{sizes[name]:.1f}", f"{most}") for name, most in INDEXES_MB.items()]
@@ -456,6 +507,7 @@ def run(leads: int, cases: Sequence[Case], rounds: int) -> dict[str, Any]:
         "role": "crm_app",
         **{f"{table}_rows": n for table, n in rows.items()},
         **{f"{name}_ms": round(of.ms, 3) for name, of in found.items()},
+        **{f"{name}_cpu_ms": round(statistics.median(of.processor), 3) for name, of in found.items()},
         **{f"{name}_price": round(of.price, 3) for name, of in found.items()},
         **{f"{name}_indexes_mb": round(mb, 1) for name, mb in sizes.items()},
         "read_whole": sorted({f"{name}: {table}" for name, of in found.items() for table in of.whole}),
@@ -471,15 +523,16 @@ def main() -> None:
     parser.add_argument("--assert-ms", type=float, metavar="N", help="end with 1 when a case takes so long, or longer")
     given = parser.parse_args()
     cases = [case for case in CASES if not given.case or case.name in given.case]
-    sizes = [run(leads, cases, given.rounds) for leads in given.leads]
-    said = dict(sizes[0])
-    if len(sizes) > 1:
-        said["sizes"] = sizes
-        said |= {
-            f"{name}_growth": round(sizes[-1][f"{name}_ms"] / sizes[0][f"{name}_ms"], 3)
-            for name in GROWTH
-            if f"{name}_ms" in said
-        }
+    with measure.server() as server:
+        sizes = [run(server, leads, cases, given.rounds) for leads in given.leads]
+        said = dict(sizes[0])
+        if len(sizes) > 1:
+            urls = [server.url(f"leads_{leads}") for leads in (given.leads[0], given.leads[-1])]
+            compared = [case for case in cases if case.name in GROWTH]
+            grown = growth(urls[0], urls[1], (given.leads[0], given.leads[-1]), compared, given.rounds)
+            print(f"\n{given.leads[-1]:,} leads over {given.leads[0]:,}, in turns:")
+            print(measure.table(("case", "times as long"), [(name, f"{ratio:.2f}") for name, ratio in grown.items()]))
+            said |= {f"{name}_growth": round(ratio, 3) for name, ratio in grown.items()} | {"sizes": sizes}
     print(json.dumps(said))
     slow = given.assert_ms and any(size[f"{case.name}_ms"] >= given.assert_ms for size in sizes for case in cases)
     sys.exit(1 if slow or any(size["read_whole"] for size in sizes) else 0)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import psycopg
 
 SLOW_MS = 100
+LONG_SECONDS = 60
 STUCK = "1 day"
 KEEP = "12 months"
 ENOUGH_CLOSED = 30
@@ -158,8 +159,8 @@ def slow_queries(crm: Crm) -> Report:
         "SELECT pid, usename AS user, application_name AS application, state, wait_event, "
         "round(extract(epoch FROM clock_timestamp() - xact_start), 1)::float8 AS transaction_seconds "
         "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-        "AND clock_timestamp() - xact_start > %s * interval '1 ms' ORDER BY xact_start",
-        [SLOW_MS],
+        "AND clock_timestamp() - xact_start > %s * interval '1 second' ORDER BY xact_start",
+        [LONG_SECONDS],
     ).fetchall()
     scanned = crm.connection.execute(
         "SELECT relname AS table, seq_scan AS whole_reads, seq_tup_read / greatest(seq_scan, 1) AS rows_each, "
@@ -175,7 +176,7 @@ def slow_queries(crm: Crm) -> Report:
             "tables_read_whole": len(scanned),
         },
         {"transactions": running, "tables": scanned},
-        f"{len(running)} transactions have been open for more than {SLOW_MS} ms" if running else "",
+        f"{len(running)} transactions have been open for over {LONG_SECONDS} seconds" if running else "",
     )
 
 

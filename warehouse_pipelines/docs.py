@@ -1,16 +1,24 @@
 """Writes ``docs/entities.md`` from the rows of the sources: ``python -m warehouse_pipelines.docs``.
 
-A test fails when the committed page is not what this writes.
+With ``--crm`` it also writes what is generated of ``docs/crm-schema.md``, from the catalog of the migrated warehouse.
+A test fails when a committed page is not what this writes.
 """
 
+import re
+import sys
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines.entity import BOOKKEEPING, Entity, Source
 from warehouse_pipelines.rules import KINDS
 
+if TYPE_CHECKING:
+    import psycopg
+
 PAGE = Path(__file__).parents[1] / "docs" / "entities.md"
+CRM_PAGE = PAGE.with_name("crm-schema.md")
 
 
 def duration(span: timedelta) -> str:
@@ -129,12 +137,103 @@ def page(sources: Iterable[Source]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+TABLES = """
+    SELECT c.oid, c.relname AS name, c.relkind = 'v' AS is_view, obj_description(c.oid, 'pg_class') AS about
+    FROM pg_class AS c
+    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+    ORDER BY c.relkind = 'v', c.relname
+    """
+
+COLUMNS = """
+    SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
+        CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS default,
+        col_description(a.attrelid, a.attnum) AS about,
+        EXISTS (SELECT FROM pg_constraint AS k WHERE k.conrelid = a.attrelid AND k.contype = 'p'
+                AND a.attnum = ANY (k.conkey)) AS is_key,
+        EXISTS (SELECT FROM pg_constraint AS k WHERE k.conrelid = a.attrelid AND k.contype = 'f'
+                AND a.attnum = ANY (k.conkey)) AS is_reference
+    FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+    """
+
+# The pieces of a reference to a partitioned table have constraints of their own.
+REFERENCES = """
+    SELECT a.relname AS source, b.relname AS target, string_agg(att.attname, ', ' ORDER BY u.n) AS columns,
+        bool_and(att.attnotnull) AS required
+    FROM pg_constraint AS k JOIN pg_class AS a ON a.oid = k.conrelid JOIN pg_class AS b ON b.oid = k.confrelid,
+        unnest(k.conkey) WITH ORDINALITY AS u (attnum, n)
+        JOIN pg_attribute AS att ON att.attnum = u.attnum
+    WHERE k.connamespace = 'crm'::regnamespace AND k.contype = 'f' AND NOT a.relispartition
+        AND att.attrelid = k.conrelid AND att.attname <> 'organization_id'
+    GROUP BY k.oid, a.relname, b.relname ORDER BY 1, 2, 3
+    """
+
+
+def crm_diagram(connection: "psycopg.Connection[dict[str, Any]]") -> list[str]:
+    """Return the tables with their keys, and the foreign keys, as a diagram of Mermaid."""
+    lines = ["```mermaid", "erDiagram"]
+    for table in connection.execute(TABLES).fetchall():
+        if table["is_view"]:
+            continue
+        lines.append(f"    {table['name']} {{")
+        for column in connection.execute(COLUMNS, [table["oid"]]).fetchall():
+            marks = [mark for mark, has in (("PK", column["is_key"]), ("FK", column["is_reference"])) if has]
+            if column["name"] == "organization_id" and not column["is_key"]:
+                continue  # it is in every table
+            if marks or column["name"] == "lead_id":
+                lines.append(f"        {_short(column['type'])} {column['name']} {', '.join(marks)}".rstrip())
+        lines.append("    }")
+    for found in connection.execute(REFERENCES).fetchall():
+        end = "||" if found["required"] else "|o"
+        lines.append(f'    {found["target"]} {end}--o{{ {found["source"]} : "{found["columns"]}"')
+    return [*lines, "```"]
+
+
+def crm_tables(connection: "psycopg.Connection[dict[str, Any]]") -> list[str]:
+    """Return the purpose and the columns of each table and view."""
+    lines = []
+    for table in connection.execute(TABLES).fetchall():
+        lines += [f"### {table['name']}", "", ("A view. " if table["is_view"] else "") + (table["about"] or ""), ""]
+        columns = connection.execute(COLUMNS, [table["oid"]]).fetchall()
+        lines += [f"<details><summary>{len(columns)} columns</summary>", ""]
+        lines += ["| column | type | | default | |", "|---|---|---|---|---|"]
+        for column in columns:
+            default = f"`{column['default']}`" if column["default"] else ""
+            needed = "not null" if column["not_null"] else ""
+            cells = (f"`{column['name']}`", _short(column["type"]), needed, default, column["about"] or "")
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines += ["", "</details>", ""]
+    return lines[:-1]
+
+
+def _short(pg_type: str) -> str:
+    return re.sub(r"\(.*\)", "", pg_type.replace("timestamp with time zone", "timestamptz"))
+
+
+def crm_page(page: str, connection: "psycopg.Connection[dict[str, Any]]") -> str:
+    """Return the page with its generated parts as the catalog has them."""
+    parts = {"diagram": crm_diagram(connection), "tables": crm_tables(connection)}
+    for name, lines in parts.items():
+        begin, end = f"<!-- {name}: written by warehouse_pipelines.docs -->\n", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        page = "".join([before, begin, "\n", "\n".join(lines), "\n\n", end, rest.partition(end)[2]])
+    return page
+
+
 def main() -> None:
-    """Write the page."""
+    """Write the pages."""
     from warehouse_pipelines.sources import SOURCES
 
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(SOURCES), encoding="utf-8")
+    if "--crm" in sys.argv:
+        import psycopg
+        from psycopg.rows import dict_row
+
+        from warehouse_pipelines import settings
+
+        with psycopg.connect(settings.database_url(), row_factory=dict_row) as connection:
+            CRM_PAGE.write_text(crm_page(CRM_PAGE.read_text(encoding="utf-8"), connection), encoding="utf-8")
 
 
 if __name__ == "__main__":

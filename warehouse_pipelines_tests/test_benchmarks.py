@@ -43,6 +43,36 @@ def test_a_short_read_of_a_database_counts_what_is_there() -> None:
     assert min(said["records_per_second"], said["copy_ratio"], said["peak_memory_ratio"]) > 0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_of_the_crm_reads_no_big_table() -> None:
+    """And ``crm_app`` gets the same answers as the owner, or the program would have stopped."""
+    said = last_line("crm.py", "--leads", "12000", "--rounds", "2")
+    assert (said["role"], said["read_whole"]) == ("crm_app", [])
+    assert (said["leads_rows"], said["lead_audit_log_rows"], said["lead_status_history_rows"]) == (12000, 120000, 24000)
+    cases = (
+        "lead_by_id",
+        "transaction",
+        "lead_list",
+        "lead_search",
+        "funnel_30d",
+        "roi_all",
+        "dnc_1000",
+        "import_1000",
+    )
+    assert all(said[f"{case}_ms"] > 0 and said[f"{case}_price"] > 0 for case in cases)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_case_that_takes_too_long_is_told_by_the_exit_code() -> None:
+    command = [sys.executable, str(BENCHMARKS / "crm.py"), "--leads", "100", "--rounds", "1", "--case", "lead_by_id"]
+    done = subprocess.run([*command, "--assert-ms", "0.0001"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "role=crm_app" in done.stdout
+    assert subprocess.run([*command, "--assert-ms", "10000"], capture_output=True, check=False).returncode == 0
+
+
 def test_the_workload_is_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import contacts

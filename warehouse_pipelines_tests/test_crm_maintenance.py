@@ -31,7 +31,7 @@ def database(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def plain_url(database: psycopg.Connection, database_url: str, test_server: Server) -> Iterator[str]:
+def plain_url(database: psycopg.Connection, database_url: str) -> Iterator[str]:
     """The warehouse as a user who is no superuser, and has what the migration gives to the user that runs it."""
     name = f"{database.info.dbname}_user"
     database.execute(
@@ -122,8 +122,9 @@ def test_an_organization_that_has_only_a_ledger_is_found(database: psycopg.Conne
 
 
 def test_slow_queries_say_where_they_come_from(
-    database: psycopg.Connection, database_url: str, instance: dg.DagsterInstance, test_server: Server
+    database_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(crm_maintenance, "LONG_SECONDS", 0.2)
     with psycopg.connect(database_url) as other:
         other.execute("SELECT 1, pg_sleep(0.3), 'a secret'")
         found = run("daily_slow_query_report", database_url, instance)
@@ -266,9 +267,7 @@ def test_partitions_are_made_ahead(database: psycopg.Connection, plain_url: str,
     assert run("monthly_make_partitions", plain_url, instance)["partitions"] == [{"partition": f"lead_audit_log{last}"}]
 
 
-def test_work_on_partitions_does_not_wait_long_for_its_lock(
-    database: psycopg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_work_on_partitions_does_not_wait_long_for_its_lock(database_url: str) -> None:
     with psycopg.connect(database_url) as reader, crm_maintenance._connected(database_url) as connection:
         reader.execute("SELECT count(*) FROM crm.lead_audit_log")
         with pytest.raises(psycopg.errors.LockNotAvailable):

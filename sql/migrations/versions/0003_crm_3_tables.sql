@@ -136,6 +136,8 @@ CREATE TABLE crm.dnc_list (
     CONSTRAINT dnc_list_lead FOREIGN KEY (organization_id, lead_id)
         REFERENCES crm.leads (organization_id, id) ON DELETE SET NULL (lead_id)
 );
+COMMENT ON TABLE crm.dnc_list IS
+    'Numbers that must not be called or written to, for the whole organization. Ask is_on_dnc_list.';
 COMMENT ON COLUMN crm.dnc_list.reason IS
     'Such as opt_out, national_list, complaint, temporary. One that names a national or state list, a registry, an '
     'opt-out, a revocation or a litigator takes no expires_at.';
@@ -165,6 +167,8 @@ CREATE TABLE crm.lead_source_costs (
              ELSE fx_rate_to_usd IS NOT NULL AND fx_rate_to_usd > 0 END),
     CONSTRAINT lead_source_costs_once UNIQUE (organization_id, source, month, currency)
 );
+COMMENT ON TABLE crm.lead_source_costs IS
+    'What a source cost in a month, in the currency in which it was paid.';
 COMMENT ON COLUMN crm.lead_source_costs.month IS 'Its first day.';
 COMMENT ON COLUMN crm.lead_source_costs.fx_rate_to_usd IS 'USD for one unit of the currency, of the day it was paid.';
 
@@ -181,6 +185,8 @@ CREATE TABLE crm.segments (
     CONSTRAINT segments_private_has_a_creator CHECK (is_public OR created_by IS NOT NULL),
     CONSTRAINT segments_of_organization UNIQUE (organization_id, id)
 );
+COMMENT ON TABLE crm.segments IS
+    'Saved filters over leads. Evaluated each time by evaluate_segment.';
 COMMENT ON COLUMN crm.segments.filter_criteria IS 'The grammar stands at the head of crm.segment_condition.';
 COMMENT ON COLUMN crm.segments.is_public IS 'Otherwise only its creator sees it.';
 
@@ -201,6 +207,8 @@ CREATE TABLE crm.nurture_sequences (
     CONSTRAINT nurture_sequences_segment FOREIGN KEY (organization_id, segment_id)
         REFERENCES crm.segments (organization_id, id) ON DELETE SET NULL (segment_id)
 );
+COMMENT ON TABLE crm.nurture_sequences IS
+    'Series of steps, such as messages and calls, that leads are enrolled in.';
 COMMENT ON COLUMN crm.nurture_sequences.steps IS
     'An array; each step has a channel (sms, email, call, voicemail, mail, task) and may have delay_minutes, counted '
     'from the step before. The rest of it is for whoever carries it out.';
@@ -230,6 +238,8 @@ CREATE TABLE crm.lead_sequence_enrollments (
     CONSTRAINT enrollments_sequence FOREIGN KEY (organization_id, sequence_id)
         REFERENCES crm.nurture_sequences (organization_id, id) ON DELETE CASCADE
 );
+COMMENT ON TABLE crm.lead_sequence_enrollments IS
+    'A lead on its way through a sequence. Made by enroll_lead, moved on by advance_enrollment.';
 COMMENT ON COLUMN crm.lead_sequence_enrollments.current_step IS 'The step to be done next, from 0.';
 -- A paused one counts: it will be resumed.
 CREATE UNIQUE INDEX enrollments_one_active ON crm.lead_sequence_enrollments (lead_id, sequence_id)
@@ -266,6 +276,8 @@ CREATE TABLE crm.budget_transactions (
     CONSTRAINT budget_transactions_pair FOREIGN KEY (organization_id, paired_entry_id)
         REFERENCES crm.budget_transactions (organization_id, id)
 );
+COMMENT ON TABLE crm.budget_transactions IS
+    'The ledger: entries are added and never changed, and each carries the balance before and after it.';
 COMMENT ON COLUMN crm.budget_transactions.kind IS 'Such as deposit, lead_purchase, refund, correction.';
 COMMENT ON COLUMN crm.budget_transactions.paired_entry_id IS
     'The entry that this one corrects or balances. It may be of another account.';
@@ -305,6 +317,8 @@ CREATE TABLE crm.lead_score_history (
     CONSTRAINT lead_score_history_lead FOREIGN KEY (organization_id, lead_id)
         REFERENCES crm.leads (organization_id, id) ON DELETE CASCADE
 );
+COMMENT ON TABLE crm.lead_score_history IS
+    'One row per scoring of a lead, with the points of each factor. Written by calculate_lead_score.';
 CREATE INDEX lead_score_history_lead ON crm.lead_score_history (organization_id, lead_id, created_at);
 
 -- Settings of an organization. The keys that the functions read:
@@ -327,3 +341,5 @@ CREATE TABLE crm.system_config (
     updated_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (organization_id, key)
 );
+COMMENT ON TABLE crm.system_config IS
+    'Settings of an organization, by key.';

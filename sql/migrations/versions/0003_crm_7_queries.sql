@@ -85,9 +85,11 @@ $$;
 -- security_invoker: below the policies of whoever reads, and not of the owner.
 CREATE VIEW crm.active_leads WITH (security_invoker) AS
     SELECT * FROM crm.leads WHERE deleted_at IS NULL;
+COMMENT ON VIEW crm.active_leads IS 'Leads that are not deleted.';
 
 CREATE VIEW crm.account_balances WITH (security_invoker) AS
     SELECT DISTINCT ON (organization_id, account_id)
         organization_id, account_id, balance_after_usd AS balance_usd, entry_no AS entries, created_at AS last_entry_at
     FROM crm.budget_transactions
     ORDER BY organization_id, account_id, created_at DESC;
+COMMENT ON VIEW crm.account_balances IS 'The balance of each account after its last entry.';

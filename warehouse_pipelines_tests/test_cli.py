@@ -266,6 +266,7 @@ def test_flags_of_one_vendor_are_offered_for_it_alone(flagged: None) -> None:
     text = warehouse("sync", "callrail", "calls", "--help").output
     assert text.index("--full") < text.index(own) < text.index("--call-direction TEXT") < text.index(legacy)
     assert "--at-once N" in text
+    assert "[ENTITY]" not in text.partition("Options:")[2], "arguments are no options"
     assert text.index(legacy) < text.index("--begin")
     for words in (["hubspot", "contacts"], ["all"], []):
         assert "--at-once" not in warehouse("sync", *words, "--help").output

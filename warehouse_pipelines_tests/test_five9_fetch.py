@@ -114,7 +114,7 @@ class TestCompleteness:
             read().finished()
         assert "0000000000" not in str(caught.value)
 
-    @pytest.mark.parametrize("how", ["nothing", "ignored", "fault"])
+    @pytest.mark.parametrize("how", ["nothing", "ignored", "dropped", "fault"])
     def test_contacts_without_a_number_that_may_be_missed_are_doubted(self, vendor: Five9, how: str) -> None:
         vendor.configure(empty_value=how)
         reading = read().finished()
@@ -123,7 +123,7 @@ class TestCompleteness:
         assert "contacts without a number1" in reading.extraction.doubt
         assert "FIVE9_ALL_CONTACTS_NUMBERED" in reading.extraction.doubt
 
-    @pytest.mark.parametrize("how", ["matches", "nothing", "ignored", "fault"])
+    @pytest.mark.parametrize("how", ["matches", "nothing", "ignored", "dropped", "fault"])
     @of(contacts=300, unnumbered=NUMBERED)
     def test_that_there_are_none_is_proven_or_vouched_for(
         self, vendor: Five9, how: str, monkeypatch: pytest.MonkeyPatch

@@ -55,7 +55,7 @@ class Five9Settings:
     time_zone: str = "America/Los_Angeles"
     limit: int = 1000  # records of an answer
     over_limit: str = "truncate"  # truncate | fault: what a lookup that matches more answers
-    empty_value: str = "matches"  # matches | nothing | ignored | fault: a criterion with an empty value
+    empty_value: str = "matches"  # matches | nothing | ignored | dropped | fault: a criterion with an empty value
     bare_wildcard: str = "filled"  # filled | nothing | everything: what `%` alone matches
     leading_wildcard: bool = True  # False: only a `%` at the end is one
     no_match: str = "fields"  # fields | bare: whether an answer without records names its fields
@@ -396,9 +396,10 @@ class Five9(Vendor):
                 raise SoapFaultError("CrmFieldNotFound", f"no field {name}", fieldName=name)
         if self.settings.empty_value == "fault" and any(not value for _, value in criteria):
             raise SoapFaultError("IncorrectArgument", "value is empty")
-        if self.settings.empty_value == "ignored":
+        if self.settings.empty_value in ("ignored", "dropped"):
             criteria = [(name, value) for name, value in criteria if value]
-        found = self._find(criteria)
+        # Of no criterion at all, everything meets all, or nothing is asked for.
+        found = [] if not criteria and self.settings.empty_value == "dropped" else self._find(criteria)
         if len(found) > self.settings.limit:
             if self.settings.over_limit == "fault":
                 raise SoapFaultError("Server", "Too many records match the criteria")

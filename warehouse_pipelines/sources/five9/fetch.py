@@ -156,7 +156,7 @@ class Lookups:
 
     def moved(self, known: Iterable[str]) -> Iterator[list[bytes]]:
         """Yield the ``known`` contacts that no part showed and that are there all the same."""
-        if self.domain.id_field is None:
+        if self.domain.id_field is None or not self.read:
             return
         vanished = (key for key in known if key not in self._seen and not re.fullmatch("[0-9a-f]{32}", key))
         for key in islice(vanished, MOVED):

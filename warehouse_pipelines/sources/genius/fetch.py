@@ -232,14 +232,13 @@ class Database:
                 autocommit=True,
                 conv=_converters(),
             )
+            self.version = connection.get_server_info()
+            if "MariaDB" in self.version:
+                limit = f"max_statement_time = {STATEMENT_SECONDS}"
+            else:
+                limit = f"max_execution_time = {STATEMENT_SECONDS * 1000}"
             with connection.cursor() as cursor:
-                cursor.execute("SELECT VERSION()")
-                self.version = str((cursor.fetchone() or [""])[0])
                 cursor.execute("SET @warehouse_now = NOW(6)")  # before the session's clock becomes UTC
-                if "MariaDB" in self.version:
-                    limit = f"max_statement_time = {STATEMENT_SECONDS}"
-                else:
-                    limit = f"max_execution_time = {STATEMENT_SECONDS * 1000}"
                 cursor.execute(f"SET SESSION {limit}, time_zone = '+00:00', net_write_timeout = 600")
                 cursor.execute("SET SESSION TRANSACTION READ ONLY")
             connection.cursorclass = SSCursor

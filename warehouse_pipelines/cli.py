@@ -21,6 +21,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -380,12 +381,36 @@ def _database_url() -> str:
 
 @main.command()
 @click.option("--down", type=click.IntRange(1), metavar="N", help="Undo the last N revisions instead.")
-def migrate(down: int | None) -> None:
+@click.option("--force", is_flag=True, help="With --down: also a revision whose tables hold rows, which are lost.")
+@click.option("--seed", is_flag=True, help="Then add invented rows to the CRM, for a first look.")
+@click.option(
+    "--require-backup",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="ARCHIVE",
+    help="Refuse unless this is a recent dump of the database by pg_dump.",
+)
+@click.option(
+    "--backup-hours",
+    type=click.FloatRange(0, min_open=True),
+    default=24,
+    show_default=True,
+    help="How old the backup may be.",
+)
+def migrate(down: int | None, force: bool, seed: bool, require_backup: Path | None, backup_hours: float) -> None:
     """Apply the migrations of sql/ and align the tables with their entities. Safe to repeat."""
     logs.configure()
-    from warehouse_pipelines.loading.migrate import migrate as apply
+    if force and not down:
+        raise WrongUse("--force goes with --down.")
+    if seed and down:
+        raise WrongUse("--seed and --down exclude each other.")
+    from warehouse_pipelines.loading import migrate as migrations
 
-    changes = apply(_database_url(), down=down or 0)
+    url = _database_url()
+    if require_backup is not None:
+        migrations.check_backup(require_backup, url, hours=backup_hours)
+    changes = migrations.migrate(url, down=down or 0, force=force)
+    if seed:
+        changes += migrations.seed(url)
     for line in changes:
         click.echo(line)
     if not changes:

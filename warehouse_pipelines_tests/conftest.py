@@ -98,6 +98,14 @@ def database_url(test_server: Server, template: str, monkeypatch: pytest.MonkeyP
     test_server.drop_database(name)
 
 
+@pytest.fixture(scope="module")
+def shared_url(test_server: Server, template: str) -> Iterator[str]:
+    """A migrated warehouse for all tests of a module, each of which undoes what it does or keeps to its own keys."""
+    name = f"shared_{uuid.uuid4().hex[:12]}"
+    yield test_server.create_database(name, template=template)
+    test_server.drop_database(name)
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server of this test alone, not started, to be stopped and killed at will."""

@@ -26,13 +26,14 @@ def empty_url(test_server: Server) -> Iterator[str]:
 
 
 def contents(url: str) -> list[Any]:
-    """Everything that is not PostgreSQL's own: relations, functions, types and schemas."""
+    """Everything that is not PostgreSQL's own nor an extension's: relations, functions, types and schemas."""
     with psycopg.connect(url) as connection:
         return connection.execute("""
             SELECT n.nspname, c.relname, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
             UNION SELECT n.nspname, p.proname, 'f' FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
                 WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+                    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
             UNION SELECT nspname, '', 'n' FROM pg_namespace
                 WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'public')
             ORDER BY 1, 2, 3
@@ -50,21 +51,24 @@ def test_up_again_down_and_up(empty_url: str) -> None:
     assert [line for line in done if line.startswith("revision")] == [
         "revision 0001_orchestration",
         "revision 0002_source_tables",
+        "revision 0003_crm",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 2
+    assert len(migrate(empty_url, down=99)) == 3
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
     assert contents(empty_url) == first
 
 
-def test_one_revision_down_and_up(empty_url: str) -> None:
+def test_revisions_down_and_up(empty_url: str) -> None:
     migrate(empty_url)
     first = contents(empty_url)
+    assert migrate(empty_url, down=1) == ["revision 0003_crm undone"]
+    assert not {"crm", "crm_archive"} & {schema for schema, _, _ in contents(empty_url)}
     assert migrate(empty_url, down=1) == ["revision 0002_source_tables undone"]
     assert {name for schema, name, _ in contents(empty_url) if schema == "public"} == set()
     migrate(empty_url)

@@ -1,19 +1,26 @@
 """Migrations: the written ones of ``sql/migrations`` by Alembic, then the tables that the entities declare.
 
 The declared tables are what other tools call a repeatable migration: they are aligned after every upgrade, so a new
-entity needs no file. Down to base removes everything, the version table included.
-
-The views over those tables, of ``sql/views``, follow them.
+entity needs no file. The views over those tables, of ``sql/views``, follow them. Down to base removes everything, the
+version table included. Rows that a sync can fetch again go without a question; a revision that holds others refuses,
+unless forced.
 """
 
 import logging
+import os
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import alembic.command
+import psycopg
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading import tables, views
 from warehouse_pipelines.sources import SOURCES
 
@@ -33,11 +40,12 @@ def engine(url: str) -> sa.Engine:
     return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
 
 
-def migrate(url: str, *, down: int = 0) -> list[str]:
+def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
     """Bring the database to head, or ``down`` that many revisions; return a line for each change.
 
     Safe to repeat and safe to run twice at a time: the second waits and finds nothing to do. Raises
-    ``RuntimeError`` when a table differs in a way that only a written migration may change.
+    ``RuntimeError`` when a table differs in a way that only a written migration may change, and ``WrongUse`` when a
+    revision that holds rows is to be undone without ``force``.
     """
     config = Config()
     config.set_main_option("script_location", str(sql_folder() / "migrations"))
@@ -55,11 +63,67 @@ def migrate(url: str, *, down: int = 0) -> list[str]:
                 *tables.align(connection, [entity for source in SOURCES for entity in source.entities]),
                 *views.align(connection, sql_folder() / "views"),
             ]
-        alembic.command.downgrade(config, f"-{min(down, len(before))}" if before else "base")
+        if force:
+            connection.execute(sa.text("SET LOCAL warehouse.force_down = on"))
+        try:
+            alembic.command.downgrade(config, f"-{min(down, len(before))}" if before else "base")
+        except sa.exc.DBAPIError as error:
+            if isinstance(error.orig, psycopg.errors.ObjectInUse) and error.orig.diag.message_hint:
+                said = error.orig.diag
+                raise WrongUse(f"{said.message_primary} {said.message_hint}") from error
+            raise
         after = _revisions(connection, script)
         if not after:
             connection.execute(sa.text("DROP SCHEMA IF EXISTS orchestration CASCADE"))
         return [f"revision {revision} undone" for revision in reversed(before) if revision not in after]
+
+
+def seed(url: str) -> list[str]:
+    """Add the invented rows of ``sql/seeds``, one transaction per file; return a line for each. Safe to repeat."""
+    files = sorted((sql_folder() / "seeds").glob("*.sql"))
+    for file in files:
+        with psycopg.connect(url) as connection:
+            connection.execute(file.read_bytes())
+    return [f"seed {file.stem}" for file in files]
+
+
+def check_backup(archive: Path, url: str, *, hours: float) -> None:
+    """Raise ``WrongUse`` unless ``archive`` is a dump of this database by ``pg_dump``, not older than ``hours``.
+
+    Its table of contents is read, which finds a file that is cut off at its head or is no dump; only restoring it
+    would prove more. The age is that which the archive states.
+    """
+    again = f'Make a backup first: pg_dump --format=custom --file={archive} "$WAREHOUSE_DATABASE_URL"'
+    try:
+        command = [_pg_restore(), "--list", archive]
+        listed = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
+        ).stdout
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
+        raise WrongUse(f"Reading the backup {archive} failed: {said}. {again}") from error
+    made = re.search(r"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", listed)
+    name = re.search(r"dbname: (.*)", listed)
+    if made is None or name is None:
+        raise WrongUse(f"The backup {archive} does not say when and of what it was made. {again}")
+    if name[1].strip() != (wanted := sa.make_url(url).database):
+        raise WrongUse(f"The backup {archive} is of the database {name[1].strip()} and not of {wanted}. {again}")
+    age = datetime.now(UTC) - datetime.fromisoformat(f"{made[1]}+00:00")
+    if age > timedelta(hours=hours):
+        old = age.total_seconds() / 3600
+        raise WrongUse(f"The backup {archive} is {old:.0f} hours old; at most {hours:g} are asked for. {again}")
+
+
+def _pg_restore() -> Path | str:
+    """Return the program: that of the PATH, or that of the PostgreSQL that would be started here."""
+    if found := shutil.which("pg_restore"):
+        return found
+    from warehouse_pipelines.local.postgres import find_binaries
+
+    program = find_binaries() / "pg_restore"
+    if not program.exists():
+        raise NotConfigured("Reading a backup needs PostgreSQL's pg_restore, and none was found on the PATH.")
+    return program
 
 
 def _revisions(connection: sa.Connection, script: ScriptDirectory) -> list[str]:

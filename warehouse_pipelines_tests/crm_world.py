@@ -1,0 +1,111 @@
+"""The schema ``crm`` in tests: two organizations, their users, a row of each in every table, sessions as each role."""
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import psycopg
+
+A = "00000000-0000-0000-0000-00000000000a"
+B = "00000000-0000-0000-0000-00000000000b"
+USER = "00000000-0000-0000-0000-0000000000a1"
+OTHER_USER = "00000000-0000-0000-0000-0000000000a2"
+THIRD_USER = "00000000-0000-0000-0000-0000000000a3"
+
+TABLES = (
+    "leads", "lead_audit_log", "lead_status_history", "dnc_list", "lead_source_costs", "nurture_sequences",
+    "lead_sequence_enrollments", "segments", "budget_transactions", "lead_assignments", "lead_score_history",
+    "system_config",
+)  # fmt: skip
+
+Connection = psycopg.Connection[Any]
+
+
+@contextlib.contextmanager
+def session(
+    url: str, *, role: str | None = "crm_app", organization: str | None = A, user: str | None = USER, keep: bool = False
+) -> Iterator[Connection]:
+    """A transaction as an application makes it behind a pooler; undone at its end unless ``keep``.
+
+    ``role=None`` stays the superuser, whom row-level security does not bind.
+    """
+    with psycopg.connect(url) as connection:
+        if role:
+            connection.execute(f"SET LOCAL ROLE {role}".encode())
+        connection.execute(
+            "SELECT set_config('app.organization_id', %s, true), set_config('app.user_id', %s, true),"
+            " set_config('app.client_ip', '192.0.2.7', true)",
+            [organization or "", user or ""],
+        )
+        yield connection
+        if not keep:
+            connection.rollback()
+
+
+def add(connection: Connection, table: str, **values: Any) -> Any:
+    """Insert a row that every constraint accepts, but for ``values``; return its id, or None where there is none."""
+    row = {"organization_id": A, **ROWS[table], **values}
+    columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
+    key = "key" if table == "system_config" else "id"
+    found = connection.execute(f"INSERT INTO crm.{table} ({columns}) VALUES ({places}) RETURNING {key}".encode(), row)
+    return found.fetchone()[0]  # type: ignore[index]
+
+
+ROWS: Mapping[str, Mapping[str, Any]] = {
+    "leads": {},
+    "lead_audit_log": {"action": "update"},
+    "lead_status_history": {"to_status": "new"},
+    "dnc_list": {"phone": "+12065550166", "reason": "opt_out"},
+    "lead_source_costs": {"source": "google", "month": "2025-01-01", "amount": 10},
+    "nurture_sequences": {"name": "one", "steps": '[{"channel": "sms"}, {"channel": "email", "delay_minutes": 60}]'},
+    "lead_sequence_enrollments": {},
+    "segments": {"name": "all", "filter_criteria": "{}", "created_by": USER},
+    "budget_transactions": {"amount_usd": 5, "kind": "deposit"},
+    "lead_assignments": {"to_user_id": USER},
+    "lead_score_history": {"score": 1, "factors": '{"source": 1}', "model_version": "x"},
+    "system_config": {"key": "a setting", "value": "1"},
+}
+"""The least that each table asks for, besides the organization and what it refers to."""
+
+
+def references(connection: Connection, table: str, organization: str) -> dict[str, Any]:
+    """Return what a row of ``table`` refers to, made as needed."""
+    if table in {"lead_audit_log", "lead_status_history", "lead_assignments", "lead_score_history"}:
+        return {"lead_id": add(connection, "leads", organization_id=organization)}
+    if table == "lead_sequence_enrollments":
+        return {
+            "lead_id": add(connection, "leads", organization_id=organization),
+            "sequence_id": add(connection, "nurture_sequences", organization_id=organization),
+        }
+    if table == "budget_transactions":
+        return {"account_id": str(uuid.uuid4())}
+    return {}
+
+
+def populate(connection: Connection, organization: str) -> None:
+    """Give every table a row of the organization; runs as the superuser."""
+    lead = add(connection, "leads", organization_id=organization, first_name="Ada", phone="+12065550101")
+    sequence = add(connection, "nurture_sequences", organization_id=organization)
+    add(connection, "lead_sequence_enrollments", organization_id=organization, lead_id=lead, sequence_id=sequence)
+    add(connection, "budget_transactions", organization_id=organization, account_id=str(uuid.uuid4()))
+    for table in ("lead_assignments", "lead_score_history"):
+        add(connection, table, organization_id=organization, lead_id=lead)
+    for table in ("dnc_list", "lead_source_costs", "segments", "system_config"):
+        add(connection, table, organization_id=organization)
+
+
+def one(connection: Connection, query: str, *parameters: Any) -> Any:
+    """Return the first value of the first row."""
+    row = connection.execute(query.encode(), parameters or None).fetchone()
+    return None if row is None else row[0]
+
+
+def sqlstate(connection: Connection, query: str, *parameters: Any) -> str:
+    """Run a statement and undo it; return ``accepted``, or the state of the error."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(query.encode(), parameters or None)
+    except psycopg.Error as error:
+        return error.sqlstate or ""
+    return "accepted"

@@ -47,7 +47,8 @@ _SECRET = re.compile(
 _DATE = re.compile(r"\s*(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/\d{2,4})")
 _PERSONAL_NAME = re.compile(
     r"e?mail|phone|mobile|fax|address|street|city|zip|postal|birth|ssn|passw|token|secret|signature|transcri|recording"
-    r"|(first|last|middle|full|sur|given|family|customer|contact|caller|agent|owner|spouse|co_?applicant)_?name|^name$"
+    r"|(first|last|middle|full|sur|given|family|customer|contact|caller|agent|owner|spouse|signer|legal_app)_?name|^name$"
+    r"|applicant|confirm_with"
     r"|note|comment|message|body|content|latitude|longitude|\bip\b|ip_address"
 )
 _SAID = "warehouse_said"

@@ -16,6 +16,7 @@ from warehouse_pipelines.sources import SOURCES
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_demo_loads_every_entity_and_may_be_run_again(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -226,20 +226,23 @@ class Database:
 
             url = make_url(self.settings.database_url.get_secret_value())
             _, given = url.get_dialect()().create_connect_args(url)  # understands ssl_ca and its like
-            connection = pymysql.connect(
-                **{"connect_timeout": 10, "charset": "utf8mb4", **given},
-                read_timeout=STATEMENT_SECONDS + 60,
-                autocommit=True,
-                conv=_converters(),
-            )
+            options = {"connect_timeout": 10, "charset": "utf8mb4", **given}
+            try:
+                connection = pymysql.connect(
+                    **options, read_timeout=STATEMENT_SECONDS + 60, autocommit=True, conv=_converters()
+                )
+            except RuntimeError as error:  # MySQL 8's way of logging in wants RSA, or TLS, which needs no more packages
+                raise CredentialRefused(
+                    "Genius: this account logs in over an encrypted connection only; add ?ssl_ca=/path/ca.pem to "
+                    "GENIUS_DATABASE_URL, or have the account changed to mysql_native_password."
+                ) from error
+            self.version = connection.get_server_info()
+            if "MariaDB" in self.version:
+                limit = f"max_statement_time = {STATEMENT_SECONDS}"
+            else:
+                limit = f"max_execution_time = {STATEMENT_SECONDS * 1000}"
             with connection.cursor() as cursor:
-                cursor.execute("SELECT VERSION()")
-                self.version = str((cursor.fetchone() or [""])[0])
                 cursor.execute("SET @warehouse_now = NOW(6)")  # before the session's clock becomes UTC
-                if "MariaDB" in self.version:
-                    limit = f"max_statement_time = {STATEMENT_SECONDS}"
-                else:
-                    limit = f"max_execution_time = {STATEMENT_SECONDS * 1000}"
                 cursor.execute(f"SET SESSION {limit}, time_zone = '+00:00', net_write_timeout = 600")
                 cursor.execute("SET SESSION TRANSACTION READ ONLY")
             connection.cursorclass = SSCursor

@@ -240,6 +240,14 @@ class TestHeader:
         assert leads.sync().status == "success"
         assert leads.living() == set(before)
 
+    def test_a_sheet_without_a_header_tells_nobody_s_name(self, google: Google) -> None:
+        google.set_header(LEADS, ["Ana", "Rivera", "ana@example.test"])
+        reading = read()
+        with pytest.raises(AnswerChanged) as refused:
+            reading.finished()
+        assert "rivera" not in str(refused.value).lower()
+        assert "header" not in reading.extraction.noticed
+
     def test_unknown_duplicate_and_blank_headers_are_reported_and_kept(self, google: Google) -> None:
         google.set_header(LEADS, [*LEAD_HEADER, "Notes", 2026])
         google.insert_row(LEADS, **{"Email": "a@example.test", "Weather": "rain", "2026": "x", "": "stray"})

@@ -27,6 +27,8 @@ from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client
 
 SCOPES = "https://www.googleapis.com/auth/"
+TOO_FAST = (b"rateLimitExceeded", b"userRateLimitExceeded", b"quotaExceeded", b"dailyLimitExceeded")
+"""The reasons of a 403 that time heals; any other is a permission that is missing."""
 
 
 class GoogleSettings(FromEnvironment):
@@ -65,7 +67,7 @@ def client(extraction: Extraction, title: str, scopes: Sequence[str], host: str 
 
 def is_rate_limit(answer: httpx.Response) -> bool:
     """Whether a 403 only means that this was too fast."""
-    return answer.status_code == 403 and b"RateLimitExceeded" in answer.content.replace(b"rateLimit", b"RateLimit")
+    return answer.status_code == 403 and any(reason in answer.content for reason in TOO_FAST)
 
 
 _lock = threading.Lock()

@@ -75,7 +75,8 @@ class TestLogin:
         with pytest.raises(NotConfigured, match="GOOGLE_APPLICATION_CREDENTIALS"):
             read().finished()
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
-        assert GSHEET.missing_settings() == ["GOOGLE_APPLICATION_CREDENTIALS"]
+        with pytest.raises(NotConfigured, match="GOOGLE_APPLICATION_CREDENTIALS"):
+            read().finished()
 
     def test_a_token_without_the_scope_lacks_a_permission(self, google: Google, monkeypatch: Any) -> None:
         monkeypatch.setattr(gsheet, "SCOPES", ("drive.metadata.readonly",))

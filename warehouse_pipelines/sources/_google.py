@@ -13,13 +13,13 @@ A token lives an hour and is kept in this process; one that is refused before it
 import functools
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
-from pydantic import FilePath
 
 from warehouse_pipelines.entity import Budget, Extraction
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, RequestRefused
@@ -34,7 +34,7 @@ TOO_FAST = (b"rateLimitExceeded", b"userRateLimitExceeded", b"quotaExceeded", b"
 class GoogleSettings(FromEnvironment):
     """Sheets allows a user 60 reads a minute; the quotas of Calendar and Drive are larger, and the project's own."""
 
-    google_application_credentials: FilePath
+    google_application_credentials: Path
     google_base_url: str | None = None
     google_requests_per_minute: int = 50
 
@@ -48,7 +48,10 @@ def client(extraction: Extraction, title: str, scopes: Sequence[str], host: str 
     """Return a client of one API, signed in as the service account."""
     settings = GoogleSettings()
     path = settings.google_application_credentials
-    changed = path.stat().st_mtime_ns
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError as error:
+        raise NotConfigured(f"GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be read: {error}") from error
 
     def login(renew: bool) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {_token(extraction, str(path), changed, tuple(scopes), renew)}"}

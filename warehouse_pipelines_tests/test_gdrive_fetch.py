@@ -194,6 +194,27 @@ def test_a_root_that_is_not_shared_ends_the_run(it: World, monkeypatch: pytest.M
         it.sync()
 
 
+def test_a_folder_that_goes_takes_along_what_lies_in_it(it: World) -> None:
+    """Whether the log tells of each file is unconfirmed; here it tells of the folder alone."""
+    it.sync(entity=FOLDERS)
+    it.sync()
+    folder = it.simulator.file_ids(folders=True)[2]
+    inside = {key for (key,), row in it.rows().items() if row["parent_folder_id"] == folder}
+    for key in (folder, *inside):
+        it.simulator.forget_file(key)
+    it.simulator.touch(folder)
+    result = it.sync()
+    assert inside
+    assert (result.mode, result.deleted) == ("full", len(inside))
+
+
+def test_an_unreadable_record_below_a_root_is_set_aside(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", ROOT)
+    it.simulator.set_fault("malformed", path="/files", times=1, after=1, what="non_object")
+    result = it.sync()
+    assert (result.status, result.failed) == ("partial", 1)
+
+
 def test_a_folder_knows_whose_it_is(it: World) -> None:
     it.sync(entity=FOLDERS)
     rows = it.query("SELECT * FROM pipedesk.google_drive_folders WHERE entity_id IS NOT NULL")

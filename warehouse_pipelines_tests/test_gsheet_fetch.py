@@ -75,7 +75,8 @@ class TestLogin:
         with pytest.raises(NotConfigured, match="GOOGLE_APPLICATION_CREDENTIALS"):
             read().finished()
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
-        assert GSHEET.missing_settings() == ["GOOGLE_APPLICATION_CREDENTIALS"]
+        with pytest.raises(NotConfigured, match="GOOGLE_APPLICATION_CREDENTIALS"):
+            read().finished()
 
     def test_a_token_without_the_scope_lacks_a_permission(self, google: Google, monkeypatch: Any) -> None:
         monkeypatch.setattr(gsheet, "SCOPES", ("drive.metadata.readonly",))
@@ -239,6 +240,14 @@ class TestHeader:
         leads.simulator.rename_header(LEADS, "Telefon", "Phone Number")
         assert leads.sync().status == "success"
         assert leads.living() == set(before)
+
+    def test_a_sheet_without_a_header_tells_nobody_s_name(self, google: Google) -> None:
+        google.set_header(LEADS, ["Ana", "Rivera", "ana@example.test"])
+        reading = read()
+        with pytest.raises(AnswerChanged) as refused:
+            reading.finished()
+        assert "rivera" not in str(refused.value).lower()
+        assert "header" not in reading.extraction.noticed
 
     def test_unknown_duplicate_and_blank_headers_are_reported_and_kept(self, google: Google) -> None:
         google.set_header(LEADS, [*LEAD_HEADER, "Notes", 2026])

@@ -13,13 +13,13 @@ A token lives an hour and is kept in this process; one that is refused before it
 import functools
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
-from pydantic import FilePath
 
 from warehouse_pipelines.entity import Budget, Extraction
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, RequestRefused
@@ -27,12 +27,14 @@ from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client
 
 SCOPES = "https://www.googleapis.com/auth/"
+TOO_FAST = (b"rateLimitExceeded", b"userRateLimitExceeded", b"quotaExceeded", b"dailyLimitExceeded")
+"""The reasons of a 403 that time heals; any other is a permission that is missing."""
 
 
 class GoogleSettings(FromEnvironment):
     """Sheets allows a user 60 reads a minute; the quotas of Calendar and Drive are larger, and the project's own."""
 
-    google_application_credentials: FilePath
+    google_application_credentials: Path
     google_base_url: str | None = None
     google_requests_per_minute: int = 50
 
@@ -46,7 +48,10 @@ def client(extraction: Extraction, title: str, scopes: Sequence[str], host: str 
     """Return a client of one API, signed in as the service account."""
     settings = GoogleSettings()
     path = settings.google_application_credentials
-    changed = path.stat().st_mtime_ns
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError as error:
+        raise NotConfigured(f"GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be read: {error}") from error
 
     def login(renew: bool) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {_token(extraction, str(path), changed, tuple(scopes), renew)}"}
@@ -65,7 +70,7 @@ def client(extraction: Extraction, title: str, scopes: Sequence[str], host: str 
 
 def is_rate_limit(answer: httpx.Response) -> bool:
     """Whether a 403 only means that this was too fast."""
-    return answer.status_code == 403 and b"RateLimitExceeded" in answer.content.replace(b"rateLimit", b"RateLimit")
+    return answer.status_code == 403 and any(reason in answer.content for reason in TOO_FAST)
 
 
 _lock = threading.Lock()

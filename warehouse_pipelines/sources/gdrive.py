@@ -7,8 +7,11 @@ is not listed any more counts as deleted then. Files and folders have a token ea
 
 **Which files**: without ``GDRIVE_ROOT_FOLDER_ID`` all that the account sees outside of shared drives. With it, what
 lies below that folder, however deep; if it is in a shared drive, that drive's own list and log are read, because the
-tokens of a drive and of a user are different series. A folder that moves takes all below it along without a word of
-them, so a change of any folder makes a run with a root list everything anew; a file that moves out counts as deleted.
+tokens of a drive and of a user are different series. A file that moves out counts as deleted.
+
+**Folders** take all below them along when they move, are trashed or removed, and the log need not say a word of what
+lies in them (unconfirmed). So a folder that was trashed or removed, and with a root any change of a folder, makes a run
+list everything anew. What a folder that is taken out of the trash brings back without a word, ``--full`` finds.
 
 **Deleted**: ``trashed`` is the vendor's flag; a file that was removed, or is no longer shared (the log tells both
 alike), comes without a record, so ``removed`` is laid over the one that is stored. Both come back when they do.
@@ -56,6 +59,7 @@ class Glance(msgspec.Struct):
     mime_type: str = msgspec.field(name="mimeType", default="")
     parents: list[str] = []
     drive_id: str = msgspec.field(name="driveId", default="")
+    trashed: bool = False
 
 
 class Files(msgspec.Struct):
@@ -178,7 +182,7 @@ class Drive:
                 gone[change.file_id] = change.time
                 continue
             file = _seen(change.file)
-            if self.root and file.mime_type == FOLDER:
+            if file.mime_type == FOLDER and (self.root or file.trashed):
                 raise FolderMoved
             if (file.mime_type == FOLDER) is not self.folders:
                 continue
@@ -188,8 +192,7 @@ class Drive:
                 gone[change.file_id] = change.time
         entity = self.extraction.entity
         stored = self.extraction.known.records(entity.table, list(gone), entity.keys[0]) if gone else {}
-        others = list(gone.keys() - stored.keys()) if self.root and not self.folders else []
-        if others and self.extraction.known.records(FOLDERS.table, others, FOLDERS.keys[0]):
+        if gone and self.extraction.known.records(FOLDERS.table, list(gone), FOLDERS.keys[0]):
             raise FolderMoved
         for file_id, record in stored.items():
             overlaid = {**msgspec.json.decode(record, type=dict), "removed": True, "removedTime": gone[file_id]}
@@ -197,8 +200,8 @@ class Drive:
         return records
 
     def _is_below(self, file: Glance) -> bool:
-        """Whether a file is to be read."""
-        if not self.root:
+        """Whether a file is to be read; one that cannot be made out is the loader's to set aside."""
+        if not self.root or file.id is None:
             return True
         if self._tree is None:
             self._tree = self._below_root()

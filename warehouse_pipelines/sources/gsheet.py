@@ -162,8 +162,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         )
     titles = msgspec.json.decode(header, type=Values).values
     sheet = Sheet(entity, spreadsheet_id, area, ZoneInfo(document.properties.time_zone), titles[0] if titles else [])
-    extraction.noticed |= sheet.noticed
     sheet.require(entity)
+    extraction.noticed |= sheet.noticed
     for first, stretch in stretches:
         rows = msgspec.json.decode(stretch, type=Values).values
         yield Page([record for place, row in enumerate(rows) if (record := sheet.record(first + place, row))])
@@ -259,6 +259,7 @@ class Sheet:
             for name, column in entity.columns.items()
             if not here & set(column.paths) and not column.path.startswith("_")
         ]
+        self.found = bool(here & declared)
         self.missing = [name for name in entity.expected.split() if name in absent]
         self.noticed = {
             "header": [str(title) for title in titles],
@@ -278,10 +279,11 @@ class Sheet:
         """Raise when an expected column is not named."""
         if self.missing:
             wanted = "; ".join(f"{name} ({' or '.join(entity.columns[name].paths)})" for name in self.missing)
+            # A first row without any of the names is no header but somebody's data.
+            has = ", ".join(self.names) if self.found else "none of the declared names"
             raise AnswerChanged(
-                f"Google Sheets: the header of {self.area.title!r} lacks {wanted}; it has "
-                f"{', '.join(self.names) or 'nothing'}. Was a column renamed? Name it as before, or declare the new "
-                "name; nothing was loaded, and the rows that are there stay as they are."
+                f"Google Sheets: the header of {self.area.title!r} lacks {wanted}; it has {has}. Was a column renamed? "
+                "Name it as before, or declare the new name; nothing was loaded, and the rows that are there stay."
             )
 
     def record(self, number: int, row: Sequence[Any]) -> bytes | None:

@@ -15,6 +15,7 @@ from warehouse_pipelines.entity import Entity, Extraction, Window
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
+    NotConfigured,
     PermissionMissing,
     RequestRefused,
     VendorUnavailable,
@@ -416,6 +417,14 @@ class TestTrouble:
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         with pytest.raises(CredentialRefused, match="AWS_ACCESS_KEY_ID"):
+            SALESPRO.check()
+
+    @pytest.mark.parametrize(("setting", "value"), [("AWS_PROFILE", "nosuch"), ("AWS_ENDPOINT_URL", "no url")])
+    def test_aws_settings_that_cannot_be_used_are_told(
+        self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+    ) -> None:
+        monkeypatch.setenv(setting, value)
+        with pytest.raises(NotConfigured, match=value):
             SALESPRO.check()
 
     @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from warehouse_pipelines.entity import Entity, Extraction, Window
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
+    NotConfigured,
     PermissionMissing,
     RequestRefused,
     VendorUnavailable,
@@ -177,14 +178,14 @@ class TestTheResult:
         with pytest.raises((VendorUnavailable, AnswerChanged)):
             read(ESTIMATES).finished()
 
-    @pytest.mark.parametrize("cut", [1, 2, 5])
+    @pytest.mark.parametrize("more", [b'"a"', b'"a', b'"a line\n'])
     def test_a_last_row_that_is_short_of_its_end_is_noticed(
-        self, vendor: SalesPro, cut: int, monkeypatch: pytest.MonkeyPatch
+        self, vendor: SalesPro, more: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from warehouse_pipelines.simulators import salespro
 
         whole = salespro.csv
-        monkeypatch.setattr(salespro, "csv", lambda *given: whole(*given)[:-cut])
+        monkeypatch.setattr(salespro, "csv", lambda *given: whole(*given) + more)
         with pytest.raises(VendorUnavailable, match="middle of a row"):
             read(ESTIMATES).finished()
 
@@ -416,6 +417,14 @@ class TestTrouble:
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         with pytest.raises(CredentialRefused, match="AWS_ACCESS_KEY_ID"):
+            SALESPRO.check()
+
+    @pytest.mark.parametrize(("setting", "value"), [("AWS_PROFILE", "nosuch"), ("AWS_ENDPOINT_URL", "no url")])
+    def test_aws_settings_that_cannot_be_used_are_told(
+        self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+    ) -> None:
+        monkeypatch.setenv(setting, value)
+        with pytest.raises(NotConfigured, match=value):
             SALESPRO.check()
 
     @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import functools
 import logging
 import re
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from warehouse_pipelines.entity import Extraction
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
+    NotConfigured,
     PermissionMissing,
     RequestRefused,
     VendorUnavailable,
@@ -45,8 +47,8 @@ RUNS = 3
 
 FIRST_POLL, LONGEST_POLL = 0.25, 5.0
 
-BLOCK = 4 * 2**20
-"""Bytes of the result that are parsed at a time; no row may be longer."""
+BLOCK = 2**20
+"""Bytes of the result that are parsed at a time, in one thread, which reads no further ahead; no row may be longer."""
 
 NOTHING = "nothing was loaded, the next run starts at the same place"
 
@@ -66,6 +68,10 @@ FORBIDDEN = re.compile(
 )
 HARMLESS = re.compile(r"(SYNTAX_ERROR|TYPE_MISMATCH|[A-Z]+_NOT_FOUND|INVALID_PARAMETER_USAGE)\b")
 """Reasons that name our own words and the vendor's tables, and no value of a row."""
+
+
+_making = threading.Lock()
+"""A session makes one client at a time."""
 
 
 class Account(NamedTuple):
@@ -133,7 +139,13 @@ class Athena:
         self.extraction = extraction
         self.title = title
         self.catalog, self.database, self.workgroup, self.output = catalog, database, workgroup, output
-        self._athena, self._s3 = _clients(account)
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            with _making:
+                self._athena, self._s3 = _clients(account)
+        except (BotoCoreError, ValueError) as error:
+            raise NotConfigured(f"{title}: the AWS settings cannot be used: {masked(str(error))}") from error
 
     def types(self, table: str) -> dict[str, str]:
         """Return the type of each column of a table, in lower case: as Hive or as Trino spells it.
@@ -175,7 +187,7 @@ class Athena:
         try:
             reader = csv.open_csv(
                 pa.PythonFile(stream, mode="r"),
-                read_options=csv.ReadOptions(block_size=BLOCK),
+                read_options=csv.ReadOptions(block_size=BLOCK, use_threads=False),
                 parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
                 convert_options=csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()),
@@ -375,10 +387,10 @@ class _Result:
         from botocore.exceptions import BotoCoreError
 
         for attempt in range(1, ATTEMPTS + 1):
+            if self._body is None:
+                self._open()
             began = time.monotonic()
             try:
-                if self._body is None:
-                    self._open()
                 chunk: bytes = self._body.read(size)
                 if chunk or self._read == self._size:
                     return self._noted(chunk)

@@ -10,6 +10,7 @@ code that says how the syncs went; ``--stop`` ends them. What is running stands 
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -109,10 +110,10 @@ def _sync(url: str) -> int:
     from warehouse_pipelines.cli import out
     from warehouse_pipelines.sources import SOURCES
 
-    logs.configure(level=30)
+    logs.configure(level=logging.ERROR)
     jobs = [(source.name, "all") for source in SOURCES if not source.missing_settings()]
     with in_process.bar(Console(stderr=True)):
-        outcomes = in_process.run_jobs(jobs, url=url)
+        outcomes = in_process.run_jobs(jobs, url=url, level=logging.ERROR)
     in_process.report(outcomes, out())
     return in_process.worst(outcomes)
 

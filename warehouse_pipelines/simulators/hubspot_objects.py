@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from warehouse_pipelines.simulators.town import DIVISIONS, PLACES, Town, spell_phone
+from warehouse_pipelines.simulators.town import DIVISIONS, PLACES, Town, marketsharp_id, spell_phone
 
 PORTAL = 4440001
 DAY_MS = 86_400_000
@@ -318,7 +318,7 @@ def contact_formula(town: Town) -> Callable[[int, int, int], Properties]:
             "lead_year_built": str(person.year_built),
             "lead_zip": place.zip,
             "lifecyclestage": OPTIONS["lifecyclestage"][dice[22] & 3],
-            "marketsharp_id": f"{number * 2_654_435_761 % 4_294_967_296:08X}-ms" if kind & 8 else None,
+            "marketsharp_id": marketsharp_id(number).upper() if kind & 8 else None,
             "original_lead_source": SOURCES[dice[14] & 7],
             "pet_name": PETS[dice[19] & 7],
             "phone": phone,

@@ -33,6 +33,7 @@ from warehouse_pipelines.simulators.genius import Genius
 from warehouse_pipelines.simulators.google import Google
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.leadconduit import LeadConduit
+from warehouse_pipelines.simulators.marketsharp import MarketSharp
 from warehouse_pipelines.simulators.salespro import SalesPro
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
@@ -44,6 +45,7 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "salesrabbit": SalesRabbit,
     "arrivy": Arrivy,
     "five9": Five9,
+    "marketsharp": MarketSharp,
     "leadconduit": LeadConduit,
     "genius": Genius,
     "salespro": SalesPro,

@@ -156,6 +156,13 @@ def spell_phone(phone: str, kind: int) -> str:
             return f"1{digits}"
 
 
+def marketsharp_id(number: int, of: str = "Contacts") -> str:
+    """The GUID that MarketSharp gave to the contact of this number, or to what else it has; in no order."""
+    salt = int.from_bytes(blake2b(of.encode(), digest_size=6).digest()) if of != "Contacts" else 0
+    scattered = (number * 2_654_435_761 + salt) % 2**32
+    return f"{scattered:08x}-6d73-4{salt >> 36 & 0xFFF:03x}-8{number & 0xFFF:03x}-{salt:012x}"
+
+
 class Town:
     def __init__(self, seed: int, people: int) -> None:
         self.seed = seed

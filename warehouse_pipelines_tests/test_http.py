@@ -1,5 +1,6 @@
 """The shared client: bodies that are not quite JSON or none at all, refusals that only the body explains, sessions."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -164,6 +165,29 @@ def test_a_credential_that_expired_is_renewed_once() -> None:
     assert asked_with_login([200]) == ["old"]
     assert asked_with_login([401, 200]) == ["old", "new"]
     assert asked_with_login([401, 401]) == ["old", "new", "CredentialRefused"]
+
+
+def test_each_attempt_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signature of the moment has grown old when its request has waited."""
+    monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    seen: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        seen.append(request.headers["authorization"])
+        return Answer(200 if len(seen) == 3 else 503, b"{}")
+
+    stamps = itertools.count()
+    listener = Listener("127.0.0.1", 0, answer)
+    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
+    client = Client(
+        extraction, title="It", base_url=listener.url, headers={},
+        login=lambda renew: {"Authorization": f"stamp {next(stamps)}"}, credential="key",
+    )  # fmt: skip
+    try:
+        client.get("/", dict)
+    finally:
+        listener.close()
+    assert seen == ["stamp 0", "stamp 1", "stamp 2"]
 
 
 def test_a_refusal_that_is_a_rate_limit_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

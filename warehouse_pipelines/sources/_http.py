@@ -81,7 +81,8 @@ class Client:
 
     ``headers`` carry the credential, which is what ``budgets`` are counted by.
     ``wait_for`` lets a vendor read from an answer how long it wants us to wait: seconds, or None when it does not say.
-    ``login`` gives the headers of a credential that expires; a 401 is answered once by asking it anew with True.
+    ``login`` gives the headers of a credential that expires, or is a signature of the moment, for each attempt; a 401
+    is answered once by asking it anew with True, after which it gives the new one.
     ``credential`` is what budgets are counted by then, because those headers change.
     ``again`` tells of a refusal that looks final that a repetition may help (a rate limit that is a 403).
     ``explain`` is shown every refusal before its status is judged, and raises what only the body tells (a SOAP fault).
@@ -163,11 +164,11 @@ class Client:
         ``read`` raises ``msgspec.ValidationError`` for another form and ``msgspec.DecodeError`` for a body that cannot
         be read at all, which is asked for again.
         """
-        sent = {**self._headers, **self._login(False), **(headers or {})}
         problem, wait, renewed = "", 0.0, False
         for attempt in range(1, ATTEMPTS + 1):
             for budget in (*self._budgets, *budgets):
                 self.extraction.take(self._credential, budget)
+            sent = {**self._headers, **self._login(False), **(headers or {})}
             self._begin(calls=1)
             try:
                 answer = self._http.request(method, path, params=params, content=content, headers=sent)
@@ -185,9 +186,8 @@ class Client:
                     except (msgspec.DecodeError, UnicodeDecodeError) as error:
                         problem, asked = f"{answer.status_code} with a body that cannot be read ({error})", None
                 else:
-                    if answer.status_code == 401 and not renewed and (fresh := self._login(True)):
+                    if answer.status_code == 401 and not renewed and self._login(True):
                         problem, renewed = "401", True
-                        sent |= fresh
                         continue
                     self._explain(answer)
                     if not self._again(answer):

@@ -7,7 +7,7 @@ page.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from xml.parsers import expat
 
@@ -33,12 +33,7 @@ class Ended(NamedTuple):
 
 
 def ended(content: bytes) -> Iterator[Ended]:
-    """Yield each element as it ends; the text of one that has children is not kept.
-
-    Raises ``msgspec.DecodeError`` for what is no XML, ``msgspec.ValidationError`` for a document type declaration.
-    """
-    if b"&#" in content or any(piece.translate(None, CONTROL) != piece for piece in _cut(content)):
-        content = _ILLEGAL.sub("\ufffd".encode(), content)
+    """Yield each element as it ends; the text of one that has children is not kept. Raises as ``parsed`` does."""
     found: list[Ended] = []
     names = [""]
     pieces: list[str] = []
@@ -56,6 +51,26 @@ def ended(content: bytes) -> Iterator[Ended]:
         pieces.clear()
         nil = False
 
+    for _ in parsed(content, start=start, end=end, text=pieces.append):
+        yield from found
+        found.clear()
+
+
+def parsed(
+    content: bytes,
+    *,
+    start: Callable[[str, dict[str, str]], object],
+    end: Callable[[str], object],
+    text: Callable[[str], object],
+) -> Iterator[None]:
+    """Call ``start``, ``end`` and ``text`` as elements begin and end and text comes; yield after each piece.
+
+    Names of elements and attributes are ``namespace}name``. Raises ``msgspec.DecodeError`` for what is no XML,
+    ``msgspec.ValidationError`` for a document type declaration.
+    """
+    if b"&#" in content or any(piece.translate(None, CONTROL) != piece for piece in _cut(content)):
+        content = _ILLEGAL.sub("\ufffd".encode(), content)
+
     def refuse(*declared: object) -> None:
         raise msgspec.ValidationError("a document type declaration, which is never read")
 
@@ -63,15 +78,14 @@ def ended(content: bytes) -> Iterator[Ended]:
     parser.buffer_text = True
     parser.StartElementHandler = start
     parser.EndElementHandler = end
-    parser.CharacterDataHandler = pieces.append
+    parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = refuse
     try:
         for piece in _cut(content):
             parser.Parse(piece, False)
-            yield from found
-            found.clear()
+            yield
         parser.Parse(b"", True)
-        yield from found
+        yield
     except expat.ExpatError as error:
         raise msgspec.DecodeError(f"not XML: {error}") from error
 

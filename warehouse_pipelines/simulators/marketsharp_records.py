@@ -195,7 +195,7 @@ class Shelf:
         self.changes: dict[int, Record] = {}
         self.gone: dict[int, int | None] = {}
         dice: Callable[[int], int] = lambda number: (number + seed) * 2_654_435_761 >> 8 & 0xFFFFFFFF  # noqa: E731
-        self.base_time = spread(count, now - 700 * DAY_MS, now - DAY_MS, dice)
+        self.base_time = spread(count, now - 700 * DAY_MS, now - 3 * DAY_MS, dice)
         self.timeline = Timeline(count, self.base_time)
         self._salt = "Contacts" if name in ("Contacts", "ContactPhones") else name
         self._sorted: list[tuple[Any, int]] | None = None

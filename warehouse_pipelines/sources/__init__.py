@@ -10,6 +10,7 @@ from warehouse_pipelines.sources.genius import GENIUS
 from warehouse_pipelines.sources.gsheet import GSHEET
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.leadconduit import LEADCONDUIT
+from warehouse_pipelines.sources.marketsharp import MARKETSHARP
 from warehouse_pipelines.sources.salespro import SALESPRO
 from warehouse_pipelines.sources.salesrabbit import SALESRABBIT
 
@@ -19,6 +20,7 @@ SOURCES: tuple[Source, ...] = (
     SALESRABBIT,
     ARRIVY,
     FIVE9,
+    MARKETSHARP,
     LEADCONDUIT,
     GENIUS,
     SALESPRO,

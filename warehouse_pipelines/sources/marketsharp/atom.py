@@ -1,0 +1,120 @@
+"""Atom as WCF Data Services writes it: a feed of entries, each with properties and perhaps with entries inside.
+
+Values are the texts that the service wrote; which of them are numbers or times is said by the rows, not by ``m:type``.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from warehouse_pipelines.sources._xml import parsed
+
+Properties = dict[str, str | None]
+
+NULL = "http://schemas.microsoft.com/ado/2007/08/dataservices/metadata}null"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One record; ``linked`` are those that were expanded in it, by the name of the navigation."""
+
+    id: str = ""
+    properties: Properties | None = None
+    linked: dict[str, list["Entry"]] = field(default_factory=dict)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give properties, also of what was expanded, the spelling that ``names`` has for their lower case."""
+        self.properties = {names.get(name.lower(), name): value for name, value in (self.properties or {}).items()}
+        for linked in self.linked.values():
+            for entry in linked:
+                entry.rename(names)
+
+    @property
+    def key(self) -> str | None:
+        """The key as a filter has it, ``'0f9c…'`` or ``3``, out of the entry's address."""
+        found = re.search(r"\(([^()]+)\)$", unquote(self.id))
+        return found[1] if found else None
+
+
+class Feed(NamedTuple):
+    """A page; ``following`` is the address of the next one where the service tells it."""
+
+    entries: list[Entry]
+    following: str | None
+
+
+def feed(content: bytes) -> Feed:
+    """Read a page.
+
+    Raises ``msgspec.ValidationError`` for what is no feed, for an entry without properties and for an expanded list
+    that is not all there, ``msgspec.DecodeError`` for what is no XML or breaks off with an error.
+    """
+    lists: list[list[Entry]] = []
+    opened: list[Entry] = []
+    links: list[str] = []
+    pieces: list[str] = []
+    values: Properties | None = None
+    following: str | None = None
+    depth, null = 0, False
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal values, following, depth, null
+        if values is not None:
+            depth += 1
+            pieces.clear()
+            null = attributes.get(NULL) == "true"
+            return
+        match name.rpartition("}")[2]:
+            case "feed":
+                if not lists:
+                    lists.append([])
+            case other if not lists:
+                raise msgspec.ValidationError(f"<{other}> instead of a feed")
+            case "entry":
+                opened.append(Entry())
+            case "properties":
+                values = {}
+            case "link":
+                links.append(attributes.get("rel", "").rpartition("/")[2])
+                if links[-1] == "next":
+                    if opened:
+                        raise msgspec.ValidationError("an expanded list that is not all there")
+                    following = attributes.get("href", "")
+            case "inline":
+                lists.append([])
+            case "id":
+                pieces.clear()
+            case "error":
+                raise msgspec.DecodeError("it breaks off with an error")
+
+    def end(name: str) -> None:
+        nonlocal values, depth
+        if values is not None and depth:
+            depth -= 1
+            if not depth:
+                values[name.rpartition("}")[2]] = None if null else "".join(pieces)
+            pieces.clear()
+            return
+        match name.rpartition("}")[2]:
+            case "properties":
+                opened[-1].properties, values = values, None
+            case "entry":
+                entry = opened.pop()
+                if entry.properties is None:
+                    raise msgspec.ValidationError("an entry without properties")
+                lists[-1].append(entry)
+            case "inline":
+                opened[-1].linked[links[-1]] = lists.pop()
+            case "link":
+                links.pop()
+            case "id" if opened and not opened[-1].id:
+                opened[-1].id = "".join(pieces)
+
+    for _ in parsed(content, start=start, end=end, text=pieces.append):
+        pass
+    (entries,) = lists
+    return Feed(entries, following)

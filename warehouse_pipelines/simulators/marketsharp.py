@@ -14,10 +14,11 @@ import hmac
 import re
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape, quoteattr
@@ -505,14 +506,14 @@ class MarketSharp(Vendor):
             raise ValueError(f"nothing with the id {id} in {name}")
         return shelf, number
 
-    def _set(self, name: str, number: int, fields: Record) -> None:
+    def _set(self, name: str, number: int, fields: Mapping[str, Any]) -> None:
         shelf = self.office.shelf(name)
         if unknown := set(fields) - set(shelf.shape.properties):
             raise ValueError(f"{name} has no {', '.join(sorted(unknown))}")
         shelf.changes.setdefault(number, {}).update(fields)
 
     @operation
-    def create(self, name: str, **fields: Any) -> str:
+    def create(self, name: str, fields: Mapping[str, Any] = MappingProxyType({})) -> str:
         """A new record, now. A contact comes with an address and a phone record, and is of the subset's kind."""
         now = self.now_ms()
         kind = SUBSETS.get(name)
@@ -525,7 +526,9 @@ class MarketSharp(Vendor):
         return str(self.office.shelf(base).id_of(number))
 
     @operation
-    def edit(self, name: str, id: int | str, *, quietly: bool = False, at: int | None = None, **fields: Any) -> None:
+    def edit(
+        self, name: str, id: int | str, fields: Mapping[str, Any], quietly: bool = False, at: int | None = None
+    ) -> None:
         """Change properties; lastUpdate becomes `at` (a wall clock in milliseconds), now if not given, or stays."""
         shelf, number = self._find(name, id)
         self._set(name, number, fields)

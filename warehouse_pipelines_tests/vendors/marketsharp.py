@@ -25,21 +25,23 @@ class MarketSharpVendor:
             self.create(entity)
 
     def keys(self, entity: Entity) -> set[Key]:
-        return {(key,) for key in self.simulator.ids(self._set(entity))}
+        name = self._set(entity)
+        ids = self.simulator.ids(name)
+        return {(key,) for key in ids if self.simulator.record(name, key).get("isActive") is not False}
 
     def edit(self, entity: Entity) -> tuple[Key, str, str] | None:
         name = self._set(entity)
         key = self.simulator.recent(name)
         if entity.name == "data":
             contact = self.simulator.record(name, key)["contactId"]
-            self.simulator.edit("Contacts", contact, firstName="", lastName=NEW)
+            self.simulator.edit("Contacts", contact, {"firstName": "", "lastName": NEW})
             return (key,), "customer_name", NEW
         texts = ("name", "note", "notes", "title", "line2", "contact_type", "home_phone", "is_active")
         column = next(one for one in texts if one in entity.columns)
-        if column == "is_active":  # the only column of product interests that is not a key, a price or a time
-            self.simulator.edit(name, key, productTypeId=(new := self.simulator.ids("ProductTypes")[0]))
-            return (key,), "product_type_id", new
-        self.simulator.edit(name, key, **{entity.columns[column].path: NEW})
+        if column == "is_active":  # product interests have nothing else but keys, a price and a time
+            self.simulator.edit(name, key, {"productTypeId": NEW.replace(" ", "-")})
+            return (key,), "product_type_id", NEW.replace(" ", "-")
+        self.simulator.edit(name, key, {entity.columns[column].path: NEW})
         return (key,), column, NEW
 
     def create(self, entity: Entity) -> Key | None:
@@ -48,14 +50,14 @@ class MarketSharpVendor:
     def delete(self, entity: Entity) -> Key:
         key = self.simulator.recent(self._set(entity))
         if entity.archived:
-            self.simulator.edit(self._set(entity), key, isActive=False)
+            self.simulator.edit(self._set(entity), key, {"isActive": False})
         else:
             self.simulator.delete(self._set(entity), key)
         return (key,)
 
     def bring_back(self, entity: Entity, key: Key) -> None:
         if entity.archived:
-            self.simulator.edit(self._set(entity), key[0], isActive=True)
+            self.simulator.edit(self._set(entity), key[0], {"isActive": True})
         else:
             self.simulator.restore(self._set(entity), key[0])
 
@@ -67,17 +69,10 @@ class MarketSharpVendor:
         return f"/{self._set(entity)}"
 
     def poison(self, entity: Entity, what: str) -> str | None:
-        column = entity.cursor or next(
-            (
-                n
-                for n in entity.columns
-                if entity.severity_of(n) == "reject" and n not in entity.keys and entity.columns[n].kind == "boolean"
-            ),
-            None,
-        )
+        column = entity.cursor or ("is_active" if "is_active" in entity.columns else None)
         if column is None and what == "bad_date":
             return None  # texts only: nothing of it cannot be read
-        spoilt = entity.columns[column or entity.keys[0]].path.rpartition(".")[2]
+        spoilt = entity.columns[column or entity.keys[0]].paths[-1].rpartition(".")[2]
         self.simulator.set_fault(
             "malformed", path=self.path(entity), times=1, what=what, property=None if what == "missing_id" else spoilt
         )

@@ -397,17 +397,10 @@ COMPANIES = _set(
     phone="phone fax",
 )
 
-PHONES = [
-    "homePhone",
-    "cellPhone",
-    "workPhone",
-    "homePhone2",
-    "cellPhone2",
-    "workPhone2",
-    "otherPhone",
-    "otherPhone2",
+PHONES = (
+    "homePhone", "cellPhone", "workPhone", "homePhone2", "cellPhone2", "workPhone2", "otherPhone", "otherPhone2",
     "companyPhone",
-]
+)  # fmt: skip
 """Where a telephone number of a contact may be, the preferred place first."""
 
 DATA = _set(

@@ -322,7 +322,7 @@ def linked(entry: Entry, name: str) -> list[Entry]:
     """Return what was expanded; raise when it was not."""
     if name not in entry.linked:
         raise AnswerChanged(
-            f"MarketSharp did not expand {name}, without which marketsharp_data would be half empty; nothing was loaded."
+            f"MarketSharp did not expand {name}, without which marketsharp_data is half empty; nothing was loaded."
         )
     return entry.linked[name]
 

@@ -226,6 +226,11 @@ COLUMNS = {
         "five9_contact",
         "id first_name last_name email phone division status created_date sync_created_at sync_updated_at",
     ),
+    "A-064": (
+        "marketsharp_data",
+        "id lead_id customer_name address city state zip phone email status created_date sync_created_at"
+        " sync_updated_at",
+    ),
     "A-065": (
         "leadconduit_lead",
         "id lead_id email phone first_name last_name address city state zip source campaign created_at accepted"

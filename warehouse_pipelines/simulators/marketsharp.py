@@ -442,7 +442,8 @@ class MarketSharp(Vendor):
         body = "".join(f"\n{entry}" for entry in entries)
         rest = "" if link is None else f'\n<link rel="next" href={quoteattr(link)} />'
         head = FEED.format(base=quoteattr(f"{self.url}{ROOT}/"))
-        text = f'{head}<title type="text">{name}</title><id>{self.url}{ROOT}/{name}</id>{counted}{body}{rest}\n</feed>'
+        title = "Contacts" if name == "Customers" else name  # recorded
+        text = f'{head}<title type="text">{title}</title><id>{self.url}{ROOT}/{name}</id>{counted}{body}{rest}\n</feed>'
         return Answer(200, text.encode(), content_type=ATOM, list_key="feed")
 
     def _single(self, entry: str) -> Answer:
@@ -513,11 +514,11 @@ class MarketSharp(Vendor):
         shelf.changes.setdefault(number, {}).update(fields)
 
     @operation
-    def create(self, name: str, fields: Mapping[str, Any] = MappingProxyType({})) -> str:
+    def create(self, path: str, fields: Mapping[str, Any] = MappingProxyType({})) -> str:
         """A new record, now. A contact comes with an address and a phone record, and is of the subset's kind."""
         now = self.now_ms()
-        kind = SUBSETS.get(name)
-        base = "Contacts" if kind else name
+        kind = SUBSETS.get(path)
+        base = "Contacts" if kind else path
         for each in ALIGNED if base in ALIGNED else (base,):
             number = self.office.shelf(each).add(now)
         if kind:
@@ -527,20 +528,20 @@ class MarketSharp(Vendor):
 
     @operation
     def edit(
-        self, name: str, id: int | str, fields: Mapping[str, Any], quietly: bool = False, at: int | None = None
+        self, path: str, id: int | str, fields: Mapping[str, Any], quietly: bool = False, at: int | None = None
     ) -> None:
         """Change properties; lastUpdate becomes `at` (a wall clock in milliseconds), now if not given, or stays."""
-        shelf, number = self._find(name, id)
-        self._set(name, number, fields)
+        shelf, number = self._find(path, id)
+        self._set(path, number, fields)
         if not quietly:
             shelf.timeline.place(number, self.now_ms() if at is None else at)
 
     @operation
-    def touch(self, name: str, ids: list[str], at: int | None = None) -> None:
+    def touch(self, path: str, ids: list[str], at: int | None = None) -> None:
         """Give many records the same lastUpdate, as an import does."""
         at = self.now_ms() if at is None else at
         for id in ids:
-            shelf, number = self._find(name, id)
+            shelf, number = self._find(path, id)
             shelf.timeline.place(number, at)
 
     @operation
@@ -553,38 +554,38 @@ class MarketSharp(Vendor):
         shelf.timeline.place(number, self.now_ms())
 
     @operation
-    def delete(self, name: str, id: int | str) -> None:
+    def delete(self, path: str, id: int | str) -> None:
         """For good; `edit` with isActive false is how most things are deleted."""
-        shelf, number = self._find(name, id)
+        shelf, number = self._find(path, id)
         shelf.remove(number)
 
     @operation
-    def restore(self, name: str, id: int | str) -> None:
-        shelf = self.office.shelf(name)
+    def restore(self, path: str, id: int | str) -> None:
+        shelf = self.office.shelf(path)
         number = next((one for one in shelf.gone if str(shelf.id_of(one)) == str(id)), None)
         if number is None:
-            raise ValueError(f"nothing deleted with the id {id} in {name}")
+            raise ValueError(f"nothing deleted with the id {id} in {path}")
         shelf.restore(number)
 
     @operation
-    def ids(self, name: str) -> list[str]:
+    def ids(self, path: str) -> list[str]:
         """The ids of what is there, active or not, in their order."""
-        shelf = self.office.shelf(name)
+        shelf = self.office.shelf(path)
         rows = ((key, number) for key, number in shelf.by_id())
-        if name in SUBSETS:
-            rows = ((key, number) for key, number in rows if self.office.kind_of(number) == SUBSETS[name])
+        if path in SUBSETS:
+            rows = ((key, number) for key, number in rows if self.office.kind_of(number) == SUBSETS[path])
         return [str(key) for key, _ in rows]
 
     @operation
-    def recent(self, name: str) -> str:
+    def recent(self, path: str) -> str:
         """The id of the record that changed last."""
-        found = [self._find(name, id) for id in self.ids(name)]
+        found = [self._find(path, id) for id in self.ids(path)]
         shelf, number = max(found, key=lambda one: (self.office.time_of(*one), one[1]))
         return str(shelf.id_of(number))
 
     @operation
-    def record(self, name: str, id: int | str) -> Record:
-        shelf, number = self._find(name, id)
+    def record(self, path: str, id: int | str) -> Record:
+        shelf, number = self._find(path, id)
         return self.office.record(shelf, number)
 
     @operation

@@ -55,7 +55,7 @@ SETS: Mapping[str, Shape] = {
     "Contacts": CONTACT,
     "Leads": CONTACT._replace(title="Lead"),
     "Prospects": CONTACT._replace(title="Prospect"),
-    "Customers": CONTACT._replace(title="Contact"),  # recorded: the vendor's own slip
+    "Customers": CONTACT._replace(title="Customer"),
     "Inquiries": shape(
         "Inquiry",
         text="""

@@ -42,6 +42,9 @@ ATTEMPTS = 7
 LONGEST_WAIT = 900.0
 """Seconds; a vendor that asks for more (HubSpot's 477 asks for hours) ends the run, and the next run goes on."""
 
+_MARKUP = re.compile(r"<[^>]*>")
+"""Of an error in XML or HTML, which would leave no room for what it says."""
+
 TRANSIENT = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526})
 
 
@@ -247,7 +250,7 @@ class Client:
         status = answer.status_code
         if status in TRANSIENT or (status >= 500 and status != 530):
             return
-        said = masked(answer.text, 200)
+        said = masked(" ".join(_MARKUP.sub(" ", answer.text).split()), 200)
         asked = f"{self.title} answered {status} to {method} {path}: {said}"
         if status in (401, 530):
             raise CredentialRefused(f"{asked}. Renew the credential and set it again; nothing was loaded.")

@@ -162,13 +162,11 @@ def asked_with_login(statuses: list[int], **how: Any) -> list[str]:
 
 
 def test_of_a_refusal_in_xml_the_words_are_told() -> None:
-    body = (
-        b'<?xml version="1.0"?>\n<m:error xmlns:m="urn:m"><m:code/><m:message>No   such option.</m:message></m:error>'
-    )
+    body = b'<?xml version="1.0"?><m:error xmlns:m="urn:m"><m:code/><m:message>No   such\n option</m:message></m:error>'
     listener = Listener("127.0.0.1", 0, lambda request: Answer(400, body))
     extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
     try:
-        with pytest.raises(RequestRefused, match="answered 400 to GET /: No such option\\. The request"):
+        with pytest.raises(RequestRefused, match=r"answered 400 to GET /: No such option\. The request"):
             Client(extraction, title="It", base_url=listener.url, headers={}).get("/", dict)
     finally:
         listener.close()

@@ -62,13 +62,18 @@ WALL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,7})?)?")
 
 
 class Settings(FromEnvironment, env_prefix="MARKETSHARP_"):
-    """Admin, Apps & Add-ons Setup, API Maintenance has the first three; the zone is that of times without an offset."""
+    """Admin, Apps & Add-ons Setup, API Maintenance has the first three.
+
+    ``time_zone`` is that of the times that come without an offset, ``filter_time_zone`` the one in which the service
+    reads the times of a filter; without it these are compared with the wall clock that the service writes.
+    """
 
     company_id: str
     api_key: SecretStr
     secret_key: SecretStr
     base_url: str = "https://api4.marketsharpm.com"
     time_zone: ZoneInfo = ZoneInfo("America/New_York")
+    filter_time_zone: ZoneInfo | None = None
 
     @field_validator("secret_key")
     @classmethod
@@ -78,6 +83,17 @@ class Settings(FromEnvironment, env_prefix="MARKETSHARP_"):
         except binascii.Error:
             raise ValueError("the secret key is Base64, as the page of the keys shows it") from None
         return value
+
+    def literal(self, at: datetime) -> str:
+        """Return a time as a filter has it."""
+        wall = at.astimezone(self.filter_time_zone or self.time_zone).replace(tzinfo=None)
+        return f"datetime'{wall.isoformat()}'"
+
+    def literal_of(self, wall: str) -> str:
+        """Return a time that the service wrote, without the offset, as a filter has it: best just as it was written."""
+        if self.filter_time_zone is None:
+            return f"datetime'{wall}'"
+        return self.literal(datetime.fromisoformat(wall).replace(tzinfo=self.time_zone))
 
     def signature(self) -> Mapping[str, str]:
         """Return the header that a request of this second needs."""
@@ -196,7 +212,7 @@ class Walk:
             return self._base
         if place.at is None:
             return " and ".join(filter(None, (self._base, f"{self._key} ge {place.key}")))
-        here = f"datetime'{place.at}'"
+        here = self.service.settings.literal_of(place.at)
         walk = f"((lastUpdate gt {here}) or (lastUpdate eq {here} and {self._key} ge {place.key}))"
         _, _, upper = self._base.partition(" and ")
         return " and ".join(filter(None, (walk, upper)))
@@ -224,8 +240,8 @@ class Walk:
         if found and self._place(found) == place:
             raise AnswerChanged(
                 f"MarketSharp: {self.set} was asked for what follows a record, and did not show that record, which is "
-                "there. Does the service read the times of a filter, or compare keys, otherwise than it orders them? "
-                "Tell the developers; nothing was loaded."
+                "there. If it reads the times of a filter in a zone of its own, set MARKETSHARP_FILTER_TIME_ZONE; if "
+                "it does not compare keys as it orders them, tell the developers. Nothing was loaded."
             )
 
     def _follow(self, address: str) -> Feed:
@@ -334,35 +350,29 @@ def job_site(inquiry: Properties) -> Properties | None:
     return site if any(site.values()) else None
 
 
-def literal(at: datetime, zone: ZoneInfo) -> str:
-    """Return a time as a filter has it: the wall clock of the zone."""
-    return f"datetime'{at.astimezone(zone).replace(tzinfo=None).isoformat(timespec='milliseconds')}'"
-
-
-def window_of(extraction: Extraction, zone: ZoneInfo) -> str:
+def window_of(extraction: Extraction, settings: Settings) -> str:
     """Return the filter of the window, wider by the overlap on both sides of a backfill, which the loader cuts."""
     since, until = extraction.since, extraction.window.until
     if not extraction.options.get("backfill"):
-        return f"lastUpdate ge {literal(since, zone)}"
-    return f"lastUpdate ge {literal(since - OVERLAP, zone)} and lastUpdate lt {literal(until + OVERLAP, zone)}"
+        return f"lastUpdate ge {settings.literal(since)}"
+    return f"lastUpdate ge {settings.literal(since - OVERLAP)} and lastUpdate lt {settings.literal(until + OVERLAP)}"
 
 
 def read(extraction: Extraction, statuses: Entity) -> Iterator[Page]:
     """Yield the records of one set; ``statuses`` are those of inquiries."""
     entity = extraction.entity
     service = Service(extraction)
-    zone = service.settings.time_zone
-    recorder = Recorder(entity, zone)
+    recorder = Recorder(entity, service.settings.time_zone)
     flattener = Flattener(service, statuses) if "$expand" in entity.path else None
 
     def record(entry: Entry) -> bytes:
         return recorder.record(flattener.flat(entry) if flattener else entry.properties or {})
 
     by_time = bool(entity.cursor) and not extraction.whole
-    base = window_of(extraction, zone) if by_time else ""
+    base = window_of(extraction, service.settings) if by_time else ""
     for entries in Walk(service, entity, base=base, by_time=by_time).pages():
         yield Page(list(map(record, entries)))
     if flattener and by_time and not extraction.options.get("backfill"):
-        of_contact = f"Contact/lastUpdate ge {literal(extraction.since, zone)}"
+        of_contact = f"Contact/lastUpdate ge {service.settings.literal(extraction.since)}"
         for entries in Walk(service, entity, base=of_contact).pages():
             yield Page(list(map(record, entries)), in_window=False)

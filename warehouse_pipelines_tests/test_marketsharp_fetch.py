@@ -19,6 +19,7 @@ from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
     CursorStuck,
+    NotConfigured,
     RequestRefused,
     VendorUnavailable,
     WarehouseError,
@@ -162,11 +163,12 @@ class TestSignature:
         for secret in (vendor.secret, vendor.settings.api_key):
             assert secret not in str(refused.value)
 
-    def test_a_secret_that_is_no_base64_is_a_setting_that_cannot_be_used(
-        self, vendor: MarketSharp, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_secret_that_is_no_base64_is_named(self, vendor: MarketSharp, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MARKETSHARP_SECRET_KEY", "not base64!")
-        assert MARKETSHARP.missing_settings() == ["MARKETSHARP_SECRET_KEY"]
+        with pytest.raises(NotConfigured, match="MARKETSHARP_SECRET_KEY") as refused:
+            MARKETSHARP.check()
+        assert "not base64!" not in str(refused.value)
+        assert vendor.requests()["total"] == 0
 
     def test_nothing_of_it_is_shown(self, vendor: MarketSharp) -> None:
         assert vendor.secret not in repr(Settings())

@@ -40,10 +40,10 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import msgspec
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr
 
 from warehouse_pipelines.entity import Entity, Extraction, Page
-from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck
+from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck, NotConfigured
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.marketsharp.atom import Entry, Feed, Properties, feed
@@ -75,15 +75,6 @@ class Settings(FromEnvironment, env_prefix="MARKETSHARP_"):
     time_zone: ZoneInfo = ZoneInfo("America/New_York")
     filter_time_zone: ZoneInfo | None = None
 
-    @field_validator("secret_key")
-    @classmethod
-    def _is_base64(cls, value: SecretStr) -> SecretStr:
-        try:
-            base64.b64decode(value.get_secret_value(), validate=True)
-        except binascii.Error:
-            raise ValueError("the secret key is Base64, as the page of the keys shows it") from None
-        return value
-
     def literal(self, at: datetime) -> str:
         """Return a time as a filter has it."""
         wall = at.astimezone(self.filter_time_zone or self.time_zone).replace(tzinfo=None)
@@ -98,7 +89,12 @@ class Settings(FromEnvironment, env_prefix="MARKETSHARP_"):
     def signature(self) -> Mapping[str, str]:
         """Return the header that a request of this second needs."""
         key, stamp = self.api_key.get_secret_value(), str(int(time.time()))
-        secret = base64.b64decode(self.secret_key.get_secret_value())
+        try:
+            secret = base64.b64decode(self.secret_key.get_secret_value(), validate=True)
+        except binascii.Error as error:
+            raise NotConfigured(
+                "MARKETSHARP_SECRET_KEY is not Base64, as the page of the keys shows it; set it as it stands there."
+            ) from error
         digest = hmac.digest(secret, f"{self.company_id}{key}{stamp}".encode(), hashlib.sha256)
         return {"Authorization": f"{self.company_id}:{key}:{stamp}:{base64.b64encode(digest).decode()}"}
 

@@ -76,7 +76,9 @@ class TestDocumented:
         found = feed((SAMPLES / "marketsharp_customers.xml").read_bytes())
         (entry,) = found.entries
         assert (entry.key, found.following) == ("'0f9c2a4e-1b7d-4c52-9a3e-5d1f60b7c811'", None)
-        (row,) = typed("customer", [dict(entry.properties or {})])
+        record = dict(entry.properties or {})
+        assert [record[name] for name in ("businessName", "email2", "qbSyncDate")] == ["", None, None]
+        (row,) = typed("customer", [record])
         assert (row["company_id"], row["last_name"], row["email1"], row["email2"]) == (
             1234, "O'Hara", "ann@example.test", None
         )  # fmt: skip
@@ -426,11 +428,17 @@ class TestData:
 
     def test_a_list_that_is_not_all_there_is_an_error(self) -> None:
         text = (SAMPLES / "marketsharp_customers.xml").read_text()
-        inline = '<m:inline><feed><link rel="next" href="x"/></feed></m:inline></link>'
-        whole = re.sub(r"(rel=\"[^\"]*related/Address\"[^>]*) />", rf"\1>{inline}", text)
-        assert inline in whole
+
+        def with_addresses(inside: str) -> bytes:
+            inline = f"<m:inline><feed><id>x</id>{inside}</feed></m:inline></link>"
+            whole = re.sub(r"(rel=\"[^\"]*related/Address\"[^>]*) />", rf"\1>{inline}", text)
+            assert inline in whole
+            return whole.encode()
+
+        (entry,) = feed(with_addresses("")).entries
+        assert (entry.key, entry.linked) == ("'0f9c2a4e-1b7d-4c52-9a3e-5d1f60b7c811'", {"Address": []})
         with pytest.raises(msgspec.ValidationError, match="not all there"):
-            feed(whole.encode())
+            feed(with_addresses('<link rel="next" href="x"/>'))
 
 
 class TestTables:
@@ -488,6 +496,16 @@ class Shown:
             for n in range(first, min(first + 500, self.keys))
         )
         return feed(f'<feed xmlns="a" xmlns:d="d" xmlns:m="m">{entries}</feed>'.encode())
+
+
+def test_a_service_that_does_not_heed_the_filter_is_noticed() -> None:
+    class Deaf(Shown):
+        def ask(self, name: str, **options: str | None) -> Feed:
+            return super().ask(name, filter=None)
+
+    service: Any = Deaf(500)
+    with pytest.raises(CursorStuck, match="same page twice"):
+        list(Walk(service, SETS["employee"]).pages())
 
 
 def test_memory_does_not_grow_with_the_set() -> None:

@@ -471,7 +471,9 @@ class MarketSharp(Vendor):
     def _inline(self, name: str, number: int, step: str, tree: dict[str, Any]) -> str:
         there, numbers, many = self._linked(name, number, step)
         entries = "".join(self._entry(there, one, tree) for one in numbers)
-        inside = f'<feed><title type="text">{step}</title>{entries}</feed>' if many else entries
+        address = f"{self.url}{ROOT}/{name}('{self.office.shelf(name).id_of(number)}')/{step}"
+        head = f'<title type="text">{step}</title><id>{address}</id>'
+        inside = f"<feed>{head}{entries}</feed>" if many else entries
         return f"<m:inline>{inside}</m:inline>" if inside else "<m:inline />"
 
     def _property(self, name: str, type_: str, record: Record) -> str:

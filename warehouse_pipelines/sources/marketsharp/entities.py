@@ -33,7 +33,7 @@ from warehouse_pipelines.entity import DAY, Entity, Extraction, Page, Source, Wi
 from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, PAGE, Service, Settings, read
 
-QUARTERLY = timedelta(hours=6)
+SIX_HOURS = timedelta(hours=6)
 """For what is as large as the contacts and read whole every time."""
 
 DOUBTFUL: Mapping[str, Severity] = {"id": "warn", "integer": "warn", "numeric": "warn", "timestamptz": "warn"}
@@ -138,7 +138,7 @@ CONTACT_PHONES = _set(
     archived=False,
     index="home_phone_e164 cell_phone_e164 work_phone_e164",
     refs={"contact_id": "marketsharp_contact"},
-    every=QUARTERLY,
+    every=SIX_HOURS,
     id="contact_id",
     phone="""
         home_phone home_phone2 cell_phone cell_phone2 work_phone work_phone2 other_phone other_phone2 company_phone
@@ -152,7 +152,7 @@ CONTACT_TYPES = _set(
     "What a contact is to the company; it may be several things.",
     index="contact_id",
     refs={"contact_id": "marketsharp_contact"},
-    every=QUARTERLY,
+    every=SIX_HOURS,
     id="id contact_id",
     text="contact_type",
     boolean="is_active",
@@ -165,7 +165,7 @@ CUSTOM_FIELDS = _set(
     archived=False,
     index="contact_id",
     refs={"contact_id": "marketsharp_contact"},
-    every=QUARTERLY,
+    every=SIX_HOURS,
     id="id contact_id",
     text="name value",
 )
@@ -176,7 +176,7 @@ ADDRESSES = _set(
     "The addresses of contacts.",
     index="contact_id",
     refs={"contact_id": "marketsharp_contact"},
-    every=QUARTERLY,
+    every=SIX_HOURS,
     id="id contact_id",
     # The first is the vendor's own spelling.
     text="line1 line2 city state county=coounty|county zip zip4 country carrier_route cass dpbc2 bar_code",
@@ -340,7 +340,7 @@ PRODUCT_INTERESTS = _set(
         "product_type_id": "marketsharp_product_type",
         "product_detail_id": "marketsharp_product_detail",
     },
-    every=QUARTERLY,
+    every=SIX_HOURS,
     id="id inquiry_id product_type_id product_detail_id",
     numeric="price_quoted",
     boolean="is_active",

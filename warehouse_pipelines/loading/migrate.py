@@ -1,9 +1,9 @@
 """Migrations: the written ones of ``sql/migrations`` by Alembic, then the tables that the entities declare.
 
 The declared tables are what other tools call a repeatable migration: they are aligned after every upgrade, so a new
-entity needs no file. What ``sql/schemas`` adds to those tables and the views of ``sql/views`` follow them. Down to base
-removes everything, the version table included. Rows that a sync can fetch again go without a question; a revision that holds others refuses,
-unless forced.
+entity needs no file. What ``sql/schemas`` adds to them and the views of ``sql/views`` follow. Down to base removes
+everything, the version table included. Rows that a sync can fetch again go without a question; a revision that holds
+others refuses, unless forced.
 """
 
 import logging

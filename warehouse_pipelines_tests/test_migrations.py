@@ -17,14 +17,6 @@ from warehouse_pipelines.sources import SOURCES
 ENTITIES = [entity for source in SOURCES for entity in source.entities]
 
 
-@pytest.fixture
-def empty_url(test_server: Server) -> Iterator[str]:
-    """A database without anything in it."""
-    name = f"empty_{uuid.uuid4().hex[:12]}"
-    yield test_server.create_database(name)
-    test_server.drop_database(name)
-
-
 def contents(url: str) -> list[Any]:
     """Everything that is not PostgreSQL's own nor an extension's: relations, functions, types and schemas."""
     with psycopg.connect(url) as connection:

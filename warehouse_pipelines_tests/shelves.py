@@ -53,11 +53,19 @@ PAIR = Entity(
     key="one two",
     columns=columns(text="one label", integer="two"),
 )
+TICKET = Entity(
+    name="tickets",
+    table="shelf.ticket",
+    about="Tickets, by a UUID.",
+    path="tickets",
+    key="id",
+    columns=columns(uuid="id owner_id", text="label city=address.city"),
+)
 LOG = replace(
     THING, name="entries", table="shelf_entry", archived=None, archived_at=None, merged=None, missing="window",
     lookback=timedelta(days=30),
 )  # fmt: skip
-ENTITIES = (THING, PAIR, LOG)
+ENTITIES = (THING, PAIR, TICKET, LOG)
 
 Record = Mapping[str, Any]
 Shown = Sequence[Record | bytes] | Page | Callable[[], object]

@@ -15,7 +15,7 @@ from warehouse_pipelines import extraction
 from warehouse_pipelines.errors import SuspiciousRead
 from warehouse_pipelines.loading.dead_letters import replay
 from warehouse_pipelines.loading.options import Result
-from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, Record, Shelf, page, thing
+from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, TICKET, Record, Shelf, page, thing
 from warehouse_pipelines_tests.vendors.vendor import Key
 
 SOME = settings(
@@ -177,6 +177,38 @@ def test_a_changed_declaration_reaches_unchanged_records(shelf: Shelf) -> None:
     declared = replace(THING, columns={**THING.columns, "name": Column("text", "title")})
     assert shelf.sync([thing("a", title="other")], entity=declared, full=True).updated == 1
     assert shelf.row("a")["name"] == "other"
+
+
+A, B, C = (f"0b5f3a9c-1d2e-4f60-8a7b-9c0d1e2f3a4{n}" for n in "abc")
+
+
+def test_uuids_are_native_and_however_spelt_the_same_row(shelf: Shelf) -> None:
+    """X-40. A key that is no UUID costs its record, another column what its severity says."""
+    shelf.entity = TICKET
+    shelf.sync([{"id": A, "owner_id": B, "label": "a"}, {"id": B, "owner_id": None, "label": "b"}, {"id": C}])
+    with psycopg.connect(shelf.url) as connection:
+        assert connection.execute(
+            "SELECT DISTINCT pg_typeof(id), pg_typeof(owner_id) FROM shelf.ticket"
+        ).fetchall() == [("uuid", "uuid")]
+    assert {key: str(row["owner_id"]) for key, row in shelf.rows().items()} == {(A,): B, (B,): "None", (C,): "None"}
+    result = shelf.sync(
+        [{"id": A.upper(), "owner_id": f"{{{B}}}", "label": "a"}],
+        [{"id": "seventeen", "label": "c"}, {"id": B, "owner_id": "nobody", "label": "b"}],
+    )
+    assert (result.unchanged, result.updated, result.failed, result.deleted) == (0, 1, 2, 0), "the record is respelt"
+    assert letters(shelf) == [(None, "coerce", "object id", 1), (B, "coerce", "object id", 1)]
+    warned = replace(TICKET, severity={"owner_id": "warn"})
+    result = shelf.sync([{"id": A, "owner_id": "nobody", "label": "a"}, {"id": B, "label": "b"}], entity=warned)
+    assert (result.updated, result.failed, result.deleted) == (2, 0, 1)
+    assert (shelf.row(A)["owner_id"], shelf.row(C)["archived"]) == (None, True)
+
+
+def test_a_record_of_another_shape_whose_key_is_no_uuid_hides_no_other(shelf: Shelf) -> None:
+    shelf.entity = TICKET
+    shelf.sync([{"id": A}, {"id": B}])
+    result = shelf.sync([{"id": A}, {"id": "seventeen", "address": "x"}, {"id": B, "address": "x"}])
+    assert (result.failed, result.deleted) == (2, 0)
+    assert sorted(str(key) for key, *_ in letters(shelf)) == [B, "None"]
 
 
 def test_archived_by_the_vendor_and_restored(shelf: Shelf) -> None:

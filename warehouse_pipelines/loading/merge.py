@@ -21,6 +21,7 @@ import threading
 import zlib
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -242,6 +243,9 @@ class Loader:
             table = table.append_column("archived", pa.nulls(table.num_rows, pa.bool_()))
         if "deleted_at" not in table.column_names:
             table = table.append_column("deleted_at", pa.nulls(table.num_rows, pa.timestamp("us", "UTC")))
+        for name, column in self.entity.columns.items():
+            if column.kind == "uuid":
+                table = table.set_column(table.column_names.index(name), name, _uuids(table[name]))
         return table.select([*self.entity.columns, *self.entity.e164, "raw_data", "archived", "deleted_at"])
 
     def _absorb(self) -> None:
@@ -457,6 +461,15 @@ def _sqlstate(error: adbc_driver_manager.Error) -> str | None:
     """Return the SQLSTATE, which ADBC has in a member or, for an error while reading a result, only in the text."""
     found = re.search(r"SQLSTATE: (\w{5})", str(error))
     return error.sqlstate or (found[1] if found else None)
+
+
+def _uuids(texts: pa.ChunkedArray) -> pa.Array:
+    """Return UUIDs as the 16 bytes that PostgreSQL's binary COPY wants of them."""
+    texts = texts.combine_chunks()
+    digits = "".join(texts.fill_null(str(UUID(int=0))).to_pylist()).replace("-", "")
+    valid = None if not texts.null_count else texts.is_valid()
+    buffers = [valid.buffers()[1] if valid else None, pa.py_buffer(bytes.fromhex(digits))]
+    return pa.Array.from_buffers(pa.binary(16), len(texts), buffers)
 
 
 def _list(names: Sequence[str]) -> sql.Composed:

@@ -79,6 +79,7 @@ class Shelf:
         self.pages: Iterable[Shown] = []
         self.asked: list[Extraction] = []
         self.before: Callable[[Extraction], object] = lambda extraction: None
+        self.mirrored = False
         with engine(url).begin() as connection:
             if not sa.inspect(connection).has_table(THING.table):
                 connection.execute(sa.schema.CreateSchema("shelf"))
@@ -93,6 +94,7 @@ class Shelf:
             fetch=self.fetch,
             check=lambda: "fine",
             entities=entities or ENTITIES,
+            mirrored=self.mirrored,
         )
 
     def fetch(self, extraction: Extraction) -> Iterator[Page]:

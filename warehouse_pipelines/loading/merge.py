@@ -24,12 +24,13 @@ from typing import Any
 from uuid import UUID
 
 import adbc_driver_manager
+import psycopg
 import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 from psycopg import sql
 
 from warehouse_pipelines.entity import Entity, Source, Window
-from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, SuspiciousRead, masked
+from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, NotConfigured, SuspiciousRead, masked
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.coerce import Reject
 
@@ -40,6 +41,9 @@ SESSION = """
     SET temp_buffers = '64MB'; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; SET LOCAL work_mem = '64MB';
     SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off
 """
+
+MIRROR = "SET LOCAL session_replication_role = replica"
+"""For tables that are ``Source.mirrored``: until the end of the transaction, no trigger and no foreign key acts."""
 
 BURY_AT_MOST = 0.2
 BURY_FREELY = 100
@@ -52,7 +56,7 @@ class Loader:
     def __init__(self, url: str, source: Source, entity: Entity, *, history_id: int, force: bool, sweeps: bool) -> None:
         """Open the transaction. ``sweeps`` says that the keys seen will be needed for ``bury_missing``.
 
-        Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when the table is not there.
+        Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when the table is not there or may not be mirrored into.
         """
         self.source, self.entity, self.history_id, self.force = source, entity, history_id, force
         self.created = self.updated = self.unchanged = self.restored = self.deleted = self.failed = 0
@@ -67,6 +71,8 @@ class Loader:
             raise DatabaseUnavailable(f"cannot connect to the warehouse: {masked(str(error))}") from error
         for statement in ("BEGIN", *SESSION.split(";")):
             self._run(statement)
+        if source.mirrored:
+            self._mirror()
         for name, definition in self._staging():
             self._run(
                 sql.SQL("CREATE TEMP TABLE {} ({}) WITH (toast_tuple_target = 8160) ON COMMIT DROP").format(
@@ -82,6 +88,13 @@ class Loader:
         self._letters = self._number(letters) > 0
         self._seen = sweeps and self.had_rows
         self._merge_sql = self._merge_statement()
+
+    def _mirror(self) -> None:
+        try:
+            self._cursor.execute(MIRROR)
+        except adbc_driver_manager.Error as error:
+            self.close()
+            raise may_not_mirror(self.source) if _sqlstate(error) == "42501" else self._sorted(error) from error
 
     def _staging(self) -> list[tuple[str, sql.Composable]]:
         entity = self.entity
@@ -428,6 +441,25 @@ class Loader:
     def _number(self, statement: sql.Composable) -> int:
         self._run(statement)
         return int(self._cursor.fetchone()[0])
+
+
+def may_not_mirror(source: Source) -> NotConfigured:
+    """Return the error for a role to which PostgreSQL refuses ``MIRROR``."""
+    return NotConfigured(
+        f"{source.title} is mirrored, and the role that loads the warehouse may not keep triggers from rewriting it. "
+        "As a superuser run: GRANT SET ON PARAMETER session_replication_role TO <that role>"
+    )
+
+
+def check_mirroring(url: str, source: Source) -> None:
+    """Raise ``NotConfigured`` when ``url``'s role may not load a mirrored source; ``DatabaseUnavailable``."""
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            connection.execute(MIRROR)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise may_not_mirror(source) from error
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"cannot connect to the warehouse: {masked(str(error))}") from error
 
 
 _known: dict[str, dbapi.Connection] = {}

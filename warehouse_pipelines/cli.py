@@ -517,7 +517,12 @@ def check(crm: str | None) -> None:
             codes.append(WRONG_USE if forgotten else 0)
             continue
         try:
-            click.echo(f"{source.name}: {logs.redacted(source.check())}")
+            said = source.check()
+            if source.mirrored:
+                from warehouse_pipelines.loading.merge import check_mirroring
+
+                check_mirroring(_database_url(), source)
+            click.echo(f"{source.name}: {logs.redacted(said)}")
         except WarehouseError as error:
             click.echo(f"{source.name}: {logs.redacted(str(error))}")
             codes.append(1)

@@ -418,6 +418,8 @@ class Source:
     ``page_size``  records per request unless ``--batch-size`` says otherwise
     ``pool``       how many steps may read this vendor at a time, over all runs
     ``flags``      what ``sync`` offers for this vendor alone
+    ``mirrored``   its tables have triggers and foreign keys of their own, for the rows that are made here; they neither
+                   rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold
     ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
     """
 
@@ -431,6 +433,7 @@ class Source:
     page_size: int = 100
     pool: int = 3
     flags: tuple[Flag, ...] = ()
+    mirrored: bool = False
     measures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -21,14 +21,16 @@ import threading
 import zlib
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import adbc_driver_manager
+import psycopg
 import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 from psycopg import sql
 
 from warehouse_pipelines.entity import Entity, Source, Window
-from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, SuspiciousRead, masked
+from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, NotConfigured, SuspiciousRead, masked
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.coerce import Reject
 
@@ -39,6 +41,9 @@ SESSION = """
     SET temp_buffers = '64MB'; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; SET LOCAL work_mem = '64MB';
     SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off
 """
+
+MIRROR = "SET LOCAL session_replication_role = replica"
+"""For tables that are ``Source.mirrored``: until the end of the transaction, no trigger and no foreign key acts."""
 
 BURY_AT_MOST = 0.2
 BURY_FREELY = 100
@@ -51,7 +56,7 @@ class Loader:
     def __init__(self, url: str, source: Source, entity: Entity, *, history_id: int, force: bool, sweeps: bool) -> None:
         """Open the transaction. ``sweeps`` says that the keys seen will be needed for ``bury_missing``.
 
-        Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when the table is not there.
+        Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when the table is not there or may not be mirrored into.
         """
         self.source, self.entity, self.history_id, self.force = source, entity, history_id, force
         self.created = self.updated = self.unchanged = self.restored = self.deleted = self.failed = 0
@@ -66,6 +71,8 @@ class Loader:
             raise DatabaseUnavailable(f"cannot connect to the warehouse: {masked(str(error))}") from error
         for statement in ("BEGIN", *SESSION.split(";")):
             self._run(statement)
+        if source.mirrored:
+            self._mirror()
         for name, definition in self._staging():
             self._run(
                 sql.SQL("CREATE TEMP TABLE {} ({}) WITH (toast_tuple_target = 8160) ON COMMIT DROP").format(
@@ -81,6 +88,13 @@ class Loader:
         self._letters = self._number(letters) > 0
         self._seen = sweeps and self.had_rows
         self._merge_sql = self._merge_statement()
+
+    def _mirror(self) -> None:
+        try:
+            self._cursor.execute(MIRROR)
+        except adbc_driver_manager.Error as error:
+            self.close()
+            raise may_not_mirror(self.source) if _sqlstate(error) == "42501" else self._sorted(error) from error
 
     def _staging(self) -> list[tuple[str, sql.Composable]]:
         entity = self.entity
@@ -242,6 +256,9 @@ class Loader:
             table = table.append_column("archived", pa.nulls(table.num_rows, pa.bool_()))
         if "deleted_at" not in table.column_names:
             table = table.append_column("deleted_at", pa.nulls(table.num_rows, pa.timestamp("us", "UTC")))
+        for name, column in self.entity.columns.items():
+            if column.kind == "uuid":
+                table = table.set_column(table.column_names.index(name), name, _uuids(table[name]))
         return table.select([*self.entity.columns, *self.entity.e164, "raw_data", "archived", "deleted_at"])
 
     def _absorb(self) -> None:
@@ -426,6 +443,25 @@ class Loader:
         return int(self._cursor.fetchone()[0])
 
 
+def may_not_mirror(source: Source) -> NotConfigured:
+    """Return the error for a role to which PostgreSQL refuses ``MIRROR``."""
+    return NotConfigured(
+        f"{source.title} is mirrored, and the role that loads the warehouse may not keep triggers from rewriting it. "
+        "As a superuser run: GRANT SET ON PARAMETER session_replication_role TO <that role>"
+    )
+
+
+def check_mirroring(url: str, source: Source) -> None:
+    """Raise ``NotConfigured`` when ``url``'s role may not load a mirrored source; ``DatabaseUnavailable``."""
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            connection.execute(MIRROR)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise may_not_mirror(source) from error
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"cannot connect to the warehouse: {masked(str(error))}") from error
+
+
 _known: dict[str, dbapi.Connection] = {}
 _knowing = threading.Lock()
 
@@ -457,6 +493,15 @@ def _sqlstate(error: adbc_driver_manager.Error) -> str | None:
     """Return the SQLSTATE, which ADBC has in a member or, for an error while reading a result, only in the text."""
     found = re.search(r"SQLSTATE: (\w{5})", str(error))
     return error.sqlstate or (found[1] if found else None)
+
+
+def _uuids(texts: pa.ChunkedArray) -> pa.Array:
+    """Return UUIDs as the 16 bytes that PostgreSQL's binary COPY wants of them."""
+    texts = texts.combine_chunks()
+    digits = "".join(texts.fill_null(str(UUID(int=0))).to_pylist()).replace("-", "")
+    valid = None if not texts.null_count else texts.is_valid()
+    buffers = [valid.buffers()[1] if valid else None, pa.py_buffer(bytes.fromhex(digits))]
+    return pa.Array.from_buffers(pa.binary(16), len(texts), buffers)
 
 
 def _list(names: Sequence[str]) -> sql.Composed:

@@ -10,6 +10,7 @@ from warehouse_pipelines.sources.genius import GENIUS
 from warehouse_pipelines.sources.gsheet import GSHEET
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.leadconduit import LEADCONDUIT
+from warehouse_pipelines.sources.pipedesk import PIPEDESK
 from warehouse_pipelines.sources.salespro import SALESPRO
 from warehouse_pipelines.sources.salesrabbit import SALESRABBIT
 
@@ -25,4 +26,5 @@ SOURCES: tuple[Source, ...] = (
     GSHEET,
     GCALENDAR,
     GDRIVE,
+    PIPEDESK,
 )

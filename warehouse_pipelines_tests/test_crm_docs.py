@@ -12,7 +12,7 @@ from warehouse_pipelines.crm_maintenance import TASKS
 from warehouse_pipelines.loading.migrate import seed
 from warehouse_pipelines_tests.crm_world import TABLES, Connection, session
 
-PAGE = docs.CRM_PAGE.read_text(encoding="utf-8")
+PAGE = docs.SCHEMA_PAGES["crm"].read_text(encoding="utf-8")
 ROADMAP = docs.PAGE.with_name("roadmap.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 SEEDED = "00000000-0000-0000-0000-000000000001"
@@ -32,8 +32,8 @@ def app(seeded_url: str) -> Iterator[Connection]:
 
 def test_the_generated_parts_are_up_to_date(shared_url: str) -> None:
     with psycopg.connect(shared_url, row_factory=dict_row) as connection:
-        assert docs.crm_page(PAGE, connection) == PAGE, (
-            "run `python -m warehouse_pipelines.docs --crm` and commit the page"
+        assert docs.schema_page("crm", PAGE, connection) == PAGE, (
+            "run `python -m warehouse_pipelines.docs --schemas` and commit the page"
         )
 
 

@@ -138,7 +138,8 @@ def page(sources: Iterable[Source]) -> str:
 
 
 TABLES = """
-    SELECT c.oid, c.relname AS name, c.relkind = 'v' AS is_view, obj_description(c.oid, 'pg_class') AS about
+    SELECT c.oid, c.relname AS name, c.relkind = 'v' AS is_view,
+        regexp_replace(obj_description(c.oid, 'pg_class'), ' \\[\\w{12}\\]$', '') AS about
     FROM pg_class AS c
     WHERE c.relnamespace = %s::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
     ORDER BY c.relkind = 'v', c.relname

@@ -91,6 +91,8 @@ class Pair:
         self._client = client
         self._server = socket.socket(socket.AF_UNIX if isinstance(upstream, str) else socket.AF_INET)
         self._server.connect(upstream)
+        if not isinstance(upstream, str):
+            self._server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._treat = treat
         self._ended = ended

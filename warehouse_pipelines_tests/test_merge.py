@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines import extraction
+from warehouse_pipelines.entity import Extraction
 from warehouse_pipelines.errors import NotConfigured, SuspiciousRead
 from warehouse_pipelines.loading.dead_letters import replay
+from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.merge import check_mirroring
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, TICKET, Record, Shelf, page, thing
@@ -235,6 +237,62 @@ def test_a_mirrored_table_shows_what_the_vendor_says(shelf: Shelf) -> None:
     assert shelf.row(A)["label"] == "A"
     shelf.sync(records, force=True)
     assert (shelf.row(A)["label"], str(shelf.row(A)["owner_id"])) == ("a", C)
+
+
+def test_rows_that_were_made_here_are_never_missing_at_the_vendor(shelf: Shelf) -> None:
+    """Owned and mirrored rows share the tables of a mirrored source; only the mirrored ones have a hash."""
+    shelf.entity, shelf.mirrored = TICKET, True
+    execute(shelf, f"INSERT INTO shelf.ticket (id, raw_data) VALUES ('{C}', '{{}}')")
+    assert shelf.sync().status == "success", "an empty vendor is not suspicious where only rows of ours are"
+    shelf.sync([{"id": A}, {"id": B}])
+    assert shelf.sync([{"id": A}]).deleted == 1
+    assert {key for key, row in shelf.rows().items() if row["archived"]} == {(B,)}
+    warehouse = Warehouse(shelf.url)
+    try:
+        assert [key for key, _ in warehouse.hashes(TICKET)] == [(A,)], "neither what is missing nor what is ours"
+    finally:
+        warehouse.close()
+
+
+def told(shelf: Shelf, *gone: str) -> None:
+    """Let the next reads tell what is gone, and nothing else."""
+
+    def tell(extraction: Extraction) -> None:
+        extraction.changes_only, extraction.gone = True, list(gone)
+
+    shelf.before = tell
+
+
+def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(shelf: Shelf) -> None:
+    shelf.entity = PAIR
+    shelf.sync([{"one": "a", "two": n} for n in range(200)])
+    told(shelf, "a 7", "a 8", "b 1")
+    assert shelf.sync(dry_run=True).deleted == shelf.sync().deleted == 2
+    assert {key: row["delete_reason"] for key, row in shelf.rows().items() if row["archived"]} == {
+        ("a", "7"): "missing", ("a", "8"): "missing"
+    }  # fmt: skip
+    told(shelf, *(f"a {n}" for n in range(100)))
+    with pytest.raises(SuspiciousRead, match="98 of the 198"):
+        shelf.sync()
+    assert shelf.sync(max_records=5).deleted == 0
+    assert shelf.sync(force=True).deleted == 98
+
+
+def test_the_hash_of_a_record_can_be_computed_elsewhere(shelf: Shelf) -> None:
+    """What Entity.seed promises: any PostgreSQL says the same of the same text."""
+    shelf.entity = PAIR
+    records = [{"one": one, "two": 1, "label": "ä\u20ac"} for one in ("b", "B", "a-b", "ab")]
+    shelf.sync(records)
+    warehouse = Warehouse(shelf.url)
+    found = dict(warehouse.hashes(PAIR))
+    warehouse.close()
+    assert list(found) == [("B", "1"), ("a-b", "1"), ("ab", "1"), ("b", "1")]
+    with psycopg.connect(shelf.url) as connection:
+        for record in records:
+            row = connection.execute(
+                "SELECT hashtextextended(%s::text, %s)", [json.dumps(record), PAIR.seed]
+            ).fetchone()
+            assert row == (found[str(record["one"]), "1"],)
 
 
 def test_a_role_that_may_not_mirror_is_told_what_to_grant(shelf: Shelf) -> None:

@@ -18,7 +18,6 @@ import itertools
 import json
 import re
 import threading
-import zlib
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -79,7 +78,9 @@ class Loader:
                     sql.Identifier(name), definition
                 )
             )
-        living = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE NOT archived LIMIT 1) one").format(self._target)
+        living = sql.SQL("SELECT count(*) FROM (SELECT FROM {} t WHERE {} LIMIT 1) one").format(
+            self._target, self._living()
+        )
         self.had_rows = self._number(living) > 0
         letters = sql.SQL(
             "SELECT count(*) FROM orchestration.dead_letter"
@@ -149,7 +150,6 @@ class Loader:
         if version and not self.force:
             not_older = sql.SQL("(t.{0} IS NULL OR i.{0} IS NULL OR i.{0} >= t.{0})").format(version)
             newer = sql.SQL("WHERE t.{0} IS NULL OR excluded.{0} IS NULL OR excluded.{0} >= t.{0}").format(version)
-        seed = zlib.crc32(repr((sorted(entity.columns.items()), entity.custom, sorted(entity.e164))).encode())
         differs = sql.SQL("true") if self.force else sql.SQL("t.sync_hash IS DISTINCT FROM h.sync_hash")
         return sql.SQL("""
             WITH fresh AS MATERIALIZED (
@@ -179,7 +179,7 @@ class Loader:
                 (SELECT count(*) FROM fresh WHERE archived AND NOT coalesce(was_archived, false))
             FROM merged
         """).format(
-            seed=sql.Literal(seed),
+            seed=sql.Literal(entity.seed),
             typed=sql.SQL(", ").join(typed(name) for name in own),
             differs=differs,
             not_older=not_older,
@@ -336,9 +336,23 @@ class Loader:
         """
         if not self._seen:
             return
-        missing = sql.SQL("{} AND NOT EXISTS (SELECT FROM seen s WHERE {})").format(
-            self._living(window), _and(sql.SQL("t.{0} = {1}.{0}"), self.entity.keys, "s")
+        self._bury(
+            window,
+            sql.SQL("NOT EXISTS (SELECT FROM seen s WHERE {})").format(
+                _and(sql.SQL("t.{0} = {1}.{0}"), self.entity.keys, "s")
+            ),
         )
+
+    def bury(self, keys: Sequence[str], window: Window) -> None:
+        """Tombstone the living rows of these ``keys``, whose parts have blanks between them.
+
+        Raises ``SuspiciousRead`` when they are too many to believe, unless forced.
+        """
+        spelled = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", key)) for key in self.entity.keys)
+        self._bury(window, sql.SQL("concat_ws(' ', {}) = ANY({})").format(spelled, list(keys)))
+
+    def _bury(self, window: Window, which: sql.Composable) -> None:
+        missing = sql.SQL("{} AND {}").format(self._living(window), which)
         count = self._number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, missing))
         if not count:
             return
@@ -366,11 +380,13 @@ class Loader:
         """Return how many living rows the window holds; all of them when it has no begin."""
         return self._number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, self._living(window)))
 
-    def _living(self, window: Window) -> sql.Composable:
-        if window.since is None or not self.entity.cursor:
-            return sql.SQL("NOT t.archived")
-        return sql.SQL("NOT t.archived AND t.{0} >= {1} AND t.{0} < {2}").format(
-            sql.Identifier(self.entity.cursor), window.since.isoformat(), window.until.isoformat()
+    def _living(self, window: Window | None = None) -> sql.Composable:
+        # A mirrored table may have rows that were made here, which no vendor can show.
+        living = sql.SQL("NOT t.archived AND t.sync_hash IS NOT NULL" if self.source.mirrored else "NOT t.archived")
+        if window is None or window.since is None or not self.entity.cursor:
+            return living
+        return sql.SQL("{0} AND t.{1} >= {2} AND t.{1} < {3}").format(
+            living, sql.Identifier(self.entity.cursor), window.since.isoformat(), window.until.isoformat()
         )
 
     def resolve(self, letters: Sequence[int]) -> None:

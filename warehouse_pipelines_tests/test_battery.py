@@ -30,7 +30,7 @@ METRICS = {
 @pytest.fixture(params=BY_TABLE)
 def it(request: pytest.FixtureRequest, battery_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The world of each entity in turn; the id of the test is the table's name."""
-    with world(request.param, battery_url, monkeypatch) as one:
+    with world(request.param, battery_url, monkeypatch, alone=True) as one:
         used = (one.entity.table, "orchestration.sync_history", "orchestration.dead_letter")
         one.execute(f"TRUNCATE {', '.join(used)} RESTART IDENTITY CASCADE")
         one.vendor.prepare(one.entity)
@@ -273,16 +273,16 @@ def test_batch_size_sets_page_size(it: World) -> None:
     assert str(usual) in sizes or it.vendor.fixed_size(it.entity)
     assert it.history()[-1]["configuration"]["batch_size"] == usual
     it.simulator.reset_counters()
-    result = it.sync(batch_size=2)
+    result = it.sync(batch_size=7)
     assert it.rows().keys() == truth
-    assert (result.status, it.history()[-1]["configuration"]["batch_size"]) == ("success", 2)
+    assert (result.status, it.history()[-1]["configuration"]["batch_size"]) == ("success", 7)
     if not it.vendor.fixed_size(it.entity):
-        assert it.simulator.requests()["page_sizes"]["2"] >= len(truth) / 2
+        assert it.simulator.requests()["page_sizes"]["7"] >= len(truth) / 7
 
 
 def test_max_records_is_exact_and_leaves_the_cursor(it: World) -> None:
     wanted = max(1, len(it.vendor.keys(it.entity)) // 2)
-    result = it.sync(max_records=wanted, batch_size=2)
+    result = it.sync(max_records=wanted, batch_size=7)
     assert (result.processed, result.created, result.status) == (wanted, wanted, "success")
     assert result.cursor is None
     assert it.history()[-1]["configuration"]["cursor"] is None

@@ -66,7 +66,7 @@ def with_changes(it: World) -> dict[Any, Any]:
 def test_killed_before_the_first_page(opened: Opened) -> None:
     it = opened("hubspot_deal")
     before = with_changes(it)
-    it.simulator.set_fault("slow", seconds=3, times=1)
+    it.simulator.set_fault("slow", seconds=20, times=1)
     child = Child(it)
     eventually(lambda: it.history()[-1]["status"] == "running", "the row is there")
     assert child.send() == -signal.SIGKILL
@@ -120,7 +120,7 @@ def test_an_interrupt_closes_the_row(opened: Opened) -> None:
     """Control-C, and a cancel from the UI, while the vendor keeps us waiting."""
     it = opened("hubspot_deal")
     before = with_changes(it)
-    it.simulator.set_fault("slow", seconds=3, times=1)
+    it.simulator.set_fault("slow", seconds=20, times=1)
     child = Child(it)
     eventually(lambda: it.history()[-1]["status"] == "running", "the row is there")
     child.send(signal.SIGINT)

@@ -453,8 +453,8 @@ def test_change_orders_100k_under_60s(orders: World) -> None:
 
 
 def test_offsets_stay_few() -> None:
-    offsets = reading.Offsets("America/Los_Angeles")
+    offsets = reading.Offsets(PACIFIC)
     for hour in itertools.islice((datetime(2000, 1, 1) + timedelta(hours=n) for n in itertools.count()), 12_000):  # noqa: DTZ001
         assert offsets[f"{hour:%Y-%m-%d %H}"] in ("-08:00", "-07:00")
     assert len(offsets) <= 5_000
-    assert (offsets["0000-00-00 00"], reading.Offsets("UTC")["2026-01-01 10"]) == ("", "+00:00")
+    assert (offsets["0000-00-00 00"], reading.Offsets(UTC)["2026-01-01 10"]) == ("", "+00:00")

@@ -36,10 +36,11 @@ from warehouse_pipelines.loading.coerce import Reject
 DATA_ERRORS = ("22", "23", "54")
 """SQLSTATE classes that say something about the data: data exception, constraint, a limit of PostgreSQL."""
 
-SESSION = """
-    SET temp_buffers = '64MB'; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; SET LOCAL work_mem = '64MB';
-    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off
-"""
+SETTINGS = {
+    "temp_buffers": "64MB", "work_mem": "64MB", "jit": "off", "TimeZone": "UTC",
+    "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+}  # fmt: skip
+"""Of the loading transaction."""
 
 MIRROR = "SET LOCAL session_replication_role = replica"
 """For tables that are ``Source.mirrored``: until the end of the transaction, no trigger and no foreign key acts."""
@@ -68,26 +69,22 @@ class Loader:
             self._cursor = self._connection.cursor()
         except adbc_driver_manager.Error as error:
             raise DatabaseUnavailable(f"cannot connect to the warehouse: {masked(str(error))}") from error
-        for statement in ("BEGIN", *SESSION.split(";")):
-            self._run(statement)
+        self._run("BEGIN")
+        settings = [sql.SQL("set_config({}, {}, true)").format(*setting) for setting in SETTINGS.items()]
+        self._row(sql.SQL("SELECT {}").format(sql.SQL(", ").join(settings)))
         if source.mirrored:
             self._mirror()
-        for name, definition in self._staging():
-            self._run(
-                sql.SQL("CREATE TEMP TABLE {} ({}) WITH (toast_tuple_target = 8160) ON COMMIT DROP").format(
-                    sql.Identifier(name), definition
-                )
-            )
-        living = sql.SQL("SELECT count(*) FROM (SELECT FROM {} t WHERE {} LIMIT 1) one").format(
-            self._target, self._living()
-        )
-        self.had_rows = self._number(living) > 0
-        letters = sql.SQL(
-            "SELECT count(*) FROM orchestration.dead_letter"
-            " WHERE status = 'pending' AND crm_source = {} AND sync_type = {}"
-        ).format(source.name, entity.name)
-        self._letters = self._number(letters) > 0
+        self._stage("incoming", self._incoming())
+        there = sql.SQL("""
+            SELECT EXISTS (SELECT FROM {} t WHERE {}), EXISTS (
+                SELECT FROM orchestration.dead_letter WHERE status = 'pending' AND crm_source = {} AND sync_type = {})
+        """)
+        self.had_rows, self._letters = self._row(there.format(self._target, self._living(), source.name, entity.name))
         self._seen = sweeps and self.had_rows
+        if self._seen:
+            types = {key: sql.SQL(entity.pg_types[key].split(" ")[0]) for key in entity.keys}
+            keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in types.items()]
+            self._stage("seen", [*keys, sql.SQL("PRIMARY KEY ({})").format(_list(entity.keys))])
         self._merge_sql = self._merge_statement()
 
     def _mirror(self) -> None:
@@ -97,22 +94,21 @@ class Loader:
             self.close()
             raise may_not_mirror(self.source) if _sqlstate(error) == "42501" else self._sorted(error) from error
 
-    def _staging(self) -> list[tuple[str, sql.Composable]]:
-        entity = self.entity
+    def _stage(self, name: str, definition: Sequence[sql.Composable]) -> None:
+        """Make a table of this transaction."""
+        self._run(
+            sql.SQL("CREATE TEMP TABLE {} ({}) WITH (toast_tuple_target = 8160) ON COMMIT DROP").format(
+                sql.Identifier(name), sql.SQL(", ").join(definition)
+            )
+        )
+
+    def _incoming(self) -> list[sql.Composable]:
+        """Return the columns of a batch before it is merged."""
         loose = {"numeric": "text", "jsonb": "text"}
-        types = {name: spelled.split(" ")[0] for name, spelled in entity.pg_types.items()}
-        staged = [*entity.columns, *entity.e164, "raw_data", "archived", "deleted_at"]
-        keys = [sql.SQL("{} {}").format(sql.Identifier(key), sql.SQL(types[key])) for key in entity.keys]
-        columns = [
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(loose.get(types[name], types[name])))
-            for name in staged
-        ]
-        seen = [*keys, sql.SQL("PRIMARY KEY ({})").format(_list(entity.keys))]
-        letters = sql.SQL("record_key text, stage text, rule text, message text, payload text")
+        types = {name: spelled.split(" ")[0] for name, spelled in self.entity.pg_types.items()}
         return [
-            ("incoming", sql.SQL(", ").join(columns)),
-            ("seen", sql.SQL(", ").join(seen)),
-            ("letters", letters),
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(loose.get(types[name], types[name])))
+            for name in (*self.entity.columns, *self.entity.e164, "raw_data", "archived", "deleted_at")
         ]
 
     def _merge_statement(self) -> sql.Composed:
@@ -287,7 +283,6 @@ class Loader:
         """Put records that cannot be loaded into the dead letters; a former letter of the same record is superseded."""
         if not rejects:
             return
-        self.failed += len(rejects)
         columns = {
             "record_key": [reject.key for reject in rejects],
             "stage": [reject.stage for reject in rejects],
@@ -295,7 +290,11 @@ class Loader:
             "message": [reject.message for reject in rejects],
             "payload": [reject.raw.decode(errors="replace").replace("\0", "\ufffd") for reject in rejects],
         }
-        self._run("TRUNCATE letters")
+        if self.failed:
+            self._run("TRUNCATE letters")
+        else:
+            self._stage("letters", [sql.SQL("{} text").format(sql.Identifier(name)) for name in columns])
+        self.failed += len(rejects)
         try:
             self._cursor.adbc_ingest("letters", pa.table(columns, _LETTERS), mode="append", temporary=True)
         except adbc_driver_manager.Error as error:
@@ -454,9 +453,13 @@ class Loader:
         except adbc_driver_manager.Error as error:
             raise self._sorted(error) from error
 
-    def _number(self, statement: sql.Composable) -> int:
+    def _row(self, statement: sql.Composable) -> tuple[Any, ...]:
         self._run(statement)
-        return int(self._cursor.fetchone()[0])
+        row: tuple[Any, ...] = self._cursor.fetchone()
+        return row
+
+    def _number(self, statement: sql.Composable) -> int:
+        return int(self._row(statement)[0])
 
 
 def may_not_mirror(source: Source) -> NotConfigured:

@@ -5,6 +5,9 @@ commits, and closes, which also makes SQLite write its log back. Kept open, an e
 half the seconds, and events are most of what a run without news costs (figures in ``benchmarks/README.md``). The files
 are the same, so either class may read and write what the other did.
 
+Nor is a commit waited for until it is on the disk: after a power cut the log may lack its last events, and is whole.
+What a sync did stands in ``orchestration.sync_history``, and there every commit is on the disk.
+
 ``dagster_home`` names this class in the ``dagster.yaml`` that it writes. ``_connect`` is the one private method of
 Dagster that it replaces; ``test_event_log`` says when a new version calls it otherwise.
 """
@@ -51,12 +54,14 @@ class EventLog(SqliteEventLogStorage):
         if shard not in self._engines:
             if len(self._engines) >= KEPT:
                 self._engines.popitem(last=False)[1].dispose()
-            self._engines[shard] = sa.create_engine(
+            engine = sa.create_engine(
                 self.conn_string_for_shard(shard),
                 poolclass=QueuePool,
                 pool_size=1,
                 connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
             )
+            sa.event.listen(engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous = NORMAL"))
+            self._engines[shard] = engine
         self._engines.move_to_end(shard)
         return self._engines[shard]
 

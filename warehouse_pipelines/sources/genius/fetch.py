@@ -31,9 +31,9 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import msgspec
 from pydantic import SecretStr, field_validator
@@ -119,7 +119,7 @@ class Settings(FromEnvironment, env_prefix="GENIUS_"):
     """A SQLAlchemy URL, and the zone of the times in the database; see the docstring of ``entities``."""
 
     database_url: SecretStr
-    time_zone: str = "America/Los_Angeles"
+    time_zone: ZoneInfo = ZoneInfo("America/Los_Angeles")
 
     @field_validator("database_url")
     @classmethod
@@ -128,20 +128,13 @@ class Settings(FromEnvironment, env_prefix="GENIUS_"):
             raise ValueError("write mysql+pymysql://user:password@host:3306/database")
         return value
 
-    @field_validator("time_zone")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("no such time zone; write America/Los_Angeles or UTC")
-        return value
-
 
 class Offsets(dict[str, str]):
     """The offset of a zone by hour, ``2024-01-31 10``: offsets change on the hour. Empty for what is no time."""
 
-    def __init__(self, zone: str) -> None:
+    def __init__(self, zone: tzinfo) -> None:
         super().__init__()
-        self.zone = ZoneInfo(zone)
+        self.zone = zone
 
     def __missing__(self, hour: str) -> str:
         try:
@@ -359,7 +352,7 @@ class Walk:
         names = table.names
         self._places = [names.index(name) for name in order]
         zone = Offsets(database.settings.time_zone)
-        utc = Offsets("UTC")
+        utc = Offsets(UTC)
         kinds = {"datetime": zone, "timestamp": utc}
         self._times = [(n, kinds[type_]) for n, type_ in enumerate(table.types.values()) if type_ in kinds]
         texts = {"char", "varchar", "text", "binary", "varbinary", "enum"}
@@ -447,7 +440,7 @@ def _delta(database: Database, table: Table) -> Iterator[Page]:
     own, utc = database.clocks()
     ends = {}
     for name in filter(None, (cursor, added)):
-        zone = UTC if table.types[name] == "timestamp" else ZoneInfo(database.settings.time_zone)
+        zone = UTC if table.types[name] == "timestamp" else database.settings.time_zone
         low = extraction.since.astimezone(zone).replace(tzinfo=None)
         # Whichever of the clocks the application writes by, its newest rows are not beyond the latest of them.
         upper = max(own, utc, utc.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None))

@@ -97,7 +97,7 @@ class PipeDesk(Vendor):
             schema = schema.replace("deal uuid := gen_random_uuid()", "deal text := gen_random_uuid()")
             schema = schema.replace("WHERE id = p_lead_id", "WHERE id = p_lead_id::text")
         with self._cluster.server.connect(database) as connection:
-            if not connection.execute("SELECT FROM pg_roles WHERE rolname = 'pipedesk_readers'").fetchone():
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = 'pipedesk_readers'").fetchone() is None:
                 connection.execute("CREATE ROLE pipedesk_readers NOLOGIN")
             connection.execute(schema.encode())
             connection.execute("SET session_replication_role = replica")

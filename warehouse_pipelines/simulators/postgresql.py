@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class Cluster:
     def copied(self, name: str, what: object, fill: Callable[[str], None]) -> None:
         """Make a database like the one that `fill` made for `what`."""
         if what not in self._templates:
-            template = f"template_{len(self._templates)}"
+            template = f"template_{uuid.uuid4().hex[:12]}"
             self.server.create_database(template)
             fill(template)
             self._templates[what] = template

@@ -117,6 +117,8 @@ class Loader:
         types = entity.pg_types
         own = [*entity.columns, *entity.e164, *(["custom_properties"] if entity.custom else []), "raw_data", "archived"]
         written = [*own, "deleted_at", "delete_reason", "sync_hash"]
+        # By the hash a mirrored source tells the next time what differs, so a row is written for its sake alone.
+        compared = [*own, "sync_hash"] if self.source.mirrored else own
 
         def typed(name: str) -> sql.Composable:
             column = sql.Identifier("i", name)
@@ -182,8 +184,8 @@ class Loader:
             target=self._target,
             same_key=same_key,
             same_row_key=_and(sql.SQL("t.{0} = {1}.{0}"), entity.keys, "n"),
-            mine=sql.SQL(", ").join(sql.Identifier("t", name) for name in own),
-            theirs=sql.SQL(", ").join(sql.Identifier("n", name) for name in own),
+            mine=sql.SQL(", ").join(sql.Identifier("t", name) for name in compared),
+            theirs=sql.SQL(", ").join(sql.Identifier("n", name) for name in compared),
             written=_list(written),
             key=_list(entity.keys),
             assignments=sql.SQL(", ").join(

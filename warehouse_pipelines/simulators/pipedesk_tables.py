@@ -111,8 +111,8 @@ class Rows:
     def __init__(self, town: Town, contacts: int, now: datetime) -> None:
         self.town, self.people, self.now = town, contacts, now
 
-    def id(self, of: str, number: int) -> UUID:
-        return UUID(bytes=self.town.dice(f"pipedesk {of}", number)[:16], version=4)
+    def id(self, of: str, number: int) -> str:
+        return str(UUID(bytes=self.town.dice(f"pipedesk {of}", number)[:16], version=4))
 
     def at(self, number: int, of: int) -> datetime:
         """A time in the last two years; the higher the number the later."""

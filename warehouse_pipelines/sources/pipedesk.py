@@ -47,7 +47,7 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -167,17 +167,21 @@ class Database:
         self, statement: "sql.SQL | sql.Composed", values: Sequence[Any], size: int
     ) -> Iterator[list[tuple[Any, ...]]]:
         """Ask once, and yield the rows as they come, ``size`` at a time."""
+        import psycopg
+
         with self._waiting():
             cursor = self._connected().cursor(name="rows")
             cursor.execute(statement, values or None)
-        while True:
-            with self._waiting():
-                found = cursor.fetchmany(size)
-            if not found:
-                break
-            yield found
-        with self._waiting():
-            cursor.close()
+        try:
+            while True:
+                with self._waiting():
+                    found = cursor.fetchmany(size)
+                if not found:
+                    break
+                yield found
+        finally:
+            with contextlib.suppress(psycopg.Error):
+                cursor.close()
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -309,7 +313,7 @@ class Table:
             for key, type_ in zip(self._keys, self._types, strict=True)
         ]
 
-    def walk(self, what: "sql.Composable", size: int) -> Iterator[list[tuple[Place, Any]]]:
+    def walk(self, what: "sql.Composable", size: int) -> Generator[list[tuple[Place, Any]]]:
         """Yield the place of each row, and ``what`` of it, in order; a broken walk goes on where it was."""
         from psycopg import sql
 
@@ -427,25 +431,26 @@ def _sweep(table: Table, extraction: Extraction) -> list[Place]:
     changed: list[Place] = []
     gone: list[Place] = []
     swept = 0
-    for rows in table.walk(table.digest, SWEPT_AT_ONCE):
-        swept += len(rows)
-        extraction.measured["swept_bytes"] += len(rows) * len("".join(map(str, (*rows[0][0], rows[0][1]))))
-        for place, digest in rows:
-            while held is not None and held[0] < place:
-                gone.append(held[0])
-                held = next(ours, None)
-            if held is not None and held[0] == place:
-                if held[1] != digest:
+    with contextlib.closing(table.walk(table.digest, SWEPT_AT_ONCE)) as walk:
+        for rows in walk:
+            swept += len(rows)
+            extraction.measured["swept_bytes"] += len(rows) * len("".join(map(str, (*rows[0][0], rows[0][1]))))
+            for place, digest in rows:
+                while held is not None and held[0] < place:
+                    gone.append(held[0])
+                    held = next(ours, None)
+                if held is not None and held[0] == place:
+                    if held[1] != digest:
+                        changed.append(place)
+                    held = next(ours, None)
+                else:
                     changed.append(place)
-                held = next(ours, None)
-            else:
-                changed.append(place)
-                if not all(
-                    kind != "uuid" or UUID.fullmatch(str(part)) for kind, part in zip(kinds, place, strict=True)
-                ):
-                    raise NotComparable
-        if len(changed) > MOST:
-            raise NotComparable
+                    if not all(
+                        kind != "uuid" or UUID.fullmatch(str(part)) for kind, part in zip(kinds, place, strict=True)
+                    ):
+                        raise NotComparable
+            if len(changed) > MOST:
+                raise NotComparable
     while held is not None:
         gone.append(held[0])
         held = next(ours, None)

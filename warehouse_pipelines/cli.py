@@ -385,7 +385,9 @@ def _database_url() -> str:
 @main.command()
 @click.option("--down", type=click.IntRange(1), metavar="N", help="Undo the last N revisions instead.")
 @click.option("--force", is_flag=True, help="With --down: also a revision whose tables hold rows, which are lost.")
-@click.option("--seed", is_flag=True, help="Then add invented rows to the CRM, for a first look.")
+@click.option(
+    "--seed", is_flag=True, help="Then add PipeDesk's templates, and invented rows to the CRM for a first look."
+)
 @click.option(
     "--require-backup",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -517,7 +519,12 @@ def check(crm: str | None) -> None:
             codes.append(WRONG_USE if forgotten else 0)
             continue
         try:
-            click.echo(f"{source.name}: {logs.redacted(source.check())}")
+            said = source.check()
+            if source.mirrored:
+                from warehouse_pipelines.loading.merge import check_mirroring
+
+                check_mirroring(_database_url(), source)
+            click.echo(f"{source.name}: {logs.redacted(said)}")
         except WarehouseError as error:
             click.echo(f"{source.name}: {logs.redacted(str(error))}")
             codes.append(1)

@@ -1,10 +1,4 @@
-"""What keeps the schema ``crm`` healthy: jobs with a schedule of the same name, each a row of ``TASKS``.
-
-A job has one step. What it found or did is the metadata of a materialization of ``crm_maintenance/<name>``, so that
-Dagster draws its numbers over time. What needs a person is also a warning in the log; a ledger that does not add up
-fails the run. Metadata hold ids and counts, and nothing that names a person.
-
-A schedule is on by default, because without it nobody makes partitions, and skips while the schema is not there.
+"""What keeps the schema ``crm`` healthy, each a row of ``TASKS``; without the schedules nobody makes partitions.
 
 Row-level security is forced, so nobody sees all organizations at once. A job therefore lists the organizations as
 ``crm_definer``, which may see every row, and reads them one by one as ``crm_owner`` with ``app.organization_id`` set,
@@ -14,17 +8,18 @@ asked for. To see the statements of other users, ``daily_slow_query_report`` als
 """
 
 import contextlib
+import functools
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from warehouse_pipelines.errors import masked
+from warehouse_pipelines import maintenance
+from warehouse_pipelines.maintenance import Report, Row, Task
 
 if TYPE_CHECKING:
-    import psycopg
+    from warehouse_pipelines.maintenance import Connection
 
 SLOW_MS = 100
 LONG_SECONDS = 60
@@ -32,9 +27,6 @@ STUCK = "1 day"
 KEEP = "12 months"
 ENOUGH_CLOSED = 30
 """Fewer won, or fewer lost, leads of an organization say nothing about its weights."""
-
-LISTED = 50
-"""At most so many rows of a kind are listed; counts are of all."""
 
 ORGANIZATIONS = " UNION ".join(
     # A walk along an index that begins with the organization: one look-up for each, however many rows it has.
@@ -48,39 +40,15 @@ ORGANIZATIONS = " UNION ".join(
     for table in ("leads", "dnc_list", "budget_transactions", "system_config")
 )
 
-Row = dict[str, Any]
-
-
-@dataclass
-class Report:
-    """What a task found: numbers and lists, what a person should look at, what is broken."""
-
-    facts: Row = field(default_factory=dict)
-    lists: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    attention: str = ""
-    broken: str = ""
-
-    def metadata(self) -> dict[str, Any]:
-        """Return it as Dagster shows it."""
-        shown: dict[str, Any] = {**self.facts, "attention": self.attention or "none"}
-        for name, rows in self.lists.items():
-            records = [dg.TableRecord({key: _shown(value) for key, value in row.items()}) for row in rows[:LISTED]]
-            shown[name] = dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
-        return shown
-
-
-def _shown(value: Any) -> str | int | float | bool:
-    return value if isinstance(value, str | int | float | bool) else "" if value is None else str(value)
-
 
 class Crm:
     """A session of the warehouse's own user, which takes the roles of the schema as it needs them."""
 
-    def __init__(self, connection: "psycopg.Connection[Row]") -> None:
+    def __init__(self, connection: "Connection") -> None:
         self.connection = connection
 
     @contextlib.contextmanager
-    def role(self, name: str) -> Iterator["psycopg.Connection[Row]"]:
+    def role(self, name: str) -> "Iterator[Connection]":
         """Take a role for the block, outside a transaction."""
         import psycopg
         from psycopg import sql
@@ -349,7 +317,7 @@ def anomalies(crm: Crm) -> Report:
 
 
 @contextlib.contextmanager
-def _locking(crm: Crm) -> Iterator["psycopg.Connection[Row]"]:
+def _locking(crm: Crm) -> "Iterator[Connection]":
     """As the owner, for work on partitions. It does not wait long for its lock: every writer would wait behind it."""
     with crm.role("crm_owner") as connection, connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '5s'")
@@ -508,100 +476,34 @@ def _organizations(rows: Sequence[Row]) -> int:
     return len({row["organization_id"] for row in rows})
 
 
-@dataclass(frozen=True)
-class Task:
-    """A job, its schedule and what it does."""
+def _crm(run: Callable[[Crm], Report]) -> "Callable[[Connection], Report]":
+    @functools.wraps(run)
+    def on(connection: "Connection") -> Report:
+        return run(Crm(connection))
 
-    name: str
-    cron: str
-    run: Callable[[Crm], Report]
-
-    @property
-    def about(self) -> str:
-        return (self.run.__doc__ or "").strip().partition("\n")[0]
+    return on
 
 
 TASKS = [
-    Task("daily_slow_query_report", "10 3 * * *", slow_queries),
-    Task("daily_stuck_sequences", "20 3 * * *", stuck_sequences),
-    Task("daily_dnc_review", "30 3 * * *", dnc_review),
-    Task("weekly_vacuum_analyze", "0 4 * * 0", vacuum_analyze),
-    Task("weekly_score_distribution", "30 4 * * 0", score_distribution),
-    Task("weekly_anomalies", "45 4 * * 0", anomalies),
-    Task("monthly_make_partitions", "0 2 1 * *", make_partitions),
-    Task("monthly_archive_audit", "15 2 1 * *", archive_audit),
-    Task("monthly_index_review", "0 5 1 * *", index_review),
-    Task("monthly_scoring_weights", "15 5 1 * *", scoring_weights),
-    Task("reconcile_budget_monthly", "30 5 1 * *", reconcile_budget),
+    Task("daily_slow_query_report", "10 3 * * *", _crm(slow_queries)),
+    Task("daily_stuck_sequences", "20 3 * * *", _crm(stuck_sequences)),
+    Task("daily_dnc_review", "30 3 * * *", _crm(dnc_review)),
+    Task("weekly_vacuum_analyze", "0 4 * * 0", _crm(vacuum_analyze)),
+    Task("weekly_score_distribution", "30 4 * * 0", _crm(score_distribution)),
+    Task("weekly_anomalies", "45 4 * * 0", _crm(anomalies)),
+    Task("monthly_make_partitions", "0 2 1 * *", _crm(make_partitions)),
+    Task("monthly_archive_audit", "15 2 1 * *", _crm(archive_audit)),
+    Task("monthly_index_review", "0 5 1 * *", _crm(index_review)),
+    Task("monthly_scoring_weights", "15 5 1 * *", _crm(scoring_weights)),
+    Task("reconcile_budget_monthly", "30 5 1 * *", _crm(reconcile_budget)),
 ]
 
 
 def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
     """Return a job for each task, on the warehouse at ``url()``."""
-    return [_job(task, url) for task in TASKS]
-
-
-def _job(task: Task, url: Callable[[], str]) -> dg.JobDefinition:
-    # A retry is for a lock that was not free or a server that was away; none of the tasks leaves half of its work.
-    @dg.op(name=f"{task.name}_op", description=task.about, retry_policy=dg.RetryPolicy(max_retries=3, delay=60))
-    def run(context: dg.OpExecutionContext) -> None:
-        with _connected(url()) as connection:
-            report = task.run(Crm(connection))
-        context.log_event(
-            dg.AssetMaterialization(["crm_maintenance", task.name], description=task.about, metadata=report.metadata())
-        )
-        if report.attention:
-            context.log.warning(f"{task.name}: {report.attention}")
-        if report.broken:
-            raise dg.Failure(f"{task.name}: {report.broken}", metadata=report.metadata(), allow_retries=False)
-
-    @dg.job(
-        name=task.name,
-        description=task.about,
-        tags={"warehouse/maintenance": "crm"},
-        executor_def=dg.in_process_executor,
-    )
-    def job() -> None:
-        run()
-
-    return job
-
-
-@contextlib.contextmanager
-def _connected(url: str) -> Iterator["psycopg.Connection[Row]"]:
-    import psycopg
-    from psycopg.rows import dict_row
-
-    try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, row_factory=dict_row)
-    except psycopg.OperationalError as error:
-        raise dg.Failure(f"the warehouse does not answer: {masked(str(error))}") from error
-    with connection:
-        yield connection
+    return maintenance.jobs("crm", TASKS, url)
 
 
 def schedules(url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
     """Return the schedule of each task."""
-    return [_schedule(task, url) for task in TASKS]
-
-
-def _schedule(task: Task, url: Callable[[], str]) -> dg.ScheduleDefinition:
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        try:
-            with _connected(url()) as connection:
-                found = connection.execute("SELECT to_regnamespace('crm') IS NOT NULL AS there").fetchone()
-        except Exception as error:
-            return dg.SkipReason(f"{type(error).__name__}: {masked(str(error))}")
-        if not (found and found["there"]):
-            return dg.SkipReason("there is no schema crm; run `warehouse migrate`")
-        return dg.RunRequest()
-
-    return dg.ScheduleDefinition(
-        name=task.name,
-        job_name=task.name,
-        cron_schedule=task.cron,
-        execution_timezone="UTC",
-        execution_fn=tick,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=task.about,
-    )
+    return maintenance.schedules("crm", TASKS, url)

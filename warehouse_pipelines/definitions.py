@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from warehouse_pipelines import crm_maintenance
+from warehouse_pipelines import crm_maintenance, pipedesk_maintenance
 from warehouse_pipelines.assets import SyncOptions, assets
 from warehouse_pipelines.checks import checks
 from warehouse_pipelines.entity import Source
@@ -39,8 +39,8 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
     return dg.Definitions(
         assets=assets(sources, url),
         asset_checks=checks(sources, url),
-        jobs=[*jobs(sources), *crm_maintenance.jobs(url)],
-        schedules=[*schedules(sources), *crm_maintenance.schedules(url)],
+        jobs=[*jobs(sources), *crm_maintenance.jobs(url), *pipedesk_maintenance.jobs(url)],
+        schedules=[*schedules(sources), *crm_maintenance.schedules(url), *pipedesk_maintenance.schedules(url)],
         sensors=sensors(url),
         resources={"io_manager": io_manager, "sync": SyncOptions()},
         executor=dg.in_process_executor,

@@ -1,7 +1,7 @@
 """Writes ``docs/entities.md`` from the rows of the sources: ``python -m warehouse_pipelines.docs``.
 
-With ``--crm`` it also writes what is generated of ``docs/crm-schema.md``, from the catalog of the migrated warehouse.
-A test fails when a committed page is not what this writes.
+With ``--schemas`` it also writes what is generated of ``docs/crm-schema.md`` and ``docs/pipedesk-schema.md``, from the
+catalog of the migrated warehouse. A test fails when a committed page is not what this writes.
 """
 
 import re
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import psycopg
 
 PAGE = Path(__file__).parents[1] / "docs" / "entities.md"
-CRM_PAGE = PAGE.with_name("crm-schema.md")
+SCHEMA_PAGES = {schema: PAGE.with_name(f"{schema}-schema.md") for schema in ("crm", "pipedesk")}
 
 
 def duration(span: timedelta) -> str:
@@ -138,9 +138,10 @@ def page(sources: Iterable[Source]) -> str:
 
 
 TABLES = """
-    SELECT c.oid, c.relname AS name, c.relkind = 'v' AS is_view, obj_description(c.oid, 'pg_class') AS about
+    SELECT c.oid, c.relname AS name, c.relkind = 'v' AS is_view,
+        regexp_replace(obj_description(c.oid, 'pg_class'), ' \\[\\w{12}\\]$', '') AS about
     FROM pg_class AS c
-    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+    WHERE c.relnamespace = %s::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
     ORDER BY c.relkind = 'v', c.relname
     """
 
@@ -163,16 +164,16 @@ REFERENCES = """
     FROM pg_constraint AS k JOIN pg_class AS a ON a.oid = k.conrelid JOIN pg_class AS b ON b.oid = k.confrelid,
         unnest(k.conkey) WITH ORDINALITY AS u (attnum, n)
         JOIN pg_attribute AS att ON att.attnum = u.attnum
-    WHERE k.connamespace = 'crm'::regnamespace AND k.contype = 'f' AND NOT a.relispartition
+    WHERE k.connamespace = %s::regnamespace AND k.contype = 'f' AND NOT a.relispartition
         AND att.attrelid = k.conrelid AND att.attname <> 'organization_id'
     GROUP BY k.oid, a.relname, b.relname ORDER BY 1, 2, 3
     """
 
 
-def crm_diagram(connection: "psycopg.Connection[dict[str, Any]]") -> list[str]:
+def diagram(schema: str, connection: "psycopg.Connection[dict[str, Any]]") -> list[str]:
     """Return the tables with their keys, and the foreign keys, as a diagram of Mermaid."""
     lines = ["```mermaid", "erDiagram"]
-    for table in connection.execute(TABLES).fetchall():
+    for table in connection.execute(TABLES, [schema]).fetchall():
         if table["is_view"]:
             continue
         lines.append(f"    {table['name']} {{")
@@ -183,16 +184,16 @@ def crm_diagram(connection: "psycopg.Connection[dict[str, Any]]") -> list[str]:
             if marks or column["name"] == "lead_id":
                 lines.append(f"        {_short(column['type'])} {column['name']} {', '.join(marks)}".rstrip())
         lines.append("    }")
-    for found in connection.execute(REFERENCES).fetchall():
+    for found in connection.execute(REFERENCES, [schema]).fetchall():
         end = "||" if found["required"] else "|o"
         lines.append(f'    {found["target"]} {end}--o{{ {found["source"]} : "{found["columns"]}"')
     return [*lines, "```"]
 
 
-def crm_tables(connection: "psycopg.Connection[dict[str, Any]]") -> list[str]:
+def tables(schema: str, connection: "psycopg.Connection[dict[str, Any]]") -> list[str]:
     """Return the purpose and the columns of each table and view."""
     lines = []
-    for table in connection.execute(TABLES).fetchall():
+    for table in connection.execute(TABLES, [schema]).fetchall():
         lines += [f"### {table['name']}", "", ("A view. " if table["is_view"] else "") + (table["about"] or ""), ""]
         columns = connection.execute(COLUMNS, [table["oid"]]).fetchall()
         lines += [f"<details><summary>{len(columns)} columns</summary>", ""]
@@ -210,9 +211,9 @@ def _short(pg_type: str) -> str:
     return re.sub(r"\(.*\)", "", pg_type.replace("timestamp with time zone", "timestamptz"))
 
 
-def crm_page(page: str, connection: "psycopg.Connection[dict[str, Any]]") -> str:
+def schema_page(schema: str, page: str, connection: "psycopg.Connection[dict[str, Any]]") -> str:
     """Return the page with its generated parts as the catalog has them."""
-    parts = {"diagram": crm_diagram(connection), "tables": crm_tables(connection)}
+    parts = {"diagram": diagram(schema, connection), "tables": tables(schema, connection)}
     for name, lines in parts.items():
         begin, end = f"<!-- {name}: written by warehouse_pipelines.docs -->\n", f"<!-- end of {name} -->"
         before, _, rest = page.partition(begin)
@@ -226,14 +227,15 @@ def main() -> None:
 
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(SOURCES), encoding="utf-8")
-    if "--crm" in sys.argv:
+    if "--schemas" in sys.argv:
         import psycopg
         from psycopg.rows import dict_row
 
         from warehouse_pipelines import settings
 
         with psycopg.connect(settings.database_url(), row_factory=dict_row) as connection:
-            CRM_PAGE.write_text(crm_page(CRM_PAGE.read_text(encoding="utf-8"), connection), encoding="utf-8")
+            for schema, path in SCHEMA_PAGES.items():
+                path.write_text(schema_page(schema, path.read_text(encoding="utf-8"), connection), encoding="utf-8")
 
 
 if __name__ == "__main__":

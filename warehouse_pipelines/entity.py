@@ -10,6 +10,7 @@ A wrong row raises ``ValueError`` at import and says what is wrong with it.
 
 import re
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -256,6 +257,11 @@ class Entity:
         custom = {"custom_properties": "jsonb"} if self.custom else {}
         return {**own, **dict.fromkeys(self.e164, "text"), **custom, **BOOKKEEPING}
 
+    @cached_property
+    def seed(self) -> int:
+        """What the hash of a record depends on beside the record: ``hashtextextended(record, seed)``."""
+        return zlib.crc32(repr((sorted(self.columns.items()), self.custom, sorted(self.e164))).encode())
+
     def severity_of(self, column: str) -> Severity:
         """What a value of ``column`` that cannot be read as its kind leads to; a key is always ``reject``."""
         if column in self.keys:
@@ -287,6 +293,9 @@ class Known(Protocol):
         ``key`` names the column, or several with blanks between them, as then each of ``keys`` has.
         """
 
+    def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Yield key and ``sync_hash`` of the rows that the vendor had when they were last read, in order of the key."""
+
 
 class NothingKnown:
     """What an empty warehouse holds: for ``Source.check``, and for a first read."""
@@ -302,6 +311,10 @@ class NothingKnown:
     def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
         """Return nothing."""
         return {}
+
+    def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Yield nothing."""
+        return iter(())
 
 
 @dataclass(kw_only=True)
@@ -321,6 +334,8 @@ class Extraction:
                   figure can be believed, so that a difference makes the run partial
     ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
     ``changes_only`` set by a ``fetch`` that reads what changed since its ``state`` and nothing else: nothing is missing
+    ``gone``      keys, with blanks between the parts, of rows that a ``fetch`` of ``changes_only`` proved to be gone;
+                  they are buried like what a read of everything did not find
     ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
                   reason, and buries nothing
     ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
@@ -344,6 +359,7 @@ class Extraction:
     trusted: bool = False
     unchanged: bool = False
     changes_only: bool = False
+    gone: list[str] = field(default_factory=list)
     endless: bool = False
     doubt: str | None = None
     measured: Counter[str] = field(default_factory=Counter)
@@ -418,6 +434,8 @@ class Source:
     ``page_size``  records per request unless ``--batch-size`` says otherwise
     ``pool``       how many steps may read this vendor at a time, over all runs
     ``flags``      what ``sync`` offers for this vendor alone
+    ``mirrored``   its tables have triggers and foreign keys of their own, for the rows that are made here; they neither
+                   rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold
     ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
     """
 
@@ -431,6 +449,7 @@ class Source:
     page_size: int = 100
     pool: int = 3
     flags: tuple[Flag, ...] = ()
+    mirrored: bool = False
     measures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Severity = Literal["reject", "warn", "info"]
-Kind = Literal["text", "id", "email", "phone", "url", "boolean", "integer", "numeric", "date", "timestamptz", "jsonb"]
+Kind = Literal[
+    "text", "id", "uuid", "email", "phone", "url", "boolean", "integer", "numeric", "date", "timestamptz", "jsonb"
+]
 
 
 class KindSpec(NamedTuple):
@@ -38,6 +40,7 @@ class KindSpec(NamedTuple):
 KINDS: Mapping[str, KindSpec] = {
     "text": KindSpec("string", "text", "reject"),
     "id": KindSpec("object id", "text", "reject"),
+    "uuid": KindSpec("object id", "uuid", "reject"),
     "email": KindSpec("email", "text", "warn", shape_only=True),
     "phone": KindSpec("phone", "text", "warn", shape_only=True),
     "url": KindSpec("url", "text", "warn", shape_only=True),

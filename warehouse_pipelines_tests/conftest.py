@@ -98,6 +98,14 @@ def database_url(test_server: Server, template: str, monkeypatch: pytest.MonkeyP
     test_server.drop_database(name)
 
 
+@pytest.fixture
+def empty_url(test_server: Server) -> Iterator[str]:
+    """A database without anything in it."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    yield test_server.create_database(name)
+    test_server.drop_database(name)
+
+
 @pytest.fixture(scope="module")
 def shared_url(test_server: Server, template: str) -> Iterator[str]:
     """A migrated warehouse for all tests of a module, each of which undoes what it does or keeps to its own keys."""

@@ -1,11 +1,16 @@
 """The schema ``crm`` in tests: two organizations, their users, a row of each in every table, sessions as each role."""
 
 import contextlib
+import itertools
+import re
+import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
+
+from warehouse_pipelines.local.postgres import find_binaries
 
 A = "00000000-0000-0000-0000-00000000000a"
 B = "00000000-0000-0000-0000-00000000000b"
@@ -109,3 +114,11 @@ def sqlstate(connection: Connection, query: str, *parameters: Any) -> str:
     except psycopg.Error as error:
         return error.sqlstate or ""
     return "accepted"
+
+
+def dump(url: str, *schemas: str) -> str:
+    """The schemas as pg_dump writes them, without the random token of its \\restrict line."""
+    wanted = itertools.chain.from_iterable(("--schema", schema) for schema in schemas)
+    command = [find_binaries() / "pg_dump", "--schema-only", *wanted, url]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.MULTILINE)

@@ -25,6 +25,7 @@ class Held:
     living: list[str] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
     stored: dict[str, bytes] = field(default_factory=dict)
+    hashed: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def keys(self, table: str) -> Iterator[str]:
         return iter(self.living)
@@ -34,6 +35,9 @@ class Held:
 
     def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, bytes]:
         return {one: self.stored[one] for one in keys if one in self.stored}
+
+    def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
+        return iter(sorted(self.hashed.items()))
 
 
 class Read:

@@ -53,11 +53,19 @@ PAIR = Entity(
     key="one two",
     columns=columns(text="one label", integer="two"),
 )
+TICKET = Entity(
+    name="tickets",
+    table="shelf.ticket",
+    about="Tickets, by a UUID.",
+    path="tickets",
+    key="id",
+    columns=columns(uuid="id owner_id", text="label city=address.city"),
+)
 LOG = replace(
     THING, name="entries", table="shelf_entry", archived=None, archived_at=None, merged=None, missing="window",
     lookback=timedelta(days=30),
 )  # fmt: skip
-ENTITIES = (THING, PAIR, LOG)
+ENTITIES = (THING, PAIR, TICKET, LOG)
 
 Record = Mapping[str, Any]
 Shown = Sequence[Record | bytes] | Page | Callable[[], object]
@@ -71,6 +79,7 @@ class Shelf:
         self.pages: Iterable[Shown] = []
         self.asked: list[Extraction] = []
         self.before: Callable[[Extraction], object] = lambda extraction: None
+        self.mirrored = False
         with engine(url).begin() as connection:
             if not sa.inspect(connection).has_table(THING.table):
                 connection.execute(sa.schema.CreateSchema("shelf"))
@@ -85,6 +94,7 @@ class Shelf:
             fetch=self.fetch,
             check=lambda: "fine",
             entities=entities or ENTITIES,
+            mirrored=self.mirrored,
         )
 
     def fetch(self, extraction: Extraction) -> Iterator[Page]:

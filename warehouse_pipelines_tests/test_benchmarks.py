@@ -45,6 +45,14 @@ def test_a_short_read_of_a_database_counts_what_is_there() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_sweep_finds_what_changed() -> None:
+    said = last_line("sweep.py", "--leads", "500", "--rounds", "1")
+    assert said["counts_exact"] is True
+    assert said["sweep_mb"] < said["whole_mb"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_run_of_the_crm_reads_no_big_table() -> None:
     """And ``crm_app`` gets the same answers as the owner, or the program would have stopped."""
     said = last_line("crm.py", "--leads", "12000", "--rounds", "2")

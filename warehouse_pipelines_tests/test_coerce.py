@@ -85,6 +85,14 @@ spelt_numbers = st.one_of(
     st.floats().map(str),
     st.integers(0, 10**12).map(lambda n: f"{n:,}"),
 )
+spelt_uuids = st.one_of(
+    st.uuids().map(str),
+    st.uuids().map(lambda one: str(one).upper()),
+    st.uuids().map(lambda one: one.hex),
+    st.uuids().map(lambda one: f" {{{one}}} "),
+    st.uuids().map(lambda one: str(one)[:-1]),
+    st.uuids().map(lambda one: f"urn:uuid:{one}"),
+)
 AWKWARD_TEXT = [
     "", " ", "\t\n", "\0", "a\0b", "null", "None", "NaN", "-Infinity", "0", "-0", "007", "+5", "1e3", "1E-3", "1e400",
     "1e99999", "1_000", "1,000", "1,00", "12.5", "12.0", "9223372036854775807", "9223372036854775808", "9" * 400,
@@ -115,6 +123,7 @@ fragments = st.one_of(
     st.text(max_size=20).map(dumped),
     spelt_moments.map(dumped),
     spelt_numbers.map(dumped),
+    spelt_uuids.map(dumped),
     st.emails().map(dumped),
     nested_values.map(dumped),
     st.integers(-(10**19), 10**19).map(str),
@@ -123,7 +132,7 @@ columns_of_values = st.one_of(
     st.lists(fragments, max_size=12),
     *(
         st.lists(each.map(dumped), min_size=1, max_size=12)
-        for each in (spelt_moments, spelt_numbers, st.text(max_size=9))
+        for each in (spelt_moments, spelt_numbers, spelt_uuids, st.text(max_size=9))
     ),
     st.lists(st.sampled_from(AWKWARD_TEXT).map(dumped), max_size=12),
     st.lists(st.sampled_from(AWKWARD_JSON), max_size=12),
@@ -195,9 +204,17 @@ def test_every_awkward_value_alone_and_among_others(kind: str) -> None:
     assert len(coercer.rejects) == len(awkward) - len(kept)
 
 
+UUID = "0b5f3a9c-1d2e-4f60-8a7b-9c0d1e2f3a4b"
 GOOD = {
     "text": [('"x"', "x"), ("5", "5"), ("1.50", "1.50"), ("true", "true"), ('""', ""), ('{"a":1}', '{"a":1}')],
     "id": [('"abc-1"', "abc-1"), ("17", "17"), ('" 5 "', "5"), ('""', None)],
+    "uuid": [
+        (f'"{UUID}"', UUID),
+        (f'" {UUID.upper()} "', UUID),
+        (f'"{{{UUID}}}"', UUID),
+        (f'"{UUID.replace("-", "")}"', UUID),
+        ('""', None),
+    ],
     "email": [('" Ann.Lee@Example.COM "', "ann.lee@example.com"), ('""', None)],
     "phone": [('" (937) 555-0142 "', "(937) 555-0142"), ('""', None)],
     "url": [('"https://a.b/c?d=e"', "https://a.b/c?d=e"), ('""', None)],
@@ -225,6 +242,7 @@ GOOD = {
 }
 BAD = {
     "id": ['"a b"', f'"{"x" * 256}"', '"é"'],
+    "uuid": ['"lead-17"', f'"{UUID[:-1]}"', f'"{UUID}0"', f'"{UUID[:-2]}_a"', "17", "true", "{}", f'["{UUID}"]'],
     "email": ['"ann"', '"ann@home"', '"a b@c.de"', '"a@b@c.de"'],
     "phone": ['"555-0142"', '"call me"', '"123"'],
     "url": ['"example.com"', '"http://a b"'],

@@ -1,4 +1,4 @@
-"""What ``docs/crm-schema.md`` and the roadmap claim is generated, or tried here."""
+"""What the pages about schemas and the roadmap claim is generated, or tried here."""
 
 import re
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from warehouse_pipelines import docs
+from warehouse_pipelines import docs, pipedesk_maintenance
 from warehouse_pipelines.crm_maintenance import TASKS
 from warehouse_pipelines.loading.migrate import seed
+from warehouse_pipelines.maintenance import Task
 from warehouse_pipelines_tests.crm_world import TABLES, Connection, session
 
-PAGE = docs.CRM_PAGE.read_text(encoding="utf-8")
+PAGE = docs.SCHEMA_PAGES["crm"].read_text(encoding="utf-8")
 ROADMAP = docs.PAGE.with_name("roadmap.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 SEEDED = "00000000-0000-0000-0000-000000000001"
@@ -30,11 +31,15 @@ def app(seeded_url: str) -> Iterator[Connection]:
         yield connection
 
 
-def test_the_generated_parts_are_up_to_date(shared_url: str) -> None:
+@pytest.mark.parametrize("schema", docs.SCHEMA_PAGES)
+def test_the_generated_parts_are_up_to_date(shared_url: str, schema: str) -> None:
+    page = docs.SCHEMA_PAGES[schema].read_text(encoding="utf-8")
     with psycopg.connect(shared_url, row_factory=dict_row) as connection:
-        assert docs.crm_page(PAGE, connection) == PAGE, (
-            "run `python -m warehouse_pipelines.docs --crm` and commit the page"
+        assert docs.schema_page(schema, page, connection) == page, (
+            "run `python -m warehouse_pipelines.docs --schemas` and commit the page"
         )
+        named = connection.execute(docs.TABLES, [schema]).fetchall()
+    assert [table["name"] for table in named if len(table["about"] or "") < 10] == []
 
 
 def test_every_table_is_described() -> None:
@@ -67,10 +72,12 @@ def test_the_example_sets_the_tenant_for_one_transaction(seeded_url: str) -> Non
         assert connection.execute("SELECT count(*) FROM crm.leads").fetchone() == (0,)
 
 
-def test_the_jobs_are_those_that_there_are() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*[0-9]{2}:[0-9]{2}) \|", PAGE, re.MULTILINE))
-    assert set(rows) == {task.name for task in TASKS}
-    for task in TASKS:
+@pytest.mark.parametrize(("schema", "tasks"), [("crm", TASKS), ("pipedesk", pipedesk_maintenance.TASKS)])
+def test_the_jobs_are_those_that_there_are(schema: str, tasks: list[Task]) -> None:
+    page = docs.SCHEMA_PAGES[schema].read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*[0-9]{2}:[0-9]{2}) \|", page, re.MULTILINE))
+    assert set(rows) == {task.name for task in tasks}
+    for task in tasks:
         minute, hour, day, _, weekday = task.cron.split()
         said = f"{int(hour):02}:{int(minute):02}"
         assert rows[task.name] == {"1": f"the 1st, {said}"}.get(day, f"Sunday {said}" if weekday == "0" else said)

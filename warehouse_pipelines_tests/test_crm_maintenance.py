@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from warehouse_pipelines import crm_maintenance
+from warehouse_pipelines import crm_maintenance, maintenance
 from warehouse_pipelines.crm_maintenance import TASKS
 from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.local.postgres import Server
@@ -104,7 +104,7 @@ def test_a_user_without_the_roles_is_told_what_to_grant(
 def test_a_session_of_a_job_sees_one_organization_at_a_time(plain_url: str, database: psycopg.Connection) -> None:
     for organization in (A, B):
         add(database, "leads", organization_id=organization)
-    with crm_maintenance._connected(plain_url) as connection:
+    with maintenance.connected(plain_url) as connection:
         crm = crm_maintenance.Crm(connection)
         rows = crm.each("SELECT count(*) AS n, count(DISTINCT organization_id) AS organizations FROM crm.leads")
         assert [(row["n"], row["organizations"]) for row in rows] == [(1, 1), (1, 1)]
@@ -117,7 +117,7 @@ def test_a_session_of_a_job_sees_one_organization_at_a_time(plain_url: str, data
 def test_an_organization_that_has_only_a_ledger_is_found(database: psycopg.Connection, database_url: str) -> None:
     add(database, "budget_transactions", organization_id=B, account_id=A)
     add(database, "leads", organization_id=A)
-    with crm_maintenance._connected(database_url) as connection:
+    with maintenance.connected(database_url) as connection:
         assert [str(found) for found in crm_maintenance.Crm(connection).organizations()] == [A, B]
 
 
@@ -268,7 +268,7 @@ def test_partitions_are_made_ahead(database: psycopg.Connection, plain_url: str,
 
 
 def test_work_on_partitions_does_not_wait_long_for_its_lock(database_url: str) -> None:
-    with psycopg.connect(database_url) as reader, crm_maintenance._connected(database_url) as connection:
+    with psycopg.connect(database_url) as reader, maintenance.connected(database_url) as connection:
         reader.execute("SELECT count(*) FROM crm.lead_audit_log")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             crm_maintenance.archive_audit(crm_maintenance.Crm(connection))

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines import extraction
-from warehouse_pipelines.errors import SuspiciousRead
+from warehouse_pipelines.entity import Extraction
+from warehouse_pipelines.errors import NotConfigured, SuspiciousRead
 from warehouse_pipelines.loading.dead_letters import replay
+from warehouse_pipelines.loading.known import Warehouse
+from warehouse_pipelines.loading.merge import check_mirroring
 from warehouse_pipelines.loading.options import Result
-from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, Record, Shelf, page, thing
+from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, TICKET, Record, Shelf, page, thing
 from warehouse_pipelines_tests.vendors.vendor import Key
 
 SOME = settings(
@@ -177,6 +182,141 @@ def test_a_changed_declaration_reaches_unchanged_records(shelf: Shelf) -> None:
     declared = replace(THING, columns={**THING.columns, "name": Column("text", "title")})
     assert shelf.sync([thing("a", title="other")], entity=declared, full=True).updated == 1
     assert shelf.row("a")["name"] == "other"
+
+
+A, B, C = (f"0b5f3a9c-1d2e-4f60-8a7b-9c0d1e2f3a4{n}" for n in "abc")
+
+
+def test_uuids_are_native_and_however_spelt_the_same_row(shelf: Shelf) -> None:
+    """X-40. A key that is no UUID costs its record, another column what its severity says."""
+    shelf.entity = TICKET
+    shelf.sync([{"id": A, "owner_id": B, "label": "a"}, {"id": B, "owner_id": None, "label": "b"}, {"id": C}])
+    with psycopg.connect(shelf.url) as connection:
+        assert connection.execute(
+            "SELECT DISTINCT pg_typeof(id), pg_typeof(owner_id) FROM shelf.ticket"
+        ).fetchall() == [("uuid", "uuid")]
+    assert {key: str(row["owner_id"]) for key, row in shelf.rows().items()} == {(A,): B, (B,): "None", (C,): "None"}
+    result = shelf.sync(
+        [{"id": A.upper(), "owner_id": f"{{{B}}}", "label": "a"}],
+        [{"id": "seventeen", "label": "c"}, {"id": B, "owner_id": "nobody", "label": "b"}],
+    )
+    assert (result.unchanged, result.updated, result.failed, result.deleted) == (0, 1, 2, 0), "the record is respelt"
+    assert letters(shelf) == [(None, "coerce", "object id", 1), (B, "coerce", "object id", 1)]
+    warned = replace(TICKET, severity={"owner_id": "warn"})
+    result = shelf.sync([{"id": A, "owner_id": "nobody", "label": "a"}, {"id": B, "label": "b"}], entity=warned)
+    assert (result.updated, result.failed, result.deleted) == (2, 0, 1)
+    assert (shelf.row(A)["owner_id"], shelf.row(C)["archived"]) == (None, True)
+
+
+def test_a_record_of_another_shape_whose_key_is_no_uuid_hides_no_other(shelf: Shelf) -> None:
+    shelf.entity = TICKET
+    shelf.sync([{"id": A}, {"id": B}])
+    result = shelf.sync([{"id": A}, {"id": "seventeen", "address": "x"}, {"id": B, "address": "x"}])
+    assert (result.failed, result.deleted) == (2, 0)
+    assert sorted(str(key) for key, *_ in letters(shelf)) == [B, "None"]
+
+
+OWN_RULES = """
+    CREATE FUNCTION shelf.shout() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN NEW.label := upper(NEW.label); RETURN NEW; END $$;
+    CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON shelf.ticket FOR EACH ROW EXECUTE FUNCTION shelf.shout();
+    ALTER TABLE shelf.ticket ADD FOREIGN KEY (owner_id) REFERENCES shelf.ticket (id), ADD CHECK (label <> 'never')
+"""
+
+
+def test_a_mirrored_table_shows_what_the_vendor_says(shelf: Shelf) -> None:
+    """X-36: neither triggers nor foreign keys of ours act on it, in that transaction alone; a CHECK does."""
+    shelf.entity, shelf.mirrored = TICKET, True
+    execute(shelf, OWN_RULES)
+    records = [{"id": A, "owner_id": C, "label": "a"}, {"id": B, "label": "never"}]
+    result = shelf.sync(records)
+    assert (result.status, result.created, result.failed) == ("partial", 1, 1)
+    assert [(key, stage, rule) for key, stage, rule, _ in letters(shelf)] == [(B, "load", "23514")]
+    assert shelf.row(A)["label"] == "a"
+    execute(shelf, f"UPDATE shelf.ticket SET owner_id = NULL, sync_hash = 0 WHERE id = '{A}'")
+    assert shelf.row(A)["label"] == "A"
+    shelf.sync(records, force=True)
+    assert (shelf.row(A)["label"], str(shelf.row(A)["owner_id"])) == ("a", C)
+
+
+def test_rows_that_were_made_here_are_never_missing_at_the_vendor(shelf: Shelf) -> None:
+    """Owned and mirrored rows share the tables of a mirrored source; only the mirrored ones have a hash."""
+    shelf.entity, shelf.mirrored = TICKET, True
+    execute(shelf, f"INSERT INTO shelf.ticket (id, raw_data) VALUES ('{C}', '{{}}')")
+    assert shelf.sync().status == "success", "an empty vendor is not suspicious where only rows of ours are"
+    shelf.sync([{"id": A}, {"id": B}])
+    assert shelf.sync([{"id": A}]).deleted == 1
+    assert {key for key, row in shelf.rows().items() if row["archived"]} == {(B,)}
+    warehouse = Warehouse(shelf.url)
+    try:
+        assert [key for key, _ in warehouse.hashes(TICKET)] == [(A,)], "neither what is missing nor what is ours"
+    finally:
+        warehouse.close()
+
+
+def told(shelf: Shelf, *gone: str) -> None:
+    """Let the next reads tell what is gone, and nothing else."""
+
+    def tell(extraction: Extraction) -> None:
+        extraction.changes_only, extraction.gone = True, list(gone)
+
+    shelf.before = tell
+
+
+def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(shelf: Shelf) -> None:
+    shelf.entity = PAIR
+    shelf.sync([{"one": "a", "two": n} for n in range(200)])
+    told(shelf, "a 7", "a 8", "b 1")
+    assert shelf.sync(dry_run=True).deleted == shelf.sync().deleted == 2
+    assert {key: row["delete_reason"] for key, row in shelf.rows().items() if row["archived"]} == {
+        ("a", "7"): "missing", ("a", "8"): "missing"
+    }  # fmt: skip
+    told(shelf, *(f"a {n}" for n in range(100)))
+    with pytest.raises(SuspiciousRead, match="98 of the 198"):
+        shelf.sync()
+    assert shelf.sync(max_records=5).deleted == 0
+    assert shelf.sync(force=True).deleted == 98
+
+
+def test_the_hash_of_a_record_can_be_computed_elsewhere(shelf: Shelf) -> None:
+    """What Entity.seed promises: any PostgreSQL says the same of the same text."""
+    shelf.entity = PAIR
+    records = [{"one": one, "two": 1, "label": "ä\u20ac"} for one in ("b", "B", "a-b", "ab")]
+    shelf.sync(records)
+    warehouse = Warehouse(shelf.url)
+    found = dict(warehouse.hashes(PAIR))
+    warehouse.close()
+    assert list(found) == [("B", "1"), ("a-b", "1"), ("ab", "1"), ("b", "1")]
+    with psycopg.connect(shelf.url) as connection:
+        for record in records:
+            row = connection.execute(
+                "SELECT hashtextextended(%s::text, %s)", [json.dumps(record), PAIR.seed]
+            ).fetchone()
+            assert row == (found[str(record["one"]), "1"],)
+
+
+def test_a_role_that_may_not_mirror_is_told_what_to_grant(shelf: Shelf) -> None:
+    shelf.entity, shelf.mirrored = TICKET, True
+    role = f"loader_{secrets.token_hex(4)}"
+    execute(shelf, f"CREATE ROLE {role} LOGIN PASSWORD 'loader'")
+    own = shelf.url
+    try:
+        for schema in ("shelf", "orchestration"):
+            execute(shelf, f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+            execute(shelf, f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}")
+            execute(shelf, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")
+        shelf.url = re.sub("//[^@]+@", f"//{role}:loader@", own)
+        with pytest.raises(NotConfigured, match="GRANT SET ON PARAMETER session_replication_role"):
+            shelf.sync([{"id": A}])
+        with pytest.raises(NotConfigured, match="GRANT SET ON PARAMETER session_replication_role"):
+            check_mirroring(shelf.url, shelf.source())
+        with psycopg.connect(own) as connection:
+            connection.execute(f"GRANT SET ON PARAMETER session_replication_role TO {role}")
+        check_mirroring(shelf.url, shelf.source())
+        assert shelf.sync([{"id": A}]).created == 1
+    finally:
+        shelf.url = own
+        execute(shelf, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def test_archived_by_the_vendor_and_restored(shelf: Shelf) -> None:

@@ -17,14 +17,6 @@ from warehouse_pipelines.sources import SOURCES
 ENTITIES = [entity for source in SOURCES for entity in source.entities]
 
 
-@pytest.fixture
-def empty_url(test_server: Server) -> Iterator[str]:
-    """A database without anything in it."""
-    name = f"empty_{uuid.uuid4().hex[:12]}"
-    yield test_server.create_database(name)
-    test_server.drop_database(name)
-
-
 def contents(url: str) -> list[Any]:
     """Everything that is not PostgreSQL's own nor an extension's: relations, functions, types and schemas."""
     with psycopg.connect(url) as connection:
@@ -52,12 +44,13 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0001_orchestration",
         "revision 0002_source_tables",
         "revision 0003_crm",
+        "revision 0004_pipedesk",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 3
+    assert len(migrate(empty_url, down=99)) == 4
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
@@ -67,6 +60,7 @@ def test_up_again_down_and_up(empty_url: str) -> None:
 def test_revisions_down_and_up(empty_url: str) -> None:
     migrate(empty_url)
     first = contents(empty_url)
+    assert migrate(empty_url, down=1) == ["revision 0004_pipedesk undone"]
     assert migrate(empty_url, down=1) == ["revision 0003_crm undone"]
     assert not {"crm", "crm_archive"} & {schema for schema, _, _ in contents(empty_url)}
     assert migrate(empty_url, down=1) == ["revision 0002_source_tables undone"]

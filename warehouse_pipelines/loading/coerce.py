@@ -31,6 +31,7 @@ from warehouse_pipelines.rules import KINDS, Severity
 TIMESTAMP = pa.timestamp("us", "UTC")
 ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
+    "uuid": pa.string(),
     "bigint": pa.int64(),
     "numeric": pa.string(),
     "boolean": pa.bool_(),
@@ -38,10 +39,12 @@ ARROW: dict[str, pa.DataType] = {
     "timestamptz": TIMESTAMP,
     "jsonb": pa.string(),
 }
-"""What a column of each PostgreSQL type is on its way there; ``numeric`` and ``jsonb`` are cast by the merge."""
+"""What a column of each PostgreSQL type is on its way there; ``numeric`` and ``jsonb`` are cast by the merge,
+``uuid`` when it is staged."""
 
 _DAY = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 PLAIN = {
+    "uuid": r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
     "integer": r"^-?\d{1,18}$",
     "numeric": r"^-?\d{1,40}(?:\.\d{1,40})?$",
     "date": f"^{_DAY}$",
@@ -188,9 +191,13 @@ class Coercer:
             record = self._any.decode(raw.decode(errors="replace"))
         except msgspec.DecodeError:
             return None
-        found = [
-            _first(*(_follow(record, path) for path in self.entity.columns[key].paths)) for key in self.entity.keys
-        ]
+        try:
+            found = [
+                validate.READERS[column.kind](_first(*(_follow(record, path) for path in column.paths)))
+                for column in (self.entity.columns[key] for key in self.entity.keys)
+            ]
+        except Unreadable:
+            return None
         return None if any(part in (None, "") for part in found) else " ".join(map(str, found))
 
     def _collect(

@@ -6,8 +6,9 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
-from warehouse_pipelines.entity import Json
+from warehouse_pipelines.entity import Entity, Json
 from warehouse_pipelines.loading.sync_history import connect
 
 
@@ -48,6 +49,31 @@ class Warehouse:
             spelled, _identifier(table)
         )
         return {row["key"]: row["record"].encode() for row in self._open().execute(statement, [list(keys)])}
+
+    def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Yield key and ``sync_hash`` of the rows that the vendor had when they were last read, without holding them.
+
+        Not among them are rows that were made here, and those that were missing. Text is in order of its bytes.
+        """
+        order = [
+            sql.SQL('t.{} COLLATE "C"' if entity.pg_types[key].startswith("text") else "t.{}").format(
+                sql.Identifier(key)
+            )
+            for key in entity.keys
+        ]
+        statement = sql.SQL(
+            "SELECT {}, sync_hash FROM {} t WHERE sync_hash IS NOT NULL AND delete_reason IS DISTINCT FROM 'missing'"
+            " ORDER BY {}"
+        ).format(
+            sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(key)) for key in entity.keys),
+            _identifier(entity.table),
+            sql.SQL(", ").join(order),
+        )
+        connection = self._open()
+        with connection.transaction(), connection.cursor(name="hashes", row_factory=tuple_row) as cursor:
+            cursor.itersize = 10_000
+            for *parts, digest in cursor.execute(statement):
+                yield tuple(parts), digest
 
     def close(self) -> None:
         """End the session."""

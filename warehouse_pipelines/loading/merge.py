@@ -18,17 +18,18 @@ import itertools
 import json
 import re
 import threading
-import zlib
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import adbc_driver_manager
+import psycopg
 import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 from psycopg import sql
 
 from warehouse_pipelines.entity import Entity, Source, Window
-from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, SuspiciousRead, masked
+from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, NotConfigured, SuspiciousRead, masked
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.coerce import Reject
 
@@ -41,6 +42,9 @@ SETTINGS = {
 }  # fmt: skip
 """Of the loading transaction."""
 
+MIRROR = "SET LOCAL session_replication_role = replica"
+"""For tables that are ``Source.mirrored``: until the end of the transaction, no trigger and no foreign key acts."""
+
 BURY_AT_MOST = 0.2
 BURY_FREELY = 100
 """A read may tombstone a fifth of a table of over a hundred living rows; more is stopped unless forced."""
@@ -52,7 +56,7 @@ class Loader:
     def __init__(self, url: str, source: Source, entity: Entity, *, history_id: int, force: bool, sweeps: bool) -> None:
         """Open the transaction. ``sweeps`` says that the keys seen will be needed for ``bury_missing``.
 
-        Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when the table is not there.
+        Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when the table is not there or may not be mirrored into.
         """
         self.source, self.entity, self.history_id, self.force = source, entity, history_id, force
         self.created = self.updated = self.unchanged = self.restored = self.deleted = self.failed = 0
@@ -68,18 +72,27 @@ class Loader:
         self._run("BEGIN")
         settings = [sql.SQL("set_config({}, {}, true)").format(*setting) for setting in SETTINGS.items()]
         self._row(sql.SQL("SELECT {}").format(sql.SQL(", ").join(settings)))
+        if source.mirrored:
+            self._mirror()
         self._stage("incoming", self._incoming())
         there = sql.SQL("""
-            SELECT EXISTS (SELECT FROM {} WHERE NOT archived), EXISTS (
+            SELECT EXISTS (SELECT FROM {} t WHERE {}), EXISTS (
                 SELECT FROM orchestration.dead_letter WHERE status = 'pending' AND crm_source = {} AND sync_type = {})
         """)
-        self.had_rows, self._letters = self._row(there.format(self._target, source.name, entity.name))
+        self.had_rows, self._letters = self._row(there.format(self._target, self._living(), source.name, entity.name))
         self._seen = sweeps and self.had_rows
         if self._seen:
             types = {key: sql.SQL(entity.pg_types[key].split(" ")[0]) for key in entity.keys}
             keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in types.items()]
             self._stage("seen", [*keys, sql.SQL("PRIMARY KEY ({})").format(_list(entity.keys))])
         self._merge_sql = self._merge_statement()
+
+    def _mirror(self) -> None:
+        try:
+            self._cursor.execute(MIRROR)
+        except adbc_driver_manager.Error as error:
+            self.close()
+            raise may_not_mirror(self.source) if _sqlstate(error) == "42501" else self._sorted(error) from error
 
     def _stage(self, name: str, definition: Sequence[sql.Composable]) -> None:
         """Make a table of this transaction."""
@@ -104,6 +117,8 @@ class Loader:
         types = entity.pg_types
         own = [*entity.columns, *entity.e164, *(["custom_properties"] if entity.custom else []), "raw_data", "archived"]
         written = [*own, "deleted_at", "delete_reason", "sync_hash"]
+        # By the hash a mirrored source tells the next time what differs, so a row is written for its sake alone.
+        compared = [*own, "sync_hash"] if self.source.mirrored else own
 
         def typed(name: str) -> sql.Composable:
             column = sql.Identifier("i", name)
@@ -133,7 +148,6 @@ class Loader:
         if version and not self.force:
             not_older = sql.SQL("(t.{0} IS NULL OR i.{0} IS NULL OR i.{0} >= t.{0})").format(version)
             newer = sql.SQL("WHERE t.{0} IS NULL OR excluded.{0} IS NULL OR excluded.{0} >= t.{0}").format(version)
-        seed = zlib.crc32(repr((sorted(entity.columns.items()), entity.custom, sorted(entity.e164))).encode())
         differs = sql.SQL("true") if self.force else sql.SQL("t.sync_hash IS DISTINCT FROM h.sync_hash")
         return sql.SQL("""
             WITH fresh AS MATERIALIZED (
@@ -163,15 +177,15 @@ class Loader:
                 (SELECT count(*) FROM fresh WHERE archived AND NOT coalesce(was_archived, false))
             FROM merged
         """).format(
-            seed=sql.Literal(seed),
+            seed=sql.Literal(entity.seed),
             typed=sql.SQL(", ").join(typed(name) for name in own),
             differs=differs,
             not_older=not_older,
             target=self._target,
             same_key=same_key,
             same_row_key=_and(sql.SQL("t.{0} = {1}.{0}"), entity.keys, "n"),
-            mine=sql.SQL(", ").join(sql.Identifier("t", name) for name in own),
-            theirs=sql.SQL(", ").join(sql.Identifier("n", name) for name in own),
+            mine=sql.SQL(", ").join(sql.Identifier("t", name) for name in compared),
+            theirs=sql.SQL(", ").join(sql.Identifier("n", name) for name in compared),
             written=_list(written),
             key=_list(entity.keys),
             assignments=sql.SQL(", ").join(
@@ -240,6 +254,9 @@ class Loader:
             table = table.append_column("archived", pa.nulls(table.num_rows, pa.bool_()))
         if "deleted_at" not in table.column_names:
             table = table.append_column("deleted_at", pa.nulls(table.num_rows, pa.timestamp("us", "UTC")))
+        for name, column in self.entity.columns.items():
+            if column.kind == "uuid":
+                table = table.set_column(table.column_names.index(name), name, _uuids(table[name]))
         return table.select([*self.entity.columns, *self.entity.e164, "raw_data", "archived", "deleted_at"])
 
     def _absorb(self) -> None:
@@ -320,9 +337,23 @@ class Loader:
         """
         if not self._seen:
             return
-        missing = sql.SQL("{} AND NOT EXISTS (SELECT FROM seen s WHERE {})").format(
-            self._living(window), _and(sql.SQL("t.{0} = {1}.{0}"), self.entity.keys, "s")
+        self._bury(
+            window,
+            sql.SQL("NOT EXISTS (SELECT FROM seen s WHERE {})").format(
+                _and(sql.SQL("t.{0} = {1}.{0}"), self.entity.keys, "s")
+            ),
         )
+
+    def bury(self, keys: Sequence[str], window: Window) -> None:
+        """Tombstone the living rows of these ``keys``, whose parts have blanks between them.
+
+        Raises ``SuspiciousRead`` when they are too many to believe, unless forced.
+        """
+        spelled = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", key)) for key in self.entity.keys)
+        self._bury(window, sql.SQL("concat_ws(' ', {}) = ANY({})").format(spelled, list(keys)))
+
+    def _bury(self, window: Window, which: sql.Composable) -> None:
+        missing = sql.SQL("{} AND {}").format(self._living(window), which)
         count = self._number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, missing))
         if not count:
             return
@@ -350,11 +381,13 @@ class Loader:
         """Return how many living rows the window holds; all of them when it has no begin."""
         return self._number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, self._living(window)))
 
-    def _living(self, window: Window) -> sql.Composable:
-        if window.since is None or not self.entity.cursor:
-            return sql.SQL("NOT t.archived")
-        return sql.SQL("NOT t.archived AND t.{0} >= {1} AND t.{0} < {2}").format(
-            sql.Identifier(self.entity.cursor), window.since.isoformat(), window.until.isoformat()
+    def _living(self, window: Window | None = None) -> sql.Composable:
+        # A mirrored table may have rows that were made here, which no vendor can show.
+        living = sql.SQL("NOT t.archived AND t.sync_hash IS NOT NULL" if self.source.mirrored else "NOT t.archived")
+        if window is None or window.since is None or not self.entity.cursor:
+            return living
+        return sql.SQL("{0} AND t.{1} >= {2} AND t.{1} < {3}").format(
+            living, sql.Identifier(self.entity.cursor), window.since.isoformat(), window.until.isoformat()
         )
 
     def resolve(self, letters: Sequence[int]) -> None:
@@ -431,6 +464,25 @@ class Loader:
         return int(self._row(statement)[0])
 
 
+def may_not_mirror(source: Source) -> NotConfigured:
+    """Return the error for a role to which PostgreSQL refuses ``MIRROR``."""
+    return NotConfigured(
+        f"{source.title} is mirrored, and the role that loads the warehouse may not keep triggers from rewriting it. "
+        "As a superuser run: GRANT SET ON PARAMETER session_replication_role TO <that role>"
+    )
+
+
+def check_mirroring(url: str, source: Source) -> None:
+    """Raise ``NotConfigured`` when ``url``'s role may not load a mirrored source; ``DatabaseUnavailable``."""
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            connection.execute(MIRROR)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise may_not_mirror(source) from error
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"cannot connect to the warehouse: {masked(str(error))}") from error
+
+
 _known: dict[str, dbapi.Connection] = {}
 _knowing = threading.Lock()
 
@@ -462,6 +514,15 @@ def _sqlstate(error: adbc_driver_manager.Error) -> str | None:
     """Return the SQLSTATE, which ADBC has in a member or, for an error while reading a result, only in the text."""
     found = re.search(r"SQLSTATE: (\w{5})", str(error))
     return error.sqlstate or (found[1] if found else None)
+
+
+def _uuids(texts: pa.ChunkedArray) -> pa.Array:
+    """Return UUIDs as the 16 bytes that PostgreSQL's binary COPY wants of them."""
+    texts = texts.combine_chunks()
+    digits = "".join(texts.fill_null(str(UUID(int=0))).to_pylist()).replace("-", "")
+    valid = None if not texts.null_count else texts.is_valid()
+    buffers = [valid.buffers()[1] if valid else None, pa.py_buffer(bytes.fromhex(digits))]
+    return pa.Array.from_buffers(pa.binary(16), len(texts), buffers)
 
 
 def _list(names: Sequence[str]) -> sql.Composed:

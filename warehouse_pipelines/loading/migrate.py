@@ -1,9 +1,9 @@
 """Migrations: the written ones of ``sql/migrations`` by Alembic, then the tables that the entities declare.
 
 The declared tables are what other tools call a repeatable migration: they are aligned after every upgrade, so a new
-entity needs no file. The views over those tables, of ``sql/views``, follow them. Down to base removes everything, the
-version table included. Rows that a sync can fetch again go without a question; a revision that holds others refuses,
-unless forced.
+entity needs no file. What ``sql/schemas`` adds to them and the views of ``sql/views`` follow. Down to base removes
+everything, the version table included. Rows that a sync can fetch again go without a question; a revision that holds
+others refuses, unless forced.
 """
 
 import logging
@@ -21,7 +21,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from warehouse_pipelines.errors import NotConfigured, WrongUse
-from warehouse_pipelines.loading import tables, views
+from warehouse_pipelines.loading import repeatable, tables
 from warehouse_pipelines.sources import SOURCES
 
 log = logging.getLogger("warehouse")
@@ -58,10 +58,13 @@ def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
         if not down:
             alembic.command.upgrade(config, "head")
             after = _revisions(connection, script)
+            aligned = tables.align(connection, [entity for source in SOURCES for entity in source.entities])
+            made = set(re.findall(r"^table (\w+)\.", "\n".join(aligned), re.MULTILINE))
             return [
                 *(f"revision {revision}" for revision in after if revision not in before),
-                *tables.align(connection, [entity for source in SOURCES for entity in source.entities]),
-                *views.align(connection, sql_folder() / "views"),
+                *aligned,
+                *repeatable.align_schemas(connection, sql_folder() / "schemas", made),
+                *repeatable.align_views(connection, sql_folder() / "views"),
             ]
         if force:
             connection.execute(sa.text("SET LOCAL warehouse.force_down = on"))

@@ -207,6 +207,8 @@ class _Run:
             reason = self._doubt()
             if self.plan.swept is not None and reason is None and not self._delta:
                 self._sweep(loader, self.plan.swept)
+            elif self.plan.swept is not None and reason is None and self.extraction.gone:
+                loader.bury(self.extraction.gone, self.plan.swept)
             if replayed:
                 loader.resolve(replayed)
             total, living = self._rows(loader)

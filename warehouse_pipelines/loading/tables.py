@@ -22,6 +22,7 @@ log = logging.getLogger("warehouse")
 
 TYPES: dict[str, Any] = {
     "text": sa.Text(),
+    "uuid": sa.Uuid(),
     "bigint": sa.BigInteger(),
     "numeric": sa.Numeric(),
     "boolean": sa.Boolean(),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import phonenumbers
@@ -60,6 +61,17 @@ def read_email(value: Any) -> str | None:
 def read_trimmed(value: Any) -> str | None:
     """Trimmed; used for ids, URLs."""
     return None if value is None else _text(value).strip() or None
+
+
+def read_uuid(value: Any) -> str | None:
+    """A UUID as PostgreSQL writes it: in lower case, with four hyphens; it may come in braces, or without hyphens."""
+    text = read_trimmed(value)
+    if text is None:
+        return None
+    digits = text.strip("{}").replace("-", "").lower()
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{32}", digits):
+        raise Unreadable("not a UUID")
+    return str(UUID(digits))
 
 
 def read_phone(value: Any) -> str | None:
@@ -191,6 +203,7 @@ def read_json(value: Any) -> str | None:
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "text": read_text,
     "id": read_trimmed,
+    "uuid": read_uuid,
     "email": read_email,
     "phone": read_phone,
     "url": read_trimmed,

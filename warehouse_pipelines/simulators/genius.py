@@ -30,7 +30,8 @@ from zoneinfo import ZoneInfo
 
 from warehouse_pipelines.simulators import mariadb
 from warehouse_pipelines.simulators.genius_tables import CONTACT, TABLES, Rows, columns, create_table, key_of
-from warehouse_pipelines.simulators.mariadb import Middleman, Refusal, Treatment
+from warehouse_pipelines.simulators.mariadb import MySQLPair, MySQLRefusal
+from warehouse_pipelines.simulators.middleman import Middleman, Treatment
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor, operation
 from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
@@ -124,7 +125,7 @@ class Genius(Vendor):
 
     def listen(self, host: str, port: int) -> None:
         """The port is the database's; the control endpoint takes a free one."""
-        self._middleman = Middleman(host, port, self._server.socket, self._treat)
+        self._middleman = Middleman(host, port, self._server.socket, self._treat, MySQLPair)
         super().listen(host, 0)
 
     def environment(self) -> dict[str, str]:
@@ -165,13 +166,15 @@ class Genius(Vendor):
                 case "slow":
                     time.sleep(fault["seconds"])
                 case "rate_limit":
-                    refusal = Refusal(1226, "42000", "User has exceeded the 'max_queries_per_hour' resource")
+                    refusal = MySQLRefusal(1226, "42000", "User has exceeded the 'max_queries_per_hour' resource")
                     treatment = Treatment(refusal)
                 case "status":
                     number = fault["status"] if fault["status"] >= 1000 else 1205
-                    treatment = Treatment(Refusal(number, "HY000", f"simulated error {number}"))
+                    treatment = Treatment(MySQLRefusal(number, "HY000", f"simulated error {number}"))
                 case "unauthorized":
-                    treatment = Treatment(Refusal(1045, "28000", f"Access denied for user '{self.name}'@'localhost'"))
+                    treatment = Treatment(
+                        MySQLRefusal(1045, "28000", f"Access denied for user '{self.name}'@'localhost'")
+                    )
                 case "reset" | "truncated":
                     treatment = Treatment(cut=400, reset=fault.kind == "reset")
                 case "repeat_page":

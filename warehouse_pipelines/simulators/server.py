@@ -34,6 +34,7 @@ from warehouse_pipelines.simulators.google import Google
 from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.leadconduit import LeadConduit
 from warehouse_pipelines.simulators.marketsharp import MarketSharp
+from warehouse_pipelines.simulators.pipedesk import PipeDesk
 from warehouse_pipelines.simulators.salespro import SalesPro
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
 from warehouse_pipelines.simulators.town import Town
@@ -52,6 +53,7 @@ VENDORS: Mapping[str, type[Vendor]] = {
     "gsheet": Google,
     "gcalendar": Google,
     "gdrive": Google,
+    "pipedesk": PipeDesk,
 }
 READY = "# ready"
 CONTROL = "# control "

@@ -11,6 +11,7 @@ from warehouse_pipelines.sources.gsheet import GSHEET
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.leadconduit import LEADCONDUIT
 from warehouse_pipelines.sources.marketsharp import MARKETSHARP
+from warehouse_pipelines.sources.pipedesk import PIPEDESK
 from warehouse_pipelines.sources.salespro import SALESPRO
 from warehouse_pipelines.sources.salesrabbit import SALESRABBIT
 
@@ -27,4 +28,5 @@ SOURCES: tuple[Source, ...] = (
     GSHEET,
     GCALENDAR,
     GDRIVE,
+    PIPEDESK,
 )

@@ -27,6 +27,7 @@ from warehouse_pipelines_tests.vendors.google import CalendarVendor, DriveVendor
 from warehouse_pipelines_tests.vendors.hubspot import HubSpotVendor
 from warehouse_pipelines_tests.vendors.leadconduit import LeadConduitVendor
 from warehouse_pipelines_tests.vendors.marketsharp import MarketSharpVendor
+from warehouse_pipelines_tests.vendors.pipedesk import PipeDeskVendor
 from warehouse_pipelines_tests.vendors.salespro import SalesProVendor
 from warehouse_pipelines_tests.vendors.salesrabbit import SalesRabbitVendor
 from warehouse_pipelines_tests.vendors.vendor import Key, Vendor
@@ -46,6 +47,7 @@ VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
     "gsheet": SheetsVendor,
     "gcalendar": CalendarVendor,
     "gdrive": DriveVendor,
+    "pipedesk": PipeDeskVendor,
 }
 
 

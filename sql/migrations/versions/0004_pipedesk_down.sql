@@ -1,0 +1,41 @@
+-- Removes the tables of the schema pipedesk that no source fills. Refuses while one holds rows, unless forced:
+--
+--   SET warehouse.force_down = on;
+--
+-- Rows of calendar_sync_states without a channel are not counted: they are copied from orchestration.sync_history.
+
+DO $$
+DECLARE
+    name  regclass;
+    n     bigint;
+    found text[] := '{}';
+BEGIN
+    FOREACH name IN ARRAY ARRAY['pipedesk.calendar_events_archive', 'pipedesk.calendar_sync_states',
+        'pipedesk.drive_change_logs', 'pipedesk.drive_files_archive', 'pipedesk.drive_structure_nodes',
+        'pipedesk.drive_structure_templates', 'pipedesk.drive_webhook_channels']::regclass[]
+    LOOP
+        -- So that none comes in after the count.
+        EXECUTE format('LOCK TABLE %s', name);
+        EXECUTE format('SELECT count(*) FROM %s', name)
+            || CASE name WHEN 'pipedesk.calendar_sync_states'::regclass THEN ' WHERE channel_id IS NOT NULL' ELSE '' END
+            INTO n;
+        IF n > 0 THEN
+            found := found || format('%s (%s)', name, n);
+        END IF;
+    END LOOP;
+    IF found <> '{}' AND coalesce(nullif(current_setting('warehouse.force_down', true), ''), 'off')::boolean IS FALSE
+    THEN
+        RAISE object_in_use USING
+            MESSAGE = format('Undoing the migration 0004_pipedesk: these tables hold rows: %s.',
+                             array_to_string(found, ', ')),
+            HINT = 'Back them up, then force it: warehouse migrate --down N --force';
+    END IF;
+END
+$$;
+
+DROP TRIGGER show_sync_tokens ON orchestration.sync_history;
+DROP TABLE pipedesk.calendar_events_archive, pipedesk.calendar_sync_states, pipedesk.drive_change_logs,
+    pipedesk.drive_files_archive, pipedesk.drive_structure_nodes, pipedesk.drive_structure_templates,
+    pipedesk.drive_webhook_channels;
+DROP FUNCTION pipedesk.show_sync_tokens, pipedesk.refuse_log_change, pipedesk.refuse_node_cycle,
+    pipedesk.render_node_name;

@@ -1,0 +1,139 @@
+-- PipeDesk: calendars, files and the CRM, mirrored from where they are kept; with tables and rows of our own.
+--
+-- This is what the rows of the entities cannot say of their tables. It can be run again. What it binds are rows of our
+-- own, which have no sync_hash: a mirrored row is the truth of its vendor, judged by the rules of its entity, and never
+-- refused here. So a name may move from one tag to another within a batch, and a vendor may have a role that we lack.
+-- Foreign keys are NOT VALID for the same reason: loads come in any order and past them, and what is there already
+-- may hold what they would refuse, in a dump that is restored as well.
+
+-- The ids are always generated: one that somebody chose would refuse a mirrored row that gets it later.
+-- updated_at has no default: it is Google's clock, by which only newer wins, and ours is ahead of it.
+ALTER TABLE pipedesk.calendar_events
+    ADD COLUMN IF NOT EXISTS id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    ALTER COLUMN calendar_id SET DEFAULT 'primary',
+    ALTER COLUMN created_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS calendar_events_status_known,
+    ADD CONSTRAINT calendar_events_status_known
+        CHECK (sync_hash IS NOT NULL OR status IN ('confirmed', 'tentative', 'cancelled'));
+
+ALTER TABLE pipedesk.drive_files
+    ADD COLUMN IF NOT EXISTS id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    ALTER COLUMN created_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}';
+
+ALTER TABLE pipedesk.google_drive_folders
+    ADD COLUMN IF NOT EXISTS id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    ALTER COLUMN created_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS google_drive_folders_entity_type_known,
+    ADD CONSTRAINT google_drive_folders_entity_type_known
+        CHECK (sync_hash IS NOT NULL OR entity_type IN ('company', 'lead', 'deal', 'contact'));
+
+ALTER TABLE pipedesk.companies
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN raw_data SET DEFAULT '{}';
+
+-- The id is the one that signed up, so it has no default.
+ALTER TABLE pipedesk.users
+    ALTER COLUMN raw_data SET DEFAULT '{}';
+
+ALTER TABLE pipedesk.contacts
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN raw_data SET DEFAULT '{}';
+
+ALTER TABLE pipedesk.lead_statuses
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN is_active SET DEFAULT true,
+    ALTER COLUMN sort_order SET DEFAULT 0,
+    ALTER COLUMN created_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS lead_statuses_is_named,
+    ADD CONSTRAINT lead_statuses_is_named
+        CHECK (sync_hash IS NOT NULL OR code IS NOT NULL AND label IS NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS idx_lead_statuses_code ON pipedesk.lead_statuses (code) WHERE sync_hash IS NULL;
+
+ALTER TABLE pipedesk.lead_origins
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN is_active SET DEFAULT true,
+    ALTER COLUMN sort_order SET DEFAULT 0,
+    ALTER COLUMN created_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS lead_origins_is_named,
+    ADD CONSTRAINT lead_origins_is_named
+        CHECK (sync_hash IS NOT NULL OR code IS NOT NULL AND label IS NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS idx_lead_origins_code ON pipedesk.lead_origins (code) WHERE sync_hash IS NULL;
+
+ALTER TABLE pipedesk.tags
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN raw_data SET DEFAULT '{}';
+CREATE UNIQUE INDEX IF NOT EXISTS idx_tags_name ON pipedesk.tags (name) WHERE sync_hash IS NULL;
+
+ALTER TABLE pipedesk.master_deals
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS master_deals_company_id_fkey,
+    ADD CONSTRAINT master_deals_company_id_fkey
+        FOREIGN KEY (company_id) REFERENCES pipedesk.companies NOT VALID;
+
+ALTER TABLE pipedesk.leads
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN priority_score SET DEFAULT 0,
+    ALTER COLUMN created_at SET DEFAULT now(),
+    ALTER COLUMN updated_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS leads_lead_status_id_fkey,
+    ADD CONSTRAINT leads_lead_status_id_fkey
+        FOREIGN KEY (lead_status_id) REFERENCES pipedesk.lead_statuses NOT VALID,
+    DROP CONSTRAINT IF EXISTS leads_lead_origin_id_fkey,
+    ADD CONSTRAINT leads_lead_origin_id_fkey
+        FOREIGN KEY (lead_origin_id) REFERENCES pipedesk.lead_origins NOT VALID,
+    DROP CONSTRAINT IF EXISTS leads_owner_user_id_fkey,
+    ADD CONSTRAINT leads_owner_user_id_fkey
+        FOREIGN KEY (owner_user_id) REFERENCES pipedesk.users NOT VALID,
+    DROP CONSTRAINT IF EXISTS leads_qualified_company_id_fkey,
+    ADD CONSTRAINT leads_qualified_company_id_fkey
+        FOREIGN KEY (qualified_company_id) REFERENCES pipedesk.companies NOT VALID,
+    DROP CONSTRAINT IF EXISTS leads_qualified_master_deal_id_fkey,
+    ADD CONSTRAINT leads_qualified_master_deal_id_fkey
+        FOREIGN KEY (qualified_master_deal_id) REFERENCES pipedesk.master_deals NOT VALID;
+
+ALTER TABLE pipedesk.lead_contacts
+    ALTER COLUMN is_primary SET DEFAULT false,
+    ALTER COLUMN added_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS lead_contacts_lead_id_fkey,
+    ADD CONSTRAINT lead_contacts_lead_id_fkey FOREIGN KEY (lead_id) REFERENCES pipedesk.leads NOT VALID,
+    DROP CONSTRAINT IF EXISTS lead_contacts_contact_id_fkey,
+    ADD CONSTRAINT lead_contacts_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES pipedesk.contacts NOT VALID;
+CREATE UNIQUE INDEX IF NOT EXISTS idx_lead_contacts_primary ON pipedesk.lead_contacts (lead_id)
+    WHERE is_primary AND sync_hash IS NULL;
+
+ALTER TABLE pipedesk.lead_tags
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS lead_tags_lead_id_fkey,
+    ADD CONSTRAINT lead_tags_lead_id_fkey FOREIGN KEY (lead_id) REFERENCES pipedesk.leads NOT VALID,
+    DROP CONSTRAINT IF EXISTS lead_tags_tag_id_fkey,
+    ADD CONSTRAINT lead_tags_tag_id_fkey FOREIGN KEY (tag_id) REFERENCES pipedesk.tags NOT VALID;
+
+ALTER TABLE pipedesk.lead_activity_stats
+    ALTER COLUMN engagement_score SET DEFAULT 0,
+    ALTER COLUMN total_emails SET DEFAULT 0,
+    ALTER COLUMN total_events SET DEFAULT 0,
+    ALTER COLUMN total_interactions SET DEFAULT 0,
+    ALTER COLUMN created_at SET DEFAULT now(),
+    ALTER COLUMN updated_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS lead_activity_stats_lead_id_fkey,
+    ADD CONSTRAINT lead_activity_stats_lead_id_fkey FOREIGN KEY (lead_id) REFERENCES pipedesk.leads NOT VALID;
+
+DO $$
+BEGIN
+    ALTER TABLE pipedesk.user_roles ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY;
+EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL;  -- it is one already
+END
+$$;
+ALTER TABLE pipedesk.user_roles
+    ALTER COLUMN raw_data SET DEFAULT '{}',
+    DROP CONSTRAINT IF EXISTS user_roles_role_known,
+    ADD CONSTRAINT user_roles_role_known CHECK (sync_hash IS NOT NULL OR role IN ('admin', 'manager', 'sales'));

@@ -1,0 +1,75 @@
+"""SQL that runs again when it changed, after the tables are aligned with their entities.
+
+A file of ``sql/schemas`` says what the rows of the entities in the schema of its name cannot: defaults, constraints,
+indexes. It runs again too when one of their tables was made, so it must not mind what is there already.
+
+A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema.
+
+What was run stands at the end of the comment of the schema or view, so one whose file has not changed is left alone,
+with whatever others have built upon it.
+"""
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+import sqlalchemy as sa
+from psycopg import sql
+
+
+def align_schemas(connection: sa.Connection, folder: Path, made: Collection[str]) -> list[str]:
+    """Run the files that changed, and those of the schemas that are ``made`` of new tables; return a line for each."""
+    done = []
+    for path in _files(folder):
+        script, comment = _commented(path)
+        known = connection.scalar(sa.text("SELECT obj_description(to_regnamespace(:name), 'pg_namespace')"),
+                                  {"name": path.stem})  # fmt: skip
+        if known == comment and path.stem not in made:
+            continue
+        # Without parameters, so that % means itself.
+        connection.execution_options(no_parameters=True).exec_driver_sql(script)
+        schema = sql.Identifier(path.stem).as_string()
+        connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS {sql.quote(comment)}")
+        done.append(f"schema {path.stem}")
+    return done
+
+
+def align_views(connection: sa.Connection, folder: Path) -> list[str]:
+    """Create or replace what differs from its file; return a line for each.
+
+    Fails when somebody's own view depends on one that has changed: a person must drop that first.
+    """
+    done = []
+    for path in _files(folder):
+        query, comment = _commented(path)
+        view = _view(path)
+        known = sa.text("SELECT obj_description(to_regclass(:view), 'pg_class')")
+        if connection.scalar(known, {"view": view}) == comment:
+            continue
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view}")
+        connection.exec_driver_sql(f"CREATE VIEW {view} AS\n{query}")
+        connection.exec_driver_sql(f"COMMENT ON VIEW {view} IS {sql.quote(comment)}")
+        done.append(f"view {path.stem}")
+    return done
+
+
+def drop_views(connection: sa.Connection, folder: Path) -> None:
+    """Drop the views; they would keep their tables from being dropped."""
+    for path in _files(folder):
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {_view(path)}")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.sql"))
+
+
+def _commented(path: Path) -> tuple[str, str]:
+    """Return the SQL, and its first line with its hash behind it."""
+    text = path.read_text()
+    about, _, _ = text.removeprefix("-- ").partition("\n")
+    return text, f"{about} [{hashlib.sha256(text.encode()).hexdigest()[:12]}]"
+
+
+def _view(path: Path) -> str:
+    schema, _, name = path.stem.rpartition(".")
+    return sql.Identifier(schema or "public", name).as_string()

@@ -109,7 +109,8 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
     for source in SOURCES:
         for name in source.missing_settings():
-            url = "mysql+pymysql://planted:planted-password@127.0.0.1:1/none"
+            scheme = "mysql+pymysql" if source.name == "genius" else "postgresql"
+            url = f"{scheme}://planted:planted-password@127.0.0.1:1/none"
             monkeypatch.setenv(name, url if name.endswith("DATABASE_URL") else f"planted-{name.lower()}")
         if "base_url" in source.settings.model_fields:
             monkeypatch.setenv(f"{source.settings.model_config['env_prefix']}BASE_URL", "http://127.0.0.1:1")

@@ -638,6 +638,22 @@ def test_check_asks_settings_database_and_vendors(vendors: Simulators, monkeypat
     assert "CALLRAIL_API_KEY" in result.stdout
 
 
+def test_check_says_when_a_mirrored_source_could_not_be_loaded(
+    vendors: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor answers, and the warehouse's own role lacks a right."""
+    from warehouse_pipelines.loading import merge
+
+    def refused(url: str, source: Any) -> None:
+        raise merge.may_not_mirror(source)
+
+    monkeypatch.setattr(merge, "check_mirroring", refused)
+    result = warehouse("check", "pipedesk")
+    assert result.exit_code == 1
+    assert "GRANT SET ON PARAMETER session_replication_role" in result.stdout
+    assert warehouse("check", "genius").exit_code == 0
+
+
 def test_a_database_that_is_not_migrated_is_named(vendors: Simulators, test_server: Server) -> None:
     empty = test_server.create_database("not_migrated")
     try:

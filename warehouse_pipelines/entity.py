@@ -435,7 +435,8 @@ class Source:
     ``pool``       how many steps may read this vendor at a time, over all runs
     ``flags``      what ``sync`` offers for this vendor alone
     ``mirrored``   its tables have triggers and foreign keys of their own, for the rows that are made here; they neither
-                   rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold
+                   rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold. Rows without a
+                   ``sync_hash`` are those that were made here, and of no vendor's concern
     ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
     """
 

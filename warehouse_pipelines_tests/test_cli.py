@@ -109,7 +109,8 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
     for source in SOURCES:
         for name in source.missing_settings():
-            url = "mysql+pymysql://planted:planted-password@127.0.0.1:1/none"
+            scheme = "mysql+pymysql" if source.name == "genius" else "postgresql"
+            url = f"{scheme}://planted:planted-password@127.0.0.1:1/none"
             monkeypatch.setenv(name, url if name.endswith("DATABASE_URL") else f"planted-{name.lower()}")
         if "base_url" in source.settings.model_fields:
             monkeypatch.setenv(f"{source.settings.model_config['env_prefix']}BASE_URL", "http://127.0.0.1:1")
@@ -635,6 +636,22 @@ def test_check_asks_settings_database_and_vendors(vendors: Simulators, monkeypat
     result = warehouse("check", "callrail")
     assert result.exit_code == 2
     assert "CALLRAIL_API_KEY" in result.stdout
+
+
+def test_check_says_when_a_mirrored_source_could_not_be_loaded(
+    vendors: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor answers, and the warehouse's own role lacks a right."""
+    from warehouse_pipelines.loading import merge
+
+    def refused(url: str, source: Any) -> None:
+        raise merge.may_not_mirror(source)
+
+    monkeypatch.setattr(merge, "check_mirroring", refused)
+    result = warehouse("check", "pipedesk")
+    assert result.exit_code == 1
+    assert "GRANT SET ON PARAMETER session_replication_role" in result.stdout
+    assert warehouse("check", "genius").exit_code == 0
 
 
 def test_a_database_that_is_not_migrated_is_named(vendors: Simulators, test_server: Server) -> None:

@@ -376,6 +376,8 @@ def test_what_a_person_must_mend_is_said_at_once(
         PIPEDESK.check()
     vendor.rename_column("lead_origins", "id", "key")
     refused(AnswerChanged, "no column id", ENTITIES["lead_origins"])
+    vendor.run("ALTER TABLE user_roles ALTER id DROP DEFAULT, ALTER id TYPE text")
+    refused(AnswerChanged, "user_roles.id is text", ENTITIES["user_roles"])
     vendor.drop_table("tags")
     refused(AnswerChanged, "no table tags.*PIPEDESK_SCHEMA_NAME")
     with pytest.raises(AnswerChanged, match="no table tags"):
@@ -444,9 +446,13 @@ def test_missing_and_unusable_settings_are_named(monkeypatch: pytest.MonkeyPatch
         assert PIPEDESK.missing_settings() == ["PIPEDESK_DATABASE_URL"]
 
 
-def test_check_says_in_one_line_what_can_be_read(vendor: PipeDesk) -> None:
+def test_check_says_in_one_line_what_can_be_read(vendor: PipeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     said = PIPEDESK.check()
     assert re.fullmatch(rf"PipeDesk answers \(PostgreSQL \d+\.\S+\): all of 12 tables, and {vendor.name} sees .*", said)
+    url = vendor.environment()["PIPEDESK_DATABASE_URL"]
+    monkeypatch.setenv("PIPEDESK_DATABASE_URL", f"{url}?connect_timeout=5&application_name=ours&client_encoding=latin1")
+    assert PIPEDESK.check() == said
+    assert len(Read(PIPEDESK, LEADS).records) == 60
     vendor.set_fault("unauthorized", path="/connect")
     with pytest.raises(CredentialRefused):
         PIPEDESK.check()

@@ -19,7 +19,10 @@ SECRETS = {
     for source in SOURCES
     for name, field in source.settings.model_fields.items()
     if field.is_required()
-} | {"GENIUS_DATABASE_URL": "mysql+pymysql://from:the@env.example.test/file"}
+} | {
+    "GENIUS_DATABASE_URL": "mysql+pymysql://from:the@env.example.test/file",
+    "PIPEDESK_DATABASE_URL": "postgresql://from:the@env.example.test/file",
+}
 
 
 @pytest.mark.parametrize(

@@ -99,21 +99,22 @@ def _check_job(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefiniti
 
 def schedules(sources: Sequence[Source]) -> list[dg.ScheduleDefinition]:
     """Return a schedule per entity, and the one of the hourly checks."""
-    made = [schedule(source, entity) for source in sources for entity in source.entities]
+    configured = {source.name: not source.missing_settings() for source in sources}
+    made = [schedule(source, one, on=configured[source.name]) for source in sources for one in source.entities]
     if not sources:
         return made
     checking = dg.ScheduleDefinition(
         name="check_warehouse_schedule",
         job_name="check_warehouse",
         cron_schedule="20 * * * *",
-        default_status=_status(configured=any(not source.missing_settings() for source in sources)),
+        default_status=_status(on=any(configured.values())),
         description="The hourly checks.",
     )
     return [*made, checking]
 
 
-def schedule(source: Source, entity: Entity) -> dg.ScheduleDefinition:
-    """Return the schedule of one entity."""
+def schedule(source: Source, entity: Entity, *, on: bool) -> dg.ScheduleDefinition:
+    """Return the schedule of one entity; ``on`` until somebody switches it in Dagster."""
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
         if missing := source.missing_settings():
@@ -130,10 +131,10 @@ def schedule(source: Source, entity: Entity) -> dg.ScheduleDefinition:
         cron_schedule=cron(entity.every),
         execution_timezone="UTC",
         execution_fn=tick,
-        default_status=_status(configured=not source.missing_settings()),
+        default_status=_status(on=on),
         description=f"{source.title} {entity.name}, every {entity.every}.",
     )
 
 
-def _status(*, configured: bool) -> dg.DefaultScheduleStatus:
-    return dg.DefaultScheduleStatus.RUNNING if configured else dg.DefaultScheduleStatus.STOPPED
+def _status(*, on: bool) -> dg.DefaultScheduleStatus:
+    return dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED

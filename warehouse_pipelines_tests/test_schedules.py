@@ -63,7 +63,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 def tick(instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
     source = toy.Shelf().source()
     with dg.build_schedule_context(instance=instance) as context:
-        evaluated = schedule(source, toy.GADGETS).evaluate_tick(context)
+        evaluated = schedule(source, toy.GADGETS, on=True).evaluate_tick(context)
     return evaluated.run_requests[0] if evaluated.run_requests else dg.SkipReason(evaluated.skip_message)
 
 

@@ -21,7 +21,7 @@ from warehouse_pipelines.local import postgres
 from warehouse_pipelines.local.postgres import Server
 
 PREFIX = "warehouse-tests-"
-TEMPLATE = "migrated"
+TEMPLATE, BARE = "migrated", "bare"
 DATABASE_FIXTURES = {"database_url", "template", "test_server", "server"}
 
 
@@ -75,15 +75,24 @@ def test_server() -> Server:
 
 @pytest.fixture(scope="session")
 def template(test_server: Server) -> str:
-    """The name of a migrated and otherwise empty database, which is never connected to."""
+    """The name of a migrated and otherwise empty database; ``BARE`` is its copy without the tables of the sources.
+
+    Nobody is ever connected to them.
+    """
     from warehouse_pipelines.loading.migrate import migrate
+    from warehouse_pipelines.sources import SOURCES
 
     with (test_server.home / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = test_server.home / "template.done"
         if not done.exists():
             test_server.drop_database(TEMPLATE)
+            test_server.drop_database(BARE)
             migrate(test_server.create_database(TEMPLATE))
+            test_server.create_database(BARE, template=TEMPLATE)
+            with test_server.connect(BARE) as connection:
+                tables = ", ".join(entity.table for source in SOURCES for entity in source.entities)
+                connection.execute(f"DROP TABLE {tables} CASCADE")
             done.touch()
     return TEMPLATE
 
@@ -91,11 +100,21 @@ def template(test_server: Server) -> str:
 @pytest.fixture
 def database_url(test_server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated, empty warehouse of this test alone; ``WAREHOUSE_DATABASE_URL`` names it."""
+    yield from _lent(test_server, template, monkeypatch)
+
+
+@pytest.fixture
+def bare_url(test_server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The same without the tables of the sources, for tests that bring their own; a third of the time to make."""
+    yield from _lent(test_server, BARE, monkeypatch)
+
+
+def _lent(server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    url = test_server.create_database(name, template=template)
+    url = server.create_database(name, template=template)
     monkeypatch.setenv("WAREHOUSE_DATABASE_URL", url)
     yield url
-    test_server.drop_database(name)
+    server.drop_database(name)
 
 
 @pytest.fixture

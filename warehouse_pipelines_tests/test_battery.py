@@ -31,15 +31,15 @@ METRICS = {
 def it(request: pytest.FixtureRequest, battery_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The world of each entity in turn; the id of the test is the table's name."""
     with world(request.param, battery_url, monkeypatch, alone=True) as one:
-        used = (one.entity.table, "orchestration.sync_history", "orchestration.dead_letter")
-        one.execute(f"TRUNCATE {', '.join(used)} RESTART IDENTITY CASCADE")
+        for table in (one.entity.table, "orchestration.dead_letter", "orchestration.sync_history"):
+            one.execute(f"DELETE FROM {table}")
         one.vendor.prepare(one.entity)
         yield one
 
 
 @pytest.fixture(scope="module")
 def battery_url(test_server: Server, template: str) -> Iterator[str]:
-    """One warehouse for all: emptying three tables takes a tenth of the time of copying a database."""
+    """One warehouse for all: emptying three tables takes a fiftieth of the time of copying a database."""
     name = f"battery_{uuid.uuid4().hex[:12]}"
     yield test_server.create_database(name, template=template)
     test_server.drop_database(name)

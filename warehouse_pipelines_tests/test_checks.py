@@ -11,10 +11,10 @@ from warehouse_pipelines_tests import toy
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, database_url: str) -> dg.Definitions:
+def made(monkeypatch: pytest.MonkeyPatch, bare_url: str) -> dg.Definitions:
     monkeypatch.setenv("TOY_KEY", "a key")
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
-    return toy.definitions(toy.Shelf(), database_url)
+    return toy.definitions(toy.Shelf(), bare_url)
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
+def database(bare_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(bare_url, autocommit=True) as connection:
         yield connection
 
 

@@ -35,9 +35,9 @@ def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opene
 
 
 @pytest.fixture
-def shelf(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setattr(extraction, "CHUNK", 1)
-    return Shelf(database_url)
+    return Shelf(bare_url)
 
 
 def check_repaired(it: World, before: dict[Any, Any]) -> None:

@@ -34,8 +34,8 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> toy.Shelf:
 
 
 @pytest.fixture
-def made(shelf: toy.Shelf, database_url: str) -> dg.Definitions:
-    return toy.definitions(shelf, database_url)
+def made(shelf: toy.Shelf, bare_url: str) -> dg.Definitions:
+    return toy.definitions(shelf, bare_url)
 
 
 @pytest.fixture
@@ -116,15 +116,15 @@ def test_the_version_of_the_code_follows_the_declaration() -> None:
 
 
 def test_a_run_without_a_partition_is_a_delta_and_says_what_it_did(
-    made: dg.Definitions, instance: dg.DagsterInstance, database_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
 ) -> None:
     assert toy.run(made, "sync_toy_things", instance).success
     facts = latest(instance, THING)
     assert (facts["processed"], facts["created"], facts["dagster/row_count"]) == (3, 3, 3)
-    assert facts["sync_history_id"] == history(database_url)[0]["id"]
+    assert facts["sync_history_id"] == history(bare_url)[0]["id"]
     assert facts["preview"].startswith("| id |")
     assert toy.run(made, "sync_toy_things", instance).success
-    first, second = history(database_url)
+    first, second = history(bare_url)
     assert first["configuration"]["mode"] == "full"
     assert second["configuration"]["mode"] == "delta"
 
@@ -148,13 +148,13 @@ def test_the_parent_comes_first_in_the_job_of_the_crm(
 def test_partitions_load_their_window_and_leave_the_cursor_alone(
     made: dg.Definitions,
     instance: dg.DagsterInstance,
-    database_url: str,
+    bare_url: str,
     tags: dict[str, str],
     window: tuple[str, str],
     count: int,
 ) -> None:
     assert toy.run(made, "sync_toy_things", instance, tags=tags).success
-    [row] = history(database_url)
+    [row] = history(bare_url)
     asked = row["configuration"]
     assert asked["mode"] == "backfill"
     assert (asked["window_start"][:10], asked["window_end"][:10]) == window
@@ -173,12 +173,12 @@ def test_a_delta_marks_the_days_it_covered_once(made: dg.Definitions, instance: 
 
 
 def test_a_read_that_did_not_end_marks_no_day(
-    shelf: toy.Shelf, database_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    shelf: toy.Shelf, bare_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = shelf.fetch
     monkeypatch.setattr(shelf, "fetch", lambda extraction: (one for _ in range(3) for one in page(extraction)))
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
-    assert toy.run(toy.definitions(shelf, database_url), "sync_toy_things", instance).success
+    assert toy.run(toy.definitions(shelf, bare_url), "sync_toy_things", instance).success
     assert str(latest(instance, THING)["reason"]).startswith("safety_limit: ")
     assert not instance.get_materialized_partitions(THING)
 
@@ -192,16 +192,16 @@ def test_only_days_that_are_partitions_and_not_marked_yet_are_marked() -> None:
     assert days_to_log(result, since, {"2024-01-01"}, today) == [date(2024, 1, 2)]
 
 
-def test_a_dry_run_is_an_observation(made: dg.Definitions, instance: dg.DagsterInstance, database_url: str) -> None:
+def test_a_dry_run_is_an_observation(made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str) -> None:
     result = toy.run(made, "sync_toy_all", instance, config={"dry_run": True})
     assert result.success
     assert not [event for event in result.all_events if event.is_step_materialization]
     assert instance.get_latest_materialization_event(THING) is None
     observed = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
     assert len(observed) == len(toy.ENTITIES)
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(bare_url) as connection:
         assert connection.execute("SELECT count(*) FROM toy_thing").fetchone() == (0,)
-    assert all(row["configuration"]["dry_run"] for row in history(database_url))
+    assert all(row["configuration"]["dry_run"] for row in history(bare_url))
 
 
 def test_a_dry_run_over_partitions_marks_none(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
@@ -211,20 +211,20 @@ def test_a_dry_run_over_partitions_marks_none(made: dg.Definitions, instance: dg
 
 
 def test_a_failure_that_may_pass_is_tried_again(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
 ) -> None:
     shelf.errors["gadgets"] = [VendorUnavailable("Toy is down"), VendorUnavailable("Toy is still down")]
     assert toy.run(made, "sync_toy_gadgets", instance).success
-    assert [row["status"] for row in history(database_url)] == ["failed", "failed", "success"]
+    assert [row["status"] for row in history(bare_url)] == ["failed", "failed", "success"]
 
 
 def test_a_failure_for_a_person_is_not_repeated_by_anyone(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
 ) -> None:
     """style.md, the last trap: the run is tagged too, or the daemon would try it again."""
     shelf.errors["gadgets"] = [CredentialRefused("Toy answered 401. Renew the credential.")] * 3
     result = toy.run(made, "sync_toy_gadgets", instance)
-    [row] = history(database_url)
+    [row] = history(bare_url)
     [failed] = [event for event in result.all_events if event.is_step_failure]
     failure = failed.step_failure_data.user_failure_data
     assert failure is not None
@@ -237,7 +237,7 @@ def test_a_failure_for_a_person_is_not_repeated_by_anyone(
 
 
 def test_a_bug_is_not_repeated_and_its_text_is_masked(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
 ) -> None:
     shelf.errors["gadgets"] = [KeyError("jane@example.com")] * 3
     result = toy.run(made, "sync_toy_gadgets", instance)
@@ -248,16 +248,16 @@ def test_a_bug_is_not_repeated_and_its_text_is_masked(
     assert "toy.py" in str(failure.metadata["traceback"].value)
     logged = [f"{event.event_specific_data} {event.message}" for event in result.all_events]
     assert "jane" not in " ".join(logged)
-    assert len(history(database_url)) == 1
+    assert len(history(bare_url)) == 1
 
 
 def test_all_job_continues_after_one_failure(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
 ) -> None:
     """B-107."""
     shelf.errors["gadgets"] = [CredentialRefused("no")] * 3
     assert not toy.run(made, "sync_toy_all", instance).success
-    assert {row["sync_type"]: row["status"] for row in history(database_url)} == {
+    assert {row["sync_type"]: row["status"] for row in history(bare_url)} == {
         "things": "success",
         "parts": "success",
         "gadgets": "failed",
@@ -265,7 +265,7 @@ def test_all_job_continues_after_one_failure(
 
 
 def test_a_crm_that_is_not_configured_fails_at_once_and_names_what_is_missing(
-    made: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, database_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, bare_url: str
 ) -> None:
     monkeypatch.delenv("TOY_KEY")
     result = toy.run(made, "sync_toy_gadgets", instance)
@@ -273,7 +273,7 @@ def test_a_crm_that_is_not_configured_fails_at_once_and_names_what_is_missing(
     failure = failed.step_failure_data.user_failure_data
     assert failure is not None
     assert "TOY_KEY" in (failure.description or "")
-    assert len(history(database_url)) == 1
+    assert len(history(bare_url)) == 1
 
 
 def test_a_database_that_is_away_fails_the_step_with_a_clear_message(
@@ -307,13 +307,13 @@ def test_a_wrong_option_fails_with_one_message(
 
 
 def test_options_reach_the_loader(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, database_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
 ) -> None:
     config = {"full": True, "batch_size": 7, "max_records": 1, "vendor": {"colour": "red"}}
     assert toy.run(made, "sync_toy_gadgets", instance, config=config).success
     assert (shelf.asked[0].page_size, shelf.asked[0].limit) == (7, 1)
     assert shelf.asked[0].options["colour"] == "red"
-    assert history(database_url)[0]["configuration"]["full"] is True
+    assert history(bare_url)[0]["configuration"]["full"] is True
 
 
 def test_a_vendor_s_flag_that_does_not_exist_fails_with_one_message(
@@ -327,11 +327,11 @@ def test_a_vendor_s_flag_that_does_not_exist_fails_with_one_message(
 
 @pytest.mark.parametrize("debug", [True, False])
 def test_debug_lets_the_lines_of_the_loader_into_the_log_of_the_run(
-    shelf: toy.Shelf, database_url: str, tmp_path: Path, debug: bool
+    shelf: toy.Shelf, bare_url: str, tmp_path: Path, debug: bool
 ) -> None:
     """B-050, with the top-level ``dagster.yaml``, which names the loggers."""
     shutil.copy(Path(__file__).parents[1] / "dagster.yaml", tmp_path)
-    made = toy.definitions(shelf, database_url)
+    made = toy.definitions(shelf, bare_url)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         result = toy.run(made, "sync_toy_gadgets", instance, config={"debug": debug})
         lines = [entry for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]

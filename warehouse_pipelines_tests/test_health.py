@@ -40,9 +40,9 @@ def test_the_limits_follow_the_cadence_unless_they_are_given() -> None:
 
 
 @pytest.fixture
-def record(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def record(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give the first source its settings, and return a function that writes one run of its first entity."""
-    monkeypatch.setattr(cli, "_database_url", lambda: database_url)
+    monkeypatch.setattr(cli, "_database_url", lambda: bare_url)
     for name in SOURCES[0].missing_settings():
         monkeypatch.setenv(name, "planted")
 
@@ -57,7 +57,7 @@ def record(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             "configuration": "{}",
             **more,
         }
-        with psycopg.connect(database_url) as connection:
+        with psycopg.connect(bare_url) as connection:
             connection.execute(
                 f"INSERT INTO orchestration.sync_history ({', '.join(row)}, start_time, end_time) VALUES "
                 f"({', '.join(f'%({name})s' for name in row)}, now() - %(ago)s, "
@@ -68,74 +68,74 @@ def record(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return write
 
 
-def first(database_url: str, **limits: Any) -> health.Health:
-    return health.judge(SOURCES[:1], url=database_url, **limits)[0]
+def first(bare_url: str, **limits: Any) -> health.Health:
+    return health.judge(SOURCES[:1], url=bare_url, **limits)[0]
 
 
-def test_an_entity_that_never_ran_is_unhealthy(database_url: str, record: Callable[..., None]) -> None:
-    found = first(database_url)
+def test_an_entity_that_never_ran_is_unhealthy(bare_url: str, record: Callable[..., None]) -> None:
+    found = first(bare_url)
     assert found.problems == ("no run ended in the last 24 h", "never started")
     assert found.status is None
 
 
-def test_a_recent_success_is_healthy(database_url: str, record: Callable[..., None]) -> None:
+def test_a_recent_success_is_healthy(bare_url: str, record: Callable[..., None]) -> None:
     record("success", 0.5)
-    found = first(database_url)
+    found = first(bare_url)
     assert found.healthy
     assert (found.runs, found.successes, found.status) == (1, 1, "success")
 
 
-def test_partial_does_not_count_as_success(database_url: str, record: Callable[..., None]) -> None:
+def test_partial_does_not_count_as_success(bare_url: str, record: Callable[..., None]) -> None:
     """Decided by us: its records wait in the dead letters for a person, which is what health is there to tell."""
     for _ in range(4):
         record("partial", 0.5)
     record("success", 0.4)
-    assert first(database_url).problems == ("1 of 5 runs in 24 h succeeded, less than 80%",)
+    assert first(bare_url).problems == ("1 of 5 runs in 24 h succeeded, less than 80%",)
 
 
-def test_running_dry_and_replayed_runs_are_not_counted(database_url: str, record: Callable[..., None]) -> None:
+def test_running_dry_and_replayed_runs_are_not_counted(bare_url: str, record: Callable[..., None]) -> None:
     record("success", 0.5)
     record("running", 0.1)
     record("failed", 0.2, configuration='{"dry_run": true}')
     record("failed", 0.2, configuration='{"mode": "replay"}')
-    found = first(database_url)
+    found = first(bare_url)
     assert (found.runs, found.successes) == (1, 1)
     assert found.healthy
     assert found.status == "running"
 
 
-def test_an_old_run_is_seen_by_its_age(database_url: str, record: Callable[..., None]) -> None:
+def test_an_old_run_is_seen_by_its_age(bare_url: str, record: Callable[..., None]) -> None:
     record("success", 5)
-    assert first(database_url).problems == ("last start 5.0 h ago, expected within 2 h",)
-    assert first(database_url, expected_hours=6).healthy
-    assert first(database_url, rules=("rate",)).healthy
-    assert first(database_url, hours=4, rules=("rate",)).problems == ("no run ended in the last 4 h",)
+    assert first(bare_url).problems == ("last start 5.0 h ago, expected within 2 h",)
+    assert first(bare_url, expected_hours=6).healthy
+    assert first(bare_url, rules=("rate",)).healthy
+    assert first(bare_url, hours=4, rules=("rate",)).problems == ("no run ended in the last 4 h",)
 
 
-def test_another_entity_does_not_help(database_url: str, record: Callable[..., None]) -> None:
+def test_another_entity_does_not_help(bare_url: str, record: Callable[..., None]) -> None:
     """Judged by entity, not by CRM as in S2: one of ten that always fails would leave its CRM at 90 %."""
     record("success", 0.5, sync_type=SOURCES[0].entities[1].name)
-    assert not first(database_url).healthy
+    assert not first(bare_url).healthy
 
 
 def test_a_source_that_is_not_configured_is_not_judged(
-    database_url: str, record: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    bare_url: str, record: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record("failed", 0.5)
     monkeypatch.setattr(type(SOURCES[0]), "missing_settings", lambda self: ["PLANTED"])
-    found = first(database_url)
+    found = first(bare_url)
     assert not found.configured
     assert found.healthy
 
 
-def test_status_prints_a_row_and_exits_with_1(database_url: str, record: Callable[..., None]) -> None:
+def test_status_prints_a_row_and_exits_with_1(bare_url: str, record: Callable[..., None]) -> None:
     record("failed", 0.5)
     result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name])
     assert result.exit_code == 1
     assert "0 of 1 runs in 24 h succeeded" in result.stdout
 
 
-def test_health_can_judge_one_rule(database_url: str, record: Callable[..., None]) -> None:
+def test_health_can_judge_one_rule(bare_url: str, record: Callable[..., None]) -> None:
     for entity in SOURCES[0].entities:
         record("failed", 0.5, sync_type=entity.name)
     words = ["health", "--crm", SOURCES[0].name]

@@ -29,10 +29,10 @@ SOME = settings(
 
 
 @pytest.fixture
-def shelf(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     """Every page is a batch of its own."""
     monkeypatch.setattr(extraction, "CHUNK", 1)
-    return Shelf(database_url)
+    return Shelf(bare_url)
 
 
 def emptied(shelf: Shelf) -> Shelf:

@@ -19,8 +19,8 @@ DAY = Budget("day", 3, 86_400)
 
 
 @pytest.fixture
-def budget(database_url: str) -> Iterator[RequestBudget]:
-    one = RequestBudget(database_url, threading.Event())
+def budget(bare_url: str) -> Iterator[RequestBudget]:
+    one = RequestBudget(bare_url, threading.Event())
     yield one
     one.close()
 
@@ -35,12 +35,12 @@ def _take(url: str, seconds: float, told: Connection) -> None:
     told.send(taken)
 
 
-def test_shared_rate_budget(database_url: str) -> None:
+def test_shared_rate_budget(bare_url: str) -> None:
     """Two processes ask as fast as they can; in no window of the budget's length are there more than its maximum."""
     pipes, children = [], []
     for _ in range(2):
         ours, theirs = FORKS.Pipe()
-        child: Any = FORKS.Process(target=_take, args=(database_url, 4.0, theirs), daemon=True)
+        child: Any = FORKS.Process(target=_take, args=(bare_url, 4.0, theirs), daemon=True)
         child.start()
         pipes.append(ours)
         children.append(child)
@@ -55,10 +55,10 @@ def test_shared_rate_budget(database_url: str) -> None:
         assert last - first + 1 <= SHORT.requests
 
 
-def test_who_asks_without_waiting_gets_nothing_early(database_url: str) -> None:
+def test_who_asks_without_waiting_gets_nothing_early(bare_url: str) -> None:
     """All at once, then one again and again: it is granted a whole window later, wherever in its slot the first lay."""
     ask = "SELECT orchestration.take_requests('credential', 'short', 40, 1.0, %s)"
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(bare_url, autocommit=True) as connection:
         for pause in (0.0, 0.015, 0.03, 0.045):
             connection.execute("TRUNCATE orchestration.request_budget")
             time.sleep(pause)
@@ -82,28 +82,28 @@ def test_a_spent_day_ends_the_run(budget: RequestBudget) -> None:
     budget.take("credential", Budget("another budget", 3, 86_400))
 
 
-def test_what_was_taken_is_remembered_by_the_next_run(database_url: str, budget: RequestBudget) -> None:
+def test_what_was_taken_is_remembered_by_the_next_run(bare_url: str, budget: RequestBudget) -> None:
     for _ in range(3):
         budget.take("credential", DAY)
-    another = RequestBudget(database_url, threading.Event())
+    another = RequestBudget(bare_url, threading.Event())
     with pytest.raises(BudgetSpent):
         another.take("credential", DAY)
     another.close()
 
 
-def test_short_budgets_are_taken_a_few_at_a_time(database_url: str, budget: RequestBudget) -> None:
+def test_short_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestBudget) -> None:
     long = Budget("long", 200, 10)
     assert (portion(long), portion(DAY), portion(Budget("hour", 900, 3600))) == (10, 1, 1)
     for _ in range(10):
         budget.take("credential", long)
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(bare_url) as connection:
         used = connection.execute("SELECT sum(used) FROM orchestration.request_budget WHERE budget = 'long'").fetchone()
     assert used == (10,)
 
 
-def test_a_stopped_run_does_not_wait(database_url: str) -> None:
+def test_a_stopped_run_does_not_wait(bare_url: str) -> None:
     stopped = threading.Event()
-    budget = RequestBudget(database_url, stopped)
+    budget = RequestBudget(bare_url, stopped)
     minute = Budget("minute", 1, 60)
     budget.take("credential", minute)
     threading.Timer(0.3, stopped.set).start()

@@ -14,11 +14,11 @@ AWAY = "postgresql://a:b@127.0.0.1:1/none"
 
 
 @pytest.fixture
-def running(database_url: str) -> Callable[[str], int]:
+def running(bare_url: str) -> Callable[[str], int]:
     """Return a function that plants a row that a run left open, and returns its id."""
 
     def plant(run_id: str) -> int:
-        with psycopg.connect(database_url, autocommit=True) as connection:
+        with psycopg.connect(bare_url, autocommit=True) as connection:
             row = connection.execute(
                 "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, run_id) "
                 "VALUES ('toy', 'gadgets', now(), %s) RETURNING id",
@@ -64,24 +64,24 @@ def ended(url: str, name: str, run_id: str) -> dg.SkipReason:
 
 @pytest.mark.parametrize("name", ["close_failed", "close_cancelled"])
 def test_a_run_that_ended_closes_its_rows_and_no_others(
-    running: Callable[[str], int], database_url: str, name: str
+    running: Callable[[str], int], bare_url: str, name: str
 ) -> None:
     one, other = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2))
     ours, theirs = running(one), running(other)
-    assert "closed 1 rows" in (ended(database_url, name, one).skip_message or "")
+    assert "closed 1 rows" in (ended(bare_url, name, one).skip_message or "")
     said = "the worker was killed" if name == "close_failed" else "cancelled"
-    assert status(database_url, ours) == ("failed", said)
-    assert status(database_url, theirs)[0] == "running"
+    assert status(bare_url, ours) == ("failed", said)
+    assert status(bare_url, theirs)[0] == "running"
 
 
-def test_the_sweep_closes_rows_whose_process_is_dead(running: Callable[[str], int], database_url: str) -> None:
+def test_the_sweep_closes_rows_whose_process_is_dead(running: Callable[[str], int], bare_url: str) -> None:
     dead = running("a")
-    with psycopg.connect(database_url) as alive:
+    with psycopg.connect(bare_url) as alive:
         alive.execute("SELECT pg_advisory_lock(hashtextextended('toy:gadgets', 0))")
-        assert "nothing" in sweep(database_url)
-        assert status(database_url, dead)[0] == "running"
-    assert f"closed {dead}" in sweep(database_url)
-    assert status(database_url, dead)[0] == "failed"
+        assert "nothing" in sweep(bare_url)
+        assert status(bare_url, dead)[0] == "running"
+    assert f"closed {dead}" in sweep(bare_url)
+    assert status(bare_url, dead)[0] == "failed"
 
 
 def sweep(url: str) -> str:

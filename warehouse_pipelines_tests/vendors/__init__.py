@@ -109,7 +109,8 @@ def looking(url: str) -> "psycopg.Connection[dict[str, Any]]":
         for former in _kept.values():
             former.close()
         _kept.clear()
-        _kept[url] = psycopg.connect(url, autocommit=True, row_factory=dict_row, options="-c TimeZone=UTC")
+        options = {"options": "-c TimeZone=UTC", "application_name": "a test that looks on"}
+        _kept[url] = psycopg.connect(url, autocommit=True, row_factory=dict_row, **options)
     return _kept[url]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pymysql
 import pytest
+import sqlalchemy as sa
 from pymysql.cursors import SSCursor
 
 from warehouse_pipelines.simulators.genius import Genius, GeniusSettings
@@ -44,13 +45,9 @@ def genius() -> Iterator[Genius]:
 
 
 def client(vendor: Genius, **options: Any) -> Any:
-    url = vendor.environment()["GENIUS_DATABASE_URL"]
-    _, _, rest = url.partition("://")
-    login, _, where = rest.partition("@")
-    user, _, password = login.partition(":")
-    host, _, port = where.partition("/")[0].partition(":")
-    chosen = {"user": user, "password": password, "database": where.partition("/")[2], "charset": "utf8mb4", **options}
-    return pymysql.connect(host=host, port=int(port), autocommit=True, **chosen)
+    url = sa.make_url(vendor.environment()["GENIUS_DATABASE_URL"])
+    _, given = url.get_dialect()().create_connect_args(url)
+    return pymysql.connect(**{**given, "autocommit": True, "charset": "utf8mb4", **options})
 
 
 def ask(vendor: Genius, statement: str, **options: Any) -> list[Any]:

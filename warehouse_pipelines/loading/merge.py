@@ -14,6 +14,7 @@ Both grow with the logarithm of the table: keys are looked up by index (the plan
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import re
@@ -85,7 +86,6 @@ class Loader:
             types = {key: sql.SQL(entity.pg_types[key].split(" ")[0]) for key in entity.keys}
             keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in types.items()]
             self._stage("seen", [*keys, sql.SQL("PRIMARY KEY ({})").format(_list(entity.keys))])
-        self._merge_sql = self._merge_statement()
 
     def _mirror(self) -> None:
         try:
@@ -111,7 +111,8 @@ class Loader:
             for name in (*self.entity.columns, *self.entity.e164, "raw_data", "archived", "deleted_at")
         ]
 
-    def _merge_statement(self) -> sql.Composed:
+    @functools.cached_property
+    def _merge_sql(self) -> str:
         """Compose the one statement that merges ``incoming``; it returns created, updated and restored."""
         entity = self.entity
         types = entity.pg_types
@@ -149,7 +150,7 @@ class Loader:
             not_older = sql.SQL("(t.{0} IS NULL OR i.{0} IS NULL OR i.{0} >= t.{0})").format(version)
             newer = sql.SQL("WHERE t.{0} IS NULL OR excluded.{0} IS NULL OR excluded.{0} >= t.{0}").format(version)
         differs = sql.SQL("true") if self.force else sql.SQL("t.sync_hash IS DISTINCT FROM h.sync_hash")
-        return sql.SQL("""
+        merging = sql.SQL("""
             WITH fresh AS MATERIALIZED (
                 SELECT * FROM (
                     SELECT {typed}, CASE WHEN i.archived THEN coalesce(i.deleted_at, now()) END AS deleted_at,
@@ -195,6 +196,7 @@ class Loader:
             ),
             newer=newer,
         )
+        return merging.as_string()
 
     def load(self, table: pa.Table) -> None:
         """Merge a batch whose keys are distinct; records that PostgreSQL refuses become ``rejects``."""
@@ -227,7 +229,7 @@ class Loader:
         cursor = self._cursor
         cursor.execute("TRUNCATE incoming")
         cursor.adbc_ingest("incoming", self._staged(table), mode="append", temporary=True)
-        cursor.execute(self._merge_sql.as_string())
+        cursor.execute(self._merge_sql)
         created, updated, restored, deleted = cursor.fetchone()
         keys = _list(self.entity.keys)
         if self._seen:

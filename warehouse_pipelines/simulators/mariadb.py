@@ -102,7 +102,7 @@ class MariaDB:
         import pymysql
 
         chosen = {"user": "root", "autocommit": True, "charset": "utf8mb4", **options}
-        return pymysql.connect(unix_socket=self.socket, **chosen)
+        return pymysql.connect(unix_socket=self.socket, ssl_disabled=True, **chosen)
 
     def close(self) -> None:
         atexit.unregister(self.close)

@@ -15,6 +15,7 @@ import logging
 import os
 import random
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,10 +49,17 @@ _MARKUP = re.compile(r"<[^>]*>")
 TRANSIENT = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526})
 
 
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Return the certificates that are trusted; reading them takes 20 ms, and each client would."""
+    return httpx.create_ssl_context()
+
+
 @functools.lru_cache(maxsize=32)
 def _connections(base_url: str) -> httpx.Client:
     return httpx.Client(
         base_url=base_url,
+        verify=_trusted(),
         timeout=httpx.Timeout(60, connect=10, pool=60),
         limits=httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30),
         headers={"User-Agent": "warehouse-pipelines", "Accept": "application/json"},

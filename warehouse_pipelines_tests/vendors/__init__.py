@@ -16,7 +16,6 @@ from psycopg.rows import dict_row
 from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines.simulators.server import VENDORS as SIMULATED
 from warehouse_pipelines.simulators.server import Simulators, lacking, start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.conftest import missing
@@ -128,16 +127,9 @@ def history(url: str, source: Source, entity: Entity) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def world(
-    table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60, alone: bool = False, **settings: Any
-) -> Iterator[World]:
-    """Serve the vendor of ``table`` and yield its world; ``settings`` are the simulator's.
-
-    ``alone`` leaves other tables out where the simulator can, whose database is then made in a fifth of the time.
-    """
+def world(table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60, **settings: Any) -> Iterator[World]:
+    """Serve the vendor of ``table`` and yield its world; ``settings`` are the simulator's."""
     source, entity = BY_TABLE[table]
-    if alone and hasattr(SIMULATED[source.name].settings_type, "only"):
-        settings["only"] = entity.path
     for what in lacking((source.name,)).values():
         missing(what)
     with start((source.name,), contacts=contacts, **{source.name: settings}) as simulators:

@@ -33,7 +33,7 @@ def test_peak_memory_flat(database_url: str) -> None:
     for count in (10_000, 100_000):
         with psycopg.connect(database_url) as connection:
             connection.execute("DROP TABLE IF EXISTS shelf_thing, shelf_entry, shelf.pair")
-            connection.execute("DROP SCHEMA IF EXISTS shelf")
+            connection.execute("DROP SCHEMA IF EXISTS shelf CASCADE")
         ended = subprocess.run(
             [sys.executable, "-c", PROGRAM, database_url, str(count)],
             capture_output=True,

@@ -207,6 +207,18 @@ def test_two_tags_swap_their_names(database_url: str, monkeypatch: pytest.Monkey
         assert counts(it)[:4] == ("delta", "success", 1, 1)
 
 
+def test_a_role_that_we_do_not_have_is_loaded_and_not_read_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with of("pipedesk.user_roles", database_url, monkeypatch) as it:
+        (row,) = it.simulator.run("SELECT min(id) AS id FROM user_roles")
+        it.simulator.run(f"UPDATE user_roles SET role = 'owner' WHERE id = {row['id']}")
+        assert counts(it) == ("delta", "success", 1, 1, 0)
+        assert it.rows()[str(row["id"]),]["role"] == "owner"
+        assert it.letters() == []
+        assert counts(it) == ("delta", "success", 0, 0, 0)
+
+
 def test_rows_made_here_are_left_alone(leads: World) -> None:
     """Owned and mirrored rows stay apart: what has no sync_hash was never PipeDesk's."""
     own = str(uuid.UUID(int=4711))

@@ -31,9 +31,9 @@ from zoneinfo import ZoneInfo
 from warehouse_pipelines.simulators import mariadb
 from warehouse_pipelines.simulators.genius_tables import CONTACT, TABLES, Rows, columns, create_table, key_of
 from warehouse_pipelines.simulators.mariadb import MySQLPair, MySQLRefusal
-from warehouse_pipelines.simulators.middleman import Middleman, Treatment
+from warehouse_pipelines.simulators.middleman import DatabaseVendor, Middleman, Treatment
 from warehouse_pipelines.simulators.town import Town
-from warehouse_pipelines.simulators.vendor import Vendor, operation
+from warehouse_pipelines.simulators.vendor import operation
 from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 ASKED = re.compile(r"\bFROM `(\w+)`")
 LIMIT = re.compile(r"\bLIMIT (\d+)\s*$")
 AT_ONCE = 500
-NO_COUNTERPART = {"html", "endless", "lying_total", "missing_list", "null_last_page"}
 
 
 @dataclass
@@ -54,7 +53,7 @@ class GeniusSettings:
     contact_table: bool = False  # fixed at start: whether there is a table of contacts
 
 
-class Genius(Vendor):
+class Genius(DatabaseVendor):
     settings_type = GeniusSettings
     settings: GeniusSettings
 
@@ -94,6 +93,9 @@ class Genius(Vendor):
         self.grant("contact")
         at = self._clock()
         self._insert("contact", (_contact(self.town, number, at) for number in range(1, 5)))
+
+    def key_of(self, table: str) -> tuple[str, ...]:
+        return key_of(table)
 
     def type_of(self, table: str, column: str) -> str:
         """The SQL type of a column, empty where there is none."""
@@ -179,22 +181,6 @@ class Genius(Vendor):
         status = treatment.refusal.number if treatment.refusal else 200
         self.counters.end(request, Answer(status, page_size=int(limit[1]) if limit else None))
         return treatment
-
-    @operation
-    def set_fault(self, kind: str, **parameters: Any) -> None:
-        if kind in NO_COUNTERPART:
-            raise ValueError(f"a database has no counterpart of {kind!r}")
-        if kind != "malformed":
-            super().set_fault(kind, **parameters)
-            return
-        table = parameters["path"].strip("/")
-        match parameters.get("what", "bad_date"):
-            case "bad_date" | "bad_number":
-                self.spoil_column(table, parameters["property"])
-            case "non_object":
-                self.rename_column(table, key_of(table)[0], "another_key")
-            case what:
-                raise ValueError(f"a database has no counterpart of {what!r}")
 
     @operation
     def keys(self, table: str) -> list[list[str]]:

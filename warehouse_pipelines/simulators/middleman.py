@@ -1,7 +1,7 @@
-"""A middleman between a client and the database of a simulated vendor, whatever protocol the two speak.
+"""What the simulated vendors share whose source is a database: faults, and a middleman, whatever protocol is spoken.
 
-It is a port on loopback that passes the bytes on, asks about each query what becomes of it, and can do what a server
-does on a bad day: refuse with an error, hang up in the middle of an answer, give an answer again.
+The middleman is a port on loopback that passes the bytes on, asks about each query what becomes of it, and can do what a
+server does on a bad day: refuse with an error, hang up in the middle of an answer, give an answer again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from warehouse_pipelines.simulators.vendor import Vendor, operation
 
 KEPT = 8  # pieces of the last answer, for when it is given again: a page of a test, not one of a benchmark
 
@@ -41,6 +44,39 @@ class Treatment:
 Treat = Callable[[str], Treatment]
 Upstream = str | tuple[str, int]
 """A Unix socket, or a port."""
+
+
+NO_COUNTERPART = {"html", "endless", "lying_total", "missing_list", "null_last_page"}
+
+
+class DatabaseVendor(Vendor):
+    """A vendor whose clients ask in SQL; what spoils an answer elsewhere happens to its tables here."""
+
+    def key_of(self, table: str) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def spoil_column(self, table: str, name: str) -> None:
+        """The vendor makes a column text, and somebody types words into one row."""
+        raise NotImplementedError
+
+    def rename_column(self, table: str, name: str, to: str) -> None:
+        raise NotImplementedError
+
+    @operation
+    def set_fault(self, kind: str, **parameters: Any) -> None:
+        if kind in NO_COUNTERPART:
+            raise ValueError(f"a database has no counterpart of {kind!r}")
+        if kind != "malformed":
+            super().set_fault(kind, **parameters)
+            return
+        table = parameters["path"].strip("/")
+        match parameters.get("what", "bad_date"):
+            case "bad_date" | "bad_number":
+                self.spoil_column(table, parameters["property"])
+            case "non_object":
+                self.rename_column(table, self.key_of(table)[0], "another_key")
+            case what:
+                raise ValueError(f"a database has no counterpart of {what!r}")
 
 
 class Middleman:

@@ -35,16 +35,15 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from warehouse_pipelines.simulators import postgresql
-from warehouse_pipelines.simulators.middleman import Middleman, Treatment
+from warehouse_pipelines.simulators.middleman import DatabaseVendor, Middleman, Treatment
 from warehouse_pipelines.simulators.pipedesk_tables import KEYS, SCHEMA, TABLES, Rows
 from warehouse_pipelines.simulators.postgresql import CONNECT, PostgresPair, PostgresRefusal
 from warehouse_pipelines.simulators.town import Town
-from warehouse_pipelines.simulators.vendor import Vendor, operation
+from warehouse_pipelines.simulators.vendor import operation
 from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
 
 ASKED = re.compile(r'\bFROM\s+(?:"?\w+"?\.)?"?(\w+)"?', re.IGNORECASE)
 LIMIT = re.compile(r"\bFETCH\s+(?:FORWARD\s+)?(\d+)|\bLIMIT\s+(\d+)", re.IGNORECASE)
-NO_COUNTERPART = {"html", "endless", "lying_total", "missing_list", "null_last_page"}
 SMALL = 2_000
 
 
@@ -58,7 +57,7 @@ class PipeDeskSettings:
     qualify_deletes: bool = True  # whether qualify_lead sets deleted_at as well
 
 
-class PipeDesk(Vendor):
+class PipeDesk(DatabaseVendor):
     settings_type = PipeDeskSettings
     settings: PipeDeskSettings
 
@@ -202,21 +201,8 @@ class PipeDesk(Vendor):
         self.counters.end(request, Answer(status, page_size=size))
         return treatment
 
-    @operation
-    def set_fault(self, kind: str, **parameters: Any) -> None:
-        if kind in NO_COUNTERPART:
-            raise ValueError(f"a database has no counterpart of {kind!r}")
-        if kind != "malformed":
-            super().set_fault(kind, **parameters)
-            return
-        table = parameters["path"].strip("/")
-        match parameters.get("what", "bad_date"):
-            case "bad_date" | "bad_number":
-                self.spoil_column(table, parameters["property"])
-            case "non_object":
-                self.rename_column(table, key_of(table)[0], "another_key")
-            case what:
-                raise ValueError(f"a database has no counterpart of {what!r}")
+    def key_of(self, table: str) -> tuple[str, ...]:
+        return key_of(table)
 
     @operation
     def keys(self, table: str) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """What the simulated vendors share whose source is a database: faults, and a middleman, whatever protocol is spoken.
 
-The middleman is a port on loopback that passes the bytes on, asks about each query what becomes of it, and can do what a
-server does on a bad day: refuse with an error, hang up in the middle of an answer, give an answer again.
+The middleman is a port on loopback that passes the bytes on, asks about each query what becomes of it, and can do what
+a server does on a bad day: refuse with an error, hang up in the middle of an answer, give an answer again.
 """
 
 from __future__ import annotations

@@ -509,13 +509,12 @@ def check(crm: str | None) -> None:
     there as forgotten.
     """
     chosen = [source_named(crm)] if crm else list(sources().values())
-    absent = {source.name: source.missing_settings() for source in chosen}
+    absent = {source.name: source.wrong_settings() for source in chosen}
     codes = [_check_database()]
     for source in chosen:
-        missing = absent[source.name]
-        if missing:
-            forgotten = crm is not None or len(missing) < len(_required(source))
-            click.echo(f"{source.name}: not configured; set {', '.join(missing)}")
+        if wrong := absent[source.name]:
+            forgotten = crm is not None or any(wrong.values()) or len(wrong) < len(_required(source))
+            click.echo(f"{source.name}: {source.settings_problem()}")
             codes.append(WRONG_USE if forgotten else 0)
             continue
         try:

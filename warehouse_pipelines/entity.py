@@ -474,16 +474,33 @@ class Source:
 
     def missing_settings(self) -> list[str]:
         """Return the names of all settings that are missing or unusable, as they are spelt in the environment."""
+        return sorted(self.wrong_settings())
+
+    def wrong_settings(self) -> dict[str, str]:
+        """Return what is wrong with a setting, by its name, without its value; nothing where it is missing."""
         try:
             self.settings()
         except ValidationError as error:
             prefix = self.settings.model_config.get("env_prefix", "")
-            return sorted({f"{prefix}{'_'.join(map(str, e['loc']))}".upper() for e in error.errors()})
-        return []
+            return {
+                f"{prefix}{'_'.join(map(str, wrong['loc']))}".upper(): ""
+                if wrong["type"] == "missing"
+                else wrong["msg"].removeprefix("Value error, ")
+                for wrong in error.errors(include_input=False)
+            }
+        return {}
+
+    def settings_problem(self) -> str | None:
+        """Return one sentence that names all settings that are missing or unusable; None when there are none."""
+        wrong = self.wrong_settings()
+        if not wrong:
+            return None
+        missing = sorted(name for name, problem in wrong.items() if not problem)
+        said = [f"set {', '.join(missing)}"] if missing else []
+        said += [f"{name} cannot be used ({problem})" for name, problem in sorted(wrong.items()) if problem]
+        return f"{self.title} is not configured: {'; '.join(said)}, in the environment or in .env"
 
     def require_settings(self) -> None:
-        """Raise ``NotConfigured``, naming all that is missing at once."""
-        if missing := self.missing_settings():
-            raise NotConfigured(
-                f"{self.title} is not configured: set {', '.join(missing)} in the environment or in .env"
-            )
+        """Raise ``NotConfigured``, naming all that is missing or unusable at once."""
+        if problem := self.settings_problem():
+            raise NotConfigured(problem)

@@ -5,11 +5,12 @@ read at import, and nothing here needs a secret to be imported.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import PositiveInt, SecretStr, ValidationError
+from pydantic import PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 from warehouse_pipelines.errors import NotConfigured
@@ -29,11 +30,32 @@ def env_file() -> Path:
 class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
     """Settings of the project or of a vendor, read when they are made.
 
-    An empty value counts as none, because that is what compose files make of an unset one.
+    An empty value counts as none, because that is what compose files make of an unset one. What a copy from a web page
+    or a file leaves at either end of a value is dropped: blanks, ends of lines, characters without width. Within a
+    value such a character makes it unusable, and the error tells its position but nothing of the value.
     """
 
     def __init__(self, **given: Any) -> None:
         super().__init__(_env_file=env_file(), **given)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _stripped(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        visible = [place for place, character in enumerate(value) if _is_visible(character)]
+        if value and not visible:
+            raise ValueError("it holds nothing that can be seen")
+        value = value[visible[0] : visible[-1] + 1] if visible else ""
+        for place, character in enumerate(value, 1):
+            if character != " " and not _is_visible(character):
+                raise ValueError(f"character {place} is U+{ord(character):04X}, which cannot be seen; copy it again")
+        return value
+
+
+def _is_visible(character: str) -> bool:
+    """Whether a character is none of the separators, control and format characters."""
+    return unicodedata.category(character)[0] not in "ZC"
 
 
 class Settings(FromEnvironment):

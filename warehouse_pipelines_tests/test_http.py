@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from warehouse_pipelines.entity import Extraction, Window
-from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused, WarehouseError
+from warehouse_pipelines.errors import AnswerChanged, NotConfigured, PermissionMissing, RequestRefused, WarehouseError
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request
 from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, decoded, retry_after
 from warehouse_pipelines.sources.callrail import CALLRAIL
@@ -31,6 +31,23 @@ class Things(msgspec.Struct):
     ],
 )
 def test_half_a_character_costs_neither_its_page_nor_its_record(body: bytes, expected: str) -> None:
+    [record] = decoded(body, Things).results
+    assert msgspec.json.decode(record) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (rb'{"results": [{"a": NaN, "b": "NaN, -Infinity"}]}', {"a": "NaN", "b": "NaN, -Infinity"}),
+        (rb'{"results": [{"a": -Infinity,"b":[Infinity]}]}', {"a": "-Infinity", "b": ["Infinity"]}),
+        (rb'{"results": [{"a": "a \" NaN \\", "b": NaN}]}', {"a": 'a " NaN \\', "b": "NaN"}),
+        (b'{"results": [{"a": "two\nlines\tand \x01"}]}', {"a": "two\nlines\tand \x01"}),
+        (rb'{"results": [{"a": "C:\new \x \\x"}]}', {"a": "C:\new \\x \\x"}),
+        (b'\xef\xbb\xbf{"results": [{"a": 1}]}', {"a": 1}),
+    ],
+)
+def test_what_is_not_quite_json_costs_neither_its_page_nor_its_record(body: bytes, expected: Any) -> None:
+    """As Python's ``json`` writes ``NaN``, as Windows begins a file, and as a note is pasted."""
     [record] = decoded(body, Things).results
     assert msgspec.json.decode(record) == expected
 
@@ -205,3 +222,34 @@ def test_a_refusal_that_is_a_rate_limit_is_asked_again(monkeypatch: pytest.Monke
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
     assert asked_with_login([403, 200]) == ["old", "PermissionMissing"]
     assert asked_with_login([403, 200], again=lambda answer: True) == ["old", "old"]
+
+
+def test_a_body_that_is_not_what_its_label_says_is_asked_for_again(serve: Serve) -> None:
+    answers = iter([Answer(200, b'{"results": []}', {"Content-Encoding": "gzip"}), Answer(200, b'{"results": []}')])
+    assert client_of(serve(lambda request: next(answers))).get("/", Things).results == []
+
+
+@pytest.mark.parametrize(
+    ("base_url", "token", "said"),
+    [
+        ("api.example.test", "abc", "base URL"),
+        ("http://", "abc", "base URL"),
+        ("http://host:port", "abc", "base URL"),
+        ("http://127.0.0.1:{port}", "s3cr\u200bet", r"U\+200B at position 12"),
+        ("http://127.0.0.1:{port}", "s3cr\net", "cannot be sent"),
+    ],
+)
+def test_what_cannot_be_sent_is_not_tried_again(serve: Serve, base_url: str, token: str, said: str) -> None:
+    """Seven attempts with backoff take minutes, and say of the vendor what is wrong with a setting."""
+    asked: list[Request] = []
+
+    def respond(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(200, b"{}")
+
+    url = base_url.replace("{port}", serve(respond).rpartition(":")[2])
+    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
+    with pytest.raises(NotConfigured, match=said) as raised:
+        Client(extraction, title="It", base_url=url, headers={"Authorization": f"Bearer {token}"}).get("/", dict)
+    assert "s3cr" not in str(raised.value)
+    assert not asked

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import warehouse_pipelines
-from warehouse_pipelines import settings
+from warehouse_pipelines import cli, settings
+from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.sources.hubspot import HUBSPOT
 
 SECRETS = {
     f"{source.settings.model_config['env_prefix']}{name}".upper(): f"from-{name}"
@@ -64,3 +67,30 @@ def test_an_empty_setting_counts_as_none(monkeypatch: pytest.MonkeyPatch, tmp_pa
     for name in SECRETS:
         monkeypatch.setenv(name, "")
     assert {name for source in SOURCES for name in source.missing_settings()} == SECRETS.keys()
+
+
+@pytest.mark.parametrize("around", ["abc\n", " abc ", "abc\u200b", "\ufeffabc", "\u00a0abc\r\n"])
+def test_what_a_copy_leaves_around_a_setting_is_dropped(monkeypatch: pytest.MonkeyPatch, around: str) -> None:
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", around)
+    found = HUBSPOT.settings().model_dump()["access_token"]
+    assert found.get_secret_value() == "abc"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("ab\u200bc", "character 3 is U\\+200B"), ("a\nbc", "character 2 is U\\+000A")]
+)
+def test_a_character_that_cannot_be_seen_is_named_and_the_value_is_not(
+    monkeypatch: pytest.MonkeyPatch, value: str, said: str
+) -> None:
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", value)
+    with pytest.raises(NotConfigured, match=f"HUBSPOT_ACCESS_TOKEN cannot be used .{said}") as raised:
+        HUBSPOT.require_settings()
+    assert value not in str(raised.value)
+    done = CliRunner().invoke(cli.main, ["check"])
+    assert done.exit_code == cli.WRONG_USE
+    assert "HUBSPOT_ACCESS_TOKEN cannot be used" in done.output
+
+
+def test_a_setting_of_nothing_but_blanks_is_no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", " \n")
+    assert HUBSPOT.missing_settings() == ["HUBSPOT_ACCESS_TOKEN"]

@@ -29,6 +29,7 @@ from warehouse_pipelines.entity import Budget, Extraction
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
+    NotConfigured,
     PermissionMissing,
     RequestRefused,
     VendorUnavailable,
@@ -115,6 +116,12 @@ class Client:
     ) -> None:
         self.extraction = extraction
         self.title = title
+        try:
+            address = httpx.URL(base_url)
+        except httpx.InvalidURL:
+            address = httpx.URL("")
+        if address.scheme not in ("http", "https") or not address.host:
+            raise NotConfigured(f"The base URL of {title} is no URL; write https://host or http://host:port.")
         self._http = _connections(base_url.rstrip("/"))
         self._headers = dict(headers)
         self._budgets = tuple(budgets)
@@ -150,7 +157,8 @@ class Client:
 
         Raises ``VendorUnavailable`` when all attempts failed, ``CredentialRefused``, ``PermissionMissing`` or
         ``RequestRefused`` for an answer that a repetition would not change, of which ``NotModified`` is one,
-        ``AnswerChanged`` for an answer of another form, and ``BudgetSpent`` from the budget.
+        ``AnswerChanged`` for an answer of another form, ``NotConfigured`` for a credential that no header can carry,
+        and ``BudgetSpent`` from the budget.
         """
         content = None if body is None else msgspec.json.encode(body)
         sent = {**(headers or {}), **({} if content is None else {"Content-Type": "application/json"})}
@@ -183,7 +191,17 @@ class Client:
             self._begin(calls=1)
             try:
                 answer = self._http.request(method, path, params=params, content=content, headers=sent)
-            except httpx.TransportError as error:
+            except UnicodeEncodeError as error:  # by httpx, before anything is sent
+                raise NotConfigured(
+                    f"The credential of {self.title} has a character beyond ASCII, U+{ord(error.object[error.start]):04X}"
+                    f" at position {error.start + 1} of its header. Copy it again and set it; nothing was sent."
+                ) from None
+            except httpx.LocalProtocolError as error:
+                raise NotConfigured(
+                    f"A request to {self.title} cannot be sent: {masked(str(error).partition(' b')[0])}. Is there a "
+                    "character in its credential that does not belong there? Nothing was sent."
+                ) from None
+            except httpx.RequestError as error:  # a body in another encoding than its label says is one as well
                 problem, asked = f"{type(error).__name__}", None
             else:
                 if answer.status_code < 300:
@@ -292,26 +310,51 @@ def key_of(record: msgspec.Raw) -> str | None:
         return None
 
 
-_ESCAPES = re.compile(
+_BOM = b"\xef\xbb\xbf"
+
+_STRING_OR_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+"""A string of JSON, or what Python and others write for a number that is none."""
+
+_MENDED = re.compile(
     rb"\\\\"
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|(?P<control>[\x00-\x1f])"
+    rb'|\\(?P<escape>[^"\\/bfnrtu])'
 )
-"""An escaped backslash, a pair of surrogates, or (the group) half of one, which is no character and no valid JSON."""
+"""Within a string: an escaped backslash or a pair of surrogates, which are right; half a pair, a bare control
+character or an escape that there is not, which are no valid JSON."""
 
 
 def decoded(content: bytes, into: type[T]) -> T:
-    """Return an answer as an ``into``; half a character becomes U+FFFD, so that one record does not cost its page.
+    """Return an answer as an ``into``, mended where one record would otherwise cost its whole page.
+
+    Half a character becomes U+FFFD, a bare control character is escaped, the backslash of an escape that does not exist
+    stands for itself, and ``NaN`` and ``Infinity`` become texts, which no column of numbers takes: its value is null
+    and counted, and ``raw_data`` says what the vendor sent. A byte order mark is dropped.
 
     Raises ``msgspec.ValidationError`` for another form, ``msgspec.DecodeError`` for what is no JSON even so.
     """
+    content = content.removeprefix(_BOM)
     try:
         return msgspec.json.decode(content, type=into)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
-        mended = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], content)
-        return msgspec.json.decode(mended, type=into)
+        return msgspec.json.decode(_STRING_OR_NUMBER.sub(_mend, content), type=into)
+
+
+def _mend(found: re.Match[bytes]) -> bytes:
+    token = found[0]
+    return _MENDED.sub(_mend_character, token) if token[:1] == b'"' else b'"%s"' % token
+
+
+def _mend_character(found: re.Match[bytes]) -> bytes:
+    if found["half"]:
+        return rb"\ufffd"
+    if found["control"]:
+        return b"\\u%04x" % ord(found["control"])
+    return rb"\\" + found["escape"] if found["escape"] else found[0]
 
 
 def pause(extraction: Extraction, title: str, seconds: float) -> None:

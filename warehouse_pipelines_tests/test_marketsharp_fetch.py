@@ -420,11 +420,44 @@ class TestData:
             assert (result.mode, result.updated) == ("full", 1)
             assert it.rows()[(key,)]["phone_e164"] == "+19372290001"
 
-    @pytest.mark.parametrize(("how", "error"), [("ignored", AnswerChanged), ("refused", RequestRefused)])
-    def test_what_is_not_expanded_is_an_error(self, vendor: MarketSharp, how: str, error: type[WarehouseError]) -> None:
-        vendor.configure(expands=how)
-        with pytest.raises(error, match="expand"):
-            read("data").finished()
+    @pytest.mark.parametrize(
+        ("lacking", "told", "null"),
+        [
+            ({"absent": "InquiryStatuses"}, ["InquiryStatuses"], ["status"]),
+            (
+                {"absent": "ContactPhone"},
+                ["Inquiries?$expand=Contact/ContactPhone", "expanded ContactPhone"],
+                ["phone"],
+            ),
+            ({"absent": "Address"}, ["Inquiries?$expand=Contact/Address", "expanded Address"], []),
+            ({"expands": "ignored"}, ["expanded Contact"], ["customer_name", "email", "phone"]),
+            (
+                {"expands": "refused"},
+                ["Inquiries?$expand=Contact/Address", "Inquiries?$expand=Contact/ContactPhone", "expanded Contact"],
+                ["customer_name", "email", "phone"],
+            ),
+        ],
+        ids=str,
+    )
+    def test_what_the_account_has_not_costs_its_columns_and_no_record(
+        self, vendor: MarketSharp, lacking: dict[str, str], told: list[str], null: list[str]
+    ) -> None:
+        """An address has a second place, the job site of the inquiry itself."""
+        vendor.configure(**lacking)
+        reading = read("data")
+        assert reading.ids == vendor.ids("Inquiries")
+        assert reading.extraction.noticed["absent"] == told
+        rows = typed("data", reading.records)
+        columns = ("lead_id", "customer_name", "email", "phone", "city", "status")
+        assert [name for name in columns if not any(row[name] for row in rows)] == null
+
+    def test_a_filter_by_the_contact_that_is_refused_costs_no_inquiry(self, vendor: MarketSharp) -> None:
+        key = vendor.ids("Inquiries")[7]
+        vendor.edit("Inquiries", key, {"division": "North"})
+        vendor.configure(absent="Contact/")
+        reading = read("data", datetime.now(UTC) - timedelta(minutes=5))
+        assert reading.ids == [key]
+        assert reading.extraction.noticed["absent"] == ["filter by Contact/lastUpdate"]
 
     def test_a_list_that_is_not_all_there_is_an_error(self) -> None:
         text = (SAMPLES / "marketsharp_customers.xml").read_text()

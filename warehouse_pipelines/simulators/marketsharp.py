@@ -71,6 +71,7 @@ class MarketSharpSettings:
     link_base: str | None = None  # what such a link begins with; None: as the client came
     inlinecount: bool = True
     expands: str = "served"  # served | ignored | refused
+    absent: str = ""  # sets and navigations that there are not, with blanks between; `Contact/`: in a filter alone
     expanded_lists: bool = True  # whether a contact's address comes as a list, or as one
     ordered_by: str = "text"  # text | guid: how $orderby sorts keys; comparisons are of texts
 
@@ -240,7 +241,7 @@ class MarketSharp(Vendor):
         if request.method != "GET":
             return _error(405, "Method Not Allowed")
         found = re.fullmatch(rf"{re.escape(ROOT)}/(\w+)(?:\(('[^']*'|\d+)\))?(?:/(\w+|\$count))?", request.path)
-        if not found or found[1] not in SETS:
+        if not found or found[1] not in SETS or found[1] in self.settings.absent.split():
             return _error(404, "Resource not found for the segment.")
         name, key, more = found.groups()
         if unknown := {option for option in request.query if option.startswith("$")} - OPTIONS:
@@ -316,7 +317,7 @@ class MarketSharp(Vendor):
         *steps, name = test.left.split("/")
         shape = shelf.shape
         for step in steps:
-            if step not in NAVIGATION.get(shelf.name, {}):
+            if step not in NAVIGATION.get(shelf.name, {}) or f"{step}/" in self.settings.absent.split():
                 raise BadQueryError(f"No property '{step}' exists in type '{shape.title}'.")
             shape = SETS[NAVIGATION[shelf.name][step].to]
         if name not in shape.properties:
@@ -399,7 +400,7 @@ class MarketSharp(Vendor):
         for path in text.split(","):
             here, branch = self.office.shelf(name).name, tree
             for step in path.strip().split("/"):
-                if step not in NAVIGATION.get(here, {}):
+                if step not in NAVIGATION.get(here, {}) or step in self.settings.absent.split():
                     raise BadQueryError(f"No navigation property '{step}' exists in type '{SETS[here].title}'.")
                 branch = branch.setdefault(step, {})
                 here = NAVIGATION[here][step].to

@@ -192,9 +192,10 @@ class Client:
             try:
                 answer = self._http.request(method, path, params=params, content=content, headers=sent)
             except UnicodeEncodeError as error:  # by httpx, before anything is sent
+                character, place = ord(error.object[error.start]), error.start + 1
                 raise NotConfigured(
-                    f"The credential of {self.title} has a character beyond ASCII, U+{ord(error.object[error.start]):04X}"
-                    f" at position {error.start + 1} of its header. Copy it again and set it; nothing was sent."
+                    f"The credential of {self.title} has a character beyond ASCII, U+{character:04X} at position "
+                    f"{place} of its header. Copy it again and set it; nothing was sent."
                 ) from None
             except httpx.LocalProtocolError as error:
                 raise NotConfigured(

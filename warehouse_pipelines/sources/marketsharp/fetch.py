@@ -17,7 +17,9 @@ pages to a size of its own; the end is a page with nothing new. Where the servic
 are the same joins by hand: a view over the loaded tables would need five of them on schedule, and looking up contacts
 by key is some thirty to a request. An edited contact moves its own lastUpdate and not the inquiry's, so a delta also
 asks for the inquiries whose ``Contact/lastUpdate`` is in the window; a phone or an address has none, and arrives with
-the daily read of everything. Names of statuses are looked up, as no client is known to have expanded them.
+the daily read of everything. Names of statuses are looked up, as no client is known to have expanded them. What this
+account or this version of the service has not costs its own columns, which are null, and no record: a set of statuses
+that answers 404, a navigation that is refused with 400 or not expanded. ``noticed`` of the history row names it.
 
 A record is its properties under the vendor's names, exactly the texts that were sent, null where ``m:null`` says so.
 Names are matched whatever their case. A time without an offset is that of ``MARKETSHARP_TIME_ZONE`` (the service does
@@ -30,6 +32,7 @@ import binascii
 import functools
 import hashlib
 import hmac
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,10 +46,12 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.entity import Entity, Extraction, Page
-from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck, NotConfigured
+from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck, NotConfigured, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.marketsharp.atom import Entry, Feed, Properties, feed
+
+log = logging.getLogger("warehouse.ingestion")
 
 ROOT = "/WcfDataService.svc"
 PAGE = 1_000
@@ -190,11 +195,30 @@ class Walk:
 
     def _ask(self, filter: str, top: str | None = None) -> Feed:
         order = f"lastUpdate,{self._key}" if self._by_time else self._key
-        return self._named(
-            self.service.ask(
+        try:
+            answer = self.service.ask(
                 self.set, filter=filter or None, orderby=order, top=top or self._top, expand=self._expand or None
             )
-        )
+        except RequestRefused as refused:
+            if refused.status != 400 or not self._expand or self._given:
+                raise
+            kept = ",".join(path for path in self._expand.split(",") if self._expands(path))
+            if kept == self._expand:
+                raise
+            self._expand = kept
+            return self._ask(filter, top)
+        return self._named(answer)
+
+    def _expands(self, path: str) -> bool:
+        """Whether the service expands this navigation; what it refuses is noted."""
+        try:
+            self.service.ask(self.set, orderby=self._key, top="1", expand=path)
+        except RequestRefused as refused:
+            if refused.status != 400:
+                raise
+            note_absent(self.extraction, f"{self.set}?$expand={path}")
+            return False
+        return True
 
     def _named(self, answer: Feed) -> Feed:
         """Return the answer with properties spelt as the row has them."""
@@ -298,12 +322,27 @@ def offset_of(hour: str, zone: str) -> str:
         return ""
 
 
+def note_absent(extraction: Extraction, what: str) -> None:
+    """Tell once in the log and in the history row what the service has not."""
+    absent = extraction.noticed.setdefault("absent", [])
+    if what not in absent:
+        absent.append(what)
+        log.warning("MarketSharp has no %s; the columns of %s that need it are null", what, extraction.entity.table)
+
+
 class Flattener:
     """Makes one record of an inquiry and of what it refers to."""
 
     def __init__(self, service: Service, statuses: Entity) -> None:
-        found = (entry.properties or {} for entries in Walk(service, statuses).pages() for entry in entries)
-        self._statuses = {status.get("id"): status for status in found}
+        self._extraction = service.extraction
+        self._statuses: dict[str | None, Properties] = {}
+        try:
+            for entries in Walk(service, statuses).pages():
+                self._statuses |= {(entry.properties or {}).get("id"): entry.properties or {} for entry in entries}
+        except RequestRefused as refused:
+            if refused.status != 404:
+                raise
+            note_absent(self._extraction, statuses.path)
 
     def flat(self, entry: Entry) -> Mapping[str, Any]:
         """Return the inquiry with ``Contact``, ``Address``, ``ContactPhone`` and ``InquiryStatus`` as members.
@@ -311,15 +350,15 @@ class Flattener:
         ``Address`` is the contact's primary one; without one it is the job site, under the names of an address.
         """
         inquiry = entry.properties or {}
-        contacts = linked(entry, "Contact") if inquiry.get("contactId") or entry.linked else []
+        contacts = self._linked(entry, "Contact") if inquiry.get("contactId") or entry.linked else []
         person: Properties | None = None
         phone: Properties | None = None
         address: Properties | None = None
         for contact in contacts[:1]:
             person = contact.properties or {}
-            phone = next((one.properties for one in linked(contact, "ContactPhone")), None)
+            phone = next((one.properties for one in self._linked(contact, "ContactPhone")), None)
             primary = (person.get("primaryAddressId") or "").lower()
-            addresses = (one.properties or {} for one in linked(contact, "Address"))
+            addresses = (one.properties or {} for one in self._linked(contact, "Address"))
             address = next((one for one in addresses if primary and (one.get("id") or "").lower() == primary), None)
         return {
             **inquiry,
@@ -329,14 +368,11 @@ class Flattener:
             "InquiryStatus": self._statuses.get(inquiry.get("inquiryStatusId") or None),
         }
 
-
-def linked(entry: Entry, name: str) -> list[Entry]:
-    """Return what was expanded; raise when it was not."""
-    if name not in entry.linked:
-        raise AnswerChanged(
-            f"MarketSharp did not expand {name}, without which marketsharp_data is half empty; nothing was loaded."
-        )
-    return entry.linked[name]
+    def _linked(self, entry: Entry, name: str) -> list[Entry]:
+        """Return what was expanded; nothing, and a note of it, where the service did not expand it."""
+        if name not in entry.linked:
+            note_absent(self._extraction, f"expanded {name}")
+        return entry.linked.get(name, [])
 
 
 def job_site(inquiry: Properties) -> Properties | None:
@@ -370,5 +406,10 @@ def read(extraction: Extraction, statuses: Entity) -> Iterator[Page]:
         yield Page(list(map(record, entries)))
     if flattener and by_time and not extraction.options.get("backfill"):
         of_contact = f"Contact/lastUpdate ge {service.settings.literal(extraction.since)}"
-        for entries in Walk(service, entity, base=of_contact).pages():
-            yield Page(list(map(record, entries)), in_window=False)
+        try:
+            for entries in Walk(service, entity, base=of_contact).pages():
+                yield Page(list(map(record, entries)), in_window=False)
+        except RequestRefused as refused:
+            if refused.status != 400:
+                raise
+            note_absent(extraction, "filter by Contact/lastUpdate")

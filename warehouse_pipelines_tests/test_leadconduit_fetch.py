@@ -16,6 +16,7 @@ from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorS
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.leadconduit import LeadConduit
 from warehouse_pipelines.simulators.server import start
+from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.sources.leadconduit import LEADCONDUIT, Folds, fold, lead, plain
 from warehouse_pipelines_tests.fetching import Read, sample, served
 from warehouse_pipelines_tests.vendors import world
@@ -103,12 +104,46 @@ class TestFeed:
         with pytest.raises(CursorStuck):
             read(entity, page_size=50).finished()
 
-    def test_a_vendor_that_ignores_the_order_is_noticed(self, vendor_answers: Callable[..., None]) -> None:
-        event = sample("leadconduit_events")[0]
-        older = {**event, "id": f"5fd4371d{event['id'][8:]}"}
-        vendor_answers({"/events": [event, older]})
+    @pytest.mark.parametrize("seconds", [[100, 39], [3, 2, 1], [200, 201, 202, 120]])
+    def test_a_vendor_that_ignores_the_order_is_noticed(
+        self, vendor_answers: Callable[..., None], seconds: list[int]
+    ) -> None:
+        vendor_answers({"/events": [{"id": f"{second:08x}{0:016x}"} for second in seconds]})
         with pytest.raises(CursorStuck, match="not sorted"):
             read(EVENTS).finished()
+
+    @pytest.mark.parametrize(
+        ("by_id", "page_size"), [(False, 2), (False, 3), (False, 50), (False, 1000), (True, 20), (True, 1000)]
+    )
+    def test_events_that_are_a_little_out_of_order_are_all_read(
+        self, monkeypatch: pytest.MonkeyPatch, by_id: bool, page_size: int
+    ) -> None:
+        """Whether the vendor goes on after an id by comparing ids or by its place in the feed is not known."""
+        chance = random.Random(page_size)  # noqa: S311
+        ids = [f"{int(10_000 + 9 * place + chance.choice((0, 0, 0, 12))):08x}{place:016x}" for place in range(300)]
+        assert ids != sorted(ids)
+
+        def respond(request: Request) -> Answer:
+            after = request.first("after_id")
+            start = ids.index(after) + 1 if after else 0
+            left = [key for key in ids if key > after] if by_id else ids[start:]
+            return answer_json(200, [{"id": key} for key in left[:page_size]])
+
+        listener = Listener("127.0.0.1", 0, respond)
+        monkeypatch.setenv("LEADCONDUIT_API_KEY", "any")
+        monkeypatch.setenv("LEADCONDUIT_BASE_URL", listener.url)
+        try:
+            reading = read(EVENTS, page_size=page_size)
+            assert sorted(reading.ids) == sorted(ids)
+        finally:
+            listener.close()
+        assert reading.extraction.noticed == {"events_not_in_order": True}
+
+    def test_two_events_a_second_out_of_order_are_read(self, vendor_answers: Callable[..., None]) -> None:
+        two = [{"id": f"{second:08x}{0:016x}"} for second in (5, 4)]
+        pages = iter([two, []])
+        vendor_answers({"/events": lambda request: next(pages)})
+        assert read(EVENTS).records == two
 
     @pytest.mark.parametrize("wrapped", [False, True])
     def test_a_null_instead_of_the_last_page_is_the_end(self, vendor: LeadConduit, wrapped: bool) -> None:

@@ -25,13 +25,16 @@ Unconfirmed, and how a wrong guess would show:
   fields are blanked, the same read blanks them here
 - a hundred requests a minute are allowed: 429 in the log; lower the setting
 - the user name of the login is ``API``: the credential is refused; set ``LEADCONDUIT_USER``
-- ids begin with the second of their creation, and the feed is sorted by it: the run fails and says so
+- ids begin with the second of their creation, and the feed is sorted by it, give or take ``DISORDER``: the run fails
+  and says so. Where events of a page are out of order, the next page is asked for after the last one that is older
+  than that, so that none is left out whether the vendor goes on by place or by id; what comes twice is dropped
 
 Settings: ``Settings``. Verified against: the simulator, and the vendor's documented event; no live account has been
 read yet. A free account has no events and answers 401.
 """
 
 import base64
+import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -46,6 +49,9 @@ from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, key_of, listed
 
 PER_PAGE = 1_000
+
+DISORDER = 60
+"""Seconds by which an event may follow a younger one: several hosts write events, each by its own clock."""
 
 Event = dict[str, Any]
 
@@ -106,22 +112,42 @@ def feed(extraction: Extraction) -> Iterator[list[Json]]:
         params["start"] = _text(since)
     if extraction.options.get("backfill"):
         params["end"] = _text(until)
-    before: list[str] = []
+    near: dict[str, int] = {}
+    asked_after: set[str] = set()
+    newest = 0
+    disordered = False
     while True:
         answer = http.get("/events", list[msgspec.Raw] | Wrapped | None, params=params)  # type: ignore[arg-type]
         found = answer.data if isinstance(answer, Wrapped) else answer
-        records = listed(found, "LeadConduit: /events", first=not before, last=True)
+        records = listed(found, "LeadConduit: /events", first=not asked_after, last=True)
         if not records:
             return
-        ids = [key for key in map(key_of, records) if key]
-        if not ids:
+        keys = list(map(key_of, records))
+        seconds = {key: _second(key) for key in keys if key}
+        if not seconds:
             raise AnswerChanged("LeadConduit: no event of a page has an id, so none can follow; nothing was loaded.")
-        seconds = [_second(key) for key in (*before[-1:], *ids)]
-        if not set(ids).isdisjoint(before) or seconds != sorted(seconds):
+        steps = [later - earlier for earlier, later in itertools.pairwise(seconds.values())]
+        descending = len(steps) > 1 and max(steps) <= 0 and sum(steps) < 0
+        high = list(itertools.accumulate(seconds.values(), max, initial=newest))
+        disordered = disordered or any(second < top for second, top in zip(seconds.values(), high, strict=False))
+        newest = high[-1]
+        if (
+            (near.keys() & seconds.keys() and not disordered)
+            or any(second < top - DISORDER for second, top in zip(seconds.values(), high, strict=False))
+            or descending
+        ):
             raise CursorStuck("LeadConduit: /events repeats events or is not sorted; reading on would never end.")
-        yield [bytes(record) for record in records]
-        before = ids
-        params["after_id"] = ids[-1]
+        yield [bytes(record) for key, record in zip(keys, records, strict=True) if key not in near]
+        near = {key: second for key, second in (near | seconds).items() if second >= newest - DISORDER}
+        after = next(reversed(seconds))
+        if disordered:
+            extraction.noticed["events_not_in_order"] = True
+            settled = (key for key, second in reversed(seconds.items()) if second < newest - DISORDER)
+            after = next((key for key in settled if key not in asked_after), after)
+        if after in asked_after:
+            raise CursorStuck("LeadConduit: /events repeats events; reading on would never end.")
+        asked_after.add(after)
+        params["after_id"] = after
 
 
 def _text(moment: datetime) -> str:

@@ -139,6 +139,12 @@ class TestFeed:
             listener.close()
         assert reading.extraction.noticed == {"events_not_in_order": True}
 
+    def test_an_id_of_another_form_stops_nothing(self, vendor_answers: Callable[..., None]) -> None:
+        events = [{"id": f"{5:024x}"}, {"id": "none of theirs"}, {"id": f"{6:024x}"}]
+        pages = iter([events, []])
+        vendor_answers({"/events": lambda request: next(pages)})
+        assert read(EVENTS).records == events
+
     def test_two_events_a_second_out_of_order_are_read(self, vendor_answers: Callable[..., None]) -> None:
         two = [{"id": f"{second:08x}{0:016x}"} for second in (5, 4)]
         pages = iter([two, []])

@@ -123,14 +123,17 @@ def feed(extraction: Extraction) -> Iterator[list[Json]]:
         if not records:
             return
         keys = list(map(key_of, records))
-        seconds = {key: _second(key) for key in keys if key}
+        seconds = {key: second for key in keys if key and (second := _second(key)) is not None}
         if not seconds:
-            raise AnswerChanged("LeadConduit: no event of a page has an id, so none can follow; nothing was loaded.")
+            raise AnswerChanged(
+                "LeadConduit: no event of a page has an id that begins with a time, so none can follow; nothing was "
+                "loaded."
+            )
         steps = [later - earlier for earlier, later in itertools.pairwise(seconds.values())]
         descending = len(steps) > 1 and max(steps) <= 0 and sum(steps) < 0
-        high = list(itertools.accumulate(seconds.values(), max, initial=newest))
+        high = list(itertools.accumulate(seconds.values(), max, initial=newest - DISORDER))
         disordered = disordered or any(second < top for second, top in zip(seconds.values(), high, strict=False))
-        newest = high[-1]
+        newest = max(newest, *high)
         if (
             (near.keys() & seconds.keys() and not disordered)
             or any(second < top - DISORDER for second, top in zip(seconds.values(), high, strict=False))
@@ -138,7 +141,7 @@ def feed(extraction: Extraction) -> Iterator[list[Json]]:
         ):
             raise CursorStuck("LeadConduit: /events repeats events or is not sorted; reading on would never end.")
         yield [bytes(record) for key, record in zip(keys, records, strict=True) if key not in near]
-        near = {key: second for key, second in (near | seconds).items() if second >= newest - DISORDER}
+        near = {key: second for key, second in (near | seconds).items() if second >= newest - 2 * DISORDER}
         after = next(reversed(seconds))
         if disordered:
             extraction.noticed["events_not_in_order"] = True
@@ -154,11 +157,12 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _second(event_id: str) -> int:
+def _second(event_id: str) -> int | None:
+    """Return the second that an id begins with; None for an id of another form."""
     try:
         return int(event_id[:8], 16)
-    except ValueError as error:
-        raise AnswerChanged("LeadConduit: an event's id does not begin with a time; nothing was loaded.") from error
+    except ValueError:
+        return None
 
 
 class Folds:

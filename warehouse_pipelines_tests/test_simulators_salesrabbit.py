@@ -178,6 +178,7 @@ def test_the_same_seed_is_the_same_account() -> None:
 
 def test_people_are_those_of_the_town(client: Client) -> None:
     """Lead 9100000 + i is HubSpot's contact i, at the same address."""
+    client.rabbit.configure(shape="flat")
     for lead in client.get("/leads", perPage=50)["data"]:
         person = client.rabbit.town.person(lead["id"] - 9_100_000)
         assert lead["lastName"] == person.last_name

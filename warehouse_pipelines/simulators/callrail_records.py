@@ -350,6 +350,8 @@ class Account:
             "timeline_url": f"https://app.callrail.com/t/{number}",
             "total_calls": 1 + repeat,
             "tracker_id": tracker["id"],
+            # Of an account with Conversation Intelligence; without that plan it is always null.
+            "transcription": f"Agent: Thanks for calling.\nCaller: {person.first_name} here." if answered else None,
             "value": value,
             "zip_code": person.place.zip,
             "formatted_call_type": "Phone Call",

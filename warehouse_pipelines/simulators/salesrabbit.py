@@ -46,7 +46,7 @@ class SalesRabbitSettings:
     token: str = "simulated-salesrabbit-token"  # noqa: S105  (nobody's token)
     contacts: int = 1000  # fixed at start: there are as many leads, and a tenth more who never became contacts
     now: float | None = None  # fixed at start: seconds since 1970
-    shape: str = "flat"  # of a lead: flat | nested | mixed
+    shape: str = "mixed"  # of a lead: flat (as recorded) | nested (as a later client reads it) | mixed
     order: str = "modified"  # unless sorted: modified | newest | created | any
     sorts: bool = True  # whether sortBy and order are obeyed
     inclusive: bool = True  # whether what changed at the very second of the filter is shown

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from warehouse_pipelines.entity import Budget, Entity, Extraction, Page, Source, Window
@@ -52,6 +53,7 @@ class Read:
         *,
         known: Held | None = None,
         page_size: int | None = None,
+        state: Mapping[str, str] = MappingProxyType({}),
         **options: Any,
     ) -> None:
         self.taken: list[Budget] = []
@@ -60,6 +62,7 @@ class Read:
             window=Window(since, until or datetime.now(UTC)),
             known=known or Held(),
             page_size=page_size or entity.page_size or source.page_size,
+            state=state,
             options=options,
             take=lambda credential, budget: self.taken.append(budget),
         )

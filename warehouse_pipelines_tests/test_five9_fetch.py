@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -105,6 +105,45 @@ class TestCompleteness:
         for value in asked:
             if re.fullmatch(r"[\d+]+%", value) and len(vendor._find([("number1", value)])) >= 1000:
                 assert {f"{value[:-1]}{digit}%" for digit in "0123456789+"} <= set(asked)
+
+    @of(contacts=4550)
+    def test_a_split_that_worked_is_not_looked_for_again(self, vendor: Five9) -> None:
+        first = read().finished()
+        cost = first.extraction.calls
+        vendor.create()
+        state = first.extraction.next_state
+        assert state
+        again = Read(FIVE9, CONTACTS, state=state)
+        assert again.ids == sorted(vendor.ids())
+        assert again.extraction.doubt is None
+        crowded = [part.removeprefix("number1=") for part in json.loads(state["crowded"])]
+        assert "%" in crowded
+        asked = [criteria[0][1] for criteria in lookups(vendor)[cost - BESIDE + 1 :] if len(criteria) == 1]
+        assert not set(crowded) & set(asked)
+        assert again.extraction.calls == cost - len(crowded)
+        assert again.extraction.next_state == state
+
+    @of(contacts=4550)
+    def test_a_remembered_split_is_proven_again_after_a_week(self, vendor: Five9) -> None:
+        first = read().finished()
+        state = dict(first.extraction.next_state or {})
+        state["proven_at"] = (datetime.now(UTC) - timedelta(days=7, minutes=1)).isoformat()
+        again = Read(FIVE9, CONTACTS, state=state).finished()
+        assert again.extraction.calls == first.extraction.calls
+
+    @of(contacts=1300)
+    def test_a_part_that_is_crowded_no_longer_is_asked_for_as_one_in_the_run_after(self, vendor: Five9) -> None:
+        state = read().finished().extraction.next_state or {}
+        assert json.loads(state["crowded"])
+        for key in vendor.ids()[:400]:
+            vendor.delete(key)
+        second = Read(FIVE9, CONTACTS, state=state)
+        assert second.ids == sorted(vendor.ids())
+        state = second.extraction.next_state or {}
+        assert json.loads(state["crowded"]) == []
+        third = Read(FIVE9, CONTACTS, state=state)
+        assert third.ids == sorted(vendor.ids())
+        assert third.calls <= BESIDE + PROOF + 1
 
     @of(crowd=1100, contact_id="absent")
     def test_what_cannot_be_split_any_further_is_an_error(self, vendor: Five9) -> None:
@@ -603,6 +642,15 @@ class TestSync:
         found = it.history()[-1]["performance_metrics"]["noticed"]
         assert (found["largest_list"], found["listed_again"], found["fields"]) == (60, 0, 29)
         assert found["query_limits"].keys() == {"60", "3600", "86400"}
+
+    def test_the_split_is_kept_with_the_run(self, it: World) -> None:
+        it.sync()
+        kept = it.history()[-1]["configuration"]["state"]
+        assert kept["crowded"] == "[]"
+        it.sync()
+        assert it.history()[-1]["configuration"]["state"] == kept
+        it.sync(full=True)
+        assert it.history()[-1]["configuration"]["state"]["proven_at"] > kept["proven_at"]
 
     def test_a_row_is_written_again_only_when_its_contact_changed(self, it: World) -> None:
         it.sync()

@@ -145,7 +145,11 @@ def sync(
                 session, source, entity, start_time=now, configuration=configuration, run_id=run_id
             )
             run.before = sync_history.last_rows(session, source, entity)
-            if entity.cursor is None and planned.mode == "full" and not (options.full or options.force or options.start_date):
+            if (
+                entity.cursor is None
+                and planned.mode == "full"
+                and not (options.full or options.force or options.start_date)
+            ):
                 run.extraction.state = sync_history.last_state(session, source, entity)
             source.require_settings()
             logs.started(source.name, entity.name, None, configuration, strategy=planned.mode,

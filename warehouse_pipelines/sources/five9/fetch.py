@@ -12,7 +12,9 @@ field can have falls into one: those that begin with a digit, with another print
 value (``%x%`` is asked for each of them, once a split), those that end here, and those that are empty. That an empty
 value finds the contacts without one is unconfirmed, so it is proven in each run, by a contact that is known to have one
 field and to lack another; that ``%`` works in front is proven likewise. What a crowded answer showed must turn up in
-its parts, and no dialing list may be larger than what was read. What is not proven makes the run partial, with its
+its parts, and no dialing list may be larger than what was read. Which parts were crowded is remembered (``state`` of
+the history row) and for ``PROVEN_FOR`` they are not asked for again only to be split: what they show would be read and
+dropped. A part that would fit into one answer by now is asked for as one in the run after. What is not proven makes the run partial, with its
 reason; by ``FIVE9_ALL_CONTACTS_NUMBERED=true`` a person vouches that every contact has a ``number1`` of digits only.
 Not covered: a number in characters beyond ASCII, and what the vendor may take for wildcards (``% _ \\``).
 
@@ -49,7 +51,8 @@ import hashlib
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 from xml.sax.saxutils import escape
@@ -72,6 +75,9 @@ MOVED = 200
 SPLITTERS = ("number1", "contactID", "number2", "number3", "zip")
 """Fields to split by, each where the one before cannot: of digits mostly, so that ASCII is all that they hold."""
 
+PROVEN_FOR = timedelta(days=7)
+"""How long a remembered split is trusted before each crowded part has to show again what its parts must have."""
+
 Criterion = tuple[str, str]
 
 
@@ -91,7 +97,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     service.keep_to_limits()
     domain = Domain(service.fields(), settings)
     largest = service.largest_list()
-    lookups = Lookups(service, domain)
+    known, proven_at = remembered(extraction.state, extraction.window.until)
+    lookups = Lookups(service, domain, known)
     for records in lookups.contacts():
         yield Page(records)
     for records in lookups.moved(extraction.known.keys(extraction.entity.table)):
@@ -111,6 +118,9 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         doubts.append(f"a dialing list has, asked twice, {largest} contacts, and {lookups.read} were found")
     if doubts:
         extraction.doubt = f"Five9 may have contacts that were not read: {'; '.join(doubts)}. No row was buried."
+    extraction.next_state = {
+        "crowded": msgspec.json.encode(sorted(lookups.crowded)).decode(), "proven_at": proven_at.isoformat()
+    }  # fmt: skip
     extraction.noticed |= {
         "fields": len(domain.names),
         "fields_not_there": domain.missing,
@@ -120,15 +130,30 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     }
 
 
+def remembered(state: Mapping[str, str], now: datetime) -> tuple[frozenset[str], datetime]:
+    """Return the parts that were crowded in the last run, and since when they have been proven; none that are older."""
+    if state and now - (proven_at := datetime.fromisoformat(state["proven_at"])) < PROVEN_FOR:
+        return frozenset(msgspec.json.decode(state["crowded"], type=list[str])), proven_at
+    return frozenset(), now
+
+
+def name_of(criteria: Iterable[Criterion]) -> str:
+    """Return a part as it is remembered; every other character of a value is a digit, so no name is ambiguous."""
+    return " ".join(f"{name}={value}" for name, value in criteria)
+
+
 class Lookups:
     """All contacts of a domain, in parts that are small enough to be shown.
 
+    ``known`` are parts that were crowded in an earlier run, ``crowded`` those that are crowded in this one.
     ``unproven`` has, with the field that was asked by, what may be missing if the vendor reads an empty value or a
     ``%`` otherwise than we do; ``doubts`` says what else speaks against a complete read.
     """
 
-    def __init__(self, service: Service, domain: Domain) -> None:
+    def __init__(self, service: Service, domain: Domain, known: frozenset[str] = frozenset()) -> None:
         self.service, self.domain = service, domain
+        self.crowded: set[str] = set()
+        self._known = known
         self.unproven: set[tuple[str, str]] = set()
         self.doubts: set[str] = set()
         self.again = 0
@@ -178,7 +203,8 @@ class Lookups:
                 "numbers, or a contactID."
             )
         name = fields[0]
-        everything = self._ask(*fixed, (name, "%"))
+        before = self.read
+        everything = self._crowd(*fixed, (name, "%"))
         if everything.fault and self._ask(*fixed, (name, "0" * LONGEST)).fault:
             raise everything.fault  # nobody has that, so it is not about too many
         # Nothing may be all there is, or what `%` means alone.
@@ -187,6 +213,7 @@ class Lookups:
             for char in alphabet:
                 yield from self._beginning(fixed, fields, char, alphabet)
             yield from self._left(fixed, name, everything)
+            self._remember(before, *fixed, (name, "%"))
         else:
             yield from self._given(everything)
         yield from self._empty(fixed, fields)
@@ -196,7 +223,8 @@ class Lookups:
     ) -> Iterator[list[bytes]]:
         """Yield the contacts whose value begins so."""
         name = fields[0]
-        shown = self._ask(*fixed, (name, f"{begin}%"))
+        before = self.read
+        shown = self._crowd(*fixed, (name, f"{begin}%"))
         if not shown.more:
             yield from self._given(shown)
             return
@@ -213,6 +241,16 @@ class Lookups:
         for char in alphabet:
             yield from self._beginning(fixed, fields, begin + char, alphabet)
         yield from self._left(fixed, name, shown)
+        self._remember(before, *fixed, (name, f"{begin}%"))
+
+    def _crowd(self, *criteria: Criterion) -> Shown:
+        """Ask for a part, unless it is known to be crowded."""
+        return Shown(more=True) if name_of(criteria) in self._known else self._ask(*criteria)
+
+    def _remember(self, before: int, *criteria: Criterion) -> None:
+        """Remember a part that was split, if what was found in it would not fit into one answer."""
+        if self.read - before >= LIMIT:
+            self.crowded.add(name_of(criteria))
 
     def _empty(self, fixed: tuple[Criterion, ...], fields: tuple[str, ...]) -> Iterator[list[bytes]]:
         """Yield the contacts that have no value."""

@@ -154,7 +154,7 @@ class TestPaging:
 
     @of(contacts=3000)
     def test_a_query_that_is_not_cut_is_asked_once(self, vendor: Arrivy) -> None:
-        assert read(TASKS).calls == 4 + 1 + 2 + 2
+        assert read(TASKS).calls == 4 + 1 + 1 + 2 + 2
 
     def test_a_row_that_is_declared_otherwise_is_read_alike(self, vendor: Arrivy) -> None:
         for entity in ENTITIES.values():
@@ -162,6 +162,23 @@ class TestPaging:
 
 
 class TestSchedule:
+    @pytest.mark.parametrize(
+        "at", ["9999-12-30T00:00:00+00:00", "9999-01-01T00:00:00+00:00", "2041-01-01T00:00:00+00:00"]
+    )
+    def test_a_date_that_stands_for_none_is_read_with_everything(self, vendor: Arrivy, at: str) -> None:
+        key = vendor.create("tasks", at)
+        reading = read(TASKS)
+        assert key in reading.ids
+        assert reading.ids == sorted(vendor.ids("tasks"))
+
+    def test_a_vendor_that_refuses_such_a_bound_costs_nothing_else(self, vendor: Arrivy) -> None:
+        read(TASKS).finished()
+        before = next(n for n, query in enumerate(queries(vendor)) if query.get("to", "").startswith("9999"))
+        vendor.set_fault("status", path="/tasks", status=400, after=before, times=1)
+        reading = read(TASKS)
+        assert reading.ids == sorted(vendor.ids("tasks"))
+        assert reading.extraction.noticed["far_future"] == "refused with 400"
+
     def test_times_are_sent_with_an_offset(self, vendor: Arrivy) -> None:
         since = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
         read(TASKS, since, since + timedelta(days=1)).finished()
@@ -273,7 +290,7 @@ class TestShifting:
         vendor.delete("tasks", gone)
         reading = read(TASKS, known=known)
         assert reading.ids == sorted(vendor.ids("tasks"))
-        assert reading.calls == 2 * (2 + 2 + 2)
+        assert reading.calls == 2 * (2 + 1 + 2 + 2)
 
     def test_a_record_that_changes_while_it_is_read_comes_again(self, vendor: Arrivy) -> None:
         key = vendor.ids("tasks", "scheduled")[0]

@@ -71,6 +71,10 @@ END = timedelta(days=3_650)
 """A read of everything names its bounds as well, so that no default of the vendor applies: before the company was
 founded, and ten years from now."""
 
+FAR = datetime(9999, 12, 31, tzinfo=UTC)
+"""Where a read of everything ends: programs write dates up to here for a time that is not known. What lies beyond ten
+years is asked for by itself, because a vendor that refuses such a bound shall not cost the rest."""
+
 WITHOUT_TIME = ("unscheduled", "tasks_with_no_datetime")
 
 
@@ -187,6 +191,11 @@ class Reading:
         window = self.extraction.window
         until = max(window.until, datetime.now(UTC) + END) if self.extraction.whole else window.until
         yield from map(Page, self._scheduled(window.since or BEGINNING, until))
+        if self.extraction.whole:
+            try:
+                yield from map(Page, self._scheduled(until, FAR))
+            except RequestRefused as refused:
+                self.extraction.noticed["far_future"] = f"refused with {refused.status}"
         if self.extraction.options.get("backfill"):
             return
         for without_time in WITHOUT_TIME:

@@ -14,9 +14,10 @@ value finds the contacts without one is unconfirmed, so it is proven in each run
 field and to lack another; that ``%`` works in front is proven likewise. What a crowded answer showed must turn up in
 its parts, and no dialing list may be larger than what was read. Which parts were crowded is remembered (``state`` of
 the history row) and for ``PROVEN_FOR`` they are not asked for again only to be split: what they show would be read and
-dropped. A part that would fit into one answer by now is asked for as one in the run after. What is not proven makes the run partial, with its
-reason; by ``FIVE9_ALL_CONTACTS_NUMBERED=true`` a person vouches that every contact has a ``number1`` of digits only.
-Not covered: a number in characters beyond ASCII, and what the vendor may take for wildcards (``% _ \\``).
+dropped. A part that would fit into one answer by now is asked for as one in the run after. What is not proven makes the
+run partial, with its reason; by ``FIVE9_ALL_CONTACTS_NUMBERED=true`` a person vouches that every contact has a
+``number1`` of digits only. Not covered: a number in characters beyond ASCII, and what the vendor may take for wildcards
+(``% _ \\``).
 
 **A record** is ``{"id", "contact", "received", "mapped"}``. ``contact`` holds all fields of the domain, asked for anew
 in each run, by the names that the domain gives them; those that no column declares are ``custom_properties``. Values

@@ -101,8 +101,15 @@ BOOKKEEPING: Mapping[str, str] = {
 }
 """The columns that every table has beside its own, with their PostgreSQL type.
 
-``delete_reason`` is ``archived`` (the vendor lists it so), ``merged into <key>`` or ``missing`` (a whole read did
-not find it). ``sync_hash`` is the hash of the record and of its declaration: equal means nothing to compare.
+``delete_reason`` says what is known of a row that is ``archived``:
+
+    archived            the vendor still has the record and calls it deleted; it may restore it
+    merged into <key>   another record absorbed it
+    erased              the vendor has it no more, not even among the deleted records that it lists: a deletion for
+                        good, such as one for the sake of privacy
+    missing             a full read, or the vendor's list of changes, shows it no more; this vendor does not say why
+
+``sync_hash`` is the hash of the record and of its declaration: equal means nothing to compare.
 """
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -123,8 +130,9 @@ class Entity:
     ``overlap``      how far before the last high-water mark the next run begins: the vendor's lag, and clocks
     ``lookback``     a trailing stretch to read again, for vendors whose cursor is not moved by edits
     ``lookahead``    how far beyond now a window reaches, for a cursor that is a schedule
-    ``whole_every``  a delta becomes a read of everything when the last one is older than this: what is deleted without
-                     a trace, and edits that do not move the cursor
+    ``whole_every``  once in this time a delta becomes a read of everything, at a moment of the table's own
+                     (``whole_due``): what is deleted without a trace, and edits that do not move the cursor
+    ``never_whole``  why an entity with a cursor has no ``whole_every``, in words: what is deleted there is never noticed
     ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
     ``retention``    how far back the vendor can be asked; older rows are kept and never counted as missing
     ``days_since``   the first daily partition, for entities that can be asked by date
@@ -159,6 +167,7 @@ class Entity:
     lookback: timedelta = timedelta(0)
     lookahead: timedelta = timedelta(0)
     whole_every: timedelta | None = None
+    never_whole: str = ""
     edited: str | None = None
     retention: timedelta | None = None
     days_since: date | None = None
@@ -205,11 +214,18 @@ class Entity:
         if self.cursor and self.cursor in self.columns and self.columns[self.cursor].kind != "timestamptz":
             wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
         if not self.cursor:
-            for word in ("overlap", "lookback", "lookahead", "whole_every", "retention", "days_since"):
+            for word in ("overlap", "lookback", "lookahead", "whole_every", "never_whole", "retention", "days_since"):
                 if getattr(self, word):
                     wrong.append(f"{word} without a cursor")
             if self.missing == "window":
                 wrong.append("missing='window' without a cursor")
+        elif self.whole_every and self.never_whole:
+            wrong.append("whole_every, and why there is none")
+        elif not self.whole_every and not self.never_whole:
+            wrong.append(
+                "a cursor without whole_every: a record deleted before the window is never noticed; say how often "
+                "everything is read, or in never_whole why it is not"
+            )
         if strange := sorted(self.severity.keys() - self.columns.keys() - KINDS.keys()):
             wrong.append(f"severity of something that is neither a column nor a kind: {', '.join(strange)}")
         if self.every < timedelta(minutes=5):
@@ -261,6 +277,24 @@ class Entity:
     def seed(self) -> int:
         """What the hash of a record depends on beside the record: ``hashtextextended(record, seed)``."""
         return zlib.crc32(repr((sorted(self.columns.items()), self.custom, sorted(self.e164))).encode())
+
+    def whole_due(self, now: datetime) -> datetime:
+        """Return when a read of everything last fell due, which is once in each ``whole_every``.
+
+        The moment depends on the table's name alone: tables fall due all over the period, whenever they were first
+        loaded, and a read that fails stays due.
+        """
+        assert self.whole_every is not None  # noqa: S101  (asked by the caller)
+        period = int(self.whole_every.total_seconds())
+        phase = zlib.crc32(self.table.encode()) % period
+        return now - timedelta(seconds=(now.timestamp() - phase) % period)
+
+    @property
+    def unseen_for(self) -> timedelta | None:
+        """How long a record that is deleted without a trace may still stand here; None where it stands for ever."""
+        if not self.cursor:
+            return self.every
+        return self.every + self.whole_every if self.whole_every else None
 
     def severity_of(self, column: str) -> Severity:
         """What a value of ``column`` that cannot be read as its kind leads to; a key is always ``reject``."""
@@ -336,6 +370,9 @@ class Extraction:
     ``changes_only`` set by a ``fetch`` that reads what changed since its ``state`` and nothing else: nothing is missing
     ``gone``      keys, with blanks between the parts, of rows that a ``fetch`` of ``changes_only`` proved to be gone;
                   they are buried like what a read of everything did not find
+    ``reads_deleted`` set by a ``fetch`` whose read of everything includes what the vendor lists as deleted: a row that
+                  it did not find is ``erased`` then, not only ``missing``
+    ``erased``    keys of rows that the vendor listed as deleted, and does not list any more though it should
     ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
                   reason, and buries nothing
     ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
@@ -360,6 +397,8 @@ class Extraction:
     unchanged: bool = False
     changes_only: bool = False
     gone: list[str] = field(default_factory=list)
+    reads_deleted: bool = False
+    erased: list[str] = field(default_factory=list)
     endless: bool = False
     doubt: str | None = None
     measured: Counter[str] = field(default_factory=Counter)

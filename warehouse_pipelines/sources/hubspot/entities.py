@@ -18,13 +18,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from warehouse_pipelines.entity import Column, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.entity import DAY, Column, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.rules import Rule, not_negative
 from warehouse_pipelines.sources.hubspot.answers import Answer
 from warehouse_pipelines.sources.hubspot.fetch import OBJECTS, PAIRS, Settings, client, fetch
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
+WEEK = timedelta(days=7)
 
 OF_OBJECTS = """
     hs_all_accessible_team_ids hs_all_assigned_business_unit_ids hs_all_owner_ids hs_all_team_ids
@@ -46,6 +47,7 @@ def _object(
     created: str = "hs_createdate",
     modified: str = "hs_lastmodifieddate",
     every: timedelta = HOUR,
+    whole_every: timedelta = DAY,
     index: str = "",
     rules: tuple[Rule, ...] = (),
     **names_by_kind: str,
@@ -67,6 +69,7 @@ def _object(
         key="id",
         cursor=modified,
         overlap=HOUR,
+        whole_every=whole_every,
         days_since=date(2024, 1, 1),
         archived="archived",
         archived_at="archivedAt",
@@ -143,6 +146,7 @@ DEALS = _object(
     "hubspot_deal",
     "Opportunities and what they are worth.",
     path="deals",
+    whole_every=WEEK,
     created="createdate",
     every=QUARTER,
     rules=(not_negative("amount"),),
@@ -159,6 +163,7 @@ COMPANIES = _object(
     "hubspot_company",
     "Organisations that contacts and deals belong to.",
     path="companies",
+    whole_every=WEEK,
     created="createdate",
     text="""
         name domain address address2 city state zip country industry type description lifecyclestage
@@ -175,6 +180,7 @@ LINE_ITEMS = _object(
     "hubspot_line_item",
     "What a deal consists of.",
     path="line_items",
+    whole_every=WEEK,
     created="createdate",
     text="name description hs_product_id hs_sku hs_line_item_currency_code hs_recurring_billing_period",
     numeric="quantity price amount discount",

@@ -120,7 +120,7 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     if entity.parent:
         yield f"- Asked for each living row of `{entity.parent}`."
     if entity.refs:
-        yield f"- Refers to: {', '.join(f'`{column}` → `{table}`' for column, table in entity.refs.items())}."
+        yield f"- Refers to: {', '.join(f'`{column}` → `{ref}`' for column, ref in entity.refs.items())}."
     for rule in entity.rules:
         yield f"- Rule ({rule.severity}): {rule.message}."
     yield ""
@@ -145,8 +145,8 @@ def page(sources: Iterable[Source]) -> str:
         f"{', '.join(f'`{name}`' for name in BOOKKEEPING)}.",
         "",
         "A record may be deleted without a trace: no flag, no list, no change of its date. The last column says after",
-        "what time such a record is a tombstone here at the latest, where the runs succeed. What is read by its cursor is",
-        "read in full once in a while for this, each table at a moment of its own, so that they do not all fall due in",
+        "what time such a record is a tombstone here at the latest, where the runs succeed. What is read by its cursor",
+        "is read in full once in a while for this, each table at a moment of its own, so that they do not all fall due in",
         "the same hour. What a vendor tells of deletions is noticed by the next run.",
         "",
         "| CRM | sync_type | table | read by | every | deletions without a trace |",

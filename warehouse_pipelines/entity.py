@@ -132,7 +132,7 @@ class Entity:
     ``lookahead``    how far beyond now a window reaches, for a cursor that is a schedule
     ``whole_every``  once in this time a delta becomes a read of everything, at a moment of the table's own
                      (``whole_due``): what is deleted without a trace, and edits that do not move the cursor
-    ``never_whole``  why an entity with a cursor has no ``whole_every``, in words: what is deleted there is never noticed
+    ``never_whole``  why an entity with a cursor has no ``whole_every``, in words: deletions there are never noticed
     ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
     ``retention``    how far back the vendor can be asked; older rows are kept and never counted as missing
     ``days_since``   the first daily partition, for entities that can be asked by date
@@ -147,8 +147,10 @@ class Entity:
     ``page_size``    records per request, where this entity's requests are not as large as its source's
     ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
     ``expected``     columns whose names a header must have (a sheet, a file), or nothing is loaded
-    ``index``        columns to index besides the key and the cursor; ``deleted_at`` may be one
-    ``refs``         columns that should be found in the key of another table; checked, not enforced
+    ``index``        columns to index besides the key, the cursor, the ``refs`` and the numbers in E.164, which always
+                     are; ``deleted_at`` may be one
+    ``refs``         columns that should be found in the key of another table, or in a column of it where
+                     ``table(column)`` says so; of the same type (``require_joinable``), checked, not enforced
     ``rules``        what a record must satisfy
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
                      from ``rules.KINDS``
@@ -262,7 +264,13 @@ class Entity:
     def indexes(self) -> tuple[str, ...]:
         """The columns that get an index of their own, the key apart."""
         names = [*self.index.split(), *([self.cursor] if self.cursor else [])]
-        return tuple(name for name in dict.fromkeys(names) if name != self.keys[0])
+        return tuple(name for name in dict.fromkeys((*names, *self.refs, *self.e164)) if name != self.keys[0])
+
+    @cached_property
+    def sparse(self) -> frozenset[str]:
+        """Those of ``indexes`` that leave out NULL: by which rows are joined, and which many rows do not have."""
+        asked_for = {*self.index.split(), self.cursor}
+        return frozenset(name for name in (*self.refs, *self.e164) if name not in asked_for)
 
     @cached_property
     def pg_types(self) -> Mapping[str, str]:
@@ -302,6 +310,39 @@ class Entity:
             return "reject"
         kind = self.columns[column].kind
         return self.severity.get(column) or self.severity.get(kind) or KINDS[kind].severity
+
+
+def target(ref: str, by_table: Mapping[str, Entity]) -> tuple[Entity, str]:
+    """Return the entity and the column that a value of ``Entity.refs`` means. Raises ``ValueError``."""
+    table, _, column = ref.removesuffix(")").partition("(")
+    if table not in by_table:
+        raise ValueError(f"refers to {table}, a table of no entity")
+    other = by_table[table]
+    if column and column not in other.pg_types:
+        raise ValueError(f"refers to {table}({column}), which has no such column")
+    if not column and len(other.keys) > 1:
+        raise ValueError(f"refers to {table}, whose key are {' and '.join(other.keys)}: name one, {table}(column)")
+    return other, column or other.keys[0]
+
+
+def require_joinable(entities: Iterable[Entity]) -> None:
+    """Raise ``ValueError``, naming them all, when some ``refs`` cannot be joined, or not by an index."""
+    by_table = {entity.table: entity for entity in entities}
+    wrong = []
+    for entity in by_table.values():
+        for column, ref in entity.refs.items():
+            try:
+                other, found = target(ref, by_table)
+            except ValueError as error:
+                wrong.append(f"{entity.table}.{column} {error}")
+                continue
+            here, there = (one.pg_types[name].split(" ")[0] for one, name in ((entity, column), (other, found)))
+            if here != there:
+                wrong.append(f"{entity.table}.{column} is {here} and {other.table}.{found} is {there}")
+            if found != other.keys[0] and found not in other.indexes:
+                wrong.append(f"{entity.table}.{column} refers to {other.table}.{found}, which has no index")
+    if wrong:
+        raise ValueError(f"cannot be joined: {'; '.join(wrong)}")
 
 
 class Budget(NamedTuple):

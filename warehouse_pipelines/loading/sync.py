@@ -73,8 +73,8 @@ def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, n
 
     A delta begins at the source's high-water mark of the last run that moved it, less the overlap, and not later than
     that run's start; with a ``lookback`` at least so far before now. It becomes a read of everything when one fell
-    due since the last (``Entity.whole_due``). Backfills, replays, limited and dry runs never move the cursor, nor do runs that a
-    vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
+    due since the last (``Entity.whole_due``). Backfills, replays, limited and dry runs never move the cursor, nor do
+    runs that a vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
     """
     until = now + entity.lookahead
     previous = last.cursor if last else None

@@ -24,10 +24,10 @@ was deleted for good: ``erased``. Merged and GDPR-deleted records are in no list
 ``hs_merged_object_ids``, the rest is found by the next read of everything, which sees the live and the archived, so
 that what is in neither list is ``erased`` as well.
 
-**Everything again**, once a day what is about people and what is small, once a week the rest. Ids alone would cost as
-many calls, a call for each hundred, and it is calls that are rationed: a million contacts are 10,000 of a day's 650,000.
-What they would save is bytes (a tenth is left), and what only values show would be lost: edits that move no date, such
-as those of calculated properties, and rows that were loaded under another declaration.
+**Everything again**, once a day what is about people and what is small, once a week the rest. Ids alone would cost
+as many calls, a call for each hundred, and it is calls that are rationed: a million contacts are 10,000 of a day's
+650,000. They would save bytes, but not show edits that move no date, such as those of calculated properties, nor
+refresh rows that were loaded under another declaration.
 
 **Associations** have neither a cursor nor tombstones: each run asks for all pairs of all contacts, 1,000 contacts a
 call or as many as ``--batch-size`` says.

@@ -134,7 +134,8 @@ CONTACTS = _object(
         lead_is_carpentry_followup lead_is_dnc lead_is_dummy lead_is_estimate_confirmed lead_is_estimate_set
         lead_is_express_consent lead_is_express_consent_being_reviewed lead_is_high_potential
         lead_is_mobile_lead lead_is_valid_address lead_is_valid_email lead_is_year_built_verified
-        lead_is_zillow lead_job_type lead_prospect_id lead_rating lead_salesrabbit_lead_id lead_salesrabbit_lead_id_new sales_rabbit_lead_id lead_source
+        lead_is_zillow lead_job_type lead_prospect_id lead_rating lead_salesrabbit_lead_id
+        lead_salesrabbit_lead_id_new sales_rabbit_lead_id lead_source
         lead_status lead_substatus lead_type1 lead_type2 lead_type4 lead_with_dm
         hs_analytics_average_page_views hs_analytics_num_event_completions hs_analytics_num_page_views
         hs_analytics_num_visits hs_membership_has_accessed_private_content hs_registered_member
@@ -238,7 +239,8 @@ APPOINTMENTS = _object(
     url="salespro_fileurl_contract salespro_fileurl_estimate",
     boolean="is_complete hs_read_only hs_was_imported",
     integer="""
-        genius_appointment_id prospect_id user_id division_id hs_duration duration type_id complete_outcome_id complete_user_id confirm_user_id add_user_id
+        genius_appointment_id prospect_id user_id division_id hs_duration duration type_id
+        complete_outcome_id complete_user_id confirm_user_id add_user_id
         marketing_task_id spouses_present year_built
     """,
     date="date set_date",

@@ -255,7 +255,7 @@ class Reader:
         erased = known - listed
         for ids in batches(sorted(known - listed), self.size):
             records = self._read(ids)
-            erased -= set(map(key_of, records))
+            erased -= {str(key_of(msgspec.Raw(record))) for record in records}
             yield Page(records, in_window=False)
         if listed or len(erased) <= FEW:
             erased &= self.extraction.known.archived(self.entity.table, now - CERTAINLY_ARCHIVED_FOR)

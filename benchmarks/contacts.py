@@ -53,6 +53,7 @@ CONTACT = Entity(
     key="id",
     cursor="lastmodifieddate",
     overlap=timedelta(hours=1),
+    whole_every=timedelta(days=1),
     days_since=date(2024, 1, 1),
     archived="archived",
     archived_at="archivedAt",

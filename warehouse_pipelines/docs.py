@@ -30,6 +30,13 @@ def duration(span: timedelta) -> str:
     return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
+def read_by(entity: Entity) -> str:
+    """Say in a word or two how an entity is read."""
+    if entity.by_state:
+        return "the vendor's state"
+    return f"`{entity.cursor}`" if entity.cursor else "everything"
+
+
 def deletes(entity: Entity) -> str:
     """Say how a deleted record is noticed."""
     ways = []
@@ -39,11 +46,30 @@ def deletes(entity: Entity) -> str:
         ways.append(f"the vendor's time `{entity.archived_at}`")
     if entity.merged:
         ways.append(f"`{entity.merged}` lists the keys a record absorbed")
+    if entity.by_state:
+        ways.append("what the vendor tells, or shows, to be gone since the last good run")
     if entity.missing == "window":
         ways.append(f"absent from a read of the window that its `{entity.cursor}` lies in")
-    else:
+    if entity.whole_every or not entity.cursor:
         ways.append("absent from a read of everything")
     return "; ".join(ways)
+
+
+def seen_within(entity: Entity) -> str:
+    """Say how late a deletion that leaves no trace is noticed, where runs succeed."""
+    if entity.unseen_for is None:
+        return f"never: {entity.never_whole}"
+    span = about(entity.unseen_for)
+    if entity.missing == "window":
+        return f"{duration(entity.every)}; {span} if older than {duration(entity.lookback or entity.overlap)}"
+    return span
+
+
+def about(span: timedelta) -> str:
+    """Return a time span in words, whole days first: ``7 days and 1 hour``."""
+    days = timedelta(days=span.days)
+    parts = [duration(part) for part in (days, span - days) if part]
+    return " and ".join(parts)
 
 
 def reading(entity: Entity) -> str:
@@ -60,7 +86,7 @@ def reading(entity: Entity) -> str:
     if entity.lookahead:
         parts.append(f"up to {duration(entity.lookahead)} ahead")
     if entity.whole_every:
-        parts.append(f"and everything once in {duration(entity.whole_every)}")
+        parts.append(f"and everything every {duration(entity.whole_every)}")
     return ", ".join(parts)
 
 
@@ -83,7 +109,7 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     yield ""
     yield f"- Table `{entity.table}`, key {', '.join(f'`{key}`' for key in entity.keys)}."
     yield f"- A run reads {reading(entity)}."
-    yield f"- Deleted: {deletes(entity)}."
+    yield f"- Deleted: {deletes(entity)}. Without a trace, it is noticed within {seen_within(entity)}."
     yield f"- Runs every {duration(entity.every)}: `warehouse sync {source.name} {entity.name}`."
     if flags := [flag for flag in source.flags if flag.concerns(entity) and not flag.stands_for]:
         yield f"- Flags of its own: {'; '.join(f'`{flag.spelled}`: {flag.help}' for flag in flags)}"
@@ -94,7 +120,7 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     if entity.parent:
         yield f"- Asked for each living row of `{entity.parent}`."
     if entity.refs:
-        yield f"- Refers to: {', '.join(f'`{column}` → `{table}`' for column, table in entity.refs.items())}."
+        yield f"- Refers to: {', '.join(f'`{column}` → `{ref}`' for column, ref in entity.refs.items())}."
     for rule in entity.rules:
         yield f"- Rule ({rule.severity}): {rule.message}."
     yield ""
@@ -118,14 +144,26 @@ def page(sources: Iterable[Source]) -> str:
         f"{len(sources)} sources, {count} entities. Beside its own columns every table has "
         f"{', '.join(f'`{name}`' for name in BOOKKEEPING)}.",
         "",
-        "| CRM | sync_type | table | cursor | every |",
-        "|---|---|---|---|---|",
+        "A record may be deleted without a trace: no flag, no list, no change of its date. The last column says after",
+        "what time such a record is a tombstone here at the latest, where the runs succeed. What is read by its cursor",
+        "is read in full once in a while for this, each table at a moment of its own, so that they do not all fall due",
+        "in the same hour. What a vendor tells of deletions is noticed by the next run.",
+        "",
+        "| CRM | sync_type | table | read by | every | deletions without a trace |",
+        "|---|---|---|---|---|---|",
     ]
     for source in sources:
         for entity in source.entities:
             name = f"[{entity.name}](#{source.name}-{entity.name})"
-            cursor = f"`{entity.cursor}`" if entity.cursor else "none, read whole"
-            lines.append(f"| {source.name} | {name} | `{entity.table}` | {cursor} | {duration(entity.every)} |")
+            cells = (
+                source.name,
+                name,
+                f"`{entity.table}`",
+                read_by(entity),
+                duration(entity.every),
+                seen_within(entity),
+            )
+            lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
     for source in sources:
         required = [name for name, field in source.settings.model_fields.items() if field.is_required()]

@@ -101,8 +101,15 @@ BOOKKEEPING: Mapping[str, str] = {
 }
 """The columns that every table has beside its own, with their PostgreSQL type.
 
-``delete_reason`` is ``archived`` (the vendor lists it so), ``merged into <key>`` or ``missing`` (a whole read did
-not find it). ``sync_hash`` is the hash of the record and of its declaration: equal means nothing to compare.
+``delete_reason`` says what is known of a row that is ``archived``:
+
+    archived            the vendor still has the record and calls it deleted; it may restore it
+    merged into <key>   another record absorbed it
+    erased              the vendor has it no more, not even among the deleted records that it lists: a deletion for
+                        good, such as one for the sake of privacy
+    missing             a full read, or the vendor's list of changes, shows it no more; this vendor does not say why
+
+``sync_hash`` is the hash of the record and of its declaration: equal means nothing to compare.
 """
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -123,8 +130,9 @@ class Entity:
     ``overlap``      how far before the last high-water mark the next run begins: the vendor's lag, and clocks
     ``lookback``     a trailing stretch to read again, for vendors whose cursor is not moved by edits
     ``lookahead``    how far beyond now a window reaches, for a cursor that is a schedule
-    ``whole_every``  a delta becomes a read of everything when the last one is older than this: what is deleted without
-                     a trace, and edits that do not move the cursor
+    ``whole_every``  once in this time a delta becomes a read of everything, at a moment of the table's own
+                     (``whole_due``): what is deleted without a trace, and edits that do not move the cursor
+    ``never_whole``  why an entity with a cursor has no ``whole_every``, in words: deletions there are never noticed
     ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
     ``retention``    how far back the vendor can be asked; older rows are kept and never counted as missing
     ``days_since``   the first daily partition, for entities that can be asked by date
@@ -139,8 +147,10 @@ class Entity:
     ``page_size``    records per request, where this entity's requests are not as large as its source's
     ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
     ``expected``     columns whose names a header must have (a sheet, a file), or nothing is loaded
-    ``index``        columns to index besides the key and the cursor; ``deleted_at`` may be one
-    ``refs``         columns that should be found in the key of another table; checked, not enforced
+    ``index``        columns to index besides the key, the cursor, the ``refs`` and the numbers in E.164, which always
+                     are; ``deleted_at`` may be one
+    ``refs``         columns that should be found in the key of another table, or in a column of it where
+                     ``table(column)`` says so; of the same type (``require_joinable``), checked, not enforced
     ``rules``        what a record must satisfy
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
                      from ``rules.KINDS``
@@ -159,6 +169,7 @@ class Entity:
     lookback: timedelta = timedelta(0)
     lookahead: timedelta = timedelta(0)
     whole_every: timedelta | None = None
+    never_whole: str = ""
     edited: str | None = None
     retention: timedelta | None = None
     days_since: date | None = None
@@ -205,11 +216,18 @@ class Entity:
         if self.cursor and self.cursor in self.columns and self.columns[self.cursor].kind != "timestamptz":
             wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
         if not self.cursor:
-            for word in ("overlap", "lookback", "lookahead", "whole_every", "retention", "days_since"):
+            for word in ("overlap", "lookback", "lookahead", "whole_every", "never_whole", "retention", "days_since"):
                 if getattr(self, word):
                     wrong.append(f"{word} without a cursor")
             if self.missing == "window":
                 wrong.append("missing='window' without a cursor")
+        elif self.whole_every and self.never_whole:
+            wrong.append("whole_every, and why there is none")
+        elif not self.whole_every and not self.never_whole:
+            wrong.append(
+                "a cursor without whole_every: a record deleted before the window is never noticed; say how often "
+                "everything is read, or in never_whole why it is not"
+            )
         if strange := sorted(self.severity.keys() - self.columns.keys() - KINDS.keys()):
             wrong.append(f"severity of something that is neither a column nor a kind: {', '.join(strange)}")
         if self.every < timedelta(minutes=5):
@@ -246,7 +264,13 @@ class Entity:
     def indexes(self) -> tuple[str, ...]:
         """The columns that get an index of their own, the key apart."""
         names = [*self.index.split(), *([self.cursor] if self.cursor else [])]
-        return tuple(name for name in dict.fromkeys(names) if name != self.keys[0])
+        return tuple(name for name in dict.fromkeys((*names, *self.refs, *self.e164)) if name != self.keys[0])
+
+    @cached_property
+    def sparse(self) -> frozenset[str]:
+        """Those of ``indexes`` that leave out NULL: by which rows are joined, and which many rows do not have."""
+        asked_for = {*self.index.split(), self.cursor}
+        return frozenset(name for name in (*self.refs, *self.e164) if name not in asked_for)
 
     @cached_property
     def pg_types(self) -> Mapping[str, str]:
@@ -262,12 +286,63 @@ class Entity:
         """What the hash of a record depends on beside the record: ``hashtextextended(record, seed)``."""
         return zlib.crc32(repr((sorted(self.columns.items()), self.custom, sorted(self.e164))).encode())
 
+    def whole_due(self, now: datetime) -> datetime:
+        """Return when a read of everything last fell due, which is once in each ``whole_every``.
+
+        The moment depends on the table's name alone: tables fall due all over the period, whenever they were first
+        loaded, and a read that fails stays due.
+        """
+        assert self.whole_every is not None  # noqa: S101  (asked by the caller)
+        period = int(self.whole_every.total_seconds())
+        phase = zlib.crc32(self.table.encode()) % period
+        return now - timedelta(seconds=(now.timestamp() - phase) % period)
+
+    @property
+    def unseen_for(self) -> timedelta | None:
+        """How long a record that is deleted without a trace may still stand here; None where it stands for ever."""
+        if not self.cursor:
+            return self.every
+        return self.every + self.whole_every if self.whole_every else None
+
     def severity_of(self, column: str) -> Severity:
         """What a value of ``column`` that cannot be read as its kind leads to; a key is always ``reject``."""
         if column in self.keys:
             return "reject"
         kind = self.columns[column].kind
         return self.severity.get(column) or self.severity.get(kind) or KINDS[kind].severity
+
+
+def target(ref: str, by_table: Mapping[str, Entity]) -> tuple[Entity, str]:
+    """Return the entity and the column that a value of ``Entity.refs`` means. Raises ``ValueError``."""
+    table, _, column = ref.removesuffix(")").partition("(")
+    if table not in by_table:
+        raise ValueError(f"refers to {table}, a table of no entity")
+    other = by_table[table]
+    if column and column not in other.pg_types:
+        raise ValueError(f"refers to {table}({column}), which has no such column")
+    if not column and len(other.keys) > 1:
+        raise ValueError(f"refers to {table}, whose key are {' and '.join(other.keys)}: name one, {table}(column)")
+    return other, column or other.keys[0]
+
+
+def require_joinable(entities: Iterable[Entity]) -> None:
+    """Raise ``ValueError``, naming them all, when some ``refs`` cannot be joined, or not by an index."""
+    by_table = {entity.table: entity for entity in entities}
+    wrong = []
+    for entity in by_table.values():
+        for column, ref in entity.refs.items():
+            try:
+                other, found = target(ref, by_table)
+            except ValueError as error:
+                wrong.append(f"{entity.table}.{column} {error}")
+                continue
+            here, there = (one.pg_types[name].split(" ")[0] for one, name in ((entity, column), (other, found)))
+            if here != there:
+                wrong.append(f"{entity.table}.{column} is {here} and {other.table}.{found} is {there}")
+            if found != other.keys[0] and found not in other.indexes:
+                wrong.append(f"{entity.table}.{column} refers to {other.table}.{found}, which has no index")
+    if wrong:
+        raise ValueError(f"cannot be joined: {'; '.join(wrong)}")
 
 
 class Budget(NamedTuple):
@@ -336,6 +411,9 @@ class Extraction:
     ``changes_only`` set by a ``fetch`` that reads what changed since its ``state`` and nothing else: nothing is missing
     ``gone``      keys, with blanks between the parts, of rows that a ``fetch`` of ``changes_only`` proved to be gone;
                   they are buried like what a read of everything did not find
+    ``reads_deleted`` set by a ``fetch`` whose read of everything includes what the vendor lists as deleted: a row that
+                  it did not find is ``erased`` then, not only ``missing``
+    ``erased``    keys of rows that the vendor listed as deleted, and does not list any more though it should
     ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
                   reason, and buries nothing
     ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
@@ -360,6 +438,8 @@ class Extraction:
     unchanged: bool = False
     changes_only: bool = False
     gone: list[str] = field(default_factory=list)
+    reads_deleted: bool = False
+    erased: list[str] = field(default_factory=list)
     endless: bool = False
     doubt: str | None = None
     measured: Counter[str] = field(default_factory=Counter)

@@ -31,6 +31,7 @@ THING = Entity(
     key="id",
     cursor="at",
     overlap=timedelta(minutes=5),
+    never_whole="a test says when",
     days_since=date(2024, 1, 1),
     archived="gone",
     archived_at="gone_at",

@@ -1,12 +1,14 @@
 """The asset checks, against tables that are right, wrong and absent."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dagster as dg
 import psycopg
 import pytest
 
-from warehouse_pipelines.checks import judge_volume
+from warehouse_pipelines.checks import _connected, _references, judge_volume
+from warehouse_pipelines.definitions import build_definitions
 from warehouse_pipelines_tests import toy
 
 
@@ -110,6 +112,40 @@ def test_orphans_warn_above_the_threshold(
         "INSERT INTO toy_shop.part (id, thing_id, raw_data) SELECT n::text, '1', '{}' FROM generate_series(1, 19) n"
     )
     assert hourly(made, instance)["part", "references"].passed
+
+
+def test_orphans_of_another_crm_are_normal_until_hardly_any_is_found(
+    database: psycopg.Connection, made: dg.Definitions
+) -> None:
+    """It forgets some and never knew others; ids that are written otherwise, or another account's, find nothing."""
+    by_table = {entity.table: entity for entity in toy.ENTITIES}
+
+    def judged(*, abroad: bool) -> bool:
+        with _connected(database.info.dsn + f" password={database.info.password}") as connection:
+            return bool(_references(connection, toy.PARTS, by_table, set() if abroad else by_table.keys()).passed)
+
+    def parts(found: int, orphans: int) -> None:
+        database.execute("TRUNCATE toy_shop.part")
+        database.execute(
+            "INSERT INTO toy_shop.part (id, thing_id, raw_data)"
+            " SELECT n::text, CASE WHEN n <= %s THEN '1' ELSE 'x' END, '{}' FROM generate_series(1, %s) n",
+            [found, found + orphans],
+        )
+
+    database.execute("INSERT INTO toy_thing (id, raw_data) VALUES ('1', '{}')")
+    parts(found=10, orphans=90)
+    assert (judged(abroad=True), judged(abroad=False)) == (True, False)
+    parts(found=4, orphans=96)
+    assert judged(abroad=True) is False
+    parts(found=0, orphans=19)
+    assert (judged(abroad=True), judged(abroad=False)) == (True, False)
+
+
+def test_a_reference_that_cannot_be_joined_is_refused() -> None:
+    shelf = toy.Shelf()
+    wrong = replace(toy.GADGETS, refs={"size": "toy_thing"})
+    with pytest.raises(ValueError, match=r"toy_gadget\.size is bigint and toy_thing\.id is text"):
+        build_definitions([replace(shelf.source(), entities=(toy.PARTS, toy.THINGS, wrong))])
 
 
 def test_a_large_table_is_sampled(

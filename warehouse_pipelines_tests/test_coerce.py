@@ -489,6 +489,16 @@ def test_an_object_that_is_something_else_costs_at_most_its_record(wrong: str) -
     assert [reject.key for reject in coercer.rejects] in ([], ["2"])
 
 
+def test_a_uuid_is_in_lower_case_and_no_other_id_is() -> None:
+    """Two systems spell one UUID in two ways, and are joined by it; of other ids the case may make two."""
+    guid = "0B5E93C1-6D73-4A0F-8001-00000000ABCD"
+    spelt = [f'"{guid}"', f'" {guid.lower()} "', '"ABC-7"', f'"X{guid[1:]}"', '"abcDEF"', "12", "null"]
+    table, coercer = coerced(entity_of("id"), spelt)
+    assert table["x"].to_pylist() == [guid.lower(), guid.lower(), "ABC-7", f"X{guid[1:]}", "abcDEF", "12", None]
+    assert not coercer.rejects
+    assert [validate.READERS["id"](msgspec.json.decode(one)) for one in spelt] == table["x"].to_pylist()
+
+
 @pytest.mark.parametrize(
     ("record", "city", "tags", "key"),
     [

@@ -192,11 +192,11 @@ def test_values_are_what_the_database_says(vendor: Genius) -> None:
 
 
 def test_the_columns_of_s1(vendor: Genius) -> None:
-    vendor.create("lead", contact=77, division=2, first_name="Ana", zip="45402", phone1="937-234-5678", agent_id="A7")
+    vendor.create("lead", contact=77, division=2, first_name="Ana", zip="45402", phone1="937-234-5678", agent_id="7")
     rows, _ = typed(LEADS, Read(GENIUS, LEADS))
     lead = rows[max(rows)]
     assert (lead["contact_id"], lead["division_id"], lead["firstname"], lead["zipcode"]) == (77, 2, "Ana", "45402")
-    assert (lead["phone_e164"], lead["agent_id"], lead["source"]) == ("+19372345678", "A7", lead["source"])
+    assert (lead["phone_e164"], lead["agent_id"], lead["source"]) == ("+19372345678", 7, lead["source"])
     visits = Read(GENIUS, ENTITIES["appointments"])
     rows, _ = typed(ENTITIES["appointments"], visits)
     assert (rows[1]["appointment_time"], rows[1]["lead_id"], rows[1]["status"]) == ("10:30:00", None, None)

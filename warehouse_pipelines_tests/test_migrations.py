@@ -45,12 +45,13 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0002_source_tables",
         "revision 0003_crm",
         "revision 0004_pipedesk",
+        "revision 0008_join_keys",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 4
+    assert len(migrate(empty_url, down=99)) == 5
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
@@ -60,6 +61,7 @@ def test_up_again_down_and_up(empty_url: str) -> None:
 def test_revisions_down_and_up(empty_url: str) -> None:
     migrate(empty_url)
     first = contents(empty_url)
+    assert migrate(empty_url, down=1) == ["revision 0008_join_keys undone"]
     assert migrate(empty_url, down=1) == ["revision 0004_pipedesk undone"]
     assert migrate(empty_url, down=1) == ["revision 0003_crm undone"]
     assert not {"crm", "crm_archive"} & {schema for schema, _, _ in contents(empty_url)}
@@ -67,6 +69,37 @@ def test_revisions_down_and_up(empty_url: str) -> None:
     assert {name for schema, name, _ in contents(empty_url) if schema == "public"} == set()
     migrate(empty_url)
     assert contents(empty_url) == first
+
+
+def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
+    """What can be read stays; the row, its other columns and the index of the column stay as they are."""
+    migrate(empty_url)
+    assert migrate(empty_url, down=1) == ["revision 0008_join_keys undone"]
+    texts = {"1": "7", "2": " 42 ", "3": "not assigned", "4": "A12", "5": "", "6": "12.0", "7": "9" * 25, "8": None}
+    with psycopg.connect(empty_url) as connection:
+        for key, text in texts.items():
+            connection.execute(
+                "INSERT INTO genius_lead (lead_id, agent_id, agent_name, raw_data) VALUES (%s, %s, 'Ann', '{}')",
+                [key, text],
+            )
+            connection.execute(
+                "INSERT INTO hubspot_contact (id, lead_salesrabbit_lead_id, raw_data) VALUES (%s, %s, '{}')",
+                [key, text],
+            )
+    wanted = {"1": 7, "2": 42, "3": None, "4": None, "5": None, "6": 12, "7": None, "8": None}
+    assert migrate(empty_url)[0] == "revision 0008_join_keys"
+    with psycopg.connect(empty_url) as connection:
+        found = connection.execute("SELECT lead_id::text, agent_id, agent_name FROM genius_lead").fetchall()
+        assert {key: number for key, number, _ in found} == wanted
+        assert {name for *_, name in found} == {"Ann"}
+        assert dict(connection.execute("SELECT id, lead_salesrabbit_lead_id FROM hubspot_contact").fetchall()) == wanted
+        assert connection.execute("SELECT to_regclass('idx_genius_lead_agent_id') IS NOT NULL").fetchone() == (True,)
+    migrate(empty_url, down=1)
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute("SELECT agent_id FROM genius_lead WHERE lead_id = 2").fetchone() == ("42",)
+    migrate(empty_url)
+    with engine(empty_url).connect() as connection:
+        assert tables.differences(connection, ENTITIES) == []
 
 
 def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:

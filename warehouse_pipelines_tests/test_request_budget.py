@@ -1,5 +1,6 @@
 """The budget of requests of a credential: never more than the vendor allows, whoever asks."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -111,6 +112,20 @@ def test_a_stopped_run_does_not_wait(bare_url: str) -> None:
     with pytest.raises(VendorUnavailable, match="stopped"):
         budget.take("credential", minute)
     assert time.monotonic() - began < 5
+    budget.close()
+
+
+def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Or a list longer than an hour's requests could never be read to its end."""
+    stopped = threading.Event()
+    budget = RequestBudget(bare_url, stopped)
+    hour = Budget("hour", 2, 3_600)
+    budget.take("credential", hour)
+    budget.take("credential", hour)
+    threading.Timer(0.3, stopped.set).start()
+    with caplog.at_level("INFO", "warehouse.sync"), pytest.raises(VendorUnavailable, match="stopped"):
+        budget.take("credential", hour)
+    assert re.search(r"the budget hour \(2 requests in 3600 s\) is spent; waiting 6\d minutes", caplog.text)
     budget.close()
 
 

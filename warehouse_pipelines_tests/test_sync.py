@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -71,16 +72,65 @@ def test_a_schedule_is_asked_for_ahead_of_now() -> None:
         assert plan(ahead, Options(**flags), LAST, NOW).window.until == NOW + timedelta(days=365)
 
 
+WEEKLY = replace(THING, whole_every=timedelta(days=7), never_whole="")
+
+
 @pytest.mark.parametrize(
     ("whole_time", "mode"),
-    [(None, "full"), (NOW - timedelta(days=7), "full"), (NOW - timedelta(days=6), "delta")],
+    [
+        (None, "full"),
+        (WEEKLY.whole_due(NOW) - timedelta(seconds=1), "full"),
+        (WEEKLY.whole_due(NOW) + timedelta(seconds=1), "delta"),
+    ],
 )
 def test_a_delta_reads_everything_when_that_is_due(whole_time: datetime | None, mode: str) -> None:
-    weekly = replace(THING, whole_every=timedelta(days=7))
-    last = LastGood(LAST.cursor, LAST.start_time, whole_time)
-    planned = plan(weekly, Options(), last, NOW)
+    last = LastGood(LAST.cursor, LAST.start_time, whole_time, whole_time)
+    planned = plan(WEEKLY, Options(), last, NOW)
     assert (planned.mode, planned.swept is not None) == (mode, mode == "full")
-    assert plan(weekly, Options(start_date=DAY), last, NOW).mode == "start_date"
+    assert plan(WEEKLY, Options(start_date=DAY), last, NOW).mode == "start_date"
+
+
+def test_a_read_of_everything_that_failed_is_tried_again_but_not_each_time() -> None:
+    """Meanwhile the deltas go on: what is new does not wait until somebody has looked at a suspicious read."""
+    before = WEEKLY.whole_due(NOW) - timedelta(days=1)
+    later = 4 * WEEKLY.every
+    for tried, mode in ((NOW - later, "full"), (NOW - later + timedelta(minutes=1), "delta")):
+        assert plan(WEEKLY, Options(), LastGood(CURSOR, CURSOR, before, tried), NOW).mode == mode
+
+
+def test_everything_is_due_once_in_each_period_and_at_a_moment_of_the_table() -> None:
+    due = {WEEKLY.whole_due(NOW + timedelta(hours=hours)) for hours in range(4 * 7 * 24)}
+    first, *others = sorted(due)
+    assert [one - first for one in others] == [timedelta(days=7 * n) for n in range(1, len(due))]
+    assert len(due) in (4, 5)
+    assert all(WEEKLY.whole_due(one) == one for one in due)
+    assert replace(WEEKLY, table="another").whole_due(NOW) != WEEKLY.whole_due(NOW)
+
+
+def test_reads_of_everything_are_spread_over_the_day() -> None:
+    """Loaded for the first time in one night, they would all fall due together ever after."""
+    entities = [entity for source in SOURCES for entity in source.entities if entity.whole_every]
+    hours = Counter(entity.whole_due(NOW).hour for entity in entities)
+    assert len(entities) > 50
+    assert max(hours.values()) <= len(entities) / 8
+    assert len(hours) >= 18
+
+
+def test_a_cursor_that_never_sees_a_deletion_must_say_why() -> None:
+    with pytest.raises(ValueError, match="shelf_thing: a cursor without whole_every"):
+        replace(THING, never_whole="")
+    assert replace(THING, never_whole="", whole_every=timedelta(days=1)).unseen_for == timedelta(days=1, hours=1)
+    assert THING.unseen_for is None
+
+
+@pytest.mark.parametrize(
+    "entity", [entity for source in SOURCES for entity in source.entities], ids=lambda entity: str(entity.table)
+)
+def test_no_deleted_record_lives_on(entity: Entity) -> None:
+    """Without a trace at the vendor, a deletion is seen within a week, and of people whom it may erase within a day."""
+    assert entity.unseen_for is not None
+    people = entity.table in ("hubspot_contact", "hubspot_appointment", "salesrabbit_lead", "genius_lead")
+    assert entity.unseen_for <= entity.every + timedelta(days=1 if people else 7)
 
 
 def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
@@ -384,7 +434,7 @@ def test_stored_records_are_found_by_several_columns(shelf: Shelf) -> None:
 
 
 def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: Shelf) -> None:
-    weekly = replace(THING, whole_every=timedelta(days=7))
+    weekly = WEEKLY
     assert shelf.sync([thing("a", 3)], [thing("b", 4)], entity=weekly).mode == "full"
     assert shelf.sync(entity=weekly).mode == "delta"
     with psycopg.connect(shelf.url) as connection:
@@ -663,6 +713,66 @@ def test_removed_association_is_tombstoned(opened: Opened) -> None:
     key = it.vendor.delete(it.entity)
     assert it.sync().deleted == 1
     assert it.rows()[key]["archived"]
+
+
+def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again(opened: Opened) -> None:
+    """No delta shows it. Of the vendor's answer it can be told from a record that is only archived, or merged."""
+    it = opened("hubspot_contact")
+    assert it.sync().mode == "full"
+    erased, archived, winner, loser = (key for (key,) in sorted(it.rows())[:4])
+    it.simulator.gdpr_delete(erased)
+    it.simulator.archive("contacts", archived)
+    it.simulator.merge("contacts", winner, loser)
+    assert (it.sync().mode, it.rows()[erased,]["archived"]) == ("delta", False)
+    it.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '1 day 1 second'")
+    result = it.sync()
+    assert (result.mode, result.status) == ("full", "success")
+    reasons = {key: row["delete_reason"] for (key,), row in it.rows().items() if row["archived"]}
+    assert reasons == {erased: "erased", archived: "archived", loser: f"merged into {winner}"}
+    assert (it.sync().mode, it.sync(full=True).deleted) == ("delta", 0)
+
+
+def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(opened: Opened) -> None:
+    """What left the vendor's list because its 90 days are over stays as it is; so does what is listed."""
+    it = opened("hubspot_contact")
+    it.sync()
+    erased, expired, kept, restored = (key for (key,) in sorted(it.rows())[:4])
+    for key in (erased, expired, kept, restored):
+        it.simulator.archive("contacts", key)
+    it.sync()
+    it.execute("UPDATE hubspot_contact SET deleted_at = now() - interval '89 days 1 hour' WHERE id = %s", expired)
+    it.simulator.expire("contacts", erased)
+    it.simulator.expire("contacts", expired)
+    it.simulator.restore("contacts", restored)
+    assert it.sync().restored == 1
+    reasons = {key: row["delete_reason"] for (key,), row in it.rows().items() if row["archived"]}
+    assert reasons == {erased: "erased", expired: "archived", kept: "archived"}
+
+
+def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(opened: Opened) -> None:
+    """A right to see it that was lost looks the same."""
+    it = opened("hubspot_contact")
+    it.sync()
+    for (key,) in sorted(it.rows())[:25]:
+        it.simulator.archive("contacts", key)
+    it.sync()
+    for (key,) in sorted(it.rows())[:25]:
+        it.simulator.expire("contacts", key)
+    it.sync()
+    assert {row["delete_reason"] for row in it.rows().values() if row["archived"]} == {"archived"}
+
+
+def test_a_call_that_vanished_long_after_it_was_made_is_found_by_the_weekly_read(opened: Opened) -> None:
+    it = opened("callrail_call")
+    it.sync()
+    (old, *_), day = min(it.rows().items(), key=lambda one: one[1]["start_time"])
+    assert day["start_time"] < datetime.now(UTC) - timedelta(days=31)
+    it.simulator.spam_call(old)
+    assert (it.sync().deleted, it.sync().mode) == (0, "delta")
+    it.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '7 days 1 second'")
+    result = it.sync()
+    assert (result.mode, result.deleted) == ("full", 1)
+    assert it.rows()[old,]["delete_reason"] == "missing"
 
 
 def test_one_name_of_an_entity_is_one_lock(database_url: str) -> None:

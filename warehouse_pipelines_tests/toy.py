@@ -30,6 +30,7 @@ THINGS = Entity(
     key="id",
     cursor="updated_at",
     overlap=timedelta(minutes=2),
+    never_whole="a test says when",
     days_since=date(2024, 1, 1),
     columns=columns(text="id name", timestamptz="updated_at"),
 )

@@ -251,6 +251,9 @@ class Coercer:
         if KINDS[kind].pg_type == "text":
             strings = pc.utf8_trim_whitespace(strings)
             strings = pc.utf8_lower(strings) if kind == "email" else strings
+            if kind == "id" and pc.any(pc.equal(pc.binary_length(strings), 36)).as_py():
+                is_uuid = pc.match_substring_regex(strings, validate.ANY_UUID)
+                strings = pc.if_else(is_uuid, pc.utf8_lower(strings), strings)
         strings = pc.if_else(pc.equal(strings, ""), pa.scalar(None, pa.string()), strings)
         if kind in validate.SHAPES:
             self._check_shape(name, kind, strings)

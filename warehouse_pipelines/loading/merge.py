@@ -332,7 +332,7 @@ class Loader:
                 ).format(type_)
             )
 
-    def bury_missing(self, window: Window) -> None:
+    def bury_missing(self, window: Window, reason: str = "missing") -> None:
         """Tombstone the living rows that a whole read of ``window`` did not find; all rows when it has no begin.
 
         Raises ``SuspiciousRead`` when that would be too many to believe, unless forced.
@@ -344,6 +344,7 @@ class Loader:
             sql.SQL("NOT EXISTS (SELECT FROM seen s WHERE {})").format(
                 _and(sql.SQL("t.{0} = {1}.{0}"), self.entity.keys, "s")
             ),
+            reason,
         )
 
     def bury(self, keys: Sequence[str], window: Window) -> None:
@@ -352,9 +353,19 @@ class Loader:
         Raises ``SuspiciousRead`` when they are too many to believe, unless forced.
         """
         spelled = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", key)) for key in self.entity.keys)
-        self._bury(window, sql.SQL("concat_ws(' ', {}) = ANY({})").format(spelled, list(keys)))
+        self._bury(window, sql.SQL("concat_ws(' ', {}) = ANY({})").format(spelled, list(keys)), "missing")
 
-    def _bury(self, window: Window, which: sql.Composable) -> None:
+    def mark_erased(self, keys: Sequence[str]) -> None:
+        """Note of rows that are archived already that the vendor has them no more; ``keys`` are of one column."""
+        if keys:
+            self._run(
+                sql.SQL(
+                    "UPDATE {} t SET delete_reason = 'erased', sync_updated_at = now()"
+                    " WHERE t.{} = ANY({}) AND t.archived AND t.delete_reason = 'archived'"
+                ).format(self._target, sql.Identifier(self.entity.keys[0]), list(keys))
+            )
+
+    def _bury(self, window: Window, which: sql.Composable, reason: str) -> None:
         missing = sql.SQL("{} AND {}").format(self._living(window), which)
         count = self._number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, missing))
         if not count:
@@ -367,10 +378,11 @@ class Loader:
             )
         self._run(
             sql.SQL(
-                "UPDATE {} t SET archived = true, deleted_at = now(), delete_reason = 'missing',"
+                "UPDATE {} t SET archived = true, deleted_at = now(), delete_reason = {},"
                 " sync_updated_at = now(){} WHERE {}"
             ).format(
                 self._target,
+                reason,
                 sql.SQL("").join(
                     sql.SQL(", {} = {}").format(sql.Identifier(name), word) for name, word in self.entity.gone.items()
                 ),

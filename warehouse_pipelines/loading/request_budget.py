@@ -4,6 +4,7 @@ A vendor's limit holds for the account and not for our process: ten entities in 
 ``orchestration.take_requests``. Short budgets are taken a few at a time, so that most requests cost no round trip.
 """
 
+import logging
 import math
 import threading
 import time
@@ -14,8 +15,12 @@ from warehouse_pipelines.entity import Budget
 from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
 from warehouse_pipelines.loading.sync_history import connect
 
-LONGEST_WAIT = 900.0
-"""Seconds that a run waits for its turn; a spent day is longer than a run should hang."""
+log = logging.getLogger("warehouse.sync")
+
+LONGEST_WAIT = 3_900.0
+"""Seconds that a run waits for its turn: as long as the budget of an hour takes to come back, or nobody could ever read
+more at once than an hour allows. A spent day is longer than a run should hang."""
+WORTH_A_WORD = 60.0
 
 
 def portion(budget: Budget) -> int:
@@ -53,6 +58,11 @@ class RequestBudget:
                         f"the next request is free in {math.ceil(wait / 60)} minutes. Nothing was loaded; the next run "
                         "starts at the same place."
                     )
+                if wait > WORTH_A_WORD:
+                    log.info(
+                        "the budget %s (%d requests in %.0f s) is spent; waiting %d minutes for the next request",
+                        budget.name, budget.requests, budget.seconds, math.ceil(wait / 60),
+                    )  # fmt: skip
                 self.waited_seconds += wait
                 if self._cancelled.wait(wait):
                     raise VendorUnavailable("the run was stopped while waiting for its budget of requests")

@@ -45,6 +45,11 @@ log = logging.getLogger("warehouse.sync")
 SAMPLE_ROWS = 5
 SAMPLE_COLUMNS = 8
 
+RETRY_WHOLE = 4
+"""Of so many runs one tries again to read everything when that did not succeed; without the deltas in between, what is
+new at a vendor would not arrive until somebody has looked at a suspicious read.
+"""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -67,9 +72,9 @@ def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, n
     """Choose the window of a run: ``--full`` or ``--force``, then ``--start-date``, then the last good run, then all.
 
     A delta begins at the source's high-water mark of the last run that moved it, less the overlap, and not later than
-    that run's start; with a ``lookback`` at least so far before now. It becomes a read of everything when the last one
-    is older than ``whole_every``. Backfills, replays, limited and dry runs never move the cursor, nor do runs that a
-    vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
+    that run's start; with a ``lookback`` at least so far before now. It becomes a read of everything when one fell
+    due since the last (``Entity.whole_due``). Backfills, replays, limited and dry runs never move the cursor, nor do
+    runs that a vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
     """
     until = now + entity.lookahead
     previous = last.cursor if last else None
@@ -108,9 +113,12 @@ def plan(entity: Entity, options: Options, last: sync_history.LastGood | None, n
 
 
 def _whole_is_due(entity: Entity, last: sync_history.LastGood | None, now: datetime) -> bool:
+    """Return whether to read everything. After one that failed the deltas go on, and it is tried again later."""
     if entity.whole_every is None or last is None:
         return False
-    return last.whole_time is None or now - last.whole_time >= entity.whole_every
+    if last.whole_tried and (last.whole_time is None or last.whole_tried > last.whole_time):
+        return now - last.whole_tried >= min(RETRY_WHOLE * entity.every, entity.whole_every / 2)
+    return last.whole_time is None or last.whole_time < entity.whole_due(now)
 
 
 def sync(
@@ -213,6 +221,8 @@ class _Run:
                 self._sweep(loader, self.plan.swept)
             elif self.plan.swept is not None and reason is None and self.extraction.gone:
                 loader.bury(self.extraction.gone, self.plan.swept)
+            if reason is None:
+                loader.mark_erased(self.extraction.erased)
             if replayed:
                 loader.resolve(replayed)
             total, living = self._rows(loader)
@@ -367,7 +377,7 @@ class _Run:
         if hidden:
             self.extraction.noticed["sweep_skipped"] = f"{hidden} records whose key could not be read"
             return
-        loader.bury_missing(window)
+        loader.bury_missing(window, "erased" if self.extraction.reads_deleted else "missing")
 
     def _rows(self, loader: Loader) -> tuple[int, int]:
         """Return the rows of the table and the living ones: counted after a whole read, else from the last run's."""

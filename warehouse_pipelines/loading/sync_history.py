@@ -32,12 +32,14 @@ LOCK_SECONDS = 30.0
 class LastGood:
     """What the last good run that moved the cursor left: the source's high-water mark, and when it began.
 
-    ``whole_time`` is when the last such run that read everything began, where the entity wants one now and then.
+    Where the entity wants a read of everything now and then, ``whole_time`` is when the last good one began, and
+    ``whole_tried`` when the last one began, whatever became of it.
     """
 
     cursor: datetime
     start_time: datetime
     whole_time: datetime | None = None
+    whole_tried: datetime | None = None
 
 
 def connect(url: str, **options: Any) -> psycopg.Connection[dict[str, Any]]:
@@ -97,20 +99,24 @@ def last_good(connection: psycopg.Connection[dict[str, Any]], source: Source, en
     ).fetchone()
     if row is None:
         return None
-    whole_time = _last_whole(connection, source, entity) if entity.whole_every else None
-    return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"], whole_time)
+    whole = _last_whole(connection, source, entity) if entity.whole_every else (None, None)
+    return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"], *whole)
 
 
-def _last_whole(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> datetime | None:
+def _last_whole(
+    connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity
+) -> tuple[datetime | None, datetime | None]:
     row = connection.execute(
         """
-        SELECT max(start_time) AS start_time FROM orchestration.sync_history
-        WHERE crm_source = %s AND sync_type = %s AND status IN ('success', 'partial')
-            AND configuration ->> 'mode' = 'full' AND configuration ->> 'cursor' IS NOT NULL
+        SELECT max(start_time) AS tried, max(start_time) FILTER (
+            WHERE status IN ('success', 'partial') AND configuration ->> 'cursor' IS NOT NULL) AS good
+        FROM orchestration.sync_history
+        WHERE crm_source = %s AND sync_type = %s AND configuration ->> 'mode' = 'full'
+            AND configuration ->> 'dry_run' = 'false' AND configuration ->> 'max_records' = '0'
         """,
         [source.name, entity.name],
     ).fetchone()
-    return row["start_time"] if row else None
+    return (row["good"], row["tried"]) if row else (None, None)
 
 
 def last_state(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> dict[str, str]:

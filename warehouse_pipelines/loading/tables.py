@@ -52,7 +52,8 @@ def metadata(entities: Sequence[Entity]) -> sa.MetaData:
             )
         table.primary_key.name = f"{entity.table_name}_pkey"
         for name in entity.indexes:
-            sa.Index(index_name(entity.table_name, name), table.c[name])
+            there = table.c[name].is_not(None) if name in entity.sparse else None
+            sa.Index(index_name(entity.table_name, name), table.c[name], postgresql_where=there)
     return declared
 
 

@@ -23,6 +23,7 @@ LARGEST_EXPONENT = 1000
 EMAIL = r"^[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>.]+$"
 URL = r"^[A-Za-z][A-Za-z0-9+.-]*://[^\s]+$"
 OBJECT_ID = r"^[!-~]{1,255}$"
+ANY_UUID = r"^[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$"
 REGION = "US"
 """Where a phone number without a country code is taken to be."""
 
@@ -59,8 +60,14 @@ def read_email(value: Any) -> str | None:
 
 
 def read_trimmed(value: Any) -> str | None:
-    """Trimmed; used for ids, URLs."""
+    """Trimmed; used for URLs."""
     return None if value is None else _text(value).strip() or None
+
+
+def read_id(value: Any) -> str | None:
+    """Trimmed; a UUID in lower case, as PostgreSQL writes it, since two systems may spell the same one otherwise."""
+    text = read_trimmed(value)
+    return text.lower() if text and re.fullmatch(ANY_UUID, text) else text
 
 
 def read_uuid(value: Any) -> str | None:
@@ -202,7 +209,7 @@ def read_json(value: Any) -> str | None:
 
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "text": read_text,
-    "id": read_trimmed,
+    "id": read_id,
     "uuid": read_uuid,
     "email": read_email,
     "phone": read_phone,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from warehouse_pipelines.simulators.town import DIVISIONS, PLACES, Person, Town, spell_phone, words
+from warehouse_pipelines.simulators.town import DIVISIONS, PLACES, Person, Town, marketsharp_id, spell_phone, words
 
 TYPES = {"dt": "datetime", "bool": "tinyint(1)", "latin1": "text CHARACTER SET latin1"}
 KEYS = {
@@ -217,6 +217,8 @@ MARKETING = words("Canvassing|Google|Referral|Home show|Radio|Direct mail", "|")
 STATUSES = words("New|Sold|In progress|Finished|Cancelled", "|")
 REASONS = words("Customer request|Hidden damage|Measured wrong|Price correction", "|")
 USERS = 12
+HUBSPOT_CONTACT = 9_999_501
+"""The id that HubSpot gave to its first contact; the n-th person there is the n-th prospect here."""
 HISTORY = timedelta(days=730)
 
 
@@ -327,7 +329,7 @@ class Rows:
         return {
             "id": number,
             "third_party_source_type_id": 1 + (number % 3 == 0),
-            "third_party_id": str(9_000_000 + number),
+            "third_party_id": str(HUBSPOT_CONTACT + number),
         }
 
     def _address(self, person: Person) -> Row:
@@ -346,7 +348,8 @@ class Rows:
             "source_notes": "met at the door" if number % 5 == 0 else None, "year_built": str(person.year_built),
             "notes": "Wants “new” windows — José called 😀" if number % 9 == 0 else None,
             "status": number % 4, "substatus": number % 3, "added_by": self.user(number),
-            "agent_id": f"A{self.user(number)}", "lead_cost": 12.5 if number % 2 else None,
+            "agent_id": str(self.user(number)) if number % 20 else "not assigned",
+            "lead_cost": 12.5 if number % 2 else None,
             "added_by_latitude": f"{person.place.latitude:.7f}", "added_by_longitude": f"{person.place.longitude:.7f}",
             "carpentry_followup_notes": "Fenêtre façade, 25 £" if number % 10 == 0 else None,
             "is_dnc": int(person.dice[14] < 10), "marketing_source": 1 + number % len(MARKETING),
@@ -361,6 +364,7 @@ class Rows:
             "county": person.place.county, "year_built": person.year_built,
             "phone1": spell_phone(person.phone, person.dice[15]), "email": person.email, "is_address_valid": 1,
             "add_user_id": self.user(number), "third_party_source_id": number,
+            "marketsharp_id": marketsharp_id(number).upper() if number % 3 == 0 else None,
             **self.times(number, self.prospects, "add_date"),
         }  # fmt: skip
 

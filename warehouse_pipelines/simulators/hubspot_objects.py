@@ -418,7 +418,7 @@ def appointment_formula(town: Town, contact_id_of: Callable[[int], str]) -> Call
         done = dice[1] < 160
         return {
             "appointment_id": str(500_000 + number),
-            "genius_appointment_id": str(500_000 + number),
+            "genius_appointment_id": str(2 * number) if number else "",
             "hs_appointment_name": f"{person.name} - {PRODUCTS[dice[2] % 6]}",
             "hs_appointment_start": iso(start),
             "hs_appointment_end": iso(start + 5_400_000),
@@ -474,7 +474,7 @@ def geniususer_formula(town: Town) -> Callable[[int, int, int], Properties]:
         person = town.person(dice[0] % max(1, town.people))
         division = number % len(DIVISIONS)
         return {
-            "user_id": str(100 + number),
+            "user_id": str(1 + number),
             "name": person.name,
             "firstname": person.first_name,
             "lastname": person.last_name,

@@ -1,6 +1,6 @@
 """All vendors."""
 
-from warehouse_pipelines.entity import Source
+from warehouse_pipelines.entity import Source, require_joinable
 from warehouse_pipelines.sources.arrivy import ARRIVY
 from warehouse_pipelines.sources.callrail import CALLRAIL
 from warehouse_pipelines.sources.five9 import FIVE9
@@ -30,3 +30,5 @@ SOURCES: tuple[Source, ...] = (
     GDRIVE,
     PIPEDESK,
 )
+
+require_joinable(entity for source in SOURCES for entity in source.entities)

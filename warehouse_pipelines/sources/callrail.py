@@ -9,7 +9,8 @@ page. **The rest** is small, cannot be asked for by date, and is read whole.
 
 No list can be asked for what was *edited*, and nothing tells of deletions: tags, value, lead status, notes and
 transcriptions come days after the call. So every delta reads the last 30 days again (``lookback``), and a call or a
-form of that window that is no longer listed (spam vanishes) counts as deleted. A conversation's cursor moves with
+form of that window that is no longer listed (spam vanishes) counts as deleted; what is older is read again once a week,
+and what vanished of it is found then. A conversation's cursor moves with
 each message, so one that is not in the window it was in last time may have moved out of it: there only a read of
 everything counts as proof. For the same reason conversations are read to the end and not to the window's end, and
 their first page, newest first, is read once more at the end for what moved to it meanwhile.
@@ -283,6 +284,10 @@ AGAIN = timedelta(days=30)
 """How long a record is read again. Edits come within days; at 250 a page, 10,000 calls a month are 40 requests an hour
 of 1,000, while 90 days would be 120."""
 
+WEEK = timedelta(days=7)
+"""How often all that the vendor keeps is read: what was deleted before the last 30 days, and late edits. 250,000 calls
+are 1,000 requests of the 63,000 of a week; where they are more than an hour allows, the read waits for its turn."""
+
 ACCOUNTS = Entity(
     name="accounts",
     table="callrail_account",
@@ -373,6 +378,7 @@ CALLS = Entity(
     key="id",
     cursor="start_time",
     lookback=AGAIN,
+    whole_every=WEEK,
     retention=RETENTION,
     days_since=date(2024, 1, 1),
     missing="window",
@@ -413,6 +419,7 @@ TEXT_MESSAGES = Entity(
     key="id",
     cursor="last_message_at",
     lookback=AGAIN,
+    whole_every=WEEK,
     retention=RETENTION,
     days_since=date(2024, 1, 1),
     index="company_id customer_phone_number",
@@ -434,6 +441,7 @@ FORM_SUBMISSIONS = Entity(
     key="id",
     cursor="submitted_at",
     lookback=AGAIN,
+    whole_every=WEEK,
     retention=RETENTION,
     days_since=date(2024, 1, 1),
     missing="window",

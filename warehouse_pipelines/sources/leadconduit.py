@@ -314,18 +314,20 @@ LEADS = Entity(
     days_since=date(2024, 1, 1),
     custom="lead",
     index="id email phone_e164 created_at",
+    refs={"salesrabbit_lead_id_hge": "salesrabbit_lead"},
+    severity={"integer": "warn"},
     every=timedelta(minutes=15),
     columns=columns(
         id="id=event_id lead_id",
         text="""
             first_name=lead.first_name last_name=lead.last_name address=lead.address_1 city=lead.city state=lead.state
             zip=lead.postal_code country=lead.country reference=lead.reference
-            salesrabbit_lead_id_hge=lead.salesrabbit_lead_id_hge
             source=source_name campaign=flow_name outcome reason
         """,
         email="email=lead.email",
         phone="phone=lead.phone_1",
         boolean="accepted",
+        integer="salesrabbit_lead_id_hge=lead.salesrabbit_lead_id_hge",
         timestamptz="created_at=submitted_at|started_at last_event_at",
     ),
 )

@@ -36,8 +36,8 @@ from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, Database, Settings, fetch
 
 QUARTER = timedelta(minutes=15)
-ZERO_DATES: Mapping[str, Severity] = {"date": "warn", "timestamptz": "warn"}
-"""0000-00-00 is no date, and no reason to lose the row."""
+ZERO_DATES: Mapping[str, Severity] = {"date": "warn", "timestamptz": "warn", "id": "warn", "integer": "warn"}
+"""0000-00-00 is no date, and no reason to lose the row; nor is an ``agent_id``, a text there, that names no user."""
 
 
 def _table(
@@ -88,8 +88,10 @@ LEADS = _table(
     refs={
         "contact_id": "genius_contact",
         "division_id": "genius_division",
+        "agent_id": "genius_user",
         "added_by": "genius_user",
         "prospect_id": "genius_prospect",
+        "salesrabbit_lead_id": "salesrabbit_lead",
     },
     integer="""
         lead_id contact_id=contact|contact_id division_id=division|division_id is_valid_address type1 type2 type3 type4
@@ -100,9 +102,10 @@ LEADS = _table(
         call_screen_viewed_by copied_to_id copied_from_id cwp_client cwp_referral rc_paid_to with_dm invalid_address
         is_valid_email is_high_potential is_mobile_lead is_dnc is_dummy is_estimate_confirmed estimate_confirmed_by
         is_carpentry_followup marketing_source prospect_id added_by_supervisor salesrabbit_lead_id third_party_source_id
+        agent_id
     """,
     text="""
-        agent_id agent_name status source firstname=first_name lastname=last_name address1 address2 city state
+        agent_name status source firstname=first_name lastname=last_name address1 address2 city state
         zipcode=zip cdyne_county source_notes year_built notes dead_note credit_request_reason credit_request_note
         import_source voicemail_file carpentry_followup_notes
     """,
@@ -125,13 +128,19 @@ PROSPECTS = _table(
     added="add_date",
     every=QUARTER,
     index="division_id email phone_e164 hubspot_contact_id",
-    refs={"division_id": "genius_division", "user_id": "genius_user"},
+    refs={
+        "division_id": "genius_division",
+        "user_id": "genius_user",
+        "hubspot_contact_id": "hubspot_contact",
+        "marketsharp_id": "marketsharp_contact",
+    },
+    id="hubspot_contact_id marketsharp_id",
     integer="""
         prospect_id=id division_id user_id is_address_valid year_built add_user_id third_party_source_id
     """,
     text="""
         firstname=first_name lastname=last_name alt_first_name alt_last_name address=address1 address2 city county state
-        zip status source notes marketsharp_id leap_customer_id hubspot_contact_id
+        zip status source notes leap_customer_id
     """,
     email="email",
     phone="phone=phone1 phone2",
@@ -159,14 +168,23 @@ APPOINTMENTS = _table(
     added="add_date",
     every=QUARTER,
     index="prospect_id user_id appointment_date hubspot_appointment_id",
-    refs={"lead_id": "genius_lead", "prospect_id": "genius_prospect", "user_id": "genius_user"},
+    refs={
+        "lead_id": "genius_lead",
+        "prospect_id": "genius_prospect",
+        "user_id": "genius_user",
+        "type_id": "genius_appointment_type",
+        "complete_outcome_id": "genius_appointment_outcome",
+        "hubspot_appointment_id": "hubspot_appointment",
+        "marketsharp_id": "marketsharp_appointment",
+    },
+    id="hubspot_appointment_id marketsharp_id",
     integer="""
         appointment_id=id lead_id prospect_id prospect_source_id user_id type_id add_user_id confirm_user_id
         spouses_present is_complete complete_outcome_id complete_user_id third_party_source_id marketing_task_id
     """,
     text="""
         appointment_time=time duration status notes address1 address2 city state zip confirm_with
-        marketsharp_id marketsharp_appt_type leap_estimate_id hubspot_appointment_id
+        marketsharp_appt_type leap_estimate_id
     """,
     email="email",
     date="appointment_date=date",
@@ -264,6 +282,7 @@ DIVISIONS = _table(
     "Branches of the business.",
     path="division",
     added="created_at",
+    index="label",
     refs={"group_id": "genius_division_group", "region_id": "genius_division_region"},
     integer="id group_id region_id account_scheduler_id is_inactive",
     text="label abbreviation",

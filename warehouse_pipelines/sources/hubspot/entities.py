@@ -18,13 +18,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from warehouse_pipelines.entity import Column, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.entity import DAY, Column, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.rules import Rule, not_negative
 from warehouse_pipelines.sources.hubspot.answers import Answer
 from warehouse_pipelines.sources.hubspot.fetch import OBJECTS, PAIRS, Settings, client, fetch
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
+WEEK = timedelta(days=7)
 
 OF_OBJECTS = """
     hs_all_accessible_team_ids hs_all_assigned_business_unit_ids hs_all_owner_ids hs_all_team_ids
@@ -46,7 +47,9 @@ def _object(
     created: str = "hs_createdate",
     modified: str = "hs_lastmodifieddate",
     every: timedelta = HOUR,
+    whole_every: timedelta = DAY,
     index: str = "",
+    refs: Mapping[str, str] | None = None,
     rules: tuple[Rule, ...] = (),
     **names_by_kind: str,
 ) -> Entity:
@@ -67,15 +70,17 @@ def _object(
         key="id",
         cursor=modified,
         overlap=HOUR,
+        whole_every=whole_every,
         days_since=date(2024, 1, 1),
         archived="archived",
         archived_at="archivedAt",
         merged="hs_merged_object_ids",
         custom="properties",
         index=index,
+        refs=refs or {},
         rules=rules,
         severity={
-            **dict.fromkeys(("boolean", "integer", "numeric", "date", "timestamptz"), "warn"),
+            **dict.fromkeys(("id", "boolean", "integer", "numeric", "date", "timestamptz"), "warn"),
             modified: "reject",
         },
         every=every,
@@ -95,9 +100,18 @@ CONTACTS = _object(
     modified="lastmodifieddate",
     every=QUARTER,
     index="email phone lead_id division createdate",
+    refs={
+        "lead_salesrabbit_lead_id": "salesrabbit_lead",
+        "lead_salesrabbit_lead_id_new": "salesrabbit_lead",
+        "sales_rabbit_lead_id": "salesrabbit_lead",
+        "marketsharp_id": "marketsharp_contact",
+        "prospect_marketsharp_id": "marketsharp_contact",
+        "prospect_id": "genius_prospect",
+    },
+    id="marketsharp_id prospect_marketsharp_id",
     text="""
         address adgroupid ap_leadid campaign_content campaign_name city clickcheck clicktype comments division
-        firstname hs_google_click_id lastname lead_salesrabbit_lead_id marketsharp_id msm_source
+        firstname hs_google_click_id lastname msm_source
         original_lead_source reference_code search_terms state tier vendorleadid vertical zip
         lead_added_by_latitude lead_added_by_longitude lead_added_by_supervisor lead_address1 lead_agent_name
         lead_cdyne_county lead_city lead_copied_from_on lead_import_source lead_notes lead_source_notes
@@ -105,7 +119,7 @@ CONTACTS = _object(
         hs_analytics_source_data_2 hs_latest_source hs_latest_source_data_1 hs_latest_source_data_2
         hs_marketable_status hs_marketable_until_renewal hs_object_source_label hs_predictivescoringtier
         hs_timezone hs_updated_by_user_id hs_created_by_user_id hs_email_domain lifecyclestage
-        currentlyinworkflow sales_rabbit_lead_id contact_type prospect_marketsharp_id hge_secondary_source
+        currentlyinworkflow contact_type hge_secondary_source
         hge_primary_source service_of_interest canvasser canvasser_id country hatch_id hs_lead_status
         hubspot_owner_id associatedcompanyid hs_calculated_merged_vids
     """,
@@ -120,7 +134,8 @@ CONTACTS = _object(
         lead_is_carpentry_followup lead_is_dnc lead_is_dummy lead_is_estimate_confirmed lead_is_estimate_set
         lead_is_express_consent lead_is_express_consent_being_reviewed lead_is_high_potential
         lead_is_mobile_lead lead_is_valid_address lead_is_valid_email lead_is_year_built_verified
-        lead_is_zillow lead_job_type lead_prospect_id lead_rating lead_salesrabbit_lead_id_new lead_source
+        lead_is_zillow lead_job_type lead_prospect_id lead_rating lead_salesrabbit_lead_id
+        lead_salesrabbit_lead_id_new sales_rabbit_lead_id lead_source
         lead_status lead_substatus lead_type1 lead_type2 lead_type4 lead_with_dm
         hs_analytics_average_page_views hs_analytics_num_event_completions hs_analytics_num_page_views
         hs_analytics_num_visits hs_membership_has_accessed_private_content hs_registered_member
@@ -143,6 +158,7 @@ DEALS = _object(
     "hubspot_deal",
     "Opportunities and what they are worth.",
     path="deals",
+    whole_every=WEEK,
     created="createdate",
     every=QUARTER,
     rules=(not_negative("amount"),),
@@ -159,6 +175,7 @@ COMPANIES = _object(
     "hubspot_company",
     "Organisations that contacts and deals belong to.",
     path="companies",
+    whole_every=WEEK,
     created="createdate",
     text="""
         name domain address address2 city state zip country industry type description lifecyclestage
@@ -175,6 +192,7 @@ LINE_ITEMS = _object(
     "hubspot_line_item",
     "What a deal consists of.",
     path="line_items",
+    whole_every=WEEK,
     created="createdate",
     text="name description hs_product_id hs_sku hs_line_item_currency_code hs_recurring_billing_period",
     numeric="quantity price amount discount",
@@ -187,14 +205,23 @@ APPOINTMENTS = _object(
     path="custom:appointment",
     created="createdate=hs_createdate",
     every=QUARTER,
+    refs={
+        "genius_appointment_id": "genius_appointment",
+        "prospect_id": "genius_prospect",
+        "user_id": "genius_user",
+        "division_id": "genius_division",
+        "hscontact_id": "hubspot_contact",
+        "salespro_customer_id": "salespro_customer",
+        "salespro_estimate_id": "salespro_estimate",
+    },
     text=OF_OBJECTS
     + """
-        subject=hs_appointment_name meeting_outcome=hs_appointment_status appointment_id genius_appointment_id
+        subject=hs_appointment_name meeting_outcome=hs_appointment_status appointment_id
         marketsharp_id first_name last_name address1 address2 city state zip time appointment_status
         appointment_confirmed appointment_response cancel_reason div_cancel_reasons qc_cancel_reasons
-        appointment_services lead_services product_interest_primary product_interest_secondary user_id
-        canvasser canvasser_id hubspot_owner_id hubspot_team_id division_id division primary_source
-        secondary_source prospect_id prospect_source_id hscontact_id sourcefield type_id_text
+        appointment_services lead_services product_interest_primary product_interest_secondary
+        canvasser canvasser_id hubspot_owner_id hubspot_team_id division primary_source
+        secondary_source prospect_source_id hscontact_id sourcefield type_id_text
         marketsharp_appt_type complete_outcome_id_text confirm_with arrivy_confirm_user arrivy_created_by
         arrivy_details arrivy_notes arrivy_object_id arrivy_result_full_string arrivy_salesrep_first_name
         arrivy_salesrep_last_name arrivy_status arrivy_status_title arrivy_user arrivy_user_divison_id
@@ -212,7 +239,8 @@ APPOINTMENTS = _object(
     url="salespro_fileurl_contract salespro_fileurl_estimate",
     boolean="is_complete hs_read_only hs_was_imported",
     integer="""
-        hs_duration duration type_id complete_outcome_id complete_user_id confirm_user_id add_user_id
+        genius_appointment_id prospect_id user_id division_id hs_duration duration type_id
+        complete_outcome_id complete_user_id confirm_user_id add_user_id
         marketing_task_id spouses_present year_built
     """,
     date="date set_date",
@@ -228,10 +256,11 @@ GENIUSUSERS = _object(
     "hubspot_geniususer",
     "The users of Genius, as a custom object.",
     path="custom:geniususer",
+    refs={"user_id": "genius_user", "division_id": "genius_division", "title_id": "genius_user_title"},
     text="""
-        name firstname lastname division division_id division_name arrivy_user_id job_title title_id
-        user_account_type user_id user_status_inactive
+        name firstname lastname division division_name arrivy_user_id job_title user_account_type user_status_inactive
     """,
+    integer="user_id division_id title_id",
     email="email",
     boolean="is_active",
 )
@@ -241,6 +270,8 @@ DIVISIONS = _object(
     "hubspot_division",
     "The divisions of the business, as a custom object.",
     path="custom:division",
+    # No id of Genius is kept with a division; the two are alike in their names.
+    refs={"name": "genius_division(label)"},
     text=OF_OBJECTS
     + """
         name=division_name division_label code=division_code status region manager_name address1 address2 city

@@ -5,7 +5,8 @@ the least whatever it reads, and a million rows are less than a cent either way.
 
 **Customers** may have a row for each estimate (unconfirmed): the row of the newest estimate stands for the customer,
 which the query decides, and all estimates are in ``salespro_estimate``. When that row disappears an older one stands,
-so the last read wins, and not the greater ``updated_at``.
+so the last read wins, and not the greater ``updated_at``. ``crm_source_id`` is the key of a person in the CRM that
+``crm_source`` names, so it is no reference to one table; both are indexed.
 
 **Lead results** have only ``created_at``, which an edit does not move. The last seven days are read again each time,
 all of them once a day. Answers have columns beside ``lead_results_raw``, which has them all (``forms``). A **line
@@ -43,7 +44,7 @@ CREDIT_APPLICATIONS = Entity(
     whole_every=DAY,
     days_since=SINCE,
     index="customer_id",
-    refs={"customer_id": "salespro_customer"},
+    refs={"customer_id": "salespro_customer", "estimate_id": "salespro_estimate"},
     severity={"numeric": "warn"},
     columns=columns(
         id="""

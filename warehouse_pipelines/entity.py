@@ -438,6 +438,8 @@ class Source:
                    rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold. Rows without a
                    ``sync_hash`` are those that were made here, and of no vendor's concern
     ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
+    ``as_configured``  returns an entity with the columns that this installation's settings give it, read when a run
+                   begins; raises ``NotConfigured`` for a setting that cannot be used
     """
 
     name: str
@@ -452,6 +454,7 @@ class Source:
     flags: tuple[Flag, ...] = ()
     mirrored: bool = False
     measures: tuple[str, ...] = ()
+    as_configured: Callable[[Entity], Entity] = lambda entity: entity
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]{1,50}", self.name):
@@ -482,8 +485,10 @@ class Source:
         return []
 
     def require_settings(self) -> None:
-        """Raise ``NotConfigured``, naming all that is missing at once."""
+        """Raise ``NotConfigured``, naming all that is missing at once, or what cannot be used."""
         if missing := self.missing_settings():
             raise NotConfigured(
                 f"{self.title} is not configured: set {', '.join(missing)} in the environment or in .env"
             )
+        for entity in self.entities[:1]:  # whichever is asked for, the whole setting is read
+            self.as_configured(entity)

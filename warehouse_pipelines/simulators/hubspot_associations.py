@@ -77,19 +77,14 @@ class Associations:
             return [deal for deal in near if deal < deals and contact_of_deal(deal) == contact]
 
         def deals_of_company(company: int) -> list[int]:
-            return sorted(
-                deal
-                for contact in contacts_of_company(company)
-                if companies_of_contact(contact)[0] == company
-                for deal in deals_of_contact(contact)
-            )
+            return sorted(deal for contact in contacts_of_company(company) for deal in deals_of_contact(contact))
 
         formulas: dict[tuple[str, str], Callable[[int], list[int]]] = {
             ("contacts", "companies"): companies_of_contact,
             ("companies", "contacts"): contacts_of_company,
             ("contacts", "deals"): deals_of_contact,
             ("deals", "contacts"): lambda deal: [contact_of_deal(deal)],
-            ("deals", "companies"): lambda deal: companies_of_contact(contact_of_deal(deal))[:1],
+            ("deals", "companies"): lambda deal: companies_of_contact(contact_of_deal(deal)),
             ("companies", "deals"): deals_of_company,
             ("deals", "line_items"): lambda deal: [2 * deal, 2 * deal + 1],
             ("line_items", "deals"): lambda item: [item // 2],

@@ -56,6 +56,7 @@ class Batch(msgspec.Struct):
 
 class Property(msgspec.Struct):
     name: str
+    type: str = ""
 
 
 class Schema(msgspec.Struct, rename="camel"):

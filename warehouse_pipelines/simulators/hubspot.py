@@ -615,8 +615,12 @@ class HubSpot(Vendor):
 
     @operation
     def gdpr_delete(self, id: str, object: str = "contacts") -> None:
+        """Erase a record for good, live or archived: in no list, no search, no batch read and no pair any more."""
         store = self._named(object)
-        self._vanish(store, self._live_number(store, id))
+        number = self._number(store, id)
+        if store.row(number).state == "gone":
+            raise ValueError(f"{object} {id} is gone already")
+        self._vanish(store, number)
 
     @operation
     def define_property(self, object: str, name: str, type: str = "string") -> None:

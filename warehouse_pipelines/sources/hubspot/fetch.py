@@ -61,6 +61,7 @@ from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
     Batch,
+    Forbidden,
     Found,
     Id,
     PairsBatch,
@@ -136,7 +137,23 @@ def client(extraction: Extraction, settings: Settings) -> Client:
             Budget("day", settings.requests_per_day, 86_400),
         ),
         wait_for=wait_for,
+        explain=explain,
     )
+
+
+def explain(answer: httpx.Response) -> None:
+    """Raise for a missing scope with its name, which stands at the end of a long answer."""
+    if answer.status_code != 403:
+        return
+    try:
+        scopes = msgspec.json.decode(answer.content, type=Forbidden).scopes
+    except msgspec.MsgspecError:
+        return
+    if scopes:
+        raise PermissionMissing(
+            f"HubSpot answered 403 to {answer.request.method} {answer.request.url.path}: the token lacks "
+            f"{', '.join(scopes)}. Grant it to the private app, then run again; other entities are not concerned."
+        )
 
 
 def wait_for(answer: httpx.Response, attempt: int) -> float | None:

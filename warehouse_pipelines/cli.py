@@ -526,7 +526,7 @@ def check(crm: str | None) -> None:
             click.echo(f"{source.name}: {logs.redacted(said)}")
         except WarehouseError as error:
             click.echo(f"{source.name}: {logs.redacted(str(error))}")
-            codes.append(1)
+            codes.append(WRONG_USE if isinstance(error, NotConfigured) else 1)
     if all(absent.values()):
         codes.append(WRONG_USE)
     sys.exit(next((code for code in (WRONG_USE, 1) if code in codes), 0))

@@ -518,6 +518,8 @@ class Source:
                    rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold. Rows without a
                    ``sync_hash`` are those that were made here, and of no vendor's concern
     ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
+    ``as_configured``  returns an entity with the columns that this installation's settings give it, read when a run
+                   begins; raises ``NotConfigured`` for a setting that cannot be used
     """
 
     name: str
@@ -532,6 +534,7 @@ class Source:
     flags: tuple[Flag, ...] = ()
     mirrored: bool = False
     measures: tuple[str, ...] = ()
+    as_configured: Callable[[Entity], Entity] = lambda entity: entity
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]{1,50}", self.name):
@@ -581,6 +584,8 @@ class Source:
         return f"{self.title} is not configured: {'; '.join(said)}, in the environment or in .env"
 
     def require_settings(self) -> None:
-        """Raise ``NotConfigured``, naming all that is missing or unusable at once."""
+        """Raise ``NotConfigured``, naming all that is missing at once, and what cannot be used."""
         if problem := self.settings_problem():
             raise NotConfigured(problem)
+        for entity in self.entities[:1]:  # whichever is asked for, the whole setting is read
+            self.as_configured(entity)

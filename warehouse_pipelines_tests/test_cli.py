@@ -629,7 +629,8 @@ def test_check_asks_settings_database_and_vendors(vendors: Simulators, monkeypat
     result = warehouse("check")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("database: PostgreSQL ")
-    assert len(result.stdout.splitlines()) == 1 + len(SOURCES)
+    # What HubSpot's portal lacks is told below its line.
+    assert len([line for line in result.stdout.splitlines() if not line.startswith("  ")]) == 1 + len(SOURCES)
     monkeypatch.setenv("CALLRAIL_API_KEY", "planted-wrong-key")
     assert warehouse("check").exit_code == 1
     monkeypatch.delenv("CALLRAIL_API_KEY")

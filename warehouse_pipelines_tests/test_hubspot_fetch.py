@@ -1,19 +1,24 @@
 """What is odd about HubSpot, read over HTTP from its simulator or from a documented answer."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from warehouse_pipelines import cli
 from warehouse_pipelines.entity import Entity
 from warehouse_pipelines.errors import (
     ActionNeeded,
     AnswerChanged,
     CredentialRefused,
     CursorStuck,
+    NotConfigured,
     PermissionMissing,
     VendorUnavailable,
 )
@@ -22,7 +27,9 @@ from warehouse_pipelines.simulators.hubspot import HubSpot
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.simulators.wire import Request
 from warehouse_pipelines.sources.hubspot import HUBSPOT
+from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES
 from warehouse_pipelines_tests.fetching import Held, Read, sample, served
+from warehouse_pipelines_tests.vendors import World, world
 
 ENTITIES = {entity.name: entity for entity in HUBSPOT.entities}
 CONTACTS = ENTITIES["contacts"]
@@ -349,8 +356,33 @@ class TestAssociations:
         assert pairs == {tuple(pair) for pair in portal.pairs("contacts", "companies")}
 
     @of(contacts=2500)
-    def test_a_thousand_contacts_cost_one_call(self, portal: HubSpot) -> None:
-        assert read(DEAL_PAIRS, known=Held(living=portal.ids("contacts"))).calls == 3
+    @pytest.mark.parametrize(
+        ("name", "asked", "calls"),
+        [
+            ("contact_to_deal_associations", "contacts", 3),
+            ("contact_to_company_associations", "contacts", 3),
+            ("contact_to_division_associations", "contacts", 3 + 1),
+            ("deal_to_line_item_associations", "deals", 1),
+            ("deal_to_company_associations", "deals", 1),
+            ("appointment_to_contact_associations", "appointments", 2 + 1),
+            ("appointment_to_deal_associations", "appointments", 2 + 1),
+        ],
+    )
+    def test_a_thousand_records_cost_one_call(self, portal: HubSpot, name: str, asked: str, calls: int) -> None:
+        """And the schemas one, where a custom object may be one of the two sides."""
+        reading = read(ENTITIES[name], known=Held(living=portal.ids(asked)))
+        other = {"company": "companies"}.get(end := name.split("_to_")[1].removesuffix("_associations"), f"{end}s")
+        assert len({tuple(record.values())[:2] for record in reading.records}) == len(portal.pairs(asked, other)) > 0
+        assert reading.calls == calls
+
+    @of(appointment="custom")
+    def test_pairs_of_a_custom_object_are_asked_for_by_its_type_id(self, portal: HubSpot) -> None:
+        records = read(ENTITIES["appointment_to_contact_associations"]).records
+        assert [[one["appointment_id"], one["contact_id"]] for one in records] == portal.pairs(
+            "appointments", "contacts"
+        )
+        assert {one["category"] for one in records} == {"USER_DEFINED"}
+        assert portal.requests()["log"][-1]["path"] == "/crm/v4/associations/2-37000004/contacts/batch/read"
 
     @of(association_page=1)
     @pytest.mark.parametrize(("size", "most"), [(50, 50), (5000, 300)])
@@ -405,7 +437,8 @@ class TestCustomObjects:
     )
     def test_an_appointment_is_a_custom_object_or_the_standard_one(self, portal: HubSpot, object_type: str) -> None:
         records = read(ENTITIES["appointments"]).records
-        assert records[0]["properties"]["hs_appointment_start"]
+        start = "hs_appointment_start" if object_type == "0-421" else "start_time"
+        assert records[0]["properties"][start]
         assert portal.requests()["log"][-1]["path"].startswith(f"/crm/v3/objects/{object_type}")
 
     @of(appointment="both")
@@ -455,15 +488,324 @@ class TestLimits:
         with pytest.raises(CredentialRefused):
             HUBSPOT.check()
 
+    @of(missing_scopes=["deals"])
+    def test_a_missing_scope_stops_its_entities_only(self, portal: HubSpot) -> None:
+        for name in ("deals", "deal_to_company_associations", "contact_to_deal_associations"):
+            with pytest.raises(PermissionMissing, match=r"crm\.objects\.deals\.read\. Grant it"):
+                read(ENTITIES[name]).finished()
+        assert read(CONTACTS).records
+        assert read(ENTITIES["contact_to_company_associations"]).records
+
+
+TWO_PROPERTIES = {
+    f"{entity.name}.{name}": column.path.replace("properties.", "")
+    for entity in OBJECT_ENTITIES
+    for name, column in entity.columns.items()
+    if len(column.paths) > 1
+}
+"""The columns that the specification names otherwise than HubSpot or those portals that were seen."""
+
+
+def test_a_name_of_the_specification_is_looked_for_under_itself_first() -> None:
+    assert TWO_PROPERTIES == {
+        "deals.priority": "priority|hs_priority",
+        "appointments.createdate": "createdate|hs_createdate",
+        "appointments.start_time": "start_time|hs_appointment_start",
+        "appointments.end_time": "end_time|hs_appointment_end",
+        "appointments.subject": "subject|hs_appointment_name",
+        "appointments.meeting_outcome": "meeting_outcome|hs_appointment_status",
+        "divisions.name": "name|division_name",
+        "divisions.code": "code|division_code",
+    }
+    for entity in OBJECT_ENTITIES:
+        for name, column in entity.columns.items():
+            assert column.paths[0] == ("id" if name == "id" else f"properties.{name}")
+
+
+class TestPropertyMap:
+    def mapped(self, monkeypatch: pytest.MonkeyPatch, name: str, written: str) -> Entity:
+        monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "any")
+        monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", written)
+        HUBSPOT.require_settings()
+        return HUBSPOT.as_configured(ENTITIES[name])
+
+    def test_an_entry_replaces_what_the_row_declares_and_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        written = " appointments.subject=visit_title,\nappointments.duration=minutes|duration  deals.priority=rank, "
+        declared, found = ENTITIES["appointments"], self.mapped(monkeypatch, "appointments", written)
+        assert found.columns["subject"] == ("text", "properties.visit_title")
+        assert found.columns["duration"] == ("integer", "properties.minutes|properties.duration")
+        assert list(found.columns) == list(declared.columns)
+        changed = {name for name in declared.columns if declared.columns[name] != found.columns[name]}
+        assert changed == {"subject", "duration"}
+        assert found.seed != declared.seed
+        assert found.pg_types == declared.pg_types
+        assert self.mapped(monkeypatch, "deals", written).columns["priority"].path == "properties.rank"
+        assert self.mapped(monkeypatch, "contacts", written) is CONTACTS
+        assert self.mapped(monkeypatch, "appointments", "") is declared
+
+    @pytest.mark.parametrize(
+        ("entry", "why"),
+        [
+            ("subject=title", "is not written entity.column=property"),
+            ("appointments.subject", "is not written entity.column=property"),
+            ("appointments.subject=", "is not written entity.column=property"),
+            ("appointments.subject=a|", "is not written entity.column=property"),
+            ("appointments.subject=properties.title", "is not written entity.column=property"),
+            ("appointment.subject=title", "names no entity that has properties; did you mean appointments?"),
+            ("quotes.subject=title", "names no entity that has properties; there are contacts, deals"),
+            ("contact_to_deal_associations.label=title", "names no entity that has properties"),
+            ("appointments.subjct=title", "names no column of hubspot_appointment; did you mean subject?"),
+            ("contacts.id=email", "maps id, by which hubspot_contact is read"),
+            ("contacts.lastmodifieddate=touched", "maps lastmodifieddate, by which hubspot_contact is read"),
+            ("deals.hs_merged_object_ids=merged", "maps hs_merged_object_ids, by which hubspot_deal is read"),
+        ],
+    )
+    def test_an_entry_that_cannot_be_used_is_named_before_anything_is_asked(
+        self, monkeypatch: pytest.MonkeyPatch, entry: str, why: str
+    ) -> None:
+        with pytest.raises(NotConfigured) as refused:
+            self.mapped(monkeypatch, "contacts", f"deals.priority=rank,{entry}")
+        assert f"HUBSPOT_PROPERTY_MAP cannot be used: {entry!r} {why}" in str(refused.value)
+
+    def test_a_column_is_mapped_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(NotConfigured, match=r"'deals.priority=b' maps priority of deals a second time"):
+            self.mapped(monkeypatch, "deals", "deals.priority=a,deals.priority=b")
+
+
+class TestCheck:
     def test_a_right_token_is_reported(self, portal: HubSpot) -> None:
-        assert "contacts" in HUBSPOT.check()
+        """A record and the properties of each of eight types, and the schemas for each of four custom ones."""
+        assert "may read 8 of 8 object types" in HUBSPOT.check()
+        assert portal.requests()["total"] == 8 + 8 + 4
+
+    def test_a_wrong_token_is_reported_at_once(self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "wrong")
+        with pytest.raises(CredentialRefused):
+            HUBSPOT.check()
         assert portal.requests()["total"] == 1
 
+    def test_a_column_without_its_property_is_named_and_nothing_fails(self, portal: HubSpot) -> None:
+        portal.archive_property("contacts", "tier")
+        portal.archive_property("deals", "priority")
+        said = HUBSPOT.check().splitlines()
+        assert [line for line in said if line.startswith("  contacts: the portal has no property for tier, ")]
+        assert [line for line in said if line.startswith("  deals: ")] == [
+            "  deals: the portal has no property for priority (priority or hs_priority); "
+            "HUBSPOT_PROPERTY_MAP may name another"
+        ]
+
+    @pytest.mark.parametrize(
+        ("column", "type", "told"),
+        [
+            ("amount", "string", "amount is string, the column numeric"),
+            ("closedate", "string", "closedate is string, the column timestamptz"),
+            ("closedate", "date", None),
+            ("dealname", "enumeration", None),
+        ],
+    )
+    def test_a_property_of_another_type_is_named(
+        self, portal: HubSpot, column: str, type: str, told: str | None
+    ) -> None:
+        portal.define_property("deals", column, type)
+        said = [line for line in HUBSPOT.check().splitlines() if line.startswith("  deals: ")]
+        wanted = f"  deals: of another type: {told}; HUBSPOT_PROPERTY_MAP may name another property"
+        assert said == ([wanted] if told else [])
+
+    def test_two_properties_of_one_column_are_named_until_one_is_chosen(
+        self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        portal.define_property("appointments", "subject")
+        wanted = "  appointments: the portal has two properties for subject (subject before hs_appointment_name); "
+        assert wanted in HUBSPOT.check()
+        monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", "appointments.subject=subject")
+        assert "appointments:" not in HUBSPOT.check()
+        monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", "appointments.subject=sbject")
+        assert "appointments: the portal has no property for subject (sbject)" in HUBSPOT.check()
+
+    def test_a_cursor_that_the_portal_lacks_or_has_as_text_fails_its_entity(self, portal: HubSpot) -> None:
+        portal.archive_property("deals", "hs_lastmodifieddate")
+        portal.define_property("companies", "hs_lastmodifieddate", "string")
+        with pytest.raises(ActionNeeded) as refused:
+            HUBSPOT.check()
+        assert "may read 6 of 8 object types" in str(refused.value)
+        assert "deals cannot be read: the portal has no property hs_lastmodifieddate" in str(refused.value)
+        assert "companies cannot be read: the property hs_lastmodifieddate" in str(refused.value)
+
     @of(missing_scopes=["deals"])
-    def test_a_missing_scope_stops_its_entity_only(self, portal: HubSpot) -> None:
-        with pytest.raises(PermissionMissing):
-            read(ENTITIES["deals"]).finished()
-        assert read(CONTACTS).records
+    def test_a_missing_scope_is_named_beside_what_may_be_read(self, portal: HubSpot) -> None:
+        with pytest.raises(ActionNeeded) as refused:
+            HUBSPOT.check()
+        said = str(refused.value)
+        assert "may read 7 of 8 object types" in said
+        assert re.search(r"deals cannot be read: .*crm\.objects\.deals\.read\. Grant it", said)
+        assert said.count("cannot be read") == 1
+
+    @pytest.mark.parametrize(("written", "code"), [("", 0), ("deals.nonsense=x", 2)])
+    def test_the_command_says_it_with_its_exit_code(
+        self, portal: HubSpot, database_url: str, monkeypatch: pytest.MonkeyPatch, written: str, code: int
+    ) -> None:
+        monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", written)
+        result = CliRunner().invoke(cli.main, ["check", "hubspot"])
+        assert result.exit_code == code, result.output
+        assert ("is_active is string, the column boolean" if not code else "names no column") in result.stdout
+        portal.configure(missing_scopes=["contacts"])
+        assert CliRunner().invoke(cli.main, ["check", "hubspot"]).exit_code == (code or 1)
+        if code:
+            done = CliRunner().invoke(cli.main, ["sync", "hubspot", "contacts"])
+            assert (done.exit_code, "'deals.nonsense=x' names no column" in done.stderr) == (2, True)
+
+
+class TestIntoTheWarehouse:
+    @pytest.fixture
+    def opened(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+        with ExitStack() as stack:
+            yield lambda table, **more: stack.enter_context(world(table, database_url, monkeypatch, **more))
+
+    @pytest.mark.parametrize("which", TWO_PROPERTIES)
+    def test_the_property_of_the_columns_own_name_is_read_and_the_other_stands_in(
+        self, opened: Callable[..., World], which: str
+    ) -> None:
+        name, _, column = which.partition(".")
+        own, other = TWO_PROPERTIES[which].split("|")
+        it = opened(ENTITIES[name].table)
+        timed = it.entity.columns[column].kind == "timestamptz"
+        first, second, third = ("2025-01-02", "2025-01-03", "2025-01-04") if timed else ("north", "south", "east")
+
+        def edited(**properties: str) -> Any:
+            it.simulator.edit(name, key, properties)
+            assert it.sync().status == "success"
+            value = it.rows()[key,][column]
+            return value.date().isoformat() if timed else value
+
+        key = it.simulator.ids(name)[-1]
+        it.simulator.define_property(name, other, "datetime" if timed else "string")
+        it.simulator.archive_property(name, own)
+        assert edited(**{other: first}) == first
+        it.simulator.define_property(name, own, "datetime" if timed else "string")
+        assert edited(**{own: second}) == second
+        assert edited(**{other: third}) == second
+        assert edited(**{own: ""}) == third
+
+    def test_a_portals_own_appointment_is_loaded_and_its_edits_arrive(self, opened: Callable[..., World]) -> None:
+        it = opened("hubspot_appointment", appointment="custom")
+        it.sync()
+        for row in it.rows().values():
+            assert row["subject"]
+            assert row["meeting_outcome"] in ("COMPLETED", "SCHEDULED")
+            assert row["end_time"] - row["start_time"] == timedelta(minutes=90)
+            assert "subject" not in row["custom_properties"]
+        key = it.simulator.ids("appointments")[3]
+        it.simulator.edit("appointments", key, {"subject": "Another roof", "start_time": "2026-05-02T09:14:07Z"})
+        assert it.sync().updated == 1
+        assert it.rows()[key,]["subject"] == "Another roof"
+        assert it.rows()[key,]["start_time"] == datetime(2026, 5, 2, 9, 14, 7, tzinfo=UTC)
+        it.simulator.edit("appointments", key, {"subject": ""})
+        it.sync()
+        assert not it.rows()[key,]["subject"]
+
+    def test_a_mapped_column_is_read_anew_by_a_full_read(
+        self, opened: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        it = opened("hubspot_deal", contacts=30)
+        it.simulator.define_property("deals", "rank")
+        key, other = it.simulator.ids("deals")[:2]
+        it.simulator.edit("deals", key, {"rank": "1", "priority": "low"})
+        it.sync()
+        assert it.rows()[key,]["priority"] == "low"
+        assert it.rows()[key,]["custom_properties"]["rank"] == "1"
+        assert it.sync(full=True).updated == 0
+        monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", "deals.priority=rank")
+        assert it.sync(full=True).status == "success"
+        row = it.rows()[key,]
+        assert (row["priority"], row["custom_properties"]["priority"]) == ("1", "low")
+        assert "rank" not in row["custom_properties"]
+        assert it.rows()[other,]["priority"] is None
+        it.simulator.edit("deals", key, {"rank": ""})
+        it.sync()
+        assert not it.rows()[key,]["priority"]
+
+    def test_a_map_that_cannot_be_used_fails_the_run_in_the_history(
+        self, opened: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        it = opened("hubspot_deal")
+        monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", "deals.amonut=value")
+        with pytest.raises(NotConfigured, match="did you mean amount"):
+            it.sync()
+        (row,) = it.history()
+        assert row["status"] == "failed"
+        assert "deals.amonut=value" in row["error_message"]
+        assert it.simulator.requests()["total"] == 0
+
+    def test_a_negative_amount_is_loaded_and_warned_of(self, opened: Callable[..., World]) -> None:
+        it = opened("hubspot_deal")
+        it.sync()
+        key = it.simulator.ids("deals")[4]
+        it.simulator.edit("deals", key, {"amount": "-1250.50"})
+        result = it.sync()
+        assert (result.status, result.updated, result.failed) == ("success", 1, 0)
+        assert it.rows()[key,]["amount"] == Decimal("-1250.50")
+        assert result.metrics["warnings"] == {"warn:amount": 1}
+        assert it.letters() == []
+
+    def test_attendees_are_a_list_where_the_portal_has_them(self, opened: Callable[..., World]) -> None:
+        it = opened("hubspot_appointment")
+        it.sync()
+        told = [row["attendees"] for row in it.rows().values() if row["attendees"]]
+        assert len(told) > 5
+        assert all(people[0].keys() == {"name", "email"} for people in told)
+        it.simulator.archive_property("appointments", "attendees")
+        it.sync(full=True)
+        assert {row["attendees"] for row in it.rows().values()} == {None}
+
+    def test_line_items_are_tied_to_their_deals(self, opened: Callable[..., World]) -> None:
+        it = opened("hubspot_deal_to_line_item_association")
+        entities = [ENTITIES[name] for name in ("deals", "line_items")]
+        for entity in (*entities, it.entity):
+            assert it.sync(entity=entity).status == "success"
+        tied = it.query(
+            """
+            SELECT i.id AS item, d.id AS deal FROM hubspot_line_item i
+                JOIN hubspot_deal_to_line_item_association a ON a.line_item_id = i.id
+                JOIN hubspot_deal d ON d.id = a.deal_id
+            """
+        )
+        assert [[row["deal"], row["item"]] for row in sorted(tied, key=lambda row: row["item"])] == sorted(
+            it.simulator.pairs("deals", "line_items"), key=lambda pair: pair[1]
+        )
+        assert len(tied) == len(it.simulator.ids("line_items")) == 40
+
+    def test_an_erased_contact_is_missing_after_a_full_read_and_its_pairs_with_it(
+        self, opened: Callable[..., World]
+    ) -> None:
+        it = opened("hubspot_contact")
+        pairs = ENTITIES["contact_to_company_associations"]
+        for entity in (it.entity, pairs):
+            it.sync(entity=entity)
+        erased, archived = it.simulator.ids("contacts")[:2]
+        it.simulator.archive("contacts", archived)
+        it.sync()
+        for key in (erased, archived):
+            it.simulator.gdpr_delete(key)
+        assert it.sync().deleted == 0  # no delta can see it
+        assert not it.rows()[erased,]["archived"]
+        assert it.sync(full=True).deleted == 1
+        assert it.rows()[erased,]["archived"]
+        assert it.rows()[erased,]["delete_reason"] == "missing"
+        assert it.rows()[archived,]["archived"]
+        assert it.living() == {(key,) for key in it.simulator.ids("contacts")}
+        it.sync(entity=pairs)
+        of_erased = [row for key, row in it.rows(pairs).items() if key[0] in (erased, archived)]
+        assert len(of_erased) == 4
+        assert all(row["archived"] for row in of_erased)
+
+    def test_a_missing_scope_fails_its_entities_and_the_others_run(self, opened: Callable[..., World]) -> None:
+        it = opened("hubspot_contact", missing_scopes=["deals"])
+        with pytest.raises(PermissionMissing, match=r"crm\.objects\.deals\.read"):
+            it.sync(entity=ENTITIES["deals"])
+        assert it.sync().status == "success"
+        (row,) = it.query("SELECT * FROM orchestration.sync_history WHERE sync_type = 'deals'")
+        assert row["status"] == "failed"
+        assert "crm.objects.deals.read" in row["error_message"]
 
 
 def test_the_documented_contact_is_typed() -> None:

@@ -420,11 +420,45 @@ def test_a_merge_may_make_a_third_record(portal: Portal) -> None:
 
 
 def test_a_privacy_deletion_leaves_no_trace(portal: Portal) -> None:
+    """Of a live contact by the vendor's call, of an archived one from behind the scenes."""
+    portal.hubspot.archive("contacts", "9999521")
     portal.post(f"{CONTACTS}/gdpr-delete", {"objectId": "9999520"}, status=204)
-    portal.get(f"{CONTACTS}/9999520", status=404)
-    portal.get(f"{CONTACTS}/9999520", status=404, archived="true")
-    assert len(portal.walk()) == 249
+    portal.hubspot.gdpr_delete("9999521")
+    for gone in ("9999520", "9999521"):
+        portal.get(f"{CONTACTS}/{gone}", status=404)
+        portal.get(f"{CONTACTS}/{gone}", status=404, archived="true")
+        for archived in ("false", "true"):
+            body = {"inputs": [{"id": gone}]}
+            path = f"{CONTACTS}/batch/read?archived={archived}"
+            assert portal.post(path, body, status=207)["results"] == []
+        assert portal.found(("hs_object_id", "EQ", gone)) == []
+        assert _associations(portal, [gone], to="companies")["results"] == []
+    assert len(portal.walk()) == 248
     assert portal.walk(archived="true") == []
+
+
+def test_a_portals_own_appointment_has_its_own_names() -> None:
+    for kind, names in (("standard", "hs_appointment_name hs_appointment_start"), ("custom", "subject start_time")):
+        with start(["hubspot"], contacts=20, hubspot={"appointment": kind}) as simulators:
+            portal = Portal(simulators)
+            path = f"/crm/v3/objects/{portal.hubspot.stores['appointments'].kind.type_id}"
+            wanted = "hs_appointment_name,subject,hs_appointment_start,start_time"
+            for record in portal.walk(path, properties=wanted):
+                shown = record["properties"].keys() - {"hs_object_id", "hs_createdate", "hs_lastmodifieddate"}
+                assert shown == set(names.split())
+                assert all(record["properties"][name] for name in shown)
+
+
+def test_a_property_comes_and_goes(portal: Portal) -> None:
+    portal.hubspot.define_property("contacts", "mobilephone", "phone_number")
+    portal.hubspot.edit("contacts", "9999501", {"mobilephone": "0123"})
+    path = "/crm/v3/properties/contacts"
+    assert {each["name"]: each["type"] for each in portal.get(path)["results"]}["mobilephone"] == "phone_number"
+    assert portal.get(f"{CONTACTS}/9999501", properties="mobilephone")["properties"]["mobilephone"] == "0123"
+    assert portal.get(f"{CONTACTS}/9999502", properties="mobilephone")["properties"]["mobilephone"] is None
+    portal.hubspot.archive_property("contacts", "mobilephone")
+    portal.get(f"{path}/mobilephone", status=404)
+    assert "mobilephone" not in portal.get(f"{CONTACTS}/9999501", properties="mobilephone")["properties"]
 
 
 def _associations(portal: Portal, ids: list[str], to: str = "deals", version: str = "v4", status: int = 207) -> Any:
@@ -456,6 +490,9 @@ def test_both_directions_of_an_association_agree(quiet: Portal) -> None:
         ("contacts", "companies"),
         ("contacts", "appointments"),
         ("deals", "line_items"),
+        ("deals", "companies"),
+        ("appointments", "deals"),
+        ("contacts", "divisions"),
     ]:
         forth = {tuple(pair) for pair in quiet.hubspot.pairs(one, other)}
         back = {(b, a) for a, b in quiet.hubspot.pairs(other, one)}

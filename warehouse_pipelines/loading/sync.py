@@ -160,6 +160,7 @@ def sync(
             ):
                 run.extraction.state = sync_history.last_state(session, source, entity)
             source.require_settings()
+            run.declare(source.as_configured(entity))
             logs.started(source.name, entity.name, None, configuration, strategy=planned.mode,
                          since=str(planned.window.since))  # fmt: skip
             return run.go(resource or extracting.resource(source, entity), replayed, progress)
@@ -181,13 +182,13 @@ class _Run:
         self.url, self.now = url, now
         self.history_id = 0
         self.began = time.monotonic()
-        self.coercer = Coercer(source.name, entity, skip_validation=options.skip_validation)
         self.known = Warehouse(url)
         flags = {"full": options.full, "backfill": planned.mode == "backfill", **options.vendor}
         self.extraction = Extraction(
             entity=entity, window=planned.window, known=self.known, page_size=page_size,
             limit=options.max_records, safety_limit=settings().warehouse_safety_limit, options=flags,
         )  # fmt: skip
+        self.declare(entity)
         self.budget = RequestBudget(url, self.extraction.cancelled)
         self.extraction.take = self.budget.take
         self.before: tuple[int, int] | None = None
@@ -197,6 +198,11 @@ class _Run:
         self.loading_seconds = 0.0
         self.reading_seconds = 0.0
         self.sample: list[dict[str, Any]] = []
+
+    def declare(self, entity: Entity) -> None:
+        """Read and load by this declaration."""
+        self.entity = self.extraction.entity = entity
+        self.coercer = Coercer(self.source.name, entity, skip_validation=self.options.skip_validation)
 
     def go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close, commit."""

@@ -18,7 +18,15 @@ import msgspec
 
 from warehouse_pipelines.simulators.faults import BAD_VALUES, Fault
 from warehouse_pipelines.simulators.hubspot_associations import Associations, type_json
-from warehouse_pipelines.simulators.hubspot_objects import DAY_MS, PORTAL, ObjectType, Property, iso, object_types
+from warehouse_pipelines.simulators.hubspot_objects import (
+    DAY_MS,
+    FIELD_TYPES,
+    PORTAL,
+    ObjectType,
+    Property,
+    iso,
+    object_types,
+)
 from warehouse_pipelines.simulators.hubspot_search import Search, SearchError
 from warehouse_pipelines.simulators.hubspot_store import Projection, Row, Store
 from warehouse_pipelines.simulators.town import Town
@@ -80,14 +88,14 @@ class HubSpot(Vendor):
         end = int((started + self._ahead - 3600) * 1000)
         kinds = object_types(town, settings.contacts, settings.appointment)
         extra = {f"intake_questionnaire_{n:04d}_how_did_the_homeowner_answer" for n in range(settings.extra_properties)}
-        self.extra_properties = {name: Property(name, "string", "textarea", custom=True) for name in sorted(extra)}
+        extra_properties = {name: Property(name, "string", "textarea", custom=True) for name in sorted(extra)}
         self.stores = {
             name: Store(
                 kind,
                 start=end - 3 * 365 * DAY_MS,
                 end=end,
                 seed=town.seed * 1000 + place,
-                extra_properties=frozenset(extra) if name == "contacts" else frozenset(),
+                extra_properties=extra_properties if name == "contacts" else {},
             )
             for place, (name, kind) in enumerate(kinds.items())
         }
@@ -427,12 +435,8 @@ class HubSpot(Vendor):
 
     # The portal's own description
 
-    def _property_definitions(self, store: Store) -> dict[str, Property]:
-        extra = self.extra_properties if store.kind.name == "contacts" else {}
-        return {**store.kind.properties, **extra}
-
     def _definitions(self, request: Request, store: Store, rest: str) -> Answer:
-        known = self._property_definitions(store)
+        known = store.definitions
         if request.method == "POST" and rest == "batch/read":
             names = [str(item.get("name")) for item in _inputs(request.json(), MAX_BATCH)]
             return _batch([msgspec.json.encode(known[n].definition()) for n in names if n in known], [], len(names))
@@ -449,17 +453,17 @@ class HubSpot(Vendor):
         return _results([known[name].definition() for name in sorted(known)])
 
     def _schemas(self, which: str | None) -> Answer:
-        custom = [store.kind for store in self.stores.values() if store.kind.custom]
+        custom = [store for store in self.stores.values() if store.kind.custom]
         if which is None:
-            return _results([self._schema(kind) for kind in custom])
-        for kind in custom:
-            if which in (*kind.path_names, kind.singular):
-                return answer_json(200, self._schema(kind))
+            return _results([self._schema(store) for store in custom])
+        for store in custom:
+            if which in (*store.kind.path_names, store.kind.singular):
+                return answer_json(200, self._schema(store))
         return _error(404, "OBJECT_NOT_FOUND", f"No schema {which}")
 
-    def _schema(self, kind: ObjectType) -> dict[str, Any]:
-        primary = {"geniususer": "name", "division": "division_name", "zipcode": "zipcode"}
-        shown = primary.get(kind.singular, "hs_appointment_name")
+    def _schema(self, store: Store) -> dict[str, Any]:
+        kind = store.kind
+        shown = kind.search_text[0]
         edges = []
         for other in self.stores.values():
             for _, type_id, _ in self.associations.types(kind.name, other.kind.name):
@@ -478,7 +482,7 @@ class HubSpot(Vendor):
             "searchableProperties": [shown],
             "metaType": "PORTAL_SPECIFIC",
             "archived": False,
-            "properties": [known.definition() for known in kind.properties.values()],
+            "properties": [known.definition() for known in store.definitions.values()],
             "associations": edges,
             "createdAt": "2026-01-01T00:00:00Z",
             "updatedAt": "2026-01-01T00:00:00Z",
@@ -611,8 +615,21 @@ class HubSpot(Vendor):
 
     @operation
     def gdpr_delete(self, id: str, object: str = "contacts") -> None:
+        """Erase a record for good, live or archived: in no list, no search, no batch read and no pair any more."""
         store = self._named(object)
-        self._vanish(store, self._live_number(store, id))
+        number = self._number(store, id)
+        if store.row(number).state == "gone":
+            raise ValueError(f"{object} {id} is gone already")
+        self._vanish(store, number)
+
+    @operation
+    def define_property(self, object: str, name: str, type: str = "string") -> None:
+        """Give an object a property of the customer's own, or the property another type."""
+        self._named(object).define(name, Property(name, type, FIELD_TYPES[type], custom=True))
+
+    @operation
+    def archive_property(self, object: str, name: str) -> None:
+        self._named(object).define(name, None)
 
     @operation
     def associate(
@@ -750,7 +767,7 @@ def _spoil_record(fault: Fault, records: list[Any], place: int, stores: dict[str
     name = fault["property"]
     if name is None:
         own = {"hs_object_id", store.kind.created_property, store.kind.modified_property}
-        kinds = store.kind.properties
+        kinds = store.definitions
         choices = [
             each for each in record["properties"] if each in kinds and kinds[each].type in wanted and each not in own
         ]

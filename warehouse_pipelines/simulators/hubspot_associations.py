@@ -46,6 +46,8 @@ USER_TYPES = {
     ("divisions", "zipcodes"): 66,
     ("custom_appointments", "contacts"): 71,
     ("contacts", "custom_appointments"): 72,
+    ("custom_appointments", "deals"): 73,
+    ("deals", "custom_appointments"): 74,
 }
 
 
@@ -74,26 +76,45 @@ class Associations:
             near = (contact // 3, contact // 3 + 1)
             return [deal for deal in near if deal < deals and contact_of_deal(deal) == contact]
 
+        def deals_of_company(company: int) -> list[int]:
+            return sorted(deal for contact in contacts_of_company(company) for deal in deals_of_contact(contact))
+
         formulas: dict[tuple[str, str], Callable[[int], list[int]]] = {
             ("contacts", "companies"): companies_of_contact,
             ("companies", "contacts"): contacts_of_company,
             ("contacts", "deals"): deals_of_contact,
             ("deals", "contacts"): lambda deal: [contact_of_deal(deal)],
-            ("deals", "companies"): lambda deal: companies_of_contact(contact_of_deal(deal))[:1],
+            ("deals", "companies"): lambda deal: companies_of_contact(contact_of_deal(deal)),
+            ("companies", "deals"): deals_of_company,
             ("deals", "line_items"): lambda deal: [2 * deal, 2 * deal + 1],
             ("line_items", "deals"): lambda item: [item // 2],
-            ("contacts", "divisions"): lambda contact: [contact % divisions],
-            ("geniususers", "divisions"): lambda user: [user % divisions],
-            ("zipcodes", "divisions"): lambda zipcode: [zipcode % divisions],
         }
-        for name, count in appointments.items():
-            formulas[name, "contacts"] = lambda appointment: [2 * appointment]
-            formulas["contacts", name] = lambda contact, count=count: (  # type: ignore[misc]
-                [contact // 2] if contact % 2 == 0 and contact // 2 < count else []
+        for name in ("contacts", "geniususers", "zipcodes"):
+            formulas[name, "divisions"] = lambda number: [number % divisions]
+            formulas["divisions", name] = lambda division, count=stores[name].count: (  # type: ignore[misc]
+                list(range(division, count, divisions))
             )
+        for name, count in appointments.items():
+
+            def appointments_of_contact(contact: int, count: int = count) -> list[int]:
+                return [contact // 2] if contact % 2 == 0 and contact // 2 < count else []
+
+            def appointments_of_deal(
+                deal: int, of_contact: Callable[[int], list[int]] = appointments_of_contact
+            ) -> list[int]:
+                return of_contact(contact_of_deal(deal))
+
+            formulas[name, "contacts"] = lambda appointment: [2 * appointment]
+            formulas["contacts", name] = appointments_of_contact
+            formulas[name, "deals"] = lambda appointment: deals_of_contact(2 * appointment)
+            formulas["deals", name] = appointments_of_deal
         self._formulas = formulas
 
     def types(self, source: str, target: str) -> list[Type]:
+        source, target = (
+            "custom_appointments" if name == "appointments" and self._stores[name].kind.custom else name
+            for name in (source, target)
+        )
         found: list[Type] = []
         if (source, target) in PRIMARY:
             found.append(("HUBSPOT_DEFINED", PRIMARY[source, target], "Primary"))

@@ -12,9 +12,11 @@ is malformed; that takes a fault.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from warehouse_pipelines.simulators.town import DIVISIONS, PLACES, Town, marketsharp_id, spell_phone
 
@@ -23,6 +25,7 @@ DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (UTC throughout; the zone would cost a third of the time of a page)
 
 Properties = dict[str, str | None]
+_encode = msgspec.json.Encoder().encode
 
 
 def iso(ms: int) -> str:
@@ -210,7 +213,8 @@ APPOINTMENT = _properties(
     "salespro_one_year_price salespro_preferred_payment salespro_requested_start salespro_result "
     "salespro_result_notes salespro_result_reason_demo salespro_result_reason_no_demo notes log title "
     "leap_estimate_id error_details tester_test created_by_make f9_tfuid genius_quote_id genius_prospect_id "
-    "genius_quote_response genius_quote_response_status genius_response genius_response_status genius_resubmit",
+    "genius_quote_response genius_quote_response_status genius_response genius_response_status genius_resubmit "
+    "attendees",
     datetime="hs_appointment_start hs_appointment_end hs_createdate hs_lastmodifieddate hubspot_owner_assigneddate "
     "complete_date confirm_date assign_date add_date arrivy_appt_date arrivy_confirm_date",
     date="date set_date",
@@ -220,6 +224,19 @@ APPOINTMENT = _properties(
     "hs_shared_user_ids hs_user_ids_of_all_notification_followers hs_user_ids_of_all_notification_unfollowers "
     "hs_user_ids_of_all_owners",
 )
+CUSTOM_APPOINTMENT_NAMES = {
+    "hs_appointment_name": "subject",
+    "hs_appointment_start": "start_time",
+    "hs_appointment_end": "end_time",
+    "hs_appointment_status": "meeting_outcome",
+}
+"""What a portal calls on a custom object of its own what HubSpot's own appointment has under names of HubSpot's."""
+
+CUSTOM_APPOINTMENT = {
+    new: replace(each, name=new, custom=each.custom or new != name)
+    for name, each in APPOINTMENT.items()
+    if (new := CUSTOM_APPOINTMENT_NAMES.get(name, name)) != "hs_duration"
+}
 GENIUSUSER = _properties(
     number=HOUSEKEEPING["number"],
     string=HOUSEKEEPING["string"]
@@ -427,6 +444,7 @@ def appointment_formula(town: Town, contact_id_of: Callable[[int], str]) -> Call
             "duration": "90" if dice[3] > 20 else "",
             "hs_pipeline": "default",
             "hs_pipeline_stage": "2" if done else "1",
+            "attendees": _encode([{"name": person.name, "email": person.email}]).decode() if dice[10] & 1 else "",
             "first_name": person.first_name,
             "last_name": person.last_name,
             "email": person.email,
@@ -464,6 +482,17 @@ def appointment_formula(town: Town, contact_id_of: Callable[[int], str]) -> Call
             "hs_all_owner_ids": f";{77 + dice[15] % 5};{78 + dice[15] % 4}",
             "ladder_length_feet": str(16 + dice[16] % 24),
         }
+
+    return appointment
+
+
+def custom_appointment_formula(
+    standard: Callable[[int, int, int], Properties],
+) -> Callable[[int, int, int], Properties]:
+    def appointment(number: int, created: int, modified: int) -> Properties:
+        values = standard(number, created, modified)
+        del values["hs_duration"]
+        return {CUSTOM_APPOINTMENT_NAMES.get(name, name): value for name, value in values.items()}
 
     return appointment
 
@@ -647,23 +676,16 @@ def object_types(town: Town, contacts: int, appointment: str) -> dict[str, Objec
     }
     own_type = custom("custom_appointments", "appointment")
     wanted: list[dict[str, Any]] = []
+    formula = appointment_formula(town, lambda number: str(first_contact + number))
     if appointment in ("standard", "both"):
-        wanted.append({**library, "type_id": "0-421", "first_id": 9_999_999_801})
+        standard_type = {"properties": APPOINTMENT, "search_text": ("hs_appointment_name", "email"), "formula": formula}
+        wanted.append({**library, **standard_type, "type_id": "0-421", "first_id": 9_999_999_801})
     if appointment in ("custom", "both"):
         name = "appointments" if appointment == "custom" else "custom_appointments"
-        wanted.append({**own_type, "name": name, "first_id": 8_000_000_001})
+        named: dict[str, Any] = {"properties": CUSTOM_APPOINTMENT, "search_text": ("subject", "email")}
+        named["formula"] = custom_appointment_formula(formula)
+        wanted.append({**own_type, **named, "name": name, "first_id": 8_000_000_001})
     if not wanted:
         raise ValueError(f"appointment is standard, custom or both, not {appointment!r}")
-    for more in wanted:
-        formula = appointment_formula(town, lambda number: str(first_contact + number))
-        types.append(
-            ObjectType(
-                properties=APPOINTMENT,
-                default_properties=own,
-                search_text=("hs_appointment_name", "email"),
-                count=appointments,
-                formula=formula,
-                **more,
-            )
-        )
+    types += [ObjectType(default_properties=own, count=appointments, **more) for more in wanted]
     return {kind.name: kind for kind in types}

@@ -256,7 +256,7 @@ class Search:
                 return other <= mine <= self._comparable(name, str(condition["highValue"]))
 
     def _type_of(self, name: str) -> str:
-        found = self._store.kind.properties.get(name)
+        found = self._store.definitions.get(name)
         return found.type if found else "string"
 
     def _comparable(self, name: str, value: str) -> tuple[Any, ...]:

@@ -7,13 +7,13 @@ queued for it and becomes visible when its time has come, or when a held index i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import msgspec
 
-from warehouse_pipelines.simulators.hubspot_objects import DAY_MS, PORTAL, ObjectType, Properties, iso
+from warehouse_pipelines.simulators.hubspot_objects import DAY_MS, PORTAL, ObjectType, Properties, Property, iso
 from warehouse_pipelines.simulators.timeline import Timeline, spread
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -45,12 +45,14 @@ class Projection:
 
 
 class Store:
-    def __init__(self, kind: ObjectType, *, start: int, end: int, seed: int, extra_properties: frozenset[str]) -> None:
+    def __init__(
+        self, kind: ObjectType, *, start: int, end: int, seed: int, extra_properties: Mapping[str, Property]
+    ) -> None:
         self.kind = kind
         self.count = kind.count
         self.created = 0
         self.rows: dict[int, Row] = {}
-        self.known = frozenset(kind.properties) | extra_properties
+        self.definitions = {**kind.properties, **extra_properties}
         self.base_modified = spread(kind.count, start, end, lambda number: _chance(number, seed))
         self._delay_salt = seed + 17
         self.index = Timeline(kind.count, self.base_modified)
@@ -60,6 +62,19 @@ class Store:
         self._always = tuple(sorted(own))
         self._filled = frozenset(kind.formula(0, 0, 0)) | own
         self.projection = lru_cache(maxsize=64)(self._projection)
+
+    @property
+    def known(self) -> Set[str]:
+        """The names of the properties that the portal has for this type."""
+        return self.definitions.keys()
+
+    def define(self, name: str, definition: Property | None) -> None:
+        """Give the type a property, replace its definition, or take it away; values stay, unseen without it."""
+        if definition is None:
+            self.definitions.pop(name, None)
+        else:
+            self.definitions[name] = definition
+        self.projection.cache_clear()
 
     def id_of(self, number: int) -> str:
         return str(self.kind.first_id + number)

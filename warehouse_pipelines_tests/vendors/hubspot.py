@@ -14,11 +14,11 @@ class HubSpotVendor:
         self.simulator = simulator
 
     def _name(self, entity: Entity) -> str:
-        return entity.path.removeprefix("custom:").removesuffix("s") + "s"
+        return _plural(entity.path)
 
     def _ends(self, entity: Entity) -> tuple[str, str]:
         one, _, other = entity.path.partition("/")
-        return one, other
+        return _plural(one), _plural(other)
 
     def prepare(self, entity: Entity) -> None:
         if not entity.parent:
@@ -44,9 +44,10 @@ class HubSpotVendor:
         key = self.simulator.ids(name)[-1]
         known = self.simulator.stores[name].kind.properties
         column, path = next(
-            (column, path.removeprefix("properties."))
-            for column, (kind, path) in entity.columns.items()
-            if kind == "text" and path.removeprefix("properties.") in known and not column.startswith("hs_")
+            (name, path.removeprefix("properties."))
+            for name, column in entity.columns.items()
+            for path in column.paths
+            if column.kind == "text" and path.removeprefix("properties.") in known and not name.startswith("hs_")
         )
         self.simulator.edit(name, key, {path: "edited over there"})
         return (key,), column, "edited over there"
@@ -117,3 +118,8 @@ class HubSpotVendor:
 
     def fixed_size(self, entity: Entity) -> bool:
         return entity.parent is not None
+
+
+def _plural(path: str) -> str:
+    """Return what the simulator calls an object type that a row names."""
+    return path.removeprefix("custom:").removesuffix("s") + "s"

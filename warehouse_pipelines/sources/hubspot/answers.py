@@ -56,6 +56,7 @@ class Batch(msgspec.Struct):
 
 class Property(msgspec.Struct):
     name: str
+    type: str = ""
 
 
 class Schema(msgspec.Struct, rename="camel"):
@@ -88,3 +89,22 @@ class PairsBatch(msgspec.Struct):
 
 class Refused(msgspec.Struct):
     policy: str = msgspec.field(name="policyName", default="")
+
+
+class MissingScopes(msgspec.Struct, rename="camel"):
+    required_granular_scopes: list[str] = []
+    missing_scopes: list[str] = []
+
+
+class ScopeProblem(msgspec.Struct):
+    context: MissingScopes | None = None
+
+
+class Forbidden(msgspec.Struct):
+    errors: list[ScopeProblem] = []
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes that the token lacks, as far as the vendor says."""
+        told = [one.context for one in self.errors if one.context]
+        return sorted({scope for one in told for scope in (*one.required_granular_scopes, *one.missing_scopes)})

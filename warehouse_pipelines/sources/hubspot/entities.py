@@ -6,22 +6,26 @@ of several as ``a;b;c``. A number, a date or a yes/no may hold junk: the column 
 and warned about, and the text remains in ``raw_data``; only an unreadable cursor costs the record.
 
 Contacts are the one type whose cursor is ``lastmodifieddate``. The overlap of an hour is for the search index, which
-shows a change seconds to many minutes late. An appointment's ``meeting_outcome`` is its ``hs_appointment_status``
-(SCHEDULED, COMPLETED, NO_SHOW, ...), the only outcome that the standard object has.
+shows a change seconds to many minutes late.
+
+A column whose name is the specification's and not HubSpot's has two properties: one of the column's own name, which a
+portal may have added, and after it HubSpot's. The second stands in where the first is not there or is empty, so an
+emptied ``subject`` shows ``hs_appointment_name`` in a portal that has both; whoever wants it empty then says so by
+``HUBSPOT_PROPERTY_MAP=appointments.subject=subject``, and ``warehouse check hubspot`` names the columns concerned.
+HubSpot's own appointment has no other outcome than ``hs_appointment_status`` (SCHEDULED, COMPLETED, NO_SHOW, ...), and
+no attendees: that column is filled where a portal has such a property.
 
 Left out: ``deal_name`` (it is ``dealname``), and the appointment's and division's names beside those that the
 specification gives them. Verified against: the simulator only; no live portal has been read yet.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
-import msgspec
-
-from warehouse_pipelines.entity import DAY, Column, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.entity import DAY, Column, Entity, Source, columns
 from warehouse_pipelines.rules import Rule, not_negative
-from warehouse_pipelines.sources.hubspot.answers import Answer
-from warehouse_pipelines.sources.hubspot.fetch import OBJECTS, PAIRS, Settings, client, fetch
+from warehouse_pipelines.sources.hubspot.fetch import PAIRS, Settings, fetch
+from warehouse_pipelines.sources.hubspot.properties import below_properties, mapped, portal
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -86,7 +90,7 @@ def _object(
         every=every,
         columns={
             **columns(id="id"),
-            **{own_name: Column(kind, f"properties.{path}") for own_name, (kind, path) in own.items()},
+            **{name: Column(column.kind, below_properties(column.paths)) for name, column in own.items()},
         },
     )
 
@@ -161,9 +165,9 @@ DEALS = _object(
     whole_every=WEEK,
     created="createdate",
     every=QUARTER,
-    rules=(not_negative("amount"),),
+    rules=(not_negative("amount", "warn"),),
     text="""
-        dealname dealstage dealtype description hubspot_owner_id pipeline division priority=hs_priority
+        dealname dealstage dealtype description hubspot_owner_id pipeline division priority=priority|hs_priority
         deal_currency_code
     """,
     numeric="amount",
@@ -201,9 +205,11 @@ LINE_ITEMS = _object(
 APPOINTMENTS = _object(
     "appointments",
     "hubspot_appointment",
-    "Visits at a customer's home: a custom object where the portal has one, else HubSpot's own appointment.",
+    "Visits at a customer's home: a custom object where the portal has one, else HubSpot's own appointment. "
+    "`attendees` is null where the portal has no property of that name, as HubSpot's own appointment has none; "
+    "who is expected is then in `hubspot_appointment_to_contact_association`.",
     path="custom:appointment",
-    created="createdate=hs_createdate",
+    created="createdate=createdate|hs_createdate",
     every=QUARTER,
     refs={
         "genius_appointment_id": "genius_appointment",
@@ -216,7 +222,7 @@ APPOINTMENTS = _object(
     },
     text=OF_OBJECTS
     + """
-        subject=hs_appointment_name meeting_outcome=hs_appointment_status appointment_id
+        subject=subject|hs_appointment_name meeting_outcome=meeting_outcome|hs_appointment_status appointment_id
         marketsharp_id first_name last_name address1 address2 city state zip time appointment_status
         appointment_confirmed appointment_response cancel_reason div_cancel_reasons qc_cancel_reasons
         appointment_services lead_services product_interest_primary product_interest_secondary
@@ -245,8 +251,8 @@ APPOINTMENTS = _object(
     """,
     date="date set_date",
     timestamptz="""
-        start_time=hs_appointment_start end_time=hs_appointment_end hubspot_owner_assigneddate complete_date
-        confirm_date assign_date add_date arrivy_appt_date arrivy_confirm_date
+        start_time=start_time|hs_appointment_start end_time=end_time|hs_appointment_end hubspot_owner_assigneddate
+        complete_date confirm_date assign_date add_date arrivy_appt_date arrivy_confirm_date
     """,
     jsonb="attendees",
 )
@@ -274,7 +280,7 @@ DIVISIONS = _object(
     refs={"name": "genius_division(label)"},
     text=OF_OBJECTS
     + """
-        name=division_name division_label code=division_code status region manager_name address1 address2 city
+        name=name|division_name division_label code=code|division_code status region manager_name address1 address2 city
         state zip
     """,
     email="manager_email",
@@ -291,19 +297,21 @@ ZIPCODES = _object(
 )
 
 
-def _association(name: str, table: str, about: str, *, path: str, found: str, found_table: str) -> Entity:
-    """Return the row of the pairs of contacts and another type; the records are built by ``fetch``."""
+def _association(
+    name: str, table: str, about: str, *, path: str, asked: str, parent: str, found: str, found_table: str
+) -> Entity:
+    """Return the row of the pairs of two types; ``fetch`` builds the records, for each living row of ``parent``."""
     return Entity(
         name=name,
         table=table,
         about=about,
         path=path,
-        key=f"contact_id {found} association_type_id",
+        key=f"{asked} {found} association_type_id",
         page_size=PAIRS,
-        parent="hubspot_contact",
+        parent=parent,
         index=found,
-        refs={"contact_id": "hubspot_contact", found: found_table},
-        columns=columns(id=f"contact_id {found}", integer="association_type_id", text="category label"),
+        refs={asked: parent, found: found_table},
+        columns=columns(id=f"{asked} {found}", integer="association_type_id", text="category label"),
     )
 
 
@@ -312,6 +320,8 @@ CONTACT_TO_DEAL = _association(
     "hubspot_contact_to_deal_association",
     "Which contact belongs to which deal, and as what.",
     path="contacts/deals",
+    asked="contact_id",
+    parent="hubspot_contact",
     found="deal_id",
     found_table="hubspot_deal",
 )
@@ -321,16 +331,77 @@ CONTACT_TO_COMPANY = _association(
     "hubspot_contact_to_company_association",
     "Which contact belongs to which company, and as what; the primary company has the label Primary.",
     path="contacts/companies",
+    asked="contact_id",
+    parent="hubspot_contact",
     found="company_id",
     found_table="hubspot_company",
 )
 
+CONTACT_TO_DIVISION = _association(
+    "contact_to_division_associations",
+    "hubspot_contact_to_division_association",
+    "Which contact belongs to which division, and as what; `division_id` is HubSpot's id of the division.",
+    path="contacts/custom:division",
+    asked="contact_id",
+    parent="hubspot_contact",
+    found="division_id",
+    found_table="hubspot_division",
+)
 
-def check() -> str:
-    """Ask for one contact."""
-    extraction = Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))
-    client(extraction, Settings()).get(f"{OBJECTS}/contacts", Answer[msgspec.Raw], params={"limit": "1"})
-    return "HubSpot answers: the token may read contacts"
+DEAL_TO_LINE_ITEM = _association(
+    "deal_to_line_item_associations",
+    "hubspot_deal_to_line_item_association",
+    "Which line items a deal consists of.",
+    path="deals/line_items",
+    asked="deal_id",
+    parent="hubspot_deal",
+    found="line_item_id",
+    found_table="hubspot_line_item",
+)
+
+DEAL_TO_COMPANY = _association(
+    "deal_to_company_associations",
+    "hubspot_deal_to_company_association",
+    "Which deal belongs to which company, and as what; the primary company has the label Primary.",
+    path="deals/companies",
+    asked="deal_id",
+    parent="hubspot_deal",
+    found="company_id",
+    found_table="hubspot_company",
+)
+
+APPOINTMENT_TO_CONTACT = _association(
+    "appointment_to_contact_associations",
+    "hubspot_appointment_to_contact_association",
+    "Which contacts an appointment is with; `appointment_id` is HubSpot's id of the appointment.",
+    path="custom:appointment/contacts",
+    asked="appointment_id",
+    parent="hubspot_appointment",
+    found="contact_id",
+    found_table="hubspot_contact",
+)
+
+APPOINTMENT_TO_DEAL = _association(
+    "appointment_to_deal_associations",
+    "hubspot_appointment_to_deal_association",
+    "Which deals an appointment led to; `appointment_id` is HubSpot's id of the appointment.",
+    path="custom:appointment/deals",
+    asked="appointment_id",
+    parent="hubspot_appointment",
+    found="deal_id",
+    found_table="hubspot_deal",
+)
+
+OBJECT_ENTITIES = (CONTACTS, DEALS, COMPANIES, LINE_ITEMS, APPOINTMENTS, GENIUSUSERS, DIVISIONS, ZIPCODES)
+PAIR_ENTITIES = (
+    CONTACT_TO_DEAL,
+    CONTACT_TO_COMPANY,
+    CONTACT_TO_DIVISION,
+    DEAL_TO_LINE_ITEM,
+    DEAL_TO_COMPANY,
+    APPOINTMENT_TO_CONTACT,
+    APPOINTMENT_TO_DEAL,
+)
 
 
 HUBSPOT = Source(
@@ -339,17 +410,7 @@ HUBSPOT = Source(
     transport="api",
     settings=Settings,
     fetch=fetch,
-    check=check,
-    entities=(
-        CONTACTS,
-        DEALS,
-        COMPANIES,
-        LINE_ITEMS,
-        APPOINTMENTS,
-        GENIUSUSERS,
-        DIVISIONS,
-        ZIPCODES,
-        CONTACT_TO_DEAL,
-        CONTACT_TO_COMPANY,
-    ),
+    check=lambda: portal(OBJECT_ENTITIES, Settings().property_map),
+    entities=(*OBJECT_ENTITIES, *PAIR_ENTITIES),
+    as_configured=lambda entity: mapped(entity, OBJECT_ENTITIES, Settings().property_map),
 )

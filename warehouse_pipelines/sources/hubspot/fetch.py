@@ -5,7 +5,8 @@ meanwhile is found in the second list. What is restored meanwhile is in neither:
 as well (a call for each hundred, one when there are none), and those that are gone from it at the end are asked for.
 Only a record that is archived and restored within one read escapes until its next edit or the next read of everything.
 The list endpoint knows no wall and comes in id order. All properties of the portal are
-asked for in the URL; a list too long for one is read as ids, and the records by POST, which costs twice the calls.
+asked for in the URL, by the names that the portal itself gives, so one that it lacks is never asked for; a list too
+long for one is read as ids, and the records by POST, which costs twice the calls.
 
 **A delta** asks the search for ids only and reads the records by POST. Of the two safe ways to pass the search's
 wall of 10,000, the walk by id comes first: ``hs_object_id`` above the last one, the window frozen, no offset. It
@@ -29,8 +30,9 @@ as many calls, a call for each hundred, and it is calls that are rationed: a mil
 650,000. They would save bytes, but not show edits that move no date, such as those of calculated properties, nor
 refresh rows that were loaded under another declaration.
 
-**Associations** have neither a cursor nor tombstones: each run asks for all pairs of all contacts, 1,000 contacts a
-call or as many as ``--batch-size`` says.
+**Associations** have neither a cursor nor tombstones: each run asks for all pairs of all records of one side, 1,000
+records a call or as many as ``--batch-size`` says. Of line items and appointments that side is the smaller one: a deal
+has several line items, so deals are asked; an appointment is of one contact or few, and most contacts have none.
 
 **Custom objects** have another type id in each portal and are found by name among the schemas, once a run.
 
@@ -66,6 +68,7 @@ from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
     Batch,
+    Forbidden,
     Found,
     Id,
     PairsBatch,
@@ -84,7 +87,7 @@ ASSOCIATIONS = "/crm/v4/associations"  # v3 has neither labels nor type ids
 PAGE = 100  # most records of a list or a batch read
 FOUND = 200  # most hits of one search page
 WALL = 10_000  # a search never reaches beyond it
-PAIRS = 1_000  # most contacts of one association read
+PAIRS = 1_000  # most records of one association read
 EMPTY_PAGES = 20  # consecutive pages without a record that are followed before giving up
 LONGEST_LIST = 15_000
 """Characters of the property list in a URL. Airbyte runs with this figure and measured the refusal at about 16,300;
@@ -102,6 +105,7 @@ class Settings(FromEnvironment, env_prefix="HUBSPOT_"):
     The rates are those of a private app on Professional: Enterprise has 1,000,000 a day, Free and Starter have
     100 in ten seconds. ``*_OBJECT`` names a custom object where the portal calls it otherwise, or is its type id
     (``2-123``); ``auto`` looks for the name, and for an appointment takes the standard object if there is none.
+    ``PROPERTY_MAP`` names the properties of columns that this portal has elsewhere, see ``properties``.
     """
 
     access_token: SecretStr
@@ -113,6 +117,7 @@ class Settings(FromEnvironment, env_prefix="HUBSPOT_"):
     division_object: str = "auto"
     geniususer_object: str = "auto"
     zipcode_object: str = "auto"
+    property_map: str = ""
 
 
 T = TypeVar("T")
@@ -142,7 +147,23 @@ def client(extraction: Extraction, settings: Settings) -> Client:
             Budget("day", settings.requests_per_day, 86_400),
         ),
         wait_for=wait_for,
+        explain=explain,
     )
+
+
+def explain(answer: httpx.Response) -> None:
+    """Raise for a missing scope with its name, which stands at the end of a long answer."""
+    if answer.status_code != 403:
+        return
+    try:
+        scopes = msgspec.json.decode(answer.content, type=Forbidden).scopes
+    except msgspec.MsgspecError:
+        return
+    if scopes:
+        raise PermissionMissing(
+            f"HubSpot answered 403 to {answer.request.method} {answer.request.url.path}: the token lacks "
+            f"{', '.join(scopes)}. Grant it to the private app, then run again; other entities are not concerned."
+        )
 
 
 def wait_for(answer: httpx.Response, attempt: int) -> float | None:
@@ -175,10 +196,14 @@ class Reader:
 
     @cached_property
     def object_type(self) -> str:
-        """The object type as a path names it; see ``Settings`` for custom ones."""
-        custom, _, name = self.entity.path.rpartition(":")
+        """The object type that records or, of pairs, their first side have, as a path names it."""
+        return self._type_of(self.entity.path.partition("/")[0])
+
+    def _type_of(self, declared: str) -> str:
+        """Return the object type as a path names it; see ``Settings`` for custom ones."""
+        custom, _, name = declared.rpartition(":")
         if not custom:
-            return name.partition("/")[0]
+            return name
         setting = f"{name}_object"
         configured: str = getattr(self.settings, setting)
         if re.fullmatch(r"\d+-\d+|p\d*_\w+", configured):
@@ -208,10 +233,15 @@ class Reader:
         )
 
     @cached_property
-    def properties(self) -> list[str]:
-        """The names of all properties that the portal has for this type; asked for when a record is to be read."""
+    def properties(self) -> dict[str, str]:
+        """All properties that the portal has for this type, with their types; asked for when a record is to be read."""
         path = f"{PROPERTIES}/{self.object_type}"
-        return [one.name for one in self.client.get(path, Answer[Property], params={"archived": "false"}).page(path)]
+        found = self.client.get(path, Answer[Property], params={"archived": "false"}).page(path)
+        return {one.name: one.type for one in found}
+
+    def probe(self) -> None:
+        """Ask for one record."""
+        self.client.get(f"{OBJECTS}/{self.object_type}", Answer[msgspec.Raw], params={"limit": "1"})
 
     def everything(self) -> Iterator[Page]:
         """Yield all live records, all archived ones, and the restored; none was asked for by the window."""
@@ -262,7 +292,7 @@ class Reader:
             self.extraction.erased = sorted(erased)
 
     def pairs(self, parent: str) -> Iterator[Page]:
-        """Yield one record for each association type of each pair, for all living contacts."""
+        """Yield one record for each association type of each pair, for all living records of the first side."""
         asked_key, found_key, _ = self.entity.keys
         known = iter(()) if self.extraction.options.get("full") else self.extraction.known.keys(parent)
         first = next(known, None)
@@ -270,8 +300,8 @@ class Reader:
         size = min(self.extraction.page_size, PAIRS)
         more: list[dict[str, str]] = []
         followed: set[tuple[str, str]] = set()
+        path = f"{ASSOCIATIONS}/{self.object_type}/{self._type_of(self.entity.path.partition('/')[2])}/batch/read"
         while inputs := [*more, *({"id": key} for key in islice(ids, size - len(more)))]:
-            path = f"{ASSOCIATIONS}/{self.entity.path}/batch/read"
             answer = self.client.post(path, PairsBatch, body={"inputs": inputs})
             self._check(path, answer.errors)
             if gone := sum(not (one.sub_category or "").endswith("NO_ASSOCIATIONS_FOUND") for one in answer.errors):
@@ -294,7 +324,7 @@ class Reader:
                 if pair.paging and pair.paging.next:
                     follow = (pair.from_.id, str(pair.paging.next.after))
                     if follow in followed:
-                        raise CursorStuck(f"HubSpot: {path} names the same next page of one contact twice")
+                        raise CursorStuck(f"HubSpot: {path} names the same next page of one record twice")
                     followed.add(follow)
                     more.append({"id": follow[0], "after": follow[1]})
             yield Page(records)
@@ -331,7 +361,7 @@ class Reader:
     def _read(self, ids: Sequence[str], *, archived: bool = False) -> list[bytes]:
         """Return the records of these ids that exist. An absorbed id may be answered with its survivor."""
         path = f"{OBJECTS}/{self.object_type}/batch/read"
-        body = {"inputs": [{"id": key} for key in ids], "properties": self.properties}
+        body = {"inputs": [{"id": key} for key in ids], "properties": list(self.properties)}
         answer = self.client.post(path, Batch, params={"archived": str(archived).lower()}, body=body)
         self._check(path, answer.errors)
         if absent := len(ids) - len(answer.results):

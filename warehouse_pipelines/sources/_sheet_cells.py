@@ -40,13 +40,20 @@ _NAMED = re.compile(rf"([A-Za-z]{{3,9}})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\s*,?\s
 _NAMED_DAY_FIRST = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?[\s-]+([A-Za-z]{{3,9}})\.?,?[\s-]+(\d{{4}}){_TIME}")
 
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'", "\u2212": "-"})
-_CURRENCY = (
-    r"(?:(?:US|CA|AU|NZ|R|A|C)?\$|[€£¥₹₩₽₺₫₱฿₴₪₦]|kr\.?|zł|Kč|Ft|lei"
-    r"|USD|EUR|GBP|CAD|AUD|NZD|CHF|JPY|CNY|INR|MXN|BRL|SEK|NOK|DKK|PLN|CZK|HUF|RON)"
-)
-_AMOUNT = re.compile(
-    rf"(?P<open>\()?\s*(?P<sign>[-+])?\s*{_CURRENCY}?\s*(?P<second>[-+])?\s*(?P<digits>\d[\d.,' ]*?)\s*{_CURRENCY}?\s*"
-    rf"(?P<close>\))?"
+_EURO = "AT BE CY DE EE ES FI FR GR HR IE IT LT LU LV MT NL PT SI SK"
+_CURRENCIES = {
+    "US": r"(?:US)?\$|USD", "CA": r"(?:CA|C)?\$|CAD", "AU": r"(?:AU|A)?\$|AUD", "NZ": r"(?:NZ)?\$|NZD",
+    "MX": r"(?:MX)?\$|MXN", "GB": "£|GBP", "CH": r"CHF|Fr\.", "JP": "[¥￥]|JPY", "IN": r"₹|Rs\.?|INR",
+    "BR": r"R\$|BRL", "SE": "kr|SEK", "NO": r"kr\.?|NOK", "DK": r"kr\.?|DKK", "PL": "zł|PLN", "CZ": "Kč|CZK",
+    "HU": "Ft|HUF", "RO": "lei|RON", "TR": "₺|TRY",
+    **dict.fromkeys(_EURO.split(), "€|EUR"),
+}  # fmt: skip
+"""What stands before or behind an amount, by the country of the locale. Only the sheet's own currency is taken off:
+an amount in another one would be mistaken for it afterwards."""
+
+_AMOUNT = (
+    r"(?P<open>\()?\s*(?P<sign>[-+])?\s*(?:{0})?\s*(?P<second>[-+])?\s*(?P<digits>\d[\d.,' ]*?)\s*(?:{0})?\s*"
+    r"(?P<close>\))?"
 )
 
 
@@ -73,7 +80,10 @@ class Cells:
         locale = locale.replace("-", "_")
         self.month_first = locale in MONTH_FIRST
         self.order_known = locale not in EITHER_ORDER
-        comma = locale.partition("_")[0] in COMMA_LANGUAGES.split() and locale not in POINT_LOCALES.split()
+        language, _, country = locale.partition("_")
+        country = country or {"en": "US", "cs": "CZ", "sv": "SE", "da": "DK"}.get(language, language.upper())
+        self._written = re.compile(_AMOUNT.format(_CURRENCIES.get(country, "(?!)")))
+        comma = language in COMMA_LANGUAGES.split() and locale not in POINT_LOCALES.split()
         point, group = (",", r"\.") if comma else (r"\.", ",")
         self._number = re.compile(rf"\d+(?:{point}\d+)?|\d{{1,3}}(?:(?P<group>{group}|[' ])\d{{3}})"
                                   rf"(?:(?P=group)\d{{3}})*(?:{point}\d+)?")  # fmt: skip
@@ -114,7 +124,7 @@ class Cells:
             return _at(found[1], found[3], found[4], found.groups()[4:])
         if found := _YEAR_LAST.fullmatch(text):
             first, second = found[1], found[3]
-            year = found[4] if len(found[4]) == 4 else str(int(found[4]) + (2000 if int(found[4]) < 70 else 1900))
+            year = found[4] if len(found[4]) == 4 else str(int(found[4]) + (2000 if int(found[4]) < 30 else 1900))
             if self.order_known:
                 month, day = (first, second) if self.month_first else (second, first)
                 return _at(year, month, day, found.groups()[4:])
@@ -129,7 +139,7 @@ class Cells:
 
     def _amount(self, cell: str) -> str:
         """Return a number as it was typed in plain digits; what is no number of this locale comes back as it is."""
-        found = _AMOUNT.fullmatch(cell.translate(_SPACES).strip())
+        found = self._written.fullmatch(cell.translate(_SPACES).strip())
         if found is None or bool(found["open"]) != bool(found["close"]) or not self._number.fullmatch(found["digits"]):
             return cell
         digits = re.sub(rf"[^\d{self._point}]", "", found["digits"]).replace(self._point, ".")

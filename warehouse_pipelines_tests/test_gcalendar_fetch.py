@@ -107,12 +107,24 @@ def test_410_full_resync_cancels_missing(it: World) -> None:
     assert it.sync().mode == "delta"
 
 
-def test_other_calendars_than_last_time_are_listed_anew(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_calendar_that_is_new_is_listed_and_the_others_asked_for_changes(
+    it: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GCALENDAR_IDS", A)
     it.sync()
     monkeypatch.setenv("GCALENDAR_IDS", f"{A}, {B},{A}")
-    assert it.sync().mode == "full"
+    result = it.sync()
+    assert (result.mode, result.processed, result.deleted) == ("delta", len(it.simulator.event_ids(B)), 0)
     assert it.living() == it.vendor.keys(it.entity)
+    assert it.sync().processed == 0
+
+
+def test_a_calendar_that_is_no_longer_named_is_gone(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    it.sync()
+    monkeypatch.setenv("GCALENDAR_IDS", A)
+    result = it.sync()
+    assert (result.mode, result.deleted) == ("full", len(it.simulator.event_ids(B)))
+    assert {calendar for calendar, _ in it.living()} == {A}
 
 
 @of(empty_pages=True)
@@ -210,6 +222,25 @@ def test_the_rows_of_a_calendar_that_is_shared_no_more_stay(it: World, status: i
     result = it.sync()
     assert (result.status, result.mode, result.deleted) == ("success", "delta", 1)
     assert it.living() == before - {gone, hidden} == it.vendor.keys(it.entity)
+
+
+def test_a_calendar_that_is_back_is_asked_from_where_it_was_left(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its token is refused then; and one that is taken out of the setting instead takes its rows along."""
+    it.sync()
+    before = it.living()
+    hidden = (B, it.simulator.event_ids(B)[2])
+    it.simulator.unshare_calendar(B)
+    it.simulator.erase_event(*hidden)
+    it.sync()
+    it.simulator.share_calendar(B)
+    result = it.sync()
+    assert (result.status, result.mode, result.deleted) == ("success", "full", 1)
+    assert it.living() == before - {hidden}
+    it.simulator.unshare_calendar(B)
+    assert it.sync().status == "partial"
+    monkeypatch.setenv("GCALENDAR_IDS", A)
+    assert it.sync().status == "success"
+    assert {calendar for calendar, _ in it.living()} == {A}
 
 
 def test_a_time_of_the_year_0_costs_neither_the_event_nor_the_deletions(

@@ -2,13 +2,13 @@
 
 The first run lists every calendar to its end and keeps the sync token of its last page; a later run asks each for what
 changed since. The tokens are this entity's ``state``: they are saved with the data in one transaction, so a run that
-fails in between asks again. When one of them is refused (410, and its life is not documented) or the setting names
-other calendars than the last time, all are listed anew, and what is not listed any more is cancelled and tombstoned,
-within the loader's limit of what one read may tombstone. ``--full`` does the same.
+fails in between asks again. A calendar without a token is listed anew, and what is not listed any more is cancelled and
+tombstoned, within the loader's limit of what one read may tombstone. When a token is refused (410, and its life is not
+documented), or the setting no longer names one of the last time, all are. ``--full`` does the same.
 
 **A calendar that is not shared** (404, or 403) costs only itself: the others are loaded, what they no longer have is
-tombstoned, the run is partial and names it, and its own rows stay as they are. Its token is forgotten, so it is listed
-anew when it is back. Where no calendar can be read the run fails.
+tombstoned, the run is partial and names it, and its own rows stay as they are. So does its token, for when it is back.
+Where no calendar can be read the run fails.
 
 The list is asked for without time bounds and without an order, because a token may not come with them (unconfirmed),
 and with the same parameters every time, as the protocol wants. A page may be short or empty while there is a next one;
@@ -80,11 +80,11 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         raise NotConfigured("GCALENDAR_IDS names no calendar")
     api = client(extraction, "Google Calendar", SCOPES)
     listings = [Listing(extraction, api, calendar) for calendar in calendars]
-    if extraction.state.keys() == set(calendars):
+    if extraction.state and extraction.state.keys() <= set(calendars):
         extraction.changes_only = True
         try:
             for listing in listings:
-                yield from listing.pages(extraction.state[listing.calendar])
+                yield from listing.pages(extraction.state.get(listing.calendar, ""))
         except RequestRefused as error:
             if error.status != 410:
                 raise
@@ -107,7 +107,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         extraction.changes_only = True
     if extraction.changes_only:
         extraction.gone += _gone(extraction, {listing.calendar: listing for listing in listings})
-    extraction.next_state = {listing.calendar: listing.token for listing in listings}
+    extraction.next_state = {listing.calendar: listing.token for listing in listings if listing.token}
 
 
 def _gone(extraction: Extraction, listings: Mapping[str, "Listing"]) -> list[str]:
@@ -126,14 +126,14 @@ def _gone(extraction: Extraction, listings: Mapping[str, "Listing"]) -> list[str
 
 
 class Listing:
-    """One calendar; ``token`` is what its last page left, ``refusal`` why it cannot be read.
+    """One calendar; ``token`` is what its last page left, now or when it was last read; ``refusal`` why it cannot be.
 
     ``listed`` has the ids of its events when all of them were read; not if one of them was ``unreadable``.
     """
 
     def __init__(self, extraction: Extraction, api: Client, calendar: str) -> None:
         self.extraction, self.api, self.calendar = extraction, api, calendar
-        self.token = ""
+        self.token = extraction.state.get(calendar, "")
         self.refusal: RequestRefused | PermissionMissing | None = None
         self.listed: set[str] | None = None
         self.unreadable = False

@@ -403,19 +403,20 @@ class Extraction:
     ``cancelled`` set when the run is stopped; a wait must end with it
     ``state``     what the last good run of this entity left: page tokens, versions. Empty before there was one, and for
                   a run that must read everything (``--full``, ``--force``, ``--start-date``, backfills, replays)
-    ``next_state`` what this run leaves, kept with its data when the run is good, complete and not a dry one
+    ``next_state`` what this run leaves, kept with its data when the run is good, complete and not a dry one; a
+                  ``fetch`` that is in ``doubt`` leaves it only if the next run may go on from it
     ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
     ``reported``  how many records the vendor says the asked window has; ``trusted`` when its notes say that the
                   figure can be believed, so that a difference makes the run partial
     ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
     ``changes_only`` set by a ``fetch`` that reads what changed since its ``state`` and nothing else: nothing is missing
     ``gone``      keys, with blanks between the parts, of rows that a ``fetch`` of ``changes_only`` proved to be gone;
-                  they are buried like what a read of everything did not find
+                  they are tombstoned like what a read of everything did not find, in ``doubt`` too
     ``reads_deleted`` set by a ``fetch`` whose read of everything includes what the vendor lists as deleted: a row that
                   it did not find is ``erased`` then, not only ``missing``
     ``erased``    keys of rows that the vendor listed as deleted, and does not list any more though it should
     ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
-                  reason, and buries nothing
+                  reason, and buries nothing but ``gone``
     ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
     ``noticed``   anything else that belongs into the history row
     """

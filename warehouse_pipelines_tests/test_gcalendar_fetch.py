@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.errors import AnswerChanged, CursorStuck, RequestRefused
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMissing, RequestRefused
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.google_calendar import CREWS
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
@@ -107,12 +107,24 @@ def test_410_full_resync_cancels_missing(it: World) -> None:
     assert it.sync().mode == "delta"
 
 
-def test_other_calendars_than_last_time_are_listed_anew(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_calendar_that_is_new_is_listed_and_the_others_asked_for_changes(
+    it: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GCALENDAR_IDS", A)
     it.sync()
     monkeypatch.setenv("GCALENDAR_IDS", f"{A}, {B},{A}")
-    assert it.sync().mode == "full"
+    result = it.sync()
+    assert (result.mode, result.processed, result.deleted) == ("delta", len(it.simulator.event_ids(B)), 0)
     assert it.living() == it.vendor.keys(it.entity)
+    assert it.sync().processed == 0
+
+
+def test_a_calendar_that_is_no_longer_named_is_gone(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    it.sync()
+    monkeypatch.setenv("GCALENDAR_IDS", A)
+    result = it.sync()
+    assert (result.mode, result.deleted) == ("full", len(it.simulator.event_ids(B)))
+    assert {calendar for calendar, _ in it.living()} == {A}
 
 
 @of(empty_pages=True)
@@ -164,11 +176,103 @@ def test_an_answer_without_its_list_is_no_empty_calendar(it: World) -> None:
         read().finished()
 
 
-def test_a_calendar_that_is_not_shared_ends_the_run(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_calendar_is_shared_the_run_fails(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2 calendar(s)" in check()
+    monkeypatch.setenv("GCALENDAR_IDS", f"{A},stranger@example.test")
+    with pytest.raises(PermissionMissing, match=r"1 of 2 calendars cannot be read.*stranger@example\.test.*404"):
+        check()
     monkeypatch.setenv("GCALENDAR_IDS", "stranger@example.test")
     with pytest.raises(RequestRefused, match="404"):
-        check()
+        it.sync()
+
+
+def test_a_calendar_that_is_not_shared_costs_only_itself(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of three answers 404 from the first run on; the others are loaded, and then asked for their changes."""
+    stranger = "stranger@example.test"
+    monkeypatch.setenv("GCALENDAR_IDS", f"{A},{stranger},{B}")
+    result = it.sync()
+    assert (result.status, it.living()) == ("partial", it.vendor.keys(it.entity))
+    assert f"1 of 3 calendars cannot be read: {stranger}" in str(result.reason)
+    key = (A, it.simulator.event_ids(A)[1])
+    it.simulator.delete_event(*key)
+    it.simulator.edit_event(B, it.simulator.event_ids(B)[0], summary="Edited")
+    result = it.sync()
+    assert (result.status, result.mode, result.processed) == ("partial", "delta", 2)
+    assert (result.updated, result.deleted) == (2, 1)
+    assert it.living() == it.vendor.keys(it.entity)
+
+
+@pytest.mark.parametrize("status", [404, 403])
+def test_the_rows_of_a_calendar_that_is_shared_no_more_stay(it: World, status: int) -> None:
+    """What the others no longer have is tombstoned all the same, and its own when it is back."""
+    it.sync()
+    before = it.living()
+    gone, hidden = (A, it.simulator.event_ids(A)[2]), (B, it.simulator.event_ids(B)[2])
+    it.simulator.unshare_calendar(B, status=status)
+    assert (it.sync().status, it.living()) == ("partial", before)
+    it.simulator.erase_event(*gone)
+    it.simulator.erase_event(*hidden)
+    result = it.sync(full=True)
+    assert (result.status, result.deleted) == ("partial", 1)
+    assert B in str(result.reason)
+    assert it.living() == before - {gone}
+    assert it.rows()[gone]["status"] == "cancelled"
+
+    it.simulator.share_calendar(B)
+    result = it.sync()
+    assert (result.status, result.mode, result.deleted) == ("success", "delta", 1)
+    assert it.living() == before - {gone, hidden} == it.vendor.keys(it.entity)
+
+
+def test_a_calendar_that_is_back_is_asked_from_where_it_was_left(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its token is refused then; and one that is taken out of the setting instead takes its rows along."""
+    it.sync()
+    before = it.living()
+    hidden = (B, it.simulator.event_ids(B)[2])
+    it.simulator.unshare_calendar(B)
+    it.simulator.erase_event(*hidden)
+    it.sync()
+    it.simulator.share_calendar(B)
+    result = it.sync()
+    assert (result.status, result.mode, result.deleted) == ("success", "full", 1)
+    assert it.living() == before - {hidden}
+    it.simulator.unshare_calendar(B)
+    assert it.sync().status == "partial"
+    monkeypatch.setenv("GCALENDAR_IDS", A)
+    assert it.sync().status == "success"
+    assert {calendar for calendar, _ in it.living()} == {A}
+
+
+def test_a_time_of_the_year_0_costs_neither_the_event_nor_the_deletions(
+    it: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four events, one of them of a date that Google makes up; two others go, and the sync token with them."""
+    monkeypatch.setenv("GCALENDAR_IDS", B)
+    made, *others = it.simulator.event_ids(B)[:4]
+    for event in it.simulator.event_ids(B)[4:]:
+        it.simulator.erase_event(B, event)
+    it.simulator.edit_event(B, made, created="0000-12-31T00:00:00.000Z")
+    result = it.sync()
+    assert (result.status, result.created) == ("success", 4)
+    row = it.rows()[B, made]
+    assert (row["created_at"], row["raw_data"]["created"]) == (None, "0000-12-31T00:00:00.000Z")
+    assert it.history()[-1]["performance_metrics"]["warnings"]["warn:created_at"] == 1
+
+    it.simulator.erase_event(B, others[0])
+    it.simulator.erase_event(B, others[1])
+    it.simulator.invalidate_sync_tokens(B)
+    result = it.sync()
+    assert (result.status, result.mode, result.deleted) == ("success", "full", 2)
+    it.simulator.erase_event(B, others[2])
+    assert it.sync(full=True).deleted == 1
+    assert it.living() == {(B, made)}
+
+
+def test_an_event_without_a_begin_is_loaded(it: World) -> None:
+    event = it.simulator.create_event(A, summary="Some day", start={}, end={})
+    it.sync()
+    row = it.rows()[A, event]
+    assert (row["summary"], row["start_time"], row["end_time"]) == ("Some day", None, None)
 
 
 def test_the_documented_answer_is_read_as_the_notes_say(it: World, monkeypatch: pytest.MonkeyPatch) -> None:

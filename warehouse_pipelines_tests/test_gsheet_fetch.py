@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,10 @@ from warehouse_pipelines.errors import (
     NotConfigured,
     PermissionMissing,
     RequestRefused,
-    VendorUnavailable,
     WrongUse,
 )
 from warehouse_pipelines.simulators.google import Google
-from warehouse_pipelines.simulators.google_sheets import LEAD_HEADER, LEADS, SPENDS
+from warehouse_pipelines.simulators.google_sheets import LEAD_HEADER, LEADS, SPENDS, CellError
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.sources import _google, gsheet
@@ -162,7 +161,26 @@ class TestReading:
         assert len(rows) == len(before) + 1
         assert rows[0]["email"] == "new@example.test"
 
-    def test_a_sheet_that_never_rests_is_left_alone(self, google: Google) -> None:
+    def test_a_sheet_that_never_rests_is_read_in_one_answer(self, google: Google) -> None:
+        """Somebody inserts a row on top before each answer, so only rows of one answer fit together."""
+        original = google.values
+
+        def values(*args: Any) -> Answer:
+            google.insert_row(LEADS, 2, **{"Email": f"new{len(google.sheets[LEADS][0].order)}@example.test"})
+            return original(*args)
+
+        google.values = values  # type: ignore[method-assign]
+        reading = read(page_size=20)
+        rows = reading.records
+        assert len(rows) == len(google.table(LEADS))
+        assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
+        assert len({row["_id"] for row in rows}) == len(rows)
+        assert reading.extraction.noticed["edited_during_reads"] == 2
+        assert reading.extraction.next_state
+        version = google.described(LEADS)["version"]
+        assert reading.extraction.next_state["version"] != version  # so the next run reads what was edited since
+
+    def test_edits_elsewhere_in_the_file_cost_a_second_read(self, google: Google) -> None:
         original = google.values
 
         def values(*args: Any) -> Answer:
@@ -170,8 +188,24 @@ class TestReading:
             return original(*args)
 
         google.values = values  # type: ignore[method-assign]
-        with pytest.raises(VendorUnavailable, match="edited"):
-            read().finished()
+        whole = read(page_size=20)
+        assert len(whole.records) == len(google.table(LEADS))
+        assert whole.extraction.noticed["edited_during_reads"] == 1
+
+    def test_a_million_empty_rows_cost_few_requests(self, google: Google) -> None:
+        google.add_empty_rows(LEADS, 1_000_000)
+        google.insert_row(LEADS, **{"Email": "last@example.test"})
+        rows = read().records
+        assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
+        assert google.requests()["routes"]["GET /v4/spreadsheets/{id}/values/{range}"] <= 12
+
+    def test_rows_below_a_gap_are_found(self, google: Google) -> None:
+        for _ in range(40):
+            google.insert_row(LEADS)
+        google.insert_row(LEADS, **{"Email": "below@example.test"})
+        rows = read(page_size=5).records
+        assert rows[-1]["email"] == "below@example.test"
+        assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
 
     def test_an_uploaded_workbook_ends_the_run(self, google: Google) -> None:
         google.become_xlsx(LEADS)
@@ -314,3 +348,203 @@ class TestSnapshot:
         assert leads.sync().status == "success"
         (row,) = leads.query("SELECT * FROM gsheet_marketing_lead WHERE email = 'a@example.test'")
         assert (row["call_attempts"], row["created_at"], row["raw_data"]["call_attempts"]) == (None, None, "two")
+
+    @pytest.mark.parametrize(("hours", "mode"), [(22, "delta"), (24, "full")])
+    def test_values_that_formulas_bring_are_read_once_a_day(self, leads: World, hours: int, mode: str) -> None:
+        """IMPORTRANGE and the like change what a sheet shows and not the version of its file."""
+        leads.sync()
+        version = leads.simulator.described(LEADS)["version"]
+        leads.simulator.recalculate(LEADS, 3, Notes="imported")
+        assert leads.simulator.described(LEADS)["version"] == version
+        leads.execute(
+            "UPDATE orchestration.sync_history SET configuration = jsonb_set(configuration, '{state,read_at}',"
+            f" to_jsonb(now() - interval '{hours} hours'))"
+        )
+        result = leads.sync()
+        assert (result.status, result.mode, result.updated) == ("success", mode, int(mode == "full"))
+        count = leads.query("SELECT count(*) FROM gsheet_marketing_lead WHERE notes = 'imported'")
+        assert count == [{"count": int(mode == "full")}]
+        assert leads.sync().mode == "delta"
+
+
+class TestErrorCells:
+    """What a formula shows while it has no value is no data, and says nothing of what is there."""
+
+    @pytest.mark.parametrize("error", ["REF", "N_A", "LOADING", "ERROR"])
+    def test_a_sheet_that_shows_one_error_keeps_its_rows(self, leads: World, error: str) -> None:
+        """60 rows of a formula, then for a moment one cell that shows an error and nothing else."""
+        leads.sync()
+        before = leads.rows()
+        hidden = leads.simulator.keep_rows(LEADS, 1)
+        columns = dict.fromkeys(LEAD_HEADER, "")
+        leads.simulator.edit_row(LEADS, 2, **{**columns, "Date": {"error": error}})
+        result = leads.sync()
+        assert (result.status, result.processed, result.deleted) == ("partial", 0, 0)
+        assert f"'Leads'!A2 ({error})" in str(result.reason)
+        assert leads.rows() == before
+        assert len(before) > 30
+
+        leads.simulator.show_rows(LEADS, hidden)
+        leads.simulator.sheets[LEADS][0].changes.clear()
+        result = leads.sync()  # the version is that of the read with the error, which therefore left no state
+        assert (result.status, result.mode, result.created, result.deleted) == ("success", "full", 0, 0)
+        assert leads.living() == set(before)
+
+    def test_an_error_keeps_what_its_cell_said_before(self, leads: World) -> None:
+        leads.simulator.edit_row(LEADS, 2, Notes="call after five", Division="Dayton")
+        leads.sync()
+        before = leads.rows()
+        leads.simulator.edit_row(LEADS, 2, Notes={"error": "LOADING"}, Division="Toledo")
+        leads.simulator.delete_row(LEADS, leads.simulator.table(LEADS)[-1]["row"])
+        result = leads.sync()
+        assert (result.status, result.updated, result.deleted) == ("partial", 1, 0)
+        assert "'Leads'!H2 (LOADING)" in str(result.reason)
+        (row,) = leads.query("SELECT * FROM gsheet_marketing_lead WHERE row_number = 2")
+        assert (row["notes"], row["raw_data"]["notes"], row["division"]) == (
+            "call after five",
+            "call after five",
+            "Toledo",
+        )
+        assert leads.living() == set(before)
+
+        leads.simulator.edit_row(LEADS, 2, Notes="call at noon")
+        result = leads.sync()
+        assert (result.status, result.deleted) == ("success", 1)
+
+    def test_a_new_row_with_an_error_is_loaded_without_it(self, leads: World) -> None:
+        """A lookup that finds nothing may show #N/A for good; the lead is there all the same."""
+        leads.simulator.insert_row(LEADS, **{"Email": "new@example.test", "Division": {"error": "N_A"}})
+        assert leads.sync().status == "partial"
+        (row,) = leads.query("SELECT * FROM gsheet_marketing_lead WHERE email = 'new@example.test'")
+        assert (row["division"], row["raw_data"]["division"]) == (None, None)
+
+    def test_a_row_of_which_an_error_hides_who_it_is_about_is_left_out(self, leads: World) -> None:
+        """With another e-mail it would be another row; that of before stays."""
+        leads.sync()
+        before = leads.rows()
+        leads.simulator.edit_row(LEADS, 2, Email={"error": "REF"})
+        leads.simulator.edit_row(LEADS, 3, Email={"error": "REF"})
+        result = leads.sync()
+        assert (result.status, result.processed, result.created, result.deleted) == ("partial", len(before) - 2, 0, 0)
+        assert "'Leads'!F2 (REF) shows an error and 1 more cells do. 2 rows were not loaded" in str(result.reason)
+        assert leads.living() == set(before)
+
+    def test_an_error_in_the_header_loads_nothing(self, leads: World) -> None:
+        """An IMPORTRANGE in the first cell brings header and rows, or an error and nothing."""
+        leads.sync()
+        before = leads.rows()
+        header = leads.simulator.sheets[LEADS][0].header
+        leads.simulator.sheets[LEADS][0].header = [CellError("REF")]
+        leads.simulator.touch(LEADS)
+        result = leads.sync()
+        assert (result.status, result.processed, result.deleted) == ("partial", 0, 0)
+        assert "'Leads'!A1 (REF)" in str(result.reason)
+        assert leads.rows() == before
+        leads.simulator.sheets[LEADS][0].header = header
+        assert leads.sync().status == "success"
+
+    @pytest.mark.parametrize("text", ["#REF!", "#1 choice", "to be continued...", "Loading…"])
+    def test_a_text_that_looks_like_an_error_is_a_text(self, leads: World, text: str) -> None:
+        leads.simulator.edit_row(LEADS, 2, Notes={"text": text})
+        assert leads.sync().status == "success"
+        (row,) = leads.query("SELECT * FROM gsheet_marketing_lead WHERE row_number = 2")
+        assert row["notes"] == text
+
+    def test_a_cell_that_was_still_loading_is_an_error(self, google: Google) -> None:
+        """When it is asked about it has its value, and the read has not."""
+        google.edit_row(LEADS, 2, Notes={"error": "LOADING"})
+        original = google.values
+
+        def values(*args: Any) -> Answer:
+            answer = original(*args)
+            if "A2" in args[2]:
+                google.recalculate(LEADS, 2, Notes="loaded")
+            return answer
+
+        google.values = values  # type: ignore[method-assign]
+        reading = read()
+        assert reading.records[0]["notes"] is None
+        assert "H2" in str(reading.extraction.doubt)
+
+    def test_only_what_looks_like_an_error_is_asked_about(self, google: Google) -> None:
+        read().finished()
+        route = "GET /v4/spreadsheets/{id}"
+        assert google.requests()["routes"][route] == 1
+        google.edit_row(LEADS, 5, Notes={"text": "#1"}, Weather={"text": "#2"})
+        google.edit_row(LEADS, 9, Notes={"text": "#1"})
+        google.reset_counters()
+        read().finished()
+        assert google.requests()["routes"][route] == 2
+
+
+class TestLocale:
+    def test_a_text_and_a_date_of_the_same_time_are_the_same(self, leads: World) -> None:
+        leads.simulator.insert_row(LEADS, **{"Email": "a@example.test", "Created At": {"text": "2025-01-02 12:00:00"}})
+        leads.simulator.insert_row(LEADS, **{"Email": "b@example.test", "Created At": "2025-01-02T12:00:00"})
+        leads.simulator.insert_row(LEADS, **{"Email": "c@example.test", "Created At": {"text": "2025-01-02T12:00:00Z"}})
+        leads.sync()
+        rows = leads.query(
+            "SELECT created_at FROM gsheet_marketing_lead WHERE email ~ '^[abc]@example.test$' ORDER BY email"
+        )
+        assert [row["created_at"].hour for row in rows] == [17, 17, 12]
+
+    def test_an_offset_instead_of_a_zone_is_read(self, leads: World) -> None:
+        leads.simulator.set_properties(LEADS, time_zone="GMT-07:00")
+        leads.simulator.insert_row(LEADS, **{"Email": "a@example.test", "Created At": "2025-07-02T12:00:00"})
+        assert leads.sync().status == "success"
+        (row,) = leads.query("SELECT created_at FROM gsheet_marketing_lead WHERE email = 'a@example.test'")
+        assert row["created_at"] == datetime(2025, 7, 2, 19, tzinfo=UTC)
+
+    def test_a_zone_that_nobody_knows_is_named(self, leads: World) -> None:
+        """UTC in its place would shift every time of the sheet, and nobody would see it."""
+        leads.sync()
+        before = leads.rows()
+        leads.simulator.set_properties(LEADS, time_zone="Mars/Olympus")
+        with pytest.raises(WrongUse, match=r"'Marketing' \(GSHEET_MARKETING_LEAD_SPREADSHEET_ID\).*'Mars/Olympus'"):
+            leads.sync()
+        assert leads.rows() == before
+
+    @pytest.mark.parametrize(
+        ("locale", "day", "time", "amount", "at", "number"),
+        [
+            ("en_US", "05/06/2026", "12/31/2025 14:05", "$1,250.00", (2026, 5, 6), "1250.00"),
+            ("en_GB", "05/06/2026", "31/12/2025 14:05", "£1,250.00", (2026, 6, 5), "1250.00"),
+            ("de_DE", "05.06.2026", "31.12.2025 14:05", "1.250,00 €", (2026, 6, 5), "1250.00"),
+        ],
+    )
+    def test_texts_are_read_as_their_sheet_would(
+        self, leads: World, locale: str, day: str, time: str, amount: str, at: tuple[int, int, int], number: str
+    ) -> None:
+        leads.simulator.set_properties(LEADS, locale=locale)
+        texts = {"Date": day, "Created At": time, "Total Job Value": amount}
+        cells = {name: {"text": text} for name, text in texts.items()}
+        for person in range(40):
+            leads.simulator.insert_row(LEADS, **{"Email": f"typed{person}@example.test", **cells})
+        assert leads.sync().status == "success"
+        rows = leads.query("SELECT * FROM gsheet_marketing_lead WHERE email LIKE 'typed%%'")
+        assert len(rows) == 40
+        assert {(row["date"], row["created_at"], str(row["total_job_value"])) for row in rows} == {
+            (date(*at), datetime(2025, 12, 31, 19, 5, tzinfo=UTC), number)
+        }
+
+
+class TestMergedCells:
+    def test_the_rows_of_a_merged_cell_have_its_value(self, google: Google) -> None:
+        for _ in range(2):
+            google.insert_row(SPENDS, 2, Channel="Radio", Campaign="Storm", Amount=5)
+        google.insert_row(SPENDS, 2, Date="2026-05-01", Channel="Mailer", Campaign="Storm", Amount=9)
+        google.merge_cells(SPENDS, "Date", 2, 4)
+        google.merge_cells(SPENDS, "Amount", 2, 3)
+        reading = read(MARKETING_SPENDS, page_size=2)
+        rows = reading.records[:4]
+        assert [row["date"] for row in rows[:3]] == ["2026-05-01"] * 3
+        assert rows[3]["date"] != "2026-05-01"
+        assert [row["amount"] for row in rows[:3]] == [9, None, 5]
+        assert reading.extraction.noticed["merged_numbers"] == ["amount"]
+
+    def test_a_merged_cell_makes_no_row_of_a_blank_one(self, google: Google) -> None:
+        count = len(read(MARKETING_SPENDS).records)
+        google.insert_row(SPENDS, 2)
+        google.insert_row(SPENDS, 2, Date="2026-05-01", Channel="Mailer", Campaign="Storm", Amount=9)
+        google.merge_cells(SPENDS, "Date", 2, 3)
+        assert len(read(MARKETING_SPENDS).records) == count + 1

@@ -225,7 +225,7 @@ class _Run:
             reason = self._doubt()
             if self.plan.swept is not None and reason is None and not self._delta:
                 self._sweep(loader, self.plan.swept)
-            elif self.plan.swept is not None and reason is None and self.extraction.gone:
+            elif self.plan.swept is not None and reason in (None, self.extraction.doubt) and self.extraction.gone:
                 loader.bury(self.extraction.gone, self.plan.swept)
             if reason is None:
                 loader.mark_erased(self.extraction.erased)
@@ -430,7 +430,8 @@ class _Run:
         """Return what the history row is closed with."""
         left = self.extraction.next_state
         limited = self.options.dry_run or self.options.max_records or self.plan.narrowed
-        state = {"state": dict(left)} if left is not None and not limited and result.reason is None else {}
+        kept = left is not None and not limited and result.reason in (None, self.extraction.doubt)
+        state = {"state": dict(left)} if left is not None and kept else {}
         return {
             "status": result.status,
             "processed": result.processed,

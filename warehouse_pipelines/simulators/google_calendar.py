@@ -6,7 +6,7 @@ single events it answers 400, which is the simulator's limit and not the vendor'
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,6 +39,7 @@ class CalendarApi(Vendor):
         self._opened = self.now()
         self._sequence = 0
         sizes = (max(3, settings.contacts // 3), max(3, settings.contacts // 6))
+        self.hidden: dict[str, Answer] = {}  # calendars that are not shared, and what is answered for them
         self.calendars = {crew: Calendar(size) for crew, size in zip(CREWS, sizes, strict=True)}
 
     def now(self) -> float:
@@ -102,6 +103,8 @@ class CalendarApi(Vendor):
 
     def events(self, request: Request, name: str) -> Answer:
         calendar = self.calendars.get(name)
+        if name in self.hidden:
+            return replace(self.hidden[name])
         if calendar is None:
             return error_v3(404, "notFound", "Not Found")
         token, page = request.first("syncToken"), request.first("pageToken").partition("~")[0]
@@ -222,6 +225,18 @@ class CalendarApi(Vendor):
     def erase_event(self, calendar: str, id: str) -> None:
         """Gone without a word, as after a change of what may be seen."""
         self.calendars[calendar].erased.add(id)
+
+    @operation
+    def unshare_calendar(self, calendar: str, status: int = 404) -> None:
+        """Nobody shares it with the service account any more, or (403) only whether it is free or busy."""
+        refused = error_v3(404, "notFound", "Not Found") if status == 404 else error_v3(403, "forbidden", "Forbidden")
+        self.hidden[calendar] = refused
+
+    @operation
+    def share_calendar(self, calendar: str) -> None:
+        """Sync tokens of before are refused, since who may see what has changed."""
+        del self.hidden[calendar]
+        self.calendars[calendar].epoch += 1
 
     @operation
     def invalidate_sync_tokens(self, calendar: str | None = None) -> None:

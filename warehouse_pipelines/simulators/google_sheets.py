@@ -1,7 +1,8 @@
 """The simulated Sheets: two spreadsheets of a marketing department, typed by people.
 
 A sheet is a header and an order of rows; a row is computed from its number and what has been changed in it, so a sheet
-of a million rows holds no cells. Every edit raises the version that Drive tells of the file.
+of a million rows holds no cells. Every edit raises the version that Drive tells of the file; a formula whose value
+changes by itself (`recalculate`) does not. An error is a text among the values and an `errorValue` in the grid's data.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from warehouse_pipelines.simulators.faults import Fault
 from warehouse_pipelines.simulators.google_answers import error_v4, masked
@@ -24,11 +25,25 @@ RANGE = re.compile(r"(?:(?:'((?:[^']|'')+)'|([^'!]+))(?:!|$))?(?:([A-Z]*)(\d*)(?
 CHANNELS = ("Google Ads", "Facebook", "Home show", "Mailer", "Radio")
 SPARE_ROWS = 20  # a grid is larger than what is used of it
 
+ERRORS = {
+    "ERROR": "#ERROR!", "NULL_VALUE": "#NULL!", "DIVIDE_BY_ZERO": "#DIV/0!", "VALUE": "#VALUE!", "REF": "#REF!",
+    "NAME": "#NAME?", "NUM": "#NUM!", "N_A": "#N/A", "LOADING": "Loading...",
+}  # fmt: skip
+
 LEAD_HEADER = (
     "Date", "Source", "Campaign", "First Name", " Last Name", "Email", "Phone", "Notes", "Created At", "UTM Campaign",
     "Form Submit Zipcode", "Call Attempts", "Lead Set", "Division", "", "Total Job Value", "Weather",
 )  # fmt: skip
 SPEND_HEADER = ("Date", "Channel", "Campaign", "Amount", "Impressions", "Clicks", "Conversions", "Division")
+
+
+class CellError(NamedTuple):
+    """A formula that has no value; an operation is given one as `{"error": "REF"}`."""
+
+    type: str
+
+    def __str__(self) -> str:
+        return ERRORS[self.type]
 
 
 @dataclass
@@ -40,6 +55,8 @@ class Sheet:
     order: list[int] = field(default_factory=list)
     changes: dict[int, dict[str, Any]] = field(default_factory=dict)
     header_row: int = 1
+    spare_rows: int = SPARE_ROWS
+    merges: list[dict[str, int]] = field(default_factory=list)
 
     def cells(self, row: int) -> list[Any]:
         """The cells of a row of the sheet, 1 being the header; what is empty at the end is cut."""
@@ -59,7 +76,11 @@ class Sheet:
 
     @property
     def rows(self) -> int:
-        return len(self.order) + self.header_row + SPARE_ROWS
+        return self.used_rows + self.spare_rows
+
+    @property
+    def used_rows(self) -> int:
+        return len(self.order) + self.header_row
 
     @property
     def columns(self) -> int:
@@ -71,6 +92,7 @@ class SheetsApi(Vendor):
         super().__init__(town, settings)
         self._born = datetime.fromtimestamp(self.now(), UTC).replace(microsecond=0, tzinfo=None)
         self._added = 0
+        self.locales = {LEADS: "en_US", SPENDS: "en_US"}
         self.zones = {LEADS: "America/New_York", SPENDS: "America/New_York"}
         leads = Sheet(0, "Leads", list(LEAD_HEADER), self._lead, list(range(max(2, settings.contacts // 3))))
         spends = Sheet(0, "Spend", list(SPEND_HEADER), self._spend, list(range(max(2, settings.contacts // 4))))
@@ -149,18 +171,34 @@ class SheetsApi(Vendor):
         sheets = self._found(spreadsheet_id)
         if isinstance(sheets, Answer):
             return sheets
-        described: list[dict[str, Any]] = [
-            {"properties": {"sheetId": sheet.sheet_id, "title": sheet.title, "index": place, "sheetType": "GRID",
-                            "gridProperties": {"rowCount": sheet.rows, "columnCount": sheet.columns}}}
-            for place, sheet in enumerate(sheets)
-        ]  # fmt: skip
+        grids: dict[int, list[dict[str, Any]]] = {}
+        for asked in request.query.get("ranges", []):
+            found = self._area(sheets, asked)
+            if isinstance(found, Answer):
+                return found
+            grids.setdefault(found[0].sheet_id, []).append(_grid_data(*found))
+        fields = request.first("fields")
+        with_data = "data" in fields if fields else request.first("includeGridData") == "true"
+        described: list[dict[str, Any]] = []
+        for place, sheet in enumerate(sheets):
+            if "ranges" in request.query and sheet.sheet_id not in grids:
+                continue
+            size = {"rowCount": sheet.rows, "columnCount": sheet.columns}
+            kind = {"sheetId": sheet.sheet_id, "title": sheet.title, "index": place, "sheetType": "GRID"}
+            described.append({"properties": {**kind, "gridProperties": size}})
+            if sheet.merges:
+                described[-1]["merges"] = sheet.merges
+            if with_data:
+                everything = _grid_data(sheet, 1, sheet.rows, 1, sheet.columns) if not grids else None
+                described[-1]["data"] = grids.get(sheet.sheet_id, [everything])
         chart = {"sheetId": 9, "title": "Chart", "index": len(sheets), "sheetType": "OBJECT"}
+        title, locale, zone = "Marketing", self.locales[spreadsheet_id], self.zones[spreadsheet_id]
         body = {
             "spreadsheetId": spreadsheet_id,
-            "properties": {"title": "Marketing", "locale": "en_US", "timeZone": self.zones[spreadsheet_id]},
-            "sheets": [*described, {"properties": chart}],
+            "properties": {"title": title, "locale": locale, "timeZone": zone},
+            "sheets": [*described, *([] if grids else [{"properties": chart}])],
         }
-        return answer_json(200, masked(body, request.first("fields")))
+        return answer_json(200, masked(body, fields))
 
     def values(self, request: Request, spreadsheet_id: str, asked: str) -> Answer:
         sheets = self._found(spreadsheet_id)
@@ -183,7 +221,8 @@ class SheetsApi(Vendor):
         found = [one[0] for one in ranges if not isinstance(one, Answer)]
         return answer_json(200, {"spreadsheetId": spreadsheet_id, "valueRanges": found})
 
-    def _range(self, sheets: list[Sheet], asked: str, request: Request) -> tuple[dict[str, Any], int] | Answer:
+    def _area(self, sheets: list[Sheet], asked: str) -> tuple[Sheet, int, int, int, int] | Answer:
+        """The sheet that a range means, its first and last row and its first and last column."""
         wrong = error_v4(400, "INVALID_ARGUMENT", f"Unable to parse range: {asked}")
         found = RANGE.fullmatch(asked)
         if found is None:
@@ -197,16 +236,26 @@ class SheetsApi(Vendor):
         if top > sheet.rows or left > sheet.columns:
             limits = f"Max rows: {sheet.rows}, max columns: {sheet.columns}"
             return error_v4(400, "INVALID_ARGUMENT", f"Range ({asked}) exceeds grid limits. {limits}")
-        right, bottom = min(right, sheet.columns), min(bottom, sheet.rows)
-        rows = [self._shown(sheet.cells(row)[left - 1 : right], request) for row in range(top, bottom + 1)]
+        return sheet, top, min(bottom, sheet.rows), left, min(right, sheet.columns)
+
+    def _range(self, sheets: list[Sheet], asked: str, request: Request) -> tuple[dict[str, Any], int] | Answer:
+        found = self._area(sheets, asked)
+        if isinstance(found, Answer):
+            return found
+        sheet, top, bottom, left, right = found
+        last = min(bottom, sheet.used_rows)
+        rows = [self._shown(sheet.cells(row)[left - 1 : right], request) for row in range(top, last + 1)]
         while rows and not rows[-1]:
             rows.pop()
+        title = sheet.title
         name = title if re.fullmatch(r"\w+", title) else "'" + title.replace("'", "''") + "'"
         body: dict[str, Any] = {
             "range": f"{name}!{_letters(left)}{top}:{_letters(right)}{bottom}",
             "majorDimension": "ROWS",
         }
-        return ({**body, "values": rows} if rows else body), int(found[6] or bottom) - top + 1
+        end = RANGE.fullmatch(asked)
+        asked_for = int((end and end[6]) or bottom) - top + 1
+        return ({**body, "values": rows} if rows else body), asked_for
 
     def _shown(self, cells: list[Any], request: Request) -> list[Any]:
         plain = request.first("valueRenderOption") == "UNFORMATTED_VALUE"
@@ -237,6 +286,51 @@ class SheetsApi(Vendor):
         sheet = self._sheet(spreadsheet_id)
         number = sheet.order[row - 1 - sheet.header_row]
         sheet.changes.setdefault(number, {}).update({name: _typed(value) for name, value in cells.items()})
+        self.touch(spreadsheet_id)
+
+    @operation
+    def recalculate(self, spreadsheet_id: str, row: int, **cells: Any) -> None:
+        """Formulas have other values (IMPORTRANGE, NOW): nobody edited, so the version stays."""
+        sheet = self._sheet(spreadsheet_id)
+        number = sheet.order[row - 1 - sheet.header_row]
+        sheet.changes.setdefault(number, {}).update({name: _typed(value) for name, value in cells.items()})
+
+    @operation
+    def keep_rows(self, spreadsheet_id: str, count: int) -> list[int]:
+        """A formula shows only the first rows, without an edit; returns the rows that `show_rows` brings back."""
+        sheet = self._sheet(spreadsheet_id)
+        hidden, sheet.order = sheet.order[count:], sheet.order[:count]
+        return hidden
+
+    @operation
+    def show_rows(self, spreadsheet_id: str, rows: list[int]) -> None:
+        self._sheet(spreadsheet_id).order += rows
+
+    @operation
+    def merge_cells(self, spreadsheet_id: str, header: str, first: int, last: int) -> None:
+        """Merge a column's cells of some rows, as a person does: the others of them are emptied."""
+        sheet = self._sheet(spreadsheet_id)
+        left = sheet.header.index(header)
+        sheet.merges.append(
+            {"sheetId": sheet.sheet_id, "startRowIndex": first - 1, "endRowIndex": last,
+             "startColumnIndex": left, "endColumnIndex": left + 1}
+        )  # fmt: skip
+        for row in range(first + 1, last + 1):
+            number = sheet.order[row - 1 - sheet.header_row]
+            sheet.changes.setdefault(number, {})[header] = ""
+        self.touch(spreadsheet_id)
+
+    @operation
+    def set_properties(self, spreadsheet_id: str, locale: str | None = None, time_zone: str | None = None) -> None:
+        """The settings of the file: File, Settings."""
+        self.locales[spreadsheet_id] = locale or self.locales[spreadsheet_id]
+        self.zones[spreadsheet_id] = time_zone or self.zones[spreadsheet_id]
+        self.touch(spreadsheet_id)
+
+    @operation
+    def add_empty_rows(self, spreadsheet_id: str, count: int) -> None:
+        """The grid grows; nothing is in it."""
+        self._sheet(spreadsheet_id).spare_rows += count
         self.touch(spreadsheet_id)
 
     @operation
@@ -329,12 +423,36 @@ class SheetsApi(Vendor):
 
 
 def _typed(value: Any) -> Any:
-    """A date or a time from its ISO text, which is how an operation is given one."""
+    """A date or a time from its ISO text, which is how an operation is given one; a text from `{"text": ...}`."""
+    if isinstance(value, dict):
+        return CellError(value["error"]) if "error" in value else value["text"]
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
         return date.fromisoformat(value)
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", value):
         return datetime.fromisoformat(value)
     return value
+
+
+def _grid_data(sheet: Sheet, top: int, bottom: int, left: int, right: int) -> dict[str, Any]:
+    """The cells of a range with what they are; zeros are left out, and so is what is empty at the end."""
+    rows: list[dict[str, Any]] = []
+    for row in range(top, min(bottom, sheet.used_rows) + 1):
+        values = [{} if cell in ("", None) else {"effectiveValue": _effective(cell)} for cell in
+                  sheet.cells(row)[left - 1 : right]]  # fmt: skip
+        rows.append({"values": values} if values else {})
+    while rows and not rows[-1]:
+        rows.pop()
+    starts = {"startRow": top - 1, "startColumn": left - 1}
+    return {**{name: at for name, at in starts.items() if at}, **({"rowData": rows} if rows else {})}
+
+
+def _effective(value: Any) -> dict[str, Any]:
+    if isinstance(value, CellError):
+        return {"errorValue": {"type": value.type, "message": "There is no value."}}
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    shown = _cell(value, plain=True, dates_as_text=False)
+    return {"stringValue": shown} if isinstance(shown, str) else {"numberValue": shown}
 
 
 def _cell(value: Any, *, plain: bool, dates_as_text: bool) -> Any:
@@ -346,6 +464,8 @@ def _cell(value: Any, *, plain: bool, dates_as_text: bool) -> Any:
         return int(serial) if serial.is_integer() else serial
     if value is None:
         return ""
+    if isinstance(value, CellError):
+        return str(value)
     if plain or isinstance(value, str):
         return value
     return {True: "TRUE", False: "FALSE"}[value] if isinstance(value, bool) else f"{value:,}"

@@ -2,9 +2,13 @@
 
 The first run lists every calendar to its end and keeps the sync token of its last page; a later run asks each for what
 changed since. The tokens are this entity's ``state``: they are saved with the data in one transaction, so a run that
-fails in between asks again. When one of them is refused (410, and its life is not documented) or the setting names
-other calendars than the last time, all are listed anew, and what is not listed any more is cancelled and tombstoned,
-within the loader's limit of what one read may bury. ``--full`` does the same.
+fails in between asks again. A calendar without a token is listed anew, and what is not listed any more is cancelled and
+tombstoned, within the loader's limit of what one read may tombstone. When a token is refused (410, and its life is not
+documented), or the setting no longer names one of the last time, all are. ``--full`` does the same.
+
+**A calendar that is not shared** (404, or 403) costs only itself: the others are loaded, what they no longer have is
+tombstoned, the run is partial and names it, and its own rows stay as they are. So does its token, for when it is back.
+Where no calendar can be read the run fails.
 
 The list is asked for without time bounds and without an order, because a token may not come with them (unconfirmed),
 and with the same parameters every time, as the protocol wants. A page may be short or empty while there is a next one;
@@ -26,14 +30,14 @@ PipeDesk adds. Unconfirmed: how long a sync token lives, and the project's quota
 against: the simulator only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from warehouse_pipelines.entity import Entity, Extraction, Json, Page, Source, Window, columns
-from warehouse_pipelines.errors import AnswerChanged, CursorStuck, NotConfigured, RequestRefused
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck, NotConfigured, PermissionMissing, RequestRefused
 from warehouse_pipelines.rules import one_of
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
@@ -76,36 +80,82 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         raise NotConfigured("GCALENDAR_IDS names no calendar")
     api = client(extraction, "Google Calendar", SCOPES)
     listings = [Listing(extraction, api, calendar) for calendar in calendars]
-    if extraction.state.keys() == set(calendars):
+    if extraction.state and extraction.state.keys() <= set(calendars):
         extraction.changes_only = True
         try:
             for listing in listings:
-                yield from listing.pages(extraction.state[listing.calendar])
+                yield from listing.pages(extraction.state.get(listing.calendar, ""))
         except RequestRefused as error:
             if error.status != 410:
                 raise
             extraction.changes_only = False
             extraction.noticed["sync_token_refused"] = listing.calendar
+            listings = [Listing(extraction, api, calendar) for calendar in calendars]
     if not extraction.changes_only:
         for listing in listings:
             yield from listing.pages()
-    extraction.next_state = {listing.calendar: listing.token for listing in listings}
+    refused = [listing for listing in listings if listing.refusal]
+    if refused:
+        if len(refused) == len(listings) and refused[0].refusal:
+            raise refused[0].refusal
+        names = ", ".join(listing.calendar for listing in refused)
+        extraction.doubt = (
+            f"Google Calendar: {len(refused)} of {len(listings)} calendars cannot be read: {names}. Their rows were "
+            "left as they are; the others are loaded. Share them with the service account, or take them out of "
+            "GCALENDAR_IDS."
+        )
+        extraction.changes_only = True
+    if extraction.changes_only:
+        extraction.gone += _gone(extraction, {listing.calendar: listing for listing in listings})
+    extraction.next_state = {listing.calendar: listing.token for listing in listings if listing.token}
+
+
+def _gone(extraction: Extraction, listings: Mapping[str, "Listing"]) -> list[str]:
+    """Return the keys of stored events that their calendar was listed without, and those of no calendar of ours."""
+    if all(listing.listed is None for listing in listings.values()):
+        return []
+    unsure = [listing.calendar for listing in listings.values() if listing.unreadable]
+    if unsure:
+        extraction.noticed["deletions_unknown"] = unsure
+    gone = []
+    for (calendar, event), _ in extraction.known.hashes(extraction.entity):
+        listing = listings.get(calendar)
+        if listing is None or (listing.listed is not None and event not in listing.listed):
+            gone.append(f"{calendar} {event}")
+    return gone
 
 
 class Listing:
-    """One calendar; ``token`` is what its last page left."""
+    """One calendar; ``token`` is what its last page left, now or when it was last read; ``refusal`` why it cannot be.
+
+    ``listed`` has the ids of its events when all of them were read; not if one of them was ``unreadable``.
+    """
 
     def __init__(self, extraction: Extraction, api: Client, calendar: str) -> None:
         self.extraction, self.api, self.calendar = extraction, api, calendar
-        self.token = ""
+        self.token = extraction.state.get(calendar, "")
+        self.refusal: RequestRefused | PermissionMissing | None = None
+        self.listed: set[str] | None = None
+        self.unreadable = False
 
-    def pages(self, since: str | None = None) -> Iterator[Page]:
-        """Yield the events, those that changed since a sync token or all."""
+    def pages(self, since: str = "") -> Iterator[Page]:
+        """Yield the events, those that changed since a sync token or all; none of a calendar that is not shared."""
+        try:
+            yield from self._pages(since)
+        except RequestRefused as error:
+            if error.status != 404:
+                raise
+            self.refusal = error
+        except PermissionMissing as error:
+            self.refusal = error
+
+    def _pages(self, since: str) -> Iterator[Page]:
         params = {"maxResults": str(min(self.extraction.page_size, MOST)), "singleEvents": "false"}
         if since:
             params["syncToken"] = since
         asked: set[str] = set()
         turned: set[tuple[str | None, ...]] = set()
+        listed: set[str | None] = set()
         path = f"/calendar/v3/calendars/{quote(self.calendar, safe='')}/events"
         while True:
             answer = self.api.get(path, Events, params=params)
@@ -114,6 +164,7 @@ class Listing:
             if keys and keys in turned:
                 raise CursorStuck(f"Google Calendar: {self.calendar} answered the same page twice; it would never end.")
             turned.add(keys)
+            listed.update(keys)
             yield Page(self._records(answer.items, glances))
             if answer.following is None:
                 break
@@ -127,6 +178,9 @@ class Listing:
                 "was the last; nothing was loaded."
             )
         self.token = answer.sync_token
+        self.unreadable = not since and None in listed
+        if not since and not self.unreadable:
+            self.listed = {key for key in listed if key is not None}
 
     def _records(self, items: Sequence[msgspec.Raw], glances: Sequence[Glance]) -> list[Json]:
         cancelled = [f"{self.calendar} {glance.id}" for glance in glances if glance.status == "cancelled"]
@@ -197,8 +251,18 @@ def check() -> str:
     extraction = Extraction(entity=EVENTS, window=Window(None, datetime.now(UTC)))
     api = client(extraction, "Google Calendar", SCOPES)
     calendars = Settings().calendars
+    refused = []
     for calendar in calendars:
-        api.get(f"/calendar/v3/calendars/{quote(calendar, safe='')}/events", Events, params={"maxResults": "1"})
+        path = f"/calendar/v3/calendars/{quote(calendar, safe='')}/events"
+        try:
+            api.get(path, Events, params={"maxResults": "1"})
+        except (RequestRefused, PermissionMissing) as error:
+            refused.append(f"{calendar} ({error})")
+    if refused:
+        raise PermissionMissing(
+            f"Google Calendar: {len(refused)} of {len(calendars)} calendars cannot be read. Share them with the "
+            f"service account, or take them out of GCALENDAR_IDS: {'; '.join(refused)}"
+        )
     return f"Google Calendar answers: {len(calendars)} calendar(s) are shared with the service account"
 
 

@@ -1,32 +1,55 @@
 """Google Sheets: what the marketing department types, its leads and its spending.
 
-Sheets has no cursor, no pages and no record ids. So: Drive is asked for the file's ``version`` first, which any change
-raises; equal to that of the last good run, nothing else is read. Otherwise the tab is read whole, in stretches of rows
-that ``--batch-size`` sets, and Drive is asked again: a sheet that was edited meanwhile is read anew, three times before
-the run gives up, so that the copy is of one moment. It replaces the last copy in one transaction; rows that are no
-longer in it are tombstoned.
+Sheets has no cursor, no pages and no record ids. So: Drive is asked for the file's ``version`` first; equal to that
+of the last good run, nothing else is read. But values that a formula brings from elsewhere (IMPORTRANGE, NOW,
+GOOGLEFINANCE) change without an edit and so without a new version; therefore a sheet is read at least once a day,
+whatever its version says. A read takes the tab whole, in stretches of rows that ``--batch-size`` sets. Its rows
+replace the last copy in one transaction; rows that are no longer in it are tombstoned.
+
+**One moment**: Drive is asked for the version again after the read. Was the file edited meanwhile, it is read anew;
+equal to the last read, it stands, since the edit was elsewhere in the file. The third read asks for all rows in one
+answer, which is of one moment by itself, so a sheet that people always work on is loaded too.
+
+**The grid** is larger than what is used of it. Where a stretch comes back empty the next is twice as long, so a tail
+of a million empty rows costs ten requests.
 
 **The header** is the contract: columns are found by name wherever they stand, ``First Name`` being ``first_name``.
-Without one of ``Entity.expected`` nothing is loaded and the old rows stay. Headers that nobody declared are reported in
-the history row and their cells kept in ``raw_data``, as are those of a column without a header (named by its letter)
-and of a second one of the same name (``notes_2``). Declared columns that are not there are null, and reported.
+Without one of ``Entity.expected`` nothing is loaded and the old rows stay. Headers that nobody declared are reported
+in the history row and their cells kept in ``raw_data``, as are those of a column without a header (named by its
+letter) and of a second one of the same name (``notes_2``). Declared columns that are not there are null, and
+reported.
 
-**Types** come from the declaration alone, never from a row: cells are asked for unformatted, and a number in a column
-that is a date or a time is a serial date in the spreadsheet's own time zone. A postcode that was typed as a number has
-lost its zeros before we see it.
+**Types** come from the declaration alone, never from a row: cells are asked for unformatted, and what a number or a
+text means in a column that is a date, a time or a number is read by the spreadsheet's locale and time zone
+(``_sheet_cells``). A zone that is unknown ends the run: a wrong one would shift every time without a trace, and one
+setting repairs it. A postcode that was typed as a number has lost its zeros before we see it.
+
+**Merged cells** have their value in the first alone. It is taken for the rows below it too, except for numbers: an
+amount across three rows is one amount. Those are null, and the columns are named in the history row
+(``merged_numbers``).
+
+**Error cells** (``#REF!``, ``#N/A``, ``Loading...``) are no data. Among the values an error is a text like any other,
+so a cell that looks like one is asked for again with its ``effectiveValue``: an ``errorValue``, or another value than
+before (it was loading), is an error; the same ``stringValue`` is what somebody typed. A read with an error tombstones
+nothing, keeps no state, and ends ``partial`` with the cell's name. What the cell said when its row was last read
+stays. A row whose identity has an error, or that has nothing but errors, is not loaded; with an error in the header
+no row is.
 
 **Identity**: a row has none of its own, and its number changes when somebody inserts another. ``id`` is a hash of the
-tab, of the cells that say who or what a row is about (``IDENTITY``), and of how many rows above say the same. So a row
-that moves stays the row it was, with another ``row_number``; an edit of a note or an amount is an update; an edit of
-the identity is a deletion and a new row. Rows of equal identity may change places among themselves, never multiply.
-``content_hash`` is of all cells. ``raw_data`` is ours to name, because a row has no names: the header's, in snake case.
+tab, of the cells that say who or what a row is about (``IDENTITY``), and of how many rows above say the same. So a
+row that moves stays the row it was, with another ``row_number``; an edit of a note or an amount is an update; an edit
+of the identity is a deletion and a new row. Rows of equal identity may change places among themselves, never
+multiply. ``content_hash`` is of all cells. ``raw_data`` is ours to name, because a row has no names: the header's, in
+snake case.
 
 Left out: ``sheet_last_modified`` of the catalogue, which would touch every row with every edit (it stands in the
 history row); tabs other than the configured one; formats. A ``date`` that cannot be read sets its row aside; in the
 other columns people type what they like, so what does not fit becomes null with a warning and stays in ``raw_data``.
 
-Unconfirmed: the words of the errors for a range past the grid and for an uploaded .xlsx; both end the run by their
-status. Settings: ``Settings``. Verified against: the simulator only; no live sheet has been read yet.
+Unconfirmed: the words of the errors for a range past the grid and for an uploaded .xlsx, which both end the run by
+their status; how an error is written among the values, so any short text that begins with ``#`` or ends with an
+ellipsis is asked about. Settings: ``Settings``. Verified against: the simulator only; no live sheet has been read
+yet.
 """
 
 import re
@@ -37,20 +60,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import quote
-from zoneinfo import ZoneInfo
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from warehouse_pipelines.entity import Entity, Extraction, Page, Source, Window, columns
-from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable, WrongUse
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
 from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
+from warehouse_pipelines.sources._sheet_cells import Cells, zone_of
 
 SCOPES = ("spreadsheets.readonly", "drive.metadata.readonly")
 READS = 3
-EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001  (a serial date has no zone)
+REREAD = timedelta(hours=23)
+"""A read that is older is repeated though the version is the same; an hour less than a day, for a schedule of once a
+day."""
+
+RANGES = 50
+"""Ranges of one request, whose address would get too long with more."""
+
+SUSPECT = re.compile(r"#.{1,30}|.{0,30}(?:\.\.\.|…)", re.DOTALL)
+"""Texts that may be the face of an error: each begins with ``#`` but for "Loading...", which locales translate."""
 
 IDENTITY = {
     "marketing_leads": "first_name last_name email phone",
@@ -83,12 +114,23 @@ class Tab(msgspec.Struct):
     grid: Grid | None = msgspec.field(name="gridProperties", default=None)
 
 
+class Merge(msgspec.Struct, frozen=True):
+    """Merged cells: rows and columns from zero, the ends excluded; a zero may be left out."""
+
+    top: int = msgspec.field(name="startRowIndex", default=0)
+    bottom: int = msgspec.field(name="endRowIndex", default=0)
+    left: int = msgspec.field(name="startColumnIndex", default=0)
+
+
 class Listed(msgspec.Struct):
     properties: Tab
+    merges: list[Merge] = []
 
 
 class Document(msgspec.Struct):
     time_zone: str = msgspec.field(name="timeZone")
+    locale: str = ""
+    title: str = ""
 
 
 class Spreadsheet(msgspec.Struct):
@@ -101,6 +143,35 @@ class Values(msgspec.Struct):
 
     range: str
     values: list[list[Any]] = []
+
+
+class CellError(msgspec.Struct):
+    type: str = "ERROR"
+
+
+class Effective(msgspec.Struct):
+    error: CellError | None = msgspec.field(name="errorValue", default=None)
+    text: str | None = msgspec.field(name="stringValue", default=None)
+
+
+class GridCell(msgspec.Struct):
+    value: Effective | None = msgspec.field(name="effectiveValue", default=None)
+
+
+class GridRow(msgspec.Struct):
+    cells: list[GridCell] = msgspec.field(name="values", default=[])
+
+
+class GridData(msgspec.Struct):
+    rows: list[GridRow] = msgspec.field(name="rowData", default=[])
+
+
+class GridSheet(msgspec.Struct):
+    data: list[GridData] = []
+
+
+class GridAnswer(msgspec.Struct):
+    sheets: list[GridSheet] = []
 
 
 RANGE = re.compile(r"(?:'((?:[^']|'')+)'|([^'!]+?))(?:!([A-Z]*)(\d*)(?::([A-Z]*)(\d*))?)?")
@@ -116,10 +187,39 @@ class Area:
     top: int
     bottom: int
     sheet_id: int
+    merges: tuple[Merge, ...] = ()
+
+    def name(self, row: int, place: int) -> str:
+        """Return the name of a cell, as people write it."""
+        return f"{self._tab}!{self.letters(place)}{row}"
+
+    def letters(self, place: int) -> str:
+        """Return the letters of a column, counted from the first that is read."""
+        return _letters(_number(self.left) + place)
+
+    def column(self, place: int, first: int, last: int) -> str:
+        """Return some cells of one column in A1 notation."""
+        letters = self.letters(place)
+        return f"{self._tab}!{letters}{first}:{letters}{last}"
+
+    @property
+    def _tab(self) -> str:
+        return f"'{self.title.replace(chr(39), chr(39) * 2)}'"
 
     def rows(self, first: int, last: int) -> str:
         """Return some of its rows in A1 notation."""
-        return f"'{self.title.replace(chr(39), chr(39) * 2)}'!{self.left}{first}:{self.right}{last}"
+        return f"{self._tab}!{self.left}{first}:{self.right}{last}"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What was read: the header's row, and stretches of rows by the number of their first."""
+
+    document: Document
+    area: Area
+    header: bytes
+    stretches: Sequence[tuple[int, bytes]]
+    version: str
 
 
 def fetch(extraction: Extraction) -> Iterator[Page]:
@@ -135,39 +235,130 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     declared = zlib.crc32(repr((sorted(entity.columns.items()), IDENTITY.get(entity.name))).encode())
     state = {"spreadsheet_id": spreadsheet_id, "range": asked, "declared": f"{declared:08x}"}
     extraction.noticed["modified_time"] = before.modified_time
-    if extraction.state == {**state, "version": before.version}:
+    now = extraction.window.until
+    if extraction.state.items() >= {**state, "version": before.version}.items() and _is_fresh(extraction.state, now):
         extraction.unchanged = True
         return
-    for _ in range(READS):
+    copy = _copied(extraction, sheets, drive, spreadsheet_id, asked, before)
+    try:
+        zone = zone_of(copy.document.time_zone)
+    except ValueError as error:
+        raise WrongUse(
+            f"Google Sheets: {copy.document.title!r} (GSHEET_{of.upper()}_SPREADSHEET_ID) is in the time zone "
+            f"{copy.document.time_zone!r}, which nobody here knows. Choose one in the sheet, under File, Settings, "
+            "Time zone; nothing was loaded."
+        ) from error
+    errors = Errors(sheets, spreadsheet_id, copy.area)
+    titles = msgspec.json.decode(copy.header, type=Values).values
+    errors.mark(copy.area.top, titles, copy.header)
+    if errors.count:
+        _doubt(extraction, errors, "It is in the header, so no row was loaded.")
+        return
+    cells = Cells(copy.document.locale, zone)
+    sheet = Sheet(entity, spreadsheet_id, copy.area, cells, titles[0] if titles else [])
+    sheet.require(entity)
+    extraction.noticed |= sheet.noticed
+    for first, stretch in copy.stretches:
+        rows = msgspec.json.decode(stretch, type=Values).values
+        errors.mark(first, rows, stretch)
+        sheet.fill_merged(first, rows)
+        found = [record for place, row in enumerate(rows) if (record := sheet.record(first + place, row))]
+        yield Page(_completed(extraction, found))
+    extraction.noticed |= sheet.noticed
+    if errors.count:
+        _doubt(extraction, errors, f"{sheet.left_out} rows were not loaded for it.")
+        return
+    extraction.next_state = {**state, "version": copy.version, "read_at": now.isoformat()}
+
+
+def _is_fresh(state: Mapping[str, str], now: datetime) -> bool:
+    """Whether the last read is young enough for the version alone to be believed."""
+    read_at = state.get("read_at")
+    return read_at is not None and timedelta(0) <= now - datetime.fromisoformat(read_at) < REREAD
+
+
+def _doubt(extraction: Extraction, errors: "Errors", more: str) -> None:
+    """Make the run partial: what an error hides may still be there."""
+    others = f" and {errors.count - 1} more cells do" if errors.count > 1 else ""
+    extraction.doubt = (
+        f"Google Sheets: {errors.first} shows an error{others}. {more} Nothing was tombstoned, and what those cells "
+        "said before stays; the next run reads the sheet again. If the errors are there to stay, mend their formulas."
+    )
+    extraction.noticed |= {"error_cells": errors.count}
+    extraction.changes_only = True
+
+
+def _completed(extraction: Extraction, records: "Sequence[Row]") -> list[bytes]:
+    """Return records as JSON; where a cell had an error, it says what the stored record of its row says."""
+    broken = [str(record.id) for record in records if record.errors]
+    stored = extraction.known.records(extraction.entity.table, broken, "id") if broken else {}
+    found = []
+    for record in records:
+        if record.errors:
+            former = stored.get(str(record.id))
+            known = msgspec.json.decode(former, type=dict) if former else {}
+            record.cells.update({name: known.get(name) for name in record.errors})
+        found.append(record.encoded())
+    return found
+
+
+def _copied(
+    extraction: Extraction, sheets: Client, drive: Client, spreadsheet_id: str, asked: str, before: File
+) -> Copy:
+    """Return a copy of the sheet that is of one moment."""
+    former: tuple[Area, bytes] | None = None
+    for attempt in range(1, READS + 1):
+        whole = attempt == READS
         document = sheets.get(
             f"/v4/spreadsheets/{quote(spreadsheet_id, safe='')}",
             Spreadsheet,
-            params={"fields": "properties.timeZone,sheets.properties(sheetId,title,index,sheetType,gridProperties)"},
+            params={
+                "fields": "properties(title,timeZone,locale),"
+                "sheets(merges,properties(sheetId,title,index,sheetType,gridProperties))"
+            },
         )
         area = _area(document, asked)
-        header = _values(sheets, spreadsheet_id, area, area.top, area.top)
-        size = max(1, extraction.page_size)
-        # The bytes of the stretches, because a sheet is complete before its first row is loaded.
-        stretches = [
-            (first, _values(sheets, spreadsheet_id, area, first, min(first + size - 1, area.bottom)))
-            for first in range(area.top + 1, area.bottom + 1, size)
-        ]
+        if whole:
+            header, stretches = _at_once(sheets, spreadsheet_id, area)
+        else:
+            header = _values(sheets, spreadsheet_id, area, area.top, area.top)
+            stretches = list(_stretches(sheets, spreadsheet_id, area, max(1, extraction.page_size)))
+        copy = Copy(document.properties, area, header, stretches, before.version)
         after = _version(drive, spreadsheet_id)
-        if after.version == before.version:
+        if whole or after.version == before.version:
             break
-        before = after
-    else:
-        raise VendorUnavailable(
-            f"Google Sheets: {area.title!r} was edited during each of {READS} reads; nothing was loaded. Try later."
-        )
-    titles = msgspec.json.decode(header, type=Values).values
-    sheet = Sheet(entity, spreadsheet_id, area, ZoneInfo(document.properties.time_zone), titles[0] if titles else [])
-    sheet.require(entity)
-    extraction.noticed |= sheet.noticed
-    for first, stretch in stretches:
-        rows = msgspec.json.decode(stretch, type=Values).values
-        yield Page([record for place, row in enumerate(rows) if (record := sheet.record(first + place, row))])
-    extraction.next_state = {**state, "version": before.version}
+        digest = blake2b(header)
+        for _, stretch in stretches:
+            digest.update(stretch)
+        if former == (area, digest.digest()):
+            break
+        former, before = (area, digest.digest()), after
+    if attempt > 1:
+        extraction.noticed["edited_during_reads"] = attempt - 1
+    return copy
+
+
+def _stretches(sheets: Client, spreadsheet_id: str, area: Area, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the rows below the header, as bytes, since a sheet is complete before its first row is loaded."""
+    first, length = area.top + 1, size
+    while first <= area.bottom:
+        last = min(first + length - 1, area.bottom)
+        raw = _values(sheets, spreadsheet_id, area, first, last)
+        if msgspec.json.decode(raw, type=Values).values:
+            yield first, raw
+            length = size
+        else:
+            length *= 2
+        first = last + 1
+
+
+def _at_once(sheets: Client, spreadsheet_id: str, area: Area) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """Return header and rows of one answer."""
+    raw = _values(sheets, spreadsheet_id, area, area.top, area.bottom)
+    answer = msgspec.json.decode(raw, type=Values)
+    header, rows = answer.values[:1], answer.values[1:]
+    parts = [Values(answer.range, header), Values(answer.range, rows)]
+    return msgspec.json.encode(parts[0]), [(area.top + 1, msgspec.json.encode(parts[1]))]
 
 
 def _version(drive: Client, spreadsheet_id: str) -> File:
@@ -181,6 +372,7 @@ def _version(drive: Client, spreadsheet_id: str) -> File:
 def _area(document: Spreadsheet, asked: str) -> Area:
     """Return the cells that the setting means, in the grid as it is now."""
     grids = [sheet.properties for sheet in document.sheets if sheet.properties.grid]
+    merges = {sheet.properties.sheet_id: sheet.merges for sheet in document.sheets}
     found = RANGE.fullmatch(asked.strip())
     if asked.strip() and found is None:
         raise WrongUse(f"Google Sheets: {asked!r} is no range; write a tab, or 'My tab'!A:ZZ.")
@@ -200,6 +392,7 @@ def _area(document: Spreadsheet, asked: str) -> Area:
         top=int(top or 1),
         bottom=min(int(bottom or tab.grid.rows), tab.grid.rows),
         sheet_id=tab.sheet_id,
+        merges=tuple(merges[tab.sheet_id]),
     )
 
 
@@ -228,11 +421,85 @@ def _values(sheets: Client, spreadsheet_id: str, area: Area, first: int, last: i
     return bytes(raw)
 
 
-class Sheet:
-    """The header of one read, and the records that its rows become."""
+class ErrorCell:
+    """Stands in a row where the sheet shows an error."""
 
-    def __init__(self, entity: Entity, spreadsheet_id: str, area: Area, zone: ZoneInfo, titles: Sequence[Any]) -> None:
-        self.area, self.zone = area, zone
+
+ERROR = ErrorCell()
+
+
+class Errors:
+    """The cells of one read that show an error; ``first`` is the name of the first one."""
+
+    def __init__(self, sheets: Client, spreadsheet_id: str, area: Area) -> None:
+        self.sheets, self.spreadsheet_id, self.area = sheets, spreadsheet_id, area
+        self.count = 0
+        self.first = ""
+
+    def mark(self, first: int, rows: Sequence[list[Any]], raw: bytes) -> None:
+        """Put ``ERROR`` into the cells of ``rows`` that have one; ``raw`` is what they were decoded from."""
+        if not any(mark in raw for mark in (b'"#', b'..."', "…".encode(), b"\\u2026")):
+            return
+        suspects: dict[int, list[int]] = {}
+        for number, row in enumerate(rows):
+            for place, cell in enumerate(row):
+                if isinstance(cell, str) and SUSPECT.fullmatch(cell):
+                    suspects.setdefault(place, []).append(number)
+        columns = list(suspects.items())
+        for start in range(0, len(columns), RANGES):
+            part = columns[start : start + RANGES]
+            asked = [self.area.column(place, first + at[0], first + at[-1]) for place, at in part]
+            for (place, at), data in zip(part, self._asked(asked), strict=True):
+                for number in at:
+                    error = _error(data, number - at[0], rows[number][place])
+                    if error is None:
+                        continue
+                    self.count += 1
+                    self.first = self.first or f"{self.area.name(first + number, place)} ({error})"
+                    rows[number][place] = ERROR
+
+    def _asked(self, ranges: Sequence[str]) -> list[GridData]:
+        """Return the cells of some ranges with what they are, in the order asked."""
+        fields = "sheets(data(rowData(values(effectiveValue(errorValue(type),stringValue)))))"
+        query = urlencode([*(("ranges", one) for one in ranges), ("fields", fields)])
+        answer = self.sheets.get(f"/v4/spreadsheets/{quote(self.spreadsheet_id, safe='')}?{query}", GridAnswer)
+        data = [data for sheet in answer.sheets for data in sheet.data]
+        if len(data) != len(ranges):
+            raise AnswerChanged(
+                f"Google Sheets was asked for {len(ranges)} ranges and answered {len(data)}; nothing was loaded."
+            )
+        return data
+
+
+def _error(data: GridData, number: int, text: str) -> str | None:
+    """Return the kind of error that a cell shows; None for one in which this text was typed."""
+    row = data.rows[number].cells if number < len(data.rows) else []
+    value = row[0].value if row else None
+    if value is not None and value.error is not None:
+        return value.error.type
+    return None if value is not None and value.text == text else "LOADING"
+
+
+@dataclass
+class Row:
+    """A record and what its cells are called; ``errors`` names those that show one."""
+
+    id: int
+    known: Mapping[str, Any]
+    cells: dict[str, Any]
+    errors: Sequence[str]
+
+    def encoded(self) -> bytes:
+        """Return it as the loader wants it."""
+        digest = blake2b(msgspec.json.encode(sorted(self.cells.items())), digest_size=16).hexdigest()
+        return msgspec.json.encode({"_id": self.id, **self.known, "_content_hash": digest, **self.cells})
+
+
+class Sheet:
+    """The header of one read, and the records that its rows become; ``left_out`` counts rows that errors cost."""
+
+    def __init__(self, entity: Entity, spreadsheet_id: str, area: Area, reader: Cells, titles: Sequence[Any]) -> None:
+        self.area, self.reader = area, reader
         self.known = {"_spreadsheet_id": spreadsheet_id, "_sheet_name": area.title}
         self.names: list[str] = []
         blank, twice = [], []
@@ -247,23 +514,18 @@ class Sheet:
                 twice.append(name)
                 name = f"{name}_{met[name]}"
             self.names.append(name)
-        self.kinds: dict[str, str] = {}
-        for column in entity.columns.values():
-            for path in column.paths:
-                if column.kind in ("date", "timestamptz"):
-                    self.kinds[path] = column.kind
-        declared = {path for column in entity.columns.values() for path in column.paths}
+        self.kinds = {path: column.kind for column in entity.columns.values() for path in column.paths}
         here = set(self.names)
         absent = [
             name
             for name, column in entity.columns.items()
             if not here & set(column.paths) and not column.path.startswith("_")
         ]
-        self.found = bool(here & declared)
+        self.found = bool(here & self.kinds.keys())
         self.missing = [name for name in entity.expected.split() if name in absent]
-        self.noticed = {
+        self.noticed: dict[str, Any] = {
             "header": [str(title) for title in titles],
-            "unknown_headers": [name for name in self.names if name not in declared and name not in blank],
+            "unknown_headers": [name for name in self.names if name not in self.kinds and name not in blank],
             "blank_headers": blank,
             "duplicate_headers": twice,
             "absent_columns": absent,
@@ -271,9 +533,17 @@ class Sheet:
         identity = IDENTITY.get(entity.name, "").split() or list(entity.columns)
         self.identity = [next((path for path in entity.columns[n].paths if path in here), n) for n in identity]
         self.seen: Counter[str] = Counter()
+        self.left_out = 0
+        left = _number(area.left) - 1
+        self.merges = [
+            (merge, merge.left - left)
+            for merge in area.merges
+            if merge.bottom - merge.top > 1 and merge.top >= area.top and 0 <= merge.left - left < len(self.names)
+        ]
+        self.merged: dict[Merge, Any] = {}
 
     def _letter(self, place: int) -> str:
-        return _letters(_number(self.area.left) + place).lower()
+        return self.area.letters(place).lower()
 
     def require(self, entity: Entity) -> None:
         """Raise when an expected column is not named."""
@@ -286,36 +556,53 @@ class Sheet:
                 "Name it as before, or declare the new name; nothing was loaded, and the rows that are there stay."
             )
 
-    def record(self, number: int, row: Sequence[Any]) -> bytes | None:
-        """Return the record of a row; None for a blank one."""
-        if all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in row):
+    def fill_merged(self, first: int, rows: Sequence[list[Any]]) -> None:
+        """Give the rows of merged cells the value of the first, where they have cells of their own."""
+        last = first + len(rows) - 1
+        blank = {number for number, row in enumerate(rows, start=first) if _is_blank(row)} if self.merges else set()
+        for merge, place in self.merges:
+            if merge.top + 1 > last or merge.bottom < first:
+                continue
+            if merge.top + 1 >= first:
+                top = rows[merge.top + 1 - first]
+                self.merged[merge] = top[place] if place < len(top) else ""
+            value = self.merged.get(merge, "")
+            for number in range(max(first, merge.top + 2), min(last, merge.bottom) + 1):
+                if value == "" or number in blank:
+                    continue
+                if self.kinds.get(self.names[place]) in ("integer", "numeric"):
+                    columns = self.noticed.setdefault("merged_numbers", [])
+                    if self.names[place] not in columns:
+                        columns.append(self.names[place])
+                    continue
+                row = rows[number - first]
+                row.extend([""] * (place + 1 - len(row)))
+                row[place] = value
+
+    def record(self, number: int, row: Sequence[Any]) -> Row | None:
+        """Return the record of a row; None for a blank one, and for one whose errors hide what it is about."""
+        if _is_blank(row):
             return None
         names = [*self.names, *(f"column_{self._letter(place)}" for place in range(len(self.names), len(row)))]
         cells = {name: self._read(name, row[place] if place < len(row) else None) for place, name in enumerate(names)}
+        errors = [name for name, cell in cells.items() if cell is ERROR]
+        if errors and (set(errors) & set(self.identity) or _is_blank([cell for cell in row if cell is not ERROR])):
+            self.left_out += 1
+            return None
         who = "\x1f".join(str(cells.get(name) or "").strip().casefold() for name in self.identity)
         occurrence = self.seen[who]
         self.seen[who] += 1
-        return msgspec.json.encode(
-            {
-                "_id": row_id(self.known["_spreadsheet_id"], self.area.sheet_id, who, occurrence),
-                **self.known,
-                "_row_number": number,
-                "_content_hash": blake2b(msgspec.json.encode(sorted(cells.items())), digest_size=16).hexdigest(),
-                **cells,
-            }
-        )
+        of = row_id(self.known["_spreadsheet_id"], self.area.sheet_id, who, occurrence)
+        return Row(of, {**self.known, "_row_number": number}, cells, errors)
 
     def _read(self, name: str, cell: Any) -> Any:
-        """Return a cell as it is, but a serial date as what it means."""
-        if cell == "" or name not in self.kinds or isinstance(cell, bool) or not isinstance(cell, int | float):
+        if cell == "" or cell is None or cell is ERROR:
             return None if cell == "" else cell
-        try:
-            at = EPOCH + timedelta(milliseconds=round(cell * 86_400_000))
-        except OverflowError:
-            return cell
-        if self.kinds[name] == "date":
-            return at.date().isoformat()
-        return at.replace(tzinfo=self.zone).isoformat()
+        return self.reader.read(self.kinds.get(name, "text"), cell)
+
+
+def _is_blank(row: Sequence[Any]) -> bool:
+    return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in row)
 
 
 def row_id(spreadsheet_id: str, sheet_id: int, who: str, occurrence: int) -> int:

@@ -14,7 +14,7 @@ import itertools
 import operator
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -28,6 +28,7 @@ from warehouse_pipelines import logs
 from warehouse_pipelines.entity import Column, Entity, Json
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import validate
+from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES
 from warehouse_pipelines.loading.validate import Unreadable
 from warehouse_pipelines.rules import KINDS, Severity
 
@@ -115,6 +116,9 @@ class Coercer:
         """Values that were there and are null in their column, by column."""
         self.filled: Counter[str] = Counter()
         """Values that are not null, by column."""
+        self.absent: set[str] = set()
+        """Columns that were filled before and whose member no record has; the tables lack them."""
+        self._expected: dict[str, float] = {}
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
         self._misfits: list[tuple[int, str, str]] = []
@@ -146,6 +150,14 @@ class Coercer:
         self._any = msgspec.json.Decoder(Any, float_hook=str)
         self._exact = msgspec.json.Decoder(Any, float_hook=Decimal)
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
+
+    def expect(self, shares: Mapping[str, float], absent: Collection[str]) -> None:
+        """Tell which share of the records had a value in each column the last time, and what was absent already."""
+        entity = self.entity
+        needed = {*entity.keys, entity.cursor, entity.version, entity.merged}
+        self._expected = {name: share for name, share in shares.items() if name in entity.columns.keys() - needed}
+        self.absent = set(absent) & entity.columns.keys() - needed
+        self._expected |= dict.fromkeys(self.absent, 1.0)
 
     def table(self, records: Sequence[Json]) -> pa.Table:
         """Return the good ones of ``records`` as a table; the others are added to ``rejects``.
@@ -190,7 +202,29 @@ class Coercer:
         if not self.skip_validation:
             self._apply_rules(arrays)
         arrays["raw_data"] = _strings(self._raws)
-        return self._newest(self._without_bad(pa.table(arrays)))
+        table = self._newest(self._without_bad(pa.table(arrays)))
+        self._look_for_absent(arrays)
+        kept = self.absent | {name for name, phone in self.entity.e164.items() if phone in self.absent}
+        return table.drop_columns(sorted(kept)) if kept else table
+
+    def _look_for_absent(self, arrays: Mapping[str, pa.Array]) -> None:
+        """Note the expected columns that no record had so far; one that is there, be it null, is expected no more."""
+        if not self._raws:
+            return
+        for name, share in list(self._expected.items()):
+            array = arrays[name]
+            if array.null_count < len(array) or self._is_sent(self.entity.columns[name]):
+                del self._expected[name]
+                self.absent.discard(name)
+            elif self.read >= ENOUGH_RECORDS and share * self.read >= EXPECTED_VALUES:
+                self.absent.add(name)
+
+    def _is_sent(self, column: Column) -> bool:
+        """Whether a record of the chunk has the member of a column; of those that lie deep, a few hundred are read."""
+        paths = [path.split(".") for path in itertools.chain.from_iterable(column.parts)]
+        spelled = {msgspec.json.encode(path[-1]) for path in paths}
+        likely = [raw for raw in self._raws if any(name in raw for name in spelled)]
+        return any(_has(self._any.decode(raw), path) for raw in likely[:IN_CACHE] for path in paths)
 
     def _decoded(self, records: Sequence[Json]) -> tuple[list[Any], list[bytes]]:
         """Decode the records; those that are no objects are rejected here."""
@@ -564,6 +598,15 @@ def _follow(value: Any, path: str) -> Any:
         else:
             return None
     return value
+
+
+def _has(value: Any, path: list[str]) -> bool:
+    """Whether a record has a member, be it null."""
+    *above, last = path
+    owner = _follow(value, ".".join(above)) if above else value
+    if isinstance(owner, list):
+        return last.isdigit() and int(last) < len(owner)
+    return isinstance(owner, dict) and last in owner
 
 
 def _within_years(kind: str, array: pa.Array) -> bool:

@@ -118,36 +118,36 @@ def metrics(shelf: Shelf) -> Mapping[str, Any]:
 
 
 def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read_again(shelf: Shelf) -> None:
-    good, bad = things(40), [{**one, "size": "twelve"} for one in things(40)]
+    good, bad = things(40), [{**one, "amount": "twelve"} for one in things(40)]
     assert shelf.sync(good, full=True).status == "success"
-    assert metrics(shelf)["columns_filled"]["size"] == 40
+    assert metrics(shelf)["columns_filled"]["amount"] == 40
     assert (metrics(shelf)["values_lost"], problems(shelf)) == ({}, ())
     result = shelf.sync(bad, full=True)
     assert (result.status, result.updated, result.failed) == ("partial", 40, 0)
     assert result.reason is not None
-    assert result.reason.startswith("values_lost: size 40 of 40 ")
+    assert result.reason.startswith("values_lost: amount 40 of 40 ")
     assert result.cursor is not None  # the records are loaded, so the next delta goes on from here
-    assert metrics(shelf)["values_lost"] == {"size": {"lost": 40, "of": 40}}
-    assert kept(shelf, "size") == {None}
-    assert {row["raw_data"]["size"] for row in shelf.rows().values()} == {"twelve"}
+    assert metrics(shelf)["values_lost"] == {"amount": {"lost": 40, "of": 40}}
+    assert kept(shelf, "amount") == {None}
+    assert {row["raw_data"]["amount"] for row in shelf.rows().values()} == {"twelve"}
     for _ in range(2):
         result = shelf.sync(bad, full=True)
         assert (result.status, result.unchanged) == ("success", 40)
-        assert problems(shelf) == ("size lost 40 of 40 values (100%)",)
-    assert shelf.sync([thing("new", size=5)]).status == "success"
-    assert problems(shelf) == ("size lost 40 of 41 values (98%)",)
+        assert problems(shelf) == ("amount lost 40 of 40 values (100%)",)
+    assert shelf.sync([thing("new", amount=5)]).status == "success"
+    assert problems(shelf) == ("amount lost 40 of 41 values (98%)",)
     shelf.sync(good[:30], full=True, max_records=30)
     shelf.sync(good, full=True, dry_run=True)
-    assert problems(shelf) == ("size lost 40 of 41 values (98%)",)
+    assert problems(shelf) == ("amount lost 40 of 41 values (98%)",)
     assert shelf.sync(good, full=True).status == "success"
     assert problems(shelf) == ()
 
 
 def test_one_bad_value_in_a_delta_is_a_warning_and_no_more(shelf: Shelf) -> None:
     shelf.sync(things(40), full=True)
-    result = shelf.sync([thing("1", 2, size="twelve")])
-    assert (result.status, result.metrics["warnings"], problems(shelf)) == ("success", {"warn:size": 1}, ())
-    assert result.metrics["values_lost"] == {"size": {"lost": 1, "of": 1}}
+    result = shelf.sync([thing("1", 2, amount="twelve")])
+    assert (result.status, result.metrics["warnings"], problems(shelf)) == ("success", {"warn:amount": 1}, ())
+    assert result.metrics["values_lost"] == {"amount": {"lost": 1, "of": 1}}
 
 
 def renamed(shelf: Shelf, **flags: Any) -> Result:

@@ -560,9 +560,9 @@ class TestInTheWarehouse:
 
         with world("salespro_estimate", database_url, monkeypatch) as it:
             it.vendor.poison(it.entity, "bad_date")
-            assert it.sync().failed == 1
-            fixed, _ = it.with_entity(severity={"timestamptz": "warn"})
-            assert replay([fixed], url=it.url)
+            strict, entity = it.with_entity(severity={"timestamptz": "reject"})
+            assert it.sync(source=strict, entity=entity).failed == 1
+            assert replay([it.source], url=it.url)
             assert [row["performance_metrics"]["athena_bytes_scanned"] for row in it.history()][1] == 0
 
     def test_an_old_result_that_is_edited_is_found_within_a_day(

@@ -66,7 +66,6 @@ import msgspec
 
 from warehouse_pipelines.entity import Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
-from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
 from warehouse_pipelines.sources._sheet_cells import Cells, zone_of
@@ -637,8 +636,6 @@ ROW = columns(
 )
 """What every row of a sheet has besides its cells."""
 
-TYPED_BY_HAND: Mapping[str, Severity] = {"numeric": "warn", "integer": "warn", "boolean": "warn", "timestamptz": "warn"}
-
 MARKETING_LEADS = Entity(
     name="marketing_leads",
     table="gsheet_marketing_lead",
@@ -648,7 +645,6 @@ MARKETING_LEADS = Entity(
     by_state=True,
     expected="first_name last_name email phone",
     index="email phone_e164",
-    severity={**TYPED_BY_HAND, "preferred_appt_date": "warn", "set_appt_date": "warn"},
     columns={
         **ROW,
         **columns(
@@ -682,7 +678,6 @@ MARKETING_SPENDS = Entity(
     by_state=True,
     expected="date channel campaign amount",
     index="date",
-    severity={**TYPED_BY_HAND, "amount": "reject", "event_start_date": "warn", "event_end_date": "warn"},
     columns={
         **ROW,
         **columns(

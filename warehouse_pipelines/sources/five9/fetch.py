@@ -119,9 +119,9 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         doubts.append(f"a dialing list has, asked twice, {largest} contacts, and {lookups.read} were found")
     if doubts:
         extraction.doubt = f"Five9 may have contacts that were not read: {'; '.join(doubts)}. No row was buried."
-    extraction.next_state = {
-        "crowded": msgspec.json.encode(sorted(lookups.crowded)).decode(), "proven_at": proven_at.isoformat()
-    }  # fmt: skip
+    else:
+        crowded = msgspec.json.encode(sorted(lookups.crowded)).decode()
+        extraction.next_state = {"crowded": crowded, "proven_at": proven_at.isoformat()}
     extraction.noticed |= {
         "fields": len(domain.names),
         "fields_not_there": domain.missing,

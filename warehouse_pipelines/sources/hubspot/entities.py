@@ -83,10 +83,6 @@ def _object(
         index=index,
         refs=refs or {},
         rules=rules,
-        severity={
-            **dict.fromkeys(("id", "boolean", "integer", "numeric", "date", "timestamptz"), "warn"),
-            modified: "reject",
-        },
         every=every,
         columns={
             **columns(id="id"),

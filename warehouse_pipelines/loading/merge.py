@@ -174,8 +174,10 @@ class Loader:
         not_older: sql.Composable = sql.SQL("true")
         newer: sql.Composable = sql.SQL("")
         if version and not self.force:
-            # A date that lies ahead (9999-12-31) is no time of an edit: it must not refuse every later one.
-            rule = "t.{0} IS NULL OR {1} IS NULL OR {1} >= t.{0} OR t.{0} > now() + interval '1 day'"
+            rule = "t.{0} IS NULL OR {1} IS NULL OR {1} >= t.{0}"
+            if types[entity.version or ""].startswith("timestamptz"):
+                # What lies ahead (9999-12-31) is no time of an edit: it must not refuse every later one.
+                rule += " OR t.{0} > now() + interval '1 day'"
             theirs = [sql.Identifier(row, entity.version or "") for row in ("i", "excluded")]
             not_older = sql.SQL(f"({rule})").format(version, theirs[0])
             newer = sql.SQL(f"WHERE {rule}").format(version, theirs[1])

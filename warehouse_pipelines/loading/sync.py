@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warehouse.sync")
 
+AHEAD = timedelta(days=1)
+"""How far ahead of ours a vendor's clock may be; a cursor beyond that is no high-water mark."""
+
 SAMPLE_ROWS = 5
 SAMPLE_COLUMNS = 8
 
@@ -274,7 +277,9 @@ class _Run:
         if not table.num_rows:
             return
         if self.entity.cursor:
-            newest = pc.max(table[self.entity.cursor]).as_py()
+            # What lies ahead is a plan or a sentinel (9999-12-31), and no time at which the vendor changed anything.
+            cursor = table[self.entity.cursor]
+            newest = pc.max(pc.filter(cursor, pc.less_equal(cursor, self.now + AHEAD))).as_py()
             if newest is not None and (self.high_water is None or newest > self.high_water):
                 self.high_water = newest
         if not self.sample:
@@ -340,6 +345,9 @@ class _Run:
             )
         if self.extraction.doubt and not limited:
             return self.extraction.doubt
+        outside = self.coercer.read - found - self.coercer.superseded
+        if whole and outside:
+            return f"{outside} of {self.coercer.read} records were read and not loaded, though everything was asked for"
         reported = self.extraction.reported
         if reported is not None and self.extraction.trusted and not limited and reported != self.coercer.read:
             return (

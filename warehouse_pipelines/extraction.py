@@ -28,7 +28,9 @@ CHUNK_BYTES = 32 * 2**20
 
 WINDOW_COLUMN = "_cursor"
 
-END = datetime(9999, 1, 1, tzinfo=UTC)
+END = datetime.max.replace(tzinfo=UTC)
+"""The end of a window without one, which belongs to it: vendors write 9999-12-31 for "never", and that is a record too.
+"""
 
 
 def source(crm: Source) -> "DltSource":
@@ -69,6 +71,7 @@ def bound(unread: "DltResource", extraction: Extraction, coercer: "Coercer", end
             WINDOW_COLUMN,
             initial_value=extraction.since,
             end_value=end or END,
+            range_end="open" if end else "closed",
             on_cursor_value_missing="include",
             primary_key=(),
         )

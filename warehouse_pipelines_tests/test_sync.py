@@ -255,13 +255,61 @@ def test_the_cursor_is_the_source_s_high_water_mark(shelf: Shelf) -> None:
 
 
 def test_a_clock_that_is_ahead_does_not_hide_what_comes(shelf: Shelf) -> None:
-    ahead = {"id": "a", "at": (datetime.now(UTC) + timedelta(days=400)).isoformat()}
+    ahead = {"id": "a", "at": (datetime.now(UTC) + timedelta(hours=3)).isoformat()}
     result = shelf.sync([ahead])
     assert result.cursor == result.window.until
     shelf.sync()
     since = shelf.asked[-1].window.since
     assert since is not None
     assert since < datetime.now(UTC)
+
+
+SENTINELS = ("9999-12-31T23:59:59.999999Z", "9999-12-31T00:00:00Z", "9999-01-01T00:00:00Z")
+
+
+def test_a_date_that_means_never_is_loaded_and_is_no_cursor(shelf: Shelf) -> None:
+    """By a full read and by a delta; the next delta begins at the newest date at which something did change."""
+    never = [{"id": str(n), "at": at} for n, at in enumerate(SENTINELS)]
+    result = shelf.sync([thing("a", 3), *never])
+    assert (result.created, result.filtered, result.status, result.cursor) == (4, 0, "success", january(3))
+    assert str(shelf.row("0")["at"]) == "9999-12-31 23:59:59.999999+00:00"
+    result = shelf.sync([*never, {"id": "new", "at": SENTINELS[0]}, thing("b", 5)])
+    assert (result.mode, result.created, result.unchanged, result.filtered) == ("delta", 2, 3, 0)
+    assert result.cursor == january(5)
+    result = shelf.sync([thing("a", 3), thing("b", 5), *never], full=True)
+    assert (result.filtered, result.deleted, result.cursor) == (0, 1, january(5))
+
+
+def test_where_every_date_lies_ahead_everything_is_read_again(shelf: Shelf) -> None:
+    assert shelf.sync([{"id": "a", "at": SENTINELS[0]}]).cursor is None
+    assert shelf.sync([{"id": "a", "at": SENTINELS[0]}]).mode == "full"
+
+
+def test_a_schedule_moves_the_cursor_to_what_is_past(shelf: Shelf) -> None:
+    planned = replace(THING, lookahead=timedelta(days=365), lookback=timedelta(days=60))
+    soon = {"id": "soon", "at": (datetime.now(UTC) + timedelta(days=90)).isoformat()}
+    result = shelf.sync([thing("a", 3), soon, {"id": "never", "at": SENTINELS[0]}], entity=planned)
+    assert (result.created, result.filtered, result.cursor) == (3, 0, january(3))
+    result = shelf.sync([soon], entity=planned)
+    assert (result.mode, result.unchanged, result.filtered) == ("delta", 1, 0)
+    assert result.window.since == january(3) - OVERLAP
+
+
+def test_a_date_that_means_never_gives_way_to_a_true_one(shelf: Shelf) -> None:
+    """Only newer wins, and what lies ahead is no time of an edit."""
+    shelf.sync([{"id": "a", "at": SENTINELS[1], "size": 1}])
+    assert shelf.sync([thing("a", 3, size=2)]).updated == 1
+    assert shelf.row("a")["size"] == 2
+    assert shelf.sync([thing("a", 2, size=3)]).updated == 0
+
+
+def test_a_full_read_that_leaves_records_out_says_so(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is left out today; if one ever is, the run is no success and its cursor stays."""
+    assert shelf.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
+    monkeypatch.setattr(extraction, "END", january(4))
+    result = shelf.sync([thing("a", 3), thing("b", 5)], full=True)
+    assert (result.status, result.filtered, result.cursor) == ("partial", 1, None)
+    assert "1 of 2 records were read and not loaded" in str(result.reason)
 
 
 def test_nothing_dated_leaves_the_next_run_full(shelf: Shelf) -> None:

@@ -82,13 +82,17 @@ _SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89ab
 
 @dataclass(frozen=True)
 class Reject:
-    """A record that cannot be loaded, whole, and why. ``key`` is None when not even that could be read."""
+    """A record that cannot be loaded, whole, and why. ``key`` is None when not even that could be read.
+
+    ``parts`` are those of the key, one for each of its columns.
+    """
 
     raw: Json
     key: str | None
     stage: str
     rule: str
     message: str
+    parts: tuple[str, ...] | None = None
 
 
 class Node:
@@ -251,7 +255,7 @@ class Coercer:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raw_or_mended = self._read_with_care(raw, len(good), structs)
                 if raw_or_mended is None:
-                    self._reject(raw, self._key_of(raw), "coerce", "shape", masked(str(error)))
+                    self._reject(raw, self._parts_of(raw), "coerce", "shape", masked(str(error)))
                 else:
                     good.append(raw_or_mended)
             else:
@@ -285,6 +289,10 @@ class Coercer:
         return mended
 
     def _key_of(self, raw: bytes) -> str | None:
+        parts = self._parts_of(raw)
+        return None if parts is None else " ".join(parts)
+
+    def _parts_of(self, raw: bytes) -> tuple[str, ...] | None:
         """Return the key of a record that could not be decoded as declared, if it can be made out."""
         try:
             record = self._any.decode(raw.decode(errors="replace"))
@@ -297,7 +305,7 @@ class Coercer:
             ]
         except Unreadable:
             return None
-        return None if any(part in (None, "") for part in found) else " ".join(map(str, found))
+        return None if any(part in (None, "") for part in found) else tuple(map(str, found))
 
     def _collect(
         self, node: Node, attributes: dict[str, str], owners: list[Any], values: dict[str, Sequence[Any]]
@@ -468,8 +476,7 @@ class Coercer:
         keys = [table[key] for key in self.entity.keys]
         for row, (stage, rule, message) in sorted(self._bad.items()):
             parts = [column[row].as_py() for column in keys]
-            key = None if None in parts else " ".join(map(str, parts))
-            self._reject(self._raws[row], key, stage, rule, message)
+            self._reject(self._raws[row], None if None in parts else tuple(map(str, parts)), stage, rule, message)
         return table.filter(pa.array(_mask(table.num_rows, self._bad, inside=False)))
 
     def _newest(self, table: pa.Table) -> pa.Table:
@@ -488,9 +495,9 @@ class Coercer:
         self.superseded += len(keys) - len(kept)
         return table.take(pa.array(sorted(kept.values())))
 
-    def _reject(self, raw: Json, key: str | None, stage: str, rule: str, message: str) -> None:
+    def _reject(self, raw: Json, key: tuple[str, ...] | None, stage: str, rule: str, message: str) -> None:
         self.keyless += key is None
-        self.rejects.append(Reject(raw, key, stage, rule, message))
+        self.rejects.append(Reject(raw, None if key is None else " ".join(key), stage, rule, message, key))
 
     def _lose(
         self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warehouse.sync")
 
+AHEAD = timedelta(days=1)
+"""How far ahead of ours a vendor's clock may be; a cursor beyond that is no high-water mark."""
+
 SAMPLE_ROWS = 5
 SAMPLE_COLUMNS = 8
 
@@ -239,6 +242,7 @@ class _Run:
                 loader.bury(self.extraction.gone, self.plan.swept)
             if reason is None:
                 loader.mark_erased(self.extraction.erased)
+            loader.close_dead_letters()
             if replayed:
                 loader.resolve(replayed)
             total, living = self._rows(loader)
@@ -303,7 +307,9 @@ class _Run:
         if not table.num_rows:
             return
         if self.entity.cursor:
-            newest = pc.max(table[self.entity.cursor]).as_py()
+            # What lies ahead is a plan or a sentinel (9999-12-31), and no time at which the vendor changed anything.
+            cursor = table[self.entity.cursor]
+            newest = pc.max(pc.filter(cursor, pc.less_equal(cursor, self.now + AHEAD))).as_py()
             if newest is not None and (self.high_water is None or newest > self.high_water):
                 self.high_water = newest
         if not self.sample:
@@ -369,6 +375,9 @@ class _Run:
             )
         if self.extraction.doubt and not limited:
             return self.extraction.doubt
+        outside = self.coercer.read - found - self.coercer.superseded
+        if whole and outside:
+            return f"{outside} of {self.coercer.read} records were read and not loaded, though everything was asked for"
         reported = self.extraction.reported
         if reported is not None and self.extraction.trusted and not limited and reported != self.coercer.read:
             return (
@@ -389,9 +398,13 @@ class _Run:
 
     def _sweep(self, loader: Loader, window: Window) -> None:
         """Tombstone what a complete read did not find, unless bad records may hide what was found."""
-        hidden = self.coercer.keyless if len(self.entity.keys) == 1 else loader.failed
-        if hidden:
-            self.extraction.noticed["sweep_skipped"] = f"{hidden} records whose key could not be read"
+        if loader.hiding:
+            self.extraction.noticed["sweep_skipped"] = (
+                f"the keys of {loader.hiding} records in the dead letters could not be made out, and any row may be "
+                "theirs: no row was counted as deleted. Have them mended, or waive them: `warehouse dead-letters list "
+                f"--crm {self.source.name} --entity {self.entity.name}`"
+            )
+            log.warning("%s %s: %s", self.source.name, self.entity.name, self.extraction.noticed["sweep_skipped"])
             return
         loader.bury_missing(window, "erased" if self.extraction.reads_deleted else "missing")
 
@@ -408,7 +421,9 @@ class _Run:
         filtered = self.coercer.read - loaded - loader.failed
         standing = self._standing()
         columns = standing.reason(self.stood)
-        status: Status = "partial" if loader.failed or reason or columns else "success"
+        # A replay was asked to load what failed again; any other run is a success when it met what is known.
+        bad = loader.failed if self.plan.mode == "replay" else loader.new_dead_letters
+        status: Status = "partial" if bad or reason or columns else "success"
         moves = self.plan.moves_cursor and reason is None
         if moves:
             marks = [mark for mark in (self.plan.previous, self.high_water) if mark is not None]
@@ -424,6 +439,7 @@ class _Run:
             "deleted": deleted,
             "merged": loader.absorbed,
             "restored": loader.restored,
+            "known_failed": loader.failed - loader.new_dead_letters,
             "error_rate": round(loader.failed / self.coercer.read, 6) if self.coercer.read else 0.0,
             "total_rows": total,
             "living_rows": living,

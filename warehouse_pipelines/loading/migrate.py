@@ -96,7 +96,9 @@ def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
         """
     if not connection.scalar(sa.text(public)):
         return
-    database = connection.dialect.identifier_preparer.quote(str(connection.scalar(sa.text("SELECT current_database()"))))
+    database = connection.dialect.identifier_preparer.quote(
+        str(connection.scalar(sa.text("SELECT current_database()")))
+    )
     connection.execute(sa.text(f"GRANT TEMPORARY ON DATABASE {database} TO CURRENT_USER"))
     connection.execute(sa.text(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"))
     connection.execute(sa.text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
@@ -106,7 +108,10 @@ def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
             "Every user may make temporary tables in this database, or tables in its schema public, and %s does not own "
             "it. As its owner: REVOKE TEMPORARY ON DATABASE %s FROM PUBLIC; REVOKE CREATE ON SCHEMA public FROM PUBLIC; "
             "GRANT TEMPORARY ON DATABASE %s TO %s",
-            user, database, database, user,
+            user,
+            database,
+            database,
+            user,
         )
 
 

@@ -2,10 +2,11 @@
 
 import contextlib
 import itertools
+import json
 import re
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -17,6 +18,12 @@ B = "00000000-0000-0000-0000-00000000000b"
 USER = "00000000-0000-0000-0000-0000000000a1"
 OTHER_USER = "00000000-0000-0000-0000-0000000000a2"
 THIRD_USER = "00000000-0000-0000-0000-0000000000a3"
+
+CONSENT = json.dumps([
+    {"channel": channel, "at": "2025-01-01T00:00:00Z", "source": "form", "text_version": "1"}
+    for channel in ("call", "sms", "email")
+])  # fmt: skip
+"""To everything that needs one."""
 
 TABLES = (
     "leads", "lead_audit_log", "lead_status_history", "dnc_list", "lead_source_costs", "nurture_sequences",
@@ -46,6 +53,28 @@ def session(
         yield connection
         if not keep:
             connection.rollback()
+
+
+@contextlib.contextmanager
+def login(
+    url: str, *, role: str = "crm_app", user: str | None = USER, organizations: Sequence[str] = (A,)
+) -> Iterator[str]:
+    """A login of its own in ``role``, member of the organizations; yields its URL. Without a user: that of a pooler."""
+    name = f"tenant_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as administrator:
+        administrator.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE {role}".encode())
+        for organization in organizations:
+            administrator.execute(
+                "INSERT INTO crm.organization_member (login, organization_id, user_id, is_pooler)"
+                " VALUES (%s, %s, %s, %s)",
+                [name, organization, user, user is None],
+            )
+        try:
+            yield psycopg.conninfo.make_conninfo(url, user=name, password="x")
+        finally:
+            administrator.execute("DELETE FROM crm.organization_member WHERE login = %s", [name])
+            administrator.execute(f"DROP OWNED BY {name}".encode())
+            administrator.execute(f"DROP ROLE {name}".encode())
 
 
 def add(connection: Connection, table: str, **values: Any) -> Any:

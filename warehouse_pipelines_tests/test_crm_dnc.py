@@ -122,7 +122,7 @@ def test_dnc_expiry(app: Connection) -> None:
         ("+12065550122", True),
     ):
         assert one(app, "SELECT crm.is_on_dnc_list(%s, %s)", phone, A) is blocks
-    for reason in ("opt_out", "Opt-Out", "national_list", "National DNC registry", "state list", "STOP", "litigator"):
+    for reason in ("opt_out", "consent_revoked", "national_list", "state_list", "litigator", "deceased"):
         with pytest.raises(psycopg.errors.CheckViolation), app.transaction():
             add(app, "dnc_list", reason=reason, expires_at="2999-01-01")
 
@@ -144,13 +144,93 @@ def test_another_organizations_list_is_refused(app: Connection) -> None:
     assert sqlstate(app, "SELECT crm.is_on_dnc_list(%s, NULL)", LISTED) == "42501"
 
 
-@pytest.mark.parametrize("role", [None, "crm_app", "crm_read"])
-def test_without_a_session_organization_the_list_is_still_read(world: str, role: str | None) -> None:
-    """A policy that hid the list would be a wrong no."""
-    with session(world, role=role, organization=None) as connection:
+def test_an_administrator_asks_for_any_organization(world: str) -> None:
+    """Who may lift the policies anyway needs no setting."""
+    with session(world, role=None, organization=None) as connection:
         assert one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", LISTED, A) is True
         assert one(connection, "SELECT crm.is_on_dnc_list(%s, NULL)", LISTED) is True
         assert one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", "+12065550167", A) is False
+
+
+@pytest.mark.parametrize("role", ["crm_app", "crm_read"])
+def test_without_a_tenant_the_list_does_not_answer(world: str, role: str) -> None:
+    """An error is no no, and says what to set."""
+    with session(world, role=role, organization=None) as connection:
+        for phone in (LISTED, "+12065550167", "garbage"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege) as raised, connection.transaction():
+                connection.execute("SELECT crm.is_on_dnc_list(%s, %s)", [phone, A])
+            assert "app.organization_id" in (raised.value.diag.message_hint or "")
+
+
+def test_a_reason_is_one_of_the_list(app: Connection) -> None:
+    """Free text decided whether an entry may expire."""
+    for reason in ("do not call me, please", "OPT_OUT", ""):
+        assert sqlstate(app, "INSERT INTO crm.dnc_list (organization_id, phone, reason) VALUES (%s, %s, %s)",
+                        A, "+12065550130", reason) == "23503"  # fmt: skip
+    rules = dict(app.execute("SELECT reason, may_expire FROM crm.dnc_reasons").fetchall())
+    assert {"opt_out": False, "national_list": False, "temporary": True}.items() <= rules.items()
+    for reason, may_expire in rules.items():
+        insert = (
+            "INSERT INTO crm.dnc_list (organization_id, phone, reason, expires_at) VALUES (%s, %s, %s, '2999-01-01')"
+        )
+        assert sqlstate(app, insert, A, "+12065550130", reason) == ("accepted" if may_expire else "23514"), reason
+    for change in ("INSERT INTO crm.dnc_reasons VALUES ('mine', true, '')", "UPDATE crm.dnc_reasons SET may_expire = true",
+                   "DELETE FROM crm.dnc_reasons"):  # fmt: skip
+        assert sqlstate(app, change) == "42501"
+
+
+def test_an_entry_is_ended_with_who_and_why_and_never_deleted(world: str) -> None:
+    with session(world) as connection:
+        entry = add(connection, "dnc_list", phone="+12065550131")
+        for statement in ("DELETE FROM crm.dnc_list", "UPDATE crm.dnc_list SET expires_at = now()",
+                          "UPDATE crm.dnc_list SET ended_at = now(), ended_by = id, end_reason = 'x'",
+                          "TRUNCATE crm.dnc_list"):  # fmt: skip
+            assert sqlstate(connection, statement) == "42501"
+        assert sqlstate(connection, "SELECT crm.end_dnc_entry(%s, ' ')", entry) == "23514"
+        assert one(connection, "SELECT crm.is_on_dnc_list('+12065550131', %s)", A) is True
+        assert one(connection, "SELECT crm.end_dnc_entry(%s, 'asked for a call, by mail of 3 March')", entry) is True
+        assert one(connection, "SELECT crm.is_on_dnc_list('+12065550131', %s)", A) is False
+        assert one(connection, "SELECT crm.is_on_dnc_list('206 555 0131', %s)", A) is False
+        assert one(connection, "SELECT crm.end_dnc_entry(%s, 'again')", entry) is False
+        ended = (
+            "SELECT ended_by::text, end_reason, ended_at IS NOT NULL, created_by::text FROM crm.dnc_list WHERE id = %s"
+        )
+        assert connection.execute(ended.encode(), [entry]).fetchone() == (
+            USER, "asked for a call, by mail of 3 March", True, USER,
+        )  # fmt: skip
+        connection.execute("SELECT set_config('app.user_id', '', true)")
+        assert sqlstate(connection, "SELECT crm.end_dnc_entry(%s, 'nobody')", entry) == "23514"
+        connection.execute("SELECT set_config('app.organization_id', %s, true)", [B])
+        connection.execute("SELECT set_config('app.user_id', %s, true)", [USER])
+        assert sqlstate(connection, "SELECT crm.end_dnc_entry(%s, 'not mine')", entry) == "P0002"
+    with session(world, role=None) as connection:
+        for statement in ("DELETE FROM crm.dnc_list", "TRUNCATE crm.dnc_list"):
+            assert sqlstate(connection, statement) == "42501"
+        connection.execute("SET LOCAL session_replication_role = replica")
+        assert sqlstate(connection, "DELETE FROM crm.dnc_list") == "42501"
+
+
+def test_an_ended_entry_that_was_erased_stays_ended(app: Connection) -> None:
+    lead = add(app, "leads", phone="+12065550132")
+    entry = add(app, "dnc_list", phone="+12065550132", lead_id=lead)
+    app.execute("SELECT crm.end_dnc_entry(%s, 'Zebulon said so')", [entry])
+    app.execute("SELECT crm.erase_lead(%s)", [lead])
+    assert one(app, "SELECT crm.is_on_dnc_list('+12065550132', %s)", A) is False
+    assert one(app, "SELECT end_reason FROM crm.dnc_list WHERE id = %s", entry) == "[erased]"
+
+
+@pytest.mark.parametrize("written", ["+12065550133", "206 555 0133", "+44 20 7946 0001"])
+def test_the_check_knows_channels(app: Connection, written: str) -> None:
+    phone = one(app, "SELECT crm.normalize_phone(%s)", written)
+    add(app, "dnc_list", phone=phone, channels=["sms"])
+    query = "SELECT crm.is_on_dnc_list(%s, %s, %s)"
+    assert [one(app, query, written, A, channel) for channel in ("sms", "call", "email", None)] == [
+        True, False, False, True,
+    ]  # fmt: skip
+    assert sqlstate(app, query, written, A, "pigeon") == "22023"
+    for channels in ([], ["pigeon"], [None]):
+        with pytest.raises(psycopg.errors.CheckViolation), app.transaction():
+            add(app, "dnc_list", phone=phone, channels=channels)
 
 
 def test_a_table_of_the_callers_does_not_stand_in(world: str) -> None:
@@ -205,7 +285,7 @@ def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(database_url: str
         connection.execute(
             "UPDATE crm.leads SET last_name = 'Quagmire-Zebulon', status = 'contacted' WHERE id = %s", [lead]
         )
-        sequence = add(connection, "nurture_sequences")
+        sequence = add(connection, "nurture_sequences", steps='[{"channel": "sms"}]')
         connection.execute("SELECT crm.enroll_lead(%s, %s)", [lead, sequence])
         log = '[{"step": 0, "event": "done", "at": "2025-01-01", "outcome": "Zebulon said hi"}]'
         connection.execute("UPDATE crm.lead_sequence_enrollments SET execution_log = %s", [log])
@@ -247,6 +327,39 @@ def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(database_url: str
         assert one(connection, "SELECT erased_at IS NOT NULL FROM crm.leads WHERE id = %s", earlier)
 
 
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_person_whose_lead_was_deleted_by_hand_is_erased(database_url: str, archived: bool) -> None:
+    """A superuser's DELETE leaves the fields in the log; what is left goes, twice without harm."""
+    with session(database_url, role=None) as connection:
+        earlier = add(connection, "leads", **{**SUBJECT, "phone": "+12065550188"}, deleted_at="2025-01-01")
+        lead = add(connection, "leads", **SUBJECT)
+        other = add(connection, "leads", first_name="Somebody", phone="+12065550189")
+        connection.execute("UPDATE crm.leads SET phone = '+12065550187' WHERE id = %s", [lead])
+        add(connection, "dnc_list", phone="+12065550187", lead_id=lead)
+        connection.execute("UPDATE crm.leads SET phone = %s WHERE id = %s", [SUBJECT["phone"], lead])
+        connection.execute("DELETE FROM crm.leads WHERE id IN (%s, %s)", [lead, earlier])
+        if archived:
+            connection.execute("UPDATE crm.lead_audit_log SET created_at = '2020-01-15' WHERE lead_id <> %s", [other])
+            connection.execute("SELECT crm.archive_partitions()")
+        assert all(token in everything(connection) for token in TOKENS)
+        connection.execute("SET LOCAL ROLE crm_app")
+        assert one(connection, "SELECT crm.erase_lead(%s)", lead)["lead_audit_log"] > 10
+        assert one(connection, "SELECT crm.erase_lead(%s)", lead)["lead_audit_log"] == 0
+        assert one(connection, "SELECT crm.is_on_dnc_list('+12065550187', %s)", A) is True
+        assert sqlstate(connection, "SELECT crm.erase_lead(gen_random_uuid())") == "P0002"
+        connection.execute("RESET ROLE")
+        rest = everything(connection)
+        assert [token for token in TOKENS if token in rest] == []
+        assert "Somebody" in rest
+        erased = "SELECT count(*) FROM crm.lead_audit_log WHERE action = 'erase' AND lead_id = ANY (%s)"
+        assert one(connection, erased, [lead, earlier]) == 2
+
+
+def test_the_application_deletes_no_lead(app: Connection) -> None:
+    add(app, "leads")
+    assert sqlstate(app, "DELETE FROM crm.leads") == "42501"
+
+
 def test_without_the_key_an_erased_entry_blocks_everything(app: Connection) -> None:
     """Fail closed: nobody can tell any more which number it was."""
     lead = add(app, "leads", phone="+12065550124")
@@ -270,11 +383,9 @@ def test_only_an_own_lead_is_erased(world: str, organization: str | None) -> Non
 def test_only_erasure_sets_erased_at(app: Connection) -> None:
     """Otherwise a client could keep a change out of the log."""
     lead = add(app, "leads", first_name="Ada")
-    for role in ("crm_app", "crm_owner"):
+    for role, state in (("crm_app", "42501"), ("crm_owner", "23514")):
         app.execute(f"SET LOCAL ROLE {role}".encode())
-        assert (
-            sqlstate(app, "UPDATE crm.leads SET erased_at = now(), deleted_at = now() WHERE id = %s", lead) == "23514"
-        )
+        assert sqlstate(app, "UPDATE crm.leads SET erased_at = now(), deleted_at = now() WHERE id = %s", lead) == state
     with pytest.raises(psycopg.errors.CheckViolation):
         add(app, "leads", erased_at="2025-01-01", deleted_at="2025-01-01")
 

@@ -334,3 +334,24 @@ def test_a_rare_tag_and_a_name_are_found_by_index(world: str) -> None:
             plan = connection.execute(f"EXPLAIN EXECUTE p ('{A}', '{json.dumps(f)}')".encode()).fetchall()
             assert index in str(plan)
             connection.execute("DEALLOCATE p")
+
+
+def test_a_list_of_one_import_has_all_its_pages(app: Connection) -> None:
+    """250 leads with one created_at: no page is empty, no lead comes twice."""
+    app.execute(
+        "INSERT INTO crm.leads (organization_id, division, created_at) SELECT %s, 'imported', '2025-03-01T00:00:00Z'"
+        " FROM generate_series(1, 250)", [A]
+    )  # fmt: skip
+    page: list[Any] = []
+    seen: list[Any] = []
+    while len(seen) < 300:
+        last = page[-1] if page else ("infinity", "00000000-0000-0000-0000-000000000000")
+        page = app.execute(
+            "SELECT created_at, id FROM crm.list_leads(%s, 100, %s, %s)",
+            ['{"field": "division", "op": "eq", "value": "imported"}', *last],
+        ).fetchall()
+        if not page:
+            break
+        seen += page
+    assert len(seen) == len(set(seen)) == 250
+    assert seen == sorted(seen, reverse=True)

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines_tests.crm_world import (
+    CONSENT,
     OTHER_USER,
     THIRD_USER,
     USER,
@@ -76,6 +77,7 @@ def test_status_change_writes_history(app: Connection) -> None:
     lead = add(app, "leads", status_changed_at="2025-01-01T00:00:00Z")
     assert history(app, lead) == [(None, "new", "user", USER, None)]
     app.execute("UPDATE crm.leads SET status = 'contacted' WHERE id = %s", [lead])
+    app.execute("RESET ROLE")  # the application may not even try
     app.execute("UPDATE crm.leads SET status = 'contacted', status_changed_at = '1999-01-01' WHERE id = %s", [lead])
     app.execute("SELECT set_config('app.triggered_by', 'import', true), set_config('app.user_id', '', true)")
     app.execute("UPDATE crm.leads SET status = 'qualified', status_changed_at = '1999-01-01' WHERE id = %s", [lead])
@@ -111,6 +113,7 @@ def test_audit_field_level(app: Connection) -> None:
     app.execute("UPDATE crm.leads SET first_name = NULL, email = 'a@example.com', lead_score = 0 WHERE id = %s", [lead])
     changed = {key: value for key, value in audit(app, lead).items() if key[0] == "update"}
     assert changed == {("update", "first_name"): ("Ada", None), ("update", "email"): (None, "a@example.com")}
+    app.execute("RESET ROLE")
     app.execute("DELETE FROM crm.leads WHERE id = %s", [lead])
     assert audit(app, lead)["delete", "email"] == ("a@example.com", None)
     who = app.execute(
@@ -203,7 +206,7 @@ def due(connection: Connection, enrollment: Any) -> None:
 
 
 def test_a_sequence_from_its_first_step_to_its_last(app: Connection, sequence: Any) -> None:
-    enrollment = enroll(app, add(app, "leads", phone="+12065550144"), sequence)
+    enrollment = enroll(app, add(app, "leads", phone="+12065550144", consent=CONSENT), sequence)
     state, step, action, key, _ = advance(app, enrollment)
     assert (state, step, action, key) == ("run", 0, {"channel": "sms"}, f"{enrollment}:0")
     assert advance(app, enrollment, 0)[:2] == ("wait", 1)
@@ -222,7 +225,7 @@ def test_a_sequence_from_its_first_step_to_its_last(app: Connection, sequence: A
 
 def test_a_step_is_recorded_once_after_a_crash(app: Connection, sequence: Any) -> None:
     """A worker dies before it acted, after it acted, and after it reported."""
-    enrollment = enroll(app, add(app, "leads", phone="+12065550145"), sequence)
+    enrollment = enroll(app, add(app, "leads", phone="+12065550145", consent=CONSENT), sequence)
     first = advance(app, enrollment)
     assert advance(app, enrollment)[0] == "wait", "another worker does not get it meanwhile"
     due(app, enrollment)  # the lease ends
@@ -239,7 +242,7 @@ def test_a_step_is_recorded_once_after_a_crash(app: Connection, sequence: Any) -
 def test_workers_at_a_time_get_a_step_once(shared_url: str) -> None:
     """Eight connections enroll the same lead, ask for its step and report it."""
     with session(shared_url, keep=True) as connection:
-        lead = add(connection, "leads")
+        lead = add(connection, "leads", consent=CONSENT)
         sequence = add(connection, "nurture_sequences", name="for eight", steps='[{"channel": "email"}]')
     start, enrolled, states, reports = threading.Barrier(8), [], [], []  # type: ignore[var-annotated]
 
@@ -271,7 +274,7 @@ def test_workers_at_a_time_get_a_step_once(shared_url: str) -> None:
 def test_sequence_skips_dnc(app: Connection, sequence: Any) -> None:
     """E-058: neither enrolled nor contacted, whenever the number was listed; what was done before stays recorded."""
     phone = "+12065550146"
-    lead = add(app, "leads", phone=phone)
+    lead = add(app, "leads", phone=phone, consent=CONSENT)
     enrollment = enroll(app, lead, sequence)
     assert advance(app, enrollment)[0] == "run"
     add(app, "dnc_list", phone=phone)
@@ -285,24 +288,70 @@ def test_sequence_skips_dnc(app: Connection, sequence: Any) -> None:
 
 
 def test_a_lead_without_a_phone_is_written_to_and_not_called(app: Connection, sequence: Any) -> None:
-    lead = add(app, "leads", email="a@example.com")
+    lead = add(app, "leads", email="a@example.com", consent=CONSENT)
     assert sqlstate(app, "SELECT crm.enroll_lead(%s, %s)", lead, sequence) == "23514"
     mail = add(app, "nurture_sequences", name="mail", steps='[{"channel": "email"}]')
     assert advance(app, enroll(app, lead, mail))[0] == "run"
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"), [("status = 'lost'", "lost"), ("deleted_at = now()", "deleted"), ("phone = NULL", "dnc")]
+    ("change", "reason"),
+    [
+        ("status = 'lost'", "lost"),
+        ("deleted_at = now()", "deleted"),
+        ("phone = NULL", "dnc"),
+        ("consent = '[]'", "consent"),
+        ("consent = consent - 1", "consent"),
+        ("consent = jsonb_set(consent, '{1,revoked_at}', '\"2025-02-01\"')", "consent"),
+    ],  # fmt: skip
 )
 def test_a_sequence_stops_when_the_lead_is_out(app: Connection, sequence: Any, change: str, reason: str) -> None:
-    lead = add(app, "leads", phone="+12065550147")
+    lead = add(app, "leads", phone="+12065550147", consent=CONSENT)
     enrollment = enroll(app, lead, sequence)
     app.execute(f"UPDATE crm.leads SET {change} WHERE id = %s".encode(), [lead])
     assert (advance(app, enrollment)[0], advance(app, enrollment)[4]) == ("stopped", reason)
 
 
+@pytest.mark.parametrize("channel", ["sms", "call", "voicemail", "email"])
+def test_a_step_without_consent_for_its_channel_is_not_handed_out(app: Connection, channel: str) -> None:
+    def consent(*channels: str) -> str:
+        return json.dumps([{"channel": one_, "at": "x", "source": "x", "text_version": "1"} for one_ in channels])
+
+    sequence = add(app, "nurture_sequences", name="one step", steps=json.dumps([{"channel": channel}]))
+    wrong = consent(*{"sms", "call", "email"} - {channel, "call" if channel == "voicemail" else ""})
+    lead = add(app, "leads", phone="+12065550160", consent=wrong)
+    assert sqlstate(app, "SELECT crm.enroll_lead(%s, %s)", lead, sequence) == "23514"
+    # Put there by hand, which a function cannot stop: the step is not handed out all the same.
+    enrollment = add(app, "lead_sequence_enrollments", lead_id=lead, sequence_id=sequence, next_run_at="2025-01-01")
+    assert (advance(app, enrollment)[::2][:2], advance(app, enrollment)[4]) == (("stopped", None), "consent")
+    app.execute("UPDATE crm.leads SET consent = %s WHERE id = %s", [consent(channel), lead])
+    assert advance(app, enroll(app, lead, sequence))[0] == "run"
+
+
+@pytest.mark.parametrize("channel", ["mail", "task"])
+def test_post_and_tasks_need_no_consent(app: Connection, channel: str) -> None:
+    sequence = add(app, "nurture_sequences", name="one step", steps=json.dumps([{"channel": channel}]))
+    assert advance(app, enroll(app, add(app, "leads"), sequence))[0] == "run"
+
+
+def test_a_lead_that_is_listed_by_its_id_gets_no_step(app: Connection) -> None:
+    """Whatever its phone is now; and only for the channels of the entry."""
+    lead = add(app, "leads", phone="+12065550161", email="a@example.com", consent=CONSENT)
+    add(app, "dnc_list", phone="+12065550161", lead_id=lead)
+    only_calls = add(app, "leads", phone="+12065550162", email="b@example.com", consent=CONSENT)
+    add(app, "dnc_list", phone=None, lead_id=only_calls, channels=["call"])
+    app.execute("UPDATE crm.leads SET phone = NULL WHERE id = %s", [lead])
+    mail = add(app, "nurture_sequences", name="mail", steps='[{"channel": "email"}]')
+    call = add(app, "nurture_sequences", name="call", steps='[{"channel": "call"}]')
+    assert sqlstate(app, "SELECT crm.enroll_lead(%s, %s)", lead, mail) == "23514"
+    enrollment = add(app, "lead_sequence_enrollments", lead_id=lead, sequence_id=mail, next_run_at="2025-01-01")
+    assert (advance(app, enrollment)[0], advance(app, enrollment)[4]) == ("stopped", "dnc")
+    assert advance(app, enroll(app, only_calls, mail))[0] == "run"
+    assert sqlstate(app, "SELECT crm.enroll_lead(%s, %s)", only_calls, call) == "23514"
+
+
 def test_a_paused_enrollment_waits_and_counts_as_the_active_one(app: Connection, sequence: Any) -> None:
-    lead = add(app, "leads", phone="+12065550148")
+    lead = add(app, "leads", phone="+12065550148", consent=CONSENT)
     enrollment = enroll(app, lead, sequence)
     app.execute("UPDATE crm.lead_sequence_enrollments SET status = 'paused' WHERE id = %s", [enrollment])
     assert advance(app, enrollment)[0] == "paused"
@@ -312,10 +361,15 @@ def test_a_paused_enrollment_waits_and_counts_as_the_active_one(app: Connection,
 
 
 def test_an_inactive_sequence_waits(app: Connection, sequence: Any) -> None:
-    enrollment = enroll(app, add(app, "leads", phone="+12065550149"), sequence)
+    enrollment = enroll(app, add(app, "leads", phone="+12065550149", consent=CONSENT), sequence)
     app.execute("UPDATE crm.nurture_sequences SET is_active = false")
     assert advance(app, enrollment)[0] == "wait"
-    assert sqlstate(app, "SELECT crm.enroll_lead(%s, %s)", add(app, "leads", phone="+12065550150"), sequence) == "23514"
+    assert (
+        sqlstate(
+            app, "SELECT crm.enroll_lead(%s, %s)", add(app, "leads", phone="+12065550150", consent=CONSENT), sequence
+        )
+        == "23514"
+    )
 
 
 def configure(connection: Connection, **values: Any) -> None:
@@ -448,6 +502,10 @@ def test_the_return_of_each_source(app: Connection) -> None:
         ["radio", "40.00", "0", "0", "0", None, None, "-1.0000"],
         [None, "0", "1", "1", "7.00", None, None, None],
     ]
+    # Erased, a won lead brings what it brought; one that was deleted before stays out.
+    for lead in app.execute("SELECT id FROM crm.leads WHERE source = 'google'").fetchall():
+        app.execute("SELECT crm.erase_lead(%s)", lead)
+    assert app.execute("SELECT * FROM crm.source_roi('2025-01-01', '2025-02-01')").fetchall() == rows
     spent = one(app, "SELECT sum(amount_usd) FROM crm.lead_source_costs")
     assert one(app, "SELECT sum(spend_usd) FROM crm.source_roi()") == spent
     app.execute("SELECT set_config('app.organization_id', %s, true)", [B])

@@ -60,6 +60,7 @@ def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
             after = _revisions(connection, script)
             aligned = tables.align(connection, [entity for source in SOURCES for entity in source.entities])
             made = set(re.findall(r"^table (\w+)\.", "\n".join(aligned), re.MULTILINE))
+            _keep_strangers_from_making_objects(connection)
             return [
                 *(f"revision {revision}" for revision in after if revision not in before),
                 *aligned,
@@ -79,6 +80,39 @@ def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
         if not after:
             connection.execute(sa.text("DROP SCHEMA IF EXISTS orchestration CASCADE"))
         return [f"revision {revision} undone" for revision in reversed(before) if revision not in after]
+
+
+def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
+    """Take TEMPORARY on this database, and CREATE in ``public``, from PUBLIC; the user that migrates keeps the first.
+
+    It loads, and loading needs temporary tables. Nobody else of ours does, and with an object of its own a tenant can
+    reach for functions of ours. A copy by CREATE DATABASE and a restored dump lose it, so every migration sees to it.
+    """
+    public = """
+        SELECT EXISTS (SELECT FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS a
+                       WHERE d.datname = current_database() AND a.grantee = 0 AND a.privilege_type = 'TEMPORARY')
+            OR EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
+                       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE')
+        """
+    if not connection.scalar(sa.text(public)):
+        return
+    database = connection.dialect.identifier_preparer.quote(
+        str(connection.scalar(sa.text("SELECT current_database()")))
+    )
+    connection.execute(sa.text(f"GRANT TEMPORARY ON DATABASE {database} TO CURRENT_USER"))
+    connection.execute(sa.text(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"))
+    connection.execute(sa.text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
+    if connection.scalar(sa.text(public)):
+        user = connection.scalar(sa.text("SELECT quote_ident(current_user)"))
+        log.warning(
+            "Every user may make temporary tables in this database, or tables in its schema public, and %s does not own "
+            "it. As its owner: REVOKE TEMPORARY ON DATABASE %s FROM PUBLIC; REVOKE CREATE ON SCHEMA public FROM PUBLIC; "
+            "GRANT TEMPORARY ON DATABASE %s TO %s",
+            user,
+            database,
+            database,
+            user,
+        )
 
 
 def seed(url: str) -> list[str]:

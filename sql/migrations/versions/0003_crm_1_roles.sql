@@ -10,19 +10,17 @@
 -- An application logs in with a role of its own that is granted crm_app. Run this as a superuser, or as a role
 -- with CREATEROLE that owns the database.
 
--- Every installation with the contrib modules has pg_trgm; names are searched with it.
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
-
--- Nothing here calls these two (gen_random_uuid() and sha256() are in the core), and some builds lack them.
+-- None is required. With pg_trgm a part of a name is found by an index; nothing here calls the other two
+-- (gen_random_uuid() and sha256() are in the core).
 DO $$
 DECLARE
     wanted text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['pgcrypto', 'uuid-ossp'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['pg_trgm', 'pgcrypto', 'uuid-ossp'] LOOP
         IF EXISTS (SELECT FROM pg_available_extensions WHERE name = wanted) THEN
             EXECUTE format('CREATE EXTENSION IF NOT EXISTS %I', wanted);
         ELSE
-            RAISE NOTICE 'This PostgreSQL comes without the extension %, which crm does not need.', wanted;
+            RAISE NOTICE 'This PostgreSQL comes without the extension %, which crm can do without.', wanted;
         END IF;
     END LOOP;
 END

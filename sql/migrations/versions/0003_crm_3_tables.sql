@@ -63,12 +63,16 @@ CREATE INDEX leads_email ON crm.leads USING hash (email) WHERE deleted_at IS NUL
 -- Without fastupdate: its pending list is read by every search, and left three times the index behind an import.
 CREATE INDEX leads_tags ON crm.leads USING gin (tags) WITH (fastupdate = off);
 DO $$
+DECLARE
+    operators CONSTANT text := (SELECT format('%I.gin_trgm_ops', n.nspname) FROM pg_extension AS e
+                                JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm');
 BEGIN
-    EXECUTE format(
-        'CREATE INDEX leads_names ON crm.leads USING gin (first_name %1$s, last_name %1$s) WITH (fastupdate = off)
-         WHERE deleted_at IS NULL',
-        (SELECT format('%I.gin_trgm_ops', n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-         WHERE e.extname = 'pg_trgm'));
+    -- Without pg_trgm a search for a part of a name reads the leads of the organization.
+    IF operators IS NOT NULL THEN
+        EXECUTE format(
+            'CREATE INDEX leads_names ON crm.leads USING gin (first_name %1$s, last_name %1$s) WITH (fastupdate = off)
+             WHERE deleted_at IS NULL', operators);
+    END IF;
 END
 $$;
 

@@ -42,7 +42,7 @@ DROP VIEW crm.account_balances, crm.active_leads;
 DROP TABLE crm.system_config, crm.lead_score_history, crm.lead_assignments, crm.budget_transactions,
     crm.lead_sequence_enrollments, crm.nurture_sequences, crm.lead_source_costs, crm.dnc_list,
     crm.lead_status_history, crm.lead_audit_log;
-DROP FUNCTION crm.lead_is_blocked(crm.leads, text), crm.list_leads(jsonb, integer, timestamptz);
+DROP FUNCTION IF EXISTS crm.lead_is_blocked(crm.leads, text), crm.list_leads(jsonb, integer, timestamptz);
 DROP TABLE crm.segments, crm.leads;
 DO $$
 DECLARE

@@ -1,0 +1,875 @@
+-- What the schema crm does and who may do it: its functions, triggers, policies and privileges, as they are today.
+--
+-- Run after an upgrade in which this file has changed; safe to repeat. The tables are in sql/migrations, and so are the
+-- functions that never changed since (0003_crm_*.sql); one that is defined here and there is valid as it is here.
+--
+-- Who acts is told by the login and by settings of the session, each a text; empty or absent means nobody:
+--
+--   app.organization_id  the tenant, one of those that crm.organization_member lists for the login
+--   app.user_id          uuid of the user          } not for a login that the table binds to a user: its user is the
+--   app.client_ip        address of the user       } table's, and its address that of the connection
+--   app.triggered_by     what caused a change of status, such as import or sequence; else `user`, or `system`
+--                        when there is no user
+--
+-- Behind a pooler that gives a connection to another client after each transaction, they must end with the
+-- transaction: set_config(name, value, true) after BEGIN, never SET, which the next client would inherit.
+
+GRANT CREATE ON SCHEMA crm TO crm_definer;
+
+SET LOCAL ROLE crm_definer;
+
+-- Who this session acts for. Every policy and every log asks it.
+--
+-- session_user is the login, whatever SET ROLE or a SECURITY DEFINER function made of current_user. A member of
+-- crm_owner, such as the user that migrates, could lift the policies anyway, so its settings are believed.
+CREATE OR REPLACE FUNCTION crm.session_context(OUT organization_id uuid, OUT user_id uuid, OUT client_ip inet)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    chosen CONSTANT uuid := nullif(current_setting('app.organization_id', true), '')::uuid;
+    member crm.organization_member;
+BEGIN
+    IF NOT pg_has_role(session_user, 'crm_owner', 'MEMBER') THEN
+        SELECT * INTO member FROM crm.organization_member AS m
+            WHERE m.login = session_user AND m.organization_id = chosen;
+        IF NOT FOUND THEN
+            RETURN;
+        ELSIF NOT member.is_pooler THEN
+            organization_id := chosen;
+            user_id := member.user_id;
+            client_ip := inet_client_addr();
+            RETURN;
+        END IF;
+    END IF;
+    organization_id := chosen;
+    user_id := nullif(current_setting('app.user_id', true), '')::uuid;
+    client_ip := nullif(current_setting('app.client_ip', true), '')::inet;
+END
+$$;
+
+-- Whether a number is listed, and erasure, which must not weaken that.
+
+-- Whether nobody of the organization may contact this number. Never a wrong no: an input that cannot be read blocks;
+-- so does one that could be another spelling of a listed number, as +2065550010 of +12065550010, or ten digits of a
+-- foreign number without its country code. So a number may be blocked because a longer one ends with it.
+--
+-- `channel` is call, sms or email; without it an entry of any channel blocks.
+--
+-- It runs as crm_definer, which sees every organization's list, so that no policy on users can hide an entry; in
+-- return the organization must be the session's. Without one there is no answer but for an administrator's own session.
+CREATE OR REPLACE FUNCTION crm.is_on_dnc_list(phone text, organization_id uuid, channel text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- Planned once a session: a plan for each number takes longer than all the look-ups.
+SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    org     CONSTANT uuid := organization_id;
+    asking  CONSTANT uuid := (crm.session_context()).organization_id;
+    contact CONSTANT text := channel;
+    number  CONSTANT text := crm.normalize_phone(phone);
+    numbers text[] := ARRAY[number];
+    given   text[];
+    tails   text[] := '{}';
+    tail    text;
+    listed  boolean;
+    hashed  boolean;
+    hashkey bytea;
+BEGIN
+    IF asking IS NULL AND (current_setting('role') <> 'none' OR NOT pg_has_role(session_user, 'crm_owner', 'MEMBER'))
+    THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'Checking the do-not-call list: this session acts for no organization.',
+            HINT = 'Set app.organization_id, within the transaction, to an organization that crm.organization_member '
+                'lists for this login.';
+    ELSIF asking IS NOT NULL AND org IS DISTINCT FROM asking THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'Checking the do-not-call list of another organization than app.organization_id says.',
+            HINT = 'Set app.organization_id to the organization that is asked about, within the transaction.';
+    ELSIF contact NOT IN ('call', 'sms', 'email') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'Checking the do-not-call list: the channel is call, sms or email.';
+    END IF;
+    IF number IS NULL OR org IS NULL THEN
+        RETURN true;
+    END IF;
+    -- A zero in brackets is left out by who reads it as a trunk prefix, and may yet be a digit.
+    IF strpos(phone, '(0)') > 0 THEN
+        numbers := array_remove(numbers || crm.normalize_phone(replace(phone, '(0)', '0')), NULL);
+    END IF;
+    given := numbers;
+
+    -- An explicit +1 and ten good digits is one number only. Everything else is compared by its tail: with and without
+    -- a zero that stands where a trunk prefix would, as in +44 020 ..., and as the end of a listed number.
+    IF number !~ '^\+1' OR phone !~ '^[+ ]*1' THEN
+        SELECT coalesce(array_agg(DISTINCT t), '{}') INTO tails
+            FROM unnest(given) AS n,
+                LATERAL (SELECT CASE WHEN n ~ '^\+1' THEN substr(n, 3) ELSE substr(n, 2) END AS digits) AS d,
+                LATERAL (SELECT digits
+                         UNION ALL SELECT overlay(digits PLACING '' FROM i FOR 1) FROM generate_series(2, 4) AS i
+                         WHERE substr(digits, i, 1) = '0') AS spelling (t)
+            WHERE length(t) >= 7;
+        numbers := numbers || ARRAY(
+            SELECT '+' || right(t, n) FROM unnest(tails) AS t, generate_series(7, length(t)) AS n);
+    END IF;
+    SELECT EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org AND d.phone = ANY (numbers)
+                   AND d.ended_at IS NULL
+                   AND (d.expires_at IS NULL OR d.expires_at > now())
+                   AND (contact IS NULL OR contact = ANY (d.channels))),
+           EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org AND d.phone_hash IS NOT NULL
+                   AND d.ended_at IS NULL)
+        INTO listed, hashed;
+    IF listed THEN
+        RETURN true;
+    END IF;
+    -- One at a time: joined with all of them, the whole list would be read.
+    FOREACH tail IN ARRAY tails LOOP
+        IF EXISTS (SELECT FROM crm.dnc_list AS d
+                   WHERE d.organization_id = org
+                       AND reverse(d.phone) COLLATE "C" >= reverse(tail) COLLATE "C"
+                       AND reverse(d.phone) COLLATE "C" < reverse(tail) || ':' COLLATE "C"
+                       AND d.ended_at IS NULL
+                       AND (d.expires_at IS NULL OR d.expires_at > now())
+                       AND (contact IS NULL OR contact = ANY (d.channels))) THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+
+    IF hashed THEN
+        hashkey := (SELECT decode(c.value #>> '{}', 'hex') FROM crm.system_config AS c
+                    WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
+        RETURN hashkey IS NULL OR EXISTS (
+            SELECT FROM crm.dnc_list AS d
+            WHERE d.organization_id = org
+                AND d.phone_hash = ANY (ARRAY(SELECT crm.phone_tail_hash(n, hashkey) FROM unnest(given) AS n))
+                AND d.ended_at IS NULL
+                AND (d.expires_at IS NULL OR d.expires_at > now())
+                AND (contact IS NULL OR contact = ANY (d.channels)));
+    END IF;
+    RETURN false;
+END
+$$;
+
+-- Takes a person out: out of the lead, out of deleted leads of the organization with the same phone, and out of what is
+-- left of a lead that is not there any more. What names or describes the person goes from the lead, the audit log and
+-- its archive, the do-not-call list, logs and filters. Amounts, statuses, scores, owners and all times stay, and the
+-- number stays blocked if it was. Safe to repeat. Returns how many rows were changed, by table.
+CREATE OR REPLACE FUNCTION crm.erase_lead(lead_id uuid) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted  CONSTANT uuid := lead_id;
+    context CONSTANT record := crm.session_context();
+    org     CONSTANT uuid := context.organization_id;
+    at_once CONSTANT timestamptz := clock_timestamp();
+    private CONSTANT text[] := '{first_name,last_name,email,phone,source_metadata,tags,timezone,postal_code,consent,
+                                 golden_id}';
+    logs    CONSTANT regclass[] := ARRAY(
+        SELECT 'crm.lead_audit_log'::regclass
+        UNION ALL SELECT c.oid FROM pg_class AS c
+        WHERE c.relnamespace = to_regnamespace('crm_archive') AND c.relkind = 'r'
+            AND c.relname LIKE 'lead\_audit\_log\_%');
+    log_    regclass;
+    subject crm.leads;
+    phones  text[];
+    ids     uuid[] := ARRAY[wanted];
+    found_  uuid[];
+    left_   boolean := false;
+    tokens  text[];
+    more    text[];
+    hashkey bytea;
+    changed bigint;
+    done    jsonb := '{}';
+BEGIN
+    SELECT * INTO subject FROM crm.leads AS l WHERE l.id = wanted AND l.organization_id = org FOR UPDATE;
+    -- A lead that was deleted by hand has left its fields in the log of that.
+    phones := ARRAY[subject.phone];
+    FOREACH log_ IN ARRAY logs LOOP
+        EXIT WHEN subject.id IS NOT NULL;
+        EXECUTE format('SELECT array_agg(old_value) FILTER (WHERE action = ''delete'' AND field_name = ''phone''
+                            AND old_value <> ''[erased]''), count(*) > 0
+                        FROM %s WHERE organization_id = $1 AND lead_id = $2', log_)
+            INTO more, left_ USING org, wanted;
+        phones := phones || more;
+        EXIT WHEN left_;
+    END LOOP;
+    IF subject.id IS NULL AND NOT left_ THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Erasing lead %s: the organization of this session has no such lead.', wanted),
+            HINT = 'Set app.organization_id within the transaction.';
+    END IF;
+    ids := ids || ARRAY(SELECT l.id FROM crm.leads AS l
+                        WHERE l.organization_id = org AND l.phone = ANY (phones) AND l.deleted_at IS NOT NULL
+                            AND l.id <> wanted);
+    IF array_remove(phones, NULL) <> '{}' THEN
+        FOREACH log_ IN ARRAY logs LOOP
+            EXECUTE format('SELECT array_agg(DISTINCT lead_id) FROM %s WHERE organization_id = $1
+                            AND action = ''delete'' AND field_name = ''phone'' AND old_value = ANY ($2)
+                            AND lead_id <> ALL ($3)', log_) INTO found_ USING org, phones, ids;
+            ids := ids || found_;
+        END LOOP;
+    END IF;
+    -- Also the numbers and addresses that the leads had before.
+    tokens := ARRAY(SELECT t FROM crm.leads AS l, unnest(ARRAY[l.phone, l.email]) AS t
+                    WHERE l.organization_id = org AND l.id = ANY (ids) AND t <> '');
+    FOREACH log_ IN ARRAY logs LOOP
+        EXECUTE format('SELECT array_agg(DISTINCT t) FROM %s AS a, unnest(ARRAY[a.old_value, a.new_value]) AS t
+                        WHERE a.organization_id = $1 AND a.lead_id = ANY ($2)
+                            AND a.field_name IN (''phone'', ''email'') AND t NOT IN ('''', ''[erased]'')', log_)
+            INTO more USING org, ids;
+        tokens := tokens || more;
+    END LOOP;
+
+    IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org
+               AND (d.phone = ANY (tokens) OR d.lead_id = ANY (ids))) THEN
+        INSERT INTO crm.system_config (organization_id, key, value)
+            VALUES (org, 'dnc.hash_key', to_jsonb(
+                encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex')))
+            ON CONFLICT DO NOTHING;
+        hashkey := (SELECT decode(c.value #>> '{}', 'hex') FROM crm.system_config AS c
+                    WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
+        UPDATE crm.dnc_list AS d
+            SET phone = NULL, evidence = NULL,
+                end_reason = CASE WHEN d.end_reason IS NOT NULL THEN '[erased]' END,
+                phone_hash = coalesce(crm.phone_tail_hash(d.phone, hashkey), d.phone_hash)
+            WHERE d.organization_id = org AND (d.phone = ANY (tokens) OR d.lead_id = ANY (ids));
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        done := done || jsonb_build_object('dnc_list', changed);
+    END IF;
+
+    -- Both times alike say that it was live until now: source_roi counts it on.
+    UPDATE crm.leads AS l
+        SET first_name = NULL, last_name = NULL, email = NULL, phone = NULL, source_metadata = '{}', tags = '{}',
+            timezone = NULL, postal_code = NULL, consent = '[]', golden_id = NULL,
+            deleted_at = coalesce(l.deleted_at, at_once), erased_at = at_once
+        WHERE l.organization_id = org AND l.id = ANY (ids) AND l.erased_at IS NULL;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('leads', changed);
+
+    FOREACH log_ IN ARRAY logs LOOP
+        EXECUTE format('UPDATE %s SET old_value = CASE WHEN old_value IS NOT NULL THEN ''[erased]'' END,
+                            new_value = CASE WHEN new_value IS NOT NULL THEN ''[erased]'' END
+                        WHERE organization_id = $1 AND lead_id = ANY ($2) AND field_name = ANY ($3)
+                            AND (old_value <> ''[erased]'' OR new_value <> ''[erased]'')', log_)
+            USING org, ids, private;
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        done := done || jsonb_build_object(
+            'lead_audit_log', coalesce((done ->> 'lead_audit_log')::bigint, 0) + changed);
+    END LOOP;
+    -- The trigger of leads says it of a lead that is there.
+    INSERT INTO crm.lead_audit_log (organization_id, lead_id, action, changed_by, ip_address, created_at)
+        SELECT org, i, 'erase', context.user_id, context.client_ip, at_once FROM unnest(ids) AS i
+        WHERE NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.organization_id = org AND l.id = i)
+            AND NOT EXISTS (SELECT FROM crm.lead_audit_log AS a
+                            WHERE a.organization_id = org AND a.lead_id = i AND a.action = 'erase');
+
+    -- Of a log entry what the database wrote stays; what the sender added may name the person.
+    UPDATE crm.lead_sequence_enrollments AS e
+        SET execution_log = (
+                SELECT coalesce(jsonb_agg(jsonb_build_object(
+                    'step', x -> 'step', 'event', x -> 'event', 'at', x -> 'at') ORDER BY n), '[]')
+                FROM jsonb_array_elements(e.execution_log) WITH ORDINALITY AS entry (x, n)),
+            status = CASE WHEN e.status IN ('active', 'paused') THEN 'stopped' ELSE e.status END,
+            stop_reason = CASE WHEN e.status IN ('active', 'paused') THEN 'erased' ELSE e.stop_reason END,
+            completed_at = coalesce(e.completed_at, now()), next_run_at = NULL
+        WHERE e.organization_id = org AND e.lead_id = ANY (ids);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('lead_sequence_enrollments', changed);
+    UPDATE crm.lead_assignments AS a SET context = '{}'
+        WHERE a.organization_id = org AND a.lead_id = ANY (ids) AND a.context <> '{}';
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('lead_assignments', changed);
+    -- A filter on this very person finds nobody any more.
+    UPDATE crm.segments AS s SET filter_criteria = '{"or": []}'
+        WHERE s.organization_id = org AND EXISTS (
+            SELECT FROM jsonb_path_query(s.filter_criteria, 'strict $.** ? (@.type() == "string")') AS v,
+                unnest(tokens) AS t
+            WHERE strpos(lower(v #>> '{}'), lower(t)) > 0);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN done || jsonb_build_object('segments', changed);
+END
+$$;
+
+-- The leads that a filter finds. It runs as crm_definer, for which leads has no row-level security: the operators of
+-- tags and names are not leakproof, so below a policy no index serves them, and a rare tag would read every lead.
+-- That is safe here and only here, because the condition is made of the operators of crm.segment_condition,
+-- and the organization stands in the query.
+CREATE OR REPLACE FUNCTION crm.evaluate_filter(filter jsonb) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    org CONSTANT uuid := (crm.session_context()).organization_id;
+BEGIN
+    -- ILIKE, @> and && are found by their path; pg_trgm only adds an operator class to the first.
+    RETURN QUERY EXECUTE 'SELECT l.id FROM crm.leads AS l WHERE l.organization_id = $1 AND l.deleted_at IS NULL AND '
+        || crm.segment_condition(filter) USING org, filter;
+END
+$$;
+
+-- The same as a page of full leads, the newest first. `before` and `before_id` are created_at and id of the last one of
+-- the page before; the leads of one import share their created_at.
+CREATE OR REPLACE FUNCTION crm.list_leads(
+    filter jsonb DEFAULT '{}', page_size integer DEFAULT 100, before timestamptz DEFAULT 'infinity',
+    before_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'
+) RETURNS SETOF crm.leads
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY EXECUTE 'SELECT l.* FROM crm.leads AS l WHERE l.organization_id = $1 AND l.deleted_at IS NULL AND '
+        || crm.segment_condition(filter) || ' AND (l.created_at, l.id) < ($3, $5)
+           ORDER BY l.created_at DESC, l.id DESC LIMIT $4'
+        USING (crm.session_context()).organization_id, filter, before, page_size, before_id;
+END
+$$;
+
+-- The next three write the audit log, the history of statuses and the assignments: once per statement and not per
+-- row, as crm_definer, because the application may not write these tables.
+CREATE OR REPLACE FUNCTION crm.record_new_leads() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    context CONSTANT record := crm.session_context();
+    by_user CONSTANT uuid := context.user_id;
+    from_ip CONSTANT inet := context.client_ip;
+BEGIN
+    INSERT INTO crm.lead_audit_log
+            (organization_id, lead_id, action, field_name, new_value, changed_by, ip_address, created_at)
+        SELECT n.organization_id, n.id, 'create', f.key, f.value, by_user, from_ip, clock_timestamp()
+        FROM new_rows AS n, jsonb_each_text(crm.audited(to_jsonb(n))) AS f
+        WHERE f.value IS NOT NULL AND f.value NOT IN ('{}', '[]');
+    INSERT INTO crm.lead_status_history (organization_id, lead_id, to_status, triggered_by, changed_by, created_at)
+        SELECT n.organization_id, n.id, n.status, coalesce(nullif(current_setting('app.triggered_by', true), ''),
+            CASE WHEN by_user IS NULL THEN 'system' ELSE 'user' END), by_user, clock_timestamp()
+        FROM new_rows AS n;
+    INSERT INTO crm.lead_assignments (organization_id, lead_id, to_user_id, strategy)
+        SELECT n.organization_id, n.id, n.owner_id, 'manual' FROM new_rows AS n WHERE n.owner_id IS NOT NULL;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION crm.record_changed_leads() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    context CONSTANT record := crm.session_context();
+    by_user CONSTANT uuid := context.user_id;
+    from_ip CONSTANT inet := context.client_ip;
+    -- crm.assign_lead says here how it chose; see crm.assign_lead.
+    chosen  CONSTANT jsonb := coalesce(nullif(current_setting('crm.assignment', true), ''), '{}')::jsonb;
+BEGIN
+    INSERT INTO crm.lead_audit_log
+            (organization_id, lead_id, action, field_name, old_value, new_value, changed_by, ip_address, created_at)
+        SELECT n.organization_id, n.id, 'update', f.key, o.fields ->> f.key, f.value, by_user, from_ip,
+               clock_timestamp()
+        FROM new_rows AS n
+            JOIN (SELECT id, erased_at, crm.audited(to_jsonb(old_rows)) AS fields FROM old_rows) AS o USING (id),
+            jsonb_each_text(crm.audited(to_jsonb(n))) AS f
+        WHERE f.value IS DISTINCT FROM o.fields ->> f.key
+            AND (n.erased_at IS NULL OR o.erased_at IS NOT NULL)
+        UNION ALL
+        -- Of an erasure the log says that it happened, and not what was there before.
+        SELECT n.organization_id, n.id, 'erase', NULL, NULL, NULL, by_user, from_ip, clock_timestamp()
+        FROM new_rows AS n JOIN old_rows AS o USING (id)
+        WHERE n.erased_at IS NOT NULL AND o.erased_at IS NULL;
+    INSERT INTO crm.lead_status_history
+            (organization_id, lead_id, from_status, to_status, triggered_by, changed_by, time_in_previous, created_at)
+        SELECT n.organization_id, n.id, o.status, n.status, coalesce(nullif(current_setting('app.triggered_by', true),
+            ''), CASE WHEN by_user IS NULL THEN 'system' ELSE 'user' END), by_user,
+            n.status_changed_at - o.status_changed_at, n.status_changed_at
+        FROM new_rows AS n JOIN old_rows AS o USING (id)
+        WHERE n.status <> o.status;
+    INSERT INTO crm.lead_assignments (organization_id, lead_id, from_user_id, to_user_id, strategy, context)
+        SELECT n.organization_id, n.id, o.owner_id, n.owner_id, coalesce(chosen ->> 'strategy', 'manual'),
+               coalesce(chosen -> 'context', '{}')
+        FROM new_rows AS n JOIN old_rows AS o USING (id)
+        WHERE n.owner_id IS DISTINCT FROM o.owner_id;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION crm.record_deleted_leads() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    context CONSTANT record := crm.session_context();
+BEGIN
+    INSERT INTO crm.lead_audit_log
+            (organization_id, lead_id, action, field_name, old_value, changed_by, ip_address, created_at)
+        SELECT o.organization_id, o.id, 'delete', f.key, f.value,
+               context.user_id, context.client_ip, clock_timestamp()
+        FROM old_rows AS o, jsonb_each_text(crm.audited(to_jsonb(o))) AS f
+        WHERE f.value IS NOT NULL AND f.value NOT IN ('{}', '[]');
+    RETURN NULL;
+END
+$$;
+
+RESET ROLE;
+REVOKE CREATE ON SCHEMA crm FROM crm_definer;
+GRANT EXECUTE ON FUNCTION crm.session_context() TO crm_owner;
+SET LOCAL ROLE crm_owner;
+
+CREATE OR REPLACE FUNCTION crm.touch_updated_at() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.updated_at := now();
+    IF TG_TABLE_NAME = 'system_config' THEN
+        NEW.updated_by := (crm.session_context()).user_id;
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE OR REPLACE TRIGGER touch BEFORE INSERT OR UPDATE ON crm.system_config
+    FOR EACH ROW EXECUTE FUNCTION crm.touch_updated_at();
+
+-- The ledger. One account, one writer at a time, until that writer's transaction has ended.
+CREATE OR REPLACE FUNCTION crm.chain_budget_transaction() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    before crm.budget_transactions;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(
+        'crm.budget_transactions:' || NEW.organization_id || ':' || NEW.account_id, 0));
+    SELECT * INTO before FROM crm.budget_transactions AS b
+        WHERE b.organization_id = NEW.organization_id AND b.account_id = NEW.account_id
+        ORDER BY b.entry_no DESC LIMIT 1;
+    NEW.entry_no := coalesce(before.entry_no, 0) + 1;
+    NEW.balance_before_usd := coalesce(before.balance_after_usd, 0);
+    NEW.balance_after_usd := NEW.balance_before_usd + NEW.amount_usd;
+    NEW.created_by := (crm.session_context()).user_id;
+    -- Strictly later than the entry before, even when the clock was set back: the chain is sorted by it.
+    NEW.created_at := greatest(clock_timestamp(), before.created_at + interval '1 microsecond');
+    RETURN NEW;
+END
+$$;
+
+-- Ends an entry of the do-not-call list, with who and why; the entry stays. Returns false when it had ended before. It
+-- runs as the owner, below the policies, because the application may change nothing of an entry itself.
+CREATE OR REPLACE FUNCTION crm.end_dnc_entry(entry_id uuid, why text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    context CONSTANT record := crm.session_context();
+BEGIN
+    IF context.user_id IS NULL OR coalesce(why, '') !~ '[^[:space:]]' THEN
+        RAISE check_violation USING
+            MESSAGE = format('Ending do-not-call entry %s: it takes a user and a reason.', entry_id),
+            HINT = 'The user is that of crm.organization_member, or app.user_id for a pooler.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM crm.dnc_list AS d
+                   WHERE d.organization_id = context.organization_id AND d.id = entry_id) THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Ending do-not-call entry %s: the organization of this session has none such.', entry_id),
+            HINT = 'Set app.organization_id within the transaction.';
+    END IF;
+    UPDATE crm.dnc_list AS d SET ended_at = clock_timestamp(), ended_by = context.user_id, end_reason = why
+        WHERE d.organization_id = context.organization_id AND d.id = entry_id AND d.ended_at IS NULL;
+    RETURN FOUND;
+END
+$$;
+
+-- An entry is added with what its reason allows, by the user of the session, and is never deleted.
+CREATE OR REPLACE FUNCTION crm.check_dnc_entry() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    context CONSTANT record := crm.session_context();
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        NEW.created_by := coalesce(context.user_id, NEW.created_by);
+        IF num_nonnulls(NEW.phone, NEW.phone_hash, NEW.lead_id) = 0 THEN
+            RAISE check_violation USING MESSAGE = 'Adding a do-not-call entry: it names neither a phone nor a lead.',
+                CONSTRAINT = 'dnc_list_names_somebody';
+        END IF;
+    END IF;
+    -- An unknown reason is left to the foreign key.
+    IF NEW.expires_at IS NOT NULL
+        AND NOT (SELECT r.may_expire FROM crm.dnc_reasons AS r WHERE r.reason = NEW.reason)
+    THEN
+        RAISE check_violation USING
+            MESSAGE = format('A do-not-call entry for the reason %s takes no expires_at.', NEW.reason),
+            HINT = 'crm.dnc_reasons says which reasons do.', CONSTRAINT = 'dnc_list_permanent_reasons';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE OR REPLACE TRIGGER check_entry BEFORE INSERT OR UPDATE OF reason, expires_at ON crm.dnc_list
+    FOR EACH ROW EXECUTE FUNCTION crm.check_dnc_entry();
+
+-- Per statement, so that it holds for an empty table too, and for the owner, who has every privilege.
+CREATE OR REPLACE FUNCTION crm.refuse_dnc_delete() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE insufficient_privilege USING
+        MESSAGE = format('%s on crm.dnc_list: entries are ended, and never deleted.', TG_OP),
+        HINT = 'crm.end_dnc_entry ends one.';
+END
+$$;
+CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON crm.dnc_list
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.refuse_dnc_delete();
+ALTER TABLE crm.dnc_list ENABLE ALWAYS TRIGGER refuse_delete;
+
+-- Deletes a row of the organization; returns false when there is none. `kind` is segment, sequence, source_cost (by id)
+-- or setting (by key). A function, because the privilege DELETE would also allow LOCK TABLE, which stops every tenant.
+-- It runs as the owner, below the policies.
+CREATE OR REPLACE FUNCTION crm.delete_row(kind text, key text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    CASE kind
+        WHEN 'segment' THEN DELETE FROM crm.segments AS s WHERE s.id = key::uuid;
+        WHEN 'sequence' THEN DELETE FROM crm.nurture_sequences AS s WHERE s.id = key::uuid;
+        WHEN 'source_cost' THEN DELETE FROM crm.lead_source_costs AS c WHERE c.id = key::uuid;
+        WHEN 'setting' THEN DELETE FROM crm.system_config AS c WHERE c.key = key;
+        ELSE RAISE invalid_parameter_value USING
+            MESSAGE = 'Deleting a row: the kind is segment, sequence, source_cost or setting.';
+    END CASE;
+    RETURN FOUND;
+END
+$$;
+
+-- Sequences, scores, assignments. These run with the rights of whoever calls them, below row-level security, and find
+-- nothing of another organization.
+
+-- Whether there is a consent to this channel that was not taken back. Post and tasks need none; one for calls is one
+-- for voicemail.
+CREATE OR REPLACE FUNCTION crm.has_consent(consent jsonb, channel text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT channel IN ('mail', 'task') OR EXISTS (
+        SELECT FROM jsonb_array_elements(consent) AS given
+        WHERE NOT given ? 'revoked_at' AND given ->> 'channel' IN (
+            channel, CASE channel WHEN 'voicemail' THEN 'call' END))
+$$;
+
+-- Why a step over this channel must not reach the lead: dnc, consent, or null. dnc: its number, or the lead itself, is
+-- listed for the channel, or the channel needs a phone and there is none. Any entry blocks post and tasks.
+CREATE OR REPLACE FUNCTION crm.lead_block_reason(lead crm.leads, channel text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    listed_for CONSTANT text := CASE channel WHEN 'voicemail' THEN 'call' WHEN 'mail' THEN NULL WHEN 'task' THEN NULL
+                                ELSE channel END;
+BEGIN
+    IF (lead.phone IS NOT NULL OR channel IN ('sms', 'call', 'voicemail'))
+        AND crm.is_on_dnc_list(lead.phone, lead.organization_id, listed_for)
+        OR EXISTS (SELECT FROM crm.dnc_list AS d
+                   WHERE d.organization_id = lead.organization_id AND d.lead_id = lead.id AND d.ended_at IS NULL
+                       AND (d.expires_at IS NULL OR d.expires_at > now())
+                       AND (listed_for IS NULL OR listed_for = ANY (d.channels)))
+    THEN
+        RETURN 'dnc';
+    ELSIF channel IS NOT NULL AND NOT crm.has_consent(lead.consent, channel) THEN
+        RETURN 'consent';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Enrolls a lead and returns the enrollment; that which is there already when the lead is in the sequence.
+CREATE OR REPLACE FUNCTION crm.enroll_lead(lead_id uuid, sequence_id uuid) RETURNS uuid
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted_lead     CONSTANT uuid := lead_id;
+    wanted_sequence CONSTANT uuid := sequence_id;
+    lead     crm.leads;
+    sequence crm.nurture_sequences;
+    blocked  text;
+    made     uuid;
+BEGIN
+    SELECT * INTO lead FROM crm.leads AS l WHERE l.id = wanted_lead FOR NO KEY UPDATE;
+    SELECT * INTO sequence FROM crm.nurture_sequences AS s WHERE s.id = wanted_sequence;
+    IF lead.id IS NULL OR sequence.id IS NULL OR lead.organization_id <> sequence.organization_id THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Enrolling lead %s in sequence %s: the organization of this session lacks one of them.',
+                             wanted_lead, wanted_sequence),
+            HINT = 'Set app.organization_id within the transaction.';
+    ELSIF lead.deleted_at IS NOT NULL OR lead.status IN ('won', 'lost', 'disqualified') THEN
+        RAISE check_violation USING
+            MESSAGE = format('Enrolling lead %s: it is %s.', lead.id,
+                             CASE WHEN lead.deleted_at IS NOT NULL THEN 'deleted' ELSE lead.status END);
+    ELSIF NOT sequence.is_active OR sequence.steps = '[]' THEN
+        RAISE check_violation USING
+            MESSAGE = format('Enrolling lead %s: sequence %s is not active, or has no steps.', lead.id, sequence.id);
+    END IF;
+    blocked := (SELECT crm.lead_block_reason(lead, step ->> 'channel') AS why
+                FROM jsonb_array_elements(sequence.steps) AS step ORDER BY why DESC NULLS LAST LIMIT 1);
+    IF blocked = 'dnc' THEN
+        RAISE check_violation USING
+            MESSAGE = format('Enrolling lead %s: it is on the do-not-call list, or a step needs a phone it lacks.',
+                             lead.id),
+            CONSTRAINT = 'enrollments_not_on_dnc_list';
+    ELSIF blocked = 'consent' THEN
+        RAISE check_violation USING
+            MESSAGE = format('Enrolling lead %s: it has not consented to the channel of every step.', lead.id),
+            CONSTRAINT = 'enrollments_with_consent';
+    END IF;
+    INSERT INTO crm.lead_sequence_enrollments (organization_id, lead_id, sequence_id, next_run_at)
+        VALUES (lead.organization_id, lead.id, sequence.id,
+                now() + coalesce((sequence.steps #>> '{0,delay_minutes}')::float8, 0) * interval '1 minute')
+        ON CONFLICT (lead_id, sequence_id, organization_id) WHERE status IN ('active', 'paused') DO NOTHING
+        RETURNING id INTO made;
+    IF made IS NULL THEN
+        SELECT e.id INTO made FROM crm.lead_sequence_enrollments AS e
+            WHERE e.organization_id = lead.organization_id AND e.lead_id = lead.id AND e.sequence_id = sequence.id
+                AND e.status IN ('active', 'paused');
+    END IF;
+    RETURN made;
+END
+$$;
+
+-- Moves an enrollment on. A worker asks for the step, commits, carries it out, and reports it:
+--
+--   SELECT * FROM crm.advance_enrollment(id);                   state run: carry out `action` of `step`
+--   SELECT * FROM crm.advance_enrollment(id, done_step => n);   step n is done; the answer is what comes next
+--
+-- Each step is recorded once, whatever crashes when. The enrollment moves on only when a step is reported, and a step
+-- that was reported before changes nothing. A worker that asked and died leaves the step with the same
+-- idempotency_key, handed out again after `lease`; give the key to the vendor, or look for it in what was sent,
+-- because no database can know whether a message left before the crash. Workers find what is due by status and
+-- next_run_at, with FOR UPDATE SKIP LOCKED.
+--
+-- The do-not-call list and the consent are asked first, each time. state: run, wait (not due, or handed out), paused,
+-- completed, stopped.
+CREATE OR REPLACE FUNCTION crm.advance_enrollment(
+    enrollment_id uuid, done_step integer DEFAULT NULL, outcome jsonb DEFAULT NULL,
+    lease interval DEFAULT interval '15 minutes'
+) RETURNS TABLE (state text, step integer, action jsonb, idempotency_key text, stop_reason text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    this     crm.lead_sequence_enrollments;
+    lead     crm.leads;
+    sequence crm.nurture_sequences;
+    blocked  text;
+    reason   text;
+BEGIN
+    SELECT * INTO this FROM crm.lead_sequence_enrollments AS e WHERE e.id = enrollment_id FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Advancing enrollment %s: the organization of this session has none such.', enrollment_id),
+            HINT = 'Set app.organization_id within the transaction.';
+    ELSIF done_step > this.current_step THEN
+        RAISE check_violation USING
+            MESSAGE = format('Advancing enrollment %s: step %s is reported, and step %s was not yet.',
+                             this.id, done_step, this.current_step);
+    END IF;
+    SELECT * INTO lead FROM crm.leads AS l WHERE l.organization_id = this.organization_id AND l.id = this.lead_id;
+    SELECT * INTO sequence FROM crm.nurture_sequences AS s
+        WHERE s.organization_id = this.organization_id AND s.id = this.sequence_id;
+
+    -- What was done is recorded even when the lead must not be contacted any more.
+    IF done_step = this.current_step AND this.status IN ('active', 'paused') THEN
+        this.execution_log := this.execution_log || jsonb_strip_nulls(jsonb_build_object(
+            'step', done_step, 'event', 'done', 'at', clock_timestamp(), 'outcome', outcome));
+        this.current_step := this.current_step + 1;
+        this.next_run_at := now() + interval '1 minute' * coalesce(
+            (sequence.steps #>> ARRAY[this.current_step::text, 'delay_minutes'])::float8, 0);
+    END IF;
+
+    IF this.status IN ('active', 'paused') THEN
+        blocked := crm.lead_block_reason(lead, sequence.steps #>> ARRAY[this.current_step::text, 'channel']);
+        reason := CASE
+            WHEN blocked = 'dnc' THEN 'dnc'
+            WHEN lead.deleted_at IS NOT NULL THEN 'deleted'
+            WHEN lead.status IN ('won', 'lost', 'disqualified') THEN lead.status
+            ELSE blocked END;
+        IF this.current_step >= jsonb_array_length(sequence.steps) THEN
+            this.status := 'completed';
+            this.completed_at := clock_timestamp();
+        ELSIF reason IS NOT NULL THEN
+            this.status := 'stopped';
+            this.stop_reason := reason;
+            this.completed_at := clock_timestamp();
+            this.execution_log := this.execution_log || jsonb_build_object(
+                'step', this.current_step, 'event', 'stopped', 'at', clock_timestamp(), 'reason', reason);
+        END IF;
+    END IF;
+
+    state := CASE
+        WHEN this.status <> 'active' THEN this.status
+        WHEN sequence.is_active AND this.next_run_at <= now() THEN 'run'
+        ELSE 'wait' END;
+    IF state = 'run' THEN
+        -- After the lease it is due again, unless it was reported.
+        this.next_run_at := now() + lease;
+        this.execution_log := this.execution_log || jsonb_build_object(
+            'step', this.current_step, 'event', 'handed_out', 'at', clock_timestamp());
+    END IF;
+    IF this.status IN ('completed', 'stopped') THEN
+        this.next_run_at := NULL;
+    END IF;
+    UPDATE crm.lead_sequence_enrollments AS e
+        SET current_step = this.current_step, status = this.status, stop_reason = this.stop_reason,
+            execution_log = this.execution_log, next_run_at = this.next_run_at, completed_at = this.completed_at
+        WHERE e.organization_id = this.organization_id AND e.id = this.id
+            AND (e.current_step, e.status, e.execution_log)
+            IS DISTINCT FROM (this.current_step, this.status, this.execution_log);
+    step := this.current_step;
+    stop_reason := this.stop_reason;
+    IF state = 'run' THEN
+        action := sequence.steps -> this.current_step;
+        idempotency_key := this.id || ':' || this.current_step;
+    END IF;
+    RETURN NEXT;
+END
+$$;
+
+-- What each source cost and brought, over the leads created in these months and the costs of these months (each given
+-- by its first day, both included). A lead that was erased while it was live still counts. roi is
+-- (revenue - spend) / spend, and null where nothing was spent.
+CREATE OR REPLACE FUNCTION crm.source_roi(first_month date DEFAULT '-infinity', last_month date DEFAULT 'infinity')
+RETURNS TABLE (source text, spend_usd numeric, leads bigint, won bigint, revenue_usd numeric,
+               cost_per_lead_usd numeric, cost_per_won_usd numeric, roi numeric)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH spend AS (
+        SELECT c.source, sum(c.amount_usd) AS usd FROM crm.lead_source_costs AS c
+        WHERE c.month BETWEEN first_month AND last_month
+        GROUP BY c.source
+    ), counted AS (
+        SELECT l.source, l.status, l.value_usd FROM crm.leads AS l
+        WHERE l.deleted_at IS NULL AND l.created_at >= first_month::timestamp AT TIME ZONE 'UTC'
+            AND l.created_at < CASE WHEN isfinite(last_month)
+                THEN (last_month + interval '1 month') AT TIME ZONE 'UTC' ELSE 'infinity' END
+        UNION ALL
+        -- erase_lead gives a live lead both times alike, and keeps the time of one that was deleted before.
+        SELECT l.source, l.status, l.value_usd FROM crm.leads AS l
+        WHERE l.erased_at IS NOT NULL AND l.deleted_at = l.erased_at
+            AND l.created_at >= first_month::timestamp AT TIME ZONE 'UTC'
+            AND l.created_at < CASE WHEN isfinite(last_month)
+                THEN (last_month + interval '1 month') AT TIME ZONE 'UTC' ELSE 'infinity' END
+    ), brought AS (
+        SELECT c.source, count(*) AS leads, count(*) FILTER (WHERE c.status = 'won') AS won,
+               coalesce(sum(c.value_usd) FILTER (WHERE c.status = 'won'), 0) AS revenue
+        FROM counted AS c
+        GROUP BY c.source
+    )
+    SELECT source, coalesce(s.usd, 0), coalesce(b.leads, 0), coalesce(b.won, 0), coalesce(b.revenue, 0),
+           round(s.usd / nullif(b.leads, 0), 2), round(s.usd / nullif(b.won, 0), 2),
+           round((coalesce(b.revenue, 0) - s.usd) / nullif(s.usd, 0), 4)
+    FROM spend AS s FULL JOIN brought AS b USING (source)
+    ORDER BY 2 DESC, source
+$$;
+
+-- Takes the months of the audit log that ended longer ago than `keep` into the schema crm_archive, as they are, and
+-- returns each with its rows. With twelve months nothing younger goes, and nothing that is older than thirteen
+-- months stays. An application does not see the archive. The history of statuses stays: the funnel reads all of it.
+CREATE OR REPLACE FUNCTION crm.archive_partitions(keep interval DEFAULT interval '12 months')
+RETURNS TABLE (partition text, archived_rows bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+    parent CONSTANT text := 'lead_audit_log';
+    month  date;
+    late   date[];
+    cutoff CONSTANT date := date_trunc('month', now()) - keep;
+BEGIN
+    IF keep < interval '1 month' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'Archiving partitions: at least one month must be kept.';
+    END IF;
+    EXECUTE format('LOCK TABLE crm.%I IN ACCESS EXCLUSIVE MODE', parent);
+    -- Old rows in the default partition get their month first.
+    EXECUTE format('ALTER TABLE crm.%I NO FORCE ROW LEVEL SECURITY', parent || '_default');
+    EXECUTE format('SELECT coalesce(array_agg(DISTINCT date_trunc(''month'', created_at)::date), ''{}'')
+                    FROM crm.%I WHERE created_at < %L', parent || '_default', cutoff) INTO late;
+    EXECUTE format('ALTER TABLE crm.%I FORCE ROW LEVEL SECURITY', parent || '_default');
+    FOREACH month IN ARRAY late LOOP
+        PERFORM crm.ensure_partitions(month, month);
+    END LOOP;
+    FOR partition IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = ('crm.' || parent)::regclass AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'
+            AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= cutoff
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('ALTER TABLE crm.%I DETACH PARTITION crm.%I', parent, partition);
+        EXECUTE format('ALTER TABLE crm.%I NO FORCE ROW LEVEL SECURITY', partition);
+        EXECUTE format('SELECT count(*) FROM crm.%I', partition) INTO archived_rows;
+        IF to_regclass('crm_archive.' || partition) IS NULL THEN
+            EXECUTE format('ALTER TABLE crm.%I SET SCHEMA crm_archive', partition);
+            EXECUTE format('GRANT SELECT, UPDATE ON crm_archive.%I TO crm_definer', partition);
+            EXECUTE format('CREATE POLICY definer ON crm_archive.%I TO crm_definer USING (true)', partition);
+            EXECUTE format('CREATE POLICY organization ON crm_archive.%I USING (organization_id =
+                (SELECT c.organization_id FROM crm.session_context() AS c))', partition);
+        ELSE
+            -- Rows of a month that was archived before: they came late.
+            EXECUTE format('ALTER TABLE crm_archive.%I NO FORCE ROW LEVEL SECURITY', partition);
+            EXECUTE format('INSERT INTO crm_archive.%1$I SELECT * FROM crm.%1$I', partition);
+            EXECUTE format('DROP TABLE crm.%I', partition);
+        END IF;
+        EXECUTE format('ALTER TABLE crm_archive.%I FORCE ROW LEVEL SECURITY', partition);
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+RESET ROLE;
+
+-- Who may do what.
+
+-- The organization is asked within a SELECT, so once per statement. Without one no row is visible; a setting that is
+-- no uuid fails the statement.
+DO $$
+DECLARE
+    own CONSTANT text := 'organization_id = (SELECT c.organization_id FROM crm.session_context() AS c)';
+    of_ text;
+    and_ text;
+BEGIN
+    FOREACH of_ IN ARRAY ARRAY['leads', 'lead_audit_log', 'lead_status_history', 'dnc_list', 'lead_source_costs',
+        'nurture_sequences', 'lead_sequence_enrollments', 'segments', 'budget_transactions', 'lead_assignments',
+        'lead_score_history', 'system_config']
+    LOOP
+        and_ := CASE of_
+            -- A private segment is its creator's.
+            WHEN 'segments' THEN ' AND (is_public OR created_by = (SELECT c.user_id FROM crm.session_context() AS c))'
+            -- The key of the hashes of erased numbers is nobody's to read or replace.
+            WHEN 'system_config' THEN ' AND key <> ''dnc.hash_key'''
+            ELSE '' END;
+        EXECUTE format('ALTER POLICY organization ON crm.%1$I USING (%2$s) WITH CHECK (%2$s)', of_, own || and_);
+    END LOOP;
+    FOR of_ IN SELECT c.relname FROM pg_class AS c JOIN pg_policy AS p ON p.polrelid = c.oid
+        WHERE c.relnamespace = 'crm_archive'::regnamespace AND p.polname = 'organization'
+    LOOP
+        EXECUTE format('ALTER POLICY organization ON crm_archive.%I USING (%s)', of_, own);
+    END LOOP;
+END
+$$;
+
+-- The application writes the logs by what it does, and never directly. The ledger and the do-not-call list it only adds
+-- to. It changes columns and deletes nothing: UPDATE or DELETE of a table would also allow LOCK TABLE.
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON ALL TABLES IN SCHEMA crm FROM crm_app, crm_read;
+GRANT SELECT ON crm.organization_member, crm.dnc_reasons TO crm_app, crm_read;
+GRANT INSERT ON crm.leads, crm.lead_source_costs, crm.nurture_sequences, crm.lead_sequence_enrollments, crm.segments,
+    crm.system_config, crm.budget_transactions, crm.lead_score_history TO crm_app;
+GRANT INSERT (id, organization_id, phone, reason, channels, detected_by, detection_confidence, evidence, lead_id,
+    expires_at, created_by) ON crm.dnc_list TO crm_app;
+GRANT UPDATE (first_name, last_name, email, phone, status, lead_score, lead_score_factors, source, source_metadata,
+    tags, timezone, division, postal_code, owner_id, value_usd, consent, deleted_at, golden_id) ON crm.leads TO crm_app;
+GRANT UPDATE (source, month, amount, currency, fx_rate_to_usd) ON crm.lead_source_costs TO crm_app;
+GRANT UPDATE (name, steps, trigger_conditions, segment_id, is_active) ON crm.nurture_sequences TO crm_app;
+GRANT UPDATE (current_step, status, stop_reason, execution_log, next_run_at, completed_at)
+    ON crm.lead_sequence_enrollments TO crm_app;
+GRANT UPDATE (name, filter_criteria, is_public) ON crm.segments TO crm_app;
+GRANT UPDATE (value) ON crm.system_config TO crm_app;
+GRANT SELECT ON crm.organization_member TO crm_definer;
+REVOKE UPDATE ON crm.leads, crm.dnc_list, crm.lead_sequence_enrollments, crm.segments FROM crm_definer;
+GRANT UPDATE (first_name, last_name, email, phone, source_metadata, tags, timezone, postal_code, consent, golden_id,
+    deleted_at, erased_at) ON crm.leads TO crm_definer;
+GRANT UPDATE (phone, phone_hash, evidence, end_reason) ON crm.dnc_list TO crm_definer;
+GRANT UPDATE (execution_log, status, stop_reason, completed_at, next_run_at) ON crm.lead_sequence_enrollments
+    TO crm_definer;
+GRANT UPDATE (filter_criteria) ON crm.segments TO crm_definer;
+
+-- Function by function. A trigger function is nobody's: attached to a table of somebody's own it would write what that
+-- table says. What a constraint or a trigger of ours calls is called as whoever writes.
+DO $$
+DECLARE
+    of_ regprocedure;
+BEGIN
+    FOR of_ IN SELECT p.oid FROM pg_proc AS p WHERE p.pronamespace = 'crm'::regnamespace LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, crm_app, crm_read', of_);
+    END LOOP;
+END
+$$;
+GRANT EXECUTE ON FUNCTION crm.session_context() TO crm_owner, crm_app, crm_read;
+GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.segment_condition(jsonb, text[]), crm.utc_time(text),
+    crm.is_utc_time(text), crm.is_on_dnc_list(text, uuid, text), crm.evaluate_filter(jsonb),
+    crm.list_leads(jsonb, integer, timestamptz, uuid), crm.evaluate_segment(uuid),
+    crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date) TO crm_app, crm_read;
+GRANT EXECUTE ON FUNCTION crm.is_iana_timezone(text), crm.is_consent(jsonb), crm.are_steps(jsonb),
+    crm.next_statuses(text), crm.has_consent(jsonb, text), crm.lead_block_reason(crm.leads, text),
+    crm.enroll_lead(uuid, uuid), crm.advance_enrollment(uuid, integer, jsonb, interval),
+    crm.calculate_lead_score(uuid), crm.assign_lead(uuid, text), crm.erase_lead(uuid),
+    crm.end_dnc_entry(uuid, text), crm.delete_row(text, text) TO crm_app;
+-- The owner runs these below the policies in maintenance, and in functions that are its own.
+GRANT EXECUTE ON FUNCTION crm.is_on_dnc_list(text, uuid, text), crm.evaluate_filter(jsonb), crm.erase_lead(uuid),
+    crm.list_leads(jsonb, integer, timestamptz, uuid) TO crm_owner;

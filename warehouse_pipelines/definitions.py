@@ -16,6 +16,7 @@ from warehouse_pipelines.assets import SyncOptions, assets
 from warehouse_pipelines.checks import checks
 from warehouse_pipelines.entity import Source
 from warehouse_pipelines.loading.io_manager import SyncIOManager, by_key
+from warehouse_pipelines.run_lock import executor
 from warehouse_pipelines.schedules import jobs, schedules
 from warehouse_pipelines.sensors import sensors
 from warehouse_pipelines.sources import SOURCES
@@ -43,7 +44,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
         schedules=[*schedules(sources), *crm_maintenance.schedules(url), *pipedesk_maintenance.schedules(url)],
         sensors=sensors(url),
         resources={"io_manager": io_manager, "sync": SyncOptions()},
-        executor=dg.in_process_executor,
+        executor=executor(url),
     )
 
 

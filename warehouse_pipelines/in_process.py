@@ -14,6 +14,7 @@ import importlib
 import logging
 import multiprocessing
 import threading
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines import logs
+from warehouse_pipelines import logs, settings
 from warehouse_pipelines.errors import ActionNeeded
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class Runner:
         gc.disable()  # nothing of what is imported is ever freed; looking for it costs a tenth of the time to start
         import dagster as dg
 
+        from warehouse_pipelines import run_lock
         from warehouse_pipelines.local import dagster_home
 
         dagster_home.prepare()
@@ -159,6 +161,7 @@ class Runner:
         from warehouse_pipelines.definitions import defs
 
         self._defs = defs
+        run_lock.close_dead_runs(self._instance, url)
         importlib.import_module("warehouse_pipelines.loading.sync")
         gc.freeze()
         gc.enable()
@@ -180,16 +183,22 @@ class Runner:
         ``config`` is that of the resource ``sync``; ``days`` are the first and the last partition. An entity that
         failed before it had a row in the history is returned with Dagster's message as its reason.
         """
+        from warehouse_pipelines import run_lock
+
         job = self._defs.resolve_job_def(f"sync_{crm}_{entity}")
-        result = job.execute_in_process(
-            instance=self._instance,
-            run_config={
-                "resources": {"sync": {"config": dict(config or {})}},
-                "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
-            },
-            tags=_range(days),
-            raise_on_error=False,
-        )
+        run_id = str(uuid.uuid4())
+        longest = settings.settings().warehouse_pool_wait_seconds
+        with run_lock.RunLock(self.url, run_id) as tag, run_lock.waiting(self._instance, self.url, longest):
+            result = job.execute_in_process(
+                instance=self._instance,
+                run_config={
+                    "resources": {"sync": {"config": dict(config or {})}},
+                    "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
+                },
+                run_id=run_id,
+                tags={**_range(days), **tag},
+                raise_on_error=False,
+            )
         outcomes = outcomes_of(result.run_id, self.url)
         return [*outcomes, *_without_row(crm, entity, result, outcomes)]
 

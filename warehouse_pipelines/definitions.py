@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from warehouse_pipelines import crm_maintenance, pipedesk_maintenance
+from warehouse_pipelines import crm_maintenance, dagster_maintenance, pipedesk_maintenance
 from warehouse_pipelines.assets import SyncOptions, assets
 from warehouse_pipelines.checks import checks
 from warehouse_pipelines.entity import Source
@@ -40,8 +40,18 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
     return dg.Definitions(
         assets=assets(sources, url),
         asset_checks=checks(sources, url),
-        jobs=[*jobs(sources), *crm_maintenance.jobs(url), *pipedesk_maintenance.jobs(url)],
-        schedules=[*schedules(sources), *crm_maintenance.schedules(url), *pipedesk_maintenance.schedules(url)],
+        jobs=[
+            *jobs(sources),
+            *crm_maintenance.jobs(url),
+            *pipedesk_maintenance.jobs(url),
+            *dagster_maintenance.jobs(),
+        ],
+        schedules=[
+            *schedules(sources),
+            *crm_maintenance.schedules(url),
+            *pipedesk_maintenance.schedules(url),
+            *dagster_maintenance.schedules(),
+        ],
         sensors=sensors(url),
         resources={"io_manager": io_manager, "sync": SyncOptions()},
         executor=executor(url),

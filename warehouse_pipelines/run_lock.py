@@ -178,6 +178,7 @@ class Waiting:
         self._claim = instance.event_log_storage.claim_concurrency_slot
         self._began: dict[str, float] = {}
         self._looked = self._said = float("-inf")
+        self.gave_up: PoolBusy | None = None
 
     def claim(self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None) -> Any:
         """Do as ``claim_concurrency_slot`` of the event log. Raises ``PoolBusy`` after the longest wait."""
@@ -195,10 +196,11 @@ class Waiting:
             return status
         waited = now - self._began.setdefault(step_key, now)
         if self._longest is not None and waited >= self._longest:
-            raise PoolBusy(
+            self.gave_up = PoolBusy(
                 f"{step_key} waited {waited:.0f} s for {self._holders(concurrency_key)}. Run it again later, or end "
                 "one of them in Dagster's UI; WAREHOUSE_POOL_WAIT_SECONDS sets how long a command waits."
             )
+            raise self.gave_up
         if now - self._said >= SAY_SECONDS:
             self._said = now
             until = "" if self._longest is None else f", at most {self._longest:.0f} s"
@@ -220,13 +222,13 @@ class Waiting:
 
 
 @contextlib.contextmanager
-def waiting(instance: dg.DagsterInstance, url: str, longest: float | None = None) -> Iterator[None]:
+def waiting(instance: dg.DagsterInstance, url: str, longest: float | None = None) -> Iterator[Waiting]:
     """Let the runs of this process wait as ``Waiting`` does."""
     storage: Any = instance.event_log_storage
     own = Waiting(instance, url, longest)
     storage.claim_concurrency_slot = own.claim
     try:
-        yield
+        yield own
     finally:
         del storage.claim_concurrency_slot
 

@@ -52,6 +52,9 @@ class Settings(FromEnvironment):
     """
     warehouse_pool_wait_seconds: PositiveInt = 600
     """Seconds that a command waits for a slot of the vendor's pool, which other runs hold, before it gives up."""
+    warehouse_run_days: PositiveInt = 7
+    warehouse_failed_run_days: PositiveInt = 30
+    """Days that Dagster's runs are kept with their logs, those that failed longer; see ``dagster_maintenance``."""
 
 
 def settings() -> Settings:

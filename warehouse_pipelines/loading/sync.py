@@ -131,7 +131,7 @@ def sync(
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
-    with sync_history.locked(url, source, entity) as session:
+    with sync_history.locked(url, source, entity, run_id) as session:
         now = sync_history.utc_now()
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill,

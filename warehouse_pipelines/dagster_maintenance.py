@@ -80,8 +80,9 @@ def needed_runs(instance: dg.DagsterInstance, now: datetime) -> set[str]:
         for start in range(0, len(ids), 500):
             found = connection.execute(sa.select(Events.c.run_id).where(Events.c.id.in_(ids[start : start + 500])))
             needed |= {run_id for (run_id,) in found}
-        last = sa.select(sa.func.max(Checks.c.id)).group_by(Checks.c.asset_key, Checks.c.check_name)
-        needed |= {run_id for (run_id,) in connection.execute(sa.select(Checks.c.run_id).where(Checks.c.id.in_(last)))}
+        latest = sa.select(sa.func.max(Checks.c.id)).group_by(Checks.c.asset_key, Checks.c.check_name)
+        found = connection.execute(sa.select(Checks.c.run_id).where(Checks.c.id.in_(latest)))
+        needed |= {run_id for (run_id,) in found}
     return needed
 
 

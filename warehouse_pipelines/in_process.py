@@ -189,9 +189,7 @@ class Runner:
         job = self._defs.resolve_job_def(f"sync_{crm}_{entity}")
         run_id = str(uuid.uuid4())
         longest = settings.settings().warehouse_pool_wait_seconds
-        with run_lock.RunLock(self.url, run_id) as tag, run_lock.waiting(
-            self._instance, self.url, longest
-        ) as waited:
+        with run_lock.RunLock(self.url, run_id) as tag, run_lock.waiting(self._instance, self.url, longest) as waited:
             result = job.execute_in_process(
                 instance=self._instance,
                 run_config={
@@ -293,9 +291,7 @@ def _refused(
 
     with sync_history.connect(url) as session:
         for source, declared in _missing(crm, entity, outcomes):
-            sync_history.refuse(
-                session, source, declared, error, start_time=sync_history.utc_now(), run_id=run_id
-            )
+            sync_history.refuse(session, source, declared, error, start_time=sync_history.utc_now(), run_id=run_id)
     have = {outcome.sync_type for outcome in outcomes}
     return [outcome for outcome in outcomes_of(run_id, url) if outcome.sync_type not in have]
 

@@ -109,7 +109,8 @@ def dead(session: psycopg.Connection[dict[str, Any]], run: dg.DagsterRun, create
     """Return whether the process of a run is known to be gone."""
     if TAG not in run.tags:
         last = session.execute(
-            "SELECT error_message = %s AS died FROM orchestration.sync_history WHERE run_id = %s ORDER BY id DESC LIMIT 1",
+            "SELECT error_message = %s AS died FROM orchestration.sync_history WHERE run_id = %s "
+            "ORDER BY id DESC LIMIT 1",
             [sync_history.DIED, run.run_id],
         ).fetchone()
         return bool(last and last["died"])
@@ -143,8 +144,8 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
                 _close(instance, run, url)
                 closed.append(run.run_id)
         for run_id in claims - set(closed):
-            record = instance.get_run_record_by_id(run_id)
-            if record is None or (record.dagster_run.is_finished and _gone(session, record)):
+            holder = instance.get_run_record_by_id(run_id)
+            if holder is None or (holder.dagster_run.is_finished and _gone(session, holder)):
                 instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     return closed
 
@@ -255,10 +256,11 @@ class _Executor(InProcessExecutor):
 def executor(url: Callable[[], str]) -> dg.ExecutorDefinition:
     """Return the executor of every job: all steps in the process of the run, which holds the lock of the run."""
 
-    @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)
     def in_process(context: dg.InitExecutorContext) -> _Executor:
         from dagster._core.execution.retries import RetryMode
 
-        return _Executor(url, RetryMode.from_config(context.executor_config["retries"]))
+        config: Any = context.executor_config
+        return _Executor(url, RetryMode.from_config(config["retries"]))
 
-    return in_process
+    schema: Any = dg.in_process_executor.config_schema
+    return dg.ExecutorDefinition("in_process", config_schema=schema, executor_creation_fn=in_process)

@@ -62,7 +62,7 @@ def _command(words: list[str], environment: dict[str, str], file: str) -> None:
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)
-    with open(file, "wb", buffering=0) as said:
+    with Path(file).open("wb", buffering=0) as said:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(said.fileno(), stream.fileno())
     from warehouse_pipelines import cli

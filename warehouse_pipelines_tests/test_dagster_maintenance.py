@@ -82,8 +82,8 @@ def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance, t
     gone, left = {first, second, day_again}, {third, day, last_day, failed}
     assert {found.run_id for found in instance.get_runs()} == left
     for run_id in gone:
-        assert not instance.all_logs(run_id)
         assert not (tmp_path / "history" / "runs" / f"{run_id}.db").exists()
+        assert not instance.all_logs(run_id)
     assert instance.all_logs(third)
     assert not gone & {path.name for path in (tmp_path / "storage").iterdir()}
     assert not gone & stored(instance, SqlEventLogStorageTable)

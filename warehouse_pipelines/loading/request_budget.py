@@ -4,6 +4,7 @@ A vendor's limit holds for the account and not for our process: ten entities in 
 ``orchestration.take_requests``. Short budgets are taken a few at a time, so that most requests cost no round trip.
 """
 
+import logging
 import math
 import threading
 import time
@@ -13,6 +14,11 @@ import psycopg
 from warehouse_pipelines.entity import Budget
 from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
 from warehouse_pipelines.loading.sync_history import connect
+
+log = logging.getLogger("warehouse.ingestion")
+
+SAID_WAIT = 10.0
+"""Seconds from which a wait is worth a line; shorter ones are the daily business of a budget of ten seconds."""
 
 LONGEST_WAIT = 900.0
 """Seconds that a run waits for its turn; a spent day is longer than a run should hang."""
@@ -53,6 +59,11 @@ class RequestBudget:
                         f"the next request is free in {math.ceil(wait / 60)} minutes. Nothing was loaded; the next run "
                         "starts at the same place."
                     )
+                if wait >= SAID_WAIT:
+                    log.warning(
+                        "the budget %s (%d requests in %.0f s) is spent; waiting %.0f s for the next request",
+                        budget.name, budget.requests, budget.seconds, wait,
+                    )  # fmt: skip
                 self.waited_seconds += wait
                 if self._cancelled.wait(wait):
                     raise VendorUnavailable("the run was stopped while waiting for its budget of requests")

@@ -148,8 +148,11 @@ def sync(
             if entity.by_state and planned.mode == "full" and not (options.full or options.force or options.start_date):
                 run.extraction.state = sync_history.last_state(session, source, entity)
             source.require_settings()
-            logs.started(source.name, entity.name, None, configuration, strategy=planned.mode,
-                         since=str(planned.window.since))  # fmt: skip
+            how = {"strategy": planned.mode, "since": str(planned.window.since)}
+            logs.asking(source.name, entity.name, source.title, configuration, **how)
+            run.extraction.answered = lambda: logs.started(
+                source.name, entity.name, run.extraction.reported, configuration, **how
+            )
             return run.go(resource or extracting.resource(source, entity), replayed, progress)
         except BaseException as raised:
             error = _ours(raised)

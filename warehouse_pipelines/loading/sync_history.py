@@ -92,8 +92,7 @@ def locked(
                 log.warning("%s %s waits at most %.0f s for %s", source.name, entity.name, LOCK_SECONDS, other)
             if time.monotonic() > deadline:
                 error = SyncRunning(
-                    f"{source.name} {entity.name} is being synced by {other}; try again when it ends. "
-                    "Nothing was read"
+                    f"{source.name} {entity.name} is being synced by {other}; try again when it ends. Nothing was read"
                 )
                 refuse(connection, source, entity, error, start_time=start_time, run_id=run_id)
                 raise error

@@ -124,7 +124,7 @@ def while_merging(here: World) -> None:
 
 
 def while_committing(here: World) -> None:
-    here.simulators.control("hubspot", "set_fault", kind="slow", seconds=2, times=1)
+    here.simulators.control("hubspot", "set_fault", kind="slow", seconds=15, times=1)
     child = sync(here, "--full")
     eventually(lambda: statuses(here)[-1:] == ["running"], "the row is there", 180)
     with held(here, "SELECT FROM orchestration.sync_history WHERE status = 'running' FOR UPDATE"):

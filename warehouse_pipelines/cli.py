@@ -466,13 +466,13 @@ def _status(crm: str | None, hours: float | None, expected_hours: float | None, 
     for name in ("entity", "last run", "ended as", "seconds", "created", "updated", "failed", "success", "health"):
         table.add_column(name, justify="left" if name in {"entity", "ended as", "health"} else "right")
     for one in found:
-        if not one.configured and one.status is None:
+        if not one.configured and one.status is None and not one.refusals:
             continue
         verdict = "; ".join(one.problems) or ("healthy" if one.configured else "not configured")
         table.add_row(
             f"{one.crm} {one.sync_type}",
             "never" if one.age is None else f"{_age(one.age.total_seconds())} ago",
-            one.status or "",
+            f"{one.status or ''}{f', {one.refusals} refused' if one.refusals else ''}",
             "" if one.seconds is None else f"{one.seconds:.1f}",
             *(["", "", ""] if one.status is None else [f"{n:,}" for n in (one.created, one.updated, one.failed)]),
             "" if one.rate is None else f"{one.rate:.0%} of {one.runs}",
@@ -483,6 +483,9 @@ def _status(crm: str | None, hours: float | None, expected_hours: float | None, 
             else verdict,
         )
     out().print(table)
+    for one in found:
+        if one.refusal:
+            click.echo(f"{one.crm} {one.sync_type}, refused since then: {logs.redacted(one.refusal)}")
     if absent := sorted({one.crm for one in found if not one.configured}):
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
     judged = [one for one in found if one.configured]

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from warehouse_pipelines import crm_maintenance, pipedesk_maintenance
+from warehouse_pipelines import crm_maintenance, dagster_maintenance, pipedesk_maintenance
 from warehouse_pipelines.assets import SyncOptions, assets
 from warehouse_pipelines.checks import checks
 from warehouse_pipelines.entity import Source
 from warehouse_pipelines.loading.io_manager import SyncIOManager, by_key
+from warehouse_pipelines.run_lock import executor
 from warehouse_pipelines.schedules import jobs, schedules
 from warehouse_pipelines.sensors import sensors
 from warehouse_pipelines.sources import SOURCES
@@ -39,11 +40,21 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
     return dg.Definitions(
         assets=assets(sources, url),
         asset_checks=checks(sources, url),
-        jobs=[*jobs(sources), *crm_maintenance.jobs(url), *pipedesk_maintenance.jobs(url)],
-        schedules=[*schedules(sources), *crm_maintenance.schedules(url), *pipedesk_maintenance.schedules(url)],
+        jobs=[
+            *jobs(sources),
+            *crm_maintenance.jobs(url),
+            *pipedesk_maintenance.jobs(url),
+            *dagster_maintenance.jobs(),
+        ],
+        schedules=[
+            *schedules(sources),
+            *crm_maintenance.schedules(url),
+            *pipedesk_maintenance.schedules(url),
+            *dagster_maintenance.schedules(),
+        ],
         sensors=sensors(url),
         resources={"io_manager": io_manager, "sync": SyncOptions()},
-        executor=dg.in_process_executor,
+        executor=executor(url),
     )
 
 

@@ -408,6 +408,7 @@ class Extraction:
     ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
     ``reported``  how many records the vendor says the asked window has; ``trusted`` when its notes say that the
                   figure can be believed, so that a difference makes the run partial
+    ``answered``  called once, when the first page is there or there is none: what is ``reported`` then can be said
     ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
     ``changes_only`` set by a ``fetch`` that reads what changed since its ``state`` and nothing else: nothing is missing
     ``gone``      keys, with blanks between the parts, of rows that a ``fetch`` of ``changes_only`` proved to be gone;
@@ -436,6 +437,7 @@ class Extraction:
     waited_seconds: float = 0.0
     reported: int | None = None
     trusted: bool = False
+    answered: Callable[[], None] = lambda: None
     unchanged: bool = False
     changes_only: bool = False
     gone: list[str] = field(default_factory=list)

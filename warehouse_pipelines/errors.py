@@ -5,6 +5,7 @@
     │   ├── VendorUnavailable       the vendor answered 429 or 5xx, cut the answer short, or did not answer
     │   ├── BudgetSpent             our own budget of requests for this credential is used up for now
     │   ├── SyncRunning             another run holds this entity
+    │   ├── PoolBusy                other runs hold every slot of the vendor's pool
     │   └── DatabaseUnavailable     PostgreSQL does not answer, is full, or is shutting down
     ├── ActionNeeded              a person must act; retrying would only repeat it
     │   ├── NotConfigured           settings are missing; all of them are named
@@ -41,6 +42,10 @@ class BudgetSpent(TryAgain):
 
 class SyncRunning(TryAgain):
     """Another run holds the lock of this entity."""
+
+
+class PoolBusy(TryAgain):
+    """Other runs hold every slot of the vendor's pool."""
 
 
 class DatabaseUnavailable(TryAgain):

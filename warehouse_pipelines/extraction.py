@@ -89,7 +89,11 @@ def chunks(pages: Iterable[Page], extraction: Extraction) -> Iterator[tuple[list
     gathered: list[Json] = []
     size = 0
     asked = True
+    first = True
     for page in pages:
+        if first:
+            first = False
+            extraction.answered()
         if extraction.safety_limit and taken >= extraction.safety_limit:
             extraction.endless = True
             break
@@ -105,5 +109,7 @@ def chunks(pages: Iterable[Page], extraction: Extraction) -> Iterator[tuple[list
             left -= len(records)
             if not left:
                 break
+    if first:
+        extraction.answered()
     if gathered:
         yield gathered, asked

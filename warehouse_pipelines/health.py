@@ -5,7 +5,8 @@ would leave its CRM at 90 %, and nobody would hear of it.
 
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
   one: its records lie in the dead letters until a person has looked, and that is what health is to tell. Runs that are
-  still running have no outcome yet, dry runs load nothing, replays read no vendor; none of them is counted.
+  still running have no outcome yet, dry runs load nothing, replays read no vendor, a refused run never began; none of
+  them is counted. How many were refused since the last run began is told beside it.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
 - *values*: no column loses its values, and none is missing that was filled (``loading.lost_values``).
@@ -32,9 +33,10 @@ ASKED = """
 WITH real AS (
     SELECT * FROM orchestration.sync_history
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
-      AND configuration ->> 'mode' IS DISTINCT FROM 'replay'
+      AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused')
 )
-SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes, good.metrics AS good_metrics
+SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes, good.metrics AS good_metrics,
+    refused.*
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
          WITH ORDINALITY AS entity (crm, sync_type, hours, n)
 LEFT JOIN LATERAL (
@@ -52,6 +54,12 @@ LEFT JOIN LATERAL (
       AND coalesce(configuration ->> 'max_records', '0') = '0' AND performance_metrics ? 'columns_filled'
     ORDER BY id DESC LIMIT 1
 ) AS good ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS refusals, (array_agg(error_message ORDER BY id DESC))[1] AS refusal
+    FROM orchestration.sync_history
+    WHERE crm_source = entity.crm AND sync_type = entity.sync_type AND configuration ->> 'mode' = 'refused'
+      AND id > coalesce(last.id, 0)
+) AS refused
 ORDER BY entity.n
 """
 
@@ -74,6 +82,8 @@ class Health:
     updated: int = 0
     failed: int = 0
     error: str | None = None
+    refusals: int = 0
+    refusal: str | None = None
 
     @property
     def healthy(self) -> bool:
@@ -162,6 +172,8 @@ def judge(
             updated=row["records_updated"] or 0,
             failed=row["records_failed"] or 0,
             error=row["error_message"],
+            refusals=row["refusals"],
+            refusal=row["refusal"],
         )
         for (source, entity, rate_hours, age_hours), row in zip(entities, found, strict=True)
     ]

@@ -14,6 +14,7 @@ import importlib
 import logging
 import multiprocessing
 import threading
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines import logs
+from warehouse_pipelines import logs, settings
 from warehouse_pipelines.errors import ActionNeeded
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from warehouse_pipelines.entity import Entity, Source
     from warehouse_pipelines.loading.options import Result
 
 ENDINGS: Mapping[str, int] = {"success": 0, "partial": 3, "failed": 1}
@@ -152,6 +154,7 @@ class Runner:
         gc.disable()  # nothing of what is imported is ever freed; looking for it costs a tenth of the time to start
         import dagster as dg
 
+        from warehouse_pipelines import run_lock
         from warehouse_pipelines.local import dagster_home
 
         dagster_home.prepare()
@@ -159,6 +162,7 @@ class Runner:
         from warehouse_pipelines.definitions import defs
 
         self._defs = defs
+        run_lock.close_dead_runs(self._instance, url)
         importlib.import_module("warehouse_pipelines.loading.sync")
         gc.freeze()
         gc.enable()
@@ -180,17 +184,25 @@ class Runner:
         ``config`` is that of the resource ``sync``; ``days`` are the first and the last partition. An entity that
         failed before it had a row in the history is returned with Dagster's message as its reason.
         """
+        from warehouse_pipelines import run_lock
+
         job = self._defs.resolve_job_def(f"sync_{crm}_{entity}")
-        result = job.execute_in_process(
-            instance=self._instance,
-            run_config={
-                "resources": {"sync": {"config": dict(config or {})}},
-                "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
-            },
-            tags=_range(days),
-            raise_on_error=False,
-        )
-        outcomes = outcomes_of(result.run_id, self.url)
+        run_id = str(uuid.uuid4())
+        longest = settings.settings().warehouse_pool_wait_seconds
+        with run_lock.RunLock(self.url, run_id) as tag, run_lock.waiting(self._instance, self.url, longest) as waited:
+            result = job.execute_in_process(
+                instance=self._instance,
+                run_config={
+                    "resources": {"sync": {"config": dict(config or {})}},
+                    "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
+                },
+                run_id=run_id,
+                tags={**_range(days), **tag},
+                raise_on_error=False,
+            )
+        outcomes = outcomes_of(run_id, self.url)
+        if waited.gave_up is not None:
+            return [*outcomes, *_refused(crm, entity, run_id, waited.gave_up, outcomes, self.url)]
         return [*outcomes, *_without_row(crm, entity, result, outcomes)]
 
 
@@ -271,22 +283,42 @@ def _range(days: tuple[date, date] | None) -> dict[str, str]:
     }
 
 
+def _refused(
+    crm: str, entity: str, run_id: str, error: Exception, outcomes: Sequence[Outcome], url: str
+) -> list[Outcome]:
+    """Write a row of each entity that had to give up waiting, and return these outcomes."""
+    from warehouse_pipelines.loading import sync_history
+
+    with sync_history.connect(url) as session:
+        for source, declared in _missing(crm, entity, outcomes):
+            sync_history.refuse(session, source, declared, error, start_time=sync_history.utc_now(), run_id=run_id)
+    have = {outcome.sync_type for outcome in outcomes}
+    return [outcome for outcome in outcomes_of(run_id, url) if outcome.sync_type not in have]
+
+
+def _missing(crm: str, entity: str, outcomes: Sequence[Outcome]) -> Iterator[tuple["Source", "Entity"]]:
+    """Yield the entities of the job that are not among the outcomes."""
+    from warehouse_pipelines.sources import SOURCES
+
+    have = {outcome.sync_type for outcome in outcomes}
+    source = next(source for source in SOURCES if source.name == crm)
+    for declared in source.entities:
+        if declared.name not in have and entity in ("all", declared.name):
+            yield source, declared
+
+
 def _without_row(
     crm: str, entity: str, result: "dg.ExecuteInProcessResult", outcomes: Sequence[Outcome]
 ) -> Iterator[Outcome]:
     """Yield the entities of the job that the history does not know: the run did not get as far."""
     from warehouse_pipelines.assets import step_key
-    from warehouse_pipelines.sources import SOURCES
 
-    have = {outcome.sync_type for outcome in outcomes}
     failures = {event.step_key: _message(event) for event in result.all_events if event.is_step_failure}
     ended = next((event.message for event in result.all_events if event.is_failure and not event.is_step_event), None)
-    for declared in next(source for source in SOURCES if source.name == crm).entities:
-        if declared.name in have or entity not in ("all", declared.name):
-            continue
+    for _, declared in _missing(crm, entity, outcomes):
         reason = failures.get(step_key(declared))
         if reason is None:
-            reason = "not run, because what it is read from failed" if have else ended or "Dagster says no more"
+            reason = "not run, because what it is read from failed" if outcomes else ended or "Dagster says no more"
         yield Outcome(crm=crm, sync_type=declared.name, status="failed", reason=reason)
 
 

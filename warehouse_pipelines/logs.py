@@ -268,6 +268,31 @@ def parse_failure(
     )
 
 
+def asking(
+    crm_source: str,
+    sync_type: str,
+    title: str,
+    configuration: Mapping[str, Any] | None = None,
+    **extra: Any,
+) -> None:
+    """Say that the vendor is asked for the first time; ``started`` follows with its answer."""
+    _last_progress[crm_source, sync_type] = time.monotonic()
+    for watch in watchers:
+        watch(crm_source, sync_type, 0, None)
+    sync.info(
+        "%s %s: asking %s",
+        crm_source,
+        sync_type,
+        title,
+        extra={
+            "crm_source": crm_source,
+            "sync_type": sync_type,
+            "configuration": dict(configuration or {}),
+            **extra,
+        },
+    )
+
+
 def started(
     crm_source: str,
     sync_type: str,
@@ -275,9 +300,9 @@ def started(
     configuration: Mapping[str, Any] | None = None,
     **extra: Any,
 ) -> None:
-    """B-092: a run begins; ``extra`` says how (``strategy="full", since=None``).
+    """B-092: the vendor has answered for the first time; ``extra`` says how it is read (``strategy="full"``).
 
-    A vendor that does not say how many records there are gives None.
+    A vendor whose first answer does not say how many records there are gives None.
     """
     _lines.pop((crm_source, sync_type), None)
     _last_progress[crm_source, sync_type] = time.monotonic()

@@ -80,12 +80,7 @@ def _job(schema: str, task: Task, url: Callable[[], str]) -> dg.JobDefinition:
         if report.broken:
             raise dg.Failure(f"{task.name}: {report.broken}", metadata=report.metadata(), allow_retries=False)
 
-    @dg.job(
-        name=task.name,
-        description=task.about,
-        tags={"warehouse/maintenance": schema},
-        executor_def=dg.in_process_executor,
-    )
+    @dg.job(name=task.name, description=task.about, tags={"warehouse/maintenance": schema})
     def job() -> None:
         run()
 

@@ -80,7 +80,6 @@ def _job(source: Source, entities: Sequence[Entity], name: str) -> "dg.Unresolve
             f"{source.title}: {one.about}" if one else f"Every entity of {source.title}; a parent comes before its own."
         ),
         tags={"warehouse/crm": source.name, "warehouse/sync_type": one.name if one else "all"},
-        executor_def=dg.in_process_executor,
     )
 
 
@@ -92,7 +91,6 @@ def _check_job(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefiniti
             "check_warehouse",
             selection=dg.AssetSelection.checks(*hourly(entity for source in sources for entity in source.entities)),
             description="References, volumes and the health of runs, of every entity.",
-            executor_def=dg.in_process_executor,
         )
     ]
 

@@ -3,7 +3,7 @@
 A run that ends in Python closes its own row. Three things do not: a killed step, whose run fails (``close_failed``);
 a killed run that was cancelled (``close_cancelled``); a lost machine, of which Dagster hears nothing for hours
 (``sweep``). A row that is ``running`` while its advisory lock is free belongs to a dead process, which ``sweep``
-asks PostgreSQL every minute.
+asks PostgreSQL every minute; runs that Dagster believes started are closed with it, as ``run_lock`` says.
 
 They run by default. When the database is away they skip and say so: what ``close_*`` misses, ``sweep`` finds later.
 """
@@ -34,14 +34,18 @@ def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
 
     @dg.sensor(name="sweep", minimum_interval_seconds=SWEEP_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
     def sweep(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        """Close the history rows whose process is dead."""
+        """Close the history rows and the runs whose process is dead, and free their slots."""
+        from warehouse_pipelines import run_lock
         from warehouse_pipelines.loading import sync_history
 
         try:
-            closed = sync_history.sweep(url())
+            rows = sync_history.sweep(url())
+            runs = run_lock.close_dead_runs(context.instance, url())
         except Exception as error:
             return _away(error)
-        return dg.SkipReason(f"closed {', '.join(map(str, closed))}" if closed else "nothing was left open")
+        if not rows and not runs:
+            return dg.SkipReason("nothing was left open")
+        return dg.SkipReason(f"closed {', '.join(map(str, rows)) or 'no row'}; runs: {', '.join(runs) or 'none'}")
 
     return [close_failed, close_cancelled, sweep]
 

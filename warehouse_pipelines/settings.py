@@ -72,6 +72,11 @@ class Settings(FromEnvironment):
     the largest table that this project is measured with, and cheap enough to be read in vain: an hour and a half and a
     sixth of the day's requests at HubSpot's rate, four minutes of a database, while CallRail's day ends long before.
     """
+    warehouse_pool_wait_seconds: PositiveInt = 600
+    """Seconds that a command waits for a slot of the vendor's pool, which other runs hold, before it gives up."""
+    warehouse_run_days: PositiveInt = 7
+    warehouse_failed_run_days: PositiveInt = 30
+    """Days that Dagster's runs are kept with their logs, those that failed longer; see ``dagster_maintenance``."""
 
 
 def settings() -> Settings:

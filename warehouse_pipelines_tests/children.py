@@ -1,11 +1,13 @@
-"""Syncs in a process of their own, to be killed; forked from a server that has everything imported."""
+"""Syncs and commands in a process of their own, to be killed; forked from a server that has everything imported."""
 
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from warehouse_pipelines import extraction
@@ -14,7 +16,9 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines_tests.vendors import BY_TABLE, World
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["warehouse_pipelines.loading.sync", "warehouse_pipelines_tests.vendors", "dlt"])
+FORKS.set_forkserver_preload(
+    ["warehouse_pipelines.loading.sync", "warehouse_pipelines_tests.vendors", "dlt", "warehouse_pipelines.definitions"]
+)
 
 
 def _sync(
@@ -52,6 +56,45 @@ class Child:
         self._process.join(30)
         assert self._process.exitcode is not None, "the child goes on"
         return int(self._process.exitcode)
+
+
+def _command(words: list[str], environment: dict[str, str], file: str) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    with Path(file).open("wb", buffering=0) as said:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(said.fileno(), stream.fileno())
+    from warehouse_pipelines import cli
+
+    cli.main(words)
+
+
+class Command:
+    """``warehouse`` with these words in another process; what it prints goes to a file."""
+
+    def __init__(self, words: list[str], environment: dict[str, str], file: Path) -> None:
+        self._file = file
+        file.touch()
+        self._process: Any = FORKS.Process(target=_command, args=(words, environment, str(file)), daemon=True)
+        self._process.start()
+
+    @property
+    def said(self) -> str:
+        """What it printed so far."""
+        return self._file.read_text()
+
+    def ended(self, seconds: float = 240) -> tuple[int, str]:
+        """Wait for its end, and return its exit code and what it printed."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, self.said
+        return int(self._process.exitcode), self.said
+
+    def kill(self) -> None:
+        """Kill it as ``kill -9`` does."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join(30)
+        assert self._process.exitcode == -signal.SIGKILL, self.said
 
 
 def eventually(true: Callable[[], object], what: str, seconds: float = 30) -> None:

@@ -95,8 +95,10 @@ class World:
 
 
 @contextlib.contextmanager
-def world(server: Server, template: str, folder: Path, name: str, contacts: int = 60) -> Iterator[World]:
-    """Make a world in ``folder``, with a warehouse of its own."""
+def world(
+    server: Server, template: str, folder: Path, name: str, contacts: int = 60, *, in_postgres: bool = False
+) -> Iterator[World]:
+    """Make a world in ``folder``, with a warehouse of its own; ``in_postgres`` also keeps Dagster's storage there."""
     home = folder / "dagster"
     url = server.create_database(name, template=template)
     with start_process(contacts=contacts) as simulators:
@@ -107,6 +109,8 @@ def world(server: Server, template: str, folder: Path, name: str, contacts: int 
             "WAREHOUSE_RETRY_SECONDS": "0.01",
             "DAGSTER_HOME": str(home),
         }
+        if in_postgres:
+            environment["DAGSTER_STORAGE_URL"] = server.url(f"{name}_dagster")
         subprocess.run(
             [sys.executable, "-m", "warehouse_pipelines.local.dagster_home"],
             cwd=ROOT,
@@ -120,3 +124,4 @@ def world(server: Server, template: str, folder: Path, name: str, contacts: int 
         finally:
             made.stop()
             server.drop_database(name)
+            server.drop_database(f"{name}_dagster")

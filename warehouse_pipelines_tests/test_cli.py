@@ -578,7 +578,7 @@ def test_a_dry_run_in_json_prints_json_lines_only(vendors: Simulators, database_
     result = warehouse("sync", "callrail", "calls", "--dry-run", "--log-format", "json")
     assert result.exit_code == 0
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [line["stream"] for line in lines] == ["sync", "sync", "general"]
+    assert [line["stream"] for line in lines] == ["sync", "sync", "sync", "general"]
     assert lines[-1]["dry_run"] is True
     assert rows(database_url, "SELECT count(*) FROM callrail_call") == [(0,)]
 
@@ -696,7 +696,7 @@ def test_an_interrupt_ends_the_sync_and_closes_its_row(vendors: Simulators, data
     )
     assert child.stderr is not None
     for line in child.stderr:
-        if "Starting callrail tags" in line:
+        if "callrail tags: asking CallRail" in line:
             break
     began = time.monotonic()
     child.send_signal(signal.SIGINT)

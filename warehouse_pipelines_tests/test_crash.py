@@ -212,23 +212,54 @@ def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The refused one says what it waits for, and leaves a row; that of the other run is not touched by it."""
     monkeypatch.setattr(sync_history, "LOCK_SECONDS", 0.5)
     other = Shelf(shelf.url)
     found: list[Any] = []
 
     def both() -> None:
-        with pytest.raises(SyncRunning, match="another run"):
-            other.sync([thing("b")])
+        with pytest.raises(SyncRunning, match=r"by another run \(sync_history \d+, run the-run, 1 min\)"):
+            other.sync([thing("b")], run_id="the-other")
         from warehouse_pipelines_tests.shelves import LOG
 
         found.append(other.sync([thing("b")], entity=LOG).status)
 
-    assert shelf.sync([thing("a")], both).status == "success"
+    assert shelf.sync([thing("a")], both, run_id="the-run").status == "success"
     assert found == ["success"]
+    assert "waits at most 0 s for another run (sync_history" in caplog.text
     assert shelf.rows().keys() == {("a",)}
-    assert [row["status"] for row in shelf.history()] == ["success"], "a refused run has no row"
+    first, refused = shelf.history()
+    assert (first["status"], first["run_id"]) == ("success", "the-run")
+    assert (refused["status"], refused["run_id"], refused["records_processed"]) == ("failed", "the-other", 0)
+    assert refused["configuration"]["mode"] == "refused"
+    assert refused["error_message"].startswith("SyncRunning: shelf things is being synced by another run (sync_history")
+    assert refused["end_time"] >= refused["start_time"]
+    assert shelf.sync([thing("a", 2)]).mode == "delta", "the cursor is that of the run before it"
+
+
+@pytest.mark.parametrize(
+    ("table", "delta"), [("callrail_call", False), ("hubspot_deal", True), ("hubspot_deal", False)]
+)
+def test_the_start_says_how_many_records_the_vendor_has(
+    opened: Opened, caplog: pytest.LogCaptureFixture, table: str, delta: bool
+) -> None:
+    """With its first answer, if that says so (a search of HubSpot does, its list does not); nothing more is asked."""
+    it = opened(table)
+    if delta:
+        it.sync()
+    it.simulator.reset_counters()
+    caplog.clear()
+    caplog.set_level("INFO", "warehouse.sync")
+    result = it.sync()
+    said = [record.getMessage() for record in caplog.records if record.name == "warehouse.sync"]
+    start = f"Starting {it.source.name} {it.entity.name} sync with "
+    asking, started = said[:2]
+    assert asking == f"{it.source.name} {it.entity.name}: asking {it.source.title}"
+    known = table == "callrail_call" or delta
+    assert started == start + (f"{result.processed} records" if known else "an unknown number of records")
+    assert sum(line.startswith("Starting") for line in said) == 1
 
 
 def test_a_second_run_waits_for_the_first(shelf: Shelf) -> None:

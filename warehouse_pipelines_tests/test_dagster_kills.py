@@ -10,6 +10,7 @@ import dagster as dg
 import psycopg
 import pytest
 
+from warehouse_pipelines import run_lock
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.dagster_world import World, world
 
@@ -93,7 +94,10 @@ def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_mor
 
 
 def test_what_a_lost_machine_left_open_is_swept(here: World) -> None:
-    """Daemon, code server and worker die at once; Dagster holds the run for started, PostgreSQL frees its lock."""
+    """Daemon, code server and worker die at once; Dagster holds the run for started, PostgreSQL frees its locks."""
+    [lost, *_] = here.runs(JOB)
+    assert lost.status == dg.DagsterRunStatus.STARTED
+    assert lost.tags[run_lock.TAG] == lost.run_id
     [daemon] = here.children
     os.killpg(daemon.pid, signal.SIGKILL)
     daemon.wait()
@@ -104,3 +108,12 @@ def test_what_a_lost_machine_left_open_is_swept(here: World) -> None:
     assert message is not None
     assert "died" in message
     assert tags(here) == 0
+    with dg.DagsterInstance.from_config(str(here.home)) as instance:
+        wait(lambda: run_status(instance, lost.run_id) == dg.DagsterRunStatus.FAILURE, "the run is ended", here)
+        wait(lambda: lost.run_id not in instance.event_log_storage.get_concurrency_run_ids(), "its slot is freed", here)
+
+
+def run_status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    found = instance.get_run_by_id(run_id)
+    assert found is not None
+    return found.status

@@ -104,6 +104,25 @@ def test_running_dry_and_replayed_runs_are_not_counted(bare_url: str, record: Ca
     assert found.status == "running"
 
 
+def test_refused_runs_are_told_and_not_judged(bare_url: str, record: Callable[..., None]) -> None:
+    """They say nothing about the vendor; the run that refused them does, and its row comes before theirs."""
+    record("failed", 4, configuration='{"mode": "refused"}', error_message="SyncRunning: before the last run")
+    record("success", 3)
+    for minute in (2, 1):
+        record(
+            "failed", minute / 60, configuration='{"mode": "refused"}', error_message=f"SyncRunning: minute {minute}"
+        )
+    found = first(bare_url)
+    assert (found.runs, found.successes, found.status) == (1, 1, "success")
+    assert (found.refusals, found.refusal) == (2, "SyncRunning: minute 1")
+    assert found.problems == ("last start 3.0 h ago, expected within 2 h",), "a refused run is no start"
+    result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name])
+    assert "success, 2 refused" in result.stdout
+    assert "hubspot contacts, refused since then: SyncRunning: minute 1" in result.stdout
+    record("success", 0.01)
+    assert first(bare_url).refusals == 0
+
+
 def test_an_old_run_is_seen_by_its_age(bare_url: str, record: Callable[..., None]) -> None:
     record("success", 5)
     assert first(bare_url).problems == ("last start 5.0 h ago, expected within 2 h",)

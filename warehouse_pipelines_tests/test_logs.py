@@ -59,6 +59,12 @@ def test_log_shape_start(lines: io.StringIO) -> None:
     assert line["configuration"] == {"full": True}
 
 
+def test_asking_comes_before_the_start(lines: io.StringIO) -> None:
+    logs.asking("hubspot", "contacts", "HubSpot", {"full": True}, strategy="full", since="None")
+    line = only(lines)
+    assert (line["message"], line["strategy"]) == ("hubspot contacts: asking HubSpot", "full")
+
+
 def test_log_shape_done(lines: io.StringIO) -> None:
     logs.completed("hubspot", "contacts", 3, 2, 1, status="partial")
     line = only(lines)

@@ -7,8 +7,8 @@ a row changes, and unchanged rows are neither locked nor logged.
 
 When PostgreSQL refuses a batch because of its data, the batch is tried in halves down to the one record, which becomes
 a reject. The halves are tried within PostgreSQL, by one function whose plan is made once: sent from here, each of the
-10,000 tries that 5,000 bad records cost was planned anew. Any other error ends the run: the transaction is gone and with
-it everything the run did.
+10,000 tries that 5,000 bad records cost was planned anew. Any other error ends the run: the transaction is gone and
+with it everything the run did.
 
 Every statement has one plan, whatever the statistics say. They can be wrong by any factor: autovacuum that comes by
 during a long uncommitted load writes that the table is empty. So what belongs together is looked up row by row in a

@@ -51,7 +51,7 @@ def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
     config.set_main_option("script_location", str(sql_folder() / "migrations"))
     script = ScriptDirectory.from_config(config)
     with engine(url).connect() as connection, connection.begin():
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('warehouse:migrate', 0))"))
+        _lock(connection)
         connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
         config.attributes["connection"] = connection
         before = _revisions(connection, script)
@@ -113,6 +113,21 @@ def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
             database,
             user,
         )
+
+
+def _lock(connection: sa.Connection) -> None:
+    """Wait for another migration, and say so; and that loads are running, for which changes of their tables wait."""
+    if not connection.scalar(sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('warehouse:migrate', 0))")):
+        log.warning("Another migration of this database is running; waiting for its end.")
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('warehouse:migrate', 0))"))
+    loads = connection.scalar(
+        sa.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'warehouse-loader' "
+            "AND datname = current_database() AND xact_start IS NOT NULL"
+        )
+    )
+    if loads:
+        log.warning("%d loads are running; a change of their tables waits for their end.", loads)
 
 
 def seed(url: str) -> list[str]:

@@ -15,12 +15,14 @@ from warehouse_pipelines.entity import Budget
 from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
 from warehouse_pipelines.loading.sync_history import connect
 
-log = logging.getLogger("warehouse.sync")
+log = logging.getLogger("warehouse.ingestion")
+
+SAID_WAIT = 10.0
+"""Seconds from which a wait is worth a line; shorter ones are the daily business of a budget of ten seconds."""
 
 LONGEST_WAIT = 3_900.0
 """Seconds that a run waits for its turn: as long as the budget of an hour takes to come back, or nobody could ever read
 more at once than an hour allows. A spent day is longer than a run should hang."""
-WORTH_A_WORD = 60.0
 
 
 def portion(budget: Budget) -> int:
@@ -58,10 +60,10 @@ class RequestBudget:
                         f"the next request is free in {math.ceil(wait / 60)} minutes. Nothing was loaded; the next run "
                         "starts at the same place."
                     )
-                if wait > WORTH_A_WORD:
-                    log.info(
-                        "the budget %s (%d requests in %.0f s) is spent; waiting %d minutes for the next request",
-                        budget.name, budget.requests, budget.seconds, math.ceil(wait / 60),
+                if wait >= SAID_WAIT:
+                    log.warning(
+                        "the budget %s (%d requests in %.0f s) is spent; waiting %.0f s for the next request",
+                        budget.name, budget.requests, budget.seconds, wait,
                     )  # fmt: skip
                 self.waited_seconds += wait
                 if self._cancelled.wait(wait):

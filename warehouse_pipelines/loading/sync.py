@@ -143,7 +143,7 @@ def sync(
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
-    with sync_history.locked(url, source, entity) as session:
+    with sync_history.locked(url, source, entity, run_id) as session:
         now = sync_history.utc_now()
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill,
@@ -166,8 +166,11 @@ def sync(
             source.require_settings()
             run.declare(source.as_configured(entity))
             run.expect(*sync_history.last_values(session, source, entity, planned.mode))
-            logs.started(source.name, entity.name, None, configuration, strategy=planned.mode,
-                         since=str(planned.window.since))  # fmt: skip
+            how = {"strategy": planned.mode, "since": str(planned.window.since)}
+            logs.asking(source.name, entity.name, source.title, configuration, **how)
+            run.extraction.answered = lambda: logs.started(
+                source.name, entity.name, run.extraction.reported, configuration, **how
+            )
             return run.go(resource or extracting.resource(source, entity), replayed, progress)
         except BaseException as raised:
             error = _ours(raised)

@@ -5,6 +5,9 @@ transaction when the run succeeds, by ``fail`` when it raises, by ``close_run`` 
 run ended, and by ``sweep`` when its process died without a word. PostgreSQL frees the lock of a dead session at once,
 so a row that is ``running`` while its lock is free belongs to a dead process. Whoever closes a row does so only while
 it is ``running``, so the first one wins.
+
+A run that was refused before it could begin has a row that was never ``running``: ``failed``, with the mode
+``REFUSED`` and nothing read. Who asks for the last run, or for how many succeeded, leaves such rows out.
 """
 
 import contextlib
@@ -25,6 +28,12 @@ from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, Standing
 
 log = logging.getLogger("warehouse.sync")
 
+DIED = "its process died without closing it; nothing of it was committed"
+"""What a row and a run say whose process is gone."""
+
+REFUSED = "refused"
+"""The mode of a run that could not begin."""
+
 LOCK_SECONDS = 30.0
 """How long a run waits for another one of its entity; a killed step's orphan needs a moment to notice."""
 
@@ -44,7 +53,11 @@ class LastGood:
 
 
 def connect(url: str, **options: Any) -> psycopg.Connection[dict[str, Any]]:
-    """Return an autocommitting session in UTC. Raises ``DatabaseUnavailable``."""
+    """Return an autocommitting session in UTC. Raises ``DatabaseUnavailable``.
+
+    The server asks a silent client after a minute whether it is there: a lost machine's locks are free after 90 s
+    and not after the two hours that TCP takes by itself.
+    """
     try:
         return psycopg.connect(
             url,
@@ -52,7 +65,10 @@ def connect(url: str, **options: Any) -> psycopg.Connection[dict[str, Any]]:
             row_factory=dict_row,
             application_name="warehouse",
             connect_timeout=10,
-            options="-c TimeZone=UTC",
+            keepalives_idle=60,
+            keepalives_interval=10,
+            keepalives_count=3,
+            options="-c TimeZone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
             **options,
         )
     except psycopg.OperationalError as error:
@@ -62,22 +78,76 @@ def connect(url: str, **options: Any) -> psycopg.Connection[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def locked(url: str, source: Source, entity: Entity) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+def locked(
+    url: str, source: Source, entity: Entity, run_id: str | None = None
+) -> Iterator[psycopg.Connection[dict[str, Any]]]:
     """Hold the lock of an entity on a session of its own; rows that a dead process left are closed first.
 
-    Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``.
+    Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, and leaves a row that says so.
     """
     connection = connect(url)
     try:
-        deadline = time.monotonic() + LOCK_SECONDS
+        start_time, deadline = utc_now(), time.monotonic() + LOCK_SECONDS
+        other = ""
         while not _lock(connection, source.name, entity.name):
+            if not other:
+                other = _other(connection, source.name, entity.name)
+                log.warning("%s %s waits at most %.0f s for %s", source.name, entity.name, LOCK_SECONDS, other)
             if time.monotonic() > deadline:
-                raise SyncRunning(f"{source.name} {entity.name} is being synced by another run; try again when it ends")
+                error = SyncRunning(
+                    f"{source.name} {entity.name} is being synced by {other}; try again when it ends. Nothing was read"
+                )
+                refuse(connection, source, entity, error, start_time=start_time, run_id=run_id)
+                raise error
             time.sleep(0.2)
         _close_dead(connection, source.name, entity.name)
         yield connection
     finally:
         connection.close()
+
+
+def _other(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_type: str) -> str:
+    """Return which run holds the lock of an entity, as far as the history knows."""
+    row = connection.execute(
+        """
+        SELECT id, run_id, ceil(extract(epoch FROM clock_timestamp() - start_time) / 60)::integer AS minutes
+        FROM orchestration.sync_history
+        WHERE crm_source = %s AND sync_type = %s AND status = 'running' ORDER BY id DESC LIMIT 1
+        """,
+        [crm, sync_type],
+    ).fetchone()
+    if row is None:
+        return "another run"
+    return f"another run (sync_history {row['id']}, run {row['run_id'] or 'unknown'}, {row['minutes']} min)"
+
+
+def refuse(
+    connection: psycopg.Connection[dict[str, Any]],
+    source: Source,
+    entity: Entity,
+    error: Exception,
+    *,
+    start_time: datetime,
+    run_id: str | None,
+) -> None:
+    """Write the row of a run that could not begin. An attempt after it, of the same run, writes its own."""
+    connection.execute(
+        """
+        INSERT INTO orchestration.sync_history
+            (crm_source, sync_type, endpoint, start_time, end_time, status, error_message, configuration, run_id)
+        VALUES (%s, %s, %s, %s, greatest(clock_timestamp(), %s), 'failed', %s, %s, %s)
+        """,
+        [
+            source.name,
+            entity.name,
+            entity.path[:200],
+            start_time,
+            start_time,
+            f"{type(error).__name__}: {masked(str(error), 2000)}",
+            json.dumps({"mode": REFUSED, "dry_run": False}),
+            run_id,
+        ],
+    )
 
 
 def _lock(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_type: str) -> bool:
@@ -286,10 +356,10 @@ def _close_dead(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_t
         """
         UPDATE orchestration.sync_history
         SET status = 'failed', end_time = clock_timestamp(),
-            error_message = 'its process died without closing it; nothing of it was committed'
+            error_message = %s
         WHERE crm_source = %s AND sync_type = %s AND status = 'running' RETURNING id
         """,
-        [crm, sync_type],
+        [DIED, crm, sync_type],
     ).fetchall()
     return [int(row["id"]) for row in rows]
 

@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ from typing import Any
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured
+
+log = logging.getLogger("warehouse")
 
 HEADER = "# Written by warehouse_pipelines/local/dagster_home.py from the top-level dagster.yaml: change that one.\n"
 
@@ -93,7 +96,11 @@ def _home(home: Path | None) -> tuple[Path, str | None, str]:
 def _locked(home: Path) -> Iterator[None]:
     home.mkdir(parents=True, exist_ok=True)
     with (home / "prepare.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("%s is being prepared by another process; waiting for that", home)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

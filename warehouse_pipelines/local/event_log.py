@@ -15,6 +15,7 @@ Dagster that it replaces; ``test_event_log`` says when a new version calls it ot
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,6 +65,16 @@ class EventLog(SqliteEventLogStorage):
             self._engines[shard] = engine
         self._engines.move_to_end(shard)
         return self._engines[shard]
+
+    def delete_events(self, run_id: str) -> None:
+        """Delete the events of a run and the file that held them, which Dagster leaves there empty."""
+        super().delete_events(run_id)
+        with self._db_lock:
+            if run_id in self._engines:
+                self._engines.pop(run_id).dispose()
+            self._initialized_dbs.discard(run_id)
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(self.path_for_shard(run_id) + suffix).unlink(missing_ok=True)
 
     def wipe(self) -> None:
         """Delete the log and its files."""

@@ -20,6 +20,7 @@ Decided, each after it went wrong once:
 import contextlib
 import fcntl
 import importlib.util
+import logging
 import os
 import pwd
 import re
@@ -41,6 +42,8 @@ import psycopg
 from psycopg import sql
 
 from warehouse_pipelines.errors import DatabaseUnavailable, NotConfigured
+
+log = logging.getLogger("warehouse")
 
 USER = DATABASE = "warehouse"
 OLDEST = 15
@@ -230,7 +233,11 @@ class Server:
         """Hold the one lock of this folder; it ends with the process that holds it."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.home / "postgres.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.warning("%s is being started or stopped by another process; waiting for that", self._name())
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _password(self) -> str:
@@ -350,11 +357,15 @@ class Server:
 
     def _comes_up(self) -> bool:
         """Wait for a server that is there and does not answer yet, or is going; return False when there is none."""
-        deadline = time.monotonic() + START_SECONDS
+        began = time.monotonic()
+        deadline, said = began + START_SECONDS, False
         while self._pid() is not None:
             with contextlib.suppress(psycopg.OperationalError):
                 self.connect("postgres").close()
                 return True
+            if not said and time.monotonic() > began + 2:
+                said = True
+                log.warning("%s does not answer yet; waiting at most %d s", self._name(), START_SECONDS)
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(f"{self._name()} runs and does not answer. {self._last_words()}")
             time.sleep(0.05)
@@ -364,6 +375,7 @@ class Server:
         """Start it. Several tries: a port can be taken in between, and a killed server's children take a moment."""
         if self.log.exists() and self.log.stat().st_size > 10_000_000:
             self.log.unlink()
+        log.info("%s is not up; starting it, which may take %d s", self._name(), START_SECONDS)
         said = ""
         for attempt in range(5):
             time.sleep(attempt * 0.5)

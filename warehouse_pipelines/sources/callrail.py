@@ -123,6 +123,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     for path in paths:
         listing = Listing(extraction, entity, path, params, seen)
         for records in listing.pages():
+            if len(paths) == 1:
+                extraction.reported = listing.counted
             yield Page(records, in_window=entity.path != TEXT_MESSAGES.path)
         totals.append(listing.total())
     known = [total for total in totals if total is not None]
@@ -212,6 +214,11 @@ class Listing:
             yield from self._relative()
         else:
             yield from self._numbered(first)
+
+    @property
+    def counted(self) -> int | None:
+        """How many records the list has by its own count."""
+        return self._counted
 
     def total(self) -> int | None:
         """Return how many of the records are said to be here; asked a second time when that is not what came."""

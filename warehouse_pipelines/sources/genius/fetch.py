@@ -28,6 +28,7 @@ it is missed, and longer than any transaction should last, which is what a late 
 """
 
 import contextlib
+import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -53,6 +54,8 @@ from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 
 if TYPE_CHECKING:
     import pymysql
+
+log = logging.getLogger("warehouse.ingestion")
 
 PAGE = 5_000
 HANDED_ON_BYTES = 8 * 2**20
@@ -191,8 +194,11 @@ class Database:
         """Wait before the next attempt; raises ``error`` when there is none, or when the run was stopped."""
         if attempt == ATTEMPTS:
             raise error
-        began = time.monotonic()
-        stopped = self.extraction.cancelled.wait(backoff(attempt))
+        began, seconds = time.monotonic(), backoff(attempt)
+        log.warning(
+            "Genius: the database could not answer, attempt %d of %d, next in %.1f s", attempt, ATTEMPTS, seconds
+        )
+        stopped = self.extraction.cancelled.wait(seconds)
         self.extraction.waited_seconds += time.monotonic() - began
         if stopped:
             raise VendorUnavailable("Genius: the run was stopped while waiting for the database") from error

@@ -1,0 +1,122 @@
+"""Keeps Dagster's own storage from growing without end: ``prune_dagster`` deletes old runs every night.
+
+With all schedules on there are 3,000 runs a day, and Dagster deletes none of them. A run goes with its events, its
+compute log and its check evaluations when it is older than ``WAREHOUSE_RUN_DAYS``, one that failed when it is older
+than ``WAREHOUSE_FAILED_RUN_DAYS``. What the UI shows of an asset is kept, however old: the run of its last
+materialization and observation and of the last evaluation of each check; and for ``PARTITION_DAYS`` the run that
+materialized a day. Ticks of schedules and sensors are deleted by Dagster (``retention`` in ``dagster.yaml``).
+
+What a sync did stands in ``orchestration.sync_history``, which is not touched.
+
+Everything goes through the instance, so it works on any storage of Dagster; check evaluations, which Dagster deletes
+with their asset only, through the table that Dagster declares. PostgreSQL and SQLite use the room again. SQLite's file
+of a run, which Dagster would leave empty, is removed by ``local.event_log``.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
+
+from warehouse_pipelines import settings
+
+log = logging.getLogger("warehouse")
+
+PARTITION_DAYS = 92
+NAME = "prune_dagster"
+
+Ages = Mapping[dg.DagsterRunStatus, int]
+"""How many days a run is kept, by how it ended."""
+
+
+def ages() -> Ages:
+    """Return the ages of the settings."""
+    found = settings.settings()
+    return {
+        dg.DagsterRunStatus.SUCCESS: found.warehouse_run_days,
+        dg.DagsterRunStatus.CANCELED: found.warehouse_run_days,
+        dg.DagsterRunStatus.FAILURE: found.warehouse_failed_run_days,
+    }
+
+
+def prune(instance: dg.DagsterInstance, kept: Ages, now: datetime | None = None) -> dict[str, int]:
+    """Delete the runs that ended longer ago than ``kept`` says and that no asset needs; return what was done."""
+    now = now or datetime.now(UTC)
+    needed = needed_runs(instance, now)
+    deleted = spared = 0
+    for status, days in kept.items():
+        old = dg.RunsFilter(statuses=[status], updated_before=now - timedelta(days=days))
+        for run_id in instance.get_run_ids(old):
+            if run_id in needed:
+                spared += 1
+                continue
+            instance.compute_log_manager.delete_logs(prefix=[run_id])
+            _delete_check_evaluations(instance, run_id)
+            instance.delete_run(run_id)
+            deleted += 1
+    return {"runs_deleted": deleted, "old_runs_kept_for_their_assets": spared, "runs_left": instance.get_runs_count()}
+
+
+def needed_runs(instance: dg.DagsterInstance, now: datetime) -> set[str]:
+    """Return the runs that hold what the UI shows of an asset."""
+    storage: Any = instance.event_log_storage
+    days = {(now - timedelta(days=age)).date().isoformat() for age in range(-1, PARTITION_DAYS)}
+    needed: set[str] = set()
+    events: set[int] = set()
+    for record in instance.get_asset_records(instance.get_asset_keys()):
+        entry = record.asset_entry
+        for last in (entry.last_materialization_record, entry.last_observation_record):
+            if last is not None:
+                needed.add(last.run_id)
+        kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+        events |= set(storage.get_latest_storage_id_by_partition(entry.asset_key, kind, days).values())
+    ids = sorted(events)
+    with storage.index_connection() as connection:
+        for start in range(0, len(ids), 500):
+            found = connection.execute(sa.select(Events.c.run_id).where(Events.c.id.in_(ids[start : start + 500])))
+            needed |= {run_id for (run_id,) in found}
+        latest = sa.select(sa.func.max(Checks.c.id)).group_by(Checks.c.asset_key, Checks.c.check_name)
+        found = connection.execute(sa.select(Checks.c.run_id).where(Checks.c.id.in_(latest)))
+        needed |= {run_id for (run_id,) in found}
+    return needed
+
+
+def _delete_check_evaluations(instance: dg.DagsterInstance, run_id: str) -> None:
+    storage: Any = instance.event_log_storage
+    with storage.index_connection() as connection:
+        connection.execute(sa.delete(Checks).where(Checks.c.run_id == run_id))
+
+
+def jobs() -> list[dg.JobDefinition]:
+    """Return the job."""
+
+    @dg.op(name=f"{NAME}_op", description="Delete old runs from Dagster's storage.")
+    def run(context: dg.OpExecutionContext) -> None:
+        facts = prune(context.instance, ages())
+        context.log_event(dg.AssetMaterialization(["dagster_maintenance", NAME], metadata=facts))
+        log.info("deleted %(runs_deleted)d old runs of Dagster, %(runs_left)d are left", facts)
+
+    @dg.job(name=NAME, description="Delete old runs from Dagster's storage.", tags={"warehouse/maintenance": "dagster"})
+    def job() -> None:
+        run()
+
+    return [job]
+
+
+def schedules() -> Sequence[dg.ScheduleDefinition]:
+    """Return its schedule."""
+    return [
+        dg.ScheduleDefinition(
+            name=NAME,
+            job_name=NAME,
+            cron_schedule="40 3 * * *",
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description="Delete old runs from Dagster's storage.",
+        )
+    ]

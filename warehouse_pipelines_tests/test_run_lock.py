@@ -1,0 +1,237 @@
+"""Which runs are taken for dead, and what becomes of them; a living run keeps its slot."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from warehouse_pipelines import run_lock
+from warehouse_pipelines.definitions import build_definitions
+from warehouse_pipelines.errors import PoolBusy
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.local import dagster_home
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines_tests import toy
+from warehouse_pipelines_tests.children import eventually
+
+STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
+POOL = "toy_api"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def instance(
+    request: pytest.FixtureRequest, tmp_path: Path, test_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """An instance whose pool has one slot."""
+    name = f"lock_{tmp_path.name.lower()}"
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    if request.param == "postgresql":
+        monkeypatch.setenv("DAGSTER_STORAGE_URL", test_server.url(name))
+    dagster_home.prepare(tmp_path, pools={POOL: 1})
+    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
+        yield made
+    test_server.drop_database(name)
+
+
+def started(
+    instance: dg.DagsterInstance, tags: dict[str, str] | None = None, *, status: dg.DagsterRunStatus = STARTED
+) -> str:
+    """Make a run that holds the slot if it is free, and else waits for it."""
+    run_id = dg._core.utils.make_new_run_id()
+    own = {run_lock.TAG: run_id} if tags is None else tags
+    create_run_for_test(instance, run_id=run_id, job_name="sync_toy_gadgets", status=status, tags=own)
+    instance.event_log_storage.claim_concurrency_slot(POOL, run_id, "gadget")
+    return run_id
+
+
+def status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def holders(instance: dg.DagsterInstance) -> set[str]:
+    return instance.event_log_storage.get_concurrency_info(POOL).active_run_ids
+
+
+def row(url: str, run_id: str, message: str | None = None) -> None:
+    """Plant a history row: running, or closed with a message."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, "
+            "error_message, run_id) VALUES ('toy', 'gadgets', now(), %s, %s, %s, %s)",
+            [None if message is None else "now", "running" if message is None else "failed", message, run_id],
+        )
+
+
+def test_a_run_whose_lock_is_free_is_closed_and_its_slot_freed(instance: dg.DagsterInstance, bare_url: str) -> None:
+    run_id = started(instance)
+    row(bare_url, run_id)
+    assert holders(instance) == {run_id}
+    assert run_lock.close_dead_runs(instance, bare_url) == [run_id]
+    assert status(instance, run_id) == FAILURE
+    assert holders(instance) == set()
+    with psycopg.connect(bare_url) as connection:
+        assert connection.execute("SELECT status, error_message FROM orchestration.sync_history").fetchall() == [
+            ("failed", sync_history.DIED)
+        ]
+    assert run_lock.close_dead_runs(instance, bare_url) == []
+
+
+def test_one_that_was_being_cancelled_is_cancelled(instance: dg.DagsterInstance, bare_url: str) -> None:
+    run_id = started(instance, status=dg.DagsterRunStatus.CANCELING)
+    assert run_lock.close_dead_runs(instance, bare_url) == [run_id]
+    assert status(instance, run_id) == dg.DagsterRunStatus.CANCELED
+
+
+def test_living_runs_are_left_alone(instance: dg.DagsterInstance, bare_url: str) -> None:
+    """One holds its lock; one has the tag of the run that it tries again; two have no tag, and no row that died."""
+    with ExitStack() as stack:
+        alive = started(instance)
+        stack.enter_context(run_lock.RunLock(bare_url, alive))
+        again = started(instance, {run_lock.TAG: "00000000-0000-0000-0000-000000000001"})
+        unknown = started(instance, {})
+        between = started(instance, {})
+        row(bare_url, between, "failed for another reason")
+        assert run_lock.close_dead_runs(instance, bare_url) == []
+        assert {status(instance, run_id) for run_id in (alive, again, unknown, between)} == {STARTED}
+        assert holders(instance) == {alive}
+
+
+def test_a_run_without_a_tag_is_dead_when_its_row_says_so(instance: dg.DagsterInstance, bare_url: str) -> None:
+    dead, alive = started(instance, {}), started(instance, {})
+    row(bare_url, dead)
+    row(bare_url, alive, sync_history.DIED)
+    row(bare_url, alive, "later it failed otherwise")
+    assert run_lock.close_dead_runs(instance, bare_url) == [dead]
+    assert status(instance, alive) == STARTED
+
+
+def test_slots_of_ended_and_deleted_runs_are_freed(instance: dg.DagsterInstance, bare_url: str) -> None:
+    for dead in (started(instance, status=FAILURE), dg._core.utils.make_new_run_id()):
+        instance.event_log_storage.claim_concurrency_slot(POOL, dead, "gadget")
+        assert holders(instance) == {dead}
+        run_lock.close_dead_runs(instance, bare_url)
+        assert holders(instance) == set()
+
+
+def test_an_ended_run_whose_process_goes_on_keeps_its_slot(instance: dg.DagsterInstance, bare_url: str) -> None:
+    run_id = started(instance)
+    with run_lock.RunLock(bare_url, run_id):
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        instance.report_run_failed(run)
+        run_lock.close_dead_runs(instance, bare_url)
+        assert holders(instance) == {run_id}
+
+
+def test_the_lock_is_taken_again_when_its_session_breaks(
+    instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_lock, "PING_SECONDS", 0.05)
+    run_id = started(instance)
+    locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database "
+    locks += "WHERE datname = current_database())"
+    with run_lock.RunLock(bare_url, run_id), psycopg.connect(bare_url, autocommit=True) as other:
+        [(first,)] = other.execute(locks).fetchall()
+        other.execute("SELECT pg_terminate_backend(%s)", [first])
+        eventually(lambda: other.execute(locks).fetchall() not in ([], [(first,)]), "it is taken again")
+        assert run_lock.close_dead_runs(instance, bare_url) == []
+        assert status(instance, run_id) == STARTED
+
+
+def test_nobody_is_called_dead_just_after_the_server_came_up(
+    instance: dg.DagsterInstance, server: Server, template: str, test_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process may not have noticed yet that its session broke. A run younger than the server is judged at once."""
+    from warehouse_pipelines.loading.migrate import migrate
+
+    server.start()
+    url = server.create_database("warehouse_back")
+    migrate(url)
+    old = started(instance)
+    time.sleep(1)
+    server.stop("immediate")
+    server.start()
+    url = server.url("warehouse_back")
+    young = started(instance)
+    assert run_lock.close_dead_runs(instance, url) == [young]
+    assert status(instance, old) == STARTED
+    monkeypatch.setattr(run_lock, "SETTLING_SECONDS", 0.0)
+    assert run_lock.close_dead_runs(instance, url) == [old]
+
+
+def test_a_run_that_waits_frees_the_slot_of_a_dead_one(instance: dg.DagsterInstance, bare_url: str) -> None:
+    dead = started(instance)
+    with run_lock.waiting(instance, bare_url, 60):
+        claim = instance.event_log_storage.claim_concurrency_slot(POOL, "me", "gadget")
+    assert claim.is_claimed
+    assert status(instance, dead) == FAILURE
+    assert "claim_concurrency_slot" not in vars(instance.event_log_storage), "it is Dagster's own again"
+
+
+def test_a_run_that_waits_says_so_and_gives_up(
+    instance: dg.DagsterInstance, bare_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    alive = started(instance)
+    said = f"the slot of {POOL}, held by sync_toy_gadgets (run {alive}, 0 min)"
+    with run_lock.RunLock(bare_url, alive), run_lock.waiting(instance, bare_url, 1) as waited:
+        claim = instance.event_log_storage.claim_concurrency_slot
+        began = time.monotonic()
+        with pytest.raises(PoolBusy, match="WAREHOUSE_POOL_WAIT_SECONDS"):
+            any(claim(POOL, "me", "gadget").is_claimed for _ in range(1000))
+        assert time.monotonic() - began < 60
+    assert said in str(waited.gave_up)
+    assert f"gadget waits since 0 s, at most 1 s for {said}" in caplog.text
+    assert holders(instance) == {alive}
+
+
+def test_a_run_of_the_daemon_holds_its_lock(
+    instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the executor of the definitions, which ``execute_in_process`` would replace."""
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.execute_in_process import core_execute_in_process
+
+    monkeypatch.setenv("TOY_KEY", "set")
+    seen: list[str] = []
+
+    @dg.op
+    def look(context: dg.OpExecutionContext) -> None:
+        seen.extend(run_lock.close_dead_runs(context.instance, bare_url))
+        run = context.instance.get_run_by_id(context.run_id)
+        assert run is not None
+        assert run.tags[run_lock.TAG] == context.run_id
+
+    @dg.job(executor_def=run_lock.executor(lambda: bare_url))
+    def looks() -> None:
+        look()
+
+    result = core_execute_in_process({}, InMemoryJob(looks), instance, False, True)
+    assert result.success
+    assert seen == []
+    made = build_definitions([toy.Shelf().source()], url=lambda: bare_url)
+    for job in made.resolve_all_job_defs():
+        assert job.executor_def.executor_creation_fn.__qualname__.startswith("executor."), job.name
+
+
+def test_a_run_whose_warehouse_is_away_runs_without_a_lock(instance: dg.DagsterInstance) -> None:
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.execute_in_process import core_execute_in_process
+
+    @dg.op
+    def nothing() -> None:
+        pass
+
+    @dg.job(executor_def=run_lock.executor(lambda: "postgresql://a:b@127.0.0.1:1/none"))
+    def away() -> None:
+        nothing()
+
+    result = core_execute_in_process({}, InMemoryJob(away), instance, False, True)
+    assert result.success
+    assert run_lock.TAG not in result.dagster_run.tags

@@ -312,10 +312,12 @@ def unknown_entity(source: "Source") -> str:
 def _configured() -> Iterator["Source"]:
     """Yield the sources whose settings are there; name the others on standard error."""
     missing = {}
+    wrong: dict[str, str] = {}
     found = False
     for source in sources().values():
-        if absent := source.missing_settings():
-            missing[source.name] = absent
+        if absent := source.settings_problems():
+            missing[source.name] = sorted(absent)
+            wrong |= {name: problem for name, problem in absent.items() if problem}
         else:
             found = True
             yield source
@@ -324,6 +326,8 @@ def _configured() -> Iterator["Source"]:
         raise NotConfigured(f"No CRM is configured. Set in the environment or in .env: {wanted}")
     if missing:
         click.echo(f"Not configured, left out: {', '.join(missing)}", err=True)
+    for name, problem in wrong.items():
+        click.echo(f"{name} {problem}", err=True)
 
 
 @main.command()
@@ -509,13 +513,14 @@ def check(crm: str | None) -> None:
     there as forgotten.
     """
     chosen = [source_named(crm)] if crm else list(sources().values())
-    absent = {source.name: source.missing_settings() for source in chosen}
+    absent = {source.name: source.settings_problems() for source in chosen}
     codes = [_check_database()]
     for source in chosen:
         missing = absent[source.name]
         if missing:
             forgotten = crm is not None or len(missing) < len(_required(source))
-            click.echo(f"{source.name}: not configured; set {', '.join(missing)}")
+            said = "".join(f"; {name} {problem}" for name, problem in sorted(missing.items()) if problem)
+            click.echo(f"{source.name}: not configured; set {', '.join(sorted(missing))}{said}")
             codes.append(WRONG_USE if forgotten else 0)
             continue
         try:

@@ -472,18 +472,31 @@ class Source:
             raise WrongUse(f"{self.title} has no flag {', '.join(unknown)} of its own; {there}")
         return {flags[name]: flags[name].read(value) for name, value in given.items() if flags[name].concerns(entity)}
 
-    def missing_settings(self) -> list[str]:
-        """Return the names of all settings that are missing or unusable, as they are spelt in the environment."""
+    def settings_problems(self) -> dict[str, str]:
+        """Return what is wrong with each setting that cannot be used, as it is spelt in the environment; "" if missing.
+
+        No part of a value is in it.
+        """
         try:
             self.settings()
         except ValidationError as error:
             prefix = self.settings.model_config.get("env_prefix", "")
-            return sorted({f"{prefix}{'_'.join(map(str, e['loc']))}".upper() for e in error.errors()})
-        return []
+            return {
+                f"{prefix}{'_'.join(map(str, one['loc']))}".upper(): ""
+                if one["type"] == "missing"
+                else one["msg"].removeprefix("Value error, ")
+                for one in error.errors(include_input=False, include_context=False)
+            }
+        return {}
+
+    def missing_settings(self) -> list[str]:
+        """Return the names of all settings that are missing or unusable, as they are spelt in the environment."""
+        return sorted(self.settings_problems())
 
     def require_settings(self) -> None:
         """Raise ``NotConfigured``, naming all that is missing at once."""
-        if missing := self.missing_settings():
+        if problems := self.settings_problems():
             raise NotConfigured(
-                f"{self.title} is not configured: set {', '.join(missing)} in the environment or in .env"
+                f"{self.title} is not configured: set {', '.join(sorted(problems))} in the environment or in .env"
+                + "".join(f"; {name} {problem}" for name, problem in sorted(problems.items()) if problem)
             )

@@ -67,7 +67,7 @@ from warehouse_pipelines.errors import (
     masked,
 )
 from warehouse_pipelines.rules import one_of
-from warehouse_pipelines.settings import FromEnvironment, postgresql_url
+from warehouse_pipelines.settings import POSTGRESQL, FromEnvironment, database_url_problem, postgresql_url
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 
 if TYPE_CHECKING:
@@ -137,9 +137,13 @@ class Settings(FromEnvironment, env_prefix="PIPEDESK_"):
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"postgres(ql)?(\+\w+)?://[^/]+/\w", value.get_secret_value()):
-            raise ValueError("write postgresql://user:password@host:5432/database")
-        return value
+        url = value.get_secret_value().strip()
+        example = "postgresql://user:password@host:5432/database"
+        if problem := database_url_problem(url, POSTGRESQL, example):
+            raise ValueError(problem)
+        if not re.match(r"[^/]+//[^/]+/\w", url):
+            raise ValueError(f"names no database; write {example}")
+        return SecretStr(url)
 
 
 Place = tuple[str | int, ...]
@@ -238,9 +242,10 @@ def parameters(settings: Settings) -> dict[str, Any]:
     url = postgresql_url("PIPEDESK_DATABASE_URL", settings.database_url)
     try:
         found = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        said = masked(str(error).strip().replace(url, "it"))
-        raise NotConfigured(f"PipeDesk: PIPEDESK_DATABASE_URL cannot be used: {said}") from None
+    except psycopg.ProgrammingError:  # it quotes what it does not understand
+        raise NotConfigured(
+            "PipeDesk: PIPEDESK_DATABASE_URL has an option behind its question mark that libpq does not know."
+        ) from None
     hosts = str(found.get("host", "")).split(",")
     here = all(host in ("", "localhost", "::1") or host.startswith(("127.", "/")) for host in hosts)
     if not here and found.get("sslmode") not in ("require", "verify-ca", "verify-full"):

@@ -48,7 +48,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.settings import FromEnvironment
+from warehouse_pipelines.settings import FromEnvironment, database_url_problem
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 
 if TYPE_CHECKING:
@@ -124,9 +124,13 @@ class Settings(FromEnvironment, env_prefix="GENIUS_"):
     @field_validator("database_url")
     @classmethod
     def _is_mysql(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"(mysql|mariadb)\+pymysql://[^/]+/\w", value.get_secret_value()):
-            raise ValueError("write mysql+pymysql://user:password@host:3306/database")
-        return value
+        url = value.get_secret_value().strip()
+        example = "mysql+pymysql://user:password@host:3306/database"
+        if problem := database_url_problem(url, r"(mysql|mariadb)\+pymysql", example):
+            raise ValueError(problem)
+        if not re.match(r"[^/]+//[^/]+/\w", url):
+            raise ValueError(f"names no database; write {example}")
+        return SecretStr(url)
 
 
 class Offsets(dict[str, str]):

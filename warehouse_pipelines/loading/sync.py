@@ -171,7 +171,7 @@ class _Run:
         self.began = time.monotonic()
         self.coercer = Coercer(source.name, entity, skip_validation=options.skip_validation)
         self.known = Warehouse(url)
-        flags = {"full": options.full, "backfill": planned.mode == "backfill", **options.vendor}
+        flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
         self.extraction = Extraction(
             entity=entity, window=planned.window, known=self.known, page_size=page_size,
             limit=options.max_records, safety_limit=settings().warehouse_safety_limit, options=flags,

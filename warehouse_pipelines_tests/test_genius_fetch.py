@@ -501,14 +501,28 @@ def test_a_row_changed_in_the_far_future_is_read_by_every_delta(vendor: Genius, 
     assert len(Read(GENIUS, PROSPECTS).records) == vendor.count("prospect")
 
 
+def test_a_column_of_another_type_costs_its_values_only(vendor: Genius) -> None:
+    """`type1` is text in one installation: every lead is loaded, the text is in `raw_data`, and counted."""
+    vendor.sql("ALTER TABLE lead MODIFY type1 varchar(20), MODIFY status varchar(20), MODIFY is_dnc varchar(20)")
+    vendor.sql("UPDATE lead SET type1 = 'mobile', is_dnc = 'maybe', status = 'new'")
+    total = vendor.count("lead")
+    read = Read(GENIUS, LEADS)
+    rows, coercer = typed(LEADS, read)
+    assert (len(rows), coercer.rejects) == (total, [])
+    assert {row["type1"] for row in rows.values()} == {None}
+    assert {row["status"] for row in rows.values()} == {"new"}
+    assert {record["type1"] for record in read.records} == {"mobile"}
+    assert coercer.warnings["warn:type1"] == coercer.warnings["warn:is_dnc"] == total
+
+
 def test_a_sentinel_neither_hides_its_row_nor_poisons_the_cursor(orders: World) -> None:
     vendor: Genius = orders.simulator
-    vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 00:00:00", number="forever")
+    vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 23:59:59", number="forever")
     first = orders.sync()
     assert orders.rows()[("1",)]["number"] == "forever"
     assert first.cursor is not None
     assert first.cursor <= now()
-    vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 00:00:00", number="edited")
+    vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 23:59:59", number="edited")
     (late,) = vendor.create("job_change_order", number="late")
     result = orders.sync()
     assert (result.mode, result.status) == ("delta", "success")

@@ -32,7 +32,7 @@ status. Settings: ``Settings``. Verified against: the simulator only; no live sh
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -44,7 +44,6 @@ import msgspec
 
 from warehouse_pipelines.entity import Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable, WrongUse
-from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
 
@@ -350,8 +349,6 @@ ROW = columns(
 )
 """What every row of a sheet has besides its cells."""
 
-TYPED_BY_HAND: Mapping[str, Severity] = {"numeric": "warn", "integer": "warn", "boolean": "warn", "timestamptz": "warn"}
-
 MARKETING_LEADS = Entity(
     name="marketing_leads",
     table="gsheet_marketing_lead",
@@ -361,7 +358,6 @@ MARKETING_LEADS = Entity(
     by_state=True,
     expected="first_name last_name email phone",
     index="email phone_e164",
-    severity={**TYPED_BY_HAND, "preferred_appt_date": "warn", "set_appt_date": "warn"},
     columns={
         **ROW,
         **columns(
@@ -395,7 +391,6 @@ MARKETING_SPENDS = Entity(
     by_state=True,
     expected="date channel campaign amount",
     index="date",
-    severity={**TYPED_BY_HAND, "amount": "reject", "event_start_date": "warn", "event_end_date": "warn"},
     columns={
         **ROW,
         **columns(

@@ -69,6 +69,7 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.rules import one_of
 from warehouse_pipelines.settings import POSTGRESQL, FromEnvironment, database_url_problem, postgresql_url
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
+from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent
 
 if TYPE_CHECKING:
     import psycopg
@@ -82,12 +83,16 @@ MOST = 50_000
 STATEMENT_SECONDS = 300
 QUARTER = timedelta(minutes=15)
 
-SECRET = re.compile(r"passw|secret|token|credential|(^|_)(hash|salt|key)$", re.IGNORECASE)
-"""Columns of such a name are never asked for, whatever table they are in."""
-
 TEXTS = ("text", "character varying", "character")
 INTEGERS = ("smallint", "integer", "bigint")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+UNSURE = frozenset({
+    "pipedesk.companies.cnpj", "pipedesk.companies.updated_at", "pipedesk.companies.deleted_at",
+    "pipedesk.contacts.company_id", "pipedesk.contacts.updated_at", "pipedesk.master_deals.updated_at",
+    "pipedesk.master_deals.deleted_at", "pipedesk.users.email",
+})  # fmt: skip
+"""Columns that only some versions of the product have: no reason to warn where they are absent."""
 
 LOCAL = {
     "row_security": "off",
@@ -297,18 +302,24 @@ class Table:
             )
         self.name, types = found
         if lacking := [key for key in entity.keys if entity.columns[key].path not in types]:
-            raise AnswerChanged(
-                f"PipeDesk: {self.name} has no column {', '.join(lacking)} any more; nothing was loaded."
-            )
+            said = missing_place(self.name, lacking, types)
+            raise AnswerChanged(f"PipeDesk: {said}, and that is the key of {entity.table}; nothing was loaded.")
         wanted = {"integer": INTEGERS, "uuid": ("uuid", *TEXTS)}
         for key in entity.keys:
             if (type_ := types[entity.columns[key].path]) not in wanted[entity.columns[key].kind]:
                 raise AnswerChanged(f"PipeDesk: {self.name}.{key} is {type_} now; nothing was loaded.")
-        self.types = {name: type_ for name, type_ in types.items() if not SECRET.search(name)}
+        self.types = {name: type_ for name, type_ in types.items() if not is_secret(name)}
         declared = {column.path for column in entity.columns.values()} | {entity.archived_at} - {None}
-        for what, names in (("absent", declared - types.keys()), ("undeclared", types.keys() - declared)):
-            if names:
-                database.extraction.noticed[f"{what}_columns"] = sorted(map(str, names))
+        if undeclared := sorted(types.keys() - declared):
+            database.extraction.noticed["undeclared_columns"] = undeclared
+        self.absent = {
+            name: missing_place(self.name, column.paths, undeclared)
+            for name, column in entity.columns.items()
+            if column.path not in types
+        }
+        """The declared columns that the table lacks, and what may be meant."""
+        if entity.archived_at and entity.archived_at not in types:
+            self.absent["deleted_at"] = missing_place(self.name, [entity.archived_at], undeclared)
         self.state = {"read_as": hashlib.sha256(repr((entity.seed, self.types)).encode()).hexdigest()[:16]}
         self._from = sql.SQL("FROM {} t").format(sql.Identifier(database.settings.schema_name, self.name))
         listed = sql.SQL(", ").join(sql.Identifier("t", name) for name in self.types)
@@ -417,6 +428,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     database = Database(extraction)
     try:
         table = Table(database, extraction.entity)
+        expected = {name for name in table.absent if f"{extraction.entity.table}.{name}" in UNSURE}
+        note_absent(extraction, "PipeDesk", table.absent, expected)
         extraction.next_state = table.state
         if dict(extraction.state) == table.state:
             with contextlib.suppress(NotComparable):
@@ -633,7 +646,7 @@ USER_ROLES = Entity(
     by_state=True,
     index="user_id",
     refs={"user_id": "pipedesk.users"},
-    rules=(one_of("role", "admin", "manager", "sales", severity="warn"),),
+    rules=(one_of("role", "admin", "manager", "sales"),),
     every=DAY,
     columns=columns(integer="id", uuid="user_id", text="role"),
 )

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines.entity import Extraction
-from warehouse_pipelines.errors import AnswerChanged, CursorStuck, RequestRefused
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.simulators.google_drive import LARGE, ROOT, SHARED_DRIVE, SHARED_ROOT
+from warehouse_pipelines.simulators.google_drive import FOLDER, LARGE, ROOT, SHARED_DRIVE, SHARED_ROOT, SHORTCUT, folder_id
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.sources import gdrive
 from warehouse_pipelines.sources._http import Client
@@ -190,7 +190,7 @@ def test_an_answer_without_its_list_is_no_empty_drive(it: World, path: str) -> N
 def test_a_root_that_is_not_shared_ends_the_run(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in check()
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", "nowhere")
-    with pytest.raises(RequestRefused, match="404"):
+    with pytest.raises(WrongUse, match="404 for GDRIVE_ROOT_FOLDER_ID"):
         it.sync()
 
 
@@ -215,14 +215,52 @@ def test_an_unreadable_record_below_a_root_is_set_aside(it: World, monkeypatch: 
     assert (result.status, result.failed) == ("partial", 1)
 
 
-def test_a_folder_knows_whose_it_is(it: World) -> None:
+def test_whose_a_folder_is_drive_tells_only_the_program_that_wrote_it(it: World) -> None:
+    """appProperties are private: those that PipeDesk wrote are not shown, those of our own program are."""
+    ours = it.simulator.create_file(
+        folder=True, mimeType=FOLDER, name="Of the warehouse", appProperties={"entity_id": "4711", "entity_type": "lead"}
+    )
     it.sync(entity=FOLDERS)
-    rows = it.query("SELECT * FROM pipedesk.google_drive_folders WHERE entity_id IS NOT NULL")
-    assert rows
-    assert {row["entity_type"] for row in rows} == {"lead"}
+    rows = it.query("SELECT * FROM pipedesk.google_drive_folders")
+    assert [(row["folder_id"], row["entity_type"]) for row in rows if row["entity_id"]] == [(ours, "lead")]
+    assert {folder_id(0), folder_id(1), folder_id(2)} <= {row["folder_id"] for row in rows}
     assert all(row["folder_url"].endswith(row["folder_id"]) for row in rows)
     names = [row["name"] for row in rows]
     assert len(set(names)) < len(names)
+
+
+def test_a_shortcut_is_a_file_that_names_its_target(it: World) -> None:
+    it.sync()
+    rows = it.query("SELECT * FROM pipedesk.drive_files WHERE shortcut_target_id IS NOT NULL")
+    assert rows
+    for row in rows:
+        target = it.rows()[row["shortcut_target_id"],]
+        assert (row["shortcut_target_mime_type"], target["mime_type"]) == ("application/pdf", "application/pdf")
+        assert (row["mime_type"], row["size"]) == (SHORTCUT, None)
+
+
+def test_a_shortcut_to_elsewhere_is_not_followed(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the root promises is what lies below it; the target is named, and is no row."""
+    folder, outside = it.simulator.file_ids(folders=True)[1], it.simulator.create_file(name="Outside.pdf")
+    details = {"targetId": outside, "targetMimeType": "application/pdf"}
+    shortcut = it.simulator.create_file(parent=folder, name="To it", mimeType=SHORTCUT, shortcutDetails=details)
+    monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", folder)
+    it.sync()
+    assert it.rows()[shortcut,]["shortcut_target_id"] == outside
+    assert (outside,) not in it.rows()
+
+
+def test_an_unreadable_entry_of_the_log_costs_only_itself(it: World) -> None:
+    it.sync()
+    keys = it.simulator.file_ids()[:3]
+    for key in keys:
+        it.simulator.edit_file(key, name="Edited")
+    before = it.living()
+    it.simulator.set_fault("malformed", path="/changes", what="non_object", times=1)
+    result = it.sync()
+    assert [it.rows()[key,]["name"] == "Edited" for key in keys] == [False, True, True]
+    assert (result.status, result.updated, result.failed, result.deleted) == ("partial", 2, 1, 0)
+    assert it.living() == before
 
 
 def test_the_documented_answer_is_read_as_the_notes_say(it: World, monkeypatch: pytest.MonkeyPatch) -> None:

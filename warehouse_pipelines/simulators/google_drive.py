@@ -2,6 +2,9 @@
 
 A file is computed from its number and what was changed in it. Two logs are kept, the user's and the shared drive's,
 because their page tokens are different series. A file that is edited twice is one entry of the log.
+
+`appProperties` are private to the program that set them. The folders were made by PipeDesk, whose program is another one
+than the reader's, so no answer here shows theirs. Whose folder it is stands in PipeDesk's own table: `folder_id`.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
 
 SPREADSHEET = "application/vnd.google-apps.spreadsheet"
 FOLDER = "application/vnd.google-apps.folder"
+SHORTCUT = "application/vnd.google-apps.shortcut"
 DEFAULT_FIELDS = "kind,id,name,mimeType"
 ROOT, SHARED_ROOT, SHARED_DRIVE = "root-of-the-warehouse", "root-of-the-shared", "0SharedDrive"
 MOST, USUAL = 1000, 100
@@ -35,7 +39,7 @@ class DriveApi(Vendor):
         super().__init__(town, settings)
         self._installed = self.now()
         self._made = 0
-        self.folder_count = max(3, settings.contacts // 10)
+        self.folder_count = folder_count(settings.contacts)
         self.file_count = max(3, settings.contacts // 2)
         self.files: dict[str, dict[str, Any]] = {}  # what was changed, by id
         self.versions: dict[str, int] = {}
@@ -53,7 +57,7 @@ class DriveApi(Vendor):
 
     def _file_ids(self) -> list[str]:
         sheets = list(getattr(self, "sheets", ()))
-        base = [ROOT, SHARED_ROOT, *(_folder(number) for number in range(self.folder_count))]
+        base = [ROOT, SHARED_ROOT, *(folder_id(number) for number in range(self.folder_count))]
         base += [_file(number) for number in range(self.file_count)]
         return [one for one in (*base, *sheets, *self.added) if one not in self.removed]
 
@@ -77,18 +81,21 @@ class DriveApi(Vendor):
         elif kind == "folder" and tail.isdigit():
             person = self.town.person(int(tail))
             it |= {"name": person.name if int(tail) % 7 else "Customer", "mimeType": FOLDER}  # names are not unique
-            it["appProperties"] = {"entity_id": f"lead-{int(tail)}", "entity_type": "lead"}
             if int(tail) % 5 == 4:
-                it["parents"] = [_folder(int(tail) - 1)]
+                it["parents"] = [folder_id(int(tail) - 1)]
             if int(tail) % 9 == 8:
                 it |= {"parents": [SHARED_ROOT], "driveId": SHARED_DRIVE}
         elif kind == "file" and tail.isdigit():
             number = int(tail)
             it |= {"name": f"Estimate {number}.pdf", "mimeType": "application/pdf", "md5Checksum": f"{number:032x}"}
             it |= {"headRevisionId": f"r{number}", "size": str(LARGE if number == 1 else 1000 + number)}
-            it["parents"] = [_folder(number % self.folder_count)]
+            it["parents"] = [folder_id(number % self.folder_count)]
             if number % self.folder_count % 9 == 8:
                 it["driveId"] = SHARED_DRIVE
+            if number % 40 == 39:
+                it = {name: it[name] for name in it if name not in ("md5Checksum", "headRevisionId", "size")}
+                it |= {"name": f"Estimate {number - 1}", "mimeType": SHORTCUT}
+                it["shortcutDetails"] = {"targetId": _file(number - 1), "targetMimeType": "application/pdf"}
         if file_id == SHARED_ROOT:
             it["driveId"] = SHARED_DRIVE
         return {**it, **self.files.get(file_id, {}), "version": str(self.versions.get(file_id, 1))}
@@ -163,7 +170,7 @@ class DriveApi(Vendor):
     def create_file(self, parent: str = ROOT, folder: bool = False, **fields: Any) -> str:
         self._made += 1
         number = (self.folder_count if folder else self.file_count) + self._made
-        file_id = _folder(number) if folder else _file(number)
+        file_id = folder_id(number) if folder else _file(number)
         self.added.append(file_id)
         self.touch(file_id, parents=[parent], createdTime=moment(self.now()), **fields)
         return file_id
@@ -223,8 +230,14 @@ def _fits(it: dict[str, Any], test: str) -> bool:
     return (shown != value) if "!=" in test else (shown == value)
 
 
-def _folder(number: int) -> str:
-    return f"folder-{number:07d}"
+def folder_count(people: int) -> int:
+    """How many people have a folder: the first ones of the town, whose leads are numbered as they are."""
+    return max(3, people // 10)
+
+
+def folder_id(lead: int) -> str:
+    """The id of the folder that PipeDesk made for the lead of this number; there is one for `folder_count` leads."""
+    return f"folder-{lead:07d}"
 
 
 def _file(number: int) -> str:

@@ -17,9 +17,14 @@ list everything anew. What a folder that is taken out of the trash brings back w
 alike), comes without a record, so ``removed`` is laid over the one that is stored. Both come back when they do.
 
 The fields are asked for by name, since only four are given unasked. ``size`` is in bytes and may be any; files of
-Google's own kinds have none. A folder belongs to a customer by ``appProperties`` (``entity_id``, ``entity_type``),
-which only the program that set them can see: made by another account, both are null. ``version`` grows with every
-change, so an older answer never wins.
+Google's own kinds have none. ``version`` grows with every change, so an older answer never wins.
+
+**Whose folder it is** Drive does not tell us. ``appProperties`` are shown to the program that wrote them and to no
+other, so ``entity_id`` and ``entity_type`` are null unless the folder was made with this very service account. The
+link comes from PipeDesk's own table of folders, by ``folder_id``.
+
+**A shortcut** is a file of its own with the id of its target (``shortcut_target_id``). It is not followed: a target
+below the root is listed as itself, and one elsewhere is outside of what the root promises.
 
 Left out: contents, permissions, revisions, second parents (there is one since 2020), ``id`` as a serial number and the
 defaults of the tables, which the schema of PipeDesk adds. ``incompleteSearch`` makes a run partial. Unconfirmed: the
@@ -42,7 +47,8 @@ MOST = 1_000
 FOLDER = "application/vnd.google-apps.folder"
 FIELDS = """
     id,name,mimeType,size,parents,driveId,createdTime,modifiedTime,version,trashed,trashedTime,
-    trashingUser(emailAddress),md5Checksum,headRevisionId,webViewLink,appProperties
+    trashingUser(emailAddress),md5Checksum,headRevisionId,webViewLink,appProperties,
+    shortcutDetails(targetId,targetMimeType)
 """
 
 
@@ -72,13 +78,13 @@ class Change(msgspec.Struct):
     """A ``file`` is there unless it was removed; a change of a drive itself has no ``file_id``."""
 
     file_id: str | None = msgspec.field(name="fileId", default=None)
-    removed: bool = False
+    removed: bool | None = None
     time: str | None = None
     file: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Changes(msgspec.Struct):
-    changes: list[Change]
+    changes: list[msgspec.Raw]
     following: str | None = msgspec.field(name="nextPageToken", default=None)
     start: str | None = msgspec.field(name="newStartPageToken", default=None)
 
@@ -110,7 +116,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
             extraction.noticed["page_token_refused"] = True
     if not extraction.changes_only:
         yield from drive.everything()
-    extraction.next_state = {"root": root, "drive_id": drive.drive_id, "page_token": drive.token}
+    if extraction.doubt is None:
+        extraction.next_state = {"root": root, "drive_id": drive.drive_id, "page_token": drive.token}
 
 
 class Drive:
@@ -127,11 +134,7 @@ class Drive:
     def everything(self) -> Iterator[Page]:
         """Yield every file, or folder, below the root."""
         if self.root:
-            there = self.api.get(
-                f"/drive/v3/files/{quote(self.root, safe='')}",
-                Glance,
-                params={"fields": "id,mimeType,driveId", "supportsAllDrives": "true"},
-            )
+            there = self._root()
             if there.mime_type != FOLDER:
                 raise WrongUse("Google Drive: GDRIVE_ROOT_FOLDER_ID is the id of something that is no folder.")
             self.drive_id = there.drive_id
@@ -139,6 +142,22 @@ class Drive:
         self._tree = None
         for files in self._listed(f"mimeType {'=' if self.folders else '!='} '{FOLDER}'", FIELDS):
             yield Page([bytes(file) for file in files if self._is_below(_seen(file))])
+
+    def _root(self) -> Glance:
+        try:
+            return self.api.get(
+                f"/drive/v3/files/{quote(self.root, safe='')}",
+                Glance,
+                params={"fields": "id,mimeType,driveId", "supportsAllDrives": "true"},
+            )
+        except RequestRefused as error:
+            if error.status != 404:
+                raise
+            raise WrongUse(
+                "Google Drive answers 404 for GDRIVE_ROOT_FOLDER_ID: the folder, or the shared drive that it is in, is "
+                "not shared with the service account any more, or is gone. Share it or name another; nothing was "
+                "loaded, and the rows that are there stay."
+            ) from error
 
     def changes(self, since: str) -> Iterator[Page]:
         """Yield what the log tells since a page token. Raises ``FolderMoved`` when that may not be all."""
@@ -171,17 +190,23 @@ class Drive:
             )
         self.token = answer.start
 
-    def _records(self, changes: Sequence[Change]) -> list[Json]:
-        """Return the files that changed, and the stored ones of those that are gone."""
+    def _records(self, changes: Sequence[msgspec.Raw]) -> list[Json]:
+        """Return the files that changed, the stored ones of those that are gone, and what the loader must set aside."""
         records: list[Json] = []
         gone: dict[str, str | None] = {}
-        for change in changes:
-            if change.file_id is None:
+        for received in changes:
+            change = _change(received)
+            if change is None:
+                records.append(bytes(received))
                 continue
             if change.removed or bytes(change.file) == b"null":
-                gone[change.file_id] = change.time
+                if change.file_id is not None:
+                    gone[change.file_id] = change.time
                 continue
             file = _seen(change.file)
+            if file.id is None:
+                records.append(bytes(change.file))
+                continue
             if file.mime_type == FOLDER and (self.root or file.trashed):
                 raise FolderMoved
             if (file.mime_type == FOLDER) is not self.folders:
@@ -189,7 +214,7 @@ class Drive:
             if self._is_below(file):
                 records.append(bytes(change.file))
             else:
-                gone[change.file_id] = change.time
+                gone[file.id] = change.time
         entity = self.extraction.entity
         stored = self.extraction.known.records(entity.table, list(gone), entity.keys[0]) if gone else {}
         if gone and self.extraction.known.records(FOLDERS.table, list(gone), FOLDERS.keys[0]):
@@ -260,6 +285,14 @@ def _seen(file: msgspec.Raw) -> Glance:
         return Glance()
 
 
+def _change(received: msgspec.Raw) -> Change | None:
+    """Return an entry of the log; None for one of another form."""
+    try:
+        return msgspec.json.decode(received, type=Change)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def _joined(fields: str) -> str:
     return "".join(fields.split())
 
@@ -277,8 +310,11 @@ FILES = Entity(
     index="parent_folder_id deleted_at",
     refs={"parent_folder_id": "pipedesk.google_drive_folders"},
     columns=columns(
-        id="file_id=id parent_folder_id=parents.0 drive_id=driveId",
-        text="name mime_type=mimeType md5=md5Checksum head_revision_id=headRevisionId",
+        id="file_id=id parent_folder_id=parents.0 drive_id=driveId shortcut_target_id=shortcutDetails.targetId",
+        text="""
+            name mime_type=mimeType md5=md5Checksum head_revision_id=headRevisionId
+            shortcut_target_mime_type=shortcutDetails.targetMimeType
+        """,
         email="deleted_by=trashingUser.emailAddress",
         url="file_url=webViewLink",
         integer="size version",
@@ -290,7 +326,7 @@ FILES = Entity(
 FOLDERS = Entity(
     name="folders",
     table="pipedesk.google_drive_folders",
-    about="Folders, and the company, lead, deal or contact that each is of.",
+    about="Folders; whose each is stands in PipeDesk's own table of folders, not in Drive.",
     path="folders",
     key="folder_id",
     by_state=True,

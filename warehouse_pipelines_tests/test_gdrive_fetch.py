@@ -8,7 +8,15 @@ import pytest
 from warehouse_pipelines.entity import Extraction
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.simulators.google_drive import FOLDER, LARGE, ROOT, SHARED_DRIVE, SHARED_ROOT, SHORTCUT, folder_id
+from warehouse_pipelines.simulators.google_drive import (
+    FOLDER,
+    LARGE,
+    ROOT,
+    SHARED_DRIVE,
+    SHARED_ROOT,
+    SHORTCUT,
+    folder_id,
+)
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.sources import gdrive
 from warehouse_pipelines.sources._http import Client
@@ -218,7 +226,10 @@ def test_an_unreadable_record_below_a_root_is_set_aside(it: World, monkeypatch: 
 def test_whose_a_folder_is_drive_tells_only_the_program_that_wrote_it(it: World) -> None:
     """appProperties are private: those that PipeDesk wrote are not shown, those of our own program are."""
     ours = it.simulator.create_file(
-        folder=True, mimeType=FOLDER, name="Of the warehouse", appProperties={"entity_id": "4711", "entity_type": "lead"}
+        folder=True,
+        mimeType=FOLDER,
+        name="Of the warehouse",
+        appProperties={"entity_id": "4711", "entity_type": "lead"},
     )
     it.sync(entity=FOLDERS)
     rows = it.query("SELECT * FROM pipedesk.google_drive_folders")

@@ -38,9 +38,8 @@ def is_secret(name: str) -> bool:
 def similar(name: str, there: Iterable[str]) -> list[str]:
     """Return up to three of the names that are there which may be what became of ``name``."""
     names = [one for one in there if one != "id"]
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    ends = [one for one in names if one.endswith(f"_{name}") or name.endswith(f"_{one}")]
-    return list(dict.fromkeys([*close, *ends]))[:3]
+    parts = [one for one in names if f"_{name}_" in f"_{one}_" or f"_{one}_" in f"_{name}_"]
+    return list(dict.fromkeys([*difflib.get_close_matches(name, names, n=3, cutoff=0.6), *parts]))[:3]
 
 
 def note_absent(extraction: Extraction, title: str, absent: Mapping[str, str], expected: Iterable[str] = ()) -> None:

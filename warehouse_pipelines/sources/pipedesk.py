@@ -39,6 +39,10 @@ Unconfirmed, and how a wrong guess would show:
 - That hashes of the two servers agree, which they do for all of PostgreSQL 11 to 18: else every run would read what it
   swept (``total_records`` near ``swept_rows``, nothing updated).
 
+**Folders of Google Drive** carry whose they are in properties that only PipeDesk's own program can see. Its table of
+them is mirrored as ``drive_folder_links``, beside ``pipedesk.google_drive_folders``, which Drive itself fills; the view
+``pipedesk.google_drive_folders_v`` joins the two.
+
 Left out: ``entity_tags``, ``lead_members`` and what else the specification does not have.
 
 Settings: ``Settings``. Verified against: the simulator only; no live account has been read yet.
@@ -651,6 +655,21 @@ USER_ROLES = Entity(
     columns=columns(integer="id", uuid="user_id", text="role"),
 )
 
+DRIVE_FOLDER_LINKS = Entity(
+    name="drive_folder_links",
+    table="pipedesk.drive_folder_links",
+    about="Whose each folder of Google Drive is: a lead's, a company's, a deal's or a contact's.",
+    path="google_drive_folders",
+    key="id",
+    by_state=True,
+    archived_at="deleted_at",
+    index="folder_id entity_id",
+    refs={"folder_id": "pipedesk.google_drive_folders"},
+    columns=columns(
+        integer="id", text="entity_id entity_type folder_id deleted_by", url="folder_url", timestamptz="created_at"
+    ),
+)
+
 
 def check() -> str:
     """Ask for the tables, and whether any of them would be shown in part."""
@@ -666,12 +685,17 @@ def check() -> str:
         """)
         paths = [entity.path.split("|") for entity in PIPEDESK.entities]
         found = database.ask(statement, [database.settings.schema_name, [name for names in paths for name in names]])
+        there = {name for name, *_ in found}
+        without = [
+            f"{entity.name} without {', '.join(f'{name} ({absent[name]})' for name in sorted(absent))}"
+            for entity in PIPEDESK.entities
+            if there & set(entity.path.split("|")) and (absent := Table(database, entity).absent)
+        ]
     finally:
         database.close()
-    there = {name for name, *_ in found}
-    if absent := sorted(" or ".join(names) for names in paths if not there & set(names)):
+    if lacking := sorted(" or ".join(names) for names in paths if not there & set(names)):
         raise AnswerChanged(
-            f"PipeDesk: schema {database.settings.schema_name} has no table {', '.join(absent)}. If the tables are in "
+            f"PipeDesk: schema {database.settings.schema_name} has no table {', '.join(lacking)}. If the tables are in "
             "another schema, set PIPEDESK_SCHEMA_NAME."
         )
     _, _, _, version, user = found[0]
@@ -682,7 +706,8 @@ def check() -> str:
             f"PipeDesk: row-level security would hide rows of {', '.join(hidden)}. As a privileged role run "
             f"ALTER ROLE {user} BYPASSRLS on PipeDesk's database."
         )
-    return f"PipeDesk answers (PostgreSQL {version}): all of {len(paths)} tables, and {user} sees all of their rows"
+    said = f"PipeDesk answers (PostgreSQL {version}): all of {len(paths)} tables, and {user} sees all of their rows"
+    return "; ".join([said, *without])
 
 
 PIPEDESK = Source(
@@ -708,5 +733,6 @@ PIPEDESK = Source(
         LEAD_TAGS,
         LEAD_ACTIVITY_STATS,
         USER_ROLES,
+        DRIVE_FOLDER_LINKS,
     ),
 )

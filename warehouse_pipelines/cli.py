@@ -312,10 +312,12 @@ def unknown_entity(source: "Source") -> str:
 def _configured() -> Iterator["Source"]:
     """Yield the sources whose settings are there; name the others on standard error."""
     missing = {}
+    wrong: dict[str, str] = {}
     found = False
     for source in sources().values():
-        if absent := source.missing_settings():
-            missing[source.name] = absent
+        if absent := source.wrong_settings():
+            missing[source.name] = sorted(absent)
+            wrong |= {name: problem for name, problem in absent.items() if problem}
         else:
             found = True
             yield source
@@ -324,6 +326,8 @@ def _configured() -> Iterator["Source"]:
         raise NotConfigured(f"No CRM is configured. Set in the environment or in .env: {wanted}")
     if missing:
         click.echo(f"Not configured, left out: {', '.join(missing)}", err=True)
+    for name, problem in wrong.items():
+        click.echo(f"{name} {problem}", err=True)
 
 
 @main.command()

@@ -371,6 +371,9 @@ class Known(Protocol):
     def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
         """Yield key and ``sync_hash`` of the rows that the vendor had when they were last read, in order of the key."""
 
+    def filled(self, entity: Entity, columns: Sequence[str]) -> set[str]:
+        """Return those of these columns that have a value in any living row."""
+
 
 class NothingKnown:
     """What an empty warehouse holds: for ``Source.check``, and for a first read."""
@@ -390,6 +393,10 @@ class NothingKnown:
     def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
         """Yield nothing."""
         return iter(())
+
+    def filled(self, entity: Entity, columns: Sequence[str]) -> set[str]:
+        """Return nothing."""
+        return set()
 
 
 @dataclass(kw_only=True)

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, cast
+from urllib.parse import unquote
 
 from warehouse_pipelines.errors import masked
 
@@ -82,7 +83,7 @@ def hide_settings(settings: object) -> None:
 def hide_password(url: str) -> None:
     """Never print the password inside a URL; text without one is let be."""
     if found := re.search(r"://[^/@\s:]*:([^/@\s]+)@", url):
-        hide([found[1]])
+        hide([found[1], unquote(found[1])])
 
 
 def redacted(text: str) -> str:

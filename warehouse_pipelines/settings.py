@@ -116,12 +116,37 @@ def database_url() -> str:
     return postgres.up(state_folder())
 
 
+POSTGRESQL = r"postgres(ql)?(\+\w+)?"
+
+_CODE = "%[0-9A-Fa-f]{2}"
+_HOST = rf"(?:\[[\w.:%]*\]|(?:[\w.-]|{_CODE})*)(?::\d*)?"
+_WORD = rf"(?:[^\s@/?#%]|{_CODE})*"
+_BEHIND_SCHEME = re.compile(rf"(?:{_WORD}@)?{_HOST}(?:,{_HOST})*(?:/{_WORD})?(?:\?(?:\w+=[^\s@?#&]*(?:&|$))*)?")
+
+
+def database_url_problem(url: str, scheme: str, example: str) -> str | None:
+    """Return what is wrong with the URL of a database, without any part of it; None when a driver may have it.
+
+    Of an unencoded ``@ # / ? %`` in a password drivers make a host, a port or an option, and their errors quote it.
+    So a URL that is not written as the standard demands is refused before any driver sees it.
+    """
+    given, separator, rest = url.partition("://")
+    if not separator or not re.fullmatch(scheme, given):
+        return f"is no URL of this kind of database; write {example}"
+    if not _BEHIND_SCHEME.fullmatch(rest):
+        return (
+            f"cannot be read; write {example} and percent-encode the password in it: @ is %40, # is %23, / is %2F, "
+            "? is %3F, % is %25, a blank is %20"
+        )
+    return None
+
+
 def postgresql_url(name: str, value: SecretStr) -> str:
     """Return the value as ``postgresql://…``, which libpq, ADBC and SQLAlchemy all read; a driver in it is dropped."""
-    scheme, found, rest = value.get_secret_value().strip().partition("://")
-    if not found or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
-        raise NotConfigured(f"{name} is not a PostgreSQL URL; write postgresql://user:password@host:port/database.")
-    return f"postgresql://{rest}"
+    url = value.get_secret_value().strip()
+    if problem := database_url_problem(url, POSTGRESQL, "postgresql://user:password@host:port/database"):
+        raise NotConfigured(f"{name} {problem}.")
+    return f"postgresql://{url.partition('://')[2]}"
 
 
 def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
@@ -147,7 +172,7 @@ def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
 
 
 def _harmless(value: str) -> str:
-    found = re.fullmatch(r"([\w+.-]+://)(?:[^\s/?#@]*@)?([\w.:\[\]-]*(?:/[\w.%-]*)*)([?#].*)?", value)
+    found = re.fullmatch(r"([\w+.-]+://)(?:[^\s/?#@]*@)?([\w.:\[\]-]*(?:/[\w.%-]*)*)([?#][^@]*)?", value)
     return f"{found[1]}{found[2]}" if found else "***"
 
 

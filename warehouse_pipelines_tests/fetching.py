@@ -27,6 +27,7 @@ class Held:
     deleted: set[str] = field(default_factory=set)
     stored: dict[str, bytes] = field(default_factory=dict)
     hashed: dict[tuple[str, ...], int] = field(default_factory=dict)
+    values: set[str] = field(default_factory=set)
 
     def keys(self, table: str) -> Iterator[str]:
         return iter(self.living)
@@ -39,6 +40,9 @@ class Held:
 
     def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
         return iter(sorted(self.hashed.items()))
+
+    def filled(self, entity: Entity, columns: Sequence[str]) -> set[str]:
+        return self.values & set(columns)
 
 
 class Read:

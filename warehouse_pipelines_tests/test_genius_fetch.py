@@ -28,6 +28,7 @@ from warehouse_pipelines.logs import is_personal
 from warehouse_pipelines.simulators import mariadb
 from warehouse_pipelines.simulators.genius import Genius
 from warehouse_pipelines.simulators.server import lacking, start
+from warehouse_pipelines.sources._sql import is_secret
 from warehouse_pipelines.sources.genius import GENIUS
 from warehouse_pipelines.sources.genius import fetch as reading
 from warehouse_pipelines_tests.conftest import missing
@@ -36,6 +37,7 @@ from warehouse_pipelines_tests.vendors import World, world
 
 ENTITIES = {entity.name: entity for entity in GENIUS.entities}
 LEADS, PROSPECTS, ORDERS = ENTITIES["leads"], ENTITIES["prospects"], ENTITIES["job_change_orders"]
+VISITS = ENTITIES["appointments"]
 SOURCES, JOBS = ENTITIES["marketing_sources"], ENTITIES["jobs"]
 PACIFIC = ZoneInfo("America/Los_Angeles")
 
@@ -130,7 +132,7 @@ def test_same_timestamp_page_boundary(vendor: Genius) -> None:
         read = delta(ORDERS, page_size=size)
         found = [record["id"] for record in read.records]
         assert len(found) == len(set(found)) == 36
-        assert read.calls == 2 + 36 // size + 1 + 1  # columns, clock, pages, and the rows without a time
+        assert read.calls == 1 + 36 // size + 1 + 1  # columns, pages, and the rows without a time
         whole = Read(GENIUS, ORDERS, page_size=size)
         assert len({record["id"] for record in whole.records}) == len(whole.records) == vendor.count("job_change_order")
 
@@ -199,8 +201,19 @@ def test_the_columns_of_s1(vendor: Genius) -> None:
     assert (lead["phone_e164"], lead["agent_id"], lead["source"]) == ("+19372345678", 7, lead["source"])
     visits = Read(GENIUS, ENTITIES["appointments"])
     rows, _ = typed(ENTITIES["appointments"], visits)
-    assert (rows[1]["appointment_time"], rows[1]["lead_id"], rows[1]["status"]) == ("10:30:00", None, None)
-    assert visits.extraction.noticed == {"absent_columns": ["lead_id", "status"]}
+    assert (rows[1]["appointment_time"], rows[1]["lead_id"], rows[1]["status"]) == ("10:30:00", 1, "Follow up")
+    assert (rows[3]["complete_outcome_id"], rows[3]["status"]) == (None, None)
+    assert visits.extraction.noticed == {}
+    rows, _ = typed(PROSPECTS, prospects := Read(GENIUS, PROSPECTS))
+    assert (rows[1]["source"], rows[1]["status"]) == ("Google", None)
+    assert prospects.extraction.noticed == {"absent_columns": ["status"]}
+
+
+def test_the_lead_of_an_appointment_is_the_newest_of_its_prospect(vendor: Genius) -> None:
+    """What the vendor has is the prospect; a lead that was copied belongs to the same one."""
+    (copy,) = vendor.create("lead", prospect_id=1)
+    rows, _ = typed(VISITS, Read(GENIUS, VISITS))
+    assert (rows[1]["lead_id"], rows[2]["lead_id"]) == (int(copy), 2)
 
 
 def test_no_secret_is_read(vendor: Genius) -> None:
@@ -213,7 +226,7 @@ def test_no_secret_is_read(vendor: Genius) -> None:
     for name in ("paysimple_secret", "mes_profile_key", "cc_profile_id", "password_hash"):
         assert name not in said
     assert "paysimple_username" in said
-    assert not [name for entity in GENIUS.entities for name in entity.columns if reading.SECRET.search(name)]
+    assert not [name for entity in GENIUS.entities for name in entity.columns if is_secret(name)]
     assert all(
         map(is_personal, ("signer_name", "applicant", "co_applicant", "legal_app_name"), itertools.repeat("text"))
     )
@@ -344,8 +357,8 @@ def test_what_a_person_must_mend_is_said_at_once(vendor: Genius, caplog: pytest.
     with pytest.raises(PermissionMissing, match="1142") as refusal:
         Read(GENIUS, QUOTES).finished()
     vendor.grant("quote")
-    vendor.rename_column("quote", "updated_at", "changed_at")
-    with pytest.raises(AnswerChanged, match="no column updated_at"):
+    vendor.rename_column("quote", "id", "quote_id")
+    with pytest.raises(AnswerChanged, match=r"no column id .* it has quote_id, .* and genius_quote.id is the key"):
         Read(GENIUS, QUOTES).finished()
     vendor.drop_table("quote")
     with pytest.raises((AnswerChanged, PermissionMissing), match=r"quote|114"):
@@ -386,6 +399,144 @@ def test_a_column_that_is_gone_is_null_and_named(vendor: Genius) -> None:
     rows, _ = typed(ORDERS, read)
     assert {row["signer_name"] for row in rows.values()} == {None}
     assert read.extraction.noticed == {"absent_columns": ["signer_name"]}
+
+
+def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is wrong with what was guessed of another table, prospects and appointments are loaded."""
+    total = vendor.count("prospect")
+    vendor.rename_column("third_party_source", "third_party_source_type_id", "type_id")
+    rows, _ = typed(PROSPECTS, Read(GENIUS, PROSPECTS))  # the other name that is told of it
+    assert rows[1]["hubspot_contact_id"] == "9000001"
+    vendor.rename_column("third_party_source", "type_id", "third_party_source_type")
+    for statement, reason in (
+        ("SELECT 1", "third_party_source has no column third_party_source_type_id or type_id .* it has third_party_s"),
+        ("DROP TABLE third_party_source", "there is no table third_party_source that the account may see"),
+    ):
+        vendor.sql(statement)
+        caplog.clear()
+        read = Read(GENIUS, PROSPECTS)
+        rows, coercer = typed(PROSPECTS, read)
+        assert (len(rows), coercer.rejects) == (total, [])
+        assert read.extraction.noticed == {"absent_columns": ["hubspot_contact_id", "status"]}
+        assert "hubspot_contact_id" not in read.records[0]
+        assert re.search(rf"genius_prospect is read without hubspot_contact_id \({reason}", caplog.text)
+        assert "status" not in caplog.text  # no installation is known to have that
+        assert len(Read(GENIUS, VISITS).records) == vendor.count("appointment")
+    said = GENIUS.check()
+    assert "prospects without hubspot_contact_id (there is no table third_party_source" in said
+    vendor.revoke("lead")
+    vendor.sql("ALTER TABLE prospect_source DROP KEY prospect_id")
+    read = Read(GENIUS, VISITS)
+    assert len(read.records) == vendor.count("appointment")
+    assert read.extraction.noticed["absent_columns"] == ["hubspot_appointment_id", "lead_id"]
+    Read(GENIUS, PROSPECTS).finished()
+    assert "source (prospect_source has no index on prospect_id" in caplog.text
+
+
+def test_a_lookup_that_the_database_refuses_costs_its_own_column_only(
+    vendor: Genius, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(reading.EXPRESSIONS, "prospect", {"hubspot_contact_id": "no_such_function(t.{prospect.id})"})
+    read = Read(GENIUS, PROSPECTS)
+    assert len(read.records) == vendor.count("prospect")
+    assert read.extraction.noticed == {"absent_columns": ["hubspot_contact_id", "source", "status"]}
+
+
+def test_values_of_fields_are_not_read_unless_it_is_known_which_are_passwords(vendor: Genius) -> None:
+    fields = ENTITIES["integration_fields"]
+    vendor.sql("UPDATE integration_field_definition SET key_name = 'pin code', label = 'Remember token' WHERE id = 1")
+    found = {one["id"]: one["field_value"] for one in Read(GENIUS, fields).records}
+    assert found == {1: "dialer-1", 2: None, 3: None, 4: "dialer-4", 5: None, 6: None}
+    vendor.sql("INSERT INTO integration_field (id, definition_id, field_value) VALUES (7, 99, 'planted')")
+    assert [one["field_value"] for one in Read(GENIUS, fields).records if one["id"] == 7] == [None]
+    for statement in ("RENAME COLUMN input_type TO kind", "RENAME TO gone"):
+        vendor.sql(f"ALTER TABLE integration_field_definition {statement}")
+        read = Read(GENIUS, fields)
+        assert len(read.records) == 7
+        assert not any("field_value" in one for one in read.records)
+        assert read.extraction.noticed == {"absent_columns": ["field_value"]}
+
+
+def test_a_table_that_lost_its_cursor_is_read_in_full(orders: World) -> None:
+    vendor: Genius = orders.simulator
+    orders.sync()
+    vendor.rename_column("job_change_order", "updated_at", "changed_at")
+    (key,) = vendor.create("job_change_order", changed_at=None)
+    result = orders.sync()
+    assert (result.mode, result.created, result.processed) == ("delta", 1, vendor.count("job_change_order"))
+    assert result.status == "partial"
+    assert "updated_at (job_change_order has no column updated_at that the account may see; it has changed_at)" in (
+        result.reason or ""
+    )
+    assert (key,) in orders.living()
+
+
+def test_a_column_that_was_filled_and_is_gone_is_an_alarm(orders: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A renamed column is not nothing: partial, with its name and those that may be meant, until somebody decides."""
+    vendor: Genius = orders.simulator
+    orders.sync()
+    vendor.rename_column("job_change_order", "signer_name", "name_of_signer")
+    vendor.sql("ALTER TABLE job_change_order DROP COLUMN cancel_date")  # it never had a value
+    vendor.remove("job_change_order", ["1"])
+    result = orders.sync(full=True)
+    assert (result.status, result.deleted) == ("partial", 0)
+    reason = orders.history()[-1]["error_message"]
+    assert "absent_columns" in reason
+    assert "signer_name (job_change_order has no column signer_name" in reason
+    assert "cancel_date" not in reason
+    assert "signer_name" in caplog.text
+    noticed = orders.history()[-1]["performance_metrics"]["noticed"]
+    assert noticed["absent_columns"] == ["cancel_date", "signer_name"]
+    result = orders.sync(full=True, force=True)
+    assert (result.status, result.deleted) == ("success", 1)
+
+
+@pytest.mark.parametrize("future", ["9999-12-31 23:59:59", "9999-01-01 00:00:00", "2150-06-01 00:00:00"])
+def test_a_row_changed_in_the_far_future_is_read_by_every_delta(vendor: Genius, future: str) -> None:
+    vendor.edit("prospect", ["1"], updated_at=future)
+    for _ in range(2):
+        assert [record["id"] for record in delta(PROSPECTS).records] == [1]
+    (fresh,) = vendor.create("prospect")
+    assert {record["id"] for record in delta(PROSPECTS, page_size=1).records} == {1, int(fresh)}
+    assert len(Read(GENIUS, PROSPECTS).records) == vendor.count("prospect")
+
+
+def test_a_column_of_another_type_costs_its_values_only(vendor: Genius) -> None:
+    """`type1` is text in one installation: every lead is loaded, the text is in `raw_data`, and counted."""
+    vendor.sql("ALTER TABLE lead MODIFY type1 varchar(20), MODIFY status varchar(20), MODIFY is_dnc varchar(20)")
+    vendor.sql("UPDATE lead SET type1 = 'mobile', is_dnc = 'maybe', status = 'new'")
+    total = vendor.count("lead")
+    read = Read(GENIUS, LEADS)
+    rows, coercer = typed(LEADS, read)
+    assert (len(rows), coercer.rejects) == (total, [])
+    assert {row["type1"] for row in rows.values()} == {None}
+    assert {row["status"] for row in rows.values()} == {"new"}
+    assert {record["type1"] for record in read.records} == {"mobile"}
+    assert coercer.warnings["warn:type1"] == coercer.warnings["warn:is_dnc"] == total
+
+
+def test_a_sentinel_neither_hides_its_row_nor_poisons_the_cursor(orders: World) -> None:
+    vendor: Genius = orders.simulator
+    vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 23:59:59", number="forever")
+    first = orders.sync()
+    assert orders.rows()[("1",)]["number"] == "forever"
+    assert first.cursor is not None
+    assert first.cursor <= now()
+    vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 23:59:59", number="edited")
+    (late,) = vendor.create("job_change_order", number="late")
+    result = orders.sync()
+    assert (result.mode, result.status) == ("delta", "success")
+    assert (orders.rows()[("1",)]["number"], orders.rows()[(late,)]["number"]) == ("edited", "late")
+    assert result.metrics["filtered"] == 0
+
+
+def test_a_zero_date_as_cursor_counts_as_none(vendor: Genius) -> None:
+    (fresh,) = vendor.create("lead", updated_at="0000-00-00 00:00:00")
+    vendor.create("lead", updated_at="0000-00-00 00:00:00", added_on=wall(now() - timedelta(days=3)))
+    (timeless,) = vendor.create("lead", updated_at="0000-00-00 00:00:00", added_on="0000-00-00 00:00:00")
+    rows, coercer = typed(LEADS, delta(LEADS))
+    assert rows.keys() == {int(fresh), int(timeless)}
+    assert coercer.rejects == []
 
 
 def test_long_rows_are_handed_on_in_parts(vendor: Genius) -> None:

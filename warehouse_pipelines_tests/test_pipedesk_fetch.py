@@ -23,14 +23,17 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
 )
 from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.simulators import postgresql
 from warehouse_pipelines.simulators.pipedesk import PipeDesk
 from warehouse_pipelines.simulators.server import lacking, start
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources import pipedesk as reading
 from warehouse_pipelines.sources.pipedesk import PIPEDESK, Settings
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.vendors import World, world
+from warehouse_pipelines_tests.vendors import World, looking, world
 
 ENTITIES = {entity.name: entity for entity in PIPEDESK.entities}
 LEADS, TAGS, USERS = ENTITIES["leads"], ENTITIES["tags"], ENTITIES["users"]
@@ -83,7 +86,7 @@ def test_every_table_comes_whole_each_row_once(vendor: PipeDesk) -> None:
             vendor.keys(entity.path.split("|")[0])
         )
         assert (coercer.rejects, dict(coercer.warnings)) == ([], {}) or entity.name == "contacts"
-    assert len(PIPEDESK.entities) == 12
+    assert len(PIPEDESK.entities) == 13
 
 
 def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +317,62 @@ def test_profiles_are_the_users_where_there_is_no_other_table(
     with of("pipedesk.users", database_url, monkeypatch, profiles=True) as it:
         assert len(it.rows()) == 12
         assert it.sync().metrics["noticed"] == {"absent_columns": ["email"]}
-        assert "all of 12 tables" in PIPEDESK.check()
+        assert "all of 13 tables" in PIPEDESK.check()
+
+
+def test_an_id_that_is_no_uuid_costs_its_value_only(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key apart: a lead whose status is written otherwise is loaded, the text stays in `raw_data`."""
+    with of("pipedesk.leads", database_url, monkeypatch, text_ids=True) as it:
+        key = it.simulator.keys("leads")[0]
+        it.simulator.run("ALTER TABLE leads DROP CONSTRAINT leads_lead_status_id_fkey")
+        it.simulator.edit("leads", key, touch=False, lead_status_id="status-17", deleted_at=None)
+        result = it.sync()
+        assert (result.status, result.failed, result.updated) == ("success", 0, 1)
+        row = it.rows()[tuple(key)]
+        assert (row["lead_status_id"], row["raw_data"]["lead_status_id"]) == (None, "status-17")
+        assert result.metrics["warnings"] == {"warn:lead_status_id": 1}
+
+
+def test_a_column_that_was_filled_and_is_gone_is_an_alarm(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with of("pipedesk.contacts", database_url, monkeypatch) as it:
+        it.simulator.run("ALTER TABLE contacts RENAME phone TO phone_number")
+        result = it.sync()
+        assert (result.status, result.mode, result.deleted) == ("partial", "full", 0)
+        said = "phone (contacts has no column phone that the account may see; it has phone_number"
+        assert said in (result.reason or "")
+        assert said in caplog.text
+        assert f"contacts without {said}" in PIPEDESK.check()
+        assert not any("phone" in row["raw_data"] for row in it.rows().values())
+        it.simulator.run("ALTER TABLE contacts RENAME phone_number TO phone")
+        assert it.sync().status == "success"
+        assert any(row["phone"] for row in it.rows().values())
+
+
+def test_folders_of_drive_have_the_lead_that_pipedesk_says(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drive shows the properties of a folder to nobody but the program that set them; PipeDesk's table has the link."""
+    with start(("pipedesk", "gdrive"), contacts=60) as simulators:
+        for name, value in simulators.environment().items():
+            monkeypatch.setenv(name, value)
+        by_table = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
+        for table in ("leads", "companies", "drive_folder_links", "google_drive_folders"):
+            sync(*by_table[f"pipedesk.{table}"], Options(), url=database_url)
+        pipedesk = simulators.of(PipeDesk)
+        linked = {row["folder_id"]: row["entity_id"] for row in pipedesk.run("SELECT * FROM google_drive_folders")}
+        view = "SELECT folder_id, entity_id, entity_type, lead_id, company_id FROM pipedesk.google_drive_folders_v"
+
+        def found() -> dict[str, dict[str, Any]]:
+            return {row["folder_id"]: row for row in looking(database_url).execute(view).fetchall()}
+
+        owned = {folder: row for folder, row in found().items() if row["entity_id"]}
+        assert {folder: row["entity_id"] for folder, row in owned.items()} == linked
+        assert {str(row["lead_id"] or row["company_id"]) for row in owned.values()} == set(linked.values())
+        assert sum(row["lead_id"] is not None for row in found().values()) == len(linked) - 1 == 5
+        pipedesk.edit("google_drive_folders", ["2"], entity_id="lead-17")
+        pipedesk.edit("google_drive_folders", ["3"], deleted_at=datetime.now(UTC))
+        sync(*by_table["pipedesk.drive_folder_links"], Options(), url=database_url)
+        assert [found()[folder]["lead_id"] for folder in ("folder-0000001", "folder-0000002")] == [None, None]
 
 
 def test_a_secret_is_never_read(vendor: PipeDesk) -> None:
@@ -460,7 +518,7 @@ def test_missing_and_unusable_settings_are_named(monkeypatch: pytest.MonkeyPatch
 
 def test_check_says_in_one_line_what_can_be_read(vendor: PipeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     said = PIPEDESK.check()
-    assert re.fullmatch(rf"PipeDesk answers \(PostgreSQL \d+\.\S+\): all of 12 tables, and {vendor.name} sees .*", said)
+    assert re.fullmatch(rf"PipeDesk answers \(PostgreSQL \d+\.\S+\): all of 13 tables, and {vendor.name} sees .*", said)
     url = vendor.environment()["PIPEDESK_DATABASE_URL"]
     monkeypatch.setenv("PIPEDESK_DATABASE_URL", f"{url}?connect_timeout=5&application_name=ours&client_encoding=latin1")
     assert PIPEDESK.check() == said

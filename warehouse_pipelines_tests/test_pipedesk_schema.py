@@ -174,6 +174,7 @@ LEAST: Mapping[str, Mapping[str, Any]] = {
     "calendar_events": {"google_event_id": "e"},
     "drive_files": {"file_id": "f"},
     "google_drive_folders": {"folder_id": "f"},
+    "drive_folder_links": {"id": 1},
     "users": {"id": A},
     "lead_statuses": {"code": "NEW", "label": "New"},
     "lead_origins": {"code": "WEB", "label": "Website"},

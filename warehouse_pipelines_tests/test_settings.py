@@ -1,21 +1,29 @@
 """Which ``.env`` is read: that of the checkout, from wherever the command is typed."""
 
 import json
+import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.engine import make_url
 
 import warehouse_pipelines
 from warehouse_pipelines import cli, settings
 from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.hubspot import HUBSPOT
+from warehouse_pipelines_tests.vendors import history
 
 SECRETS = {
     f"{source.settings.model_config['env_prefix']}{name}".upper(): f"from-{name}"
@@ -94,3 +102,80 @@ def test_a_character_that_cannot_be_seen_is_named_and_the_value_is_not(
 def test_a_setting_of_nothing_but_blanks_is_no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", " \n")
     assert HUBSPOT.missing_settings() == ["HUBSPOT_ACCESS_TOKEN"]
+
+
+PASSWORD = "S3cr@Zq9#Wx7/Kj5?Lm2 Vb4%zz6"
+FRAGMENTS = ("S3cr", "Zq9", "Wx7", "Kj5", "Lm2", "Vb4", "zz6")
+DATABASES = {
+    "GENIUS_DATABASE_URL": "mysql+pymysql",
+    "PIPEDESK_DATABASE_URL": "postgresql",
+    "WAREHOUSE_DATABASE_URL": "postgresql",
+}
+
+
+@pytest.mark.parametrize("mark", ["@", "#", "/", "?", " ", "%", "@#/"])
+@pytest.mark.parametrize("scheme", ["mysql+pymysql", "postgresql", "postgresql+psycopg"])
+def test_a_password_must_be_percent_encoded_and_then_may_hold_anything(mark: str, scheme: str) -> None:
+    password = f"S3cr{mark}et9{mark}x"
+    url = f"{scheme}://user:{{}}@127.0.0.1:3306/db?connect_timeout=5"
+    problem = settings.database_url_problem(url.format(password), re.escape(scheme), "the form")
+    assert problem is not None
+    assert "percent-encode the password" in problem
+    assert not {"S3cr", "et9"} & set(re.findall(r"\w+", problem))
+    assert settings.database_url_problem(url.format(quote(password, safe="")), re.escape(scheme), "the form") is None
+    assert make_url(url.format(quote(password, safe=""))).password == password
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@h/db",
+        "postgresql://h",
+        "postgresql:///db?host=/tmp/socket&user=a.b",
+        "postgresql://u:a:b!$&'()*+,;=~|^@%2Fvar%2Frun/db",
+        "postgresql://u@h1:5432,h2:5433/db?target_session_attrs=any&sslrootcert=/etc/ca.pem",
+        "postgresql://u.project:p@[2001:db8::1]:5432/db",
+    ],
+)
+def test_what_drivers_understand_is_not_refused(url: str) -> None:
+    conninfo_to_dict(url)
+    assert settings.database_url_problem(url, settings.POSTGRESQL, "") is None
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_no_part_of_a_password_that_is_not_encoded_is_printed(
+    name: str, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """In `check`, in `sync`, in the log, in the history row: the setting is named, and what to do."""
+    bad = f"{DATABASES[name]}://user:{PASSWORD}@127.0.0.1:1/db"
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", database_url)
+    monkeypatch.setenv("WAREHOUSE_HOME", str(tmp_path))
+    monkeypatch.setenv(name, bad)
+    crm = name.partition("_")[0].lower()
+    said = []
+    for words in (["check"], ["sync", "pipedesk" if crm == "warehouse" else crm, "leads"], ["status"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "warehouse_pipelines.cli", *words],
+            env={**os.environ, "PIPEDESK_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", name: bad},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said.append(done.stdout + done.stderr)
+        assert done.returncode, words
+    assert all(name in text and "percent-encode the password" in text for text in said[:2]), said
+    with caplog.at_level(logging.DEBUG):
+        if crm == "warehouse":
+            with pytest.raises(NotConfigured, match=name) as caught:
+                settings.database_url()
+        else:
+            source = next(source for source in SOURCES if source.name == crm)
+            with pytest.raises(NotConfigured, match=name) as caught:
+                sync(source, source.entities[0], Options(), url=database_url)
+            (row,) = history(database_url, source, source.entities[0])
+            assert "percent-encode the password" in row["error_message"]
+            said.append(json.dumps(row, default=str))
+    said += [str(caught.value), repr(caught.value), caplog.text, str(settings.shown([settings.Settings]))]
+    said += [str(settings.shown([source.settings])) for source in SOURCES]
+    for fragment in FRAGMENTS:
+        assert fragment not in " ".join(said)

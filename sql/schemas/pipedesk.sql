@@ -30,6 +30,10 @@ ALTER TABLE pipedesk.google_drive_folders
     ADD CONSTRAINT google_drive_folders_entity_type_known
         CHECK (sync_hash IS NOT NULL OR entity_type IN ('company', 'lead', 'deal', 'contact'));
 
+ALTER TABLE pipedesk.drive_folder_links
+    ALTER COLUMN created_at SET DEFAULT now(),
+    ALTER COLUMN raw_data SET DEFAULT '{}';
+
 ALTER TABLE pipedesk.companies
     ALTER COLUMN id SET DEFAULT gen_random_uuid(),
     ALTER COLUMN raw_data SET DEFAULT '{}';

@@ -75,6 +75,17 @@ class Warehouse:
             for *parts, digest in cursor.execute(statement):
                 yield tuple(parts), digest
 
+    def filled(self, entity: Entity, columns: Sequence[str]) -> set[str]:
+        """Return those of these columns that have a value in any living row; the first such row ends the search."""
+        asked = [
+            sql.SQL("EXISTS (SELECT FROM {} WHERE {} IS NOT NULL AND NOT archived) AS {}").format(
+                _identifier(entity.table), sql.Identifier(name), sql.Identifier(name)
+            )
+            for name in columns
+        ]
+        row = self._open().execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(asked))).fetchone() or {}
+        return {name for name, found in row.items() if found}
+
     def close(self) -> None:
         """End the session."""
         if self._connection is not None:

@@ -191,7 +191,7 @@ class _Run:
         self.history_id = 0
         self.began = time.monotonic()
         self.known = Warehouse(url)
-        flags = {"full": options.full, "backfill": planned.mode == "backfill", **options.vendor}
+        flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
         self.extraction = Extraction(
             entity=entity, window=planned.window, known=self.known, page_size=page_size,
             limit=options.max_records, safety_limit=settings().warehouse_safety_limit, options=flags,

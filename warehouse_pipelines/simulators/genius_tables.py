@@ -22,6 +22,9 @@ KEYS = {
     "appointment_to_service": ("appointment_id", "service_id"),
 }
 
+# What the notes do not tell. A column that points at another table usually has an index: a foreign key demands one.
+INDEXED = {"lead": ("prospect_id",), "prospect_source": ("prospect_id",)}
+
 TABLES: Mapping[str, str] = {
     "division_group": """
         id region:smallint group_label default_time_zone_name:varchar(64) intern_payroll_start painter_payroll_start:int
@@ -205,6 +208,7 @@ def create_table(table: str, declared: str) -> str:
     lines.append(f"PRIMARY KEY ({', '.join(f'`{name}`' for name in key)})")
     if "updated_at" in types:
         lines.append(f"KEY `changed` (`updated_at`, {', '.join(f'`{name}`' for name in key)})")
+    lines += [f"KEY `{name}` (`{name}`)" for name in INDEXED.get(table, ())]
     return f"CREATE TABLE `{table}` ({', '.join(lines)}) DEFAULT CHARACTER SET utf8mb4"
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from warehouse_pipelines.simulators.google_drive import folder_count, folder_id
 from warehouse_pipelines.simulators.town import Town, spell_phone, words
 
 KEYS = {
@@ -56,6 +57,9 @@ CREATE TABLE lead_activity_stats (
     total_emails integer DEFAULT 0, total_events integer DEFAULT 0, total_interactions integer DEFAULT 0,
     created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now());
 CREATE TABLE user_roles (id serial PRIMARY KEY, user_id uuid, role text);
+CREATE TABLE google_drive_folders (
+    id serial PRIMARY KEY, entity_id text, entity_type text, folder_id text UNIQUE, folder_url text,
+    created_at timestamptz DEFAULT now(), deleted_at timestamptz, deleted_by text, delete_reason text);
 
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
 CREATE TRIGGER touch BEFORE UPDATE ON master_deals FOR EACH ROW EXECUTE FUNCTION touch();
@@ -85,13 +89,15 @@ ALTER TABLE lead_contacts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON lead_contacts FOR SELECT USING (true);
 ALTER TABLE tags ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON tags FOR SELECT USING (true);
+ALTER TABLE google_drive_folders ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON google_drive_folders FOR SELECT USING (deleted_at IS NULL);
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pipedesk_readers;
 """
 """What the notes could confirm; `expected_volume`, `volume` and `site` are columns that no model maps."""
 
 TABLES = (
     "users", "companies", "contacts", "lead_statuses", "lead_origins", "master_deals", "tags", "leads", "lead_contacts",
-    "lead_tags", "lead_activity_stats", "user_roles",
+    "lead_tags", "lead_activity_stats", "user_roles", "google_drive_folders",
 )  # fmt: skip
 
 USERS = 12
@@ -244,6 +250,16 @@ class Rows:
                 "lead_id": self.id("lead", n), "engagement_score": n % 100, "last_interaction_at": at,
                 "last_email_at": at if n % 2 else None, "last_event_at": None, "total_emails": n % 9,
                 "total_events": n % 4, "total_interactions": n % 9 + n % 4, "created_at": at, "updated_at": at,
+            }  # fmt: skip
+
+    def google_drive_folders(self) -> Iterator[Row]:
+        """The folders that Drive has, each of the lead of its number; number 0 is no lead's and a company's."""
+        for n in range(folder_count(self.people)):
+            yield {
+                "id": n + 1, "entity_id": self.id("lead", n) if n else self.id("company", 0),
+                "entity_type": "lead" if n else "company", "folder_id": folder_id(n),
+                "folder_url": f"https://drive.google.com/drive/folders/{folder_id(n)}",
+                "created_at": self.at(n, self.people), "deleted_at": None, "deleted_by": None, "delete_reason": None,
             }  # fmt: skip
 
     def user_roles(self) -> Iterator[Row]:

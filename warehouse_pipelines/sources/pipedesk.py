@@ -39,6 +39,10 @@ Unconfirmed, and how a wrong guess would show:
 - That hashes of the two servers agree, which they do for all of PostgreSQL 11 to 18: else every run would read what it
   swept (``total_records`` near ``swept_rows``, nothing updated).
 
+**Folders of Google Drive** carry whose they are in properties that only PipeDesk's own program can see. Its table of
+them is mirrored as ``drive_folder_links``, beside ``pipedesk.google_drive_folders``, which Drive itself fills; the view
+``pipedesk.google_drive_folders_v`` joins the two.
+
 Left out: ``entity_tags``, ``lead_members`` and what else the specification does not have.
 
 Settings: ``Settings``. Verified against: the simulator only; no live account has been read yet.
@@ -67,8 +71,9 @@ from warehouse_pipelines.errors import (
     masked,
 )
 from warehouse_pipelines.rules import one_of
-from warehouse_pipelines.settings import FromEnvironment, postgresql_url
+from warehouse_pipelines.settings import POSTGRESQL, FromEnvironment, database_url_problem, postgresql_url
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
+from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent
 
 if TYPE_CHECKING:
     import psycopg
@@ -82,12 +87,16 @@ MOST = 50_000
 STATEMENT_SECONDS = 300
 QUARTER = timedelta(minutes=15)
 
-SECRET = re.compile(r"passw|secret|token|credential|(^|_)(hash|salt|key)$", re.IGNORECASE)
-"""Columns of such a name are never asked for, whatever table they are in."""
-
 TEXTS = ("text", "character varying", "character")
 INTEGERS = ("smallint", "integer", "bigint")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+UNSURE = frozenset({
+    "pipedesk.companies.cnpj", "pipedesk.companies.updated_at", "pipedesk.companies.deleted_at",
+    "pipedesk.contacts.company_id", "pipedesk.contacts.updated_at", "pipedesk.master_deals.updated_at",
+    "pipedesk.master_deals.deleted_at", "pipedesk.users.email",
+})  # fmt: skip
+"""Columns that only some versions of the product have: no reason to warn where they are absent."""
 
 LOCAL = {
     "row_security": "off",
@@ -137,9 +146,13 @@ class Settings(FromEnvironment, env_prefix="PIPEDESK_"):
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"postgres(ql)?(\+\w+)?://[^/]+/\w", value.get_secret_value()):
-            raise ValueError("write postgresql://user:password@host:5432/database")
-        return value
+        url = value.get_secret_value().strip()
+        example = "postgresql://user:password@host:5432/database"
+        if problem := database_url_problem(url, POSTGRESQL, example):
+            raise ValueError(problem)
+        if not re.match(r"[^/]+//[^/]+/\w", url):
+            raise ValueError(f"names no database; write {example}")
+        return SecretStr(url)
 
 
 Place = tuple[str | int, ...]
@@ -238,9 +251,10 @@ def parameters(settings: Settings) -> dict[str, Any]:
     url = postgresql_url("PIPEDESK_DATABASE_URL", settings.database_url)
     try:
         found = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        said = masked(str(error).strip().replace(url, "it"))
-        raise NotConfigured(f"PipeDesk: PIPEDESK_DATABASE_URL cannot be used: {said}") from None
+    except psycopg.ProgrammingError:  # it quotes what it does not understand
+        raise NotConfigured(
+            "PipeDesk: PIPEDESK_DATABASE_URL has an option behind its question mark that libpq does not know."
+        ) from None
     hosts = str(found.get("host", "")).split(",")
     here = all(host in ("", "localhost", "::1") or host.startswith(("127.", "/")) for host in hosts)
     if not here and found.get("sslmode") not in ("require", "verify-ca", "verify-full"):
@@ -292,18 +306,24 @@ class Table:
             )
         self.name, types = found
         if lacking := [key for key in entity.keys if entity.columns[key].path not in types]:
-            raise AnswerChanged(
-                f"PipeDesk: {self.name} has no column {', '.join(lacking)} any more; nothing was loaded."
-            )
+            said = missing_place(self.name, lacking, types)
+            raise AnswerChanged(f"PipeDesk: {said}, and that is the key of {entity.table}; nothing was loaded.")
         wanted = {"integer": INTEGERS, "uuid": ("uuid", *TEXTS)}
         for key in entity.keys:
             if (type_ := types[entity.columns[key].path]) not in wanted[entity.columns[key].kind]:
                 raise AnswerChanged(f"PipeDesk: {self.name}.{key} is {type_} now; nothing was loaded.")
-        self.types = {name: type_ for name, type_ in types.items() if not SECRET.search(name)}
+        self.types = {name: type_ for name, type_ in types.items() if not is_secret(name)}
         declared = {column.path for column in entity.columns.values()} | {entity.archived_at} - {None}
-        for what, names in (("absent", declared - types.keys()), ("undeclared", types.keys() - declared)):
-            if names:
-                database.extraction.noticed[f"{what}_columns"] = sorted(map(str, names))
+        if undeclared := sorted(types.keys() - declared):
+            database.extraction.noticed["undeclared_columns"] = undeclared
+        self.absent = {
+            name: missing_place(self.name, column.paths, undeclared)
+            for name, column in entity.columns.items()
+            if column.path not in types
+        }
+        """The declared columns that the table lacks, and what may be meant."""
+        if entity.archived_at and entity.archived_at not in types:
+            self.absent["deleted_at"] = missing_place(self.name, [entity.archived_at], undeclared)
         self.state = {"read_as": hashlib.sha256(repr((entity.seed, self.types)).encode()).hexdigest()[:16]}
         self._from = sql.SQL("FROM {} t").format(sql.Identifier(database.settings.schema_name, self.name))
         listed = sql.SQL(", ").join(sql.Identifier("t", name) for name in self.types)
@@ -412,6 +432,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     database = Database(extraction)
     try:
         table = Table(database, extraction.entity)
+        expected = {name for name in table.absent if f"{extraction.entity.table}.{name}" in UNSURE}
+        note_absent(extraction, "PipeDesk", table.absent, expected)
         extraction.next_state = table.state
         if dict(extraction.state) == table.state:
             with contextlib.suppress(NotComparable):
@@ -633,6 +655,21 @@ USER_ROLES = Entity(
     columns=columns(integer="id", uuid="user_id", text="role"),
 )
 
+DRIVE_FOLDER_LINKS = Entity(
+    name="drive_folder_links",
+    table="pipedesk.drive_folder_links",
+    about="Whose each folder of Google Drive is: a lead's, a company's, a deal's or a contact's.",
+    path="google_drive_folders",
+    key="id",
+    by_state=True,
+    archived_at="deleted_at",
+    index="folder_id entity_id",
+    refs={"folder_id": "pipedesk.google_drive_folders"},
+    columns=columns(
+        integer="id", text="entity_id entity_type folder_id deleted_by", url="folder_url", timestamptz="created_at"
+    ),
+)
+
 
 def check() -> str:
     """Ask for the tables, and whether any of them would be shown in part."""
@@ -648,12 +685,17 @@ def check() -> str:
         """)
         paths = [entity.path.split("|") for entity in PIPEDESK.entities]
         found = database.ask(statement, [database.settings.schema_name, [name for names in paths for name in names]])
+        there = {name for name, *_ in found}
+        without = [
+            f"{entity.name} without {', '.join(f'{name} ({absent[name]})' for name in sorted(absent))}"
+            for entity in PIPEDESK.entities
+            if there & set(entity.path.split("|")) and (absent := Table(database, entity).absent)
+        ]
     finally:
         database.close()
-    there = {name for name, *_ in found}
-    if absent := sorted(" or ".join(names) for names in paths if not there & set(names)):
+    if lacking := sorted(" or ".join(names) for names in paths if not there & set(names)):
         raise AnswerChanged(
-            f"PipeDesk: schema {database.settings.schema_name} has no table {', '.join(absent)}. If the tables are in "
+            f"PipeDesk: schema {database.settings.schema_name} has no table {', '.join(lacking)}. If the tables are in "
             "another schema, set PIPEDESK_SCHEMA_NAME."
         )
     _, _, _, version, user = found[0]
@@ -664,7 +706,8 @@ def check() -> str:
             f"PipeDesk: row-level security would hide rows of {', '.join(hidden)}. As a privileged role run "
             f"ALTER ROLE {user} BYPASSRLS on PipeDesk's database."
         )
-    return f"PipeDesk answers (PostgreSQL {version}): all of {len(paths)} tables, and {user} sees all of their rows"
+    said = f"PipeDesk answers (PostgreSQL {version}): all of {len(paths)} tables, and {user} sees all of their rows"
+    return "; ".join([said, *without])
 
 
 PIPEDESK = Source(
@@ -690,5 +733,6 @@ PIPEDESK = Source(
         LEAD_TAGS,
         LEAD_ACTIVITY_STATS,
         USER_ROLES,
+        DRIVE_FOLDER_LINKS,
     ),
 )

@@ -82,7 +82,7 @@ class GeniusVendor:
     def bounds(self, entity: Entity) -> list[datetime]:
         zone = ZoneInfo(self.simulator.settings.zone)
         statements = [entry["body"] for entry in self.simulator.requests()["log"] if entry["path"] == self.path(entity)]
-        found = [re.search(r"`updated_at` >= '([^']+)' AND t.`updated_at` <= '", one) for one in statements]
+        found = [re.search(r"WHERE t.`updated_at` >= '([^']+)'", one) for one in statements]
         if not any(found) and statements:
             return [datetime.min.replace(tzinfo=UTC)]
         return [datetime.fromisoformat(one[1]).replace(tzinfo=zone).astimezone(UTC) for one in found if one]

@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0006_dead_letters"
-down_revision = "0004_pipedesk"
+down_revision = "0005_crm_tenants"
 
 
 def upgrade() -> None:

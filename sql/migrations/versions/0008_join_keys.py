@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008_join_keys"
-down_revision = "0004_pipedesk"
+down_revision = "0006_dead_letters"
 
 NUMBERS = {
     "genius_lead": "agent_id",

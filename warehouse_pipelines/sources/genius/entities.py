@@ -19,10 +19,13 @@ wrong guess would show:
 - ``contact``: S1 has contacts, ``lead.contact`` is a number, and nobody has seen the table. It is declared with the
   columns one would expect. A database without it is no error: the run notes ``absent_table`` and loads nothing. One
   that had it and has it no more is ``SuspiciousRead``, like any table that is suddenly empty.
-- A declared column that the table does not have is null, and named in the run's ``absent_columns``. Three of S1 are
-  always among them: an appointment and a prospect have neither ``status`` nor ``source`` of that name and no lead:
-  what came of an appointment is ``complete_outcome_id``, its person ``prospect_id``, by which ``genius_lead`` is found.
-- A database may have secrets under names that ``fetch.SECRET`` does not know. Its pattern is the only protection.
+- A declared column that the table does not have is left out, and named in the run's ``absent_columns`` and by
+  ``check``; if the warehouse holds values of it, the run is partial until it is back or ``--force`` accepts it.
+- The specification gives an appointment a lead and a status, a prospect a source and a status, which their tables do
+  not have. An appointment's lead is the newest one of its prospect, its status the label of its outcome (null before
+  there is one), a prospect's source that of its newest ``prospect_source``; all are looked up and need the indexes that
+  foreign keys have. Nothing at the vendor stands for a prospect's status: it is always null.
+- A database may have secrets under names that ``_sql.is_secret`` does not know. It is the only protection.
 
 Left out: ``third_party_source`` and its like, of which only the HubSpot id is taken; it counts as HubSpot's only if the
 vendor's table says so.
@@ -31,7 +34,7 @@ vendor's table says so.
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.entity import DAY, Entity, Extraction, Source, Window, columns
-from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, Database, Settings, fetch
+from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, UNSEEN, Database, Settings, Table, fetch
 
 QUARTER = timedelta(minutes=15)
 
@@ -569,7 +572,7 @@ INTEGRATION_FIELD_DEFINITIONS = _table(
 
 
 def check() -> str:
-    """Connect, and compare clocks; count the tables that can be read."""
+    """Connect, and compare clocks; count the tables that can be read, and name the columns that are not there."""
     extraction = Extraction(entity=LEADS, window=Window(None, datetime.now(UTC)), page_size=1)
     database = Database(extraction)
     try:
@@ -579,9 +582,21 @@ def check() -> str:
         )}  # fmt: skip
         lacking = sorted({entity.path for entity in GENIUS.entities} - seen)
         tables = f"all of {len(GENIUS.entities)} tables" + (f" but {', '.join(lacking)}" if lacking else "")
+        without = []
+        for entity in GENIUS.entities:
+            if entity.path in seen:
+                absent = Table(database, entity).absent
+                said = [f"{name} ({absent[name]})" for name in sorted(absent) if f"{entity.table}.{name}" not in UNSEEN]
+                without += [f"{entity.name} without {', '.join(said)}"] if said else []
         ahead = round((own - utc).total_seconds() / 900) / 4
         zone = database.settings.time_zone
-        return f"Genius answers ({database.version}): {tables}; its clock is UTC{ahead:+g} h, times are read as {zone}"
+        return "; ".join(
+            [
+                f"Genius answers ({database.version}): {tables}",
+                *without,
+                f"its clock is UTC{ahead:+g} h, times are read as {zone}",
+            ]
+        )
     finally:
         database.close()
 

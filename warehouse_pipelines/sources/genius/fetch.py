@@ -2,11 +2,17 @@
 
 MySQL or MariaDB, as an account that needs SELECT on the tables and nothing else; the session is read-only besides.
 
-A **whole read** walks the primary key, ``key > :last ORDER BY key LIMIT :page``. A **delta** walks (cursor, key) from
-the window's begin, inclusive, to ``:upper``, which is the database's own clock, asked once. Then it asks for the rows
-whose ``updated_at`` is NULL, by when they were added: ``modified=updated_at|add_date`` says so in the row, and both
-the statement and the column are made of it. Rows of one second, however many, are told apart by the key. Neither walk
-has an offset or a limit of pages, so nothing is cut off at any size.
+The server's catalogue is read first. A declared column that is not there, or that the account may not see, is left
+out; so is a value of another table (``EXPRESSIONS``) when a table or a column that it is made of is not there.
+``_sql.note_absent`` reports them. Only the columns of the key cost the table.
+
+A **full read** walks the primary key, ``key > :last ORDER BY key LIMIT :page``. A **delta** walks (cursor, key) from
+the window's begin, inclusive, and has no end: a row whose ``updated_at`` lies in the future (9999-12-31) is read by
+every delta, and one that is edited meanwhile is welcome; a backfill ends with its window. Then it asks for the rows
+whose ``updated_at`` is NULL or zero, by when they were added: ``modified=updated_at|add_date`` says so in the row, and
+both the statement and the column are made of it. Rows of one second, however many, are told apart by the key. Neither
+walk has an offset or a limit of pages, so nothing is cut off at any size. A table whose cursor is not there any more is
+read in full each time.
 
 Each page is a statement of its own and comes through PyMySQL's server-side cursor, so no result is ever held whole
 and none stays open while PostgreSQL is busy: a page of ordinary rows is read to its end before it is handed on; of
@@ -17,11 +23,11 @@ Why not dlt's ``sql_database``: it decodes every value (a zero date becomes an e
 knows one cursor column and no second place for it, keeps its own state, and yields dictionaries or frames, where this
 project wants the record itself beside its columns. What it would save is the statement.
 
-A record is the row as JSON: every column that the account may read but those that may hold a secret (``SECRET``),
-and a few expressions (``EXPRESSIONS``). Whole numbers and decimals are written digit by digit as the server wrote
-them; a TIME is its text, since it may exceed a day; binary is base64. A DATETIME has no zone: it gets the offset of
-``GENIUS_TIME_ZONE`` at that time appended, a TIMESTAMP that of UTC. A zero date stays as it is in ``raw_data``, and
-its column becomes null with a warning.
+A record is the row as JSON: every column that the account may read but those that may hold a secret
+(``_sql.is_secret``), and a few values of other tables (``EXPRESSIONS``). Whole numbers and decimals are written digit
+by digit as the server wrote them; a TIME is its text, since it may exceed a day; binary is base64. A DATETIME has no
+zone: it gets the offset of ``GENIUS_TIME_ZONE`` at that time appended, a TIMESTAMP that of UTC. A zero date stays as it
+is in ``raw_data``, and its column becomes null with a warning.
 
 In the hour that is lived twice in autumn the first one is taken. ``OVERLAP`` is longer than that hour, so nothing of
 it is missed, and longer than any transaction should last, which is what a late commit needs.
@@ -33,7 +39,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -49,8 +55,9 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.settings import FromEnvironment
+from warehouse_pipelines.settings import FromEnvironment, database_url_problem
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
+from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent
 
 if TYPE_CHECKING:
     import pymysql
@@ -60,40 +67,59 @@ log = logging.getLogger("warehouse.ingestion")
 PAGE = 5_000
 HANDED_ON_BYTES = 8 * 2**20
 STATEMENT_SECONDS = 300
+FIRST_DATE = "1000-01-01"
+"""What MySQL promises to hold; an older date is a zero date or a part of one, ``0000-00-00`` or ``0001-00-00``."""
 OVERLAP = timedelta(minutes=75)
 
-SECRET = re.compile(
-    r"secret|passw|pwd|token|credential|(^|_)key$|(^|_)(hash|salt|ssn|cvv|pin)$|^cc_|card_number|routing_number"
-    r"|account_number",
-    re.IGNORECASE,
-)
-"""Columns of such a name are never asked for, whatever table they are in."""
-
 _HUBSPOT_ID = """(
-    SELECT s.third_party_id FROM third_party_source s
-    JOIN third_party_source_type y ON y.id = s.third_party_source_type_id
-    WHERE s.id = t.third_party_source_id AND y.label = 'hubspot')"""
+    SELECT s.{third_party_source.third_party_id}
+    FROM third_party_source s JOIN third_party_source_type y
+        ON y.{third_party_source_type.id} = s.{third_party_source.third_party_source_type_id|type_id}
+    WHERE s.{third_party_source.id indexed} = t.{OWN.third_party_source_id}
+        AND y.{third_party_source_type.label} = 'hubspot' LIMIT 1)"""
 
 EXPRESSIONS: dict[str, dict[str, str]] = {
-    "prospect": {"hubspot_contact_id": _HUBSPOT_ID},
-    "appointment": {"hubspot_appointment_id": _HUBSPOT_ID},
-    "user_data": {
-        "is_active": "t.is_inactive = 0",
-        "primary_user_id": """(
-            SELECT a.primary_user_id FROM users_userassociations a WHERE a.id = t.user_associations_id)""",
+    "prospect": {
+        "hubspot_contact_id": _HUBSPOT_ID.replace("OWN", "prospect"),
+        "source": """(
+            SELECT m.{marketing_source.label}
+            FROM prospect_source p JOIN marketing_source m
+                ON m.{marketing_source.id} = p.{prospect_source.marketing_source_id}
+            WHERE p.{prospect_source.prospect_id indexed} = t.{prospect.id}
+            ORDER BY p.{prospect_source.id} DESC LIMIT 1)""",
     },
-    # Its values are what users typed into fields of other programs; some of these fields are passwords.
-    "integration_field": {
-        "field_value": """CASE WHEN t.definition_id IN (
-            SELECT d.id FROM integration_field_definition d
-            WHERE d.input_type = 'password' OR LOWER(d.key_name) REGEXP '{SECRET}')
-        THEN NULL ELSE t.field_value END""".replace("{SECRET}", SECRET.pattern)
+    "appointment": {
+        "hubspot_appointment_id": _HUBSPOT_ID.replace("OWN", "appointment"),
+        "lead_id": """(
+            SELECT max(l.{lead.lead_id}) FROM lead l
+            WHERE l.{lead.prospect_id indexed} = t.{appointment.prospect_id})""",
+        "status": """(
+            SELECT o.{appointment_outcome.label} FROM appointment_outcome o
+            WHERE o.{appointment_outcome.id indexed} = t.{appointment.complete_outcome_id} LIMIT 1)""",
+    },
+    "user_data": {
+        "is_active": "t.{user_data.is_inactive} = 0",
+        "primary_user_id": """(
+            SELECT a.{users_userassociations.primary_user_id} FROM users_userassociations a
+            WHERE a.{users_userassociations.id indexed} = t.{user_data.user_associations_id} LIMIT 1)""",
     },
 }
-"""What a record has beside the columns of its table, or instead of one; ``t`` is the row."""
+"""What a record has of other tables, or computed, where the table has no column of that name; ``t`` is the row.
+
+``{table.column}`` is a column that must be there, ``{table.one|other}`` either; ``indexed`` says that one of its own
+indexes must begin with it, since it is looked up for every row.
+"""
+
+NEEDED = re.compile(r"\{(\w+)\.([\w|]+)( indexed)?\}")
 
 MAY_BE_ABSENT = frozenset({"contact"})
 """Tables that no installation is known to have."""
+
+UNSEEN = frozenset({
+    "genius_prospect.status", "genius_user_association.definition_id", "genius_user_association.division_id",
+    "genius_user_association.field_value", "genius_user_association.user_id",
+})  # fmt: skip
+"""Columns that the specification names and no installation is known to have."""
 
 REFUSED = {
     1044: PermissionMissing, 1045: CredentialRefused, 1130: PermissionMissing, 1142: PermissionMissing,
@@ -127,9 +153,13 @@ class Settings(FromEnvironment, env_prefix="GENIUS_"):
     @field_validator("database_url")
     @classmethod
     def _is_mysql(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"(mysql|mariadb)\+pymysql://[^/]+/\w", value.get_secret_value()):
-            raise ValueError("write mysql+pymysql://user:password@host:3306/database")
-        return value
+        url = value.get_secret_value().strip()
+        example = "mysql+pymysql://user:password@host:3306/database"
+        if problem := database_url_problem(url, r"(mysql|mariadb)\+pymysql", example):
+            raise ValueError(problem)
+        if not re.match(r"[^/]+//[^/]+/\w", url):
+            raise ValueError(f"names no database; write {example}")
+        return SecretStr(url)
 
 
 class Offsets(dict[str, str]):
@@ -278,56 +308,145 @@ def sorted_error(error: Exception) -> Exception:
     return RequestRefused(f"Genius: the database did not accept the statement ({said}); nothing was loaded.")
 
 
+class Catalogue(NamedTuple):
+    """What the account may see of some tables: the type of each column, and the columns that an index begins with."""
+
+    types: dict[str, dict[str, str]]
+    indexed: set[tuple[str, str]]
+
+    @classmethod
+    def read(cls, database: Database, tables: Sequence[str], *, indexes: bool) -> "Catalogue":
+        """Ask the server."""
+        types: dict[str, dict[str, str]] = {}
+        for table, name, type_ in database.all(
+            "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %s ORDER BY ORDINAL_POSITION",
+            [tables],
+        ):
+            types.setdefault(str(table), {})[str(name)] = str(type_).lower()
+        if not indexes:
+            return cls(types, set())
+        found = database.all(
+            "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %s AND SEQ_IN_INDEX = 1",
+            [tables],
+        )
+        return cls(types, {(str(table), str(name)) for table, name in found})
+
+    def composed(self, expression: str) -> tuple[str, str]:
+        """Return the expression in SQL, or an empty text and what it lacks."""
+        lacking = ""
+
+        def column(match: re.Match[str]) -> str:
+            nonlocal lacking
+            table, paths, indexed = match[1], match[2].split("|"), match[3]
+            there = self.types.get(table, {})
+            name = next((path for path in paths if path in there), None)
+            if lacking:
+                return ""
+            if not there:
+                lacking = f"there is no table {table} that the account may see"
+            elif name is None:
+                lacking = missing_place(table, paths, there)
+            elif indexed and (table, name) not in self.indexed:
+                lacking = f"{table} has no index on {name}, by which every row would be looked up"
+            return f"`{name}`"
+
+        sql = NEEDED.sub(column, expression)
+        return ("", lacking) if lacking else (sql, "")
+
+
 class Table:
     """One table as it is today: the columns that may be asked for, and their types."""
 
     def __init__(self, database: Database, entity: Entity) -> None:
         self.entity = entity
         self.name = entity.path
-        found = database.all(
-            "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
-            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
-            [self.name],
-        )
-        self.types = {str(name): str(type_).lower() for name, type_ in found if not SECRET.search(str(name))}
-        self.expressions = EXPRESSIONS.get(self.name, {})
+        expressions = EXPRESSIONS.get(self.name, {})
+        others = {match[1] for one in expressions.values() for match in NEEDED.finditer(one)}
+        catalogue = Catalogue.read(database, [self.name, *sorted(others - {self.name})], indexes=bool(others))
+        found = catalogue.types.get(self.name, {})
+        self.types = {name: type_ for name, type_ in found.items() if not is_secret(name)}
+        self.expressions: dict[str, str] = {}
+        self.absent: dict[str, str] = {}
+        """The columns that have no place, and what is missing."""
+        self.keys: list[str] = []
+        self.cursor: str | None = None
+        self.added: str | None = None
         if not found:
             return
-        self.keys = [self._real(key) for key in entity.keys]
-        self.cursor, self.added = None, None
+        lacking: dict[str, str] = {}
+        for name, expression in expressions.items():
+            if name not in self.types:
+                sql, lacks = catalogue.composed(expression)
+                self.expressions |= {name: sql} if sql else {}
+                lacking |= {name: lacks} if lacks else {}
+        if self.name == "integration_field":
+            lacking |= self._mask_fields(database)
+        self.keys = [self._key(key) for key in entity.keys]
         if entity.cursor:
-            first, *others = entity.columns[entity.cursor].paths
-            self.cursor = self._named(entity.cursor, (first,))
-            self.added = next((name for name in others if name in self.types), None)
+            first, *rest = entity.columns[entity.cursor].paths
+            self.cursor = first if first in self.types else None
+            self.added = next((name for name in rest if name in self.types), None)
+        there = self.types.keys() | self.expressions.keys()
+        declared = {path for column in entity.columns.values() for path in column.paths}
+        for column, (_, path) in entity.columns.items():
+            paths = path.split("|")
+            if column == entity.cursor:
+                paths = paths[:1]  # when a row was added does not stand for when it was changed
+            if not there & set(paths):
+                own = missing_place(self.name, paths, [name for name in self.types if name not in declared])
+                self.absent[column] = next((lacking[one] for one in paths if one in lacking), own)
 
-    def _real(self, column: str) -> str:
-        return self._named(column, self.entity.columns[column].paths)
-
-    def _named(self, column: str, paths: Sequence[str]) -> str:
+    def _key(self, column: str) -> str:
+        paths = self.entity.columns[column].paths
         name = next((path for path in paths if path in self.types), None)
         if name is None:
             raise AnswerChanged(
-                f"Genius: table {self.name} has no column {' or '.join(paths)}, which {self.entity.table}.{column} is "
-                "read from, or the account may not see it. Ask the vendor what became of it; nothing was loaded."
+                f"Genius: {missing_place(self.name, paths, self.types)}, and {self.entity.table}.{column} is the key. "
+                "Ask the vendor what became of it; nothing was loaded."
             )
         return name
 
-    @property
-    def absent_columns(self) -> list[str]:
-        """The declared columns that have no place in the table."""
-        there = self.types.keys() | self.expressions.keys()
-        return sorted(name for name, column in self.entity.columns.items() if not there & set(column.paths))
+    def _mask_fields(self, database: Database) -> dict[str, str]:
+        """Ask for the values of those fields only that are known and hold no secret: users type passwords into some."""
+        masked_type = self.types.pop("field_value", None)
+        found = Catalogue.read(database, ["integration_field_definition"], indexes=False)
+        listed = found.types.get("integration_field_definition", {})
+        needed = {"id", "key_name", "input_type"}
+        if masked_type is None or "definition_id" not in self.types or not needed <= listed.keys():
+            return {"field_value": "which of them are passwords cannot be read in integration_field_definition"}
+        named = ", ".join(
+            f"`{name}`" if name in listed else "NULL" for name in ("id", "key_name", "label", "input_type")
+        )
+        harmless = [
+            int(number)
+            for number, key, label, kind in database.all(f"SELECT {named} FROM integration_field_definition")  # noqa: S608
+            if str(kind).lower() != "password" and not is_secret(str(key)) and not is_secret(str(label))
+        ]
+        among = ", ".join(map(str, harmless)) or "NULL"
+        self.expressions["field_value"] = f"CASE WHEN t.`definition_id` IN ({among}) THEN t.`field_value` END"
+        return {}
+
+    def without_expressions(self) -> None:
+        """Do without what is looked up, where the database does not accept it."""
+        kept = {"field_value"} & self.expressions.keys()
+        self.absent |= {
+            column: "the database does not accept how it is looked up"
+            for column, (_, path) in self.entity.columns.items()
+            if (set(path.split("|")) & self.expressions.keys()) - kept and not set(path.split("|")) & self.types.keys()
+        }
+        self.expressions = {name: self.expressions[name] for name in kept}
 
     @property
     def names(self) -> list[str]:
         """What a record has, in the order in which it is selected."""
-        return [*self.types, *(name for name in self.expressions if name not in self.types)]
+        return [*self.types, *self.expressions]
 
     def statement(self, condition: str, order: Sequence[str]) -> str:
         """Compose the statement of one page; the last value is its size."""
         selected = ", ".join(
-            f"{self.expressions[name]} AS `{name}`" if name in self.expressions else f"t.`{name}`"
-            for name in self.names
+            [f"t.`{name}`" for name in self.types] + [f"{sql} AS `{name}`" for name, sql in self.expressions.items()]
         )
         return (
             f"SELECT {selected} FROM `{self.name}` t"  # noqa: S608  (names are the database's own or ours)
@@ -430,36 +549,51 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         if not table.types:
             _require(database, table)
             return
-        if absent := table.absent_columns:
-            extraction.noticed["absent_columns"] = absent
-        if extraction.whole or table.cursor is None:
+        if table.expressions:
+            _prove(database, table)
+        expected = {name for name in table.absent if f"{entity.table}.{name}" in UNSEEN}
+        note_absent(extraction, "Genius", table.absent, expected)
+        if extraction.whole:
             yield from Walk(database, table, table.keys).pages("TRUE", ())
+        elif table.cursor is None:
+            for page in Walk(database, table, table.keys).pages("TRUE", ()):
+                yield page._replace(in_window=False)
         else:
             yield from _delta(database, table)
     finally:
         database.close()
 
 
+def _prove(database: Database, table: Table) -> None:
+    """Do without what is looked up in other tables if the database does not accept it: it costs its columns only."""
+    try:
+        database.all(table.statement("FALSE", table.keys), [0])
+    except (RequestRefused, AnswerChanged, PermissionMissing):
+        table.without_expressions()
+
+
 def _delta(database: Database, table: Table) -> Iterator[Page]:
-    """Yield what changed in the window, and what was added in it and never changed."""
+    """Yield what changed in the window, and what was added in it and never changed.
+
+    Only a backfill has an end: what is written as changed in the future must not be left out for ever.
+    """
     extraction, cursor, added = database.extraction, table.cursor, table.added
-    own, utc = database.clocks()
-    ends = {}
-    for name in filter(None, (cursor, added)):
-        zone = UTC if table.types[name] == "timestamp" else database.settings.time_zone
-        low = extraction.since.astimezone(zone).replace(tzinfo=None)
-        # Whichever of the clocks the application writes by, its newest rows are not beyond the latest of them.
-        upper = max(own, utc, utc.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None))
-        if extraction.options.get("backfill"):
-            upper = min(upper, extraction.window.until.astimezone(zone).replace(tzinfo=None))
-        ends[name] = [low.isoformat(" "), upper.isoformat(" ")]
     assert cursor is not None  # noqa: S101  (asked by the caller)
-    window = f"t.`{cursor}` >= %s AND t.`{cursor}` <= %s"
-    yield from Walk(database, table, [cursor, *table.keys]).pages(window, ends[cursor])
-    never = f"t.`{cursor}` IS NULL"
+    backfill = bool(extraction.options.get("backfill"))
+
+    def within(name: str) -> tuple[str, list[str]]:
+        zone = UTC if table.types[name] == "timestamp" else database.settings.time_zone
+        ends = [extraction.since, extraction.window.until] if backfill else [extraction.since]
+        local = [moment.astimezone(zone).replace(tzinfo=None).isoformat(" ") for moment in ends]
+        return f"t.`{name}` >= %s" + (f" AND t.`{name}` < %s" if backfill else ""), local
+
+    yield from Walk(database, table, [cursor, *table.keys]).pages(*within(cursor))
+    values: list[str] = []
+    never = f"(t.`{cursor}` IS NULL OR t.`{cursor}` < '{FIRST_DATE}')"
     if added is not None:
-        never += f" AND (t.`{added}` IS NULL OR (t.`{added}` >= %s AND t.`{added}` <= %s))"
-    yield from Walk(database, table, table.keys).pages(never, ends[added] if added else ())
+        condition, values = within(added)
+        never += f" AND (t.`{added}` IS NULL OR t.`{added}` < '{FIRST_DATE}' OR ({condition}))"
+    yield from Walk(database, table, table.keys).pages(never, values)
 
 
 def _require(database: Database, table: Table) -> None:

@@ -36,8 +36,8 @@ from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, Database, Settings, fetch
 
 QUARTER = timedelta(minutes=15)
-ZERO_DATES: Mapping[str, Severity] = {"date": "warn", "timestamptz": "warn", "id": "warn", "integer": "warn"}
-"""0000-00-00 is no date, and no reason to lose the row; nor is an ``agent_id``, a text there, that names no user."""
+ZERO_DATES: Mapping[str, Severity] = {"date": "warn", "timestamptz": "warn", "id": "warn"}
+"""0000-00-00 is no date, and no reason to lose the row; nor is a strange id of another system."""
 
 
 def _table(
@@ -50,6 +50,7 @@ def _table(
     added: str | None = None,
     index: str = "",
     refs: dict[str, str] | None = None,
+    severity: Mapping[str, Severity] | None = None,
     every: timedelta = timedelta(hours=1),
     **names_by_kind: str,
 ) -> Entity:
@@ -70,7 +71,7 @@ def _table(
         days_since=date(2024, 1, 1) if added else None,
         index=index,
         refs=refs or {},
-        severity=ZERO_DATES,
+        severity={**ZERO_DATES, **(severity or {})},
         every=every,
         columns=columns(**names_by_kind, **({"timestamptz": times} if times else {})),
     )
@@ -93,6 +94,8 @@ LEADS = _table(
         "prospect_id": "genius_prospect",
         "salesrabbit_lead_id": "salesrabbit_lead",
     },
+    # A text there, which need not name a user.
+    severity={"agent_id": "warn"},
     integer="""
         lead_id contact_id=contact|contact_id division_id=division|division_id is_valid_address type1 type2 type3 type4
         job_type rating is_year_built_verified is_zillow is_express_consent express_consent_set_by

@@ -149,6 +149,10 @@ def page(sources: Iterable[Source]) -> str:
         "is read in full once in a while for this, each table at a moment of its own, so that they do not all fall due",
         "in the same hour. What a vendor tells of deletions is noticed by the next run.",
         "",
+        "A tombstone's `delete_reason` is `archived` (the vendor itself calls it deleted, and may restore it),",
+        "`merged into <key>`, `erased` (deleted for good: the vendor lists what is deleted, and not this) or `missing`",
+        "(no longer shown, and this vendor does not say why).",
+        "",
         "| CRM | sync_type | table | read by | every | deletions without a trace |",
         "|---|---|---|---|---|---|",
     ]

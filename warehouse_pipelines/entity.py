@@ -103,7 +103,7 @@ BOOKKEEPING: Mapping[str, str] = {
 
 ``delete_reason`` says what is known of a row that is ``archived``:
 
-    archived            the vendor still has the record and calls it deleted; it may restore it
+    archived            the vendor itself calls it deleted, by a flag, a list or a log; it may still have and restore it
     merged into <key>   another record absorbed it
     erased              the vendor has it no more, not even among the deleted records that it lists: a deletion for
                         good, such as one for the sake of privacy

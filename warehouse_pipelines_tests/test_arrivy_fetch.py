@@ -224,8 +224,8 @@ class TestSchedule:
 
     def test_a_delta_reaches_from_two_months_ago_to_a_year_ahead(self) -> None:
         now = datetime(2026, 5, 1, tzinfo=UTC)
-        last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), now - timedelta(hours=3))
         for entity in (TASKS, BOOKINGS):
+            last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), entity.whole_due(now))
             planned = plan(entity, Options(), last, now)
             assert (planned.mode, planned.window) == ("delta", (now - timedelta(days=60), now + timedelta(days=365)))
             assert planned.swept is None, "a task may leave the window by being rescheduled"

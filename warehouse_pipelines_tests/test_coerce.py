@@ -732,12 +732,13 @@ def test_a_time_of_deletion_that_cannot_be_read_is_one_nevertheless() -> None:
     assert (table["deleted_at"][1].as_py(), coercer.rejects, coercer.lost["deleted_at"]) == (None, [], 1)
 
 
-def test_a_uuid_is_in_lower_case_and_no_other_id_is() -> None:
+@pytest.mark.parametrize("beside", ["null", "12"])  # a column of texts is read at once, a mixed one one by one
+def test_a_uuid_is_in_lower_case_and_no_other_id_is(beside: str) -> None:
     """Two systems spell one UUID in two ways, and are joined by it; of other ids the case may make two."""
     guid = "0B5E93C1-6D73-4A0F-8001-00000000ABCD"
-    spelt = [f'"{guid}"', f'" {guid.lower()} "', '"ABC-7"', f'"X{guid[1:]}"', '"abcDEF"', "12", "null"]
+    spelt = [f'"{guid}"', f'" {guid.lower()} "', '"ABC-7"', f'"X{guid[1:]}"', '"abcDEF"', beside]
     table, coercer = coerced(entity_of("id"), spelt)
-    assert table["x"].to_pylist() == [guid.lower(), guid.lower(), "ABC-7", f"X{guid[1:]}", "abcDEF", "12", None]
+    assert table["x"].to_pylist()[:-1] == [guid.lower(), guid.lower(), "ABC-7", f"X{guid[1:]}", "abcDEF"]
     assert not coercer.rejects
     assert [validate.READERS["id"](msgspec.json.decode(one)) for one in spelt] == table["x"].to_pylist()
 

@@ -88,6 +88,10 @@ def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
                 "INSERT INTO hubspot_contact (id, lead_salesrabbit_lead_id, raw_data) VALUES (%s, %s, '{}')",
                 [key, text],
             )
+        connection.execute(
+            "INSERT INTO marketsharp_job (id, contact_id, number, raw_data)"
+            " VALUES ('0B5E93C1-6D73-4A0F-8001-00000000ABCD', 'C-NO-UUID', 'ABC', '{}')"
+        )
     wanted = {"1": 7, "2": 42, "3": None, "4": None, "5": None, "6": 12, "7": None, "8": None}
     assert migrate(empty_url)[0] == "revision 0008_join_keys"
     with psycopg.connect(empty_url) as connection:
@@ -95,6 +99,8 @@ def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
         assert {key: number for key, number, _ in found} == wanted
         assert {name for *_, name in found} == {"Ann"}
         assert dict(connection.execute("SELECT id, lead_salesrabbit_lead_id FROM hubspot_contact").fetchall()) == wanted
+        job = connection.execute("SELECT id, contact_id, number FROM marketsharp_job").fetchone()
+        assert job == ("0b5e93c1-6d73-4a0f-8001-00000000abcd", "C-NO-UUID", "ABC")
         assert connection.execute("SELECT to_regclass('idx_genius_lead_agent_id') IS NOT NULL").fetchone() == (True,)
     migrate(empty_url, down=1)
     with psycopg.connect(empty_url) as connection:

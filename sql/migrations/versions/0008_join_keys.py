@@ -3,16 +3,22 @@
 What can be read as a whole number is kept, the rest becomes null, as the loader makes it; the text remains in
 ``raw_data``. Each table is rewritten once. The rows are read anew all the same, since their declaration has changed:
 the recent ones by the next run, the others by the next full read, which comes within a day or a week
-(``docs/entities.md``). No view of ``sql/views`` shows these columns; PostgreSQL names a view of your own that does.
+(``docs/entities.md``). A UUID of MarketSharp is put into lower case, as it is read from now on, keys included, or each
+such row would be read as another one. No view of ``sql/views`` shows these columns; PostgreSQL names a view of your
+own that does.
 
 On an empty database there is nothing to change: the tables are made as they are declared, after the migrations.
 """
+
+import re
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0008_join_keys"
 down_revision = "0006_dead_letters"
+
+UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 NUMBERS = {
     "genius_lead": "agent_id",
@@ -26,11 +32,23 @@ NUMBERS = {
 def upgrade() -> None:
     """Make numbers of texts."""
     _alter("text", "bigint", r"CASE WHEN {0} ~ '^\s*[+-]?\d{{1,18}}(\.0*)?\s*$' THEN trim({0})::numeric::bigint END")
+    _lower_uuids()
 
 
 def downgrade() -> None:
     """Make texts of numbers; what was null because it could not be read comes back when it is read anew."""
     _alter("bigint", "text", "{0}::text")
+
+
+def _lower_uuids() -> None:
+    there = sa.inspect(op.get_bind())
+    for table in there.get_table_names():
+        columns = there.get_columns(table) if table.startswith("marketsharp_") else []
+        names = [one["name"] for one in columns if re.search("(^|_)id$", one["name"]) and str(one["type"]) == "TEXT"]
+        for name in names:
+            op.get_bind().exec_driver_sql(
+                f"UPDATE {table} SET {name} = lower({name}) WHERE {name} ~ '[A-F]' AND {name} ~* '{UUID}'"  # noqa: S608
+            )
 
 
 def _alter(before: str, after: str, using: str) -> None:

@@ -91,6 +91,7 @@ LEADS = _table(
         "prospect_id": "genius_prospect",
         "salesrabbit_lead_id": "salesrabbit_lead",
     },
+    # A text there, which need not name a user.
     integer="""
         lead_id contact_id=contact|contact_id division_id=division|division_id is_valid_address type1 type2 type3 type4
         job_type rating is_year_built_verified is_zillow is_express_consent express_consent_set_by

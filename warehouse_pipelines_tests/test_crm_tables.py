@@ -545,14 +545,15 @@ INSERT INTO crm.dnc_list (organization_id, phone, reason, evidence, expires_at) 
     (%(b)s, '+12065550117', 'Temporary', NULL, '2999-01-01');
 INSERT INTO crm.lead_status_history (organization_id, lead_id, to_status, created_at) VALUES
     (%(a)s, %(user)s, 'new', '2020-01-15'), (%(a)s, %(user)s, 'contacted', '2020-03-01');
-INSERT INTO crm.lead_audit_log (organization_id, lead_id, action, created_at) VALUES (%(a)s, %(user)s, 'update', '2020-01-15');
+INSERT INTO crm.lead_audit_log (organization_id, lead_id, action, created_at)
+    VALUES (%(a)s, %(user)s, 'update', '2020-01-15');
 INSERT INTO crm.budget_transactions (organization_id, account_id, amount_usd, kind) VALUES (%(a)s, %(a)s, 5, 'deposit');
 SELECT crm.archive_partitions();
 """
 
 
 def test_a_warehouse_of_the_revision_before_comes_out_alike_with_its_rows(empty_url: str) -> None:
-    """Reasons that were free text are mapped and kept, archived statuses come back, and the schema is that of a new one."""
+    """Reasons that were free text are mapped and kept, archived statuses come back, the schema is that of a new one."""
     migrate(empty_url)
     new = dump(empty_url, "crm")
     undone = undone_by("0005_crm_tenants")
@@ -567,7 +568,9 @@ def test_a_warehouse_of_the_revision_before_comes_out_alike_with_its_rows(empty_
         *(line.removesuffix(" undone") for line in reversed(undone)), "schema crm",
     ]  # fmt: skip
     with session(empty_url, role=None) as connection:
-        reasons = connection.execute("SELECT right(phone, 3), reason, evidence FROM crm.dnc_list ORDER BY phone").fetchall()
+        reasons = connection.execute(
+            "SELECT right(phone, 3), reason, evidence FROM crm.dnc_list ORDER BY phone"
+        ).fetchall()
         assert reasons == [
             ("111", "opt_out", None), ("112", "opt_out", "call 7; Opt-Out by phone"),
             ("113", "national_list", "National DNC registry"), ("114", "opt_out", "STOP"),

@@ -1,4 +1,4 @@
-"""Tenants of the schema ``crm`` that cannot reach each other: who may act for whom, keys, privileges, do-not-call rules.
+"""Tenants of the schema ``crm`` that cannot reach each other: who may act for whom, keys, do-not-call rules.
 
 The functions, policies and grants that go with it are in ``sql/schemas/crm.sql``, which runs after every upgrade in
 which it has changed. What it replaces of ``0003_crm`` stands there for the databases that are older.

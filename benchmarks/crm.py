@@ -7,8 +7,8 @@
 For each lead there are ten rows of its audit log, two of its status history and a tenth of a row on the do-not-call
 list, spread over a year as the triggers would have written them. One organization holds half of the leads, and it is
 the one that asks. Every case is run by a login in ``crm_app`` that is bound to the organization, and by a superuser,
-whom the policies do not bind; a condition on the organization takes their place there, and both must give the same answer.
-They take turns, warm, and ``price`` is the one median over the other.
+whom the policies do not bind; a condition on the organization takes their place there, and both must give the same
+answer. They take turns, warm, and ``price`` is the one median over the other.
 
 The setting of the tenant is made once and not timed, except in ``transaction``: what a request behind a pooler pays on
 top of its query. ``import_1000`` commits, and its leads are removed between two rounds, which is not timed.
@@ -109,7 +109,7 @@ INSERT INTO crm.organization_member (login, organization_id, user_id)
     VALUES ('{LOGIN}', '{ORG}', gen_random_uuid()), ('{LOGIN}', '{IMPORTS}', gen_random_uuid());
 """
 
-MAY_TAKE = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'crm%' AND pg_has_role(oid, 'MEMBER')"
+MAY_TAKE = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'crm') AND pg_has_role(oid, 'MEMBER')"
 
 FILL_LOGS = """
 INSERT INTO crm.lead_audit_log (organization_id, lead_id, action, field_name, old_value, new_value, created_at)

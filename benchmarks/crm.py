@@ -6,9 +6,9 @@
 
 For each lead there are ten rows of its audit log, two of its status history and a tenth of a row on the do-not-call
 list, spread over a year as the triggers would have written them. One organization holds half of the leads, and it is
-the one that asks. Every case is run by a session that is ``crm_app`` and by one of a superuser, whom the policies do
-not bind; a condition on the organization takes their place there, and both must give the same answer. They take
-turns, warm, and ``price`` is the one median over the other.
+the one that asks. Every case is run by a login in ``crm_app`` that is bound to the organization, and by a superuser,
+whom the policies do not bind; a condition on the organization takes their place there, and both must give the same
+answer. They take turns, warm, and ``price`` is the one median over the other.
 
 The setting of the tenant is made once and not timed, except in ``transaction``: what a request behind a pooler pays on
 top of its query. ``import_1000`` commits, and its leads are removed between two rounds, which is not timed.
@@ -38,6 +38,7 @@ import psycopg
 
 from warehouse_pipelines.local.postgres import Server
 
+LOGIN = "bench_app"
 ORG = "00000000-0000-0000-0000-000000000001"
 IMPORTS = "00000000-0000-0000-0000-000000000002"
 WARM_UP = 8
@@ -101,6 +102,14 @@ SELECT organization_id, source, month::date, 1000
 FROM (SELECT DISTINCT organization_id, source FROM drawn) AS paid,
     generate_series(date_trunc('month', now()) - interval '11 months', now(), interval '1 month') AS month;
 """
+
+LOGIN_OF_TENANTS = f"""
+DO $$ BEGIN CREATE ROLE {LOGIN} LOGIN IN ROLE crm_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+INSERT INTO crm.organization_member (login, organization_id, user_id)
+    VALUES ('{LOGIN}', '{ORG}', gen_random_uuid()), ('{LOGIN}', '{IMPORTS}', gen_random_uuid());
+"""
+
+MAY_TAKE = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'crm') AND pg_has_role(oid, 'MEMBER')"
 
 FILL_LOGS = """
 INSERT INTO crm.lead_audit_log (organization_id, lead_id, action, field_name, old_value, new_value, created_at)
@@ -180,7 +189,7 @@ class Population:
         )
 
 
-BY_ID = "SELECT * FROM crm.leads WHERE id = %(id)s"
+BY_ID = "SELECT * FROM crm.leads WHERE {own} id = %(id)s"
 
 
 def wanted_id(population: Population, place: int) -> dict[str, Any]:
@@ -241,7 +250,7 @@ OF_LOGS = ("funnel_30d", "import_1000")
 
 
 class Session:
-    """A connection of one of the two roles, with the tenant set."""
+    """A connection of one of the two logins, with the tenant set."""
 
     def __init__(self, url: str, role: str | None) -> None:
         self.role = role
@@ -256,7 +265,7 @@ class Session:
 
     def _become(self) -> None:
         if self.role:
-            self.connection.execute(f"SET ROLE {self.role}")
+            self.connection.execute(f"SET SESSION AUTHORIZATION {self.role}")
         found = self.connection.execute("SELECT row_security_active('crm.leads')").fetchone()
         if found != (self.role is not None,):
             raise RuntimeError(f"as {self.role or 'the superuser'}: row-level security is {found}")
@@ -297,7 +306,7 @@ class Session:
         return list(plans.values())
 
     def _explaining(self, from_duration: str, messages: str) -> None:
-        self.connection.execute("RESET ROLE")
+        self.connection.execute("RESET SESSION AUTHORIZATION")
         for name, value in {
             "client_min_messages": messages,
             "auto_explain.log_nested_statements": "on",
@@ -310,7 +319,11 @@ class Session:
 
 
 def fill(connection: psycopg.Connection, leads: int, *, logs: bool = True) -> dict[str, int]:
-    """Fill the empty schema, and return the rows of each big table. Without ``logs`` two of them stay empty."""
+    """Fill the empty schema, and return the rows of each big table. Without ``logs`` two of them stay empty.
+
+    ``LOGIN`` becomes an application's login, a member of the two organizations that the cases ask for.
+    """
+    connection.execute(LOGIN_OF_TENANTS)
     connection.execute("SELECT crm.ensure_partitions((now() - interval '13 months')::date)")
     connection.execute("SET session_replication_role = replica")  # what the triggers write is written here
     for part in (FILL, FILL_LOGS) if logs else (FILL,):
@@ -395,10 +408,10 @@ class Found:
 
 def measure_cases(url: str, cases: Sequence[Case], leads: int, rounds: int) -> dict[str, Found]:
     """Run every case in turns as the two roles; raise ``RuntimeError`` when their answers differ."""
-    app, owner = Session(url, "crm_app"), Session(url, None)
+    app, owner = Session(url, LOGIN), Session(url, None)
     for name in ("funnel", "source_roi"):
         without_policies(owner.connection, name)
-    print(f"role={one(app.connection, 'SELECT current_user')}")
+    print(f"role={one(app.connection, MAY_TAKE)}, of a login that is bound to {ORG}")
     population = Population(owner.connection, leads)
     found: dict[str, Found] = {}
     for case in cases:
@@ -445,7 +458,7 @@ def check_import(connection: psycopg.Connection) -> None:
 def growth(small: str, large: str, sizes: tuple[int, int], cases: Sequence[Case], rounds: int) -> dict[str, float]:
     """Return how much longer each case takes in the large database, as the median of the rounds' ratios."""
     grown = {}
-    sessions = [Session(url, "crm_app") for url in (small, large)]
+    sessions = [Session(url, LOGIN) for url in (small, large)]
     with psycopg.connect(small) as one_, psycopg.connect(large) as other:
         populations = [Population(one_, sizes[0]), Population(other, sizes[1])]
     for case in cases:

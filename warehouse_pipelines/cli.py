@@ -389,9 +389,7 @@ def _database_url() -> str:
 @main.command()
 @click.option("--down", type=click.IntRange(1), metavar="N", help="Undo the last N revisions instead.")
 @click.option("--force", is_flag=True, help="With --down: also a revision whose tables hold rows, which are lost.")
-@click.option(
-    "--seed", is_flag=True, help="Then add PipeDesk's templates, and invented rows to the CRM for a first look."
-)
+@click.option("--seed", is_flag=True, help="Then add invented rows to the CRM for a first look.")
 @click.option(
     "--require-backup",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -251,7 +251,6 @@ def score_distribution(crm: Crm) -> Report:
 
 
 ANOMALIES = {
-    # Older history may be in the archive.
     "status_is_not_the_last_of_its_history": """
         SELECT count(*) AS n FROM crm.leads AS l LEFT JOIN (
             SELECT DISTINCT ON (h.lead_id) h.lead_id, h.to_status FROM crm.lead_status_history AS h
@@ -332,7 +331,7 @@ def make_partitions(crm: Crm) -> Report:
 
 
 def archive_audit(crm: Crm) -> Report:
-    """Move the months that ended over a year ago from the two logs into the schema crm_archive."""
+    """Move the months of the audit log that ended over a year ago into the schema crm_archive."""
     with _locking(crm) as connection:
         rows = connection.execute("SELECT * FROM crm.archive_partitions(%s::interval)", [KEEP]).fetchall()
     return Report(

@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
+from warehouse_pipelines.loading.migrate import sql_folder
 from warehouse_pipelines.local.postgres import find_binaries
 
 A = "00000000-0000-0000-0000-00000000000a"
@@ -143,6 +146,18 @@ def sqlstate(connection: Connection, query: str, *parameters: Any) -> str:
     except psycopg.Error as error:
         return error.sqlstate or ""
     return "accepted"
+
+
+def undone_by(revision: str) -> list[str]:
+    """What `migrate` says when it undoes the newest revisions, down to this one and with it."""
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder() / "migrations"))
+    lines = []
+    for found in ScriptDirectory.from_config(config).walk_revisions():
+        lines.append(f"revision {found.revision} undone")
+        if found.revision == revision:
+            return lines
+    raise LookupError(revision)
 
 
 def dump(url: str, *schemas: str) -> str:

@@ -174,7 +174,8 @@ def test_a_reason_is_one_of_the_list(app: Connection) -> None:
             "INSERT INTO crm.dnc_list (organization_id, phone, reason, expires_at) VALUES (%s, %s, %s, '2999-01-01')"
         )
         assert sqlstate(app, insert, A, "+12065550130", reason) == ("accepted" if may_expire else "23514"), reason
-    for change in ("INSERT INTO crm.dnc_reasons VALUES ('mine', true, '')", "UPDATE crm.dnc_reasons SET may_expire = true",
+    for change in ("INSERT INTO crm.dnc_reasons VALUES ('mine', true, '')", "UPDATE crm.dnc_reasons SET"
+                                                                            " may_expire = true",
                    "DELETE FROM crm.dnc_reasons"):  # fmt: skip
         assert sqlstate(app, change) == "42501"
 

@@ -66,7 +66,8 @@ def test_ledger_50_concurrent_writers(shared_url: str) -> None:
         "TRUNCATE crm.budget_transactions",
         "TRUNCATE crm.budget_transactions CASCADE",
         "INSERT INTO crm.budget_transactions (id, organization_id, account_id, amount_usd, kind)"
-        f" VALUES (gen_random_uuid(), '{A}', gen_random_uuid(), 1, 'x') ON CONFLICT (organization_id, id) DO UPDATE SET kind = 'y'",
+        f" VALUES (gen_random_uuid(), '{A}', gen_random_uuid(), 1, 'x') ON CONFLICT (organization_id, id)"
+        f" DO UPDATE SET kind = 'y'",
     ],
 )
 @pytest.mark.parametrize("rows", [0, 1])

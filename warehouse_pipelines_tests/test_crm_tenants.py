@@ -116,7 +116,8 @@ def test_every_function_of_ours_names_pg_temp_last(world: str) -> None:
     """What the path does not name is looked for first: a type of the caller's would be ours."""
     with psycopg.connect(world) as connection:
         found = connection.execute(
-            "SELECT p.oid::regprocedure::text, p.proconfig FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace"
+            "SELECT p.oid::regprocedure::text, p.proconfig FROM pg_proc AS p JOIN pg_namespace AS n ON"
+            " n.oid = pronamespace"
             " WHERE n.nspname !~ '^(pg_|information_schema)' AND NOT EXISTS (SELECT FROM pg_depend AS d"
             " WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e')"
         ).fetchall()
@@ -132,8 +133,10 @@ def test_only_the_loader_makes_temporary_objects(empty_url: str, test_server: Se
             return tuple(connection.execute(
                 "SELECT has_database_privilege('public', current_database(), 'TEMPORARY'),"
                 " has_database_privilege('crm_app', current_database(), 'TEMPORARY'),"
-                " (SELECT array_agg(DISTINCT pg_get_userbyid(a.grantee)::text) FROM pg_database AS d, aclexplode(d.datacl)"
-                "  AS a WHERE d.datname = current_database() AND a.privilege_type = 'TEMPORARY') = ARRAY[current_user::text],"
+                " (SELECT array_agg(DISTINCT pg_get_userbyid(a.grantee)::text) FROM pg_database AS d,"
+                " aclexplode(d.datacl)"
+                "  AS a WHERE d.datname = current_database() AND a.privilege_type = 'TEMPORARY') ="
+                " ARRAY[current_user::text],"
                 " has_schema_privilege('public', 'public', 'CREATE')"
             ).fetchone() or ())  # fmt: skip
 
@@ -185,7 +188,8 @@ def test_a_role_executes_what_was_reviewed(world: str, role: str) -> None:
         assert {row[0] for row in may} == {name.replace("crm.", "") for name in wanted}
         triggers = connection.execute(
             "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace IN ('crm'::regnamespace,"
-            " 'pipedesk'::regnamespace) AND prorettype = 'trigger'::regtype AND has_function_privilege(%s, oid, 'EXECUTE')"
+            " 'pipedesk'::regnamespace) AND prorettype = 'trigger'::regtype AND has_function_privilege(%s,"
+            " oid, 'EXECUTE')"
             " AND pronamespace = 'crm'::regnamespace",
             [role],
         )
@@ -218,7 +222,8 @@ def test_the_domain_named_text_runs_as_nobody_else(world: str, url_of_a: str, ur
             ]
             if url is url_of_a:
                 calls += [
-                    f"INSERT INTO crm.leads (organization_id, phone, consent) VALUES ('{A}', '+12065550191', '{CONSENT}')",
+                    f"INSERT INTO crm.leads (organization_id, phone, consent) VALUES ('{A}',"
+                    f" '+12065550191', '{CONSENT}')",
                     "UPDATE crm.leads SET status = 'contacted' WHERE phone = '+12065550191'",
                     "SELECT crm.erase_lead(id) FROM crm.leads WHERE phone = '+12065550191'",
                 ]
@@ -332,7 +337,8 @@ def test_a_login_sees_its_own_memberships_and_changes_none(tenant: Connection) -
 @pytest.mark.parametrize("user", [USER, None])
 def test_who_and_from_where_is_told_by_the_login_unless_it_is_a_poolers(world: str, user: str | None) -> None:
     with login(world, user=user) as url, acting(url) as connection:
-        connection.execute("SELECT set_config('app.user_id', %s, true), set_config('app.client_ip', '192.0.2.99', true)",
+        connection.execute("SELECT set_config('app.user_id', %s, true), set_config('app.client_ip',"
+                           " '192.0.2.99', true)",
                            [OTHER_USER])  # fmt: skip
         lead = add(connection, "leads", first_name="Ada")
         connection.execute("UPDATE crm.leads SET status = 'contacted' WHERE id = %s", [lead])
@@ -359,7 +365,8 @@ def test_who_and_from_where_is_told_by_the_login_unless_it_is_a_poolers(world: s
 def test_no_tenant_locks_a_table(tenant: Connection) -> None:
     """Every tenant would wait."""
     tables = [row[0] for row in tenant.execute(
-        "SELECT oid::regclass::text FROM pg_class WHERE relnamespace IN ('crm'::regnamespace, to_regnamespace('crm_archive'))"
+        "SELECT oid::regclass::text FROM pg_class WHERE relnamespace IN ('crm'::regnamespace,"
+        " to_regnamespace('crm_archive'))"
         " AND relkind IN ('r', 'p', 'v')"
     )]  # fmt: skip
     assert len(tables) > 20
@@ -381,9 +388,11 @@ def test_a_foreign_id_is_as_free_as_any(world: str, tenant: Connection) -> None:
     unknown = "00000000-0000-0000-0000-0000000000ee"
     for foreign in (VICTIM, unknown):  # the same answers, whether it exists or not
         answers = [
-            sqlstate(tenant, f"INSERT INTO crm.lead_score_history (organization_id, lead_id, score, factors, model_version)"
+            sqlstate(tenant, f"INSERT INTO crm.lead_score_history (organization_id, lead_id, score,"
+                             f" factors, model_version)"
                      f" VALUES ('{A}', '{foreign}', 1, '{{}}', 'x')"),
-            sqlstate(tenant, f"INSERT INTO crm.dnc_list (organization_id, reason, lead_id) VALUES ('{A}', 'other', '{foreign}')"),
+            sqlstate(tenant, f"INSERT INTO crm.dnc_list (organization_id, reason, lead_id) VALUES ('{A}',"
+                             f" 'other', '{foreign}')"),
             sqlstate(tenant, f"SELECT crm.erase_lead('{foreign}')"),
             sqlstate(tenant, f"SELECT crm.assign_lead('{foreign}')"),
             sqlstate(tenant, f"SELECT crm.calculate_lead_score('{foreign}')"),
@@ -399,7 +408,8 @@ def test_a_foreign_id_is_as_free_as_any(world: str, tenant: Connection) -> None:
     add(tenant, "lead_score_history", id=ids["lead_score_history"], lead_id=lead)
     unique = tenant.execute(
         "SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_class AS t ON t.oid ="
-        " i.indrelid WHERE t.relnamespace = 'crm'::regnamespace AND t.relkind = 'r' AND NOT t.relispartition AND i.indisunique"
+        " i.indrelid WHERE t.relnamespace = 'crm'::regnamespace AND t.relkind = 'r' AND NOT"
+        " t.relispartition AND i.indisunique"
         " AND NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attnum = ANY (i.indkey)"
         " AND a.attname = 'organization_id')"
     ).fetchall()
@@ -430,7 +440,8 @@ def test_the_rest_of_the_database_is_closed_to_a_tenant(tenant: Connection) -> N
     readable = tenant.execute(
         "SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
         " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^(pg_|information_schema)'"
-        " AND has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'USAGE')"
+        " AND has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN"
+        " has_sequence_privilege(c.oid, 'USAGE')"
         " ELSE has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE') END"
     ).fetchall()
     assert {row[0] for row in readable} == {
@@ -476,7 +487,8 @@ def test_a_leaky_function_sees_no_row_of_another(world: str, tenant: Connection)
     "filter_",
     [
         '{"field": "last_name", "op": "eq", "value": "Secret"}',
-        '{"or": [{"field": "last_name", "op": "eq", "value": "Secret"}, {"field": "phone", "op": "is_null", "value": false}]}',
+        '{"or": [{"field": "last_name", "op": "eq", "value": "Secret"},'
+        ' {"field": "phone", "op": "is_null", "value": false}]}',
         '{"not": {"and": [{"field": "status", "op": "eq", "value": "x"}]}}',
         '{"field": "source_metadata", "key": "x\' OR true --", "op": "is_null", "value": true}',
     ],

@@ -303,7 +303,7 @@ def test_a_lead_without_a_phone_is_written_to_and_not_called(app: Connection, se
         ("consent = '[]'", "consent"),
         ("consent = consent - 1", "consent"),
         ("consent = jsonb_set(consent, '{1,revoked_at}', '\"2025-02-01\"')", "consent"),
-    ],  # fmt: skip
+    ],
 )
 def test_a_sequence_stops_when_the_lead_is_out(app: Connection, sequence: Any, change: str, reason: str) -> None:
     lead = add(app, "leads", phone="+12065550147", consent=CONSENT)

@@ -13,6 +13,7 @@ from warehouse_pipelines.loading import tables
 from warehouse_pipelines.loading.migrate import engine, migrate
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.crm_world import undone_by
 
 ENTITIES = [entity for source in SOURCES for entity in source.entities]
 
@@ -63,9 +64,8 @@ def test_up_again_down_and_up(empty_url: str) -> None:
 def test_revisions_down_and_up(empty_url: str) -> None:
     migrate(empty_url)
     first = contents(empty_url)
-    assert migrate(empty_url, down=1) == ["revision 0008_join_keys undone"]
-    assert migrate(empty_url, down=1) == ["revision 0004_pipedesk undone"]
-    assert migrate(empty_url, down=1) == ["revision 0003_crm undone"]
+    for line in undone_by("0003_crm"):
+        assert migrate(empty_url, down=1) == [line]
     assert not {"crm", "crm_archive"} & {schema for schema, _, _ in contents(empty_url)}
     assert migrate(empty_url, down=1) == ["revision 0002_source_tables undone"]
     assert {name for schema, name, _ in contents(empty_url) if schema == "public"} == set()

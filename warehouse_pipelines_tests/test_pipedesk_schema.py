@@ -17,12 +17,12 @@ from alembic.config import Config
 from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading import repeatable, tables
-from warehouse_pipelines.loading.migrate import engine, migrate, seed, sql_folder
+from warehouse_pipelines.loading.migrate import engine, migrate, sql_folder
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local.postgres import Server, find_binaries
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.crm_world import Connection, dump, one, sqlstate
+from warehouse_pipelines_tests.crm_world import Connection, dump, one, sqlstate, undone_by
 from warehouse_pipelines_tests.shelves import Record, Settings, page
 from warehouse_pipelines_tests.vendors import world
 
@@ -128,7 +128,6 @@ CHECKS = {
 def seeded(test_server: Server, template: str) -> Iterator[str]:
     name = f"seeded_{uuid.uuid4().hex[:12]}"
     url = test_server.create_database(name, template=template)
-    seed(url)
     with psycopg.connect(url) as connection:
         connection.execute(Path(__file__).with_name("crm_checks.sql").read_bytes())
     yield url
@@ -536,7 +535,7 @@ def test_names_of_folders_are_filled_in(db: Connection, name: str, values: str, 
     assert one(db, "SELECT pipedesk.render_node_name(%s, %s::jsonb)", name, values) == rendered
 
 
-def test_the_templates_are_seeded_once_and_stay_as_somebody_left_them(database_url: str) -> None:
+def test_the_templates_come_with_the_migration_and_stay_as_somebody_left_them(database_url: str) -> None:
     """D-029."""
 
     def nodes() -> list[Any]:
@@ -548,15 +547,18 @@ def test_the_templates_are_seeded_once_and_stay_as_somebody_left_them(database_u
                 ORDER BY t.name, n."order", n.id
             """).fetchall()
 
-    seed(database_url)
+    def run_again() -> None:
+        with psycopg.connect(database_url) as connection:
+            connection.execute((sql_folder() / "schemas" / "pipedesk.sql").read_bytes())
+
     first = nodes()
     assert ("Deal Standard", None, "{{year}} - {{entity_name}}") in first
     assert ("Company Standard", "Contracts", "Signed") in first
-    seed(database_url)
+    run_again()
     assert nodes() == first
     with psycopg.connect(database_url) as connection:
         connection.execute("DELETE FROM pipedesk.drive_structure_nodes WHERE name = 'Signed'")
-    seed(database_url)
+    run_again()
     assert nodes() == [row for row in first if row[2] != "Signed"]
 
 
@@ -723,7 +725,8 @@ def test_up_down_up_leaves_the_same_schema(empty_url: str) -> None:
     migrate(empty_url)
     first = dump(empty_url, "pipedesk", "orchestration")
     assert first.count("FOREIGN KEY") == len(REFERENCES) + 2
-    assert migrate(empty_url, down=1) == ["revision 0004_pipedesk undone"]
+    undone = undone_by("0004_pipedesk")
+    assert migrate(empty_url, down=len(undone)) == undone
     with psycopg.connect(empty_url) as connection:
         found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
         assert {row[0] for row in found} == set(MIRRORED)
@@ -747,17 +750,18 @@ def test_down_refuses_with_rows(database_url: str) -> None:
             template = add(connection, "drive_structure_templates")["id"]
             tree(connection, None, 0, template=template)
             add(connection, "calendar_sync_states", channel_id="c")
-    with pytest.raises(WrongUse, match=r"calendar_sync_states \(1\).*nodes \(2\).*templates \(1\).*--force"):
-        migrate(database_url, down=1)
+    undone = undone_by("0004_pipedesk")
+    with pytest.raises(WrongUse, match=r"calendar_sync_states \(1\).*nodes \(14\).*templates \(5\).*--force"):
+        migrate(database_url, down=len(undone))
     with psycopg.connect(database_url) as connection:
-        connection.execute("DELETE FROM pipedesk.drive_structure_templates")
+        connection.execute("DELETE FROM pipedesk.drive_structure_templates WHERE id = %s", [template])
         connection.execute("DELETE FROM pipedesk.calendar_sync_states WHERE channel_id IS NOT NULL")
-    assert migrate(database_url, down=1) == ["revision 0004_pipedesk undone"]
+    assert migrate(database_url, down=len(undone)) == undone
     migrate(database_url)
     with psycopg.connect(database_url) as connection:
         add(connection, "drive_change_logs")
         assert one(connection, "SELECT count(*) FROM pipedesk.leads") == 1
-    assert migrate(database_url, down=1, force=True) == ["revision 0004_pipedesk undone"]
+    assert migrate(database_url, down=len(undone), force=True) == undone
 
 
 def test_what_is_said_of_the_tables_can_be_said_again(database_url: str) -> None:

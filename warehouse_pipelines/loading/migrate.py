@@ -105,8 +105,10 @@ def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
     if connection.scalar(sa.text(public)):
         user = connection.scalar(sa.text("SELECT quote_ident(current_user)"))
         log.warning(
-            "Every user may make temporary tables in this database, or tables in its schema public, and %s does not own "
-            "it. As its owner: REVOKE TEMPORARY ON DATABASE %s FROM PUBLIC; REVOKE CREATE ON SCHEMA public FROM PUBLIC; "
+            "Every user may make temporary tables in this database, or tables in its schema public, and %s"
+            " does not own "
+            "it. As its owner: REVOKE TEMPORARY ON DATABASE %s FROM PUBLIC; REVOKE CREATE ON SCHEMA public"
+            " FROM PUBLIC; "
             "GRANT TEMPORARY ON DATABASE %s TO %s",
             user,
             database,
@@ -131,7 +133,10 @@ def _lock(connection: sa.Connection) -> None:
 
 
 def seed(url: str) -> list[str]:
-    """Add the invented rows of ``sql/seeds``, one transaction per file; return a line for each. Safe to repeat."""
+    """Add the invented rows of ``sql/seeds``, one transaction per file; return a line for each. Safe to repeat.
+
+    Rows that are needed come with the migrations.
+    """
     files = sorted((sql_folder() / "seeds").glob("*.sql"))
     for file in files:
         with psycopg.connect(url) as connection:

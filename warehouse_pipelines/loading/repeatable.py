@@ -1,7 +1,8 @@
 """SQL that runs again when it changed, after the tables are aligned with their entities.
 
 A file of ``sql/schemas`` says what the rows of the entities in the schema of its name cannot: defaults, constraints,
-indexes. It runs again too when one of their tables was made, so it must not mind what is there already.
+indexes. It runs again too when one of their tables was made, so it must not mind what is there already. Of a schema
+whose tables are written (``crm``) it holds what changes without a migration: functions, policies and privileges.
 
 A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema.
 

@@ -62,6 +62,8 @@ DECLARE
     wanted text;
 BEGIN
     FOREACH wanted IN ARRAY ARRAY['crm_owner', 'crm_definer', 'crm_app', 'crm_read'] LOOP
+        -- 0005_crm_tenants makes the schema anew, and they may have members.
+        EXIT WHEN coalesce(nullif(current_setting('warehouse.keep_roles', true), ''), 'off')::boolean;
         BEGIN
             EXECUTE format('DROP ROLE IF EXISTS %I', wanted);
         EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege OR object_in_use THEN

@@ -1,4 +1,4 @@
-"""Tenants of the schema ``crm`` that cannot reach each other: who may act for whom, keys, privileges, do-not-call rules.
+"""Tenants of the schema ``crm`` that cannot reach each other: who may act for whom, keys, do-not-call rules.
 
 The functions, policies and grants that go with it are in ``sql/schemas/crm.sql``, which runs after every upgrade in
 which it has changed. What it replaces of ``0003_crm`` stands there for the databases that are older.
@@ -28,7 +28,7 @@ def downgrade() -> None:
     _run("0003_crm_down.sql")
     for part in sorted(HERE.glob("0003_crm_[0-9]_*.sql")):
         _run(part.name)
-    op.execute("DROP SCHEMA crm_keeps_its_roles CASCADE")
+    op.execute("SET LOCAL warehouse.keep_roles = off")
 
 
 def _run(part: str) -> None:

@@ -113,6 +113,30 @@ CREATE INDEX dnc_list_phone_hash ON crm.dnc_list (organization_id, phone_hash)
 CREATE INDEX dnc_list_lead ON crm.dnc_list (organization_id, lead_id);
 CREATE INDEX dnc_list_reason ON crm.dnc_list (reason);
 
+-- The history of statuses holds nobody's name, and the funnel reads all of it: only the audit log is archived. What
+-- was archived before comes back, with the foreign key that it kept.
+DO $$
+DECLARE
+    partition text;
+    month     date;
+BEGIN
+    FOR partition IN SELECT c.relname FROM pg_class AS c
+        WHERE c.relnamespace = 'crm_archive'::regnamespace AND c.relkind = 'r'
+            AND c.relname LIKE 'lead\_status\_history\_%'
+        ORDER BY c.relname
+    LOOP
+        month := to_date(right(partition, 7), 'YYYY_MM');
+        EXECUTE format('DROP POLICY organization ON crm_archive.%I', partition);
+        EXECUTE format('DROP POLICY definer ON crm_archive.%I', partition);
+        EXECUTE format('REVOKE ALL ON crm_archive.%I FROM crm_definer', partition);
+        EXECUTE format('ALTER TABLE crm_archive.%I SET SCHEMA crm', partition);
+        EXECUTE format('ALTER TABLE crm.lead_status_history ATTACH PARTITION crm.%I FOR VALUES FROM (%L) TO (%L)',
+                       partition, month::timestamp AT TIME ZONE 'UTC',
+                       (month + interval '1 month') AT TIME ZONE 'UTC');
+    END LOOP;
+END
+$$;
+
 -- Keys begin with the organization: an id of another organization is as free as any, so none can be felt for or taken.
 ALTER TABLE crm.lead_status_history DROP CONSTRAINT lead_status_history_lead;
 ALTER TABLE crm.dnc_list DROP CONSTRAINT dnc_list_lead, DROP CONSTRAINT dnc_list_pkey,
@@ -155,6 +179,9 @@ ALTER TABLE crm.lead_assignments
 ALTER TABLE crm.lead_score_history
     ADD CONSTRAINT lead_score_history_lead FOREIGN KEY (organization_id, lead_id)
         REFERENCES crm.leads (organization_id, id) ON DELETE CASCADE;
+ALTER TABLE crm.lead_status_history
+    ADD CONSTRAINT lead_status_history_lead FOREIGN KEY (organization_id, lead_id)
+        REFERENCES crm.leads (organization_id, id) ON DELETE CASCADE;
 -- Whoever looks for the lead and the sequence alone is served too.
 DROP INDEX crm.enrollments_one_active;
 CREATE UNIQUE INDEX enrollments_one_active ON crm.lead_sequence_enrollments (lead_id, sequence_id, organization_id)
@@ -166,32 +193,6 @@ CREATE INDEX leads_created ON crm.leads (organization_id, created_at DESC, id DE
     WHERE deleted_at IS NULL;
 -- What erased leads brought still counts.
 CREATE INDEX leads_erased ON crm.leads (organization_id, created_at) WHERE erased_at IS NOT NULL;
-
--- The history of statuses holds nobody's name, and the funnel reads all of it: only the audit log is archived. What
--- was archived before comes back.
-DO $$
-DECLARE
-    partition text;
-    month     date;
-BEGIN
-    FOR partition IN SELECT c.relname FROM pg_class AS c
-        WHERE c.relnamespace = 'crm_archive'::regnamespace AND c.relname LIKE 'lead\_status\_history\_%'
-        ORDER BY c.relname
-    LOOP
-        month := to_date(right(partition, 7), 'YYYY_MM');
-        EXECUTE format('DROP POLICY organization ON crm_archive.%I', partition);
-        EXECUTE format('DROP POLICY definer ON crm_archive.%I', partition);
-        EXECUTE format('REVOKE ALL ON crm_archive.%I FROM crm_definer', partition);
-        EXECUTE format('ALTER TABLE crm_archive.%I SET SCHEMA crm', partition);
-        EXECUTE format('ALTER TABLE crm.lead_status_history ATTACH PARTITION crm.%I FOR VALUES FROM (%L) TO (%L)',
-                       partition, month::timestamp AT TIME ZONE 'UTC',
-                       (month + interval '1 month') AT TIME ZONE 'UTC');
-    END LOOP;
-END
-$$;
-ALTER TABLE crm.lead_status_history
-    ADD CONSTRAINT lead_status_history_lead FOREIGN KEY (organization_id, lead_id)
-        REFERENCES crm.leads (organization_id, id) ON DELETE CASCADE;
 
 -- Told by the database, and not by whoever writes: see crm.session_context.
 ALTER TABLE crm.budget_transactions ALTER COLUMN created_by DROP DEFAULT;

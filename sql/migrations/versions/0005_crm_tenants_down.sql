@@ -2,7 +2,7 @@
 --
 --   SET warehouse.force_down = on;
 --
--- 0003_crm_down.sql and the parts of 0003_crm run next; the schema crm_keeps_its_roles keeps the roles meanwhile.
+-- 0003_crm_down.sql and the parts of 0003_crm run next; the roles stay, with who is in them.
 
 DO $$
 DECLARE
@@ -33,8 +33,7 @@ BEGIN
 END
 $$;
 
-CREATE SCHEMA crm_keeps_its_roles;
-GRANT USAGE ON SCHEMA crm_keeps_its_roles TO crm_owner, crm_definer, crm_app, crm_read;
+SET LOCAL warehouse.keep_roles = on;
 
 DROP FUNCTION IF EXISTS crm.list_leads(jsonb, integer, timestamptz, uuid), crm.lead_block_reason(crm.leads, text);
 ALTER TABLE crm.dnc_list DROP CONSTRAINT dnc_list_reason;

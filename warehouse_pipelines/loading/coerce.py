@@ -121,7 +121,7 @@ class Coercer:
         self._expected: dict[str, float] = {}
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
-        self._misfits: list[tuple[int, str, str]] = []
+        self._misfits: list[tuple[int, list[str], str]] = []
         self._unread_deletions: set[int] = set()
         self._columns = dict(entity.columns)
         flag, _, self._archived_word = (entity.archived or "").partition("=")
@@ -178,9 +178,10 @@ class Coercer:
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
         arrays = {name: self._array(name, column, parts[name]) for name, column in self._columns.items()}
-        for row, name, message in self._misfits:
-            if name not in arrays or not arrays[name][row].is_valid:
-                self._lose("warn", name, row, None, message)
+        for row, names, message in self._misfits:
+            hidden = [name for name in names if name not in arrays or not arrays[name][row].is_valid]
+            for place, name in enumerate(hidden):
+                self._lose("warn", name, row, None, message, silent=place > 0)
         if self._archived_word:
             arrays["archived"] = pc.equal(arrays["archived"], self._archived_word)
         if self.entity.archived_at and not self.entity.archived:
@@ -262,7 +263,7 @@ class Coercer:
         """Return a record of this part of the chunk as PostgreSQL can hold it; a difference is a warning."""
         mended = validate.mended(raw)
         if mended != raw:
-            self._misfits.append((len(self._raws) + row, "raw_data", "held what PostgreSQL's jsonb cannot hold"))
+            self._misfits.append((len(self._raws) + row, ["raw_data"], "held what PostgreSQL's jsonb cannot hold"))
         return mended
 
     def _read_with_care(self, raw: bytes, row: int, structs: list[Any]) -> bytes | None:
@@ -281,7 +282,8 @@ class Coercer:
         except (msgspec.MsgspecError, RecursionError, ArithmeticError):
             del self._misfits[misfits:]
             return None
-        self._misfits += [(len(self._raws) + row, name, "is not where it should be") for name in lost]
+        if lost:
+            self._misfits.append((len(self._raws) + row, lost, "is not there, but something else is in its place"))
         return mended
 
     def _key_of(self, raw: bytes) -> str | None:
@@ -490,7 +492,15 @@ class Coercer:
         self.rejects.append(Reject(raw, key, stage, rule, message))
 
     def _lose(
-        self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False
+        self,
+        severity: Severity,
+        name: str,
+        row: int,
+        value: Any,
+        message: str,
+        *,
+        personal: bool = False,
+        silent: bool = False,
     ) -> None:
         """Count a value that is there and cannot be in its column."""
         self.lost[name] += name != "raw_data"
@@ -498,14 +508,22 @@ class Coercer:
             self._unread_deletions.add(row)
         if message == "number out of range":  # of PostgreSQL's numbers too, perhaps
             self._raws[row] = validate.mended(self._raws[row])
-        self._warn(severity, name, row, value, message, personal=personal)
+        self._warn(severity, name, row, value, message, personal=personal, silent=silent)
 
     def _warn(
-        self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False
+        self,
+        severity: Severity,
+        name: str,
+        row: int,
+        value: Any,
+        message: str,
+        *,
+        personal: bool = False,
+        silent: bool = False,
     ) -> None:
         counted = f"{severity}:{name}"
         self.warnings[counted] += 1
-        if severity == "warn" and self.warnings[counted] <= LOGGED:
+        if severity == "warn" and not silent and self.warnings[counted] <= LOGGED:
             column = self._columns.get(name)
             logs.validation_warning(
                 name, value, self._key_of(self._raws[row]), message,

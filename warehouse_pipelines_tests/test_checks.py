@@ -108,7 +108,7 @@ def test_lost_values_warn(made: dg.Definitions, instance: dg.DagsterInstance, sh
     check = evaluations(result)["toy_gadget", "values"]
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert check.description == "size lost 9 of 9 values (100%)"
+    assert check.description == "values lost: size 9 of 9 (100%)"
     assert check.metadata["lost"].value == {"size": 9}
 
 

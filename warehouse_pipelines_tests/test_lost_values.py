@@ -86,6 +86,16 @@ def test_what_the_next_run_reads_is_what_this_one_wrote() -> None:
     assert Standing.read(None) == Standing.read({}) == Standing()
 
 
+def test_many_columns_are_counted_and_a_few_named() -> None:
+    """A form that cannot be parsed takes forty columns with it."""
+    standing = Standing({f"c{n}": Loss(9, 9) for n in range(8)}, frozenset({"x", "y"}))
+    assert standing.problems == [
+        "values lost: " + ", ".join(f"c{n} 9 of 9 (100%)" for n in range(5)) + " and 3 more",
+        "no longer sent, values kept: x, y",
+    ]
+    assert "c4 9 of 9 and 3 more values cannot be read" in str(standing.reason(Standing()))
+
+
 @pytest.fixture
 def shelf(bare_url: str) -> Shelf:
     return Shelf(bare_url)
@@ -133,12 +143,12 @@ def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read
     for _ in range(2):
         result = shelf.sync(bad, full=True)
         assert (result.status, result.unchanged) == ("success", 40)
-        assert problems(shelf) == ("amount lost 40 of 40 values (100%)",)
+        assert problems(shelf) == ("values lost: amount 40 of 40 (100%)",)
     assert shelf.sync([thing("new", amount=5)]).status == "success"
-    assert problems(shelf) == ("amount lost 40 of 41 values (98%)",)
+    assert problems(shelf) == ("values lost: amount 40 of 41 (98%)",)
     shelf.sync(good[:30], full=True, max_records=30)
     shelf.sync(good, full=True, dry_run=True)
-    assert problems(shelf) == ("amount lost 40 of 41 values (98%)",)
+    assert problems(shelf) == ("values lost: amount 40 of 41 (98%)",)
     assert shelf.sync(good, full=True).status == "success"
     assert problems(shelf) == ()
 
@@ -164,7 +174,7 @@ def test_a_column_that_is_no_longer_sent_is_an_alarm_and_its_values_are_kept(she
     assert (kept(shelf, "name"), kept(shelf, "phone")) == (names, {"310 867 5309"})
     assert kept(shelf, "phone_e164") == {"+13108675309"}
     assert {row["raw_data"].get("label") for row in shelf.rows().values()} == {"x"}
-    said = ("name is no longer sent, its values are kept", "phone is no longer sent, its values are kept")
+    said = ("no longer sent, values kept: name, phone",)
     assert problems(shelf) == said
     again = renamed(shelf)
     assert (again.status, again.unchanged) == ("success", 30)

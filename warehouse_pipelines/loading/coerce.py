@@ -76,6 +76,8 @@ LOGGED = 100
 """Warnings of one column that a run writes into the log; the others are counted."""
 
 _NUL = re.compile(validate.NUL.encode())
+_SUSPECT = re.compile(rb"\\(?=u0000|u[dD])")
+"""Written so that Python looks for the backslash alone, which is as quick as one search for a text."""
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL)
 """What looks like a half of a surrogate pair; it may be harmless text after an escaped backslash."""
 
@@ -125,7 +127,7 @@ class Coercer:
         self._expected: dict[str, float] = {}
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
-        self._misfits: list[tuple[int, str, str]] = []
+        self._misfits: list[tuple[int, list[str], str]] = []
         self._unread_deletions: set[int] = set()
         self._columns = dict(entity.columns)
         flag, _, self._archived_word = (entity.archived or "").partition("=")
@@ -182,9 +184,10 @@ class Coercer:
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
         arrays = {name: self._array(name, column, parts[name]) for name, column in self._columns.items()}
-        for row, name, message in self._misfits:
-            if name not in arrays or not arrays[name][row].is_valid:
-                self._lose("warn", name, row, None, message)
+        for row, names, message in self._misfits:
+            hidden = [name for name in names if name not in arrays or not arrays[name][row].is_valid]
+            for place, name in enumerate(hidden):
+                self._lose("warn", name, row, None, message, silent=place > 0)
         if self._archived_word:
             arrays["archived"] = pc.equal(arrays["archived"], self._archived_word)
         if self.entity.archived_at and not self.entity.archived:
@@ -235,12 +238,10 @@ class Coercer:
         raws = [bytes(record) for record in records]
         together = b"".join(raws)
         decode = self._decoder.decode
-        if b"\\u" in together:
-            if b"\\u0000" in together:
-                raws = [_NUL.sub(rb"\1", raw) if b"\\u0000" in raw else raw for raw in raws]
-            if b"\\ud" in together or b"\\uD" in together:
-                # A half of a surrogate pair in a member that msgspec skips would be refused by PostgreSQL.
-                raws = [self._mended(raw, n) if _SURROGATE.search(raw) else raw for n, raw in enumerate(raws)]
+        if _SUSPECT.search(together):
+            raws = [_NUL.sub(rb"\1", raw) if b"\\u0000" in raw else raw for raw in raws]
+            # A half of a surrogate pair in a member that msgspec skips would be refused by PostgreSQL.
+            raws = [self._mended(raw, n) if _SURROGATE.search(raw) else raw for n, raw in enumerate(raws)]
         try:
             together.decode()  # msgspec does not look into members that it skips, and PostgreSQL does
             return [decode(raw) for raw in raws], raws
@@ -266,7 +267,7 @@ class Coercer:
         """Return a record of this part of the chunk as PostgreSQL can hold it; a difference is a warning."""
         mended = validate.mended(raw)
         if mended != raw:
-            self._misfits.append((len(self._raws) + row, "raw_data", "held what PostgreSQL's jsonb cannot hold"))
+            self._misfits.append((len(self._raws) + row, ["raw_data"], "held what PostgreSQL's jsonb cannot hold"))
         return mended
 
     def _read_with_care(self, raw: bytes, row: int, structs: list[Any]) -> bytes | None:
@@ -285,7 +286,8 @@ class Coercer:
         except (msgspec.MsgspecError, RecursionError, ArithmeticError):
             del self._misfits[misfits:]
             return None
-        self._misfits += [(len(self._raws) + row, name, "is not where it should be") for name in lost]
+        if lost:
+            self._misfits.append((len(self._raws) + row, lost, "is not there, but something else is in its place"))
         return mended
 
     def _key_of(self, raw: bytes) -> str | None:
@@ -500,7 +502,15 @@ class Coercer:
         self.rejects.append(Reject(raw, None if key is None else " ".join(key), stage, rule, message, key))
 
     def _lose(
-        self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False
+        self,
+        severity: Severity,
+        name: str,
+        row: int,
+        value: Any,
+        message: str,
+        *,
+        personal: bool = False,
+        silent: bool = False,
     ) -> None:
         """Count a value that is there and cannot be in its column."""
         self.lost[name] += name != "raw_data"
@@ -508,14 +518,22 @@ class Coercer:
             self._unread_deletions.add(row)
         if message == "number out of range":  # of PostgreSQL's numbers too, perhaps
             self._raws[row] = validate.mended(self._raws[row])
-        self._warn(severity, name, row, value, message, personal=personal)
+        self._warn(severity, name, row, value, message, personal=personal, silent=silent)
 
     def _warn(
-        self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False
+        self,
+        severity: Severity,
+        name: str,
+        row: int,
+        value: Any,
+        message: str,
+        *,
+        personal: bool = False,
+        silent: bool = False,
     ) -> None:
         counted = f"{severity}:{name}"
         self.warnings[counted] += 1
-        if severity == "warn" and self.warnings[counted] <= LOGGED:
+        if severity == "warn" and not silent and self.warnings[counted] <= LOGGED:
             column = self._columns.get(name)
             logs.validation_warning(
                 name, value, self._key_of(self._raws[row]), message,

@@ -22,7 +22,7 @@ not, for a read of everything meets the same records each time, and a run that i
 ``warehouse status`` and the asset check ``values`` show the column until a run ends it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,9 +30,18 @@ SHARE, FEWEST = 0.01, 5
 JUMP, FEWEST_OF_JUMP = 0.2, 3
 CLEAN = 20
 
+SHOWN = 5
+"""Columns that a sentence names; the history row has all."""
+
 ENOUGH_RECORDS = 20
 EXPECTED_VALUES = 10
 """A column counts as absent after so many records without its member, if so many of them should have had a value."""
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first of many names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 class Loss(NamedTuple):
@@ -74,11 +83,13 @@ class Standing:
     @property
     def problems(self) -> list[str]:
         """Sentences for a person; none when all is well."""
-        said = [
-            f"{name} lost {loss.lost:,} of {loss.of:,} values ({loss.share:.0%})"
-            for name, loss in sorted(self.losing.items())
-        ]
-        return said + [f"{name} is no longer sent, its values are kept" for name in sorted(self.absent)]
+        said = []
+        if losing := sorted(self.losing.items()):
+            each = [f"{name} {loss.lost:,} of {loss.of:,} ({loss.share:.0%})" for name, loss in losing]
+            said.append(f"values lost: {_few(each)}")
+        if self.absent:
+            said.append(f"no longer sent, values kept: {_few(sorted(self.absent))}")
+        return said
 
     def after(
         self, lost: Mapping[str, int], filled: Mapping[str, int], absent: Collection[str], *, full: bool
@@ -109,12 +120,12 @@ class Standing:
         ]
         if worse:
             said.append(
-                f"values_lost: {', '.join(worse)} values cannot be read as what their columns hold. They are null "
+                f"values_lost: {_few(worse)} values cannot be read as what their columns hold. They are null "
                 "there and whole in raw_data. Correct the vendor's records or the column's kind, then run with --full."
             )
         if new := sorted(self.absent - before.absent):
             said.append(
-                f"columns_absent: {', '.join(new)} had values the last time and no record has them now. The values "
+                f"columns_absent: {_few(new)} had values the last time and no record has them now. The values "
                 "that are stored are kept. If the vendor renamed them, change their paths; if they are gone for good, "
                 "--force empties them."
             )

@@ -8,6 +8,9 @@ boolean, number, date, datetime, json) under the names of PostgreSQL where it ha
     warn     it is loaded, the value as the kind allows (see ``KINDS``), and counted as a warning
     info     it is loaded and counted
 
+Only a key may cost a record: a key that is missing or unreadable does, and nothing else is ``reject``. Whatever a
+vendor says of its own record is a fact, and an old row in its place would be a worse answer than a value that is null.
+
 ``--skip-validation`` skips rules and the kinds whose ``shape_only`` is set, never the types of a column.
 """
 
@@ -38,18 +41,18 @@ class KindSpec(NamedTuple):
 
 
 KINDS: Mapping[str, KindSpec] = {
-    "text": KindSpec("string", "text", "reject"),
-    "id": KindSpec("object id", "text", "reject"),
-    "uuid": KindSpec("object id", "uuid", "reject"),
+    "text": KindSpec("string", "text", "warn"),
+    "id": KindSpec("object id", "text", "warn", shape_only=True),
+    "uuid": KindSpec("object id", "uuid", "warn"),
     "email": KindSpec("email", "text", "warn", shape_only=True),
     "phone": KindSpec("phone", "text", "warn", shape_only=True),
     "url": KindSpec("url", "text", "warn", shape_only=True),
-    "boolean": KindSpec("boolean", "boolean", "reject"),
-    "integer": KindSpec("number", "bigint", "reject"),
-    "numeric": KindSpec("number", "numeric", "reject"),
-    "date": KindSpec("date", "date", "reject"),
-    "timestamptz": KindSpec("datetime", "timestamptz", "reject"),
-    "jsonb": KindSpec("json", "jsonb", "reject"),
+    "boolean": KindSpec("boolean", "boolean", "warn"),
+    "integer": KindSpec("number", "bigint", "warn"),
+    "numeric": KindSpec("number", "numeric", "warn"),
+    "date": KindSpec("date", "date", "warn"),
+    "timestamptz": KindSpec("datetime", "timestamptz", "warn"),
+    "jsonb": KindSpec("json", "jsonb", "warn"),
 }
 
 
@@ -68,7 +71,7 @@ class Rule:
     broken: "Callable[[pa.Array], pa.Array]"
 
 
-def not_negative(column: str, severity: Severity = "reject") -> Rule:
+def not_negative(column: str, severity: Severity = "warn") -> Rule:
     """The number is zero or more."""
 
     def broken(values: "pa.Array") -> "pa.Array":
@@ -80,7 +83,7 @@ def not_negative(column: str, severity: Severity = "reject") -> Rule:
     return Rule(f"{column}_not_negative", column, severity, f"{column} is negative", broken)
 
 
-def between(column: str, low: float, high: float, severity: Severity = "reject") -> Rule:
+def between(column: str, low: float, high: float, severity: Severity = "warn") -> Rule:
     """The number is from ``low`` to ``high``, both included."""
 
     def broken(values: "pa.Array") -> "pa.Array":
@@ -93,7 +96,7 @@ def between(column: str, low: float, high: float, severity: Severity = "reject")
     return Rule(f"{column}_between", column, severity, f"{column} is not from {low} to {high}", broken)
 
 
-def one_of(column: str, *allowed: str, severity: Severity = "reject") -> Rule:
+def one_of(column: str, *allowed: str, severity: Severity = "warn") -> Rule:
     """The value is one of ``allowed``."""
 
     def broken(values: "pa.Array") -> "pa.Array":

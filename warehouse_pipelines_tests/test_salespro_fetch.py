@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -25,7 +26,8 @@ from warehouse_pipelines.simulators.salespro import SalesPro
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.sources.salespro import SALESPRO, athena
-from warehouse_pipelines.sources.salespro.fetch import Settings
+from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS, LEAD_RESULTS
+from warehouse_pipelines.sources.salespro.fetch import Settings, encoder
 from warehouse_pipelines.sources.salespro.forms import QUESTIONS, answered, in_columns, lines
 from warehouse_pipelines_tests.fetching import SAMPLES, Read, sample
 from warehouse_pipelines_tests.vendors import World, world
@@ -481,9 +483,36 @@ class TestForms:
         }
         assert {"notes", "st8_completed", "balance_type"} <= set(QUESTIONS.values())
 
-    @pytest.mark.parametrize("text", [None, "", "no json", "[1]", '[{"value": 1}]', "3", '{"Notes": null}', "[{]"])
-    def test_what_is_no_form_has_no_answers(self, text: str | None) -> None:
+    @pytest.mark.parametrize("text", [None, "", "null", "[]", '{"Notes": null}'])
+    def test_an_empty_form_has_no_answers(self, text: str | None) -> None:
         assert answered(text) == {}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "no json", "[1]", '[{"value": 1}]', "3", "[{]", '[{"title": "Notes", "value": "cut o',
+            "[{'title': 'Notes', 'value': 'as Python has it'}]", '[{"question": "Notes", "answer": "yes"}]',
+        ],
+    )  # fmt: skip
+    def test_what_is_no_form_is_counted_as_lost(self, text: str) -> None:
+        """The visit is loaded with its text, and nobody is told that there were no answers."""
+        names = ["estimate_id", "created_at", "lead_results"]
+        (record,) = encoder(LEAD_RESULTS, names, ZoneInfo("UTC"))([["E1"], ["2024-01-01 00:00:00"], [text]])
+        coercer = Coercer("salespro", LEAD_RESULTS)
+        (row,) = coercer.table([record]).to_pylist()
+        assert (row["id"], row["notes"], coercer.rejects) == ("E1", None, [])
+        assert coercer.lost["notes"] == coercer.lost["result_type"] == 1
+        assert text in json.loads(row["lead_results_raw"]) or json.loads(row["lead_results_raw"]) == json.loads(text)
+
+    def test_the_lines_of_what_is_no_form_are_a_dead_letter(self) -> None:
+        """As if there were none, the lines that are stored would be tombstoned."""
+        names = ["estimate_id", "created_at", "lead_results"]
+        (record,) = encoder(LEAD_RESULT_LINE_ITEMS, names, ZoneInfo("UTC"))(
+            [["E1"], ["2024-01-01 00:00:00"], ["free text"]]
+        )
+        coercer = Coercer("salespro", LEAD_RESULT_LINE_ITEMS)
+        assert coercer.table([record]).num_rows == 0
+        assert [reject.rule for reject in coercer.rejects] == ["key_missing"]
 
     def test_a_form_may_be_an_object(self) -> None:
         assert in_columns(answered('{"Notes": "so", "Job Size": "$5"}')) == {"notes": "so", "job_size": "5"}
@@ -560,9 +589,9 @@ class TestInTheWarehouse:
 
         with world("salespro_estimate", database_url, monkeypatch) as it:
             it.vendor.poison(it.entity, "bad_date")
-            assert it.sync().failed == 1
-            fixed, _ = it.with_entity(severity={"timestamptz": "warn"})
-            assert replay([fixed], url=it.url)
+            strict, entity = it.with_entity(severity={"timestamptz": "reject"})
+            assert it.sync(source=strict, entity=entity).failed == 1
+            assert replay([it.source], url=it.url)
             assert [row["performance_metrics"]["athena_bytes_scanned"] for row in it.history()][1] == 0
 
     def test_an_old_result_that_is_edited_is_found_within_a_day(

@@ -2,19 +2,22 @@
 
 A column at a time: a chunk of records is decoded by msgspec into structs that know only the declared paths, the values
 of a path become an Arrow array, and Arrow casts it. Where a cast fails, the values that are not of the plain form are
-read one by one by ``validate``; those that it cannot read cost their record (``reject``) or become null (``warn``,
-``info``). A chunk with bad records costs little more than a good one, since only the suspects are read twice.
+read one by one by ``validate``; those that it cannot read become null and are counted (``warn``, ``info``), or cost
+their record (``reject``), as a key does. A chunk with bad records costs little more than a good one, since only the
+suspects are read twice.
 
-The record itself goes to ``raw_data`` as the vendor sent it, byte for byte but for NUL, which PostgreSQL cannot hold.
+The record itself goes to ``raw_data`` as the vendor sent it, byte for byte but for what PostgreSQL cannot hold: NUL is
+left out, and the rest is mended (``validate.mended``), which is a warning of the column ``raw_data``.
 """
 
 import itertools
 import operator
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -25,6 +28,7 @@ from warehouse_pipelines import logs
 from warehouse_pipelines.entity import Column, Entity, Json
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import validate
+from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES
 from warehouse_pipelines.loading.validate import Unreadable
 from warehouse_pipelines.rules import KINDS, Severity
 
@@ -53,10 +57,10 @@ PLAIN = {
 }
 """The forms that Arrow casts just as ``validate`` reads them."""
 
-_DAYS = ((date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days)
+_DAYS = ((date(validate.FIRST_YEAR, 1, 1) - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days)
 _DAY_LONG = 86_400_000_000
 YEARS = {"date": _DAYS, "timestamptz": (_DAYS[0] * _DAY_LONG, (_DAYS[1] + 1) * _DAY_LONG - 1)}
-"""The first and the last that Python and so ``validate`` can read, as Arrow counts them; Arrow knows the year 0."""
+"""The first and the last that ``validate`` reads, as Arrow counts them; Arrow knows the year 0."""
 
 NATIVE: dict[str, set[type]] = {"boolean": {bool, type(None)}, "integer": {int, type(None)}}
 """JSON's own types, where a column takes them as they are."""
@@ -65,7 +69,15 @@ IN_CACHE = 500
 """Records decoded at a time: what msgspec makes of them is read again while it is still in the processor's cache,
 which halves the time (measured: 4.2 against 9.6 µs a record of 36 texts)."""
 
+INDEXABLE = 2_600
+"""Bytes of a text that PostgreSQL surely takes into an index; it refuses the row of a longer one."""
+
+LOGGED = 100
+"""Warnings of one column that a run writes into the log; the others are counted."""
+
 _NUL = re.compile(validate.NUL.encode())
+_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL)
+"""What looks like a half of a surrogate pair; it may be harmless text after an escaped backslash."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +112,17 @@ class Coercer:
         self.superseded = 0
         self.keyless = 0
         self.warnings: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
+        """Values that were there and are null in their column, by column."""
+        self.filled: Counter[str] = Counter()
+        """Values that are not null, by column."""
+        self.absent: set[str] = set()
+        """Columns that were filled before and whose member no record has; the tables lack them."""
+        self._expected: dict[str, float] = {}
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
+        self._misfits: list[tuple[int, list[str], str]] = []
+        self._unread_deletions: set[int] = set()
         self._columns = dict(entity.columns)
         flag, _, self._archived_word = (entity.archived or "").partition("=")
         if flag:
@@ -127,6 +148,16 @@ class Coercer:
         self._struct, self._attributes = _struct_of(entity.table_name, root)
         self._decoder = msgspec.json.Decoder(self._struct, float_hook=str)
         self._any = msgspec.json.Decoder(Any, float_hook=str)
+        self._exact = msgspec.json.Decoder(Any, float_hook=Decimal)
+        self._encode = msgspec.json.Encoder(decimal_format="number").encode
+
+    def expect(self, shares: Mapping[str, float], absent: Collection[str]) -> None:
+        """Tell which share of the records had a value in each column the last time, and what was absent already."""
+        entity = self.entity
+        needed = {*entity.keys, entity.cursor, entity.version, entity.merged}
+        self._expected = {name: share for name, share in shares.items() if name in entity.columns.keys() - needed}
+        self.absent = set(absent) & entity.columns.keys() - needed
+        self._expected |= dict.fromkeys(self.absent, 1.0)
 
     def table(self, records: Sequence[Json]) -> pa.Table:
         """Return the good ones of ``records`` as a table; the others are added to ``rejects``.
@@ -134,7 +165,7 @@ class Coercer:
         Of records with the same key the newest by ``entity.version`` stays, of equals the last.
         """
         self.read += len(records)
-        self._raws, self._bad = [], {}
+        self._raws, self._bad, self._misfits, self._unread_deletions = [], {}, [], set()
         parts: dict[str, list[pa.Array | Sequence[Any]]] = {name: [] for name in self._columns}
         for start in range(0, len(records), IN_CACHE):
             structs, raws = self._decoded(records[start : start + IN_CACHE])
@@ -147,12 +178,24 @@ class Coercer:
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
         arrays = {name: self._array(name, column, parts[name]) for name, column in self._columns.items()}
+        for row, names, message in self._misfits:
+            hidden = [name for name in names if name not in arrays or not arrays[name][row].is_valid]
+            for place, name in enumerate(hidden):
+                self._lose("warn", name, row, None, message, silent=place > 0)
         if self._archived_word:
             arrays["archived"] = pc.equal(arrays["archived"], self._archived_word)
         if self.entity.archived_at and not self.entity.archived:
-            arrays["archived"] = arrays["deleted_at"].is_valid()
+            # A time that cannot be read is one nevertheless: the vendor says that the record is deleted.
+            there = arrays["deleted_at"].is_valid()
+            unread = _mask(len(there), self._unread_deletions)
+            arrays["archived"] = pc.or_(there, pa.array(unread, pa.bool_()))
         for name, phone in self.entity.e164.items():
             arrays[name] = self._e164(phone, arrays[phone])
+        for name in self.entity.indexes:
+            if name in self.entity.columns and name not in self.entity.keys and arrays[name].type == pa.string():
+                arrays[name] = self._indexable(name, arrays[name])
+        for name in self.entity.columns:
+            self.filled[name] += len(arrays[name]) - arrays[name].null_count
         for key in self.entity.keys:
             if arrays[key].null_count:
                 for row in _true_rows(arrays[key].is_null()):
@@ -160,36 +203,94 @@ class Coercer:
         if not self.skip_validation:
             self._apply_rules(arrays)
         arrays["raw_data"] = _strings(self._raws)
-        return self._newest(self._without_bad(pa.table(arrays)))
+        table = self._newest(self._without_bad(pa.table(arrays)))
+        self._look_for_absent(arrays)
+        kept = self.absent | {name for name, phone in self.entity.e164.items() if phone in self.absent}
+        return table.drop_columns(sorted(kept)) if kept else table
+
+    def _look_for_absent(self, arrays: Mapping[str, pa.Array]) -> None:
+        """Note the expected columns that no record had so far; one that is there, be it null, is expected no more."""
+        if not self._raws:
+            return
+        for name, share in list(self._expected.items()):
+            array = arrays[name]
+            if array.null_count < len(array) or self._is_sent(self.entity.columns[name]):
+                del self._expected[name]
+                self.absent.discard(name)
+            elif self.read >= ENOUGH_RECORDS and share * self.read >= EXPECTED_VALUES:
+                self.absent.add(name)
+
+    def _is_sent(self, column: Column) -> bool:
+        """Whether a record of the chunk has the member of a column; of those that lie deep, a few hundred are read."""
+        paths = [path.split(".") for path in itertools.chain.from_iterable(column.parts)]
+        spelled = {msgspec.json.encode(path[-1]) for path in paths}
+        likely = [raw for raw in self._raws if any(name in raw for name in spelled)]
+        return any(_has(self._any.decode(raw), path) for raw in likely[:IN_CACHE] for path in paths)
 
     def _decoded(self, records: Sequence[Json]) -> tuple[list[Any], list[bytes]]:
-        """Decode the records; those that are no objects of the declared shape are rejected here."""
+        """Decode the records; those that are no objects are rejected here."""
         raws = [bytes(record) for record in records]
         together = b"".join(raws)
-        if b"\\u0000" in together:
-            raws = [_NUL.sub(rb"\1", raw) if b"\\u0000" in raw else raw for raw in raws]
         decode = self._decoder.decode
+        if b"\\u" in together:
+            if b"\\u0000" in together:
+                raws = [_NUL.sub(rb"\1", raw) if b"\\u0000" in raw else raw for raw in raws]
+            if b"\\ud" in together or b"\\uD" in together:
+                # A half of a surrogate pair in a member that msgspec skips would be refused by PostgreSQL.
+                raws = [self._mended(raw, n) if _SURROGATE.search(raw) else raw for n, raw in enumerate(raws)]
         try:
             together.decode()  # msgspec does not look into members that it skips, and PostgreSQL does
             return [decode(raw) for raw in raws], raws
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
-        structs, good = [], []
+        structs: list[Any] = []
+        good: list[bytes] = []
         for raw in raws:
             try:
                 raw.decode()
                 structs.append(decode(raw))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                self._reject(raw, self._key_of(raw), "coerce", "shape", masked(str(error)))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raw_or_mended = self._read_with_care(raw, len(good), structs)
+                if raw_or_mended is None:
+                    self._reject(raw, self._key_of(raw), "coerce", "shape", masked(str(error)))
+                else:
+                    good.append(raw_or_mended)
             else:
                 good.append(raw)
         return structs, good
+
+    def _mended(self, raw: bytes, row: int) -> bytes:
+        """Return a record of this part of the chunk as PostgreSQL can hold it; a difference is a warning."""
+        mended = validate.mended(raw)
+        if mended != raw:
+            self._misfits.append((len(self._raws) + row, ["raw_data"], "held what PostgreSQL's jsonb cannot hold"))
+        return mended
+
+    def _read_with_care(self, raw: bytes, row: int, structs: list[Any]) -> bytes | None:
+        """Read a record that is no JSON, or not of the declared shape: mended, and without what has another shape.
+
+        Return what belongs in ``raw_data``; None when it is no object at all.
+        """
+        misfits = len(self._misfits)
+        try:
+            mended = self._mended(raw, row)
+            record = self._exact.decode(mended)
+            if not isinstance(record, dict):
+                raise msgspec.ValidationError
+            fitting, lost = _fitting(self._root, record)
+            structs.append(self._decoder.decode(self._encode(fitting)))
+        except (msgspec.MsgspecError, RecursionError, ArithmeticError):
+            del self._misfits[misfits:]
+            return None
+        if lost:
+            self._misfits.append((len(self._raws) + row, lost, "is not there, but something else is in its place"))
+        return mended
 
     def _key_of(self, raw: bytes) -> str | None:
         """Return the key of a record that could not be decoded as declared, if it can be made out."""
         try:
             record = self._any.decode(raw.decode(errors="replace"))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
         try:
             found = [
@@ -249,7 +350,7 @@ class Coercer:
         if kind == "text":
             return strings
         if KINDS[kind].pg_type == "text":
-            strings = pc.utf8_trim_whitespace(strings)
+            strings = pc.utf8_trim(strings, characters=validate.BLANKS)
             strings = pc.utf8_lower(strings) if kind == "email" else strings
         strings = pc.if_else(pc.equal(strings, ""), pa.scalar(None, pa.string()), strings)
         if kind in validate.SHAPES:
@@ -279,7 +380,7 @@ class Coercer:
     ) -> pa.Array:
         """Read ``rows`` of a column by ``validate`` and the others from ``quick``."""
         read = validate.READERS[kind]
-        severity = self.entity.severity_of(name) if name in self.entity.columns else "reject"
+        severity = self.entity.severity_of(name) if name in self.entity.columns else "warn"
         type_ = ARROW[KINDS[kind].pg_type]
         found: list[Any] = []
         for row in rows:
@@ -297,7 +398,7 @@ class Coercer:
                         personal=words or logs.is_personal(name, kind), sync_type=self.entity.name,
                     )  # fmt: skip
                 else:
-                    self._warn(severity, name, row, value, str(error), personal=words)
+                    self._lose(severity, name, row, value, str(error), personal=words)
         if quick is None:
             array = pa.array(found, type_)
             if kind in validate.SHAPES:
@@ -307,19 +408,28 @@ class Coercer:
         return pc.replace_with_mask(quick, mask, pa.array(found, type_))
 
     def _check_shape(self, name: str, kind: str, strings: pa.Array) -> None:
-        """Note the texts that do not look like their kind."""
-        if self.skip_validation and name not in self.entity.keys:
+        """Note the texts that do not look like their kind; they are kept, in a key as well."""
+        if self.skip_validation:
             return
         fits = pc.match_substring_regex(strings, validate.SHAPES[kind])
         if pc.all(fits, skip_nulls=True).as_py() is not False:
             return
-        severity = self.entity.severity_of(name)
+        severity = "warn" if name in self.entity.keys else self.entity.severity_of(name)
         problem = f"does not look like {'an' if kind[0] in 'aeiou' else 'a'} {KINDS[kind].validator}"
         for row in _true_rows(pc.invert(fits)):
             if severity == "reject":
                 self._bad.setdefault(row, ("coerce", KINDS[kind].validator, f"{name}: {problem}"))
             else:
                 self._warn(severity, name, row, strings[row].as_py(), problem)
+
+    def _indexable(self, name: str, texts: pa.Array) -> pa.Array:
+        """Return the texts of an indexed column without those that are too long for an index."""
+        if (pc.max(pc.binary_length(texts)).as_py() or 0) <= INDEXABLE:
+            return texts
+        long = pc.greater(pc.binary_length(texts), INDEXABLE)
+        for row in _true_rows(long):
+            self._lose("warn", name, row, None, f"has more than {INDEXABLE} bytes, too long for its index")
+        return pc.if_else(pc.fill_null(long, False), pa.scalar(None, texts.type), texts)
 
     def _e164(self, name: str, phones: pa.Array) -> pa.Array:
         """Return the numbers in E.164: those of North America as a column, the others one by one."""
@@ -381,14 +491,43 @@ class Coercer:
         self.keyless += key is None
         self.rejects.append(Reject(raw, key, stage, rule, message))
 
-    def _warn(
-        self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False
+    def _lose(
+        self,
+        severity: Severity,
+        name: str,
+        row: int,
+        value: Any,
+        message: str,
+        *,
+        personal: bool = False,
+        silent: bool = False,
     ) -> None:
-        self.warnings[f"{severity}:{name}"] += 1
-        if severity == "warn":
+        """Count a value that is there and cannot be in its column."""
+        self.lost[name] += name != "raw_data"
+        if name == "deleted_at":
+            self._unread_deletions.add(row)
+        if message == "number out of range":  # of PostgreSQL's numbers too, perhaps
+            self._raws[row] = validate.mended(self._raws[row])
+        self._warn(severity, name, row, value, message, personal=personal, silent=silent)
+
+    def _warn(
+        self,
+        severity: Severity,
+        name: str,
+        row: int,
+        value: Any,
+        message: str,
+        *,
+        personal: bool = False,
+        silent: bool = False,
+    ) -> None:
+        counted = f"{severity}:{name}"
+        self.warnings[counted] += 1
+        if severity == "warn" and not silent and self.warnings[counted] <= LOGGED:
+            column = self._columns.get(name)
             logs.validation_warning(
                 name, value, self._key_of(self._raws[row]), message,
-                personal=personal or logs.is_personal(name, self.entity.columns[name].kind),
+                personal=personal or column is None or logs.is_personal(name, column.kind),
                 crm_source=self.crm, sync_type=self.entity.name,
             )  # fmt: skip
 
@@ -402,7 +541,7 @@ def _struct_of(name: str, node: Node) -> tuple[type[Any], dict[str, str]]:
     attributes: dict[str, str] = {}
     for number, (part, child) in enumerate(node.below.items()):
         attribute = attributes[part] = f"f{number}"
-        if child.raw or (child.below and (child.columns or all(p.isdigit() for p in child.below))):
+        if _is_raw(child):
             fields.append((attribute, msgspec.Raw, msgspec.field(default=msgspec.Raw(b""), name=part)))
         elif child.below:
             struct, _ = _struct_of(part, child)
@@ -410,6 +549,30 @@ def _struct_of(name: str, node: Node) -> tuple[type[Any], dict[str, str]]:
         else:
             fields.append((attribute, Any, msgspec.field(default=None, name=part)))
     return msgspec.defstruct(re.sub(r"\W", "_", name) or "record", fields, gc=False), attributes
+
+
+def _fitting(node: Node, record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a record without the members that must be objects and are none, and the columns whose values they hide.
+
+    What says nothing (an empty text or list, false) hides none.
+    """
+    fitting, hidden = dict(record), []
+    for part, child in node.below.items():
+        member = record.get(part)
+        if member is None or _is_raw(child) or not child.below:
+            continue
+        if isinstance(member, dict):
+            fitting[part], below = _fitting(child, member)
+            hidden += below
+        else:
+            del fitting[part]
+            hidden += [name.partition("=")[0] for leaf, _ in _leaves(child) for name in leaf.columns] if member else []
+    return fitting, list(dict.fromkeys(hidden))
+
+
+def _is_raw(node: Node) -> bool:
+    """Whether a member is kept in JSON and decoded when it is needed: as jsonb, read in two ways, or a list."""
+    return bool(node.raw or (node.below and (node.columns or all(part.isdigit() for part in node.below))))
 
 
 def _leaves(node: Node, path: str = "") -> list[tuple[Node, str]]:
@@ -453,6 +616,15 @@ def _follow(value: Any, path: str) -> Any:
         else:
             return None
     return value
+
+
+def _has(value: Any, path: list[str]) -> bool:
+    """Whether a record has a member, be it null."""
+    *above, last = path
+    owner = _follow(value, ".".join(above)) if above else value
+    if isinstance(owner, list):
+        return last.isdigit() and int(last) < len(owner)
+    return isinstance(owner, dict) and last in owner
 
 
 def _within_years(kind: str, array: pa.Array) -> bool:

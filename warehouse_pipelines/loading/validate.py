@@ -23,6 +23,11 @@ LARGEST_EXPONENT = 1000
 EMAIL = r"^[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>.]+$"
 URL = r"^[A-Za-z][A-Za-z0-9+.-]*://[^\s]+$"
 OBJECT_ID = r"^[!-~]{1,255}$"
+"""What most ids look like. Another one is kept and counted: an id may be a client's own text."""
+BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
+"""What is trimmed at both ends of a value that is not ``text``: every space of Unicode, and what has no width."""
+FIRST_YEAR = 1000
+"""Earlier dates are no dates: 0000-00-00 and 0001-01-01 stand for none, 0202 is a slip of the hand."""
 REGION = "US"
 """Where a phone number without a country code is taken to be."""
 
@@ -32,6 +37,32 @@ _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 
 NUL = r"(?<!\\)((?:\\\\)*)\\u0000"
 """A NUL as JSON writes it: after an even number of backslashes, which are the first group."""
+
+
+_TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*"?|[+-]?\b(?:NaN|Infinity)\b|-?\d+(?:\.\d+)?[eE][+-]?\d{5,}', re.ASCII | re.DOTALL
+)
+"""What may be wrong with JSON that is well built: in a text its escapes, outside of texts what is no finite number."""
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
+
+
+def mended(raw: bytes) -> bytes:
+    """Return a record as PostgreSQL can hold it, in JSON.
+
+    What is not UTF-8, a bare NUL and half a surrogate pair become U+FFFD; NaN, Infinity and numbers with an exponent of
+    five digits become texts.
+    """
+    return _TOKEN.sub(
+        lambda token: _mended_token(token[0]), raw.decode(errors="replace").replace("\0", "\ufffd")
+    ).encode()
+
+
+def _mended_token(token: str) -> str:
+    if token[0] != '"':
+        return f'"{token}"'
+    if "\\u" not in token:
+        return token
+    return _ESCAPE.sub(lambda escape: "\ufffd" if len(escape[0]) == 6 and escape[0][2] in "dD" else escape[0], token)
 
 
 class Unreadable(ValueError):
@@ -55,12 +86,12 @@ def read_text(value: Any) -> str | None:
 
 def read_email(value: Any) -> str | None:
     """Trimmed and in lower case."""
-    return None if value is None else _text(value).strip().lower() or None
+    return None if value is None else _text(value).strip(BLANKS).lower() or None
 
 
 def read_trimmed(value: Any) -> str | None:
     """Trimmed; used for ids, URLs."""
-    return None if value is None else _text(value).strip() or None
+    return None if value is None else _text(value).strip(BLANKS) or None
 
 
 def read_uuid(value: Any) -> str | None:
@@ -83,7 +114,7 @@ def read_boolean(value: Any) -> bool | None:
     """true/false, yes/no, on/off, y/n, t/f, 1/0 in any case."""
     if value is None or isinstance(value, bool):
         return value
-    text = _text(value).strip().lower()
+    text = _text(value).strip(BLANKS).lower()
     if not text:
         return None
     if text in _TRUE:
@@ -93,16 +124,28 @@ def read_boolean(value: Any) -> bool | None:
     raise Unreadable("not a boolean")
 
 
+_MONEY = re.compile(
+    r"(\()?([+-]?)(?:(?:US)?\$ ?)?([+-]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?: ?USD)?(\))?", re.ASCII
+)
+
+
 def _decimal(value: Any) -> Decimal | None:
+    """A number, also with thousands separated as in the US, as dollars, and in brackets when it is below zero.
+
+    Another currency is unreadable, since nobody could tell it from dollars afterwards; so is a percentage, which one
+    writes as 12.5 and the next as 0.125.
+    """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise Unreadable("not a number")
-    text = _text(value).strip()
+    text = _text(value).strip(BLANKS)
     if not text:
         return None
-    if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text):
-        text = text.replace(",", "")
+    if (money := _MONEY.fullmatch(text)) and bool(money[1]) == bool(money[5]):
+        signs = money[2] + money[3]
+        if len(signs) + bool(money[1]) <= 1:
+            text = ("-" if money[1] else signs) + money[4].replace(",", "")
     if not text.isascii() or "_" in text:
         raise Unreadable("not a number")
     try:
@@ -136,46 +179,143 @@ def read_integer(value: Any) -> int | None:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_IN_2100 = 4_102_444_800
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_YEAR_FIRST = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})(?!\d)", re.ASCII)
+_MONTH_FIRST = re.compile(r"(\d{1,2})([-/])(\d{1,2})\2(\d{4}|\d\d)(?!\d)", re.ASCII)
+_WEEKDAY = re.compile(
+    r"(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?,?\s+", re.ASCII | re.IGNORECASE
+)
+_NAMED = re.compile(
+    rf"(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[ -])?(?P<month>{'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
+    r"(?: (?P<day_after>\d{1,2})(?:st|nd|rd|th)?,?)?[ -](?P<year>\d{4})(?!\d)",
+    re.ASCII | re.IGNORECASE,
+)
+_CLOCK = re.compile(r"(\d{1,2})(:\d\d)?(:\d\d(?:\.\d+)?)?\s*(?:([ap])\.?m\.?(?![a-z]))?", re.ASCII | re.IGNORECASE)
 
 
-def read_datetime(value: Any) -> datetime | None:
-    """ISO 8601 with or without a zone (then UTC), a date (midnight UTC), or milliseconds since 1970."""
+def _counted(text: str) -> datetime:
+    """Return the moment that a bare number means; its magnitude decides.
+
+    Eight digits are a date and fourteen a date and time, where they can be one from 1900 to 2100. Otherwise
+    hundred millions are seconds since 1970 (those from 1973 to 2100), numbers from 10^10 on milliseconds, from 10^15
+    on microseconds. What could be two of these, or nothing of the kind (a year, a spreadsheet's count of days,
+    0 for "none"), is unreadable.
+    """
+    number = Decimal(text)
+    size = abs(number)
+    digits = format(number, "f").partition(".")[0] if number == number.to_integral_value() else ""
+    compact = None
+    if len(digits) in (8, 12, 14) and "1900" <= digits[:4] <= "2100":
+        try:
+            compact = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            if len(digits) == 14:
+                raise Unreadable("not a date and time") from None
+    if compact and len(digits) == 12:
+        raise Unreadable("a date and time or milliseconds, nobody can tell")
+    if compact:
+        return compact
+    if 10**8 <= size < _IN_2100:
+        unit = 10**6
+    elif 10**10 <= size < 10**15:
+        unit = 1000
+    elif 10**15 <= size < _IN_2100 * 10**6:
+        unit = 1
+    else:
+        raise Unreadable("a number that is no date and time for sure")
+    try:
+        return _EPOCH + timedelta(microseconds=int(number * unit))
+    except OverflowError as error:
+        raise Unreadable("date and time out of range") from error
+
+
+def _day(text: str, *, day_first: bool) -> tuple[str, str]:
+    """Return the date at the begin of a text as ISO 8601 has it, and what follows."""
+    if match := _YEAR_FIRST.match(text):
+        year, month, day = match[1], match[3], match[4]
+    elif match := _MONTH_FIRST.match(text):
+        year, month, day = match[4], match[3 if day_first else 1], match[1 if day_first else 3]
+        if len(year) == 2:
+            year = f"{'20' if year < '30' else '19'}{year}"  # as spreadsheets read it
+    else:
+        text = _WEEKDAY.sub("", text, count=1)
+        match = _NAMED.match(text)
+        if match is None or bool(match["day"]) == bool(match["day_after"]):
+            raise Unreadable("not a date")
+        year, day = match["year"], match["day"] or match["day_after"]
+        month = str(1 + _MONTHS.index(match["month"].lower()))
+    return f"{year}-{month:0>2}-{day:0>2}", text[match.end() :]
+
+
+def _clock(text: str) -> str:
+    """Return a time of day, and its zone if it has one, as ISO 8601 has them."""
+    text = text.lstrip(", \t")
+    match = _CLOCK.match(text)
+    if match is None:
+        raise Unreadable("not a time of day")
+    hour, minute, second, half = match.groups(default="")
+    if half:
+        if not 1 <= int(hour) <= 12:
+            raise Unreadable("not a time of day")
+        hour = str(int(hour) % 12 + 12 * (half in "pP"))
+    zone = re.sub(r"^\s*(UTC|GMT|[zZ])$", "+00:00", text[match.end() :])
+    zone = re.sub(r"^\s+([+-]\d\d:?(?:\d\d)?)$", r"\1", zone)
+    second = re.sub(r"(\.\d{6})\d+", r"\1", second)
+    return f"{hour:0>2}{minute or ':00'}{second}{zone}"
+
+
+def _written(value: Any, *, day_first: bool) -> datetime | None:
+    """Return the moment that a value says, in the zone in which it says it, or in none."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
         raise Unreadable("not a date and time")
-    text = _text(value).strip()
+    text = _text(value).strip(BLANKS)
     if not text:
         return None
-    if re.fullmatch(r"-?\d{1,3}|-?\d{9,16}", text) or (isinstance(value, int) and abs(value) < 10**16):
-        try:
-            return _EPOCH + timedelta(milliseconds=int(text))
-        except OverflowError as error:
-            raise Unreadable("date and time out of range") from error
-    if not re.match(r"\d{4}-\d\d-\d\d", text):
-        raise Unreadable("not a date and time")
-    text = re.sub(r"\s*(UTC|GMT|[zZ])$", "+00:00", text)
-    text = re.sub(r"\s+([+-]\d\d:?(\d\d)?)$", r"\1", text)
-    text = re.sub(r"(\.\d{6})\d+", r"\1", text)
     try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise Unreadable("not a date and time") from error
+        if _NUMBER.fullmatch(text):
+            moment = _counted(text)
+        elif re.fullmatch(r"\d{8}T\d{4}(?:\d\d)?(?:Z|[+-]\d{4})?", text, re.ASCII):
+            moment = datetime.fromisoformat(text)
+        else:
+            day, rest = _day(text, day_first=day_first)
+            rest = rest[1:] if rest[:1] in ("T", "t") else rest
+            moment = datetime.fromisoformat(f"{day}T{_clock(rest)}" if rest else day)
+    except (ValueError, OverflowError, InvalidOperation) as error:
+        raise error if isinstance(error, Unreadable) else Unreadable("not a date and time") from error
     return moment
 
 
-def read_date(value: Any) -> date | None:
-    """A date, or the UTC date of anything that ``read_datetime`` reads."""
-    if isinstance(value, str) and re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", value):
-        try:
-            return date.fromisoformat(value.strip())
-        except ValueError as error:
-            raise Unreadable("not a date") from error
+def read_datetime(value: Any, *, day_first: bool = False) -> datetime | None:
+    """ISO 8601 with or without a zone (then UTC), a date (midnight UTC), the forms of the US, or a number.
+
+    ``12/31/2025 2:05 PM``, ``Jan 5, 2026`` and the like are read; the month comes first unless ``day_first``. So
+    31/12/2025 is unreadable: where it comes from, 03/04/2025 means another day than here, and a warning is better
+    than a wrong date. A number is read by its magnitude (``_counted``).
+    """
+    moment = _written(value, day_first=day_first)
+    if moment is None:
+        return None
     try:
-        moment = read_datetime(value)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise Unreadable("date and time out of range") from error
+    if moment.year < FIRST_YEAR:
+        raise Unreadable("a year before 1000")
+    return moment
+
+
+def read_date(value: Any, *, day_first: bool = False) -> date | None:
+    """The day that is written in anything that ``read_datetime`` reads, whatever its zone; of a number the UTC day."""
+    try:
+        moment = _written(value, day_first=day_first)
     except Unreadable as error:
         raise Unreadable("not a date") from error
+    if moment is not None and moment.year < FIRST_YEAR:
+        raise Unreadable("a year before 1000")
     return None if moment is None else moment.date()
 
 
@@ -191,12 +331,13 @@ def read_json(value: Any) -> str | None:
         if not inner:
             return None
         if inner[0] in "[{":
+            inner = re.sub(NUL, r"\1", mended(inner.encode()).decode())
             try:
                 msgspec.json.decode(inner.encode(), type=msgspec.Raw)
             except msgspec.DecodeError:
                 pass
             else:
-                return re.sub(NUL, r"\1", inner)
+                return inner
     return raw.decode()
 
 
@@ -219,18 +360,26 @@ SHAPES: Mapping[str, str] = {"id": OBJECT_ID, "email": EMAIL, "url": URL}
 """What text of a kind should look like, as a regular expression that Python and RE2 read alike."""
 
 
+_BETWEEN = re.compile(r"\s*(?:[/,;|&\n]|\b(?:or|and)\b)\s*", re.IGNORECASE)
+
+
 @functools.lru_cache(maxsize=100_000)
 def e164(text: str | None) -> str | None:
-    """Return a phone number in E.164, or None when it is none that ``phonenumbers`` holds for valid."""
+    """Return a phone number in E.164, or None when it is none that ``phonenumbers`` holds for valid.
+
+    Of several numbers in one field it is the first valid one.
+    """
     if not text:
         return None
-    try:
-        number = phonenumbers.parse(text, REGION)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_valid_number(number):
-        return None
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    parts = _BETWEEN.split(text)
+    for part in [text, *parts] if len(parts) > 1 else [text]:
+        try:
+            number = phonenumbers.parse(part, REGION)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return None
 
 
 @functools.lru_cache(maxsize=1)

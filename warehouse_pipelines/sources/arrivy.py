@@ -52,7 +52,6 @@ from pydantic import SecretStr
 
 from warehouse_pipelines.entity import Budget, Entity, Extraction, Flag, Page, Source, Window, columns
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
-from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 
@@ -299,15 +298,6 @@ def templates_of_tasks(extraction: Extraction) -> Iterator[Page]:
     )
 
 
-LENIENT: Mapping[str, Severity] = {
-    "text": "warn",
-    "integer": "warn",
-    "numeric": "warn",
-    "boolean": "warn",
-    "date": "warn",
-}
-"""Most types are one client's word; a value of another type must not cost its record."""
-
 BOTH_ID = "id owner group_id customer_id template_id external_id created_by updated_by route_id internal_route_id"
 BOTH_TEXT = """
     url_safe_id title details status template template_type created_by_user updated_by_user
@@ -340,7 +330,6 @@ TASKS = Entity(
     page_size=500,
     index="booking_id customer_id customer_email",
     refs={"booking_id": "arrivy_booking", "template_id": "arrivy_template", "group_id": "arrivy_group"},
-    severity=LENIENT,
     columns=columns(
         id=f"{BOTH_ID} booking_id series_id",
         text=f"{BOTH_TEXT} status_title due_datetime_original_iso_str",
@@ -369,7 +358,6 @@ BOOKINGS = Entity(
     page_size=500,
     index="customer_id customer_email",
     refs={"group_id": "arrivy_group"},
-    severity=LENIENT,
     columns=columns(
         id=f"{BOTH_ID} status_id",
         text=f"""
@@ -393,7 +381,6 @@ ENTITIES = Entity(
     path="entities",
     key="id",
     refs={"group_id": "arrivy_group"},
-    severity=LENIENT,
     columns=columns(
         id="id owner group_id template_id image_id external_id created_by updated_by okta_user_id",
         text="""
@@ -423,7 +410,6 @@ GROUPS = Entity(
     about="The branches of the company, each with its territory.",
     path="groups",
     key="id",
-    severity=LENIENT,
     columns=columns(
         id="id owner image_id created_by",
         text="""
@@ -445,7 +431,6 @@ STATUSES = Entity(
     about="The statuses that a crew may report, the company's own among them.",
     path="statuses",
     key="id",
-    severity=LENIENT,
     every=timedelta(days=1),
     columns=columns(
         id="id type_id",
@@ -462,7 +447,6 @@ TEMPLATES = Entity(
     about="The kinds of tasks; of the stored tasks where the account lists none.",
     path="templates",
     key="id",
-    severity=LENIENT,
     every=timedelta(days=1),
     columns=columns(
         id="id",

@@ -334,7 +334,7 @@ FOLDERS = Entity(
     archived="removed|trashed",
     archived_at="removedTime|trashedTime",
     index="entity_id entity_type parent_folder_id deleted_at",
-    rules=(one_of("entity_type", "company", "lead", "deal", "contact", severity="warn"),),
+    rules=(one_of("entity_type", "company", "lead", "deal", "contact"),),
     columns=columns(
         id="folder_id=id parent_folder_id=parents.0 drive_id=driveId",
         text="name entity_id=appProperties.entity_id entity_type=appProperties.entity_type",

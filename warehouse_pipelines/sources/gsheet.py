@@ -43,8 +43,8 @@ multiply. ``content_hash`` is of all cells. ``raw_data`` is ours to name, becaus
 snake case.
 
 Left out: ``sheet_last_modified`` of the catalogue, which would touch every row with every edit (it stands in the
-history row); tabs other than the configured one; formats. A ``date`` that cannot be read sets its row aside; in the
-other columns people type what they like, so what does not fit becomes null with a warning and stays in ``raw_data``.
+history row); tabs other than the configured one; formats. People type what they like, so what does not fit its column
+becomes null with a warning, is counted, and stays in ``raw_data``.
 
 Unconfirmed: the words of the errors for a range past the grid and for an uploaded .xlsx, which both end the run by
 their status; how an error is written among the values, so any short text that begins with ``#`` or ends with an
@@ -66,7 +66,6 @@ import msgspec
 
 from warehouse_pipelines.entity import Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
-from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
 from warehouse_pipelines.sources._sheet_cells import Cells, zone_of
@@ -637,8 +636,6 @@ ROW = columns(
 )
 """What every row of a sheet has besides its cells."""
 
-TYPED_BY_HAND: Mapping[str, Severity] = {"numeric": "warn", "integer": "warn", "boolean": "warn", "timestamptz": "warn"}
-
 MARKETING_LEADS = Entity(
     name="marketing_leads",
     table="gsheet_marketing_lead",
@@ -648,7 +645,6 @@ MARKETING_LEADS = Entity(
     by_state=True,
     expected="first_name last_name email phone",
     index="email phone_e164",
-    severity={**TYPED_BY_HAND, "preferred_appt_date": "warn", "set_appt_date": "warn"},
     columns={
         **ROW,
         **columns(
@@ -682,7 +678,6 @@ MARKETING_SPENDS = Entity(
     by_state=True,
     expected="date channel campaign amount",
     index="date",
-    severity={**TYPED_BY_HAND, "amount": "reject", "event_start_date": "warn", "event_end_date": "warn"},
     columns={
         **ROW,
         **columns(

@@ -258,7 +258,6 @@ EVENTS = Entity(
     days_since=date(2024, 1, 1),
     index="lead_id",
     refs={"lead_id": "leadconduit_lead"},
-    severity={"numeric": "warn", "integer": "warn"},
     columns=columns(
         id="id lead_id=vars.lead.id account_id=vars.account.id flow_id=vars.flow.id source_id=vars.source.id",
         text="""

@@ -628,7 +628,7 @@ USER_ROLES = Entity(
     by_state=True,
     index="user_id",
     refs={"user_id": "pipedesk.users"},
-    rules=(one_of("role", "admin", "manager", "sales", severity="warn"),),
+    rules=(one_of("role", "admin", "manager", "sales"),),
     every=DAY,
     columns=columns(integer="id", uuid="user_id", text="role"),
 )

@@ -230,7 +230,6 @@ LEADS = Entity(
     index="prospect_phone_e164 prospect_email user_id",
     refs={"user_id": "salesrabbit_user"},
     rules=(between("latitude", -90, 90), between("longitude", -180, 180)),
-    severity={"numeric": "warn", "date": "warn"},
     every=timedelta(minutes=15),
     columns=columns(
         integer="id user_id=userId campaign_id=campaignId",
@@ -266,7 +265,6 @@ USERS = Entity(
     whole_every=timedelta(days=1),
     days_since=date(2024, 1, 1),
     index="email",
-    severity={"date": "warn"},
     columns=columns(
         integer="""
             id org_id=orgId supervisor_id=supervisorId recruiter_id=recruiterId cms_id=cmsId

@@ -16,7 +16,6 @@ CONTACTS = Entity(
     key="id",
     custom="contact",
     index="email phone_e164 created_date",
-    severity={"attempts": "warn", "last_modified_date": "warn", "sys_last_disposition_time": "warn"},
     # 20,000 contacts cost some 300 lookups and 100,000 some 850, of a quota that the domain's other programs share.
     every=timedelta(days=1),
     columns=columns(

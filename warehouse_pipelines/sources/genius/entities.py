@@ -28,16 +28,12 @@ Left out: ``third_party_source`` and its like, of which only the HubSpot id is t
 vendor's table says so.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.entity import DAY, Entity, Extraction, Source, Window, columns
-from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, Database, Settings, fetch
 
 QUARTER = timedelta(minutes=15)
-ZERO_DATES: Mapping[str, Severity] = {"date": "warn", "timestamptz": "warn"}
-"""0000-00-00 is no date, and no reason to lose the row."""
 
 
 def _table(
@@ -70,7 +66,6 @@ def _table(
         days_since=date(2024, 1, 1) if added else None,
         index=index,
         refs=refs or {},
-        severity=ZERO_DATES,
         every=every,
         columns=columns(**names_by_kind, **({"timestamptz": times} if times else {})),
     )

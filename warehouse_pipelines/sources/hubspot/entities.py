@@ -74,10 +74,6 @@ def _object(
         custom="properties",
         index=index,
         rules=rules,
-        severity={
-            **dict.fromkeys(("boolean", "integer", "numeric", "date", "timestamptz"), "warn"),
-            modified: "reject",
-        },
         every=every,
         columns={
             **columns(id="id"),

@@ -30,14 +30,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.entity import DAY, Entity, Extraction, Page, Source, Window, columns
-from warehouse_pipelines.rules import Severity
 from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, PAGE, Service, Settings, read
 
 SIX_HOURS = timedelta(hours=6)
 """For what is as large as the contacts and read whole every time."""
-
-DOUBTFUL: Mapping[str, Severity] = {"id": "warn", "integer": "warn", "numeric": "warn", "timestamptz": "warn"}
-"""Types of which the service writes some as texts. A value that is none of its kind is no reason to lose the row."""
 
 
 def camel_case(name: str) -> str:
@@ -91,7 +87,6 @@ def _set(
         archived="isActive=false" if archived else None,
         index=index,
         refs=refs or {},
-        severity={**DOUBTFUL, "last_update": "reject"} if timed else DOUBTFUL,
         every=every,
         columns=columns(**{kind: paths(names, kind) for kind, names in names_by_kind.items()}),
     )

@@ -44,7 +44,6 @@ CREDIT_APPLICATIONS = Entity(
     days_since=SINCE,
     index="customer_id",
     refs={"customer_id": "salespro_customer"},
-    severity={"numeric": "warn"},
     columns=columns(
         id="""
             id=leap_credit_app_id leap_credit_app_id customer_id estimate_id company_id sales_rep_id
@@ -88,7 +87,6 @@ ESTIMATES = Entity(
     days_since=SINCE,
     index="customer_id office_id",
     refs={"customer_id": "salespro_customer", "office_id": "salespro_office"},
-    severity={"numeric": "warn", "boolean": "warn", "integer": "warn"},
     columns=columns(
         id="estimate_id company_id office_id sales_rep_id customer_id",
         text="""
@@ -115,7 +113,6 @@ LEAD_RESULTS = Entity(
     missing="window",
     index="estimate_id status_bucket",
     refs={"estimate_id": "salespro_estimate"},
-    severity={"numeric": "warn", "boolean": "warn", "result_date": "warn"},
     columns={
         **columns(
             id="id=estimate_id estimate_id lead_id company_id",
@@ -139,7 +136,6 @@ LEAD_RESULT_LINE_ITEMS = Entity(
     days_since=SINCE,
     missing="window",
     refs={"estimate_id": "salespro_estimate"},
-    severity={"numeric": "warn"},
     columns=columns(
         id="estimate_id company_id",
         integer="job_type_number=line.number",

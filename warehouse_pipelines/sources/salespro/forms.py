@@ -70,15 +70,18 @@ class Answer(msgspec.Struct):
 _form = msgspec.json.Decoder(list[Answer] | dict[str, Any]).decode
 
 
-def answered(text: str | None) -> dict[str, str]:
-    """Return the answers that are not empty by their questions; of a text that is no form, none.
+def answered(text: str | None) -> dict[str, str] | str:
+    """Return the answers that are not empty by their questions; of a text that is no form, the text.
 
     A question is its title up to the first parenthesis, in lower case, without spaces and marks at its ends.
     """
-    try:
-        form = _form(text or "[]")
-    except msgspec.DecodeError:
+    text = (text or "").strip()
+    if text in ("", "null"):
         return {}
+    try:
+        form = _form(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
     pairs = form.items() if isinstance(form, dict) else ((answer.title, answer.value) for answer in form)
     found: dict[str, str] = {}
     for title, value in pairs:
@@ -88,8 +91,13 @@ def answered(text: str | None) -> dict[str, str]:
     return found
 
 
-def in_columns(answers: Mapping[str, str]) -> dict[str, str]:
-    """Return the answers that have a column, by its name."""
+def in_columns(answers: Mapping[str, str] | str) -> dict[str, str] | str:
+    """Return the answers that have a column, by its name.
+
+    A text that is no form stands in their place, so that the columns count it as lost.
+    """
+    if isinstance(answers, str):
+        return answers
     found: dict[str, str] = {}
     for question, answer in answers.items():
         if name := QUESTIONS.get(question):
@@ -99,8 +107,14 @@ def in_columns(answers: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def lines(answers: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    """Yield the job types that were priced: those that are numbered, else the one."""
+def lines(answers: Mapping[str, str] | str) -> Iterator[dict[str, str | None] | str]:
+    """Yield the job types that were priced: those that are numbered, else the one.
+
+    Of a text that is no form the text, which is no line and so a dead letter: nobody knows which lines it hides.
+    """
+    if isinstance(answers, str):
+        yield answers
+        return
     numbers = sorted((match[1] for match in map(JOB_TYPE.fullmatch, answers) if match), key=int)
     for number in numbers:
         price = answers.get(f"job type {number} amount")

@@ -12,7 +12,7 @@ import pytest
 from warehouse_pipelines.simulators.google import Google
 from warehouse_pipelines.simulators.google_answers import masked
 from warehouse_pipelines.simulators.google_calendar import CREWS
-from warehouse_pipelines.simulators.google_drive import ROOT, SHARED_DRIVE
+from warehouse_pipelines.simulators.google_drive import FOLDER, ROOT, SHARED_DRIVE, folder_id
 from warehouse_pipelines.simulators.google_sheets import LEADS
 from warehouse_pipelines.simulators.server import start
 
@@ -46,7 +46,7 @@ def token(google: Google) -> str:
 
 
 def ask(google: Google, token: str, path: str, **params: str) -> tuple[int, Any]:
-    answer = httpx.get(f"{google.url}{path}", params=params, headers={"Authorization": f"Bearer {token}"})
+    answer = httpx.get(f"{google.url}{path}", params=params or None, headers={"Authorization": f"Bearer {token}"})
     return answer.status_code, answer.json().get("error", answer.json())
 
 
@@ -81,6 +81,36 @@ class TestSheets:
         status, error = self.values(google, token, asked)
         assert (status, error["status"]) == (400, "INVALID_ARGUMENT")
 
+    def test_an_error_is_a_text_among_the_values_and_an_error_in_the_grid(self, google: Google, token: str) -> None:
+        google.edit_row(LEADS, 3, Notes={"error": "REF"}, Weather={"text": "#REF!"})
+        for option in ("FORMATTED_VALUE", "UNFORMATTED_VALUE"):
+            _, body = self.values(google, token, "Leads!H3:Q3", valueRenderOption=option)
+            assert (body["values"][0][0], body["values"][0][-1]) == ("#REF!", "#REF!")
+        fields = "sheets(data(rowData(values(effectiveValue(errorValue(type),stringValue)))))"
+        query = urllib.parse.urlencode([("ranges", "Leads!H3:H4"), ("ranges", "Leads!Q3:Q3"), ("fields", fields)])
+        _, body = ask(google, token, f"/v4/spreadsheets/{LEADS}?{query}")
+        ((first, second),) = [sheet["data"] for sheet in body["sheets"]]
+        assert first["rowData"][0] == {"values": [{"effectiveValue": {"errorValue": {"type": "REF"}}}]}
+        assert second["rowData"] == [{"values": [{"effectiveValue": {"stringValue": "#REF!"}}]}]
+
+    def test_merges_and_settings_of_the_file_are_told(self, google: Google, token: str) -> None:
+        google.merge_cells(LEADS, "Notes", 5, 7)
+        google.set_properties(LEADS, locale="en_GB")
+        _, body = ask(google, token, f"/v4/spreadsheets/{LEADS}")
+        assert (body["properties"]["locale"], body["properties"]["timeZone"]) == ("en_GB", "America/New_York")
+        (merge,) = body["sheets"][0]["merges"]
+        assert merge == {
+            "sheetId": 0, "startRowIndex": 4, "endRowIndex": 7, "startColumnIndex": 7, "endColumnIndex": 8,
+        }  # fmt: skip
+        _, values = self.values(google, token, "Leads!H5:H7")
+        assert not any(values.get("values", [])[1:])
+
+    def test_a_formula_s_new_value_is_no_new_version(self, google: Google, token: str) -> None:
+        _, before = ask(google, token, f"/drive/v3/files/{LEADS}", fields="version")
+        google.recalculate(LEADS, 4, Notes="imported")
+        assert ask(google, token, f"/drive/v3/files/{LEADS}", fields="version")[1] == before
+        assert self.values(google, token, "Leads!H4")[1]["values"] == [["imported"]]
+
     def test_many_ranges_are_answered_in_order(self, google: Google, token: str) -> None:
         _, body = ask(google, token, f"/v4/spreadsheets/{LEADS}/values:batchGet", ranges="Leads!A1:B1")
         assert body["valueRanges"][0]["range"] == "Leads!A1:B1"
@@ -111,6 +141,15 @@ class TestCalendar:
         found, error = ask(google, token, self.path, **params)
         assert (found, error["errors"][0]["reason"]) == (status, reason)
 
+    @pytest.mark.parametrize(("status", "reason"), [(404, "notFound"), (403, "forbidden")])
+    def test_a_calendar_that_is_not_shared_is_refused(
+        self, google: Google, token: str, status: int, reason: str
+    ) -> None:
+        google.unshare_calendar(CREWS[1], status=status)
+        found, error = ask(google, token, f"/calendar/v3/calendars/{CREWS[1]}/events")
+        google.share_calendar(CREWS[1])
+        assert (found, error["errors"][0]["reason"]) == (status, reason)
+
     def test_time_bounds_bring_no_sync_token(self, google: Google, token: str) -> None:
         _, body = ask(google, token, self.path, timeMin="2026-01-01T00:00:00Z", maxResults="2500")
         assert "nextSyncToken" not in body
@@ -121,6 +160,11 @@ class TestDrive:
         _, body = ask(google, token, "/drive/v3/files", pageSize="5")
         assert body["files"][0].keys() == {"kind", "id", "name", "mimeType"}
         assert len(body["files"]) == 5
+
+    def test_what_another_program_wrote_into_a_folder_is_not_shown(self, google: Google, token: str) -> None:
+        _, body = ask(google, token, f"/drive/v3/files/{folder_id(1)}", fields="*")
+        assert body["mimeType"] == FOLDER
+        assert "appProperties" not in body
 
     def test_a_change_list_ends_with_a_token_for_the_next_time(self, google: Google, token: str) -> None:
         _, start = ask(google, token, "/drive/v3/changes/startPageToken")

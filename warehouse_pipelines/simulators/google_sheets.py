@@ -233,6 +233,8 @@ class SheetsApi(Vendor):
             return wrong
         left, top = _column(found[3]) or 1, int(found[4] or 1)
         right, bottom = _column(found[5]) or sheet.columns, int(found[6] or sheet.rows)
+        if found[4] and not (found[5] or found[6]):
+            right, bottom = left, top  # one cell
         if top > sheet.rows or left > sheet.columns:
             limits = f"Max rows: {sheet.rows}, max columns: {sheet.columns}"
             return error_v4(400, "INVALID_ARGUMENT", f"Range ({asked}) exceeds grid limits. {limits}")
@@ -260,7 +262,10 @@ class SheetsApi(Vendor):
     def _shown(self, cells: list[Any], request: Request) -> list[Any]:
         plain = request.first("valueRenderOption") == "UNFORMATTED_VALUE"
         text = not plain or request.first("dateTimeRenderOption") == "FORMATTED_STRING"
-        return [_cell(cell, plain=plain, dates_as_text=text) for cell in cells]
+        shown = [_cell(cell, plain=plain, dates_as_text=text) for cell in cells]
+        while shown and shown[-1] == "":
+            shown.pop()
+        return shown
 
     # Operations from behind the scenes
 

@@ -43,8 +43,8 @@ multiply. ``content_hash`` is of all cells. ``raw_data`` is ours to name, becaus
 snake case.
 
 Left out: ``sheet_last_modified`` of the catalogue, which would touch every row with every edit (it stands in the
-history row); tabs other than the configured one; formats. A ``date`` that cannot be read sets its row aside; in the
-other columns people type what they like, so what does not fit becomes null with a warning and stays in ``raw_data``.
+history row); tabs other than the configured one; formats. People type what they like, so what does not fit its column
+becomes null with a warning, is counted, and stays in ``raw_data``.
 
 Unconfirmed: the words of the errors for a range past the grid and for an uploaded .xlsx, which both end the run by
 their status; how an error is written among the values, so any short text that begins with ``#`` or ends with an

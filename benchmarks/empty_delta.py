@@ -35,15 +35,17 @@ def forced(crm: str, entity: Any, records: int, known: dict[str, int]) -> int | 
     None for a vendor whose least nobody has worked out.
 
     HubSpot: one search for what changed, one list of what is archived for each 100, a page of what was found at 100 a
-    page with the properties' names before it, the type of a custom object; of associations 1,000 contacts a call.
+    page with the properties' names before it, the type of a custom object; of associations 1,000 records of the side
+    that is asked a call, and the type where a side is a custom object.
     CallRail: one list of accounts, then 250 records a page of what the window or the whole list has.
     """
     if crm == "hubspot":
+        custom = int("custom:" in entity.path)
         if entity.parent:
-            return math.ceil(known["contacts"] / 1000)
+            asked = entity.path.partition("/")[0].removeprefix("custom:").removesuffix("s") + "s"
+            return math.ceil(known[asked] / 1000) + custom
         archived = max(1, math.ceil(known.get(f"archived {entity.path.partition(':')[2] or entity.path}", 0) / 100))
         found = 1 + math.ceil(records / 100) if records else 0
-        custom = int(entity.path.startswith("custom:"))
         return max(1, math.ceil(records / 200)) + archived + found + custom
     if crm != "callrail":
         return None
@@ -78,7 +80,7 @@ def run(contacts: int, rounds: int) -> dict[str, Any]:
         for source in SOURCES:
             runner.run(source.name, "all")
         counts = simulators.control("hubspot", "counts")
-        known = {"contacts": counts["live"]["contacts"]}
+        known = {**counts["live"]}
         known |= {f"archived {name}": number for name, number in counts["archived"].items()}
 
         command = [str(Path(sys.executable).with_name("warehouse")), "sync", "hubspot", "contacts"]

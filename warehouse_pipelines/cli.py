@@ -523,6 +523,12 @@ def check(crm: str | None) -> None:
             codes.append(WRONG_USE if forgotten else 0)
             continue
         try:
+            source.require_settings()
+        except NotConfigured as error:
+            click.echo(f"{source.name}: {logs.redacted(str(error))}")
+            codes.append(WRONG_USE)
+            continue
+        try:
             said = source.check()
             if source.mirrored:
                 from warehouse_pipelines.loading.merge import check_mirroring
@@ -531,7 +537,7 @@ def check(crm: str | None) -> None:
             click.echo(f"{source.name}: {logs.redacted(said)}")
         except WarehouseError as error:
             click.echo(f"{source.name}: {logs.redacted(str(error))}")
-            codes.append(WRONG_USE if isinstance(error, NotConfigured) else 1)
+            codes.append(1)
     if all(absent.values()):
         codes.append(WRONG_USE)
     sys.exit(next((code for code in (WRONG_USE, 1) if code in codes), 0))

@@ -4,7 +4,8 @@ The rules are S2's (B-122, B-123), judged for each entity and not for each CRM: 
 would leave its CRM at 90 %, and nobody would hear of it.
 
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
-  one: its records lie in the dead letters until a person has looked, and that is what health is to tell. Runs that are
+  one: it met bad records that nobody knew. Those that wait in the dead letters are ``pending`` until they are loaded or
+  waived; they are shown and not judged. Runs that are
   still running have no outcome yet, dry runs load nothing, replays read no vendor; none of them is counted.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
@@ -32,7 +33,7 @@ WITH real AS (
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
       AND configuration ->> 'mode' IS DISTINCT FROM 'replay'
 )
-SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes
+SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes, waiting.pending
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
          WITH ORDINALITY AS entity (crm, sync_type, hours, n)
 LEFT JOIN LATERAL (
@@ -44,6 +45,10 @@ CROSS JOIN LATERAL (
     WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status <> 'running'
       AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
 ) AS ended
+CROSS JOIN LATERAL (
+    SELECT count(*) AS pending FROM orchestration.dead_letter d
+    WHERE d.status = 'pending' AND d.crm_source = entity.crm AND d.sync_type = entity.sync_type
+) AS waiting
 ORDER BY entity.n
 """
 
@@ -65,6 +70,7 @@ class Health:
     created: int = 0
     updated: int = 0
     failed: int = 0
+    pending: int = 0
     error: str | None = None
 
     @property
@@ -150,6 +156,7 @@ def judge(
             created=row["records_created"] or 0,
             updated=row["records_updated"] or 0,
             failed=row["records_failed"] or 0,
+            pending=row["pending"],
             error=row["error_message"],
         )
         for (source, entity, rate_hours, age_hours), row in zip(entities, found, strict=True)

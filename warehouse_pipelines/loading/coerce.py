@@ -365,9 +365,7 @@ class Coercer:
         keys = [table[key] for key in self.entity.keys]
         for row, (stage, rule, message) in sorted(self._bad.items()):
             parts = [column[row].as_py() for column in keys]
-            self._reject(
-                self._raws[row], None if None in parts else tuple(map(str, parts)), stage, rule, message
-            )
+            self._reject(self._raws[row], None if None in parts else tuple(map(str, parts)), stage, rule, message)
         return table.filter(pa.array(_mask(table.num_rows, self._bad, inside=False)))
 
     def _newest(self, table: pa.Table) -> pa.Table:

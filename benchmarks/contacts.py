@@ -13,6 +13,9 @@ Three datasets of N records:
 - ``delta``  of each twenty: 17 of ``base`` unchanged, 2 changed, 1 new. All of ``base`` was modified within the hour
              that is the cursor's overlap, so a delta run reads the unchanged ones again, as after an import
 - ``dirty``  ``base`` with one record in a thousand spoilt, in five ways in turn
+- ``refused``  ``base`` with every record spoilt, in the same ways; ``unloadable`` with every record of a kind that
+  PostgreSQL alone refuses
+- ``absorbing``  ``base``, of which one record in a hundred absorbed another that is not there
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -209,7 +212,11 @@ def truth(dataset: str, records: int) -> Truth:
         changed = sum(place % 20 in (3, 11) for place in range(records))
         new = sum(place % 20 == 7 for place in range(records))
         return Truth(new, changed, records - changed - new)
-    bad = tuple(range(SPOILT_EVERY // 2, records, SPOILT_EVERY)) if dataset == "dirty" else ()
+    bad: tuple[int, ...] = ()
+    if dataset == "dirty":
+        bad = tuple(range(SPOILT_EVERY // 2, records, SPOILT_EVERY))
+    if dataset in {"refused", "unloadable"}:
+        bad = tuple(range(records))
     return Truth(records - len(bad), 0, 0, bad)
 
 
@@ -220,6 +227,12 @@ def _record_of(dataset: str, records: int, place: int) -> bytes:
         return record(place, int(place % 20 in (3, 11)))
     if dataset == "dirty" and place % SPOILT_EVERY == SPOILT_EVERY // 2:
         return _spoilt(place, place // SPOILT_EVERY % 5)
+    if dataset == "refused":
+        return _spoilt(place, place % 5)
+    if dataset == "unloadable":  # a number beyond numeric, where only jsonb looks
+        return record(place)[:-1] + b',"strange":1e200000}'
+    if dataset == "absorbing" and not place % 100:
+        return record(place).replace(b'object_ids":null', b'object_ids":"52%010d"' % place)
     return record(place)
 
 

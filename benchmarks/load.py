@@ -15,6 +15,10 @@ rounds, so that what else the machine does falls on both sides.
     dlt default  pages decoded into dictionaries -> dlt with nothing chosen but merge and a primary key
     dlt record   the same, and the record itself beside its columns, as every other path keeps it; for information
 
+Beside them the project loads what is spoilt: one record in a thousand (``dirty_ratio``), every one (``refused_ratio``),
+every one so that PostgreSQL alone notices (``unloadable_ratio``); and it loads again after a load that was killed at a
+quarter, while a vacuum counts the rows that nobody has committed yet, as autovacuum does (``killed_ratio``).
+
 dlt's paths make neither indexes nor counts nor dead letters, and its default path keeps texts as texts; whatever that
 saves is left to them. The default path gets a fifth of the records, since its rate hardly depends on their number.
 
@@ -23,6 +27,7 @@ memory of a load of 100,000 and of one of 1,000,000 records; it is the default f
 """
 
 import argparse
+import contextlib
 import gc
 import json
 import statistics
@@ -256,6 +261,44 @@ def remember(task: dict[str, Any]) -> dict[str, Any]:
     return {"peak_mb": measure.peak_memory_mb(), "seconds": result.seconds, "exact": exact}
 
 
+class Killed(BaseException):
+    """Ends a load where a kill would: nothing is committed, and the rows that are there are dead."""
+
+
+def reload(task: dict[str, Any]) -> dict[str, Any]:
+    """Load after a load that ended at a quarter, and return the costs.
+
+    When a quarter is read, and at the half, a vacuum comes by. It removes the dead rows and writes that the table is
+    empty, which is what autovacuum does to a table that nobody has committed a row of.
+    """
+    from warehouse_pipelines.loading.options import Options
+    from warehouse_pipelines.loading.sync import sync
+
+    server = Server(Path(task["home"]))
+    quiet()
+    url = fresh(server, DATABASE)
+    pages = Path(task["pages"], f"absorbing-{task['records']}").read_bytes().splitlines()
+    quarter = max(1, len(pages) // 4)
+
+    def killed() -> Iterator[bytes]:
+        yield from pages[:quarter]
+        raise Killed
+
+    def vacuumed() -> Iterator[bytes]:
+        for number, page in enumerate(pages):
+            if number in (quarter, 2 * quarter):
+                with server.connect(DATABASE) as connection:
+                    connection.execute(f"VACUUM {CONTACT.table}")
+            yield page
+
+    with contextlib.suppress(Killed):
+        sync(contacts.source(killed), CONTACT, Options(), url=url)
+    with measure.measured(server) as cost:
+        result = sync(contacts.source(vacuumed), CONTACT, Options(), url=url)
+    server.drop_database(DATABASE)
+    return cost.as_dict() | {"exact": result.created == task["records"], "counts": result.created}
+
+
 def in_a_process(task: dict[str, Any]) -> Any:
     """Run a task in a fresh Python."""
     done = subprocess.run(
@@ -280,7 +323,7 @@ def run(records: int, rounds: int, *, memory: bool) -> dict[str, Any]:
     few = max(records // 5, contacts.PAGE)
     plan: dict[str, tuple[int, list[list[str]]]] = {
         "floor": (records, [["base", "delta"]]),
-        "project": (records, [["base", "delta"], ["dirty"]]),
+        "project": (records, [["base", "delta"], ["dirty"], ["refused"], ["unloadable"]]),
         "dlt arrow": (records, [["base", "delta"]]),
         "dlt tables": (records, [["base", "delta"]]),
         "dlt default": (few, [["base", "delta"]]),
@@ -289,9 +332,10 @@ def run(records: int, rounds: int, *, memory: bool) -> dict[str, Any]:
     if records < QUICK:
         del plan["dlt tables"], plan["dlt record"]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in plan}
+    reloaded: list[dict[str, Any]] = []
     with measure.server() as server, tempfile.TemporaryDirectory() as folder:
         prepare_template(server)
-        for dataset in ("base", "delta", "dirty"):
+        for dataset in ("base", "delta", "dirty", "refused", "unloadable", "absorbing"):
             for size in {records, few}:
                 Path(folder, f"{dataset}-{size}").write_bytes(b"\n".join(contacts.pages(dataset, size)))
         for number in range(rounds):
@@ -303,15 +347,22 @@ def run(records: int, rounds: int, *, memory: bool) -> dict[str, Any]:
                 print(f"round {number + 1}: {name}: " + "; ".join(
                     f"{dataset} {size / cost['seconds']:,.0f}/s" for dataset, cost in found[name][-1].items()
                 ), file=sys.stderr)  # fmt: skip
+            task = {"path": "reload", "home": str(server.home), "pages": folder, "records": records}
+            reloaded.append(in_a_process(task))
+            print(f"round {number + 1}: after a kill: {records / reloaded[-1]['seconds']:,.0f}/s", file=sys.stderr)
         remembered = {}
         for size in (SMALL, LARGE) if memory else ():
             remembered[size] = in_a_process({"path": "memory", "home": str(server.home), "records": size})
             print(f"memory: {size:,} records: {remembered[size]['peak_mb']:.0f} MB", file=sys.stderr)
-    return summary(records, {name: size for name, (size, _) in plan.items()}, found, remembered)
+    return summary(records, {name: size for name, (size, _) in plan.items()}, found, remembered, reloaded)
 
 
 def summary(
-    records: int, sizes: dict[str, int], found: dict[str, list[dict[str, Any]]], remembered: dict[int, Any]
+    records: int,
+    sizes: dict[str, int],
+    found: dict[str, list[dict[str, Any]]],
+    remembered: dict[int, Any],
+    reloaded: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Print the tables and return what the last line says."""
 
@@ -322,7 +373,10 @@ def summary(
         pairs = zip(rates("project", dataset), rates(path, dataset), strict=True)
         return round(statistics.median(ours / theirs for ours, theirs in pairs), 3)
 
-    for dataset, title in (("base", "initial"), ("delta", "delta"), ("dirty", "dirty")):
+    for dataset, title in (
+        ("base", "initial"), ("delta", "delta"), ("dirty", "dirty"), ("refused", "all refused"),
+        ("unloadable", "all refused by PostgreSQL"),
+    ):  # fmt: skip
         rows = []
         for path, runs in found.items():
             if dataset not in runs[0]:
@@ -364,7 +418,7 @@ def summary(
     said: dict[str, Any] = {
         "records": records,
         "rounds": len(found["project"]),
-        "counts_exact": not wrong and all(one["exact"] for one in remembered.values()),
+        "counts_exact": not wrong and all(one["exact"] for one in [*remembered.values(), *reloaded]),
         "peak_memory_ratio": None,
         "peak_memory_mb": None,
     }
@@ -375,9 +429,12 @@ def summary(
                 said[f"records_per_second_{title}"] = round(statistics.median(rates(path, dataset)))
             else:
                 said[f"{name}_ratio_{title}"] = ratio(path, dataset)
-    said["dirty_ratio"] = round(
-        statistics.median(a / b for a, b in zip(rates("project", "dirty"), rates("project", "base"), strict=True)), 3
-    )
+    clean = rates("project", "base")
+    for dataset in ("dirty", "refused", "unloadable"):
+        pairs = zip(rates("project", dataset), clean, strict=True)
+        said[f"{dataset}_ratio"] = round(statistics.median(a / b for a, b in pairs), 3)
+    again = zip(reloaded, clean, strict=True)
+    said["killed_ratio"] = round(statistics.median(records / one["seconds"] / rate for one, rate in again), 3)
     if remembered:
         said["peak_memory_mb"] = round(remembered[LARGE]["peak_mb"])
         said["peak_memory_ratio"] = round(remembered[LARGE]["peak_mb"] / remembered[SMALL]["peak_mb"], 3)
@@ -393,7 +450,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.task:
         task = json.loads(given.task)
-        print(json.dumps(remember(task) if task["path"] == "memory" else work(task)))
+        print(json.dumps({"memory": remember, "reload": reload}.get(task["path"], work)(task)))
         return
     said = run(given.records, given.rounds, memory=given.memory or given.records >= SMALL)
     print(json.dumps(said))

@@ -225,7 +225,7 @@ def _dead_letters(connection: "Connection", source: Source, entity: Entity) -> d
     pending = sum(row["letters"] for row in rows)
     text = (
         f"{pending} records wait in orchestration.dead_letter; mend the cause, then `warehouse replay "
-        f"{source.name} {entity.name}`"
+        f"{source.name} {entity.name}`, or waive them: `warehouse dead-letters waive`"
         if pending
         else "no dead letters"
     )

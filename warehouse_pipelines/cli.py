@@ -465,7 +465,9 @@ def _status(crm: str | None, hours: float | None, expected_hours: float | None, 
 
     found = judge(chosen, url=url, hours=hours, expected_hours=expected_hours, rules=rules)
     table = Table()
-    for name in ("entity", "last run", "ended as", "seconds", "created", "updated", "failed", "success", "health"):
+    for name in (
+        "entity", "last run", "ended as", "seconds", "created", "updated", "failed", "pending", "success", "health",
+    ):  # fmt: skip
         table.add_column(name, justify="left" if name in {"entity", "ended as", "health"} else "right")
     for one in found:
         if not one.configured and one.status is None and not one.refusals:
@@ -477,6 +479,7 @@ def _status(crm: str | None, hours: float | None, expected_hours: float | None, 
             f"{one.status or ''}{f', {one.refusals} refused' if one.refusals else ''}",
             "" if one.seconds is None else f"{one.seconds:.1f}",
             *(["", "", ""] if one.status is None else [f"{n:,}" for n in (one.created, one.updated, one.failed)]),
+            f"{one.pending:,}" if one.pending else "",
             "" if one.rate is None else f"{one.rate:.0%} of {one.runs}",
             f"[green]{verdict}[/]"
             if one.configured and one.healthy
@@ -490,6 +493,8 @@ def _status(crm: str | None, hours: float | None, expected_hours: float | None, 
             click.echo(f"{one.crm} {one.sync_type}, refused since then: {logs.redacted(one.refusal)}")
     if absent := sorted({one.crm for one in found if not one.configured}):
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
+    if waiting := sum(one.pending for one in found):
+        click.echo(f"Pending in the dead letters: {waiting:,}; `warehouse dead-letters list` counts them by rule.")
     judged = [one for one in found if one.configured]
     if not judged:
         raise NotConfigured("No CRM is configured; `warehouse check` names what is missing.")
@@ -570,7 +575,8 @@ def _check_database() -> int:
 @main.command()
 @click.argument("crm", required=False)
 @click.argument("entity", required=False)
-def replay(crm: str | None, entity: str | None) -> None:
+@click.option("--waived", is_flag=True, help="Load those that were waived as well.")
+def replay(crm: str | None, entity: str | None, waived: bool) -> None:
     """Load dead letters again after a fix: all of them, those of a CRM, or those of one entity."""
     logs.configure()
     if crm:
@@ -582,13 +588,123 @@ def replay(crm: str | None, entity: str | None) -> None:
 
     url = _database_url()
     in_process.require_database(url)
-    done = dead_letters.replay(list(sources().values()), url=url, crm=crm, entity=entity)
+    done = dead_letters.replay(list(sources().values()), url=url, crm=crm, entity=entity, waived=waived)
     if not done:
         click.echo("No dead letters are waiting.")
         return
     outcomes = [in_process.outcome_of(source.name, entity.name, result) for source, entity, result in done]
     in_process.report(outcomes, out())
     sys.exit(in_process.worst(outcomes))
+
+
+@main.group("dead-letters")
+def dead_letters_group() -> None:
+    """List, show and waive the records that could not be loaded."""
+
+
+chosen_dead_letters = _flags(
+    click.option("--crm", help="Only of this CRM."),
+    click.option("--entity", help="Only of this entity (its sync_type)."),
+    click.option("--rule", help="Only those that broke this rule."),
+)
+
+
+@dead_letters_group.command("list")
+@chosen_dead_letters
+@click.option(
+    "--status",
+    type=click.Choice(["pending", "waived", "resolved", "superseded", "all"]),
+    default="pending",
+    show_default=True,
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def list_dead_letters(crm: str | None, entity: str | None, rule: str | None, status: str, form: str) -> None:
+    """Count them by entity, status and rule. No personal data is shown: neither keys nor payloads."""
+    if crm:
+        source_named(crm)
+    from warehouse_pipelines.loading import dead_letters
+
+    found = dead_letters.listed(
+        _database_url(), crm=crm, entity=entity, rule=rule, status=None if status == "all" else status
+    )
+    if form == "json":
+        click.echo(json.dumps(found, indent=1, default=str))
+        return
+    if not found:
+        click.echo("There are none.")
+        return
+    from datetime import UTC, datetime
+
+    from rich.table import Table
+
+    now = datetime.now(UTC)
+    table = Table("entity", "status", "stage", "rule")
+    for name in ("records", "attempts", "oldest", "last seen", "first id"):
+        table.add_column(name, justify="right")
+    for one in found:
+        table.add_row(
+            f"{one['crm_source']} {one['sync_type']}",
+            one["status"],
+            one["stage"],
+            logs.redacted(one["rule"]),
+            f"{one['records']:,}",
+            str(one["attempts"]),
+            *(f"{_age((now - one[at]).total_seconds())} ago" for at in ("oldest", "last_seen")),
+            str(one["first_id"]),
+        )
+    out().print(table)
+
+
+@dead_letters_group.command("show")
+@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show_dead_letter(number: int, form: str) -> None:
+    """Show one with its payload. THIS PRINTS PERSONAL DATA: the record as the vendor sent it."""
+    from warehouse_pipelines.loading import dead_letters
+
+    found = dead_letters.shown(_database_url(), number)
+    if found is None:
+        raise Misused(f"There is no dead letter {number}; `warehouse dead-letters list` has those there are.")
+    if form == "json":
+        click.echo(json.dumps(found, indent=1, default=str))
+        return
+    for name, value in found.items():
+        if value is not None and name != "payload":
+            click.echo(f"{name:21}{value}")
+    click.echo(f"\n{found['payload']}")
+
+
+@dead_letters_group.command("waive")
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=click.IntRange(1))
+@chosen_dead_letters
+@click.option("--reason", required=True, help="Why; it is kept with them.")
+@click.option("--by", help="Who (default: the user of this machine).")
+def waive_dead_letters(
+    ids: tuple[int, ...], crm: str | None, entity: str | None, rule: str | None, reason: str, by: str | None
+) -> None:
+    """Give up pending ones: by their IDs, or all of a CRM, an entity or a rule.
+
+    A waived record warns no more and hides no deletions, for as long as its payload stays the same. `replay --waived`
+    loads it again.
+    """
+    if bool(ids) == bool(crm or entity or rule):
+        raise Misused("Give either IDs, or which ones by --crm, --entity and --rule.")
+    if not reason.strip():
+        raise Misused("--reason is empty; say why.")
+    if crm:
+        source = source_named(crm)
+        if entity:
+            entity_named(source, entity)
+    from getpass import getuser
+
+    from warehouse_pipelines.loading import dead_letters
+
+    waived = dead_letters.waive(
+        _database_url(), by=by or getuser(), reason=reason.strip(), ids=ids or None, crm=crm, entity=entity, rule=rule
+    )
+    if ids and (others := sorted(set(ids) - set(waived))):
+        raise Misused(f"Waived {len(waived)}. Not pending, or not there: {', '.join(map(str, others))}.")
+    click.echo(f"Waived {len(waived)}.")
 
 
 @main.command()

@@ -4,9 +4,10 @@ The rules are S2's (B-122, B-123), judged for each entity and not for each CRM: 
 would leave its CRM at 90 %, and nobody would hear of it.
 
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
-  one: its records lie in the dead letters until a person has looked, and that is what health is to tell. Runs that are
-  still running have no outcome yet, dry runs load nothing, replays read no vendor, a refused run never began; none of
-  them is counted. How many were refused since the last run began is told beside it.
+  one: it met bad records that nobody knew, or could not read a column. Those that wait in the dead letters are
+  ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no outcome
+  yet, dry runs load nothing, replays read no vendor, a refused run never began; none of them is counted. How many were
+  refused since the last run began is told beside it.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
 - *values*: no column loses its values, and none is missing that was filled (``loading.lost_values``).
@@ -36,7 +37,7 @@ WITH real AS (
       AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused')
 )
 SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes, good.metrics AS good_metrics,
-    refused.*
+    refused.*, waiting.pending
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
          WITH ORDINALITY AS entity (crm, sync_type, hours, n)
 LEFT JOIN LATERAL (
@@ -60,6 +61,10 @@ CROSS JOIN LATERAL (
     WHERE crm_source = entity.crm AND sync_type = entity.sync_type AND configuration ->> 'mode' = 'refused'
       AND id > coalesce(last.id, 0)
 ) AS refused
+CROSS JOIN LATERAL (
+    SELECT count(*) AS pending FROM orchestration.dead_letter d
+    WHERE d.status = 'pending' AND d.crm_source = entity.crm AND d.sync_type = entity.sync_type
+) AS waiting
 ORDER BY entity.n
 """
 
@@ -81,6 +86,7 @@ class Health:
     created: int = 0
     updated: int = 0
     failed: int = 0
+    pending: int = 0
     error: str | None = None
     refusals: int = 0
     refusal: str | None = None
@@ -171,6 +177,7 @@ def judge(
             created=row["records_created"] or 0,
             updated=row["records_updated"] or 0,
             failed=row["records_failed"] or 0,
+            pending=row["pending"],
             error=row["error_message"],
             refusals=row["refusals"],
             refusal=row["refusal"],

@@ -235,8 +235,11 @@ def validation_warning(
     sync_type: str = "",
 ) -> None:
     """B-090: a value that breaks a rule; ``personal`` hides it, also where ``message`` repeats it."""
+    level = _level(crm_source, sync_type, logging.WARNING)
+    if not sync.isEnabledFor(level):
+        return
     sync.log(
-        _level(crm_source, sync_type, logging.WARNING),
+        level,
         "Validation warning for field '%s' with value '%s' (Record: id=%s): %s",
         field,
         shown(value, personal=personal),
@@ -257,8 +260,11 @@ def parse_failure(
     sync_type: str = "",
 ) -> None:
     """B-091: a value that cannot be read as what its column holds."""
+    level = _level(crm_source, sync_type, logging.WARNING)
+    if not sync.isEnabledFor(level):
+        return
     sync.log(
-        _level(crm_source, sync_type, logging.WARNING),
+        level,
         "Failed to parse %s value: '%s' in field '%s' for %s %s",
         data_type,
         shown(value, personal=personal),
@@ -372,8 +378,11 @@ def record_error(
     context: str = "",
 ) -> None:
     """B-094: a record that was not loaded. Of the record only the names of its members are shown (X-31)."""
+    level = _level(crm_source, sync_type, logging.ERROR)
+    if not sync.isEnabledFor(level):
+        return
     sync.log(
-        _level(crm_source, sync_type, logging.ERROR),
+        level,
         "Error processing %s %s: %s - Record data: %s - Context: %s",
         sync_type,
         record_id,

@@ -29,7 +29,8 @@ def test_a_short_load_counts_what_the_generator_made() -> None:
     assert said["counts_exact"] is True
     ratios = {f"{path}_ratio_{load}" for path in ("floor", "dlt_default", "dlt_arrow") for load in ("initial", "delta")}
     rates = {"records_per_second_initial", "records_per_second_delta"}
-    assert {*ratios, *rates, "dirty_ratio", "peak_memory_ratio"} <= said.keys()
+    ratios |= {"dirty_ratio", "refused_ratio", "unloadable_ratio", "killed_ratio"}
+    assert {*ratios, *rates, "peak_memory_ratio"} <= said.keys()
     assert all(said[name] > 0 for name in ratios | rates)
 
 

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from warehouse_pipelines import extraction
 from warehouse_pipelines.entity import Extraction
 from warehouse_pipelines.errors import NotConfigured, SuspiciousRead
+from warehouse_pipelines.loading import dead_letters
 from warehouse_pipelines.loading.dead_letters import replay
 from warehouse_pipelines.loading.known import Warehouse
-from warehouse_pipelines.loading.merge import check_mirroring
+from warehouse_pipelines.loading.merge import Loader, check_mirroring
 from warehouse_pipelines.loading.options import Result
+from warehouse_pipelines.rules import one_of
 from warehouse_pipelines_tests.shelves import LOG, PAIR, THING, TICKET, Record, Shelf, page, thing
 from warehouse_pipelines_tests.vendors.vendor import Key
 
@@ -437,16 +439,137 @@ def test_bulk_fallback_isolates_one_row(shelf: Shelf, kind: str, bad: set[int]) 
     assert letters(shelf) == []
 
 
-def test_letters_count_attempts_and_end(shelf: Shelf) -> None:
+def test_a_known_dead_letter_is_met_again_and_ends_when_its_record_loads(shelf: Shelf) -> None:
+    """The same payload is not written anew, and a run that meets nothing else that is bad is a success."""
     bad = thing("a", size="big")
-    shelf.sync([bad])
-    shelf.sync([bad], [thing("b")])
-    assert letters(shelf) == [("a", "coerce", "number", 2)]
-    assert len(letters(shelf, "superseded")) == 1
+    first = shelf.sync([bad])
+    assert (first.status, first.failed, first.metrics["known_failed"]) == ("partial", 1, 0)
+    respelt = json.dumps(bad, indent=1).encode()
+    for record in (bad, respelt, bad):
+        again = shelf.sync([record], [thing("b")], full=True)
+        assert (again.status, again.failed, again.metrics["known_failed"]) == ("success", 1, 1)
+    assert letters(shelf) == [("a", "coerce", "number", 4)]
+    assert seen_by(shelf) == [(first.history_id, again.history_id)]
+    row = shelf.history()[-1]
+    assert (row["status"], row["records_failed"], row["performance_metrics"]["known_failed"]) == ("success", 1, 1)
     ((_, _, replayed),) = replay([shelf.source()], url=shelf.url)
-    assert (replayed.status, replayed.failed, letters(shelf)) == ("partial", 1, [("a", "coerce", "number", 3)])
+    assert (replayed.status, replayed.failed, letters(shelf)) == ("partial", 1, [("a", "coerce", "number", 5)])
     shelf.sync([thing("a")])
     assert (letters(shelf), len(letters(shelf, "resolved"))) == ([], 1)
+    assert shelf.sync([bad], full=True).status == "partial", "what was cured and is bad again is new"
+
+
+def seen_by(shelf: Shelf) -> list[Any]:
+    with psycopg.connect(shelf.url) as connection:
+        return connection.execute(
+            "SELECT sync_history_id, last_sync_history_id FROM orchestration.dead_letter ORDER BY id"
+        ).fetchall()
+
+
+def test_a_changed_payload_is_a_new_dead_letter(shelf: Shelf) -> None:
+    shelf.sync([thing("a", size="big"), thing("b", size="big")])
+    result = shelf.sync([thing("a", size="huge"), thing("b", size="big")])
+    assert (result.status, result.failed, result.metrics["known_failed"]) == ("partial", 2, 1)
+    assert letters(shelf) == [("b", "coerce", "number", 2), ("a", "coerce", "number", 1)]
+    assert letters(shelf, "superseded") == [("a", "coerce", "number", 1)]
+
+
+def test_records_without_a_key_are_told_by_their_payload(shelf: Shelf) -> None:
+    shown = [{"name": "nobody"}, {"name": "no one"}, {"name": "nobody"}]
+    result = shelf.sync(shown)
+    assert (result.failed, result.metrics["known_failed"], len(letters(shelf))) == (3, 1, 2)
+    result = shelf.sync(shown)
+    assert (result.status, result.metrics["known_failed"], len(letters(shelf))) == ("success", 3, 2)
+
+
+def test_of_two_records_with_one_key_the_good_one_does_not_cure_the_bad(shelf: Shelf) -> None:
+    """Whatever their order: it would be new, and the run partial, for ever."""
+    for pages in ([[thing("a", size="big")], [thing("a")]], [[thing("a")], [thing("a", size="big")]]):
+        shelf.sync(*pages, full=True)
+        again = shelf.sync(*pages, full=True)
+        assert (again.status, again.metrics["known_failed"]) == ("success", 1)
+        assert len(letters(shelf)) == 1
+
+
+def test_two_bad_forms_of_a_record_do_not_supersede_each_other_in_turn(shelf: Shelf) -> None:
+    pages = [[thing("a", size="big")], [thing("a", size="huge")]]
+    assert shelf.sync(*pages, full=True).status == "partial"
+    assert [shelf.sync(*pages, full=True).status for _ in range(2)] == ["success", "success"]
+    assert len(letters(shelf)) == 2
+
+
+def test_what_is_waived_stays_so_until_its_payload_changes(shelf: Shelf) -> None:
+    bad, nobody = thing("a", size="big"), {"name": "nobody"}
+    shelf.sync([thing("b"), thing("c"), bad, nobody])
+    (found,) = [one for one in dead_letters.listed(shelf.url, crm="shelf") if one["rule"] == "number"]
+    assert (found["records"], found["attempts"], "payload" in found, "record_key" in found) == (1, 1, False, False)
+    number = found["first_id"]
+    assert dead_letters.waive(shelf.url, by="ann", reason="a test", ids=[number, 10**6]) == [number]
+    assert dead_letters.waive(shelf.url, by="ann", reason="a test", crm="shelf", rule="number") == []
+    shown = dead_letters.shown(shelf.url, found["first_id"])
+    assert shown is not None
+    assert (shown["status"], shown["waived_by"], shown["waive_reason"]) == ("waived", "ann", "a test")
+    assert json.loads(shown["payload"]) == bad
+    result = shelf.sync([thing("b"), bad, nobody], full=True)
+    assert (result.status, result.metrics["known_failed"], result.deleted) == ("success", 2, 0)
+    assert "1 records" in result.metrics["noticed"]["sweep_skipped"]
+    assert len(dead_letters.waive(shelf.url, by="ann", reason="rubbish", crm="shelf", entity="things")) == 1
+    result = shelf.sync([thing("b"), bad, nobody], full=True)
+    assert (result.status, result.deleted) == ("success", 1), "what a person gave up hides nothing any more"
+    assert replay([shelf.source()], url=shelf.url) == []
+    ((_, _, replayed),) = replay([shelf.source()], url=shelf.url, waived=True)
+    assert (replayed.failed, len(letters(shelf, "waived"))) == (2, 2)
+    assert shelf.sync([thing("a", size="huge")]).status == "partial"
+    assert [key for key, *_ in letters(shelf)] == ["a"]
+    shelf.sync([thing("a")])
+    assert (letters(shelf), letters(shelf, "waived")) == ([], [(None, "coerce", "key_missing", 4)])
+
+
+def test_a_key_that_no_index_can_hold_is_a_dead_letter_like_any_other(shelf: Shelf) -> None:
+    for status in ("partial", "success"):
+        result = shelf.sync([thing(INCOMPRESSIBLE), thing("b")], full=True)
+        assert (result.failed, result.status, len(letters(shelf))) == (1, status, 1)
+
+
+@pytest.mark.parametrize("bad", [{0}, {17, 18, 400}, set(range(500))], ids=lambda bad: f"{len(bad)} bad")
+def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, bad: set[int]
+) -> None:
+    """However many are bad, a handful of statements is sent; all others are loaded, restored or tombstoned as ever."""
+    shelf.sync([thing(n, gone=n == 50) for n in range(100)])
+    sent: list[str] = []
+    run = Loader._run
+    monkeypatch.setattr(Loader, "_run", lambda self, statement: (sent.append(str(statement)), run(self, statement))[1])
+    monkeypatch.setattr(extraction, "CHUNK", 500)
+    refused = REFUSED["22"]
+    before = shelf.rows()
+    result = shelf.sync([refused(n) if n in bad else thing(n, 2, gone=n == 60) for n in range(500)], full=True)
+    after = shelf.rows()
+    assert (result.failed, result.processed) == (len(bad), 500)
+    check_counts(result, before, after, 500 - len(bad))
+    assert {key for key, *_ in letters(shelf)} == {str(n) for n in bad}
+    assert len(sent) < 30
+
+
+def test_composite_keys_of_bad_records_hide_no_other(shelf: Shelf) -> None:
+    """Also where a part of the key has blanks in it."""
+    pairs = Shelf(shelf.url, PAIR)
+    pairs.sync([{"one": one, "two": two} for one in ("a", "b c", "d") for two in (1, 2)])
+    strict = replace(PAIR, rules=(one_of("label", "good"),))
+    shown = [{"one": "a", "two": 1}, {"one": "b c", "two": 2, "label": "bad"}, {"one": "d", "two": 1}]
+    result = pairs.sync(shown, entity=strict)
+    assert (result.failed, result.deleted) == (1, 3)
+    assert {key for key, row in pairs.rows().items() if not row["archived"]} == {("a", "1"), ("b c", "2"), ("d", "1")}
+
+
+@pytest.mark.parametrize("living", [1, 6, 60])
+def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(shelf: Shelf, living: int) -> None:
+    """A sheet of 60 rows that shows one row of #REF! is not that sheet."""
+    shelf.sync([thing(n) for n in range(living)])
+    with pytest.raises(SuspiciousRead, match=f"no longer shows {living} of the"):
+        shelf.sync([thing("#REF!")], full=True)
+    assert len(shelf.rows()) == living
+    assert shelf.sync([thing("#REF!")], full=True, force=True).deleted == living
 
 
 @pytest.mark.parametrize(

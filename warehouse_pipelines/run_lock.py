@@ -7,8 +7,9 @@ command does so before it starts its own run and while it waits, and the sensor 
 
 Decided:
 
-- The value of the tag is the run's own id. A run that is tried again copies the tags of the first one, and must not be
-  taken for dead before it holds its own lock.
+- The value of the tag is the run's own id and that of the warehouse. A run that is tried again copies the tags of the
+  first one, and must not be taken for dead before it holds its own lock; the lock of a run that fills another
+  warehouse cannot be seen from here.
 - A session that breaks (the server was restarted) is opened again within ``PING_SECONDS``. Therefore nobody is called
   dead in the first ``SETTLING_SECONDS`` of a server, unless the run is younger than the server.
 - A run without the tag (an older version's, or one that could not reach the warehouse) is dead when its last history
@@ -74,10 +75,10 @@ class RunLock:
 
     def __enter__(self) -> Mapping[str, str]:
         """Take the lock and return the tag that says so. Raises ``DatabaseUnavailable``."""
-        self._take()
+        connection = self._take()
         self._keeper = threading.Thread(target=self._keep, name=f"lock-{self._run_id}", daemon=True)
         self._keeper.start()
-        return {TAG: self._run_id}
+        return {TAG: tag(connection, self._run_id)}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -87,10 +88,11 @@ class RunLock:
         if self._connection is not None:
             self._connection.close()
 
-    def _take(self) -> None:
+    def _take(self) -> psycopg.Connection[dict[str, Any]]:
         connection = sync_history.connect(self._url)
         connection.execute("SELECT pg_advisory_lock(hashtextextended('run:' || %s, 0))", [self._run_id])
         self._connection = connection
+        return connection
 
     def _keep(self) -> None:
         while not self._stopped.wait(PING_SECONDS):
@@ -105,6 +107,19 @@ class RunLock:
                 self._connection = None
 
 
+def tag(session: psycopg.Connection[dict[str, Any]], run_id: str) -> str:
+    """Return the value of the tag of a run that holds its lock in this warehouse."""
+    row = session.execute(
+        """
+        SELECT format('%%s in %%s/%%s', %s::text, (SELECT system_identifier FROM pg_control_system()), oid) AS tag
+        FROM pg_database WHERE datname = current_database()
+        """,
+        [run_id],
+    ).fetchone()
+    assert row is not None  # noqa: S101  (the database of this session is there)
+    return str(row["tag"])
+
+
 def dead(session: psycopg.Connection[dict[str, Any]], run: dg.DagsterRun, created_at: datetime) -> bool:
     """Return whether the process of a run is known to be gone."""
     if TAG not in run.tags:
@@ -114,7 +129,7 @@ def dead(session: psycopg.Connection[dict[str, Any]], run: dg.DagsterRun, create
             [sync_history.DIED, run.run_id],
         ).fetchone()
         return bool(last and last["died"])
-    if run.tags[TAG] != run.run_id:
+    if run.tags[TAG] != tag(session, run.run_id):
         return False
     row = session.execute(
         """
@@ -153,7 +168,7 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
 def _gone(session: psycopg.Connection[dict[str, Any]], ended: dg.RunRecord) -> bool:
     """Return whether a run that ended has no process any more; Dagster's daemon waits a minute for that."""
     run = ended.dagster_run
-    if run.tags.get(TAG) == run.run_id:
+    if run.tags.get(TAG) == tag(session, run.run_id):
         return dead(session, run, ended.create_timestamp.astimezone(UTC))
     return time.time() - (ended.end_time or 0.0) > 60
 

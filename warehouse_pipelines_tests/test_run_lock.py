@@ -39,11 +39,14 @@ def instance(
 
 
 def started(
-    instance: dg.DagsterInstance, tags: dict[str, str] | None = None, *, status: dg.DagsterRunStatus = STARTED
+    instance: dg.DagsterInstance, url: str | None, tag: str = "", *, status: dg.DagsterRunStatus = STARTED
 ) -> str:
-    """Make a run that holds the slot if it is free, and else waits for it."""
+    """Make a run that holds the slot if it is free, and else waits for it; tagged if ``url`` or ``tag`` is given."""
     run_id = dg._core.utils.make_new_run_id()
-    own = {run_lock.TAG: run_id} if tags is None else tags
+    if url is not None:
+        with sync_history.connect(url) as session:
+            tag = run_lock.tag(session, run_id)
+    own = {run_lock.TAG: tag} if tag else {}
     create_run_for_test(instance, run_id=run_id, job_name="sync_toy_gadgets", status=status, tags=own)
     instance.event_log_storage.claim_concurrency_slot(POOL, run_id, "gadget")
     return run_id
@@ -70,7 +73,7 @@ def row(url: str, run_id: str, message: str | None = None) -> None:
 
 
 def test_a_run_whose_lock_is_free_is_closed_and_its_slot_freed(instance: dg.DagsterInstance, bare_url: str) -> None:
-    run_id = started(instance)
+    run_id = started(instance, bare_url)
     row(bare_url, run_id)
     assert holders(instance) == {run_id}
     assert run_lock.close_dead_runs(instance, bare_url) == [run_id]
@@ -84,27 +87,31 @@ def test_a_run_whose_lock_is_free_is_closed_and_its_slot_freed(instance: dg.Dags
 
 
 def test_one_that_was_being_cancelled_is_cancelled(instance: dg.DagsterInstance, bare_url: str) -> None:
-    run_id = started(instance, status=dg.DagsterRunStatus.CANCELING)
+    run_id = started(instance, bare_url, status=dg.DagsterRunStatus.CANCELING)
     assert run_lock.close_dead_runs(instance, bare_url) == [run_id]
     assert status(instance, run_id) == dg.DagsterRunStatus.CANCELED
 
 
-def test_living_runs_are_left_alone(instance: dg.DagsterInstance, bare_url: str) -> None:
-    """One holds its lock; one has the tag of the run that it tries again; two have no tag, and no row that died."""
+def test_living_runs_are_left_alone(instance: dg.DagsterInstance, bare_url: str, test_server: Server) -> None:
+    """One holds its lock; one has the tag of the run that it tries again; one is of another warehouse; two have no tag,
+    and no row that died.
+    """
     with ExitStack() as stack:
-        alive = started(instance)
+        alive = started(instance, bare_url)
         stack.enter_context(run_lock.RunLock(bare_url, alive))
-        again = started(instance, {run_lock.TAG: "00000000-0000-0000-0000-000000000001"})
-        unknown = started(instance, {})
-        between = started(instance, {})
+        with sync_history.connect(bare_url) as session:
+            again = started(instance, None, run_lock.tag(session, "00000000-0000-0000-0000-000000000001"))
+        elsewhere = started(instance, test_server.url("postgres"))
+        unknown = started(instance, None)
+        between = started(instance, None)
         row(bare_url, between, "failed for another reason")
         assert run_lock.close_dead_runs(instance, bare_url) == []
-        assert {status(instance, run_id) for run_id in (alive, again, unknown, between)} == {STARTED}
+        assert {status(instance, run_id) for run_id in (alive, again, elsewhere, unknown, between)} == {STARTED}
         assert holders(instance) == {alive}
 
 
 def test_a_run_without_a_tag_is_dead_when_its_row_says_so(instance: dg.DagsterInstance, bare_url: str) -> None:
-    dead, alive = started(instance, {}), started(instance, {})
+    dead, alive = started(instance, None), started(instance, None)
     row(bare_url, dead)
     row(bare_url, alive, sync_history.DIED)
     row(bare_url, alive, "later it failed otherwise")
@@ -113,7 +120,7 @@ def test_a_run_without_a_tag_is_dead_when_its_row_says_so(instance: dg.DagsterIn
 
 
 def test_slots_of_ended_and_deleted_runs_are_freed(instance: dg.DagsterInstance, bare_url: str) -> None:
-    for dead in (started(instance, status=FAILURE), dg._core.utils.make_new_run_id()):
+    for dead in (started(instance, bare_url, status=FAILURE), dg._core.utils.make_new_run_id()):
         instance.event_log_storage.claim_concurrency_slot(POOL, dead, "gadget")
         assert holders(instance) == {dead}
         run_lock.close_dead_runs(instance, bare_url)
@@ -121,7 +128,7 @@ def test_slots_of_ended_and_deleted_runs_are_freed(instance: dg.DagsterInstance,
 
 
 def test_an_ended_run_whose_process_goes_on_keeps_its_slot(instance: dg.DagsterInstance, bare_url: str) -> None:
-    run_id = started(instance)
+    run_id = started(instance, bare_url)
     with run_lock.RunLock(bare_url, run_id):
         run = instance.get_run_by_id(run_id)
         assert run is not None
@@ -134,7 +141,7 @@ def test_the_lock_is_taken_again_when_its_session_breaks(
     instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_lock, "PING_SECONDS", 0.05)
-    run_id = started(instance)
+    run_id = started(instance, bare_url)
     locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database "
     locks += "WHERE datname = current_database())"
     with run_lock.RunLock(bare_url, run_id), psycopg.connect(bare_url, autocommit=True) as other:
@@ -154,12 +161,12 @@ def test_nobody_is_called_dead_just_after_the_server_came_up(
     server.start()
     url = server.create_database("warehouse_back")
     migrate(url)
-    old = started(instance)
+    old = started(instance, url)
     time.sleep(1)
     server.stop("immediate")
     server.start()
     url = server.url("warehouse_back")
-    young = started(instance)
+    young = started(instance, url)
     assert run_lock.close_dead_runs(instance, url) == [young]
     assert status(instance, old) == STARTED
     monkeypatch.setattr(run_lock, "SETTLING_SECONDS", 0.0)
@@ -167,7 +174,7 @@ def test_nobody_is_called_dead_just_after_the_server_came_up(
 
 
 def test_a_run_that_waits_frees_the_slot_of_a_dead_one(instance: dg.DagsterInstance, bare_url: str) -> None:
-    dead = started(instance)
+    dead = started(instance, bare_url)
     with run_lock.waiting(instance, bare_url, 60):
         claim = instance.event_log_storage.claim_concurrency_slot(POOL, "me", "gadget")
     assert claim.is_claimed
@@ -178,7 +185,7 @@ def test_a_run_that_waits_frees_the_slot_of_a_dead_one(instance: dg.DagsterInsta
 def test_a_run_that_waits_says_so_and_gives_up(
     instance: dg.DagsterInstance, bare_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    alive = started(instance)
+    alive = started(instance, bare_url)
     said = f"the slot of {POOL}, held by sync_toy_gadgets (run {alive}, 0 min)"
     with run_lock.RunLock(bare_url, alive), run_lock.waiting(instance, bare_url, 1) as waited:
         claim = instance.event_log_storage.claim_concurrency_slot
@@ -206,7 +213,7 @@ def test_a_run_of_the_daemon_holds_its_lock(
         seen.extend(run_lock.close_dead_runs(context.instance, bare_url))
         run = context.instance.get_run_by_id(context.run_id)
         assert run is not None
-        assert run.tags[run_lock.TAG] == context.run_id
+        assert run.tags[run_lock.TAG].startswith(context.run_id)
 
     @dg.job(executor_def=run_lock.executor(lambda: bare_url))
     def looks() -> None:

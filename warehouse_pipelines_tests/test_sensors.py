@@ -7,7 +7,9 @@ import psycopg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from warehouse_pipelines import run_lock
 from warehouse_pipelines.definitions import defs
+from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.sensors import sensors
 
 AWAY = "postgresql://a:b@127.0.0.1:1/none"
@@ -84,8 +86,21 @@ def test_the_sweep_closes_rows_whose_process_is_dead(running: Callable[[str], in
     assert status(bare_url, dead)[0] == "failed"
 
 
-def sweep(url: str) -> str:
-    found = named(url, "sweep")(dg.build_sensor_context())
+def test_the_sweep_ends_runs_whose_process_is_dead(bare_url: str) -> None:
+    with dg.DagsterInstance.ephemeral() as instance, sync_history.connect(bare_url) as session:
+        ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2)]
+        for run_id in ids:
+            tags = {run_lock.TAG: run_lock.tag(session, run_id)}
+            create_run_for_test(instance, run_id=run_id, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        with run_lock.RunLock(bare_url, ids[1]):
+            assert f"runs: {ids[0]}" in sweep(bare_url, instance)
+        found = [instance.get_run_by_id(run_id) for run_id in ids]
+    assert [run and run.status for run in found] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
+
+
+def sweep(url: str, instance: dg.DagsterInstance | None = None) -> str:
+    with dg.DagsterInstance.ephemeral() as empty:
+        found = named(url, "sweep")(dg.build_sensor_context(instance=instance or empty))
     assert isinstance(found, dg.SkipReason)
     return found.skip_message or ""
 

@@ -239,7 +239,11 @@ def failures(
         # Dagster stores the text of every cause, and that of a stranger's exception may quote a record.
         failure = dg.Failure(description=description, metadata=facts, allow_retries=False)
         if again and (attempts := _attempts(context)) < RETRIES:
-            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=_retry_seconds(attempts)) from failure
+            seconds = _retry_seconds(attempts)
+            logs.sync.warning(
+                "Attempt %d of %d failed, the next one in %.0f s: %s", attempts + 1, RETRIES + 1, seconds, description
+            )
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=seconds) from failure
         raise failure from None
 
 

@@ -5,9 +5,9 @@ would leave its CRM at 90 %, and nobody would hear of it.
 
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
   one: it met bad records that nobody knew, or could not read a column. Those that wait in the dead letters are
-  ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no outcome
-  yet, dry runs load nothing, replays read no vendor, a refused run never began; none of them is counted. How many were
-  refused since the last run began is told beside it.
+  ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no
+  outcome yet, dry runs load nothing, replays read no vendor, a refused run never began; none of them is counted. How
+  many were refused since the last run began is told beside it.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
 - *values*: no column loses its values, and none is missing that was filled (``loading.lost_values``).

@@ -774,7 +774,7 @@ class TestIntoTheWarehouse:
         )
         assert len(tied) == len(it.simulator.ids("line_items")) == 40
 
-    def test_an_erased_contact_is_missing_after_a_full_read_and_its_pairs_with_it(
+    def test_an_erased_contact_is_erased_by_a_full_read_and_its_pairs_with_it(
         self, opened: Callable[..., World]
     ) -> None:
         it = opened("hubspot_contact")
@@ -790,8 +790,8 @@ class TestIntoTheWarehouse:
         assert not it.rows()[erased,]["archived"]
         assert it.sync(full=True).deleted == 1
         assert it.rows()[erased,]["archived"]
-        assert it.rows()[erased,]["delete_reason"] == "missing"
-        assert it.rows()[archived,]["archived"]
+        assert it.rows()[erased,]["delete_reason"] == "erased"
+        assert it.rows()[archived,]["delete_reason"] == "erased"
         assert it.living() == {(key,) for key in it.simulator.ids("contacts")}
         it.sync(entity=pairs)
         of_erased = [row for key, row in it.rows(pairs).items() if key[0] in (erased, archived)]

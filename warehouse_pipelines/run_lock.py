@@ -74,6 +74,9 @@ class RunLock:
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
     def __enter__(self) -> Mapping[str, str]:
+        return self.hold()
+
+    def hold(self) -> dict[str, str]:
         """Take the lock and return the tag that says so. Raises ``DatabaseUnavailable``."""
         connection = self._take()
         self._keeper = threading.Thread(target=self._keep, name=f"lock-{self._run_id}", daemon=True)
@@ -155,8 +158,7 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
     with sync_history.connect(url) as session:
         for record in found:
             run = record.dagster_run
-            if dead(session, run, record.create_timestamp.astimezone(UTC)):
-                _close(instance, run, url)
+            if dead(session, run, record.create_timestamp.astimezone(UTC)) and _close(instance, run, url):
                 closed.append(run.run_id)
         for run_id in claims - set(closed):
             holder = instance.get_run_record_by_id(run_id)
@@ -173,17 +175,19 @@ def _gone(session: psycopg.Connection[dict[str, Any]], ended: dg.RunRecord) -> b
     return time.time() - (ended.end_time or 0.0) > 60
 
 
-def _close(instance: dg.DagsterInstance, run: dg.DagsterRun, url: str) -> None:
+def _close(instance: dg.DagsterInstance, run: dg.DagsterRun, url: str) -> bool:
     message = sync_history.DIED
     now = instance.get_run_by_id(run.run_id)
-    if now is not None and not now.is_finished:  # another command may have been faster
-        if run.status == dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, message)
-        else:
-            instance.report_run_failed(run, message)
+    if now is None or now.is_finished:  # it ended by itself since it was listed, or another command was faster
+        return False
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, message)
+    else:
+        instance.report_run_failed(run, message)
     sync_history.close_run(url, run.run_id, message)
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     log.warning("%s (run %s): %s. Now it is closed, and its slots are free", run.job_name, run.run_id, message)
+    return True
 
 
 class Waiting:
@@ -261,7 +265,8 @@ class _Executor(InProcessExecutor):
         with contextlib.ExitStack() as stack:
             try:
                 url = self._url()
-                instance.add_run_tags(run.run_id, stack.enter_context(RunLock(url, run.run_id)))
+                # Held until the process ends: Dagster says that the run has ended only after this generator.
+                instance.add_run_tags(run.run_id, RunLock(url, run.run_id).hold())
                 stack.enter_context(waiting(instance, url))
             except Exception as error:  # the steps will say it better
                 log.warning("run %s holds no lock: %s", run.run_id, type(error).__name__)

@@ -101,7 +101,7 @@ def world(
     """Make a world in ``folder``, with a warehouse of its own; ``in_postgres`` also keeps Dagster's storage there."""
     home = folder / "dagster"
     url = server.create_database(name, template=template)
-    with start_process(contacts=contacts) as simulators:
+    with start_process(contacts=contacts, wait_seconds=240) as simulators:
         environment = {
             **os.environ,
             **simulators.environment(),

@@ -20,6 +20,7 @@ from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
 from warehouse_pipelines.entity import Entity, Extraction, Source, Window
+from warehouse_pipelines.errors import SuspiciousRead
 from warehouse_pipelines.loading import dead_letters, known, sync_history, tables
 from warehouse_pipelines.loading.coerce import Coercer, Reject
 from warehouse_pipelines.loading.merge import Loader
@@ -258,9 +259,13 @@ def test_what_is_missing_is_found_by_one_walk(loaders: Callable[..., tuple[Loade
         loader, seen = loaders(entity)
         loader.load(table_of(entity, [thing(n) | {"one": "most", "two": n} for n in range(2, 10_002, 2)]))
         seen.plans.clear()
-        loader.force = True
-        loader.bury_missing(window)
-        assert loader.deleted > 5_000
+        if window.since is None:  # the tombstones have the condition of the count, and take a minute
+            with pytest.raises(SuspiciousRead):
+                loader.bury_missing(window)
+        else:
+            loader.force = True
+            loader.bury_missing(window)
+            assert loader.deleted > 5_000
         for statement, plan in seen.plans:
             used = check(statement, plan, walks=window.since is None)
             for node, loops in nodes(plan):
@@ -349,7 +354,7 @@ def test_what_is_stored_is_read_by_key(session: Explaining) -> None:
     warehouse._connection = session
     assert len(warehouse.records(THING.table, [str(n) for n in range(1, 1000)])) == 999
     assert len(warehouse.records(LINK.table, [f"most {n}" for n in range(2, 1002, 2)], "one two")) == 500
-    used = [check(statement, plan) for statement, plan in session.seen.plans]
+    used = [found for statement, plan in session.seen.plans if (found := check(statement, plan))]
     assert used == [{"shelf_thing": {"shelf_thing_pkey"}}, {"shelf_link": {"shelf_link_pkey"}}]
     session.seen.plans.clear()
     assert sum(1 for _ in warehouse.keys(THING.table)) == ROWS

@@ -2,7 +2,8 @@
 
 Each statement is explained in the session and at the moment in which the run sends it, on tables of 100,000 rows, with
 statistics as they are, of a table thought empty (autovacuum came by during an uncommitted load), never counted, once
-small, or huge. What is expected is said by index: a statement that looks something up reads that index and no other.
+small, or huge. What is expected is said by index: a statement of the loader that looks something up reads that index and
+no other.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
 from warehouse_pipelines.entity import Entity, Extraction, Source, Window
+from warehouse_pipelines.errors import SuspiciousRead
 from warehouse_pipelines.loading import dead_letters, known, sync_history, tables
 from warehouse_pipelines.loading.coerce import Coercer, Reject
 from warehouse_pipelines.loading.merge import Loader
@@ -258,9 +260,13 @@ def test_what_is_missing_is_found_by_one_walk(loaders: Callable[..., tuple[Loade
         loader, seen = loaders(entity)
         loader.load(table_of(entity, [thing(n) | {"one": "most", "two": n} for n in range(2, 10_002, 2)]))
         seen.plans.clear()
-        loader.force = True
-        loader.bury_missing(window)
-        assert loader.deleted > 5_000
+        if window.since is None:  # the tombstones have the condition of the count, and take a minute
+            with pytest.raises(SuspiciousRead):
+                loader.bury_missing(window)
+        else:
+            loader.force = True
+            loader.bury_missing(window)
+            assert loader.deleted > 5_000
         for statement, plan in seen.plans:
             used = check(statement, plan, walks=window.since is None)
             for node, loops in nodes(plan):
@@ -321,7 +327,10 @@ def session(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Explaining]:
         connection.rollback()
 
 
-def test_the_history_is_asked_by_its_index(session: Explaining) -> None:
+def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
+    """Once a run, and its rows are committed one by one, so its statistics are seldom wrong. To wrong ones its primary
+    key, read from the end, is as good as the index of the entity: one walk at most.
+    """
     sync_history.last_good(session, SHELF, replace(THING, whole_every=timedelta(days=1)))
     sync_history.last_state(session, SHELF, THING)
     sync_history.last_rows(session, SHELF, THING)
@@ -329,9 +338,10 @@ def test_the_history_is_asked_by_its_index(session: Explaining) -> None:
     sync_history._close_dead(session, "shelf", "things")
     sync_history.fail(session, SHELF, THING, ValueError("no"), {})
     for statement, plan in session.seen.plans:
-        used = check(statement, plan).get("sync_history", set())
+        used = check(statement, plan, walks=True).get("sync_history", set())
         few = {"idx_sync_history_status"} if "status = 'running'" in statement else set()
         assert used <= {"idx_sync_history_crm_type"} | few, statement
+        assert all(node["Node Type"] != "Seq Scan" for node, _ in nodes(plan)), statement
     assert len(session.seen.plans) == 7
 
 
@@ -349,7 +359,7 @@ def test_what_is_stored_is_read_by_key(session: Explaining) -> None:
     warehouse._connection = session
     assert len(warehouse.records(THING.table, [str(n) for n in range(1, 1000)])) == 999
     assert len(warehouse.records(LINK.table, [f"most {n}" for n in range(2, 1002, 2)], "one two")) == 500
-    used = [check(statement, plan) for statement, plan in session.seen.plans]
+    used = [found for statement, plan in session.seen.plans if (found := check(statement, plan))]
     assert used == [{"shelf_thing": {"shelf_thing_pkey"}}, {"shelf_link": {"shelf_link_pkey"}}]
     session.seen.plans.clear()
     assert sum(1 for _ in warehouse.keys(THING.table)) == ROWS

@@ -471,7 +471,8 @@ class Loader:
             typed = [sql.SQL(f"key_{n}::{{}}").format(type_) for n, type_ in enumerate(self._key_types.values())]
             self._run(
                 sql.SQL(
-                    "INSERT INTO seen SELECT {} FROM letters WHERE key_0 IS NOT NULL ON CONFLICT DO NOTHING"
+                    "INSERT INTO seen SELECT {} FROM letters WHERE key_0 IS NOT NULL"
+                    " AND octet_length(record_key) < 2600 ON CONFLICT DO NOTHING"  # longer than an index can hold
                 ).format(sql.SQL(", ").join(typed))
             )
 

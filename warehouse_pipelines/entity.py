@@ -28,6 +28,13 @@ Json = bytes
 """One record as the vendor sent it, in JSON."""
 
 
+class TooLarge(bytes):
+    """What stands for a record that is too large to be read: the members of its key in JSON, as far as they are known.
+
+    It becomes a dead letter of this payload, and the records beside it are loaded.
+    """
+
+
 class Page(NamedTuple):
     """Records of one answer.
 

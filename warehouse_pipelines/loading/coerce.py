@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse_pipelines import logs
-from warehouse_pipelines.entity import Column, Entity, Json
+from warehouse_pipelines.entity import Column, Entity, Json, TooLarge
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import validate
 from warehouse_pipelines.loading.validate import Unreadable
@@ -63,6 +63,9 @@ YEARS = {"date": _DAYS, "timestamptz": (_DAYS[0] * _DAY_LONG, (_DAYS[1] + 1) * _
 
 NATIVE: dict[str, set[type]] = {"boolean": {bool, type(None)}, "integer": {int, type(None)}}
 """JSON's own types, where a column takes them as they are."""
+
+LARGEST_RECORD = 128 * 2**20
+"""Bytes of a record; a row of 64 MB may take twice that in JSON. PostgreSQL holds 256 MB in one text of jsonb."""
 
 IN_CACHE = 500
 """Records decoded at a time: what msgspec makes of them is read again while it is still in the processor's cache,
@@ -153,6 +156,7 @@ class Coercer:
         Of records with the same key the newest by ``entity.version`` stays, of equals the last.
         """
         self.read += len(records)
+        records = self._without_too_large(records)
         self._raws, self._bad, self._misfits, self._unread_deletions = [], {}, [], set()
         parts: dict[str, list[pa.Array | Sequence[Any]]] = {name: [] for name in self._columns}
         for start in range(0, len(records), IN_CACHE):
@@ -191,6 +195,22 @@ class Coercer:
             self._apply_rules(arrays)
         arrays["raw_data"] = _strings(self._raws)
         return self._newest(self._without_bad(pa.table(arrays)))
+
+    def _without_too_large(self, records: Sequence[Json]) -> Sequence[Json]:
+        """Return the records that can be held; of the others the key alone becomes a dead letter."""
+        fitting = [one for one in records if not isinstance(one, TooLarge) and len(memoryview(one)) <= LARGEST_RECORD]
+        if len(fitting) == len(records):
+            return records
+        for record in records:
+            if isinstance(record, TooLarge):
+                size, key = "a row", self._key_of(record)
+            elif (length := len(memoryview(record))) > LARGEST_RECORD:
+                size, key = f"{length / 2**20:,.0f} MB", self._key_of(bytes(record))
+            else:
+                continue
+            payload = bytes(record) if isinstance(record, TooLarge) else msgspec.json.encode({"key": key})
+            self._reject(payload, key, "coerce", "size", f"{size} is more than can be loaded")
+        return fitting
 
     def _decoded(self, records: Sequence[Json]) -> tuple[list[Any], list[bytes]]:
         """Decode the records; those that are no objects are rejected here."""

@@ -3,7 +3,7 @@
 A file is computed from its number and what was changed in it. Two logs are kept, the user's and the shared drive's,
 because their page tokens are different series. A file that is edited twice is one entry of the log.
 
-`appProperties` are private to the program that set them. The folders were made by PipeDesk, whose program is another one
+`appProperties` are private to the program that set them. The folders were made by PipeDesk, whose program is another
 than the reader's, so no answer here shows theirs. Whose folder it is stands in PipeDesk's own table: `folder_id`.
 """
 

@@ -1,16 +1,21 @@
 """The form that a sales representative fills in after a visit: one JSON text of questions and answers.
 
-It is a list of titles and values (one installation's), or an object of them (as others describe it). The questions are
+It is a list of titles and values (one installation's), or an object of them (as others describe it), in JSON, or as
+Python prints such a list. The members of an answer may be named otherwise (``TITLES``, ``VALUES``). The questions are
 whatever the company asks; ``QUESTIONS`` are those that one public installation has columns for.
+
+A form that is none of this has no answers, and the run counts it (``Forms``). It stays in ``lead_results_raw``.
 """
 
+import ast
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.entity import columns
+from warehouse_pipelines.entity import Extraction, columns
 
 FORM = columns(
     text="""
@@ -60,32 +65,118 @@ QUESTIONS = {question.strip(): name for name in FORM for question in SPELT.get(n
 JOB_TYPE = re.compile(r"job type ([0-9]{1,3})")
 
 
-class Answer(msgspec.Struct):
-    """One answer of a form."""
+TITLES = ("title", "question", "label", "name", "field", "key")
+VALUES = ("value", "answer", "response", "text")
+"""What the two members of an answer are called, the usual name first."""
 
-    title: str
-    value: Any = None
+LONGEST_LITERAL = 2**18
+"""Characters of a form in Python's notation; parsing one takes a hundred times the memory."""
+
+FEW, SHARE, AT_ONCE = 5, 0.01, 0.2
+"""A run is partial when over a fifth of its forms cannot be read, or over one in a hundred and at least five."""
+
+log = logging.getLogger("warehouse.ingestion")
+
+_json = msgspec.json.Decoder().decode
 
 
-_form = msgspec.json.Decoder(list[Answer] | dict[str, Any]).decode
+class Forms:
+    """The forms of one read: their answers, how many could not be read, and how many ask nothing that has a column."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.unreadable = 0
+        self.strange = 0
+
+    def answers(self, text: str | None) -> dict[str, str] | None:
+        """Return the answers of a form, none of an empty one; None if it cannot be read."""
+        if text is None or not text.strip():
+            return {}
+        self.read += 1
+        found = answered(text)
+        self.unreadable += found is None
+        self.strange += bool(found) and not any(one in QUESTIONS or JOB_TYPE.match(one) for one in found or ())
+        return found
+
+    def report(self, extraction: Extraction) -> None:
+        """Say how many forms could not be read: in the history row, in the log, and why the run is partial."""
+        if self.strange:
+            extraction.noticed["forms_without_a_known_question"] = self.strange
+            log.warning("SalesPro: %d of %d forms have no question that has a column", self.strange, self.read)
+        if not self.unreadable:
+            return
+        said = f"{self.unreadable} of {self.read} forms (lead_results_raw) cannot be read as questions and answers"
+        extraction.noticed["unreadable_forms"] = {"unreadable": self.unreadable, "read": self.read}
+        log.warning("SalesPro: %s", said)
+        share = self.unreadable / self.read
+        if share > AT_ONCE or (share > SHARE and self.unreadable >= FEW):
+            extraction.doubt = extraction.doubt or (
+                f"unreadable_forms: {said}, so the columns of their answers are empty. The rows were loaded, no row "
+                "was tombstoned. Look at lead_results_raw, and ask the vendor what became of the form."
+            )
 
 
-def answered(text: str | None) -> dict[str, str]:
-    """Return the answers that are not empty by their questions; of a text that is no form, none.
+def answered(text: str) -> dict[str, str] | None:
+    """Return the answers that are not empty by their questions; None of a text that is no form.
 
     A question is its title up to the first parenthesis, in lower case, without spaces and marks at its ends.
     """
-    try:
-        form = _form(text or "[]")
-    except msgspec.DecodeError:
-        return {}
-    pairs = form.items() if isinstance(form, dict) else ((answer.title, answer.value) for answer in form)
+    pairs = _pairs(_value(text))
+    if pairs is None:
+        return None
     found: dict[str, str] = {}
     for title, value in pairs:
         if value is not None and (answer := str(value).strip()):
             question = " ".join(title.partition("(")[0].casefold().split()).strip(" -:?")
             found.setdefault(question, answer)
     return found
+
+
+def _value(text: str) -> Any:
+    """Return what a text says in JSON, or in the notation of Python; None if in neither."""
+    try:
+        value = _json(text)
+        return _json(value) if isinstance(value, str) else value  # some write the JSON of a JSON
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    if not text.lstrip().startswith(("[", "{", "(")) or len(text) > LONGEST_LITERAL:
+        return None
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+def _pairs(value: Any) -> list[tuple[str, Any]] | None:
+    """Return the questions with their answers; None if this is no form."""
+    if isinstance(value, dict):
+        listed = [one for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
+        if len(listed) != 1 or _named(listed[0][0])[0] is None:
+            return [(str(question), one) for question, one in value.items()]
+        value = listed[0]
+    if not isinstance(value, list | tuple):
+        return None
+    pairs: list[tuple[str, Any]] = []
+    for one in value:
+        if isinstance(one, dict):
+            title, answer = _named(one)
+            if title is None:
+                return None
+            pairs.append((str(one[title]), one.get(answer)))
+        elif isinstance(one, list | tuple) and len(one) == 2:
+            pairs.append((str(one[0]), one[1]))
+        else:
+            return None
+    return pairs
+
+
+def _named(answer: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """Return the names of the members that hold the question and the answer."""
+    names = {str(name).strip().casefold(): name for name in answer}
+    return (
+        next((names[name] for name in TITLES if name in names), None),
+        next((names[name] for name in VALUES if name in names), None),
+    )
 
 
 def in_columns(answers: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ step with its events on SQLite, 1 to 3 ms of it in PostgreSQL):
   duplicates and nulls by itself, so no row is read, however many there are. Only an empty text, which is not null, is
   looked for, in the key's index.
 - ``dead_letters`` (warning): records that wait for a person, by rule.
+- ``values`` (warning): columns that lose values, or that the vendor no longer sends (``loading.lost_values``).
 
 *Hourly*, in one step for all entities, in a job of its own: what is only true once everything is loaded, and what must
 also speak when an asset failed, which is when the steps after it are skipped. All are warnings:
@@ -45,7 +46,7 @@ ENOUGH_RUNS = 5
 EMPTY_RUNS = 10
 
 
-AT_ONCE = ("key", "dead_letters")
+AT_ONCE = ("key", "dead_letters", "values")
 
 
 def at_once(entity: Entity) -> list[dg.AssetCheckKey]:
@@ -66,6 +67,7 @@ def hourly(entities: Iterable[Entity]) -> list[dg.AssetCheckKey]:
 ABOUT = {
     "key": "The primary key is there and valid, so no key comes twice or is null; none is empty.",
     "dead_letters": "No record waits in orchestration.dead_letter.",
+    "values": "No column loses its values, and none is missing that was filled.",
     "references": "What a row refers to is in the warehouse.",
     "volume": "The last run found about as much as those before it.",
     "health": "Enough of the last runs succeeded, and the last began in time.",
@@ -95,8 +97,10 @@ def judge_at_once(source: Source, entity: Entity, url: str, wanted: Set[str]) ->
                 yield _absent(entity, name)
             elif name == "key":
                 yield _key(connection, entity)
-            else:
+            elif name == "dead_letters":
                 yield _dead_letters(connection, source, entity)
+            else:
+                yield _values(connection, source, entity)
 
 
 def hourly_checks(
@@ -220,6 +224,15 @@ def _dead_letters(connection: "Connection", source: Source, entity: Entity) -> d
     )
     by_rule = {row["rule"]: row["letters"] for row in rows[:20]}
     return _result(entity, "dead_letters", not pending, text, pending=pending, by_rule=by_rule)
+
+
+def _values(connection: "Connection", source: Source, entity: Entity) -> dg.AssetCheckResult:
+    from warehouse_pipelines.loading.sync_history import last_values
+
+    standing, _ = last_values(connection, source, entity, "full")
+    losing = {name: loss.lost for name, loss in standing.losing.items()}
+    text = "; ".join(standing.problems) or "no column loses its values"
+    return _result(entity, "values", not standing.problems, text, lost=losing, absent=sorted(standing.absent))
 
 
 def _references(connection: "Connection", entity: Entity, by_table: Mapping[str, Entity]) -> dg.AssetCheckResult:

@@ -445,7 +445,7 @@ health_flags = _flags(
 @health_flags
 def status(crm: str | None, hours: float | None, expected_hours: float | None) -> None:
     """Show the last run of each entity, its age and health. Exit code 1 when something is unhealthy."""
-    _status(crm, hours, expected_hours, ("rate", "age"))
+    _status(crm, hours, expected_hours, ("rate", "age", "values"))
 
 
 @main.command(hidden=True)

@@ -352,6 +352,8 @@ class Extraction:
                   they are buried like what a read of everything did not find
     ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
                   reason, and buries nothing
+    ``absent``    columns that the warehouse has values of and the source has no place for any more, as its own
+                  catalogue says; their values are kept, and the run in which that begins is partial
     ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
     ``noticed``   anything else that belongs into the history row
     """
@@ -376,6 +378,7 @@ class Extraction:
     gone: list[str] = field(default_factory=list)
     endless: bool = False
     doubt: str | None = None
+    absent: set[str] = field(default_factory=set)
     measured: Counter[str] = field(default_factory=Counter)
     noticed: dict[str, Any] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ would leave its CRM at 90 %, and nobody would hear of it.
   still running have no outcome yet, dry runs load nothing, replays read no vendor; none of them is counted.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
+- *values*: no column loses its values, and none is missing that was filled (``loading.lost_values``).
 
 The defaults, 24 and 2 hours, are S2's and fit an hourly cadence; an entity that runs less often gets twice its cadence.
 A CRM that is not configured is listed and not judged.
@@ -21,6 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from warehouse_pipelines.entity import Entity, Source
+from warehouse_pipelines.loading.lost_values import Standing
 
 ENOUGH = 0.8
 HOURS = 24.0
@@ -32,7 +34,7 @@ WITH real AS (
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
       AND configuration ->> 'mode' IS DISTINCT FROM 'replay'
 )
-SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes
+SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes, good.metrics AS good_metrics
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
          WITH ORDINALITY AS entity (crm, sync_type, hours, n)
 LEFT JOIN LATERAL (
@@ -44,6 +46,12 @@ CROSS JOIN LATERAL (
     WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status <> 'running'
       AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
 ) AS ended
+LEFT JOIN LATERAL (
+    SELECT performance_metrics AS metrics FROM real
+    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status IN ('success', 'partial')
+      AND coalesce(configuration ->> 'max_records', '0') = '0' AND performance_metrics ? 'columns_filled'
+    ORDER BY id DESC LIMIT 1
+) AS good ON true
 ORDER BY entity.n
 """
 
@@ -111,7 +119,7 @@ def judge(
     url: str,
     hours: float | None = None,
     expected_hours: float | None = None,
-    rules: Iterable[str] = ("rate", "age"),
+    rules: Iterable[str] = ("rate", "age", "values"),
 ) -> list[Health]:
     """Return the health of every entity of ``sources``, in their order. The clock is the database's."""
     rules = frozenset(rules)
@@ -131,13 +139,16 @@ def judge(
             crm=source.name,
             sync_type=entity.name,
             configured=configured[source.name],
-            problems=problems(
-                runs=row["runs"],
-                successes=row["successes"],
-                age=row["age"],
-                hours=rate_hours,
-                expected_hours=age_hours,
-                rules=rules,
+            problems=(
+                *problems(
+                    runs=row["runs"],
+                    successes=row["successes"],
+                    age=row["age"],
+                    hours=rate_hours,
+                    expected_hours=age_hours,
+                    rules=rules,
+                ),
+                *(Standing.read(row["good_metrics"]).problems if "values" in rules else ()),
             )
             if configured[source.name]
             else (),

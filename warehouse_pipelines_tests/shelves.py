@@ -38,6 +38,7 @@ THING = Entity(
     custom="more",
     index="name",
     rules=(not_negative("amount"),),
+    severity={"size": "reject"},
     columns={
         **columns(
             text="id name absorbed", integer="size", numeric="amount", timestamptz="at", phone="phone", jsonb="doc"

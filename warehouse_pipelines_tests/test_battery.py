@@ -168,7 +168,10 @@ def test_a_deleted_record_is_tombstoned_and_comes_back(it: World) -> None:
 
 
 def test_one_bad_record_is_set_aside_and_replayed(it: World) -> None:
-    """test_one_bad_record_in_100: the others are loaded; a replay after the fix resolves the letter."""
+    """The others are loaded; a replay after the fix resolves the dead letter.
+
+    The severity is this test's; as the source has it, a bad value costs itself and not its record.
+    """
     truth = it.vendor.keys(it.entity)
     column = it.vendor.poison(it.entity, "bad_date")
     if column is None:
@@ -178,7 +181,8 @@ def test_one_bad_record_is_set_aside_and_replayed(it: World) -> None:
             it.sync()
         assert it.rows() == {}
         return
-    result = it.sync()
+    strict, entity = it.with_entity(severity={column: "reject"})
+    result = it.sync(source=strict, entity=entity)
     assert (result.status, result.failed, result.created) == ("partial", 1, len(truth) - 1)
     (letter,) = it.letters()
     assert (letter["crm_source"], letter["sync_type"]) == (it.source.name, it.entity.name)
@@ -188,13 +192,14 @@ def test_one_bad_record_is_set_aside_and_replayed(it: World) -> None:
     check_history(it, result)
 
     before = it.rows()
-    fixed, _ = it.with_entity(severity={**it.entity.severity, column: "warn"})
-    ((_, _, replayed),) = replay([fixed], url=it.url)
+    ((_, _, replayed),) = replay([it.source], url=it.url)
     assert (replayed.mode, replayed.created, replayed.failed) == ("replay", 1, 0)
+    assert replayed.metrics["values_lost"][column] == {"lost": 1, "of": 1}
     assert it.rows().keys() == truth
+    assert [row[column] for key, row in it.rows().items() if key not in before] == [None]
     assert before.items() <= it.rows().items()
     assert [one["id"] for one in it.letters("resolved")] == [letter["id"]]
-    assert replay([fixed], url=it.url) == []
+    assert replay([it.source], url=it.url) == []
 
 
 def test_force_overwrites_newer_local_value(it: World) -> None:

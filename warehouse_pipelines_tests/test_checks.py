@@ -11,10 +11,15 @@ from warehouse_pipelines_tests import toy
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, bare_url: str) -> dg.Definitions:
+def shelf() -> toy.Shelf:
+    return toy.Shelf()
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, bare_url: str, shelf: toy.Shelf) -> dg.Definitions:
     monkeypatch.setenv("TOY_KEY", "a key")
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
-    return toy.definitions(toy.Shelf(), bare_url)
+    return toy.definitions(shelf, bare_url)
 
 
 @pytest.fixture
@@ -46,9 +51,9 @@ def test_after_a_sync_all_is_well(made: dg.Definitions, instance: dg.DagsterInst
     result = toy.run(made, "sync_toy_all", instance)
     assert result.success
     found = evaluations(result)
-    assert {name for _, name in found} == {"key", "dead_letters"}
+    assert {name for _, name in found} == {"key", "dead_letters", "values"}
     found |= hourly(made, instance)
-    assert len(found) == 3 * 4 + 1
+    assert len(found) == 3 * 5 + 1
     assert {key for key, check in found.items() if not check.passed} == set()
 
 
@@ -93,6 +98,16 @@ def test_dead_letters_warn(made: dg.Definitions, instance: dg.DagsterInstance, d
     assert not check.passed
     assert check.severity == dg.AssetCheckSeverity.WARN
     assert check.metadata["pending"].value == 3
+
+
+def test_lost_values_warn(made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf) -> None:
+    shelf.records["gadgets"] = [{"id": str(n), "size": "large"} for n in range(9)]
+    result = toy.run(made, "sync_toy_gadgets", instance)
+    check = evaluations(result)["toy_gadget", "values"]
+    assert result.success
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == "values lost: size 9 of 9 (100%)"
+    assert check.metadata["lost"].value == {"size": 9}
 
 
 def test_orphans_warn_above_the_threshold(

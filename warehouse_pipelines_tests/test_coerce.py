@@ -20,6 +20,7 @@ from warehouse_pipelines.loading import validate
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.validate import Unreadable
 from warehouse_pipelines.rules import KINDS, Rule, between, not_negative, one_of
+from warehouse_pipelines.sources import SOURCES
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 decode = msgspec.json.Decoder(float_hook=str).decode
@@ -804,3 +805,56 @@ def test_offsets_of_every_zone_are_read() -> None:
         zone = timezone(timedelta(hours=hours, minutes=30 if 0 <= hours < 14 else 0))
         at = datetime(2024, 1, 1, tzinfo=zone)
         assert one("timestamptz", dumped(at.isoformat())) == at
+
+
+ENTITIES = {entity.table: (source.name, entity) for source in SOURCES for entity in source.entities}
+
+
+@pytest.mark.parametrize("table", ENTITIES)
+def test_only_a_key_may_cost_a_record(table: str) -> None:
+    """No column and no rule of any source refuses a record; whoever adds one must say why here."""
+    _, entity = ENTITIES[table]
+    assert {name for name in entity.columns if entity.severity_of(name) == "reject"} == set(entity.keys)
+    assert [rule.name for rule in entity.rules if rule.severity == "reject"] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "record", "expected", "lost"),
+    [
+        ("arrivy_task", '{"id":1,"external_id":"JOB 8813"}', {"external_id": "JOB 8813"}, 0),
+        ("arrivy_task", '{"id":1,"external_id":"Müller-9"}', {"external_id": "Müller-9"}, 0),
+        ("arrivy_task", f'{{"id":1,"external_id":"{"9" * 300}"}}', {"external_id": "9" * 300}, 0),
+        ("arrivy_task", '{"id":1,"created_by":"Ann Agent"}', {"created_by": "Ann Agent"}, 0),
+        ("arrivy_task", '{"id":1,"rating":NaN,"mileage":2}', {"rating": None, "mileage": "2"}, 1),
+        ("salespro_estimate", '{"estimate_id":"E1","customer_id":"ABC 123"}', {"customer_id": "ABC 123"}, 0),
+        ("salespro_customer", '{"customer_id":"ABC 123"}', {"customer_id": "ABC 123"}, 0),
+        ("salesrabbit_lead", '{"id":1,"userId":"not assigned"}', {"user_id": None}, 1),
+        (
+            "salesrabbit_lead",
+            '{"id":1,"dateOfBirth":"1980-05-17T20:00:00-07:00"}',
+            {"date_of_birth": date(1980, 5, 17)},
+            0,
+        ),
+        ("salesrabbit_lead", '{"id":1,"latitude":"91.5"}', {"latitude": "91.5"}, 0),
+        ("hubspot_deal", '{"id":"1","properties":{"amount":"-1200.50"}}', {"amount": "-1200.50"}, 0),
+        ("hubspot_deal", '{"id":"1","properties":{"hs_lastmodifieddate":"soon"}}', {"hs_lastmodifieddate": None}, 1),
+        ("gsheet_marketing_spend", '{"_id":1,"amount":"$1,250.00","date":"05/19/2026"}', {"amount": "1250.00"}, 0),
+        ("gsheet_marketing_spend", '{"_id":1,"amount":"n/a"}', {"amount": None}, 1),
+        (
+            "pipedesk.calendar_events",
+            '{"calendarId":"c","id":"e","created":"0000-12-31T00:00:00.000Z","status":"postponed"}',
+            {"created_at": None, "status": "postponed"},
+            1,
+        ),
+        ("callrail_call", '{"id":"1","direction":"sideways"}', {"direction": "sideways"}, 0),
+    ],
+)
+def test_cases_from_the_field(table: str, record: str, expected: dict[str, Any], lost: int) -> None:
+    """Each was refused or wrong once."""
+    crm, entity = ENTITIES[table]
+    coercer = Coercer(crm, entity)
+    coerced_table = coercer.table([record.encode()])
+    assert coercer.rejects == []
+    (row,) = coerced_table.to_pylist()
+    assert {name: row[name] for name in expected} == expected
+    assert coercer.lost.total() == lost

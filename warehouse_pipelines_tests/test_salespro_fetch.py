@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -25,8 +26,9 @@ from warehouse_pipelines.simulators.salespro import SalesPro
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.sources.salespro import SALESPRO, athena
-from warehouse_pipelines.sources.salespro.fetch import Settings
-from warehouse_pipelines.sources.salespro.forms import QUESTIONS, Forms, answered, in_columns, lines
+from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS, LEAD_RESULTS
+from warehouse_pipelines.sources.salespro.fetch import Settings, encoder
+from warehouse_pipelines.sources.salespro.forms import QUESTIONS, answered, in_columns, lines
 from warehouse_pipelines_tests.fetching import SAMPLES, Held, Read, sample
 from warehouse_pipelines_tests.vendors import World, world
 
@@ -325,8 +327,7 @@ class TestTheQuery:
         assert reading.extraction.noticed == {"absent_columns": ["bank_name"]}
         assert not any("bank_name" in record for record in reading.records)
         reading = read(ESTIMATES, known=Held(values={"bank_name", "city"}))
-        assert reading.finished().extraction.doubt is not None
-        assert "bank_name (estimate has no column bank_name" in reading.extraction.doubt
+        assert reading.finished().extraction.absent == {"bank_name"}
         reading = read(ESTIMATES)
         table = Coercer("salespro", ESTIMATES).table([json.dumps(record).encode() for record in reading.records])
         statuses = dict(zip(table["id" if "id" in table.column_names else "estimate_id"].to_pylist(),
@@ -559,20 +560,39 @@ class TestForms:
         }
         assert {"notes", "st8_completed", "balance_type"} <= set(QUESTIONS.values())
 
+    @pytest.mark.parametrize("text", [None, "", "null", "[]", '{"Notes": null}'])
+    def test_an_empty_form_has_no_answers(self, text: str | None) -> None:
+        assert answered(text) == {}
+
     @pytest.mark.parametrize(
         "text",
         [
-            "no json", "[1]", '[{"value": 1}]', "3", "[{]", '[{"title": "Notes", "value": "cut o', '[{"q": "Notes", "a": 1}]',
-            "[" * 5000, "__import__('os').getcwd()", "[open('/etc/passwd')]", "('x' * 9999999)",
+            "no json", "[1]", '[{"value": 1}]', "3", "[{]", '[{"title": "Notes", "value": "cut o',
+            "[{'title': 'Notes', 'val", '[{"q": "Notes", "a": "yes"}]', "__import__('os').getcwd()",
+            "[open('/etc/passwd')]", "('x' * 9999999)", "[" * 5000,
             "[{'title': 'Notes', 'value': '" + "x" * 2**18 + "'}]",
         ],
         ids=lambda text: text[:20],
     )  # fmt: skip
-    def test_what_is_no_form_is_counted(self, text: str) -> None:
-        assert answered(text) is None
-        forms = Forms()
-        assert (forms.answers(text), forms.answers(None), forms.answers(" "), forms.answers("[]")) == (None, {}, {}, {})
-        assert (forms.read, forms.unreadable) == (2, 1)
+    def test_what_is_no_form_is_counted_as_lost(self, text: str) -> None:
+        """The visit is loaded with its text, and nobody is told that there were no answers."""
+        names = ["estimate_id", "created_at", "lead_results"]
+        (record,) = encoder(LEAD_RESULTS, names, ZoneInfo("UTC"))([["E1"], ["2024-01-01 00:00:00"], [text]])
+        coercer = Coercer("salespro", LEAD_RESULTS)
+        (row,) = coercer.table([record]).to_pylist()
+        assert (row["id"], row["notes"], coercer.rejects) == ("E1", None, [])
+        assert coercer.lost["notes"] == coercer.lost["result_type"] == 1
+        assert text in json.loads(row["lead_results_raw"]) or json.loads(row["lead_results_raw"]) == json.loads(text)
+
+    def test_the_lines_of_what_is_no_form_are_a_dead_letter(self) -> None:
+        """As if there were none, the lines that are stored would be tombstoned."""
+        names = ["estimate_id", "created_at", "lead_results"]
+        (record,) = encoder(LEAD_RESULT_LINE_ITEMS, names, ZoneInfo("UTC"))(
+            [["E1"], ["2024-01-01 00:00:00"], ["free text"]]
+        )
+        coercer = Coercer("salespro", LEAD_RESULT_LINE_ITEMS)
+        assert coercer.table([record]).num_rows == 0
+        assert [reject.rule for reject in coercer.rejects] == ["key_missing"]
 
     @pytest.mark.parametrize(
         "text",
@@ -584,24 +604,24 @@ class TestForms:
             '[{"Question": "Notes", "Answer": "it\'s so"}, {"Question": "Job Size", "Answer": "$5"}]',
             '[{"name": "Notes", "text": "it\'s so"}, {"name": "Job Size", "text": "$5"}]',
             '[["Notes", "it\'s so"], ["Job Size", "$5"]]',
-            '{"form": "visit", "answers": [{"label": "Notes", "value": "it\'s so"}, {"label": "Job Size", "value": "$5"}]}',
+            '{"by": 1, "all": [{"label": "Notes", "value": "it\'s so"}, {"label": "Job Size", "value": "$5"}]}',
             json.dumps('[{"title": "Notes", "value": "it\'s so"}, {"title": "Job Size", "value": "$5"}]'),
         ],
     )
     def test_a_form_is_read_in_any_of_the_ways_in_which_it_is_written(self, text: str) -> None:
-        assert in_columns(answered(text) or {}) == {"notes": "it's so", "job_size": "5"}
+        assert in_columns(answered(text)) == {"notes": "it's so", "job_size": "5"}
 
     def test_forms_that_cannot_be_read_make_the_run_partial(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Counted and warned of at once; a few of many are no alarm, a fifth of them is."""
+        """Counted and warned of at once; one of many is no alarm, a fifth of them is."""
         with world("salespro_lead_result", database_url, monkeypatch, contacts=300) as it:
             ids = it.simulator.ids("lead_results")
             it.simulator.edit_silently("lead_results", ids[0], lead_results="free text, of Zebedee")
             first = it.sync()
             assert first.status == "success"
-            assert first.metrics["noticed"]["unreadable_forms"] == {"unreadable": 1, "read": len(ids)}
-            assert "1 of 135 forms" in caplog.text
+            assert first.metrics["values_lost"]["notes"]["lost"] == 1
+            assert first.metrics["warnings"]["warn:notes"] == 1
             assert "Zebedee" not in caplog.text
             for number, key in enumerate(ids[:40]):
                 cut = ("[{'title': 'Notes', 'val", "it went well", '[{"q": "Notes", "a": "so"}]')[number % 3]
@@ -609,11 +629,10 @@ class TestForms:
             it.simulator.edit_silently("lead_results", ids[50], lead_results="[{'title': 'Notes', 'value': 'python'}]")
             result = it.sync(full=True)
             assert (result.status, result.failed) == ("partial", 0)
-            assert "40 of 135 forms" in it.history()[-1]["error_message"]
+            assert "values_lost" in it.history()[-1]["error_message"]
             rows = it.rows()
             assert rows[ids[50],]["notes"] == "python"
             assert rows[ids[1],]["raw_data"]["lead_results"] == "it went well"
-            assert "answers" not in rows[ids[1],]["raw_data"]
 
     def test_lines_are_the_numbered_job_types_or_the_one(self) -> None:
         numbered = {
@@ -687,9 +706,9 @@ class TestInTheWarehouse:
 
         with world("salespro_estimate", database_url, monkeypatch) as it:
             it.vendor.poison(it.entity, "bad_date")
-            assert it.sync().failed == 1
-            fixed, _ = it.with_entity(severity={"timestamptz": "warn"})
-            assert replay([fixed], url=it.url)
+            strict, entity = it.with_entity(severity={"timestamptz": "reject"})
+            assert it.sync(source=strict, entity=entity).failed == 1
+            assert replay([it.source], url=it.url)
             assert [row["performance_metrics"]["athena_bytes_scanned"] for row in it.history()][1] == 0
 
     def test_an_old_result_that_is_edited_is_found_within_a_day(

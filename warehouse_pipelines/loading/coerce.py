@@ -14,7 +14,7 @@ import itertools
 import operator
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -28,6 +28,7 @@ from warehouse_pipelines import logs
 from warehouse_pipelines.entity import Column, Entity, Json, TooLarge
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import validate
+from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES
 from warehouse_pipelines.loading.validate import Unreadable
 from warehouse_pipelines.rules import KINDS, Severity
 
@@ -118,9 +119,14 @@ class Coercer:
         """Values that were there and are null in their column, by column."""
         self.filled: Counter[str] = Counter()
         """Values that are not null, by column."""
+        self.absent: set[str] = set()
+        """Columns that were filled before and whose member no record has; the tables lack them."""
+        self.vanished: set[str] = set()
+        """Columns of which the source itself says that they are gone (``Extraction.absent``)."""
+        self._expected: dict[str, float] = {}
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
-        self._misfits: list[tuple[int, str, str]] = []
+        self._misfits: list[tuple[int, list[str], str]] = []
         self._unread_deletions: set[int] = set()
         self._columns = dict(entity.columns)
         flag, _, self._archived_word = (entity.archived or "").partition("=")
@@ -150,6 +156,20 @@ class Coercer:
         self._exact = msgspec.json.Decoder(Any, float_hook=Decimal)
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
 
+    def expect(self, shares: Mapping[str, float], absent: Collection[str]) -> None:
+        """Tell which share of the records had a value in each column the last time, and what was absent already."""
+        entity = self.entity
+        needed = {*entity.keys, entity.cursor, entity.version, entity.merged}
+        self._expected = {name: share for name, share in shares.items() if name in entity.columns.keys() - needed}
+        self.absent = set(absent) & entity.columns.keys() - needed
+        self._expected |= dict.fromkeys(self.absent, 1.0)
+
+    @property
+    def vanished_values(self) -> set[str]:
+        """Those of the vanished columns that a merge can do without."""
+        entity = self.entity
+        return (self.vanished & entity.columns.keys()) - {*entity.keys, entity.cursor, entity.version, entity.merged}
+
     def table(self, records: Sequence[Json]) -> pa.Table:
         """Return the good ones of ``records`` as a table; the others are added to ``rejects``.
 
@@ -170,9 +190,10 @@ class Coercer:
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
         arrays = {name: self._array(name, column, parts[name]) for name, column in self._columns.items()}
-        for row, name, message in self._misfits:
-            if name not in arrays or not arrays[name][row].is_valid:
-                self._lose("warn", name, row, None, message)
+        for row, names, message in self._misfits:
+            hidden = [name for name in names if name not in arrays or not arrays[name][row].is_valid]
+            for place, name in enumerate(hidden):
+                self._lose("warn", name, row, None, message, silent=place > 0)
         if self._archived_word:
             arrays["archived"] = pc.equal(arrays["archived"], self._archived_word)
         if self.entity.archived_at and not self.entity.archived:
@@ -194,7 +215,30 @@ class Coercer:
         if not self.skip_validation:
             self._apply_rules(arrays)
         arrays["raw_data"] = _strings(self._raws)
-        return self._newest(self._without_bad(pa.table(arrays)))
+        table = self._newest(self._without_bad(pa.table(arrays)))
+        self._look_for_absent(arrays)
+        self.absent |= self.vanished_values
+        kept = self.absent | {name for name, phone in self.entity.e164.items() if phone in self.absent}
+        return table.drop_columns(sorted(kept)) if kept else table
+
+    def _look_for_absent(self, arrays: Mapping[str, pa.Array]) -> None:
+        """Note the expected columns that no record had so far; one that is there, be it null, is expected no more."""
+        if not self._raws:
+            return
+        for name, share in list(self._expected.items()):
+            array = arrays[name]
+            if array.null_count < len(array) or self._is_sent(self.entity.columns[name]):
+                del self._expected[name]
+                self.absent.discard(name)
+            elif self.read >= ENOUGH_RECORDS and share * self.read >= EXPECTED_VALUES:
+                self.absent.add(name)
+
+    def _is_sent(self, column: Column) -> bool:
+        """Whether a record of the chunk has the member of a column; of those that lie deep, a few hundred are read."""
+        paths = [path.split(".") for path in itertools.chain.from_iterable(column.parts)]
+        spelled = {msgspec.json.encode(path[-1]) for path in paths}
+        likely = [raw for raw in self._raws if any(name in raw for name in spelled)]
+        return any(_has(self._any.decode(raw), path) for raw in likely[:IN_CACHE] for path in paths)
 
     def _without_too_large(self, records: Sequence[Json]) -> Sequence[Json]:
         """Return the records that can be held; of the others the key alone becomes a dead letter."""
@@ -248,7 +292,7 @@ class Coercer:
         """Return a record of this part of the chunk as PostgreSQL can hold it; a difference is a warning."""
         mended = validate.mended(raw)
         if mended != raw:
-            self._misfits.append((len(self._raws) + row, "raw_data", "held what PostgreSQL's jsonb cannot hold"))
+            self._misfits.append((len(self._raws) + row, ["raw_data"], "held what PostgreSQL's jsonb cannot hold"))
         return mended
 
     def _read_with_care(self, raw: bytes, row: int, structs: list[Any]) -> bytes | None:
@@ -267,7 +311,8 @@ class Coercer:
         except (msgspec.MsgspecError, RecursionError, ArithmeticError):
             del self._misfits[misfits:]
             return None
-        self._misfits += [(len(self._raws) + row, name, "is not where it should be") for name in lost]
+        if lost:
+            self._misfits.append((len(self._raws) + row, lost, "is not there, but something else is in its place"))
         return mended
 
     def _key_of(self, raw: bytes) -> str | None:
@@ -476,7 +521,15 @@ class Coercer:
         self.rejects.append(Reject(raw, key, stage, rule, message))
 
     def _lose(
-        self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False
+        self,
+        severity: Severity,
+        name: str,
+        row: int,
+        value: Any,
+        message: str,
+        *,
+        personal: bool = False,
+        silent: bool = False,
     ) -> None:
         """Count a value that is there and cannot be in its column."""
         self.lost[name] += name != "raw_data"
@@ -484,14 +537,22 @@ class Coercer:
             self._unread_deletions.add(row)
         if message == "number out of range":  # of PostgreSQL's numbers too, perhaps
             self._raws[row] = validate.mended(self._raws[row])
-        self._warn(severity, name, row, value, message, personal=personal)
+        self._warn(severity, name, row, value, message, personal=personal, silent=silent)
 
     def _warn(
-        self, severity: Severity, name: str, row: int, value: Any, message: str, *, personal: bool = False
+        self,
+        severity: Severity,
+        name: str,
+        row: int,
+        value: Any,
+        message: str,
+        *,
+        personal: bool = False,
+        silent: bool = False,
     ) -> None:
         counted = f"{severity}:{name}"
         self.warnings[counted] += 1
-        if severity == "warn" and self.warnings[counted] <= LOGGED:
+        if severity == "warn" and not silent and self.warnings[counted] <= LOGGED:
             column = self._columns.get(name)
             logs.validation_warning(
                 name, value, self._key_of(self._raws[row]), message,
@@ -584,6 +645,15 @@ def _follow(value: Any, path: str) -> Any:
         else:
             return None
     return value
+
+
+def _has(value: Any, path: list[str]) -> bool:
+    """Whether a record has a member, be it null."""
+    *above, last = path
+    owner = _follow(value, ".".join(above)) if above else value
+    if isinstance(owner, list):
+        return last.isdigit() and int(last) < len(owner)
+    return isinstance(owner, dict) and last in owner
 
 
 def _within_years(kind: str, array: pa.Array) -> bool:

@@ -19,6 +19,7 @@ import itertools
 import json
 import re
 import threading
+import zlib
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -32,7 +33,8 @@ from psycopg import sql
 from warehouse_pipelines.entity import Entity, Source, Window
 from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, NotConfigured, SuspiciousRead, masked
 from warehouse_pipelines.loading import sync_history
-from warehouse_pipelines.loading.coerce import Reject
+from warehouse_pipelines.loading.coerce import ARROW, Reject
+from warehouse_pipelines.rules import KINDS
 
 DATA_ERRORS = ("22", "23", "54")
 """SQLSTATE classes that say something about the data: data exception, constraint, a limit of PostgreSQL."""
@@ -65,6 +67,7 @@ class Loader:
         self.absorbed = 0
         self._target = sql.Identifier(entity.schema, entity.table_name)
         self._seen = False
+        self._kept: frozenset[str] = frozenset()
         try:
             self._connection = _connect(url)
             self._cursor = self._connection.cursor()
@@ -117,6 +120,7 @@ class Loader:
         entity = self.entity
         types = entity.pg_types
         own = [*entity.columns, *entity.e164, *(["custom_properties"] if entity.custom else []), "raw_data", "archived"]
+        own = [name for name in own if name not in self._kept]
         written = [*own, "deleted_at", "delete_reason", "sync_hash"]
         # By the hash a mirrored source tells the next time what differs, so a row is written for its sake alone.
         compared = [*own, "sync_hash"] if self.source.mirrored else own
@@ -178,7 +182,8 @@ class Loader:
                 (SELECT count(*) FROM fresh WHERE archived AND NOT coalesce(was_archived, false))
             FROM merged
         """).format(
-            seed=sql.Literal(entity.seed),
+            # Another seed, so that the record is compared again when they are kept no more.
+            seed=sql.Literal(entity.seed ^ zlib.crc32(" ".join(sorted(self._kept)).encode())),
             typed=sql.SQL(", ").join(typed(name) for name in own),
             differs=differs,
             not_older=not_older,
@@ -199,9 +204,13 @@ class Loader:
         return merging.as_string()
 
     def load(self, table: pa.Table) -> None:
-        """Merge a batch whose keys are distinct; records that PostgreSQL refuses become ``rejects``."""
+        """Merge a batch whose keys are distinct; records that PostgreSQL refuses become ``rejects``.
+
+        Columns that ``table`` lacks are kept as they are stored.
+        """
         if not table.num_rows:
             return
+        self._keep(frozenset(self.entity.columns.keys() | self.entity.e164.keys()) - set(table.column_names))
         self._run("SAVEPOINT batch")
         try:
             counts = self._merge(table)
@@ -223,6 +232,11 @@ class Loader:
         self.restored += restored
         self.deleted += deleted
         self.unchanged += table.num_rows - created - updated
+
+    def _keep(self, columns: frozenset[str]) -> None:
+        if columns != self._kept:
+            self._kept = columns
+            self.__dict__.pop("_merge_sql", None)
 
     def _merge(self, table: pa.Table) -> tuple[int, int, int, int]:
         """Stage and merge a batch; ADBC's own errors come through."""
@@ -256,6 +270,9 @@ class Loader:
             table = table.append_column("archived", pa.nulls(table.num_rows, pa.bool_()))
         if "deleted_at" not in table.column_names:
             table = table.append_column("deleted_at", pa.nulls(table.num_rows, pa.timestamp("us", "UTC")))
+        for name in self._kept:
+            kind = self.entity.columns[name].kind if name in self.entity.columns else "text"
+            table = table.append_column(name, pa.nulls(table.num_rows, ARROW[KINDS[kind].pg_type]))
         for name, column in self.entity.columns.items():
             if column.kind == "uuid":
                 table = table.set_column(table.column_names.index(name), name, _uuids(table[name]))

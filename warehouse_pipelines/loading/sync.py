@@ -17,7 +17,7 @@ import resource as system
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from warehouse_pipelines.errors import SuspiciousRead, WarehouseError
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.known import Warehouse
+from warehouse_pipelines.loading.lost_values import Standing
 from warehouse_pipelines.loading.merge import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.request_budget import RequestBudget
@@ -145,6 +146,7 @@ def sync(
                 session, source, entity, start_time=now, configuration=configuration, run_id=run_id
             )
             run.before = sync_history.last_rows(session, source, entity)
+            run.expect(*sync_history.last_values(session, source, entity, planned.mode))
             if entity.by_state and planned.mode == "full" and not (options.full or options.force or options.start_date):
                 run.extraction.state = sync_history.last_state(session, source, entity)
             source.require_settings()
@@ -176,15 +178,24 @@ class _Run:
             entity=entity, window=planned.window, known=self.known, page_size=page_size,
             limit=options.max_records, safety_limit=settings().warehouse_safety_limit, options=flags,
         )  # fmt: skip
+        self.coercer.vanished = self.extraction.absent
         self.budget = RequestBudget(url, self.extraction.cancelled)
         self.extraction.take = self.budget.take
         self.before: tuple[int, int] | None = None
+        self.stood = Standing()
         self.loader: Loader | None = None
+        self.incomplete = False
         self.high_water: datetime | None = None
         self.outside_window = 0
         self.loading_seconds = 0.0
         self.reading_seconds = 0.0
         self.sample: list[dict[str, Any]] = []
+
+    def expect(self, stood: Standing, shares: Mapping[str, float]) -> None:
+        """Tell how the columns stood after the last run; with ``--force`` what is absent is believed to be gone."""
+        self.stood = stood
+        if not self.options.force:
+            self.coercer.expect(shares, stood.absent)
 
     def go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close, commit."""
@@ -277,7 +288,7 @@ class _Run:
             if newest is not None and (self.high_water is None or newest > self.high_water):
                 self.high_water = newest
         if not self.sample:
-            columns = list(self.entity.columns)[:SAMPLE_COLUMNS]
+            columns = [name for name in self.entity.columns if name in table.column_names][:SAMPLE_COLUMNS]
             kinds = {name: self.entity.columns[name].kind for name in columns}
             self.sample = [
                 {
@@ -376,7 +387,9 @@ class _Run:
     def _result(self, loader: Loader, reason: str | None, total: int, living: int) -> Result:
         loaded = loader.created + loader.updated + loader.unchanged
         filtered = self.coercer.read - loaded - loader.failed
-        status: Status = "partial" if loader.failed or reason else "success"
+        standing = self._standing()
+        columns = standing.reason(self.stood)
+        status: Status = "partial" if loader.failed or reason or columns else "success"
         moves = self.plan.moves_cursor and reason is None
         if moves:
             marks = [mark for mark in (self.plan.previous, self.high_water) if mark is not None]
@@ -395,7 +408,10 @@ class _Run:
             "error_rate": round(loader.failed / self.coercer.read, 6) if self.coercer.read else 0.0,
             "total_rows": total,
             "living_rows": living,
+            **standing.metrics(),
         }
+        self.incomplete = reason is not None
+        reason = " ".join(filter(None, (reason, columns))) or None
         if reason:
             metrics["partial_reason"] = reason
         return Result(
@@ -406,11 +422,18 @@ class _Run:
             reason=reason, sample=self.sample, metrics=metrics,
         )  # fmt: skip
 
+    def _standing(self) -> Standing:
+        """Return how the columns stand after this run."""
+        coercer = self.coercer
+        full = self._mode == "full" and not self.plan.narrowed and not self.options.max_records and coercer.read > 0
+        absent = coercer.absent | coercer.vanished_values
+        return self.stood.after(coercer.lost, coercer.filled, absent, full=full)
+
     def _closing(self, result: Result) -> dict[str, Any]:
         """Return what the history row is closed with."""
         left = self.extraction.next_state
         limited = self.options.dry_run or self.options.max_records or self.plan.narrowed
-        state = {"state": dict(left)} if left is not None and not limited and result.reason is None else {}
+        state = {"state": dict(left)} if left is not None and not limited and not self.incomplete else {}
         return {
             "status": result.status,
             "processed": result.processed,
@@ -450,6 +473,12 @@ class _Run:
             "coercing_seconds": round(max(0.0, self.reading_seconds - waiting), 3),
             "loading_seconds": round(self.loading_seconds, 3),
             "warnings": dict(self.coercer.warnings),
+            "values_lost": {
+                name: {"lost": lost, "of": lost + self.coercer.filled[name]}
+                for name, lost in dict(self.coercer.lost).items()
+                if lost
+            },
+            "columns_filled": {name: filled for name, filled in dict(self.coercer.filled).items() if filled},
             "vendor_reported": self.extraction.reported,
             "vendor_trusted": self.extraction.trusted,
             "noticed": self.extraction.noticed,

@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, masked
+from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, Standing
 
 log = logging.getLogger("warehouse.sync")
 
@@ -140,6 +141,36 @@ def last_rows(connection: psycopg.Connection[dict[str, Any]], source: Source, en
         [source.name, entity.name],
     ).fetchone()
     return (int(row["total"]), int(row["living"])) if row and row["total"] else None
+
+
+def last_values(
+    connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity, mode: str
+) -> tuple[Standing, dict[str, float]]:
+    """Return how the columns stood after the last run, and which share of its records had a value in each column.
+
+    The shares are of the last run of at least ``ENOUGH_RECORDS``, of the same ``mode`` if there is one. Runs that were
+    dry, limited or replays do not count.
+    """
+    rows = connection.execute(
+        """
+        WITH good AS (
+            SELECT id, configuration ->> 'mode' AS mode, records_processed AS processed, performance_metrics AS metrics
+            FROM orchestration.sync_history
+            WHERE crm_source = %(crm)s AND sync_type = %(sync_type)s AND status IN ('success', 'partial')
+                AND configuration ->> 'dry_run' = 'false' AND coalesce(configuration ->> 'max_records', '0') = '0'
+                AND configuration ->> 'mode' <> 'replay' AND performance_metrics ? 'columns_filled'
+        )
+        (SELECT metrics, processed FROM good ORDER BY id DESC LIMIT 1)
+        UNION ALL
+        (SELECT metrics, processed FROM good WHERE processed >= %(enough)s
+         ORDER BY mode = %(mode)s DESC, id DESC LIMIT 1)
+        """,
+        {"crm": source.name, "sync_type": entity.name, "enough": ENOUGH_RECORDS, "mode": mode},
+    ).fetchall()
+    if not rows:
+        return Standing(), {}
+    filled = rows[-1]["metrics"]["columns_filled"] if len(rows) > 1 else {}
+    return Standing.read(rows[0]["metrics"]), {name: count / rows[-1]["processed"] for name, count in filled.items()}
 
 
 def begin(

@@ -49,10 +49,12 @@ _ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F][0-9
 def mended(raw: bytes) -> bytes:
     """Return a record as PostgreSQL can hold it, in JSON.
 
-    What is not UTF-8, and half a surrogate pair, become U+FFFD; NaN, Infinity and numbers of more than 9,999 digits
-    become texts.
+    What is not UTF-8, a bare NUL and half a surrogate pair become U+FFFD; NaN, Infinity and numbers with an exponent of
+    five digits become texts.
     """
-    return _TOKEN.sub(lambda token: _mended_token(token[0]), raw.decode(errors="replace")).encode()
+    return _TOKEN.sub(
+        lambda token: _mended_token(token[0]), raw.decode(errors="replace").replace("\0", "\ufffd")
+    ).encode()
 
 
 def _mended_token(token: str) -> str:
@@ -332,7 +334,7 @@ def read_json(value: Any) -> str | None:
             inner = re.sub(NUL, r"\1", mended(inner.encode()).decode())
             try:
                 msgspec.json.decode(inner.encode(), type=msgspec.Raw)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 pass
             else:
                 return inner

@@ -24,7 +24,7 @@ from warehouse_pipelines.errors import AnswerChanged, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._sql import missing_place, note_absent
 from warehouse_pipelines.sources.salespro.athena import Account, Athena, quoted
-from warehouse_pipelines.sources.salespro.forms import Forms, in_columns, lines
+from warehouse_pipelines.sources.salespro.forms import answered, in_columns, lines
 
 
 class Settings(FromEnvironment):
@@ -97,8 +97,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     lacking = look_up(database, entity, types)
     names = there(extraction, types, lacking)
     sql, literals = question(extraction, names, types, zone)
-    forms = Forms()
-    records_of = encoder(entity, names, zone, forms)
+    records_of = encoder(entity, names, zone)
     for batch in database.rows(sql, names, literals):
         records = records_of([column.to_pylist() for column in batch.columns])
         for start in range(0, len(records), extraction.page_size):
@@ -106,7 +105,6 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     if database.oversize:
         extraction.noticed["oversize_rows"] = len(database.oversize)
         yield Page([TooLarge(msgspec.json.encode(cells)) for cells in database.oversize])
-    forms.report(extraction)
 
 
 LOOKED_UP = {
@@ -217,9 +215,7 @@ def question(
     return f"SELECT {selected} FROM {table} r{where}{limit}", literals  # noqa: S608
 
 
-def encoder(
-    entity: Entity, names: Sequence[str], zone: ZoneInfo, read: Forms
-) -> Callable[[list[list[Any]]], list[Json]]:
+def encoder(entity: Entity, names: Sequence[str], zone: ZoneInfo) -> Callable[[list[list[Any]]], list[Json]]:
     """Return what makes records of the columns of a batch: the row, and ``answers`` or a ``line`` of its form."""
     times = {path for column in entity.columns.values() if column.kind == "timestamptz" for path in column.paths}
     timed = [place for place, name in enumerate(names) if name in times]
@@ -237,13 +233,11 @@ def encoder(
         columns = [values[place] for place in kept]
         if form is None:
             return list(map(encode, map(row, *columns)))
-        forms = map(read.answers, values[form])
+        forms = map(answered, values[form])
         if not by_line:
-            # What cannot be read has no answers, which is not the same as empty ones.
-            found = (msgspec.UNSET if answers is None else in_columns(answers) for answers in forms)
-            return list(map(encode, map(row, *columns, found)))
+            return list(map(encode, map(row, *columns, map(in_columns, forms))))
         rows = zip(zip(*columns, strict=True), forms, strict=True)
-        return [encode(row(*cells, line)) for cells, answers in rows for line in lines(answers or {})]
+        return [encode(row(*cells, line)) for cells, answers in rows for line in lines(answers)]
 
     return records
 

@@ -4,18 +4,17 @@ It is a list of titles and values (one installation's), or an object of them (as
 Python prints such a list. The members of an answer may be named otherwise (``TITLES``, ``VALUES``). The questions are
 whatever the company asks; ``QUESTIONS`` are those that one public installation has columns for.
 
-A form that is none of this has no answers, and the run counts it (``Forms``). It stays in ``lead_results_raw``.
+A form that is none of this stays in ``lead_results_raw``, and is counted as lost in the columns of the answers.
 """
 
 import ast
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.entity import Extraction, columns
+from warehouse_pipelines.entity import columns
 
 FORM = columns(
     text="""
@@ -72,58 +71,20 @@ VALUES = ("value", "answer", "response", "text")
 LONGEST_LITERAL = 2**18
 """Characters of a form in Python's notation; parsing one takes a hundred times the memory."""
 
-FEW, SHARE, AT_ONCE = 5, 0.01, 0.2
-"""A run is partial when over a fifth of its forms cannot be read, or over one in a hundred and at least five."""
-
-log = logging.getLogger("warehouse.ingestion")
-
 _json = msgspec.json.Decoder().decode
 
 
-class Forms:
-    """The forms of one read: their answers, how many could not be read, and how many ask nothing that has a column."""
-
-    def __init__(self) -> None:
-        self.read = 0
-        self.unreadable = 0
-        self.strange = 0
-
-    def answers(self, text: str | None) -> dict[str, str] | None:
-        """Return the answers of a form, none of an empty one; None if it cannot be read."""
-        if text is None or not text.strip():
-            return {}
-        self.read += 1
-        found = answered(text)
-        self.unreadable += found is None
-        self.strange += bool(found) and not any(one in QUESTIONS or JOB_TYPE.match(one) for one in found or ())
-        return found
-
-    def report(self, extraction: Extraction) -> None:
-        """Say how many forms could not be read: in the history row, in the log, and why the run is partial."""
-        if self.strange:
-            extraction.noticed["forms_without_a_known_question"] = self.strange
-            log.warning("SalesPro: %d of %d forms have no question that has a column", self.strange, self.read)
-        if not self.unreadable:
-            return
-        said = f"{self.unreadable} of {self.read} forms (lead_results_raw) cannot be read as questions and answers"
-        extraction.noticed["unreadable_forms"] = {"unreadable": self.unreadable, "read": self.read}
-        log.warning("SalesPro: %s", said)
-        share = self.unreadable / self.read
-        if share > AT_ONCE or (share > SHARE and self.unreadable >= FEW):
-            extraction.doubt = extraction.doubt or (
-                f"unreadable_forms: {said}, so the columns of their answers are empty. The rows were loaded, no row "
-                "was tombstoned. Look at lead_results_raw, and ask the vendor what became of the form."
-            )
-
-
-def answered(text: str) -> dict[str, str] | None:
-    """Return the answers that are not empty by their questions; None of a text that is no form.
+def answered(text: str | None) -> dict[str, str] | str:
+    """Return the answers that are not empty by their questions; of a text that is no form, the text.
 
     A question is its title up to the first parenthesis, in lower case, without spaces and marks at its ends.
     """
+    text = (text or "").strip()
+    if text in ("", "null"):
+        return {}
     pairs = _pairs(_value(text))
     if pairs is None:
-        return None
+        return text
     found: dict[str, str] = {}
     for title, value in pairs:
         if value is not None and (answer := str(value).strip()):
@@ -179,8 +140,13 @@ def _named(answer: Mapping[Any, Any]) -> tuple[Any, Any]:
     )
 
 
-def in_columns(answers: Mapping[str, str]) -> dict[str, str]:
-    """Return the answers that have a column, by its name."""
+def in_columns(answers: Mapping[str, str] | str) -> dict[str, str] | str:
+    """Return the answers that have a column, by its name.
+
+    A text that is no form stands in their place, so that the columns count it as lost.
+    """
+    if isinstance(answers, str):
+        return answers
     found: dict[str, str] = {}
     for question, answer in answers.items():
         if name := QUESTIONS.get(question):
@@ -190,8 +156,14 @@ def in_columns(answers: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def lines(answers: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    """Yield the job types that were priced: those that are numbered, else the one."""
+def lines(answers: Mapping[str, str] | str) -> Iterator[dict[str, str | None] | str]:
+    """Yield the job types that were priced: those that are numbered, else the one.
+
+    Of a text that is no form the text, which is no line and so a dead letter: nobody knows which lines it hides.
+    """
+    if isinstance(answers, str):
+        yield answers
+        return
     numbers = sorted((match[1] for match in map(JOB_TYPE.fullmatch, answers) if match), key=int)
     for number in numbers:
         price = answers.get(f"job type {number} amount")

@@ -1,0 +1,139 @@
+"""When a column loses values, or is no longer sent: what a run keeps of it in its history row, and what is an alarm.
+
+A value is *lost* when it stands in the record and is null in its column, since it cannot be read as the column's kind;
+``raw_data`` has it still. A column is *absent* when it was filled the last time and no record has its member any more,
+not even as null: the vendor renamed it or took it away. Its stored values are then kept, until the member is back, the
+column's path is changed, or a run with ``--force`` empties it.
+
+In ``performance_metrics`` of each run:
+
+    values_lost     {column: {"lost": 40, "of": 200}}: in this run, of the values that are not empty; columns without
+                    a loss are left out
+    losses          the same over the runs since the last one that read everything, or that read ``CLEAN`` values of
+                    the column and lost none: what ``judge`` looks at. A run that lost more by itself speaks for itself
+    columns_filled  {column: 160}: values that are not null
+    columns_absent  the columns whose stored values are kept
+
+An alarm is a loss of more than ``SHARE`` of a column's values, but at least ``FEWEST``, or of ``JUMP``, but at least
+``FEWEST_OF_JUMP``: one typing error in a delta of one record is all of it and says nothing about the column.
+
+The run in which an alarm begins, or in which the loss doubles or grows by ``JUMP``, is partial. The runs after it are
+not, for a read of everything meets the same records each time, and a run that is always partial tells nobody anything;
+``warehouse status`` and the asset check ``values`` show the column until a run ends it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+SHARE, FEWEST = 0.01, 5
+JUMP, FEWEST_OF_JUMP = 0.2, 3
+CLEAN = 20
+
+SHOWN = 5
+"""Columns that a sentence names; the history row has all."""
+
+ENOUGH_RECORDS = 20
+EXPECTED_VALUES = 10
+"""A column counts as absent after so many records without its member, if so many of them should have had a value."""
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first of many names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
+
+
+class Loss(NamedTuple):
+    """How many of a column's values are lost."""
+
+    lost: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """The lost part, from 0 to 1."""
+        return self.lost / self.of if self.of else 0.0
+
+    @property
+    def alarming(self) -> bool:
+        """Whether somebody should look."""
+        return (self.lost >= FEWEST and self.share > SHARE) or (self.lost >= FEWEST_OF_JUMP and self.share >= JUMP)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the columns of an entity stand after a run."""
+
+    losses: Mapping[str, Loss] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, metrics: Mapping[str, Any] | None) -> "Standing":
+        """Return what the metrics of a run say."""
+        metrics = metrics or {}
+        losses = {name: Loss(each["lost"], each["of"]) for name, each in (metrics.get("losses") or {}).items()}
+        return cls(losses, frozenset(metrics.get("columns_absent") or ()))
+
+    @property
+    def losing(self) -> dict[str, Loss]:
+        """The columns with an alarming loss."""
+        return {name: loss for name, loss in self.losses.items() if loss.alarming}
+
+    @property
+    def problems(self) -> list[str]:
+        """Sentences for a person; none when all is well."""
+        said = []
+        if losing := sorted(self.losing.items()):
+            each = [f"{name} {loss.lost:,} of {loss.of:,} ({loss.share:.0%})" for name, loss in losing]
+            said.append(f"values lost: {_few(each)}")
+        if self.absent:
+            said.append(f"no longer sent, values kept: {_few(sorted(self.absent))}")
+        return said
+
+    def after(
+        self, lost: Mapping[str, int], filled: Mapping[str, int], absent: Collection[str], *, full: bool
+    ) -> "Standing":
+        """Return how they stand after a run that lost and read so many values; ``full`` if it read everything."""
+        losses = {}
+        for name in self.losses.keys() | {name for name, count in lost.items() if count}:
+            run = Loss(lost.get(name, 0), lost.get(name, 0) + filled.get(name, 0))
+            if full or (not run.lost and run.of >= CLEAN):
+                found = run
+            else:
+                before = self.losses.get(name, Loss(0, 0))
+                found = Loss(before.lost + run.lost, before.of + run.of)
+                if run.alarming and run.share > found.share:
+                    found = run
+            if found.lost:
+                losses[name] = found
+        return Standing(losses, frozenset(absent))
+
+    def reason(self, before: "Standing") -> str | None:
+        """Return why a run that found the columns so after ``before`` is partial; None where nothing is new."""
+        said = []
+        old = before.losing
+        worse = [
+            f"{name} {loss.lost:,} of {loss.of:,}"
+            for name, loss in sorted(self.losing.items())
+            if name not in old or loss.share >= min(2 * old[name].share, old[name].share + JUMP)
+        ]
+        if worse:
+            said.append(
+                f"values_lost: {_few(worse)} values cannot be read as what their columns hold. They are null "
+                "there and whole in raw_data. Correct the vendor's records or the column's kind, then run with --full."
+            )
+        if new := sorted(self.absent - before.absent):
+            said.append(
+                f"columns_absent: {_few(new)} had values the last time and no record has them now. The values "
+                "that are stored are kept. If the vendor renamed them, change their paths; if they are gone for good, "
+                "--force empties them."
+            )
+        return " ".join(said) or None
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what the next run will read."""
+        return {
+            "losses": {name: loss._asdict() for name, loss in sorted(self.losses.items())},
+            "columns_absent": sorted(self.absent),
+        }

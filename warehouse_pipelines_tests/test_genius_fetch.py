@@ -473,16 +473,16 @@ def test_a_column_that_was_filled_and_is_gone_is_an_alarm(orders: World, caplog:
     """A renamed column is not nothing: partial, with its name and those that may be meant, until somebody decides."""
     vendor: Genius = orders.simulator
     orders.sync()
-    vendor.rename_column("job_change_order", "signer_name", "name_of_signer")
+    vendor.rename_column("job_change_order", "signer_name", "signed_name")
     vendor.sql("ALTER TABLE job_change_order DROP COLUMN cancel_date")  # it never had a value
     vendor.remove("job_change_order", ["1"])
     vendor.create("job_change_order", number="one")
-    result = orders.sync()  # one record, too few to tell by: the catalogue does
-    assert (result.mode, result.status, result.processed) == ("delta", "partial", 1)
+    result = orders.sync()  # too few records to tell by: the catalogue does
+    assert (result.mode, result.status, result.created) == ("delta", "partial", 1)
     reason = orders.history()[-1]["error_message"]
     assert "columns_absent: signer_name had values" in reason
     assert "cancel_date" not in reason
-    said = "signer_name (job_change_order has no column signer_name that the account may see; it has name_of_signer"
+    said = "signer_name (job_change_order has no column signer_name that the account may see; it has signed_name"
     assert said in caplog.text
     metrics = orders.history()[-1]["performance_metrics"]
     assert metrics["noticed"]["absent_columns"] == ["cancel_date", "signer_name"]

@@ -28,6 +28,13 @@ Json = bytes
 """One record as the vendor sent it, in JSON."""
 
 
+class TooLarge(bytes):
+    """What stands for a record that is too large to be read: the members of its key in JSON, as far as they are known.
+
+    It becomes a dead letter of this payload, and the records beside it are loaded.
+    """
+
+
 class Page(NamedTuple):
     """Records of one answer.
 
@@ -425,6 +432,8 @@ class Extraction:
     ``erased``    keys of rows that the vendor listed as deleted, and does not list any more though it should
     ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
                   reason, and buries nothing but ``gone``
+    ``absent``    columns that the warehouse has values of and the source has no place for any more, as its own
+                  catalogue says; their values are kept, and the run in which that begins is partial
     ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
     ``noticed``   anything else that belongs into the history row
     """
@@ -452,6 +461,7 @@ class Extraction:
     erased: list[str] = field(default_factory=list)
     endless: bool = False
     doubt: str | None = None
+    absent: set[str] = field(default_factory=set)
     measured: Counter[str] = field(default_factory=Counter)
     noticed: dict[str, Any] = field(default_factory=dict)
 

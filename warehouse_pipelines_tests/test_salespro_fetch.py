@@ -29,7 +29,7 @@ from warehouse_pipelines.sources.salespro import SALESPRO, athena
 from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS, LEAD_RESULTS
 from warehouse_pipelines.sources.salespro.fetch import Settings, encoder
 from warehouse_pipelines.sources.salespro.forms import QUESTIONS, answered, in_columns, lines
-from warehouse_pipelines_tests.fetching import SAMPLES, Read, sample
+from warehouse_pipelines_tests.fetching import SAMPLES, Held, Read, sample
 from warehouse_pipelines_tests.vendors import World, world
 
 ENTITIES = {entity.name: entity for entity in SALESPRO.entities}
@@ -76,7 +76,7 @@ class TestTheResult:
     def test_everything_is_read(self, vendor: SalesPro, name: str) -> None:
         reading = read(ENTITIES[name])
         assert keys(reading, ENTITIES[name]) == sorted(vendor.ids(ENTITIES[name].path))
-        assert reading.calls == 4  # the catalogue, start, poll, the result
+        assert reading.calls == 4 + (name == "lead_results")  # the catalogue, start, poll, the result; two catalogues
         assert reading.extraction.measured["athena_bytes_scanned"] > 0
 
     @pytest.mark.parametrize("name", ENTITIES)
@@ -209,6 +209,79 @@ class TestTheResult:
         assert max(sizes) <= 10
         assert sum(sizes) == 150
 
+    @pytest.mark.parametrize("managed", [False, True])
+    def test_a_row_of_megabytes_is_read_and_one_beyond_all_measure_costs_itself(
+        self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch, managed: bool
+    ) -> None:
+        """The block is a megabyte. Marks and line breaks within texts, wherever a block is cut."""
+        if managed:
+            vendor.configure(managed_results=True)
+            monkeypatch.setenv("SALESPRO_ATHENA_OUTPUT", "")
+        note = 'He said "yes",\n"no"\n' * 150_000  # 3 MB
+        vendor.create("credit_applications", leap_credit_app_id="long", credit_app_note=note)
+        vendor.create("credit_applications", leap_credit_app_id="longer", credit_app_note=note * 4)
+        vendor.create("credit_applications", leap_credit_app_id="last", credit_app_note="short")
+        entity = ENTITIES["credit_applications"]
+        found = {record["leap_credit_app_id"]: record["credit_app_note"] for record in read(entity).records}
+        assert sorted(found) == sorted(vendor.ids("credit_applications"))
+        assert (found["long"], found["longer"], found["last"]) == (note, note * 4, "short")
+        monkeypatch.setattr(athena, "LARGEST_ROW", 2**22)
+        reading = read(entity).finished()
+        coercer = Coercer("salespro", entity)
+        table = coercer.table([record for page in reading._seen for record in page.records])
+        assert sorted(table["id"].to_pylist()) == sorted(set(found) - {"longer"})
+        (reject,) = coercer.rejects
+        assert (reject.key, reject.rule, coercer.keyless) == ("longer", "size", 0)
+        assert len(reject.raw) < 5000
+        assert reading.extraction.noticed["oversize_rows"] == 1
+
+    def test_a_row_that_is_too_long_is_a_dead_letter_and_the_rest_is_loaded(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with world("salespro_credit_application", database_url, monkeypatch) as it:
+            it.simulator.create("credit_applications", leap_credit_app_id="long", credit_app_note="x" * 3_000_000)
+            it.simulator.create("credit_applications", leap_credit_app_id="longer", credit_app_note="y" * 5_000_000)
+            assert (it.sync().status, len(it.rows()["longer",]["credit_app_note"])) == ("success", 5_000_000)
+            monkeypatch.setattr(athena, "LARGEST_ROW", 2**22)
+            it.simulator.delete("credit_applications", "long")
+            result = it.sync(full=True)
+            assert (result.status, result.failed, result.deleted) == ("partial", 1, 1)
+            (letter,) = it.letters()
+            assert (letter["record_key"], letter["rule"]) == ("longer", "size")
+            assert letter["payload"]["leap_credit_app_id"] == "longer"
+            assert not it.rows()["longer",]["archived"]
+
+    @of(managed_results=True, contacts=5_000)
+    def test_a_workgroup_that_keeps_its_results_is_asked_for_them(self, vendor: SalesPro) -> None:
+        """A thousand rows a page, the first of which is the header of the first page only; NULL is no empty text."""
+        assert vendor.environment()["SALESPRO_ATHENA_OUTPUT"] == ""
+        records = read(ESTIMATES).records
+        assert sorted(record["estimate_id"] for record in records) == sorted(vendor.ids("estimate"))
+        assert len(records) == 2_500
+        assert {record["loan_name"] for record in records} >= {""}
+        assert {record["bank_name"] for record in records} >= {None}
+        assert [one for one in operations(vendor) if one == "/GetQueryResults"] == ["/GetQueryResults"] * 3
+        assert not any(one.startswith("/results") for one in operations(vendor))
+        started = [entry["body"] for entry in vendor.requests()["log"] if entry["path"] == "/StartQueryExecution"]
+        assert "ResultConfiguration" not in started[-1]
+        assert "5 of" in SALESPRO.check() or "6 of" in SALESPRO.check()
+
+    @of(managed_results=True)
+    def test_an_output_location_that_is_refused_is_left_out(
+        self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("SALESPRO_ATHENA_OUTPUT", "s3://simulated-athena-results/warehouse/")
+        assert len(read(ESTIMATES).records) == 150
+        assert "unset it" in caplog.text
+
+    def test_a_workgroup_without_any_place_says_which_setting_is_missing(
+        self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SALESPRO_ATHENA_OUTPUT", "")
+        assert SALESPRO.missing_settings() == []
+        with pytest.raises(NotConfigured, match="SALESPRO_ATHENA_OUTPUT"):
+            read(ESTIMATES).finished()
+
     def test_a_reader_that_stops_early_leaves_nothing_open(self, vendor: SalesPro) -> None:
         reading = read(ESTIMATES, page_size=2)
         reading.step()
@@ -251,7 +324,11 @@ class TestTheQuery:
         vendor.create("estimate", estimate_id="new", status="won")
         reading = read(ESTIMATES)
         assert reading.records
-        assert reading.extraction.noticed == {"columns_not_there": ["bank_name"]}
+        assert reading.extraction.noticed == {"absent_columns": ["bank_name"]}
+        assert not any("bank_name" in record for record in reading.records)
+        reading = read(ESTIMATES, known=Held(values={"bank_name", "city"}))
+        assert reading.finished().extraction.absent == {"bank_name"}
+        reading = read(ESTIMATES)
         table = Coercer("salespro", ESTIMATES).table([json.dumps(record).encode() for record in reading.records])
         statuses = dict(zip(table["id" if "id" in table.column_names else "estimate_id"].to_pylist(),
                             table["status"].to_pylist(), strict=True))  # fmt: skip
@@ -471,7 +548,7 @@ class TestForms:
             {"title": "What nobody knows", "value": "kept in the form alone"},
         ]
         text = json.dumps(form).replace("\\\\u0026", "\\u0026")
-        assert in_columns(answered(text)) == {
+        assert in_columns(answered(text) or {}) == {
             "appointment_result": "[HRE] Demo Sold",
             "status_bucket": "[HRE]",
             "result_reason_demo_not_sold": "-Undecided",
@@ -491,8 +568,11 @@ class TestForms:
         "text",
         [
             "no json", "[1]", '[{"value": 1}]', "3", "[{]", '[{"title": "Notes", "value": "cut o',
-            "[{'title': 'Notes', 'value': 'as Python has it'}]", '[{"question": "Notes", "answer": "yes"}]',
+            "[{'title': 'Notes', 'val", '[{"q": "Notes", "a": "yes"}]', "__import__('os').getcwd()",
+            "[open('/etc/passwd')]", "('x' * 9999999)", "[" * 5000,
+            "[{'title': 'Notes', 'value': '" + "x" * 2**18 + "'}]",
         ],
+        ids=lambda text: text[:20],
     )  # fmt: skip
     def test_what_is_no_form_is_counted_as_lost(self, text: str) -> None:
         """The visit is loaded with its text, and nobody is told that there were no answers."""
@@ -514,8 +594,45 @@ class TestForms:
         assert coercer.table([record]).num_rows == 0
         assert [reject.rule for reject in coercer.rejects] == ["key_missing"]
 
-    def test_a_form_may_be_an_object(self) -> None:
-        assert in_columns(answered('{"Notes": "so", "Job Size": "$5"}')) == {"notes": "so", "job_size": "5"}
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"Notes": "it\'s so", "Job Size": "$5"}',
+            '[{"title": "Notes", "value": "it\'s so"}, {"title": "Job Size", "value": "$5"}]',
+            """[{'title': 'Notes', 'value': "it's so"}, {'title': 'Job Size', 'value': '$5', 'seen': True}]""",
+            "{'Notes': \"it's so\", 'Job Size': '$5', 'Deadline': None}",
+            '[{"Question": "Notes", "Answer": "it\'s so"}, {"Question": "Job Size", "Answer": "$5"}]',
+            '[{"name": "Notes", "text": "it\'s so"}, {"name": "Job Size", "text": "$5"}]',
+            '[["Notes", "it\'s so"], ["Job Size", "$5"]]',
+            '{"by": 1, "all": [{"label": "Notes", "value": "it\'s so"}, {"label": "Job Size", "value": "$5"}]}',
+            json.dumps('[{"title": "Notes", "value": "it\'s so"}, {"title": "Job Size", "value": "$5"}]'),
+        ],
+    )
+    def test_a_form_is_read_in_any_of_the_ways_in_which_it_is_written(self, text: str) -> None:
+        assert in_columns(answered(text)) == {"notes": "it's so", "job_size": "5"}
+
+    def test_forms_that_cannot_be_read_make_the_run_partial(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Counted and warned of at once; one of many is no alarm, a fifth of them is."""
+        with world("salespro_lead_result", database_url, monkeypatch, contacts=300) as it:
+            ids = it.simulator.ids("lead_results")
+            it.simulator.edit_silently("lead_results", ids[0], lead_results="free text, of Zebedee")
+            first = it.sync()
+            assert first.status == "success"
+            assert first.metrics["values_lost"]["notes"]["lost"] == 1
+            assert first.metrics["warnings"]["warn:notes"] == 1
+            assert "Zebedee" not in caplog.text
+            for number, key in enumerate(ids[:40]):
+                cut = ("[{'title': 'Notes', 'val", "it went well", '[{"q": "Notes", "a": "so"}]')[number % 3]
+                it.simulator.edit_silently("lead_results", key, lead_results=cut)
+            it.simulator.edit_silently("lead_results", ids[50], lead_results="[{'title': 'Notes', 'value': 'python'}]")
+            result = it.sync(full=True)
+            assert (result.status, result.failed) == ("partial", 0)
+            assert "values_lost" in it.history()[-1]["error_message"]
+            rows = it.rows()
+            assert rows[ids[50],]["notes"] == "python"
+            assert rows[ids[1],]["raw_data"]["lead_results"] == "it went well"
 
     def test_lines_are_the_numbered_job_types_or_the_one(self) -> None:
         numbered = {
@@ -637,3 +754,22 @@ class TestInTheWarehouse:
             assert row["lead_results_raw"][0] == {"title": "Result", "value": "[CC] Rescheduled"}
             assert row["raw_data"]["lead_results"].startswith('[{"title"')
             assert (row["lead_id"], row["updated_at"]) == (None, None)
+
+    def test_the_lead_of_a_result_is_what_the_crm_calls_its_customer(self, vendor: SalesPro) -> None:
+        vendor.ids("customer")
+        known = dict(vendor.engine.db.execute("SELECT estimate_id, crm_source_id FROM customer"))
+        reading = read(RESULTS)
+        assert {record["estimate_id"]: record["lead_id"] for record in reading.records} == {
+            record["estimate_id"]: known[record["estimate_id"]] for record in reading.records
+        }
+        assert sum(record["lead_id"] is not None for record in reading.records) > 50
+        assert reading.extraction.noticed == {"absent_columns": ["updated_at"]}
+        vendor.retype("customer", crm_source_id=None)
+        reading = read(RESULTS)
+        assert len(reading.records) == len(vendor.ids("lead_results"))
+        assert reading.extraction.noticed == {"absent_columns": ["lead_id", "updated_at"]}
+        vendor.drop("customer")
+        assert len(read(RESULTS).records) == len(vendor.ids("lead_results"))
+        vendor.retype("lead_results", lead_id="string")
+        key = vendor.create("lead_results", lead_id="their own")
+        assert [one["lead_id"] for one in read(RESULTS).records if one["estimate_id"] == key] == [None]

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse_pipelines import logs
-from warehouse_pipelines.entity import Column, Entity, Json
+from warehouse_pipelines.entity import Column, Entity, Json, TooLarge
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import validate
 from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES
@@ -64,6 +64,9 @@ YEARS = {"date": _DAYS, "timestamptz": (_DAYS[0] * _DAY_LONG, (_DAYS[1] + 1) * _
 
 NATIVE: dict[str, set[type]] = {"boolean": {bool, type(None)}, "integer": {int, type(None)}}
 """JSON's own types, where a column takes them as they are."""
+
+LARGEST_RECORD = 128 * 2**20
+"""Bytes of a record; a row of 64 MB may take twice that in JSON. PostgreSQL holds 256 MB in one text of jsonb."""
 
 IN_CACHE = 500
 """Records decoded at a time: what msgspec makes of them is read again while it is still in the processor's cache,
@@ -124,6 +127,8 @@ class Coercer:
         """Values that are not null, by column."""
         self.absent: set[str] = set()
         """Columns that were filled before and whose member no record has; the tables lack them."""
+        self.vanished: set[str] = set()
+        """Columns of which the source itself says that they are gone (``Extraction.absent``)."""
         self._expected: dict[str, float] = {}
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
@@ -165,12 +170,19 @@ class Coercer:
         self.absent = set(absent) & entity.columns.keys() - needed
         self._expected |= dict.fromkeys(self.absent, 1.0)
 
+    @property
+    def vanished_values(self) -> set[str]:
+        """Those of the vanished columns that a merge can do without."""
+        entity = self.entity
+        return (self.vanished & entity.columns.keys()) - {*entity.keys, entity.cursor, entity.version, entity.merged}
+
     def table(self, records: Sequence[Json]) -> pa.Table:
         """Return the good ones of ``records`` as a table; the others are added to ``rejects``.
 
         Of records with the same key the newest by ``entity.version`` stays, of equals the last.
         """
         self.read += len(records)
+        records = self._without_too_large(records)
         self._raws, self._bad, self._misfits, self._unread_deletions = [], {}, [], set()
         parts: dict[str, list[pa.Array | Sequence[Any]]] = {name: [] for name in self._columns}
         for start in range(0, len(records), IN_CACHE):
@@ -211,6 +223,7 @@ class Coercer:
         arrays["raw_data"] = _strings(self._raws)
         table = self._newest(self._without_bad(pa.table(arrays)))
         self._look_for_absent(arrays)
+        self.absent |= self.vanished_values
         kept = self.absent | {name for name, phone in self.entity.e164.items() if phone in self.absent}
         return table.drop_columns(sorted(kept)) if kept else table
 
@@ -232,6 +245,22 @@ class Coercer:
         spelled = {msgspec.json.encode(path[-1]) for path in paths}
         likely = [raw for raw in self._raws if any(name in raw for name in spelled)]
         return any(_has(self._any.decode(raw), path) for raw in likely[:IN_CACHE] for path in paths)
+
+    def _without_too_large(self, records: Sequence[Json]) -> Sequence[Json]:
+        """Return the records that can be held; of the others the key alone becomes a dead letter."""
+        fitting = [one for one in records if not isinstance(one, TooLarge) and len(memoryview(one)) <= LARGEST_RECORD]
+        if len(fitting) == len(records):
+            return records
+        for record in records:
+            if isinstance(record, TooLarge):
+                size, key = "a row", self._key_of(record)
+            elif (length := len(memoryview(record))) > LARGEST_RECORD:
+                size, key = f"{length / 2**20:,.0f} MB", self._key_of(bytes(record))
+            else:
+                continue
+            payload = bytes(record) if isinstance(record, TooLarge) else msgspec.json.encode({"key": key})
+            self._reject(payload, key, "coerce", "size", f"{size} is more than can be loaded")
+        return fitting
 
     def _decoded(self, records: Sequence[Json]) -> tuple[list[Any], list[bytes]]:
         """Decode the records; those that are no objects are rejected here."""

@@ -213,6 +213,7 @@ class _Run:
         """Read and load by this declaration."""
         self.entity = self.extraction.entity = entity
         self.coercer = Coercer(self.source.name, entity, skip_validation=self.options.skip_validation)
+        self.coercer.vanished = self.extraction.absent
 
     def expect(self, stood: Standing, shares: Mapping[str, float]) -> None:
         """Tell how the columns stood after the last run; with ``--force`` what is absent is believed to be gone."""
@@ -464,7 +465,8 @@ class _Run:
         """Return how the columns stand after this run."""
         coercer = self.coercer
         full = self._mode == "full" and not self.plan.narrowed and not self.options.max_records and coercer.read > 0
-        return self.stood.after(coercer.lost, coercer.filled, coercer.absent, full=full)
+        absent = coercer.absent | coercer.vanished_values
+        return self.stood.after(coercer.lost, coercer.filled, absent, full=full)
 
     def _closing(self, result: Result) -> dict[str, Any]:
         """Return what the history row is closed with."""

@@ -341,7 +341,7 @@ def read_json(value: Any) -> str | None:
             inner = re.sub(NUL, r"\1", mended(inner.encode()).decode())
             try:
                 msgspec.json.decode(inner.encode(), type=msgspec.Raw)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 pass
             else:
                 return inner

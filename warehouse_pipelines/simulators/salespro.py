@@ -31,6 +31,7 @@ TARGET = "AmazonAthena."
 CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 LOCATION = re.compile(r"s3://([a-z0-9.-]{3,63})(?:/(.*))?")
 LARGEST_QUERY = 262_144
+MANAGED = "results-that-athena-keeps"
 PAGE = 1000
 
 
@@ -45,6 +46,7 @@ class SalesProSettings:
     workgroup: str = "primary"
     bucket: str = "simulated-athena-results"
     enforced_output: str | None = None  # the workgroup's own, which then replaces the client's
+    managed_results: bool = False  # the workgroup keeps results itself, and refuses a place of the client's
     states: list[str] = field(default_factory=list)  # what the polls see before the end, such as QUEUED, RUNNING
     bytes_cutoff: int | None = None  # the workgroup's limit for one query
     metadata: str = "allowed"  # allowed | denied: whether the policy has athena:GetTableMetadata
@@ -91,7 +93,7 @@ class SalesPro(Vendor):
         settings = self.settings
         return {
             "SALESPRO_ATHENA_DATABASE": settings.database,
-            "SALESPRO_ATHENA_OUTPUT": f"s3://{settings.bucket}/warehouse/",
+            "SALESPRO_ATHENA_OUTPUT": "" if settings.managed_results else f"s3://{settings.bucket}/warehouse/",
             "SALESPRO_ATHENA_WORKGROUP": settings.workgroup,
             "AWS_ACCESS_KEY_ID": settings.access_key,
             "AWS_SECRET_ACCESS_KEY": settings.token,
@@ -158,12 +160,20 @@ class SalesPro(Vendor):
             if same != _told(asked):
                 return _invalid("Idempotent parameters do not match")
             return answer_json(200, {"QueryExecutionId": known})
-        client = (asked.get("ResultConfiguration") or {}).get("OutputLocation")
-        location = self.settings.enforced_output or client
+        client = (asked.get("ResultConfiguration") or {}).get("OutputLocation") or ""
+        if self.settings.managed_results:
+            if client:
+                return _invalid("ManagedQueryResultsConfiguration and ResultConfiguration cannot be set together.")
+            location = f"s3://{MANAGED}"
+        else:
+            location = self.settings.enforced_output or client
         if not location:
-            return _invalid("No output location provided.")
+            return _invalid(
+                "No output location provided. An output location is required either through the Workgroup result "
+                "configuration setting or as an API input."
+            )
         match = LOCATION.fullmatch(location)
-        if match is None or match[1] != self.settings.bucket:
+        if match is None or match[1] not in (self.settings.bucket, MANAGED):
             return _invalid(f"Unable to verify/create output bucket {match[1] if match else location}")
         number = str(uuid.UUID(int=(self.town.seed << 64) + next(self._new), version=4))
         folder = (match[2] or "").strip("/")
@@ -220,7 +230,11 @@ class SalesPro(Vendor):
             "QueryExecutionId": query.id,
             "Query": query.text,
             "StatementType": "DML",
-            "ResultConfiguration": {"OutputLocation": query.output},
+            **(
+                {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+                if query.output.startswith(f"s3://{MANAGED}/")
+                else {"ResultConfiguration": {"OutputLocation": query.output}}
+            ),
             "QueryExecutionContext": {"Database": self.settings.database},
             "Status": status,
             "Statistics": statistics,
@@ -276,6 +290,8 @@ class SalesPro(Vendor):
             return _invalid(f"WorkGroup {asked.get('WorkGroup')} is not found.")
         enforced = self.settings.enforced_output
         configuration: dict[str, Any] = {"EnforceWorkGroupConfiguration": bool(enforced)}
+        if self.settings.managed_results:
+            configuration["ManagedQueryResultsConfiguration"] = {"Enabled": True}
         if enforced:
             configuration["ResultConfiguration"] = {"OutputLocation": enforced}
         return answer_json(200, {"WorkGroup": {"Name": self.settings.workgroup, "Configuration": configuration}})

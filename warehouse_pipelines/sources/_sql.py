@@ -2,7 +2,7 @@
 
 A declared column that the catalogue does not show costs that column only. It is left out of the record, not sent as
 null, so whoever merges the record can tell an absent member from an empty value. ``note_absent`` says so three times:
-in the history row, in the log, and, if the warehouse holds values of that column, as the reason why the run is partial.
+in the history row, in the log, and, if the warehouse holds values of that column, as an alarm (``Extraction.absent``).
 """
 
 import difflib
@@ -45,8 +45,8 @@ def similar(name: str, there: Iterable[str]) -> list[str]:
 def note_absent(extraction: Extraction, title: str, absent: Mapping[str, str], expected: Iterable[str] = ()) -> None:
     """Report the columns that the source has no place for; ``absent`` has for each of them what is missing.
 
-    Those that no installation is known to have are ``expected``: noted, and no reason to warn. A column of which the
-    warehouse holds values makes the run partial, as long as it holds them and nobody said ``--force``.
+    Those that no installation is known to have are ``expected``: noted, and no reason to warn. Of those that the
+    warehouse holds values of the extraction is told, unless ``--force`` said that they may go.
     """
     entity = extraction.entity
     if not absent:
@@ -55,14 +55,8 @@ def note_absent(extraction: Extraction, title: str, absent: Mapping[str, str], e
     if left_out := sorted(absent.keys() - set(expected)):
         said = "; ".join(f"{name} ({absent[name]})" for name in left_out)
         log.warning("%s: %s is read without %s", title, entity.table, said)
-    if extraction.options.get("force"):
-        return
-    if lost := sorted(extraction.known.filled(entity, sorted(absent))):
-        said = "; ".join(f"{name} ({absent[name]})" for name in lost)
-        extraction.doubt = (
-            f"absent_columns: {title} no longer has what {entity.table} has values of: {said}. The other columns were "
-            "loaded, no row was tombstoned. Ask what became of them, or accept it with --force."
-        )
+    if not extraction.options.get("force"):
+        extraction.absent |= extraction.known.filled(entity, sorted(absent))
 
 
 def missing_place(table: str, paths: Sequence[str], there: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ class SalesProVendor:
 
     def _items(self, key: str) -> list[Key]:
         (row,) = self.simulator.rows("lead_results", key)
-        return [(key, str(line["number"])) for line in lines(answered(row["lead_results"]))]
+        return [(key, str(line["number"])) for line in lines(answered(row["lead_results"])) if isinstance(line, dict)]
 
     def prepare(self, entity: Entity) -> None:
         if entity.cursor:

@@ -20,7 +20,8 @@ wrong guess would show:
   columns one would expect. A database without it is no error: the run notes ``absent_table`` and loads nothing. One
   that had it and has it no more is ``SuspiciousRead``, like any table that is suddenly empty.
 - A declared column that the table does not have is left out, and named in the run's ``absent_columns`` and by
-  ``check``; if the warehouse holds values of it, the run is partial until it is back or ``--force`` accepts it.
+  ``check``. If the warehouse holds values of it they are kept, and it is an alarm, until it is back or ``--force``
+  empties it.
 - The specification gives an appointment a lead and a status, a prospect a source and a status, which their tables do
   not have. An appointment's lead is the newest one of its prospect, its status the label of its outcome (null before
   there is one), a prospect's source that of its newest ``prospect_source``; all are looked up and need the indexes that

@@ -4,7 +4,12 @@ boto3 speaks, once for each request; retries, waits and errors are those of ``_h
 The result is the CSV that Athena writes beside every query, and not GetQueryResults with its thousand rows a page. In
 it a text is in quotation marks and NULL is nothing at all, which tells NULL from the empty text; Arrow reads that, and
 Python's own reader does not. A connection that breaks is taken up at the byte where it broke. S3 says how long an
-object is, and Athena ends each row with a line break: a result that is short of either is no result.
+object is, and Athena ends each row with a line break: a result that is short of either is no result. Arrow is given
+rows that are complete, so a row may be as long as ``LARGEST_ROW``; of a longer one the first cells are kept
+(``oversize``), and the rest of it is read past.
+
+A workgroup with managed query results keeps them itself, refuses an output location, and names none: then, and only
+then, GetQueryResults is asked, page by page.
 
 Nothing is taken from an earlier run's result (result reuse is never asked for). A query is stopped when the run is
 cancelled or fails while it is waited for. What a failed query says of a value is not repeated, since it may be
@@ -26,6 +31,7 @@ from warehouse_pipelines.entity import Extraction
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
+    CursorStuck,
     NotConfigured,
     PermissionMissing,
     RequestRefused,
@@ -48,7 +54,15 @@ RUNS = 3
 FIRST_POLL, LONGEST_POLL = 0.25, 5.0
 
 BLOCK = 2**20
-"""Bytes of the result that are parsed at a time, in one thread, which reads no further ahead; no row may be longer."""
+"""Bytes of the result that are parsed at a time, in one thread, which reads no further ahead; more for a longer row."""
+
+LARGEST_ROW = 64 * 2**20
+"""Bytes of one row of a result."""
+
+ROWS_A_PAGE = 1_000
+"""The most that GetQueryResults gives."""
+
+CELL = re.compile(rb'(?:"((?:[^"]|"")*)"|([^",\n]*)),')
 
 NOTHING = "nothing was loaded, the next run starts at the same place"
 
@@ -139,6 +153,8 @@ class Athena:
         self.extraction = extraction
         self.title = title
         self.catalog, self.database, self.workgroup, self.output = catalog, database, workgroup, output
+        self.oversize: list[dict[str, str | None]] = []
+        """Of each row that was too long to be read, the cells that it begins with, by column."""
         from botocore.exceptions import BotoCoreError
 
         try:
@@ -178,37 +194,121 @@ class Athena:
 
         ``parameters`` stand for the ``?`` of the query, as literals (``quoted``).
         """
-        import pyarrow as pa
-        from pyarrow import csv
-
-        location = self._run(sql, parameters)
+        number, location = self._run(sql, parameters)
+        if not location:
+            yield from self._pages(number, names)
+            return
         bucket, _, key = location.removeprefix("s3://").partition("/")
         stream = _Result(self, bucket, key)
         try:
-            reader = csv.open_csv(
-                pa.PythonFile(stream, mode="r"),
-                read_options=csv.ReadOptions(block_size=BLOCK, use_threads=False),
-                parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-                convert_options=csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
-            if reader.schema.names != list(names):
+            yield from self._parsed(stream, names)
+        finally:
+            stream.close()
+
+    def _parsed(self, stream: "_Result", names: Sequence[str]) -> Iterator["pa.RecordBatch"]:
+        """Yield the rows of a CSV."""
+        import pyarrow as pa
+        from pyarrow import csv
+
+        header = b"".join(b'"%b",' % name.replace('"', '""').encode() for name in names)[:-1] + b"\n"
+        first = True
+        for rows in self._complete(stream, names):
+            if first and not rows.startswith(header):
                 raise AnswerChanged(
                     f"{self.title}: a result has other columns than were asked for; nothing was loaded."
                 )
-            yield from reader
-        except pa.ArrowInvalid:
-            # Its message quotes the row, which is somebody's.
-            raise AnswerChanged(
-                f"{self.title}: a result is not the CSV that Athena writes (a row with too many or too few fields, or "
-                f"longer than {BLOCK:,} bytes); nothing was loaded."
-            ) from None
-        finally:
-            stream.close()
+            block = memoryview(rows)[len(header) :] if first else memoryview(rows)
+            first = False
+            if not block:
+                continue
+            try:
+                table = csv.read_csv(
+                    pa.BufferReader(pa.py_buffer(block)),
+                    read_options=csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
+                    parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+                    convert_options=csv.ConvertOptions(
+                        column_types=dict.fromkeys(names, pa.string()),
+                        null_values=[""],
+                        strings_can_be_null=True,
+                        quoted_strings_can_be_null=False,
+                    ),
+                )
+            except pa.ArrowInvalid:
+                # Its message quotes the row, which is somebody's.
+                raise AnswerChanged(
+                    f"{self.title}: a result is not the CSV that Athena writes (a row with too many or too few "
+                    "fields); nothing was loaded."
+                ) from None
+            yield from table.to_batches()
+        if first:
+            raise AnswerChanged(f"{self.title}: a result has not even a header; nothing was loaded.")
+
+    def _complete(self, stream: "_Result", names: Sequence[str]) -> Iterator[bytes]:
+        """Yield the bytes of complete rows, about ``BLOCK`` at a time; rows over ``LARGEST_ROW`` are left out."""
+        kept = bytearray()
+        inside = passing = False  # within quotation marks; within a row that is left out
+        while piece := stream.read(BLOCK):
+            if passing:
+                end, inside = _first_end(piece, inside)
+                if end < 0:
+                    continue
+                piece, passing = piece[end:], False
+            end, after = _last_end(piece, inside)
+            if end >= 0:
+                kept += piece[:end]
+                yield bytes(kept)
+                kept = bytearray(piece[end:])
+            else:
+                kept += piece
+            inside = after
+            if len(kept) > LARGEST_ROW:
+                self.oversize.append(_leading_cells(bytes(kept[: 2**16]), names))
+                kept, passing = bytearray(), True
+        if kept:
+            yield bytes(kept)
+
+    def _pages(self, number: str, names: Sequence[str]) -> Iterator["pa.RecordBatch"]:
+        """Yield the rows of a result that Athena keeps itself. The first row of the first page is the header."""
+        import pyarrow as pa
+
+        further: dict[str, Any] = {}
+        seen: set[str] = set()
+        while True:
+            answer = self.call(
+                self._athena.get_query_results, None, QueryExecutionId=number, MaxResults=ROWS_A_PAGE, **further
+            )
+            try:
+                rows = [
+                    [cell.get("VarCharValue") for cell in row.get("Data", ())] for row in answer["ResultSet"]["Rows"]
+                ]
+            except (KeyError, TypeError, AttributeError):
+                raise AnswerChanged(
+                    f"{self.title}: GetQueryResults answered with no rows; nothing was loaded."
+                ) from None
+            if not further:
+                if not rows or rows[0] != list(names):
+                    raise AnswerChanged(
+                        f"{self.title}: a result has other columns than were asked for; nothing was loaded."
+                    )
+                del rows[0]
+            if any(len(row) != len(names) for row in rows):
+                raise AnswerChanged(f"{self.title}: a result has rows of another length; nothing was loaded.")
+            fitting = [row for row in rows if sum(len(cell or "") for cell in row) <= LARGEST_ROW]
+            self.oversize += [
+                {name: cell for name, cell in zip(names, row, strict=True) if len(cell or "") < 1000}
+                for row in rows
+                if sum(len(cell or "") for cell in row) > LARGEST_ROW
+            ]
+            if fitting:
+                cells = [pa.array(column, pa.string()) for column in zip(*fitting, strict=True)]
+                yield pa.RecordBatch.from_arrays(cells, names=list(names))
+            token = answer.get("NextToken")
+            if not token:
+                return
+            if token in seen:
+                raise CursorStuck(f"{self.title}: GetQueryResults gives the same page again; nothing was loaded.")
+            seen.add(token)
+            further = {"NextToken": token}
 
     def call(self, method: Any, wanted: str | None, **parameters: Any) -> Any:
         """Make a request and return the ``wanted`` member of its answer.
@@ -284,22 +384,42 @@ class Athena:
         refused.status = status
         raise refused from error
 
-    def _run(self, sql: str, parameters: Sequence[str]) -> str:
-        """Run a query to its end and return where its result lies."""
+    def _start(self, sql: str, parameters: Sequence[str]) -> str:
+        """Start a query and return its number."""
+        how: dict[str, Any] = {"ExecutionParameters": list(parameters)} if parameters else {}
+        if self.output:
+            how["ResultConfiguration"] = {"OutputLocation": self.output}
+        try:
+            return str(
+                self.call(
+                    self._athena.start_query_execution,
+                    "QueryExecutionId",
+                    QueryString=sql,
+                    QueryExecutionContext={"Database": self.database, "Catalog": self.catalog},
+                    WorkGroup=self.workgroup,
+                    # A start whose answer was lost is asked for again, and is the same query.
+                    ClientRequestToken=str(uuid.uuid4()),
+                    **how,
+                )
+            )
+        except RequestRefused as error:
+            if self.output and "ManagedQueryResultsConfiguration" in str(error):
+                log.warning("%s: the workgroup %r keeps its results itself, so the output location in the settings is "
+                            "left out; unset it", self.title, self.workgroup)  # fmt: skip
+                self.output = ""
+                return self._start(sql, parameters)
+            if not self.output and "output location" in str(error).lower():
+                raise NotConfigured(
+                    f"{self.title}: the workgroup {self.workgroup!r} has no place for results of its own; set the "
+                    "output location (SALESPRO_ATHENA_OUTPUT), or have managed query results switched on for it."
+                ) from error
+            raise
+
+    def _run(self, sql: str, parameters: Sequence[str]) -> tuple[str, str]:
+        """Run a query to its end; return its number and where its result lies, nowhere if Athena keeps it itself."""
         reason = ""
         for attempt in range(1, RUNS + 1):
-            how: dict[str, Any] = {"ExecutionParameters": list(parameters)} if parameters else {}
-            number = self.call(
-                self._athena.start_query_execution,
-                "QueryExecutionId",
-                QueryString=sql,
-                QueryExecutionContext={"Database": self.database, "Catalog": self.catalog},
-                ResultConfiguration={"OutputLocation": self.output},
-                WorkGroup=self.workgroup,
-                # A start whose answer was lost is asked for again, and is the same query.
-                ClientRequestToken=str(uuid.uuid4()),
-                **how,
-            )
+            number = self._start(sql, parameters)
             try:
                 execution = self._finished(number)
             except BaseException:
@@ -309,7 +429,7 @@ class Athena:
             scanned = execution.get("Statistics", {}).get("DataScannedInBytes", 0)
             self.extraction.measured["athena_bytes_scanned"] += scanned
             if execution["Status"]["State"] == "SUCCEEDED":
-                return str(execution["ResultConfiguration"]["OutputLocation"])
+                return number, str(execution.get("ResultConfiguration", {}).get("OutputLocation") or "")
             reason = self._judge(execution["Status"])
             if attempt < RUNS:
                 log.warning("%s: a query failed (%s), run %d of %d", self.title, reason, attempt, RUNS)
@@ -434,6 +554,54 @@ class _Result:
         if not chunk and self._read and (self._last != b"\n" or self._quotes % 2):
             raise VendorUnavailable(f"{self._athena.title}: a result ends in the middle of a row; {NOTHING}")
         return chunk
+
+
+def _last_end(piece: bytes, inside: bool) -> tuple[int, bool]:
+    """Return the end of the last row that ends in ``piece``, -1 if none does, and whether it ends within marks.
+
+    ``inside`` says whether it begins within quotation marks. A doubled mark leaves and enters, which is the same.
+    """
+    after = inside ^ bool(piece.count(b'"') & 1)
+    place, within = len(piece), after
+    while True:
+        end = piece.rfind(b"\n", 0, place)
+        if end < 0:
+            return -1, after
+        within ^= bool(piece.count(b'"', end, place) & 1)
+        if not within:
+            return end + 1, after
+        place = piece.rfind(b'"', 0, end)
+        if place < 0:
+            return -1, after
+        within = False  # before the mark by which that text begins
+
+
+def _first_end(piece: bytes, inside: bool) -> tuple[int, bool]:
+    """Return the end of the first row that ends in ``piece``, -1 if none does, and whether what follows is in marks."""
+    place = 0
+    while True:
+        mark = piece.find(b'"', place)
+        if not inside:
+            end = piece.find(b"\n", place, mark if mark >= 0 else len(piece))
+            if end >= 0:
+                return end + 1, False
+        if mark < 0:
+            return -1, inside
+        inside, place = not inside, mark + 1
+
+
+def _leading_cells(row: bytes, names: Sequence[str]) -> dict[str, str | None]:
+    """Return the cells that a row begins with, by column, as far as they are complete."""
+    cells: dict[str, str | None] = {}
+    place = 0
+    for name in names:
+        match = CELL.match(row, place)
+        if match is None:
+            break
+        text = match[1]
+        cells[name] = None if text is None else text.replace(b'""', b'"').decode(errors="replace")
+        place = match.end()
+    return cells
 
 
 def quoted(text: str) -> str:

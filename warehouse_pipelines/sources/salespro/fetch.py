@@ -1,8 +1,9 @@
 """How a table of SalesPro is read: what is asked for, in which window, and what records are made of the rows.
 
-Only columns that are there are asked for, so the catalogue is read first; a declared column that is not there stays
-empty and is named in the history row (``columns_not_there``). The row that comes is text. Its times know no zone: they
-are taken to be in ``SALESPRO_ATHENA_TIME_ZONE``, and ``raw_data`` is the row as read with the zone written behind them.
+Only columns that are there are asked for, so the catalogue is read first; a declared column that is not there is left
+out and reported (``_sql.note_absent``). The lead of a result is looked up in the customers, if they have what it takes.
+The row that comes is text. Its times know no zone: they are taken to be in ``SALESPRO_ATHENA_TIME_ZONE``, and
+``raw_data`` is the row as read with the zone written behind them.
 
 A window has its lower bound only, inclusive, so that what changes meanwhile is welcome; a backfill has both. Rows
 without a cursor come with every window. Where the catalogue says that the cursor is a text, it is cast, the window is
@@ -18,9 +19,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Entity, Extraction, Json, Page
-from warehouse_pipelines.errors import AnswerChanged
+from warehouse_pipelines.entity import Entity, Extraction, Json, Page, TooLarge
+from warehouse_pipelines.errors import AnswerChanged, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
+from warehouse_pipelines.sources._sql import missing_place, note_absent
 from warehouse_pipelines.sources.salespro.athena import Account, Athena, quoted
 from warehouse_pipelines.sources.salespro.forms import answered, in_columns, lines
 
@@ -28,12 +30,12 @@ from warehouse_pipelines.sources.salespro.forms import answered, in_columns, lin
 class Settings(FromEnvironment):
     """Where the vendor shares, and the standard settings of AWS, which are read from ``.env`` as well.
 
-    ``salespro_athena_output`` is where results are written, ``s3://bucket/folder/``; a workgroup that enforces a place
-    of its own ignores it.
+    ``salespro_athena_output`` is where results are written, ``s3://bucket/folder/``. A workgroup that enforces a place
+    of its own ignores it; one with managed query results must have none.
     """
 
     salespro_athena_database: str
-    salespro_athena_output: str
+    salespro_athena_output: str = ""
     salespro_athena_workgroup: str = "primary"
     salespro_athena_catalog: str = "AwsDataCatalog"
     salespro_athena_time_zone: ZoneInfo = ZoneInfo("UTC")
@@ -92,13 +94,56 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     zone = Settings().salespro_athena_time_zone
     database = athena(extraction)
     types = database.types(table_of(entity))
-    names = there(extraction, types)
+    lacking = look_up(database, entity, types)
+    names = there(extraction, types, lacking)
     sql, literals = question(extraction, names, types, zone)
     records_of = encoder(entity, names, zone)
     for batch in database.rows(sql, names, literals):
         records = records_of([column.to_pylist() for column in batch.columns])
         for start in range(0, len(records), extraction.page_size):
             yield Page(records[start : start + extraction.page_size])
+    if database.oversize:
+        extraction.noticed["oversize_rows"] = len(database.oversize)
+        yield Page([TooLarge(msgspec.json.encode(cells)) for cells in database.oversize])
+
+
+LOOKED_UP = {
+    "lead_results": {
+        "lead_id": """(
+            SELECT max(c."crm_source_id") FROM "customer" c WHERE c."estimate_id" = r."estimate_id")"""
+    }
+}
+"""Values of other tables, by table and column, where the table has no such column; ``r`` is the row.
+
+A customer's ``crm_source_id`` is what the CRM calls him that he came from.
+"""
+
+CUSTOMER_OF_ESTIMATE = ("estimate_id", "crm_source_id")
+LOOK_UP = "looked up"
+"""Stands for the type of a column that is looked up."""
+
+UNSEEN = frozenset({
+    "salespro_credit_application.estimate_id", "salespro_credit_application.credit_limit",
+    "salespro_lead_result.updated_at",
+})  # fmt: skip
+"""Columns that the specification names and no installation is known to have."""
+
+
+def look_up(database: Athena, entity: Entity, types: dict[str, str]) -> dict[str, str]:
+    """Add to ``types`` the columns that can be looked up in another table; return what the others lack."""
+    wanted = {} if "/" in entity.path else LOOKED_UP.get(table_of(entity), {})
+    lacking: dict[str, str] = {}
+    for name in wanted.keys() - types.keys():
+        try:
+            customers = database.types("customer")
+        except RequestRefused:
+            lacking[name] = "there is no table customer to look it up in"
+            continue
+        if absent := [one for one in CUSTOMER_OF_ESTIMATE if one not in customers]:
+            lacking[name] = missing_place("customer", absent, customers)
+        else:
+            types[name] = LOOK_UP
+    return lacking
 
 
 def table_of(entity: Entity) -> str:
@@ -106,7 +151,7 @@ def table_of(entity: Entity) -> str:
     return entity.path.partition("/")[0]
 
 
-def there(extraction: Extraction, types: Mapping[str, str]) -> list[str]:
+def there(extraction: Extraction, types: Mapping[str, str], lacking: Mapping[str, str]) -> list[str]:
     """Return the columns to ask for: those that are declared and there. A path with a dot is made of the form."""
     entity = extraction.entity
     form = ANSWERS if set(ANSWERS) & types.keys() or table_of(entity) == ANSWERS[0] else ()
@@ -120,8 +165,10 @@ def there(extraction: Extraction, types: Mapping[str, str]) -> list[str]:
             f"SalesPro: the table {table_of(entity)!r} has no column for {', '.join(map(str, lost))}; "
             f"it has {', '.join(types)}. Nothing was loaded."
         )
-    if missing:
-        extraction.noticed["columns_not_there"] = missing
+    declared = {path for paths in places.values() for path in paths}
+    undeclared = [name for name in types if name not in declared]
+    absent = {name: lacking.get(name) or missing_place(table_of(entity), places[name], undeclared) for name in missing}
+    note_absent(extraction, "SalesPro", absent, {name for name in absent if f"{entity.table}.{name}" in UNSEEN})
     names = dict.fromkeys((*(path for paths in places.values() for path in paths), *form))
     return [name for name in names if name in types]
 
@@ -137,7 +184,7 @@ def question(
     if table_of(entity) in NEWEST:
         key, greatest = NEWEST[table_of(entity)]
         by = ", ".join(f'"{name}" DESC NULLS LAST' for name in greatest if name in types)
-        every = ", ".join(f'"{name}"' for name in names)
+        every = ", ".join(f'"{name}"' for name in names if types[name] != LOOK_UP)
         table = f'(SELECT {every}, row_number() OVER (PARTITION BY "{key}" ORDER BY {by}) AS place FROM {table})'  # noqa: S608
         conditions.append("place = 1")
     if entity.cursor and extraction.window.since is not None:
@@ -153,16 +200,19 @@ def question(
             conditions.append(f"({cursor} IS NULL OR {cursor} {sign} CAST(? AS timestamp))")
             local = moment.astimezone(zone).replace(tzinfo=None)
             literals.append(quoted(local.isoformat(" ", timespec="milliseconds")))
+    looked_up = LOOKED_UP.get(table_of(entity), {})
     selected = ", ".join(
+        f'{" ".join(looked_up[name].split())} AS "{name}"'
+        if types[name] == LOOK_UP
         # What Athena prints of an array or a row is no JSON.
-        f'json_format(CAST("{name}" AS json)) AS "{name}"'
+        else f'json_format(CAST("{name}" AS json)) AS "{name}"'
         if types[name].startswith(("array", "map", "row", "struct"))
         else f'"{name}"'
         for name in names
     )
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     limit = f" LIMIT {extraction.limit}" if extraction.limit and "/" not in entity.path else ""
-    return f"SELECT {selected} FROM {table}{where}{limit}", literals  # noqa: S608
+    return f"SELECT {selected} FROM {table} r{where}{limit}", literals  # noqa: S608
 
 
 def encoder(entity: Entity, names: Sequence[str], zone: ZoneInfo) -> Callable[[list[list[Any]]], list[Json]]:

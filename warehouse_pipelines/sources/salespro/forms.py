@@ -1,9 +1,13 @@
 """The form that a sales representative fills in after a visit: one JSON text of questions and answers.
 
-It is a list of titles and values (one installation's), or an object of them (as others describe it). The questions are
+It is a list of titles and values (one installation's), or an object of them (as others describe it), in JSON, or as
+Python prints such a list. The members of an answer may be named otherwise (``TITLES``, ``VALUES``). The questions are
 whatever the company asks; ``QUESTIONS`` are those that one public installation has columns for.
+
+A form that is none of this stays in ``lead_results_raw``, and is counted as lost in the columns of the answers.
 """
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -60,14 +64,14 @@ QUESTIONS = {question.strip(): name for name in FORM for question in SPELT.get(n
 JOB_TYPE = re.compile(r"job type ([0-9]{1,3})")
 
 
-class Answer(msgspec.Struct):
-    """One answer of a form."""
+TITLES = ("title", "question", "label", "name", "field", "key")
+VALUES = ("value", "answer", "response", "text")
+"""What the two members of an answer are called, the usual name first."""
 
-    title: str
-    value: Any = None
+LONGEST_LITERAL = 2**18
+"""Characters of a form in Python's notation; parsing one takes a hundred times the memory."""
 
-
-_form = msgspec.json.Decoder(list[Answer] | dict[str, Any]).decode
+_json = msgspec.json.Decoder().decode
 
 
 def answered(text: str | None) -> dict[str, str] | str:
@@ -78,17 +82,62 @@ def answered(text: str | None) -> dict[str, str] | str:
     text = (text or "").strip()
     if text in ("", "null"):
         return {}
-    try:
-        form = _form(text)
-    except (msgspec.DecodeError, RecursionError):
+    pairs = _pairs(_value(text))
+    if pairs is None:
         return text
-    pairs = form.items() if isinstance(form, dict) else ((answer.title, answer.value) for answer in form)
     found: dict[str, str] = {}
     for title, value in pairs:
         if value is not None and (answer := str(value).strip()):
             question = " ".join(title.partition("(")[0].casefold().split()).strip(" -:?")
             found.setdefault(question, answer)
     return found
+
+
+def _value(text: str) -> Any:
+    """Return what a text says in JSON, or in the notation of Python; None if in neither."""
+    try:
+        value = _json(text)
+        return _json(value) if isinstance(value, str) else value  # some write the JSON of a JSON
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    if not text.lstrip().startswith(("[", "{", "(")) or len(text) > LONGEST_LITERAL:
+        return None
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+def _pairs(value: Any) -> list[tuple[str, Any]] | None:
+    """Return the questions with their answers; None if this is no form."""
+    if isinstance(value, dict):
+        listed = [one for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
+        if len(listed) != 1 or _named(listed[0][0])[0] is None:
+            return [(str(question), one) for question, one in value.items()]
+        value = listed[0]
+    if not isinstance(value, list | tuple):
+        return None
+    pairs: list[tuple[str, Any]] = []
+    for one in value:
+        if isinstance(one, dict):
+            title, answer = _named(one)
+            if title is None:
+                return None
+            pairs.append((str(one[title]), one.get(answer)))
+        elif isinstance(one, list | tuple) and len(one) == 2:
+            pairs.append((str(one[0]), one[1]))
+        else:
+            return None
+    return pairs
+
+
+def _named(answer: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """Return the names of the members that hold the question and the answer."""
+    names = {str(name).strip().casefold(): name for name in answer}
+    return (
+        next((names[name] for name in TITLES if name in names), None),
+        next((names[name] for name in VALUES if name in names), None),
+    )
 
 
 def in_columns(answers: Mapping[str, str] | str) -> dict[str, str] | str:

@@ -29,13 +29,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import psycopg
 from dagster._core.executor.in_process import InProcessExecutor
 
 from warehouse_pipelines.errors import PoolBusy, WarehouseError
-from warehouse_pipelines.loading import sync_history
 
 if TYPE_CHECKING:
+    import psycopg
     from dagster._core.execution.context.system import PlanOrchestrationContext
     from dagster._core.execution.plan.plan import ExecutionPlan
 
@@ -71,7 +70,7 @@ class RunLock:
         self._url = url
         self._run_id = run_id
         self._stopped = threading.Event()
-        self._connection: psycopg.Connection[dict[str, Any]] | None = None
+        self._connection: "psycopg.Connection[dict[str, Any]] | None" = None
 
     def __enter__(self) -> Mapping[str, str]:
         return self.hold()
@@ -91,13 +90,17 @@ class RunLock:
         if self._connection is not None:
             self._connection.close()
 
-    def _take(self) -> psycopg.Connection[dict[str, Any]]:
+    def _take(self) -> "psycopg.Connection[dict[str, Any]]":
+        from warehouse_pipelines.loading import sync_history
+
         connection = sync_history.connect(self._url)
         connection.execute("SELECT pg_advisory_lock(hashtextextended('run:' || %s, 0))", [self._run_id])
         self._connection = connection
         return connection
 
     def _keep(self) -> None:
+        import psycopg
+
         while not self._stopped.wait(PING_SECONDS):
             try:
                 if self._connection is None:
@@ -110,7 +113,7 @@ class RunLock:
                 self._connection = None
 
 
-def tag(session: psycopg.Connection[dict[str, Any]], run_id: str) -> str:
+def tag(session: "psycopg.Connection[dict[str, Any]]", run_id: str) -> str:
     """Return the value of the tag of a run that holds its lock in this warehouse."""
     row = session.execute(
         """
@@ -123,8 +126,10 @@ def tag(session: psycopg.Connection[dict[str, Any]], run_id: str) -> str:
     return str(row["tag"])
 
 
-def dead(session: psycopg.Connection[dict[str, Any]], run: dg.DagsterRun, created_at: datetime) -> bool:
+def dead(session: "psycopg.Connection[dict[str, Any]]", run: dg.DagsterRun, created_at: datetime) -> bool:
     """Return whether the process of a run is known to be gone."""
+    from warehouse_pipelines.loading import sync_history
+
     if TAG not in run.tags:
         last = session.execute(
             "SELECT error_message = %s AS died FROM orchestration.sync_history WHERE run_id = %s "
@@ -149,6 +154,8 @@ def dead(session: psycopg.Connection[dict[str, Any]], run: dg.DagsterRun, create
 
 def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
     """End the dead runs in Dagster and in the history, and free the slots of ended runs; return the ids of the dead."""
+    from warehouse_pipelines.loading import sync_history
+
     found = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     claims = instance.event_log_storage.get_concurrency_run_ids()
     if not found and not claims:
@@ -167,7 +174,7 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
     return closed
 
 
-def _gone(session: psycopg.Connection[dict[str, Any]], ended: dg.RunRecord) -> bool:
+def _gone(session: "psycopg.Connection[dict[str, Any]]", ended: dg.RunRecord) -> bool:
     """Return whether a run that ended has no process any more; Dagster's daemon waits a minute for that."""
     run = ended.dagster_run
     if run.tags.get(TAG) == tag(session, run.run_id):
@@ -176,6 +183,8 @@ def _gone(session: psycopg.Connection[dict[str, Any]], ended: dg.RunRecord) -> b
 
 
 def _close(instance: dg.DagsterInstance, run: dg.DagsterRun, url: str) -> bool:
+    from warehouse_pipelines.loading import sync_history
+
     message = sync_history.DIED
     now = instance.get_run_by_id(run.run_id)
     if now is None or now.is_finished:  # it ended by itself since it was listed, or another command was faster
@@ -202,6 +211,8 @@ class Waiting:
 
     def claim(self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None) -> Any:
         """Do as ``claim_concurrency_slot`` of the event log. Raises ``PoolBusy`` after the longest wait."""
+        import psycopg
+
         now = time.monotonic()
         status = self._claim(concurrency_key, run_id, step_key, priority)
         if not status.is_claimed and now - self._looked >= LOOK_SECONDS:

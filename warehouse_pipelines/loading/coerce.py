@@ -253,12 +253,16 @@ class Coercer:
             return records
         for record in records:
             if isinstance(record, TooLarge):
-                size, key = "a row", self._key_of(record)
+                size, key = "a row", self._parts_of(record)
             elif (length := len(memoryview(record))) > LARGEST_RECORD:
-                size, key = f"{length / 2**20:,.0f} MB", self._key_of(bytes(record))
+                size, key = f"{length / 2**20:,.0f} MB", self._parts_of(bytes(record))
             else:
                 continue
-            payload = bytes(record) if isinstance(record, TooLarge) else msgspec.json.encode({"key": key})
+            payload = (
+                bytes(record)
+                if isinstance(record, TooLarge)
+                else msgspec.json.encode({"key": " ".join(key) if key else None})
+            )
             self._reject(payload, key, "coerce", "size", f"{size} is more than can be loaded")
         return fitting
 

@@ -70,7 +70,7 @@ class RunLock:
         self._url = url
         self._run_id = run_id
         self._stopped = threading.Event()
-        self._connection: "psycopg.Connection[dict[str, Any]] | None" = None
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
     def __enter__(self) -> Mapping[str, str]:
         return self.hold()

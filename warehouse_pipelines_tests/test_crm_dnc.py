@@ -164,7 +164,7 @@ def test_without_a_tenant_the_list_does_not_answer(world: str, role: str) -> Non
 
 def test_a_reason_is_one_of_the_list(app: Connection) -> None:
     """Free text decided whether an entry may expire."""
-    for reason in ("do not call me, please", "OPT_OUT", ""):
+    for reason in ("do not call me, please", "OPT_OUT", "opt out"):
         assert sqlstate(app, "INSERT INTO crm.dnc_list (organization_id, phone, reason) VALUES (%s, %s, %s)",
                         A, "+12065550130", reason) == "23503"  # fmt: skip
     rules = dict(app.execute("SELECT reason, may_expire FROM crm.dnc_reasons").fetchall())

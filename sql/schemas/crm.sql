@@ -519,6 +519,15 @@ BEGIN
 END
 $$;
 
+-- What stays of an erased number; 0003_crm_5_dnc.sql says why so. In plpgsql, because a function with a path of its own
+-- is not inlined, and starting one in SQL takes ten times as long.
+CREATE OR REPLACE FUNCTION crm.phone_tail_hash(phone text, hashkey bytea) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN sha256(hashkey || sha256(hashkey || convert_to(right(ltrim(phone, '+'), 8), 'UTF8')));
+END
+$$;
+
 -- Sequences, scores, assignments. These run with the rights of whoever calls them, below row-level security, and find
 -- nothing of another organization.
 

@@ -2,8 +2,8 @@
 
 Each statement is explained in the session and at the moment in which the run sends it, on tables of 100,000 rows, with
 statistics as they are, of a table thought empty (autovacuum came by during an uncommitted load), never counted, once
-small, or huge. What is expected is said by index: a statement of the loader that looks something up reads that index and
-no other.
+small, or huge. What is expected is said by index: a statement of the loader that looks something up reads that index
+and no other.
 """
 
 import contextlib

@@ -242,7 +242,7 @@ class TestTheResult:
             it.simulator.create("credit_applications", leap_credit_app_id="long", credit_app_note="x" * 3_000_000)
             it.simulator.create("credit_applications", leap_credit_app_id="longer", credit_app_note="y" * 5_000_000)
             assert (it.sync().status, len(it.rows()["longer",]["credit_app_note"])) == ("success", 5_000_000)
-            monkeypatch.setattr(athena, "LARGEST_ROW", 2**22)
+            monkeypatch.setattr(athena, "LARGEST_ROW", 2**21)
             it.simulator.delete("credit_applications", "long")
             result = it.sync(full=True)
             assert (result.status, result.failed, result.deleted) == ("partial", 1, 1)

@@ -228,7 +228,7 @@ class PipeDesk(DatabaseVendor):
         names = key_of(table)
         row = self._row(table, self.keys(table)[-1])
         row[names[0]] = row[names[0]] + 1 if isinstance(row[names[0]], int) else str(uuid.uuid4())
-        for name in {"name", "code"} & row.keys():
+        for name in {"name", "code", "folder_id"} & row.keys():
             row[name] = f"{row[name]} {next(self._serial)}"
         for name in {"created_at", "updated_at", "added_at"} & row.keys():
             row[name] = datetime.now(UTC)

@@ -57,7 +57,7 @@ BLOCK = 2**20
 """Bytes of the result that are parsed at a time, in one thread, which reads no further ahead; more for a longer row."""
 
 LARGEST_ROW = 64 * 2**20
-"""Bytes of one row of a result."""
+"""Bytes of one row of a result, give or take a ``BLOCK``."""
 
 ROWS_A_PAGE = 1_000
 """The most that GetQueryResults gives."""

@@ -10,6 +10,8 @@ would leave its CRM at 90 %, and nobody would hear of it.
   many were refused since the last run began is told beside it.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
+- *deletes*: no record whose key could not be made out is pending. It may be any row, so no full read counts a row as
+  deleted, and each of these reads is a success.
 - *values*: no column loses its values, and none is missing that was filled (``loading.lost_values``).
 
 The defaults, 24 and 2 hours, are S2's and fit an hourly cadence; an entity that runs less often gets twice its cadence.
@@ -37,7 +39,7 @@ WITH real AS (
       AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused')
 )
 SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes, good.metrics AS good_metrics,
-    refused.*, waiting.pending
+    refused.*, waiting.*
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
          WITH ORDINALITY AS entity (crm, sync_type, hours, n)
 LEFT JOIN LATERAL (
@@ -62,7 +64,7 @@ CROSS JOIN LATERAL (
       AND id > coalesce(last.id, 0)
 ) AS refused
 CROSS JOIN LATERAL (
-    SELECT count(*) AS pending FROM orchestration.dead_letter d
+    SELECT count(*) AS pending, count(*) FILTER (WHERE record_key IS NULL) AS keyless FROM orchestration.dead_letter d
     WHERE d.status = 'pending' AND d.crm_source = entity.crm AND d.sync_type = entity.sync_type
 ) AS waiting
 ORDER BY entity.n
@@ -135,7 +137,7 @@ def judge(
     url: str,
     hours: float | None = None,
     expected_hours: float | None = None,
-    rules: Iterable[str] = ("rate", "age", "values"),
+    rules: Iterable[str] = ("rate", "age", "values", "deletes"),
 ) -> list[Health]:
     """Return the health of every entity of ``sources``, in their order. The clock is the database's."""
     rules = frozenset(rules)
@@ -165,6 +167,11 @@ def judge(
                     rules=rules,
                 ),
                 *(Standing.read(row["good_metrics"]).problems if "values" in rules else ()),
+                *(
+                    (f"no row is counted as deleted while {row['keyless']} dead letters without a key are pending",)
+                    if "deletes" in rules and row["keyless"]
+                    else ()
+                ),
             )
             if configured[source.name]
             else (),

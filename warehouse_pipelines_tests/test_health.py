@@ -123,6 +123,28 @@ def test_refused_runs_are_told_and_not_judged(bare_url: str, record: Callable[..
     assert first(bare_url).refusals == 0
 
 
+def test_a_dead_letter_without_a_key_is_told_while_it_stops_the_deletes(
+    bare_url: str, record: Callable[..., None]
+) -> None:
+    """Each run is a success, and what the vendor deleted lives on."""
+    record("success", 1)
+    with psycopg.connect(bare_url) as connection:
+        for key in (None, "known"):
+            connection.execute(
+                """
+                INSERT INTO orchestration.dead_letter (sync_history_id, crm_source, sync_type, record_key, stage, rule,
+                    error_message, payload, payload_hash)
+                SELECT id, crm_source, sync_type, %s, 'coerce', 'key_missing', '', to_jsonb(%s::text), hashtext(%s)
+                FROM orchestration.sync_history
+                """,
+                [key, str(key), str(key)],
+            )
+    found = first(bare_url)
+    assert found.pending == 2
+    assert found.problems == ("no row is counted as deleted while 1 dead letters without a key are pending",)
+    assert first(bare_url, rules=("rate", "age")).healthy
+
+
 def test_an_old_run_is_seen_by_its_age(bare_url: str, record: Callable[..., None]) -> None:
     record("success", 5)
     assert first(bare_url).problems == ("last start 5.0 h ago, expected within 2 h",)

@@ -104,7 +104,7 @@ class TestFeed:
         with pytest.raises(CursorStuck):
             read(entity, page_size=50).finished()
 
-    @pytest.mark.parametrize("seconds", [[100, 39], [3, 2, 1], [200, 201, 202, 120]])
+    @pytest.mark.parametrize("seconds", [[100, 39], [100, 60, 30], [200, 201, 202, 120]])
     def test_a_vendor_that_ignores_the_order_is_noticed(
         self, vendor_answers: Callable[..., None], seconds: list[int]
     ) -> None:
@@ -145,11 +145,14 @@ class TestFeed:
         vendor_answers({"/events": lambda request: next(pages)})
         assert read(EVENTS).records == events
 
-    def test_two_events_a_second_out_of_order_are_read(self, vendor_answers: Callable[..., None]) -> None:
-        two = [{"id": f"{second:08x}{0:016x}"} for second in (5, 4)]
-        pages = iter([two, []])
+    @pytest.mark.parametrize("seconds", [[5, 4], [5, 5, 4], [5, 4, 3]])
+    def test_a_few_events_of_nearly_the_same_second_are_read(
+        self, vendor_answers: Callable[..., None], seconds: list[int]
+    ) -> None:
+        events = [{"id": f"{second:08x}{place:016x}"} for place, second in enumerate(seconds)]
+        pages = iter([events, []])
         vendor_answers({"/events": lambda request: next(pages)})
-        assert read(EVENTS).records == two
+        assert read(EVENTS).records == events
 
     @pytest.mark.parametrize("wrapped", [False, True])
     def test_a_null_instead_of_the_last_page_is_the_end(self, vendor: LeadConduit, wrapped: bool) -> None:

@@ -451,6 +451,34 @@ class TestData:
         columns = ("lead_id", "customer_name", "email", "phone", "city", "status")
         assert [name for name in columns if not any(row[name] for row in rows)] == null
 
+    @pytest.mark.parametrize(
+        ("lacking", "kept"),
+        [
+            ({"absent": "ContactPhone"}, {"phone"}),
+            ({"absent": "InquiryStatuses"}, {"status"}),
+            ({"expands": "ignored"}, {"customer_name", "email", "phone", "address", "city", "state", "zip"}),
+        ],
+        ids=str,
+    )
+    def test_what_the_account_has_no_more_keeps_its_values_and_is_an_alarm(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch, lacking: dict[str, str], kept: set[str]
+    ) -> None:
+        """Also in a delta of one record, and the alarm is raised once."""
+        with world("marketsharp_data", database_url, monkeypatch) as it:
+            it.sync()
+            before = it.rows()
+            key = next(key for (key,), row in before.items() if row["phone"] and row["status"])
+            it.simulator.configure(**lacking)
+            it.simulator.edit("Inquiries", key, {"isActive": "false"})
+            result = it.sync()
+            assert (result.status, result.mode) == ("partial", "delta")
+            assert set(result.metrics["columns_absent"]) == kept
+            after = it.rows()[key,]
+            assert after["archived"]
+            assert {name: after[name] for name in kept} == {name: before[key,][name] for name in kept}
+            it.simulator.edit("Inquiries", key, {"isActive": "true"})
+            assert it.sync().status == "success"
+
     def test_a_filter_by_the_contact_that_is_refused_costs_no_inquiry(self, vendor: MarketSharp) -> None:
         key = vendor.ids("Inquiries")[7]
         vendor.edit("Inquiries", key, {"division": "North"})

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines import extraction
-from warehouse_pipelines.entity import Extraction
-from warehouse_pipelines.errors import NotConfigured, SuspiciousRead
+from warehouse_pipelines.entity import Extraction, TooLarge
+from warehouse_pipelines.errors import NotConfigured, SuspiciousRead, WrongUse
 from warehouse_pipelines.loading import dead_letters
 from warehouse_pipelines.loading.dead_letters import replay
 from warehouse_pipelines.loading.known import Warehouse
@@ -523,6 +523,41 @@ def test_what_is_waived_stays_so_until_its_payload_changes(shelf: Shelf) -> None
     assert [key for key, *_ in letters(shelf)] == ["a"]
     shelf.sync([thing("a")])
     assert (letters(shelf), letters(shelf, "waived")) == ([], [(None, "coerce", "key_missing", 4)])
+
+
+def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(shelf: Shelf) -> None:
+    """Its payload is a part of the record: loaded, it would empty the row that is there."""
+    shelf.entity = PAIR
+    good = {"one": "a", "two": 1, "label": "as it was"}
+    shelf.sync([good])
+    part = TooLarge(json.dumps({"one": "a", "two": 1}).encode())
+    assert shelf.sync([part]).status == "partial"
+    assert replay([shelf.source()], url=shelf.url) == []
+    assert shelf.row("a", "1")["label"] == "as it was"
+    assert [(key, rule) for key, _, rule, _ in letters(shelf)] == [("a 1", "size")]
+    assert shelf.sync([part]).status == "success"
+    assert shelf.sync([{**good, "label": "smaller"}]).status == "success"
+    assert (letters(shelf), shelf.row("a", "1")["label"]) == ([], "smaller")
+
+
+def test_what_a_running_sync_holds_cannot_be_waived_and_does_not_hang(shelf: Shelf) -> None:
+    bad = thing("a", size="big")
+    shelf.sync([bad])
+    number = dead_letters.listed(shelf.url, crm="shelf")[0]["first_id"]
+    with psycopg.connect(shelf.url) as running:
+        running.execute("SELECT FROM orchestration.dead_letter WHERE id = %s FOR UPDATE", [number])
+        with pytest.raises(WrongUse, match="when it has ended"):
+            dead_letters.waive(shelf.url, by="ann", reason="a test", ids=[number])
+    assert dead_letters.waive(shelf.url, by="ann", reason="a test", ids=[number]) == [number]
+
+
+def test_the_only_row_may_be_deleted_when_the_source_says_so(shelf: Shelf) -> None:
+    """A list without any row proves nothing; a source that names the row does."""
+    shelf.entity = PAIR
+    shelf.sync([{"one": "a", "two": 1}])
+    told(shelf, "a 1")
+    result = shelf.sync([{"one": "b", "two": 1}])
+    assert (result.status, result.created, result.deleted) == ("success", 1, 1)
 
 
 def test_a_key_that_no_index_can_hold_is_a_dead_letter_like_any_other(shelf: Shelf) -> None:

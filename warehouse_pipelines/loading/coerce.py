@@ -65,6 +65,9 @@ YEARS = {"date": _DAYS, "timestamptz": (_DAYS[0] * _DAY_LONG, (_DAYS[1] + 1) * _
 NATIVE: dict[str, set[type]] = {"boolean": {bool, type(None)}, "integer": {int, type(None)}}
 """JSON's own types, where a column takes them as they are."""
 
+TOO_LARGE = "size"
+"""The rule of a dead letter whose payload is not the record: that has more bytes than can be loaded."""
+
 LARGEST_RECORD = 128 * 2**20
 """Bytes of a record; a row of 64 MB may take twice that in JSON. PostgreSQL holds 256 MB in one text of jsonb."""
 
@@ -263,7 +266,7 @@ class Coercer:
                 if isinstance(record, TooLarge)
                 else msgspec.json.encode({"key": " ".join(key) if key else None})
             )
-            self._reject(payload, key, "coerce", "size", f"{size} is more than can be loaded")
+            self._reject(payload, key, "coerce", TOO_LARGE, f"{size} is more than can be loaded")
         return fitting
 
     def _decoded(self, records: Sequence[Json]) -> tuple[list[Any], list[bytes]]:

@@ -18,20 +18,26 @@ from dataclasses import replace as changed
 from typing import Any
 
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 
 from warehouse_pipelines.entity import Entity, Extraction, Page, Source
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.loading.coerce import TOO_LARGE
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync_history import connect
 
 
 def pending(url: str, source: Source, entity: Entity, *, waived: bool = False) -> list[int]:
-    """Return the ids of the dead letters of an entity that wait, oldest first; with ``waived`` those as well."""
+    """Return the ids of the pending dead letters of an entity, oldest first; with ``waived`` those as well.
+
+    Not those of records that were too large: their payload is no record, and only the vendor has the whole.
+    """
     with connect(url) as connection:
         rows = connection.execute(
             "SELECT id FROM orchestration.dead_letter"
             " WHERE status = ANY(%s) AND status IN ('pending', 'waived') AND crm_source = %s AND sync_type = %s"
-            " ORDER BY id",
-            [["pending", "waived"] if waived else ["pending"], source.name, entity.name],
+            " AND rule <> %s ORDER BY id",
+            [["pending", "waived"] if waived else ["pending"], source.name, entity.name, TOO_LARGE],
         ).fetchall()
     return [int(row["id"]) for row in rows]
 
@@ -77,18 +83,25 @@ def shown(url: str, number: int) -> dict[str, Any] | None:
 
 def waive(url: str, *, by: str, reason: str, ids: Sequence[int] | None = None, crm: str | None = None,
           entity: str | None = None, rule: str | None = None) -> list[int]:  # fmt: skip
-    """Waive the pending dead letters that are given by their ids, or else all that match; return their ids."""
+    """Waive the pending dead letters that are given by their ids, or else all that match; return their ids.
+
+    Raises ``WrongUse`` while a run holds some of them: it may run for hours, and would count them as it found them.
+    """
     condition, values = _matching({"crm_source": crm, "sync_type": entity, "rule": rule})
     numbers = None if ids is None else list(ids)
     with connect(url) as connection:
-        rows = connection.execute(
-            sql.SQL("""
-                UPDATE orchestration.dead_letter
-                SET status = 'waived', waived_at = now(), waived_by = %s, waive_reason = %s
-                WHERE status = 'pending' AND (%s::bigint[] IS NULL OR id = ANY(%s::bigint[])) AND {} RETURNING id
-            """).format(condition),
-            [by, reason, numbers, numbers, *values],
-        ).fetchall()
+        connection.execute("SET lock_timeout = '5s'")
+        try:
+            rows = connection.execute(
+                sql.SQL("""
+                    UPDATE orchestration.dead_letter
+                    SET status = 'waived', waived_at = now(), waived_by = %s, waive_reason = %s
+                    WHERE status = 'pending' AND (%s::bigint[] IS NULL OR id = ANY(%s::bigint[])) AND {} RETURNING id
+                """).format(condition),
+                [by, reason, numbers, numbers, *values],
+            ).fetchall()
+        except LockNotAvailable as error:
+            raise WrongUse("A run that is going on holds these dead letters; waive them when it has ended.") from error
     return sorted(int(row["id"]) for row in rows)
 
 

@@ -265,7 +265,7 @@ class Loader:
             self._cursor.execute("TRUNCATE incoming")
             self._cursor.adbc_ingest("incoming", self._staged(table), mode="append", temporary=True)
         except adbc_driver_manager.Error as error:
-            if not self._is_about_data(error):
+            if not self._is_about_data(error, "batch"):
                 raise self._sorted(error) from error
             self._run("ROLLBACK TO SAVEPOINT batch")
             if table.num_rows == 1:
@@ -281,7 +281,7 @@ class Loader:
             self._cursor.execute(self._merge_sql)
             counts = self._cursor.fetchone()
         except adbc_driver_manager.Error as error:
-            if not self._is_about_data(error):
+            if not self._is_about_data(error, "staged"):
                 raise self._sorted(error) from error
             self._run("ROLLBACK TO SAVEPOINT staged")
             counts, refused = self._merge_in_halves()
@@ -455,8 +455,9 @@ class Loader:
                     FROM read ORDER BY payload_hash
                     ON CONFLICT (open_payload) DO UPDATE SET
                         attempts = d.attempts + (d.last_sync_history_id IS DISTINCT FROM {history})::integer,
-                        last_sync_history_id = {history}, last_seen_at = now(), record_key = excluded.record_key,
-                        stage = excluded.stage, rule = excluded.rule, error_message = excluded.error_message
+                        last_sync_history_id = {history}, last_seen_at = now(),
+                        record_key = coalesce(excluded.record_key, d.record_key), stage = excluded.stage,
+                        rule = excluded.rule, error_message = excluded.error_message
                     RETURNING (xmax = 0) AS new, status, record_key
                 )
                 SELECT count(*) FILTER (WHERE new), count(*) FILTER (WHERE record_key IS NULL AND status <> 'waived')
@@ -497,7 +498,8 @@ class Loader:
         Raises ``SuspiciousRead`` when they are too many to believe, unless forced.
         """
         spelled = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", key)) for key in self.entity.keys)
-        self._bury(window, sql.SQL("concat_ws(' ', {}) = ANY({})").format(spelled, list(keys)), "missing")
+        which = sql.SQL("concat_ws(' ', {}) = ANY({})").format(spelled, list(keys))
+        self._bury(window, which, "missing", told=True)
 
     def mark_erased(self, keys: Sequence[str]) -> None:
         """Note of rows that are archived already that the vendor has them no more; ``keys`` are of one column."""
@@ -509,15 +511,21 @@ class Loader:
                 ).format(self._target, sql.Identifier(self.entity.keys[0]), list(keys))
             )
 
-    def _bury(self, window: Window, which: sql.Composable, reason: str) -> None:
+    def _bury(self, window: Window, which: sql.Composable, reason: str, *, told: bool = False) -> None:
+        """Tombstone; ``told`` says that the source named these rows, while a list without any row proves nothing."""
         missing = sql.SQL("{} AND {}").format(self._living(window), which)
         count = self._number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, missing))
         if not count:
             return
         living = self.count_living(window)
-        all_gone = window.since is None and count == self._number(
-            sql.SQL("SELECT count(*) FROM {} t WHERE {} AND t.sync_created_at < now()").format(
-                self._target, self._living(window)
+        all_gone = (
+            not told
+            and window.since is None
+            and count
+            == self._number(
+                sql.SQL("SELECT count(*) FROM {} t WHERE {} AND t.sync_created_at < now()").format(
+                    self._target, self._living(window)
+                )
             )
         )
         if (all_gone or (living > BURY_FREELY and count > BURY_AT_MOST * living)) and not self.force:
@@ -591,11 +599,11 @@ class Loader:
         rule = _sqlstate(error) or "refused"
         self.rejects.append(Reject(row["raw_data"].encode(), " ".join(key), "load", rule, message, key))
 
-    def _is_about_data(self, error: adbc_driver_manager.Error) -> bool:
+    def _is_about_data(self, error: adbc_driver_manager.Error, savepoint: str) -> bool:
         if code := _sqlstate(error):
             return code[:2] in DATA_ERRORS
         try:  # an error of the driver itself: about the data, if the session still answers
-            self._cursor.execute("ROLLBACK TO SAVEPOINT batch")
+            self._cursor.execute(f"ROLLBACK TO SAVEPOINT {savepoint}")
         except adbc_driver_manager.Error:
             return False
         return True

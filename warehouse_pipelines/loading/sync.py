@@ -357,7 +357,7 @@ class _Run:
         if self.extraction.endless:
             return (
                 f"safety_limit: {self.source.title} still had more {self.entity.name} after {self.coercer.read:,}. "
-                "What was read is loaded, nothing is buried, the cursor stays. If there are so many, raise "
+                "What was read is loaded, no row is counted as deleted, the cursor stays. If there are so many, raise "
                 "WAREHOUSE_SAFETY_LIMIT and run again; else the list has no end: tell the vendor."
             )
         if self._delta:

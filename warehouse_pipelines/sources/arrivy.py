@@ -40,6 +40,7 @@ Settings: ``Settings``. Verified against: the simulator only; no live account ha
 """
 
 import itertools
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,8 @@ from warehouse_pipelines.entity import Budget, Entity, Extraction, Flag, Page, S
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
+
+log = logging.getLogger("warehouse.ingestion")
 
 T = TypeVar("T")
 
@@ -195,6 +198,7 @@ class Reading:
                 yield from map(Page, self._scheduled(until, FAR))
             except RequestRefused as refused:
                 self.extraction.noticed["far_future"] = f"refused with {refused.status}"
+                log.warning("Arrivy does not say what is scheduled beyond %s: %s", until.date(), refused)
         if self.extraction.options.get("backfill"):
             return
         for without_time in WITHOUT_TIME:

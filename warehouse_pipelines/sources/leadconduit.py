@@ -130,7 +130,7 @@ def feed(extraction: Extraction) -> Iterator[list[Json]]:
                 "loaded."
             )
         steps = [later - earlier for earlier, later in itertools.pairwise(seconds.values())]
-        descending = len(steps) > 1 and max(steps) <= 0 and sum(steps) < 0
+        descending = len(steps) > 1 and max(steps) <= 0 and sum(steps) < -DISORDER
         high = list(itertools.accumulate(seconds.values(), max, initial=newest - DISORDER))
         disordered = disordered or any(second < top for second, top in zip(seconds.values(), high, strict=False))
         newest = max(newest, *high)

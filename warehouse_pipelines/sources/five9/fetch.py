@@ -118,7 +118,9 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     if largest > lookups.read:
         doubts.append(f"a dialing list has, asked twice, {largest} contacts, and {lookups.read} were found")
     if doubts:
-        extraction.doubt = f"Five9 may have contacts that were not read: {'; '.join(doubts)}. No row was buried."
+        extraction.doubt = (
+            f"Five9 may have contacts that were not read: {'; '.join(doubts)}. No row was counted as deleted."
+        )
     else:
         crowded = msgspec.json.encode(sorted(lookups.crowded)).decode()
         extraction.next_state = {"crowded": crowded, "proven_at": proven_at.isoformat()}

@@ -18,8 +18,9 @@ are the same joins by hand: a view over the loaded tables would need five of the
 by key is some thirty to a request. An edited contact moves its own lastUpdate and not the inquiry's, so a delta also
 asks for the inquiries whose ``Contact/lastUpdate`` is in the window; a phone or an address has none, and arrives with
 the daily read of everything. Names of statuses are looked up, as no client is known to have expanded them. What this
-account or this version of the service has not costs its own columns, which are null, and no record: a set of statuses
-that answers 404, a navigation that is refused with 400 or not expanded. ``noticed`` of the history row names it.
+account or this version of the service has not costs its own columns and no record: a set of statuses that answers 404,
+a navigation that is refused with 400 or not expanded. ``noticed`` of the history row names it. Where these columns have
+values, they are kept, and the run in which that begins is partial (``Extraction.absent``).
 
 A record is its properties under the vendor's names, exactly the texts that were sent, null where ``m:null`` says so.
 Names are matched whatever their case. A time without an offset is that of ``MARKETSHARP_TIME_ZONE`` (the service does
@@ -322,12 +323,23 @@ def offset_of(hour: str, zone: str) -> str:
         return ""
 
 
-def note_absent(extraction: Extraction, what: str) -> None:
-    """Tell once in the log and in the history row what the service has not."""
+def note_absent(extraction: Extraction, what: str, *members: str) -> None:
+    """Report once, in the log and in the history row, what the service has not.
+
+    The columns that only these ``members`` of the record could fill keep the values that the warehouse has.
+    """
     absent = extraction.noticed.setdefault("absent", [])
-    if what not in absent:
-        absent.append(what)
-        log.warning("MarketSharp has no %s; the columns of %s that need it are null", what, extraction.entity.table)
+    if what in absent:
+        return
+    absent.append(what)
+    log.warning("MarketSharp has no %s; %s is loaded without it", what, extraction.entity.table)
+    below = [
+        name
+        for name, column in extraction.entity.columns.items()
+        if all(path.partition(".")[0] in members for parts in column.parts for path in parts)
+    ]
+    if below:
+        extraction.absent |= extraction.known.filled(extraction.entity, below)
 
 
 class Flattener:
@@ -342,7 +354,7 @@ class Flattener:
         except RequestRefused as refused:
             if refused.status != 404:
                 raise
-            note_absent(self._extraction, statuses.path)
+            note_absent(self._extraction, statuses.path, "InquiryStatus")
 
     def flat(self, entry: Entry) -> Mapping[str, Any]:
         """Return the inquiry with ``Contact``, ``Address``, ``ContactPhone`` and ``InquiryStatus`` as members.
@@ -371,7 +383,8 @@ class Flattener:
     def _linked(self, entry: Entry, name: str) -> list[Entry]:
         """Return what was expanded; nothing, and a note of it, where the service did not expand it."""
         if name not in entry.linked:
-            note_absent(self._extraction, f"expanded {name}")
+            members = ("Contact", "Address", "ContactPhone") if name == "Contact" else (name,)
+            note_absent(self._extraction, f"expanded {name}", *members)
         return entry.linked.get(name, [])
 
 

@@ -611,6 +611,47 @@ class TestForms:
     def test_a_form_is_read_in_any_of_the_ways_in_which_it_is_written(self, text: str) -> None:
         assert in_columns(answered(text)) == {"notes": "it's so", "job_size": "5"}
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '[{"title": "Result", "val": "Sold"}]',
+            '[{"title": "Result"}, {"title": "Notes", "val": "so"}]',
+            "[{'Question': 'Result', 'Reply': 'Sold', 'seen': True}]",
+            '{"by": 1, "all": [{"title": "Result", "val": "Sold"}]}',
+        ],
+    )
+    def test_answers_whose_value_has_an_unknown_name_are_counted_as_lost(self, text: str) -> None:
+        assert answered(text) == text
+        names = ["estimate_id", "created_at", "lead_results"]
+        (record,) = encoder(LEAD_RESULTS, names, ZoneInfo("UTC"))([["E1"], ["2024-01-01 00:00:00"], [text]])
+        coercer = Coercer("salespro", LEAD_RESULTS)
+        (row,) = coercer.table([record]).to_pylist()
+        assert (row["id"], row["result_type"], coercer.rejects) == ("E1", None, [])
+        assert coercer.lost["result_type"] == coercer.lost["notes"] == 1
+
+    @pytest.mark.parametrize("text", ['[{"title": "Result"}]', '[{"title": "Result", "value": null, "seen": true}]'])
+    def test_a_question_without_an_answer_is_not_lost(self, text: str) -> None:
+        assert answered(text) == {}
+
+    @pytest.mark.parametrize(
+        "photos",
+        [[{"name": "a.jpg"}], [{"name": "a.jpg", "size": 5}], [{"name": "a.jpg", "text": "front"}], [{"url": "a"}]],
+    )
+    def test_an_answer_that_is_a_list_does_not_hide_the_others(self, photos: Any) -> None:
+        form = {"Result": "Sold", "Photos": photos, "Price Quoted": "100"}
+        found = answered(json.dumps(form))
+        assert isinstance(found, dict)
+        assert (found["result"], found["price quoted"]) == ("Sold", "100")
+        assert in_columns(found) == {"appointment_result": "Sold"}
+        jobs = answered(json.dumps({"Job Type 1": "-Roofing", "Photos": photos}))
+        assert [line["job_type"] for line in lines(jobs) if isinstance(line, dict)] == ["-Roofing"]
+
+    def test_a_wrapping_is_known_by_any_of_its_answers(self) -> None:
+        form = {"by": 1, "all": [{"title": "Greeting"}, {"title": "Result", "value": "Sold"}]}
+        assert in_columns(answered(json.dumps(form))) == {"appointment_result": "Sold"}
+        own = {"Favourite Colour": "blue", "Photos": [{"name": "a.jpg", "size": 5}]}
+        assert answered(json.dumps(own)) == {"favourite colour": "blue", "photos": str(own["Photos"])}
+
     def test_forms_that_cannot_be_read_make_the_run_partial(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -126,8 +126,8 @@ LEADS = _table(
 PROSPECTS = _table(
     "prospects",
     "genius_prospect",
-    "People for whom an appointment can be made. `status` is unconfirmed: no installation is known to have it, and it is "
-    "null there.",
+    "People for whom an appointment can be made. `status` is unconfirmed: no installation is known to have it, and "
+    "without it it is null.",
     path="prospect",
     key="prospect_id",
     added="add_date",

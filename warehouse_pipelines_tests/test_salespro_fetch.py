@@ -23,6 +23,7 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.salespro import SalesPro
+from warehouse_pipelines.simulators.salespro_engine import QueryFailed
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.sources.salespro import SALESPRO, athena
@@ -814,3 +815,39 @@ class TestInTheWarehouse:
         vendor.retype("lead_results", lead_id="string")
         key = vendor.create("lead_results", lead_id="their own")
         assert [one["lead_id"] for one in read(RESULTS).records if one["estimate_id"] == key] == [None]
+
+    def test_a_look_up_between_columns_of_two_types_is_a_look_up(self, vendor: SalesPro) -> None:
+        """`bigint` against `varchar` is a TYPE_MISMATCH over there unless both are cast."""
+        vendor.ids("customer")
+        vendor.retype("customer", estimate_id="bigint", crm_source_id="bigint")
+        with pytest.raises(QueryFailed, match="TYPE_MISMATCH"):
+            vendor.engine.run('SELECT 1 FROM "customer" c JOIN "lead_results" r ON c."estimate_id" = r."estimate_id"')
+        reading = read(RESULTS)
+        assert sum(record["lead_id"] is not None for record in reading.records) > 50
+        assert reading.extraction.noticed == {"absent_columns": ["updated_at"]}
+
+    @pytest.mark.parametrize("why", ["denied", "refused", "refused at once"])
+    def test_a_look_up_that_is_refused_costs_its_own_column_only(
+        self, vendor: SalesPro, why: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        total = len(vendor.ids("lead_results"))
+        if why == "denied":
+            vendor.deny("customer")
+        elif why == "refused":
+            vendor.fail_next("HIVE_BAD_DATA: a field of Ana Rivera")
+        else:
+            vendor.set_fault("status", path="/StartQueryExecution", status=400, times=1)
+        reading = read(RESULTS, known=Held(values={"lead_id"}))
+        assert len(reading.records) == total
+        assert not any("lead_id" in record for record in reading.records)
+        assert reading.extraction.noticed == {"absent_columns": ["lead_id", "updated_at"]}
+        assert reading.extraction.absent == {"lead_id"}
+        assert "lead_id (Athena refuses the query that looks it up" in caplog.text
+        assert "Ana Rivera" not in caplog.text
+        assert "unconfirmed" in RESULTS.about
+
+    def test_a_refusal_that_is_not_for_the_look_up_is_an_error(self, vendor: SalesPro) -> None:
+        vendor.deny("lead_results")
+        with pytest.raises(PermissionMissing, match="lead_results"):
+            read(RESULTS).finished()
+        assert len(queries(vendor)) == 2

@@ -32,7 +32,7 @@ from warehouse_pipelines.sources._sql import is_secret
 from warehouse_pipelines.sources.genius import GENIUS
 from warehouse_pipelines.sources.genius import fetch as reading
 from warehouse_pipelines_tests.conftest import missing
-from warehouse_pipelines_tests.fetching import SAMPLES, Read
+from warehouse_pipelines_tests.fetching import SAMPLES, Held, Read
 from warehouse_pipelines_tests.vendors import World, world
 
 ENTITIES = {entity.name: entity for entity in GENIUS.entities}
@@ -260,6 +260,41 @@ def test_no_secret_is_read(vendor: Genius) -> None:
     )
     fields = {one["id"]: one["field_value"] for one in Read(GENIUS, ENTITIES["integration_fields"]).records}
     assert fields == {1: "dialer-1", 2: None, 3: "dialer-3", 4: "dialer-4", 5: None, 6: "dialer-6"}
+
+
+SECRET = """
+    password passwd user_password dbPassword passw pwd userpwd dbpwd smtppwd oldpwd pwd1 pwdhash user_pwd2 pass passcode
+    passphrase passport_no paysimple_secret clientSecret credentials api_key apikey key mes_profile_key private_key
+    access_token token refresh_tokens salt password_hash hashed pin pin_code otp jwt auth_code session_id reset_code
+    cc_profile_id cc card_number credit_card card_exp cvv iban routing routing_no routing_number routing_number2
+    routing_numbers routing_code account_number account_number2 x_account_numbers accountNumberOld account_no acct_num2
+    account_nos bank_account ssn ssn_last4 tax_id
+"""
+HARMLESS = """
+    passenger_count compass passed pass_through secretary sort_key primary_key foreign_key keyboard turkey token_count
+    tokenized tokens_used pinned opinion hashtag author authority cookies_accepted_at account account_id account_name
+    account_notes account_notified acct_novelty routing_rule call_routing_id routing_notes service_area card_sent
+    accent account_code
+"""
+
+
+def test_names_of_secrets_are_known(vendor: Genius) -> None:
+    """And no more than they: a column that is left out is lost."""
+    assert [name for name in SECRET.split() if not is_secret(name)] == []
+    assert [name for name in HARMLESS.split() if is_secret(name)] == []
+    for name in ("userpwd", "dbpwd", "pwd1", "account_number2", "routing_number2"):
+        vendor.sql(f"ALTER TABLE quote ADD COLUMN {name} varchar(40) DEFAULT 'planted'")
+    assert "planted" not in json.dumps(Read(GENIUS, QUOTES).records)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_idle_delta_does_not_look_for_values_that_were_never_there(vendor: Genius, whole: bool) -> None:
+    """To find no value costs a walk through the warehouse's table; a column that had values is asked for each time."""
+    vendor.sql("ALTER TABLE prospect DROP COLUMN notes")
+    held = Held(values={"status", "notes"})
+    read = (Read(GENIUS, PROSPECTS, known=held) if whole else delta(PROSPECTS, known=held)).finished()
+    assert read.extraction.noticed["absent_columns"] == ["notes", "status"]
+    assert held.asked == read.extraction.absent == ({"notes", "status"} if whole else {"notes"})
 
 
 def test_the_session_can_only_read(vendor: Genius, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -851,3 +851,11 @@ class TestInTheWarehouse:
         with pytest.raises(PermissionMissing, match="lead_results"):
             read(RESULTS).finished()
         assert len(queries(vendor)) == 2
+
+    @pytest.mark.parametrize("since", [None, LONG_AGO])
+    def test_a_window_does_not_look_for_values_that_were_never_there(
+        self, vendor: SalesPro, since: datetime | None
+    ) -> None:
+        held = Held()
+        assert read(RESULTS, since, known=held).finished().extraction.noticed == {"absent_columns": ["updated_at"]}
+        assert held.asked == (set() if since else {"updated_at"})

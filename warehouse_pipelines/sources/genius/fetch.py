@@ -39,11 +39,11 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr
 
 from warehouse_pipelines.entity import Entity, Extraction, Page
 from warehouse_pipelines.errors import (
@@ -55,7 +55,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.settings import FromEnvironment, database_url_problem
+from warehouse_pipelines.settings import FromEnvironment, url_of
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent
 
@@ -150,19 +150,10 @@ TRANSIENT = frozenset({
 class Settings(FromEnvironment, env_prefix="GENIUS_"):
     """A SQLAlchemy URL, and the zone of the times in the database; see the docstring of ``entities``."""
 
-    database_url: SecretStr
+    database_url: Annotated[
+        SecretStr, url_of(r"(mysql|mariadb)\+pymysql", "mysql+pymysql://user:password@host:3306/database")
+    ]
     time_zone: ZoneInfo = ZoneInfo("America/Los_Angeles")
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_mysql(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value().strip()
-        example = "mysql+pymysql://user:password@host:3306/database"
-        if problem := database_url_problem(url, r"(mysql|mariadb)\+pymysql", example):
-            raise ValueError(problem)
-        if not re.match(r"[^/]+//[^/]+/\w", url):
-            raise ValueError(f"names no database; write {example}")
-        return SecretStr(url)
 
 
 class Offsets(dict[str, str]):
@@ -559,7 +550,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
             return
         prove(database, table)
         expected = {name for name in table.absent if f"{entity.table}.{name}" in UNSEEN}
-        note_absent(extraction, "Genius", table.absent, expected)
+        note_absent(extraction, "Genius", table.absent, expected, all_read=extraction.whole)
         if extraction.whole:
             yield from Walk(database, table, table.keys).pages("TRUE", ())
         elif table.cursor is None:

@@ -107,7 +107,7 @@ LEAD_RESULTS = Entity(
     name="lead_results",
     table="salespro_lead_result",
     about="What came of a visit, as the representative answered the company's questions. `lead_id` is unconfirmed: the "
-    "`crm_source_id` of the customer who has this estimate, a key in the CRM that the customer's `crm_source` names, so "
+    "`crm_source_id` of the customer of this estimate, a key in the CRM that the customer's `crm_source` names, and so "
     "no reference to one table. Where it is null for all but a customer's newest estimate, the vendor has one row a "
     "customer, and not one an estimate.",
     path="lead_results",

@@ -194,7 +194,8 @@ def there(extraction: Extraction, types: Mapping[str, str], lacking: Mapping[str
     declared = {path for paths in places.values() for path in paths}
     undeclared = [name for name in types if name not in declared]
     absent = {name: lacking.get(name) or missing_place(table_of(entity), places[name], undeclared) for name in missing}
-    note_absent(extraction, "SalesPro", absent, {name for name in absent if f"{entity.table}.{name}" in UNSEEN})
+    expected = {name for name in absent if f"{entity.table}.{name}" in UNSEEN}
+    note_absent(extraction, "SalesPro", absent, expected, all_read=extraction.whole)
     names = dict.fromkeys((*(path for paths in places.values() for path in paths), *form))
     return [name for name in names if name in types]
 

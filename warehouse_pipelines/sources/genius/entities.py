@@ -27,8 +27,8 @@ wrong guess would show:
   ``lead.added_on``; where a time is not known, the newest of all), its status the label of its outcome (null before
   there is one), a prospect's source that of its newest ``prospect_source``; all are looked up and need the indexes that
   foreign keys have. A wrong guess names another lead of the same person, which only the vendor's own screens can show.
-  No column is known that stands for a prospect's status: null everywhere, and not even noted if the table gets one of
-  another name.
+  No column is known that stands for a prospect's status: null everywhere, and no warning tells if the table has
+  one of another name.
 - A database may have secrets under names that ``_sql.is_secret`` does not know. It is the only protection.
 
 Left out: ``third_party_source`` and its like, of which only the HubSpot id is taken; it counts as HubSpot's only if the

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 from warehouse_pipelines.errors import NotConfigured
@@ -139,6 +139,20 @@ def database_url_problem(url: str, scheme: str, example: str) -> str | None:
             "? is %3F, % is %25, a blank is %20"
         )
     return None
+
+
+def url_of(scheme: str, example: str) -> AfterValidator:
+    """Return what refuses a setting that is not the URL of one database of this kind."""
+
+    def checked(value: SecretStr) -> SecretStr:
+        url = value.get_secret_value().strip()
+        if problem := database_url_problem(url, scheme, example):
+            raise ValueError(problem)
+        if not re.match(r"[^/]+//[^/]+/\w", url):
+            raise ValueError(f"names no database; write {example}")
+        return SecretStr(url)
+
+    return AfterValidator(checked)
 
 
 def postgresql_url(name: str, value: SecretStr) -> str:

@@ -28,6 +28,8 @@ class Held:
     stored: dict[str, bytes] = field(default_factory=dict)
     hashed: dict[tuple[str, ...], int] = field(default_factory=dict)
     values: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    """The columns of which it was asked whether there are values."""
 
     def keys(self, table: str) -> Iterator[str]:
         return iter(self.living)
@@ -42,6 +44,7 @@ class Held:
         return iter(sorted(self.hashed.items()))
 
     def filled(self, entity: Entity, columns: Sequence[str]) -> set[str]:
+        self.asked |= set(columns)
         return self.values & set(columns)
 
 

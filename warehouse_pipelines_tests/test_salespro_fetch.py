@@ -23,6 +23,7 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.salespro import SalesPro
+from warehouse_pipelines.simulators.salespro_engine import QueryFailed
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.sources.salespro import SALESPRO, athena
@@ -611,6 +612,47 @@ class TestForms:
     def test_a_form_is_read_in_any_of_the_ways_in_which_it_is_written(self, text: str) -> None:
         assert in_columns(answered(text)) == {"notes": "it's so", "job_size": "5"}
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '[{"title": "Result", "val": "Sold"}]',
+            '[{"title": "Result"}, {"title": "Notes", "val": "so"}]',
+            "[{'Question': 'Result', 'Reply': 'Sold', 'seen': True}]",
+            '{"by": 1, "all": [{"title": "Result", "val": "Sold"}]}',
+        ],
+    )
+    def test_answers_whose_value_has_an_unknown_name_are_counted_as_lost(self, text: str) -> None:
+        assert answered(text) == text
+        names = ["estimate_id", "created_at", "lead_results"]
+        (record,) = encoder(LEAD_RESULTS, names, ZoneInfo("UTC"))([["E1"], ["2024-01-01 00:00:00"], [text]])
+        coercer = Coercer("salespro", LEAD_RESULTS)
+        (row,) = coercer.table([record]).to_pylist()
+        assert (row["id"], row["result_type"], coercer.rejects) == ("E1", None, [])
+        assert coercer.lost["result_type"] == coercer.lost["notes"] == 1
+
+    @pytest.mark.parametrize("text", ['[{"title": "Result"}]', '[{"title": "Result", "value": null, "seen": true}]'])
+    def test_a_question_without_an_answer_is_not_lost(self, text: str) -> None:
+        assert answered(text) == {}
+
+    @pytest.mark.parametrize(
+        "photos",
+        [[{"name": "a.jpg"}], [{"name": "a.jpg", "size": 5}], [{"name": "a.jpg", "text": "front"}], [{"url": "a"}]],
+    )
+    def test_an_answer_that_is_a_list_does_not_hide_the_others(self, photos: Any) -> None:
+        form = {"Result": "Sold", "Photos": photos, "Price Quoted": "100"}
+        found = answered(json.dumps(form))
+        assert isinstance(found, dict)
+        assert (found["result"], found["price quoted"]) == ("Sold", "100")
+        assert in_columns(found) == {"appointment_result": "Sold"}
+        jobs = answered(json.dumps({"Job Type 1": "-Roofing", "Photos": photos}))
+        assert [line["job_type"] for line in lines(jobs) if isinstance(line, dict)] == ["-Roofing"]
+
+    def test_a_wrapping_is_known_by_any_of_its_answers(self) -> None:
+        form = {"by": 1, "all": [{"title": "Greeting"}, {"title": "Result", "value": "Sold"}]}
+        assert in_columns(answered(json.dumps(form))) == {"appointment_result": "Sold"}
+        own = {"Favourite Colour": "blue", "Photos": [{"name": "a.jpg", "size": 5}]}
+        assert answered(json.dumps(own)) == {"favourite colour": "blue", "photos": str(own["Photos"])}
+
     def test_forms_that_cannot_be_read_make_the_run_partial(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -773,3 +815,47 @@ class TestInTheWarehouse:
         vendor.retype("lead_results", lead_id="string")
         key = vendor.create("lead_results", lead_id="their own")
         assert [one["lead_id"] for one in read(RESULTS).records if one["estimate_id"] == key] == [None]
+
+    def test_a_look_up_between_columns_of_two_types_is_a_look_up(self, vendor: SalesPro) -> None:
+        """`bigint` against `varchar` is a TYPE_MISMATCH over there unless both are cast."""
+        vendor.ids("customer")
+        vendor.retype("customer", estimate_id="bigint", crm_source_id="bigint")
+        with pytest.raises(QueryFailed, match="TYPE_MISMATCH"):
+            vendor.engine.run('SELECT 1 FROM "customer" c JOIN "lead_results" r ON c."estimate_id" = r."estimate_id"')
+        reading = read(RESULTS)
+        assert sum(record["lead_id"] is not None for record in reading.records) > 50
+        assert reading.extraction.noticed == {"absent_columns": ["updated_at"]}
+
+    @pytest.mark.parametrize("why", ["denied", "refused", "refused at once"])
+    def test_a_look_up_that_is_refused_costs_its_own_column_only(
+        self, vendor: SalesPro, why: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        total = len(vendor.ids("lead_results"))
+        if why == "denied":
+            vendor.deny("customer")
+        elif why == "refused":
+            vendor.fail_next("HIVE_BAD_DATA: a field of Ana Rivera")
+        else:
+            vendor.set_fault("status", path="/StartQueryExecution", status=400, times=1)
+        reading = read(RESULTS, known=Held(values={"lead_id"}))
+        assert len(reading.records) == total
+        assert not any("lead_id" in record for record in reading.records)
+        assert reading.extraction.noticed == {"absent_columns": ["lead_id", "updated_at"]}
+        assert reading.extraction.absent == {"lead_id"}
+        assert "lead_id (Athena refuses the query that looks it up" in caplog.text
+        assert "Ana Rivera" not in caplog.text
+        assert "unconfirmed" in RESULTS.about
+
+    def test_a_refusal_that_is_not_for_the_look_up_is_an_error(self, vendor: SalesPro) -> None:
+        vendor.deny("lead_results")
+        with pytest.raises(PermissionMissing, match="lead_results"):
+            read(RESULTS).finished()
+        assert len(queries(vendor)) == 2
+
+    @pytest.mark.parametrize("since", [None, LONG_AGO])
+    def test_a_window_does_not_look_for_values_that_were_never_there(
+        self, vendor: SalesPro, since: datetime | None
+    ) -> None:
+        held = Held()
+        assert read(RESULTS, since, known=held).finished().extraction.noticed == {"absent_columns": ["updated_at"]}
+        assert held.asked == (set() if since else {"updated_at"})

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     import pymysql
 
 ASKED = re.compile(r"\bFROM `(\w+)`")
+RESERVED = re.compile(r"\b(?:FROM|JOIN) (lead|lag|rank|groups|system|function)\b", re.IGNORECASE)
+"""A name that MySQL 8 does not take without quotation marks and MariaDB does."""
 LIMIT = re.compile(r"\bLIMIT (\d+)\s*$")
 AT_ONCE = 500
 
@@ -160,6 +162,9 @@ class Genius(DatabaseVendor):
         request.target = path
         self.counters.begin()
         treatment = Treatment()
+        if word := RESERVED.search(statement):
+            said = f"You have an error in your SQL syntax; check the manual for the right syntax near '{word[1]}'"
+            treatment = Treatment(MySQLRefusal(1064, "42000", said))
         for fault in self.faults.firing(request):
             match fault.kind:
                 case "slow":

@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from warehouse_pipelines.simulators.town import DIVISIONS, PLACES, Person, Town, marketsharp_id, spell_phone, words
+from warehouse_pipelines.simulators.town import (
+    DIVISIONS,
+    HUBSPOT_CONTACT,
+    PLACES,
+    Person,
+    Town,
+    marketsharp_id,
+    spell_phone,
+    words,
+)
 
 TYPES = {"dt": "datetime", "bool": "tinyint(1)", "latin1": "text CHARACTER SET latin1"}
 KEYS = {
@@ -221,8 +230,6 @@ MARKETING = words("Canvassing|Google|Referral|Home show|Radio|Direct mail", "|")
 STATUSES = words("New|Sold|In progress|Finished|Cancelled", "|")
 REASONS = words("Customer request|Hidden damage|Measured wrong|Price correction", "|")
 USERS = 12
-HUBSPOT_CONTACT = 9_999_501
-"""The id that HubSpot gave to its first contact; the n-th person there is the n-th prospect here."""
 HISTORY = timedelta(days=730)
 
 

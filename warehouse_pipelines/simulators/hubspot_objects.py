@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.simulators.town import DIVISIONS, PLACES, Town, marketsharp_id, spell_phone
+from warehouse_pipelines.simulators.town import DIVISIONS, HUBSPOT_CONTACT, PLACES, Town, marketsharp_id, spell_phone
 
 PORTAL = 4440001
 DAY_MS = 86_400_000
@@ -579,7 +579,6 @@ def object_types(town: Town, contacts: int, appointment: str) -> dict[str, Objec
     own = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
     deals = max(1, contacts // 3)
     appointments = max(1, contacts // 2)
-    first_contact = 9_999_501
 
     def custom(name: str, singular: str) -> dict[str, Any]:
         type_id = f"2-{37_000_000 + CUSTOM_IDS[name]}"
@@ -596,7 +595,7 @@ def object_types(town: Town, contacts: int, appointment: str) -> dict[str, Objec
             ("firstname", "lastname", "email", "createdate", "lastmodifieddate", "hs_object_id"),
             ("firstname", "lastname", "email", "phone"),
             contacts,
-            first_contact,
+            HUBSPOT_CONTACT,
             contact_formula(town),
             "createdate",
             "lastmodifieddate",
@@ -676,7 +675,7 @@ def object_types(town: Town, contacts: int, appointment: str) -> dict[str, Objec
     }
     own_type = custom("custom_appointments", "appointment")
     wanted: list[dict[str, Any]] = []
-    formula = appointment_formula(town, lambda number: str(first_contact + number))
+    formula = appointment_formula(town, lambda number: str(HUBSPOT_CONTACT + number))
     if appointment in ("standard", "both"):
         standard_type = {"properties": APPOINTMENT, "search_text": ("hs_appointment_name", "email"), "formula": formula}
         wanted.append({**library, **standard_type, "type_id": "0-421", "first_id": 9_999_999_801})

@@ -423,6 +423,11 @@ class SalesPro(Vendor):
         self.engine.drop(table)
 
     @operation
+    def deny(self, table: str) -> None:
+        """The account sees the table in the catalogue, and may not read it."""
+        self.engine.denied.add(table)
+
+    @operation
     def fail_next(
         self,
         reason: str,

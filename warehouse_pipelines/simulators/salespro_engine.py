@@ -98,6 +98,7 @@ class Engine:
         self.columns = {table: dict(types) for table, types in columns.items()}
         self._fill = fill
         self._filled: set[str] = set()
+        self.denied: set[str] = set()
         self._failure: QueryFailed | None = None
         self.db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         functions: dict[str, Callable[[Any], Any]] = {
@@ -155,6 +156,8 @@ class Engine:
         tokens = self._with_parameters(tokens, parameters or [])
         used = self._check_names(tokens)
         self._check_types(tokens, used)
+        for table in sorted(used & self.denied):
+            raise QueryFailed(f"Insufficient Lake Formation permission(s): Required Select on {table}")
         if INFORMATION in used:
             self._describe_all()
         for table in used - {INFORMATION}:
@@ -230,16 +233,27 @@ class Engine:
         return used
 
     def _check_types(self, tokens: list[str], used: set[str]) -> None:
+        called = {
+            _bare(tokens[place + 2]): _bare(tokens[place + 1])
+            for place in range(len(tokens) - 2)
+            if tokens[place].upper() in ("FROM", "JOIN") and re.fullmatch(r"[a-z]\w*", tokens[place + 2])
+        }
         types: dict[str, str] = {}
-        for table in used:
+        # What is called by no other name last: a column without one in front, or with that of a subquery, is of it.
+        for table in sorted(used, key=lambda name: name not in called.values()):
             types |= self.columns.get(table, {})
+        for alias, table in called.items():
+            types |= {f"{alias}.{name}": type_ for name, type_ in self.columns.get(table, {}).items()}
         for place, token in enumerate(tokens[1:-1], 1):
+            before = tokens[max(0, place - 3) : place]
             left = types.get(_bare(tokens[place - 1]))
+            if before[1:2] == ["."]:
+                left = types.get(f"{before[0]}.{_bare(before[2])}", left)
             if token not in COMPARISONS or left is None:
                 continue
             right = _type_of(tokens[place + 1 :], types)
             mine = HIVE_TO_TRINO.get(left, left).partition("(")[0]
-            if right is not None and right != mine and {right, mine} == {"varchar", "timestamp"}:
+            if right is not None and right != mine and "varchar" in (right, mine):
                 raise QueryFailed(f"TYPE_MISMATCH: line 1:1: Cannot apply operator: {mine} {token} {right}")
 
     def _rewritten(self, tokens: list[str], used: set[str]) -> Iterator[str]:
@@ -350,7 +364,7 @@ def _bare(token: str) -> str:
 
 
 def _type_of(tokens: list[str], types: Mapping[str, str]) -> str | None:
-    """The type of the operand that the tokens begin with: varchar, timestamp, or None for what is not known."""
+    """The type of the operand that the tokens begin with: varchar, timestamp, bigint, None for what is not known."""
     first = tokens[0].upper()
     if tokens[0].startswith("'"):
         return "varchar"
@@ -359,4 +373,7 @@ def _type_of(tokens: list[str], types: Mapping[str, str]) -> str | None:
     if first in ("CAST", "TRY_CAST"):
         kinds = [tokens[place + 1].lower() for place, token in enumerate(tokens[:12]) if token.upper() == "AS"]
         return kinds[0] if kinds else None
-    return HIVE_TO_TRINO.get(types.get(_bare(tokens[0]), ""), "").partition("(")[0] or None
+    declared = types.get(_bare(tokens[0]), "")
+    if tokens[1:2] == ["."]:
+        declared = types.get(f"{tokens[0]}.{_bare(tokens[2])}") or types.get(_bare(tokens[2]), "")
+    return HIVE_TO_TRINO.get(declared, "").partition("(")[0] or None

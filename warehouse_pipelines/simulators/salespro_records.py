@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from warehouse_pipelines.simulators.timeline import spread
-from warehouse_pipelines.simulators.town import DIVISIONS, Town, spell_phone
+from warehouse_pipelines.simulators.town import DIVISIONS, HUBSPOT_CONTACT, Town, spell_phone
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 0xFFFFFFFFFFFFFFFF
-_HUBSPOT_CONTACT = 9_999_501
 DAY_MS = 86_400_000
 
 _TEXTS = "string"
@@ -167,7 +166,7 @@ class Records:
             "customer_first_name": person.nickname if dice[4] % 3 == 0 else person.first_name,
             "customer_last_name": person.last_name.upper() if dice[4] % 5 == 0 else person.last_name,
             "crm_source": "hubspot" if known else None,
-            "crm_source_id": str(_HUBSPOT_CONTACT + customer) if known else None,
+            "crm_source_id": str(HUBSPOT_CONTACT + customer) if known else None,
             "created_at": created,
             "updated_at": updated,
         }

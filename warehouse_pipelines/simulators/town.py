@@ -156,6 +156,13 @@ def spell_phone(phone: str, kind: int) -> str:
             return f"1{digits}"
 
 
+HUBSPOT_CONTACT = 9_999_501
+"""The id that HubSpot gave to its first contact; the n-th after it has the n-th id after it.
+
+It stands just before a power of ten, as ids of other objects there do.
+"""
+
+
 def marketsharp_id(number: int, of: str = "Contacts") -> str:
     """The GUID that MarketSharp gave to the contact of this number, or to what else it has; in no order."""
     salt = int.from_bytes(blake2b(of.encode(), digest_size=6).digest()) if of != "Contacts" else 0

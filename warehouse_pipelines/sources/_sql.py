@@ -15,7 +15,7 @@ from warehouse_pipelines.entity import Extraction
 log = logging.getLogger("warehouse.ingestion")
 
 _SECRET = re.compile(
-    r"passw|(^|_)pass(wd|code|phrase|key)?$|(^|_)pwd($|_)|passport"
+    r"passw|pwd|(^|_)pass(wd|code|phrase|key)?$|passport"
     r"|secret(?!ar)|credential|api_?key|access_?key|private_?key"
     r"|(?<!sort)(?<!primary)(?<!foreign)(?<!natural)(^|_)key$"
     r"|token(?!i[sz]|s?_?(count|type|limit|used|usage|expir|created|updated|issued|at$))"
@@ -23,7 +23,7 @@ _SECRET = re.compile(
     r"|(^|_)auth(_?(code|data|header|string))?$|(^|_)sess(ion)?_?(id|data)$"
     r"|(^|_)(recovery|backup|reset|activation|verification|security)_?(code|answer)s?$|security_question"
     r"|^cc_|(^|_)cc$|(credit|debit)_?card|card_?(n(umber|um|o)|pan|holder|exp|code)|(^|_)(cvv2?|cvc2?|cvn|pan|iban)$"
-    r"|routing(_?(n(umber|um|o)|code))?$|(account|acct)_?n(umber|um|o)$|bank_?account"
+    r"|routing$|routing_?(number|n(um|o)(?![a-z])|code)|(account|acct)_?(number|n(um|o)s?(?![a-z]))|bank_?account"
     r"|(^|_)(ssn|itin|cpf)($|_)|social_?security|tax_?id$"
 )
 """Names, in snake case, of columns that may hold what lets somebody in, or somebody's money or papers."""
@@ -42,21 +42,26 @@ def similar(name: str, there: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*difflib.get_close_matches(name, names, n=3, cutoff=0.6), *parts]))[:3]
 
 
-def note_absent(extraction: Extraction, title: str, absent: Mapping[str, str], expected: Iterable[str] = ()) -> None:
+def note_absent(
+    extraction: Extraction, title: str, absent: Mapping[str, str], expected: Iterable[str], *, all_read: bool
+) -> None:
     """Report the columns that the source has no place for; ``absent`` has for each of them what is missing.
 
-    Those that no installation is known to have are ``expected``: noted, and no reason to warn. Of those that the
-    warehouse holds values of the extraction is told, unless ``--force`` said that they may go.
+    Those that no installation is known to have are ``expected``: noted, and no reason to warn. ``Extraction.absent``
+    gets those that the warehouse holds values of, unless ``--force`` said that they may go. To find that it holds none
+    costs a walk through its table, so for the ``expected`` ones it is done only when everything is read as well.
     """
     entity = extraction.entity
     if not absent:
         return
     extraction.noticed["absent_columns"] = sorted(absent)
-    if left_out := sorted(absent.keys() - set(expected)):
+    left_out = sorted(absent.keys() - set(expected))
+    if left_out:
         said = "; ".join(f"{name} ({absent[name]})" for name in left_out)
         log.warning("%s: %s is read without %s", title, entity.table, said)
-    if not extraction.options.get("force"):
-        extraction.absent |= extraction.known.filled(entity, sorted(absent))
+    asked = sorted(absent) if all_read else left_out
+    if asked and not extraction.options.get("force"):
+        extraction.absent |= extraction.known.filled(entity, asked)
 
 
 def missing_place(table: str, paths: Sequence[str], there: Iterable[str]) -> str:

@@ -54,9 +54,9 @@ import re
 import time
 from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr
 
 from warehouse_pipelines.entity import DAY, Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import (
@@ -71,7 +71,7 @@ from warehouse_pipelines.errors import (
     masked,
 )
 from warehouse_pipelines.rules import one_of
-from warehouse_pipelines.settings import POSTGRESQL, FromEnvironment, database_url_problem, postgresql_url
+from warehouse_pipelines.settings import POSTGRESQL, FromEnvironment, postgresql_url, url_of
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent
 
@@ -140,19 +140,8 @@ class Settings(FromEnvironment, env_prefix="PIPEDESK_"):
     TLS is required unless the host is this machine; ``sslmode=verify-full`` asks for more.
     """
 
-    database_url: SecretStr
+    database_url: Annotated[SecretStr, url_of(POSTGRESQL, "postgresql://user:password@host:5432/database")]
     schema_name: str = "public"
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_postgresql(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value().strip()
-        example = "postgresql://user:password@host:5432/database"
-        if problem := database_url_problem(url, POSTGRESQL, example):
-            raise ValueError(problem)
-        if not re.match(r"[^/]+//[^/]+/\w", url):
-            raise ValueError(f"names no database; write {example}")
-        return SecretStr(url)
 
 
 Place = tuple[str | int, ...]
@@ -433,9 +422,10 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     try:
         table = Table(database, extraction.entity)
         expected = {name for name in table.absent if f"{extraction.entity.table}.{name}" in UNSURE}
-        note_absent(extraction, "PipeDesk", table.absent, expected)
+        comparable = dict(extraction.state) == table.state
+        note_absent(extraction, "PipeDesk", table.absent, expected, all_read=not comparable)
         extraction.next_state = table.state
-        if dict(extraction.state) == table.state:
+        if comparable:
             with contextlib.suppress(NotComparable):
                 changed = _sweep(table, extraction)
                 extraction.changes_only = True
@@ -686,18 +676,29 @@ def check() -> str:
         paths = [entity.path.split("|") for entity in PIPEDESK.entities]
         found = database.ask(statement, [database.settings.schema_name, [name for names in paths for name in names]])
         there = {name for name, *_ in found}
-        without = [
-            f"{entity.name} without {', '.join(f'{name} ({absent[name]})' for name in sorted(absent))}"
-            for entity in PIPEDESK.entities
-            if there & set(entity.path.split("|")) and (absent := Table(database, entity).absent)
-        ]
+        without, changed = [], []
+        for entity in PIPEDESK.entities:
+            if not there & set(entity.path.split("|")):
+                continue
+            try:
+                absent = Table(database, entity).absent
+            except AnswerChanged as error:
+                changed.append(str(error))
+                continue
+            named = [
+                f"{name} ({why})" for name, why in sorted(absent.items()) if f"{entity.table}.{name}" not in UNSURE
+            ]
+            without += [f"{entity.name} without {', '.join(named)}"] if named else []
     finally:
         database.close()
     if lacking := sorted(" or ".join(names) for names in paths if not there & set(names)):
-        raise AnswerChanged(
+        changed.insert(
+            0,
             f"PipeDesk: schema {database.settings.schema_name} has no table {', '.join(lacking)}. If the tables are in "
-            "another schema, set PIPEDESK_SCHEMA_NAME."
+            "another schema, set PIPEDESK_SCHEMA_NAME.",
         )
+    if changed:
+        raise AnswerChanged(" ".join(changed))
     _, _, _, version, user = found[0]
     if refused := sorted(name for name, may, *_ in found if not may):
         raise PermissionMissing(f"PipeDesk: {user} needs SELECT on {', '.join(refused)}, and USAGE on the schema.")

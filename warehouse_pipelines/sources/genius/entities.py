@@ -23,9 +23,12 @@ wrong guess would show:
   ``check``. If the warehouse holds values of it they are kept, and it is an alarm, until it is back or ``--force``
   empties it.
 - The specification gives an appointment a lead and a status, a prospect a source and a status, which their tables do
-  not have. An appointment's lead is the newest one of its prospect, its status the label of its outcome (null before
+  not have. An appointment's lead is taken to be the newest that its prospect had when it was made (by
+  ``lead.added_on``; where a time is not known, the newest of all), its status the label of its outcome (null before
   there is one), a prospect's source that of its newest ``prospect_source``; all are looked up and need the indexes that
-  foreign keys have. Nothing at the vendor stands for a prospect's status: it is always null.
+  foreign keys have. A wrong guess names another lead of the same person, which only the vendor's own screens can show.
+  No column is known that stands for a prospect's status: null everywhere, and no warning tells if the table has
+  one of another name.
 - A database may have secrets under names that ``_sql.is_secret`` does not know. It is the only protection.
 
 Left out: ``third_party_source`` and its like, of which only the HubSpot id is taken; it counts as HubSpot's only if the
@@ -35,7 +38,8 @@ vendor's table says so.
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.entity import DAY, Entity, Extraction, Source, Window, columns
-from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, UNSEEN, Database, Settings, Table, fetch
+from warehouse_pipelines.errors import AnswerChanged
+from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, UNSEEN, Database, Settings, Table, fetch, prove
 
 QUARTER = timedelta(minutes=15)
 
@@ -122,7 +126,8 @@ LEADS = _table(
 PROSPECTS = _table(
     "prospects",
     "genius_prospect",
-    "People for whom an appointment can be made.",
+    "People for whom an appointment can be made. `status` is unconfirmed: no installation is known to have it, and "
+    "without it it is null.",
     path="prospect",
     key="prospect_id",
     added="add_date",
@@ -162,7 +167,8 @@ PROSPECT_SOURCES = _table(
 APPOINTMENTS = _table(
     "appointments",
     "genius_appointment",
-    "Visits that were arranged, and what came of them.",
+    "Visits that were arranged, and what came of them. `lead_id` is unconfirmed: the newest lead that the prospect had "
+    "when the visit was arranged; a wrong guess names another lead of the same prospect.",
     path="appointment",
     key="appointment_id",
     added="add_date",
@@ -584,12 +590,21 @@ def check() -> str:
         )}  # fmt: skip
         lacking = sorted({entity.path for entity in GENIUS.entities} - seen)
         tables = f"all of {len(GENIUS.entities)} tables" + (f" but {', '.join(lacking)}" if lacking else "")
-        without = []
+        without, changed = [], []
         for entity in GENIUS.entities:
-            if entity.path in seen:
-                absent = Table(database, entity).absent
-                said = [f"{name} ({absent[name]})" for name in sorted(absent) if f"{entity.table}.{name}" not in UNSEEN]
-                without += [f"{entity.name} without {', '.join(said)}"] if said else []
+            if entity.path not in seen:
+                continue
+            try:
+                table = Table(database, entity)
+            except AnswerChanged as error:
+                changed.append(str(error))
+                continue
+            prove(database, table)
+            said = [f"{name} ({why})" for name, why in sorted(table.absent.items())
+                    if f"{entity.table}.{name}" not in UNSEEN]  # fmt: skip
+            without += [f"{entity.name} without {', '.join(said)}"] if said else []
+        if changed:
+            raise AnswerChanged(" ".join(changed))
         ahead = round((own - utc).total_seconds() / 900) / 4
         zone = database.settings.time_zone
         return "; ".join(

@@ -39,11 +39,11 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr
 
 from warehouse_pipelines.entity import Entity, Extraction, Page
 from warehouse_pipelines.errors import (
@@ -55,7 +55,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.settings import FromEnvironment, database_url_problem
+from warehouse_pipelines.settings import FromEnvironment, url_of
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent
 
@@ -73,7 +73,7 @@ OVERLAP = timedelta(minutes=75)
 
 _HUBSPOT_ID = """(
     SELECT s.{third_party_source.third_party_id}
-    FROM third_party_source s JOIN third_party_source_type y
+    FROM `third_party_source` s JOIN `third_party_source_type` y
         ON y.{third_party_source_type.id} = s.{third_party_source.third_party_source_type_id|type_id}
     WHERE s.{third_party_source.id indexed} = t.{OWN.third_party_source_id}
         AND y.{third_party_source_type.label} = 'hubspot' LIMIT 1)"""
@@ -83,7 +83,7 @@ EXPRESSIONS: dict[str, dict[str, str]] = {
         "hubspot_contact_id": _HUBSPOT_ID.replace("OWN", "prospect"),
         "source": """(
             SELECT m.{marketing_source.label}
-            FROM prospect_source p JOIN marketing_source m
+            FROM `prospect_source` p JOIN `marketing_source` m
                 ON m.{marketing_source.id} = p.{prospect_source.marketing_source_id}
             WHERE p.{prospect_source.prospect_id indexed} = t.{prospect.id}
             ORDER BY p.{prospect_source.id} DESC LIMIT 1)""",
@@ -91,23 +91,26 @@ EXPRESSIONS: dict[str, dict[str, str]] = {
     "appointment": {
         "hubspot_appointment_id": _HUBSPOT_ID.replace("OWN", "appointment"),
         "lead_id": """(
-            SELECT max(l.{lead.lead_id}) FROM lead l
-            WHERE l.{lead.prospect_id indexed} = t.{appointment.prospect_id})""",
+            SELECT max(l.{lead.lead_id}) FROM `lead` l
+            WHERE l.{lead.prospect_id indexed} = t.{appointment.prospect_id}
+                AND (l.{lead.added_on} > t.{appointment.add_date} AND t.{appointment.add_date} >= '1000-01-01')
+                    IS NOT TRUE)""",
         "status": """(
-            SELECT o.{appointment_outcome.label} FROM appointment_outcome o
+            SELECT o.{appointment_outcome.label} FROM `appointment_outcome` o
             WHERE o.{appointment_outcome.id indexed} = t.{appointment.complete_outcome_id} LIMIT 1)""",
     },
     "user_data": {
         "is_active": "t.{user_data.is_inactive} = 0",
         "primary_user_id": """(
-            SELECT a.{users_userassociations.primary_user_id} FROM users_userassociations a
+            SELECT a.{users_userassociations.primary_user_id} FROM `users_userassociations` a
             WHERE a.{users_userassociations.id indexed} = t.{user_data.user_associations_id} LIMIT 1)""",
     },
 }
 """What a record has of other tables, or computed, where the table has no column of that name; ``t`` is the row.
 
 ``{table.column}`` is a column that must be there, ``{table.one|other}`` either; ``indexed`` says that one of its own
-indexes must begin with it, since it is looked up for every row.
+indexes must begin with it, since it is looked up for every row. Every name is quoted: ``lead`` is a reserved word of
+MySQL 8.
 """
 
 NEEDED = re.compile(r"\{(\w+)\.([\w|]+)( indexed)?\}")
@@ -147,19 +150,10 @@ TRANSIENT = frozenset({
 class Settings(FromEnvironment, env_prefix="GENIUS_"):
     """A SQLAlchemy URL, and the zone of the times in the database; see the docstring of ``entities``."""
 
-    database_url: SecretStr
+    database_url: Annotated[
+        SecretStr, url_of(r"(mysql|mariadb)\+pymysql", "mysql+pymysql://user:password@host:3306/database")
+    ]
     time_zone: ZoneInfo = ZoneInfo("America/Los_Angeles")
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_mysql(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value().strip()
-        example = "mysql+pymysql://user:password@host:3306/database"
-        if problem := database_url_problem(url, r"(mysql|mariadb)\+pymysql", example):
-            raise ValueError(problem)
-        if not re.match(r"[^/]+//[^/]+/\w", url):
-            raise ValueError(f"names no database; write {example}")
-        return SecretStr(url)
 
 
 class Offsets(dict[str, str]):
@@ -296,10 +290,15 @@ def _converters() -> dict[Any, Any]:
     return {**encoders, **dict.fromkeys(whole, int), **dict.fromkeys(exact, verbatim), types.BIT: bits}
 
 
+def said_by(error: BaseException) -> str:
+    """Return the number and the words of an error of the driver, without what may be somebody's."""
+    return f"error {error.args[0]}: {masked(str(error.args[1]), 200)}" if len(error.args) > 1 else type(error).__name__
+
+
 def sorted_error(error: Exception) -> Exception:
     """Return what the reader can do about an error of the driver."""
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    said = f"error {number}: {masked(str(error.args[1]), 200)}" if len(error.args) > 1 else type(error).__name__
+    said = said_by(error)
     if number in TRANSIENT:
         return VendorUnavailable(f"Genius: the database could not answer ({said}); the next run starts at this place.")
     if form := REFUSED.get(number):
@@ -421,22 +420,22 @@ class Table:
         )
         harmless = [
             int(number)
-            for number, key, label, kind in database.all(f"SELECT {named} FROM integration_field_definition")  # noqa: S608
+            for number, key, label, kind in database.all(f"SELECT {named} FROM `integration_field_definition`")  # noqa: S608
             if str(kind).lower() != "password" and not is_secret(str(key)) and not is_secret(str(label))
         ]
         among = ", ".join(map(str, harmless)) or "NULL"
         self.expressions["field_value"] = f"CASE WHEN t.`definition_id` IN ({among}) THEN t.`field_value` END"
         return {}
 
-    def without_expressions(self) -> None:
-        """Do without what is looked up, where the database does not accept it."""
-        kept = {"field_value"} & self.expressions.keys()
+    def leave_out(self, name: str, reason: str) -> None:
+        """Do without a value of another table."""
+        del self.expressions[name]
+        there = self.types.keys() | self.expressions.keys()
         self.absent |= {
-            column: "the database does not accept how it is looked up"
+            column: f"the database does not accept how it is looked up: {reason}"
             for column, (_, path) in self.entity.columns.items()
-            if (set(path.split("|")) & self.expressions.keys()) - kept and not set(path.split("|")) & self.types.keys()
+            if name in path.split("|") and not there & set(path.split("|"))
         }
-        self.expressions = {name: self.expressions[name] for name in kept}
 
     @property
     def names(self) -> list[str]:
@@ -549,10 +548,9 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         if not table.types:
             _require(database, table)
             return
-        if table.expressions:
-            _prove(database, table)
+        prove(database, table)
         expected = {name for name in table.absent if f"{entity.table}.{name}" in UNSEEN}
-        note_absent(extraction, "Genius", table.absent, expected)
+        note_absent(extraction, "Genius", table.absent, expected, all_read=extraction.whole)
         if extraction.whole:
             yield from Walk(database, table, table.keys).pages("TRUE", ())
         elif table.cursor is None:
@@ -564,12 +562,24 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         database.close()
 
 
-def _prove(database: Database, table: Table) -> None:
-    """Do without what is looked up in other tables if the database does not accept it: it costs its columns only."""
+def prove(database: Database, table: Table) -> None:
+    """Do without each value of another table that the database does not accept: it costs its own column only."""
+    looked_up = sorted(table.expressions.keys() - {"field_value"})
+    if not looked_up or _refusal(database, table.statement("FALSE", table.keys), [0]) is None:
+        return
+    for name in looked_up:
+        one = f"SELECT {table.expressions[name]} FROM `{table.name}` t WHERE FALSE"  # noqa: S608  (as in `statement`)
+        if (reason := _refusal(database, one)) is not None:
+            table.leave_out(name, reason)
+
+
+def _refusal(database: Database, statement: str, values: Sequence[Any] = ()) -> str | None:
+    """Return what the server says against a statement that yields no row; None if it accepts it."""
     try:
-        database.all(table.statement("FALSE", table.keys), [0])
-    except (RequestRefused, AnswerChanged, PermissionMissing):
-        table.without_expressions()
+        database.all(statement, values)
+    except (RequestRefused, AnswerChanged, PermissionMissing) as error:
+        return said_by(error.__cause__ or error)
+    return None
 
 
 def _delta(database: Database, table: Table) -> Iterator[Page]:

@@ -13,8 +13,10 @@ all of them once a day. Answers have columns beside ``lead_results_raw``, which 
 item** is a pair of answers, job type and amount; there is no table of them over there, they are read from the same one.
 
 Unconfirmed, and how a wrong guess would show: the types of the columns (any is read); the zone of the times (off by
-hours); ``estimate_id`` and ``credit_limit`` of a credit application, ``status`` of an estimate, ``lead_id`` and
-``updated_at`` of a result, which the catalogue names and nobody has seen (empty; ``status`` falls back on ``is_sale``);
+hours); ``estimate_id`` and ``credit_limit`` of a credit application, ``status`` of an estimate, ``updated_at`` of a
+result, which the catalogue names and nobody has seen (empty; ``status`` falls back on ``is_sale``); ``lead_id`` of a
+result, which is looked up in the customer of its estimate if the table has none (null for all but the newest estimate,
+if a customer has one row; the key of another CRM than expected, if ``crm_source`` names several);
 offices and users, which one installation was sent as CSV files (their runs fail and name the table that is not there);
 the questions of the forms (empty columns). Left out: payments and user activities, which the catalogue does not have.
 
@@ -104,7 +106,10 @@ ESTIMATES = Entity(
 LEAD_RESULTS = Entity(
     name="lead_results",
     table="salespro_lead_result",
-    about="What came of a visit, as the representative answered the company's questions.",
+    about="What came of a visit, as the representative answered the company's questions. `lead_id` is unconfirmed: the "
+    "`crm_source_id` of the customer of this estimate, a key in the CRM that the customer's `crm_source` names, and so "
+    "no reference to one table. Where it is null for all but a customer's newest estimate, the vendor has one row a "
+    "customer, and not one an estimate.",
     path="lead_results",
     key="id",
     cursor="created_at",

@@ -1,7 +1,8 @@
 """How a table of SalesPro is read: what is asked for, in which window, and what records are made of the rows.
 
 Only columns that are there are asked for, so the catalogue is read first; a declared column that is not there is left
-out and reported (``_sql.note_absent``). The lead of a result is looked up in the customers, if they have what it takes.
+out and reported (``_sql.note_absent``). The lead of a result is looked up in the customers, if they have what it takes
+and Athena accepts it: a query that it refuses is asked once more without, which costs that column and no other.
 The row that comes is text. Its times know no zone: they are taken to be in ``SALESPRO_ATHENA_TIME_ZONE``, and
 ``raw_data`` is the row as read with the zone written behind them.
 
@@ -10,21 +11,25 @@ without a cursor come with every window. Where the catalogue says that the curso
 widened by a day, and a text that cannot be cast comes with every window as well, for the loader to set aside.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.entity import Entity, Extraction, Json, Page, TooLarge
-from warehouse_pipelines.errors import AnswerChanged, RequestRefused
+from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._sql import missing_place, note_absent
 from warehouse_pipelines.sources.salespro.athena import Account, Athena, quoted
 from warehouse_pipelines.sources.salespro.forms import answered, in_columns, lines
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Settings(FromEnvironment):
@@ -96,9 +101,21 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     types = database.types(table_of(entity))
     lacking = look_up(database, entity, types)
     names = there(extraction, types, lacking)
-    sql, literals = question(extraction, names, types, zone)
+    batches = asked(database, names, types, zone)
+    try:
+        first = next(batches, None)
+    except (RequestRefused, PermissionMissing) as error:
+        looked_up = [name for name, type_ in types.items() if type_ == LOOK_UP]
+        if not looked_up:
+            raise
+        for name in looked_up:
+            del types[name]
+            lacking[name] = f"Athena refuses the query that looks it up: {error}"
+        names = there(extraction, types, lacking)
+        batches = asked(database, names, types, zone)
+        first = next(batches, None)
     records_of = encoder(entity, names, zone)
-    for batch in database.rows(sql, names, literals):
+    for batch in () if first is None else itertools.chain([first], batches):
         records = records_of([column.to_pylist() for column in batch.columns])
         for start in range(0, len(records), extraction.page_size):
             yield Page(records[start : start + extraction.page_size])
@@ -107,15 +124,24 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         yield Page([TooLarge(msgspec.json.encode(cells)) for cells in database.oversize])
 
 
+def asked(
+    database: Athena, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
+) -> "Iterator[pa.RecordBatch]":
+    """Ask for these columns, and yield the result as texts."""
+    sql, literals = question(database.extraction, names, types, zone)
+    return database.rows(sql, names, literals)
+
+
 LOOKED_UP = {
     "lead_results": {
         "lead_id": """(
-            SELECT max(c."crm_source_id") FROM "customer" c WHERE c."estimate_id" = r."estimate_id")"""
+            SELECT max(c."crm_source_id") FROM "customer" c
+            WHERE CAST(c."estimate_id" AS varchar) = CAST(r."estimate_id" AS varchar))"""
     }
 }
 """Values of other tables, by table and column, where the table has no such column; ``r`` is the row.
 
-A customer's ``crm_source_id`` is what the CRM calls him that he came from.
+A customer's ``crm_source_id`` is his key in the CRM that he came from, whichever that is.
 """
 
 CUSTOMER_OF_ESTIMATE = ("estimate_id", "crm_source_id")
@@ -136,7 +162,7 @@ def look_up(database: Athena, entity: Entity, types: dict[str, str]) -> dict[str
     for name in wanted.keys() - types.keys():
         try:
             customers = database.types("customer")
-        except RequestRefused:
+        except (RequestRefused, PermissionMissing):
             lacking[name] = "there is no table customer to look it up in"
             continue
         if absent := [one for one in CUSTOMER_OF_ESTIMATE if one not in customers]:
@@ -168,7 +194,8 @@ def there(extraction: Extraction, types: Mapping[str, str], lacking: Mapping[str
     declared = {path for paths in places.values() for path in paths}
     undeclared = [name for name in types if name not in declared]
     absent = {name: lacking.get(name) or missing_place(table_of(entity), places[name], undeclared) for name in missing}
-    note_absent(extraction, "SalesPro", absent, {name for name in absent if f"{entity.table}.{name}" in UNSEEN})
+    expected = {name for name in absent if f"{entity.table}.{name}" in UNSEEN}
+    note_absent(extraction, "SalesPro", absent, expected, all_read=extraction.whole)
     names = dict.fromkeys((*(path for paths in places.values() for path in paths), *form))
     return [name for name in names if name in types]
 

@@ -1,10 +1,13 @@
 """The form that a sales representative fills in after a visit: one JSON text of questions and answers.
 
 It is a list of titles and values (one installation's), or an object of them (as others describe it), in JSON, or as
-Python prints such a list. The members of an answer may be named otherwise (``TITLES``, ``VALUES``). The questions are
-whatever the company asks; ``QUESTIONS`` are those that one public installation has columns for.
+Python prints such a list. The members of an answer may be named otherwise (``TITLES``, ``VALUES``). An object may also
+be the wrapping of one such list; it is not if one of its own members is a question that we know, and then a list in it
+is the answer to a question (photos). The questions are whatever the company asks; ``QUESTIONS`` are those that one
+public installation has columns for.
 
-A form that is none of this stays in ``lead_results_raw``, and is counted as lost in the columns of the answers.
+A form that is none of this stays in ``lead_results_raw``, and is counted as lost in the columns of the answers. So
+does a list whose answers have members beside their title, and none that we know as a value.
 """
 
 import ast
@@ -88,9 +91,17 @@ def answered(text: str | None) -> dict[str, str] | str:
     found: dict[str, str] = {}
     for title, value in pairs:
         if value is not None and (answer := str(value).strip()):
-            question = " ".join(title.partition("(")[0].casefold().split()).strip(" -:?")
-            found.setdefault(question, answer)
+            found.setdefault(_question(title), answer)
     return found
+
+
+def _question(title: str) -> str:
+    return " ".join(title.partition("(")[0].casefold().split()).strip(" -:?")
+
+
+def _known(title: Any) -> bool:
+    question = _question(str(title))
+    return question in QUESTIONS or JOB_TYPE.fullmatch(question) is not None
 
 
 def _value(text: str) -> Any:
@@ -111,24 +122,36 @@ def _value(text: str) -> Any:
 def _pairs(value: Any) -> list[tuple[str, Any]] | None:
     """Return the questions with their answers; None if this is no form."""
     if isinstance(value, dict):
-        listed = [one for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
-        if len(listed) != 1 or _named(listed[0][0])[0] is None:
+        wrapped = [] if any(map(_known, value)) else [one for one in value.values() if _is_list_of_answers(one)]
+        if len(wrapped) != 1:
             return [(str(question), one) for question, one in value.items()]
-        value = listed[0]
+        value = wrapped[0]
     if not isinstance(value, list | tuple):
         return None
     pairs: list[tuple[str, Any]] = []
+    valued = unread = False
     for one in value:
         if isinstance(one, dict):
             title, answer = _named(one)
             if title is None:
                 return None
+            valued |= answer is not None
+            unread |= answer is None and len(one) > 1
             pairs.append((str(one[title]), one.get(answer)))
         elif isinstance(one, list | tuple) and len(one) == 2:
+            valued = True
             pairs.append((str(one[0]), one[1]))
         else:
             return None
-    return pairs
+    return None if unread and not valued else pairs
+
+
+def _is_list_of_answers(value: Any) -> bool:
+    """Return whether this is a list of titles with values, or of questions that we know, whatever is beside them."""
+    if not isinstance(value, list):
+        return False
+    named = [(one, *_named(one)) for one in value if isinstance(one, dict)]
+    return any(title is not None and (answer is not None or _known(one[title])) for one, title, answer in named)
 
 
 def _named(answer: Mapping[Any, Any]) -> tuple[Any, Any]:

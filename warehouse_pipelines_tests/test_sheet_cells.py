@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from warehouse_pipelines.sources._sheet_cells import Cells, zone_of
+from warehouse_pipelines.loading import validate
+from warehouse_pipelines.sources._sheet_cells import DOUBTFUL, Cells, zone_of
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -60,9 +61,6 @@ def test_a_date_is_read_by_the_locale(locale: str, cell: Any, expected: str) -> 
     ("locale", "cell"),
     [
         ("en_US", "19/05/2026"),  # the sheet's locale has no 19th month
-        ("en_GB", "05/19/2026"),
-        ("en_CA", "05/06/2026"),  # both orders are in use there
-        ("", "05/06/2026"),
         ("en_US", "02/30/2026"),
         ("en_US", "05/19-2026"),
         ("en_US", "next Tuesday"),
@@ -81,6 +79,68 @@ def test_what_has_no_one_reading_stays_as_it_is(locale: str, cell: Any) -> None:
 @pytest.mark.parametrize(("cell", "expected"), [("19/05/2026", "2026-05-19"), ("2026/5/19", "2026-05-19")])
 def test_without_a_known_order_a_date_that_has_one_reading_is_read(cell: str, expected: str) -> None:
     assert Cells("en_CA", NEW_YORK).read("date", cell) == expected
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamptz"])
+@pytest.mark.parametrize(
+    ("locale", "cell"),
+    [
+        ("en_CA", "05/06/2026"),  # both orders are in use there
+        ("", "05/06/2026"),
+        ("", "05/06/2026 12:00"),
+        ("en_CA", "5/6/26 12 PM"),
+        ("en_CA", "05/06/2026 12:00 +02:00"),
+        ("es_PR", "05/06/2026"),
+        ("es_PA", "05/06/2026"),
+        ("en_PR", "05/06/2026"),
+        ("en_GB", "05/19/2026"),  # the sheet's locale has no 19th month, the shared reader has the 19th of May
+        ("de_DE", "05/19/2026 12:00"),
+        ("en_CA", "02/30/2026"),
+        ("en_CA", "31/31/2026"),
+    ],
+)
+def test_a_date_of_doubtful_order_is_lost(kind: str, locale: str, cell: str) -> None:
+    """The shared reader, which takes the month first, must not read what comes out, and people must."""
+    found = Cells(locale, NEW_YORK).read(kind, cell)
+    assert found.removesuffix(DOUBTFUL) == cell
+    with pytest.raises(validate.Unreadable):
+        validate.READERS[kind](found)
+
+
+@pytest.mark.parametrize(
+    ("locale", "cell", "expected"),
+    [
+        ("en_US", "1/2/2025 12 PM", "2025-01-02T17:00:00Z"),
+        ("en_US", "1/2/2025\u202f12 PM", "2025-01-02T17:00:00Z"),
+        ("en_US", "Thursday, January 2, 2025 12:00", "2025-01-02T17:00:00Z"),
+        ("en_US", "20250102T120000", "2025-01-02T17:00:00Z"),
+        ("en_US", "20250102120000", "2025-01-02T17:00:00Z"),
+        ("en_US", 20250702120000, "2025-07-02T16:00:00Z"),
+        ("en_US", "2025-01-02 12:00:00,123", "2025-01-02T17:00:00.123Z"),
+        ("en_GB", "1/2/2025 12 PM", "2025-02-01T17:00:00Z"),
+        ("en_GB", "05/06/2026 12:00 +02:00", "2026-06-05T10:00:00Z"),
+        ("en_CA", "05/19/2026 12 PM", "2026-05-19T16:00:00Z"),
+        ("en_US", "20250102T120000Z", "2025-01-02T12:00:00Z"),
+        ("en_US", "Thursday, January 2, 2025 12:00 GMT", "2025-01-02T12:00:00Z"),
+        ("en_US", 1738341000, "2025-01-31T16:30:00Z"),
+    ],
+)
+def test_what_the_shared_reader_knows_is_read_by_it_in_the_sheet_s_zone(locale: str, cell: Any, expected: str) -> None:
+    found = Cells(locale, NEW_YORK).read("timestamptz", cell)
+    assert validate.read_datetime(found) == validate.read_datetime(expected)
+
+
+@pytest.mark.parametrize(
+    ("locale", "cell", "expected"),
+    [
+        ("en_US", "1/2/2025 11 PM", "2025-01-02"),
+        ("en_GB", "1/2/2025 11 PM", "2025-02-01"),
+        ("en_US", "Thursday, January 2, 2025 23:30", "2025-01-02"),
+        ("en_US", "20250102T233000", "2025-01-02"),
+    ],
+)
+def test_the_day_is_the_written_one(locale: str, cell: str, expected: str) -> None:
+    assert str(validate.read_date(Cells(locale, NEW_YORK).read("date", cell))) == expected
 
 
 def test_a_year_alone_is_no_day_of_1905() -> None:

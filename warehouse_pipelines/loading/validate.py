@@ -8,7 +8,7 @@ null for every kind but ``text``. Text is cleaned of NUL, which PostgreSQL canno
 import functools
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -216,7 +216,7 @@ def _counted(text: str) -> datetime:
     compact = None
     if len(digits) in (8, 12, 14) and "1900" <= digits[:4] <= "2100":
         try:
-            compact = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            compact = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S")  # noqa: DTZ007  (it names no zone)
         except ValueError:
             if len(digits) == 14:
                 raise Unreadable("not a date and time") from None
@@ -296,8 +296,8 @@ def _written(value: Any, *, day_first: bool) -> datetime | None:
     return moment
 
 
-def read_datetime(value: Any, *, day_first: bool = False) -> datetime | None:
-    """ISO 8601 with or without a zone (then UTC), a date (midnight UTC), the forms of the US, or a number.
+def read_datetime(value: Any, *, day_first: bool = False, zone: tzinfo = UTC) -> datetime | None:
+    """ISO 8601 with or without a zone (then ``zone``), a date (midnight there), the forms of the US, or a number.
 
     ``12/31/2025 2:05 PM``, ``Jan 5, 2026`` and the like are read; the month comes first unless ``day_first``. So
     31/12/2025 is unreadable: where it comes from, 03/04/2025 means another day than here, and a warning is better
@@ -307,7 +307,7 @@ def read_datetime(value: Any, *, day_first: bool = False) -> datetime | None:
     if moment is None:
         return None
     try:
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except OverflowError as error:
         raise Unreadable("date and time out of range") from error
     if moment.year < FIRST_YEAR:

@@ -2,11 +2,14 @@
 
 Dates and numbers that the sheet itself has recognized come as numbers. What was typed into a cell that is formatted as
 text, or written there by a program, comes as text, and means what it would have meant to the sheet: a day first or a
-month first, a decimal point or a comma, a time of the sheet's own zone. Only a form that has one reading under that
-locale is converted; anything else stays as it is, for the shared reader to judge and to count.
+month first, a decimal point or a comma, a time of the sheet's own zone. Forms of dates that are not read here, but by
+the shared reader (``validate``), are read by it in the sheet's order and zone: by itself it would take the month first
+and UTC. A text that nobody reads stays as it is, and is counted as a lost value.
 
 The order of day and month is that of the locale alone: "05/06/2026" is the 6th of May in ``en_US`` and the 5th of June
-in ``en_GB``. Where the locale is missing or its people use both orders (``en_CA``), such a text stays as it is.
+in ``en_GB``. Where the locale is missing or its people use both orders (``en_CA``), nobody can tell, and neither does a
+19th month mean anything in ``en_US``. The shared reader would read some of these as a date; therefore ``DOUBTFUL`` is
+put behind them, so the column is null, the loss is counted, and ``raw_data`` says why.
 """
 
 import re
@@ -14,12 +17,21 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from warehouse_pipelines.loading import validate
+
 EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001  (a serial date has no zone)
 LAST_SERIAL = 2_958_466
 """The first number past the year 9999, so no serial date any more."""
 
 MONTH_FIRST = frozenset({"en", "en_US", "fil", "fil_PH"})
-EITHER_ORDER = frozenset({"", "en_CA", "en_PH"})
+EITHER_ORDER = frozenset(
+    {"", "en_CA", "en_PH"}
+    | set("en_AS en_BI en_GU en_MH en_MP en_PR en_UM en_VI es_PA es_PR".split())
+    | set("ceb ceb_PH chr chr_US ee ee_GH ee_TG iu iu_CA ks om om_ET om_KE or or_IN ti ti_ER ti_ET xh xh_ZA".split())
+)
+"""Besides those of both orders, the locales for which CLDR has the month first; whether Google does is unconfirmed."""
+
+DOUBTFUL = " (day or month first?)"
 COMMA_LANGUAGES = (
     "af az be bg bs ca cs da de el es et eu fi fr gl hr hu hy id is it ka kk lt lv mk nb nl nn no pl pt ro ru sk sl sq "
     "sr sv tr uk uz vi"
@@ -94,8 +106,7 @@ class Cells:
         if kind in ("date", "timestamptz"):
             at = self._moment(cell)
             if at is None:
-                # A year alone would be a day of 1905.
-                return str(cell) if type(cell) is int and 1900 <= cell <= 2100 else cell
+                return self._as_shared(kind, cell)
             return at.date().isoformat() if kind == "date" else at.replace(tzinfo=self.zone).isoformat()
         if kind in ("integer", "numeric") and isinstance(cell, str):
             return self._amount(cell)
@@ -115,6 +126,19 @@ class Cells:
             except (OverflowError, ValueError):
                 return None
         return self._typed(cell) if isinstance(cell, str) else None
+
+    def _as_shared(self, kind: str, cell: Any) -> Any:
+        """Return a cell in a form of which the shared reader makes what the sheet means by it, or nothing."""
+        if type(cell) is int and 1900 <= cell <= 2100:
+            return str(cell)  # a year alone would be a day of 1905
+        orders = (not self.month_first,) if self.order_known else (False, True)
+        text = cell.translate(_SPACES) if isinstance(cell, str) else cell
+        readings = {_shared(kind, text, zone=self.zone, day_first=day_first) for day_first in orders} - {None}
+        alone = _shared(kind, cell)
+        if len(readings) != 1:
+            return cell if alone is None else f"{cell}{DOUBTFUL}"
+        (reading,) = readings
+        return cell if reading == alone else reading
 
     def _typed(self, cell: str) -> datetime | None:
         text = cell.translate(_SPACES).strip()
@@ -144,6 +168,18 @@ class Cells:
             return cell
         digits = re.sub(rf"[^\d{self._point}]", "", found["digits"]).replace(self._point, ".")
         return f"-{digits}" if found["open"] or "-" in (found["sign"], found["second"]) else digits
+
+
+def _shared(kind: str, cell: Any, *, zone: tzinfo = UTC, day_first: bool = False) -> str | None:
+    """Return what the shared reader makes of a cell, in ISO 8601; None for what it cannot read."""
+    try:
+        if kind == "date":
+            day = validate.read_date(cell, day_first=day_first)
+            return day.isoformat() if day else None
+        at = validate.read_datetime(cell, day_first=day_first, zone=zone)
+        return at.isoformat() if at else None
+    except validate.Unreadable:
+        return None
 
 
 def _compact(digits: str) -> datetime | None:

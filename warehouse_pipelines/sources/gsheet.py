@@ -52,6 +52,7 @@ ellipsis is asked about. Settings: ``Settings``. Verified against: the simulator
 yet.
 """
 
+import itertools
 import re
 import zlib
 from collections import Counter
@@ -502,16 +503,15 @@ class Sheet:
         self.known = {"_spreadsheet_id": spreadsheet_id, "_sheet_name": area.title}
         self.names: list[str] = []
         blank, twice = [], []
-        met: Counter[str] = Counter()
+        self.titled = {column_name(title) for title in titles}
         for place, title in enumerate(titles):
             name = column_name(title)
-            if not name:
-                name = f"column_{self._letter(place)}"
-                blank.append(name)
-            met[name] += 1
-            if met[name] > 1:
+            if name in self.names:
                 twice.append(name)
-                name = f"{name}_{met[name]}"
+                name = self._free(name)
+            elif not name:
+                name = self._untitled(place)
+                blank.append(name)
             self.names.append(name)
         self.kinds = {path: column.kind for column in entity.columns.values() for path in column.paths}
         here = set(self.names)
@@ -541,8 +541,15 @@ class Sheet:
         ]
         self.merged: dict[Merge, Any] = {}
 
-    def _letter(self, place: int) -> str:
-        return self.area.letters(place).lower()
+    def _untitled(self, place: int) -> str:
+        """Return the name of a column that has no header."""
+        name = f"column_{self.area.letters(place).lower()}"
+        return self._free(name) if name in self.titled else name
+
+    def _free(self, name: str) -> str:
+        """Return a name with the first number that no other column has: a cell of an equal name would be lost."""
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        return next(one for one in numbered if one not in self.titled and one not in self.names)
 
     def require(self, entity: Entity) -> None:
         """Raise when an expected column is not named."""
@@ -582,7 +589,7 @@ class Sheet:
         """Return the record of a row; None for a blank one, and for one whose errors hide what it is about."""
         if _is_blank(row):
             return None
-        names = [*self.names, *(f"column_{self._letter(place)}" for place in range(len(self.names), len(row)))]
+        names = [*self.names, *map(self._untitled, range(len(self.names), len(row)))]
         cells = {name: self._read(name, row[place] if place < len(row) else None) for place, name in enumerate(names)}
         errors = [name for name, cell in cells.items() if cell is ERROR]
         if errors and (set(errors) & set(self.identity) or _is_blank([cell for cell in row if cell is not ERROR])):

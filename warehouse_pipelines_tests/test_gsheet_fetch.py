@@ -294,6 +294,17 @@ class TestHeader:
         assert (noticed["duplicate_headers"], noticed["blank_headers"]) == (["notes"], ["column_o"])
         assert "page_url" in noticed["absent_columns"]
 
+    def test_no_two_columns_have_one_name(self, google: Google) -> None:
+        """``notes_2`` is what the third is called; the second must not take its place in ``raw_data``."""
+        google.set_header(LEADS, [*LEAD_HEADER, "Notes", "Notes 2", "Column O", "Column V"])
+        cells = {"Notes": "a", "Notes 2": "b", "Column O": "c", "": "d", "Column V": "e"}
+        google.insert_row(LEADS, **{"Email": "a@example.test", **cells})
+        google.edit_row(LEADS, google.table(LEADS)[-1]["row"], beyond=["f"])
+        record = read().records[-1]
+        assert (record["notes"], record["notes_3"], record["notes_2"]) == ("a", "a", "b")
+        assert (record["column_o"], record["column_o_2"]) == ("c", "d")
+        assert (record["column_v"], record["column_v_2"]) == ("e", "f")
+
     def test_cells_beyond_the_header_are_kept(self, google: Google) -> None:
         google.edit_row(LEADS, 2, beyond=["far out"])
         google.edit_row(LEADS, 2, Weather="rain")
@@ -429,6 +440,70 @@ class TestErrorCells:
         assert "'Leads'!F2 (REF) shows an error and 1 more cells do. 2 rows were not loaded" in str(result.reason)
         assert leads.living() == set(before)
 
+    def test_an_error_that_stays_is_told_once_and_stops_no_deletion_after_a_day(self, leads: World) -> None:
+        """A lookup that finds nothing shows #N/A for good."""
+        leads.sync()
+        count = len(leads.living())
+        leads.simulator.edit_row(LEADS, 2, Division={"error": "N_A"})
+        leads.simulator.delete_row(LEADS, leads.simulator.table(LEADS)[-1]["row"])
+        result = leads.sync()
+        assert (result.status, result.processed, result.deleted) == ("partial", count - 1, 0)
+        assert "(N_A)" in str(result.reason)
+
+        self.age(leads, "division", hours=22)
+        result = leads.sync()
+        assert (result.status, result.reason, result.processed, result.deleted) == ("success", None, count - 1, 0)
+        assert result.metrics["noticed"]["error_cells"] == 1
+
+        self.age(leads, "division", hours=3)
+        result = leads.sync()
+        assert (result.status, result.mode, result.deleted) == ("success", "full", 1)
+        assert len(leads.living()) == count - 1
+
+        result = leads.sync()
+        assert (result.status, result.mode, result.processed) == ("success", "delta", 0)
+
+        leads.simulator.insert_row(LEADS, **{"Email": "new@example.test", "Division": {"error": "N_A"}})
+        result = leads.sync()
+        assert (result.status, result.mode, result.created) == ("success", "full", 1)
+
+        leads.simulator.edit_row(LEADS, 3, Notes={"error": "REF"})
+        leads.simulator.delete_row(LEADS, leads.simulator.table(LEADS)[-1]["row"])
+        result = leads.sync()
+        assert (result.status, result.deleted) == ("partial", 0)
+        assert "'Leads'!H3 (REF) shows an error and 1 more cells do" in str(result.reason)
+
+    def test_an_error_that_came_back_is_a_new_one(self, leads: World) -> None:
+        leads.simulator.edit_row(LEADS, 2, Division={"error": "N_A"})
+        assert leads.sync().status == "partial"
+        self.age(leads, "division", hours=25)
+        assert leads.sync().status == "success"
+        leads.simulator.edit_row(LEADS, 2, Division="Dayton")
+        assert leads.sync().status == "success"
+        leads.simulator.edit_row(LEADS, 2, Division={"error": "N_A"})
+        assert leads.sync().status == "partial"
+
+    def test_rows_that_an_error_hides_are_tombstoned_never_and_read_once_a_day(self, leads: World) -> None:
+        leads.sync()
+        before = leads.living()
+        leads.simulator.edit_row(LEADS, 2, Email={"error": "REF"})
+        assert leads.sync().status == "partial"
+        self.age(leads, "email", hours=25)
+        result = leads.sync()
+        assert (result.status, result.deleted, leads.living()) == ("partial", 0, before)
+        result = leads.sync()
+        assert (result.mode, result.processed) == ("delta", 0)
+
+    @staticmethod
+    def age(leads: World, column: str, hours: int) -> None:
+        """Let the errors of a column have begun so many hours earlier."""
+        path = f"{{state,errors_in_{column}}}"
+        leads.execute(
+            f"UPDATE orchestration.sync_history SET configuration = jsonb_set(configuration, '{path}', to_jsonb("
+            f"(configuration #>> '{path}')::timestamptz - interval '{hours} hours'), false)"
+            f" WHERE configuration #> '{path}' IS NOT NULL"
+        )
+
     def test_an_error_in_the_header_loads_nothing(self, leads: World) -> None:
         """An IMPORTRANGE in the first cell brings header and rows, or an error and nothing."""
         leads.sync()
@@ -526,6 +601,18 @@ class TestLocale:
         assert {(row["date"], row["created_at"], str(row["total_job_value"])) for row in rows} == {
             (date(*at), datetime(2025, 12, 31, 19, 5, tzinfo=UTC), number)
         }
+
+    @pytest.mark.parametrize("locale", ["es_PR", "en_CA"])
+    def test_a_date_that_nobody_can_tell_is_counted_as_lost(self, leads: World, locale: str) -> None:
+        leads.simulator.set_properties(LEADS, locale=locale)
+        texts = {"Date": {"text": "05/06/2026"}, "Created At": {"text": "05/06/2026 12:00"}}
+        for person in range(40):
+            leads.simulator.insert_row(LEADS, **{"Email": f"typed{person}@example.test", **texts})
+        result = leads.sync()
+        assert (result.status, result.metrics["warnings"]) == ("partial", {"warn:date": 40, "warn:created_at": 40})
+        rows = leads.query("SELECT * FROM gsheet_marketing_lead WHERE email LIKE 'typed%%'")
+        assert {(row["date"], row["created_at"]) for row in rows} == {(None, None)}
+        assert {row["raw_data"]["date"][:10] for row in rows} == {"05/06/2026"}
 
 
 class TestMergedCells:

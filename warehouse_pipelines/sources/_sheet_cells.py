@@ -24,12 +24,14 @@ LAST_SERIAL = 2_958_466
 """The first number past the year 9999, so no serial date any more."""
 
 MONTH_FIRST = frozenset({"en", "en_US", "fil", "fil_PH"})
-EITHER_ORDER = frozenset(
-    {"", "en_CA", "en_PH"}
-    | set("en_AS en_BI en_GU en_MH en_MP en_PR en_UM en_VI es_PA es_PR".split())
-    | set("ceb ceb_PH chr chr_US ee ee_GH ee_TG iu iu_CA ks om om_ET om_KE or or_IN ti ti_ER ti_ET xh xh_ZA".split())
+_BOTH_ORDERS = "en_CA en_PH"
+_MONTH_FIRST_IN_CLDR = (
+    "en_AS en_BI en_GU en_MH en_MP en_PR en_UM en_VI es_PA es_PR ceb ceb_PH chr chr_US ee ee_GH ee_TG iu iu_CA ks om "
+    "om_ET om_KE or or_IN ti ti_ER ti_ET xh xh_ZA"
 )
-"""Besides those of both orders, the locales for which CLDR has the month first; whether Google does is unconfirmed."""
+"""Whether Google puts the month first there too is unconfirmed."""
+
+EITHER_ORDER = frozenset({"", *_BOTH_ORDERS.split(), *_MONTH_FIRST_IN_CLDR.split()})
 
 DOUBTFUL = " (day or month first?)"
 COMMA_LANGUAGES = (

@@ -106,23 +106,23 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         )
         extraction.changes_only = True
     if extraction.changes_only:
-        extraction.gone += _gone(extraction, {listing.calendar: listing for listing in listings})
+        extraction.gone += _deleted_keys(extraction, {listing.calendar: listing for listing in listings})
     extraction.next_state = {listing.calendar: listing.token for listing in listings if listing.token}
 
 
-def _gone(extraction: Extraction, listings: Mapping[str, "Listing"]) -> list[str]:
+def _deleted_keys(extraction: Extraction, listings: Mapping[str, "Listing"]) -> list[str]:
     """Return the keys of stored events that their calendar was listed without, and those of no calendar of ours."""
     if all(listing.listed is None for listing in listings.values()):
         return []
     unsure = [listing.calendar for listing in listings.values() if listing.unreadable]
     if unsure:
         extraction.noticed["deletions_unknown"] = unsure
-    gone = []
+    keys = []
     for (calendar, event), _ in extraction.known.hashes(extraction.entity):
         listing = listings.get(calendar)
         if listing is None or (listing.listed is not None and event not in listing.listed):
-            gone.append(f"{calendar} {event}")
-    return gone
+            keys.append(f"{calendar} {event}")
+    return keys
 
 
 class Listing:

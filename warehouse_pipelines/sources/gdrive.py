@@ -19,9 +19,9 @@ alike), comes without a record, so ``removed`` is laid over the one that is stor
 The fields are asked for by name, since only four are given unasked. ``size`` is in bytes and may be any; files of
 Google's own kinds have none. ``version`` grows with every change, so an older answer never wins.
 
-**Whose folder it is** Drive does not tell us. ``appProperties`` are shown to the program that wrote them and to no
-other, so ``entity_id`` and ``entity_type`` are null unless the folder was made with this very service account. The
-link comes from PipeDesk's own table of folders, by ``folder_id``.
+**The owner of a folder** (``entity_id``, ``entity_type``) is not in Drive. ``appProperties`` are shown to the program
+that wrote them and to no other, so both are null unless the folder was made with this very service account. The link
+comes from PipeDesk's own table of folders, by ``folder_id``.
 
 **A shortcut** is a file of its own with the id of its target (``shortcut_target_id``). It is not followed: a target
 below the root is listed as itself, and one elsewhere is outside of what the root promises.
@@ -155,7 +155,7 @@ class Drive:
                 raise
             raise WrongUse(
                 "Google Drive answers 404 for GDRIVE_ROOT_FOLDER_ID: the folder, or the shared drive that it is in, is "
-                "not shared with the service account any more, or is gone. Share it or name another; nothing was "
+                "not shared with the service account any more, or was deleted. Share it or name another; nothing was "
                 "loaded, and the rows that are there stay."
             ) from error
 
@@ -191,9 +191,9 @@ class Drive:
         self.token = answer.start
 
     def _records(self, changes: Sequence[msgspec.Raw]) -> list[Json]:
-        """Return the files that changed, the stored ones of those that are gone, and what the loader must set aside."""
+        """Return the changed files, the stored records of removed ones, and what the loader must set aside."""
         records: list[Json] = []
-        gone: dict[str, str | None] = {}
+        removed: dict[str, str | None] = {}
         for received in changes:
             change = _change(received)
             if change is None:
@@ -201,7 +201,7 @@ class Drive:
                 continue
             if change.removed or bytes(change.file) == b"null":
                 if change.file_id is not None:
-                    gone[change.file_id] = change.time
+                    removed[change.file_id] = change.time
                 continue
             file = _seen(change.file)
             if file.id is None:
@@ -214,13 +214,13 @@ class Drive:
             if self._is_below(file):
                 records.append(bytes(change.file))
             else:
-                gone[file.id] = change.time
+                removed[file.id] = change.time
         entity = self.extraction.entity
-        stored = self.extraction.known.records(entity.table, list(gone), entity.keys[0]) if gone else {}
-        if gone and self.extraction.known.records(FOLDERS.table, list(gone), FOLDERS.keys[0]):
+        stored = self.extraction.known.records(entity.table, list(removed), entity.keys[0]) if removed else {}
+        if removed and self.extraction.known.records(FOLDERS.table, list(removed), FOLDERS.keys[0]):
             raise FolderMoved
         for file_id, record in stored.items():
-            overlaid = {**msgspec.json.decode(record, type=dict), "removed": True, "removedTime": gone[file_id]}
+            overlaid = {**msgspec.json.decode(record, type=dict), "removed": True, "removedTime": removed[file_id]}
             records.append(msgspec.json.encode(overlaid))
         return records
 

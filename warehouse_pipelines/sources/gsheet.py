@@ -3,7 +3,7 @@
 Sheets has no cursor, no pages and no record ids. So: Drive is asked for the file's ``version`` first; equal to that
 of the last good run, nothing else is read. But values that a formula brings from elsewhere (IMPORTRANGE, NOW,
 GOOGLEFINANCE) change without an edit and so without a new version; therefore a sheet is read at least once a day,
-whatever its version says. A read takes the tab whole, in stretches of rows that ``--batch-size`` sets. Its rows
+whatever its version says. A full read asks for the tab in stretches of rows that ``--batch-size`` sets. Its rows
 replace the last copy in one transaction; rows that are no longer in it are tombstoned.
 
 **One moment**: Drive is asked for the version again after the read. Was the file edited meanwhile, it is read anew;
@@ -30,10 +30,15 @@ amount across three rows is one amount. Those are null, and the columns are name
 
 **Error cells** (``#REF!``, ``#N/A``, ``Loading...``) are no data. Among the values an error is a text like any other,
 so a cell that looks like one is asked for again with its ``effectiveValue``: an ``errorValue``, or another value than
-before (it was loading), is an error; the same ``stringValue`` is what somebody typed. A read with an error tombstones
-nothing, keeps no state, and ends ``partial`` with the cell's name. What the cell said when its row was last read
-stays. A row whose identity has an error, or that has nothing but errors, is not loaded; with an error in the header
-no row is.
+before (it was loading), is an error; the same ``stringValue`` is what somebody typed. What the cell said when its row
+was last read stays. The run in which a column begins to show errors ends ``partial`` with the cell's name. While a
+column has shown them for less than a day (``PERMANENT``) nothing is tombstoned, since a formula may fill more cells
+than its own, and every run reads the sheet, since an error may go away without an edit. After a day they are permanent,
+as ``#N/A`` of a lookup is: deletions are noticed again, and the history row goes on counting them (``error_cells``).
+
+A row whose identity has an error, or that has nothing but errors, is not loaded, and with an error in the header no row
+is. Nobody can tell which stored row such a one is, so nothing is tombstoned while there are any, and each read ends
+``partial``. ``--full`` takes every error for a new one.
 
 **Identity**: a row has none of its own, and its number changes when somebody inserts another. ``id`` is a hash of the
 tab, of the cells that say who or what a row is about (``IDENTITY``), and of how many rows above say the same. So a
@@ -76,6 +81,10 @@ READS = 3
 REREAD = timedelta(hours=23)
 """A read that is older is repeated though the version is the same; an hour less than a day, for a schedule of once a
 day."""
+
+PERMANENT = timedelta(days=1)
+"""A column that has shown errors for so long is not waited for any more; what a formula brings from elsewhere is back
+sooner."""
 
 RANGES = 50
 """Ranges of one request, whose address would get too long with more."""
@@ -252,7 +261,12 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     titles = msgspec.json.decode(copy.header, type=Values).values
     errors.mark(copy.area.top, titles, copy.header)
     if errors.count:
-        _doubt(extraction, errors, "It is in the header, so no row was loaded.")
+        extraction.noticed["error_cells"] = errors.count
+        extraction.changes_only = True
+        extraction.doubt = (
+            f"Google Sheets: {errors.named()}. It is in the header, so no row was loaded and nothing was tombstoned. "
+            "The next run reads the sheet again; mend the formula if the error stays."
+        )
         return
     cells = Cells(copy.document.locale, zone)
     sheet = Sheet(entity, spreadsheet_id, copy.area, cells, titles[0] if titles else [])
@@ -265,10 +279,19 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         found = [record for place, row in enumerate(rows) if (record := sheet.record(first + place, row))]
         yield Page(_completed(extraction, found))
     extraction.noticed |= sheet.noticed
+    same_range = extraction.state.items() >= {"spreadsheet_id": spreadsheet_id, "range": asked}.items()
+    former = extraction.state if same_range else {}
+    since = {f"errors_in_{sheet.name(place)}": place for place in errors.first}
+    begun = {name: former.get(name, now.isoformat()) for name in since}
+    waiting = any(now - datetime.fromisoformat(at) < PERMANENT for at in begun.values())
+    extraction.next_state = {**state, **begun, "read_at": now.isoformat()}
+    if not waiting:
+        extraction.next_state = {**extraction.next_state, "version": copy.version}
     if errors.count:
-        _doubt(extraction, errors, f"{sheet.left_out} rows were not loaded for it.")
-        return
-    extraction.next_state = {**state, "version": copy.version, "read_at": now.isoformat()}
+        extraction.noticed |= {"error_cells": errors.count, **begun}
+        extraction.changes_only = waiting or sheet.left_out > 0
+        new = [place for name, place in since.items() if name not in former]
+        _report_errors(extraction, errors, new, sheet.left_out)
 
 
 def _is_fresh(state: Mapping[str, str], now: datetime) -> bool:
@@ -277,15 +300,20 @@ def _is_fresh(state: Mapping[str, str], now: datetime) -> bool:
     return read_at is not None and timedelta(0) <= now - datetime.fromisoformat(read_at) < REREAD
 
 
-def _doubt(extraction: Extraction, errors: "Errors", more: str) -> None:
-    """Make the run partial: what an error hides may still be there."""
-    others = f" and {errors.count - 1} more cells do" if errors.count > 1 else ""
-    extraction.doubt = (
-        f"Google Sheets: {errors.first} shows an error{others}. {more} Nothing was tombstoned, and what those cells "
-        "said before stays; the next run reads the sheet again. If the errors are there to stay, mend their formulas."
-    )
-    extraction.noticed |= {"error_cells": errors.count}
-    extraction.changes_only = True
+def _report_errors(extraction: Extraction, errors: "Errors", new: Sequence[int], left_out: int) -> None:
+    """Make the run partial for errors in ``new`` columns and for rows that were left out."""
+    if left_out:
+        extraction.doubt = (
+            f"Google Sheets: {errors.named(new)}. {left_out} rows were not loaded for errors that hide whom or what "
+            "they are about. Nothing was tombstoned, since their stored rows cannot be told from deleted ones. This "
+            "goes on until their formulas are mended, or the rows taken out of the sheet."
+        )
+    elif new:
+        extraction.doubt = (
+            f"Google Sheets: {errors.named(new)}. What those cells said before stays, and nothing is tombstoned for "
+            "a day, unless the errors go away before; later runs count them in error_cells and are no longer partial "
+            "for them. Mend their formulas if they stay."
+        )
 
 
 def _completed(extraction: Extraction, records: "Sequence[Row]") -> list[bytes]:
@@ -308,7 +336,7 @@ def _copied(
     """Return a copy of the sheet that is of one moment."""
     former: tuple[Area, bytes] | None = None
     for attempt in range(1, READS + 1):
-        whole = attempt == READS
+        at_once = attempt == READS
         document = sheets.get(
             f"/v4/spreadsheets/{quote(spreadsheet_id, safe='')}",
             Spreadsheet,
@@ -318,14 +346,14 @@ def _copied(
             },
         )
         area = _area(document, asked)
-        if whole:
+        if at_once:
             header, stretches = _at_once(sheets, spreadsheet_id, area)
         else:
             header = _values(sheets, spreadsheet_id, area, area.top, area.top)
             stretches = list(_stretches(sheets, spreadsheet_id, area, max(1, extraction.page_size)))
         copy = Copy(document.properties, area, header, stretches, before.version)
         after = _version(drive, spreadsheet_id)
-        if whole or after.version == before.version:
+        if at_once or after.version == before.version:
             break
         digest = blake2b(header)
         for _, stretch in stretches:
@@ -429,12 +457,17 @@ ERROR = ErrorCell()
 
 
 class Errors:
-    """The cells of one read that show an error; ``first`` is the name of the first one."""
+    """The cells of one read that show an error; ``first`` has the first one of each column, by its place."""
 
     def __init__(self, sheets: Client, spreadsheet_id: str, area: Area) -> None:
         self.sheets, self.spreadsheet_id, self.area = sheets, spreadsheet_id, area
         self.count = 0
-        self.first = ""
+        self.first: dict[int, str] = {}
+
+    def named(self, preferred: Sequence[int] = ()) -> str:
+        """Return a clause that names one cell, of the ``preferred`` columns if there are any, and counts the others."""
+        others = f" and {self.count - 1} more cells do" if self.count > 1 else ""
+        return f"{self.first[min(preferred or self.first)]} shows an error{others}"
 
     def mark(self, first: int, rows: Sequence[list[Any]], raw: bytes) -> None:
         """Put ``ERROR`` into the cells of ``rows`` that have one; ``raw`` is what they were decoded from."""
@@ -455,7 +488,7 @@ class Errors:
                     if error is None:
                         continue
                     self.count += 1
-                    self.first = self.first or f"{self.area.name(first + number, place)} ({error})"
+                    self.first.setdefault(place, f"{self.area.name(first + number, place)} ({error})")
                     rows[number][place] = ERROR
 
     def _asked(self, ranges: Sequence[str]) -> list[GridData]:
@@ -540,6 +573,10 @@ class Sheet:
             if merge.bottom - merge.top > 1 and merge.top >= area.top and 0 <= merge.left - left < len(self.names)
         ]
         self.merged: dict[Merge, Any] = {}
+
+    def name(self, place: int) -> str:
+        """Return the name of a column, be it beyond the header."""
+        return self.names[place] if place < len(self.names) else self._untitled(place)
 
     def _untitled(self, place: int) -> str:
         """Return the name of a column that has no header."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -240,3 +241,49 @@ def test_a_member_deep_in_the_record_is_looked_for_at_its_place(shelf: Shelf) ->
     shelf.sync(deep, full=True)
     result = shelf.sync([{**one, "more": {"other": 1}, "shade": "blue"} for one in deep], full=True)
     assert (result.status, kept(shelf, "shade")) == ("partial", {"red"})
+
+
+TIMED = replace(THING, archived=None)
+FLAG = {"gone": (THING, "gone", True, False), "gone_at": (TIMED, "gone_at", "2024-02-03T04:05:06Z", None)}
+
+
+def tombstones(shelf: Shelf) -> dict[str, tuple[Any, Any]]:
+    return {key: (row["delete_reason"], row["deleted_at"]) for (key,), row in shelf.rows().items() if row["archived"]}
+
+
+@pytest.mark.parametrize("flag", FLAG)
+def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(shelf: Shelf, flag: str) -> None:
+    shelf.entity, name, yes, no = FLAG[flag]
+    column = "archived" if shelf.entity.archived else "deleted_at"
+
+    def flagged(number: int, first_living: int, **more: Any) -> list[dict[str, Any]]:
+        return [{**one, name: yes if n < first_living else no} for n, one in enumerate(things(number, **more))]
+
+    shelf.sync(flagged(50, 25), full=True)
+    before = tombstones(shelf)
+    assert len(before) == 25
+    # One record is enough: this vendor sends the flag with each.
+    result = shelf.sync([thing("3", 2, size=99)])
+    assert (result.status, result.restored, result.updated, tombstones(shelf)) == ("partial", 0, 1, before)
+    assert result.reason is not None
+    assert result.reason.startswith(f"columns_absent: {column} ")
+    assert shelf.row("3")["size"] == 99
+    for number in (50, 51):
+        result = shelf.sync(things(number, label="x"), full=True)
+        assert (result.status, result.restored, tombstones(shelf)) == ("success", 0, before)
+        assert problems(shelf) == (f"no longer sent, values kept: {column}",)
+    back = shelf.sync(flagged(51, 20), full=True)
+    assert (back.status, back.restored, problems(shelf)) == ("success", 5, ())
+    assert set(tombstones(shelf)) == {str(n) for n in range(20)}
+    # What is missing or merged was no word of the flag.
+    shelf.sync(flagged(51, 20)[:45], full=True)
+    result = shelf.sync(things(51), full=True)
+    assert (result.status, result.restored, len(tombstones(shelf))) == ("partial", 6, 20)
+    assert shelf.sync(things(51), full=True, force=True).restored == 20
+    assert (tombstones(shelf), problems(shelf)) == ({}, ())
+
+
+def test_a_flag_that_is_sent_only_when_it_is_set_may_be_left_out(shelf: Shelf) -> None:
+    shelf.sync([*things(50), thing("a", gone=True), thing("b", gone=True)], full=True)
+    result = shelf.sync([thing("a", 2)])
+    assert (result.status, result.restored, set(tombstones(shelf))) == ("success", 1, {"b"})

@@ -138,6 +138,16 @@ class Loader:
     def _key_types(self) -> dict[str, sql.SQL]:
         return {key: sql.SQL(self.entity.pg_types[key].split(" ")[0]) for key in self.entity.keys}
 
+    @property
+    def _seed(self) -> int:
+        """The seed of the hashes: another one with kept columns, so that records are compared when they are so no more.
+
+        A mirrored source computes the hashes itself and knows of none; it reads everything when a column returns.
+        """
+        if self.source.mirrored:
+            return self.entity.seed
+        return self.entity.seed ^ zlib.crc32(" ".join(sorted(self._kept)).encode())
+
     @functools.cached_property
     def _merge_sql(self) -> str:
         return self._merging(sql.SQL("true")).as_string()
@@ -217,8 +227,7 @@ class Loader:
         """).format(
             which=which,
             found=sql.SQL(", ").join(sql.Identifier("t", name) for name in found),
-            # Another seed, so that the record is compared again when they are kept no more.
-            seed=sql.Literal(entity.seed ^ zlib.crc32(" ".join(sorted(self._kept)).encode())),
+            seed=sql.Literal(self._seed),
             typed=sql.SQL(", ").join(typed(name) for name in own),
             differs=differs,
             not_older=not_older,
@@ -255,7 +264,7 @@ class Loader:
     def load(self, table: pa.Table) -> None:
         """Merge a batch whose keys are distinct; records that PostgreSQL refuses become ``rejects``.
 
-        Columns that ``table`` lacks are kept as they are stored.
+        Columns that ``table`` lacks are kept as they are stored; without the vendor's deleted flag, what it tombstoned.
         """
         if not table.num_rows:
             return
@@ -275,6 +284,8 @@ class Loader:
             self.load(table.slice(0, half))
             self.load(table.slice(half))
             return
+        if self.entity.flag and "archived" not in table.column_names:
+            self._keep_archived()
         self._run("SAVEPOINT staged")
         refused: list[tuple[str, ...]] = []
         try:
@@ -300,6 +311,18 @@ class Loader:
             self._close_later(sql.SQL("SELECT concat_ws(' ', {}) AS record_key FROM incoming i").format(loaded), True)
         if self.entity.merged and self.entity.merged not in self._kept:
             self._absorb(table, {parts[0] for parts in refused})
+
+    def _keep_archived(self) -> None:
+        """Give the records of ``incoming``, which lack the deleted flag, what it says of their rows."""
+        self._run(
+            sql.SQL("""
+                UPDATE incoming i SET (archived, deleted_at) = (
+                    SELECT true, t.deleted_at
+                    FROM (SELECT t.delete_reason, t.deleted_at FROM {target} t WHERE {place}) t
+                    WHERE t.delete_reason = 'archived'
+                )
+            """).format(target=self._target, place=self._place("i"))
+        )
 
     def _keep(self, columns: frozenset[str]) -> None:
         if columns != self._kept:

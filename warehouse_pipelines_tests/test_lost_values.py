@@ -217,20 +217,47 @@ def test_a_column_that_is_seldom_filled_may_be_absent(shelf: Shelf) -> None:
 
 
 def test_a_member_that_comes_late_is_written_by_the_next_read(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The records before it were merged without the column; their hash is another one, so they are compared again."""
+    """The records before it were merged without the column, which is emptied where they lack it: nothing is kept."""
+    monkeypatch.setattr(extraction, "CHUNK", 25)
+    first = [{**one, "more": {"shade": "red"}} for one in things(50)]
+    shelf.sync(first, full=True)
+    late = [{**one, "name": "late"} for one in first]
+    for one in late[:25]:
+        del one["name"], one["phone"], one["more"]["shade"]
+    late[26]["phone"] = None
+    result = shelf.sync(late, full=True)
+    assert (result.status, result.updated, problems(shelf)) == ("success", 50, ())
+    for name, value in {"name": "late", "phone": "310 867 5309", "phone_e164": "+13108675309", "shade": "red"}.items():
+        assert {row[name] for (key,), row in shelf.rows().items() if int(key) < 25} == {None}, name
+        assert kept(shelf, name) == {None, value}
+    again = shelf.sync(late, full=True)
+    assert (again.status, again.updated, again.unchanged) == ("success", 0, 50)
+
+
+def test_what_is_emptied_counts_once_and_a_newer_row_stays(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction, "CHUNK", 25)
     shelf.sync(things(50), full=True)
-    late = page(*without(things(25), "name")), page(*[{**one, "name": "late"} for one in things(50)[25:]])
-    result = shelf.sync(*late, full=True)
-    assert (result.status, problems(shelf)) == ("success", ())
-    assert kept(shelf, "name") == {*(f"thing {n}" for n in range(25)), "late"}
-    shelf.sync(*late, full=True)
-    assert kept(shelf, "name") == {
-        *(f"thing {n}" for n in range(25)),
-        "late",
-    }  # the first chunk alone looks absent again
-    shelf.sync(late[1], late[0], full=True)
-    assert kept(shelf, "name") == {None, "late"}
+    gone = without(things(50), "name")
+    assert shelf.sync(gone, full=True).status == "partial"
+    newer = thing("3", 9, name="newer")
+    shelf.sync([newer])
+    # The stored records are these, so that nothing but the kept names differs.
+    result = shelf.sync([*gone[:25], *gone[25:49], thing("49", 2, name="here")], full=True)
+    assert (result.updated, result.unchanged, result.created) == (49, 1, 0)
+    assert {key: row["name"] for (key,), row in shelf.rows().items() if row["name"]} == {"3": "newer", "49": "here"}
+    assert problems(shelf) == ()
+
+
+def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(shelf: Shelf) -> None:
+    """The vendor may leave out what is empty, and then the one record says nothing of the values that were kept."""
+    shelf.sync(things(30), full=True)
+    gone = without(things(30), "name")
+    assert shelf.sync(gone, full=True).status == "partial"
+    result = shelf.sync([thing("3", 2, name="back")])
+    assert (result.status, shelf.row("3")["name"], shelf.row("4")["name"]) == ("success", "back", "thing 4")
+    assert problems(shelf) == ("no longer sent, values kept: name",)
+    shelf.sync([*gone[:3], thing("3", 2, name="back"), *gone[4:]], full=True)
+    assert (kept(shelf, "name"), problems(shelf)) == ({None, "back"}, ())
 
 
 def test_a_member_deep_in_the_record_is_looked_for_at_its_place(shelf: Shelf) -> None:

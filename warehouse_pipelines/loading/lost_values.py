@@ -2,8 +2,9 @@
 
 A value is *lost* when it stands in the record and is null in its column, since it cannot be read as the column's kind;
 ``raw_data`` has it still. A column is *absent* when it was filled the last time and no record has its member any more,
-not even as null: the vendor renamed it or took it away. Its stored values are then kept, until the member is back, the
-column's path is changed, or a run with ``--force`` empties it. The vendor's deleted flag is such a column too
+not even as null: the vendor renamed it or took it away. Its stored values are then kept, until a full read finds the
+member again, the column's path is changed, or a run with ``--force`` empties it. Rows that were kept before a later
+record of the same run had the member are emptied where theirs lacks it: the vendor leaves out what is empty. The vendor's deleted flag is such a column too
 (``archived``, or ``deleted_at`` where a time is the flag): while no record has it, what it tombstoned stays so.
 
 In ``performance_metrics`` of each run:

@@ -84,6 +84,7 @@ class Loader:
         self._target = sql.Identifier(entity.schema, entity.table_name)
         self._seen = False
         self._kept: frozenset[str] = frozenset()
+        self._ever_kept: frozenset[str] = frozenset()
         self._divided: frozenset[str] | None = None
         try:
             self._connection = _connect(url)
@@ -107,8 +108,7 @@ class Loader:
             self._stage("closing", [sql.SQL("id bigint"), sql.SQL("loaded boolean")])
         self._seen = sweeps and self.had_rows
         if self._seen:
-            keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in self._key_types.items()]
-            self._stage("seen", [*keys, sql.SQL("PRIMARY KEY ({})").format(_list(entity.keys))])
+            self._stage_keys("seen")
 
     def _mirror(self) -> None:
         try:
@@ -124,6 +124,10 @@ class Loader:
                 sql.Identifier(name), sql.SQL(", ").join(definition)
             )
         )
+
+    def _stage_keys(self, name: str) -> None:
+        keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in self._key_types.items()]
+        self._stage(name, [*keys, sql.SQL("PRIMARY KEY ({})").format(_list(self.entity.keys))])
 
     def _incoming(self) -> list[sql.Composable]:
         """Return the columns of a batch before it is merged."""
@@ -306,6 +310,8 @@ class Loader:
         if self._seen:
             keys = _list(self.entity.keys)
             self._run(sql.SQL("INSERT INTO seen SELECT {} FROM incoming ON CONFLICT DO NOTHING").format(keys))
+        if self._kept:
+            self._note_kept()
         if self._letters:
             loaded = sql.SQL(", ").join(sql.Identifier("i", key) for key in self.entity.keys)
             self._close_later(sql.SQL("SELECT concat_ws(' ', {}) AS record_key FROM incoming i").format(loaded), True)
@@ -328,6 +334,61 @@ class Loader:
         if columns != self._kept:
             self._kept = columns
             self.__dict__.pop("_merge_sql", None)
+
+    def _note_kept(self) -> None:
+        """Note the records of ``incoming``, which were merged without some columns, for ``empty_returned``."""
+        if not self._ever_kept:
+            self._stage_keys("kept")
+        self._ever_kept |= self._kept
+        self._run(
+            sql.SQL("INSERT INTO kept SELECT {} FROM incoming ON CONFLICT DO NOTHING").format(_list(self.entity.keys))
+        )
+
+    def empty_returned(self, absent: Set[str]) -> None:
+        """Empty the columns that were kept, and that a later record proved to be sent, where a record lacks them.
+
+        A vendor that leaves out what is empty shows by that record that it left them out on purpose in those before.
+        ``absent`` are the columns that no record had. ``raw_data`` is asked, so a row that is newer than its record
+        in this run stays as it is. A row whose record changed nothing else was counted as unchanged.
+        """
+        e164 = self.entity.e164
+        returned = sorted(name for name in self._ever_kept if e164.get(name, name) not in absent)
+        if not returned:
+            return
+        lacking = {
+            name: sql.SQL("({} IS NOT NULL AND {})").format(
+                sql.Identifier("t", name),
+                sql.SQL(" AND ").join(
+                    sql.SQL("t.raw_data #> {} IS NULL").format(path.split("."))
+                    for path in itertools.chain.from_iterable(self.entity.columns[e164.get(name, name)].parts)
+                ),
+            )
+            for name in returned
+        }
+        emptied, untouched = self._row(
+            sql.SQL("""
+                WITH found AS MATERIALIZED (
+                    SELECT t.place, t.untouched FROM kept k CROSS JOIN LATERAL (
+                        SELECT t.ctid AS place, t.sync_updated_at < now() AS untouched, {any} AS stale
+                        FROM {target} t WHERE {place}
+                    ) t WHERE t.stale
+                ), emptied AS (
+                    UPDATE {target} t SET {assignments}, sync_updated_at = now()
+                    WHERE t.ctid = ANY(ARRAY(SELECT place FROM found)) RETURNING 1
+                ) SELECT (SELECT count(*) FROM emptied), (SELECT count(*) FROM found WHERE untouched)
+            """).format(
+                any=sql.SQL(" OR ").join(lacking.values()),
+                target=self._target,
+                place=self._place("k"),
+                assignments=sql.SQL(", ").join(
+                    sql.SQL("{0} = CASE WHEN NOT {1} THEN t.{0} END").format(sql.Identifier(name), lacks)
+                    for name, lacks in lacking.items()
+                ),
+            )
+        )
+        if emptied:
+            self.updated += untouched
+            self.unchanged -= untouched
 
     def _merge_in_halves(self) -> tuple[tuple[int, int, int, int], list[tuple[str, ...]]]:
         """Merge what can be merged of ``incoming``, the rest of which is deleted from it and added to ``rejects``.

@@ -241,6 +241,7 @@ class _Run:
                 logs.progress(self.source.name, self.entity.name, self.coercer.read, self.extraction.reported)
             began = time.monotonic()
             self._bury_letters(loader)
+            loader.empty_returned(self.coercer.absent | self.coercer.vanished_values)
             reason = self._doubt()
             if self.plan.swept is not None and reason is None and not self._delta:
                 self._sweep(loader, self.plan.swept)
@@ -468,6 +469,9 @@ class _Run:
         coercer = self.coercer
         full = self._mode == "full" and not self.plan.narrowed and not self.options.max_records and coercer.read > 0
         absent = coercer.absent | coercer.vanished_values
+        if not full and not self.options.force:
+            # A column that is back in a delta says nothing of the rows whose values were kept.
+            absent |= self.stood.absent & {*self.entity.columns, self.entity.flag}
         flag = Sent(0, 0) if self.entity.flag in absent else coercer.flag_sent
         return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag)
 

@@ -10,7 +10,7 @@ import pytest
 from warehouse_pipelines import checks, extraction, health
 from warehouse_pipelines.loading.lost_values import Loss, Standing
 from warehouse_pipelines.loading.options import Result
-from warehouse_pipelines_tests.shelves import THING, Shelf, page, thing
+from warehouse_pipelines_tests.shelves import THING, Shelf, thing
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ A value is *lost* when it stands in the record and is null in its column, since 
 ``raw_data`` has it still. A column is *absent* when it was filled the last time and no record has its member any more,
 not even as null: the vendor renamed it or took it away. Its stored values are then kept, until a full read finds the
 member again, the column's path is changed, or a run with ``--force`` empties it. Rows that were kept before a later
-record of the same run had the member are emptied where theirs lacks it: the vendor leaves out what is empty. The vendor's deleted flag is such a column too
-(``archived``, or ``deleted_at`` where a time is the flag): while no record has it, what it tombstoned stays so.
+record of the same run had the member are emptied where theirs lacks it: the vendor leaves out what is empty. The
+vendor's deleted flag is such a column too (``archived``, or ``deleted_at`` where a time is the flag): while no record
+has it, what it tombstoned stays so.
 
 In ``performance_metrics`` of each run:
 
@@ -71,13 +72,16 @@ class Sent(NamedTuple):
     of: int
 
 
+NONE_SENT = Sent(0, 0)
+
+
 @dataclass(frozen=True)
 class Standing:
     """How the columns of an entity stand after a run."""
 
     losses: Mapping[str, Loss] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
-    flag: Sent = Sent(0, 0)
+    flag: Sent = NONE_SENT
     """How often the vendor's deleted flag was sent."""
 
     @classmethod
@@ -111,7 +115,7 @@ class Standing:
         absent: Collection[str],
         *,
         full: bool,
-        flag: Sent = Sent(0, 0),
+        flag: Sent = NONE_SENT,
     ) -> "Standing":
         """Return how they stand after a run that lost and read so many values; ``full`` if it read everything."""
         losses = {}

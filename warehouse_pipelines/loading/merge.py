@@ -108,7 +108,8 @@ class Loader:
             self._stage("closing", [sql.SQL("id bigint"), sql.SQL("loaded boolean")])
         self._seen = sweeps and self.had_rows
         if self._seen:
-            self._stage_keys("seen")
+            keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in self._key_types.items()]
+            self._stage("seen", [*keys, sql.SQL("PRIMARY KEY ({})").format(_list(entity.keys))])
 
     def _mirror(self) -> None:
         try:
@@ -124,10 +125,6 @@ class Loader:
                 sql.Identifier(name), sql.SQL(", ").join(definition)
             )
         )
-
-    def _stage_keys(self, name: str) -> None:
-        keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in self._key_types.items()]
-        self._stage(name, [*keys, sql.SQL("PRIMARY KEY ({})").format(_list(self.entity.keys))])
 
     def _incoming(self) -> list[sql.Composable]:
         """Return the columns of a batch before it is merged."""
@@ -338,11 +335,10 @@ class Loader:
     def _note_kept(self) -> None:
         """Note the records of ``incoming``, which were merged without some columns, for ``empty_returned``."""
         if not self._ever_kept:
-            self._stage_keys("kept")
+            keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in self._key_types.items()]
+            self._stage("kept", keys)
         self._ever_kept |= self._kept
-        self._run(
-            sql.SQL("INSERT INTO kept SELECT {} FROM incoming ON CONFLICT DO NOTHING").format(_list(self.entity.keys))
-        )
+        self._run(sql.SQL("INSERT INTO kept SELECT {} FROM incoming").format(_list(self.entity.keys)))
 
     def empty_returned(self, absent: Set[str]) -> None:
         """Empty the columns that were kept, and that a later record proved to be sent, where a record lacks them.
@@ -375,7 +371,7 @@ class Loader:
                 ), emptied AS (
                     UPDATE {target} t SET {assignments}, sync_updated_at = now()
                     WHERE t.ctid = ANY(ARRAY(SELECT place FROM found)) RETURNING 1
-                ) SELECT (SELECT count(*) FROM emptied), (SELECT count(*) FROM found WHERE untouched)
+                ) SELECT (SELECT count(*) FROM emptied), (SELECT count(DISTINCT place) FROM found WHERE untouched)
             """).format(
                 any=sql.SQL(" OR ").join(lacking.values()),
                 target=self._target,

@@ -209,6 +209,22 @@ def test_a_few_records_are_too_few_to_judge_by(shelf: Shelf, before: int, now: i
     assert shelf.sync(without(things(now), "name")).status == "success"
 
 
+def test_small_deltas_without_a_column_add_up_until_they_are_enough(shelf: Shelf) -> None:
+    shelf.sync(things(60), full=True)
+
+    def delta(first: int, *names: str) -> Result:
+        return shelf.sync(without(things(60)[first : first + 19], *names, label="x"))
+
+    assert (delta(0, "name").status, metrics(shelf)["columns_unseen"]) == ("success", {"name": 19})
+    assert (delta(0).status, metrics(shelf)["columns_unseen"]) == ("success", {})
+    assert delta(0, "name").status == "success"
+    result = delta(19, "name")
+    assert (result.status, problems(shelf)) == ("partial", ("no longer sent, values kept: name",))
+    assert (result.reason or "").startswith("columns_absent: name ")
+    assert delta(38, "name").status == "success"
+    assert {key for (key,), row in shelf.rows().items() if row["name"] is None} == {str(n) for n in range(19)}
+
+
 def test_a_column_that_is_seldom_filled_may_be_absent(shelf: Shelf) -> None:
     """Some vendors leave out what is empty."""
     shelf.sync([*things(30), thing("rare", doc={"a": 1}, more={"shade": "red"})], full=True)

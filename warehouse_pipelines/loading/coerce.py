@@ -140,6 +140,7 @@ class Coercer:
         self._flag_expected: Sent | None = None
         self._flag_was_kept = False
         self._expected: dict[str, float] = {}
+        self._unseen: Mapping[str, int] = {}
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
         self._misfits: list[tuple[int, list[str], str]] = []
@@ -179,9 +180,19 @@ class Coercer:
         self._expected = {name: share for name, share in shares.items() if name in entity.columns.keys() - needed}
         self.absent = set(absent) & entity.columns.keys() - needed
         self._expected |= dict.fromkeys(self.absent, 1.0)
+        self._unseen = stood.unseen
         if self._flag:
             self._flag_expected = stood.flag
             self.absent |= {self._flag} & absent
+
+    @property
+    def unseen(self) -> dict[str, int]:
+        """How many records, of earlier runs too, came since one had the member of a column; only where one is due."""
+        return {
+            name: without
+            for name in self._expected.keys() - self.absent
+            if (without := self._unseen.get(name, 0) + self.read)
+        }
 
     @property
     def vanished_values(self) -> set[str]:
@@ -254,8 +265,10 @@ class Coercer:
             if array.null_count < len(array) or self._is_sent(self.entity.columns[name]):
                 del self._expected[name]
                 self.absent.discard(name)
-            elif self.read >= ENOUGH_RECORDS and share * self.read >= EXPECTED_VALUES:
-                self.absent.add(name)
+            else:
+                without = self._unseen.get(name, 0) + self.read
+                if without >= ENOUGH_RECORDS and share * without >= EXPECTED_VALUES:
+                    self.absent.add(name)
 
     def _keeps_flag(self) -> bool:
         """Whether what the vendor deleted stays so in this chunk, because no record of it has the deleted flag.

@@ -16,6 +16,8 @@ In ``performance_metrics`` of each run:
                     the column and lost none: what ``judge`` looks at. A run that lost more by itself speaks for itself
     columns_filled  {column: 160}: values that are not null
     columns_absent  the columns whose stored values are kept
+    columns_unseen  {column: 19}: of a column that was filled, how many records came without its member since one had
+                    it. They are too few to judge by, and it is null in them; the runs add up until they are enough
     flag_sent       [19, 20]: of how many records of a sample so many had the vendor's deleted flag, be it null
 
 An alarm is a loss of more than ``SHARE`` of a column's values, but at least ``FEWEST``, or of ``JUMP``, but at least
@@ -83,6 +85,8 @@ class Standing:
     absent: frozenset[str] = frozenset()
     flag: Sent = NONE_SENT
     """How often the vendor's deleted flag was sent."""
+    unseen: Mapping[str, int] = field(default_factory=dict)
+    """By column that was filled before, how many records came since one had its member."""
 
     @classmethod
     def read(cls, metrics: Mapping[str, Any] | None) -> "Standing":
@@ -90,7 +94,7 @@ class Standing:
         metrics = metrics or {}
         losses = {name: Loss(each["lost"], each["of"]) for name, each in (metrics.get("losses") or {}).items()}
         flag = Sent(*(metrics.get("flag_sent") or (0, 0)))
-        return cls(losses, frozenset(metrics.get("columns_absent") or ()), flag)
+        return cls(losses, frozenset(metrics.get("columns_absent") or ()), flag, metrics.get("columns_unseen") or {})
 
     @property
     def losing(self) -> dict[str, Loss]:
@@ -116,6 +120,7 @@ class Standing:
         *,
         full: bool,
         flag: Sent = NONE_SENT,
+        unseen: Mapping[str, int] | None = None,
     ) -> "Standing":
         """Return how they stand after a run that lost and read so many values; ``full`` if it read everything."""
         losses = {}
@@ -132,7 +137,7 @@ class Standing:
                 losses[name] = found
         if flag.of < ENOUGH_RECORDS:
             flag = Sent(self.flag.sent + flag.sent, self.flag.of + flag.of)
-        return Standing(losses, frozenset(absent), flag)
+        return Standing(losses, frozenset(absent), flag, unseen or {})
 
     def reason(self, before: "Standing") -> str | None:
         """Return why a run that found the columns so after ``before`` is partial; None where nothing is new."""
@@ -162,4 +167,5 @@ class Standing:
             "losses": {name: loss._asdict() for name, loss in sorted(self.losses.items())},
             "columns_absent": sorted(self.absent),
             "flag_sent": list(self.flag),
+            "columns_unseen": dict(sorted(self.unseen.items())),
         }

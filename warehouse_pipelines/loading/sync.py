@@ -473,7 +473,7 @@ class _Run:
             # A column that is back in a delta says nothing of the rows whose values were kept.
             absent |= self.stood.absent & {*self.entity.columns, self.entity.flag}
         flag = Sent(0, 0) if self.entity.flag in absent else coercer.flag_sent
-        return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag)
+        return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=coercer.unseen)
 
     def _closing(self, result: Result) -> dict[str, Any]:
         """Return what the history row is closed with."""

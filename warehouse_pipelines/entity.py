@@ -253,6 +253,11 @@ class Entity:
         return self.table.rpartition(".")[0] or "public"
 
     @property
+    def flag(self) -> str | None:
+        """The column of the bookkeeping that the vendor's deleted flag fills, if it has one."""
+        return "archived" if self.archived else "deleted_at" if self.archived_at else None
+
+    @property
     def table_name(self) -> str:
         """The table's name without its schema."""
         return self.table.rpartition(".")[2]

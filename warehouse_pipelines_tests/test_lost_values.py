@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from warehouse_pipelines import checks, extraction, health
 from warehouse_pipelines.loading.lost_values import Loss, Standing
 from warehouse_pipelines.loading.options import Result
-from warehouse_pipelines_tests.shelves import THING, Shelf, page, thing
+from warehouse_pipelines_tests.shelves import THING, Shelf, thing
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,22 @@ def test_a_few_records_are_too_few_to_judge_by(shelf: Shelf, before: int, now: i
     assert shelf.sync(without(things(now), "name")).status == "success"
 
 
+def test_small_deltas_without_a_column_add_up_until_they_are_enough(shelf: Shelf) -> None:
+    shelf.sync(things(60), full=True)
+
+    def delta(first: int, *names: str) -> Result:
+        return shelf.sync(without(things(60)[first : first + 19], *names, label="x"))
+
+    assert (delta(0, "name").status, metrics(shelf)["columns_unseen"]) == ("success", {"name": 19})
+    assert (delta(0).status, metrics(shelf)["columns_unseen"]) == ("success", {})
+    assert delta(0, "name").status == "success"
+    result = delta(19, "name")
+    assert (result.status, problems(shelf)) == ("partial", ("no longer sent, values kept: name",))
+    assert (result.reason or "").startswith("columns_absent: name ")
+    assert delta(38, "name").status == "success"
+    assert {key for (key,), row in shelf.rows().items() if row["name"] is None} == {str(n) for n in range(19)}
+
+
 def test_a_column_that_is_seldom_filled_may_be_absent(shelf: Shelf) -> None:
     """Some vendors leave out what is empty."""
     shelf.sync([*things(30), thing("rare", doc={"a": 1}, more={"shade": "red"})], full=True)
@@ -216,20 +233,47 @@ def test_a_column_that_is_seldom_filled_may_be_absent(shelf: Shelf) -> None:
 
 
 def test_a_member_that_comes_late_is_written_by_the_next_read(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The records before it were merged without the column; their hash is another one, so they are compared again."""
+    """The records before it were merged without the column, which is emptied where they lack it: nothing is kept."""
+    monkeypatch.setattr(extraction, "CHUNK", 25)
+    first = [{**one, "more": {"shade": "red"}} for one in things(50)]
+    shelf.sync(first, full=True)
+    late = [{**one, "name": "late"} for one in first]
+    for one in late[:25]:
+        del one["name"], one["phone"], one["more"]["shade"]
+    late[26]["phone"] = None
+    result = shelf.sync(late, full=True)
+    assert (result.status, result.updated, problems(shelf)) == ("success", 50, ())
+    for name, value in {"name": "late", "phone": "310 867 5309", "phone_e164": "+13108675309", "shade": "red"}.items():
+        assert {row[name] for (key,), row in shelf.rows().items() if int(key) < 25} == {None}, name
+        assert kept(shelf, name) == {None, value}
+    again = shelf.sync(late, full=True)
+    assert (again.status, again.updated, again.unchanged) == ("success", 0, 50)
+
+
+def test_what_is_emptied_counts_once_and_a_newer_row_stays(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction, "CHUNK", 25)
     shelf.sync(things(50), full=True)
-    late = page(*without(things(25), "name")), page(*[{**one, "name": "late"} for one in things(50)[25:]])
-    result = shelf.sync(*late, full=True)
-    assert (result.status, problems(shelf)) == ("success", ())
-    assert kept(shelf, "name") == {*(f"thing {n}" for n in range(25)), "late"}
-    shelf.sync(*late, full=True)
-    assert kept(shelf, "name") == {
-        *(f"thing {n}" for n in range(25)),
-        "late",
-    }  # the first chunk alone looks absent again
-    shelf.sync(late[1], late[0], full=True)
-    assert kept(shelf, "name") == {None, "late"}
+    gone = without(things(50), "name")
+    assert shelf.sync(gone, full=True).status == "partial"
+    newer = thing("3", 9, name="newer")
+    shelf.sync([newer])
+    # The stored records are these, so that nothing but the kept names differs.
+    result = shelf.sync([*gone[:25], *gone[25:49], thing("49", 2, name="here")], full=True)
+    assert (result.updated, result.unchanged, result.created) == (49, 1, 0)
+    assert {key: row["name"] for (key,), row in shelf.rows().items() if row["name"]} == {"3": "newer", "49": "here"}
+    assert problems(shelf) == ()
+
+
+def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(shelf: Shelf) -> None:
+    """The vendor may leave out what is empty, and then the one record says nothing of the values that were kept."""
+    shelf.sync(things(30), full=True)
+    gone = without(things(30), "name")
+    assert shelf.sync(gone, full=True).status == "partial"
+    result = shelf.sync([thing("3", 2, name="back")])
+    assert (result.status, shelf.row("3")["name"], shelf.row("4")["name"]) == ("success", "back", "thing 4")
+    assert problems(shelf) == ("no longer sent, values kept: name",)
+    shelf.sync([*gone[:3], thing("3", 2, name="back"), *gone[4:]], full=True)
+    assert (kept(shelf, "name"), problems(shelf)) == ({None, "back"}, ())
 
 
 def test_a_member_deep_in_the_record_is_looked_for_at_its_place(shelf: Shelf) -> None:
@@ -240,3 +284,49 @@ def test_a_member_deep_in_the_record_is_looked_for_at_its_place(shelf: Shelf) ->
     shelf.sync(deep, full=True)
     result = shelf.sync([{**one, "more": {"other": 1}, "shade": "blue"} for one in deep], full=True)
     assert (result.status, kept(shelf, "shade")) == ("partial", {"red"})
+
+
+TIMED = replace(THING, archived=None)
+FLAG = {"gone": (THING, "gone", True, False), "gone_at": (TIMED, "gone_at", "2024-02-03T04:05:06Z", None)}
+
+
+def tombstones(shelf: Shelf) -> dict[str, tuple[Any, Any]]:
+    return {key: (row["delete_reason"], row["deleted_at"]) for (key,), row in shelf.rows().items() if row["archived"]}
+
+
+@pytest.mark.parametrize("flag", FLAG)
+def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(shelf: Shelf, flag: str) -> None:
+    shelf.entity, name, yes, no = FLAG[flag]
+    column = "archived" if shelf.entity.archived else "deleted_at"
+
+    def flagged(number: int, first_living: int, **more: Any) -> list[dict[str, Any]]:
+        return [{**one, name: yes if n < first_living else no} for n, one in enumerate(things(number, **more))]
+
+    shelf.sync(flagged(50, 25), full=True)
+    before = tombstones(shelf)
+    assert len(before) == 25
+    # One record is enough: this vendor sends the flag with each.
+    result = shelf.sync([thing("3", 2, size=99)])
+    assert (result.status, result.restored, result.updated, tombstones(shelf)) == ("partial", 0, 1, before)
+    assert result.reason is not None
+    assert result.reason.startswith(f"columns_absent: {column} ")
+    assert shelf.row("3")["size"] == 99
+    for number in (50, 51):
+        result = shelf.sync(things(number, label="x"), full=True)
+        assert (result.status, result.restored, tombstones(shelf)) == ("success", 0, before)
+        assert problems(shelf) == (f"no longer sent, values kept: {column}",)
+    back = shelf.sync(flagged(51, 20), full=True)
+    assert (back.status, back.restored, problems(shelf)) == ("success", 5, ())
+    assert set(tombstones(shelf)) == {str(n) for n in range(20)}
+    # What is missing or merged was no word of the flag.
+    shelf.sync(flagged(51, 20)[:45], full=True)
+    result = shelf.sync(things(51), full=True)
+    assert (result.status, result.restored, len(tombstones(shelf))) == ("partial", 6, 20)
+    assert shelf.sync(things(51), full=True, force=True).restored == 20
+    assert (tombstones(shelf), problems(shelf)) == ({}, ())
+
+
+def test_a_flag_that_is_sent_only_when_it_is_set_may_be_left_out(shelf: Shelf) -> None:
+    shelf.sync([*things(50), thing("a", gone=True), thing("b", gone=True)], full=True)
+    result = shelf.sync([thing("a", 2)])
+    assert (result.status, result.restored, set(tombstones(shelf))) == ("success", 1, {"b"})

@@ -370,12 +370,32 @@ def test_a_column_that_was_filled_and_is_gone_is_an_alarm(
         assert "columns_absent: phone had values" in (result.reason or "")
         assert said in caplog.text
         assert any(row["phone"] for row in it.rows().values())
-        assert it.sync().status == "success"
+        again = it.sync()
+        assert (again.status, again.mode, again.processed) == ("success", "delta", 0)
         assert f"contacts without {said}" in PIPEDESK.check()
         assert not any("phone" in row["raw_data"] for row in it.rows().values())
         it.simulator.run("ALTER TABLE contacts RENAME phone_number TO phone")
         assert it.sync().status == "success"
         assert any(row["phone"] for row in it.rows().values())
+
+
+def test_leads_stay_deleted_while_the_table_has_no_time_of_deletion(leads: World) -> None:
+    def deleted() -> set[Any]:
+        return {key for key, row in leads.rows().items() if row["delete_reason"] == "archived"}
+
+    before = deleted()
+    assert before
+    leads.simulator.run("ALTER TABLE leads RENAME deleted_at TO removed_at")
+    result = leads.sync()
+    assert (result.status, result.restored, deleted()) == ("partial", 0, before)
+    assert (result.reason or "").startswith("columns_absent: deleted_at ")
+    # The hashes agree with PipeDesk's, although a column is kept: nothing is read again.
+    again = leads.sync()
+    assert (again.status, again.mode, again.processed, deleted()) == ("success", "delta", 0, before)
+    leads.simulator.run("ALTER TABLE leads RENAME removed_at TO deleted_at")
+    leads.simulator.edit("leads", [sorted(before)[0][0]], deleted_at=None)
+    back = leads.sync()
+    assert (back.status, back.restored, len(deleted())) == ("success", 1, len(before) - 1)
 
 
 def test_folders_of_drive_have_the_lead_that_pipedesk_says(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,10 +108,17 @@ class Warehouse:
                 yield tuple(parts), digest
 
     def filled(self, entity: Entity, columns: Sequence[str]) -> set[str]:
-        """Return those of these columns that have a value in any living row; the first such row ends the search."""
+        """Return those of these columns that have a value in any living row; the first such row ends the search.
+
+        ``archived`` and ``deleted_at`` have one where the vendor's deleted flag tombstoned a row.
+        """
         asked = [
-            sql.SQL("EXISTS (SELECT FROM {} WHERE {} IS NOT NULL AND NOT archived) AS {}").format(
-                _identifier(entity.table), sql.Identifier(name), sql.Identifier(name)
+            sql.SQL("EXISTS (SELECT FROM {} WHERE {}) AS {}").format(
+                _identifier(entity.table),
+                sql.SQL("archived AND delete_reason = 'archived'")
+                if name in {"archived", "deleted_at"} - entity.columns.keys()
+                else sql.SQL("{} IS NOT NULL AND NOT archived").format(sql.Identifier(name)),
+                sql.Identifier(name),
             )
             for name in columns
         ]

@@ -2,8 +2,11 @@
 
 A value is *lost* when it stands in the record and is null in its column, since it cannot be read as the column's kind;
 ``raw_data`` has it still. A column is *absent* when it was filled the last time and no record has its member any more,
-not even as null: the vendor renamed it or took it away. Its stored values are then kept, until the member is back, the
-column's path is changed, or a run with ``--force`` empties it.
+not even as null: the vendor renamed it or took it away. Its stored values are then kept, until a full read finds the
+member again, the column's path is changed, or a run with ``--force`` empties it. Rows that were kept before a later
+record of the same run had the member are emptied where theirs lacks it: the vendor leaves out what is empty. The
+vendor's deleted flag is such a column too (``archived``, or ``deleted_at`` where a time is the flag): while no record
+has it, what it tombstoned stays so.
 
 In ``performance_metrics`` of each run:
 
@@ -13,6 +16,9 @@ In ``performance_metrics`` of each run:
                     the column and lost none: what ``judge`` looks at. A run that lost more by itself speaks for itself
     columns_filled  {column: 160}: values that are not null
     columns_absent  the columns whose stored values are kept
+    columns_unseen  {column: 19}: of a column that was filled, how many records came without its member since one had
+                    it. They are too few to judge by, and it is null in them; the runs add up until they are enough
+    flag_sent       [19, 20]: of how many records of a sample so many had the vendor's deleted flag, be it null
 
 An alarm is a loss of more than ``SHARE`` of a column's values, but at least ``FEWEST``, or of ``JUMP``, but at least
 ``FEWEST_OF_JUMP``: one typing error in a delta of one record is all of it and says nothing about the column.
@@ -61,19 +67,34 @@ class Loss(NamedTuple):
         return (self.lost >= FEWEST and self.share > SHARE) or (self.lost >= FEWEST_OF_JUMP and self.share >= JUMP)
 
 
+class Sent(NamedTuple):
+    """Of how many records so many had a member, be it null."""
+
+    sent: int
+    of: int
+
+
+NONE_SENT = Sent(0, 0)
+
+
 @dataclass(frozen=True)
 class Standing:
     """How the columns of an entity stand after a run."""
 
     losses: Mapping[str, Loss] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
+    flag: Sent = NONE_SENT
+    """How often the vendor's deleted flag was sent."""
+    unseen: Mapping[str, int] = field(default_factory=dict)
+    """By column that was filled before, how many records came since one had its member."""
 
     @classmethod
     def read(cls, metrics: Mapping[str, Any] | None) -> "Standing":
         """Return what the metrics of a run say."""
         metrics = metrics or {}
         losses = {name: Loss(each["lost"], each["of"]) for name, each in (metrics.get("losses") or {}).items()}
-        return cls(losses, frozenset(metrics.get("columns_absent") or ()))
+        flag = Sent(*(metrics.get("flag_sent") or (0, 0)))
+        return cls(losses, frozenset(metrics.get("columns_absent") or ()), flag, metrics.get("columns_unseen") or {})
 
     @property
     def losing(self) -> dict[str, Loss]:
@@ -92,7 +113,14 @@ class Standing:
         return said
 
     def after(
-        self, lost: Mapping[str, int], filled: Mapping[str, int], absent: Collection[str], *, full: bool
+        self,
+        lost: Mapping[str, int],
+        filled: Mapping[str, int],
+        absent: Collection[str],
+        *,
+        full: bool,
+        flag: Sent = NONE_SENT,
+        unseen: Mapping[str, int] | None = None,
     ) -> "Standing":
         """Return how they stand after a run that lost and read so many values; ``full`` if it read everything."""
         losses = {}
@@ -107,7 +135,9 @@ class Standing:
                     found = run
             if found.lost:
                 losses[name] = found
-        return Standing(losses, frozenset(absent))
+        if flag.of < ENOUGH_RECORDS:
+            flag = Sent(self.flag.sent + flag.sent, self.flag.of + flag.of)
+        return Standing(losses, frozenset(absent), flag, unseen or {})
 
     def reason(self, before: "Standing") -> str | None:
         """Return why a run that found the columns so after ``before`` is partial; None where nothing is new."""
@@ -136,4 +166,6 @@ class Standing:
         return {
             "losses": {name: loss._asdict() for name, loss in sorted(self.losses.items())},
             "columns_absent": sorted(self.absent),
+            "flag_sent": list(self.flag),
+            "columns_unseen": dict(sorted(self.unseen.items())),
         }

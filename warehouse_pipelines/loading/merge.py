@@ -84,6 +84,7 @@ class Loader:
         self._target = sql.Identifier(entity.schema, entity.table_name)
         self._seen = False
         self._kept: frozenset[str] = frozenset()
+        self._ever_kept: frozenset[str] = frozenset()
         self._divided: frozenset[str] | None = None
         try:
             self._connection = _connect(url)
@@ -137,6 +138,16 @@ class Loader:
     @functools.cached_property
     def _key_types(self) -> dict[str, sql.SQL]:
         return {key: sql.SQL(self.entity.pg_types[key].split(" ")[0]) for key in self.entity.keys}
+
+    @property
+    def _seed(self) -> int:
+        """The seed of the hashes: another one with kept columns, so that records are compared when they are so no more.
+
+        A mirrored source computes the hashes itself and knows of none; it reads everything when a column returns.
+        """
+        if self.source.mirrored:
+            return self.entity.seed
+        return self.entity.seed ^ zlib.crc32(" ".join(sorted(self._kept)).encode())
 
     @functools.cached_property
     def _merge_sql(self) -> str:
@@ -217,8 +228,7 @@ class Loader:
         """).format(
             which=which,
             found=sql.SQL(", ").join(sql.Identifier("t", name) for name in found),
-            # Another seed, so that the record is compared again when they are kept no more.
-            seed=sql.Literal(entity.seed ^ zlib.crc32(" ".join(sorted(self._kept)).encode())),
+            seed=sql.Literal(self._seed),
             typed=sql.SQL(", ").join(typed(name) for name in own),
             differs=differs,
             not_older=not_older,
@@ -255,7 +265,7 @@ class Loader:
     def load(self, table: pa.Table) -> None:
         """Merge a batch whose keys are distinct; records that PostgreSQL refuses become ``rejects``.
 
-        Columns that ``table`` lacks are kept as they are stored.
+        Columns that ``table`` lacks are kept as they are stored; without the vendor's deleted flag, what it tombstoned.
         """
         if not table.num_rows:
             return
@@ -275,6 +285,8 @@ class Loader:
             self.load(table.slice(0, half))
             self.load(table.slice(half))
             return
+        if self.entity.flag and "archived" not in table.column_names:
+            self._keep_archived()
         self._run("SAVEPOINT staged")
         refused: list[tuple[str, ...]] = []
         try:
@@ -295,16 +307,84 @@ class Loader:
         if self._seen:
             keys = _list(self.entity.keys)
             self._run(sql.SQL("INSERT INTO seen SELECT {} FROM incoming ON CONFLICT DO NOTHING").format(keys))
+        if self._kept:
+            self._note_kept()
         if self._letters:
             loaded = sql.SQL(", ").join(sql.Identifier("i", key) for key in self.entity.keys)
             self._close_later(sql.SQL("SELECT concat_ws(' ', {}) AS record_key FROM incoming i").format(loaded), True)
         if self.entity.merged and self.entity.merged not in self._kept:
             self._absorb(table, {parts[0] for parts in refused})
 
+    def _keep_archived(self) -> None:
+        """Give the records of ``incoming``, which lack the deleted flag, what it says of their rows."""
+        self._run(
+            sql.SQL("""
+                UPDATE incoming i SET (archived, deleted_at) = (
+                    SELECT true, t.deleted_at
+                    FROM (SELECT t.delete_reason, t.deleted_at FROM {target} t WHERE {place}) t
+                    WHERE t.delete_reason = 'archived'
+                )
+            """).format(target=self._target, place=self._place("i"))
+        )
+
     def _keep(self, columns: frozenset[str]) -> None:
         if columns != self._kept:
             self._kept = columns
             self.__dict__.pop("_merge_sql", None)
+
+    def _note_kept(self) -> None:
+        """Note the records of ``incoming``, which were merged without some columns, for ``empty_returned``."""
+        if not self._ever_kept:
+            keys = [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in self._key_types.items()]
+            self._stage("kept", keys)
+        self._ever_kept |= self._kept
+        self._run(sql.SQL("INSERT INTO kept SELECT {} FROM incoming").format(_list(self.entity.keys)))
+
+    def empty_returned(self, absent: Set[str]) -> None:
+        """Empty the columns that were kept, and that a later record proved to be sent, where a record lacks them.
+
+        A vendor that leaves out what is empty shows by that record that it left them out on purpose in those before.
+        ``absent`` are the columns that no record had. ``raw_data`` is asked, so a row that is newer than its record
+        in this run stays as it is. A row whose record changed nothing else was counted as unchanged.
+        """
+        e164 = self.entity.e164
+        returned = sorted(name for name in self._ever_kept if e164.get(name, name) not in absent)
+        if not returned:
+            return
+        lacking = {
+            name: sql.SQL("({} IS NOT NULL AND {})").format(
+                sql.Identifier("t", name),
+                sql.SQL(" AND ").join(
+                    sql.SQL("t.raw_data #> {} IS NULL").format(path.split("."))
+                    for path in itertools.chain.from_iterable(self.entity.columns[e164.get(name, name)].parts)
+                ),
+            )
+            for name in returned
+        }
+        emptied, untouched = self._row(
+            sql.SQL("""
+                WITH found AS MATERIALIZED (
+                    SELECT t.place, t.untouched FROM kept k CROSS JOIN LATERAL (
+                        SELECT t.ctid AS place, t.sync_updated_at < now() AS untouched, {any} AS stale
+                        FROM {target} t WHERE {place}
+                    ) t WHERE t.stale
+                ), emptied AS (
+                    UPDATE {target} t SET {assignments}, sync_updated_at = now()
+                    WHERE t.ctid = ANY(ARRAY(SELECT place FROM found)) RETURNING 1
+                ) SELECT (SELECT count(*) FROM emptied), (SELECT count(DISTINCT place) FROM found WHERE untouched)
+            """).format(
+                any=sql.SQL(" OR ").join(lacking.values()),
+                target=self._target,
+                place=self._place("k"),
+                assignments=sql.SQL(", ").join(
+                    sql.SQL("{0} = CASE WHEN NOT {1} THEN t.{0} END").format(sql.Identifier(name), lacks)
+                    for name, lacks in lacking.items()
+                ),
+            )
+        )
+        if emptied:
+            self.updated += untouched
+            self.unchanged -= untouched
 
     def _merge_in_halves(self) -> tuple[tuple[int, int, int, int], list[tuple[str, ...]]]:
         """Merge what can be merged of ``incoming``, the rest of which is deleted from it and added to ``rejects``.

@@ -11,6 +11,7 @@ a stretch that was done, and a table that is half new is what nobody wants to re
 """
 
 import contextlib
+import functools
 import logging
 import queue
 import resource as system
@@ -32,7 +33,7 @@ from warehouse_pipelines.errors import SuspiciousRead, WarehouseError
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.known import Warehouse
-from warehouse_pipelines.loading.lost_values import Standing
+from warehouse_pipelines.loading.lost_values import Sent, Standing
 from warehouse_pipelines.loading.merge import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.request_budget import RequestBudget
@@ -214,12 +215,13 @@ class _Run:
         self.entity = self.extraction.entity = entity
         self.coercer = Coercer(self.source.name, entity, skip_validation=self.options.skip_validation)
         self.coercer.vanished = self.extraction.absent
+        self.coercer.has_archived = functools.cache(lambda: bool(self.known.filled(entity, ["archived"])))
 
     def expect(self, stood: Standing, shares: Mapping[str, float]) -> None:
         """Tell how the columns stood after the last run; with ``--force`` what is absent is believed to be gone."""
         self.stood = stood
         if not self.options.force:
-            self.coercer.expect(shares, stood.absent)
+            self.coercer.expect(shares, stood)
 
     def go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close, commit."""
@@ -239,6 +241,7 @@ class _Run:
                 logs.progress(self.source.name, self.entity.name, self.coercer.read, self.extraction.reported)
             began = time.monotonic()
             self._bury_letters(loader)
+            loader.empty_returned(self.coercer.absent | self.coercer.vanished_values)
             reason = self._doubt()
             if self.plan.swept is not None and reason is None and not self._delta:
                 self._sweep(loader, self.plan.swept)
@@ -466,7 +469,11 @@ class _Run:
         coercer = self.coercer
         full = self._mode == "full" and not self.plan.narrowed and not self.options.max_records and coercer.read > 0
         absent = coercer.absent | coercer.vanished_values
-        return self.stood.after(coercer.lost, coercer.filled, absent, full=full)
+        if not full and not self.options.force:
+            # A column that is back in a delta says nothing of the rows whose values were kept.
+            absent |= self.stood.absent & {*self.entity.columns, self.entity.flag}
+        flag = Sent(0, 0) if self.entity.flag in absent else coercer.flag_sent
+        return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=coercer.unseen)
 
     def _closing(self, result: Result) -> dict[str, Any]:
         """Return what the history row is closed with."""

@@ -10,8 +10,10 @@ Decided:
 - The value of the tag is the run's own id and that of the warehouse. A run that is tried again copies the tags of the
   first one, and must not be taken for dead before it holds its own lock; the lock of a run that fills another
   warehouse cannot be seen from here.
-- A session that breaks (the server was restarted) is opened again within ``PING_SECONDS``. Therefore nobody is called
-  dead in the first ``SETTLING_SECONDS`` of a server, unless the run is younger than the server.
+- A living process may lose its session, and opens another within ``PING_SECONDS``. Therefore a free lock is believed
+  when it is free in two looks, twice that time apart: who meets a suspect waits for the second look itself, so that
+  one command after a kill is enough. After a restart of the server the process may take longer, and nobody is called
+  dead in its first ``SETTLING_SECONDS``, unless the run is younger than the server.
 - A run without the tag (an older version's, or one that could not reach the warehouse) is dead when its last history
   row was closed because its process had died; otherwise it is left alone.
 
@@ -23,7 +25,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,8 @@ log = logging.getLogger("warehouse")
 TAG = "warehouse/lock"
 
 PING_SECONDS = 5.0
+"""How often a run looks whether its session still stands."""
+
 SETTLING_SECONDS = 30.0
 
 LOOK_SECONDS = 5.0
@@ -103,14 +107,20 @@ class RunLock:
 
         while not self._stopped.wait(PING_SECONDS):
             try:
-                if self._connection is None:
-                    self._take()
-                else:
-                    self._connection.execute("SELECT")
-            except (psycopg.Error, WarehouseError):
                 if self._connection is not None:
-                    self._connection.close()
-                self._connection = None
+                    self._connection.execute("SELECT")
+                    continue
+            except psycopg.Error:
+                self._drop()
+            try:
+                self._take()
+            except (psycopg.Error, WarehouseError):
+                self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
 
 def tag(session: "psycopg.Connection[dict[str, Any]]", run_id: str) -> str:
@@ -127,7 +137,7 @@ def tag(session: "psycopg.Connection[dict[str, Any]]", run_id: str) -> str:
 
 
 def dead(session: "psycopg.Connection[dict[str, Any]]", run: dg.DagsterRun, created_at: datetime) -> bool:
-    """Return whether the process of a run is known to be gone."""
+    """Return whether the process of a run is gone, as far as one look can tell."""
     from warehouse_pipelines.loading import sync_history
 
     if TAG not in run.tags:
@@ -153,7 +163,10 @@ def dead(session: "psycopg.Connection[dict[str, Any]]", run: dg.DagsterRun, crea
 
 
 def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
-    """End the dead runs in Dagster and in the history, and free the slots of ended runs; return the ids of the dead."""
+    """End the dead runs in Dagster and in the history, and free the slots of ended runs; return the ids of the dead.
+
+    Takes twice ``PING_SECONDS`` when a lock is free that should be held, and else no time.
+    """
     from warehouse_pipelines.loading import sync_history
 
     found = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
@@ -161,25 +174,39 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
     if not found and not claims:
         return []
     sync_history.sweep(url)
-    closed = []
     with sync_history.connect(url) as session:
-        for record in found:
-            run = record.dagster_run
-            if dead(session, run, record.create_timestamp.astimezone(UTC)) and _close(instance, run, url):
-                closed.append(run.run_id)
-        for run_id in claims - set(closed):
+        holders = []
+        for run_id in claims:
             holder = instance.get_run_record_by_id(run_id)
-            if holder is None or (holder.dagster_run.is_finished and _gone(session, holder)):
+            if holder is None:
                 instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-    return closed
+            elif holder.dagster_run.is_finished:
+                holders.append(holder)
+        unended, ended = _dead(session, found), _gone(session, holders)
+        if suspects := [record.dagster_run for record in (*unended, *ended) if TAG in record.dagster_run.tags]:
+            names = ", ".join(f"{run.job_name} (run {run.run_id})" for run in suspects)
+            log.warning("the lock of %s is free; looking again in %.0f s", names, 2 * PING_SECONDS)
+            time.sleep(2 * PING_SECONDS)
+            unended, ended = _dead(session, unended), _gone(session, ended)
+        for record in ended:
+            instance.event_log_storage.free_concurrency_slots_for_run(record.dagster_run.run_id)
+        return [record.dagster_run.run_id for record in unended if _close(instance, record.dagster_run, url)]
 
 
-def _gone(session: "psycopg.Connection[dict[str, Any]]", ended: dg.RunRecord) -> bool:
-    """Return whether a run that ended has no process any more; Dagster's daemon waits a minute for that."""
-    run = ended.dagster_run
-    if run.tags.get(TAG) == tag(session, run.run_id):
-        return dead(session, run, ended.create_timestamp.astimezone(UTC))
-    return time.time() - (ended.end_time or 0.0) > 60
+def _dead(session: "psycopg.Connection[dict[str, Any]]", records: Iterable[dg.RunRecord]) -> list[dg.RunRecord]:
+    return [one for one in records if dead(session, one.dagster_run, one.create_timestamp.astimezone(UTC))]
+
+
+def _gone(session: "psycopg.Connection[dict[str, Any]]", ended: Iterable[dg.RunRecord]) -> list[dg.RunRecord]:
+    """Return the runs that ended and have no process any more; Dagster's daemon waits a minute for that."""
+    gone = []
+    for record in ended:
+        run = record.dagster_run
+        if run.tags.get(TAG) == tag(session, run.run_id):
+            gone += _dead(session, [record])
+        elif time.time() - (record.end_time or 0.0) > 60:
+            gone.append(record)
+    return gone
 
 
 def _close(instance: dg.DagsterInstance, run: dg.DagsterRun, url: str) -> bool:

@@ -110,6 +110,71 @@ def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
         assert tables.differences(connection, ENTITIES) == []
 
 
+GUID, OTHER_GUID = "0B5E93C1-6D73-4A0F-8001-00000000ABCD", "0B5E93C1-6D73-4A0F-8001-00000000BEEF"
+
+
+def test_uuids_in_capitals_are_put_into_lower_case(empty_url: str) -> None:
+    """In keys of every source, in what refers to them, and in the dead letters, which are found by their key."""
+    migrate(empty_url)
+    migrate(empty_url, down=1)
+    low = GUID.lower()
+    with psycopg.connect(empty_url) as connection:
+        for key, first_name, day in (
+            (GUID, "newer", 2),
+            (low, "older", 1),
+            (OTHER_GUID, "alone", 1),
+            ("OBJECT-ID", "no UUID", 1),
+        ):
+            connection.execute(
+                "INSERT INTO salespro_customer (customer_id, estimate_id, customer_first_name, raw_data,"
+                " sync_updated_at) VALUES (%s, %s, %s, '{}', make_date(2024, 1, %s))",
+                [key, GUID, first_name, day],
+            )
+        for estimate, number, name in ((GUID, 1, "old"), (low, 1, "new"), (GUID, 2, "another")):
+            connection.execute(
+                "INSERT INTO salespro_lead_result_line_item (estimate_id, job_type_number, job_type, raw_data,"
+                " sync_updated_at) VALUES (%s, %s, %s, '{}', make_date(2024, 1, %s))",
+                [estimate, number, name, 1 if name == "old" else 2],
+            )
+        connection.execute(
+            "INSERT INTO pipedesk.drive_files (file_id, parent_folder_id, raw_data) VALUES (%s, %s, '{}')", [GUID, GUID]
+        )
+        connection.execute(
+            "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time) VALUES ('x', 'y', now())"
+        )
+        for crm, entity, key in (
+            ("salespro", "customers", GUID),
+            ("salespro", "lead_result_line_items", f"{GUID} 2"),
+            ("salespro", "customers", "OBJECT-ID"),
+            ("gsheet", "rows", GUID),
+        ):
+            connection.execute(
+                "INSERT INTO orchestration.dead_letter (sync_history_id, crm_source, sync_type, record_key, stage,"
+                " rule, error_message, payload) SELECT id, %s, %s, %s, 'load', 'x', 'x', to_jsonb(%s || %s)"
+                " FROM orchestration.sync_history",
+                [crm, entity, key, entity, key],
+            )
+    assert migrate(empty_url)[0] == "revision 0008_join_keys"
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute(
+            "SELECT customer_id, estimate_id, customer_first_name FROM salespro_customer ORDER BY 3"
+        ).fetchall() == [
+            (OTHER_GUID.lower(), low, "alone"),
+            (low, low, "newer"),
+            ("OBJECT-ID", low, "no UUID"),
+        ]
+        assert connection.execute(
+            "SELECT estimate_id, job_type_number, job_type FROM salespro_lead_result_line_item ORDER BY 2"
+        ).fetchall() == [(low, 1, "new"), (low, 2, "another")]
+        found = connection.execute("SELECT file_id, parent_folder_id FROM pipedesk.drive_files").fetchall()
+        assert found == [(low, low)]
+        letters = connection.execute(
+            "SELECT record_key, open_key = hashtextextended(record_key, hashtextextended("
+            "crm_source || ' ' || sync_type, 0)) FROM orchestration.dead_letter ORDER BY id"
+        ).fetchall()
+        assert letters == [(low, True), (f"{low} 2", True), ("OBJECT-ID", True), (GUID, True)]
+
+
 def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:
     """With the rows that are there; what nobody declares is left alone."""
     migrate(empty_url)

@@ -38,6 +38,12 @@ def instance(
     test_server.drop_database(name)
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look comes after a second."""
+    monkeypatch.setattr(run_lock, "PING_SECONDS", 0.5)
+
+
 def started(
     instance: dg.DagsterInstance, url: str | None, tag: str = "", *, status: dg.DagsterRunStatus = STARTED
 ) -> str:
@@ -137,19 +143,56 @@ def test_an_ended_run_whose_process_goes_on_keeps_its_slot(instance: dg.DagsterI
         assert holders(instance) == {run_id}
 
 
-def test_the_lock_is_taken_again_when_its_session_breaks(
-    instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_lock, "PING_SECONDS", 0.05)
+LOCKS = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def breaks(other: psycopg.Connection) -> int:
+    """End the one session that holds a lock, and return its process id once it is gone."""
+    [(pid,)] = other.execute(LOCKS).fetchall()
+    assert other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid]).fetchone() == (True,)
+    return int(pid)
+
+
+def test_the_lock_is_taken_again_when_its_session_breaks(instance: dg.DagsterInstance, bare_url: str) -> None:
     run_id = started(instance, bare_url)
-    locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database "
-    locks += "WHERE datname = current_database())"
     with run_lock.RunLock(bare_url, run_id), psycopg.connect(bare_url, autocommit=True) as other:
-        [(first,)] = other.execute(locks).fetchall()
-        other.execute("SELECT pg_terminate_backend(%s)", [first])
-        eventually(lambda: other.execute(locks).fetchall() not in ([], [(first,)]), "it is taken again")
+        first = breaks(other)
+        eventually(lambda: other.execute(LOCKS).fetchall() not in ([], [(first,)]), "it is taken again")
         assert run_lock.close_dead_runs(instance, bare_url) == []
         assert status(instance, run_id) == STARTED
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_living_run_that_lost_its_session_keeps_its_slot(
+    instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """Its lock is free until it notices; whoever looks in that moment looks a second time."""
+    monkeypatch.setattr(run_lock, "PING_SECONDS", 2.0)
+    run_id = started(instance, bare_url)
+    row(bare_url, run_id)
+    with ExitStack() as stack:
+        stack.enter_context(run_lock.RunLock(bare_url, run_id))
+        other = stack.enter_context(psycopg.connect(bare_url, autocommit=True))
+        stack.enter_context(psycopg.connect(bare_url)).execute(
+            "SELECT pg_advisory_lock(hashtextextended('toy:gadgets', 0))"  # its loader's, which nothing broke
+        )
+        if ended:
+            run = instance.get_run_by_id(run_id)
+            assert run is not None
+            instance.report_run_failed(run)
+        other.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND objid ="
+                      " (hashtextextended('run:' || %s, 0) & 4294967295)::bigint", [run_id])  # fmt: skip
+        with sync_history.connect(bare_url) as session:
+            record = instance.get_run_record_by_id(run_id)
+            assert record is not None
+            assert run_lock.dead(session, record.dagster_run, record.create_timestamp), "the first look is deceived"
+        assert run_lock.close_dead_runs(instance, bare_url) == []
+        assert status(instance, run_id) == (FAILURE if ended else STARTED)
+        assert holders(instance) == {run_id}
+        assert other.execute("SELECT status FROM orchestration.sync_history").fetchall() == [("running",)]
 
 
 def test_nobody_is_called_dead_just_after_the_server_came_up(

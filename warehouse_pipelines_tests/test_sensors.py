@@ -86,7 +86,8 @@ def test_the_sweep_closes_rows_whose_process_is_dead(running: Callable[[str], in
     assert status(bare_url, dead)[0] == "failed"
 
 
-def test_the_sweep_ends_runs_whose_process_is_dead(bare_url: str) -> None:
+def test_the_sweep_ends_runs_whose_process_is_dead(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_lock, "PING_SECONDS", 0.5)
     with dg.DagsterInstance.ephemeral() as instance, sync_history.connect(bare_url) as session:
         ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2)]
         for run_id in ids:

@@ -208,6 +208,28 @@ def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(shelf: Shelf) ->
     assert "colour" not in shelf.asked[-1].options
 
 
+def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: Shelf) -> None:
+    """Nor does it tell which columns the vendor fills."""
+    flagged = replace(shelf.source(), flags=FLAGS)
+    full = Options(full=True)
+    shelf.pages = [[thing(n, 3, phone="5551234567") for n in range(30)]]
+    sync(flagged, WEEKLY, full, url=shelf.url)
+    with sync_history.connect(shelf.url) as session:
+        last = sync_history.last_good(session, flagged, WEEKLY)
+        values = sync_history.last_values(session, flagged, WEEKLY, "full")
+        assert last is not None
+        assert last.whole_time == last.whole_tried is not None
+        shelf.pages = [[thing(n, 4) for n in range(30)]]
+        sync(flagged, WEEKLY, replace(full, vendor={"colour": "red"}), url=shelf.url)
+        assert [row["configuration"]["narrowed"] for row in shelf.history()] == [False, True]
+        assert sync_history.last_good(session, flagged, WEEKLY) == last
+        assert sync_history.last_values(session, flagged, WEEKLY, "full") == values
+        sync(flagged, WEEKLY, full, url=shelf.url)
+        later = sync_history.last_good(session, flagged, WEEKLY)
+    assert later is not None
+    assert later.whole_tried == later.whole_time != last.whole_time
+
+
 @pytest.mark.parametrize(
     ("vendor", "says"),
     [

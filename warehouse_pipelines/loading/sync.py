@@ -554,6 +554,7 @@ def _configuration(entity: Entity, options: Options, planned: Plan, page_size: i
         "max_records": options.max_records,
         "start_date": options.start_date.isoformat() if options.start_date else None,
         "vendor": dict(options.vendor),
+        "narrowed": planned.narrowed,
         "overlap_seconds": _seconds(entity.overlap),
         "lookback_seconds": _seconds(entity.lookback),
         "previous_cursor": planned.previous.isoformat() if planned.previous else None,

@@ -43,7 +43,7 @@ class LastGood:
     """What the last good run that moved the cursor left: the source's high-water mark, and when it began.
 
     Where the entity wants a read of everything now and then, ``whole_time`` is when the last good one began, and
-    ``whole_tried`` when the last one began, whatever became of it.
+    ``whole_tried`` when the last one began, whatever became of it; dry, limited and narrowed runs are none.
     """
 
     cursor: datetime
@@ -184,6 +184,7 @@ def _last_whole(
         FROM orchestration.sync_history
         WHERE crm_source = %s AND sync_type = %s AND configuration ->> 'mode' = 'full'
             AND configuration ->> 'dry_run' = 'false' AND configuration ->> 'max_records' = '0'
+            AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
         """,
         [source.name, entity.name],
     ).fetchone()
@@ -225,7 +226,7 @@ def last_values(
     """Return how the columns stood after the last run, and which share of its records had a value in each column.
 
     The shares are of the last run of at least ``ENOUGH_RECORDS``, of the same ``mode`` if there is one. Runs that were
-    dry, limited or replays do not count.
+    dry, limited, narrowed or replays do not count.
     """
     rows = connection.execute(
         """
@@ -234,6 +235,7 @@ def last_values(
             FROM orchestration.sync_history
             WHERE crm_source = %(crm)s AND sync_type = %(sync_type)s AND status IN ('success', 'partial')
                 AND configuration ->> 'dry_run' = 'false' AND coalesce(configuration ->> 'max_records', '0') = '0'
+                AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
                 AND configuration ->> 'mode' <> 'replay' AND performance_metrics ? 'columns_filled'
         )
         (SELECT metrics, processed FROM good ORDER BY id DESC LIMIT 1)

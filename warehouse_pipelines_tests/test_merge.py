@@ -590,7 +590,7 @@ def test_composite_keys_of_bad_records_hide_no_other(shelf: Shelf) -> None:
     """Also where a part of the key has blanks in it."""
     pairs = Shelf(shelf.url, PAIR)
     pairs.sync([{"one": one, "two": two} for one in ("a", "b c", "d") for two in (1, 2)])
-    strict = replace(PAIR, rules=(one_of("label", "good"),))
+    strict = replace(PAIR, rules=(one_of("label", "good", severity="reject"),))
     shown = [{"one": "a", "two": 1}, {"one": "b c", "two": 2, "label": "bad"}, {"one": "d", "two": 1}]
     result = pairs.sync(shown, entity=strict)
     assert (result.failed, result.deleted) == (1, 3)

@@ -10,7 +10,7 @@ import pytest
 from warehouse_pipelines import checks, extraction, health
 from warehouse_pipelines.loading.lost_values import Loss, Standing
 from warehouse_pipelines.loading.options import Result
-from warehouse_pipelines_tests.shelves import THING, Shelf, thing
+from warehouse_pipelines_tests.shelves import THING, Shelf, page, thing
 
 
 @pytest.mark.parametrize(
@@ -241,12 +241,12 @@ def test_a_member_that_comes_late_is_written_by_the_next_read(shelf: Shelf, monk
     for one in late[:25]:
         del one["name"], one["phone"], one["more"]["shade"]
     late[26]["phone"] = None
-    result = shelf.sync(late, full=True)
+    result = shelf.sync(page(*late[:25]), page(*late[25:]), full=True)
     assert (result.status, result.updated, problems(shelf)) == ("success", 50, ())
     for name, value in {"name": "late", "phone": "310 867 5309", "phone_e164": "+13108675309", "shade": "red"}.items():
         assert {row[name] for (key,), row in shelf.rows().items() if int(key) < 25} == {None}, name
         assert kept(shelf, name) == {None, value}
-    again = shelf.sync(late, full=True)
+    again = shelf.sync(page(*late[:25]), page(*late[25:]), full=True)
     assert (again.status, again.updated, again.unchanged) == ("success", 0, 50)
 
 
@@ -258,7 +258,7 @@ def test_what_is_emptied_counts_once_and_a_newer_row_stays(shelf: Shelf, monkeyp
     newer = thing("3", 9, name="newer")
     shelf.sync([newer])
     # The stored records are these, so that nothing but the kept names differs.
-    result = shelf.sync([*gone[:25], *gone[25:49], thing("49", 2, name="here")], full=True)
+    result = shelf.sync(page(*gone[:25]), page(*gone[25:49], thing("49", 2, name="here")), full=True)
     assert (result.updated, result.unchanged, result.created) == (49, 1, 0)
     assert {key: row["name"] for (key,), row in shelf.rows().items() if row["name"]} == {"3": "newer", "49": "here"}
     assert problems(shelf) == ()

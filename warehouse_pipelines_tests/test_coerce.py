@@ -645,7 +645,7 @@ def test_a_rule_costs_no_record_unless_it_says_so(rule: Rule) -> None:
 
 
 def versioned(version: bool = True) -> Entity:
-    cursor = {"cursor": "at"} if version else {}
+    cursor = {"cursor": "at", "never_whole": "a test has no warehouse"} if version else {}
     return entity_of("text", columns=columns(timestamptz="at"), **cursor)
 
 

@@ -617,3 +617,32 @@ def test_the_application_writes_no_score_history_and_no_author(world: str, tenan
         entry = add(connection, "dnc_list", phone="+12065550196", created_by=OTHER_USER)
         assert one(connection, "SELECT created_by FROM crm.dnc_list WHERE id = %s", entry) is None
         connection.rollback()
+
+
+def test_the_schema_public_is_for_those_who_have_something_there(empty_url: str) -> None:
+    """With USAGE any login locks a table that it may not read: CREATE RULE waits for the lock before it asks."""
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        name = f"reader_{psycopg.conninfo.conninfo_to_dict(empty_url)['dbname']}"
+        connection.execute(f"CREATE ROLE {name}".encode())
+        try:
+            connection.execute("CREATE TABLE public.numbers (n int, m int)")
+            connection.execute(f"GRANT SELECT (n) ON public.numbers TO {name}".encode())
+            migrate(empty_url)
+            usage = "SELECT has_schema_privilege(%s, 'public', 'USAGE')"
+            assert [one(connection, usage, role) for role in ("public", "crm_app", "crm_read", name)] == [
+                False, False, False, True,
+            ]  # fmt: skip
+            with login(empty_url) as url, acting(url) as tenant:
+                rule = "CREATE RULE r AS ON INSERT TO public.numbers DO NOTHING"
+                with psycopg.connect(empty_url) as reader:
+                    reader.execute("SELECT FROM public.numbers")
+                    tenant.execute("SET lock_timeout = 1000")
+                    assert attempt(tenant, rule, "PREPARE p AS SELECT FROM public.numbers") == ["42501"] * 2
+            assert migrate(empty_url) == []
+            connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+            connection.execute("GRANT SELECT ON public.numbers TO PUBLIC")
+            migrate(empty_url)
+            assert one(connection, usage, "public") is True
+        finally:
+            connection.execute(f"DROP OWNED BY {name}".encode())
+            connection.execute(f"DROP ROLE {name}".encode())

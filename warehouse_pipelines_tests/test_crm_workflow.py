@@ -510,3 +510,16 @@ def test_the_return_of_each_source(app: Connection) -> None:
     assert one(app, "SELECT sum(spend_usd) FROM crm.source_roi()") == spent
     app.execute("SELECT set_config('app.organization_id', %s, true)", [B])
     assert app.execute("SELECT * FROM crm.source_roi()").fetchall() == []
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_no_step_is_handed_out_on_an_older_view_of_the_list(shared_url: str, isolation: str) -> None:
+    """Such a transaction would not see who was put on the do-not-call list since it began."""
+    with session(shared_url) as connection:
+        lead = add(connection, "leads", phone="+12065550199", consent=CONSENT)
+        sequence = add(connection, "nurture_sequences", steps='[{"channel": "sms"}]')
+        enrollment = one(connection, "SELECT crm.enroll_lead(%s, %s)", lead, sequence)
+        assert one(connection, "SELECT state FROM crm.advance_enrollment(%s)", enrollment) == "run"
+    with psycopg.connect(shared_url) as connection:
+        connection.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}".encode())
+        assert sqlstate(connection, "SELECT * FROM crm.advance_enrollment(%s)", enrollment) == "25000"

@@ -648,7 +648,7 @@ CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON crm.dnc_lis
 ALTER TABLE crm.dnc_list ENABLE ALWAYS TRIGGER refuse_delete;
 
 -- Deletes a row of the organization; returns false when there is none. `kind` is segment, sequence, source_cost (by id)
--- or setting (by key). A function, because the privilege DELETE would also allow LOCK TABLE, which stops every tenant.
+-- or setting (by key); a sequence only while no lead was enrolled in it. A function, because the privilege DELETE would also allow LOCK TABLE, which stops every tenant.
 -- It runs as the owner, below the policies.
 CREATE OR REPLACE FUNCTION crm.delete_row(kind text, key text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -658,7 +658,17 @@ DECLARE
 BEGIN
     CASE kind
         WHEN 'segment' THEN DELETE FROM crm.segments AS s WHERE s.organization_id = org AND s.id = key::uuid;
-        WHEN 'sequence' THEN DELETE FROM crm.nurture_sequences AS s WHERE s.organization_id = org AND s.id = key::uuid;
+        WHEN 'sequence' THEN
+            -- Locked, so that nobody is enrolled meanwhile.
+            PERFORM FROM crm.nurture_sequences AS s WHERE s.organization_id = org AND s.id = key::uuid FOR UPDATE;
+            IF EXISTS (SELECT FROM crm.lead_sequence_enrollments AS e
+                       WHERE e.organization_id = org AND e.sequence_id = key::uuid) THEN
+                RAISE foreign_key_violation USING
+                    MESSAGE = format('Deleting sequence %s: leads were enrolled in it, and their logs would go with it.',
+                                     key),
+                    HINT = 'Set is_active to false instead.';
+            END IF;
+            DELETE FROM crm.nurture_sequences AS s WHERE s.organization_id = org AND s.id = key::uuid;
         WHEN 'source_cost' THEN
             DELETE FROM crm.lead_source_costs AS c WHERE c.organization_id = org AND c.id = key::uuid;
         WHEN 'setting' THEN DELETE FROM crm.system_config AS c WHERE c.organization_id = org AND c.key = key;

@@ -170,7 +170,7 @@ ALTER TABLE crm.lead_sequence_enrollments
     ADD CONSTRAINT enrollments_lead FOREIGN KEY (organization_id, lead_id)
         REFERENCES crm.leads (organization_id, id) ON DELETE CASCADE,
     ADD CONSTRAINT enrollments_sequence FOREIGN KEY (organization_id, sequence_id)
-        REFERENCES crm.nurture_sequences (organization_id, id);
+        REFERENCES crm.nurture_sequences (organization_id, id) ON DELETE CASCADE;
 ALTER TABLE crm.dnc_list
     ADD CONSTRAINT dnc_list_lead FOREIGN KEY (organization_id, lead_id)
         REFERENCES crm.leads (organization_id, id) ON DELETE SET NULL (lead_id);

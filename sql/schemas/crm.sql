@@ -29,8 +29,8 @@ CREATE OR REPLACE FUNCTION crm.session_context(OUT organization_id uuid, OUT use
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     is_uuid CONSTANT text := '^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$';
-    chosen  CONSTANT uuid := CASE WHEN current_setting('app.organization_id', true) ~ is_uuid
-                                  THEN current_setting('app.organization_id', true)::uuid END;
+    written CONSTANT text := current_setting('app.organization_id', true);
+    chosen  CONSTANT uuid := CASE WHEN written ~ is_uuid THEN written::uuid END;
     member  crm.organization_member;
 BEGIN
     IF NOT pg_has_role(session_user, 'crm_owner', 'MEMBER') THEN
@@ -105,10 +105,12 @@ BEGIN
     given := numbers;
 
     -- Listed with a zero where a trunk prefix would stand, as +44 020 ..., or without its 1, as +206 555 0100.
-    numbers := numbers || ARRAY(
-        SELECT overlay(n PLACING '0' FROM i FOR 0) FROM unnest(given) AS n, generate_series(3, 5) AS i
-        WHERE n !~ '^\+1'
-        UNION ALL SELECT '+' || substr(n, 3) FROM unnest(given) AS n WHERE n ~ '^\+1');
+    IF number ~ '^\+1' THEN
+        numbers := numbers || ('+' || substr(number, 3));
+    ELSE
+        numbers := numbers || ARRAY(
+            SELECT overlay(n PLACING '0' FROM i FOR 0) FROM unnest(given) AS n, generate_series(3, 5) AS i);
+    END IF;
 
     -- An explicit +1 and ten good digits is one number only. Everything else is compared by its tail: with and without
     -- a zero that stands where a trunk prefix would, as in +44 020 ..., and as the end of a listed number.

@@ -500,6 +500,7 @@ GUESSES = [
     ("leads", "phone = ANY ('{{{}}}')", SECRET, "+13105550112"),
     ("leads", "phone = '{}'", SECRET, "+13105550112"),
     ("leads", "last_name = ANY ('{{{}}}')", "Secret", "Secrex"),
+    ("leads", "deleted_at IS NULL AND last_name = '{}'", "Secret", "Secrex"),
     ("leads", "last_name = '{}'", "Secret", "Secrex"),
     ("leads", "last_name COLLATE \"C\" >= ANY (ARRAY['{}'])", "Sec", "Sed"),
     ("leads", "email = '{}'", "b@example.com", "c@example.com"),

@@ -315,7 +315,9 @@ def test_a_sequence_stops_when_the_lead_is_out(app: Connection, sequence: Any, c
 @pytest.mark.parametrize("channel", ["sms", "call", "voicemail", "email"])
 def test_a_step_without_consent_for_its_channel_is_not_handed_out(app: Connection, channel: str) -> None:
     def consent(*channels: str) -> str:
-        return json.dumps([{"channel": one_, "at": "2025-01-01", "source": "x", "text_version": "1"} for one_ in channels])
+        return json.dumps(
+            [{"channel": one_, "at": "2025-01-01", "source": "x", "text_version": "1"} for one_ in channels]
+        )
 
     sequence = add(app, "nurture_sequences", name="one step", steps=json.dumps([{"channel": channel}]))
     wrong = consent(*{"sms", "call", "email"} - {channel, "call" if channel == "voicemail" else ""})

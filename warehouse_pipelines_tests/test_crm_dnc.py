@@ -44,7 +44,10 @@ def app(world: str) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module")
 def listed(world: str) -> Iterator[Callable[[str | None], bool]]:
-    with session(world) as connection:
+    # No transaction stays open: TRUNCATE in another test would wait for it.
+    with psycopg.connect(world, autocommit=True) as connection:
+        connection.execute("SET ROLE crm_app")
+        connection.execute("SELECT set_config('app.organization_id', %s, false)", [A])
         yield lambda phone: one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", phone, A)
 
 

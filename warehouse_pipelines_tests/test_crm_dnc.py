@@ -253,7 +253,7 @@ def test_the_check_knows_channels(app: Connection, written: str) -> None:
 def test_a_table_of_the_callers_does_not_stand_in(world: str) -> None:
     """The search path is the function's own."""
     with session(world) as connection:
-        connection.execute("CREATE TEMP TABLE dnc_list (LIKE crm.dnc_list)")
+        connection.execute("CREATE TEMP TABLE dnc_list AS SELECT * FROM crm.dnc_list WITH NO DATA")
         connection.execute("CREATE FUNCTION pg_temp.normalize_phone(text) RETURNS text LANGUAGE sql AS 'SELECT NULL'")
         connection.execute("SET LOCAL search_path = pg_temp, crm")
         assert one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", LISTED, A) is True
@@ -468,7 +468,7 @@ def test_an_address_that_opted_out_is_not_written_to_as_another_lead(app: Connec
 @pytest.mark.parametrize(
     ("listed_as", "asked"),
     [
-        ("+4402079460018", "+442079460018"), ("+4402079460018", "020 7946 0018"), ("+2065550172", "+12065550172"),
+        ("+4402079460018", "+442079460018"), ("+4402079460018", "2079460018"), ("+2065550172", "+12065550172"),
         ("+2065550172", "(206) 555-0172"), ("+390612345679", "+39612345679"), ("+39612345679", "+390612345679"),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The do-not-call list: never a no for a listed number, in any spelling, for any user, after erasure too."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,7 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse_pipelines_tests.crm_world import OTHER_USER, TABLES, USER, A, B, Connection, add, one, session, sqlstate
+from warehouse_pipelines_tests.crm_world import (
+    CONSENT,
+    OTHER_USER,
+    TABLES,
+    USER,
+    A,
+    B,
+    Connection,
+    add,
+    one,
+    session,
+    sqlstate,
+)
 
 LISTED = "+12065550166"
 FOREIGN = ("+442079460958", "+4930123456", "+919876543210", "+390612345678", "+4712345678", "+6834002")
@@ -31,7 +44,10 @@ def app(world: str) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module")
 def listed(world: str) -> Iterator[Callable[[str | None], bool]]:
-    with session(world) as connection:
+    # No transaction stays open: TRUNCATE in another test would wait for it.
+    with psycopg.connect(world, autocommit=True) as connection:
+        connection.execute("SET ROLE crm_app")
+        connection.execute("SELECT set_config('app.organization_id', %s, false)", [A])
         yield lambda phone: one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", phone, A)
 
 
@@ -237,7 +253,7 @@ def test_the_check_knows_channels(app: Connection, written: str) -> None:
 def test_a_table_of_the_callers_does_not_stand_in(world: str) -> None:
     """The search path is the function's own."""
     with session(world) as connection:
-        connection.execute("CREATE TEMP TABLE dnc_list (LIKE crm.dnc_list)")
+        connection.execute("CREATE TEMP TABLE dnc_list AS SELECT * FROM crm.dnc_list WITH NO DATA")
         connection.execute("CREATE FUNCTION pg_temp.normalize_phone(text) RETURNS text LANGUAGE sql AS 'SELECT NULL'")
         connection.execute("SET LOCAL search_path = pg_temp, crm")
         assert one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", LISTED, A) is True
@@ -411,3 +427,131 @@ def test_a_thousand_checks_take_less_than_a_tenth_of_a_second(app: Connection) -
         if line[0].startswith("Execution Time")
     )
     assert took < 300, "three times the budget of 100 ms, because this machine may be busy"
+
+
+def test_an_entry_by_lead_follows_the_person(app: Connection) -> None:
+    """The lead is deleted and comes back as another, or is erased: the number stays listed."""
+    lead = add(app, "leads", phone="+12065550140")
+    add(app, "dnc_list", phone=None, lead_id=lead)
+    app.execute("UPDATE crm.leads SET deleted_at = now() WHERE id = %s", [lead])
+    add(app, "leads", phone="+12065550140")
+    assert one(app, "SELECT crm.is_on_dnc_list('+12065550140', %s)", A) is True
+    app.execute("SELECT crm.erase_lead(%s)", [lead])
+    assert one(app, "SELECT crm.is_on_dnc_list('+12065550140', %s)", A) is True
+    entry = "SELECT phone IS NULL AND phone_hash IS NOT NULL FROM crm.dnc_list WHERE lead_id = %s"
+    assert one(app, entry, lead) is True
+
+
+def test_erasure_keeps_the_number_that_a_lead_got_after_it_was_listed(app: Connection) -> None:
+    lead = add(app, "leads", email="late@example.com")
+    add(app, "dnc_list", phone=None, lead_id=lead)
+    app.execute("UPDATE crm.leads SET phone = '+12065550141' WHERE id = %s", [lead])
+    app.execute("SELECT crm.erase_lead(%s)", [lead])
+    assert one(app, "SELECT crm.is_on_dnc_list('+12065550141', %s)", A) is True
+    assert one(app, "SELECT crm.is_on_dnc_list('+12065550142', %s)", A) is False
+
+
+def test_an_address_that_opted_out_is_not_written_to_as_another_lead(app: Connection) -> None:
+    lead = add(app, "leads", email="mail@x.example", phone="+12065550143", consent=CONSENT)
+    add(app, "dnc_list", phone=None, lead_id=lead, channels=["email"])
+    block = "SELECT crm.lead_block_reason(l, %s) FROM crm.leads AS l WHERE l.id = %s"
+    for spelled in ("Mail@X.example", "mail@x.example"):
+        other = add(app, "leads", email=spelled, consent=CONSENT)
+        assert one(app, block, "email", other) == "dnc"
+    another = add(app, "leads", email="mail@y.example", consent=CONSENT)
+    assert one(app, block, "email", another) is None
+    app.execute("UPDATE crm.leads SET deleted_at = now() WHERE id = %s", [lead])
+    assert one(app, block, "email", other) == "dnc"
+    assert sqlstate(app, "SELECT crm.is_address_listed('mail@x.example', %s, 'email')", B) == "42501"
+
+
+@pytest.mark.parametrize(
+    ("listed_as", "asked"),
+    [
+        ("+4402079460018", "+442079460018"), ("+4402079460018", "2079460018"), ("+2065550172", "+12065550172"),
+        ("+2065550172", "(206) 555-0172"), ("+390612345679", "+39612345679"), ("+39612345679", "+390612345679"),
+    ],
+)  # fmt: skip
+def test_a_number_that_was_listed_in_a_wrong_spelling_is_found(app: Connection, listed_as: str, asked: str) -> None:
+    assert one(app, "SELECT crm.is_on_dnc_list(%s, %s)", asked, A) is False
+    add(app, "dnc_list", phone=listed_as)
+    assert one(app, "SELECT crm.is_on_dnc_list(%s, %s)", asked, A) is True
+
+
+def given_(channel: str, at: str, **more: Any) -> dict[str, Any]:
+    return {"channel": channel, "at": at, "source": "form", "text_version": "1", **more}
+
+
+@pytest.mark.parametrize(
+    ("consent", "channel", "holds"),
+    [
+        ([given_("sms", "2024-01-01"), given_("sms", "2024-02-01", revoked_at="2024-03-01")], "sms", False),
+        ([given_("sms", "2024-01-01", revoked_at="2024-03-01"), given_("sms", "2024-04-01")], "sms", True),
+        ([given_("sms", "2024-01-01"), given_("email", "2024-02-01", revoked_at="2024-03-01")], "sms", True),
+        ([given_("call", "2024-01-01"), given_("voicemail", "2024-02-01", revoked_at="2024-03-01")], "voicemail",
+         False),
+        ([given_("call", "2024-01-01"), given_("voicemail", "2024-02-01", revoked_at="2024-03-01")], "call", True),
+        ([given_("sms", "2024-04-01"), given_("sms", "2024-02-01", revoked_at="some day")], "sms", False),
+    ],
+)  # fmt: skip
+def test_a_consent_that_was_taken_back_ends_those_before_it(
+    app: Connection, consent: list[Any], channel: str, holds: bool
+) -> None:
+    assert one(app, "SELECT crm.has_consent(%s, %s)", json.dumps(consent), channel) is holds
+
+
+def test_a_consent_has_a_source_and_was_given(app: Connection) -> None:
+    insert = "INSERT INTO crm.leads (organization_id, consent) VALUES (%s, %s)"
+    for wrong in (given_("sms", "2999-01-01"), given_("sms", "soon"), {**given_("sms", "2024-01-01"), "source": " "},
+                  {**given_("sms", "2024-01-01"), "text_version": ""}):  # fmt: skip
+        assert sqlstate(app, insert, A, json.dumps([given_("call", "2024-01-01"), wrong])) == "23514", wrong
+        lead = add(app, "leads")
+        assert sqlstate(app, "UPDATE crm.leads SET consent = %s WHERE id = %s", json.dumps([wrong]), lead) == "23514"
+    assert sqlstate(app, insert, A, json.dumps([given_("sms", "2024-01-01T08:00:00+01:00")])) == "accepted"
+
+
+def test_what_was_there_before_consents_were_checked_can_be_changed(world: str) -> None:
+    with session(world, role=None) as connection:
+        connection.execute("ALTER TABLE crm.leads DISABLE TRIGGER check_consent")
+        lead = add(connection, "leads", consent=json.dumps([given_("sms", "in spring")]))
+        connection.execute("ALTER TABLE crm.leads ENABLE TRIGGER check_consent")
+        update = "UPDATE crm.leads SET status = 'contacted' WHERE id = %s"
+        assert sqlstate(connection, update, lead) == "accepted"
+
+
+def test_erasure_finds_the_person_by_what_they_had_before(database_url: str) -> None:
+    """An earlier phone, an address in another case, an entry in another spelling, and texts that a sender chose."""
+    with session(database_url, role=None) as connection:
+        by_phone = add(connection, "leads", last_name="Quagmire", phone="+12065550187", deleted_at="2025-01-01")
+        by_address = add(connection, "leads", last_name="Quagmire", email="ZEBULON@Example.org",
+                         deleted_at="2025-01-01")  # fmt: skip
+        other = add(connection, "leads", last_name="Somebody", phone="+12065550189", deleted_at="2025-01-01")
+        lead = add(connection, "leads", **{**SUBJECT, "phone": "+12065550187"},
+                   lead_score_factors='{"zebulon": 1}')  # fmt: skip
+        connection.execute("UPDATE crm.leads SET phone = %s WHERE id = %s", [SUBJECT["phone"], lead])
+        add(connection, "dnc_list", phone="+2065550188", evidence="Zebulon said stop")
+        add(connection, "dnc_list", phone="+12065550189", evidence="kept")
+        add(connection, "lead_score_history", lead_id=lead, factors='{"of Zebulon": 1}', model_version="Quagmire")
+        add(connection, "segments", name="for zebulon@example.org")
+        sequence = add(connection, "nurture_sequences")
+        log = [
+            {"step": "Zebulon", "event": "Quagmire", "at": "98199"},
+            {"step": 1, "event": "done", "at": "2025-01-02"},
+        ]
+        enrollment = add(connection, "lead_sequence_enrollments", lead_id=lead, sequence_id=sequence,
+                         status="stopped", stop_reason="Zebulon said so", completed_at="2025-01-01",
+                         execution_log=json.dumps(log))  # fmt: skip
+        connection.execute("SET LOCAL ROLE crm_app")
+        assert one(connection, "SELECT crm.erase_lead(%s)", lead)["leads"] == 3
+        for phone in ("+12065550188", "+2065550188"):
+            assert one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", phone, A) is True
+        connection.execute("RESET ROLE")
+        rest = everything(connection).lower()
+        assert [token for token in TOKENS if token.lower() in rest] == []
+        assert "somebody" in rest
+        assert "kept" in rest
+        erased = {row[0] for row in connection.execute("SELECT id FROM crm.leads WHERE erased_at IS NOT NULL")}
+        assert erased == {lead, by_phone, by_address}
+        assert other not in erased
+        kept = "SELECT execution_log -> 1 FROM crm.lead_sequence_enrollments WHERE id = %s"
+        assert one(connection, kept, enrollment) == log[1]

@@ -250,7 +250,7 @@ def test_the_condition_holds_nothing_of_the_filter(app: Connection) -> None:
         {"field": "source_metadata", "key": planted, "op": "in", "value": [planted]},
         {"or": [{"not": {"field": "tags", "op": "has_all", "value": [planted]}}]},
     ):
-        assert "planted" not in one(app, "SELECT crm.segment_condition(%s)", json.dumps(f))
+        assert "planted" not in one(app, "SELECT crm.with_names_index(crm.segment_condition(%s))", json.dumps(f))
 
 
 def nested(levels: int) -> Any:
@@ -326,7 +326,7 @@ def test_a_rare_tag_and_a_name_are_found_by_index(world: str) -> None:
             ({"field": "tags", "op": "has", "value": "rare"}, "leads_tags"),
             ({"field": "last_name", "op": "contains", "value": "c4ca4238"}, "leads_names"),
         ):
-            condition = one(connection, "SELECT crm.segment_condition(%s)", json.dumps(f))
+            condition = one(connection, "SELECT crm.with_names_index(crm.segment_condition(%s))", json.dumps(f))
             statement = (
                 f"SELECT l.id FROM crm.leads l WHERE organization_id = $1 AND deleted_at IS NULL AND {condition}"
             )

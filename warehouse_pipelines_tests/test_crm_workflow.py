@@ -145,7 +145,7 @@ def test_score_factors_sum(app: Connection) -> None:
     """E-056: of leads of every kind, with the default weights and with others."""
     leads = [
         add(app, "leads", status=status, source=source, phone=phone, email=email, status_changed_at=when,
-            consent='[{"channel": "sms", "at": "x", "source": "x", "text_version": "x"}]' if email else "[]")
+            consent='[{"channel": "sms", "at": "2025-01-01", "source": "x", "text_version": "x"}]' if email else "[]")
         for number, status in enumerate(TRANSITIONS)
         for source, phone, email, when in (
             (None, None, None, "2020-01-01"), ("referral", f"+120655502{number:02}", "a@example.com", "now"),
@@ -315,7 +315,9 @@ def test_a_sequence_stops_when_the_lead_is_out(app: Connection, sequence: Any, c
 @pytest.mark.parametrize("channel", ["sms", "call", "voicemail", "email"])
 def test_a_step_without_consent_for_its_channel_is_not_handed_out(app: Connection, channel: str) -> None:
     def consent(*channels: str) -> str:
-        return json.dumps([{"channel": one_, "at": "x", "source": "x", "text_version": "1"} for one_ in channels])
+        return json.dumps(
+            [{"channel": one_, "at": "2025-01-01", "source": "x", "text_version": "1"} for one_ in channels]
+        )
 
     sequence = add(app, "nurture_sequences", name="one step", steps=json.dumps([{"channel": channel}]))
     wrong = consent(*{"sms", "call", "email"} - {channel, "call" if channel == "voicemail" else ""})
@@ -510,3 +512,16 @@ def test_the_return_of_each_source(app: Connection) -> None:
     assert one(app, "SELECT sum(spend_usd) FROM crm.source_roi()") == spent
     app.execute("SELECT set_config('app.organization_id', %s, true)", [B])
     assert app.execute("SELECT * FROM crm.source_roi()").fetchall() == []
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_no_step_is_handed_out_on_an_older_view_of_the_list(shared_url: str, isolation: str) -> None:
+    """Such a transaction would not see who was put on the do-not-call list since it began."""
+    with session(shared_url) as connection:
+        lead = add(connection, "leads", phone="+12065550199", consent=CONSENT)
+        sequence = add(connection, "nurture_sequences", steps='[{"channel": "sms"}]')
+        enrollment = one(connection, "SELECT crm.enroll_lead(%s, %s)", lead, sequence)
+        assert one(connection, "SELECT state FROM crm.advance_enrollment(%s)", enrollment) == "run"
+    with psycopg.connect(shared_url) as connection:
+        connection.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}".encode())
+        assert sqlstate(connection, "SELECT * FROM crm.advance_enrollment(%s)", enrollment) == "25000"

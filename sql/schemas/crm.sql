@@ -22,11 +22,16 @@ SET LOCAL ROLE crm_definer;
 --
 -- session_user is the login, whatever SET ROLE or a SECURITY DEFINER function made of current_user. A member of
 -- crm_owner, such as the user that migrates, could lift the policies anyway, so its settings are believed.
-CREATE OR REPLACE FUNCTION crm.session_context(OUT organization_id uuid, OUT user_id uuid, OUT client_ip inet)
+--
+-- It raises nothing, whatever the settings say: a policy is asked only when a row is looked at, so an error would tell
+-- that there was one. What is no uuid means nobody, and client_ip is a text until it is written.
+CREATE OR REPLACE FUNCTION crm.session_context(OUT organization_id uuid, OUT user_id uuid, OUT client_ip text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    chosen CONSTANT uuid := nullif(current_setting('app.organization_id', true), '')::uuid;
-    member crm.organization_member;
+    is_uuid CONSTANT text := '^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$';
+    written CONSTANT text := current_setting('app.organization_id', true);
+    chosen  CONSTANT uuid := CASE WHEN written ~ is_uuid THEN written::uuid END;
+    member  crm.organization_member;
 BEGIN
     IF NOT pg_has_role(session_user, 'crm_owner', 'MEMBER') THEN
         SELECT * INTO member FROM crm.organization_member AS m
@@ -36,13 +41,14 @@ BEGIN
         ELSIF NOT member.is_pooler THEN
             organization_id := chosen;
             user_id := member.user_id;
-            client_ip := inet_client_addr();
+            client_ip := host(inet_client_addr());
             RETURN;
         END IF;
     END IF;
     organization_id := chosen;
-    user_id := nullif(current_setting('app.user_id', true), '')::uuid;
-    client_ip := nullif(current_setting('app.client_ip', true), '')::inet;
+    user_id := CASE WHEN current_setting('app.user_id', true) ~ is_uuid
+                    THEN current_setting('app.user_id', true)::uuid END;
+    client_ip := nullif(current_setting('app.client_ip', true), '');
 END
 $$;
 
@@ -98,6 +104,14 @@ BEGIN
     END IF;
     given := numbers;
 
+    -- Listed with a zero where a trunk prefix would stand, as +44 020 ..., or without its 1, as +206 555 0100.
+    IF number ~ '^\+1' THEN
+        numbers := numbers || ('+' || substr(number, 3));
+    ELSE
+        numbers := numbers || ARRAY(
+            SELECT overlay(n PLACING '0' FROM i FOR 0) FROM unnest(given) AS n, generate_series(3, 5) AS i);
+    END IF;
+
     -- An explicit +1 and ten good digits is one number only. Everything else is compared by its tail: with and without
     -- a zero that stands where a trunk prefix would, as in +44 020 ..., and as the end of a listed number.
     IF number !~ '^\+1' OR phone !~ '^[+ ]*1' THEN
@@ -149,8 +163,34 @@ BEGIN
 END
 $$;
 
--- Takes a person out: out of the lead, out of deleted leads of the organization with the same phone, and out of what is
--- left of a lead that is not there any more. What names or describes the person goes from the lead, the audit log and
+-- Whether a lead of the organization with this e-mail address, in any case, is on the do-not-call list as a lead. It
+-- runs as crm_definer, for which lower() is found by leads_address.
+CREATE OR REPLACE FUNCTION crm.is_address_listed(email text, organization_id uuid, channel text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    address CONSTANT text := lower(email);
+    org     CONSTANT uuid := organization_id;
+    asking  CONSTANT uuid := (crm.session_context()).organization_id;
+    contact CONSTANT text := channel;
+BEGIN
+    IF org IS DISTINCT FROM asking AND (asking IS NOT NULL OR current_setting('role') <> 'none'
+                                        OR NOT pg_has_role(session_user, 'crm_owner', 'MEMBER'))
+    THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'Checking the do-not-call list of another organization than app.organization_id says.',
+            HINT = 'Set app.organization_id to the organization that is asked about, within the transaction.';
+    END IF;
+    RETURN address <> '' AND EXISTS (
+        SELECT FROM crm.leads AS l JOIN crm.dnc_list AS d ON d.organization_id = org AND d.lead_id = l.id
+        WHERE l.organization_id = org AND lower(l.email) = address AND d.ended_at IS NULL
+            AND (d.expires_at IS NULL OR d.expires_at > now())
+            AND (contact IS NULL OR contact = ANY (d.channels)));
+END
+$$;
+
+-- Takes a person out: out of the lead, out of deleted leads of the organization that had a phone or an e-mail address of
+-- it, now or before, and out of what is left of a lead that is not there any more. What names or describes the person goes from the lead, the audit log and
 -- its archive, the do-not-call list, logs and filters. Amounts, statuses, scores, owners and all times stay, and the
 -- number stays blocked if it was. Safe to repeat. Returns how many rows were changed, by table.
 CREATE OR REPLACE FUNCTION crm.erase_lead(lead_id uuid) RETURNS jsonb
@@ -162,7 +202,7 @@ DECLARE
     org     CONSTANT uuid := context.organization_id;
     at_once CONSTANT timestamptz := clock_timestamp();
     private CONSTANT text[] := '{first_name,last_name,email,phone,source_metadata,tags,timezone,postal_code,consent,
-                                 golden_id}';
+                                 golden_id,lead_score_factors}';
     logs    CONSTANT regclass[] := ARRAY(
         SELECT 'crm.lead_audit_log'::regclass
         UNION ALL SELECT c.oid FROM pg_class AS c
@@ -170,57 +210,63 @@ DECLARE
             AND c.relname LIKE 'lead\_audit\_log\_%');
     log_    regclass;
     subject crm.leads;
-    phones  text[];
     ids     uuid[] := ARRAY[wanted];
     found_  uuid[];
     left_   boolean := false;
+    found_here boolean;
     tokens  text[];
+    tails   text[];
     more    text[];
     hashkey bytea;
     changed bigint;
     done    jsonb := '{}';
 BEGIN
     SELECT * INTO subject FROM crm.leads AS l WHERE l.id = wanted AND l.organization_id = org FOR UPDATE;
-    -- A lead that was deleted by hand has left its fields in the log of that.
-    phones := ARRAY[subject.phone];
+    -- What the person is known by: phones and addresses of the lead, those it had before, and, of a lead that was
+    -- deleted by hand, those in the log of that.
+    tokens := ARRAY[subject.phone, lower(subject.email)];
     FOREACH log_ IN ARRAY logs LOOP
-        EXIT WHEN subject.id IS NOT NULL;
-        EXECUTE format('SELECT array_agg(old_value) FILTER (WHERE action = ''delete'' AND field_name = ''phone''
-                            AND old_value <> ''[erased]''), count(*) > 0
-                        FROM %s WHERE organization_id = $1 AND lead_id = $2', log_)
-            INTO more, left_ USING org, wanted;
-        phones := phones || more;
-        EXIT WHEN left_;
+        EXECUTE format('SELECT array_agg(DISTINCT lower(t)) FILTER (WHERE a.field_name IN (''phone'', ''email'')),
+                            count(*) FILTER (WHERE a.action = ''delete'') > 0
+                        FROM %s AS a, unnest(ARRAY[a.old_value, a.new_value]) AS t
+                        WHERE a.organization_id = $1 AND a.lead_id = $2', log_)
+            INTO more, found_here USING org, wanted;
+        tokens := tokens || more;
+        left_ := left_ OR found_here;
     END LOOP;
+    tokens := ARRAY(SELECT DISTINCT t FROM unnest(tokens) AS t WHERE t NOT IN ('', '[erased]'));
     IF subject.id IS NULL AND NOT left_ THEN
         RAISE no_data_found USING
             MESSAGE = format('Erasing lead %s: the organization of this session has no such lead.', wanted),
             HINT = 'Set app.organization_id within the transaction.';
     END IF;
     ids := ids || ARRAY(SELECT l.id FROM crm.leads AS l
-                        WHERE l.organization_id = org AND l.phone = ANY (phones) AND l.deleted_at IS NOT NULL
-                            AND l.id <> wanted);
-    IF array_remove(phones, NULL) <> '{}' THEN
-        FOREACH log_ IN ARRAY logs LOOP
-            EXECUTE format('SELECT array_agg(DISTINCT lead_id) FROM %s WHERE organization_id = $1
-                            AND action = ''delete'' AND field_name = ''phone'' AND old_value = ANY ($2)
-                            AND lead_id <> ALL ($3)', log_) INTO found_ USING org, phones, ids;
-            ids := ids || found_;
-        END LOOP;
-    END IF;
+                        WHERE l.organization_id = org AND l.deleted_at IS NOT NULL AND l.id <> wanted
+                            AND (l.phone = ANY (tokens) OR lower(l.email) = ANY (tokens)));
+    FOREACH log_ IN ARRAY logs LOOP
+        EXECUTE format('SELECT array_agg(DISTINCT a.lead_id) FROM %s AS a WHERE a.organization_id = $1
+                        AND a.field_name IN (''phone'', ''email'')
+                        AND (lower(a.old_value) = ANY ($2) OR lower(a.new_value) = ANY ($2)) AND a.lead_id <> ALL ($3)
+                        AND NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.organization_id = $1 AND l.id = a.lead_id
+                                        AND l.deleted_at IS NULL)', log_)
+            INTO found_ USING org, tokens, ids;
+        ids := ids || found_;
+    END LOOP;
     -- Also the numbers and addresses that the leads had before.
-    tokens := ARRAY(SELECT t FROM crm.leads AS l, unnest(ARRAY[l.phone, l.email]) AS t
+    tokens := tokens || ARRAY(SELECT lower(t) FROM crm.leads AS l, unnest(ARRAY[l.phone, l.email]) AS t
                     WHERE l.organization_id = org AND l.id = ANY (ids) AND t <> '');
     FOREACH log_ IN ARRAY logs LOOP
-        EXECUTE format('SELECT array_agg(DISTINCT t) FROM %s AS a, unnest(ARRAY[a.old_value, a.new_value]) AS t
+        EXECUTE format('SELECT array_agg(DISTINCT lower(t)) FROM %s AS a, unnest(ARRAY[a.old_value, a.new_value]) AS t
                         WHERE a.organization_id = $1 AND a.lead_id = ANY ($2)
                             AND a.field_name IN (''phone'', ''email'') AND t NOT IN ('''', ''[erased]'')', log_)
             INTO more USING org, ids;
         tokens := tokens || more;
     END LOOP;
 
+    -- An entry may hold the number in another spelling: nine digits at its end are compared.
+    tails := ARRAY(SELECT right(ltrim(t, '+'), 9) FROM unnest(tokens) AS t WHERE t ~ '^\+[0-9]{7,}$');
     IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org
-               AND (d.phone = ANY (tokens) OR d.lead_id = ANY (ids))) THEN
+               AND (right(ltrim(d.phone, '+'), 9) = ANY (tails) OR d.lead_id = ANY (ids))) THEN
         INSERT INTO crm.system_config (organization_id, key, value)
             VALUES (org, 'dnc.hash_key', to_jsonb(
                 encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex')))
@@ -230,8 +276,10 @@ BEGIN
         UPDATE crm.dnc_list AS d
             SET phone = NULL, evidence = NULL,
                 end_reason = CASE WHEN d.end_reason IS NOT NULL THEN '[erased]' END,
-                phone_hash = coalesce(crm.phone_tail_hash(d.phone, hashkey), d.phone_hash)
-            WHERE d.organization_id = org AND (d.phone = ANY (tokens) OR d.lead_id = ANY (ids));
+                phone_hash = coalesce(crm.phone_tail_hash(d.phone, hashkey), d.phone_hash,
+                    (SELECT crm.phone_tail_hash(l.phone, hashkey) FROM crm.leads AS l
+                     WHERE l.organization_id = org AND l.id = d.lead_id))
+            WHERE d.organization_id = org AND (right(ltrim(d.phone, '+'), 9) = ANY (tails) OR d.lead_id = ANY (ids));
         GET DIAGNOSTICS changed = ROW_COUNT;
         done := done || jsonb_build_object('dnc_list', changed);
     END IF;
@@ -240,6 +288,7 @@ BEGIN
     UPDATE crm.leads AS l
         SET first_name = NULL, last_name = NULL, email = NULL, phone = NULL, source_metadata = '{}', tags = '{}',
             timezone = NULL, postal_code = NULL, consent = '[]', golden_id = NULL,
+            lead_score_factors = '{}',
             deleted_at = coalesce(l.deleted_at, at_once), erased_at = at_once
         WHERE l.organization_id = org AND l.id = ANY (ids) AND l.erased_at IS NULL;
     GET DIAGNOSTICS changed = ROW_COUNT;
@@ -257,7 +306,7 @@ BEGIN
     END LOOP;
     -- The trigger of leads says it of a lead that is there.
     INSERT INTO crm.lead_audit_log (organization_id, lead_id, action, changed_by, ip_address, created_at)
-        SELECT org, i, 'erase', context.user_id, context.client_ip, at_once FROM unnest(ids) AS i
+        SELECT org, i, 'erase', context.user_id, context.client_ip::inet, at_once FROM unnest(ids) AS i
         WHERE NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.organization_id = org AND l.id = i)
             AND NOT EXISTS (SELECT FROM crm.lead_audit_log AS a
                             WHERE a.organization_id = org AND a.lead_id = i AND a.action = 'erase');
@@ -265,11 +314,16 @@ BEGIN
     -- Of a log entry what the database wrote stays; what the sender added may name the person.
     UPDATE crm.lead_sequence_enrollments AS e
         SET execution_log = (
-                SELECT coalesce(jsonb_agg(jsonb_build_object(
-                    'step', x -> 'step', 'event', x -> 'event', 'at', x -> 'at') ORDER BY n), '[]')
+                SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                    'step', CASE WHEN jsonb_typeof(x -> 'step') = 'number' THEN x -> 'step' END,
+                    'event', CASE WHEN x ->> 'event' IN ('done', 'handed_out', 'stopped') THEN x -> 'event' END,
+                    'at', CASE WHEN crm.is_utc_time(x ->> 'at') THEN x -> 'at' END)) ORDER BY n), '[]')
                 FROM jsonb_array_elements(e.execution_log) WITH ORDINALITY AS entry (x, n)),
             status = CASE WHEN e.status IN ('active', 'paused') THEN 'stopped' ELSE e.status END,
-            stop_reason = CASE WHEN e.status IN ('active', 'paused') THEN 'erased' ELSE e.stop_reason END,
+            stop_reason = CASE WHEN e.status IN ('active', 'paused') THEN 'erased'
+                WHEN e.stop_reason IN ('dnc', 'consent', 'deleted', 'won', 'lost', 'disqualified', 'erased')
+                THEN e.stop_reason
+                WHEN e.stop_reason IS NOT NULL THEN '[erased]' END,
             completed_at = coalesce(e.completed_at, now()), next_run_at = NULL
         WHERE e.organization_id = org AND e.lead_id = ANY (ids);
     GET DIAGNOSTICS changed = ROW_COUNT;
@@ -278,6 +332,14 @@ BEGIN
         WHERE a.organization_id = org AND a.lead_id = ANY (ids) AND a.context <> '{}';
     GET DIAGNOSTICS changed = ROW_COUNT;
     done := done || jsonb_build_object('lead_assignments', changed);
+    UPDATE crm.lead_score_history AS h
+        SET factors = '{}', model_version = CASE h.model_version WHEN 'weights-1' THEN 'weights-1' ELSE '[erased]' END
+        WHERE h.organization_id = org AND h.lead_id = ANY (ids) AND h.factors <> '{}';
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('lead_score_history', changed);
+    UPDATE crm.segments AS s SET name = '[erased]'
+        WHERE s.organization_id = org AND EXISTS (
+            SELECT FROM unnest(tokens) AS t WHERE strpos(lower(s.name), t) > 0);
     -- A filter on this very person finds nobody any more.
     UPDATE crm.segments AS s SET filter_criteria = '{"or": []}'
         WHERE s.organization_id = org AND EXISTS (
@@ -287,6 +349,13 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN done || jsonb_build_object('segments', changed);
 END
+$$;
+
+-- The condition with the expressions that leads_names holds in place of the names. It holds expressions, because an
+-- index on the bare columns would answer = too, which is leakproof, before the policy and for all organizations.
+CREATE OR REPLACE FUNCTION crm.with_names_index(condition text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+    SELECT regexp_replace(condition, 'l\.(first_name|last_name) ILIKE', '(l.\1 || '''') ILIKE', 'g')
 $$;
 
 -- The leads that a filter finds. It runs as crm_definer, for which leads has no row-level security: the operators of
@@ -300,7 +369,7 @@ DECLARE
 BEGIN
     -- ILIKE, @> and && are found by their path; pg_trgm only adds an operator class to the first.
     RETURN QUERY EXECUTE 'SELECT l.id FROM crm.leads AS l WHERE l.organization_id = $1 AND l.deleted_at IS NULL AND '
-        || crm.segment_condition(filter) USING org, filter;
+        || crm.with_names_index(crm.segment_condition(filter)) USING org, filter;
 END
 $$;
 
@@ -313,9 +382,81 @@ CREATE OR REPLACE FUNCTION crm.list_leads(
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY EXECUTE 'SELECT l.* FROM crm.leads AS l WHERE l.organization_id = $1 AND l.deleted_at IS NULL AND '
-        || crm.segment_condition(filter) || ' AND (l.created_at, l.id) < ($3, $5)
+        || crm.with_names_index(crm.segment_condition(filter)) || ' AND (l.created_at, l.id) < ($3, $5)
            ORDER BY l.created_at DESC, l.id DESC LIMIT $4'
         USING (crm.session_context()).organization_id, filter, before, page_size, before_id;
+END
+$$;
+
+-- Scores a lead, writes the score with its factors to the lead (when it changed) and to the history (always). Each
+-- factor is a whole number of points, and they add up to the score. The weights and the shares of sources come from
+-- system_config. It runs as crm_definer, because the application may not write the history of scores.
+CREATE OR REPLACE FUNCTION crm.calculate_lead_score(lead_id uuid) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted  CONSTANT uuid := lead_id;
+    org     uuid := (crm.session_context()).organization_id;
+    lead    crm.leads;
+    weights jsonb := '{"reachable": 25, "source": 20, "stage": 30, "recency": 15, "consent": 10}';
+    sources jsonb;
+    shares  jsonb;
+    factors jsonb;
+    score   integer;
+BEGIN
+    IF org IS NULL AND current_setting('role') = 'none' AND pg_has_role(session_user, 'crm_owner', 'MEMBER') THEN
+        -- An administrator need not choose one, as long as one alone has the id.
+        SELECT l.organization_id INTO STRICT org FROM crm.leads AS l WHERE l.id = wanted;
+    END IF;
+    SELECT * INTO lead FROM crm.leads AS l WHERE l.organization_id = org AND l.id = wanted FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Scoring lead %s: the organization of this session has no such lead.', wanted),
+            HINT = 'Set app.organization_id within the transaction.';
+    END IF;
+    weights := coalesce((SELECT c.value FROM crm.system_config AS c
+                         WHERE c.organization_id = lead.organization_id AND c.key = 'scoring.weights'), weights);
+    sources := coalesce((SELECT c.value FROM crm.system_config AS c
+                         WHERE c.organization_id = lead.organization_id AND c.key = 'scoring.sources'), '{}');
+    IF jsonb_typeof(weights) <> 'object'
+        OR weights - '{reachable,source,stage,recency,consent}'::text[] <> '{}'
+        OR jsonb_path_exists(weights, 'strict $.* ? (@.type() != "number" || @ < 0)', '{}', true)
+        OR (SELECT sum((v #>> '{}')::numeric) FROM jsonb_path_query(weights, 'strict $.*') AS v) > 100
+    THEN
+        RAISE check_violation USING
+            MESSAGE = 'Scoring leads: scoring.weights of system_config are not numbers of at most 100 together.',
+            HINT = 'The factors are reachable, source, stage, recency and consent.';
+    END IF;
+    -- Each share is between 0 and 1.
+    shares := jsonb_build_object(
+        'reachable', (CASE WHEN lead.phone IS NOT NULL THEN 0.6 ELSE 0 END)
+            + (CASE WHEN lead.email IS NOT NULL THEN 0.3 ELSE 0 END)
+            + (CASE WHEN lead.last_name IS NOT NULL THEN 0.1 ELSE 0 END),
+        'source', CASE WHEN lead.source IS NULL THEN 0
+            WHEN jsonb_typeof(sources -> lead.source) = 'number'
+                THEN greatest(0, least(1, (sources ->> lead.source)::numeric))
+            ELSE 0.5 END,
+        'stage', CASE lead.status WHEN 'new' THEN 0.2 WHEN 'contacted' THEN 0.4 WHEN 'nurturing' THEN 0.4
+            WHEN 'qualified' THEN 0.6 WHEN 'appointment_set' THEN 0.8 WHEN 'proposal' THEN 0.9 WHEN 'won' THEN 1
+            ELSE 0 END,
+        'recency', CASE WHEN now() - lead.status_changed_at < interval '7 days' THEN 1
+            WHEN now() - lead.status_changed_at < interval '30 days' THEN 0.6
+            WHEN now() - lead.status_changed_at < interval '90 days' THEN 0.3 ELSE 0 END,
+        'consent', CASE WHEN lead.consent <> '[]' THEN 1 ELSE 0 END);
+    -- Rounded down, so that no sum passes that of the weights.
+    SELECT jsonb_object_agg(w.key, floor(w.value::numeric * (shares ->> w.key)::numeric)::integer),
+           sum(floor(w.value::numeric * (shares ->> w.key)::numeric))
+        INTO factors, score FROM jsonb_each_text(weights) AS w;
+    factors := coalesce(factors, '{}');
+    score := coalesce(score, 0);
+    INSERT INTO crm.lead_score_history (organization_id, lead_id, score, factors, model_version)
+        VALUES (lead.organization_id, lead.id, score, factors, 'weights-1');
+    IF lead.erased_at IS NULL THEN
+        UPDATE crm.leads AS l SET lead_score = score, lead_score_factors = factors
+            WHERE l.organization_id = org AND l.id = lead.id
+                AND (l.lead_score, l.lead_score_factors) IS DISTINCT FROM (score, factors);
+    END IF;
+    RETURN score;
 END
 $$;
 
@@ -326,7 +467,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     context CONSTANT record := crm.session_context();
     by_user CONSTANT uuid := context.user_id;
-    from_ip CONSTANT inet := context.client_ip;
+    from_ip CONSTANT inet := context.client_ip::inet;
 BEGIN
     INSERT INTO crm.lead_audit_log
             (organization_id, lead_id, action, field_name, new_value, changed_by, ip_address, created_at)
@@ -348,7 +489,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     context CONSTANT record := crm.session_context();
     by_user CONSTANT uuid := context.user_id;
-    from_ip CONSTANT inet := context.client_ip;
+    from_ip CONSTANT inet := context.client_ip::inet;
     -- crm.assign_lead says here how it chose; see crm.assign_lead.
     chosen  CONSTANT jsonb := coalesce(nullif(current_setting('crm.assignment', true), ''), '{}')::jsonb;
 BEGIN
@@ -357,26 +498,27 @@ BEGIN
         SELECT n.organization_id, n.id, 'update', f.key, o.fields ->> f.key, f.value, by_user, from_ip,
                clock_timestamp()
         FROM new_rows AS n
-            JOIN (SELECT id, erased_at, crm.audited(to_jsonb(old_rows)) AS fields FROM old_rows) AS o USING (id),
+            JOIN (SELECT organization_id, id, erased_at, crm.audited(to_jsonb(old_rows)) AS fields
+                  FROM old_rows) AS o USING (organization_id, id),
             jsonb_each_text(crm.audited(to_jsonb(n))) AS f
         WHERE f.value IS DISTINCT FROM o.fields ->> f.key
             AND (n.erased_at IS NULL OR o.erased_at IS NOT NULL)
         UNION ALL
         -- Of an erasure the log says that it happened, and not what was there before.
         SELECT n.organization_id, n.id, 'erase', NULL, NULL, NULL, by_user, from_ip, clock_timestamp()
-        FROM new_rows AS n JOIN old_rows AS o USING (id)
+        FROM new_rows AS n JOIN old_rows AS o USING (organization_id, id)
         WHERE n.erased_at IS NOT NULL AND o.erased_at IS NULL;
     INSERT INTO crm.lead_status_history
             (organization_id, lead_id, from_status, to_status, triggered_by, changed_by, time_in_previous, created_at)
         SELECT n.organization_id, n.id, o.status, n.status, coalesce(nullif(current_setting('app.triggered_by', true),
             ''), CASE WHEN by_user IS NULL THEN 'system' ELSE 'user' END), by_user,
             n.status_changed_at - o.status_changed_at, n.status_changed_at
-        FROM new_rows AS n JOIN old_rows AS o USING (id)
+        FROM new_rows AS n JOIN old_rows AS o USING (organization_id, id)
         WHERE n.status <> o.status;
     INSERT INTO crm.lead_assignments (organization_id, lead_id, from_user_id, to_user_id, strategy, context)
         SELECT n.organization_id, n.id, o.owner_id, n.owner_id, coalesce(chosen ->> 'strategy', 'manual'),
                coalesce(chosen -> 'context', '{}')
-        FROM new_rows AS n JOIN old_rows AS o USING (id)
+        FROM new_rows AS n JOIN old_rows AS o USING (organization_id, id)
         WHERE n.owner_id IS DISTINCT FROM o.owner_id;
     RETURN NULL;
 END
@@ -390,7 +532,7 @@ BEGIN
     INSERT INTO crm.lead_audit_log
             (organization_id, lead_id, action, field_name, old_value, changed_by, ip_address, created_at)
         SELECT o.organization_id, o.id, 'delete', f.key, f.value,
-               context.user_id, context.client_ip, clock_timestamp()
+               context.user_id, context.client_ip::inet, clock_timestamp()
         FROM old_rows AS o, jsonb_each_text(crm.audited(to_jsonb(o))) AS f
         WHERE f.value IS NOT NULL AND f.value NOT IN ('{}', '[]');
     RETURN NULL;
@@ -467,7 +609,14 @@ DECLARE
     context CONSTANT record := crm.session_context();
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        NEW.created_by := coalesce(context.user_id, NEW.created_by);
+        -- Only who migrates may say that it was somebody else.
+        NEW.created_by := CASE WHEN pg_has_role(session_user, 'crm_owner', 'MEMBER')
+                               THEN coalesce(context.user_id, NEW.created_by) ELSE context.user_id END;
+        -- The number stays listed when the lead is deleted, erased or gets another one.
+        IF NEW.phone IS NULL AND NEW.phone_hash IS NULL THEN
+            NEW.phone := (SELECT l.phone FROM crm.leads AS l
+                          WHERE l.organization_id = NEW.organization_id AND l.id = NEW.lead_id);
+        END IF;
         IF num_nonnulls(NEW.phone, NEW.phone_hash, NEW.lead_id) = 0 THEN
             RAISE check_violation USING MESSAGE = 'Adding a do-not-call entry: it names neither a phone nor a lead.',
                 CONSTRAINT = 'dnc_list_names_somebody';
@@ -501,17 +650,30 @@ CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON crm.dnc_lis
 ALTER TABLE crm.dnc_list ENABLE ALWAYS TRIGGER refuse_delete;
 
 -- Deletes a row of the organization; returns false when there is none. `kind` is segment, sequence, source_cost (by id)
--- or setting (by key). A function, because the privilege DELETE would also allow LOCK TABLE, which stops every tenant.
+-- or setting (by key); a sequence only while no lead was enrolled in it. A function, because the privilege DELETE would also allow LOCK TABLE, which stops every tenant.
 -- It runs as the owner, below the policies.
 CREATE OR REPLACE FUNCTION crm.delete_row(kind text, key text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
+DECLARE
+    org CONSTANT uuid := (crm.session_context()).organization_id;
 BEGIN
     CASE kind
-        WHEN 'segment' THEN DELETE FROM crm.segments AS s WHERE s.id = key::uuid;
-        WHEN 'sequence' THEN DELETE FROM crm.nurture_sequences AS s WHERE s.id = key::uuid;
-        WHEN 'source_cost' THEN DELETE FROM crm.lead_source_costs AS c WHERE c.id = key::uuid;
-        WHEN 'setting' THEN DELETE FROM crm.system_config AS c WHERE c.key = key;
+        WHEN 'segment' THEN DELETE FROM crm.segments AS s WHERE s.organization_id = org AND s.id = key::uuid;
+        WHEN 'sequence' THEN
+            -- Locked, so that nobody is enrolled meanwhile.
+            PERFORM FROM crm.nurture_sequences AS s WHERE s.organization_id = org AND s.id = key::uuid FOR UPDATE;
+            IF EXISTS (SELECT FROM crm.lead_sequence_enrollments AS e
+                       WHERE e.organization_id = org AND e.sequence_id = key::uuid) THEN
+                RAISE foreign_key_violation USING
+                    MESSAGE = format('Deleting sequence %s: leads were enrolled in it, and their logs would go with it.',
+                                     key),
+                    HINT = 'Set is_active to false instead.';
+            END IF;
+            DELETE FROM crm.nurture_sequences AS s WHERE s.organization_id = org AND s.id = key::uuid;
+        WHEN 'source_cost' THEN
+            DELETE FROM crm.lead_source_costs AS c WHERE c.organization_id = org AND c.id = key::uuid;
+        WHEN 'setting' THEN DELETE FROM crm.system_config AS c WHERE c.organization_id = org AND c.key = key;
         ELSE RAISE invalid_parameter_value USING
             MESSAGE = 'Deleting a row: the kind is segment, sequence, source_cost or setting.';
     END CASE;
@@ -533,16 +695,47 @@ $$;
 
 -- Whether there is a consent to this channel that was not taken back. Post and tasks need none; one for calls is one
 -- for voicemail.
+--
+-- One that was taken back ends those that were given before it was, whichever element says so.
 CREATE OR REPLACE FUNCTION crm.has_consent(consent jsonb, channel text) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH given AS MATERIALIZED (
+        SELECT g AS this FROM jsonb_array_elements(consent) AS g
+        WHERE g ->> 'channel' IN (channel, CASE channel WHEN 'voicemail' THEN 'call' END))
     SELECT channel IN ('mail', 'task') OR EXISTS (
-        SELECT FROM jsonb_array_elements(consent) AS given
-        WHERE NOT given ? 'revoked_at' AND given ->> 'channel' IN (
-            channel, CASE channel WHEN 'voicemail' THEN 'call' END))
+        SELECT FROM given AS g WHERE NOT g.this ? 'revoked_at' AND NOT EXISTS (
+            SELECT FROM given AS r WHERE r.this ? 'revoked_at' AND NOT CASE
+                -- What cannot be compared counts as taken back later.
+                WHEN crm.is_utc_time(g.this ->> 'at') AND crm.is_utc_time(r.this ->> 'revoked_at')
+                THEN crm.utc_time(g.this ->> 'at') > crm.utc_time(r.this ->> 'revoked_at') ELSE false END))
 $$;
 
--- Why a step over this channel must not reach the lead: dnc, consent, or null. dnc: its number, or the lead itself, is
--- listed for the channel, or the channel needs a phone and there is none. Any entry blocks post and tasks.
+-- A consent that is written says by what, and when, and not that it will be given. Those that were there before this
+-- was asked stay.
+CREATE OR REPLACE FUNCTION crm.check_consent() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- The constraint on the table sees to the rest. A day, because a date is read as UTC and clocks differ.
+    IF jsonb_typeof(NEW.consent) = 'array' AND EXISTS (
+        SELECT FROM jsonb_array_elements(NEW.consent) AS g
+        WHERE (g ->> 'source') !~ '[^[:space:]]' OR (g ->> 'text_version') !~ '[^[:space:]]'
+            OR CASE WHEN crm.is_utc_time(g ->> 'at') THEN crm.utc_time(g ->> 'at') > now() + interval '1 day'
+                    ELSE g ? 'at' END)
+    THEN
+        RAISE check_violation USING
+            MESSAGE = format('The consent of lead %s lacks a source or a text_version, or its time is none or to come.',
+                             NEW.id),
+            HINT = 'at is such as 2025-01-31 or 2025-01-31T08:00:00Z.', CONSTRAINT = 'leads_consent_is_complete';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE OR REPLACE TRIGGER check_consent BEFORE INSERT OR UPDATE OF consent ON crm.leads
+    FOR EACH ROW WHEN (NEW.consent <> '[]') EXECUTE FUNCTION crm.check_consent();
+
+-- Why a step over this channel must not reach the lead: dnc, consent, or null. dnc: its number, the lead itself, or a
+-- lead with the same e-mail address is listed for the channel, or the channel needs a phone and there is none. Any
+-- entry blocks post and tasks.
 CREATE OR REPLACE FUNCTION crm.lead_block_reason(lead crm.leads, channel text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -555,6 +748,7 @@ BEGIN
                    WHERE d.organization_id = lead.organization_id AND d.lead_id = lead.id AND d.ended_at IS NULL
                        AND (d.expires_at IS NULL OR d.expires_at > now())
                        AND (listed_for IS NULL OR listed_for = ANY (d.channels)))
+        OR crm.is_address_listed(lead.email, lead.organization_id, listed_for)
     THEN
         RETURN 'dnc';
     ELSIF channel IS NOT NULL AND NOT crm.has_consent(lead.consent, channel) THEN
@@ -571,13 +765,17 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted_lead     CONSTANT uuid := lead_id;
     wanted_sequence CONSTANT uuid := sequence_id;
+    -- Null only for who is past the policies; an id alone is not unique.
+    org      CONSTANT uuid := (crm.session_context()).organization_id;
     lead     crm.leads;
     sequence crm.nurture_sequences;
     blocked  text;
     made     uuid;
 BEGIN
-    SELECT * INTO lead FROM crm.leads AS l WHERE l.id = wanted_lead FOR NO KEY UPDATE;
-    SELECT * INTO sequence FROM crm.nurture_sequences AS s WHERE s.id = wanted_sequence;
+    SELECT * INTO lead FROM crm.leads AS l
+        WHERE l.id = wanted_lead AND (org IS NULL OR l.organization_id = org) FOR NO KEY UPDATE;
+    SELECT * INTO sequence FROM crm.nurture_sequences AS s
+        WHERE s.id = wanted_sequence AND s.organization_id = lead.organization_id;
     IF lead.id IS NULL OR sequence.id IS NULL OR lead.organization_id <> sequence.organization_id THEN
         RAISE no_data_found USING
             MESSAGE = format('Enrolling lead %s in sequence %s: the organization of this session lacks one of them.',
@@ -637,13 +835,21 @@ CREATE OR REPLACE FUNCTION crm.advance_enrollment(
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+    org      CONSTANT uuid := (crm.session_context()).organization_id;
     this     crm.lead_sequence_enrollments;
     lead     crm.leads;
     sequence crm.nurture_sequences;
     blocked  text;
     reason   text;
 BEGIN
-    SELECT * INTO this FROM crm.lead_sequence_enrollments AS e WHERE e.id = enrollment_id FOR UPDATE;
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE invalid_transaction_state USING
+            MESSAGE = format('Advancing enrollment %s: the transaction is %s, and would not see who was put on the '
+                             'do-not-call list since it began.', enrollment_id, current_setting('transaction_isolation')),
+            HINT = 'Ask in a transaction that is READ COMMITTED.';
+    END IF;
+    SELECT * INTO this FROM crm.lead_sequence_enrollments AS e
+        WHERE e.id = enrollment_id AND (org IS NULL OR e.organization_id = org) FOR UPDATE;
     IF NOT FOUND THEN
         RAISE no_data_found USING
             MESSAGE = format('Advancing enrollment %s: the organization of this session has none such.', enrollment_id),
@@ -711,6 +917,106 @@ BEGIN
         idempotency_key := this.id || ':' || this.current_step;
     END IF;
     RETURN NEXT;
+END
+$$;
+
+-- Gives a lead to a user and returns the user. Candidates come from system_config (the keys stand above that table).
+--   round_robin  the next of the candidates
+--   territory    the one with the fewest open leads among those of the lead's territory
+--   load         the one with the fewest open leads
+-- Assignments of an organization wait for each other, so that none is made on counts that are about to change.
+CREATE OR REPLACE FUNCTION crm.assign_lead(lead_id uuid, strategy text DEFAULT 'round_robin') RETURNS uuid
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted     CONSTANT uuid := lead_id;
+    how        CONSTANT text := strategy;
+    org        CONSTANT uuid := (crm.session_context()).organization_id;
+    lead       crm.leads;
+    territory  jsonb;
+    candidates uuid[];
+    most       bigint;
+    position   bigint;
+    chosen     uuid;
+    open_leads bigint;
+BEGIN
+    IF how IS NULL OR how NOT IN ('round_robin', 'territory', 'load') THEN
+        RAISE check_violation USING
+            MESSAGE = format('Assigning lead %s: the strategy is round_robin, territory or load.', wanted);
+    END IF;
+    SELECT * INTO lead FROM crm.leads AS l WHERE l.id = wanted AND (org IS NULL OR l.organization_id = org);
+    IF NOT FOUND THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Assigning lead %s: the organization of this session has no such lead.', wanted),
+            HINT = 'Set app.organization_id within the transaction.';
+    ELSIF lead.deleted_at IS NOT NULL THEN
+        RAISE check_violation USING MESSAGE = format('Assigning lead %s: it is deleted.', wanted);
+    END IF;
+    -- This row is the lock: the next assignment waits here, and in a REPEATABLE READ transaction fails with 40001.
+    INSERT INTO crm.system_config AS c (organization_id, key, value)
+        VALUES (lead.organization_id, 'assignment.position', '1')
+        ON CONFLICT (organization_id, key) DO UPDATE SET value = to_jsonb((c.value #>> '{}')::bigint + 1)
+        RETURNING (c.value #>> '{}')::bigint INTO position;
+    SELECT * INTO lead FROM crm.leads AS l
+        WHERE l.organization_id = lead.organization_id AND l.id = wanted FOR UPDATE;
+
+    IF how = 'territory' THEN
+        SELECT t INTO territory
+            FROM crm.system_config AS c, jsonb_array_elements(c.value) WITH ORDINALITY AS listed (t, n)
+            WHERE c.organization_id = lead.organization_id AND c.key = 'assignment.territories'
+                AND (t -> 'divisions' ? lead.division
+                     OR EXISTS (SELECT FROM jsonb_array_elements_text(t -> 'postal_prefixes') AS prefix
+                                WHERE starts_with(lead.postal_code, prefix) AND prefix <> ''))
+            ORDER BY n LIMIT 1;
+        candidates := ARRAY(SELECT u::uuid FROM jsonb_array_elements_text(territory -> 'users') AS u);
+    ELSE
+        candidates := ARRAY(SELECT u::uuid FROM crm.system_config AS c, jsonb_array_elements_text(c.value) AS u
+                            WHERE c.organization_id = lead.organization_id AND c.key = 'assignment.users');
+    END IF;
+    most := (SELECT (c.value #>> '{}')::bigint FROM crm.system_config AS c
+             WHERE c.organization_id = lead.organization_id AND c.key = 'assignment.max_open_leads');
+
+    SELECT u, n INTO chosen, open_leads
+        FROM unnest(candidates) WITH ORDINALITY AS c (u, place), LATERAL (
+            SELECT count(*) FROM crm.leads AS l
+            WHERE l.organization_id = lead.organization_id AND l.owner_id = u AND l.deleted_at IS NULL
+                AND l.status NOT IN ('won', 'lost', 'disqualified') AND l.id <> lead.id) AS load (n)
+        WHERE most IS NULL OR n < most
+        ORDER BY CASE WHEN how = 'round_robin'
+                 THEN mod(place - 1 - (position - 1) % cardinality(candidates) + cardinality(candidates),
+                          cardinality(candidates)) ELSE n END, place
+        LIMIT 1;
+    IF chosen IS NULL THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Assigning lead %s by %s: there is no candidate.', wanted, how),
+            HINT = 'Set assignment.users or assignment.territories in crm.system_config; everyone may also be at '
+                'assignment.max_open_leads.';
+    END IF;
+    -- Read by crm.record_changed_leads, and taken back, because the transaction may go on.
+    PERFORM set_config('crm.assignment', jsonb_build_object('strategy', how, 'context', jsonb_strip_nulls(
+        jsonb_build_object('candidates', cardinality(candidates), 'open_leads', open_leads, 'position', position,
+                           'division', CASE WHEN how = 'territory' THEN lead.division END)))::text, true);
+    UPDATE crm.leads AS l SET owner_id = chosen
+        WHERE l.organization_id = lead.organization_id AND l.id = lead.id AND l.owner_id IS DISTINCT FROM chosen;
+    PERFORM set_config('crm.assignment', '', true);
+    RETURN chosen;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION crm.evaluate_segment(segment_id uuid) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    org    CONSTANT uuid := (crm.session_context()).organization_id;
+    filter jsonb;
+BEGIN
+    SELECT s.filter_criteria INTO filter FROM crm.segments AS s
+        WHERE s.id = segment_id AND (org IS NULL OR s.organization_id = org);
+    IF NOT FOUND THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Evaluating segment %s: the user of this session sees no such segment.', segment_id),
+            HINT = 'Set app.organization_id and app.user_id within the transaction.';
+    END IF;
+    RETURN QUERY SELECT crm.evaluate_filter(filter);
 END
 $$;
 
@@ -787,8 +1093,9 @@ BEGIN
             EXECUTE format('ALTER TABLE crm.%I SET SCHEMA crm_archive', partition);
             EXECUTE format('GRANT SELECT, UPDATE ON crm_archive.%I TO crm_definer', partition);
             EXECUTE format('CREATE POLICY definer ON crm_archive.%I TO crm_definer USING (true)', partition);
-            EXECUTE format('CREATE POLICY organization ON crm_archive.%I USING (organization_id =
-                (SELECT c.organization_id FROM crm.session_context() AS c))', partition);
+            EXECUTE format('CREATE POLICY organization ON crm_archive.%I
+                USING (organization_id = ANY (ARRAY[(SELECT c.organization_id FROM crm.session_context() AS c)])
+                    AND organization_id = (SELECT c.organization_id FROM crm.session_context() AS c))', partition);
         ELSE
             -- Rows of a month that was archived before: they came late.
             EXECUTE format('ALTER TABLE crm_archive.%I NO FORCE ROW LEVEL SECURITY', partition);
@@ -805,11 +1112,16 @@ RESET ROLE;
 
 -- Who may do what.
 
--- The organization is asked within a SELECT, so once per statement. Without one no row is visible; a setting that is
--- no uuid fails the statement.
+-- The organization is asked within a SELECT, so once per statement. Without one no row is visible.
+--
+-- A leakproof condition of the caller's goes before a policy that costs more, and what it lets through can be felt for.
+-- `= ANY (ARRAY[...])` is the cheapest comparison there is, and of two that cost the same a policy goes first. The
+-- second is for the planner, which then knows that an index on the organization and a time is in the order of the time.
 DO $$
 DECLARE
-    own CONSTANT text := 'organization_id = (SELECT c.organization_id FROM crm.session_context() AS c)';
+    own CONSTANT text := 'organization_id = ANY (ARRAY[(SELECT c.organization_id FROM crm.session_context() AS c)])
+        AND organization_id = (SELECT c.organization_id FROM crm.session_context() AS c)';
+    new_ CONSTANT text := 'organization_id = (SELECT c.organization_id FROM crm.session_context() AS c)';
     of_ text;
     and_ text;
 BEGIN
@@ -823,12 +1135,13 @@ BEGIN
             -- The key of the hashes of erased numbers is nobody's to read or replace.
             WHEN 'system_config' THEN ' AND key <> ''dnc.hash_key'''
             ELSE '' END;
-        EXECUTE format('ALTER POLICY organization ON crm.%1$I USING (%2$s) WITH CHECK (%2$s)', of_, own || and_);
+        EXECUTE format('ALTER POLICY organization ON crm.%1$I USING (%2$s) WITH CHECK (%3$s)', of_, own || and_,
+                       new_ || and_);
     END LOOP;
     FOR of_ IN SELECT c.relname FROM pg_class AS c JOIN pg_policy AS p ON p.polrelid = c.oid
         WHERE c.relnamespace = 'crm_archive'::regnamespace AND p.polname = 'organization'
     LOOP
-        EXECUTE format('ALTER POLICY organization ON crm_archive.%I USING (%s)', of_, own);
+        EXECUTE format('ALTER POLICY organization ON crm_archive.%I USING (%s) WITH CHECK (%s)', of_, own, new_);
     END LOOP;
 END
 $$;
@@ -836,9 +1149,28 @@ $$;
 -- The application writes the logs by what it does, and never directly. The ledger and the do-not-call list it only adds
 -- to. It changes columns and deletes nothing: UPDATE or DELETE of a table would also allow LOCK TABLE.
 REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON ALL TABLES IN SCHEMA crm FROM crm_app, crm_read;
-GRANT SELECT ON crm.organization_member, crm.dnc_reasons TO crm_app, crm_read;
-GRANT INSERT ON crm.leads, crm.lead_source_costs, crm.nurture_sequences, crm.lead_sequence_enrollments, crm.segments,
-    crm.system_config, crm.budget_transactions, crm.lead_score_history TO crm_app;
+-- Column by column: a privilege on the table would also be one on ctid, by which single rows of others are asked, and
+-- one to LOCK TABLE in a weak mode, which still holds up the work on partitions.
+DO $$
+DECLARE
+    of_     regclass;
+    columns text;
+BEGIN
+    FOR of_, columns IN
+        SELECT c.oid, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+        FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+        GROUP BY c.oid
+    LOOP
+        EXECUTE format('REVOKE SELECT ON %s FROM crm_app, crm_read', of_);
+        EXECUTE format('GRANT SELECT (%s) ON %s TO crm_app, crm_read', columns, of_);
+        IF of_ = ANY ('{crm.leads,crm.lead_source_costs,crm.nurture_sequences,crm.lead_sequence_enrollments,
+                        crm.segments,crm.system_config,crm.budget_transactions}'::regclass[]) THEN
+            EXECUTE format('GRANT INSERT (%s) ON %s TO crm_app', columns, of_);
+        END IF;
+    END LOOP;
+END
+$$;
 GRANT INSERT (id, organization_id, phone, reason, channels, detected_by, detection_confidence, evidence, lead_id,
     expires_at, created_by) ON crm.dnc_list TO crm_app;
 GRANT UPDATE (first_name, last_name, email, phone, status, lead_score, lead_score_factors, source, source_metadata,
@@ -852,11 +1184,13 @@ GRANT UPDATE (value) ON crm.system_config TO crm_app;
 GRANT SELECT ON crm.organization_member TO crm_definer;
 REVOKE UPDATE ON crm.leads, crm.dnc_list, crm.lead_sequence_enrollments, crm.segments FROM crm_definer;
 GRANT UPDATE (first_name, last_name, email, phone, source_metadata, tags, timezone, postal_code, consent, golden_id,
-    deleted_at, erased_at) ON crm.leads TO crm_definer;
+    lead_score, lead_score_factors, deleted_at, erased_at) ON crm.leads TO crm_definer;
+GRANT SELECT, INSERT ON crm.lead_score_history TO crm_definer;
+GRANT UPDATE (factors, model_version) ON crm.lead_score_history TO crm_definer;
 GRANT UPDATE (phone, phone_hash, evidence, end_reason) ON crm.dnc_list TO crm_definer;
 GRANT UPDATE (execution_log, status, stop_reason, completed_at, next_run_at) ON crm.lead_sequence_enrollments
     TO crm_definer;
-GRANT UPDATE (filter_criteria) ON crm.segments TO crm_definer;
+GRANT UPDATE (name, filter_criteria) ON crm.segments TO crm_definer;
 
 -- Function by function. A trigger function is nobody's: attached to a table of somebody's own it would write what that
 -- table says. What a constraint or a trigger of ours calls is called as whoever writes.
@@ -876,9 +1210,11 @@ GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.segment_condition(jsonb
     crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date) TO crm_app, crm_read;
 GRANT EXECUTE ON FUNCTION crm.is_iana_timezone(text), crm.is_consent(jsonb), crm.are_steps(jsonb),
     crm.next_statuses(text), crm.has_consent(jsonb, text), crm.lead_block_reason(crm.leads, text),
-    crm.enroll_lead(uuid, uuid), crm.advance_enrollment(uuid, integer, jsonb, interval),
+    crm.is_address_listed(text, uuid, text), crm.enroll_lead(uuid, uuid), crm.advance_enrollment(uuid, integer, jsonb, interval),
     crm.calculate_lead_score(uuid), crm.assign_lead(uuid, text), crm.erase_lead(uuid),
     crm.end_dnc_entry(uuid, text), crm.delete_row(text, text) TO crm_app;
+-- What crm_definer calls of the owner's.
+GRANT EXECUTE ON FUNCTION crm.is_utc_time(text), crm.utc_time(text) TO crm_definer;
 -- The owner runs these below the policies in maintenance, and in functions that are its own.
 GRANT EXECUTE ON FUNCTION crm.is_on_dnc_list(text, uuid, text), crm.evaluate_filter(jsonb), crm.erase_lead(uuid),
     crm.list_leads(jsonb, integer, timestamptz, uuid) TO crm_owner;

@@ -83,7 +83,10 @@ def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
 
 
 def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
-    """Take TEMPORARY on this database, and CREATE in ``public``, from PUBLIC; the user that migrates keeps the first.
+    """Take TEMPORARY on this database, and all of the schema ``public``, from PUBLIC.
+
+    The user that migrates keeps TEMPORARY, and USAGE of ``public`` is given to whoever owns or was granted something
+    there; where that is PUBLIC, it stays. With USAGE, a login can lock what it may not read.
 
     It loads, and loading needs temporary tables. Nobody else of ours does, and with an object of its own a tenant can
     reach for functions of ours. A copy by CREATE DATABASE and a restored dump lose it, so every migration sees to it.
@@ -94,6 +97,7 @@ def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
             OR EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
                        WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE')
         """
+    _keep_strangers_from_public(connection)
     if not connection.scalar(sa.text(public)):
         return
     database = connection.dialect.identifier_preparer.quote(
@@ -115,6 +119,34 @@ def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
             database,
             user,
         )
+
+
+def _keep_strangers_from_public(connection: sa.Connection) -> None:
+    users = """
+        WITH ours AS (
+            SELECT c.oid, c.relowner, c.relacl FROM pg_class AS c
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+                AND NOT EXISTS (SELECT FROM pg_depend AS d
+                                WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+        SELECT DISTINCT CASE WHEN user_ = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(user_)) END
+        FROM (SELECT o.relowner FROM ours AS o
+              UNION SELECT a.grantee FROM ours AS o, aclexplode(o.relacl) AS a
+              UNION SELECT a.grantee FROM ours AS o JOIN pg_attribute AS t ON t.attrelid = o.oid,
+                  aclexplode(t.attacl) AS a
+              UNION SELECT current_user::regrole::oid) AS u (user_)
+        """
+    granted = """
+        SELECT EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
+                       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'USAGE')
+        """
+    if not connection.scalar(sa.text(granted)):
+        return
+    found = [row[0] for row in connection.execute(sa.text(users))]
+    if "PUBLIC" in found:
+        log.warning("Tables in the schema public are granted to PUBLIC, so every user may lock them.")
+        return
+    connection.execute(sa.text(f"GRANT USAGE ON SCHEMA public TO {', '.join(sorted(found))}"))
+    connection.execute(sa.text("REVOKE USAGE ON SCHEMA public FROM PUBLIC"))
 
 
 def _lock(connection: sa.Connection) -> None:

@@ -50,6 +50,8 @@ BEGIN
         EXECUTE format('DROP POLICY %I ON %s', p.polname, p.of_table);
     END LOOP;
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO PUBLIC', current_database());
+    -- crm_owner finds an operator class there when 0003_crm is done again.
+    GRANT USAGE ON SCHEMA public TO PUBLIC;
 END
 $$;
 DROP TABLE crm.organization_member;

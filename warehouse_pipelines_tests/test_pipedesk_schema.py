@@ -161,10 +161,10 @@ OURS = (
 )  # fmt: skip
 
 
-def test_the_tables_are_those_of_the_document_and_two_archives(db: Connection) -> None:
+def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_folders(db: Connection) -> None:
     found = db.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
     assert {row[0] for row in found} == {*OURS, *MIRRORED}
-    assert len(found) == 22
+    assert len(found) == 23
 
 
 A, B, C = (f"00000000-0000-0000-0000-00000000000{letter}" for letter in "abc")

@@ -623,7 +623,7 @@ def test_what_a_source_measures_is_in_the_metrics_of_every_run(shelf: Shelf, mon
     monkeypatch.setattr(shelf, "source", lambda: source)
     shelf.sync([thing("a")])
     shelf.before = lambda reading: reading.measured.update(bytes_scanned=7, rows_seen=2)
-    shelf.sync([thing("b", at="no date")])
+    shelf.sync([thing("b", size="big")])
     with pytest.raises(Exception, match="division by zero"):
         shelf.sync(lambda: 1 / 0)
     assert replay([source], url=shelf.url)

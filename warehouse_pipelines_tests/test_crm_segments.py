@@ -250,7 +250,7 @@ def test_the_condition_holds_nothing_of_the_filter(app: Connection) -> None:
         {"field": "source_metadata", "key": planted, "op": "in", "value": [planted]},
         {"or": [{"not": {"field": "tags", "op": "has_all", "value": [planted]}}]},
     ):
-        assert "planted" not in one(app, "SELECT crm.with_names_index(crm.segment_condition(%s))", json.dumps(f))
+        assert "planted" not in one(app, "SELECT crm.segment_condition(%s)", json.dumps(f))
 
 
 def nested(levels: int) -> Any:

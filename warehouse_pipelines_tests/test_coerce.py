@@ -307,7 +307,7 @@ BAD = {
         '"2023-02-29"',
         "true",
         '"0001-01-01"',
-        '"0000-00-00"',
+        '"0000-00-01"',
         '"31/12/2025"',
         '"20251301"',
         "45688",
@@ -869,3 +869,12 @@ def test_cases_from_the_field(table: str, record: str, expected: dict[str, Any],
     (row,) = coerced_table.to_pylist()
     assert {name: row[name] for name in expected} == expected
     assert coercer.lost.total() == lost
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamptz"])
+@pytest.mark.parametrize("text", ["0000-00-00", "0000-00-00 00:00:00", "0000-00-00T00:00:00.000"])
+def test_a_zero_date_is_an_empty_value_and_no_lost_one(kind: str, text: str) -> None:
+    """MySQL writes it where a column may not be NULL; a job that is not sold yet has no lost date."""
+    table, coercer = coerced(entity_of(kind), [f'"{text}"'])
+    assert table["x"].to_pylist() == [None]
+    assert (coercer.rejects, dict(coercer.warnings), coercer.lost.total()) == ([], {}, 0)

@@ -462,7 +462,7 @@ def test_a_run_that_reads_everything_is_told_nothing(shelf: Shelf, flags: dict[s
 
 
 def test_a_run_that_failed_or_was_limited_leaves_no_state(shelf: Shelf) -> None:
-    """A fetch in doubt decides by itself what it leaves: one of three calendars must not cost the others their token."""
+    """A fetch in doubt decides what it leaves: one of three calendars must not cost the others their token."""
     told(shelf, token="1")
     shelf.sync(PAIRS, entity=REMEMBERED)
     told(shelf, changes_only=True, token="2")

@@ -28,7 +28,9 @@ ANY_UUID = r"^[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$"
 BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
 """What is trimmed at both ends of a value that is not ``text``: every space of Unicode, and what has no width."""
 FIRST_YEAR = 1000
-"""Earlier dates are no dates: 0000-00-00 and 0001-01-01 stand for none, 0202 is a slip of the hand."""
+"""Earlier dates are no dates: 0001-01-01 stands for none, 0202 is a slip of the hand."""
+_NO_DATE = re.compile(r"0000-00-00(?:[T ]00:00:00(?:\.0+)?)?")
+"""How MySQL writes that there is no date where a column may not be NULL: an empty value, and not one that is lost."""
 REGION = "US"
 """Where a phone number without a country code is taken to be."""
 
@@ -280,7 +282,7 @@ def _written(value: Any, *, day_first: bool) -> datetime | None:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
         raise Unreadable("not a date and time")
     text = _text(value).strip(BLANKS)
-    if not text:
+    if not text or _NO_DATE.fullmatch(text):
         return None
     try:
         if _NUMBER.fullmatch(text):

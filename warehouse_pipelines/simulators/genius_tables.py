@@ -359,7 +359,7 @@ class Rows:
             "source_notes": "met at the door" if number % 5 == 0 else None, "year_built": str(person.year_built),
             "notes": "Wants “new” windows — José called 😀" if number % 9 == 0 else None,
             "status": number % 4, "substatus": number % 3, "added_by": self.user(number),
-            "agent_id": str(self.user(number)) if number % 20 else "not assigned",
+            "agent_id": str(self.user(number)) if number % 200 else "not assigned",
             "lead_cost": 12.5 if number % 2 else None,
             "added_by_latitude": f"{person.place.latitude:.7f}", "added_by_longitude": f"{person.place.longitude:.7f}",
             "carpentry_followup_notes": "Fenêtre façade, 25 £" if number % 10 == 0 else None,

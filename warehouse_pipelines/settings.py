@@ -32,7 +32,7 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
 
     An empty value counts as none, because that is what compose files make of an unset one. What a copy from a web page
     or a file leaves at either end of a value is dropped: blanks, ends of lines, characters without width. Within a
-    value such a character makes it unusable, and the error tells its position but nothing of the value.
+    secret such a character makes it unusable, and the error tells its position but nothing of the value.
     """
 
     def __init__(self, **given: Any) -> None:
@@ -40,13 +40,16 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _stripped(cls, value: Any) -> Any:
+    def _stripped(cls, value: Any, about: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
         visible = [place for place, character in enumerate(value) if _is_visible(character)]
         if value and not visible:
             raise ValueError("it holds nothing that can be seen")
         value = value[visible[0] : visible[-1] + 1] if visible else ""
+        kind = cls.model_fields[about.field_name or ""].annotation
+        if SecretStr not in (kind, *get_args(kind)):
+            return value
         for place, character in enumerate(value, 1):
             if character != " " and not _is_visible(character):
                 raise ValueError(f"character {place} is U+{ord(character):04X}, which cannot be seen; copy it again")

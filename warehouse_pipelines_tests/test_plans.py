@@ -353,7 +353,7 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
     """Once a run, and its rows are committed one by one, so its statistics are seldom wrong. To wrong ones its primary
     key, read from the end, is as good as the index of the entity: one walk at most.
     """
-    sync_history.last_good(session, SHELF, replace(THING, whole_every=timedelta(days=1), never_whole=None))
+    sync_history.last_good(session, SHELF, replace(THING, whole_every=timedelta(days=1), never_whole=""))
     sync_history.last_state(session, SHELF, THING)
     sync_history.last_rows(session, SHELF, THING)
     sync_history.begin(session, SHELF, THING, start_time=datetime.now(UTC), configuration={}, run_id=None)

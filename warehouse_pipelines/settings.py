@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import AfterValidator, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 from warehouse_pipelines.errors import NotConfigured

@@ -754,7 +754,9 @@ class TestIntoTheWarehouse:
         assert len(told) > 5
         assert all(people[0].keys() == {"name", "email"} for people in told)
         it.simulator.archive_property("appointments", "attendees")
-        it.sync(full=True)
+        assert it.sync(full=True).status == "partial"
+        assert [row["attendees"] for row in it.rows().values() if row["attendees"]] == told
+        it.sync(full=True, force=True)
         assert {row["attendees"] for row in it.rows().values()} == {None}
 
     def test_line_items_are_tied_to_their_deals(self, opened: Callable[..., World]) -> None:

@@ -101,7 +101,7 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
     coercer = Coercer("pipedesk", LEADS)
     alfa, beta = coercer.table([record for page in read.finished()._seen for record in page.records]).to_pylist()
     (role,) = Read(PIPEDESK, ENTITIES["user_roles"]).records
-    with pytest.raises(AnswerChanged, match="companies, contacts, lead_activity_stats"):
+    with pytest.raises(AnswerChanged, match="companies, contacts, google_drive_folders, lead_activity_stats"):
         PIPEDESK.check()
     server.drop_database(name)
     assert (alfa["id"], alfa["legal_name"], alfa["priority_score"]) == (

@@ -284,7 +284,8 @@ def test_rows_hidden_by_a_policy_are_an_error_and_not_absent(leads: World, monke
         with pytest.raises(PermissionMissing, match=rf"ALTER ROLE {leads.simulator.name} BYPASSRLS"):
             leads.sync(**flags)
     with pytest.raises(
-        PermissionMissing, match=r"companies, contacts, google_drive_folders, lead_contacts, leads, master_deals, tags\. .*BYPASSRLS"
+        PermissionMissing,
+        match=r"companies, contacts, google_drive_folders, lead_contacts, leads, master_deals, tags\. .*BYPASSRLS",
     ):
         PIPEDESK.check()
     assert leads.rows() == before

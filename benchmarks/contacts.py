@@ -12,8 +12,8 @@ Three datasets of N records:
 - ``base``   all new
 - ``delta``  of each twenty: 17 of ``base`` unchanged, 2 changed, 1 new. All of ``base`` was modified within the hour
              that is the cursor's overlap, so a delta run reads the unchanged ones again, as after an import
-- ``dirty``  ``base`` with one record in a thousand spoilt, in five ways in turn
-- ``refused``  ``base`` with every record spoilt, in the same ways; ``unloadable`` with every record of a kind that
+- ``dirty``  ``base`` with one record in a thousand corrupt, in five ways in turn
+- ``refused``  ``base`` with every record corrupt, in the same ways; ``unloadable`` with every record of a kind that
   PostgreSQL alone refuses
 - ``absorbing``  ``base``, of which one record in a hundred absorbed another that is not there
 """

@@ -47,7 +47,7 @@ def deletes(entity: Entity) -> str:
     if entity.merged:
         ways.append(f"`{entity.merged}` lists the keys a record absorbed")
     if entity.by_state:
-        ways.append("what the vendor tells, or shows, to be gone since the last good run")
+        ways.append("what the vendor reports, or shows, as deleted since the last good run")
     if entity.missing == "window":
         ways.append(f"absent from a read of the window that its `{entity.cursor}` lies in")
     if entity.whole_every or not entity.cursor:

@@ -15,7 +15,7 @@ rounds, so that what else the machine does falls on both sides.
     dlt default  pages decoded into dictionaries -> dlt with nothing chosen but merge and a primary key
     dlt record   the same, and the record itself beside its columns, as every other path keeps it; for information
 
-Beside them the project loads corrupt records: one record in a thousand (``dirty_ratio``), every one (``refused_ratio``),
+Beside them the project loads corrupt records: one in a thousand (``dirty_ratio``), every one (``refused_ratio``),
 every one so that PostgreSQL alone notices (``unloadable_ratio``); and it loads again after a load that was killed at a
 quarter, while a vacuum counts the rows that nobody has committed yet, as autovacuum does (``killed_ratio``).
 

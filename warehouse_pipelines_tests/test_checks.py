@@ -62,7 +62,7 @@ def test_after_a_sync_all_is_well(made: dg.Definitions, instance: dg.DagsterInst
 def test_a_wrong_key_fails_the_run(
     made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
-    database.execute("INSERT INTO toy_gadget (id, raw_data) VALUES ('', '{}')")
+    database.execute("INSERT INTO toy_gadget (id, raw_data, archived) VALUES ('', '{}', true)")
     result = toy.run(made, "sync_toy_gadgets", instance)
     check = evaluations(result)["toy_gadget", "key"]
     assert "whose id is empty" in (check.description or "")

@@ -30,14 +30,18 @@ def _take(url: str, seconds: float, told: Connection) -> None:
     budget = RequestBudget(url, threading.Event())
     taken = []
     end = time.time() + seconds
-    while time.time() < end:
+    while (asked := time.time()) < end:
         budget.take("credential", SHORT)
-        taken.append(time.time())
+        taken.append((asked, time.time()))
     told.send(taken)
 
 
 def test_shared_rate_budget(bare_url: str) -> None:
-    """Two processes ask as fast as they can; in no window of the budget's length are there more than its maximum."""
+    """Two processes ask as fast as they can; in no window of the budget's length are more granted than its maximum.
+
+    A process may sleep between the grant and the look at the clock, so those count that were asked for and granted
+    inside the window.
+    """
     pipes, children = [], []
     for _ in range(2):
         ours, theirs = FORKS.Pipe()
@@ -49,11 +53,9 @@ def test_shared_rate_budget(bare_url: str) -> None:
     for child in children:
         child.join(10)
     assert len(taken) > 2 * SHORT.requests, "and the budget is used"
-    first = 0
-    for last, at in enumerate(taken):
-        while taken[first] <= at - SHORT.seconds:
-            first += 1
-        assert last - first + 1 <= SHORT.requests
+    for start, _ in taken:
+        inside = [one for one in taken if start <= one[0] and one[1] < start + SHORT.seconds]
+        assert len(inside) <= SHORT.requests
 
 
 def test_who_asks_without_waiting_gets_nothing_early(bare_url: str) -> None:

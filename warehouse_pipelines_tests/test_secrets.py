@@ -57,13 +57,12 @@ def plant(it: World) -> None:
 def test_no_planted_pii_in_logs(
     opened: Opened, table: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Every stream at DEBUG, extras included; the letters and the table are the only places that know."""
+    """Every stream at DEBUG, extras included; the dead letters and the table are the only places that know."""
     it = opened(table)
     plant(it)
     said: list[str] = []
     with caplog.at_level(logging.DEBUG):
-        if table == "hubspot_contact":
-            it.vendor.poison(it.entity, "bad_date")
+        it.vendor.poison(it.entity, "missing_id")
         results = [it.sync(debug=True), it.sync(full=True, force=True, skip_validation=True)]
         for kind, more in (("unauthorized", {}), ("missing_list", {}), ("status", {"status": 400})):
             it.simulator.set_fault(kind, **more)
@@ -71,7 +70,8 @@ def test_no_planted_pii_in_logs(
                 it.sync(full=True)
             said += [str(caught.value), repr(caught.value)]
             it.simulator.clear_faults()
-    assert any(result.failed for result in results), "something was set aside and logged"
+    assert any(result.failed for result in results), "a dead letter was written and logged"
+    assert any(result.metrics["values_lost"] for result in results), "a value was lost and logged"
     assert caplog.records
     said += [json.dumps(record.__dict__, default=str) + record.getMessage() for record in caplog.records]
     said += [*capfd.readouterr()]

@@ -84,6 +84,7 @@ FLAG_SAMPLE, ALWAYS = 20, 0.9
 LOGGED = 100
 """Warnings of one column that a run writes into the log; the others are counted."""
 
+_CODE = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,39}")
 _NUL = re.compile(validate.NUL.encode())
 _SUSPECT = re.compile(rb"\\(?=u0000|u[dD])")
 """Written so that Python looks for the backslash alone, which is as quick as one search for a text."""
@@ -567,7 +568,10 @@ class Coercer:
                 if rule.severity == "reject":
                     self._bad.setdefault(row, ("validate", rule.name, rule.message))
                 else:
-                    self._warn(rule.severity, rule.column, row, arrays[rule.column][row].as_py(), rule.message)
+                    value = arrays[rule.column][row].as_py()
+                    # A code may be told; other text that breaks a rule may be a name in the wrong box.
+                    text = isinstance(value, str) and not _CODE.fullmatch(value)
+                    self._warn(rule.severity, rule.column, row, value, rule.message, personal=text)
 
     def _without_bad(self, table: pa.Table) -> pa.Table:
         """Return ``table`` without the bad rows, which become rejects."""

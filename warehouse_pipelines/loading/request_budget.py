@@ -30,6 +30,10 @@ def portion(budget: Budget) -> int:
     return max(1, budget.requests // 20 if budget.seconds <= 60 else budget.requests // 5000)
 
 
+def _spoken(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
+
+
 class RequestBudget:
     """Takes requests out of budgets; one per run, on a session of its own that opens with the first request."""
 
@@ -57,13 +61,13 @@ class RequestBudget:
                 if wait > LONGEST_WAIT:
                     raise BudgetSpent(
                         f"the budget {budget.name} ({budget.requests} requests in {budget.seconds:.0f} s) is spent; "
-                        f"the next request is free in {math.ceil(wait / 60)} minutes. Nothing was loaded; the next run "
+                        f"the next request is free in {_spoken(wait)}. Nothing was loaded; the next run "
                         "starts at the same place."
                     )
                 if wait >= SAID_WAIT:
                     log.warning(
-                        "the budget %s (%d requests in %.0f s) is spent; waiting %.0f s for the next request",
-                        budget.name, budget.requests, budget.seconds, wait,
+                        "the budget %s (%d requests in %.0f s) is spent; waiting %s for the next request",
+                        budget.name, budget.requests, budget.seconds, _spoken(wait),
                     )  # fmt: skip
                 self.waited_seconds += wait
                 if self._cancelled.wait(wait):

@@ -234,8 +234,10 @@ def check(server: Server, task: dict[str, Any], dataset: str, result: Any) -> di
         if result is None:
             return {"exact": counted == (rows, rows)}
         letters = connection.execute(
-            "SELECT coalesce(payload #>> '{properties,lead_id}', payload ->> 'lead_id') FROM orchestration.dead_letter"
-            " WHERE sync_history_id = %s AND status = 'pending'",
+            # What jsonb refuses lies there as text.
+            "SELECT coalesce(payload #>> '{properties,lead_id}', payload ->> 'lead_id',"
+            """ substring(payload #>> '{}' FROM '"lead_id":"([0-9]+)"'))"""
+            " FROM orchestration.dead_letter WHERE sync_history_id = %s AND status = 'pending'",
             (result.history_id,),
         ).fetchall()
     counts = (result.created, result.updated, result.unchanged, result.failed, result.filtered)

@@ -39,7 +39,7 @@ from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
 if TYPE_CHECKING:
     import pymysql
 
-ASKED = re.compile(r"\bFROM `(\w+)`")
+READ, ASKED = re.compile(r"\bFROM `(\w+)` t\b"), re.compile(r"\bFROM `(\w+)`")
 RESERVED = re.compile(r"\b(?:FROM|JOIN) (lead|lag|rank|groups|system|function)\b", re.IGNORECASE)
 """A name that MySQL 8 does not take without quotation marks and MariaDB does."""
 LIMIT = re.compile(r"\bLIMIT (\d+)\s*$")
@@ -156,7 +156,8 @@ class Genius(DatabaseVendor):
 
     def _treat(self, statement: str) -> Treatment:
         """Count a query, and say what becomes of it."""
-        table, limit = ASKED.search(statement), LIMIT.search(statement)
+        # A look-up in the list of columns comes before the table that is read; that one has the alias `t`.
+        table, limit = READ.search(statement) or ASKED.search(statement), LIMIT.search(statement)
         path = f"/{table[1]}" if table else "/"
         request = Request("QUERY", path, {}, statement.encode(), "127.0.0.1")
         request.target = path

@@ -52,6 +52,16 @@ EXPECTED = {
 }
 """The references that lead from one CRM into another, and which share of a table's rows at least has one that joins."""
 
+CODES = {
+    "hubspot_contact.hubspot_owner_id", "hubspot_company.hubspot_owner_id", "hubspot_deal.hubspot_owner_id",
+    "hubspot_appointment.hubspot_owner_id", "hubspot_deal.pipeline", "hubspot_deal.dealstage",
+    "hubspot_pipeline_stage.pipeline_id", "genius_lead.marketing_source", "genius_lead.agent_id",
+    "genius_appointment.complete_outcome_id", "genius_appointment.user_id", "genius_appointment.prospect_source_id",
+    "genius_job.status", "genius_job.service_id", "genius_job.user_id", "genius_job.sold_user_id",
+    "genius_user.title_id", "marketsharp_inquiry.inquiry_source_primary_id",
+}  # fmt: skip
+"""Codes and ids within a CRM, which the table that they lead to makes readable."""
+
 CHAIN = {
     "gsheet_marketing_spend", "gsheet_marketing_lead", "callrail_call", "callrail_form_submission", "hubspot_deal",
     "hubspot_contact_to_deal_association", "hubspot_appointment_to_contact_association", "genius_job",
@@ -62,10 +72,11 @@ CHAIN = {
 
 def tables() -> set[str]:
     """The tables at both ends of a reference, and those of the chain."""
-    named = {name.rpartition(".")[0] for name in EXPECTED}
+    names = EXPECTED.keys() | CODES
+    named = {name.rpartition(".")[0] for name in names}
     ends = {
         target(ENTITIES[table].refs[column], ENTITIES)[0].table
-        for table, _, column in (name.rpartition(".") for name in EXPECTED)
+        for table, _, column in (name.rpartition(".") for name in names)
     }
     return named | ends | CHAIN
 
@@ -120,6 +131,30 @@ def test_ids_of_another_crm_join(loaded: Warehouse, name: str) -> None:
     assert joined >= 0.8 * filled, row
 
 
+@pytest.mark.parametrize("name", sorted(CODES))
+def test_every_code_is_found_in_the_table_that_explains_it(loaded: Warehouse, name: str) -> None:
+    table, _, column = name.rpartition(".")
+    other, key = target(ENTITIES[table].refs[column], ENTITIES)
+    row = one(
+        loaded,
+        f"SELECT count(t.{column}) AS filled, count(o.{key}) AS joined"
+        f" FROM {table} t LEFT JOIN {other.table} o ON o.{key} = t.{column}",
+    )
+    assert int(str(row["filled"])) > 1
+    assert row["joined"] == row["filled"]
+
+
+def test_a_stage_says_what_it_means(loaded: Warehouse) -> None:
+    rows = loaded.execute(
+        "SELECT s.label, s.is_closed, p.label AS pipeline, count(*) AS deals FROM hubspot_deal d"
+        " JOIN hubspot_pipeline_stage s ON s.id = d.dealstage JOIN hubspot_pipeline p ON p.id = s.pipeline_id"
+        " WHERE s.probability = 1 GROUP BY 1, 2, 3"
+    ).fetchall()
+    assert [(row["label"], row["is_closed"], row["pipeline"]) for row in rows] == [
+        ("Closed won", True, "Sales pipeline")
+    ]
+
+
 STEPS = """
     WITH chain AS (
         SELECT c.id,
@@ -127,8 +162,9 @@ STEPS = """
                 WHERE s.channel = c.original_lead_source AND s.date <= l.created::date) AS spent_on,
                (SELECT min(k.start_time) FROM callrail_call k
                 WHERE k.customer_phone_number_e164 = p.phone_e164) AS called_at,
-               c.created_at AS contact_at, l.created AS lead_at, a.add_date AS set_at,
-               e.created_at AS estimated_at, j.add_date AS sold_at, j.finish_date, j.payment_amount, j.contract_amount
+               c.source_created_at AS contact_at, l.source_created_at AS lead_at, a.source_created_at AS set_at,
+               e.source_created_at AS estimated_at, j.source_created_at AS sold_at,
+               j.finish_date, j.payment_amount, j.contract_amount
         FROM hubspot_contact c
         JOIN genius_prospect p ON p.hubspot_contact_id = c.id
         JOIN genius_lead l ON l.prospect_id = p.prospect_id
@@ -178,6 +214,36 @@ def test_the_name_of_a_source_is_the_same_in_all_crms(loaded: Warehouse) -> None
         assert found == set(PAID_SOURCES if table == "gsheet_marketing_spend" else SOURCES), table
 
 
+def test_a_lead_that_was_passed_on_is_a_contact(loaded: Warehouse) -> None:
+    row = one(
+        loaded,
+        """
+        SELECT count(*) AS leads, count(c.id) AS joined, count(*) FILTER (WHERE c.phone_e164 = l.phone_e164) AS alike,
+               count(*) FILTER (WHERE l.created_at < c.createdate) AS before
+        FROM leadconduit_lead l LEFT JOIN hubspot_contact c ON c.reference_code = l.reference
+        """,
+    )
+    assert row["leads"] == row["joined"] == row["alike"] == row["before"]
+
+
+def test_who_is_expected_in_the_calendar_is_known(loaded: Warehouse) -> None:
+    """By e-mail, at the time of the visit."""
+    row = one(
+        loaded,
+        """
+        SELECT count(*) AS events, count(p.prospect_id) AS known,
+               count(*) FILTER (WHERE abs(a.appointment_date - e.start_time::date) <= 1) AS on_time
+        FROM pipedesk.calendar_events e
+        LEFT JOIN genius_prospect p ON p.email = e.attendees -> 0 ->> 'email'
+        LEFT JOIN genius_appointment a ON a.prospect_id = p.prospect_id
+        WHERE e.start_time IS NOT NULL
+        """,
+    )
+    events, known, on_time = (int(str(row[name])) for name in ("events", "known", "on_time"))
+    assert known > 0.9 * events > 100
+    assert on_time > 0.9 * known
+
+
 def test_spend_reaches_the_present(loaded: Warehouse) -> None:
     row = one(
         loaded,
@@ -217,8 +283,8 @@ def test_visits_lie_ahead_and_sales_do_not(loaded: Warehouse) -> None:
         loaded,
         """
         SELECT (SELECT count(*) FROM genius_appointment WHERE appointment_date > current_date) AS visits,
-               (SELECT count(*) FROM hubspot_appointment WHERE hs_appointment_start > now()
-                AND hs_appointment_status = 'COMPLETED') AS done,
+               (SELECT count(*) FROM hubspot_appointment WHERE start_time > now()
+                AND meeting_outcome = 'COMPLETED') AS done,
                (SELECT count(*) FROM genius_job WHERE add_date > now()) AS jobs,
                (SELECT count(*) FROM arrivy_task WHERE start_datetime > now()) AS tasks
         """,

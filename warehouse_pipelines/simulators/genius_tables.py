@@ -310,7 +310,7 @@ class Rows:
         return {added: at, "updated_at": changed}
 
     def visit(self, person: int) -> datetime:
-        return self._moment(self._journeys.visit(person))
+        return self._moment(self._journeys.visit(person) + journey.OHIO)
 
     def _division_group(self, number: int) -> Row:
         return {

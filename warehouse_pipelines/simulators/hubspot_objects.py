@@ -355,6 +355,7 @@ def contact_formula(town: Town) -> Callable[[int, int, int], Properties]:
             "price": f"{dice[23] * 97}.00" if kind & 16 else None,
             "prospect_id": None if prospect is None else str(prospect),
             "prospect_marketsharp_id": marketsharp if prospect and kind & 8 else None,
+            "reference_code": journey.reference(number),
             "roof_age_years": str(dice[24] % 60),
             "sales_rabbit_lead_id": salesrabbit if kind & 4 and kind & 2 else None,
             "roof_features": (";skylight;chimney", "solar", "chimney;valley", "")[dice[25] & 3],

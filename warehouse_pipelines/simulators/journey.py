@@ -36,6 +36,11 @@ APPOINTMENT, VISIT, SALE = DAY_MS, 6 * DAY_MS, 8 * DAY_MS
 INSTALLED, PAID = 45 * DAY_MS, 60 * DAY_MS
 """How long after the first touch each stage comes, at most."""
 
+OHIO: Final = -5 * HOUR_MS
+"""How far the clocks of the town are off UTC in winter."""
+OPENS: Final = 9 * HOUR_MS + 30 * MINUTE_MS - OHIO
+"""When the first visit of a day begins, in UTC."""
+
 HUBSPOT_CONTACT: Final = 9_999_501
 """The id that HubSpot gave to its first contact; the n-th after it has the n-th id after it.
 
@@ -78,10 +83,11 @@ class Journeys:
         return first + min(lag, left * lag // (lag + _PATIENCE_MS))
 
     def visit(self, person: int) -> int:
-        """When the appointment takes place; for one without a sale it may lie ahead."""
-        if sold(person):
-            return self.after(person, VISIT)
-        return self.first(person) + VISIT + person % 5 * DAY_MS
+        """When the appointment takes place, by day as far as it can; for one without a sale it may lie ahead."""
+        at = self.after(person, VISIT) if sold(person) else self.first(person) + VISIT + person % 7 * 2 * DAY_MS
+        by_day = at - at % DAY_MS + OPENS + person // 2 % 9 * HOUR_MS
+        late = sold(person) and by_day + HOUR_MS >= self.after(person, SALE)
+        return at if late or by_day <= self.after(person, APPOINTMENT) else by_day
 
 
 def visited(person: int) -> bool:
@@ -120,6 +126,11 @@ def hubspot_appointment(person: int) -> str | None:
 def salesrabbit_lead(person: int) -> int:
     """The lead of a person; every eleventh is of a stranger."""
     return SALESRABBIT_LEAD + person + person // 10
+
+
+def reference(person: int) -> str | None:
+    """By what LeadConduit passes a lead on; every second person came by it."""
+    return f"A-{person // 2}" if person % 2 == 0 else None
 
 
 def genius_prospect(person: int) -> int | None:

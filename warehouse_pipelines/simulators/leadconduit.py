@@ -236,7 +236,7 @@ class LeadConduit(Vendor):
             "address_1": person.street,
             "city": person.place.city,
             "state": "OH",
-            "reference": f"A-{lead}",
+            "reference": journey.reference(2 * lead),
             "salesrabbit_lead_id_hge": str(journey.salesrabbit_lead(2 * lead)) if lead % 2 else "",
         }
 

@@ -270,9 +270,10 @@ class Account:
 
     def _caller(self, number: int) -> Person:
         # Who is visited later; one in five calls again, and one in eleven is nobody whom the CRM knows.
-        if number % 11 == 10 or number >= self.calls.count:
-            return self.town.person(self.contacts + number)
-        return self.town.person(2 * (number - 1 if number % 5 == 4 else number))
+        caller = number - 1 if number % 5 == 4 else number
+        if caller % 11 == 10 or number >= self.calls.count:
+            return self.town.person(self.contacts + caller)
+        return self.town.person(2 * caller)
 
     def call(self, number: int, tags_as: str) -> dict[str, Any]:
         """A call with all its fields."""

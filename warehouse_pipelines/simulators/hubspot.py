@@ -796,7 +796,10 @@ def _spoil_record(fault: Fault, records: list[Any], place: int, stores: dict[str
         return
     if what == "missing_id":
         del record["id"]
-        record["properties"].pop("hs_object_id", None)
+        record.get("properties", {}).pop("hs_object_id", None)
+        return
+    if "properties" not in record:  # an owner, a pipeline
+        record[fault["property"]] = BAD_VALUES[what]
         return
     store = next(store for store in stores.values() if f"/{store.kind.type_id}/" in record.get("url", ""))
     wanted = {

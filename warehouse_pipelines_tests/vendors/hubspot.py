@@ -122,8 +122,12 @@ class HubSpotVendor:
         return "/associations/" if entity.parent else "/objects/"
 
     def poison(self, entity: Entity, what: str) -> str | None:
-        if entity.parent or self._lookup(entity):
+        kind = self._lookup(entity)
+        if entity.parent or kind == "stages":
             return None
+        if kind:
+            self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property="createdAt")
+            return "created_at"
         assert entity.cursor
         path = entity.columns[entity.cursor].path.removeprefix("properties.")
         # A read of everything begins with the ids of the archived list.

@@ -612,6 +612,11 @@ class HubSpot(Vendor):
         self.lookups.remove(kind, id)
 
     @operation
+    def clear_lookup(self, kind: str) -> None:
+        """All are gone, and of owners those that were archived."""
+        self.lookups.clear(kind)
+
+    @operation
     def restore_lookup(self, kind: str, id: str) -> None:
         self.lookups.restore(kind, id)
 

@@ -122,6 +122,10 @@ class Lookups:
             self._gone[key] = records, record
             records.remove(record)
 
+    def clear(self, kind: str) -> None:
+        for records in self._lists(kind):
+            records.clear()
+
     def restore(self, kind: str, key: str) -> None:
         if kind == "owners":
             self.find(kind, key)[1]["archived"] = False

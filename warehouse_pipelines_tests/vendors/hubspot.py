@@ -106,8 +106,7 @@ class HubSpotVendor:
 
     def empty(self, entity: Entity) -> None:
         if kind := self._lookup(entity):
-            for key in self.simulator.lookup_ids(kind):
-                self.simulator.remove_lookup(kind, key)
+            self.simulator.clear_lookup(kind)
         elif entity.parent:
             one, other = self._ends(entity)
             for here, there in self.simulator.pairs(one, other):

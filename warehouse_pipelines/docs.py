@@ -100,6 +100,8 @@ def _columns(entity: Entity) -> Iterable[str]:
         yield f"| `{name}` | | text | `{phone}`, in E.164 |"
     if entity.custom:
         yield f"| `custom_properties` | | jsonb | the undeclared members of `{entity.custom}` |"
+    for name, theirs in entity.source_times.items():
+        yield f"| `{name}` | | timestamptz | the column `{theirs}` |"
 
 
 def _entity(source: Source, entity: Entity) -> Iterable[str]:
@@ -143,6 +145,9 @@ def page(sources: Iterable[Source]) -> str:
         "",
         f"{len(sources)} sources, {count} entities. Beside its own columns every table has "
         f"{', '.join(f'`{name}`' for name in BOOKKEEPING)}.",
+        "",
+        "`source_created_at` and `source_updated_at` say when a record was created and last edited at its vendor,",
+        "under the same names in every table that has such facts, beside the vendor's own. PostgreSQL generates them.",
         "",
         "A record may be deleted without a trace: no flag, no list, no change of its date. The last column says after",
         "what time such a record is a tombstone here at the latest, where the runs succeed. What is read by its cursor",

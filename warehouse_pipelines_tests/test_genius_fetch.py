@@ -25,7 +25,7 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.logs import is_personal
-from warehouse_pipelines.simulators import mariadb
+from warehouse_pipelines.simulators import journey, mariadb
 from warehouse_pipelines.simulators.genius import Genius
 from warehouse_pipelines.simulators.server import lacking, start
 from warehouse_pipelines.sources._sql import is_secret
@@ -201,11 +201,11 @@ def test_the_columns_of_s1(vendor: Genius) -> None:
     assert (lead["phone_e164"], lead["agent_id"], lead["source"]) == ("+19372345678", 7, lead["source"])
     visits = Read(GENIUS, ENTITIES["appointments"])
     rows, _ = typed(ENTITIES["appointments"], visits)
-    assert (rows[1]["appointment_time"], rows[1]["lead_id"], rows[1]["status"]) == ("10:30:00", 1, "Follow up")
-    assert (rows[3]["complete_outcome_id"], rows[3]["status"]) == (None, None)
+    assert (rows[1]["appointment_time"], rows[1]["lead_id"], rows[1]["status"]) == ("10:30:00", 2, "Follow up")
+    assert (rows[5]["complete_outcome_id"], rows[5]["status"]) == (None, None)
     assert visits.extraction.noticed == {}
     rows, _ = typed(PROSPECTS, prospects := Read(GENIUS, PROSPECTS))
-    assert (rows[1]["source"], rows[1]["status"]) == ("Google", None)
+    assert (rows[1]["source"], rows[1]["status"]) == (vendor.town.person(1).source, None)
     assert prospects.extraction.noticed == {"absent_columns": ["status"]}
 
 
@@ -213,14 +213,15 @@ def test_the_lead_of_an_appointment_is_the_newest_that_its_prospect_had(vendor: 
     """What the vendor has is the prospect. A lead of two years later is not that of an old visit, but of a new one."""
     vendor.edit("appointment", ["1"], add_date="2023-05-01 10:00:00")
     vendor.edit("appointment", ["4"], add_date=None)
-    for prospect in (1, 4):
-        vendor.edit("lead", [str(prospect)], added_on="2023-04-01 10:00:00")
-    (same,) = vendor.create("lead", prospect_id=1, added_on="2023-05-01 10:00:00")
-    (later,) = vendor.create("lead", prospect_id=1, added_on="2025-05-01 10:00:00")
-    (other,) = vendor.create("lead", prospect_id=4, added_on="2025-05-01 10:00:00")
-    (again,) = vendor.create("appointment", prospect_id=1, add_date="2025-06-01 10:00:00")
+    first, fourth = (journey.genius_prospect(2 * number) for number in (1, 4))  # of the lead of this number
+    for lead in (2, 8):
+        vendor.edit("lead", [str(lead)], added_on="2023-04-01 10:00:00")
+    (same,) = vendor.create("lead", prospect_id=first, added_on="2023-05-01 10:00:00")
+    (later,) = vendor.create("lead", prospect_id=first, added_on="2025-05-01 10:00:00")
+    (other,) = vendor.create("lead", prospect_id=fourth, added_on="2025-05-01 10:00:00")
+    (again,) = vendor.create("appointment", prospect_id=first, add_date="2025-06-01 10:00:00")
     rows, _ = typed(VISITS, Read(GENIUS, VISITS))
-    assert (rows[1]["lead_id"], rows[int(again)]["lead_id"], rows[2]["lead_id"]) == (int(same), int(later), 2)
+    assert (rows[1]["lead_id"], rows[int(again)]["lead_id"], rows[2]["lead_id"]) == (int(same), int(later), 4)
     assert rows[4]["lead_id"] == int(other), "when it was made is not known"
     vendor.edit("appointment", ["4"], add_date="0000-00-00 00:00:00")
     rows, _ = typed(VISITS, Read(GENIUS, VISITS))
@@ -504,7 +505,7 @@ def test_a_lookup_that_the_database_refuses_costs_its_own_column_only(
     read = Read(GENIUS, PROSPECTS)
     assert len(read.records) == vendor.count("prospect")
     assert read.extraction.noticed == {"absent_columns": ["hubspot_contact_id", "status"]}
-    assert {record["source"] for record in read.records} >= {"Google"}
+    assert {record["source"] for record in read.records} >= {"Google Ads"}
     said = r"hubspot_contact_id \(the database does not accept how it is looked up: error 1\d+: .*no_such_function"
     assert re.search(said, caplog.text)
     assert re.search(said, GENIUS.check())

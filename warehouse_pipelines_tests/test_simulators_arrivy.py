@@ -218,7 +218,7 @@ def test_people_are_those_of_the_other_systems(quiet: Client) -> None:
         emails = {str(hubspot.record("contacts", key)["properties"]["email"]).lower()
                   for key in hubspot.ids("contacts")[:200]}  # fmt: skip
     ours = {task["customer_email"].lower() for task in quiet.walk("/tasks")}
-    assert len(emails & ours) > 100
+    assert len(emails & ours) > 40, "one in three has a crew come"
 
 
 def test_a_million_tasks_cost_nothing_to_begin_with() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -78,10 +79,15 @@ def portal() -> Iterator[Portal]:
         yield Portal(simulators)
 
 
-def test_every_person_has_a_valid_number_of_their_own() -> None:
+def test_numbers_are_valid_and_only_couples_share_one() -> None:
     town = Town(3, 20_000)
-    phones = [town.person(number).phone for number in range(20_000)]
-    assert len(set(phones)) == len(phones)
+    people = [town.person(number) for number in range(20_000)]
+    phones = [person.phone for person in people]
+    couples = [(one, other) for one, other in pairwise(people) if one.phone == other.phone]
+    assert 0.02 < len(couples) / len(people) < 0.06
+    assert len(set(phones)) == len(phones) - len(couples)
+    assert all((one.last_name, one.street, one.place) == (other.last_name, other.street, other.place)
+               for one, other in couples)  # fmt: skip
     assert all(phonenumbers.is_valid_number(phonenumbers.parse(phone)) for phone in phones[:1500])
     for exchange in EXCHANGES:
         assert phonenumbers.is_valid_number(phonenumbers.parse(f"+1937{exchange}1234"))

@@ -7,6 +7,7 @@ type differs is refused with a message, because changing it needs a migration th
 
 import functools
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from psycopg import sql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from warehouse_pipelines.entity import Entity
@@ -40,10 +42,12 @@ def metadata(entities: Sequence[Entity]) -> sa.MetaData:
         for name, spelled in entity.pg_types.items():
             type_, _, constraints = spelled.partition(" ")
             default = constraints.partition("DEFAULT ")[2]
+            generated = re.fullmatch(r"GENERATED ALWAYS AS \((.*)\) STORED", constraints)
             table.append_column(
                 sa.Column(
                     name,
                     TYPES[type_],
+                    *([sa.Computed(generated[1], persisted=True)] if generated else []),
                     primary_key=name in entity.keys,
                     nullable="NOT NULL" not in constraints,
                     autoincrement=False,
@@ -105,6 +109,8 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
     """
     done: list[str] = []
     refused: list[str] = []
+    added: dict[tuple[str, str], list[str]] = {}
+    indexes: list[sa.Index] = []
     for schema in sorted({entity.schema for entity in entities} - {"public"}):
         connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
     operations = Operations(MigrationContext.configure(connection))
@@ -118,17 +124,23 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
             done.append(f"table {item.fullname}")
         elif kind == "add_column":
             _, schema, table, column = difference
-            alone = sa.Column(column.name, column.type, nullable=column.nullable, server_default=column.server_default)
-            operations.add_column(table, alone, schema=schema)
+            spelled = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            added.setdefault((schema or "public", table), []).append(str(spelled))
             done.append(f"column {table}.{column.name}")
         elif kind == "add_index":
-            item.create(connection, checkfirst=True)
+            indexes.append(item)
             done.append(f"index {item.name}")
         elif kind == "add_table_comment":
             commented = difference[1]
             operations.create_table_comment(commented.name, commented.comment, schema=commented.schema)
         else:
             refused.append(f"{kind} {getattr(item, 'name', item)}")
+    for (schema, table), spellings in added.items():
+        # In one statement: a generated column rewrites the table, and it is rewritten once.
+        name = sql.Identifier(schema, table).as_string()
+        connection.exec_driver_sql(f"ALTER TABLE {name} {', '.join(f'ADD COLUMN {one}' for one in spellings)}")
+    for index in indexes:
+        index.create(connection, checkfirst=True)
     if refused:
         raise RuntimeError(
             "the database differs from the declared entities where only a written migration may change it: "

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from warehouse_pipelines.simulators import journey
+from warehouse_pipelines.simulators.journey import Journeys
 from warehouse_pipelines.simulators.timeline import Timeline, spread
 from warehouse_pipelines.simulators.town import DIVISIONS, Town, spell_phone, words
 
@@ -51,7 +53,9 @@ def original(ms: int | None) -> str | None:
 class Shelf:
     """Tasks or bookings: `count` with a time, and behind them some without; numbers grow as records are created."""
 
-    def __init__(self, name: str, seed: int, count: int, now: int) -> None:
+    def __init__(
+        self, name: str, seed: int, count: int, now: int, way: Journeys, person_of: Callable[[int], int]
+    ) -> None:
         self.name, self.seed = name, seed
         self.dated = count
         self.loose = {UNSCHEDULED: count // 20 + 1, NO_DATETIME: count // 40 + 1}
@@ -63,16 +67,29 @@ class Shelf:
         self.created: dict[int, int] = {}
         self.updated: dict[int, int] = {}
         dice = lambda n: ((n + seed) * _GOLDEN >> 16) & 0xFFFFFFFF  # noqa: E731
-        # Both grow with the number; the notice given for an appointment grows from two weeks to three months.
-        exact = spread(count, now - 700 * DAY_MS, now + 90 * DAY_MS, dice)
-        self._base_time: Callable[[int], int] = lambda number: exact(number) // HALF_HOUR_MS * HALF_HOUR_MS
-        self._base_created: Callable[[int], int] = spread(self.count, now - 712 * DAY_MS, now - HOUR_MS, dice)
+        self._way, self.person_of = way, person_of
+        self._base_time: Callable[[int], int] = lambda number: self._at(number) // HALF_HOUR_MS * HALF_HOUR_MS
+        self._made: Callable[[int], int] = spread(self.count, now - 712 * DAY_MS, now - HOUR_MS, dice)
         self.timeline = Timeline(count, self._base_time)
         first = count
         self.undated: dict[str, list[int]] = {}
         for kind, many in self.loose.items():
             self.undated[kind] = list(range(first, first + many))
             first += many
+
+    def _at(self, number: int) -> int:
+        """When the crew comes: two weeks after the first touch, to those of the last months up to three months ahead.
+
+        Grows with the number.
+        """
+        first = self._way.first(self.person_of(number))
+        return first + max(14 * DAY_MS, 90 * DAY_MS - (self._way.now - first))
+
+    def _base_created(self, number: int) -> int:
+        """With the appointment, or for what has no time, whenever."""
+        if number >= self.dated:
+            return self._made(number)
+        return self._way.after(self.person_of(number), journey.APPOINTMENT)
 
     def find(self, object_id: str) -> int | None:
         if not object_id.isdigit():
@@ -158,8 +175,17 @@ class Company:
         self.entities = [self._entity(number) for number in range(14)]
         self.statuses = [self._status(number) for number in range(len(TYPES))]
         self.templates = [self._template(number) for number in range(len(TEMPLATES))]
-        self.tasks = Shelf("tasks", town.seed, max(2, contacts * 3 // 5 + 7), now)
-        self.bookings = Shelf("bookings", town.seed + 1, max(2, contacts // 3 + 3), now)
+        way = Journeys(town, contacts, now)
+        self.tasks = Shelf("tasks", town.seed, max(2, contacts * 3 // 5 + 7), now, way, self._person_of_task)
+        self.bookings = Shelf("bookings", town.seed + 1, max(2, contacts // 3 + 3), now, way, self._person_of_booking)
+
+    def _person_of_booking(self, number: int) -> int:
+        """Who bought, and some who did not."""
+        return min(journey.buyer(number), self.contacts)
+
+    def _person_of_task(self, number: int) -> int:
+        """Nine tasks are of five bookings."""
+        return self._person_of_booking(number * 5 // 9)
 
     def _group(self, number: int) -> dict[str, Any]:
         name = DIVISIONS[number] if number < len(DIVISIONS) else "Default"
@@ -193,7 +219,7 @@ class Company:
         }
 
     def _entity(self, number: int) -> dict[str, Any]:
-        person = self.town.person(2000 + number)
+        person = self.town.employee(1 + number)
         return {
             "id": id_of("entities", number),
             "owner": self.owner,
@@ -271,7 +297,7 @@ class Company:
 
     def _common(self, shelf: Shelf, number: int, dice: bytes) -> dict[str, Any]:
         """What tasks and bookings share."""
-        person = self.town.person(number % (self.contacts + 1))
+        person = self.town.person(shelf.person_of(number))
         start = shelf.time_of(number)
         minutes = 60 + 30 * (dice[0] % 5)
         end = None if start is None else start + minutes * 60_000
@@ -284,7 +310,8 @@ class Company:
             "updated_by": id_of("entities", number % 5),
             "title": f"{template} {person.last_name}",
             "details": ("", "Ring twice.\nThe dog is friendly.", "Park in the street")[dice[1] % 3],
-            "external_id": f"HG-{1000 + number}" if dice[2] < 200 else None,
+            # The appointment in Genius that it was made from.
+            "external_id": f"HG-{person.number // 2}" if dice[2] < 200 and journey.visited(person.number) else None,
             "template_id": id_of("templates", number % len(TEMPLATES)),
             "template": template,
             "template_type": "TASK",
@@ -332,7 +359,7 @@ class Company:
     def task(self, number: int, now: int) -> dict[str, Any]:
         dice = self.town.dice("task", number)
         status = self._status_at(self.tasks.time_of(number), now, dice)
-        booking = number // 2 if number % 4 != 3 and number // 2 < self.bookings.dated else None
+        booking = number * 5 // 9 if number % 4 != 3 and number * 5 // 9 < self.bookings.dated else None
         return {
             **self._common(self.tasks, number, dice),
             "status": TYPES[status],
@@ -354,7 +381,7 @@ class Company:
 
     def booking(self, number: int, now: int) -> dict[str, Any]:
         dice = self.town.dice("booking", number)
-        person = self.town.person(number % (self.contacts + 1))
+        person = self.town.person(self.bookings.person_of(number))
         status = self._status_at(self.bookings.time_of(number), now, dice)
         return {
             **self._common(self.bookings, number, dice),

@@ -7,13 +7,16 @@ eleven never became a contact. Types are mixed as in the vendor's answers: `valu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import md5
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from warehouse_pipelines.simulators.timeline import Timeline, spread
+from warehouse_pipelines.simulators import journey
+from warehouse_pipelines.simulators.journey import DAY_MS, Journeys
+from warehouse_pipelines.simulators.timeline import Timeline
 from warehouse_pipelines.simulators.town import Person, Town, spell_phone, words
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -61,6 +64,8 @@ SENTENCES = (
     "Please call before you come.",
 )
 RECENT_MESSAGES = 3
+CALL_SOURCES = {"Google Ads": "google_paid", "Facebook": "facebook", "Web form": "google_organic"}
+"""What CallRail calls a source that it can tell; the others are dialled as they were printed."""
 
 
 @cache
@@ -93,15 +98,15 @@ def utc(ms: int) -> str:
 class Shelf:
     """A list with a date: a formula in time, and what was changed, added or taken away. Edits leave no time behind."""
 
-    def __init__(self, prefix: str, seed: int, count: int, start: int, end: int) -> None:
+    def __init__(self, prefix: str, seed: int, count: int, base_time: Callable[[int], int]) -> None:
         self.prefix, self.seed, self.count = prefix, seed, count
         self.added = 0
         self.gone: set[int] = set()
         self.changes: dict[int, dict[str, Any]] = {}
         self._times: dict[int, int] = {}
         self._origins: dict[int, int] = {}
-        self._base_time = spread(count, start, end, lambda n: ((n + seed) * _GOLDEN & _MASK) >> 16)
-        self.timeline = Timeline(count, self._base_time)
+        self._base_time = base_time
+        self.timeline = Timeline(count, base_time)
 
     def id_of(self, number: int) -> str:
         return masked(self.prefix, self.seed, number)
@@ -179,11 +184,11 @@ class Account:
             self._tag(number, name, None if number % 2 else str(self.companies[number % 2]["id"]))
             for number, name in enumerate(("quote", "roof", "gutters", "spam?", "call back", "existing customer"))
         ]
-        # Twenty-four months, so that nothing lies behind the 25 that can be asked for.
-        start, end = now - 728 * 86_400_000, now - 1_800_000
-        self.calls = Shelf("CAL", seed, max(1, contacts // 2), start, end)
-        self.forms = Shelf("FOR", seed + 1, max(1, contacts // 5), start, end)
-        self.conversations = Shelf("SCI", seed + 2, max(1, contacts // 10), start, end)
+        # Less than twenty-four months, so that nothing lies behind the 25 that can be asked for.
+        way = Journeys(town, contacts, now)
+        self.calls = Shelf("CAL", seed, max(1, contacts // 2), lambda n: way.after(2 * n, journey.CALL))
+        self.forms = Shelf("FOR", seed + 1, max(1, contacts // 5), lambda n: way.after(5 * n, journey.FORM))
+        self.conversations = Shelf("SCI", seed + 2, max(1, contacts // 10), lambda n: way.after(10 * n, 2 * DAY_MS))
         self.more_messages: dict[int, list[dict[str, Any]]] = {}
 
     def describe(self, number: int) -> dict[str, Any]:
@@ -228,7 +233,7 @@ class Account:
         }
 
     def _user(self, number: int) -> dict[str, Any]:
-        person = self.town.person(1000 + number)
+        person = self.town.employee(1 + number)
         company = self.companies[number % 2]
         return {
             "id": masked("USR", self.seed, number),
@@ -264,10 +269,11 @@ class Account:
         return self.tags[-1]
 
     def _caller(self, number: int) -> Person:
-        # One in five calls again, and one in eleven is nobody whom the CRM knows.
-        if number % 11 == 10:
-            return self.town.person(self.contacts + number)
-        return self.town.person(number - 1 if number % 5 == 4 else number)
+        # Who is visited later; one in five calls again, and one in eleven is nobody whom the CRM knows.
+        caller = number - 1 if number % 5 == 4 else number
+        if caller % 11 == 10 or number >= self.calls.count:
+            return self.town.person(self.contacts + caller)
+        return self.town.person(2 * caller)
 
     def call(self, number: int, tags_as: str) -> dict[str, Any]:
         """A call with all its fields."""
@@ -289,10 +295,10 @@ class Account:
         repeat = number % 5 == 4
         value = (None, f"{dice[2] * 10}.00", dice[2] * 10, None)[dice[3] & 3]
         named = (["quote", "roof"], ["gutters"], [], [])[dice[4] & 3]
-        source = ("google_paid", "direct", "google_my_business", "facebook")[dice[5] & 3]
+        source = CALL_SOURCES.get(person.source, "direct")
         touch: dict[str, Any] = {
             "event_date": local(at - 86_400_000, zone),
-            "source": "Google Ads",
+            "source": person.source,
             "medium": "cpc",
             "campaign": f"Campaign {number % 5}",
             "keywords": "roof",
@@ -379,7 +385,7 @@ class Account:
     def form(self, number: int) -> dict[str, Any]:
         shelf = self.forms
         dice = self.town.dice("form", number)
-        person = self.town.person(4 * number) if number < shelf.count else self.town.person(number)
+        person = self.town.person(5 * number if number < shelf.count else number)
         changes = shelf.changes.get(number, {})
         place = changes.get("company", number % 2)
         company = self.companies[place]
@@ -406,7 +412,7 @@ class Account:
             "customer_phone_number": person.phone,
             "formatted_customer_phone_number": spell_phone(person.phone, 2),
             "formatted_customer_name": person.name,
-            "source": "google_paid",
+            "source": CALL_SOURCES.get(person.source, "google_organic"),
             "keywords": "roof",
             "campaign": f"Campaign {number % 5}",
             "medium": "cpc",
@@ -424,7 +430,7 @@ class Account:
         """With `messages`, all of them, oldest first."""
         shelf = self.conversations
         dice = self.town.dice("conversation", number)
-        person = self.town.person(number)
+        person = self.town.person(10 * number if number < shelf.count else number)
         changes = shelf.changes.get(number, {})
         place = changes.get("company", number % 2)
         zone, company = self.zones[place], self.companies[place]

@@ -24,8 +24,9 @@ from xml.sax.saxutils import escape
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
+from warehouse_pipelines.simulators import journey
 from warehouse_pipelines.simulators.faults import BAD_VALUES, Fault
-from warehouse_pipelines.simulators.timeline import spread
+from warehouse_pipelines.simulators.journey import DAY_MS, Journeys
 from warehouse_pipelines.simulators.town import Town, words
 from warehouse_pipelines.simulators.vendor import CONTROL, Vendor, operation
 from warehouse_pipelines.simulators.wire import Answer, Request
@@ -35,7 +36,6 @@ SERVICE = "http://service.admin.ws.five9.com/"
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 NIL = '<data xsi:nil="true" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"/>'
 HTML = "text/html; charset=utf-8"
-DAY_MS = 86_400_000
 FIRST_ID = 100_000_000
 LISTS = words("Web Leads|Home Show|Reactivation|Everybody", "|")
 DISPOSITIONS = words("Appointment Set|No Answer|Not Interested|Callback|Wrong Number", "|")
@@ -115,7 +115,8 @@ class Five9(Vendor):
         self.changes: dict[int, dict[str, str | None]] = {}
         self.zone = ZoneInfo(settings.time_zone)
         now = self.now_ms()
-        self._created = spread(max(1, self.count), now - 900 * DAY_MS, now - 3_600_000, self._chance)
+        way = Journeys(town, self.count, now)
+        self._created: Callable[[int], int] = lambda number: way.after(number, journey.DIALER)
         self._index: list[str] = []
         self._places: list[int] = []
         self._odd: list[int] = []
@@ -172,7 +173,7 @@ class Five9(Vendor):
             Field("Appointment Date and Time", "DATE_TIME", restrictions=AMERICAN, value=self._appointment),
             Field("PC_Work_Finished", "DATE", restrictions=(("DateFormat", "MM/dd/yyyy"),), value=self._finished),
             Field("best_time", "TIME", restrictions=(("TimeFormat", "hh:mm a"),), value=lambda c: "05:30 PM"),
-            Field("DoNotDial", "BOOLEAN", value=lambda c: "1" if c.dice[24] < 12 else "0"),
+            Field("DoNotDial", "BOOLEAN", value=self._do_not_dial),
             Field("Total_Job_Amount", "CURRENCY", restrictions=amount, value=lambda c: f"{c.dice[25] * 37}.50"),
             Field(uuid, value=lambda c: "a & b <c>" if c.dice[26] < 20 else None),
         ]
@@ -188,6 +189,9 @@ class Five9(Vendor):
     def _local(self, ms: int, form: str = "%Y-%m-%d %H:%M:%S.%f") -> str:
         text = datetime.fromtimestamp(ms / 1000, self.zone).strftime(form)
         return text[:-3] if form.endswith("%f") else text
+
+    def _do_not_dial(self, contact: Contact) -> str:
+        return "1" if self.town.person(contact.number).do_not_call and contact.dice[24] < 200 else "0"
 
     def _called(self, contact: Contact) -> str | None:
         return self._local(contact.created + 3_600_000 * (1 + contact.dice[27])) if _disposition(contact) else None
@@ -243,7 +247,7 @@ class Five9(Vendor):
                 "sys_created_date": self._local(created),
                 MODIFIED: self._local(created + 60_000 * dice[13]),
                 "division": DIVISION_NAMES[person.place.division],
-                "hubspot": str(number + 1) if dice[14] < 128 else None,
+                "hubspot": journey.hubspot_contact(number) if dice[14] < 128 else None,
             }
         values["contactID"] = self._contact_id(number)
         contact = Contact(number, dice, created, values)

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from warehouse_pipelines.simulators import journey
+from warehouse_pipelines.simulators.journey import Journeys
 from warehouse_pipelines.simulators.town import (
     DIVISIONS,
-    HUBSPOT_CONTACT,
-    PLACES,
+    SOURCES,
     Person,
     Town,
     marketsharp_id,
+    misspell,
     spell_phone,
     words,
 )
@@ -226,25 +228,29 @@ Row = dict[str, Any]
 SERVICES = words("Roofing|Siding|Windows|Gutters|Painting|Insulation", "|")
 TITLES = words("Estimator|Production manager|Canvasser|Office|Call center", "|")
 OUTCOMES = words("Sold|Follow up|No sale|Not home|Cancelled", "|")
-MARKETING = words("Canvassing|Google|Referral|Home show|Radio|Direct mail", "|")
 STATUSES = words("New|Sold|In progress|Finished|Cancelled", "|")
 REASONS = words("Customer request|Hidden damage|Measured wrong|Price correction", "|")
-USERS = 12
+USERS = journey.GENIUS_USERS
 HISTORY = timedelta(days=730)
+CHANGED = journey.SALE + 5 * journey.DAY_MS
+"""How long after the first touch a job's contract is changed."""
 
 
 class Rows:
-    """What the tables hold at the start. Lead `n` is person `n`; two of three became prospects under the same number.
+    """What the tables hold at the start. Lead `n` is person `n`; who became a prospect, was visited and bought says
+    ``journey``: appointment `n` is person `2 n`, job `n` person `4 n`.
 
     Times are the wall clock of the application, in whole seconds. The newest row of a table is a few hours old.
     """
 
     def __init__(self, town: Town, leads: int, now: datetime) -> None:
         self.town, self.leads, self.now = town, leads, now.replace(microsecond=0)
-        self.prospects = leads * 2 // 3
+        self.prospects = sum(journey.genius_prospect(number) is not None for number in range(1, leads + 1))
         self.appointments = leads // 2
         self.jobs = max(2, leads // 4)
         self.change_orders = max(2, leads // 5)
+        self._epoch = datetime(1970, 1, 1)  # noqa: DTZ001  (as if the wall clock were UTC)
+        self._journeys = Journeys(town, leads, self._ms(self.now))
 
     def tables(self) -> Iterator[tuple[str, Iterator[Row]]]:
         """Every table with its rows, computed as they are asked for."""
@@ -257,14 +263,14 @@ class Rows:
             "division_group": 2, "division_region": 2, "division": len(DIVISIONS), "user_data": USERS,
             "user_title": len(TITLES), "users_userassociations": USERS, "third_party_source_type": 2,
             "appointment_type": 3, "appointment_outcome_type": 3, "appointment_outcome": len(OUTCOMES),
-            "service": len(SERVICES), "marketing_source_type": 3, "marketing_source": len(MARKETING),
+            "service": len(SERVICES), "marketing_source_type": 3, "marketing_source": len(SOURCES),
             "marketsharp_source": 4, "marketsharp_marketing_source_map": 4, "job_status": len(STATUSES),
             "job_change_order_reason": len(REASONS), "job_change_order_status": 3, "job_change_order_type": 2,
             "integration_field": 6, "integration_field_definition": 3,
         }  # fmt: skip
         many = {
             "lead": self.leads, "prospect": self.prospects, "prospect_source": self.prospects,
-            "third_party_source": self.prospects, "appointment": self.appointments,
+            "third_party_source": self.prospects + self.appointments, "appointment": self.appointments,
             "appointment_to_service": self.appointments, "quote": max(2, self.leads // 3), "job": self.jobs,
             "job_financing": max(2, self.jobs // 3), "job_change_order": self.change_orders,
             "job_change_order_item": self.change_orders * 2, "marketsharp_contacts": max(2, self.leads // 10),
@@ -290,6 +296,22 @@ class Rows:
     def user(self, number: int) -> int:
         return 1 + number % USERS
 
+    def _ms(self, moment: datetime) -> int:
+        return (moment - self._epoch) // timedelta(milliseconds=1)
+
+    def _moment(self, ms: int) -> datetime:
+        return (self._epoch + timedelta(milliseconds=ms)).replace(microsecond=0)
+
+    def stage(self, person: int, lag: int, added: str = "created_at") -> Row:
+        """The same as ``times``, of what a person came to after ``lag`` ms."""
+        dice = self.town.dice("genius", person * 31 + lag % 1009)
+        at = self._moment(self._journeys.after(person, lag))
+        changed = None if dice[0] % 7 == 0 else min(self.now, at + timedelta(minutes=dice[1] % 90))
+        return {added: at, "updated_at": changed}
+
+    def visit(self, person: int) -> datetime:
+        return self._moment(self._journeys.visit(person) + journey.OHIO)
+
     def _division_group(self, number: int) -> Row:
         return {
             "id": number, "region": 1, "group_label": f"Ohio {number}", "default_time_zone_name": "US/Pacific",
@@ -310,13 +332,13 @@ class Rows:
         }  # fmt: skip
 
     def _user_data(self, number: int) -> Row:
-        person = self.person(self.town.people - number)
+        person = self.town.employee(number)
         hired = self.at(number, USERS, person.dice)
         return {
             "user_id": number, "division_id": 1 + number % len(DIVISIONS), "title_id": 1 + number % len(TITLES),
             "manager_user_id": 1 if number > 1 else None, "first_name": person.first_name,
             "first_name_alt": person.nickname, "last_name": person.last_name,
-            "email": f"{person.last_name.lower().replace(chr(39), '')}{number}@genius.example.test",
+            "email": journey.work_email(person, number),
             "personal_email": person.email, "birth_date": f"{1950 + person.dice[10] % 50}-06-15",
             "time_zone_name": "US/Pacific", "hired_on": hired, "start_date": hired, "add_user_id": 1,
             "is_inactive": int(number % 6 == 0), "password_hash": f"planted-hash-{number}",
@@ -337,10 +359,14 @@ class Rows:
         return {"id": number, "label": ("hubspot", "leap")[number - 1]}
 
     def _third_party_source(self, number: int) -> Row:
+        if number > self.prospects:
+            theirs = journey.hubspot_appointment(2 * (number - self.prospects))
+        else:
+            theirs = journey.hubspot_contact(journey.of_genius_prospect(number))
         return {
             "id": number,
-            "third_party_source_type_id": 1 + (number % 3 == 0),
-            "third_party_id": str(HUBSPOT_CONTACT + number),
+            "third_party_source_type_id": 2 if theirs is None else 1,
+            "third_party_id": theirs or f"LEAP-{number}",
         }
 
     def _address(self, person: Person) -> Row:
@@ -348,41 +374,44 @@ class Rows:
 
     def _lead(self, number: int) -> Row:
         person = self.person(number)
-        became = number <= self.prospects
+        source, surname = 1 + SOURCES.index(person.source), misspell(person.last_name, person.dice[21])
         return {
             "lead_id": number, "contact": None if number % 4 else number, "division": 1 + person.place.division,
             "first_name": person.nickname,
-            "last_name": person.last_name.upper() if person.dice[11] < 60 else person.last_name,
+            "last_name": person.last_name.upper() if person.dice[11] < 60 else surname,
             **self._address(person), "cdyne_county": person.place.county,
             "email": person.email if person.dice[12] > 40 else None,
-            "phone1": spell_phone(person.phone, person.dice[13]), "type1": 1, "source": 1 + number % len(MARKETING),
+            "phone1": spell_phone(person.phone, person.dice[13]), "type1": 1, "source": source,
             "source_notes": "met at the door" if number % 5 == 0 else None, "year_built": str(person.year_built),
             "notes": "Wants “new” windows — José called 😀" if number % 9 == 0 else None,
-            "status": number % 4, "substatus": number % 3, "added_by": self.user(number),
-            "agent_id": str(self.user(number)) if number % 200 else "not assigned",
+            "status": number % 4, "substatus": number % 3, "added_by": journey.genius_user(number + 1),
+            "agent_id": str(journey.genius_user(number)) if number % 200 else "not assigned",
             "lead_cost": 12.5 if number % 2 else None,
             "added_by_latitude": f"{person.place.latitude:.7f}", "added_by_longitude": f"{person.place.longitude:.7f}",
             "carpentry_followup_notes": "Fenêtre façade, 25 £" if number % 10 == 0 else None,
-            "is_dnc": int(person.dice[14] < 10), "marketing_source": 1 + number % len(MARKETING),
-            "prospect_id": number if became else None, **self.times(number, self.leads, "added_on"),
+            "is_dnc": int(person.do_not_call and person.dice[14] < 200), "marketing_source": source,
+            "prospect_id": journey.genius_prospect(number),
+            "salesrabbit_lead_id": journey.salesrabbit_lead(number) if person.source == "Canvassing" else None,
+            **self.stage(number, journey.LEAD, "added_on"),
         }  # fmt: skip
 
     def _prospect(self, number: int) -> Row:
-        person = self.person(number)
+        person = self.person(journey.of_genius_prospect(number))
         return {
-            "id": number, "division_id": 1 + person.place.division, "user_id": self.user(number),
+            "id": number, "division_id": 1 + person.place.division, "user_id": journey.genius_user(person.number),
             "first_name": person.first_name, "last_name": person.last_name, **self._address(person),
             "county": person.place.county, "year_built": person.year_built,
             "phone1": spell_phone(person.phone, person.dice[15]), "email": person.email, "is_address_valid": 1,
             "add_user_id": self.user(number), "third_party_source_id": number,
-            "marketsharp_id": marketsharp_id(number).upper() if number % 3 == 0 else None,
-            **self.times(number, self.prospects, "add_date"),
+            "marketsharp_id": marketsharp_id(person.number).upper() if number % 3 == 0 else None,
+            **self.stage(person.number, journey.LEAD + journey.HOUR_MS, "add_date"),
         }  # fmt: skip
 
     def _prospect_source(self, number: int) -> Row:
-        times = self.times(number, self.prospects, "add_date")
+        person = self.person(journey.of_genius_prospect(number))
+        times = self.stage(person.number, journey.LEAD + journey.HOUR_MS, "add_date")
         return {
-            "id": number, "prospect_id": number, "marketing_source_id": 1 + number % len(MARKETING),
+            "id": number, "prospect_id": number, "marketing_source_id": 1 + SOURCES.index(person.source),
             "source_date": times["add_date"], "add_user_id": self.user(number), "source_user_id": self.user(number + 1),
             **times,
         }  # fmt: skip
@@ -396,24 +425,32 @@ class Rows:
 
     def _appointment_outcome(self, number: int) -> Row:
         label = OUTCOMES[number - 1]
-        return {"id": number, "type_id": 1 + number % 3, "label": label, "is_active": 1, **self.times(number, 5)}
+        kind = (1, 2, 3, 2, 3)[number - 1]
+        return {"id": number, "type_id": kind, "label": label, "is_active": 1, **self.times(number, 5)}
 
     def _appointment(self, number: int) -> Row:
-        person = self.person(number)
-        times = self.times(number, self.appointments, "add_date")
-        done = number % 3 != 0
+        person = self.person(2 * number)
+        prospect = journey.genius_prospect(person.number)
+        times = self.stage(person.number, journey.APPOINTMENT, "add_date")
+        visit = self.visit(person.number)
+        sold = journey.sold(person.number)
+        done = sold or (visit < self.now and number % 5 != 0)
         return {
-            "id": number, "prospect_id": min(number, self.prospects), "prospect_source_id": min(number, self.prospects),
-            "user_id": self.user(number), "type_id": 1 + number % 3,
-            "date": (times["add_date"] + timedelta(days=4)).date(), "time": f"{9 + number % 9:02}:30:00",
+            "id": number, "prospect_id": prospect, "prospect_source_id": prospect,
+            "user_id": journey.genius_user(person.number), "type_id": 1 + number % 3,
+            "date": visit.date(), "time": f"{visit:%H:%M:00}",
             "duration": "26:00:00" if number % 11 == 0 else "01:30:00", **self._address(person),
             "email": person.email, "notes": "ring twice" if number % 7 == 0 else None, "add_user_id": self.user(number),
             "assign_date": times["add_date"], "spouses_present": number % 3, "is_complete": int(done),
-            "complete_outcome_id": 1 + number % len(OUTCOMES) if done else None, "third_party_source_id": None, **times,
+            "complete_outcome_id": (1 if sold else 2 + number // 2 % (len(OUTCOMES) - 1)) if done else None,
+            "complete_date": visit + timedelta(hours=2) if done and not sold else visit if done else None,
+            "complete_user_id": journey.genius_user(person.number) if done else None,
+            "marketsharp_id": marketsharp_id(number, "Appointments").upper() if number % 3 == 0 else None,
+            "third_party_source_id": self.prospects + number, **times,
         }  # fmt: skip
 
     def _appointment_to_service(self, number: int) -> Row:
-        times = self.times(number, self.appointments)
+        times = self.stage(2 * number, journey.APPOINTMENT)
         return {"appointment_id": number, "service_id": 1 + number % len(SERVICES), **times}
 
     def _service(self, number: int) -> Row:
@@ -423,11 +460,15 @@ class Rows:
         }  # fmt: skip
 
     def _quote(self, number: int) -> Row:
-        times = self.times(number, self.leads // 3, "add_date")
+        # Every job has one, and one in six visits without a sale.
+        job = number - number // 4
+        appointment = 6 * (number // 4) - 1 if number % 4 == 0 else 2 * job
+        times = self.stage(2 * appointment, journey.VISIT + journey.HOUR_MS, "add_date")
         return {
-            "id": number, "prospect_id": number, "appointment_id": number, "service_id": 1 + number % len(SERVICES),
+            "id": number, "prospect_id": journey.genius_prospect(2 * appointment), "appointment_id": appointment,
+            "job_id": job if number % 4 else None, "service_id": 1 + number % len(SERVICES),
             "label": SERVICES[number % len(SERVICES)], "description": "as measured",
-            "amount": f"{900 + number * 37 % 40_000}.{number % 100:02}",
+            "amount": self._price(job) if number % 4 else f"{4_000 + number * 37 % 40_000}.{number % 100:02}",
             "expire_date": (times["add_date"] + timedelta(days=30)).date(), "status_id": number % 4,
             "add_user_id": self.user(number), **times,
         }  # fmt: skip
@@ -437,14 +478,15 @@ class Rows:
         return {"id": number, "label": label, "is_active": 1, "list_order": number, **self.times(number, 3)}
 
     def _marketing_source(self, number: int) -> Row:
+        kind = 2 if SOURCES[number - 1] in ("Google Ads", "Facebook", "Web form") else 1 + number % 2 * 2
         return {
-            "id": number, "type_id": 1 + number % 3, "label": MARKETING[number - 1], "start_date": "2020-01-01",
+            "id": number, "type_id": kind, "label": SOURCES[number - 1], "start_date": "2020-01-01",
             "end_date": "0000-00-00" if number % 3 == 0 else None, "is_active": 1, "is_allow_lead_modification": 0,
-            "add_user_id": 1, **self.times(number, len(MARKETING), "add_date"),
+            "add_user_id": 1, **self.times(number, len(SOURCES), "add_date"),
         }  # fmt: skip
 
     def _marketsharp_source(self, number: int) -> Row:
-        name = MARKETING[number - 1]
+        name = SOURCES[number - 1]
         return {
             "id": number,
             "marketsharp_id": f"ms-{number}",
@@ -473,16 +515,29 @@ class Rows:
             "appointment_status": "Set", "active": 1, **times,
         }  # fmt: skip
 
+    def _price(self, job: int) -> str:
+        return f"{5_000 + job * 91 % 60_000}.10"
+
     def _job(self, number: int) -> Row:
-        place = PLACES[number % len(PLACES)]
-        times = self.times(number, self.jobs, "add_date")
+        person = self.person(4 * number)
+        times = self.stage(person.number, journey.SALE, "add_date")
+        finished, paid = (self._journeys.first(person.number) + lag for lag in (journey.INSTALLED, journey.PAID))
+        now = self._ms(self.now)
+        cancelled = number % 12 == 5
+        status = 5 if cancelled else 4 if finished < now else 3 if number % 2 else 2
+        done = status == 4
         return {
-            "id": number, "client_cid": number, "prospect_id": min(number, self.prospects),
-            "division_id": 1 + place.division, "user_id": self.user(number), "status": 1 + number % len(STATUSES),
-            "is_in_progress": number % 2, "service_id": 1 + number % len(SERVICES), "contract_number": f"C-{number:06}",
-            "contract_date": times["add_date"].date(), "contract_amount": f"{5_000 + number * 91 % 60_000}.10",
-            "job_value": f"{5_000 + number * 91 % 60_000}.10", "sales_tax_rate": "0.0725",
-            "is_financing": number % 3 == 0,
+            "id": number, "client_cid": number, "prospect_id": journey.genius_prospect(person.number),
+            "division_id": 1 + person.place.division, "user_id": journey.genius_user(person.number), "status": status,
+            "is_in_progress": int(status == 3), "service_id": 1 + number % len(SERVICES),
+            "contract_number": f"C-{number:06}",
+            "contract_date": times["add_date"].date(), "contract_amount": self._price(number),
+            "job_value": self._price(number), "sales_tax_rate": "0.0725",
+            "is_financing": number % 3 == 0, "sold_user_id": journey.genius_user(person.number),
+            "cancel_date": (times["add_date"] + timedelta(days=1)).date() if cancelled else None,
+            "finish_date": self._moment(finished).date() if done else None,
+            "payment_amount": self._price(number) if done and paid < now else None,
+            "is_payment_finalized": int(done and paid < now), "is_earned_not_paid": int(done and paid >= now),
             "sold_date": "0000-00-00" if number % 13 == 0 else times["add_date"].date(), "measure_time": "08:15:00",
             "add_user_id": self.user(number), "price_level": "B", "cogs_report_month": "2026-01", **times,
         }  # fmt: skip
@@ -493,16 +548,20 @@ class Rows:
     def _job_financing(self, number: int) -> Row:
         return {
             "job_id": number, "term_id": 1 + number % 4, "financed_amount": f"{4_000 + number * 53 % 30_000}.00",
-            "bid_rate": "0.0599", "signed_on": self.at(number, self.jobs, self.town.dice("financing", number)),
+            "bid_rate": "0.0599", "signed_on": self._moment(self._journeys.after(4 * number, journey.SALE)),
             "is_joint_application": number % 2,
-            "applicant": self.person(number).name, "status": number % 3,
+            "applicant": self.person(4 * number).name, "status": number % 3,
         }  # fmt: skip
 
+    def _job_of(self, change_order: int) -> int:
+        return 1 + change_order * self.jobs // (self.change_orders + 1)
+
     def _job_change_order(self, number: int) -> Row:
-        person = self.person(number)
-        times = self.times(number, self.change_orders, "add_date")
+        job = self._job_of(number)
+        person = self.person(4 * job)
+        times = self.stage(person.number, CHANGED, "add_date")
         return {
-            "id": number, "job_id": 1 + number % self.jobs, "number": f"CO-{number}", "status_id": 1 + number % 3,
+            "id": number, "job_id": job, "number": f"CO-{number}", "status_id": 1 + number % 3,
             "type_id": 1 + number % 2, "effective_date": times["add_date"].date(),
             "total_amount": f"{number * 17 % 9_000 - 500}.{number % 100:02}", "add_user_id": self.user(number),
             "sold_user_id": self.user(number + 3), "sold_date": times["add_date"],
@@ -512,9 +571,10 @@ class Rows:
         }  # fmt: skip
 
     def _job_change_order_item(self, number: int) -> Row:
+        order = (number + 1) // 2
         return {
-            "id": number, "change_order_id": (number + 1) // 2, "description": SERVICES[number % len(SERVICES)],
-            "amount": f"{number * 13 % 3_000}.25", **self.times(number, self.change_orders * 2),
+            "id": number, "change_order_id": order, "description": SERVICES[number % len(SERVICES)],
+            "amount": f"{number * 13 % 3_000}.25", **self.stage(4 * self._job_of(order), CHANGED),
         }  # fmt: skip
 
     def _job_change_order_reason(self, number: int) -> Row:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from warehouse_pipelines.simulators import journey
 from warehouse_pipelines.simulators.google_answers import error_v3, masked, moment
+from warehouse_pipelines.simulators.journey import Journeys
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor, operation
 from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
@@ -40,6 +42,7 @@ class CalendarApi(Vendor):
         self._sequence = 0
         sizes = (max(3, settings.contacts // 3), max(3, settings.contacts // 6))
         self.hidden: dict[str, Answer] = {}  # calendars that are not shared, and what is answered for them
+        self._journeys = Journeys(town, settings.contacts, int(self._opened * 1000))
         self.calendars = {crew: Calendar(size) for crew, size in zip(CREWS, sizes, strict=True)}
 
     def now(self) -> float:
@@ -59,10 +62,11 @@ class CalendarApi(Vendor):
         return {**event, **calendar.changes.get(event_id, {})}
 
     def _base(self, name: str, number: int) -> dict[str, Any]:
-        person = self.town.person(number)
-        start = datetime.fromtimestamp(self._opened, UTC).replace(minute=0, second=0, microsecond=0)
-        start += timedelta(hours=number % 9, days=number % 60 - 30)
-        created = moment(self._opened - 86_400 * (40 + number % 20))
+        # Of three visits two are the first crew's, and one the second's.
+        person = self.town.person(2 * (number * 3 // 2 if name == CREWS[0] else number * 3 + 2))
+        visit = datetime.fromtimestamp(self._journeys.visit(person.number) / 1000, UTC)
+        start = visit.replace(minute=0, second=0, microsecond=0) - timedelta(hours=4)
+        created = moment(self._journeys.after(person.number, journey.APPOINTMENT) / 1000)
         event: dict[str, Any] = {
             "kind": "calendar#event",
             "etag": f'"{number}"',

@@ -12,17 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
+from warehouse_pipelines.simulators import journey
 from warehouse_pipelines.simulators.faults import Fault
 from warehouse_pipelines.simulators.google_answers import error_v4, masked
-from warehouse_pipelines.simulators.town import DIVISIONS, Town, spell_phone
+from warehouse_pipelines.simulators.journey import Journeys
+from warehouse_pipelines.simulators.town import DIVISIONS, PAID_SOURCES, Town, misspell, spell_phone
 from warehouse_pipelines.simulators.vendor import Vendor, operation
 from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
 
 LEADS, SPENDS = "1LeadsOfTheMarketingDepartment", "1SpendOfTheMarketingDepartment"
 EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001  (a serial date has no zone)
 RANGE = re.compile(r"(?:(?:'((?:[^']|'')+)'|([^'!]+))(?:!|$))?(?:([A-Z]*)(\d*)(?::([A-Z]*)(\d*))?)?")
-CHANNELS = ("Google Ads", "Facebook", "Home show", "Mailer", "Radio")
+ZONE = ZoneInfo("America/New_York")
 SPARE_ROWS = 20  # a grid is larger than what is used of it
 
 ERRORS = {
@@ -95,7 +98,9 @@ class SheetsApi(Vendor):
         self.locales = {LEADS: "en_US", SPENDS: "en_US"}
         self.zones = {LEADS: "America/New_York", SPENDS: "America/New_York"}
         leads = Sheet(0, "Leads", list(LEAD_HEADER), self._lead, list(range(max(2, settings.contacts // 3))))
-        spends = Sheet(0, "Spend", list(SPEND_HEADER), self._spend, list(range(max(2, settings.contacts // 4))))
+        self._journeys = Journeys(town, settings.contacts, int(self.now() * 1000))
+        self._spends = max(2, settings.contacts // 4)
+        spends = Sheet(0, "Spend", list(SPEND_HEADER), self._spend, list(range(self._spends)))
         notes = Sheet(71, "Read me", ["These sheets are filled by hand"], lambda number: {})
         self.sheets: dict[str, list[Sheet]] = {LEADS: [leads, notes], SPENDS: [notes, spends]}
 
@@ -115,21 +120,22 @@ class SheetsApi(Vendor):
         }
 
     def _lead(self, number: int) -> dict[str, Any]:
-        """Person ``number`` as somebody typed them in; every ninth row is left blank."""
+        """Person ``3 * number`` as somebody typed them in; every ninth row is left blank."""
         if number % 9 == 7:
             return {}
-        person, dice = self.town.person(number), self.town.dice("sheet", number)
-        created = self._born - timedelta(days=300) + timedelta(minutes=number % 400_000, seconds=dice[0] % 60)
+        person, dice = self.town.person(3 * number), self.town.dice("sheet", number)
+        created = datetime.fromtimestamp(self._journeys.after(person.number, journey.FORM) // 1000, ZONE)
+        created = created.replace(tzinfo=None)
         phone: Any = spell_phone(person.phone, dice[1])
         if dice[1] % 5 == 0:
             phone = int(person.phone[2:])
         zip_code: Any = person.place.zip if dice[2] & 1 else int(person.place.zip)
         return {
             "Date": created.date(),
-            "Source": "" if number == 0 else ("Google Ads", "Web form", "Home show")[dice[3] % 3],
+            "Source": "" if number == 0 else person.source,
             "Campaign": ("Spring gutters", "Storm", 2026)[dice[4] % 3],
             "First Name": person.nickname,
-            " Last Name": person.last_name.upper() if dice[5] % 4 == 0 else person.last_name,
+            " Last Name": person.last_name.upper() if dice[5] % 4 == 0 else misspell(person.last_name, dice[12]),
             "Email": f" {person.email.upper()}" if dice[6] % 3 == 0 else person.email,
             "Phone": phone,
             "Notes": "" if dice[7] & 1 else "call after five",
@@ -137,20 +143,23 @@ class SheetsApi(Vendor):
             "UTM Campaign": "spring",
             "Form Submit Zipcode": zip_code,
             "Call Attempts": dice[8] % 6,
-            "Lead Set": bool(dice[9] & 1),
+            "Lead Set": journey.visited(person.number),
             "Division": DIVISIONS[person.place.division],
-            "Total Job Value": "" if dice[10] & 1 else dice[11] * 100 + 0.5,
+            "Total Job Value": dice[11] * 100 + 0.5 if journey.sold(person.number) else "",
             "Weather": "",
         }
 
     def _spend(self, number: int) -> dict[str, Any]:
         dice = self.town.dice("spend", number)
-        day = self._born.date() - timedelta(days=300) + timedelta(days=number // len(CHANNELS))
+        # As often as the rows suffice for the whole history; the last are of today.
+        days = -(-self._spends // len(PAID_SOURCES))
+        every = max(1, journey.HISTORY_MS // journey.DAY_MS // days)
+        day = self._born.date() - timedelta(days=every * (days - 1 - number // len(PAID_SOURCES)))
         return {
             "Date": day,
-            "Channel": CHANNELS[number % len(CHANNELS)],
+            "Channel": PAID_SOURCES[number % len(PAID_SOURCES)],
             "Campaign": ("Spring gutters", "Storm")[number // 7 % 2],
-            "Amount": dice[0] * 4 + 0.25,
+            "Amount": (20 + dice[0]) * every + 0.25,
             "Impressions": dice[1] * 100,
             "Clicks": dice[2],
             "Conversions": "" if dice[3] & 1 else dice[3] % 9,

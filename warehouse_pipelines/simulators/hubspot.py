@@ -18,6 +18,7 @@ import msgspec
 
 from warehouse_pipelines.simulators.faults import BAD_VALUES, Fault
 from warehouse_pipelines.simulators.hubspot_associations import Associations, type_json
+from warehouse_pipelines.simulators.hubspot_lookups import Lookups
 from warehouse_pipelines.simulators.hubspot_objects import (
     DAY_MS,
     FIELD_TYPES,
@@ -29,6 +30,7 @@ from warehouse_pipelines.simulators.hubspot_objects import (
 )
 from warehouse_pipelines.simulators.hubspot_search import Search, SearchError
 from warehouse_pipelines.simulators.hubspot_store import Projection, Row, Store
+from warehouse_pipelines.simulators.journey import Journeys
 from warehouse_pipelines.simulators.town import Town
 from warehouse_pipelines.simulators.vendor import Vendor, operation
 from warehouse_pipelines.simulators.wire import Answer, BadRequestError, Request, answer_json
@@ -86,7 +88,8 @@ class HubSpot(Vendor):
         started = time.time()
         self._ahead = (settings.now or started) - started
         end = int((started + self._ahead - 3600) * 1000)
-        kinds = object_types(town, settings.contacts, settings.appointment)
+        journeys = Journeys(town, settings.contacts, end + 3_600_000)
+        kinds = object_types(town, journeys, settings.contacts, settings.appointment)
         extra = {f"intake_questionnaire_{n:04d}_how_did_the_homeowner_answer" for n in range(settings.extra_properties)}
         extra_properties = {name: Property(name, "string", "textarea", custom=True) for name in sorted(extra)}
         self.stores = {
@@ -96,10 +99,12 @@ class HubSpot(Vendor):
                 end=end,
                 seed=town.seed * 1000 + place,
                 extra_properties=extra_properties if name == "contacts" else {},
+                journeys=journeys,
             )
             for place, (name, kind) in enumerate(kinds.items())
         }
         self.associations = Associations(self.stores)
+        self.lookups = Lookups(town)
         self._held = False
         self._paths = {path: store for store in self.stores.values() for path in store.kind.path_names}
         self._recent: deque[float] = deque()
@@ -216,10 +221,24 @@ class HubSpot(Vendor):
         if match := SCHEMAS.fullmatch(request.path):
             return self._schemas(match[1])
         if OWNERS.fullmatch(request.path):
-            return _results([_owner(number) for number in range(77, 82)])
+            return self._owners(request)
         if match := PIPELINES.fullmatch(request.path):
-            return _results([_PIPELINE])
+            if self._store(match[1]).kind.name != "deals":
+                return _results([])
+            return answer_json(200, {"results": self.lookups.all("pipelines")}, list_key="results")
         return _error(404, "OBJECT_NOT_FOUND", f"No such path: {request.path}")
+
+    def _owners(self, request: Request) -> Answer:
+        limit = _limit(request, 100, 500)
+        archived = request.first("archived") == "true"
+        listed = [one for one in self.lookups.owners if one["archived"] == archived]
+        email = request.first("email")
+        listed = [one for one in listed if not email or one["email"] == email]
+        start = int(request.first("after") or 0)
+        body: dict[str, Any] = {"results": listed[start : start + limit]}
+        if start + limit < len(listed):
+            body["paging"] = {"next": {"after": str(start + limit)}}
+        return answer_json(200, body, list_key="results", page_size=limit)
 
     def _store(self, name: str) -> Store:
         store = self._paths.get(name)
@@ -575,6 +594,33 @@ class HubSpot(Vendor):
     # Operations from behind the scenes
 
     @operation
+    def lookup_ids(self, kind: str) -> list[str]:
+        """The ids of the `owners`, `pipelines` or `stages` that are not archived."""
+        return [record["id"] for record in self.lookups.all(kind)]
+
+    @operation
+    def create_lookup(self, kind: str) -> str:
+        return self.lookups.create(kind)
+
+    @operation
+    def edit_lookup(self, kind: str, id: str, **fields: Any) -> None:
+        self.lookups.find(kind, id)[1].update(fields)
+
+    @operation
+    def remove_lookup(self, kind: str, id: str) -> None:
+        """An owner is archived, a pipeline or a stage deleted."""
+        self.lookups.remove(kind, id)
+
+    @operation
+    def clear_lookup(self, kind: str) -> None:
+        """All are gone, and of owners those that were archived."""
+        self.lookups.clear(kind)
+
+    @operation
+    def restore_lookup(self, kind: str, id: str) -> None:
+        self.lookups.restore(kind, id)
+
+    @operation
     def edit(self, object: str, id: str, properties: dict[str, Any], bump: bool = True) -> dict[str, Any]:
         """Change properties; without `bump` the modified time stays, as after a change by formula."""
         store = self._named(object)
@@ -755,7 +801,10 @@ def _spoil_record(fault: Fault, records: list[Any], place: int, stores: dict[str
         return
     if what == "missing_id":
         del record["id"]
-        record["properties"].pop("hs_object_id", None)
+        record.get("properties", {}).pop("hs_object_id", None)
+        return
+    if "properties" not in record:  # an owner, a pipeline
+        record[fault["property"]] = BAD_VALUES[what]
         return
     store = next(store for store in stores.values() if f"/{store.kind.type_id}/" in record.get("url", ""))
     wanted = {
@@ -852,38 +901,3 @@ def _no_association(source: ObjectType, target: ObjectType, key: str) -> dict[st
         "message": f"No {target.singular} is associated with {source.singular} {key}.",
         "context": {"fromObjectId": [key], "fromObjectType": [source.singular], "toObjectType": [target.singular]},
     }
-
-
-def _owner(number: int) -> dict[str, Any]:
-    return {
-        "id": str(number),
-        "email": f"owner{number}@example.com",
-        "type": "PERSON",
-        "firstName": "Owner",
-        "lastName": str(number),
-        "userId": number - 65,
-        "userIdIncludingInactive": number - 65,
-        "createdAt": "2026-01-01T00:00:00.000Z",
-        "updatedAt": "2026-01-01T00:00:00.000Z",
-        "archived": False,
-        "teams": [{"id": "5", "name": "East", "primary": True}],
-    }
-
-
-_PIPELINE = {
-    "id": "default",
-    "label": "Sales pipeline",
-    "displayOrder": 0,
-    "archived": False,
-    "stages": [
-        {
-            "id": stage,
-            "label": stage.capitalize(),
-            "displayOrder": place,
-            "metadata": {"probability": str(place / 4), "isClosed": str(stage.startswith("closed")).lower()},
-        }
-        for place, stage in enumerate(
-            ("appointmentscheduled", "qualifiedtobuy", "contractsent", "closedwon", "closedlost")
-        )
-    ],
-}

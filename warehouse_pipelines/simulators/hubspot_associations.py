@@ -73,7 +73,7 @@ class Associations:
             return sorted({contact for contact in near if company in companies_of_contact(contact)})
 
         def deals_of_contact(contact: int) -> list[int]:
-            near = (contact // 3, contact // 3 + 1)
+            near = range(contact // 3, contact // 3 + 3)
             return [deal for deal in near if deal < deals and contact_of_deal(deal) == contact]
 
         def deals_of_company(company: int) -> list[int]:

@@ -18,7 +18,10 @@ from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.simulators.town import DIVISIONS, HUBSPOT_CONTACT, PLACES, Town, marketsharp_id, spell_phone
+from warehouse_pipelines.simulators import journey
+from warehouse_pipelines.simulators.hubspot_lookups import STAGES, owner_of
+from warehouse_pipelines.simulators.journey import Journeys
+from warehouse_pipelines.simulators.town import DIVISIONS, PLACES, Town, marketsharp_id, misspell, spell_phone
 
 PORTAL = 4440001
 DAY_MS = 86_400_000
@@ -96,6 +99,8 @@ class ObjectType:
     modified_property: str = "hs_lastmodifieddate"
     custom: bool = False
     can_merge: bool = True
+    person_of: Callable[[int], int] | None = None  # whose way sets the times, for what follows people
+    lag: int = 0  # how long after the first touch a record is made
 
 
 OPTIONS = {
@@ -264,7 +269,6 @@ ZIPCODE = _properties(
     enumeration=HOUSEKEEPING["enumeration"],
 )
 
-SOURCES = ("Radio", "Door knock", "Web form", "Home show", "Google Ads", "Referral", "Mailer", "Zillow")
 TERMS = (
     "roof repair near me",
     "gutter guards cost",
@@ -283,17 +287,22 @@ PRODUCTS = (
     "Walk-in tub",
     "Entry door",
 )
-STAGES = ("appointmentscheduled", "qualifiedtobuy", "contractsent", "closedwon", "closedlost")
 
 
 def contact_formula(town: Town) -> Callable[[int, int, int], Properties]:
     def contact(number: int, created: int, modified: int) -> Properties:
-        person = town.person(number)
-        dice = person.dice
+        person = town.person(journey.original(number))
+        double = journey.is_double(number)
+        # A second contact of the same person was typed by somebody else, under another address.
+        dice = town.dice("double", number) if double else person.dice
         place = person.place
         kind = dice[9]
+        email = person.email.replace("@", ".home@") if double else person.email
+        prospect = None if double else journey.genius_prospect(number)
+        salesrabbit = None if double else str(journey.salesrabbit_lead(number))
+        marketsharp = None if double else marketsharp_id(number)
         division = DIVISIONS[place.division]
-        sourced = created + dice[10] * 60_000
+        sourced = created - dice[10] * 6_000
         phone = spell_phone(person.phone, dice[11])
         sourced_text = iso(sourced)
         return {
@@ -307,40 +316,48 @@ def contact_formula(town: Town) -> Callable[[int, int, int], Properties]:
             "country": "US",
             "division": division,
             "division_id": str(place.division + 1),
-            "email": person.email if dice[12] > 12 else None,
-            "firstname": person.first_name,
+            "email": email if dice[12] > 12 else None,
+            "firstname": person.nickname if double or dice[27] < 40 else person.first_name,
             "gutter_feet": str(dice[13]) if kind & 2 else "",
             "hoa_approval": ("true", "false", "", "false")[kind & 3],
             "hs_analytics_num_visits": str(kind % 9),
             "hs_analytics_source_data_1": TERMS[dice[14] % 7],
-            "hs_email_domain": person.email.partition("@")[2],
+            "hubspot_owner_id": owner_of(person.number),
+            "hs_email_domain": email.partition("@")[2],
             "hs_latest_source": OPTIONS["hs_latest_source"][dice[15] & 3],
             "hs_latest_source_timestamp": sourced_text,
-            "lastname": person.last_name,
+            "lastname": misspell(person.last_name, dice[28]),
             "last_storm_date": day(created - DAY_MS * dice[16]),
             "lead_address1": person.street.upper(),
             "lead_city": place.city,
             "lead_cost": f"{dice[17]}.{dice[18] % 100:02d}" if dice[18] > 15 else "",
             "lead_division": str(place.division + 1),
             "lead_id": str(3_000_000 + number),
-            "lead_is_dnc": "1" if kind > 250 else "0",
+            "lead_is_dnc": "1" if person.do_not_call and kind < 200 else "0",
             "lead_notes": f"{person.year_built} house, {1 + kind % 3} stories\ndog: {PETS[dice[19] & 7]}",
             "lead_phone1": person.phone[2:],
             "lead_rating": str(kind % 5),
-            "lead_salesrabbit_lead_id": str(9_100_000 + number) if kind & 4 else None,
-            "lead_source": str(dice[14] & 7),
+            "lead_prospect_id": None if prospect is None else str(prospect),
+            "lead_salesrabbit_lead_id": salesrabbit if kind & 4 else None,
+            "lead_salesrabbit_lead_id_new": salesrabbit if kind & 4 and kind & 1 else None,
+            "lead_source": str(dice[19] & 7),
             "lead_sourced_on": str(sourced) if dice[21] < 4 else sourced_text,
             "lead_state": "OH",
             "lead_status": str(1 + kind % 12),
             "lead_year_built": str(person.year_built),
             "lead_zip": place.zip,
-            "lifecyclestage": OPTIONS["lifecyclestage"][dice[22] & 3],
-            "marketsharp_id": marketsharp_id(number).upper() if kind & 8 else None,
-            "original_lead_source": SOURCES[dice[14] & 7],
+            "lifecyclestage": OPTIONS["lifecyclestage"][3 if journey.sold(number) else 2 if prospect else dice[22] & 1],
+            "marketsharp_id": marketsharp.upper() if marketsharp and kind & 8 else None,
+            "original_lead_source": person.source,
+            "hge_primary_source": person.source,
             "pet_name": PETS[dice[19] & 7],
             "phone": phone,
             "price": f"{dice[23] * 97}.00" if kind & 16 else None,
+            "prospect_id": None if prospect is None else str(prospect),
+            "prospect_marketsharp_id": marketsharp if prospect and kind & 8 else None,
+            "reference_code": journey.reference(number),
             "roof_age_years": str(dice[24] % 60),
+            "sales_rabbit_lead_id": salesrabbit if kind & 4 and kind & 2 else None,
             "roof_features": (";skylight;chimney", "solar", "chimney;valley", "")[dice[25] & 3],
             "search_terms": TERMS[dice[14] % 7],
             "siding_color": ("white", "sage", "grey", "brick")[dice[26] & 3],
@@ -373,6 +390,7 @@ def company_formula(town: Town) -> Callable[[int, int, int], Properties]:
             "numberofemployees": str(owner.dice[16]),
             "crew_count": str(owner.dice[17] % 9),
             "lifecyclestage": "customer",
+            "hubspot_owner_id": owner_of(owner.number),
         }
 
     return company
@@ -382,19 +400,21 @@ def deal_formula(town: Town, contact_of: Callable[[int], int]) -> Callable[[int,
     def deal(number: int, created: int, modified: int) -> Properties:
         person = town.person(contact_of(number))
         dice = town.dice("deal", number)
-        stage = STAGES[dice[0] % 5]
+        won = journey.sold(person.number)
+        stage = "closedwon" if won else STAGES[(0, 1, 2, 4)[dice[0] & 3]][0]
         closed = stage.startswith("closed")
         return {
             "dealname": f"{person.last_name} - {PRODUCTS[dice[1] % 6]}",
             "amount": f"{dice[2] * 130 + dice[3]}.{dice[4] % 100:02d}" if dice[4] > 10 else "",
-            "closedate": iso(created + dice[5] * DAY_MS) if dice[5] > 40 else None,
+            "closedate": iso(modified) if closed else iso(created + dice[5] * DAY_MS) if dice[5] > 40 else None,
+            "hs_closed_won_date": iso(modified) if won else None,
             "dealstage": stage,
             "dealtype": OPTIONS["dealtype"][dice[6] & 1],
             "pipeline": "default",
             "description": f"Quote for {person.street}\n{person.place.city}, OH",
             "division": DIVISIONS[person.place.division],
             "priority": ("low", "medium", "high", None)[dice[7] & 3],
-            "hubspot_owner_id": str(77 + dice[8] % 5),
+            "hubspot_owner_id": owner_of(person.number),
             "deal_currency_code": "USD",
             "hs_is_closed": "true" if closed else "false",
             "hs_is_closed_won": "true" if stage == "closedwon" else "false",
@@ -426,16 +446,23 @@ def line_item_formula(town: Town) -> Callable[[int, int, int], Properties]:
     return line_item
 
 
-def appointment_formula(town: Town, contact_id_of: Callable[[int], str]) -> Callable[[int, int, int], Properties]:
+def appointment_formula(town: Town, journeys: Journeys) -> Callable[[int, int, int], Properties]:
     def appointment(number: int, created: int, modified: int) -> Properties:
         person = town.person(2 * number)
         dice = town.dice("appointment", number)
         place = person.place
-        start = created - created % 900_000 + dice[0] * 3_600_000
-        done = dice[1] < 160
+        start = journeys.visit(person.number)
+        start -= start % 900_000
+        sold = journey.sold(person.number)
+        done = sold or start < journeys.now
+        prospect = journey.genius_prospect(person.number)
         return {
             "appointment_id": str(500_000 + number),
-            "genius_appointment_id": str(2 * number) if number else "",
+            "genius_appointment_id": str(number) if number else "",
+            "prospect_id": None if prospect is None else str(prospect),
+            "user_id": str(journey.genius_user(person.number)),
+            "salespro_customer_id": journey.salespro_id("cus", town.seed, number) if done else None,
+            "salespro_estimate_id": journey.salespro_id("est", town.seed, number) if done else None,
             "hs_appointment_name": f"{person.name} - {PRODUCTS[dice[2] % 6]}",
             "hs_appointment_start": iso(start),
             "hs_appointment_end": iso(start + 5_400_000),
@@ -467,19 +494,19 @@ def appointment_formula(town: Town, contact_id_of: Callable[[int], str]) -> Call
             "add_user_id": str(dice[7]),
             "division": DIVISIONS[place.division],
             "division_id": str(place.division + 1),
-            "primary_source": SOURCES[dice[8] & 7],
+            "primary_source": person.source,
             "secondary_source": None,
-            "hscontact_id": contact_id_of(2 * number),
+            "hscontact_id": journey.hubspot_contact(person.number),
             "marketing_task_id": str(dice[9]),
             "spouses_present": str(dice[10] & 1),
             "year_built": str(person.year_built),
             "notes": f"Two owners.\nGate code {dice[11]}.",
-            "salespro_result": "Sale" if dice[12] < 60 else "No sale",
+            "salespro_result": ("Sale" if sold else "No sale") if done else "",
             "salespro_last_price_offered": f"${dice[13] * 101:,}",
             "type_id": str(1 + dice[14] % 4),
             "type_id_text": "Estimate",
-            "hubspot_owner_id": str(77 + dice[15] % 5),
-            "hs_all_owner_ids": f";{77 + dice[15] % 5};{78 + dice[15] % 4}",
+            "hubspot_owner_id": owner_of(person.number),
+            "hs_all_owner_ids": f";{owner_of(person.number)};{owner_of(person.number + 1)}",
             "ladder_length_feet": str(16 + dice[16] % 24),
         }
 
@@ -500,14 +527,14 @@ def custom_appointment_formula(
 def geniususer_formula(town: Town) -> Callable[[int, int, int], Properties]:
     def geniususer(number: int, created: int, modified: int) -> Properties:
         dice = town.dice("geniususer", number)
-        person = town.person(dice[0] % max(1, town.people))
-        division = number % len(DIVISIONS)
+        person = town.employee(1 + number)
+        division = (1 + number) % len(DIVISIONS)
         return {
             "user_id": str(1 + number),
             "name": person.name,
             "firstname": person.first_name,
             "lastname": person.last_name,
-            "email": f"{person.last_name.lower().replace(chr(39), '')}.{number}@crew.example.com".replace("ü", "ue"),
+            "email": journey.work_email(person, 1 + number),
             "division": DIVISIONS[division],
             "division_name": DIVISIONS[division],
             "division_id": str(division + 1),
@@ -562,14 +589,14 @@ def zipcode_formula(count: int) -> Callable[[int, int, int], Properties]:
 
 
 def contact_of_deal(deal: int) -> int:
-    """Every third contact has a deal, and some of them two."""
-    return 3 * (deal - 1) if deal % 10 == 9 else 3 * deal
+    """Every third contact has a deal, and some of them two: all who bought, and one in twelve who did not."""
+    return journey.buyer(deal - 1 if deal % 10 == 9 else deal)
 
 
 CUSTOM_IDS = {"geniususers": 1, "divisions": 2, "zipcodes": 3, "custom_appointments": 4}
 
 
-def object_types(town: Town, contacts: int, appointment: str) -> dict[str, ObjectType]:
+def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str) -> dict[str, ObjectType]:
     """The portal's types by the name that the control operations use. `appointment`: standard | custom | both.
 
     First ids stand just before a power of ten, so that ids of two lengths occur in every portal: text order and numeric
@@ -595,10 +622,12 @@ def object_types(town: Town, contacts: int, appointment: str) -> dict[str, Objec
             ("firstname", "lastname", "email", "createdate", "lastmodifieddate", "hs_object_id"),
             ("firstname", "lastname", "email", "phone"),
             contacts,
-            HUBSPOT_CONTACT,
+            journey.HUBSPOT_CONTACT,
             contact_formula(town),
             "createdate",
             "lastmodifieddate",
+            person_of=lambda number: number,
+            lag=journey.CONTACT,
         ),
         ObjectType(
             "companies",
@@ -625,6 +654,8 @@ def object_types(town: Town, contacts: int, appointment: str) -> dict[str, Objec
             99_999_801,
             deal_formula(town, contact_of_deal),
             "createdate",
+            person_of=contact_of_deal,
+            lag=journey.VISIT,
         ),
         ObjectType(
             "line_items",
@@ -675,10 +706,10 @@ def object_types(town: Town, contacts: int, appointment: str) -> dict[str, Objec
     }
     own_type = custom("custom_appointments", "appointment")
     wanted: list[dict[str, Any]] = []
-    formula = appointment_formula(town, lambda number: str(HUBSPOT_CONTACT + number))
+    formula = appointment_formula(town, journeys)
     if appointment in ("standard", "both"):
         standard_type = {"properties": APPOINTMENT, "search_text": ("hs_appointment_name", "email"), "formula": formula}
-        wanted.append({**library, **standard_type, "type_id": "0-421", "first_id": 9_999_999_801})
+        wanted.append({**library, **standard_type, "type_id": "0-421", "first_id": journey.HUBSPOT_APPOINTMENT})
     if appointment in ("custom", "both"):
         name = "appointments" if appointment == "custom" else "custom_appointments"
         named: dict[str, Any] = {"properties": CUSTOM_APPOINTMENT, "search_text": ("subject", "email")}
@@ -686,5 +717,6 @@ def object_types(town: Town, contacts: int, appointment: str) -> dict[str, Objec
         wanted.append({**own_type, **named, "name": name, "first_id": 8_000_000_001})
     if not wanted:
         raise ValueError(f"appointment is standard, custom or both, not {appointment!r}")
-    types += [ObjectType(default_properties=own, count=appointments, **more) for more in wanted]
+    way: dict[str, Any] = {"person_of": lambda number: 2 * number, "lag": journey.APPOINTMENT}
+    types += [ObjectType(default_properties=own, count=appointments, **way, **more) for more in wanted]
     return {kind.name: kind for kind in types}

@@ -13,9 +13,12 @@ from functools import lru_cache
 
 import msgspec
 
-from warehouse_pipelines.simulators.hubspot_objects import DAY_MS, PORTAL, ObjectType, Properties, Property, iso
+from warehouse_pipelines.simulators.hubspot_objects import PORTAL, ObjectType, Properties, Property, iso
+from warehouse_pipelines.simulators.journey import DAY_MS, Journeys
 from warehouse_pipelines.simulators.timeline import Timeline, spread
 
+EDITED = 5 * DAY_MS
+"""How long after a record of a person was made it was last edited, at most."""
 _GOLDEN = 0x9E3779B97F4A7C15
 _encode = msgspec.json.Encoder().encode
 
@@ -46,14 +49,26 @@ class Projection:
 
 class Store:
     def __init__(
-        self, kind: ObjectType, *, start: int, end: int, seed: int, extra_properties: Mapping[str, Property]
+        self,
+        kind: ObjectType,
+        *,
+        start: int,
+        end: int,
+        seed: int,
+        extra_properties: Mapping[str, Property],
+        journeys: Journeys,
     ) -> None:
         self.kind = kind
         self.count = kind.count
         self.created = 0
         self.rows: dict[int, Row] = {}
         self.definitions = {**kind.properties, **extra_properties}
-        self.base_modified = spread(kind.count, start, end, lambda number: _chance(number, seed))
+        self._journeys = journeys
+        self.base_modified = (
+            spread(kind.count, start, end, lambda number: _chance(number, seed))
+            if kind.person_of is None
+            else lambda number: journeys.after(self._person(number), kind.lag + EDITED)
+        )
         self._delay_salt = seed + 17
         self.index = Timeline(kind.count, self.base_modified)
         self.indexed: dict[int, Row] = {}
@@ -90,8 +105,14 @@ class Store:
     def row(self, number: int) -> Row:
         return self.rows.get(number) or self._base_row(number)
 
+    def _person(self, number: int) -> int:
+        assert self.kind.person_of is not None  # noqa: S101  (asked for kinds that have it)
+        return self.kind.person_of(number)
+
     def _base_row(self, number: int) -> Row:
         modified = self.base_modified(number)
+        if self.kind.person_of is not None:
+            return Row(self._journeys.after(self._person(number), self.kind.lag), modified)
         return Row(modified - _chance(number, self._delay_salt) % (30 * DAY_MS), modified)
 
     def is_live(self, number: int) -> bool:

@@ -19,9 +19,11 @@ from typing import Any
 
 import msgspec
 
+from warehouse_pipelines.simulators import journey
 from warehouse_pipelines.simulators.faults import BAD_VALUES, Fault
+from warehouse_pipelines.simulators.journey import Journeys
 from warehouse_pipelines.simulators.timeline import Timeline
-from warehouse_pipelines.simulators.town import Town, spell_phone
+from warehouse_pipelines.simulators.town import SOURCES, Town, spell_phone
 from warehouse_pipelines.simulators.vendor import Vendor, operation
 from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
 
@@ -31,7 +33,6 @@ STEPS = ("filter", "recipient", "recipient", "source")
 STEP_MS = 300
 MACHINE = "940df5a34a"
 FLOWS = ("Web leads", "Call center", "Partner leads")
-SOURCES = ("Angi", "Facebook", "Website", "Modernize")
 
 
 @dataclass
@@ -58,7 +59,8 @@ class LeadConduit(Vendor):
         self._recent: deque[float] = deque()
         self.base_leads = settings.contacts // 2
         self._end = self.now_ms() - 1_800_000
-        self._start = self._end - 600 * DAY_MS
+        self._journeys = Journeys(town, settings.contacts, self.now_ms())
+        self._start = self._journeys.first(0) // 1000 * 1000
         self.count = self.base_leads * len(STEPS)
         self.feed = Timeline(self.count, lambda number: self._base_started(number) + STEP_MS)
         self.more: dict[int, dict[str, Any]] = {}  # by number: what was added to the feed
@@ -150,11 +152,7 @@ class LeadConduit(Vendor):
 
     def _base_started(self, number: int) -> int:
         lead, step = divmod(number, len(STEPS))
-        span = self._end - self._start
-        low = self._start + span * lead // self.base_leads
-        width = span * (lead + 1) // self.base_leads - low
-        chance = int.from_bytes(self.town.person(2 * lead).dice[20:24], "big")
-        return low + chance % max(1, width - 2 * STEP_MS * len(STEPS)) + step * STEP_MS
+        return self._journeys.after(2 * lead, journey.FORM) + step * STEP_MS
 
     def id_of(self, number: int) -> str:
         """Seconds of the creation, who made it, and a counter: an id of BSON."""
@@ -192,7 +190,7 @@ class LeadConduit(Vendor):
                 "submission": {"timestamp": _text(started - step * STEP_MS), "ip": f"203.0.113.{lead % 250}"},
                 "account": {"id": f"{1:024x}", "name": "Invented Home Improvement"},
                 "flow": {"id": f"{10 + lead % 3:024x}", "name": FLOWS[lead % 3]},
-                "source": {"id": f"{20 + lead % 4:024x}", "name": SOURCES[lead % 4]},
+                "source": {"id": f"{20 + SOURCES.index(person.source):024x}", "name": person.source},
                 "random": person.dice[17] % 100,
                 "lead": {"id": self.lead_id(lead), **self._fields(lead), **fields},
             },
@@ -238,8 +236,8 @@ class LeadConduit(Vendor):
             "address_1": person.street,
             "city": person.place.city,
             "state": "OH",
-            "reference": f"A-{lead}",
-            "salesrabbit_lead_id_hge": str(9_100_000 + 2 * lead) if lead % 2 else "",
+            "reference": journey.reference(2 * lead),
+            "salesrabbit_lead_id_hge": str(journey.salesrabbit_lead(2 * lead)) if lead % 2 else "",
         }
 
     # Operations from behind the scenes

@@ -11,15 +11,21 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from warehouse_pipelines.simulators import journey
+from warehouse_pipelines.simulators.journey import DAY_MS, HOUR_MS, Journeys
 from warehouse_pipelines.simulators.timeline import Timeline, spread
-from warehouse_pipelines.simulators.town import Town, marketsharp_id, spell_phone, words
+from warehouse_pipelines.simulators.town import SOURCES, Town, marketsharp_id, spell_phone, words
 
-DAY_MS = 86_400_000
 STRING, BOOLEAN, INT, DECIMAL, DATETIME = "Edm.String", "Edm.Boolean", "Edm.Int32", "Edm.Decimal", "Edm.DateTime"
 KINDS = ("Lead", "Prospect", "Customer")
 STATUSES = ("New", "Set", "Demo No Sale", "Sold", "Dead & Gone")
 RESULTS = ("Sold", "Demo No Sale", "No Demo", "Reset")
-SOURCES = ("Internet", "Referral", "Canvass", "Home Show")
+STAGES = {
+    "Contacts": journey.OFFICE, "Inquiries": journey.OFFICE + HOUR_MS, "Appointments": journey.APPOINTMENT,
+    "Activities": journey.APPOINTMENT + HOUR_MS, "Jobs": journey.SALE,
+}  # fmt: skip
+"""How long after a person's first touch a record of theirs is made, by the set's name."""
+EDITED = 3 * DAY_MS
 
 Record = dict[str, Any]
 
@@ -186,7 +192,7 @@ NAVIGATION: Mapping[str, Mapping[str, Navigation]] = {
 class Shelf:
     """The records of one set: `count` by formula, and what has become of them since."""
 
-    def __init__(self, name: str, count: int, now: int, seed: int) -> None:
+    def __init__(self, name: str, count: int, now: int, seed: int, time_of: Callable[[int], int] | None) -> None:
         self.name = name
         self.count = count
         self.added = 0
@@ -195,7 +201,7 @@ class Shelf:
         self.changes: dict[int, Record] = {}
         self.gone: dict[int, int | None] = {}
         dice: Callable[[int], int] = lambda number: (number + seed) * 2_654_435_761 >> 8 & 0xFFFFFFFF  # noqa: E731
-        self.base_time = spread(count, now - 700 * DAY_MS, now - 3 * DAY_MS, dice)
+        self.base_time = time_of or spread(count, now - 700 * DAY_MS, now - 3 * DAY_MS, dice)
         self.timeline = Timeline(count, self.base_time)
         self._salt = "Contacts" if name in ("Contacts", "ContactPhones") else name
         self._sorted: list[tuple[Any, int]] | None = None
@@ -264,12 +270,36 @@ class Office:
             "ProductInterests": self.contacts // 2 + 2, "ContactTypes": self.contacts // 2 + 2,
             "CustomFields": self.contacts // 4 + 2,
         }  # fmt: skip
-        self.shelves = {name: Shelf(name, count, now, town.seed) for name, count in {**few, **many}.items()}
+        self._journeys = Journeys(town, self.contacts, now)
+        self.shelves = {
+            name: Shelf(name, count, now, town.seed, self._edited(name)) for name, count in {**few, **many}.items()
+        }
         self._formulas: dict[str, Callable[[int, int], Record]] = {
             "Contacts": self._contact, "Addresses": self._address, "ContactPhones": self._phone,
             "Inquiries": self._inquiry, "Appointments": self._appointment, "Activities": self._activity,
             "Jobs": self._job,
         }  # fmt: skip
+
+    def _edited(self, name: str) -> Callable[[int], int] | None:
+        if name not in STAGES:
+            return None
+        return lambda number: self._journeys.after(self.person_of(name, number), STAGES[name] + EDITED)
+
+    def person_of(self, name: str, number: int) -> int:
+        """Whose record it is: three of four people inquired, every second one is visited, every fifth is a job's."""
+        match name:
+            case "Inquiries":
+                number = number * 4 // 3
+            case "Appointments" | "Activities" | "ProductInterests":
+                number = 2 * number
+            case "Jobs":
+                number = 20 * (number // 4) + 4 * (number % 4)
+        return min(number, self.contacts - 1)
+
+    def inquiry_of(self, person: int) -> str:
+        """The id of the inquiry of a person who is visited."""
+        inquiries = self.shelves["Inquiries"]
+        return str(inquiries.id_of(min(3 * (person // 4) + min(person % 4, 2), inquiries.count - 1)))
 
     def shelf(self, name: str) -> Shelf:
         return self.shelves["Contacts" if name in SUBSETS else name]
@@ -277,7 +307,7 @@ class Office:
     def kind_of(self, number: int) -> str:
         """Whether a contact is a lead, a prospect or a customer."""
         changed = self.shelf("Contacts").changes.get(number, {})
-        return str(changed.get("@kind") or KINDS[(0, 0, 1, 2)[self.town.dice("ms", number)[0] & 3]])
+        return str(changed.get("@kind") or KINDS[journey.visited(number) + journey.sold(number)])
 
     def time_of(self, shelf: Shelf, number: int) -> int:
         time = shelf.timeline.time_of(number)
@@ -296,7 +326,9 @@ class Office:
 
     def _created(self, name: str, number: int) -> int:
         shelf = self.shelves[name]
-        return shelf.base_time(number) - number % 30 * DAY_MS if number < shelf.count else self.time_of(shelf, number)
+        if number >= shelf.count:
+            return self.time_of(shelf, number)
+        return self._journeys.after(self.person_of(name, number), STAGES[name])
 
     def _by(self, number: int) -> Any:
         return self.shelves["Employees"].id_of(number % self.shelves["Employees"].count)
@@ -316,11 +348,11 @@ class Office:
             "email1CanMail": dice[3] < 200,
             "contactPhoneId": marketsharp_id(number, "Contacts"),
             "primaryAddressId": marketsharp_id(number, "Addresses") if dice[4] < 240 else None,
-            "source": SOURCES[dice[5] % 4],
+            "source": person.source,
             "yearHomeBuilt": str(person.year_built) if dice[6] & 1 else "",
             "doNotMail": dice[7] < 20,
             "isTagged": False,
-            "hasDNCPhone": dice[8] < 30,
+            "hasDNCPhone": person.do_not_call and dice[8] < 230,
             "hasDNEEmail": dice[9] < 10,
             "qbSyncData": False,
             # Recorded: the wall clock of the Pacific under the offset of the East.
@@ -356,9 +388,10 @@ class Office:
         }
 
     def _inquiry(self, number: int, time: int) -> Record:
-        contact = number % self.contacts
+        contact = self.person_of("Inquiries", number)
         person = self.town.person(contact)
         dice = self.town.dice("inquiry", number)
+        status = 4 if journey.sold(contact) else 3 if journey.visited(contact) else (1, 2, 5)[dice[2] % 3]
         created = self._created("Inquiries", number)
         site = {
             "jobSiteAddressLine1": person.street,
@@ -367,14 +400,14 @@ class Office:
             "jobSiteZip": person.place.zip,
             "jobSiteDirections": "Left at the mill,\r\nthen <straight> on.",
         }
-        primary = dice[0] % 4
+        primary = SOURCES.index(person.source)
         return {
             "contactId": marketsharp_id(contact, "Contacts"),
             "description": ("Roof", "Siding & gutters", "Windows")[dice[1] % 3],
             "division": person.place.city,
             "inquirySourcePrimaryId": self.shelves["InquirySourcePrimaries"].id_of(primary),
             "inquirySourceSecondaryId": self.shelves["InquirySourceSecondaries"].id_of(dice[0] % 6),
-            "inquiryStatusId": dice[2] % len(STATUSES) + 1 if dice[3] < 240 else None,
+            "inquiryStatusId": status if dice[3] < 240 else None,
             "setById": self._by(dice[4]) if dice[4] < 128 else None,
             "note": "Dog in the yard." if dice[5] < 60 else "",
             "inquiryDate": created,
@@ -389,15 +422,18 @@ class Office:
     def _appointment(self, number: int, time: int) -> Record:
         dice = self.town.dice("appointment", number)
         created = self._created("Appointments", number)
+        person = self.person_of("Appointments", number)
+        at = self._journeys.visit(person)
+        result = 0 if journey.sold(person) else 1 + dice[5] % (len(RESULTS) - 1)
         return {
-            "inquiryId": self.shelves["Inquiries"].id_of(number % self.shelves["Inquiries"].count),
-            "appointmentDate": created + (1 + dice[0] % 14) * DAY_MS,
+            "inquiryId": self.inquiry_of(person),
+            "appointmentDate": at,
             "setDate": created,
             "setById": self._by(dice[1]),
             "issuedDate": created + DAY_MS if dice[2] < 200 else None,
             "salesperson1Id": self._by(dice[3]),
             "salesperson2Id": self._by(dice[4]) if dice[4] < 40 else None,
-            "resultId": self.shelves["AppointmentResults"].id_of(dice[5] % len(RESULTS)) if dice[5] < 180 else None,
+            "resultId": self.shelves["AppointmentResults"].id_of(result) if at < self._journeys.now else None,
             "resultReason": "Price" if dice[6] < 60 else "",
             "subject": "Estimate",
             "type": "Sales",
@@ -409,7 +445,9 @@ class Office:
         dice = self.town.dice("activity", number)
         created = self._created("Activities", number)
         return {
-            "contactId": marketsharp_id(number % self.contacts, "Contacts"),
+            "contactId": marketsharp_id(self.person_of("Activities", number), "Contacts"),
+            "appointmentId": marketsharp_id(number, "Appointments"),
+            "inquiryId": self.inquiry_of(self.person_of("Activities", number)),
             "name": ("Call back", "Send a brochure", "Confirm")[dice[0] % 3],
             "type": ("Call", "Mail", "Task")[dice[0] % 3],
             "notes": "Ring twice." if dice[1] < 60 else "",
@@ -427,23 +465,25 @@ class Office:
         }
 
     def _job(self, number: int, time: int) -> Record:
-        contact = number * 3 % self.contacts
+        contact = self.person_of("Jobs", number)
         person = self.town.person(contact)
         created = self._created("Jobs", number)
+        now, started, completed = self._journeys.now, created + 20 * DAY_MS, created + 37 * DAY_MS
         return {
             "contactId": marketsharp_id(contact, "Contacts"),
-            "inquiryId": self.shelves["Inquiries"].id_of(number * 3 % self.shelves["Inquiries"].count),
+            "inquiryId": self.inquiry_of(contact),
+            "appointmentId": marketsharp_id(contact // 2, "Appointments"),
             "number": f"J-{1000 + number}",
             "name": f"{person.last_name} roof",
             "type": "Roof",
-            "status": ("Sold", "Started", "Completed")[number % 3],
+            "status": "Completed" if completed < now else "Started" if started < now else "Sold",
             "addressLine1": person.street,
             "city": person.place.city,
             "state": "OH",
             "zip": person.place.zip,
             "saleDate": created,
-            "startDate": created + 20 * DAY_MS if number % 3 else None,
-            "completedDate": created + 30 * DAY_MS if number % 3 == 2 else None,
+            "startDate": started if started < now else None,
+            "completedDate": completed if completed < now else None,
             "exportedToGuildQuality": number % 5 == 0,
             "createdDate": created,
         }
@@ -469,18 +509,18 @@ class Office:
             case "InquirySourcePrimaries":
                 record |= {"name": SOURCES[number % len(SOURCES)]}
             case "InquirySourceSecondaries":
-                record |= {"inquirySourcePrimaryId": self.shelves["InquirySourcePrimaries"].id_of(number % 4)}
+                record |= {"inquirySourcePrimaryId": self.shelves["InquirySourcePrimaries"].id_of(number)}
             case "ProductDetails":
                 record |= {"productTypeId": self.shelves["ProductTypes"].id_of(number % 3)}
             case "ProductInterests":
                 record |= {
-                    "inquiryId": self.shelves["Inquiries"].id_of(number % self.shelves["Inquiries"].count),
+                    "inquiryId": self.inquiry_of(self.person_of("ProductInterests", number)),
                     "productTypeId": self.shelves["ProductTypes"].id_of(number % 3),
                     "productDetailId": self.shelves["ProductDetails"].id_of(number % 6),
                     "priceQuoted": f"{number * 37}.5000" if number % 4 else None,
                 }
             case "ContactTypes":
-                contact = number % self.contacts
+                contact = 2 * number % self.contacts
                 record |= {"contactId": marketsharp_id(contact, "Contacts"), "contactType": self.kind_of(contact)}
             case "CustomFields":
                 owner = marketsharp_id(number * 4 % self.contacts, "Contacts")

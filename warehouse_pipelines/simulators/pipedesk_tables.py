@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from warehouse_pipelines.simulators import journey
 from warehouse_pipelines.simulators.google_drive import folder_count, folder_id
+from warehouse_pipelines.simulators.journey import Journeys
 from warehouse_pipelines.simulators.town import Town, spell_phone, words
 
 KEYS = {
@@ -116,6 +118,7 @@ class Rows:
 
     def __init__(self, town: Town, contacts: int, now: datetime) -> None:
         self.town, self.people, self.now = town, contacts, now
+        self._journeys = Journeys(town, contacts, int(now.timestamp() * 1000))
 
     def id(self, of: str, number: int) -> str:
         return str(UUID(bytes=self.town.dice(f"pipedesk {of}", number)[:16], version=4))
@@ -124,13 +127,17 @@ class Rows:
         """A time in the last two years; the higher the number the later."""
         return self.now - timedelta(days=730) * (1 - number / (of + 1)) - timedelta(microseconds=number % 1_000_003)
 
+    def _stage(self, person: int) -> datetime:
+        ms = self._journeys.after(person, journey.LEAD)
+        return datetime.fromtimestamp(ms / 1000, self.now.tzinfo) + timedelta(microseconds=person % 997)
+
     def tables(self) -> Iterator[tuple[str, Iterator[Row]]]:
         for table in TABLES:
             yield table, getattr(self, table)()
 
     def users(self) -> Iterator[Row]:
         for n in range(USERS):
-            person = self.town.person(n + 1)
+            person = self.town.employee(n + 1)
             yield {"id": self.id("user", n), "name": person.name, "email": f"rep{n}@pipedesk.example.com"}
 
     @property
@@ -166,8 +173,8 @@ class Rows:
                 "email": person.email if person.dice[22] % 8 else None,
                 "phone": spell_phone(person.phone, person.dice[23]) if person.dice[23] % 9 else None,
                 "role": TITLES[n % 6] or None,
-                "created_at": self.at(n, self.people),
-                "updated_at": self.at(n, self.people),
+                "created_at": self._stage(n),
+                "updated_at": self._stage(n),
             }
 
     def _words(self, of: str, codes: tuple[str, ...]) -> Iterator[Row]:
@@ -203,7 +210,7 @@ class Rows:
     def leads(self) -> Iterator[Row]:
         for n in range(1, self.people + 1):
             person = self.town.person(n)
-            at = self.at(n, self.people)
+            at = self._stage(n)
             won, lost = n % 11 == 0, n % 17 == 0 and n % 11
             deal = n % (self.people // 20 + 3)
             yield {
@@ -233,7 +240,7 @@ class Rows:
             for place, contact in enumerate(self.contacts_of(n)):
                 yield {
                     "lead_id": self.id("lead", n), "contact_id": self.id("contact", contact),
-                    "is_primary": not place and n % 7 != 0, "added_at": self.at(n, self.people),
+                    "is_primary": not place and n % 7 != 0, "added_at": self._stage(n),
                 }  # fmt: skip
 
     def lead_tags(self) -> Iterator[Row]:
@@ -245,7 +252,7 @@ class Rows:
         for n in range(1, self.people + 1):
             if n % 5 == 4:
                 continue
-            at = self.at(n, self.people)
+            at = self._stage(n)
             yield {
                 "lead_id": self.id("lead", n), "engagement_score": n % 100, "last_interaction_at": at,
                 "last_email_at": at if n % 2 else None, "last_event_at": None, "total_emails": n % 9,
@@ -259,7 +266,7 @@ class Rows:
                 "id": n + 1, "entity_id": self.id("lead", n) if n else self.id("company", 0),
                 "entity_type": "lead" if n else "company", "folder_id": folder_id(n),
                 "folder_url": f"https://drive.google.com/drive/folders/{folder_id(n)}",
-                "created_at": self.at(n, self.people), "deleted_at": None, "deleted_by": None, "delete_reason": None,
+                "created_at": self._stage(n), "deleted_at": None, "deleted_by": None, "delete_reason": None,
             }  # fmt: skip
 
     def user_roles(self) -> Iterator[Row]:

@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from warehouse_pipelines.simulators.timeline import spread
-from warehouse_pipelines.simulators.town import DIVISIONS, HUBSPOT_CONTACT, Town, spell_phone
-
-_GOLDEN = 0x9E3779B97F4A7C15
-_MASK = 0xFFFFFFFFFFFFFFFF
-DAY_MS = 86_400_000
+from warehouse_pipelines.simulators import journey
+from warehouse_pipelines.simulators.journey import Journeys, salespro_id
+from warehouse_pipelines.simulators.town import DIVISIONS, Town, spell_phone
 
 _TEXTS = "string"
 _MONEY = "decimal(12,2)"
@@ -113,21 +110,14 @@ def moment(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{ms % 1000:03d}"
 
 
-def _id(kind: str, seed: int, number: int) -> str:
-    return f"{kind}{((number + 1) * _GOLDEN + seed) & _MASK:016x}"
-
-
 class Records:
     """Every table as a formula of the row's number."""
 
     def __init__(self, town: Town, contacts: int, now_ms: int) -> None:
         self.town = town
         self.estimates = max(2, contacts // 2)
-        start, end = now_ms - 730 * DAY_MS, now_ms - 3 * DAY_MS
-        self._created = spread(
-            self.estimates, start, end, lambda number: ((number + town.seed) * _GOLDEN & _MASK) >> 16
-        )
-        self._end = end
+        self._journeys = Journeys(town, contacts, now_ms)
+        self._end = now_ms - journey.HOUR_MS
 
     def rows(self, table: str) -> Iterator[Row]:
         formulas: dict[str, tuple[int, Callable[[int], Row | None]]] = {
@@ -139,10 +129,19 @@ class Records:
             "user": (USERS, self._user),
         }
         count, formula = formulas[table]
-        return (row for row in map(formula, range(count)) if row is not None)
+        made = range(count) if table in ("office", "user") else filter(self._made, range(count))
+        return (row for row in map(formula, made) if row is not None)
+
+    def _made(self, estimate: int) -> bool:
+        """Whether the visit is over."""
+        return self._created(estimate) <= self._end
 
     def _customer_number(self, estimate: int) -> int:
+        """The customer of an estimate, who is person ``2 n``; every fifth has one more of the customer before."""
         return estimate - 1 if estimate % 5 == 4 else estimate
+
+    def _created(self, estimate: int) -> int:
+        return self._journeys.visit(2 * estimate) + journey.HOUR_MS
 
     def _times(self, subject: str, number: int) -> tuple[str, str]:
         created = self._created(number)
@@ -155,30 +154,32 @@ class Records:
 
     def _customer(self, number: int) -> Row:
         customer = self._customer_number(number)
-        person = self.town.person(customer)
+        person = self.town.person(2 * customer)
+        contact = journey.hubspot_contact(person.number)
         dice = self.town.dice("salespro customer", customer)
         created, updated = self._times("estimate", number)
-        known = dice[3] < 170
+        known = dice[3] < 230 and contact is not None
         return {
-            "customer_id": _id("cus", self.town.seed, customer),
-            "estimate_id": _id("est", self.town.seed, number),
+            "customer_id": salespro_id("cus", self.town.seed, customer),
+            "estimate_id": salespro_id("est", self.town.seed, number),
             **self._company(),
             "customer_first_name": person.nickname if dice[4] % 3 == 0 else person.first_name,
             "customer_last_name": person.last_name.upper() if dice[4] % 5 == 0 else person.last_name,
             "crm_source": "hubspot" if known else None,
-            "crm_source_id": str(HUBSPOT_CONTACT + customer) if known else None,
+            "crm_source_id": contact if known else None,
             "created_at": created,
             "updated_at": updated,
         }
 
     def _estimate(self, number: int) -> Row:
         customer = self._customer(number)
-        person = self.town.person(self._customer_number(number))
+        person = self.town.person(2 * self._customer_number(number))
         dice = self.town.dice("estimate", number)
-        seller = self.town.person(1000 + dice[5] % USERS)
+        seller = self.town.employee(1 + dice[5] % USERS)
         office = person.place.division
-        sold = dice[6] < 90
-        amount = 900 + dice[7] * 97 + dice[8]
+        sold = journey.sold(person.number) and number % 5 != 4
+        # What Genius writes into the contract of the same job.
+        amount = 5_000 + person.number // 4 * 91 % 60_000 if sold else 4_900 + dice[7] * 97 + dice[8]
         financed = sold and dice[9] < 120
         return {
             "estimate_id": customer["estimate_id"],
@@ -195,7 +196,7 @@ class Records:
             "city": person.place.city,
             "state": "OH" if dice[10] < 200 else "",
             "zip_code": person.place.zip,
-            "sale_amount": f"{amount}.{dice[11] % 100:02d}" if dice[12] < 240 else None,
+            "sale_amount": f"{amount}.10" if sold else f"{amount}.{dice[11] % 100:02d}" if dice[12] < 240 else None,
             "is_sale": str(sold).lower(),
             "job_type": JOBS[dice[13] % 5].lstrip("-"),
             "finance_amount": f"{amount * 3 // 4}.00" if financed else None,
@@ -214,10 +215,10 @@ class Records:
         dice = self.town.dice("credit", number)
         created, updated = self._times("credit", number)
         return {
-            "leap_credit_app_id": _id("cra", self.town.seed, number),
+            "leap_credit_app_id": salespro_id("cra", self.town.seed, number),
             **self._company(),
             "sales_rep_id": f"usr{dice[5] % USERS + 1:07d}",
-            "customer_id": _id("cus", self.town.seed, self._customer_number(number)),
+            "customer_id": salespro_id("cus", self.town.seed, self._customer_number(number)),
             "credit_app_vendor": ("Lender One", 'The "Other" Lender')[dice[6] & 1],
             "credit_app_vendor_id": f"{dice[7]}-{dice[8]}",
             "credit_app_amount": f"{1000 + dice[9] * 100}.00",
@@ -233,8 +234,10 @@ class Records:
         created, _ = self._times("estimate", number)
         dice = self.town.dice("result", number)
         price = f"${1_000 + dice[5] * 211:,}.{dice[6] % 100:02d}"
+        sold = journey.sold(2 * self._customer_number(number)) and number % 5 != 4
+        result = "[HRE] Demo Sold" if sold else ("Demo - Not Sold", "[CC] Rescheduled")[dice[7] & 1]
         answers = [
-            ("Appointment Result", ("Demo - Not Sold", "[HRE] Demo Sold", "[CC] Rescheduled")[dice[7] % 3]),
+            ("Appointment Result", result),
             ("Result Reason - Demo Not Sold (objection)", ("-Undecided", "", "-Price")[dice[8] % 3]),
             ("Both Homeowners Present?", ("Yes", "No", "")[dice[9] % 3]),
             ("One Year Price", price),
@@ -249,7 +252,7 @@ class Records:
                 answers.append((f"Job Type {place} Amount", f"${place * 1_250:,}.00"))
         else:
             answers += [("Job Type", JOBS[number % 5]), ("Job Size", price)]
-        return self.lead_result(_id("est", self.town.seed, number), created, answers)
+        return self.lead_result(salespro_id("est", self.town.seed, number), created, answers)
 
     def lead_result(self, estimate_id: str, created_at: str, answers: list[tuple[str, str]]) -> Row:
         listed = [{"title": title, "value": value} for title, value in answers]
@@ -274,7 +277,7 @@ class Records:
         }
 
     def _user(self, number: int) -> Row:
-        person = self.town.person(1000 + number)
+        person = self.town.employee(1 + number)
         at = moment(self._created(0))
         left = number == USERS - 1
         flags = {name: "false" for name, type_ in COLUMNS["user"].items() if type_ == _FLAG}

@@ -20,7 +20,8 @@ from hashlib import blake2b
 from typing import Any
 
 from warehouse_pipelines.simulators.faults import BAD_VALUES, Fault
-from warehouse_pipelines.simulators.timeline import Timeline, spread
+from warehouse_pipelines.simulators.journey import DAY_MS, Journeys
+from warehouse_pipelines.simulators.timeline import Timeline
 from warehouse_pipelines.simulators.town import Town, spell_phone
 from warehouse_pipelines.simulators.vendor import Vendor, operation
 from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
@@ -69,9 +70,9 @@ class SalesRabbit(Vendor):
         self._recent: deque[float] = deque()
         self.count = settings.contacts + settings.contacts // 10
         end = self.now() - 1800
-        slots = spread(self.count, (end - 700 * DAY) * 1000, end * 1000, self._chance)
-        self._base_modified: Callable[[int], int] = lambda number: slots(number) // 1000
-        self._base_start, self._base_end = end - 700 * DAY, end
+        self._journeys = Journeys(town, settings.contacts, self.now() * 1000)
+        self._base_modified: Callable[[int], int] = lambda number: self._stage(number, 5 * DAY_MS)
+        self._base_start = end - 700 * DAY
         self.leads = Timeline(self.count, self._base_modified)
         self.added = 0
         self.changes: dict[int, dict[str, Any]] = {}
@@ -185,10 +186,23 @@ class SalesRabbit(Vendor):
 
     # Records
 
+    def _person(self, number: int) -> int:
+        """Whose lead it is: every eleventh is of a stranger, whom no other vendor knows."""
+        known, place = divmod(number, 11)
+        return self.settings.contacts + known if place == 10 and number < self.count else number - known
+
     def _created(self, number: int) -> int:
         if number in self.created:
             return self.created[number]
-        return self._base_start + (self._base_end - self._base_start) * number // self.count - 20 * DAY
+        return self._stage(number, 0)
+
+    def _stage(self, number: int, lag: int) -> int:
+        """A time of the lead's person; a stranger's lies between those of the neighbours."""
+        known, place = divmod(number, 11)
+        if place != 10:
+            return self._journeys.after(number - known, lag) // 1000
+        before, behind = (self._journeys.after(10 * known + near, lag) for near in (9, 10))
+        return (before + behind) // 2000
 
     def _events(self, number: int) -> list[tuple[int, int]]:
         """What became of a lead: the time and the status of each change, oldest first."""
@@ -207,7 +221,7 @@ class SalesRabbit(Vendor):
         return self._events(number)[-1][0]
 
     def lead(self, number: int) -> dict[str, Any]:
-        person = self.town.person(number)
+        person = self.town.person(self._person(number))
         dice = person.dice
         changes = self.changes.get(number, {})
         events = self._events(number)
@@ -281,7 +295,7 @@ class SalesRabbit(Vendor):
         ]
 
     def _user(self, number: int) -> dict[str, Any]:
-        person = self.town.person(self.count + 100_000 + number)
+        person = self.town.employee(1 + number)
         hired = self._base_start + number * 5 * DAY
         return {
             "id": FIRST_USER + number,

@@ -5,7 +5,9 @@ address and a name, though the name is not always spelt alike and the number not
 a person is computed from the seed and the number, in a few microseconds, so a town of a million costs no memory.
 
 Names and streets are invented, e-mail addresses lie on example.test and example.com. Telephone numbers have real area
-codes of Ohio, because the libraries that normalise numbers refuse invented ones. No two people share a number.
+codes of Ohio, because the libraries that normalise numbers refuse invented ones. One in seven people lives with the
+person before, under one family name and one roof; of these couples every fourth shares the telephone. Nobody else
+shares a number. What people do, and when, stands in ``journey``.
 """
 
 from __future__ import annotations
@@ -92,6 +94,10 @@ PLACES = (
     Place("Toledo", 419, "43604", "Lucas", 41.653, -83.536, 4),
 )
 DIVISIONS = ("Dayton", "Cincinnati", "Columbus", "Cleveland", "Toledo")
+SOURCES = words("Google Ads|Facebook|Home show|Direct mail|Radio|Canvassing|Referral|Web form", "|")
+"""What brings people, under the name that every vendor has for it."""
+PAID_SOURCES = SOURCES[:5]
+"""Those that money is spent on."""
 
 # Three digits that begin with 2-9 and are neither a service code (N11) nor the film number 555.
 EXCHANGES = tuple(x for x in range(200, 1000) if x % 100 != 11 and x != 555)
@@ -118,6 +124,16 @@ class Person(NamedTuple):
     def nickname(self) -> str:
         """The first name as friends write it, often the same."""
         return NICKNAMES.get(self.first_name, self.first_name)
+
+    @property
+    def source(self) -> str:
+        """What brought this person."""
+        return SOURCES[self.dice[19] & 7]
+
+    @property
+    def do_not_call(self) -> bool:
+        """Whether the person asked not to be called: one in twenty-five."""
+        return self.dice[18] < 10
 
     @property
     def caller_name(self) -> str:
@@ -156,11 +172,12 @@ def spell_phone(phone: str, kind: int) -> str:
             return f"1{digits}"
 
 
-HUBSPOT_CONTACT = 9_999_501
-"""The id that HubSpot gave to its first contact; the n-th after it has the n-th id after it.
-
-It stands just before a power of ten, as ids of other objects there do.
-"""
+def misspell(name: str, chance: int) -> str:
+    """A name as it is typed in a hurry: one in twenty with two letters swapped, or one left out. ``chance``: a byte."""
+    if chance >= 13 or len(name) < 4:
+        return name
+    at = 1 + chance % (len(name) - 2)
+    return name[:at] + name[at + 1] + (name[at] if chance & 1 else "") + name[at + 2 :]
 
 
 def marketsharp_id(number: int, of: str = "Contacts") -> str:
@@ -182,21 +199,44 @@ class Town:
 
     def person(self, number: int) -> Person:
         dice = blake2b(b"%d:p:%d" % (self.seed, number), digest_size=32).digest()
+        if number & 1 and dice[17] < 73:
+            return self._partner(self.person(number - 1), number, dice)
         place = PLACES[dice[0] & 15]
-        subscriber = (number * _STRIDE + self._offset) % _NUMBERS
         first_name = FIRST_NAMES[dice[1] & 31]
         last_name = LAST_NAMES[dice[2] & 63]
-        mailbox = f"{first_name}.{last_name}".lower().replace("'", "") if dice[3] < 200 else last_name.lower()
-        if not mailbox.isascii():
-            mailbox = f"{first_name[0]}.home".lower()
         return Person(
             number,
             first_name,
             last_name,
-            f"{mailbox}{number}@example.{'test' if dice[4] & 1 else 'com'}".replace("'", ""),
-            f"+1{place.area_code}{EXCHANGES[subscriber // 10_000]}{subscriber % 10_000:04d}",
+            self._email(number, first_name, last_name, dice),
+            self._phone(number, place),
             f"{10 + dice[5] * 17 + dice[6] % 17} {STREETS[dice[7] & 15]}",
             place,
             1900 + dice[8] % 120,
             dice,
         )
+
+    def employee(self, number: int) -> Person:
+        """Somebody of the business, who is nobody's customer."""
+        return self.person(8_000_000 + 2 * number)
+
+    def _partner(self, other: Person, number: int, dice: bytes) -> Person:
+        """One who lives with ``other``."""
+        first_name = FIRST_NAMES[dice[1] & 31]
+        return other._replace(
+            number=number,
+            first_name=first_name,
+            email=self._email(number, first_name, other.last_name, dice),
+            phone=other.phone if dice[16] < 64 else self._phone(number, other.place),
+            dice=dice,
+        )
+
+    def _phone(self, number: int, place: Place) -> str:
+        subscriber = (number * _STRIDE + self._offset) % _NUMBERS
+        return f"+1{place.area_code}{EXCHANGES[subscriber // 10_000]}{subscriber % 10_000:04d}"
+
+    def _email(self, number: int, first_name: str, last_name: str, dice: bytes) -> str:
+        mailbox = f"{first_name}.{last_name}".lower().replace("'", "") if dice[3] < 200 else last_name.lower()
+        if not mailbox.isascii():
+            mailbox = f"{first_name[0]}.home".lower()
+        return f"{mailbox}{number}@example.{'test' if dice[4] & 1 else 'com'}".replace("'", "")

@@ -8,7 +8,7 @@ from warehouse_pipelines_tests.vendors.vendor import Key
 
 
 class HubSpotVendor:
-    """Objects, and the pairs between them."""
+    """Objects, the pairs between them, and what makes their codes readable."""
 
     def __init__(self, simulator: HubSpot) -> None:
         self.simulator = simulator
@@ -20,12 +20,23 @@ class HubSpotVendor:
         one, _, other = entity.path.partition("/")
         return _plural(one), _plural(other)
 
+    def _lookup(self, entity: Entity) -> str | None:
+        """Return what the simulator calls owners, pipelines and stages; None for objects and pairs."""
+        kind = entity.path.rpartition("/")[2]
+        if entity.path.startswith("pipelines/"):
+            return "stages" if kind == "stages" else "pipelines"
+        return "owners" if kind == "owners" else None
+
     def prepare(self, entity: Entity) -> None:
+        if self._lookup(entity):
+            return
         if not entity.parent:
             for _ in range(2):
                 self.create(entity)
 
     def keys(self, entity: Entity) -> set[Key]:
+        if kind := self._lookup(entity):
+            return {(key,) for key in self.simulator.lookup_ids(kind)}
         if not entity.parent:
             return {(key,) for key in self.simulator.ids(self._name(entity))}
         one, other = self._ends(entity)
@@ -38,6 +49,11 @@ class HubSpotVendor:
         }
 
     def edit(self, entity: Entity) -> tuple[Key, str, str] | None:
+        if kind := self._lookup(entity):
+            key = self.simulator.lookup_ids(kind)[-1]
+            column, field = ("last_name", "lastName") if kind == "owners" else ("label", "label")
+            self.simulator.edit_lookup(kind, key, **{field: "edited over there"})
+            return (key,), column, "edited over there"
         if entity.parent:
             return None
         name = self._name(entity)
@@ -53,6 +69,8 @@ class HubSpotVendor:
         return (key,), column, "edited over there"
 
     def create(self, entity: Entity) -> Key | None:
+        if kind := self._lookup(entity):
+            return (self.simulator.create_lookup(kind),)
         if not entity.parent:
             return (self.simulator.create(self._name(entity)),)
         one, other = self._ends(entity)
@@ -63,6 +81,10 @@ class HubSpotVendor:
         return next(key for key in self.keys(entity) if key[:2] == (here, there))
 
     def delete(self, entity: Entity) -> Key:
+        if kind := self._lookup(entity):
+            key = self.simulator.lookup_ids(kind)[-1]
+            self.simulator.remove_lookup(kind, key)
+            return (key,)
         if not entity.parent:
             key = self.simulator.ids(self._name(entity))[-1]
             self.simulator.archive(self._name(entity), key)
@@ -74,14 +96,18 @@ class HubSpotVendor:
         return key
 
     def bring_back(self, entity: Entity, key: Key) -> None:
-        if entity.parent:
+        if kind := self._lookup(entity):
+            self.simulator.restore_lookup(kind, key[0])
+        elif entity.parent:
             one, other = self._ends(entity)
             self.simulator.associate(one, key[0], other, key[1])
         else:
             self.simulator.restore(self._name(entity), key[0])
 
     def empty(self, entity: Entity) -> None:
-        if entity.parent:
+        if kind := self._lookup(entity):
+            self.simulator.clear_lookup(kind)
+        elif entity.parent:
             one, other = self._ends(entity)
             for here, there in self.simulator.pairs(one, other):
                 self.simulator.dissociate(one, here, other, there)
@@ -90,11 +116,17 @@ class HubSpotVendor:
                 self.simulator.expire(self._name(entity), key)
 
     def path(self, entity: Entity) -> str:
+        if kind := self._lookup(entity):
+            return "/owners" if kind == "owners" else "/pipelines"
         return "/associations/" if entity.parent else "/objects/"
 
     def poison(self, entity: Entity, what: str) -> str | None:
-        if entity.parent:
+        kind = self._lookup(entity)
+        if entity.parent or kind == "stages":
             return None
+        if kind:
+            self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property="createdAt")
+            return "created_at"
         assert entity.cursor
         path = entity.columns[entity.cursor].path.removeprefix("properties.")
         # A read of everything begins with the ids of the archived list.
@@ -117,7 +149,7 @@ class HubSpotVendor:
         return found
 
     def fixed_size(self, entity: Entity) -> bool:
-        return entity.parent is not None
+        return entity.parent is not None or entity.path.startswith("pipelines/")
 
 
 def _plural(path: str) -> str:

@@ -93,6 +93,7 @@ LEADS = _table(
         "division_id": "genius_division",
         "agent_id": "genius_user",
         "added_by": "genius_user",
+        "marketing_source": "genius_marketing_source",
         "prospect_id": "genius_prospect",
         "salesrabbit_lead_id": "salesrabbit_lead",
     },
@@ -177,6 +178,7 @@ APPOINTMENTS = _table(
     refs={
         "lead_id": "genius_lead",
         "prospect_id": "genius_prospect",
+        "prospect_source_id": "genius_prospect_source",
         "user_id": "genius_user",
         "type_id": "genius_appointment_type",
         "complete_outcome_id": "genius_appointment_outcome",
@@ -438,7 +440,14 @@ JOBS = _table(
     added="add_date",
     every=QUARTER,
     index="prospect_id division_id status contract_date",
-    refs={"prospect_id": "genius_prospect", "division_id": "genius_division", "status": "genius_job_status"},
+    refs={
+        "prospect_id": "genius_prospect",
+        "division_id": "genius_division",
+        "user_id": "genius_user",
+        "sold_user_id": "genius_user",
+        "service_id": "genius_service",
+        "status": "genius_job_status",
+    },
     integer="""
         id client_cid prospect_id division_id user_id production_user_id project_coordinator_user_id production_month
         subcontractor_id subcontractor_status_id subcontractor_confirmed status is_in_progress ready_status

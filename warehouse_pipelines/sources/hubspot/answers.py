@@ -4,7 +4,7 @@ A record stays as the vendor sent it (``msgspec.Raw``). A member without a defau
 answer that lacks it is an error.
 """
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -63,6 +63,11 @@ class Schema(msgspec.Struct, rename="camel"):
     object_type_id: str
     name: str
     labels: dict[str, str | None] = {}
+
+
+class Pipeline(msgspec.Struct):
+    id: str
+    stages: list[dict[str, Any]]
 
 
 class AssociationType(msgspec.Struct, rename="camel"):

@@ -101,6 +101,7 @@ CONTACTS = _object(
     every=QUARTER,
     index="email phone lead_id division createdate",
     refs={
+        "hubspot_owner_id": "hubspot_owner",
         "lead_salesrabbit_lead_id": "salesrabbit_lead",
         "lead_salesrabbit_lead_id_new": "salesrabbit_lead",
         "sales_rabbit_lead_id": "salesrabbit_lead",
@@ -161,6 +162,11 @@ DEALS = _object(
     whole_every=WEEK,
     created="createdate",
     every=QUARTER,
+    refs={
+        "hubspot_owner_id": "hubspot_owner",
+        "pipeline": "hubspot_pipeline",
+        "dealstage": "hubspot_pipeline_stage",
+    },
     rules=(not_negative("amount", "warn"),),
     text="""
         dealname dealstage dealtype description hubspot_owner_id pipeline division priority=priority|hs_priority
@@ -177,6 +183,7 @@ COMPANIES = _object(
     path="companies",
     whole_every=WEEK,
     created="createdate",
+    refs={"hubspot_owner_id": "hubspot_owner"},
     text="""
         name domain address address2 city state zip country industry type description lifecyclestage
         hubspot_owner_id
@@ -208,6 +215,7 @@ APPOINTMENTS = _object(
     created="createdate=createdate|hs_createdate",
     every=QUARTER,
     refs={
+        "hubspot_owner_id": "hubspot_owner",
         "genius_appointment_id": "genius_appointment",
         "prospect_id": "genius_prospect",
         "user_id": "genius_user",
@@ -388,6 +396,55 @@ APPOINTMENT_TO_DEAL = _association(
     found_table="hubspot_deal",
 )
 
+OWNERS = Entity(
+    name="owners",
+    table="hubspot_owner",
+    about="Users to whom contacts, companies, deals and appointments are assigned, as `hubspot_owner_id`.",
+    path="owners",
+    key="id",
+    archived="archived",
+    index="email",
+    columns=columns(
+        id="id",
+        text="type first_name=firstName last_name=lastName",
+        email="email",
+        integer="user_id=userId user_id_including_inactive=userIdIncludingInactive",
+        timestamptz="created_at=createdAt updated_at=updatedAt",
+        jsonb="teams",
+    ),
+)
+
+PIPELINES = Entity(
+    name="pipelines",
+    table="hubspot_pipeline",
+    about="The pipelines that deals go through, as `pipeline` of a deal.",
+    path="pipelines/deals",
+    key="id",
+    columns=columns(
+        id="id",
+        text="label",
+        integer="display_order=displayOrder",
+        timestamptz="created_at=createdAt updated_at=updatedAt",
+    ),
+)
+
+PIPELINE_STAGES = Entity(
+    name="pipeline_stages",
+    table="hubspot_pipeline_stage",
+    about="The stages of the pipelines of deals, as `dealstage` of a deal; `fetch` adds the `pipeline_id`.",
+    path="pipelines/deals/stages",
+    key="id",
+    refs={"pipeline_id": "hubspot_pipeline"},
+    columns=columns(
+        id="id pipeline_id",
+        text="label",
+        integer="display_order=displayOrder",
+        boolean="is_closed=metadata.isClosed",
+        numeric="probability=metadata.probability",
+        timestamptz="created_at=createdAt updated_at=updatedAt",
+    ),
+)
+
 OBJECT_ENTITIES = (CONTACTS, DEALS, COMPANIES, LINE_ITEMS, APPOINTMENTS, GENIUSUSERS, DIVISIONS, ZIPCODES)
 PAIR_ENTITIES = (
     CONTACT_TO_DEAL,
@@ -407,6 +464,6 @@ HUBSPOT = Source(
     settings=Settings,
     fetch=fetch,
     check=lambda: portal(OBJECT_ENTITIES, Settings().property_map),
-    entities=(*OBJECT_ENTITIES, *PAIR_ENTITIES),
+    entities=(*OBJECT_ENTITIES, OWNERS, PIPELINES, PIPELINE_STAGES, *PAIR_ENTITIES),
     as_configured=lambda entity: mapped(entity, OBJECT_ENTITIES, Settings().property_map),
 )

@@ -34,10 +34,12 @@ refresh rows that were loaded under another declaration.
 records a call or as many as ``--batch-size`` says. Of line items and appointments that side is the smaller one: a deal
 has several line items, so deals are asked; an appointment is of one contact or few, and most contacts have none.
 
+**Owners, pipelines and stages** are a call or two and are read in full each time. Archived owners are listed apart.
+
 **Custom objects** have another type id in each portal and are found by name among the schemas, once a run.
 
 Not used: ``updatedAt`` (the last-modified property is the cursor), inline associations (paged apart, so possibly
-incomplete), property history, owners and pipelines.
+incomplete), property history, and the pipelines of other objects than deals.
 
 Settings: ``Settings``. Verified against: the simulator only; no live portal has been read yet.
 """
@@ -72,6 +74,7 @@ from warehouse_pipelines.sources.hubspot.answers import (
     Found,
     Id,
     PairsBatch,
+    Pipeline,
     Problem,
     Property,
     Refused,
@@ -82,6 +85,8 @@ VERSION = "v3"
 OBJECTS = f"/crm/{VERSION}/objects"
 PROPERTIES = f"/crm/{VERSION}/properties"
 SCHEMAS = f"/crm-object-schemas/{VERSION}/schemas"
+OWNERS = f"/crm/{VERSION}/owners"
+PIPELINES = f"/crm/{VERSION}/pipelines"
 ASSOCIATIONS = "/crm/v4/associations"  # v3 has neither labels nor type ids
 
 PAGE = 100  # most records of a list or a batch read
@@ -130,6 +135,10 @@ class OutOfOrder(Exception):
 def fetch(extraction: Extraction) -> Iterator[Page]:
     """Yield the pages of one entity."""
     reader = Reader(extraction)
+    if extraction.entity.path == "owners":
+        return reader.owners()
+    if extraction.entity.path.startswith("pipelines/"):
+        return reader.pipelines()
     if extraction.entity.parent:
         return reader.pairs(extraction.entity.parent)
     return reader.everything() if extraction.whole else reader.changes()
@@ -291,6 +300,22 @@ class Reader:
             erased &= self.extraction.known.archived(self.entity.table, now - CERTAINLY_ARCHIVED_FOR)
             self.extraction.erased = sorted(erased)
 
+    def owners(self) -> Iterator[Page]:
+        """Yield all owners, and those who are archived."""
+        for archived in (False, True):
+            for records in self._pages(OWNERS, Answer[msgspec.Raw], {"limit": str(self.size)}, archived=archived):
+                yield Page([bytes(record) for record in records])
+
+    def pipelines(self) -> Iterator[Page]:
+        """Yield the pipelines of an object type, or their stages, which one answer has."""
+        _, declared, *stages = self.entity.path.split("/")
+        path = f"{PIPELINES}/{self._type_of(declared)}"
+        found = self.client.get(path, Answer[msgspec.Raw]).page(path)
+        if stages:
+            yield Page([stage for pipeline in found for stage in stages_of(pipeline, path)])
+        else:
+            yield Page([bytes(pipeline) for pipeline in found])
+
     def pairs(self, parent: str) -> Iterator[Page]:
         """Yield one record for each association type of each pair, for all living records of the first side."""
         asked_key, found_key, _ = self.entity.keys
@@ -331,8 +356,11 @@ class Reader:
 
     def _list(self, form: type[Answer[T]], properties: str, limit: int, *, archived: bool) -> Iterator[list[T]]:
         """Yield the pages of the list endpoint."""
-        path = f"{OBJECTS}/{self.object_type}"
-        params = {"limit": str(limit), "archived": str(archived).lower(), "properties": properties}
+        params = {"limit": str(limit), "properties": properties}
+        return self._pages(f"{OBJECTS}/{self.object_type}", form, params, archived=archived)
+
+    def _pages(self, path: str, form: type[Answer[T]], params: dict[str, str], *, archived: bool) -> Iterator[list[T]]:
+        params = params | {"archived": str(archived).lower()}
         begun: set[str | None] = set()
         after: str | None = None
         empty = 0
@@ -485,6 +513,15 @@ class Reader:
                 )
             offset = int(page.after)
             page = self._search(since, until, after=page.after)
+
+
+def stages_of(pipeline: msgspec.Raw, path: str) -> list[bytes]:
+    """Return the stages of a pipeline, each with the pipeline's id."""
+    try:
+        it = msgspec.json.decode(pipeline, type=Pipeline)
+    except msgspec.MsgspecError as error:
+        raise AnswerChanged(f"HubSpot: {path} answered a pipeline without its id or stages: {error}") from error
+    return [msgspec.json.encode({"pipeline_id": it.id, **stage}) for stage in it.stages]
 
 
 def milliseconds(at: datetime) -> int:

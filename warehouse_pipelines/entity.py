@@ -119,6 +119,22 @@ BOOKKEEPING: Mapping[str, str] = {
 ``sync_hash`` is the hash of the record and of its declaration: equal means nothing to compare.
 """
 
+
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """What this installation's ``config/columns.toml`` made of an entity; see ``column_config``.
+
+    ``renamed`` has the declared name by the new one, ``dropped`` the columns as they were declared. ``hashed`` columns
+    are among the entity's columns and hold a hash, or nothing.
+    """
+
+    added: tuple[str, ...] = ()
+    mapped: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    hashed: frozenset[str] = frozenset()
+    dropped: Mapping[str, Column] = field(default_factory=dict)
+
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 DAY = timedelta(days=1)
 
@@ -162,6 +178,7 @@ class Entity:
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
                      from ``rules.KINDS``
     ``every``        cadence of the schedule
+    ``local``        what this installation changed in the columns, never part of a row
     """
 
     name: str
@@ -195,6 +212,7 @@ class Entity:
     rules: tuple[Rule, ...] = ()
     severity: Mapping[str, Severity] = field(default_factory=dict)
     every: timedelta = timedelta(hours=1)
+    local: Local = Local()
 
     def __post_init__(self) -> None:
         wrong = []
@@ -296,7 +314,10 @@ class Entity:
     @cached_property
     def seed(self) -> int:
         """What the hash of a record depends on beside the record: ``hashtextextended(record, seed)``."""
-        return zlib.crc32(repr((sorted(self.columns.items()), self.custom, sorted(self.e164))).encode())
+        declared: tuple[object, ...] = (sorted(self.columns.items()), self.custom, sorted(self.e164))
+        if self.local.hashed or self.local.dropped:
+            declared += (sorted(self.local.hashed), sorted(self.local.dropped.items()))
+        return zlib.crc32(repr(declared).encode())
 
     def whole_due(self, now: datetime) -> datetime:
         """Return when a read of everything last fell due, which is once in each ``whole_every``.
@@ -484,6 +505,24 @@ class Extraction:
 Fetch = Callable[[Extraction], Iterable[Page]]
 
 
+class Portal(NamedTuple):
+    """What a vendor has of one entity (``Source.inspect``).
+
+    ``has`` is the vendor's own list of what a record may have, types by path; None where only ``records`` tell.
+    ``remarks`` are what else is to know, and ``reasons`` why a column has no place, where more is known than that.
+    ``told`` says that ``Source.check`` has named the declared columns without a place already.
+    """
+
+    has: Mapping[str, str] | None = None
+    records: Sequence[Json] = ()
+    remarks: Sequence[str] = ()
+    reasons: Mapping[str, str] = {}
+    told: bool = False
+
+
+Inspect = Callable[[Extraction], Portal | None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flag:
     """A flag of ``sync`` that one vendor has beside those of all; its value is in ``Extraction.options``.
@@ -543,6 +582,10 @@ class Source:
                    rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold. Rows without a
                    ``sync_hash`` are those that were made here, and of no vendor's concern
     ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
+    ``inspect``    asks the vendor, in a request or few, what it has of the entity of the extraction, and so many
+                   records as its ``limit`` says; raises as ``fetch`` does where that would fail. Without it, or where
+                   it returns None, the first records of ``fetch`` tell
+    ``place``      the path of what the vendor calls by this name, for a column of this kind (``column_config``)
     ``as_configured``  returns an entity with the columns that this installation's settings give it, read when a run
                    begins; raises ``NotConfigured`` for a setting that cannot be used
     """
@@ -559,6 +602,8 @@ class Source:
     flags: tuple[Flag, ...] = ()
     mirrored: bool = False
     measures: tuple[str, ...] = ()
+    inspect: Inspect | None = None
+    place: Callable[[str, Kind], str] = lambda name, kind: name
     as_configured: Callable[[Entity], Entity] = lambda entity: entity
 
     def __post_init__(self) -> None:

@@ -107,6 +107,7 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
     refused: list[str] = []
     for schema in sorted({entity.schema for entity in entities} - {"public"}):
         connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+    added = {(_schema(entity), entity.table_name): (*entity.local.added, *entity.local.renamed) for entity in entities}
     operations = Operations(MigrationContext.configure(connection))
     for difference in differences(connection, entities):
         if isinstance(difference, list):
@@ -120,7 +121,8 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
             _, schema, table, column = difference
             alone = sa.Column(column.name, column.type, nullable=column.nullable, server_default=column.server_default)
             operations.add_column(table, alone, schema=schema)
-            done.append(f"column {table}.{column.name}")
+            ours = column.name in added.get((schema, table), ())
+            done.append(f"column {table}.{column.name}{' (config/columns.toml)' if ours else ''}")
         elif kind == "add_index":
             item.create(connection, checkfirst=True)
             done.append(f"index {item.name}")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from warehouse_pipelines import logs
-from warehouse_pipelines.errors import CredentialRefused, NotConfigured, WarehouseError, WrongUse
+from warehouse_pipelines.errors import CredentialRefused, NotConfigured, TryAgain, WarehouseError, WrongUse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -661,7 +661,7 @@ def _check_source(source: "Source") -> int:
             from warehouse_pipelines.loading.merge import check_mirroring
 
             check_mirroring(_database_url(), source)
-    except CredentialRefused as error:
+    except (CredentialRefused, TryAgain) as error:
         click.echo(f"{source.name}: {logs.redacted(str(error))}")
         return 1
     except WarehouseError as error:

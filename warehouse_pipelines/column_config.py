@@ -231,10 +231,13 @@ def _require_unread(entity: Entity, change: Change, does: str) -> None:
 def _require_no_clear_twin(entity: Entity, changes: Sequence[Change]) -> None:
     """Refuse a hash whose value would stand in another column in clear."""
     places = {name: set(_places(column)) for name, column in entity.columns.items()}
+    flags = "|".join(path.partition("=")[0] for path in (entity.archived, entity.archived_at) if path).split("|")
     for change in changes:
         if change.action != "hash":
             continue
         mine = next((new for new, old in entity.local.renamed.items() if old == change.column), change.column)
+        if places[mine] & set(flags):
+            raise change.refused(f"hashes {change.column}, by which {entity.table} tells that a record is deleted")
         for name, theirs in places.items():
             if name not in entity.local.hashed and (shared := places[mine] & theirs):
                 raise change.refused(

@@ -82,7 +82,7 @@ def discover(source: Source, *, records: int = SAMPLE, only: str | None = None) 
         try:
             portal = look(source, entity, records)
         except WarehouseError as error:
-            yield Proposal(entity, [], {}, logs.redacted(str(error)))
+            yield Proposal(entity, [], {}, " ".join(logs.redacted(str(error)).split()))
             continue
         found = list(_found(source, entity, portal))
         names = {one.path.rpartition(".")[2]: one for one in found}

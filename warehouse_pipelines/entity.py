@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.rules import KINDS, Kind, Rule, Severity
+from warehouse_pipelines.settings import hash_key
 
 Json = bytes
 """One record as the vendor sent it, in JSON."""
@@ -657,5 +658,7 @@ class Source:
         """Raise ``NotConfigured``, naming all that is missing at once, and what cannot be used."""
         if problem := self.settings_problem():
             raise NotConfigured(problem)
+        if any(entity.local.hashed for entity in self.entities):
+            hash_key()
         for entity in self.entities[:1]:  # whichever is asked for, the whole setting is read
             self.as_configured(entity)

@@ -18,7 +18,7 @@ from warehouse_pipelines.errors import CredentialRefused, WarehouseError
 FEW = 25
 """Records by which it is judged which columns have no place, where the vendor has no list of its own."""
 
-CALLS = 30
+CALLS = 10
 """Requests after which a vendor that shows no record is taken to have none."""
 
 _decode = msgspec.json.Decoder(Any, float_hook=str).decode

@@ -133,6 +133,21 @@ def database_url() -> str:
     return postgres.up(state_folder())
 
 
+SHORTEST_HASH_KEY = 16
+
+
+def hash_key() -> bytes:
+    """Return what columns are hashed with. Raises ``NotConfigured`` when it is missing, or too short for a key."""
+    key = settings().warehouse_hash_key
+    if key is None or len(key.get_secret_value()) < SHORTEST_HASH_KEY:
+        raise NotConfigured(
+            f"config/columns.toml hashes columns, and WAREHOUSE_HASH_KEY {'is too short' if key else 'is not set'}. "
+            f"Set {SHORTEST_HASH_KEY} characters or more, for example what `openssl rand -hex 32` prints, and keep "
+            "them: another key makes other hashes of all values."
+        )
+    return key.get_secret_value().encode()
+
+
 POSTGRESQL = r"postgres(ql)?(\+\w+)?"
 
 _CODE = "%[0-9A-Fa-f]{2}"

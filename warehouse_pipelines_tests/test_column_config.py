@@ -163,6 +163,7 @@ def test_references_follow_a_renamed_column_and_leave_a_dropped_one(configure: C
         ("[pipedesk.leads.rename]\nlegal_name = 'name'\n", "renames legal_name, which sql/"),
         ("[hubspot.contacts]\nhash = ['email', 'email']\n", "'email' stands there a second time"),
         ("[hubspot.contacts]\nhash = ['email']\ndrop = ['email']\n", "is dropped, and something else is done to it"),
+        ("[gcalendar.events]\nhash = ['status']\n", "hashes status, by which pipedesk.calendar_events tells that a"),
         ("[hubspot.contacts\n", "is no TOML"),
     ],
 )  # fmt: skip
@@ -263,10 +264,12 @@ def test_no_key_to_hash_with_fails_the_run_before_anything_is_read(
     shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
     for key in (None, "short"):
         monkeypatch.delenv("WAREHOUSE_HASH_KEY") if key is None else monkeypatch.setenv("WAREHOUSE_HASH_KEY", key)
+        source = replace(shelf.source(), entities=(shelf.entity,))
         with pytest.raises(NotConfigured, match="WAREHOUSE_HASH_KEY"):
-            shelf.sync([thing(1)])
+            sync(source, shelf.entity, Options(), url=shelf.url)
     assert shelf.rows() == {}
     assert shelf.asked == []
+    assert ["WAREHOUSE_HASH_KEY" in row["error_message"] for row in shelf.history()] == [True, True]
 
 
 def test_a_dropped_column_is_written_no_more_and_keeps_what_it_has(shelf: Shelf, configure: Configure) -> None:

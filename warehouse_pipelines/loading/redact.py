@@ -19,6 +19,7 @@ it is, so a record that was stored may pass again. A text that is joined of part
 A record that is no JSON cannot be searched, and is not kept: its dead letter says so.
 """
 
+import functools
 import hashlib
 import hmac
 import re
@@ -29,13 +30,11 @@ import msgspec
 
 from warehouse_pipelines import logs
 from warehouse_pipelines.entity import Column, Entity, Json
-from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.loading import validate
 from warehouse_pipelines.rules import Kind
-from warehouse_pipelines.settings import settings
+from warehouse_pipelines.settings import hash_key
 
 HASH = re.compile(r"hmac:[0-9a-f]{32}")
-SHORTEST_KEY = 16
 UNREADABLE = b'{"unreadable":"not kept, because columns of this entity are hashed or dropped"}'
 
 _LEAF = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\w.+-])\d{7,15}(?![\w.])', re.DOTALL)
@@ -57,10 +56,12 @@ class _Place:
 
 
 class Redactor:
-    """Hashes and drops the values of one entity. Raises ``NotConfigured`` when there is no key to hash with."""
+    """Hashes and drops the values of one entity.
+
+    Its first hash raises ``NotConfigured`` when there is no key, which ``Source.require_settings`` does before.
+    """
 
     def __init__(self, entity: Entity) -> None:
-        self._key = hash_key(entity) if entity.local.hashed else b""
         self._root = _Place()
         for name, column in entity.columns.items():
             for place in self._places(column):
@@ -105,6 +106,12 @@ class Redactor:
         if HASH.fullmatch(text):
             return text
         return f"hmac:{hmac.new(self._key, _normal(text, kind).encode(), hashlib.sha256).hexdigest()[:32]}"
+
+    @functools.cached_property
+    def _key(self) -> bytes:
+        key = hash_key()
+        logs.hide([key.decode()])
+        return key
 
     def _places(self, column: Column) -> list[_Place]:
         return [self._at(path) for parts in column.parts for path in parts]
@@ -169,20 +176,6 @@ def scrubbed(document: bytes, found: Mapping[str, str]) -> bytes:
 def redactor(entity: Entity) -> Redactor | None:
     """Return what redacts the records of an entity; None where the file hashes and drops nothing of it."""
     return Redactor(entity) if entity.local.hashed or entity.local.dropped else None
-
-
-def hash_key(entity: Entity) -> bytes:
-    """Return the key of the hashes, which is never printed."""
-    key = settings().warehouse_hash_key
-    if key is None or len(key.get_secret_value()) < SHORTEST_KEY:
-        raise NotConfigured(
-            f"{entity.table} has hashed columns ({', '.join(sorted(entity.local.hashed))}), and WAREHOUSE_HASH_KEY "
-            f"{'has fewer than' if key else 'is not set; set'} {SHORTEST_KEY} characters"
-            f"{'' if key else ' or more'}, for example by `openssl rand -hex 32`. Keep it: another key makes other "
-            "hashes of all values."
-        )
-    logs.hide([key.get_secret_value()])
-    return key.get_secret_value().encode()
 
 
 def _members(raw: bytes) -> Any:

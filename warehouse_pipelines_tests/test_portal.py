@@ -97,7 +97,8 @@ def test_check_exits_1_when_a_sync_would_fail_and_0_when_columns_would_be_null(
     simulator.set_fault("status", path="/users", status=403)
     result = CliRunner().invoke(cli.main, ["check", "salesrabbit"])
     assert result.exit_code == 1
-    assert "2 of 3 entities can be read\n  users would fail: SalesRabbit answered 403" in result.stdout
+    assert "; 2 of 3 entities can be read\n" in result.stdout
+    assert "\n  users would fail: SalesRabbit answered 403" in result.stdout
 
 
 @pytest.mark.parametrize("crm", ["hubspot", "callrail", "salesrabbit", "arrivy", "leadconduit", "marketsharp", "five9"])

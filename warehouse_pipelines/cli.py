@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from warehouse_pipelines import logs
-from warehouse_pipelines.errors import NotConfigured, WarehouseError, WrongUse
+from warehouse_pipelines.errors import CredentialRefused, NotConfigured, TryAgain, WarehouseError, WrongUse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -121,6 +121,14 @@ def sources() -> Mapping[str, "Source"]:
         if not source.missing_settings():
             logs.hide_settings(source.settings())
     return {source.name: source for source in SOURCES}
+
+
+def warn_of_misspelt_settings() -> None:
+    """Name on standard error what looks like a setting and is none."""
+    from warehouse_pipelines import settings
+
+    for sentence in settings.misspelt([source.settings for source in sources().values()]):
+        click.echo(f"Warning: {sentence}", err=True)
 
 
 def source_named(crm: str) -> "Source":
@@ -281,6 +289,7 @@ def sync(ctx: click.Context, /, crm: str, entity: str | None, **flags: Any) -> N
     """
     for name, given in ctx.meta.get("warehouse.deprecated", {}).items():
         flags[name] = flags[name] or given
+    warn_of_misspelt_settings()
     if crm == "all":
         if entity not in (None, "all"):
             raise Misused("`sync all` takes no entity: it runs every entity of every configured CRM.")
@@ -390,6 +399,12 @@ def _database_url() -> str:
 @click.option("--down", type=click.IntRange(1), metavar="N", help="Undo the last N revisions instead.")
 @click.option("--force", is_flag=True, help="With --down: also a revision whose tables hold rows, which are lost.")
 @click.option("--seed", is_flag=True, help="Then add invented rows to the CRM for a first look.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Then hash and remove what is stored of columns that config/columns.toml hashes or drops. Cannot be undone.",
+)
 @click.option(
     "--require-backup",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -403,25 +418,119 @@ def _database_url() -> str:
     show_default=True,
     help="How old the backup may be.",
 )
-def migrate(down: int | None, force: bool, seed: bool, require_backup: Path | None, backup_hours: float) -> None:
+def migrate(
+    down: int | None,
+    force: bool,
+    seed: bool,
+    dry_run: bool,
+    redact: bool,
+    require_backup: Path | None,
+    backup_hours: float,
+) -> None:
     """Apply the migrations of sql/ and align the tables with their entities. Safe to repeat."""
     logs.configure()
     if force and not down:
         raise WrongUse("--force goes with --down.")
     if seed and down:
         raise WrongUse("--seed and --down exclude each other.")
+    if dry_run + redact + bool(down or seed) > 1:
+        raise WrongUse("--dry-run and --redact go with none of --down and --seed, nor with each other.")
+    from warehouse_pipelines.loading import local_columns
     from warehouse_pipelines.loading import migrate as migrations
 
     url = _database_url()
     if require_backup is not None:
         migrations.check_backup(require_backup, url, hours=backup_hours)
-    changes = migrations.migrate(url, down=down or 0, force=force)
+    changes = migrations.migrate(url, down=down or 0, force=force, dry_run=dry_run)
+    if redact:
+        changes += local_columns.redact(url, list(sources().values()))
     if seed:
         changes += migrations.seed(url)
     for line in changes:
-        click.echo(line)
+        click.echo(f"would be done: {line}" if dry_run else line)
     if not changes:
         click.echo("Nothing to do.")
+
+
+@main.command()
+@click.argument("crms", metavar="[CRM]...", nargs=-1)
+@click.option("--set", "given", metavar="NAME=VALUE", multiple=True, help="A setting, so that it is not asked for.")
+@click.option("--database-url", metavar="URL", help="The warehouse; `embedded` for a PostgreSQL in .warehouse/.")
+@click.option("--no-sync", is_flag=True, help="Stop before the first sync.")
+def init(crms: tuple[str, ...], given: tuple[str, ...], database_url: str | None, no_sync: bool) -> None:
+    """Set up: ask for what is needed, write .env, check, migrate, and load the first 100 records of each CRM.
+
+    Without a terminal nothing is asked: name the CRMs, and set their settings in the environment or by --set.
+    """
+    from warehouse_pipelines import init as program
+    from warehouse_pipelines import settings
+
+    ask = may_ask()
+    warn_of_misspelt_settings()
+    if wrong := [one.partition("=")[0] for one in given if not re.fullmatch(r"[A-Za-z]\w*=.+", one, re.DOTALL)]:
+        raise WrongUse(f"--set {', '.join(wrong)}: write --set NAME=value.")
+    values = {name.upper(): value for name, _, value in (one.partition("=") for one in given)}
+    names = list(crms)
+    if not names:
+        names = [source.name for source in sources().values() if not source.missing_settings()]
+        if ask:
+            click.echo(f"CRMs: {', '.join(sources())}")
+            answer = click.prompt("Which of them do you use? (blanks between them)", default=" ".join(names) or None)
+            names = re.split(r"[,\s]+", answer.strip())
+        elif not names:
+            raise WrongUse(f"Name the CRMs, for example `warehouse init hubspot`. There are: {', '.join(sources())}")
+    picked = program.chosen(names, sources())
+    if database_url is None and program.DATABASE not in values and settings.settings().warehouse_database_url is None:
+        database_url = (
+            click.prompt("URL of the warehouse, PostgreSQL 15 or newer (hidden)", default="embedded", hide_input=True)
+            if ask
+            else "embedded"
+        )
+    if database_url not in (None, "embedded"):
+        values[program.DATABASE] = database_url
+    if (url := values.get(program.DATABASE)) and (problem := program.database_problem(url)):
+        raise WrongUse(f"{program.DATABASE} {problem}")
+
+    def asked(name: str, about: str, secret: bool) -> str:
+        hidden = " (hidden)" if secret else ""
+        return str(click.prompt(f"{about}, {name}{hidden}", hide_input=secret, default="", show_default=False))
+
+    values = program.settings_of(picked, values, asked if ask else None)
+    logs.hide(values.values())
+    program.write(settings.env_file(), values)
+    for name in values:
+        if name in os.environ and os.environ[name] != values[name]:
+            click.echo(f"Warning: {name} is set in the environment, which counts more than .env.", err=True)
+    click.echo(f"{settings.env_file()}: {', '.join(values) or 'nothing to add'}")
+    _step("migrate", ["migrate"])
+    for source in picked:
+        _step(f"check {source.name}", ["check", source.name])
+    if no_sync:
+        click.echo("Next: `warehouse sync all`, then `warehouse ui`.")
+        return
+    for source in picked:
+        entity = program.first_entity(source)
+        words = ["sync", source.name, entity.name, "--max-records", str(program.FIRST_RECORDS)]
+        _step(" ".join(words), words)
+    click.echo("The first records are there. Next: `warehouse sync all` reads everything, `warehouse ui` shows it.")
+
+
+def may_ask() -> bool:
+    """Whether somebody can answer a question."""
+    return sys.stdin.isatty()
+
+
+def _step(said: str, words: Sequence[str]) -> None:
+    """Run another command of ours in a process of its own, which reads the settings anew; end with its exit code."""
+    import subprocess
+
+    click.echo(f"\n$ warehouse {said}")
+    done = subprocess.run([sys.executable, "-m", "warehouse_pipelines.cli", *words], check=False)
+    if done.returncode:
+        click.echo(
+            f"`warehouse {said}` ended with exit code {done.returncode}; mend that, then `warehouse init` again."
+        )
+        sys.exit(done.returncode)
 
 
 health_flags = _flags(
@@ -513,12 +622,15 @@ def _age(seconds: float) -> str:
 @main.command()
 @click.argument("crm", required=False)
 def check(crm: str | None) -> None:
-    """Ask whether the settings are there, and whether the database and the vendors answer.
+    """Ask whether the settings are there, whether the database and the vendors answer, and for every entity.
+
+    Names the entities whose sync would fail, and the columns that would be null; exit code 1 when one would fail.
 
     Without CRM all of them are asked; one of which no setting is there counts as not used, one of which some are
     there as forgotten.
     """
     chosen = [source_named(crm)] if crm else list(sources().values())
+    warn_of_misspelt_settings()
     absent = {source.name: source.wrong_settings() for source in chosen}
     codes = [_check_database()]
     for source in chosen:
@@ -533,19 +645,76 @@ def check(crm: str | None) -> None:
             click.echo(f"{source.name}: {logs.redacted(str(error))}")
             codes.append(WRONG_USE)
             continue
-        try:
-            said = source.check()
-            if source.mirrored:
-                from warehouse_pipelines.loading.merge import check_mirroring
-
-                check_mirroring(_database_url(), source)
-            click.echo(f"{source.name}: {logs.redacted(said)}")
-        except WarehouseError as error:
-            click.echo(f"{source.name}: {logs.redacted(str(error))}")
-            codes.append(1)
+        codes.append(_check_source(source))
     if all(absent.values()):
         codes.append(WRONG_USE)
     sys.exit(next((code for code in (WRONG_USE, 1) if code in codes), 0))
+
+
+def _check_source(source: "Source") -> int:
+    """Ask one CRM, and for each of its entities what a sync of it would ask for; return the exit code."""
+    from warehouse_pipelines import portal
+
+    try:
+        said = source.check()
+        if source.mirrored:
+            from warehouse_pipelines.loading.merge import check_mirroring
+
+            check_mirroring(_database_url(), source)
+    except (CredentialRefused, TryAgain) as error:
+        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        return 1
+    except WarehouseError as error:
+        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        said = ""
+    try:
+        found = portal.check(source)
+    except WarehouseError as error:
+        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        return 1
+    click.echo(f"{source.name}: {'; '.join(filter(None, (logs.redacted(said), found.lines[0])))}")
+    for line in found.lines[1:]:
+        click.echo(f"  {line}")
+    return 0 if said and not found.failing else 1
+
+
+@main.command()
+@click.argument("crm")
+@click.argument("entity", required=False)
+@click.option("--sample", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Records to look at.")
+@click.option(
+    "--least",
+    type=click.FloatRange(0, 100),
+    default=10,
+    show_default=True,
+    help="Percent of the records that must have a value, or the column is proposed as a comment.",
+)
+@click.option("--write", is_flag=True, help="Add the proposal to config/columns.toml, without what is a comment.")
+def discover(crm: str, entity: str | None, sample: int, least: float, write: bool) -> None:
+    """Propose columns for what a CRM has and no column reads: a piece of config/columns.toml.
+
+    Each line has the type and how many records of the sample have a value. No value is printed.
+    """
+    source = source_named(crm)
+    if entity:
+        entity_named(source, entity)
+    source.require_settings()
+    from warehouse_pipelines import column_config
+    from warehouse_pipelines import discover as program
+    from warehouse_pipelines.sources import DECLARED
+
+    proposals = list(program.discover(source, records=sample, only=entity))
+    if not write:
+        click.echo(program.toml(source, proposals, least=least))
+    else:
+        added = program.write(source, proposals, DECLARED, least=least)
+        click.echo(
+            f"{added} columns added to {column_config.columns_file()}; `warehouse migrate --dry-run` says what follows."
+        )
+    for one in proposals:
+        if one.problem:
+            click.echo(f"{crm} {one.entity.name} could not be asked: {one.problem}", err=True)
+    sys.exit(1 if any(one.problem for one in proposals) else 0)
 
 
 def _required(source: "Source") -> list[str]:

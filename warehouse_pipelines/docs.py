@@ -270,10 +270,10 @@ def schema_page(schema: str, page: str, connection: "psycopg.Connection[dict[str
 
 def main() -> None:
     """Write the pages."""
-    from warehouse_pipelines.sources import SOURCES
+    from warehouse_pipelines.sources import DECLARED
 
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(SOURCES), encoding="utf-8")
+    PAGE.write_text(page(DECLARED), encoding="utf-8")
     if "--schemas" in sys.argv:
         import psycopg
         from psycopg.rows import dict_row

@@ -103,5 +103,9 @@ _PERSONAL = re.compile(
 
 
 def masked(text: str, limit: int = 300) -> str:
-    """Return ``text`` without what looks personal or secret, cut to ``limit`` characters."""
-    return _PERSONAL.sub("***", text)[:limit]
+    """Return ``text`` without what looks personal or secret, cut between words to at most ``limit`` characters."""
+    text = _PERSONAL.sub("***", text)
+    if len(text) <= limit:
+        return text
+    kept = text[:limit]  # one more than there is room for beside the ellipsis, which may be the blank to cut at
+    return f"{(kept.rpartition(' ')[0] or kept[:-1]).rstrip(' ,;:.')}…"

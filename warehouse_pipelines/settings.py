@@ -4,6 +4,8 @@ Read from the environment, then from ``.env`` at the top level, whatever folder 
 read at import, and nothing here needs a secret to be imported.
 """
 
+import difflib
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -20,6 +22,13 @@ def project_root() -> Path:
     """Return the top level of the checkout the package runs from; of an installed wheel, the current folder."""
     beside = Path(__file__).resolve().parents[1]
     return beside if (beside / "pyproject.toml").is_file() else Path.cwd()
+
+
+def sql_folder() -> Path:
+    """Return the folder ``sql/``: beside the package in a checkout, within it in an installed wheel."""
+    package = Path(__file__).resolve().parent
+    beside = package.parent / "sql"
+    return beside if beside.is_dir() else package / "_sql"
 
 
 def env_file() -> Path:
@@ -80,6 +89,11 @@ class Settings(FromEnvironment):
     warehouse_run_days: PositiveInt = 7
     warehouse_failed_run_days: PositiveInt = 30
     """Days that Dagster's runs are kept with their logs, those that failed longer; see ``dagster_maintenance``."""
+    warehouse_columns_file: Path | None = None
+    """The columns of this installation; unset: ``config/columns.toml``, see ``column_config``."""
+    warehouse_hash_key: SecretStr | None = None
+    """What hashed columns are hashed with, see ``loading.redact``. Whoever has it can test a guess; another key makes
+    another hash of every value."""
 
 
 def settings() -> Settings:
@@ -117,6 +131,21 @@ def database_url() -> str:
     from warehouse_pipelines.local import postgres
 
     return postgres.up(state_folder())
+
+
+SHORTEST_HASH_KEY = 16
+
+
+def hash_key() -> bytes:
+    """Return what columns are hashed with. Raises ``NotConfigured`` when it is missing, or too short for a key."""
+    key = settings().warehouse_hash_key
+    if key is None or len(key.get_secret_value()) < SHORTEST_HASH_KEY:
+        raise NotConfigured(
+            f"config/columns.toml hashes columns, and WAREHOUSE_HASH_KEY {'is too short' if key else 'is not set'}. "
+            f"Set {SHORTEST_HASH_KEY} characters or more, for example what `openssl rand -hex 32` prints, and keep "
+            "them: another key makes other hashes of all values."
+        )
+    return key.get_secret_value().encode()
 
 
 POSTGRESQL = r"postgres(ql)?(\+\w+)?"
@@ -186,6 +215,47 @@ def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
                 value, origin = "", "missing"
             rows.append((spelt.upper(), value, origin))
     return rows
+
+
+ELSEWHERE = frozenset({
+    "WAREHOUSE_RETRY_SECONDS", "WAREHOUSE_DATABASE_PASSWORD", "WAREHOUSE_DATABASE_PORT", "DAGSTER_PORT", "DAGSTER_HOME",
+    "DAGSTER_STORAGE_URL", "PG_BIN",
+})  # fmt: skip
+"""Settings that no form has: of the HTTP client, of Docker compose, of Dagster and of the embedded server."""
+
+SHARED = ("AWS_", "GOOGLE_", "DAGSTER_", "PG_", "GCALENDAR_", "GDRIVE_", "GSHEET_")
+"""Beginnings of names under which others have settings too, so that an unknown one is none of ours unless it is close
+to one; the last three are forms' own, whose names have no prefix declared."""
+
+
+def misspelt(forms: Sequence[type[BaseSettings]]) -> list[str]:
+    """Return a sentence for each name in the environment or in ``.env`` that looks like a setting and is none.
+
+    Such is a name that is close to one of these forms', and any that begins as the names of one form alone do. The
+    names in ``.env.example`` count as known. No value is shown.
+    """
+    known = set(ELSEWHERE)
+    prefixes = {"WAREHOUSE_"}
+    every: list[type[BaseSettings]] = [Settings, *forms]
+    for form in every:
+        prefix = str(form.model_config.get("env_prefix", "")).upper()
+        prefixes |= {prefix} - {""}
+        known |= {f"{prefix}{name}".upper() for name in form.model_fields}
+    if (example := project_root() / ".env.example").is_file():
+        known |= set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", example.read_text(encoding="utf-8"), re.MULTILINE))
+    written = DotEnvSettingsSource(Settings, env_file=env_file()).env_vars
+    given = {name.upper(): f"in {env_file().name}" for name in written}
+    given |= {name.upper(): "in the environment" for name in os.environ}
+    said = []
+    for name in sorted(given.keys() - known):
+        close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.85)
+        if close:
+            said.append(f"{name} {given[name]} is no setting and is ignored; did you mean {close[0]}?")
+        elif name.startswith(tuple(prefixes)) and not name.startswith((*SHARED, "WAREHOUSE_TEST_")):
+            said.append(
+                f"{name} {given[name]} is no setting and is ignored; `warehouse config show` lists all there are"
+            )
+    return said
 
 
 def _harmless(value: str) -> str:

@@ -1,8 +1,8 @@
 """A PostgreSQL of its own for every test run, and a database of its own for every test.
 
 One server serves the run and all its xdist workers. The migrations run once, into a template; a test's database is a
-copy of it. ``PG_BIN`` chooses other binaries. What is ours on this machine (``.warehouse/``, a warehouse named in
-``.env``) is out of reach: the settings point into the temp folder and at a port where nobody listens.
+copy of it. ``PG_BIN`` chooses other binaries. What is ours on this machine is out of reach (``.warehouse/``, ``.env``,
+``config/columns.toml``): the settings point into the temp folder and at a port where nobody listens.
 """
 
 import contextlib
@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "WAREHOUSE_HOME": f"{folder}/home",
         "WAREHOUSE_DATABASE_URL": "postgresql://ask:for@127.0.0.1:1/the_fixture_database_url",
         "DAGSTER_HOME": f"{folder}/home/dagster",
+        "WAREHOUSE_COLUMNS_FILE": f"{folder}/columns.toml",
     }
 
 

@@ -13,8 +13,8 @@ import psycopg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from warehouse_pipelines.loading.migrate import sql_folder
 from warehouse_pipelines.local.postgres import find_binaries
+from warehouse_pipelines.settings import sql_folder
 
 A = "00000000-0000-0000-0000-00000000000a"
 B = "00000000-0000-0000-0000-00000000000b"

@@ -1,6 +1,7 @@
 """The shared client: bodies that are not quite JSON or none at all, refusals that only the body explains, sessions."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,14 @@ import msgspec
 import pytest
 
 from warehouse_pipelines.entity import Extraction, Window
-from warehouse_pipelines.errors import AnswerChanged, NotConfigured, PermissionMissing, RequestRefused, WarehouseError
+from warehouse_pipelines.errors import (
+    AnswerChanged,
+    NotConfigured,
+    PermissionMissing,
+    RequestRefused,
+    WarehouseError,
+    masked,
+)
 from warehouse_pipelines.simulators.wire import Answer, Listener, Request
 from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, decoded, retry_after
 from warehouse_pipelines.sources.callrail import CALLRAIL
@@ -176,6 +184,18 @@ def asked_with_login(statuses: list[int], **how: Any) -> list[str]:
     finally:
         listener.close()
     return seen
+
+
+@pytest.mark.parametrize("limit", range(1, 40))
+def test_what_a_vendor_says_is_cut_between_words(limit: int) -> None:
+    said = "the quick, brown fox. jumps over the lazy dog"
+    shown = masked(said, limit)
+    assert len(shown) <= limit
+    if limit > len("the…"):
+        assert said.startswith(shown.removesuffix("…"))
+        assert shown[-1] == "…"
+        assert re.match(r"[ ,.]", said[len(shown) - 1 :])
+    assert masked(said, len(said)) == said
 
 
 def test_of_a_refusal_in_xml_the_words_are_told() -> None:

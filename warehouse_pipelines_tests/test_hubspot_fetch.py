@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from warehouse_pipelines import cli
+from warehouse_pipelines import portal as portal_of
 from warehouse_pipelines.entity import Entity
 from warehouse_pipelines.errors import (
     ActionNeeded,
@@ -572,27 +573,37 @@ class TestPropertyMap:
             self.mapped(monkeypatch, "deals", "deals.priority=a,deals.priority=b")
 
 
+def said_by_check() -> str:
+    """Return what `warehouse check hubspot` prints below the name."""
+    return "\n".join(portal_of.check(HUBSPOT).lines)
+
+
 class TestCheck:
     def test_a_right_token_is_reported(self, portal: HubSpot) -> None:
-        """A record and the properties of each of eight types, and the schemas for each of four custom ones."""
-        assert "may read 8 of 8 object types" in HUBSPOT.check()
-        assert portal.requests()["total"] == 8 + 8 + 4
+        """A record and the properties of each of eight types, the schemas for custom ones, and two for each pair."""
+        assert HUBSPOT.check() == "HubSpot answers: it knows the token"
+        portal.reset_counters()
+        assert said_by_check().startswith("15 of 15 entities can be read")
+        assert portal.requests()["total"] <= 8 + 8 + 4 + 4 * 7
 
     def test_a_wrong_token_is_reported_at_once(self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "wrong")
-        with pytest.raises(CredentialRefused):
-            HUBSPOT.check()
-        assert portal.requests()["total"] == 1
+        for ask in (HUBSPOT.check, said_by_check):
+            before = portal.requests()["total"]
+            with pytest.raises(CredentialRefused, match="HUBSPOT_ACCESS_TOKEN"):
+                ask()
+            assert portal.requests()["total"] == before + 1
 
     def test_a_column_without_its_property_is_named_and_nothing_fails(self, portal: HubSpot) -> None:
         portal.archive_property("contacts", "tier")
         portal.archive_property("deals", "priority")
-        said = HUBSPOT.check().splitlines()
-        assert [line for line in said if line.startswith("  contacts: the portal has no property for tier, ")]
-        assert [line for line in said if line.startswith("  deals: ")] == [
-            "  deals: the portal has no property for priority (priority or hs_priority); "
-            "HUBSPOT_PROPERTY_MAP may name another"
-        ]
+        said = said_by_check().splitlines()
+        assert said[0] == "15 of 15 entities can be read"
+        null = {
+            line.partition(" ")[0]: line for line in said if "would be null, the portal has no place for it" in line
+        }
+        assert "tier" in null["contacts"]
+        assert null["deals"].endswith(": priority")
 
     @pytest.mark.parametrize(
         ("column", "type", "told"),
@@ -607,38 +618,46 @@ class TestCheck:
         self, portal: HubSpot, column: str, type: str, told: str | None
     ) -> None:
         portal.define_property("deals", column, type)
-        said = [line for line in HUBSPOT.check().splitlines() if line.startswith("  deals: ")]
-        wanted = f"  deals: of another type: {told}; HUBSPOT_PROPERTY_MAP may name another property"
-        assert said == ([wanted] if told else [])
+        said = [line for line in said_by_check().splitlines() if line.startswith("deals")]
+        assert said == ([f"deals: of another type, values that do not fit are null: {told}"] if told else [])
 
     def test_two_properties_of_one_column_are_named_until_one_is_chosen(
         self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         portal.define_property("appointments", "subject")
-        wanted = "  appointments: the portal has two properties for subject (subject before hs_appointment_name); "
-        assert wanted in HUBSPOT.check()
+        wanted = "appointments: the portal has two properties for subject (subject before hs_appointment_name); "
+        assert wanted in said_by_check()
         monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", "appointments.subject=subject")
-        assert "two properties" not in HUBSPOT.check()
+        assert "two properties" not in said_by_check()
         monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", "appointments.subject=sbject")
-        assert "appointments: the portal has no property for subject (sbject)" in HUBSPOT.check()
+        assert "appointments would be null, the portal has no place for it: subject" in said_by_check()
 
     def test_a_cursor_that_the_portal_lacks_or_has_as_text_fails_its_entity(self, portal: HubSpot) -> None:
         portal.archive_property("deals", "hs_lastmodifieddate")
         portal.define_property("companies", "hs_lastmodifieddate", "string")
-        with pytest.raises(ActionNeeded) as refused:
-            HUBSPOT.check()
-        assert "may read 6 of 8 object types" in str(refused.value)
-        assert "deals cannot be read: the portal has no property hs_lastmodifieddate" in str(refused.value)
-        assert "companies cannot be read: the property hs_lastmodifieddate" in str(refused.value)
+        found = portal_of.check(HUBSPOT)
+        said = "\n".join(found.lines)
+        assert (found.failing, found.lines[0]) == (2, "13 of 15 entities can be read")
+        assert "deals would fail: HubSpot: the portal has no property hs_lastmodifieddate" in said
+        assert "companies would fail: HubSpot: the property hs_lastmodifieddate" in said
 
     @of(missing_scopes=["deals"])
-    def test_a_missing_scope_is_named_beside_what_may_be_read(self, portal: HubSpot) -> None:
-        with pytest.raises(ActionNeeded) as refused:
-            HUBSPOT.check()
-        said = str(refused.value)
-        assert "may read 7 of 8 object types" in said
-        assert re.search(r"deals cannot be read: .*crm\.objects\.deals\.read\. Grant it", said)
-        assert said.count("cannot be read") == 1
+    def test_a_missing_scope_is_named_for_each_entity_that_needs_it(self, portal: HubSpot) -> None:
+        """What `sync` then fails for: the deals, and every pair that has a deal on one side."""
+        found = portal_of.check(HUBSPOT)
+        failing = {line.partition(" ")[0] for line in found.lines if "would fail" in line}
+        assert failing == {name for name in ENTITIES if "deal" in name}
+        assert found.failing == len(failing)
+        assert all(re.search(r"crm\.objects\.deals\.read\. Grant it", line) for line in found.lines if "fail" in line)
+
+    def test_an_object_that_the_portal_has_not_fails_its_entity(
+        self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HUBSPOT_ZIPCODE_OBJECT", "postcode")
+        portal.set_fault("status", path="/crm/v3/objects/line_items", status=404)
+        found = portal_of.check(HUBSPOT)
+        assert [line.partition(" ")[0] for line in found.lines if "would fail" in line] == ["line_items", "zipcodes"]
+        assert "no custom object 'postcode' for hubspot_zipcode; it has" in "".join(found.lines)
 
     @pytest.mark.parametrize(("written", "code"), [("", 0), ("deals.nonsense=x", 2)])
     def test_the_command_says_it_with_its_exit_code(

@@ -17,10 +17,11 @@ from alembic.config import Config
 from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading import repeatable, tables
-from warehouse_pipelines.loading.migrate import engine, migrate, sql_folder
+from warehouse_pipelines.loading.migrate import engine, migrate
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local.postgres import Server, find_binaries
+from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.crm_world import Connection, dump, one, sqlstate, undone_by
 from warehouse_pipelines_tests.shelves import Record, Settings, page

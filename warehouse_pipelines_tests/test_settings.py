@@ -77,6 +77,47 @@ def test_an_empty_setting_counts_as_none(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert {name for source in SOURCES for name in source.missing_settings()} == SECRETS.keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("HUBSPOT_ACESS_TOKEN", "is no setting and is ignored; did you mean HUBSPOT_ACCESS_TOKEN?"),
+        ("HUBSBOT_ACCESS_TOKEN", "did you mean HUBSPOT_ACCESS_TOKEN?"),
+        ("GOOGLE_APLICATION_CREDENTIALS", "did you mean GOOGLE_APPLICATION_CREDENTIALS?"),
+        ("CALLRAIL_COLOUR", "is no setting and is ignored; `warehouse config show` lists all there are"),
+        ("WAREHOUSE_DATABASE_PASSWORD", None),
+        ("WAREHOUSE_RETRY_SECONDS", None),
+        ("AWS_CA_BUNDLE", None),
+        ("GOOGLE_CLOUD_PROJECT", None),
+        ("MY_TOKEN", None),
+    ],
+)
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_misspelt_setting_is_warned_of_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, said: str | None, where: str
+) -> None:
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
+    before = settings.misspelt([source.settings for source in SOURCES])
+    if where == ".env":
+        (tmp_path / ".env").write_text(f"{name}=planted\n")
+    else:
+        monkeypatch.setenv(name, "planted")
+    found = [one for one in settings.misspelt([source.settings for source in SOURCES]) if one not in before]
+    assert len(found) == (said is not None)
+    for one in found:
+        assert one.startswith(f"{name} in ")
+        assert said in one
+        assert "planted" not in one
+
+
+def test_sync_and_check_warn_of_a_misspelt_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBSPOT_ACESS_TOKEN", "planted")
+    for words in (["check", "hubspot"], ["sync", "hubspot", "contacts"]):
+        done = CliRunner().invoke(cli.main, words)
+        assert done.exit_code == cli.WRONG_USE
+        assert "Warning: HUBSPOT_ACESS_TOKEN in the environment is no setting" in done.stderr
+        assert "planted" not in done.output
+
+
 @pytest.mark.parametrize("around", ["abc\n", " abc ", "abc\u200b", "\ufeffabc", "\u00a0abc\r\n"])
 def test_what_a_copy_leaves_around_a_setting_is_dropped(monkeypatch: pytest.MonkeyPatch, around: str) -> None:
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", around)

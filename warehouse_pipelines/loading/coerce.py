@@ -29,6 +29,7 @@ from warehouse_pipelines.entity import Column, Entity, Json, TooLarge
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import validate
 from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES, Sent, Standing
+from warehouse_pipelines.loading.redact import redactor
 from warehouse_pipelines.loading.validate import Unreadable
 from warehouse_pipelines.rules import KINDS, Severity
 
@@ -145,6 +146,7 @@ class Coercer:
         self._flag_was_kept = False
         self._expected: dict[str, float] = {}
         self._unseen: Mapping[str, int] = {}
+        self._redactor = redactor(entity)
         self._raws: list[bytes] = []
         self._bad: dict[int, tuple[str, str, str]] = {}
         self._misfits: list[tuple[int, list[str], str]] = []
@@ -212,6 +214,8 @@ class Coercer:
         """
         self.read += len(records)
         records = self._without_too_large(records)
+        if self._redactor:
+            records = self._redactor.records(records)
         self._raws, self._bad, self._misfits, self._unread_deletions = [], {}, [], set()
         parts: dict[str, list[pa.Array | Sequence[Any]]] = {name: [] for name in self._columns}
         for start in range(0, len(records), IN_CACHE):
@@ -237,7 +241,7 @@ class Coercer:
             unread = _mask(len(there), self._unread_deletions)
             arrays["archived"] = pc.or_(there, pa.array(unread, pa.bool_()))
         for name, phone in self.entity.e164.items():
-            arrays[name] = self._e164(phone, arrays[phone])
+            arrays[name] = arrays[phone] if phone in self.entity.local.hashed else self._e164(phone, arrays[phone])
         for name in self.entity.indexes:
             if name in self.entity.columns and name not in self.entity.keys and arrays[name].type == pa.string():
                 arrays[name] = self._indexable(name, arrays[name])
@@ -454,7 +458,7 @@ class Coercer:
         values = strings = pa.concat_arrays(parts) if parts else pa.array([], pa.string())
         if kind == "jsonb":
             return strings
-        if kind == "text":
+        if kind == "text" or name in self.entity.local.hashed:
             return strings
         if KINDS[kind].pg_type == "text":
             strings = pc.utf8_trim(strings, characters=validate.BLANKS)

@@ -21,18 +21,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from warehouse_pipelines.errors import NotConfigured, WrongUse
-from warehouse_pipelines.loading import repeatable, tables
+from warehouse_pipelines.loading import local_columns, repeatable, tables
+from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 
 log = logging.getLogger("warehouse")
-
-PACKAGE = Path(__file__).parents[1]
-
-
-def sql_folder() -> Path:
-    """The folder ``sql/``: beside the package in a checkout, within it in an installed wheel."""
-    beside = PACKAGE.parent / "sql"
-    return beside if beside.is_dir() else PACKAGE / "_sql"
 
 
 def engine(url: str) -> sa.Engine:
@@ -40,17 +33,17 @@ def engine(url: str) -> sa.Engine:
     return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
 
 
-def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
+def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = False) -> list[str]:
     """Bring the database to head, or ``down`` that many revisions; return a line for each change.
 
-    Safe to repeat and safe to run twice at a time: the second waits and finds nothing to do. Raises
-    ``RuntimeError`` when a table differs in a way that only a written migration may change, and ``WrongUse`` when a
-    revision that holds rows is to be undone without ``force``.
+    A ``dry_run`` makes the changes and takes them back. Safe to repeat and safe to run twice at a time: the second
+    waits and finds nothing to do. Raises ``RuntimeError`` when a table differs in a way that only a written migration
+    may change, and ``WrongUse`` when a revision that holds rows is to be undone without ``force``.
     """
     config = Config()
     config.set_main_option("script_location", str(sql_folder() / "migrations"))
     script = ScriptDirectory.from_config(config)
-    with engine(url).connect() as connection, connection.begin():
+    with engine(url).connect() as connection, connection.begin() as transaction:
         _lock(connection)
         connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
         config.attributes["connection"] = connection
@@ -58,15 +51,21 @@ def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
         if not down:
             alembic.command.upgrade(config, "head")
             after = _revisions(connection, script)
-            aligned = tables.align(connection, [entity for source in SOURCES for entity in source.entities])
+            entities = [entity for source in SOURCES for entity in source.entities]
+            aligned = [*local_columns.rename(connection, entities), *tables.align(connection, entities)]
             made = set(re.findall(r"^table (\w+)\.", "\n".join(aligned), re.MULTILINE))
             _keep_strangers_from_making_objects(connection)
-            return [
+            changes = [
                 *(f"revision {revision}" for revision in after if revision not in before),
                 *aligned,
                 *repeatable.align_schemas(connection, sql_folder() / "schemas", made),
                 *repeatable.align_views(connection, sql_folder() / "views"),
             ]
+            for remark in local_columns.stored_in_clear(connection, entities):
+                log.warning("%s", remark)
+            if dry_run:
+                transaction.rollback()
+            return changes
         if force:
             connection.execute(sa.text("SET LOCAL warehouse.force_down = on"))
         try:

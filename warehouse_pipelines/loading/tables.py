@@ -113,6 +113,7 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
     indexes: list[sa.Index] = []
     for schema in sorted({entity.schema for entity in entities} - {"public"}):
         connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+    own = {(_schema(entity), entity.table_name): (*entity.local.added, *entity.local.renamed) for entity in entities}
     operations = Operations(MigrationContext.configure(connection))
     for difference in differences(connection, entities):
         if isinstance(difference, list):
@@ -126,7 +127,8 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
             _, schema, table, column = difference
             spelled = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
             added.setdefault((schema or "public", table), []).append(str(spelled))
-            done.append(f"column {table}.{column.name}")
+            here = " (config/columns.toml)" if column.name in own.get((schema, table), ()) else ""
+            done.append(f"column {table}.{column.name}{here}")
         elif kind == "add_index":
             indexes.append(item)
             done.append(f"index {item.name}")

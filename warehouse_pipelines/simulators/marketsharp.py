@@ -3,7 +3,7 @@
 Written from the vendor notes; where these say "standard behaviour", what WCF Data Services does. The service checks
 the signature of each request, understands a `$filter` of comparisons, `and`, `or`, `not` and one step of navigation,
 refuses what it does not know, and compares times as the zoneless values that the database holds. What the notes could
-not confirm is a setting. JSON, `$select`, `$metadata` and changes are left out.
+not confirm is a setting. JSON, `$select` and changes are left out; of `$metadata` there are properties and sets.
 """
 
 from __future__ import annotations
@@ -240,6 +240,8 @@ class MarketSharp(Vendor):
     def _route(self, request: Request) -> Answer:
         if request.method != "GET":
             return _error(405, "Method Not Allowed")
+        if request.path == f"{ROOT}/$metadata" and "$metadata" not in self.settings.absent.split():
+            return self._metadata()
         found = re.fullmatch(rf"{re.escape(ROOT)}/(\w+)(?:\(('[^']*'|\d+)\))?(?:/(\w+|\$count))?", request.path)
         if not found or found[1] not in SETS or found[1] in self.settings.absent.split():
             return _error(404, "Resource not found for the segment.")
@@ -263,6 +265,24 @@ class MarketSharp(Vendor):
         if many:
             return self._document(more, [self._entry(there, one, {}) for one in numbers])
         return self._single(self._entry(there, numbers[0], {})) if numbers else Answer(204)
+
+    def _metadata(self) -> Answer:
+        """EDMX: a type for each set, and the sets."""
+        there = {name: one for name, one in SETS.items() if name not in self.settings.absent.split()}
+        types = "".join(
+            f'<EntityType Name="{one.title}"><Key><PropertyRef Name="{one.key}" /></Key>'
+            + "".join(f'<Property Name="{name}" Type="{type_}" />' for name, type_ in one.properties.items())
+            + "</EntityType>"
+            for one in there.values()
+        )
+        sets = "".join(f'<EntitySet Name="{name}" EntityType="Model.{one.title}" />' for name, one in there.items())
+        body = (
+            '<?xml version="1.0" encoding="utf-8"?><edmx:Edmx Version="1.0" '
+            'xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx"><edmx:DataServices>'
+            f'<Schema Namespace="Model" xmlns="http://schemas.microsoft.com/ado/2008/09/edm">{types}'
+            f'<EntityContainer Name="Service">{sets}</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>'
+        )
+        return Answer(200, body.encode(), content_type="application/xml;charset=utf-8")
 
     # Queries
 

@@ -1,5 +1,6 @@
-"""All vendors."""
+"""All vendors: as they are declared, and with the columns of this installation."""
 
+from warehouse_pipelines.column_config import configured
 from warehouse_pipelines.entity import Source, require_joinable
 from warehouse_pipelines.sources.arrivy import ARRIVY
 from warehouse_pipelines.sources.callrail import CALLRAIL
@@ -15,7 +16,7 @@ from warehouse_pipelines.sources.pipedesk import PIPEDESK
 from warehouse_pipelines.sources.salespro import SALESPRO
 from warehouse_pipelines.sources.salesrabbit import SALESRABBIT
 
-SOURCES: tuple[Source, ...] = (
+DECLARED: tuple[Source, ...] = (
     HUBSPOT,
     CALLRAIL,
     SALESRABBIT,
@@ -31,4 +32,6 @@ SOURCES: tuple[Source, ...] = (
     PIPEDESK,
 )
 
-require_joinable(entity for source in SOURCES for entity in source.entities)
+require_joinable(entity for source in DECLARED for entity in source.entities)
+
+SOURCES = configured(DECLARED)

@@ -61,6 +61,7 @@ def client(extraction: Extraction, title: str, scopes: Sequence[str], host: str 
         title=title,
         base_url=settings.google_base_url or f"https://{host}.googleapis.com",
         headers={},
+        renew="GOOGLE_APPLICATION_CREDENTIALS",
         login=login,
         credential=str(path),
         budgets=(Budget("minute", settings.google_requests_per_minute, 60),),

@@ -91,7 +91,8 @@ class NotModified(RequestRefused):
 class Client:
     """One vendor, one credential, one extraction.
 
-    ``headers`` carry the credential, which is what ``budgets`` are counted by.
+    ``headers`` carry the credential, which is what ``budgets`` are counted by; ``renew`` names the settings that it is
+    made of, for the error that says that it is refused.
     ``wait_for`` lets a vendor read from an answer how long it wants us to wait: seconds, or None when it does not say.
     ``login`` gives the headers of a credential that expires, or is a signature of the moment, for each attempt; a 401
     is answered once by asking it anew with True, after which it gives the new one.
@@ -107,6 +108,7 @@ class Client:
         title: str,
         base_url: str,
         headers: Mapping[str, str],
+        renew: str = "",
         budgets: Sequence[Budget] = (),
         wait_for: Callable[[httpx.Response, int], float | None] = lambda response, attempt: None,
         explain: Callable[[httpx.Response], None] = lambda response: None,
@@ -124,6 +126,7 @@ class Client:
             raise NotConfigured(f"The base URL of {title} is no URL; write https://host or http://host:port.")
         self._http = _connections(base_url.rstrip("/"))
         self._headers = dict(headers)
+        self._renew = renew
         self._budgets = tuple(budgets)
         self._wait_for = wait_for
         self._lock = threading.Lock()
@@ -280,7 +283,8 @@ class Client:
         said = masked(" ".join(_MARKUP.sub(" ", answer.text).split()), 200)
         asked = f"{self.title} answered {status} to {method} {path}: {said}"
         if status in (401, 530):
-            raise CredentialRefused(f"{asked}. Renew the credential and set it again; nothing was loaded.")
+            again = f"Renew the credential and set {self._renew or 'it'} again"
+            raise CredentialRefused(f"{asked}. {again}; nothing was loaded.")
         if status == 403:
             raise PermissionMissing(f"{asked}. Grant the credential what it lacks, then run again.")
         refusal = NotModified if status == 304 else RequestRefused

@@ -111,6 +111,7 @@ def client(extraction: Extraction) -> Client:
         extraction,
         title="Arrivy",
         base_url=settings.base_url,
+        renew="ARRIVY_AUTH_KEY and ARRIVY_AUTH_TOKEN",
         headers={
             "X-Auth-Key": settings.auth_key.get_secret_value(),
             "X-Auth-Token": settings.auth_token.get_secret_value(),

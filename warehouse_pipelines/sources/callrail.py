@@ -138,6 +138,7 @@ def client(extraction: Extraction) -> Client:
         extraction,
         title="CallRail",
         base_url=settings.base_url,
+        renew="CALLRAIL_API_KEY",
         headers={"Authorization": f'Token token="{settings.api_key.get_secret_value()}"'},
         budgets=(Budget("hour", settings.requests_per_hour, 3_600), Budget("day", settings.requests_per_day, 86_400)),
         wait_for=wait_for,

@@ -63,14 +63,14 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from warehouse_pipelines.entity import Entity, Extraction, Page, Source, Window, columns
+from warehouse_pipelines.entity import Entity, Extraction, Page, Portal, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
@@ -249,14 +249,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         extraction.unchanged = True
         return
     copy = _copied(extraction, sheets, drive, spreadsheet_id, asked, before)
-    try:
-        zone = zone_of(copy.document.time_zone)
-    except ValueError as error:
-        raise WrongUse(
-            f"Google Sheets: {copy.document.title!r} (GSHEET_{of.upper()}_SPREADSHEET_ID) is in the time zone "
-            f"{copy.document.time_zone!r}, which nobody here knows. Choose one in the sheet, under File, Settings, "
-            "Time zone; nothing was loaded."
-        ) from error
+    zone = _zone(copy.document, entity)
     errors = Errors(sheets, spreadsheet_id, copy.area)
     titles = msgspec.json.decode(copy.header, type=Values).values
     errors.mark(copy.area.top, titles, copy.header)
@@ -292,6 +285,51 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         extraction.changes_only = waiting or sheet.left_out > 0
         new = [place for name, place in since.items() if name not in former]
         _report_errors(extraction, errors, new, sheet.left_out)
+
+
+def inspect(extraction: Extraction) -> Portal:
+    """Return the names of the header, and the rows that follow it. Raises ``AnswerChanged`` for a header of others."""
+    entity = extraction.entity
+    settings = Settings()
+    spreadsheet_id = str(getattr(settings, f"gsheet_{entity.path}_spreadsheet_id"))
+    sheets = client(extraction, "Google Sheets", SCOPES, host="sheets")
+    document = _document(sheets, spreadsheet_id)
+    area = _area(document, str(getattr(settings, f"gsheet_{entity.path}_range")))
+    titles = msgspec.json.decode(_values(sheets, spreadsheet_id, area, area.top, area.top), type=Values).values
+    cells = Cells(document.properties.locale, _zone(document.properties, entity))
+    sheet = Sheet(entity, spreadsheet_id, area, cells, titles[0] if titles else [])
+    sheet.require(entity)
+    last = min(area.top + extraction.limit, area.bottom)
+    rows = (
+        msgspec.json.decode(_values(sheets, spreadsheet_id, area, area.top + 1, last), type=Values).values
+        if last > area.top
+        else []
+    )
+    found = [record for place, row in enumerate(rows) if (record := sheet.record(area.top + 1 + place, row))]
+    made = [column.path for column in entity.columns.values() if column.path.startswith("_")]
+    return Portal(dict.fromkeys([*sheet.names, *made], "cell"), [record.encoded() for record in found])
+
+
+def _document(sheets: Client, spreadsheet_id: str) -> Spreadsheet:
+    return sheets.get(
+        f"/v4/spreadsheets/{quote(spreadsheet_id, safe='')}",
+        Spreadsheet,
+        params={
+            "fields": "properties(title,timeZone,locale),"
+            "sheets(merges,properties(sheetId,title,index,sheetType,gridProperties))"
+        },
+    )
+
+
+def _zone(document: Document, entity: Entity) -> tzinfo:
+    try:
+        return zone_of(document.time_zone)
+    except ValueError as error:
+        raise WrongUse(
+            f"Google Sheets: {document.title!r} (GSHEET_{entity.path.upper()}_SPREADSHEET_ID) is in the time zone "
+            f"{document.time_zone!r}, which nobody here knows. Choose one in the sheet, under File, Settings, "
+            "Time zone; nothing was loaded."
+        ) from error
 
 
 def _is_fresh(state: Mapping[str, str], now: datetime) -> bool:
@@ -337,14 +375,7 @@ def _copied(
     former: tuple[Area, bytes] | None = None
     for attempt in range(1, READS + 1):
         at_once = attempt == READS
-        document = sheets.get(
-            f"/v4/spreadsheets/{quote(spreadsheet_id, safe='')}",
-            Spreadsheet,
-            params={
-                "fields": "properties(title,timeZone,locale),"
-                "sheets(merges,properties(sheetId,title,index,sheetType,gridProperties))"
-            },
-        )
+        document = _document(sheets, spreadsheet_id)
         area = _area(document, asked)
         if at_once:
             header, stretches = _at_once(sheets, spreadsheet_id, area)
@@ -754,6 +785,8 @@ GSHEET = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    inspect=inspect,
+    place=lambda name, kind: column_name(name),
     page_size=2_000,
     pool=1,
     entities=(MARKETING_LEADS, MARKETING_SPENDS),

@@ -98,6 +98,7 @@ def client(extraction: Extraction) -> Client:
         extraction,
         title="LeadConduit",
         base_url=settings.base_url,
+        renew="LEADCONDUIT_API_KEY",
         headers={"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"},
         budgets=(Budget("minute", settings.requests_per_minute, 60),),
     )

@@ -58,7 +58,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import DAY, Entity, Extraction, Page, Source, Window, columns
+from warehouse_pipelines.entity import DAY, Entity, Extraction, Page, Portal, Source, Window, columns
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
@@ -270,6 +270,8 @@ def sorted_error(error: "psycopg.Error", settings: Settings) -> WarehouseError:
         return VendorUnavailable(f"PipeDesk: the database says {state}: {said}")
     if state == "42501":
         said += ". It needs USAGE on the schema and SELECT on the tables"
+    if REFUSED.get(state) is CredentialRefused:
+        said += ". Set PIPEDESK_DATABASE_URL again, with the login that is valid now"
     return REFUSED.get(state, RequestRefused)(f"PipeDesk: the database says {state}: {said}. Nothing was loaded.")
 
 
@@ -301,7 +303,8 @@ class Table:
         for key in entity.keys:
             if (type_ := types[entity.columns[key].path]) not in wanted[entity.columns[key].kind]:
                 raise AnswerChanged(f"PipeDesk: {self.name}.{key} is {type_} now; nothing was loaded.")
-        self.types = {name: type_ for name, type_ in types.items() if not is_secret(name)}
+        dropped = {one.path for one in entity.local.dropped.values()} - {one.path for one in entity.columns.values()}
+        self.types = {name: type_ for name, type_ in types.items() if not is_secret(name) and name not in dropped}
         declared = {column.path for column in entity.columns.values()} | {entity.archived_at} - {None}
         if undeclared := sorted(types.keys() - declared):
             database.extraction.noticed["undeclared_columns"] = undeclared
@@ -422,7 +425,8 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     try:
         table = Table(database, extraction.entity)
         expected = {name for name in table.absent if f"{extraction.entity.table}.{name}" in UNSURE}
-        comparable = dict(extraction.state) == table.state
+        # Its server has no key to hash with, so of a table with hashed columns every row would differ.
+        comparable = dict(extraction.state) == table.state and not extraction.entity.local.hashed
         note_absent(extraction, "PipeDesk", table.absent, expected, all_read=not comparable)
         extraction.next_state = table.state
         if comparable:
@@ -434,6 +438,17 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
                 return
         for rows in table.walk(table.record, extraction.page_size):
             yield Page([record.encode() for _, record in rows])
+    finally:
+        database.close()
+
+
+def inspect(extraction: Extraction) -> Portal:
+    """Return the columns of a table that may be asked for, and its first rows; ``check`` names what is not there."""
+    database = Database(extraction)
+    try:
+        table = Table(database, extraction.entity)
+        rows = next(table.walk(table.record, extraction.limit), [])
+        return Portal(table.types, [record.encode() for _, record in rows], reasons=table.absent, told=True)
     finally:
         database.close()
 
@@ -718,6 +733,7 @@ PIPEDESK = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    inspect=inspect,
     page_size=PAGE,
     mirrored=True,
     measures=("swept_rows", "swept_bytes", "sweep_ms"),

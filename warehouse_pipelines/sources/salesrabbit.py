@@ -109,6 +109,7 @@ def client(extraction: Extraction) -> Client:
         extraction,
         title="SalesRabbit",
         base_url=settings.base_url,
+        renew="SALESRABBIT_API_TOKEN",
         headers={"Authorization": f"Bearer {settings.api_token.get_secret_value()}"},
         budgets=(Budget("minute", settings.requests_per_minute, 60),),
     )

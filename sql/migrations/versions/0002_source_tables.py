@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 
 from warehouse_pipelines.loading import repeatable
-from warehouse_pipelines.loading.migrate import sql_folder
 from warehouse_pipelines.loading.tables import metadata
+from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 
 revision = "0002_source_tables"

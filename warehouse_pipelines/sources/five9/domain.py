@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -76,6 +76,7 @@ class Domain:
 
     def __init__(self, fields: Sequence[Field], settings: Settings) -> None:
         self.names = [one.name for one in fields]
+        self.types = {one.name: one.type for one in fields}
         self.unread: Counter[str] = Counter()
         self._readers = {one.name: reader for one in fields if (reader := date_reader(one, settings.time_zone))}
         self._mapped = {MAPPED[one.map_to]: one.name for one in fields if one.map_to in MAPPED}
@@ -88,6 +89,11 @@ class Domain:
         self._mapped |= {to: alike[_plain(name)] for to, name in chosen.items() if _plain(name) in alike}
         if "status" not in self._mapped and "sys_last_disposition" in self._mapped:
             self._mapped["status"] = self._mapped["sys_last_disposition"]
+
+    @property
+    def mapped(self) -> Mapping[str, str]:
+        """The fields by the columns that they fill though they go by another name in each domain."""
+        return self._mapped
 
     def contacts(self, shown: Shown) -> Iterator[tuple[str | None, str, Row]]:
         """Yield each row with its key and its creation time as received, the earliest first.

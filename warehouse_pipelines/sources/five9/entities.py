@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from warehouse_pipelines.entity import Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.sources.five9.answers import LIMIT
 from warehouse_pipelines.sources.five9.domain import Domain
-from warehouse_pipelines.sources.five9.fetch import fetch
+from warehouse_pipelines.sources.five9.fetch import fetch, inspect
 from warehouse_pipelines.sources.five9.service import Service, Settings
 
 CONTACTS = Entity(
@@ -52,6 +52,8 @@ FIVE9 = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    inspect=inspect,
+    place=lambda name, kind: f"contact.{name}",
     page_size=LIMIT,
     pool=1,
     entities=(CONTACTS,),

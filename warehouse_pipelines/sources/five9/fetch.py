@@ -60,7 +60,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from warehouse_pipelines.entity import Extraction, Page
+from warehouse_pipelines.entity import Extraction, Page, Portal
 from warehouse_pipelines.errors import CursorStuck, RequestRefused, SuspiciousRead
 from warehouse_pipelines.sources.five9.answers import LIMIT, Shown, contacts_shown
 from warehouse_pipelines.sources.five9.domain import Domain, digest
@@ -133,6 +133,18 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     }
 
 
+def inspect(extraction: Extraction) -> Portal:
+    """Return the fields of the domain, and the contacts of one lookup; for one record only that a lookup is allowed."""
+    service = Service(extraction)
+    domain = Domain(service.fields(), Settings())
+    value = "%" if extraction.limit > 1 else "0" * LONGEST
+    shown = Lookups(service, domain).ask(("number1", value))
+    records = [domain.record(key, shown.names, row) for key, _, row in domain.contacts(shown)]
+    has = {f"contact.{name}": type_ for name, type_ in domain.types.items()}
+    has |= {f"mapped.{column}": domain.types.get(name, "STRING") for column, name in domain.mapped.items()}
+    return Portal({"id": "made here", **has}, records[: extraction.limit])
+
+
 def remembered(state: Mapping[str, str], now: datetime) -> tuple[frozenset[str], datetime]:
     """Return the parts that were crowded in the last run, and since when they have been proven; none that are older."""
     if state and now - (proven_at := datetime.fromisoformat(state["proven_at"])) < PROVEN_FOR:
@@ -188,7 +200,7 @@ class Lookups:
             return
         vanished = (key for key in known if key not in self._seen and not re.fullmatch("[0-9a-f]{32}", key))
         for key in islice(vanished, MOVED):
-            shown = self._ask((self.domain.id_field, key))
+            shown = self.ask((self.domain.id_field, key))
             if shown.fault:
                 self.doubts.add("contacts that are known could not be asked for")
             yield from self._given(shown, elsewhere=True)
@@ -208,7 +220,7 @@ class Lookups:
         name = fields[0]
         before = self.read
         everything = self._crowd(*fixed, (name, "%"))
-        if everything.fault and self._ask(*fixed, (name, "0" * LONGEST)).fault:
+        if everything.fault and self.ask(*fixed, (name, "0" * LONGEST)).fault:
             raise everything.fault  # nobody has that, so it is not about too many
         # Nothing may be all there is, or what `%` means alone.
         if everything.more or (not everything.rows and self._begins_with_a_digit(fixed, name)):
@@ -231,7 +243,7 @@ class Lookups:
         if not shown.more:
             yield from self._given(shown)
             return
-        exactly = self._ask(*fixed, (name, begin))
+        exactly = self.ask(*fixed, (name, begin))
         unlike = shown.rows and not any(value.startswith(begin) for value in shown.values(name))
         if exactly.more and exactly.rows and begin not in exactly.values(name):
             unlike = True
@@ -248,7 +260,7 @@ class Lookups:
 
     def _crowd(self, *criteria: Criterion) -> Shown:
         """Ask for a part, unless it is known to be crowded."""
-        return Shown(more=True) if name_of(criteria) in self._known else self._ask(*criteria)
+        return Shown(more=True) if name_of(criteria) in self._known else self.ask(*criteria)
 
     def _remember(self, before: int, *criteria: Criterion) -> None:
         """Remember a part that was split, if what was found in it would not fit into one answer."""
@@ -260,7 +272,7 @@ class Lookups:
         name = fields[0]
         without = (name, f"contacts without a {name}")
         try:
-            shown = self._ask(*fixed, (name, ""))
+            shown = self.ask(*fixed, (name, ""))
         except RequestRefused:
             self.unproven.add(without)
             return
@@ -281,7 +293,7 @@ class Lookups:
             control = self._control
             number = ("number1", control.number)
             try:
-                lacking, filled = self._ask(number, (control.lacking, "")), self._ask(number, (control.filled, ""))
+                lacking, filled = self.ask(number, (control.lacking, "")), self.ask(number, (control.filled, ""))
             except RequestRefused:
                 self._empty_works = False
             else:
@@ -290,18 +302,18 @@ class Lookups:
         return bool(self._empty_works)
 
     def _begins_with_a_digit(self, fixed: tuple[Criterion, ...], name: str) -> bool:
-        shown = (self._ask(*fixed, (name, f"{digit}%")) for digit in string.digits)
+        shown = (self.ask(*fixed, (name, f"{digit}%")) for digit in string.digits)
         return any(one.rows or one.more for one in shown)
 
     def _alphabet(self, fixed: tuple[Criterion, ...], name: str, sample: Shown) -> str:
         """Return the digits and the other characters that occur in some value."""
         known = next((value[-1] for value in sample.values(name) if value), "0")
-        proof = self._ask(*fixed, (name, f"%{known}%"))
+        proof = self.ask(*fixed, (name, f"%{known}%"))
         if not (proof.rows or proof.more):
             self.unproven.add((name, f"contacts whose {name} is not of digits only"))
         found = []
         for char in OTHERS:
-            shown = self._ask(*fixed, (name, f"%{char}%"))
+            shown = self.ask(*fixed, (name, f"%{char}%"))
             if any(char in value for value in shown.values(name)) or (shown.more and not shown.rows):
                 found.append(char)
         return string.digits + "".join(found)
@@ -315,13 +327,13 @@ class Lookups:
         }
         for value in sorted(lost - {""}):
             again = self.again
-            found = list(self._given(self._ask(*fixed, (name, value)), elsewhere=True))
+            found = list(self._given(self.ask(*fixed, (name, value)), elsewhere=True))
             self.again = again
             if found:
                 self.doubts.add("the parts of a crowded lookup did not show all that it showed itself")
             yield from found
 
-    def _ask(self, *criteria: Criterion) -> Shown:
+    def ask(self, *criteria: Criterion) -> Shown:
         """Ask for the contacts that meet all criteria. The fault ``Server`` may be another word for too many."""
         asked = "".join(
             f"<criteria><field>{escape(name)}</field><value>{escape(value)}</value></criteria>"

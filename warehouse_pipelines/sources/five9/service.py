@@ -81,7 +81,9 @@ def error_of(fault: Fault, operation: str) -> WarehouseError:
     if fault.name in PASSING:
         return VendorUnavailable(f"{what}. Nothing was loaded; the next run reads everything again.")
     if fault.name == "InvalidAccount":
-        return CredentialRefused(f"{what}. Renew the login and set it again; nothing was loaded.")
+        return CredentialRefused(
+            f"{what}. Renew the login and set FIVE9_USERNAME and FIVE9_PASSWORD again; nothing was loaded."
+        )
     if fault.name in ("AccessDisallowed", "UserHasNoRequiredRole"):
         return PermissionMissing(f"{what}. Give the user the role of an administrator or of the API, then run again.")
     return RequestRefused(f"{what}. The request is wrong or the vendor has changed; nothing was loaded.")
@@ -101,6 +103,7 @@ class Service:
             extraction,
             title="Five9",
             base_url=settings.base_url,
+            renew="FIVE9_USERNAME and FIVE9_PASSWORD",
             headers={
                 "Authorization": f"Basic {base64.b64encode(login).decode()}",
                 "Content-Type": "text/xml; charset=utf-8",

@@ -39,7 +39,17 @@ from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.entity import DAY, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged
-from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, UNSEEN, Database, Settings, Table, fetch, prove
+from warehouse_pipelines.sources.genius.fetch import (
+    OVERLAP,
+    PAGE,
+    UNSEEN,
+    Database,
+    Settings,
+    Table,
+    fetch,
+    inspect,
+    prove,
+)
 
 QUARTER = timedelta(minutes=15)
 
@@ -634,6 +644,7 @@ GENIUS = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    inspect=inspect,
     page_size=PAGE,
     entities=(
         LEADS,

@@ -45,7 +45,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Entity, Extraction, Page
+from warehouse_pipelines.entity import Entity, Extraction, Page, Portal
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
@@ -303,6 +303,8 @@ def sorted_error(error: Exception) -> Exception:
         return VendorUnavailable(f"Genius: the database could not answer ({said}); the next run starts at this place.")
     if form := REFUSED.get(number):
         what = "The tables are not as they were" if form is AnswerChanged else "Ask the vendor to grant it"
+        if form is CredentialRefused:
+            what = "Set GENIUS_DATABASE_URL again, with the login that is valid now"
         return form(f"Genius: the database refused ({said}). {what}; nothing was loaded.")
     return RequestRefused(f"Genius: the database did not accept the statement ({said}); nothing was loaded.")
 
@@ -558,6 +560,24 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
                 yield page._replace(in_window=False)
         else:
             yield from _delta(database, table)
+    finally:
+        database.close()
+
+
+def inspect(extraction: Extraction) -> Portal:
+    """Return the columns of a table that may be asked for, and its first rows; ``check`` names what is not there."""
+    database = Database(extraction)
+    try:
+        table = Table(database, extraction.entity)
+        if not table.types:
+            _require(database, table)
+            return Portal({}, told=True)
+        prove(database, table)
+        pages = Walk(database, table, table.keys).pages("TRUE", ())
+        records = next(pages, Page(())).records
+        return Portal(
+            {**table.types, **dict.fromkeys(table.expressions, "text")}, records, reasons=table.absent, told=True
+        )
     finally:
         database.close()
 

@@ -10,8 +10,8 @@ shows a change seconds to many minutes late.
 
 A column whose name is the specification's and not HubSpot's has two properties: one of the column's own name, which a
 portal may have added, and after it HubSpot's. The second stands in where the first is not there or is empty, so an
-emptied ``subject`` shows ``hs_appointment_name`` in a portal that has both; whoever wants it empty then says so by
-``HUBSPOT_PROPERTY_MAP=appointments.subject=subject``, and ``warehouse check hubspot`` names the columns concerned.
+emptied ``subject`` shows ``hs_appointment_name`` in a portal that has both; whoever wants it empty then maps it to
+``subject`` alone (``column_config``), and ``warehouse check hubspot`` names the columns concerned.
 HubSpot's own appointment has no other outcome than ``hs_appointment_status`` (SCHEDULED, COMPLETED, NO_SHOW, ...), and
 no attendees: that column is filled where a portal has such a property.
 
@@ -19,13 +19,15 @@ Left out: ``deal_name`` (it is ``dealname``), and the appointment's and division
 specification gives them. Verified against: the simulator only; no live portal has been read yet.
 """
 
+import contextlib
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-from warehouse_pipelines.entity import DAY, Column, Entity, Source, columns
+from warehouse_pipelines.entity import DAY, Column, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.rules import Rule, not_negative
-from warehouse_pipelines.sources.hubspot.fetch import PAIRS, Settings, fetch
-from warehouse_pipelines.sources.hubspot.properties import below_properties, mapped, portal
+from warehouse_pipelines.sources.hubspot.fetch import PAIRS, Reader, Settings, fetch
+from warehouse_pipelines.sources.hubspot.properties import below_properties, inspect, mapped
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -457,13 +459,22 @@ PAIR_ENTITIES = (
 )
 
 
-HUBSPOT = Source(
+def check() -> str:
+    """Ask for the properties of contacts, which a token without that scope is refused by name."""
+    with contextlib.suppress(PermissionMissing):  # which is said of the entity
+        Reader(Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))).properties  # noqa: B018  (asks)
+    return "HubSpot answers: it knows the token"
+
+
+HUBSPOT: Source = Source(
     name="hubspot",
     title="HubSpot",
     transport="api",
     settings=Settings,
     fetch=fetch,
-    check=lambda: portal(OBJECT_ENTITIES, Settings().property_map),
+    check=check,
     entities=(*OBJECT_ENTITIES, OWNERS, PIPELINES, PIPELINE_STAGES, *PAIR_ENTITIES),
-    as_configured=lambda entity: mapped(entity, OBJECT_ENTITIES, Settings().property_map),
+    inspect=inspect,
+    place=lambda name, kind: f"properties.{name}",
+    as_configured=lambda entity: mapped(HUBSPOT, entity, OBJECT_ENTITIES, Settings().property_map),
 )

@@ -150,6 +150,7 @@ def client(extraction: Extraction, settings: Settings) -> Client:
         extraction,
         title="HubSpot",
         base_url=settings.base_url,
+        renew="HUBSPOT_ACCESS_TOKEN",
         headers={"Authorization": f"Bearer {settings.access_token.get_secret_value()}"},
         budgets=(
             Budget("requests", settings.requests_per_10_seconds, 10),
@@ -248,9 +249,19 @@ class Reader:
         found = self.client.get(path, Answer[Property], params={"archived": "false"}).page(path)
         return {one.name: one.type for one in found}
 
-    def probe(self) -> None:
-        """Ask for one record."""
-        self.client.get(f"{OBJECTS}/{self.object_type}", Answer[msgspec.Raw], params={"limit": "1"})
+    def first(self, number: int) -> list[bytes]:
+        """Return so many live records with all properties."""
+        found: list[bytes] = []
+        names = ",".join(self.properties)
+        if len(quote(names)) > LONGEST_LIST:
+            for ids in batches(islice(self._ids(archived=False), number), self.size):
+                found += self._read(ids)
+            return found
+        for page in self._list(Answer[msgspec.Raw], names, min(number, self.size), archived=False):
+            found += map(bytes, page)
+            if len(found) >= number:
+                break
+        return found[:number]
 
     def everything(self) -> Iterator[Page]:
         """Yield all live records, all archived ones, and the restored; none was asked for by the window."""

@@ -118,3 +118,28 @@ def feed(content: bytes) -> Feed:
         pass
     (entries,) = lists
     return Feed(entries, following)
+
+
+def metadata(content: bytes) -> dict[str, dict[str, str]]:
+    """Return the type of each property of each set, as ``$metadata`` (EDMX) describes them.
+
+    Raises ``msgspec.ValidationError`` for what describes no set, ``msgspec.DecodeError`` for what is no XML.
+    """
+    types: dict[str, dict[str, str]] = {}
+    sets: dict[str, str] = {}
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        match name.rpartition("}")[2]:
+            case "EntityType":
+                types[attributes.get("Name", "")] = {}
+            case "Property" if types:
+                types[next(reversed(types))][attributes.get("Name", "")] = attributes.get("Type", "")
+            case "EntitySet":
+                sets[attributes.get("Name", "")] = attributes.get("EntityType", "").rpartition(".")[2]
+
+    for _ in parsed(content, start=start, end=lambda name: None, text=lambda text: None):
+        pass
+    found = {name: types[type_] for name, type_ in sets.items() if type_ in types}
+    if not found:
+        raise msgspec.ValidationError("no description of any set")
+    return found

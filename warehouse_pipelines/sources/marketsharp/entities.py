@@ -29,7 +29,7 @@ lead paint and others), and the REST face, whose delta shows records that never 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from warehouse_pipelines.entity import DAY, Entity, Extraction, Page, Source, Window, columns
+from warehouse_pipelines.entity import DAY, Entity, Extraction, Json, Page, Portal, Source, Window, columns
 from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, PAGE, Service, Settings, read
 
 SIX_HOURS = timedelta(hours=6)
@@ -422,6 +422,23 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     yield from read(extraction, INQUIRY_STATUSES)
 
 
+def inspect(extraction: Extraction) -> Portal | None:
+    """Return the properties of a set, and its first records; None where the service does not describe itself."""
+    described = Service(extraction).described(extraction.entity.path.partition("?")[0])
+    if described is None or "?" in extraction.entity.path:
+        return None
+    records: list[Json] = []
+    for page in read(extraction, INQUIRY_STATUSES):
+        records += page.records
+        if len(records) >= extraction.limit:
+            break
+    # Names are matched whatever their case, as those of a record are.
+    ours = {path.lower(): path for column in extraction.entity.columns.values() for path in column.paths}
+    return Portal(
+        {ours.get(name.lower(), name): type_ for name, type_ in described.items()}, records[: extraction.limit]
+    )
+
+
 def check() -> str:
     """Ask for one company."""
     service = Service(Extraction(entity=COMPANIES, window=Window(None, datetime.now(UTC))))
@@ -436,6 +453,8 @@ MARKETSHARP = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    inspect=inspect,
+    place=lambda name, kind: f"zoned.{name}|{name}" if kind == "timestamptz" else name,
     page_size=PAGE,
     # Nothing is published of its limits, and it answers 503 when it is loaded.
     pool=1,

@@ -50,7 +50,7 @@ from warehouse_pipelines.entity import Entity, Extraction, Page
 from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck, NotConfigured, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
-from warehouse_pipelines.sources.marketsharp.atom import Entry, Feed, Properties, feed
+from warehouse_pipelines.sources.marketsharp.atom import Entry, Feed, Properties, feed, metadata
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -133,6 +133,14 @@ class Service:
         """Ask for a page by parameters that the service has written itself."""
         self._spurious = 0
         return self._http.send("GET", f"{ROOT}/{name}", feed, params=params)
+
+    def described(self, name: str) -> Mapping[str, str] | None:
+        """Return the type of each property of a set, by ``$metadata``; None where there is no such thing."""
+        self._spurious = SPURIOUS  # a 404 is final here
+        try:
+            return self._http.send("GET", f"{ROOT}/$metadata", metadata).get(name)
+        except RequestRefused:
+            return None
 
     def _again(self, answer: httpx.Response) -> bool:
         if answer.status_code not in (400, 404) or self._spurious == SPURIOUS:

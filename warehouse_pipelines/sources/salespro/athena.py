@@ -376,7 +376,8 @@ class Athena:
         asked = f"{self.title} answered {name} with {code}: {said}"
         if code in WRONG_CREDENTIAL:
             raise CredentialRefused(
-                f"{asked}. Renew the AWS credential and set it again; nothing was loaded."
+                f"{asked}. Renew the AWS credential and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY again, or "
+                "AWS_PROFILE; nothing was loaded."
             ) from error
         if code in NO_PERMISSION:
             raise PermissionMissing(f"{asked}. The policy must allow it; grant that, then run again.") from error

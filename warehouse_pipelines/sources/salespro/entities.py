@@ -27,7 +27,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.entity import Column, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.sources.salespro.athena import quoted
-from warehouse_pipelines.sources.salespro.fetch import Settings, athena, fetch, table_of
+from warehouse_pipelines.sources.salespro.fetch import Settings, athena, fetch, inspect, table_of
 from warehouse_pipelines.sources.salespro.forms import FORM
 
 DAY = timedelta(days=1)
@@ -211,6 +211,7 @@ SALESPRO = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    inspect=inspect,
     page_size=1_000,
     measures=("athena_bytes_scanned",),
     entities=(CREDIT_APPLICATIONS, CUSTOMERS, ESTIMATES, LEAD_RESULTS, LEAD_RESULT_LINE_ITEMS, OFFICES, USERS),

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Entity, Extraction, Json, Page, TooLarge
+from warehouse_pipelines.entity import Entity, Extraction, Json, Page, Portal, TooLarge
 from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._sql import missing_place, note_absent
@@ -122,6 +122,24 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     if database.oversize:
         extraction.noticed["oversize_rows"] = len(database.oversize)
         yield Page([TooLarge(msgspec.json.encode(cells)) for cells in database.oversize])
+
+
+def inspect(extraction: Extraction) -> Portal:
+    """Return the columns of a table as the catalogue has them, and its first rows, by a query of some ten megabytes.
+
+    What is made of a form is there where the form is. What is made of the rows of another entity's table is not asked
+    for by a query of its own.
+    """
+    entity = extraction.entity
+    database = athena(extraction)
+    types = database.types(table_of(entity))
+    lacking = look_up(database, entity, types)
+    there(extraction, types, lacking)
+    made = ("line" if "/" in entity.path else "answers",) if set(ANSWERS) & types.keys() else ()
+    records: list[Json] = []
+    for page in () if "/" in entity.path else fetch(extraction):
+        records += page.records
+    return Portal({**types, **dict.fromkeys(made, "form")}, records[: extraction.limit], reasons=lacking)
 
 
 def asked(

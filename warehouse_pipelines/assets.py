@@ -4,15 +4,14 @@ An asset's body yields a dlt resource that nobody has read yet; ``loading.io_man
 What follows then are the entity's checks: in the same step, because a step of its own would cost more than they do.
 A run may also select the checks alone.
 
-An entity that can be asked by date has daily partitions: a run without a partition is the delta by cursor, a run over
-partitions reads their window in one go and leaves the cursor alone.
+No asset is partitioned, so that to materialize one is a delta by cursor and asks for nothing. Partitions belong to the
+jobs ``backfill_<crm>_<entity>`` (``schedules``).
 
 dlt and pyarrow are imported when an asset runs: definitions would otherwise take twice as long to load.
 """
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -39,6 +38,11 @@ class SyncOptions(dg.ConfigurableResource[Any]):
     batch_size: int | None = Field(default=None, description="Records per request; null is the source's own page.")
     max_records: int = Field(default=0, description="Stop after so many records; 0 is no limit.")
     start_date: str | None = Field(default=None, description="Read what changed since this day, YYYY-MM-DD, UTC.")
+    end_date: str | None = Field(
+        default=None,
+        description="Read from start_date to this day, YYYY-MM-DD, which is included: a backfill. The cursor of the "
+        "delta runs stays where it is.",
+    )
     vendor: dict[str, Any] = Field(default={}, description="The flags of one vendor alone, by name.")
 
     def options(self) -> Options:
@@ -52,29 +56,27 @@ class SyncOptions(dg.ConfigurableResource[Any]):
                 debug=self.debug,
                 batch_size=self.batch_size,
                 max_records=self.max_records,
-                start_date=_day(self.start_date),
+                start_date=_day("start_date", self.start_date),
+                end_date=_day("end_date", self.end_date),
                 vendor=self.vendor,
             )
         except ValueError as error:
             raise dg.Failure(f"resources.sync.config: {error}", allow_retries=False) from error
 
 
-def _day(text: str | None) -> date | None:
+def _day(name: str, text: str | None) -> date | None:
     if not text:
         return None
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"start_date is {text!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
+        raise ValueError(f"{name} is {text!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
 
 
 def assets(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetsDefinition]:
     """Return one asset per entity of ``sources``, with the checks that follow each sync."""
     by_table = {entity.table: entity for source in sources for entity in source.entities}
-    with warnings.catch_warnings():
-        # Backfill policies are announced as a beta at every start; the version is pinned, and tests run them.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        return [asset(source, entity, by_table, url) for source in sources for entity in source.entities]
+    return [asset(source, entity, by_table, url) for source in sources for entity in source.entities]
 
 
 def asset(
@@ -106,8 +108,6 @@ def asset(
         check_specs=specs(at_once(entity)),
         can_subset=True,
         deps=[key_of(by_table[entity.parent])] if entity.parent else None,
-        partitions_def=partitions(entity),
-        backfill_policy=dg.BackfillPolicy.single_run() if entity.days_since else None,
         pool=pool(source),
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -125,13 +125,6 @@ def asset(
 def step_key(entity: Entity) -> str:
     """Return the name of the entity's step in a run."""
     return entity.table.replace(".", "__")
-
-
-def partitions(entity: Entity) -> dg.DailyPartitionsDefinition | None:
-    """Return daily partitions, today's included, for an entity that can be asked by date."""
-    if entity.days_since is None:
-        return None
-    return dg.DailyPartitionsDefinition(start_date=entity.days_since.isoformat(), end_offset=1)
 
 
 def pool(source: Source) -> str:
@@ -165,7 +158,10 @@ def description(source: Source, entity: Entity) -> str:
     else:
         facts.append("It is read whole every time.")
     if entity.days_since:
-        facts.append(f"Daily partitions since {entity.days_since}: backfills, which leave the cursor alone.")
+        facts.append(
+            f"Days are read again by the job `backfill_{source.name}_{entity.name}`, which has a partition a month and "
+            "leaves the cursor alone."
+        )
     if entity.retention:
         facts.append(f"The vendor keeps {_spoken(entity.retention)}; older rows stay here.")
     if entity.parent:

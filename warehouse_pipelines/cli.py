@@ -340,14 +340,11 @@ def backfill(crm: str, entity: str, first: date, last: date, **flags: Any) -> No
     """Load a range of days again, in one run, without moving the cursor of the delta runs."""
     source = source_named(crm)
     declared = entity_named(source, entity)
-    if declared.days_since is None:
-        able = [e.name for e in source.entities if e.days_since]
-        there = f"can: {', '.join(able)}" if able else "none of its entities can; use sync --full"
-        raise Misused(f"{crm} {entity} cannot be asked by date. Of {crm}, {there}.")
+    from warehouse_pipelines.loading.options import Options
+
     if first > last:
         raise Misused(f"--from {first} is after --to {last}.")
-    if first < declared.days_since:
-        raise Misused(f"The first day of {crm} {entity} is {declared.days_since}; --from is {first}.")
+    Options(start_date=first, end_date=last).backfill(source, declared)
     source.require_settings()
     _run([(crm, entity)], flags, days=(first, last))
 

@@ -114,7 +114,8 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     if flags := [flag for flag in source.flags if flag.concerns(entity) and not flag.stands_for]:
         yield f"- Flags of its own: {'; '.join(f'`{flag.spelled}`: {flag.help}' for flag in flags)}"
     if entity.days_since:
-        yield f"- Can be backfilled by day since {entity.days_since}."
+        job = f"backfill_{source.name}_{entity.name}"
+        yield f"- Can be backfilled: `warehouse backfill`, or the job `{job}` by month since {entity.days_since:%Y-%m}."
     if entity.retention:
         yield f"- The vendor keeps {duration(entity.retention)}; older rows stay and are never counted as deleted."
     if entity.parent:

@@ -553,6 +553,7 @@ def _configuration(entity: Entity, options: Options, planned: Plan, page_size: i
         "skip_validation": options.skip_validation,
         "max_records": options.max_records,
         "start_date": options.start_date.isoformat() if options.start_date else None,
+        "end_date": options.end_date.isoformat() if options.end_date else None,
         "vendor": dict(options.vendor),
         "narrowed": planned.narrowed,
         "overlap_seconds": _seconds(entity.overlap),

@@ -20,7 +20,8 @@ import dagster as dg
 from pydantic import Field
 
 from warehouse_pipelines.checks import at_once, judge_at_once, specs
-from warehouse_pipelines.entity import BOOKKEEPING, Entity, Source
+from warehouse_pipelines.column_texts import text
+from warehouse_pipelines.entity import Entity, Source, target
 from warehouse_pipelines.loading.io_manager import failures, key_of
 from warehouse_pipelines.loading.options import Options
 
@@ -28,22 +29,33 @@ OWNERS = ["team:data-platform"]
 
 
 class SyncOptions(dg.ConfigurableResource[Any]):
-    """How this run behaves; the defaults are a delta run. Wrong values fail the step with one clear message."""
+    """How this run behaves; the defaults are a delta run. Wrong values fail the step with one clear message.
+
+    No default is null: the Launchpad's scaffold leaves such fields out.
+    """
 
     full: bool = Field(default=False, description="Read everything again; rows that are gone are marked deleted.")
     force: bool = Field(default=False, description="Replace values even where the warehouse has newer ones.")
     dry_run: bool = Field(default=False, description="Read, check and count; write nothing but the history row.")
     skip_validation: bool = Field(default=False, description="Skip business rules and shapes; never keys or types.")
     debug: bool = Field(default=False, description="Log at DEBUG.")
-    batch_size: int | None = Field(default=None, description="Records per request; null is the source's own page.")
+    batch_size: int | None = Field(
+        default=0, description="Records per request, 1 to 10000; 0 is the source's own page, as large as it allows."
+    )
     max_records: int = Field(default=0, description="Stop after so many records; 0 is no limit.")
-    start_date: str | None = Field(default=None, description="Read what changed since this day, YYYY-MM-DD, UTC.")
+    start_date: str | None = Field(
+        default="", description="Read what changed since this day, YYYY-MM-DD, UTC; empty goes by the cursor."
+    )
     end_date: str | None = Field(
-        default=None,
+        default="",
         description="Read from start_date to this day, YYYY-MM-DD, which is included: a backfill. The cursor of the "
         "delta runs stays where it is.",
     )
-    vendor: dict[str, Any] = Field(default={}, description="The flags of one vendor alone, by name.")
+    vendor: dict[str, Any] = Field(
+        default={},
+        description="The flags of one vendor alone, by name, such as {booking_status: CONFIRMED}; "
+        "`warehouse sync arrivy --help` lists those of Arrivy.",
+    )
 
     def options(self) -> Options:
         """Return the options; raise ``dg.Failure`` for a value that cannot be used."""
@@ -54,7 +66,7 @@ class SyncOptions(dg.ConfigurableResource[Any]):
                 dry_run=self.dry_run,
                 skip_validation=self.skip_validation,
                 debug=self.debug,
-                batch_size=self.batch_size,
+                batch_size=self.batch_size or None,
                 max_records=self.max_records,
                 start_date=_day("start_date", self.start_date),
                 end_date=_day("end_date", self.end_date),
@@ -64,19 +76,42 @@ class SyncOptions(dg.ConfigurableResource[Any]):
             raise dg.Failure(f"resources.sync.config: {error}", allow_retries=False) from error
 
 
-def _day(name: str, text: str | None) -> date | None:
-    if not text:
+def _day(name: str, given: str | None) -> date | None:
+    if not given:
         return None
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(given)
     except ValueError:
-        raise ValueError(f"{name} is {text!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
+        raise ValueError(f"{name} is {given!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
 
 
-def assets(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetsDefinition]:
-    """Return one asset per entity of ``sources``, with the checks that follow each sync."""
+def assets(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Return one asset per entity of ``sources``, with the checks that follow each sync, and one per vendor."""
     by_table = {entity.table: entity for source in sources for entity in source.entities}
-    return [asset(source, entity, by_table, url) for source in sources for entity in source.entities]
+    made = [asset(source, entity, by_table, url) for source in sources for entity in source.entities]
+    return [*made, *map(vendor, sources)]
+
+
+def vendor(source: Source) -> dg.AssetSpec:
+    """Return the external asset that stands for a vendor's system: what its entities are read from."""
+    required = [name for name, field in source.settings.model_fields.items() if field.is_required()]
+    prefix = source.settings.model_config.get("env_prefix", "")
+    names = ", ".join(f"`{f'{prefix}{name}'.upper()}`" for name in required)
+    return dg.AssetSpec(
+        vendor_key(source),
+        group_name=source.name,
+        kinds={source.name, source.transport},
+        description=(
+            f"{source.title} itself, read by {source.transport}: {len(source.entities)} entities. "
+            f"Settings: {names or 'none'}. Nothing of it is written here; `warehouse check {source.name}` asks whether "
+            "it answers."
+        ),
+    )
+
+
+def vendor_key(source: Source) -> dg.AssetKey:
+    """Return the key of a vendor's external asset."""
+    return dg.AssetKey(["vendor", source.name])
 
 
 def asset(
@@ -97,6 +132,7 @@ def asset(
         metadata={
             "dagster/table_name": f"{entity.schema}.{entity.table_name}",
             "dagster/column_schema": column_schema(entity),
+            **references(entity, by_table),
         },
         freshness_policy=freshness(entity),
         code_version=code_version(entity),
@@ -107,7 +143,7 @@ def asset(
         outs={name: out},
         check_specs=specs(at_once(entity)),
         can_subset=True,
-        deps=[key_of(by_table[entity.parent])] if entity.parent else None,
+        deps=[vendor_key(source), *([key_of(by_table[entity.parent])] if entity.parent else [])],
         pool=pool(source),
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -177,14 +213,26 @@ def _spoken(span: timedelta) -> str:
     return f"{span.total_seconds():g} seconds"
 
 
+def references(entity: Entity, by_table: Mapping[str, Entity]) -> dict[str, dg.MetadataValue[Any]]:
+    """Return what the columns refer to, as links to the assets.
+
+    No edge of the lineage: nothing flows from there, and neither waits for the other. Whether it is found is the
+    check ``references``.
+    """
+    return {
+        f"refers to, by {column}": dg.MetadataValue.asset(key_of(target(ref, by_table)[0]))
+        for column, ref in entity.refs.items()
+    }
+
+
 def column_schema(entity: Entity) -> dg.TableSchema:
-    """Return the table's columns for the UI, each with where in the record it comes from."""
+    """Return the table's columns for the UI."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name,
                 type=spelled.partition(" ")[0],
-                description=_origin(entity, name),
+                description=text(entity, name),
                 constraints=dg.TableColumnConstraints(
                     nullable="NOT NULL" not in spelled, unique=entity.keys == (name,)
                 ),
@@ -192,15 +240,6 @@ def column_schema(entity: Entity) -> dg.TableSchema:
             for name, spelled in entity.pg_types.items()
         ]
     )
-
-
-def _origin(entity: Entity, name: str) -> str | None:
-    if name in entity.columns:
-        column = entity.columns[name]
-        return f"{column.kind}, from {' or '.join(column.paths)}" if column.path != name else column.kind
-    if name in entity.e164:
-        return f"{entity.e164[name]} in E.164"
-    return "bookkeeping" if name in BOOKKEEPING else None
 
 
 def code_version(entity: Entity) -> str:

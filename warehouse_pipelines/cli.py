@@ -28,6 +28,7 @@ import click
 
 from warehouse_pipelines import logs
 from warehouse_pipelines.errors import NotConfigured, WarehouseError, WrongUse
+from warehouse_pipelines.schedule_command import schedule
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -806,6 +807,9 @@ def demo(ui: bool, stop: bool, contacts: int, port: int) -> None:
         click.echo(f"Stopped: {', '.join(program.stop()) or 'nothing was running'}")
     else:
         sys.exit(program.run(ui=ui, contacts=contacts, port=port))
+
+
+main.add_command(schedule)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Keeps Dagster's own storage from growing without end: ``prune_dagster`` deletes old runs every night.
 
-With all schedules on there are 3,000 runs a day, and Dagster deletes none of them. A run goes with its events, its
+With all schedules on there are 800 runs a day, and Dagster deletes none of them. A run goes with its events, its
 compute log and its check evaluations when it is older than ``WAREHOUSE_RUN_DAYS``, one that failed when it is older
 than ``WAREHOUSE_FAILED_RUN_DAYS``. What the UI shows of an asset is kept, however old: the run of its last
 materialization and observation and of the last evaluation of each check; and of a backfill job the last run of each

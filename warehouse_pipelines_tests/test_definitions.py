@@ -17,9 +17,11 @@ from psycopg.rows import dict_row
 
 from warehouse_pipelines.assets import SyncOptions, code_version, freshness
 from warehouse_pipelines.definitions import build_definitions, defs
+from warehouse_pipelines.entity import Entity, columns
 from warehouse_pipelines.errors import CredentialRefused, VendorUnavailable, WrongUse
 from warehouse_pipelines.loading.io_manager import find_in_chain, key_of, preview
 from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sample import value
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests import toy
 
@@ -82,8 +84,13 @@ def test_an_entity_is_an_asset_with_all_its_facts(source: Any, entity: Any) -> N
     assert spec.partitions_def is None
     assert spec.pools == {f"{source.name}_api"}
     assert spec.code_version == code_version(entity)
+    parents = {dg.AssetKey(["vendor", source.name])}
     if entity.parent:
-        assert dg.AssetKey(entity.parent.split(".")) in spec.parent_keys
+        parents.add(dg.AssetKey(entity.parent.split(".")))
+    assert spec.parent_keys == parents
+    for column, ref in entity.refs.items():
+        linked = spec.metadata[f"refers to, by {column}"]
+        assert linked == dg.MetadataValue.asset(dg.AssetKey(ref.partition("(")[0].split(".")))
 
 
 def test_all_assets_have_freshness() -> None:
@@ -99,6 +106,24 @@ def test_all_assets_have_freshness() -> None:
 
 def test_a_table_outside_public_has_a_key_of_two_parts(made: dg.Definitions) -> None:
     assert dg.AssetKey(["toy_shop", "part"]) in made.resolve_asset_graph().get_all_asset_keys()
+
+
+def test_a_vendor_is_an_external_asset_of_its_group() -> None:
+    graph = defs.resolve_asset_graph()
+    for source in SOURCES:
+        spec = graph.get(dg.AssetKey(["vendor", source.name]))
+        assert spec.is_external
+        assert spec.group_name == source.name
+        assert source.title in (spec.description or "")
+
+
+def test_the_launchpad_scaffolds_every_option_with_its_explanation() -> None:
+    """What Dagster's scaffold leaves out are fields whose default is null."""
+    for name, field in SyncOptions.model_fields.items():
+        assert field.default is not None, name
+        assert len(field.description or "") > 10, name
+    assert SyncOptions().options() == Options()
+    assert SyncOptions(batch_size=None, start_date=None, end_date=None).options() == Options()
 
 
 def test_a_parent_must_be_declared(shelf: toy.Shelf) -> None:
@@ -318,7 +343,7 @@ def test_a_database_that_is_away_fails_the_step_with_a_clear_message(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"batch_size": 0}, "batch_size is 0; it must be between 1 and 10000"),
+        ({"batch_size": -1}, "batch_size is -1; it must be between 1 and 10000"),
         ({"max_records": -1}, "max_records is -1"),
         ({"start_date": "2025-13-01"}, "must be a day written YYYY-MM-DD"),
     ],
@@ -379,6 +404,38 @@ def test_a_cause_is_found_in_the_whole_chain() -> None:
     outermost.__context__ = outer
     assert find_in_chain(outermost, CredentialRefused) is inner
     assert find_in_chain(outermost, KeyError) is None
+
+
+SECRETS = {"id": "c-1", "owner_id": "7", "name": "Jane Roe", "email": "jane@example.com", "status": "open",
+           "title": "Call Jane Roe", "amount": 1_234_567, "home_phone": "5135550100", "latitude": 39.1, "age": 44,
+           "started_at": "2024-02-01T12:00:00Z", "calendar_id": "jane@example.com", "list_id": "the Roes of Mason",
+           "page": "https://example.com/?e=jane"}  # fmt: skip
+
+
+def test_a_sample_shows_ids_figures_and_states_and_masks_the_rest() -> None:
+    entity = Entity(
+        name="visits", table="toy_visit", about="Visits.", path="visits", key="id",
+        columns=columns(
+            text="id owner_id name status title calendar_id list_id", email="email", integer="amount age",
+            phone="home_phone", numeric="latitude", timestamptz="started_at", url="page",
+        ),
+    )  # fmt: skip
+    assert {name: value(entity, name, found) for name, found in SECRETS.items()} == {
+        "id": "c-1", "owner_id": "7", "status": "open", "amount": "1234567", "started_at": "2024-02-01T12:00:00Z",
+        **dict.fromkeys(set(SECRETS) - {"id", "owner_id", "status", "amount", "started_at"}, "***"),
+    }  # fmt: skip
+
+
+def test_a_sample_has_five_rows_and_the_key_first(
+    shelf: toy.Shelf, bare_url: str, instance: dg.DagsterInstance
+) -> None:
+    shelf.records["things"] = [
+        {"id": str(n), "name": "Jane Roe", "updated_at": "2024-02-01T12:00:00Z"} for n in range(9)
+    ]
+    assert toy.run(toy.definitions(shelf, bare_url), "sync_toy_things", instance).success
+    lines = str(latest(instance, THING)["preview"]).splitlines()
+    assert lines[0] == "| id | name | updated_at |"
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [[f"| {n}", "***"] for n in range(5)]
 
 
 def test_a_preview_is_one_line_per_row_whatever_the_text_holds() -> None:

@@ -21,7 +21,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from warehouse_pipelines.errors import NotConfigured, WrongUse
-from warehouse_pipelines.loading import repeatable, tables
+from warehouse_pipelines.loading import repeatable, sync_schedule, tables
 from warehouse_pipelines.sources import SOURCES
 
 log = logging.getLogger("warehouse")
@@ -60,10 +60,13 @@ def migrate(url: str, *, down: int = 0, force: bool = False) -> list[str]:
             after = _revisions(connection, script)
             aligned = tables.align(connection, [entity for source in SOURCES for entity in source.entities])
             made = set(re.findall(r"^table (\w+)\.", "\n".join(aligned), re.MULTILINE))
+            if before != after:
+                made.add("orchestration")  # whose tables the revisions make, and their columns
             _keep_strangers_from_making_objects(connection)
             return [
                 *(f"revision {revision}" for revision in after if revision not in before),
                 *aligned,
+                *sync_schedule.align(connection, SOURCES),
                 *repeatable.align_schemas(connection, sql_folder() / "schemas", made),
                 *repeatable.align_views(connection, sql_folder() / "views"),
             ]

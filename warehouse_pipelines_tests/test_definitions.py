@@ -426,6 +426,27 @@ def test_a_sample_shows_ids_figures_and_states_and_masks_the_rest() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "found"),
+    [
+        ("text", "status", "Jane Roe"),
+        ("text", "status", "Jane"),
+        ("text", "status", "513-555-0100"),
+        ("text", "owner_id", "513-555-0100"),
+        ("integer", "size", 15135550100),
+        ("text", "owner_id", "+15135550100"),
+        ("id", "owner_id", "jane@example.com"),
+        ("id", "owner_id", "513 555 0100"),
+    ],
+)
+def test_what_was_typed_into_the_wrong_field_is_masked(kind: str, name: str, found: Any) -> None:
+    entity = Entity(
+        name="visits", table="toy_visit", about="Visits.", path="visits", key="id",
+        columns=columns(uuid="id", **{kind: name}),
+    )  # fmt: skip
+    assert value(entity, name, found) == "***"
+
+
 def test_a_sample_has_five_rows_and_the_key_first(
     shelf: toy.Shelf, bare_url: str, instance: dg.DagsterInstance
 ) -> None:

@@ -2,7 +2,8 @@
 
 The declaration decides. Shown are ids (the key, ``refs``, columns of that kind or named so), figures, flags and times,
 and texts whose name says that they are one word of a list: a status, a type. Every other text is masked, also one that
-nobody has thought of yet; so are e-mail addresses, phone numbers, links and documents, whatever they are called.
+nobody has thought of yet; so are e-mail addresses, phone numbers, links and documents, whatever they are called; and
+whatever does not look like an id, or like one word of a list, because somebody typed it into the wrong field.
 """
 
 import re
@@ -22,6 +23,11 @@ _LIST_WORD = re.compile(
     r"(^|_)(status|stage|dealstage|lifecyclestage|type|dealtype|category|mode|medium|channel|direction|currency|"
     r"currency_code|pipeline|priority|time_?zone|tier|visibility|transparency|disposition|color)$"
 )
+_ID = re.compile(r"\d{1,40}|(?=.*[A-Za-z])[A-Za-z0-9][\w.:-]{0,99}")
+_CODE = re.compile(r"(?=.*[A-Za-z])([a-z0-9_./-]{1,40}|[A-Z0-9_./-]{1,40})")
+"""A word out of a list, as programs write it; a name begins with a capital and goes on without."""
+_LONG_NUMBER = re.compile(r"\d{9}")
+"""It may be a phone number that stands in a wrong column."""
 _PERSONAL_FIGURE = re.compile(r"(^|_)(age|dob|gender|sex|lat|lng)(_|$)|income|credit|salary|wage|marital")
 
 
@@ -55,14 +61,15 @@ def harmless(entity: Entity, name: str) -> bool:
 
 
 def value(entity: Entity, name: str, found: Any) -> str | None:
-    """Return what is shown of one value. An id that is no single word, or an e-mail address, is none."""
+    """Return what is shown of one value: nothing that does not look like what its column is said to hold."""
     if found is None:
         return None
     text = str(found)
-    if not harmless(entity, name) or "@" in text:
+    if not harmless(entity, name):
         return logs.MASK
-    if entity.columns[name].kind == "text" and not name.endswith("id") and name not in {*entity.keys, *entity.refs}:
-        return logs.shown(text, personal=False)
-    if entity.columns[name].kind in {"text", "id"} and re.search(r"\s", text.strip()):
-        return logs.MASK
-    return logs.redacted(text)[:100]
+    kind = entity.columns[name].kind
+    if kind in {"id", "uuid"} or name in entity.keys or name in entity.refs or name.endswith("id"):
+        return text if _ID.fullmatch(text) else logs.MASK
+    if kind == "text":
+        return text if _CODE.fullmatch(text) else logs.MASK
+    return logs.MASK if kind in {"integer", "numeric"} and _LONG_NUMBER.search(text) else text

@@ -4,15 +4,14 @@ An asset's body yields a dlt resource that nobody has read yet; ``loading.io_man
 What follows then are the entity's checks: in the same step, because a step of its own would cost more than they do.
 A run may also select the checks alone.
 
-An entity that can be asked by date has daily partitions: a run without a partition is the delta by cursor, a run over
-partitions reads their window in one go and leaves the cursor alone.
+No asset is partitioned, so that to materialize one is a delta by cursor and asks for nothing. Partitions belong to the
+jobs ``backfill_<crm>_<entity>`` (``schedules``).
 
 dlt and pyarrow are imported when an asset runs: definitions would otherwise take twice as long to load.
 """
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -21,7 +20,8 @@ import dagster as dg
 from pydantic import Field
 
 from warehouse_pipelines.checks import at_once, judge_at_once, specs
-from warehouse_pipelines.entity import BOOKKEEPING, Entity, Source
+from warehouse_pipelines.column_texts import text
+from warehouse_pipelines.entity import Entity, Source, target
 from warehouse_pipelines.loading.io_manager import failures, key_of
 from warehouse_pipelines.loading.options import Options
 
@@ -29,17 +29,33 @@ OWNERS = ["team:data-platform"]
 
 
 class SyncOptions(dg.ConfigurableResource[Any]):
-    """How this run behaves; the defaults are a delta run. Wrong values fail the step with one clear message."""
+    """How this run behaves; the defaults are a delta run. Wrong values fail the step with one clear message.
+
+    No default is null: the Launchpad's scaffold leaves such fields out.
+    """
 
     full: bool = Field(default=False, description="Read everything again; rows that are gone are marked deleted.")
     force: bool = Field(default=False, description="Replace values even where the warehouse has newer ones.")
     dry_run: bool = Field(default=False, description="Read, check and count; write nothing but the history row.")
     skip_validation: bool = Field(default=False, description="Skip business rules and shapes; never keys or types.")
     debug: bool = Field(default=False, description="Log at DEBUG.")
-    batch_size: int | None = Field(default=None, description="Records per request; null is the source's own page.")
+    batch_size: int | None = Field(
+        default=0, description="Records per request, 1 to 10000; 0 is the source's own page, as large as it allows."
+    )
     max_records: int = Field(default=0, description="Stop after so many records; 0 is no limit.")
-    start_date: str | None = Field(default=None, description="Read what changed since this day, YYYY-MM-DD, UTC.")
-    vendor: dict[str, Any] = Field(default={}, description="The flags of one vendor alone, by name.")
+    start_date: str | None = Field(
+        default="", description="Read what changed since this day, YYYY-MM-DD, UTC; empty goes by the cursor."
+    )
+    end_date: str | None = Field(
+        default="",
+        description="Read from start_date to this day, YYYY-MM-DD, which is included: a backfill. The cursor of the "
+        "delta runs stays where it is.",
+    )
+    vendor: dict[str, Any] = Field(
+        default={},
+        description="The flags of one vendor alone, by name, such as {booking_status: CONFIRMED}; "
+        "`warehouse sync arrivy --help` lists those of Arrivy.",
+    )
 
     def options(self) -> Options:
         """Return the options; raise ``dg.Failure`` for a value that cannot be used."""
@@ -50,31 +66,52 @@ class SyncOptions(dg.ConfigurableResource[Any]):
                 dry_run=self.dry_run,
                 skip_validation=self.skip_validation,
                 debug=self.debug,
-                batch_size=self.batch_size,
+                batch_size=self.batch_size or None,
                 max_records=self.max_records,
-                start_date=_day(self.start_date),
+                start_date=_day("start_date", self.start_date),
+                end_date=_day("end_date", self.end_date),
                 vendor=self.vendor,
             )
         except ValueError as error:
             raise dg.Failure(f"resources.sync.config: {error}", allow_retries=False) from error
 
 
-def _day(text: str | None) -> date | None:
-    if not text:
+def _day(name: str, given: str | None) -> date | None:
+    if not given:
         return None
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(given)
     except ValueError:
-        raise ValueError(f"start_date is {text!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
+        raise ValueError(f"{name} is {given!r}; it must be a day written YYYY-MM-DD, such as 2025-01-31") from None
 
 
-def assets(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetsDefinition]:
-    """Return one asset per entity of ``sources``, with the checks that follow each sync."""
+def assets(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Return one asset per entity of ``sources``, with the checks that follow each sync, and one per vendor."""
     by_table = {entity.table: entity for source in sources for entity in source.entities}
-    with warnings.catch_warnings():
-        # Backfill policies are announced as a beta at every start; the version is pinned, and tests run them.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        return [asset(source, entity, by_table, url) for source in sources for entity in source.entities]
+    made = [asset(source, entity, by_table, url) for source in sources for entity in source.entities]
+    return [*made, *map(vendor, sources)]
+
+
+def vendor(source: Source) -> dg.AssetSpec:
+    """Return the external asset that stands for a vendor's system: what its entities are read from."""
+    required = [name for name, field in source.settings.model_fields.items() if field.is_required()]
+    prefix = source.settings.model_config.get("env_prefix", "")
+    names = ", ".join(f"`{f'{prefix}{name}'.upper()}`" for name in required)
+    return dg.AssetSpec(
+        vendor_key(source),
+        group_name=source.name,
+        kinds={source.name, source.transport},
+        description=(
+            f"{source.title} itself, read by {source.transport}: {len(source.entities)} entities. "
+            f"Settings: {names or 'none'}. Nothing of it is written here; `warehouse check {source.name}` asks whether "
+            "it answers."
+        ),
+    )
+
+
+def vendor_key(source: Source) -> dg.AssetKey:
+    """Return the key of a vendor's external asset."""
+    return dg.AssetKey(["vendor", source.name])
 
 
 def asset(
@@ -95,6 +132,7 @@ def asset(
         metadata={
             "dagster/table_name": f"{entity.schema}.{entity.table_name}",
             "dagster/column_schema": column_schema(entity),
+            **references(entity, by_table),
         },
         freshness_policy=freshness(entity),
         code_version=code_version(entity),
@@ -105,9 +143,7 @@ def asset(
         outs={name: out},
         check_specs=specs(at_once(entity)),
         can_subset=True,
-        deps=[key_of(by_table[entity.parent])] if entity.parent else None,
-        partitions_def=partitions(entity),
-        backfill_policy=dg.BackfillPolicy.single_run() if entity.days_since else None,
+        deps=[vendor_key(source), *([key_of(by_table[entity.parent])] if entity.parent else [])],
         pool=pool(source),
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -125,13 +161,6 @@ def asset(
 def step_key(entity: Entity) -> str:
     """Return the name of the entity's step in a run."""
     return entity.table.replace(".", "__")
-
-
-def partitions(entity: Entity) -> dg.DailyPartitionsDefinition | None:
-    """Return daily partitions, today's included, for an entity that can be asked by date."""
-    if entity.days_since is None:
-        return None
-    return dg.DailyPartitionsDefinition(start_date=entity.days_since.isoformat(), end_offset=1)
 
 
 def pool(source: Source) -> str:
@@ -165,7 +194,10 @@ def description(source: Source, entity: Entity) -> str:
     else:
         facts.append("It is read whole every time.")
     if entity.days_since:
-        facts.append(f"Daily partitions since {entity.days_since}: backfills, which leave the cursor alone.")
+        facts.append(
+            f"Days are read again by the job `backfill_{source.name}_{entity.name}`, which has a partition a month and "
+            "leaves the cursor alone."
+        )
     if entity.retention:
         facts.append(f"The vendor keeps {_spoken(entity.retention)}; older rows stay here.")
     if entity.parent:
@@ -181,14 +213,26 @@ def _spoken(span: timedelta) -> str:
     return f"{span.total_seconds():g} seconds"
 
 
+def references(entity: Entity, by_table: Mapping[str, Entity]) -> dict[str, dg.MetadataValue[Any]]:
+    """Return what the columns refer to, as links to the assets.
+
+    No edge of the lineage: nothing flows from there, and neither waits for the other. Whether it is found is the
+    check ``references``.
+    """
+    return {
+        f"refers to, by {column}": dg.MetadataValue.asset(key_of(target(ref, by_table)[0]))
+        for column, ref in entity.refs.items()
+    }
+
+
 def column_schema(entity: Entity) -> dg.TableSchema:
-    """Return the table's columns for the UI, each with where in the record it comes from."""
+    """Return the table's columns for the UI."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name,
                 type=spelled.partition(" ")[0],
-                description=_origin(entity, name),
+                description=text(entity, name),
                 constraints=dg.TableColumnConstraints(
                     nullable="NOT NULL" not in spelled, unique=entity.keys == (name,)
                 ),
@@ -196,15 +240,6 @@ def column_schema(entity: Entity) -> dg.TableSchema:
             for name, spelled in entity.pg_types.items()
         ]
     )
-
-
-def _origin(entity: Entity, name: str) -> str | None:
-    if name in entity.columns:
-        column = entity.columns[name]
-        return f"{column.kind}, from {' or '.join(column.paths)}" if column.path != name else column.kind
-    if name in entity.e164:
-        return f"{entity.e164[name]} in E.164"
-    return "bookkeeping" if name in BOOKKEEPING else None
 
 
 def code_version(entity: Entity) -> str:

@@ -28,6 +28,7 @@ import click
 
 from warehouse_pipelines import logs
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, TryAgain, WarehouseError, WrongUse
+from warehouse_pipelines.schedule_command import schedule
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -349,14 +350,11 @@ def backfill(crm: str, entity: str, first: date, last: date, **flags: Any) -> No
     """Load a range of days again, in one run, without moving the cursor of the delta runs."""
     source = source_named(crm)
     declared = entity_named(source, entity)
-    if declared.days_since is None:
-        able = [e.name for e in source.entities if e.days_since]
-        there = f"can: {', '.join(able)}" if able else "none of its entities can; use sync --full"
-        raise Misused(f"{crm} {entity} cannot be asked by date. Of {crm}, {there}.")
+    from warehouse_pipelines.loading.options import Options
+
     if first > last:
         raise Misused(f"--from {first} is after --to {last}.")
-    if first < declared.days_since:
-        raise Misused(f"The first day of {crm} {entity} is {declared.days_since}; --from is {first}.")
+    Options(start_date=first, end_date=last).backfill(source, declared)
     source.require_settings()
     _run([(crm, entity)], flags, days=(first, last))
 
@@ -978,6 +976,9 @@ def demo(ui: bool, stop: bool, contacts: int, port: int) -> None:
         click.echo(f"Stopped: {', '.join(program.stop()) or 'nothing was running'}")
     else:
         sys.exit(program.run(ui=ui, contacts=contacts, port=port))
+
+
+main.add_command(schedule)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Keeps Dagster's own storage from growing without end: ``prune_dagster`` deletes old runs every night.
 
-With all schedules on there are 3,000 runs a day, and Dagster deletes none of them. A run goes with its events, its
+With all schedules on there are 800 runs a day, and Dagster deletes none of them. A run goes with its events, its
 compute log and its check evaluations when it is older than ``WAREHOUSE_RUN_DAYS``, one that failed when it is older
 than ``WAREHOUSE_FAILED_RUN_DAYS``. What the UI shows of an asset is kept, however old: the run of its last
-materialization and observation and of the last evaluation of each check; and for ``PARTITION_DAYS`` the run that
-materialized a day. Ticks of schedules and sensors are deleted by Dagster (``retention`` in ``dagster.yaml``).
+materialization and observation and of the last evaluation of each check; and of a backfill job the last run of each
+partition. Ticks of schedules and sensors are deleted by Dagster (``retention`` in ``dagster.yaml``).
 
 What a sync did stands in ``orchestration.sync_history``, which is not touched.
 
@@ -21,13 +21,12 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sa
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
+from dagster._core.storage.tags import PARTITION_SET_TAG
 
 from warehouse_pipelines import settings
 
 log = logging.getLogger("warehouse")
 
-PARTITION_DAYS = 92
 NAME = "prune_dagster"
 
 Ages = Mapping[dg.DagsterRunStatus, int]
@@ -47,7 +46,7 @@ def ages() -> Ages:
 def prune(instance: dg.DagsterInstance, kept: Ages, now: datetime | None = None) -> dict[str, int]:
     """Delete the runs that ended longer ago than ``kept`` says and that no asset needs; return what was done."""
     now = now or datetime.now(UTC)
-    needed = needed_runs(instance, now)
+    needed = needed_runs(instance)
     deleted = spared = 0
     for status, days in kept.items():
         old = dg.RunsFilter(statuses=[status], updated_before=now - timedelta(days=days))
@@ -62,24 +61,20 @@ def prune(instance: dg.DagsterInstance, kept: Ages, now: datetime | None = None)
     return {"runs_deleted": deleted, "old_runs_kept_for_their_assets": spared, "runs_left": instance.get_runs_count()}
 
 
-def needed_runs(instance: dg.DagsterInstance, now: datetime) -> set[str]:
-    """Return the runs that hold what the UI shows of an asset."""
+def needed_runs(instance: dg.DagsterInstance) -> set[str]:
+    """Return the runs that hold what the UI shows of an asset, and of the partitions of a backfill job."""
     storage: Any = instance.event_log_storage
-    days = {(now - timedelta(days=age)).date().isoformat() for age in range(-1, PARTITION_DAYS)}
     needed: set[str] = set()
-    events: set[int] = set()
     for record in instance.get_asset_records(instance.get_asset_keys()):
         entry = record.asset_entry
         for last in (entry.last_materialization_record, entry.last_observation_record):
             if last is not None:
                 needed.add(last.run_id)
-        kind = dg.DagsterEventType.ASSET_MATERIALIZATION
-        events |= set(storage.get_latest_storage_id_by_partition(entry.asset_key, kind, days).values())
-    ids = sorted(events)
+    for _, jobs in instance.get_run_tags([PARTITION_SET_TAG]):
+        for job in jobs:
+            found = instance.run_storage.get_run_partition_data(dg.RunsFilter(tags={PARTITION_SET_TAG: job}))
+            needed |= {one.run_id for one in found}
     with storage.index_connection() as connection:
-        for start in range(0, len(ids), 500):
-            found = connection.execute(sa.select(Events.c.run_id).where(Events.c.id.in_(ids[start : start + 500])))
-            needed |= {run_id for (run_id,) in found}
         latest = sa.select(sa.func.max(Checks.c.id)).group_by(Checks.c.asset_key, Checks.c.check_name)
         found = connection.execute(sa.select(Checks.c.run_id).where(Checks.c.id.in_(latest)))
         needed |= {run_id for (run_id,) in found}

@@ -47,7 +47,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
             *dagster_maintenance.jobs(),
         ],
         schedules=[
-            *schedules(sources),
+            *schedules(sources, url),
             *crm_maintenance.schedules(url),
             *pipedesk_maintenance.schedules(url),
             *dagster_maintenance.schedules(),

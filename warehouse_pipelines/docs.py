@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import column_texts
 from warehouse_pipelines.entity import BOOKKEEPING, Entity, Source
-from warehouse_pipelines.rules import KINDS
 
 if TYPE_CHECKING:
     import psycopg
@@ -91,17 +91,13 @@ def reading(entity: Entity) -> str:
 
 
 def _columns(entity: Entity) -> Iterable[str]:
-    yield "| column | kind | type | from |"
+    yield "| column | kind | type | meaning |"
     yield "|---|---|---|---|"
-    for name, column in entity.columns.items():
-        path = "" if column.path == name else " or ".join(f"`{path}`" for path in column.paths)
-        yield f"| `{name}` | {column.kind} | {KINDS[column.kind].pg_type} | {path} |"
-    for name, phone in entity.e164.items():
-        yield f"| `{name}` | | text | `{phone}`, in E.164 |"
-    if entity.custom:
-        yield f"| `custom_properties` | | jsonb | the undeclared members of `{entity.custom}` |"
-    for name, theirs in entity.source_times.items():
-        yield f"| `{name}` | | timestamptz | the column `{theirs}` |"
+    for name, spelled in entity.pg_types.items():
+        if name not in BOOKKEEPING:
+            kind = entity.columns[name].kind if name in entity.columns else ""
+            about = column_texts.text(entity, name).replace("|", "\\|")
+            yield f"| `{name}` | {kind} | {spelled.partition(' ')[0]} | {about} |"
 
 
 def _entity(source: Source, entity: Entity) -> Iterable[str]:
@@ -116,7 +112,8 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     if flags := [flag for flag in source.flags if flag.concerns(entity) and not flag.stands_for]:
         yield f"- Flags of its own: {'; '.join(f'`{flag.spelled}`: {flag.help}' for flag in flags)}"
     if entity.days_since:
-        yield f"- Can be backfilled by day since {entity.days_since}."
+        job = f"backfill_{source.name}_{entity.name}"
+        yield f"- Can be backfilled: `warehouse backfill`, or the job `{job}` by month since {entity.days_since:%Y-%m}."
     if entity.retention:
         yield f"- The vendor keeps {duration(entity.retention)}; older rows stay and are never counted as deleted."
     if entity.parent:
@@ -143,8 +140,9 @@ def page(sources: Iterable[Source]) -> str:
         "",
         "Written by `python -m warehouse_pipelines.docs` from the rows in `warehouse_pipelines/sources/`.",
         "",
-        f"{len(sources)} sources, {count} entities. Beside its own columns every table has "
-        f"{', '.join(f'`{name}`' for name in BOOKKEEPING)}.",
+        f"{len(sources)} sources, {count} entities. Beside its own columns every table has:",
+        "",
+        *(f"- `{name}`: {column_texts.KEPT[name]}" for name in BOOKKEEPING),
         "",
         "`source_created_at` and `source_updated_at` say when a record was created and last edited at its vendor,",
         "under the same names in every table that has such facts, beside the vendor's own. PostgreSQL generates them.",

@@ -1,7 +1,7 @@
 """The vocabulary of the project: a source has entities, an entity has columns.
 
 A file under ``sources/`` is a table of ``Entity`` rows and one ``fetch``. Everything else is derived from the
-rows: table and indexes, dlt resource, asset, partitions, job, schedule, checks, most of the tests, and
+rows: table and indexes, dlt resource, asset, jobs, schedule, checks, most of the tests, and
 ``docs/entities.md``. A row may name things; it may not compute. A word that two vendors need becomes a field
 here, a word that one vendor needs is a line of Python in its ``fetch``.
 
@@ -174,7 +174,8 @@ class Entity:
     ``never_whole``  why an entity with a cursor has no ``whole_every``, in words: deletions there are never noticed
     ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
     ``retention``    how far back the vendor can be asked; older rows are kept and never counted as missing
-    ``days_since``   the first daily partition, for entities that can be asked by date
+    ``days_since``   for entities that can be asked by date: its month is the first partition of their backfill job;
+                     a backfill may ask for older days by date
     ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
                      after a read of the ``window`` that its cursor lies in
     ``by_state``     the vendor tells what changed since a ``state`` that the last good run left (``Extraction.state``)

@@ -181,23 +181,24 @@ class Runner:
     ) -> list[Outcome]:
         """Run ``sync_<crm>_<entity>`` and return what it did, of every entity in the job.
 
-        ``config`` is that of the resource ``sync``; ``days`` are the first and the last partition. An entity that
+        ``config`` is that of the resource ``sync``; with ``days``, the first and the last, the job is that of the
+        backfill. An entity that
         failed before it had a row in the history is returned with Dagster's message as its reason.
         """
         from warehouse_pipelines import run_lock
 
-        job = self._defs.resolve_job_def(f"sync_{crm}_{entity}")
+        job = self._defs.resolve_job_def(f"{'backfill' if days else 'sync'}_{crm}_{entity}")
         run_id = str(uuid.uuid4())
         longest = settings.settings().warehouse_pool_wait_seconds
         with run_lock.RunLock(self.url, run_id) as tag, run_lock.waiting(self._instance, self.url, longest) as waited:
             result = job.execute_in_process(
                 instance=self._instance,
                 run_config={
-                    "resources": {"sync": {"config": dict(config or {})}},
+                    "resources": {"sync": {"config": {**(config or {}), **_range(days)}}},
                     "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
                 },
                 run_id=run_id,
-                tags={**_range(days), **tag},
+                tags=dict(tag),
                 raise_on_error=False,
             )
         outcomes = outcomes_of(run_id, self.url)
@@ -277,10 +278,7 @@ def _range(days: tuple[date, date] | None) -> dict[str, str]:
     if days is None:
         return {}
     first, last = days
-    return {
-        "dagster/asset_partition_range_start": first.isoformat(),
-        "dagster/asset_partition_range_end": last.isoformat(),
-    }
+    return {"start_date": first.isoformat(), "end_date": last.isoformat()}
 
 
 def _refused(

@@ -11,8 +11,8 @@ from warehouse_pipelines_tests.dagster_world import World, world
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dagster_cli")]
 
-TODAY = datetime.now(UTC).date()
-DAYS = [(TODAY - timedelta(days=n)).isoformat() for n in (3, 2)]
+THIS_MONTH = datetime.now(UTC).date().replace(day=1)
+MONTHS = [(THIS_MONTH - timedelta(days=1)).replace(day=1).isoformat(), THIS_MONTH.isoformat()]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFa
 def test_the_workspace_is_valid(here: World) -> None:
     said = here.dagster("definitions", "validate", "-w", "workspace.yaml")
     assert said.returncode == 0, said.stderr
-    assert "BetaWarning: Parameter `backfill_policy`" not in said.stderr
+    assert "BetaWarning" not in said.stderr
 
 
 def test_jobs_are_listed(here: World) -> None:
@@ -36,8 +36,7 @@ def test_jobs_are_listed(here: World) -> None:
         assert name in jobs
 
 
-def test_a_launched_job_without_a_partition_is_a_delta(here: World) -> None:
-    """Dagster promises nowhere that a partitioned asset runs without a partition; our deltas depend on it."""
+def test_a_launched_job_is_a_delta(here: World) -> None:
     for expected in ("full", "delta"):
         said = here.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_calls")
         assert said.returncode == 0, said.stderr
@@ -58,32 +57,20 @@ def test_options_are_the_config_of_one_resource(here: World) -> None:
     assert [mode for _, mode, _ in here.history("tags")] == ["full", "full"]
 
 
-def test_a_backfill_from_the_command_line_is_a_run_per_day(here: World) -> None:
-    """``dagster job backfill`` ignores the single-run policy, which the UI and ``warehouse backfill`` honour."""
+def test_a_backfill_from_the_command_line_is_a_run_per_month(here: World) -> None:
+    job = "backfill_callrail_text_messages"
     said = here.dagster(
-        "job", "backfill", "-w", "workspace.yaml", "-j", "sync_callrail_text_messages",
-        "--from", DAYS[0], "--to", DAYS[-1], "--noprompt",
-    )  # fmt: skip
-    assert said.returncode == 0, said.stderr
-    runs = here.finished("sync_callrail_text_messages", count=len(DAYS))
-    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
-    assert {mode for _, mode, _ in here.history("text_messages")} == {"backfill"}
-    with dg.DagsterInstance.from_config(str(here.home)) as instance:
-        assert set(DAYS) == instance.get_materialized_partitions(dg.AssetKey("callrail_text_message"))
-
-
-@pytest.mark.parametrize("option", [("--partition", DAYS[0]), ("--partition-range", f"{DAYS[0]}...{DAYS[-1]}")])
-def test_an_asset_is_materialized_for_its_partitions(here: World, option: tuple[str, str]) -> None:
-    before = len(here.history("form_submissions"))
-    said = here.dagster(
-        "asset", "materialize", "-m", "warehouse_pipelines.definitions", "--select", "callrail_form_submission", *option
+        "job", "backfill", "-w", "workspace.yaml", "-j", job, "--from", MONTHS[0], "--to", MONTHS[-1], "--noprompt"
     )
     assert said.returncode == 0, said.stderr
-    assert [found[:2] for found in here.history("form_submissions")[before:]] == [("success", "backfill")]
+    runs = here.finished(job, count=len(MONTHS))
+    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+    assert {run.tags["dagster/partition"] for run in runs} == set(MONTHS)
+    assert {mode for _, mode, _ in here.history("text_messages")} == {"backfill"}
 
 
-def test_an_asset_with_partitions_is_not_materialized_without(here: World) -> None:
-    """The one command that insists; if this ever fails, say so in the documentation and delete it."""
-    said = here.dagster("asset", "materialize", "-m", "warehouse_pipelines.definitions", "--select", "callrail_call")
-    assert said.returncode != 0
-    assert "--partition" in said.stderr
+def test_an_asset_is_materialized_by_name(here: World) -> None:
+    module = ("-m", "warehouse_pipelines.definitions")
+    said = here.dagster("asset", "materialize", *module, "--select", "callrail_form_submission")
+    assert said.returncode == 0, said.stderr
+    assert [found[:2] for found in here.history("form_submissions")] == [("success", "full")]

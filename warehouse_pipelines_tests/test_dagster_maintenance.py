@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.tags import PARTITION_NAME_TAG, PARTITION_SET_TAG
 
 from warehouse_pipelines import dagster_maintenance
 from warehouse_pipelines.definitions import defs
@@ -16,19 +17,14 @@ from warehouse_pipelines.local import dagster_home
 from warehouse_pipelines.local.postgres import Server
 
 NOW = datetime.now(UTC)
-DAYS = [(NOW - timedelta(days=age)).date().isoformat() for age in (2, 1)]
+MONTHS = ["2026-01-01", "2026-02-01"]
 KEPT = {dg.DagsterRunStatus.SUCCESS: 7, dg.DagsterRunStatus.CANCELED: 7, dg.DagsterRunStatus.FAILURE: 30}
 
 
 @dg.asset
 def whole() -> None:
-    """Has no partitions."""
+    """Is materialized."""
     print("a line for the compute log")
-
-
-@dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-01-01", end_offset=1))
-def daily() -> None:
-    """Has a partition a day."""
 
 
 @dg.asset_check(asset=whole)
@@ -56,8 +52,10 @@ def instance(
     test_server.drop_database(name)
 
 
-def run(instance: dg.DagsterInstance, *assets: Any, partition: str | None = None) -> str:
-    result = dg.materialize(assets, instance=instance, partition_key=partition, raise_on_error=False)
+def run(instance: dg.DagsterInstance, *assets: Any, month: str | None = None) -> str:
+    """Materialize assets, as the run of a month of a backfill job if that is given."""
+    tags = {PARTITION_NAME_TAG: month, PARTITION_SET_TAG: "backfill_partition_set"} if month else {}
+    result = dg.materialize(assets, instance=instance, tags=tags, raise_on_error=False)
     return result.run_id
 
 
@@ -69,8 +67,8 @@ def stored(instance: dg.DagsterInstance, table: sa.Table) -> set[str]:
 
 
 def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    month_again, month, last_month = (run(instance, whole, month=key) for key in (MONTHS[0], MONTHS[0], MONTHS[1]))
     first, second, third = (run(instance, whole, good) for _ in range(3))
-    day_again, day, last_day = (run(instance, daily, partition=key) for key in (DAYS[0], DAYS[0], DAYS[1]))
     failed = run(instance, broken)
     logs = {path.name for path in (tmp_path / "storage").iterdir()}
     assert {first, second, third} <= logs
@@ -79,7 +77,7 @@ def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance, t
     facts = dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=8))
     assert facts == {"runs_deleted": 3, "old_runs_kept_for_their_assets": 3, "runs_left": 4}
 
-    gone, left = {first, second, day_again}, {third, day, last_day, failed}
+    gone, left = {first, second, month_again}, {third, month, last_month, failed}
     assert {found.run_id for found in instance.get_runs()} == left
     for run_id in gone:
         assert not (tmp_path / "history" / "runs" / f"{run_id}.db").exists()
@@ -92,15 +90,12 @@ def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance, t
     latest = instance.get_latest_materialization_event(whole.key)
     assert latest is not None
     assert latest.run_id == third
-    assert instance.get_materialized_partitions(daily.key) == {*DAYS}
     [check] = instance.event_log_storage.get_latest_asset_check_execution_by_key([good.check_key]).values()
     assert check.run_id == third
 
     dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=31))
-    assert {found.run_id for found in instance.get_runs()} == {third, day, last_day}, "failed ones live longer"
-    later = NOW + timedelta(days=dagster_maintenance.PARTITION_DAYS + 3)
-    assert dagster_maintenance.prune(instance, KEPT, later)["runs_deleted"] == 1
-    assert {found.run_id for found in instance.get_runs()} == {third, last_day}, "the last of each asset stays"
+    assert {found.run_id for found in instance.get_runs()} == {third, month, last_month}, "failed ones live longer"
+    assert dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=1000))["runs_deleted"] == 0
 
 
 def test_runs_that_have_not_ended_are_never_deleted(instance: dg.DagsterInstance) -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ from psycopg.rows import dict_row
 
 from warehouse_pipelines.assets import SyncOptions, code_version, freshness
 from warehouse_pipelines.definitions import build_definitions, defs
-from warehouse_pipelines.errors import CredentialRefused, VendorUnavailable
-from warehouse_pipelines.loading.io_manager import days_to_log, find_in_chain, key_of, preview
+from warehouse_pipelines.entity import Entity, columns
+from warehouse_pipelines.errors import CredentialRefused, VendorUnavailable, WrongUse
+from warehouse_pipelines.loading.io_manager import find_in_chain, key_of, preview
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sample import value
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests import toy
 
@@ -66,7 +69,7 @@ def test_importing_definitions_imports_neither_dlt_nor_a_driver() -> None:
     assert not {"dlt", "pyarrow", "psycopg", "adbc_driver_postgresql", "sqlglot", "boto3", "botocore"} & set(
         said.stdout.split()
     )
-    assert "BetaWarning" not in said.stderr
+    assert "Warning" not in said.stderr
 
 
 @pytest.mark.parametrize(("source", "entity"), EVERY_ENTITY, ids=[entity.table for _, entity in EVERY_ENTITY])
@@ -78,11 +81,16 @@ def test_an_entity_is_an_asset_with_all_its_facts(source: Any, entity: Any) -> N
     assert entity.about in (spec.description or "")
     assert spec.metadata["dagster/table_name"] == f"{entity.schema}.{entity.table_name}"
     assert [column.name for column in spec.metadata["dagster/column_schema"].columns] == list(entity.pg_types)
-    assert (spec.partitions_def is not None) == (entity.days_since is not None)
+    assert spec.partitions_def is None
     assert spec.pools == {f"{source.name}_api"}
     assert spec.code_version == code_version(entity)
+    parents = {dg.AssetKey(["vendor", source.name])}
     if entity.parent:
-        assert dg.AssetKey(entity.parent.split(".")) in spec.parent_keys
+        parents.add(dg.AssetKey(entity.parent.split(".")))
+    assert spec.parent_keys == parents
+    for column, ref in entity.refs.items():
+        linked = spec.metadata[f"refers to, by {column}"]
+        assert linked == dg.MetadataValue.asset(dg.AssetKey(ref.partition("(")[0].split(".")))
 
 
 def test_all_assets_have_freshness() -> None:
@@ -100,6 +108,24 @@ def test_a_table_outside_public_has_a_key_of_two_parts(made: dg.Definitions) -> 
     assert dg.AssetKey(["toy_shop", "part"]) in made.resolve_asset_graph().get_all_asset_keys()
 
 
+def test_a_vendor_is_an_external_asset_of_its_group() -> None:
+    graph = defs.resolve_asset_graph()
+    for source in SOURCES:
+        spec = graph.get(dg.AssetKey(["vendor", source.name]))
+        assert spec.is_external
+        assert spec.group_name == source.name
+        assert source.title in (spec.description or "")
+
+
+def test_the_launchpad_scaffolds_every_option_with_its_explanation() -> None:
+    """What Dagster's scaffold leaves out are fields whose default is null."""
+    for name, field in SyncOptions.model_fields.items():
+        assert field.default is not None, name
+        assert len(field.description or "") > 10, name
+    assert SyncOptions().options() == Options()
+    assert SyncOptions(batch_size=None, start_date=None, end_date=None).options() == Options()
+
+
 def test_a_parent_must_be_declared(shelf: toy.Shelf) -> None:
     import dataclasses
 
@@ -115,7 +141,7 @@ def test_the_version_of_the_code_follows_the_declaration() -> None:
     assert code_version(toy.THINGS) != code_version(dataclasses.replace(toy.THINGS, key="name"))
 
 
-def test_a_run_without_a_partition_is_a_delta_and_says_what_it_did(
+def test_a_run_without_options_is_a_delta_and_says_what_it_did(
     made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
 ) -> None:
     assert toy.run(made, "sync_toy_things", instance).success
@@ -138,58 +164,91 @@ def test_the_parent_comes_first_in_the_job_of_the_crm(
     assert names.index("things") < names.index("parts")
 
 
-@pytest.mark.parametrize(
-    ("tags", "window", "count"),
-    [
-        ({"dagster/partition": "2024-02-02"}, ("2024-02-02", "2024-02-03"), 1),
-        (toy.days("2024-02-01", "2024-02-02"), ("2024-02-01", "2024-02-03"), 2),
-    ],
-)
-def test_partitions_load_their_window_and_leave_the_cursor_alone(
+BACKFILLS = [
+    ({"start_date": "2024-02-02", "end_date": "2024-02-02"}, ("2024-02-02", "2024-02-03"), 1),
+    ({"start_date": "2024-02-01", "end_date": "2024-02-02"}, ("2024-02-01", "2024-02-03"), 2),
+    ({"start_date": "2023-12-01", "end_date": "2024-02-03"}, ("2023-12-01", "2024-02-04"), 3),
+]
+
+
+@pytest.mark.parametrize(("config", "window", "count"), BACKFILLS)
+def test_a_backfill_loads_its_window_and_leaves_the_cursor_alone(
     made: dg.Definitions,
     instance: dg.DagsterInstance,
     bare_url: str,
-    tags: dict[str, str],
+    config: dict[str, str],
     window: tuple[str, str],
     count: int,
 ) -> None:
-    assert toy.run(made, "sync_toy_things", instance, tags=tags).success
+    """Its last day is included, and the first may lie before the first partition."""
+    assert toy.run(made, "backfill_toy_things", instance, config=config).success
     [row] = history(bare_url)
     asked = row["configuration"]
     assert asked["mode"] == "backfill"
     assert (asked["window_start"][:10], asked["window_end"][:10]) == window
     assert asked["cursor"] is None
     assert row["records_created"] == count
-    assert len(instance.get_materialized_partitions(THING)) == count
 
 
-def test_a_delta_marks_the_days_it_covered_once(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    assert toy.run(made, "sync_toy_things", instance).success
-    assert len(instance.get_materialized_partitions(THING)) == 7  # the latest of a read of everything
-    assert toy.run(made, "sync_toy_things", instance).success
-    assert len(instance.get_materialized_partitions(THING)) == 40  # the latest since the last change, long ago
-    result = toy.run(made, "sync_toy_things", instance)
-    assert [event.partition for event in result.asset_materializations_for_node("toy_thing")] == [None]
-
-
-def test_a_read_that_did_not_end_marks_no_day(
-    shelf: toy.Shelf, bare_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+def test_a_month_of_a_backfill_job_asks_for_its_days(
+    made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
 ) -> None:
-    page = shelf.fetch
-    monkeypatch.setattr(shelf, "fetch", lambda extraction: (one for _ in range(3) for one in page(extraction)))
-    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
-    assert toy.run(toy.definitions(shelf, bare_url), "sync_toy_things", instance).success
-    assert str(latest(instance, THING)["reason"]).startswith("safety_limit: ")
-    assert not instance.get_materialized_partitions(THING)
+    job = made.resolve_job_def("backfill_toy_things")
+    assert job.partitions_def is not None
+    months = job.partitions_def.get_partition_keys()
+    assert months[:2] == ["2024-01-01", "2024-02-01"]
+    assert months[-1][:7] == f"{datetime.now(UTC):%Y-%m}", "the current month can be asked for"
+    assert job.execute_in_process(partition_key="2024-02-01", instance=instance).success
+    [row] = history(bare_url)
+    asked = row["configuration"]
+    assert (asked["mode"], asked["window_start"][:10], asked["window_end"][:10]) == (
+        "backfill",
+        "2024-02-01",
+        "2024-03-01",
+    )
+    assert row["records_created"] == 3
+    assert instance.get_latest_materialization_event(THING) is not None
 
 
-def test_only_days_that_are_partitions_and_not_marked_yet_are_marked() -> None:
-    class Result:
-        days_covered = (date(2023, 12, 31), date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3))
+def test_only_what_can_be_asked_by_date_has_a_backfill_job() -> None:
+    names = {job.name for job in defs.resolve_all_job_defs()}
+    for source, entity in EVERY_ENTITY:
+        assert (f"backfill_{source.name}_{entity.name}" in names) == (entity.days_since is not None)
 
-    result: Any = Result()
-    since, today = date(2024, 1, 1), date(2024, 1, 2)
-    assert days_to_log(result, since, {"2024-01-01"}, today) == [date(2024, 1, 2)]
+
+TODAY = datetime.now(UTC).date()
+WRONG_RANGES = [
+    ("backfill_toy_things", {"start_date": "2024-02-02", "end_date": "2024-02-01"}, "is after end_date"),
+    ("backfill_toy_things", {"end_date": "2024-02-01"}, "start_date is missing"),
+    ("sync_toy_things", {"end_date": "2024-02-30"}, "must be a day written YYYY-MM-DD"),
+    ("sync_toy_gadgets", {"start_date": "2024-02-01", "end_date": "2024-02-02"}, "can: things"),
+    (
+        "backfill_toy_things",
+        {"start_date": str(TODAY + timedelta(days=2)), "end_date": str(TODAY + timedelta(days=3))},
+        "is in the future",
+    ),
+]
+
+
+@pytest.mark.parametrize(("job", "config", "message"), WRONG_RANGES)
+def test_a_range_of_which_nothing_can_be_read_is_refused(
+    made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str, job: str, config: dict[str, str], message: str
+) -> None:
+    result = toy.run(made, job, instance, config=config)
+    assert not result.success
+    said = [f"{event.event_specific_data} {event.message}" for event in result.all_events if event.is_failure]
+    assert message in " ".join(said)
+    assert not history(bare_url)
+
+
+def test_days_that_the_vendor_keeps_no_longer_are_refused() -> None:
+    import dataclasses
+
+    short = dataclasses.replace(toy.THINGS, retention=timedelta(days=90))
+    source, now = toy.Shelf().source(), datetime(2024, 6, 1, tzinfo=UTC)
+    with pytest.raises(WrongUse, match=r"keeps things for 90 days, which is since 2024-03-03; 2024-02-28 is before"):
+        Options(start_date=date(2024, 1, 1), end_date=date(2024, 2, 28)).backfill(source, short, now)
+    assert Options(start_date=date(2024, 1, 1), end_date=date(2024, 3, 10)).backfill(source, short, now)
 
 
 def test_a_dry_run_is_an_observation(made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str) -> None:
@@ -202,12 +261,6 @@ def test_a_dry_run_is_an_observation(made: dg.Definitions, instance: dg.DagsterI
     with psycopg.connect(bare_url) as connection:
         assert connection.execute("SELECT count(*) FROM toy_thing").fetchone() == (0,)
     assert all(row["configuration"]["dry_run"] for row in history(bare_url))
-
-
-def test_a_dry_run_over_partitions_marks_none(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    tags = {"dagster/partition": "2024-02-02"}
-    assert toy.run(made, "sync_toy_things", instance, config={"dry_run": True}, tags=tags).success
-    assert not instance.get_materialized_partitions(THING)
 
 
 def test_a_failure_that_may_pass_is_tried_again(
@@ -290,7 +343,7 @@ def test_a_database_that_is_away_fails_the_step_with_a_clear_message(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"batch_size": 0}, "batch_size is 0; it must be between 1 and 10000"),
+        ({"batch_size": -1}, "batch_size is -1; it must be between 1 and 10000"),
         ({"max_records": -1}, "max_records is -1"),
         ({"start_date": "2025-13-01"}, "must be a day written YYYY-MM-DD"),
     ],
@@ -351,6 +404,59 @@ def test_a_cause_is_found_in_the_whole_chain() -> None:
     outermost.__context__ = outer
     assert find_in_chain(outermost, CredentialRefused) is inner
     assert find_in_chain(outermost, KeyError) is None
+
+
+SECRETS = {"id": "c-1", "owner_id": "7", "name": "Jane Roe", "email": "jane@example.com", "status": "open",
+           "title": "Call Jane Roe", "amount": 1_234_567, "home_phone": "5135550100", "latitude": 39.1, "age": 44,
+           "started_at": "2024-02-01T12:00:00Z", "calendar_id": "jane@example.com", "list_id": "the Roes of Mason",
+           "page": "https://example.com/?e=jane"}  # fmt: skip
+
+
+def test_a_sample_shows_ids_figures_and_states_and_masks_the_rest() -> None:
+    entity = Entity(
+        name="visits", table="toy_visit", about="Visits.", path="visits", key="id",
+        columns=columns(
+            text="id owner_id name status title calendar_id list_id", email="email", integer="amount age",
+            phone="home_phone", numeric="latitude", timestamptz="started_at", url="page",
+        ),
+    )  # fmt: skip
+    assert {name: value(entity, name, found) for name, found in SECRETS.items()} == {
+        "id": "c-1", "owner_id": "7", "status": "open", "amount": "1234567", "started_at": "2024-02-01T12:00:00Z",
+        **dict.fromkeys(set(SECRETS) - {"id", "owner_id", "status", "amount", "started_at"}, "***"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "found"),
+    [
+        ("text", "status", "Jane Roe"),
+        ("text", "status", "Jane"),
+        ("text", "status", "513-555-0100"),
+        ("text", "owner_id", "513-555-0100"),
+        ("integer", "size", 15135550100),
+        ("text", "owner_id", "+15135550100"),
+        ("id", "owner_id", "jane@example.com"),
+        ("id", "owner_id", "513 555 0100"),
+    ],
+)
+def test_what_was_typed_into_the_wrong_field_is_masked(kind: str, name: str, found: Any) -> None:
+    entity = Entity(
+        name="visits", table="toy_visit", about="Visits.", path="visits", key="id",
+        columns=columns(uuid="id", **{kind: name}),
+    )  # fmt: skip
+    assert value(entity, name, found) == "***"
+
+
+def test_a_sample_has_five_rows_and_the_key_first(
+    shelf: toy.Shelf, bare_url: str, instance: dg.DagsterInstance
+) -> None:
+    shelf.records["things"] = [
+        {"id": str(n), "name": "Jane Roe", "updated_at": "2024-02-01T12:00:00Z"} for n in range(9)
+    ]
+    assert toy.run(toy.definitions(shelf, bare_url), "sync_toy_things", instance).success
+    lines = str(latest(instance, THING)["preview"]).splitlines()
+    assert lines[0] == "| id | name | updated_at |"
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [[f"| {n}", "***"] for n in range(5)]
 
 
 def test_a_preview_is_one_line_per_row_whatever_the_text_holds() -> None:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from warehouse_pipelines import column_texts
 from warehouse_pipelines.loading import tables
 from warehouse_pipelines.loading.migrate import engine, migrate
 from warehouse_pipelines.local.postgres import Server
@@ -49,12 +50,13 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0005_crm_tenants",
         "revision 0006_dead_letters",
         "revision 0008_join_keys",
+        "revision 0009_sync_schedule",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 7
+    assert len(migrate(empty_url, down=99)) == 8
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
@@ -76,7 +78,8 @@ def test_revisions_down_and_up(empty_url: str) -> None:
 def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
     """What can be read stays; the row, its other columns and the index of the column stay as they are."""
     migrate(empty_url)
-    assert migrate(empty_url, down=1) == ["revision 0008_join_keys undone"]
+    since = undone_by("0008_join_keys")
+    assert migrate(empty_url, down=len(since)) == since
     texts = {"1": "7", "2": " 42 ", "3": "not assigned", "4": "A12", "5": "", "6": "12.0", "7": "9" * 25, "8": None}
     with psycopg.connect(empty_url) as connection:
         for key, text in texts.items():
@@ -102,7 +105,7 @@ def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
         job = connection.execute("SELECT id, contact_id, number FROM marketsharp_job").fetchone()
         assert job == ("0b5e93c1-6d73-4a0f-8001-00000000abcd", "C-NO-UUID", "ABC")
         assert connection.execute("SELECT to_regclass('idx_genius_lead_agent_id') IS NOT NULL").fetchone() == (True,)
-    migrate(empty_url, down=1)
+    migrate(empty_url, down=len(since))
     with psycopg.connect(empty_url) as connection:
         assert connection.execute("SELECT agent_id FROM genius_lead WHERE lead_id = 2").fetchone() == ("42",)
     migrate(empty_url)
@@ -116,7 +119,7 @@ GUID, OTHER_GUID = "0B5E93C1-6D73-4A0F-8001-00000000ABCD", "0B5E93C1-6D73-4A0F-8
 def test_uuids_in_capitals_are_put_into_lower_case(empty_url: str) -> None:
     """In keys of every source, in what refers to them, and in the dead letters, which are found by their key."""
     migrate(empty_url)
-    migrate(empty_url, down=1)
+    migrate(empty_url, down=len(undone_by("0008_join_keys")))
     low = GUID.lower()
     with psycopg.connect(empty_url) as connection:
         for key, first_name, day in (
@@ -183,7 +186,11 @@ def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:
         connection.execute("DROP INDEX idx_callrail_call_company_id")
         connection.execute("INSERT INTO callrail_tag (id, raw_data, remembered) VALUES ('1', '{}', 'yes')")
         connection.execute("CREATE TABLE somebody_else (x int)")
-    assert sorted(migrate(empty_url)) == ["column callrail_tag.color", "index idx_callrail_call_company_id"]
+    assert sorted(migrate(empty_url)) == [
+        "column callrail_tag.color",
+        "comments of 1 columns",
+        "index idx_callrail_call_company_id",
+    ]
     with psycopg.connect(empty_url) as connection:
         assert connection.execute("SELECT color, remembered FROM callrail_tag").fetchone() == (None, "yes")
         assert connection.execute("SELECT to_regclass('somebody_else') IS NOT NULL").fetchone() == (True,)
@@ -215,10 +222,15 @@ def test_a_table_s_comment_follows_its_row(empty_url: str, comment: str) -> None
     migrate(empty_url)
     with psycopg.connect(empty_url) as connection:
         connection.execute(f"COMMENT ON TABLE callrail_tag IS {comment}".encode())
-    assert migrate(empty_url) == []
-    about = next(entity.about for entity in ENTITIES if entity.table == "callrail_tag")
+        connection.execute(f"COMMENT ON COLUMN callrail_tag.color IS {comment}".encode())
+    assert migrate(empty_url) == ["comments of 1 columns"]
+    tag = next(entity for entity in ENTITIES if entity.table == "callrail_tag")
     with psycopg.connect(empty_url) as connection:
-        assert connection.execute("SELECT obj_description('callrail_tag'::regclass)").fetchone() == (about,)
+        found = connection.execute(
+            "SELECT obj_description(a.attrelid), col_description(a.attrelid, a.attnum) FROM pg_attribute AS a "
+            "WHERE a.attrelid = 'callrail_tag'::regclass AND a.attname = 'color'"
+        ).fetchone()
+    assert found == (tag.about, column_texts.text(tag, "color"))
 
 
 def test_two_migrations_at_a_time(empty_url: str) -> None:
@@ -274,7 +286,17 @@ $f$;
 
 HISTORY = "orchestration.sync_history"
 LETTER = "orchestration.dead_letter"
+SCHEDULE = "orchestration.sync_schedule"
+OURS = """pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    AND n.nspname IN ('public', 'pipedesk', 'crm', 'orchestration') AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e')"""
 COLUMNS = {
+    "A-019": (
+        SCHEDULE,
+        "id name crm_source model_name mode recurrence_type every period crontab_minute crontab_hour"
+        " crontab_day_of_week crontab_day_of_month crontab_month_of_year enabled last_run next_run periodic_task_id"
+        " created_at updated_at dagster_schedule_name",
+    ),
     "A-008": ("hubspot_contact", "archived deleted_at delete_reason"),
     "A-012": (
         HISTORY,
@@ -400,7 +422,15 @@ TRUE = {
     "B-005": """NOT EXISTS (SELECT FROM information_schema.columns
         WHERE table_schema='orchestration' AND column_name IN ('crm_type','entity_name'))""",
     "X-05": f"chk.typ('{HISTORY}','sync_type') = 'character varying(100)'",
-    "X-06": f"chk.typ('{HISTORY}','crm_source') = 'character varying(50)'",
+    "X-06": f"""chk.typ('{HISTORY}','crm_source') = 'character varying(50)'
+        AND chk.typ('{SCHEDULE}','crm_source') = 'character varying(64)'""",
+    "X-17": f"NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid=to_regclass('{SCHEDULE}') AND contype='f')",
+    "A-020": f"chk.idx('{SCHEDULE}','crm_source') AND chk.idx('{SCHEDULE}','enabled')",
+    "every table has a comment": f"NOT EXISTS (SELECT FROM {OURS} WHERE obj_description(c.oid, 'pg_class') IS NULL)",
+    "every column has a comment": f"""NOT EXISTS (SELECT FROM {OURS}
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE coalesce(col_description(c.oid, a.attnum), '') = '')""",
+    "a schedule per entity": f"(SELECT count(*) FROM {SCHEDULE} WHERE enabled) = {len(ENTITIES)}",
     "X-08": """NOT EXISTS (SELECT FROM information_schema.columns
         WHERE column_name IN ('synced_at','last_synced','last_sync_at') AND table_schema = 'public')""",
     "X-16": """NOT EXISTS (SELECT FROM information_schema.columns
@@ -440,6 +470,10 @@ LETTER_ROW = {
     "sync_history_id": 1, "crm_source": "hubspot", "sync_type": "contacts", "stage": "load", "rule": "x",
     "error_message": "x", "payload": "{}",
 }  # fmt: skip
+SCHEDULE_ROW = {
+    "name": "x", "crm_source": "x", "model_name": "x", "mode": "delta", "recurrence_type": "interval", "every": 1,
+    "period": "hours",
+}  # fmt: skip
 ONE_BAD = {"records_processed": 1, "records_failed": 1}
 REASON = '{"partial_reason": "x"}'
 METRICS = {"performance_metrics": '{"unchanged": 2, "filtered": 1}'}
@@ -468,6 +502,12 @@ STATES: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "negative": (HISTORY, {"records_created": -1}, "23514"),
     "no CRM": (HISTORY, {"crm_source": None}, "23502"),
+    "schedule": (SCHEDULE, {}, "accepted"),
+    "A-021 schedule of no mode": (SCHEDULE, {"mode": "weekly"}, "23514"),
+    "A-022 schedule of no period": (SCHEDULE, {"period": "fortnights"}, "23514"),
+    "A-023 interval without a period": (SCHEDULE, {"period": None}, "23514"),
+    "A-023 interval of nothing": (SCHEDULE, {"every": 0}, "23514"),
+    "crontab": (SCHEDULE, {"recurrence_type": "crontab", "every": None, "period": None}, "accepted"),
     "letter": (LETTER, {}, "accepted"),
     "letter of no stage": (LETTER, {"stage": "fetch"}, "23514"),
     "B-106 letter of no category": (LETTER, {"error_category": "odd"}, "23514"),
@@ -484,7 +524,7 @@ STATES: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_impossible_rows_are_refused(checked: psycopg.Connection[Any], case: str) -> None:
     """X-12, B-012, B-018 to B-020, A-014, A-018: what the loader must never write, PostgreSQL does not take."""
     table, changes, expected = STATES[case]
-    row = {**(HISTORY_ROW if table == HISTORY else LETTER_ROW), **changes}
+    row = {**{HISTORY: HISTORY_ROW, LETTER: LETTER_ROW, SCHEDULE: SCHEDULE_ROW}[table], **changes}
     statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('%s' for _ in row)})"
     state = "accepted"
     with checked.transaction(force_rollback=True):

@@ -115,29 +115,12 @@ def test_a_group_is_materialized_in_the_ui(here: World, address: str, pictures: 
         page.wait_for_timeout(3_000)  # the layout is computed in a worker, and the picture is of its result
         page.screenshot(path=pictures / "graph.png")
 
-        # With shift the launchpad opens, and the partition may stay empty: a delta.
         page.goto(f"{address}/locations/warehouse/asset-groups/callrail")
-        page.get_by_role("button", name="Materialize all").click(modifiers=["Shift"])
-        dialog = page.locator(".dagster-portal")
-        start = dialog.get_by_role("button", name="Materialize")
-        expect(start).to_be_enabled()
-        page.wait_for_timeout(1_000)
-        page.screenshot(path=pictures / "launchpad.png")
-        start.click()
-        page.get_by_role("button", name="Confirm").click()
+        page.get_by_role("button", name="Materialize all").click()
         delta = ended(address, before=0)
         assert delta["status"] == "SUCCESS"
         assert len(delta["assetSelection"]) == 8
         assert here.history("calls")[-1] == ("success", "full", delta["runId"])
-
-        # Without, Dagster asks for partitions.
-        page.goto(f"{address}/locations/warehouse/asset-groups/callrail")
-        page.get_by_role("button", name="Materialize all").click()
-        page.get_by_role("button", name="Latest").click()
-        page.get_by_role("button", name="Launch 1 run").click()
-        window = ended(address, before=1)
-        assert window["status"] == "SUCCESS"
-        assert here.history("calls")[-1] == ("success", "backfill", window["runId"])
 
         page.goto(f"{address}/locations/warehouse/asset-groups/callrail")
         expect(page.get_by_role("button", name="Materialize all")).to_be_visible()
@@ -153,9 +136,5 @@ def test_a_group_is_materialized_in_the_ui(here: World, address: str, pictures: 
         expect(page.get_by_text("sync_history_id").first).to_be_visible()
         page.wait_for_timeout(2_000)
         page.screenshot(path=pictures / "asset.png")
-
-        page.goto(f"{address}/assets/callrail_call?view=partitions")
-        page.wait_for_timeout(4_000)
-        page.screenshot(path=pictures / "partitions.png")
         browser.close()
         assert not broken

@@ -110,17 +110,10 @@ def run(
     instance: dg.DagsterInstance,
     *,
     config: Mapping[str, Any] | None = None,
-    tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run a job in this process and never raise."""
     return defs.resolve_job_def(job).execute_in_process(
         instance=instance,
         run_config={"resources": {"sync": {"config": dict(config or {})}}},
-        tags=dict(tags or {}),
         raise_on_error=False,
     )
-
-
-def days(first: str, last: str) -> dict[str, str]:
-    """Return the tags of a run over partitions."""
-    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}

@@ -9,17 +9,9 @@ Errors are translated once, here: ``TryAgain`` asks for another attempt, up to `
 dlt wraps what a resource raises, so the cause is searched in the whole chain. An interrupt (a cancel from the UI) is a
 ``BaseException`` and passes as it is; ``loading.sync`` closes its row.
 
-Three decisions about what Dagster is told:
-
-- A dry run wrote nothing, so it leaves an *observation*. Dagster materializes whatever an IO manager returned from,
-  unless the run carries the tag by which externally managed runs defer their events; the tag is put on this step's
-  copy of the run only.
-- A delta run of a partitioned asset logs the days that it covered, so that the partition view is true. Measured on
-  SQLite: 9 to 11 ms an event. Therefore at most the latest ``DAYS_LOGGED`` days are logged, which costs 0.4 s.
-- A read of everything covers every partition, and there may be thousands of days (2 000 would take 20 s, each run).
-  Dagster 1.13 has no event for "all of them" and its batched writer is for PostgreSQL only, so the latest week is
-  logged, and older days stay "missing" in the view until somebody backfills them. The rows are there; the
-  unpartitioned materialization of that run says how many.
+A dry run wrote nothing, so it leaves an *observation*. Dagster materializes whatever an IO manager returned from,
+unless the run carries the tag by which externally managed runs defer their events; the tag is put on this step's copy
+of the run only.
 """
 
 import contextlib
@@ -28,21 +20,17 @@ import logging
 import os
 import random
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import dagster as dg
 
 from warehouse_pipelines import logs
-from warehouse_pipelines.entity import Entity, Source, Window
+from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.errors import TryAgain, WarehouseError, masked
 from warehouse_pipelines.loading.options import Options, Result
 
 E = TypeVar("E", bound=BaseException)
-
-DAYS_LOGGED = 40
-DAYS_LOGGED_OF_ALL = 7
 
 RETRIES = 2
 """Attempts of a step after the first. They are asked for one by one: a retry policy of Dagster's would also repeat a
@@ -74,7 +62,7 @@ class SyncIOManager(dg.IOManager):
                 entity,
                 self._options,
                 url=self._url(),
-                backfill=partition_window(context),
+                backfill=self._options.backfill(source, entity),
                 run_id=run_id,
                 resource=obj,
             )
@@ -84,18 +72,6 @@ class SyncIOManager(dg.IOManager):
             _materialize_nothing(context)
             return
         context.add_output_metadata(facts)
-        narrowed = any(flag.narrows for flag in source.flags_for(entity, self._options.vendor))
-        complete = result.reason is None and not self._options.max_records and not narrowed
-        if entity.days_since and not context.has_asset_partitions and complete:
-            for day in days_to_log(result, entity.days_since, _days_logged(context)):
-                context.log_event(
-                    dg.AssetMaterialization(
-                        context.asset_key,
-                        partition=day.isoformat(),
-                        description="covered by a delta run",
-                        metadata={"sync_history_id": result.history_id},
-                    )
-                )
 
     def load_input(self, context: dg.InputContext) -> None:
         """Refuse: what reads a table reads it in SQL and declares ``deps``."""
@@ -117,29 +93,6 @@ class SyncIOManager(dg.IOManager):
                 (source.name, entity.name, run_id),
             ).fetchone()
         return dict(row or {})
-
-
-def partition_window(context: dg.OutputContext) -> Window | None:
-    """Return the window of the run's partitions; None for a run without any, which is a delta run."""
-    if not context.has_asset_partitions:
-        return None
-    window = context.asset_partitions_time_window
-    return Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
-
-
-def days_to_log(result: Result, since: date, logged: Set[str] = frozenset(), today: date | None = None) -> list[date]:
-    """Return the latest partitions that a run without a partition covered and that are not ``logged`` yet."""
-    today = today or datetime.now(UTC).date()
-    days = result.days_covered or [today - timedelta(days=n) for n in reversed(range(DAYS_LOGGED_OF_ALL))]
-    covered = [day for day in days if since <= day <= today][-DAYS_LOGGED:]
-    return [day for day in covered if day.isoformat() not in logged]
-
-
-def _days_logged(context: dg.OutputContext) -> set[str]:
-    """Return the partitions that count as materialized already."""
-    if not context._step_context:
-        return set()
-    return context.step_context.instance.get_materialized_partitions(context.asset_key)
 
 
 def metadata(result: Result) -> dict[str, Any]:

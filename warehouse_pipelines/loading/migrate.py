@@ -21,7 +21,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from warehouse_pipelines.errors import NotConfigured, WrongUse
-from warehouse_pipelines.loading import local_columns, repeatable, tables
+from warehouse_pipelines.loading import local_columns, repeatable, sync_schedule, tables
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 
@@ -54,10 +54,13 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
             entities = [entity for source in SOURCES for entity in source.entities]
             aligned = [*local_columns.rename(connection, entities), *tables.align(connection, entities)]
             made = set(re.findall(r"^table (\w+)\.", "\n".join(aligned), re.MULTILINE))
+            if before != after:
+                made.add("orchestration")  # whose tables the revisions make, and their columns
             _keep_strangers_from_making_objects(connection)
             changes = [
                 *(f"revision {revision}" for revision in after if revision not in before),
                 *aligned,
+                *sync_schedule.align(connection, SOURCES),
                 *repeatable.align_schemas(connection, sql_folder() / "schemas", made),
                 *repeatable.align_views(connection, sql_folder() / "views"),
             ]

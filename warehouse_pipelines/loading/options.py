@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
-from warehouse_pipelines.entity import Window
+from warehouse_pipelines.entity import Entity, Source, Window
+from warehouse_pipelines.errors import WrongUse
 
 Status = Literal["success", "partial", "failed"]
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +19,8 @@ class Options:
 
     ``batch_size`` is the number of records asked for per request; None leaves it to the entity and its source, whose
     page is as large as the vendor allows, and no source asks for more than that. ``start_date`` is read as midnight
-    UTC. ``vendor`` holds a vendor's own flags (``entity.Flag``).
+    UTC. With ``end_date``, a day that is included, the run is a backfill. ``vendor`` holds a vendor's own flags
+    (``entity.Flag``).
     """
 
     full: bool = False
@@ -27,6 +31,7 @@ class Options:
     batch_size: int | None = None
     max_records: int = 0
     start_date: date | None = None
+    end_date: date | None = None
     vendor: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -34,6 +39,37 @@ class Options:
             raise ValueError(f"batch_size is {self.batch_size}; it must be between 1 and 10000")
         if self.max_records < 0:
             raise ValueError(f"max_records is {self.max_records}; it must be 0 (no limit) or more")
+        if self.end_date is not None:
+            if self.start_date is None:
+                raise ValueError(f"end_date is {self.end_date} and start_date is missing; a backfill needs both")
+            if self.start_date > self.end_date:
+                raise ValueError(f"start_date {self.start_date} is after end_date {self.end_date}")
+            if self.full:
+                raise ValueError("full reads everything, and end_date asks for a part: give one of the two")
+
+    def backfill(self, source: Source, entity: Entity, now: datetime | None = None) -> Window | None:
+        """Return the window of a backfill, None for any other run.
+
+        Raises ``WrongUse`` for an entity that cannot be asked by date, and for days of which nothing can be read.
+        """
+        if self.start_date is None or self.end_date is None:
+            return None
+        if entity.days_since is None:
+            able = [other.name for other in source.entities if other.days_since]
+            there = f"can: {', '.join(able)}" if able else "none of its entities can; read it with `full`"
+            raise WrongUse(f"{source.name} {entity.name} cannot be asked by date. Of {source.name}, {there}.")
+        now = now or datetime.now(UTC)
+        first, after = (
+            datetime.combine(day, datetime.min.time(), UTC) for day in (self.start_date, self.end_date + DAY)
+        )
+        if first > now + entity.lookahead:
+            raise WrongUse(f"{self.start_date} is in the future: {source.title} has no {entity.name} of it yet.")
+        if entity.retention and after <= now - entity.retention:
+            raise WrongUse(
+                f"{source.title} keeps {entity.name} for {entity.retention.days} days, which is since "
+                f"{(now - entity.retention).date()}; {self.end_date} is before that."
+            )
+        return Window(first, after)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +78,7 @@ class Result:
 
     ``deleted`` rows were tombstoned, ``restored`` ones came back; both are besides the sum. ``cursor`` is the
     source's high-water mark that the next delta begins at (less the overlap), or None when it was not moved.
-    ``reason`` says why a run is partial. ``sample`` is up to five rows with personal data masked.
+    ``reason`` says why a run is partial. ``sample`` is up to five rows as the UI may show them.
     ``metrics`` are the ``performance_metrics`` of the history row.
     """
 
@@ -65,11 +101,3 @@ class Result:
     reason: str | None
     sample: list[dict[str, Any]]
     metrics: Mapping[str, Any]
-
-    @property
-    def days_covered(self) -> list[date]:
-        """The whole or begun days of the window, for the partition view; none for a read of everything."""
-        if self.window.since is None:
-            return []
-        first, last = self.window.since.astimezone(UTC).date(), self.window.until.astimezone(UTC).date()
-        return [first + timedelta(days=n) for n in range((last - first).days + 1)]

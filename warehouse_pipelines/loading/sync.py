@@ -30,7 +30,7 @@ from warehouse_pipelines import extraction as extracting
 from warehouse_pipelines import logs
 from warehouse_pipelines.entity import Entity, Extraction, Source, Window
 from warehouse_pipelines.errors import SuspiciousRead, WarehouseError
-from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading import sample, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.lost_values import Sent, Standing
@@ -46,9 +46,6 @@ log = logging.getLogger("warehouse.sync")
 
 AHEAD = timedelta(days=1)
 """How far ahead of ours a vendor's clock may be; a cursor beyond that is no high-water mark."""
-
-SAMPLE_ROWS = 5
-SAMPLE_COLUMNS = 8
 
 RETRY_WHOLE = 4
 """Of so many runs one tries again to read everything when that did not succeed; without the deltas in between, what is
@@ -310,7 +307,7 @@ class _Run:
             reader.join(timeout=1)  # it may still wait for an answer; nobody will take it
 
     def _note(self, table: pa.Table) -> None:
-        """Remember the high-water mark and a few rows of the first batch."""
+        """Remember the high-water mark and a few rows."""
         if not table.num_rows:
             return
         if self.entity.cursor:
@@ -319,16 +316,8 @@ class _Run:
             newest = pc.max(pc.filter(cursor, pc.less_equal(cursor, self.now + AHEAD))).as_py()
             if newest is not None and (self.high_water is None or newest > self.high_water):
                 self.high_water = newest
-        if not self.sample:
-            columns = [name for name in self.entity.columns if name in table.column_names][:SAMPLE_COLUMNS]
-            kinds = {name: self.entity.columns[name].kind for name in columns}
-            self.sample = [
-                {
-                    name: None if value is None else logs.shown(value, personal=logs.is_personal(name, kinds[name]))
-                    for name, value in row.items()
-                }
-                for row in table.select(columns).slice(0, SAMPLE_ROWS).to_pylist()
-            ]
+        if (wanted := sample.ROWS - len(self.sample)) > 0:
+            self.sample += sample.rows(self.entity, table, wanted)
 
     def _bury_letters(self, loader: Loader) -> None:
         """Write what could not be read or loaded so far into the dead letters."""
@@ -553,6 +542,7 @@ def _configuration(entity: Entity, options: Options, planned: Plan, page_size: i
         "skip_validation": options.skip_validation,
         "max_records": options.max_records,
         "start_date": options.start_date.isoformat() if options.start_date else None,
+        "end_date": options.end_date.isoformat() if options.end_date else None,
         "vendor": dict(options.vendor),
         "narrowed": planned.narrowed,
         "overlap_seconds": _seconds(entity.overlap),

@@ -15,12 +15,15 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from psycopg import sql
+from psycopg.sql import Identifier, quote
 from sqlalchemy.dialects.postgresql import JSONB
 
+from warehouse_pipelines import column_texts
 from warehouse_pipelines.entity import Entity
 
 log = logging.getLogger("warehouse")
+
+COMMENT = "modify_comment"
 
 TYPES: dict[str, Any] = {
     "text": sa.Text(),
@@ -52,6 +55,7 @@ def metadata(entities: Sequence[Entity]) -> sa.MetaData:
                     nullable="NOT NULL" not in constraints,
                     autoincrement=False,
                     server_default=sa.text(default) if default else None,
+                    comment=column_texts.text(entity, name),
                 )
             )
         table.primary_key.name = f"{entity.table_name}_pkey"
@@ -117,10 +121,12 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
     operations = Operations(MigrationContext.configure(connection))
     for difference in differences(connection, entities):
         if isinstance(difference, list):
-            refused += [f"{kind} of {table}.{column}" for kind, _, table, column, *_ in difference]
+            refused += [f"{kind} of {table}.{column}" for kind, _, table, column, *_ in difference if kind != COMMENT]
             continue
         kind, item = difference[0], difference[-1]
         if kind == "add_table":
+            for column in item.columns:
+                column.comment = None  # or each would cost a statement
             item.create(connection)
             done.append(f"table {item.fullname}")
         elif kind == "add_column":
@@ -133,13 +139,13 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
             indexes.append(item)
             done.append(f"index {item.name}")
         elif kind == "add_table_comment":
-            commented = difference[1]
-            operations.create_table_comment(commented.name, commented.comment, schema=commented.schema)
+            table = difference[1]
+            operations.create_table_comment(table.name, table.comment, schema=table.schema)
         else:
             refused.append(f"{kind} {getattr(item, 'name', item)}")
     for (schema, table), spellings in added.items():
         # In one statement: a generated column rewrites the table, and it is rewritten once.
-        name = sql.Identifier(schema, table).as_string()
+        name = Identifier(schema, table).as_string()
         connection.exec_driver_sql(f"ALTER TABLE {name} {', '.join(f'ADD COLUMN {one}' for one in spellings)}")
     for index in indexes:
         index.create(connection, checkfirst=True)
@@ -148,4 +154,31 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
             "the database differs from the declared entities where only a written migration may change it: "
             + ", ".join(sorted(refused))
         )
-    return done
+    return [*done, *_comment(connection, entities)]
+
+
+def _comment(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
+    """Write the comments that differ, all in one statement; return a line if there were any."""
+    known = {
+        (table, column): comment
+        for table, column, comment in connection.execute(
+            sa.text("""
+                SELECT n.nspname || '.' || c.relname, a.attname, col_description(c.oid, a.attnum)
+                FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+                    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE n.nspname = ANY(:schemas) AND a.attnum > 0 AND NOT a.attisdropped
+                """),
+            {"schemas": list({entity.schema for entity in entities})},
+        )
+    }
+    statements = [
+        f"COMMENT ON COLUMN {Identifier(entity.schema, entity.table_name, name).as_string()} IS {quote(text)};"
+        for entity in entities
+        for name in entity.pg_types
+        if known.get((f"{entity.schema}.{entity.table_name}", name)) != (text := column_texts.text(entity, name))
+    ]
+    if not statements:
+        return []
+    # Without parameters, so that % means itself.
+    connection.execution_options(no_parameters=True).exec_driver_sql("\n".join(statements))
+    return [f"comments of {len(statements)} columns"]

@@ -796,6 +796,32 @@ def ui(host: str, port: int) -> None:
     os.execv(command[0], command)  # noqa: S606
 
 
+def _dagsters_own(program: str) -> None:
+    """Add a command of Dagster's, run on the instance of this project."""
+
+    @main.command(
+        program,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True},
+        short_help=f"Dagster's own `{program}`, on this project and its instance.",
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def run(arguments: tuple[str, ...]) -> None:
+        executable = Path(sys.executable).with_name(program)
+        if not executable.exists():
+            raise Misused(f"{program} is not installed beside {sys.executable}; in a checkout, ./run installs it.")
+        from warehouse_pipelines import settings
+        from warehouse_pipelines.local import dagster_home
+
+        dagster_home.prepare()
+        os.chdir(settings.project_root())
+        os.execv(executable, [str(executable), *arguments])  # noqa: S606
+
+
+_dagsters_own("dg")
+_dagsters_own("dagster")
+
+
 @main.command()
 @click.option("--ui", is_flag=True, help="Leave the Dagster UI and the simulators running.")
 @click.option("--stop", is_flag=True, help="End what --ui left running.")

@@ -494,7 +494,7 @@ def test_the_version_is_that_of_the_project() -> None:
         ("backfill callrail al", []),
         ("check gd", ["gdrive"]),
         ("status --crm five", ["five9"]),
-        ("dead-letters list --crm hubspot --entity dea", ["deals"]),
+        ("dead-letters list --crm hubspot --entity deals", ["deals"]),
         ("sync arrivy --booking", ["--booking-status"]),
         ("completion ", ["bash", "zsh", "fish"]),
     ],

@@ -97,7 +97,7 @@ def test_partial_does_not_count_as_success(bare_url: str, record: Callable[..., 
 def test_a_success_makes_healthy_again_what_failed_before_it(bare_url: str, record: Callable[..., None]) -> None:
     """For ``status``; the rate, by which ``health`` judges, is that of all runs."""
     for ago in (1.0, 0.9, 0.8):
-        record("failed", ago, error_message="HubSpot did not answer pat-na1-planted")
+        record("failed", ago, error_message="HubSpot did not answer pat-na1-5f1c2ab9")
     result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name])
     assert f"{SOURCES[0].name} {SOURCES[0].entities[0].name}, last error: HubSpot did not answer ***" in result.stdout
     assert shown()["healthy"] is False

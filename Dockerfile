@@ -5,10 +5,8 @@ COPY requirements.lock pyproject.toml /build/
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r /build/requirements.lock
 # The lock is one for all; what only a developer or a laptop needs is taken out again, and pip checks what is left.
-RUN /venv/bin/python -c "import re, tomllib; \
-project = tomllib.load(open('/build/pyproject.toml', 'rb')); \
-names = project['dependency-groups']['dev'] + project['project']['optional-dependencies']['embedded']; \
-print(*(re.match(r'[\w.-]+', name)[0] for name in names))" \
+COPY config /build/config
+RUN /venv/bin/python /build/config/image_packages.py /build/pyproject.toml \
     | xargs /venv/bin/pip uninstall --quiet --yes \
     && /venv/bin/pip check
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from warehouse_pipelines.entity import Entity, Flag, Source
+    from warehouse_pipelines.health import Health
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -147,6 +148,44 @@ def entity_named(source: "Source", name: str) -> "Entity":
             return entity
     names = [entity.name for entity in source.entities]
     raise Misused(unknown(f"entity of {source.name}", name, [*names, "all"]))
+
+
+def _crms(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a CRM. No setting is read."""
+    from warehouse_pipelines.sources import SOURCES
+
+    return [source.name for source in SOURCES if source.name.startswith(incomplete)]
+
+
+def _entities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of an entity of the CRM that the line names."""
+    from warehouse_pipelines.sources import SOURCES
+
+    found = [entity.name for source in SOURCES if source.name == ctx.params.get("crm") for entity in source.entities]
+    return [name for name in found if name.startswith(incomplete)]
+
+
+def _crms_or_all(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [*_crms(ctx, param, incomplete), *(["all"] if "all".startswith(incomplete) else [])]
+
+
+def _entities_or_all(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [*_entities(ctx, param, incomplete), *(["all"] if "all".startswith(incomplete) else [])]
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    import tomllib
+    from importlib import metadata
+
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    try:
+        version = tomllib.loads(project.read_text())["project"]["version"]
+    except FileNotFoundError:  # an installed wheel
+        version = metadata.version("warehouse-pipelines")
+    click.echo(f"warehouse {version}")
+    ctx.exit()
 
 
 def out() -> "Console":
@@ -272,13 +311,16 @@ class SyncCommand(click.Command):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 success, 3 partial, 1 failed, 2 wrong use or a missing setting.",
 )
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 def main() -> None:
     """Every CRM in one PostgreSQL warehouse."""
 
 
 @main.command(cls=SyncCommand)
-@click.argument("crm")
-@click.argument("entity", required=False)
+@click.argument("crm", shell_complete=_crms_or_all)
+@click.argument("entity", required=False, shell_complete=_entities_or_all)
 @window_flags
 @run_flags
 @deprecated_flags
@@ -341,8 +383,8 @@ def _configured() -> Iterator["Source"]:
 
 
 @main.command()
-@click.argument("crm")
-@click.argument("entity")
+@click.argument("crm", shell_complete=_crms)
+@click.argument("entity", shell_complete=_entities)
 @click.option("--from", "first", type=day, metavar="YYYY-MM-DD", required=True, help="The first day.")
 @click.option("--to", "last", type=day, metavar="YYYY-MM-DD", required=True, help="The last day; it is included.")
 @run_flags
@@ -375,11 +417,13 @@ def _run(jobs: Sequence[tuple[str, str]], flags: Mapping[str, Any], days: tuple[
     logs.configure(form, level)
     from warehouse_pipelines import in_process
 
-    with in_process.bar(err()) if form == "text" else contextlib.nullcontext():
+    progress = in_process.Progress(err(), in_process.entities_of(jobs))
+    with progress.listening() if form == "text" else contextlib.nullcontext():
         outcomes = in_process.run_jobs(jobs, url=_database_url(), config=config, days=days, form=form, level=level)
     if form == "json":
         in_process.log(outcomes)
     else:
+        progress.rest(outcomes)
         in_process.report(outcomes, out())
     sys.exit(in_process.worst(outcomes))
 
@@ -532,7 +576,7 @@ def _step(said: str, words: Sequence[str]) -> None:
 
 
 health_flags = _flags(
-    click.option("--crm", help="Only this CRM."),
+    click.option("--crm", help="Only this CRM.", shell_complete=_crms),
     click.option(
         "--hours",
         type=click.FloatRange(0, min_open=True),
@@ -548,9 +592,13 @@ health_flags = _flags(
 
 @main.command()
 @health_flags
-def status(crm: str | None, hours: float | None, expected_hours: float | None) -> None:
-    """Show the last run of each entity, its age and health. Exit code 1 when something is unhealthy."""
-    _status(crm, hours, expected_hours, ("rate", "age", "values"))
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def status(crm: str | None, hours: float | None, expected_hours: float | None, form: str) -> None:
+    """Show the last run of each entity, its age and health. Exit code 1 when something is unhealthy.
+
+    A success makes an entity healthy again, whatever failed before it.
+    """
+    _status(crm, hours, expected_hours, ("recovery", "age", "values"), form)
 
 
 @main.command(hidden=True)
@@ -561,16 +609,23 @@ def health(crm: str | None, hours: float | None, expected_hours: float | None, f
     _status(crm, hours, expected_hours, ("age",) if frequency else ("rate",))
 
 
-def _status(crm: str | None, hours: float | None, expected_hours: float | None, rules: Sequence[str]) -> None:
+def _status(
+    crm: str | None, hours: float | None, expected_hours: float | None, rules: Sequence[str], form: str = "text"
+) -> None:
     chosen = [source_named(crm)] if crm else list(sources().values())
     if crm:
         chosen[0].require_settings()
     url = _database_url()
-    from rich.table import Table
-
     from warehouse_pipelines.health import judge
 
     found = judge(chosen, url=url, hours=hours, expected_hours=expected_hours, rules=rules)
+    judged = [one for one in found if one.configured]
+    ill = [one for one in judged if not one.healthy]
+    if form == "json":
+        click.echo(json.dumps([_health(one) for one in found], indent=1))
+        sys.exit(WRONG_USE if not judged else 1 if ill else 0)
+    from rich.table import Table
+
     table = Table()
     for name in (
         "entity", "last run", "ended as", "seconds", "created", "updated", "failed", "pending", "success", "health",
@@ -595,6 +650,9 @@ def _status(crm: str | None, hours: float | None, expected_hours: float | None, 
             else verdict,
         )
     out().print(table)
+    for one in ill:
+        if one.last_error:
+            click.echo(f"{one.crm} {one.sync_type}, last error: {logs.redacted(one.last_error)}")
     for one in found:
         if one.refusal:
             click.echo(f"{one.crm} {one.sync_type}, refused since then: {logs.redacted(one.refusal)}")
@@ -602,12 +660,39 @@ def _status(crm: str | None, hours: float | None, expected_hours: float | None, 
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
     if waiting := sum(one.pending for one in found):
         click.echo(f"Pending in the dead letters: {waiting:,}; `warehouse dead-letters list` counts them by rule.")
-    judged = [one for one in found if one.configured]
     if not judged:
         raise NotConfigured("No CRM is configured; `warehouse check` names what is missing.")
-    ill = [one for one in judged if not one.healthy]
     click.echo(f"{len(judged) - len(ill)} of {len(judged)} entities are healthy.")
     sys.exit(1 if ill else 0)
+
+
+def _health(one: "Health") -> dict[str, Any]:
+    """Return what ``status --format json`` says of an entity. Times are ISO 8601, durations seconds."""
+
+    def said(error: str | None) -> str | None:
+        return None if error is None else logs.redacted(error)
+
+    return {
+        "crm": one.crm,
+        "sync_type": one.sync_type,
+        "configured": one.configured,
+        "healthy": one.configured and one.healthy,
+        "problems": list(one.problems),
+        "status": one.status,
+        "started_at": None if one.started_at is None else one.started_at.isoformat(),
+        "age_seconds": None if one.age is None else round(one.age.total_seconds(), 1),
+        "seconds": one.seconds,
+        "created": one.created,
+        "updated": one.updated,
+        "failed": one.failed,
+        "pending": one.pending,
+        "runs": one.runs,
+        "successes": one.successes,
+        "last_error": said(one.last_error),
+        "last_error_at": None if one.last_error_at is None else one.last_error_at.isoformat(),
+        "refusals": one.refusals,
+        "refusal": said(one.refusal),
+    }
 
 
 def _age(seconds: float) -> str:
@@ -618,7 +703,7 @@ def _age(seconds: float) -> str:
 
 
 @main.command()
-@click.argument("crm", required=False)
+@click.argument("crm", required=False, shell_complete=_crms)
 def check(crm: str | None) -> None:
     """Ask whether the settings are there, whether the database and the vendors answer, and for every entity.
 
@@ -740,8 +825,8 @@ def _check_database() -> int:
 
 
 @main.command()
-@click.argument("crm", required=False)
-@click.argument("entity", required=False)
+@click.argument("crm", required=False, shell_complete=_crms)
+@click.argument("entity", required=False, shell_complete=_entities)
 @click.option("--waived", is_flag=True, help="Load those that were waived as well.")
 def replay(crm: str | None, entity: str | None, waived: bool) -> None:
     """Load dead letters again after a fix: all of them, those of a CRM, or those of one entity."""
@@ -770,8 +855,8 @@ def dead_letters_group() -> None:
 
 
 chosen_dead_letters = _flags(
-    click.option("--crm", help="Only of this CRM."),
-    click.option("--entity", help="Only of this entity (its sync_type)."),
+    click.option("--crm", help="Only of this CRM.", shell_complete=_crms),
+    click.option("--entity", help="Only of this entity (its sync_type).", shell_complete=_entities),
     click.option("--rule", help="Only those that broke this rule."),
 )
 
@@ -943,8 +1028,11 @@ def config(action: str, form: str) -> None:
 @click.option("--contacts", type=click.IntRange(1), default=1000, show_default=True, help="Contacts in HubSpot.")
 def simulators(host: str, port: int, contacts: int) -> None:
     """Serve the simulated vendors and print the settings to use them."""
+    from warehouse_pipelines import settings
+    from warehouse_pipelines.local import running
     from warehouse_pipelines.simulators.server import serve_forever
 
+    running.note(settings.state_folder(), "simulators in a terminal", os.getpid())
     serve_forever(host=host, port=port, contacts=contacts)
 
 
@@ -954,28 +1042,130 @@ def simulators(host: str, port: int, contacts: int) -> None:
 def ui(host: str, port: int) -> None:
     """Open Dagster's UI on this workspace; ctrl-c stops everything."""
     _database_url()
-    from warehouse_pipelines.local import dagster_home
+    from warehouse_pipelines import settings
+    from warehouse_pipelines.local import dagster_home, running
 
     dagster_home.prepare()
+    running.note(settings.state_folder(), "ui in a terminal", os.getpid())
     command = dagster_home.ui_command(host, port)
     click.echo(f"http://{host}:{port}")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell ignores it for what runs behind it, and so would Dagster
     os.execv(command[0], command)  # noqa: S606
 
 
+def _dagsters_own(program: str) -> None:
+    """Add a command of Dagster's, run on the instance of this project."""
+
+    @main.command(
+        program,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True},
+        short_help=f"Dagster's own `{program}`, on this project and its instance.",
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def run(arguments: tuple[str, ...]) -> None:
+        executable = Path(sys.executable).with_name(program)
+        if not executable.exists():
+            raise Misused(f"{program} is not installed beside {sys.executable}; in a checkout, ./run installs it.")
+        from warehouse_pipelines import settings
+        from warehouse_pipelines.local import dagster_home
+
+        dagster_home.prepare()
+        os.chdir(settings.project_root())
+        os.execv(executable, [str(executable), *arguments])  # noqa: S606
+
+
+_dagsters_own("dg")
+_dagsters_own("dagster")
+
+
 @main.command()
-@click.option("--ui", is_flag=True, help="Leave the Dagster UI and the simulators running.")
-@click.option("--stop", is_flag=True, help="End what --ui left running.")
+@click.option("--ui", is_flag=True, help="Leave the Dagster UI running, too.")
+@click.option("--stop", is_flag=True, help="End the simulators and the UI that a demo left running.")
 @click.option("--contacts", type=click.IntRange(1), default=1000, show_default=True, help="Contacts in HubSpot.")
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of the UI.")
 def demo(ui: bool, stop: bool, contacts: int, port: int) -> None:
-    """Show the whole of it on this machine, with simulated vendors."""
+    """Show the whole of it on this machine, with simulated vendors, which go on running."""
+    from warehouse_pipelines import settings
     from warehouse_pipelines.local import demo as program
+    from warehouse_pipelines.local import running
 
     if stop:
-        click.echo(f"Stopped: {', '.join(program.stop()) or 'nothing was running'}")
+        ended = running.stop(settings.state_folder(), program.OURS)
+        click.echo(f"Stopped: {', '.join(ended) or 'nothing was running'}")
     else:
         sys.exit(program.run(ui=ui, contacts=contacts, port=port))
+
+
+@main.command()
+def stop() -> None:
+    """End what runs on this machine: the UI, the simulators, the embedded PostgreSQL.
+
+    A PostgreSQL named by WAREHOUSE_DATABASE_URL is not ours to end.
+    """
+    from warehouse_pipelines import settings
+    from warehouse_pipelines.local import postgres, running
+
+    folder = settings.state_folder()
+    ended = running.stop(folder)
+    if postgres.down(folder):
+        ended.append("PostgreSQL")
+    click.echo(f"Stopped: {', '.join(ended) or 'nothing was running'}")
+
+
+@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the warehouse; ARGUMENTS are those of psql, such as -c 'SELECT 1'.
+
+    The password goes by the environment, so it is neither on the screen nor in the list of processes.
+    """
+    import shutil
+    from urllib.parse import unquote, urlsplit
+
+    url = _database_url()
+    program = shutil.which("psql")
+    if program is None:
+        from warehouse_pipelines.local.postgres import find_binaries
+
+        beside = find_binaries() / "psql"
+        if not beside.exists():
+            raise Misused("psql is not installed. On Debian and Ubuntu: apt-get install postgresql-client.")
+        program = str(beside)
+    if password := urlsplit(url).password:
+        os.environ["PGPASSWORD"] = unquote(password)
+        url = url.replace(f":{password}@", "@", 1)
+    os.execv(program, [program, "-d", url, *arguments])  # noqa: S606  # no shell is wanted
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete commands, CRMs and entities.
+
+    \b
+    bash:  eval "$(./run completion bash)"            in ~/.bashrc
+    zsh:   eval "$(./run completion zsh)"             in ~/.zshrc, behind compinit
+    fish:  ./run completion fish | source             in ~/.config/fish/config.fish
+
+    It completes `warehouse`, and in bash and zsh also `./run`.
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise Misused(f"click completes nothing in {shell}.")
+    script = found(main, {}, "warehouse", "_WAREHOUSE_COMPLETE").source()
+    if shell == "bash":
+        script += "\ncomplete -o nosort -F _warehouse_completion ./run\n"
+    if shell == "zsh":
+        # Asks the command that is typed, which need not be on the PATH.
+        script = script.replace("    (( ! $+commands[warehouse] )) && return 1\n", "")
+        script = script.replace(
+            "_WAREHOUSE_COMPLETE=zsh_complete warehouse", "_WAREHOUSE_COMPLETE=zsh_complete $words[1]"
+        )
+        script += "\ncompdef _warehouse_completion ./run\n"
+    click.echo(script)
 
 
 main.add_command(schedule)

@@ -8,6 +8,7 @@ would leave its CRM at 90 %, and nobody would hear of it.
   ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no
   outcome yet, dry runs load nothing, replays read no vendor, a refused run never began; none of them is counted. How
   many were refused since the last run began is told beside it.
+- *recovery*: the same, but a success makes up for what failed before it. `warehouse status` judges by this one.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
 - *deletes*: no record whose key could not be made out is pending. It may be any row, so no full read counts a row as
@@ -38,15 +39,19 @@ WITH real AS (
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
       AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused')
 )
-SELECT last.*, clock_timestamp() - last.start_time AS age, ended.runs, ended.successes, good.metrics AS good_metrics,
-    refused.*, waiting.*
+SELECT last.*, clock_timestamp() - last.start_time AS age, ended.*, good.metrics AS good_metrics, refused.*, waiting.*
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
          WITH ORDINALITY AS entity (crm, sync_type, hours, n)
 LEFT JOIN LATERAL (
     SELECT * FROM real WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type ORDER BY id DESC LIMIT 1
 ) AS last ON true
 CROSS JOIN LATERAL (
-    SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'success') AS successes
+    SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'success') AS successes,
+        (array_agg(status ORDER BY id DESC))[1] AS last_ending,
+        (array_agg(coalesce(error_message, performance_metrics ->> 'partial_reason',
+                            records_failed || ' records are in the dead letters') ORDER BY id DESC)
+            FILTER (WHERE status <> 'success'))[1] AS last_error,
+        max(coalesce(end_time, start_time)) FILTER (WHERE status <> 'success') AS last_error_at
     FROM real
     WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status <> 'running'
       AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
@@ -90,6 +95,9 @@ class Health:
     failed: int = 0
     pending: int = 0
     error: str | None = None
+    last_error: str | None = None
+    """Of the newest run that was no success, within the hours of the rate; what came after it may be well."""
+    last_error_at: datetime | None = None
     refusals: int = 0
     refusal: str | None = None
 
@@ -114,14 +122,24 @@ def limits(entity: Entity, hours: float | None = None, expected_hours: float | N
 
 
 def problems(
-    *, runs: int, successes: int, age: timedelta | None, hours: float, expected_hours: float, rules: Iterable[str]
+    *,
+    runs: int,
+    successes: int,
+    age: timedelta | None,
+    hours: float,
+    expected_hours: float,
+    rules: Iterable[str],
+    recovered: bool = False,
 ) -> tuple[str, ...]:
-    """Return what is wrong, by the ``rules`` ``rate`` and ``age``."""
+    """Return what is wrong, by the ``rules`` ``rate`` or ``recovery``, and ``age``.
+
+    ``recovered`` says that the last run was a success.
+    """
     found = []
-    if "rate" in rules:
+    if "rate" in rules or "recovery" in rules:
         if not runs:
             found.append(f"no run ended in the last {hours:g} h")
-        elif successes / runs < ENOUGH:
+        elif successes / runs < ENOUGH and not ("recovery" in rules and recovered):
             found.append(f"{successes} of {runs} runs in {hours:g} h succeeded, less than {ENOUGH:.0%}")
     if "age" in rules:
         if age is None:
@@ -165,6 +183,7 @@ def judge(
                     hours=rate_hours,
                     expected_hours=age_hours,
                     rules=rules,
+                    recovered=row["last_ending"] == "success",
                 ),
                 *(Standing.read(row["good_metrics"]).problems if "values" in rules else ()),
                 *(
@@ -186,6 +205,8 @@ def judge(
             failed=row["records_failed"] or 0,
             pending=row["pending"],
             error=row["error_message"],
+            last_error=row["last_error"],
+            last_error_at=row["last_error_at"],
             refusals=row["refusals"],
             refusal=row["refusal"],
         )

@@ -259,7 +259,8 @@ def _begin(url: str, form: logs.Format, level: int, steps: "SimpleQueue[Any]") -
     """Prepare a process for its jobs."""
     logs.configure(form, level)
     logs.hide_password(url)
-    logs.watchers.append(lambda *step: steps.put(step))
+    logs.watchers.append(lambda *step: steps.put(("moved", step)))
+    logs.end_listeners.append(lambda *end: steps.put(("ended", end)))
     _runners.append(Runner(url=url, debug=level <= logging.DEBUG))
 
 
@@ -268,10 +269,11 @@ def _run_job(job: Job, config: Mapping[str, Any] | None, days: tuple[date, date]
 
 
 def _tell(steps: "SimpleQueue[Any]") -> None:
-    """Pass the steps of the other processes on to the watchers of this one."""
-    while (step := steps.get()) is not None:
-        for watch in logs.watchers:
-            watch(*step)
+    """Pass what the other processes say of their syncs on to the listeners of this one."""
+    while (said := steps.get()) is not None:
+        what, words = said
+        for listener in logs.watchers if what == "moved" else logs.end_listeners:
+            listener(*words)
 
 
 def _range(days: tuple[date, date] | None) -> dict[str, str]:
@@ -411,44 +413,90 @@ def log(outcomes: Sequence[Outcome]) -> None:
         logs.general.info("%s %s: %s", outcome.crm, outcome.sync_type, outcome.status, extra=said)
 
 
-class _Bar:
-    """Shows how far each entity is; each CRM has a line for the one that runs."""
+class Progress:
+    """Shows how far the runs are on standard error: a line for each entity that ended, "37 of 111" before it.
 
-    def __init__(self, console: "Console") -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    On a terminal a bar for all of them stands below, and one for each entity that is being read. Of a single entity
+    there is no line: the table that follows says it.
+    """
 
-        self.progress = Progress(
+    def __init__(self, console: "Console", total: int) -> None:
+        self.total = total
+        self._console = console
+        self._ended: set[tuple[str, str]] = set()
+        self._tasks: dict[str, tuple[str, Any]] = {}
+        self._bars = self._make_bars() if console.is_terminal else None
+        self._all = None
+        if self._bars is not None and total > 1:
+            self._all = self._bars.add_task("all", total=total, count=f"0 of {total}")
+
+    def _make_bars(self) -> Any:
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        return Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
-            console=console,
+            console=self._console,
             transient=True,
         )
-        self._tasks: dict[str, tuple[str, Any]] = {}
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Show what is said inside the block."""
+        if self._bars is not None:
+            logs.watchers.append(self.moved)
+        if self.total > 1:
+            logs.end_listeners.append(self.ended)
+        try:
+            with self._bars or contextlib.nullcontext():
+                yield
+        finally:
+            if self._bars is not None:
+                logs.watchers.remove(self.moved)
+            if self.total > 1:
+                logs.end_listeners.remove(self.ended)
 
     def moved(self, crm: str, sync_type: str, processed: int, estimated: int | None) -> None:
         """Take a line of progress."""
+        if self._bars is None:
+            return
         before, task = self._tasks.get(crm, ("", None))
         if before != sync_type:
             if task is not None:
-                self.progress.remove_task(task)
-            task = self.progress.add_task(f"{crm} {sync_type}", total=None, count="")
+                self._bars.remove_task(task)
+            task = self._bars.add_task(f"{crm} {sync_type}", total=None, count="")
             self._tasks[crm] = sync_type, task
         of = "" if estimated is None else f" of about {estimated:,}"
-        self.progress.update(task, completed=processed, total=estimated, count=f"{processed:,}{of} records")
+        self._bars.update(task, completed=processed, total=estimated, count=f"{processed:,}{of} records")
+
+    def ended(self, crm: str, sync_type: str, status: str, counts: str) -> None:
+        """Take the end of an entity. One that is tried again ends twice and is counted once."""
+        self._ended.add((crm, sync_type))
+        count = f"{len(self._ended)} of {self.total}"
+        if self._bars is not None:
+            shown, task = self._tasks.get(crm, ("", None))
+            if shown == sync_type:
+                self._bars.remove_task(task)
+                del self._tasks[crm]
+            if self._all is not None:
+                self._bars.update(self._all, completed=len(self._ended), count=count)
+        colour = {"partial": "yellow", "failed": "red"}.get(status, "")
+        words = f"{count}  {crm} {sync_type}  {status}{f', {counts}' if counts else ''}"
+        self._console.print(words, style=colour, markup=False, highlight=False, soft_wrap=True)
+
+    def rest(self, outcomes: Iterable[Outcome]) -> None:
+        """Count those that ended before they began, such as what is read from an entity that failed."""
+        for outcome in outcomes:
+            if self.total > 1 and (outcome.crm, outcome.sync_type) not in self._ended:
+                self.ended(outcome.crm, outcome.sync_type, outcome.status, "")
 
 
-@contextlib.contextmanager
-def bar(console: "Console") -> Iterator[None]:
-    """Show how far the runs inside the block are, when ``console`` is a terminal."""
-    if not console.is_terminal:
-        yield
-        return
-    shown = _Bar(console)
-    logs.watchers.append(shown.moved)
-    try:
-        with shown.progress:
-            yield
-    finally:
-        logs.watchers.remove(shown.moved)
+def entities_of(jobs: Iterable[Job]) -> int:
+    """Return how many entities the jobs sync."""
+    from warehouse_pipelines.sources import SOURCES
+
+    sizes = {source.name: len(source.entities) for source in SOURCES}
+    return sum(sizes[crm] if entity == "all" else 1 for crm, entity in jobs)

@@ -53,12 +53,17 @@ _PERSONAL_NAME = re.compile(
     r"|note|comment|message|body|content|latitude|longitude|\bip\b|ip_address"
 )
 _SAID = "warehouse_said"
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", _SAID}
+_ENDED = "warehouse_ended"
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", _SAID, _ENDED}
 
 _PLAN = ("strategy", "since", "until", "dry_run", "status")
 
 watchers: list[Callable[[str, str, int, int | None], None]] = []
 """Told of every step of every run: CRM, sync_type, records so far, and about how many there are. A bar is one."""
+
+end_listeners: list[Callable[[str, str, str, str], None]] = []
+"""Told of every sync that ended: CRM, sync_type, status, and its counts and seconds in words. While somebody listens,
+the text form leaves out the line of ``completed``, because the listener prints one."""
 
 _hidden: set[str] = set()
 _last_progress: dict[tuple[str, str], float] = {}
@@ -177,6 +182,8 @@ def handler(form: Format, level: int = logging.INFO, stream: IO[str] | None = No
     made = logging.StreamHandler(stream) if stream else _Here("stdout" if form == "json" else "stderr")
     made.setFormatter(JsonLines() if form == "json" else Text())
     made.addFilter(Redaction())
+    if form == "text":
+        made.addFilter(lambda record: not (end_listeners and _ENDED in record.__dict__))
     made.setLevel(level)
     return made
 
@@ -356,6 +363,10 @@ def progress(crm_source: str, sync_type: str, processed: int, estimated: int | N
 def completed(crm_source: str, sync_type: str, created: int, updated: int, failed: int, **extra: Any) -> None:
     """B-093: a run ended; ``extra`` becomes members of the JSON line (status, seconds, history id)."""
     _last_progress.pop((crm_source, sync_type), None)
+    seconds = f", {extra['seconds']:.1f} s" if "seconds" in extra else ""
+    for told in end_listeners:
+        counts = f"{created:,} created, {updated:,} updated, {failed:,} failed{seconds}"
+        told(crm_source, sync_type, str(extra.get("status", "success")), counts)
     sync.info(
         "Completed %s %s sync: %d created, %d updated, %d failed",
         crm_source,
@@ -363,7 +374,7 @@ def completed(crm_source: str, sync_type: str, created: int, updated: int, faile
         created,
         updated,
         failed,
-        extra={"crm_source": crm_source, "sync_type": sync_type, **extra},
+        extra={"crm_source": crm_source, "sync_type": sync_type, _ENDED: True, **extra},
     )
 
 
@@ -398,6 +409,8 @@ def sync_failed(
 ) -> None:
     """B-094: a run that failed as a whole."""
     _last_progress.pop((crm_source, sync_type), None)
+    for told in end_listeners:
+        told(crm_source, sync_type, "failed", "")
     sync.error(
         "Sync failed for %s %s: %s",
         crm_source,

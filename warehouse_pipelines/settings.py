@@ -42,14 +42,19 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
     An empty value counts as none, because that is what compose files make of an unset one. What a copy from a web page
     or a file leaves at either end of a value is dropped: blanks, ends of lines, characters without width. Within a
     secret such a character makes it unusable, and the error tells its position but nothing of the value.
+
+    ``<NAME>_FILE`` in the environment names a file that holds the value, as secrets of containers are given. While the
+    demo's simulators run, their settings stand in for those of vendors; see ``_simulated``.
     """
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(_env_file=env_file(), **given)
+        super().__init__(_env_file=env_file(), **{**_simulated(type(self)), **_in_files(type(self)), **given})
 
     @field_validator("*", mode="before")
     @classmethod
     def _stripped(cls, value: Any, about: ValidationInfo) -> Any:
+        if isinstance(value, _InFile):
+            value = value.read()
         if not isinstance(value, str):
             return value
         visible = [place for place, character in enumerate(value) if _is_visible(character)]
@@ -63,6 +68,51 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
             if character != " " and not _is_visible(character):
                 raise ValueError(f"character {place} is U+{ord(character):04X}, which cannot be seen; copy it again")
         return value
+
+
+class _InFile:
+    """The value of a setting that stands in a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def read(self) -> str:
+        try:
+            return self.path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"the file {self.path} cannot be read: {type(error).__name__}") from None
+
+
+def _spelt(form: type[BaseSettings], name: str) -> str:
+    """Return the name of a field as it stands in the environment."""
+    return f"{form.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def _in_files(form: type[BaseSettings]) -> dict[str, Any]:
+    """Return the fields that the environment gives by ``<NAME>_FILE`` and not by ``<NAME>``."""
+    spelt = {name: _spelt(form, name) for name in form.model_fields}
+    return {
+        name: _InFile(path)
+        for name, setting in spelt.items()
+        if not os.environ.get(setting) and (path := os.environ.get(f"{setting}_FILE"))
+    }
+
+
+def _simulated(form: type[BaseSettings]) -> dict[str, str]:
+    """Return the fields that the simulators of a demo have, while they run and nothing else is set up.
+
+    Real credentials never meet a simulator, and invented people no other warehouse than the demo's: with a ``.env``, a
+    ``WAREHOUSE_DATABASE_URL``, or any setting of the vendor in the environment there are none.
+    """
+    if form is Settings or env_file().exists() or Settings().warehouse_database_url is not None:
+        return {}
+    spelt = {_spelt(form, name): name for name in form.model_fields}
+    if any(os.environ.get(setting) or os.environ.get(f"{setting}_FILE") for setting in spelt):
+        return {}
+    from warehouse_pipelines.local import running
+
+    found = running.simulated_settings(state_folder())
+    return {name: found[setting] for setting, name in spelt.items() if setting in found}
 
 
 def _is_visible(character: str) -> bool:
@@ -204,13 +254,16 @@ def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
     for form in forms:
         environment = EnvSettingsSource(form).env_vars
         written = DotEnvSettingsSource(form, env_file=env_file()).env_vars
+        simulated, files = _simulated(form), _in_files(form)
         for name, field in form.model_fields.items():
-            spelt = f"{form.model_config.get('env_prefix', '')}{name}".lower()
+            spelt = _spelt(form, name).lower()
             value, origin = "" if field.default is None else str(field.default), "default"
-            if given := environment.get(spelt) or written.get(spelt):
+            if name in files:
+                value, origin = "***", str(files[name].path)
+            elif given := environment.get(spelt) or written.get(spelt) or simulated.get(name):
                 secret = SecretStr in (field.annotation, *get_args(field.annotation))
                 value = _harmless(given) if secret or "://" in given else given
-                origin = "environment" if spelt in environment else ".env"
+                origin = "environment" if environment.get(spelt) else ".env" if written.get(spelt) else "the demo"
             elif field.is_required():
                 value, origin = "", "missing"
             rows.append((spelt.upper(), value, origin))

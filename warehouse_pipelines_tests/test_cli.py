@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,10 +18,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from warehouse_pipelines import cli, in_process, settings
+from warehouse_pipelines import cli, in_process, logs, settings
 from warehouse_pipelines.entity import Flag
 from warehouse_pipelines.in_process import Outcome
 from warehouse_pipelines.local.postgres import Server
@@ -451,6 +453,141 @@ def test_help_answers_at_once() -> None:
     code = f"import sys, warehouse_pipelines.cli; print([m for m in {heavy.split()!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
+
+
+HEAVY = "dagster dlt pyarrow sqlalchemy alembic boto3 httpx phonenumbers"
+
+
+@pytest.mark.parametrize("words", ["--version", "status", "check", "dead-letters list", "entities", "sync hubspot -h"])
+def test_what_needs_no_dagster_does_not_wait_for_it(database_url: str, words: str) -> None:
+    """Of each of these nothing is imported that takes a tenth of a second; no vendor is configured."""
+    code = f"""
+import sys
+from pathlib import Path
+from warehouse_pipelines import cli, settings
+settings.env_file = lambda: Path("/none/.env")
+try:
+    cli.main.main({words.split()!r})
+finally:
+    print("HEAVY", [name for name in {HEAVY.split()!r} if name in sys.modules], file=sys.stderr)
+"""
+    environment = {name: value for name, value in os.environ.items() if "127.0.0.1:1" not in value}
+    environment = {name: value for name, value in environment.items() if not value.startswith("planted")}
+    environment["WAREHOUSE_DATABASE_URL"] = database_url
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 2), done.stderr
+    assert "HEAVY []" in done.stderr
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    version = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["version"]
+    assert warehouse("--version").stdout == f"warehouse {version}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("dea", ["dead-letters"]),
+        ("sync hub", ["hubspot"]),
+        ("sync a", ["arrivy", "all"]),
+        ("sync callrail c", ["companies", "calls"]),
+        ("sync callrail a", ["accounts", "all"]),
+        ("backfill callrail al", []),
+        ("check gd", ["gdrive"]),
+        ("status --crm five", ["five9"]),
+        ("dead-letters list --crm hubspot --entity deals", ["deals"]),
+        ("sync arrivy --booking", ["--booking-status"]),
+        ("completion ", ["bash", "zsh", "fish"]),
+    ],
+)
+def test_commands_crms_and_entities_are_completed(line: str, offered: list[str]) -> None:
+    *words, incomplete = line.split(" ")
+    found = BashComplete(cli.main, {}, "warehouse", "_WAREHOUSE_COMPLETE").get_completions(words, incomplete)
+    assert [one.value for one in found] == offered
+
+
+def test_bash_completes_run_as_well() -> None:
+    """The script is evaluated, and asked as bash asks it."""
+    program = Path(sys.executable).with_name("warehouse")
+    script = warehouse("completion", "bash").stdout
+    asked = f"""{script}
+complete -p ./run || exit 9
+COMP_WORDS=(x sync callrail tr) COMP_CWORD=3
+_warehouse_completion {program}
+echo "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("\ntrackers\n"), done.stderr
+
+
+def test_zsh_and_fish_have_a_script_that_asks_the_program() -> None:
+    zsh = warehouse("completion", "zsh").stdout
+    assert "_WAREHOUSE_COMPLETE=zsh_complete $words[1]" in zsh
+    assert "$+commands[warehouse]" not in zsh, "it need not be on the PATH"
+    assert "compdef _warehouse_completion ./run" in zsh
+    assert "fish_complete" in warehouse("completion", "fish").stdout
+
+
+def test_an_entity_that_ended_is_a_line_with_its_number() -> None:
+    """Without a terminal too; the line that the log has of it is left out of the text form, not of JSON."""
+    shown, texts, lines = io.StringIO(), io.StringIO(), io.StringIO()
+    progress = in_process.Progress(Console(file=shown), 3)
+    handlers = [logs.handler("text", stream=texts), logs.handler("json", stream=lines)]
+    for handler in handlers:
+        logs.sync.addHandler(handler)
+    try:
+        with progress.listening():
+            logs.sync.setLevel("INFO")
+            logs.completed("hubspot", "deals", 1000, 2, 0, status="success", seconds=1.25)
+            logs.sync_failed("hubspot", "contacts", RuntimeError("planted"))
+            logs.completed("hubspot", "contacts", 1, 0, 1, status="partial", seconds=0.5)
+        progress.rest([Outcome(crm="hubspot", sync_type=name, status="failed") for name in ("deals", "tickets")])
+        logs.completed("hubspot", "later", 0, 0, 0)
+    finally:
+        for handler in handlers:
+            logs.sync.removeHandler(handler)
+    assert shown.getvalue().splitlines() == [
+        "1 of 3  hubspot deals  success, 1,000 created, 2 updated, 0 failed, 1.2 s",
+        "2 of 3  hubspot contacts  failed",
+        "2 of 3  hubspot contacts  partial, 1 created, 0 updated, 1 failed, 0.5 s",
+        "3 of 3  hubspot tickets  failed",
+    ]
+    assert "Completed hubspot deals" not in texts.getvalue()
+    assert "Completed hubspot later" in texts.getvalue()
+    said = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [line["sync_type"] for line in said] == ["deals", "contacts", "contacts", "later"]
+    assert "warehouse_ended" not in said[0]
+
+
+def test_a_line_that_ended_counts_no_more_seconds() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    progress = in_process.Progress(console, 2)
+    with progress.listening():
+        progress.moved("hubspot", "deals", 10, 100)
+        progress.moved("callrail", "calls", 5, None)
+        progress.ended("hubspot", "deals", "success", "10 created")
+        assert [task.description for task in progress._bars.tasks] == ["all", "callrail calls"]
+        assert progress._bars.tasks[0].fields["count"] == "1 of 2"
+
+
+def test_psql_is_given_the_password_by_the_environment(database_url: str, tmp_path: Path) -> None:
+    """A person pastes what the demo says; it must work, with nothing secret in the list of processes."""
+    words = ["psql", "-At", "-c", "SELECT count(*) >= 0 FROM orchestration.sync_history"]
+    done = subprocess.run(
+        [sys.executable, "-m", "warehouse_pipelines.cli", *words], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "t\n", done.stderr
+    spy = tmp_path / "psql"
+    spy.write_text('#!/bin/sh\necho "$@"\n')
+    spy.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "warehouse_pipelines.cli", "psql"], env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    password = database_url.split(":")[2].split("@", maxsplit=1)[0]
+    assert "postgresql://" in done.stdout
+    assert password not in done.stdout
 
 
 @pytest.fixture

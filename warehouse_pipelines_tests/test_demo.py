@@ -1,6 +1,5 @@
 """The demo, twice, and what it refuses."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.errors import ActionNeeded
-from warehouse_pipelines.local import demo
+from warehouse_pipelines.local import demo, running
 from warehouse_pipelines.simulators.server import available, lacking
 from warehouse_pipelines.sources import SOURCES
 
@@ -18,7 +17,7 @@ from warehouse_pipelines.sources import SOURCES
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_demo_loads_every_entity_and_may_be_run_again(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     for source in SOURCES:
         for name in source.settings.model_fields:
@@ -26,6 +25,7 @@ def test_the_demo_loads_every_entity_and_may_be_run_again(
     environment = {**os.environ, "WAREHOUSE_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
     command = [sys.executable, "-m", "warehouse_pipelines.cli", "demo", "--contacts", "30"]
     here = [source for source in SOURCES if source.name in available()]
+    request.addfinalizer(lambda: running.stop(tmp_path))
     for _ in range(2):
         done = subprocess.run(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
@@ -35,7 +35,9 @@ def test_the_demo_loads_every_entity_and_may_be_run_again(
             for entity in source.entities:
                 assert f"{source.name} {entity.name} " in done.stdout
         assert [name for name in lacking() if f"{name}, because this machine lacks" not in done.stderr] == []
-        assert f"psql {database_url}" in done.stdout
+        assert "./run psql" in done.stdout
+        assert database_url.split(":")[2].split("@", maxsplit=1)[0] not in done.stdout + done.stderr, "the password"
+        assert running.alive(tmp_path, "simulators")
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE status = 'success') FROM orchestration.sync_history"
@@ -62,20 +64,3 @@ def test_the_demo_refuses_a_warehouse_that_may_hold_real_people(
     assert password not in str(refused.value)
     monkeypatch.setattr(demo, "_vendors", lambda: ["http://127.0.0.1:9000"])
     demo._claim(database_url)
-
-
-def test_stop_ends_what_was_noted_and_no_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAREHOUSE_HOME", str(tmp_path))
-    ours = demo._detached("ui", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "ui.log")
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        noted = json.loads((tmp_path / "demo.json").read_text())
-        noted["simulators"] = {"pid": stranger.pid, "started": "at another time"}
-        (tmp_path / "demo.json").write_text(json.dumps(noted))
-        assert demo.stop() == ["ui"]
-        assert ours.wait(timeout=10) != 0
-        assert stranger.poll() is None
-        assert demo.stop() == []
-    finally:
-        stranger.kill()
-        stranger.wait()

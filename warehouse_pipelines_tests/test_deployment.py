@@ -21,8 +21,10 @@ from typing import Any
 import pytest
 import yaml
 
-from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.loading.merge import check_mirroring
+from warehouse_pipelines.local.postgres import Server, find_binaries
 from warehouse_pipelines.simulators.server import start_process
+from warehouse_pipelines.sources.pipedesk import PIPEDESK
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -40,10 +42,55 @@ def test_ports_answer_on_this_machine_only() -> None:
 
 def test_no_secret_is_written_down_and_none_has_a_default() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    assert len(re.findall(r"\$\{WAREHOUSE_DATABASE_PASSWORD:\?", text)) == text.count("PASSWORD}") + text.count(
-        "PASSWORD:?"
-    )
+    found = re.findall(r"\$\{(\w*PASSWORD)(:\?)?", text)
+    assert {name for name, _ in found} == {
+        "POSTGRES_PASSWORD",
+        "WAREHOUSE_DATABASE_PASSWORD",
+        "DAGSTER_DATABASE_PASSWORD",
+    }
+    assert all(demanded for _, demanded in found)
     assert not re.search(r"PASSWORD: (?!\$)", text)
+
+
+@pytest.mark.parametrize("name", [*SERVICES])
+def test_every_service_has_limits_and_logs_that_end(name: str) -> None:
+    assert {*SERVICES[name]["deploy"]["resources"]["limits"]} == {"cpus", "memory", "pids"}
+    assert SERVICES[name]["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
+
+
+def test_only_who_loads_is_given_the_warehouse_and_the_vendors() -> None:
+    for name in OURS:
+        loads = name in ("migrate", "code")
+        assert ("WAREHOUSE_DATABASE_URL" in SERVICES[name]["environment"]) is loads
+        assert ("env_file" in SERVICES[name]) is loads
+        assert any("/run/secrets:ro" in volume for volume in SERVICES[name]["volumes"]) is loads
+
+
+class Overriding(yaml.SafeLoader):
+    """Reads Compose's ``!reset``, which takes away what the first file says."""
+
+
+RESET = object()
+Overriding.add_constructor("!reset", lambda loader, node: RESET)
+
+
+def overridden(base: Any, over: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    merged = {**base, **{name: overridden(base.get(name), value) for name, value in over.items()}}
+    return {name: value for name, value in merged.items() if value is not RESET}
+
+
+def test_an_own_postgresql_takes_the_place_of_the_bundled_one() -> None:
+    over = yaml.load((ROOT / "docker-compose.own-postgres.yml").read_text(), Overriding)  # noqa: S506  # a SafeLoader
+    whole = overridden(COMPOSE, over)
+    assert {*whole["services"]} == {*OURS}
+    assert {*whole["volumes"]} == {"compute-logs"}
+    for name, service in whole["services"].items():
+        assert "postgres" not in service.get("depends_on", {}), name
+        urls = {key: value for key, value in service["environment"].items() if key.endswith("_URL")}
+        assert all(value.startswith(f"${{{key}:?") for key, value in urls.items()), name
+        assert service["environment"]["DAGSTER_HOME"] == "/var/lib/dagster"
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -86,12 +133,13 @@ class Machine:
     """Runs services as the compose file says, with its hosts and ports replaced."""
 
     def __init__(self, server: Server, folder: Path, vendors: Mapping[str, str]) -> None:
-        _, password, database = re.findall(r"//(\w+):([^@]+)@(127.0.0.1:\d+)/", server.url())[0]
+        superuser, password, database = re.findall(r"//(\w+):([^@]+)@(127.0.0.1:\d+)/", server.url())[0]
         self.code, self.web = free_port(), free_port()
         self.folder = folder
         self.vendors = vendors
         self.replaced = {
-            r"\$\{WAREHOUSE_DATABASE_PASSWORD:\?[^}]*\}": password,
+            r"\$\{WAREHOUSE_DATABASE_PASSWORD:\?[^}]*\}": "ofTheLoader",
+            r"\$\{DAGSTER_DATABASE_PASSWORD:\?[^}]*\}": "ofDagster",
             r"@postgres:5432/": f"@{database}/",
             r"\b0\.0\.0\.0\b|\bcode\b": "127.0.0.1",
             r"\b4000\b": str(self.code),
@@ -101,6 +149,19 @@ class Machine:
         (folder / workspace.parent).mkdir()
         (folder / workspace).write_text(re.sub("#.*\n", "", self.here((ROOT / workspace).read_text())))
         self.children: list[subprocess.Popen[bytes]] = []
+        self.loader_url = self.here(SERVICES["code"]["environment"]["WAREHOUSE_DATABASE_URL"])
+        host, _, port = database.partition(":")
+        roles = {
+            "PGHOST": host,
+            "PGPORT": port,
+            "PGPASSWORD": password,
+            "POSTGRES_USER": superuser,
+            "WAREHOUSE_DATABASE_PASSWORD": "ofTheLoader",
+            "DAGSTER_DATABASE_PASSWORD": "ofDagster",
+            "PATH": f"{find_binaries()}{os.pathsep}{os.environ['PATH']}",
+        }
+        for _ in range(2):  # it is safe to repeat
+            subprocess.run(["sh", ROOT / "config" / "postgres" / "10-roles.sh"], env=roles, check=True)
 
     def here(self, text: str) -> str:
         for pattern, replacement in self.replaced.items():
@@ -112,8 +173,8 @@ class Machine:
         own = self.folder / name
         (own / "storage").mkdir(parents=True, exist_ok=True)
         return {
-            **os.environ,
-            **self.vendors,
+            **{key: value for key, value in os.environ.items() if key != "WAREHOUSE_DATABASE_URL"},
+            **(self.vendors if "env_file" in SERVICES[name] else {}),
             **given,
             "DAGSTER_HOME": str(own),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -213,6 +274,13 @@ def test_the_services_run_a_sync_together(machine: Machine, server: Server) -> N
         rows = connection.execute("SELECT count(*) FROM callrail_tag").fetchone()
         assert rows is not None
         assert rows[0] > 0
+        may = connection.execute(
+            "SELECT rolname, rolsuper OR rolcreatedb OR rolreplication OR rolbypassrls, rolcreaterole,"
+            " has_database_privilege(rolname, 'warehouse', 'CONNECT') FROM pg_roles"
+            " WHERE rolname IN ('warehouse_loader', 'dagster') ORDER BY 1"
+        ).fetchall()
+    assert may == [("dagster", False, False, False), ("warehouse_loader", False, True, True)]
+    check_mirroring(machine.loader_url, PIPEDESK)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":

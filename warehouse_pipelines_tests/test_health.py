@@ -1,6 +1,7 @@
 """The rules of health (B-122, B-123), on their own and against a history."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -91,6 +92,34 @@ def test_partial_does_not_count_as_success(bare_url: str, record: Callable[..., 
         record("partial", 0.5)
     record("success", 0.4)
     assert first(bare_url).problems == ("1 of 5 runs in 24 h succeeded, less than 80%",)
+
+
+def test_a_success_makes_healthy_again_what_failed_before_it(bare_url: str, record: Callable[..., None]) -> None:
+    """For ``status``; the rate, by which ``health`` judges, is that of all runs."""
+    for ago in (1.0, 0.9, 0.8):
+        record("failed", ago, error_message="HubSpot did not answer pat-na1-5f1c2ab9")
+    result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name])
+    assert f"{SOURCES[0].name} {SOURCES[0].entities[0].name}, last error: HubSpot did not answer ***" in result.stdout
+    assert shown()["healthy"] is False
+    record("success", 0.1)
+    found = shown()
+    assert found["healthy"] is True
+    assert (found["problems"], found["status"], found["runs"], found["successes"]) == ([], "success", 4, 1)
+    assert found["last_error"] == "HubSpot did not answer ***"
+    assert found["last_error_at"] < datetime.now(UTC).isoformat()
+    assert first(bare_url, rules=("rate",)).problems == ("1 of 4 runs in 24 h succeeded, less than 80%",)
+    record("partial", 0.01)
+    found = shown()
+    assert found["healthy"] is False
+    assert found["last_error"] == "1 records are in the dead letters"
+
+
+def shown() -> dict[str, Any]:
+    """Return what ``status --format json`` says of the first entity, and hold its exit code against it."""
+    result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name, "--format", "json"])
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    assert result.exit_code == (0 if all(one["healthy"] for one in found) else 1)
+    return found[0]
 
 
 def test_running_dry_and_replayed_runs_are_not_counted(bare_url: str, record: Callable[..., None]) -> None:

@@ -220,3 +220,30 @@ def test_no_part_of_a_password_that_is_not_encoded_is_printed(
     said += [str(settings.shown([source.settings])) for source in SOURCES]
     for fragment in FRAGMENTS:
         assert fragment not in " ".join(said)
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers are given them, with the end of line that an editor leaves."""
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN", raising=False)
+    (tmp_path / "token").write_text("pat-from-a-file\n")
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN_FILE", str(tmp_path / "token"))
+    assert HUBSPOT.settings().access_token.get_secret_value() == "pat-from-a-file"  # type: ignore[attr-defined]
+    [(_, value, origin)] = [row for row in settings.shown([HUBSPOT.settings]) if row[0] == "HUBSPOT_ACCESS_TOKEN"]
+    assert (value, origin) == ("***", str(tmp_path / "token"))
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-from-the-environment")
+    assert HUBSPOT.settings().access_token.get_secret_value() == "pat-from-the-environment"  # type: ignore[attr-defined]
+
+
+def test_a_secret_in_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN", raising=False)
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN_FILE", str(tmp_path / "absent"))
+    problem = HUBSPOT.settings_problem() or ""
+    assert (
+        f"HUBSPOT_ACCESS_TOKEN cannot be used (the file {tmp_path / 'absent'} cannot be read: FileNotFound" in problem
+    )
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL_FILE", str(tmp_path / "absent"))
+    monkeypatch.delenv("WAREHOUSE_DATABASE_URL")
+    with pytest.raises(NotConfigured, match="WAREHOUSE_DATABASE_URL: Value error, the file"):
+        settings.settings()

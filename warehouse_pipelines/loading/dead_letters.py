@@ -22,7 +22,6 @@ from psycopg.errors import LockNotAvailable
 
 from warehouse_pipelines.entity import Entity, Extraction, Page, Source
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.loading.coerce import TOO_LARGE
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync_history import connect
 
@@ -32,6 +31,8 @@ def pending(url: str, source: Source, entity: Entity, *, waived: bool = False) -
 
     Not those of records that were too large: their payload is no record, and only the vendor has the whole.
     """
+    from warehouse_pipelines.loading.coerce import TOO_LARGE
+
     with connect(url) as connection:
         rows = connection.execute(
             "SELECT id FROM orchestration.dead_letter"

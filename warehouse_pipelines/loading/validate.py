@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import phonenumbers
 
 BIGINT = range(-(2**63), 2**63)
 LARGEST_EXPONENT = 1000
@@ -380,6 +379,8 @@ def e164(text: str | None) -> str | None:
     """
     if not text:
         return None
+    import phonenumbers  # 0.1 s, which a command that loads nothing need not wait for
+
     parts = _BETWEEN.split(text)
     for part in [text, *parts] if len(parts) > 1 else [text]:
         try:
@@ -397,6 +398,8 @@ def nanp_pattern() -> str:
 
     Made of ``phonenumbers``' own metadata, so that a whole column can be tested at once; ``e164`` costs 20 to 50 µs.
     """
+    import phonenumbers
+
     patterns: set[str] = set()
     for region in phonenumbers.region_codes_for_country_code(1):
         metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)

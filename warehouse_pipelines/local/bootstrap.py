@@ -24,6 +24,7 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 
 USAGE = """Usage: ./run demo [--ui]        everything on this machine, with simulated vendors
+       ./run stop               end what runs on this machine
        ./run test               format, lint, types, tests
        ./run test <arguments>   pytest with these arguments, nothing else
        ./run lint               format, lint, types
@@ -47,7 +48,7 @@ PYTEST = ("pytest", "-rs", "-n", "auto", "--maxprocesses", "8", "--dist", "loadf
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
     """Set up and become the command; a failure to set up ends with exit code 1 and one message."""
-    if not arguments:
+    if not arguments and "_WAREHOUSE_COMPLETE" not in os.environ:  # a shell asks how the line goes on
         sys.exit(USAGE)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     python = set_up(root, environment)
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
         check(python, environment)
         sys.exit()
     command: Sequence[str] = (str(python.with_name("warehouse")), *arguments)
-    if arguments[0] == "test":
+    if [*arguments[:1]] == ["test"]:
         # A shell lets what it runs behind it ignore an interrupt; tests that send one must not inherit that.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         command = ("-m", *PYTEST[:2], *arguments[1:])

@@ -4,21 +4,19 @@
 ``sync_<crm>_all`` of every CRM that has a simulator, as Dagster runs in this process. A second demo finds the same
 town and loads the delta.
 
-``--ui`` leaves the simulators and Dagster's UI running, detached, so that the command itself can end with the exit
-code that says how the syncs went; ``--stop`` ends them. What is running stands in ``.warehouse/demo.json``.
+The simulators go on running, and ``--ui`` leaves Dagster's UI running too, detached, so that the command itself can
+end with the exit code that says how the syncs went. ``settings`` finds them, so that ``./run sync hubspot contacts``
+works next. ``./run stop`` ends them, and ``local.running`` knows how.
 """
 
 import contextlib
-import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -27,6 +25,10 @@ from pydantic import SecretStr
 
 from warehouse_pipelines import logs, settings
 from warehouse_pipelines.errors import ActionNeeded
+from warehouse_pipelines.local import running
+
+OURS = ("simulators", "ui")
+"""The names under which ``running`` knows what the demo starts."""
 
 READY_SECONDS = 120.0
 
@@ -36,7 +38,7 @@ MARK = "filled by ./run demo with invented people"
 
 def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     """Show the whole of it; return 0 when every entity ended in success, else the exit code of the worst."""
-    stop()
+    running.stop(_folder(), OURS)
     began = time.monotonic()
     url = settings.database_url()
     _say("PostgreSQL", settings.masked_url(url))
@@ -47,20 +49,20 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     changes = migrate(url)
     _say("Migrations", f"{len(changes)} changes" if changes else "nothing to do")
     _claim(url)
-    with contextlib.ExitStack() as stack:
-        environment = _simulators_that_stay(contacts) if ui else _simulators(stack, contacts)
-        os.environ.update(environment)
-        urls = [settings.masked_url(value) for name, value in environment.items() if name.endswith("_URL")]
-        _say("Simulators", ", ".join(urls))
-        for name, what in lacking().items():
-            _say("Left out", f"{name}, because this machine lacks {what}")
-        code = _sync(url)
+    environment = _simulators(contacts)
+    os.environ.update(environment)
+    urls = [settings.masked_url(value) for name, value in environment.items() if name.endswith("_URL")]
+    _say("Simulators", ", ".join(urls))
+    for name, what in lacking().items():
+        _say("Left out", f"{name}, because this machine lacks {what}")
+    code = _sync(url)
     _say("Took", f"{time.monotonic() - began:.0f} s")
     click.echo()
-    click.echo(f"Look into the tables:   psql {url}")
+    click.echo("Look into the tables:   ./run psql")
     click.echo("See it run in Dagster:  " + (_ui(port) if ui else "./run ui"))
-    if ui:
-        click.echo("Stop it:                ./run demo --stop")
+    if settings.settings().warehouse_database_url is None and not settings.env_file().exists():
+        click.echo("Sync again:             ./run sync hubspot contacts, while the simulators run")
+    click.echo("Stop all of it:         ./run stop")
     return code
 
 
@@ -112,19 +114,16 @@ def _sync(url: str) -> int:
 
     logs.configure(level=logging.ERROR)
     jobs = [(source.name, "all") for source in SOURCES if not source.missing_settings()]
-    with in_process.bar(Console(stderr=True)):
+    progress = in_process.Progress(Console(stderr=True), in_process.entities_of(jobs))
+    with progress.listening():
         outcomes = in_process.run_jobs(jobs, url=url, level=logging.ERROR)
+    progress.rest(outcomes)
     in_process.report(outcomes, out())
     return in_process.worst(outcomes)
 
 
-def _simulators(stack: contextlib.ExitStack, contacts: int) -> dict[str, str]:
-    from warehouse_pipelines.simulators.server import start_process
-
-    return stack.enter_context(start_process(contacts=contacts)).environment()
-
-
-def _simulators_that_stay(contacts: int) -> dict[str, str]:
+def _simulators(contacts: int) -> dict[str, str]:
+    """Start the simulators and return their settings."""
     command = [sys.executable, "-m", "warehouse_pipelines.simulators", "--contacts", str(contacts)]
     log = _folder() / "demo-simulators.log"
     child = _detached("simulators", command, log)
@@ -133,7 +132,9 @@ def _simulators_that_stay(contacts: int) -> dict[str, str]:
         if child.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"The simulators did not start; see {log}.")
         time.sleep(0.1)
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    environment = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    running.keep_simulated_settings(_folder(), environment)
+    return environment
 
 
 def _ui(port: int) -> str:
@@ -157,52 +158,10 @@ def _folder() -> Path:
 
 
 def _detached(name: str, command: list[str], log: Path) -> "subprocess.Popen[bytes]":
-    """Start a program that outlives this one, and note it for ``stop``."""
+    """Start a program that outlives this one, and note it for ``./run stop``."""
     with log.open("wb") as stream:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
         )
-    noted = _running()
-    noted[name] = {"pid": child.pid, "started": _started(child.pid)}
-    (_folder() / "demo.json").write_text(json.dumps(noted))
+    running.note(_folder(), name, child.pid)
     return child
-
-
-def _running() -> dict[str, Any]:
-    try:
-        noted = json.loads((_folder() / "demo.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
-
-
-def _started(pid: int) -> str:
-    """Return when a living process started, so that a number given to another one since is not mistaken for ours."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.parent.parent.joinpath("self").exists():
-        try:
-            state, *_, started = stat.read_text().rpartition(")")[2].split()[:20]
-        except OSError:
-            return ""
-        return "" if state == "Z" else started
-    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return shown.stdout.strip()
-
-
-def stop() -> list[str]:
-    """End what an earlier ``--ui`` left running; return the names of what was ended."""
-    ended = []
-    for name, noted in _running().items():
-        pid = int(noted["pid"])
-        if not noted["started"] or _started(pid) != noted["started"]:
-            continue
-        # The group: `dagster dev` has four children. An interrupt is what it listens to.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, number)
-            deadline = time.monotonic() + 8
-            while time.monotonic() < deadline and _started(pid) == noted["started"]:
-                time.sleep(0.1)
-        ended.append(name)
-    (_folder() / "demo.json").unlink(missing_ok=True)
-    return ended

@@ -15,16 +15,18 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from warehouse_pipelines.entity import Budget, Extraction
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client
+
+if TYPE_CHECKING:
+    import httpx
 
 SCOPES = "https://www.googleapis.com/auth/"
 TOO_FAST = (b"rateLimitExceeded", b"userRateLimitExceeded", b"quotaExceeded", b"dailyLimitExceeded")
@@ -69,7 +71,7 @@ def client(extraction: Extraction, title: str, scopes: Sequence[str], host: str 
     )
 
 
-def is_rate_limit(answer: httpx.Response) -> bool:
+def is_rate_limit(answer: "httpx.Response") -> bool:
     """Whether a 403 only means that this was too fast."""
     return answer.status_code == 403 and any(reason in answer.content for reason in TOO_FAST)
 

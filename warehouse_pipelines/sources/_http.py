@@ -20,9 +20,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
 import msgspec
 
 from warehouse_pipelines.entity import Budget, Extraction
@@ -35,6 +34,9 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -53,11 +55,15 @@ TRANSIENT = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 52
 @functools.cache
 def _trusted() -> ssl.SSLContext:
     """Return the certificates that are trusted; reading them takes 20 ms, and each client would."""
+    import httpx  # 0.2 s with the terminal library it imports, which `warehouse status` need not wait for
+
     return httpx.create_ssl_context()
 
 
 @functools.lru_cache(maxsize=32)
-def _connections(base_url: str) -> httpx.Client:
+def _connections(base_url: str) -> "httpx.Client":
+    import httpx
+
     return httpx.Client(
         base_url=base_url,
         verify=_trusted(),
@@ -110,12 +116,14 @@ class Client:
         headers: Mapping[str, str],
         renew: str = "",
         budgets: Sequence[Budget] = (),
-        wait_for: Callable[[httpx.Response, int], float | None] = lambda response, attempt: None,
-        explain: Callable[[httpx.Response], None] = lambda response: None,
+        wait_for: "Callable[[httpx.Response, int], float | None]" = lambda response, attempt: None,
+        explain: "Callable[[httpx.Response], None]" = lambda response: None,
         login: Callable[[bool], Mapping[str, str]] = lambda renew: {},
         credential: str = "",
-        again: Callable[[httpx.Response], bool] = lambda response: False,
+        again: "Callable[[httpx.Response], bool]" = lambda response: False,
     ) -> None:
+        import httpx
+
         self.extraction = extraction
         self.title = title
         try:
@@ -186,6 +194,8 @@ class Client:
         ``read`` raises ``msgspec.ValidationError`` for another form and ``msgspec.DecodeError`` for a body that cannot
         be read at all, which is asked for again.
         """
+        import httpx
+
         problem, wait, renewed = "", 0.0, False
         for attempt in range(1, ATTEMPTS + 1):
             for budget in (*self._budgets, *budgets):
@@ -275,7 +285,7 @@ class Client:
             if not self._waiting:
                 self.extraction.waited_seconds += time.monotonic() - self._since
 
-    def _refuse(self, method: str, path: str, answer: httpx.Response) -> None:
+    def _refuse(self, method: str, path: str, answer: "httpx.Response") -> None:
         """Raise for an answer that a repetition would not change; return for one that it may."""
         status = answer.status_code
         if status in TRANSIENT or (status >= 500 and status != 530):

@@ -45,9 +45,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
 import msgspec
 from pydantic import SecretStr
 
@@ -55,6 +54,9 @@ from warehouse_pipelines.entity import Budget, Entity, Extraction, Flag, Page, S
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -121,7 +123,7 @@ def client(extraction: Extraction) -> Client:
     )
 
 
-def wait_for(answer: httpx.Response, attempt: int) -> float | None:
+def wait_for(answer: "httpx.Response", attempt: int) -> float | None:
     """Return a minute after a 429, which here says nothing of when to come back."""
     return 60 * first_backoff() if answer.status_code == 429 else None
 

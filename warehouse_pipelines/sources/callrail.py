@@ -35,10 +35,9 @@ Settings: ``Settings``. Verified against: the simulator only; no live account ha
 import functools
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
 import msgspec
 from pydantic import SecretStr
 
@@ -47,6 +46,9 @@ from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMis
 from warehouse_pipelines.rules import one_of
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of, listed
+
+if TYPE_CHECKING:
+    import httpx
 
 VERSION = "v3"
 PER_PAGE = 250
@@ -145,7 +147,7 @@ def client(extraction: Extraction) -> Client:
     )
 
 
-def wait_for(answer: httpx.Response, attempt: int) -> float | None:
+def wait_for(answer: "httpx.Response", attempt: int) -> float | None:
     """Return 10, 20, ... 320 seconds after a 429, which here tells nothing of how long its hour still lasts."""
     return 10 * 2 ** (attempt - 1) * first_backoff() if answer.status_code == 429 else None
 

@@ -8,10 +8,9 @@ a tree of every answer. Four operations and one envelope need none of it.
 
 import base64
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
-import httpx
 import msgspec
 from pydantic import SecretStr
 
@@ -35,6 +34,9 @@ from warehouse_pipelines.sources.five9.answers import (
     fault_in,
     list_sizes,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 VERSION = "v13"
 PATH = f"/wsadmin/{VERSION}/AdminWebService"
@@ -165,7 +167,7 @@ class Service:
             self._limits.append(Budget(f"query {one.seconds}", allowed, one.seconds * part))
         self.extraction.noticed["query_limits"] = {str(one.seconds): [one.value, one.limit] for one in limits}
 
-    def _explain(self, answer: httpx.Response) -> None:
+    def _explain(self, answer: "httpx.Response") -> None:
         """Raise for a fault that a repetition would not change. Too many records may be ``Server``: nobody waits."""
         fault = fault_in(answer.content)
         if fault is None:
@@ -175,7 +177,7 @@ class Service:
         if fault.name not in PASSING and (fault.name != "Server" or self._operation == "getContactRecords"):
             raise error_of(fault, self._operation)
 
-    def _wait_for(self, answer: httpx.Response, attempt: int) -> float | None:
+    def _wait_for(self, answer: "httpx.Response", attempt: int) -> float | None:
         """Return the length of the window that is used up; a minute when the counters do not tell which."""
         fault = fault_in(answer.content)
         seconds = 60

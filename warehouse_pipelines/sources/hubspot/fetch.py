@@ -49,10 +49,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
-import httpx
 import msgspec
 from pydantic import SecretStr
 
@@ -80,6 +79,9 @@ from warehouse_pipelines.sources.hubspot.answers import (
     Refused,
     Schema,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 VERSION = "v3"
 OBJECTS = f"/crm/{VERSION}/objects"
@@ -161,7 +163,7 @@ def client(extraction: Extraction, settings: Settings) -> Client:
     )
 
 
-def explain(answer: httpx.Response) -> None:
+def explain(answer: "httpx.Response") -> None:
     """Raise for a missing scope with its name, which stands at the end of a long answer."""
     if answer.status_code != 403:
         return
@@ -176,7 +178,7 @@ def explain(answer: httpx.Response) -> None:
         )
 
 
-def wait_for(answer: httpx.Response, attempt: int) -> float | None:
+def wait_for(answer: "httpx.Response", attempt: int) -> float | None:
     """Return the seconds to wait after a refusal that names its policy; a spent day ends the run."""
     if answer.status_code == 423:
         return 2.0

@@ -38,11 +38,10 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urljoin, urlsplit
 from zoneinfo import ZoneInfo
 
-import httpx
 import msgspec
 from pydantic import SecretStr
 
@@ -51,6 +50,9 @@ from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorS
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.marketsharp.atom import Entry, Feed, Properties, feed, metadata
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -142,13 +144,13 @@ class Service:
         except RequestRefused:
             return None
 
-    def _again(self, answer: httpx.Response) -> bool:
+    def _again(self, answer: "httpx.Response") -> bool:
         if answer.status_code not in (400, 404) or self._spurious == SPURIOUS:
             return False
         self._spurious += 1
         return True
 
-    def _explain(self, answer: httpx.Response) -> None:
+    def _explain(self, answer: "httpx.Response") -> None:
         if answer.status_code == 401:
             raise CredentialRefused(
                 "MarketSharp refuses the signature, and a fresh one as well. Is this machine's clock right? If so make "

@@ -6,8 +6,8 @@ would leave its CRM at 90 %, and nobody would hear of it.
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
   one: it met bad records that nobody knew, or could not read a column. Those that wait in the dead letters are
   ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no
-  outcome yet, dry runs load nothing, replays read no vendor, a refused run never began; none of them is counted. How
-  many were refused since the last run began is told beside it.
+  outcome yet, a cancelled one has none, dry runs load nothing, replays read no vendor, a refused run never began; none
+  of them is counted. How many were refused since the last run began is told beside it.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
 - *deletes*: no record whose key could not be made out is pending. It may be any row, so no full read counts a row as
@@ -48,7 +48,8 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'success') AS successes
     FROM real
-    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status <> 'running'
+    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type
+      AND status NOT IN ('running', 'cancelled')
       AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
 ) AS ended
 LEFT JOIN LATERAL (

@@ -4,12 +4,14 @@ Read from the environment, then from ``.env`` at the top level, whatever folder 
 read at import, and nothing here needs a secret to be imported.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
@@ -59,6 +61,18 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
 def _is_visible(character: str) -> bool:
     """Whether a character is none of the separators, control and format characters."""
     return unicodedata.category(character)[0] not in "ZC"
+
+
+def forget_copies(forms: Sequence[type[BaseSettings]]) -> None:
+    """Take out of the environment what these forms find in ``.env`` with the same value, so that the file counts.
+
+    Dagster's programs copy the file into their environment when they start, where a token of that time would hide a
+    newer one in the file until the next start.
+    """
+    names = {f"{form.model_config.get('env_prefix', '')}{name}".upper() for form in forms for name in form.model_fields}
+    for name, value in dotenv_values(env_file()).items():
+        if name.upper() in names and os.environ.get(name) == value:
+            del os.environ[name]
 
 
 class Settings(FromEnvironment):

@@ -68,7 +68,7 @@ def test_a_backfill_from_the_command_line_is_a_run_per_day(here: World) -> None:
     runs = here.finished("sync_callrail_text_messages", count=len(DAYS))
     assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert {mode for _, mode, _ in here.history("text_messages")} == {"backfill"}
-    with dg.DagsterInstance.from_config(str(here.home)) as instance:
+    with here.instance() as instance:
         assert set(DAYS) == instance.get_materialized_partitions(dg.AssetKey("callrail_text_message"))
 
 

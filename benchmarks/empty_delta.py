@@ -8,6 +8,9 @@ Twice, against simulators in a process of their own and an embedded server, afte
 - every entity of every CRM in one process that is there already, as the schedules of a running Dagster pay it:
   ``sync_<crm>_all``, with all of Dagster's own steps, events and checks.
 
+Before that, what Dagster costs by itself: an event that is written, and a step that does nothing. ``--storage`` keeps
+Dagster's runs and events in PostgreSQL, as delivered, or in SQLite.
+
 The calls of HubSpot and CallRail are compared with what their protocols force, for which see ``forced``. The simulated
 records end an hour before they are made, and the cursor of HubSpot goes an hour back from the newest, so a delta that
 finds nothing new still reads the records of that hour again; they are the ``records`` of the table.
@@ -23,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +58,33 @@ def forced(crm: str, entity: Any, records: int, known: dict[str, int]) -> int | 
     return 1 + max(1, math.ceil(records / 250))
 
 
-def run(contacts: int, rounds: int) -> dict[str, Any]:
+EVENTS, STEPS = 200, 20
+
+
+def by_itself(instance: Any) -> tuple[float, float]:
+    """Return the milliseconds of an event and of a step that does nothing."""
+    import dagster as dg
+
+    @dg.op
+    def nothing() -> None:
+        """Do nothing."""
+
+    @dg.job
+    def steps() -> None:
+        for _ in range(STEPS):
+            nothing()
+
+    done = steps.execute_in_process(instance=instance)  # the first one also writes what later ones find
+    began = time.perf_counter()
+    steps.execute_in_process(instance=instance)
+    step = (time.perf_counter() - began) / STEPS
+    began = time.perf_counter()
+    for _ in range(EVENTS):
+        instance.report_engine_event("nothing", done.dagster_run)
+    return (time.perf_counter() - began) / EVENTS * 1000, step * 1000
+
+
+def run(contacts: int, rounds: int, storage: str) -> dict[str, Any]:
     """Measure both, print the tables, and return the summary."""
     from warehouse_pipelines import logs
     from warehouse_pipelines.simulators.server import start_process
@@ -68,6 +98,7 @@ def run(contacts: int, rounds: int) -> dict[str, Any]:
             "WAREHOUSE_HOME": folder,
             "DAGSTER_HOME": f"{folder}/dagster",
             "WAREHOUSE_DATABASE_URL": server.url(),
+            "DAGSTER_STORAGE_URL": "sqlite" if storage == "sqlite" else "",
             **simulators.environment(),
         }
         from warehouse_pipelines.in_process import Runner
@@ -77,6 +108,7 @@ def run(contacts: int, rounds: int) -> dict[str, Any]:
         migrate(server.url())
         logs.configure(level=30)
         runner = Runner(url=server.url())
+        event, step = by_itself(runner.instance)
         for source in SOURCES:
             runner.run(source.name, "all")
         counts = simulators.control("hubspot", "counts")
@@ -128,9 +160,15 @@ def run(contacts: int, rounds: int) -> dict[str, Any]:
         f"one process, {entities} entities: {measure.spread(each, '.3f')} s each, {statistics.median(busy):.3f} s of "
         f"processor time, {itself:.3f} s of it the sync"
     )
+    print(
+        f"Dagster by itself, its storage in {storage}: {event:.1f} ms an event, {step:.0f} ms a step that does nothing"
+    )
     print(f"cores that others used meanwhile: {measure.spread(others, '.1f')}")
     return {
         "rounds": rounds,
+        "storage": storage,
+        "event_ms": round(event, 2),
+        "step_ms": round(step, 1),
         "command_seconds": round(statistics.median(seconds), 3),
         "command_cpu_seconds": round(used, 3),
         "entities": entities,
@@ -147,8 +185,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--contacts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--storage", choices=("postgresql", "sqlite"), default="postgresql")
     given = parser.parse_args()
-    print(json.dumps(run(given.contacts, given.rounds)))
+    print(json.dumps(run(given.contacts, given.rounds, given.storage)))
     sys.stdout.flush()
 
 

@@ -162,21 +162,21 @@ class Runner:
         from warehouse_pipelines.local import dagster_home
 
         dagster_home.prepare()
-        self._instance = dg.DagsterInstance.get()
+        self.instance = dg.DagsterInstance.get()
         from warehouse_pipelines.local.dagster_storage import keep_connections
 
-        keep_connections(self._instance)
+        keep_connections(self.instance)
         from warehouse_pipelines.definitions import defs
 
         self._defs = defs
-        run_lock.close_dead_runs(self._instance, url)
+        run_lock.close_dead_runs(self.instance, url)
         importlib.import_module("warehouse_pipelines.loading.sync")
         gc.freeze()
         gc.enable()
 
     def close(self) -> None:
         """Let go of the instance's connections."""
-        self._instance.dispose()
+        self.instance.dispose()
 
     def run(
         self,
@@ -203,9 +203,9 @@ class Runner:
         with (
             capture_interrupts(),
             run_lock.RunLock(self.url, run_id) as tag,
-            run_lock.waiting(self._instance, self.url, longest) as waited,
+            run_lock.waiting(self.instance, self.url, longest) as waited,
         ):
-            run = self._instance.create_run_for_job(
+            run = self.instance.create_run_for_job(
                 job,
                 run_id=run_id,
                 run_config={
@@ -215,7 +215,7 @@ class Runner:
                 tags={**job.run_tags, **_range(days), **tag, **NO_RUN_RETRIES},
                 remote_job_origin=origin(job.name),
             )
-            events = [*execute_run_iterator(InMemoryJob(job), run, self._instance)]
+            events = [*execute_run_iterator(InMemoryJob(job), run, self.instance)]
         outcomes = outcomes_of(run_id, self.url)
         if waited.gave_up is not None:
             return [*outcomes, *_refused(crm, entity, run_id, waited.gave_up, outcomes, self.url)]

@@ -67,7 +67,7 @@ def test_a_run_that_is_cancelled_closes_its_row_and_is_not_tried_again(here: Wor
     with here.instance() as instance:
         run, *before = instance.get_runs()
         assert instance.run_launcher.terminate(run.run_id)
-        wait(lambda: rows(here)[0][0] == "failed", "the row is closed", here, seconds=30)
+        wait(lambda: rows(here)[0][0] == "cancelled", "the row is closed", here, seconds=30)
         wait(lambda: instance.get_runs()[0].is_finished, "the run ends", here, seconds=60)
         ended, *others = instance.get_runs()
         assert (ended.run_id, ended.status) == (run.run_id, dg.DagsterRunStatus.CANCELED)

@@ -1,13 +1,10 @@
 """Runs in Dagster's UI, in a browser that never reloads: a running, a failed, a terminated one, one of a command."""
 
-import json
-import socket
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -16,7 +13,7 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.children import Command, eventually
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.dagster_world import World, world
-from warehouse_pipelines_tests.test_ui import START_SECONDS, chromium
+from warehouse_pipelines_tests.test_ui import ask, chromium, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -44,22 +41,7 @@ def here(
 
 @pytest.fixture(scope="module")
 def address(here: World) -> str:
-    """Start ``dagster dev`` and return its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    child = here.start("dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port))
-    found = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 2 * START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"{found}/server_info", timeout=5):  # noqa: S310
-                return found
-        except OSError:
-            log = (here.home / "dagster.log").read_text()
-            assert child.poll() is None, log
-            assert time.monotonic() < deadline, log
-            time.sleep(0.5)
+    return opened(here)
 
 
 @pytest.fixture
@@ -77,21 +59,11 @@ def page(here: World) -> Iterator["Page"]:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        opened = browser.new_page(viewport={"width": 1440, "height": 900})
-        opened.set_default_timeout(60_000)
-        yield opened
+        tab = browser.new_page(viewport={"width": 1440, "height": 900})
+        tab.set_default_timeout(60_000)
+        yield tab
         browser.close()
     here.simulators.control("callrail", "clear_faults")
-
-
-def ask(address: str, query: str, **variables: object) -> Any:
-    asked = urllib.request.Request(  # noqa: S310
-        f"{address}/graphql",
-        json.dumps({"query": query, "variables": variables}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
-        return json.load(answer)["data"]
 
 
 def launched(address: str, job: str = "sync_callrail_tags") -> str:
@@ -108,7 +80,7 @@ def history(here: World) -> list[str]:
     return [ended for ended, _, _ in here.history("tags")]
 
 
-def opened_once(page: "Page", url: str) -> Callable[[], int]:
+def loads_of(page: "Page", url: str) -> Callable[[], int]:
     """Open a page, and return how often it was loaded since."""
     loads: list[str] = []
     page.goto(url)
@@ -122,7 +94,7 @@ def test_the_page_of_a_run_follows_it_and_shows_its_error(here: World, address: 
     here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=30, path="tags.json", times=1)
     here.simulators.control("callrail", "set_fault", kind="status", status=403, path="tags.json", after=1)
     run_id = launched(address)
-    loads = opened_once(page, f"{address}/runs/{run_id}")
+    loads = loads_of(page, f"{address}/runs/{run_id}")
     expect(page.get_by_text("STEP_START").first).to_be_visible()
     assert status(address, run_id) == "STARTED", "the page shows it while it runs"
     eventually(lambda: status(address, run_id) == "FAILURE", "it fails", 120)
@@ -156,7 +128,7 @@ def test_terminate_stops_a_run(
 
     with moment(here) as reached:
         run_id = launched(address)
-        loads = opened_once(page, f"{address}/runs/{run_id}")
+        loads = loads_of(page, f"{address}/runs/{run_id}")
         eventually(reached, "it gets there", 120)
         page.get_by_role("button", name="Terminate", exact=True).click()
         page.get_by_role("button", name="Terminate 1 run").click()

@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 from warehouse_pipelines import extraction as extracting
 from warehouse_pipelines import logs
 from warehouse_pipelines.entity import Entity, Extraction, Source, Window
-from warehouse_pipelines.errors import SuspiciousRead, WarehouseError
+from warehouse_pipelines.errors import DatabaseUnavailable, SuspiciousRead, WarehouseError
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.known import Warehouse
@@ -192,9 +192,12 @@ def sync(
             return _interruptible(work, run.stop)
         except BaseException as raised:
             error = _ours(raised)
-            # The session may still be busy in the thread that was stopped.
-            with contextlib.nullcontext(session) if isinstance(error, Exception) else sync_history.connect(url) as own:
-                sync_history.fail(own, source, entity, error, run.metrics())
+            if isinstance(error, Exception):
+                sync_history.fail(session, source, entity, error, run.metrics())
+            else:
+                # The session may still be busy in the thread that was stopped. If there is no other, the sweep closes.
+                with contextlib.suppress(DatabaseUnavailable), sync_history.connect(url) as own:
+                    sync_history.fail(own, source, entity, error, run.metrics())
             logs.sync_failed(source.name, entity.name, error, configuration)
             if error is raised:
                 raise

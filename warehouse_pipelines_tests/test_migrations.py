@@ -49,12 +49,13 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0005_crm_tenants",
         "revision 0006_dead_letters",
         "revision 0008_join_keys",
+        "revision 0012_cancelled_runs",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 7
+    assert len(migrate(empty_url, down=99)) == 8
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
@@ -76,7 +77,8 @@ def test_revisions_down_and_up(empty_url: str) -> None:
 def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
     """What can be read stays; the row, its other columns and the index of the column stay as they are."""
     migrate(empty_url)
-    assert migrate(empty_url, down=1) == ["revision 0008_join_keys undone"]
+    undone = undone_by("0008_join_keys")
+    assert migrate(empty_url, down=len(undone)) == undone
     texts = {"1": "7", "2": " 42 ", "3": "not assigned", "4": "A12", "5": "", "6": "12.0", "7": "9" * 25, "8": None}
     with psycopg.connect(empty_url) as connection:
         for key, text in texts.items():
@@ -102,7 +104,7 @@ def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
         job = connection.execute("SELECT id, contact_id, number FROM marketsharp_job").fetchone()
         assert job == ("0b5e93c1-6d73-4a0f-8001-00000000abcd", "C-NO-UUID", "ABC")
         assert connection.execute("SELECT to_regclass('idx_genius_lead_agent_id') IS NOT NULL").fetchone() == (True,)
-    migrate(empty_url, down=1)
+    migrate(empty_url, down=len(undone))
     with psycopg.connect(empty_url) as connection:
         assert connection.execute("SELECT agent_id FROM genius_lead WHERE lead_id = 2").fetchone() == ("42",)
     migrate(empty_url)
@@ -116,7 +118,7 @@ GUID, OTHER_GUID = "0B5E93C1-6D73-4A0F-8001-00000000ABCD", "0B5E93C1-6D73-4A0F-8
 def test_uuids_in_capitals_are_put_into_lower_case(empty_url: str) -> None:
     """In keys of every source, in what refers to them, and in the dead letters, which are found by their key."""
     migrate(empty_url)
-    migrate(empty_url, down=1)
+    migrate(empty_url, down=len(undone_by("0008_join_keys")))
     low = GUID.lower()
     with psycopg.connect(empty_url) as connection:
         for key, first_name, day in (
@@ -173,6 +175,24 @@ def test_uuids_in_capitals_are_put_into_lower_case(empty_url: str) -> None:
             "crm_source || ' ' || sync_type, 0)) FROM orchestration.dead_letter ORDER BY id"
         ).fetchall()
         assert letters == [(low, True), (f"{low} 2", True), ("OBJECT-ID", True), (GUID, True)]
+
+
+def test_a_cancelled_run_is_a_failed_one_to_the_version_before(empty_url: str) -> None:
+    migrate(empty_url)
+    cancelled = (
+        "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, error_message)"
+        " VALUES ('x', 'y', now(), now(), 'cancelled', %s)"
+    )
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(cancelled, [""])
+        connection.execute(cancelled, ["by hand"])
+        undone = undone_by("0012_cancelled_runs")
+        assert migrate(empty_url, down=len(undone)) == undone
+        found = connection.execute("SELECT status, error_message FROM orchestration.sync_history").fetchall()
+        assert found == [("failed", "by hand")]
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(cancelled, ["by hand"])
 
 
 def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:

@@ -85,9 +85,10 @@ def waiting_for_the_budget(here: World) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def waiting_for_its_next_attempt(here: World) -> Iterator[Callable[[], bool]]:
-    """The vendor asks for an hour, which no run waits for, so the step is tried again after half a minute."""
+    """The vendor asks for an hour, so the step is tried again after half a minute, and after the others of the run."""
     here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=3600, path="calls.json")
-    yield said(here, "Attempt 1 of 3 failed")
+    ended = "SELECT count(*) FILTER (WHERE status = 'success'), count(*) FROM orchestration.sync_history"
+    yield lambda: query(here, ended) == [(7, 8)]
 
 
 @contextmanager
@@ -116,7 +117,7 @@ def waiting_for_a_slot(here: World) -> Iterator[Callable[[], bool]]:
         for other in others:
             instance.event_log_storage.claim_concurrency_slot(POOL, other.run_id, "step")
         try:
-            yield said(here, "waits since")
+            yield lambda: bool(instance.event_log_storage.get_concurrency_info(POOL).pending_steps)
         finally:
             for other in others:
                 instance.event_log_storage.free_concurrency_slots_for_run(other.run_id)
@@ -161,7 +162,11 @@ def test_a_run_stops_when_it_is_asked_to(
         assert statuses == []
         return
     if moment is waiting_for_its_next_attempt:
-        assert statuses[-1][0] == "failed"
+        assert sorted(status for status, _ in statuses) == ["failed", *["success"] * 7]
+        return
+    if moment is between_steps:
+        assert {status for status, _ in statuses[:-1]} == {"success"}
+        assert len(statuses) < 8, "it did not go on to the end"
         return
     assert statuses[-1][0] == "cancelled", statuses
     assert statuses[-1][1].startswith("cancelled after ")

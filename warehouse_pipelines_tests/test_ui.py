@@ -22,7 +22,7 @@ from warehouse_pipelines_tests.dagster_world import World, world
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
-START_SECONDS = 120
+START_SECONDS = 300
 RUN_SECONDS = 120
 
 RUNS = """

@@ -54,13 +54,13 @@ def page(here: World) -> Iterator["Page"]:
     here.simulators.control("callrail", "clear_faults")
     with psycopg.connect(here.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, callrail_tag")
-    expect.set_options(timeout=60_000)
+    expect.set_options(timeout=120_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         tab = browser.new_page(viewport={"width": 1440, "height": 900})
-        tab.set_default_timeout(60_000)
+        tab.set_default_timeout(120_000)
         yield tab
         browser.close()
     here.simulators.control("callrail", "clear_faults")
@@ -97,7 +97,7 @@ def test_the_page_of_a_run_follows_it_and_shows_its_error(here: World, address: 
     loads = loads_of(page, f"{address}/runs/{run_id}")
     expect(page.get_by_text("STEP_START").first).to_be_visible()
     assert status(address, run_id) == "STARTED", "the page shows it while it runs"
-    eventually(lambda: status(address, run_id) == "FAILURE", "it fails", 120)
+    eventually(lambda: status(address, run_id) == "FAILURE", "it fails", 240)
     expect(page.get_by_text("STEP_FAILURE").first).to_be_visible(timeout=15_000)
     expect(page.get_by_text("answered 403").first).to_be_visible(timeout=15_000)
     assert loads() == 0
@@ -129,7 +129,7 @@ def test_terminate_stops_a_run(
     with moment(here) as reached:
         run_id = launched(address)
         loads = loads_of(page, f"{address}/runs/{run_id}")
-        eventually(reached, "it gets there", 120)
+        eventually(reached, "it gets there", 240)
         page.get_by_role("button", name="Terminate", exact=True).click()
         page.get_by_role("button", name="Terminate 1 run").click()
         eventually(lambda: status(address, run_id) == "CANCELING" or history(here) != ["running"], "it is asked", 30)

@@ -12,7 +12,6 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.test_utils import create_run_for_test
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.children import Worker, eventually
@@ -110,20 +109,6 @@ def between_steps(here: World) -> Iterator[Callable[[], bool]]:
     yield lambda: query(here, "SELECT count(*) >= 2 FROM orchestration.sync_history WHERE status = 'success'")[0][0]
 
 
-@contextmanager
-def waiting_for_a_slot(here: World) -> Iterator[Callable[[], bool]]:
-    with here.instance() as instance:
-        others = [create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED) for _ in range(3)]
-        for other in others:
-            instance.event_log_storage.claim_concurrency_slot(POOL, other.run_id, "step")
-        try:
-            yield lambda: bool(instance.event_log_storage.get_concurrency_info(POOL).pending_steps)
-        finally:
-            for other in others:
-                instance.event_log_storage.free_concurrency_slots_for_run(other.run_id)
-                instance.delete_run(other.run_id)
-
-
 MOMENTS: list[Callable[[World], AbstractContextManager[Callable[[], bool]]]] = [
     reading,
     backing_off,
@@ -131,7 +116,6 @@ MOMENTS: list[Callable[[World], AbstractContextManager[Callable[[], bool]]]] = [
     waiting_for_its_next_attempt,
     merging,
     between_steps,
-    waiting_for_a_slot,
 ]
 
 
@@ -158,9 +142,6 @@ def test_a_run_stops_when_it_is_asked_to(
         assert run_id not in info.active_run_ids | info.assigned_run_ids | info.pending_run_ids
     statuses = query(here, "SELECT status, error_message FROM orchestration.sync_history ORDER BY id")
     assert "running" not in {status for status, _ in statuses}
-    if moment is waiting_for_a_slot:
-        assert statuses == []
-        return
     if moment is waiting_for_its_next_attempt:
         assert sorted(status for status, _ in statuses) == ["failed", *["success"] * 7]
         return

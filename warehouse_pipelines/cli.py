@@ -3,7 +3,7 @@
 A sync runs the very Dagster job that the UI launches, in this process, so its run is seen in the UI too.
 
 Exit codes: 0 success, 3 partial (some records are in the dead letters, or what was read may not be all; the reason is
-printed), 1 failed, 2 wrong use or a missing setting.
+printed), 1 failed, 2 wrong use or a missing setting, 130 cancelled by ctrl-c or SIGTERM.
 Results go to standard output, everything else to standard error; with ``--log-format json`` standard output is JSON
 lines and nothing else.
 
@@ -309,7 +309,7 @@ class SyncCommand(click.Command):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 success, 3 partial, 1 failed, 2 wrong use or a missing setting.",
+    epilog="Exit codes: 0 success, 3 partial, 1 failed, 2 wrong use or a missing setting, 130 cancelled.",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."

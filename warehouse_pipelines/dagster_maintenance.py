@@ -9,17 +9,19 @@ partition. Ticks of schedules and sensors are deleted by Dagster (``retention`` 
 What a sync did stands in ``orchestration.sync_history``, which is not touched.
 
 Everything goes through the instance, so it works on any storage of Dagster; check evaluations, which Dagster deletes
-with their asset only, through the table that Dagster declares. PostgreSQL and SQLite use the room again. SQLite's file
-of a run, which Dagster would leave empty, is removed by ``local.event_log``.
+with their asset only, through the table that Dagster declares, and SQLite's file of a run, which Dagster leaves empty.
+PostgreSQL and SQLite use the room again.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
 from dagster._core.storage.tags import PARTITION_SET_TAG
 
@@ -57,6 +59,7 @@ def prune(instance: dg.DagsterInstance, kept: Ages, now: datetime | None = None)
             instance.compute_log_manager.delete_logs(prefix=[run_id])
             _delete_check_evaluations(instance, run_id)
             instance.delete_run(run_id)
+            _delete_file(instance, run_id)
             deleted += 1
     return {"runs_deleted": deleted, "old_runs_kept_for_their_assets": spared, "runs_left": instance.get_runs_count()}
 
@@ -85,6 +88,13 @@ def _delete_check_evaluations(instance: dg.DagsterInstance, run_id: str) -> None
     storage: Any = instance.event_log_storage
     with storage.index_connection() as connection:
         connection.execute(sa.delete(Checks).where(Checks.c.run_id == run_id))
+
+
+def _delete_file(instance: dg.DagsterInstance, run_id: str) -> None:
+    storage = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(storage.path_for_shard(run_id) + suffix).unlink(missing_ok=True)
 
 
 def jobs() -> list[dg.JobDefinition]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from warehouse_pipelines import crm_maintenance, dagster_maintenance, pipedesk_maintenance
+from warehouse_pipelines import crm_maintenance, dagster_maintenance, pipedesk_maintenance, settings
 from warehouse_pipelines.assets import SyncOptions, assets
 from warehouse_pipelines.checks import checks
 from warehouse_pipelines.entity import Source
@@ -24,8 +24,6 @@ from warehouse_pipelines.sources import SOURCES
 
 def warehouse_url() -> str:
     """Return the URL of the warehouse of the environment, its server started if it is the embedded one."""
-    from warehouse_pipelines import settings
-
     return settings.database_url()
 
 
@@ -57,5 +55,8 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
         executor=executor(url),
     )
 
+
+# The code server lives for days, and its runs and ticks have its environment; each reads .env anew.
+settings.forget_copies([settings.Settings, *(source.settings for source in SOURCES)])
 
 defs = build_definitions()

@@ -6,8 +6,8 @@ would leave its CRM at 90 %, and nobody would hear of it.
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
   one: it met bad records that nobody knew, or could not read a column. Those that wait in the dead letters are
   ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no
-  outcome yet, dry runs load nothing, replays read no vendor, a refused run never began; none of them is counted. How
-  many were refused since the last run began is told beside it.
+  outcome yet, a cancelled one has none, dry runs load nothing, replays read no vendor, a refused run never began; none
+  of them is counted. How many were refused since the last run began is told beside it.
 - *recovery*: the same, but a success makes up for what failed before it. `warehouse status` judges by this one.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
@@ -53,7 +53,8 @@ CROSS JOIN LATERAL (
             FILTER (WHERE status <> 'success'))[1] AS last_error,
         max(coalesce(end_time, start_time)) FILTER (WHERE status <> 'success') AS last_error_at
     FROM real
-    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status <> 'running'
+    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type
+      AND status NOT IN ('running', 'cancelled')
       AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
 ) AS ended
 LEFT JOIN LATERAL (

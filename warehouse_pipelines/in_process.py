@@ -13,6 +13,8 @@ import gc
 import importlib
 import logging
 import multiprocessing
+import os
+import signal
 import threading
 import uuid
 import warnings
@@ -28,15 +30,17 @@ from warehouse_pipelines.errors import ActionNeeded
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Event
 
     import dagster as dg
+    from dagster._core.remote_origin import RemoteJobOrigin
     from rich.console import Console
     from rich.table import Table
 
     from warehouse_pipelines.entity import Entity, Source
     from warehouse_pipelines.loading.options import Result
 
-ENDINGS: Mapping[str, int] = {"success": 0, "partial": 3, "failed": 1}
+ENDINGS: Mapping[str, int] = {"success": 0, "partial": 3, "failed": 1, "cancelled": 130}
 """The exit code of each ending; ``worst`` says which of several counts."""
 
 
@@ -70,9 +74,9 @@ COUNTS = ("processed", "created", "updated", "unchanged", "failed", "filtered", 
 
 
 def worst(outcomes: Iterable[Outcome]) -> int:
-    """Return the exit code of the worst of several: failed, then partial, then success; nothing at all is failed."""
+    """Return the exit code of several: that of a cancel, then of the worst; nothing at all is failed."""
     codes = {ENDINGS.get(outcome.status, 1) for outcome in outcomes}
-    return next((code for code in (1, 3, 0) if code in codes), 1)
+    return next((code for code in (130, 1, 3, 0) if code in codes), 1)
 
 
 HISTORY = """
@@ -158,18 +162,21 @@ class Runner:
         from warehouse_pipelines.local import dagster_home
 
         dagster_home.prepare()
-        self._instance = dg.DagsterInstance.get()
+        self.instance = dg.DagsterInstance.get()
+        from warehouse_pipelines.local.dagster_storage import keep_connections
+
+        keep_connections(self.instance)
         from warehouse_pipelines.definitions import defs
 
         self._defs = defs
-        run_lock.close_dead_runs(self._instance, url)
+        run_lock.close_dead_runs(self.instance, url)
         importlib.import_module("warehouse_pipelines.loading.sync")
         gc.freeze()
         gc.enable()
 
     def close(self) -> None:
         """Let go of the instance's connections."""
-        self._instance.dispose()
+        self.instance.dispose()
 
     def run(
         self,
@@ -185,26 +192,56 @@ class Runner:
         backfill. An entity that
         failed before it had a row in the history is returned with Dagster's message as its reason.
         """
+        from dagster._core.definitions.job_base import InMemoryJob
+        from dagster._core.execution.api import execute_run_iterator
+        from dagster._utils.interrupts import capture_interrupts
+
         from warehouse_pipelines import run_lock
 
         job = self._defs.resolve_job_def(f"{'backfill' if days else 'sync'}_{crm}_{entity}")
         run_id = str(uuid.uuid4())
         longest = settings.settings().warehouse_pool_wait_seconds
-        with run_lock.RunLock(self.url, run_id) as tag, run_lock.waiting(self._instance, self.url, longest) as waited:
-            result = job.execute_in_process(
-                instance=self._instance,
+        with (
+            capture_interrupts(),
+            run_lock.RunLock(self.url, run_id) as tag,
+            run_lock.waiting(self.instance, self.url, longest) as waited,
+        ):
+            run = self.instance.create_run_for_job(
+                job,
+                run_id=run_id,
                 run_config={
                     "resources": {"sync": {"config": {**(config or {}), **_range(days)}}},
                     "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
                 },
-                run_id=run_id,
-                tags=dict(tag),
-                raise_on_error=False,
+                tags={**job.run_tags, **tag, **NO_RUN_RETRIES},
+                remote_job_origin=origin(job.name),
             )
+            events = [*execute_run_iterator(InMemoryJob(job), run, self.instance)]
         outcomes = outcomes_of(run_id, self.url)
         if waited.gave_up is not None:
             return [*outcomes, *_refused(crm, entity, run_id, waited.gave_up, outcomes, self.url)]
-        return [*outcomes, *_without_row(crm, entity, result, outcomes)]
+        return [*outcomes, *_without_row(crm, entity, events, outcomes)]
+
+
+NO_RUN_RETRIES = {"dagster/max_retries": "0"}
+"""Whoever started a command that was killed decides whether it is started again."""
+
+LOCATION, REPOSITORY = "warehouse", "__repository__"
+"""What workspace.yaml calls the code, and Dagster what is defined in it."""
+
+
+def origin(job: str) -> "RemoteJobOrigin":
+    """Return where the UI has the job: a run without it is shown under Runs alone, neither at its job nor in time."""
+    from dagster._core.remote_origin import (
+        ManagedGrpcPythonEnvCodeLocationOrigin,
+        RemoteJobOrigin,
+        RemoteRepositoryOrigin,
+    )
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+    target = LoadableTargetOrigin(module_name="warehouse_pipelines.definitions")
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION)
+    return RemoteJobOrigin(RemoteRepositoryOrigin(location, REPOSITORY), job)
 
 
 AT_A_TIME = 4
@@ -214,7 +251,8 @@ Job = tuple[str, str]
 """A CRM, and an entity of it or ``all``."""
 
 _runners: list[Runner] = []
-"""That of this process, where it is one of several."""
+_stops: list["Event"] = []
+"""Those of this process, where it is one of several."""
 
 
 def run_jobs(
@@ -228,7 +266,8 @@ def run_jobs(
 ) -> list[Outcome]:
     """Run jobs, side by side if there are several, and return what they did, in the order of ``jobs``.
 
-    ``form`` and ``level`` are those of the log. A process that died is the failure of its job.
+    ``form`` and ``level`` are those of the log. A process that died is the failure of its job. SIGINT and SIGTERM
+    cancel what runs and what did not begin yet; the outcomes say which.
     """
     if len(jobs) == 1:
         runner = Runner(url=url, debug=level <= logging.DEBUG)
@@ -242,7 +281,12 @@ def run_jobs(
     teller = threading.Thread(target=_tell, args=(steps,), daemon=True)
     teller.start()
     outcomes: list[Outcome] = []
-    with ProcessPoolExecutor(min(len(jobs), AT_A_TIME), spawned, _begin, (url, form, level, steps)) as processes:
+    stopped = spawned.Event()
+    given = (url, form, level, steps, stopped)
+    with (
+        _interrupts_set(stopped),
+        ProcessPoolExecutor(min(len(jobs), AT_A_TIME), spawned, _begin, given) as processes,
+    ):
         running = [processes.submit(_run_job, job, config, days) for job in jobs]
         for (crm, entity), done in zip(jobs, running, strict=True):
             try:
@@ -255,17 +299,53 @@ def run_jobs(
     return outcomes
 
 
-def _begin(url: str, form: logs.Format, level: int, steps: "SimpleQueue[Any]") -> None:
-    """Prepare a process for its jobs."""
+@contextlib.contextmanager
+def _interrupts_set(stopped: "Event") -> Iterator[None]:
+    """Set the event at SIGINT and SIGTERM; a second one interrupts as usual."""
+
+    def interrupted(*_: object) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _begin(url: str, form: logs.Format, level: int, steps: "SimpleQueue[Any]", stopped: "Event") -> None:
+    """Prepare a process for its jobs; it is interrupted by the event, and not by the terminal beside that."""
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # but while Dagster runs a job
+    threading.Thread(target=_interrupt, args=(stopped, os.getppid()), daemon=True).start()
+    _stops.append(stopped)
     logs.configure(form, level)
     logs.hide_password(url)
     logs.watchers.append(lambda *step: steps.put(("moved", step)))
     logs.end_listeners.append(lambda *end: steps.put(("ended", end)))
-    _runners.append(Runner(url=url, debug=level <= logging.DEBUG))
+    if not stopped.is_set():
+        _runners.append(Runner(url=url, debug=level <= logging.DEBUG))
+
+
+def _interrupt(stopped: "Event", parent: int) -> None:
+    """Interrupt this process when the event is set, or when the one that started it is gone."""
+    while not stopped.wait(1.0) and os.getppid() == parent:
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _run_job(job: Job, config: Mapping[str, Any] | None, days: tuple[date, date] | None) -> list[Outcome]:
+    if _stops[0].is_set():
+        crm, entity = job
+        return [_not_run(crm, declared) for _, declared in _missing(crm, entity, ())]
     return _runners[0].run(*job, config=config, days=days)
+
+
+def _not_run(crm: str, entity: "Entity") -> Outcome:
+    return Outcome(crm=crm, sync_type=entity.name, status="cancelled", reason="not run: cancelled")
 
 
 def _tell(steps: "SimpleQueue[Any]") -> None:
@@ -308,14 +388,18 @@ def _missing(crm: str, entity: str, outcomes: Sequence[Outcome]) -> Iterator[tup
 
 
 def _without_row(
-    crm: str, entity: str, result: "dg.ExecuteInProcessResult", outcomes: Sequence[Outcome]
+    crm: str, entity: str, events: Sequence["dg.DagsterEvent"], outcomes: Sequence[Outcome]
 ) -> Iterator[Outcome]:
     """Yield the entities of the job that the history does not know: the run did not get as far."""
     from warehouse_pipelines.assets import step_key
 
-    failures = {event.step_key: _message(event) for event in result.all_events if event.is_step_failure}
-    ended = next((event.message for event in result.all_events if event.is_failure and not event.is_step_event), None)
+    failures = {event.step_key: _message(event) for event in events if event.is_step_failure}
+    ended = next((event.message for event in events if event.is_failure and not event.is_step_event), None)
+    cancelled = any(event.event_type_value == "PIPELINE_CANCELED" for event in events)
     for _, declared in _missing(crm, entity, outcomes):
+        if cancelled:
+            yield _not_run(crm, declared)
+            continue
         reason = failures.get(step_key(declared))
         if reason is None:
             reason = "not run, because what it is read from failed" if outcomes else ended or "Dagster says no more"
@@ -340,7 +424,7 @@ def table(outcomes: Sequence[Outcome], left_out: Sequence[str] = ()) -> "Table":
     dry = any(outcome.dry_run for outcome in outcomes)
     shown = Table(title="dry run: nothing was written" if dry else None, title_justify="left", box=box.SIMPLE_HEAD)
     several = len({outcome.crm for outcome in outcomes}) > 1
-    colours = {"success": "green", "partial": "yellow", "failed": "red"}
+    colours = {"success": "green", "partial": "yellow", "cancelled": "yellow", "failed": "red"}
     columns: dict[str, Callable[[Outcome], str]] = {
         "entity": lambda o: f"{o.crm} {o.sync_type}" if several else o.sync_type,
         "status": lambda o: f"[{colours.get(o.status, 'red')}]{o.status}[/]",
@@ -387,11 +471,25 @@ def report(outcomes: Sequence[Outcome], console: "Console") -> None:
     console.width = max(terminal, _width(shown, console))  # a line that wraps can be read, a figure cut off cannot
     console.print(shown)
     console.width = terminal
+    if line := cancelled(outcomes):
+        console.print(line, soft_wrap=True)
     for outcome in outcomes:
-        if outcome.status != "success" and outcome.reason:
+        if outcome.status not in ("success", "cancelled") and outcome.reason:
             where = f" (sync_history {outcome.history_id})" if outcome.history_id else ""
             reason = escape(logs.redacted(outcome.reason))
             console.print(f"{outcome.crm} {outcome.sync_type} {outcome.status}: {reason}{where}", soft_wrap=True)
+
+
+def cancelled(outcomes: Sequence[Outcome]) -> str | None:
+    """Return the one line that says what a cancel left, or None without one."""
+    stopped = [outcome for outcome in outcomes if outcome.status == "cancelled"]
+    if not stopped:
+        return None
+    begun = [f"{outcome.crm} {outcome.sync_type}" for outcome in stopped if outcome.history_id]
+    inside = f" It was in the middle of {', '.join(begun)}, of which nothing was loaded." if begun else ""
+    others = len(stopped) - len(begun)
+    left = f" {others} {'was' if others == 1 else 'were'} not begun." if others else ""
+    return f"Cancelled. {len(outcomes) - len(stopped)} of {len(outcomes)} were done before.{inside}{left}"
 
 
 def log(outcomes: Sequence[Outcome]) -> None:

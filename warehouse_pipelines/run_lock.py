@@ -18,7 +18,7 @@ Decided:
   row was closed because its process had died; otherwise it is left alone.
 
 ``executor`` is Dagster's in-process executor, doing this for the runs of the daemon and the UI. The command line does
-it in ``in_process``, where it also gives up waiting.
+it in ``in_process``, where it also gives up waiting and is cancelled by an interrupt.
 """
 
 import contextlib
@@ -31,9 +31,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.executor.in_process import InProcessExecutor
 
 from warehouse_pipelines.errors import PoolBusy, WarehouseError
+from warehouse_pipelines.local.dagster_storage import keep_connections
 
 if TYPE_CHECKING:
     import psycopg
@@ -67,6 +69,10 @@ UNFINISHED = [
 """Runs that have a process or had one; a queued run has none yet."""
 
 
+_held: set[str] = set()
+"""The runs whose lock is held by this process."""
+
+
 class RunLock:
     """The lock of a run, held by this process until the end of the block; opened again when its session breaks."""
 
@@ -82,6 +88,7 @@ class RunLock:
     def hold(self) -> dict[str, str]:
         """Take the lock and return the tag that says so. Raises ``DatabaseUnavailable``."""
         connection = self._take()
+        _held.add(self._run_id)
         self._keeper = threading.Thread(target=self._keep, name=f"lock-{self._run_id}", daemon=True)
         self._keeper.start()
         return {TAG: tag(connection, self._run_id)}
@@ -89,6 +96,7 @@ class RunLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        _held.discard(self._run_id)
         self._stopped.set()
         self._keeper.join(timeout=1)
         if self._connection is not None:
@@ -218,9 +226,10 @@ def _close(instance: dg.DagsterInstance, run: dg.DagsterRun, url: str) -> bool:
         return False
     if run.status == dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message)
+        sync_history.close_run(url, run.run_id, message, sync_history.CANCELLED)
     else:
         instance.report_run_failed(run, message)
-    sync_history.close_run(url, run.run_id, message)
+        sync_history.close_run(url, run.run_id, message)
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     log.warning("%s (run %s): %s. Now it is closed, and its slots are free", run.job_name, run.run_id, message)
     return True
@@ -263,7 +272,9 @@ class Waiting:
             self._said = now
             until = "" if self._longest is None else f", at most {self._longest:.0f} s"
             log.warning("%s waits since %.0f s%s for %s", step_key, waited, until, self._holders(concurrency_key))
-        time.sleep(PAUSE_SECONDS)
+        # Dagster asks nowhere in its loop for a slot whether somebody wants the run to stop; this raises then.
+        with dg.raise_execution_interrupts():
+            time.sleep(PAUSE_SECONDS)
         return status.with_sleep_interval(0.0)
 
     def _holders(self, pool: str) -> str:
@@ -300,6 +311,10 @@ class _Executor(InProcessExecutor):
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
         run, instance = plan_context.dagster_run, plan_context.instance
+        if run.run_id in _held:
+            yield from _of_a_command(instance, run, super().execute(plan_context, execution_plan))
+            return
+        keep_connections(instance)
         with contextlib.ExitStack() as stack:
             try:
                 url = self._url()
@@ -309,6 +324,17 @@ class _Executor(InProcessExecutor):
             except Exception as error:  # the steps will say it better
                 log.warning("run %s holds no lock: %s", run.run_id, type(error).__name__)
             yield from super().execute(plan_context, execution_plan)
+
+
+def _of_a_command(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, events: Iterator[dg.DagsterEvent]
+) -> Iterator[dg.DagsterEvent]:
+    """Let an interrupt cancel the run: Dagster counts one as a failure that nobody has asked for."""
+    try:
+        yield from events
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        instance.report_run_canceling(run)
+        raise
 
 
 def executor(url: Callable[[], str]) -> dg.ExecutorDefinition:

@@ -30,7 +30,7 @@ def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
     )
     def close_cancelled(context: dg.RunStatusSensorContext) -> dg.SkipReason:
         """Close the history rows of a run that was cancelled."""
-        return _close(url, context.dagster_run.run_id, "cancelled")
+        return _close(url, context.dagster_run.run_id, "cancelled", "cancelled")
 
     @dg.sensor(name="sweep", minimum_interval_seconds=SWEEP_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
     def sweep(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -50,11 +50,11 @@ def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
     return [close_failed, close_cancelled, sweep]
 
 
-def _close(url: Callable[[], str], run_id: str, message: str) -> dg.SkipReason:
+def _close(url: Callable[[], str], run_id: str, message: str, status: str = "failed") -> dg.SkipReason:
     from warehouse_pipelines.loading import sync_history
 
     try:
-        closed = sync_history.close_run(url(), run_id, message)
+        closed = sync_history.close_run(url(), run_id, message, status)
     except Exception as error:
         return _away(error)
     return dg.SkipReason(f"closed {closed} rows of run {run_id}")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
@@ -118,6 +119,18 @@ def _simulated(form: type[BaseSettings]) -> dict[str, str]:
 def _is_visible(character: str) -> bool:
     """Whether a character is none of the separators, control and format characters."""
     return unicodedata.category(character)[0] not in "ZC"
+
+
+def forget_copies(forms: Sequence[type[BaseSettings]]) -> None:
+    """Take out of the environment what these forms find in ``.env`` with the same value, so that the file counts.
+
+    Dagster's programs copy the file into their environment when they start, where a token of that time would hide a
+    newer one in the file until the next start.
+    """
+    names = {f"{form.model_config.get('env_prefix', '')}{name}".upper() for form in forms for name in form.model_fields}
+    for name, value in dotenv_values(env_file()).items():
+        if name.upper() in names and os.environ.get(name) == value:
+            del os.environ[name]
 
 
 class Settings(FromEnvironment):

@@ -90,6 +90,10 @@ class Command:
         assert self._process.exitcode is not None, self.said
         return int(self._process.exitcode), self.said
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, and not to the processes that it started."""
+        os.kill(self._process.pid, number)
+
     def kill(self) -> None:
         """Kill it as ``kill -9`` does."""
         os.kill(self._process.pid, signal.SIGKILL)
@@ -103,3 +107,54 @@ def eventually(true: Callable[[], object], what: str, seconds: float = 30) -> No
     while not true():
         assert time.monotonic() < deadline, f"in vain: {what}"
         time.sleep(0.02)
+
+
+def _worker(run_id: str, environment: dict[str, str], file: str, stop: Any) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    with Path(file).open("wb", buffering=0) as said:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(said.fileno(), stream.fileno())
+    import queue
+
+    import dagster as dg
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+    from dagster._grpc.impl import start_run_in_subprocess
+    from dagster._grpc.types import ExecuteExternalJobArgs
+    from dagster._serdes import serialize_value
+
+    from warehouse_pipelines.in_process import origin
+
+    repository = ReconstructableRepository.for_module("warehouse_pipelines.definitions", "defs")
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        job = repository.get_reconstructable_job(run.job_name)
+        given = ExecuteExternalJobArgs(job_origin=origin(run.job_name), run_id=run_id, instance_ref=instance.get_ref())
+    start_run_in_subprocess(serialize_value(given), job, queue.Queue(), stop)
+
+
+class Worker:
+    """The process of a run, as Dagster's code server starts it."""
+
+    def __init__(self, run_id: str, environment: dict[str, str], file: Path) -> None:
+        self._file = file
+        file.touch()
+        self._stop = FORKS.Event()
+        arguments = (run_id, environment, str(file), self._stop)
+        self._process: Any = FORKS.Process(target=_worker, args=arguments, daemon=True)
+        self._process.start()
+
+    @property
+    def said(self) -> str:
+        """What it printed so far."""
+        return self._file.read_text()
+
+    def interrupt(self) -> None:
+        """Ask it to stop as the code server does: once."""
+        self._stop.set()
+
+    def ended(self, seconds: float = 30) -> None:
+        """Wait for its end."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, self.said

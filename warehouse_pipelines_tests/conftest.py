@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "WAREHOUSE_DATABASE_URL": "postgresql://ask:for@127.0.0.1:1/the_fixture_database_url",
         "DAGSTER_HOME": f"{folder}/home/dagster",
         "WAREHOUSE_COLUMNS_FILE": f"{folder}/columns.toml",
+        "DAGSTER_STORAGE_URL": "sqlite",  # where the storage does not matter: a folder of its own is ready in no time
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 import psycopg
+import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import SimulatorsProcess, start_process
@@ -58,8 +59,19 @@ class World:
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
         """Return the runs of a job, newest first."""
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
+        with self.instance() as instance:
             return list(instance.get_runs(dg.RunsFilter(job_name=job)))
+
+    @contextlib.contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Open the instance that the children write to."""
+        names = ("WAREHOUSE_DATABASE_URL", "DAGSTER_STORAGE_URL")
+        with pytest.MonkeyPatch.context() as patch:
+            for name in names:
+                patch.setenv(name, self.environment[name])
+            opened = dg.DagsterInstance.from_config(str(self.home))
+        with opened:
+            yield opened
 
     def finished(self, job: str, count: int, seconds: float = 120) -> list[dg.DagsterRun]:
         """Wait until a job has ``count`` runs that ended, and return them."""
@@ -96,9 +108,9 @@ class World:
 
 @contextlib.contextmanager
 def world(
-    server: Server, template: str, folder: Path, name: str, contacts: int = 60, *, in_postgres: bool = False
+    server: Server, template: str, folder: Path, name: str, contacts: int = 60, *, storage: str = ""
 ) -> Iterator[World]:
-    """Make a world in ``folder``, with a warehouse of its own; ``in_postgres`` also keeps Dagster's storage there."""
+    """Make a world in ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL."""
     home = folder / "dagster"
     url = server.create_database(name, template=template)
     with start_process(contacts=contacts, wait_seconds=240) as simulators:
@@ -108,9 +120,8 @@ def world(
             "WAREHOUSE_DATABASE_URL": url,
             "WAREHOUSE_RETRY_SECONDS": "0.01",
             "DAGSTER_HOME": str(home),
+            "DAGSTER_STORAGE_URL": storage,
         }
-        if in_postgres:
-            environment["DAGSTER_STORAGE_URL"] = server.url(f"{name}_dagster")
         subprocess.run(
             [sys.executable, "-m", "warehouse_pipelines.local.dagster_home"],
             cwd=ROOT,

@@ -64,10 +64,10 @@ def tags(here: World) -> int:
 
 
 def test_a_run_that_is_cancelled_closes_its_row_and_is_not_tried_again(here: World) -> None:
-    with dg.DagsterInstance.from_config(str(here.home)) as instance:
+    with here.instance() as instance:
         run, *before = instance.get_runs()
         assert instance.run_launcher.terminate(run.run_id)
-        wait(lambda: rows(here)[0][0] == "failed", "the row is closed", here, seconds=30)
+        wait(lambda: rows(here)[0][0] == "cancelled", "the row is closed", here, seconds=30)
         wait(lambda: instance.get_runs()[0].is_finished, "the run ends", here, seconds=60)
         ended, *others = instance.get_runs()
         assert (ended.run_id, ended.status) == (run.run_id, dg.DagsterRunStatus.CANCELED)
@@ -79,7 +79,7 @@ def test_a_run_that_is_cancelled_closes_its_row_and_is_not_tried_again(here: Wor
 
 
 def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_more(here: World) -> None:
-    with dg.DagsterInstance.from_config(str(here.home)) as instance:
+    with here.instance() as instance:
         run, *before = instance.get_runs()
         said = " ".join(entry.message for entry in instance.all_logs(run.run_id))
     worker = re.search(r"pid: (\d+)", said)
@@ -108,7 +108,7 @@ def test_what_a_lost_machine_left_open_is_swept(here: World) -> None:
     assert message is not None
     assert "died" in message
     assert tags(here) == 0
-    with dg.DagsterInstance.from_config(str(here.home)) as instance:
+    with here.instance() as instance:
         wait(lambda: run_status(instance, lost.run_id) == dg.DagsterRunStatus.FAILURE, "the run is ended", here)
         wait(lambda: lost.run_id not in instance.event_log_storage.get_concurrency_run_ids(), "its slot is freed", here)
 

@@ -1,6 +1,7 @@
 """The demo, twice, and what it refuses."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local import demo, running
+from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import available, lacking
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.test_ui import ask, chromium
 
 
 @pytest.mark.slow
@@ -44,6 +47,58 @@ def test_the_demo_loads_every_entity_and_may_be_run_again(
         )
         runs = 2 * sum(len(source.entities) for source in here)
         assert row.fetchone() == (runs, runs)
+
+
+CHECKS = """
+query { assetNodeOrError(assetKey: {path: ["callrail_tag"]}) { ... on AssetNode { assetChecksOrError {
+    ... on AssetChecks { checks { name executionForLatestMaterialization { status } } } } } } }
+"""
+
+
+@pytest.mark.ui
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_ui_of_the_demo_shows_its_runs_assets_and_checks(
+    database_url: str, test_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Dagster's storage as it is by default, beside the warehouse."""
+    chromium()
+    from playwright.sync_api import expect, sync_playwright
+
+    for source in SOURCES:
+        for name in source.settings.model_fields:
+            monkeypatch.delenv(f"{source.settings.model_config['env_prefix']}{name}".upper(), raising=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
+    environment["WAREHOUSE_HOME"] = str(tmp_path)
+    command = [sys.executable, "-m", "warehouse_pipelines.cli", "demo"]
+    try:
+        done = subprocess.run(
+            [*command, "--ui", "--contacts", "20", "--port", port],
+            env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        address = f"http://127.0.0.1:{port}"
+        assert address in done.stdout
+        expect.set_options(timeout=60_000)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+            )
+            page = browser.new_page()
+            page.goto(f"{address}/runs")
+            expect(page.get_by_text("sync_callrail_all").first).to_be_visible()
+            page.goto(f"{address}/assets/callrail_tag")
+            expect(page.get_by_text("sync_history_id").first).to_be_visible()
+            browser.close()
+        checks = ask(address, CHECKS)["assetNodeOrError"]["assetChecksOrError"]["checks"]
+        assert "SUCCEEDED" in {(check["executionForLatestMaterialization"] or {}).get("status") for check in checks}
+    finally:
+        stopped = subprocess.run([*command, "--stop"], env=environment, capture_output=True, text=True, check=False)
+        test_server.drop_database(f"{database_url.rpartition('/')[2]}_dagster")
+    assert "ui" in stopped.stdout
 
 
 def test_the_demo_refuses_a_warehouse_that_may_hold_real_people(

@@ -26,19 +26,14 @@ def made(
     request: pytest.FixtureRequest, test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     name = f"killed_{request.param}_{uuid.uuid4().hex[:8]}"
-    with world(
-        test_server, template, tmp_path_factory.mktemp(name), name, in_postgres=request.param == "postgresql"
-    ) as it:
+    storage = "sqlite" if request.param == "sqlite" else ""
+    with world(test_server, template, tmp_path_factory.mktemp(name), name, storage=storage) as it:
         yield it
 
 
 @pytest.fixture
-def here(made: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def here(made: World) -> World:
     """The world with an empty history and no faults."""
-    if "DAGSTER_STORAGE_URL" in made.environment:
-        monkeypatch.setenv(
-            "DAGSTER_STORAGE_URL", made.environment["DAGSTER_STORAGE_URL"].replace("://", "+psycopg2://", 1)
-        )
     with psycopg.connect(made.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, hubspot_contact CASCADE")
     made.simulators.control("hubspot", "clear_faults")
@@ -63,15 +58,9 @@ def statuses(here: World) -> list[str]:
     return [row[0] for row in query(here, "SELECT status FROM orchestration.sync_history ORDER BY id")]
 
 
-@contextlib.contextmanager
-def instance(here: World) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.from_config(str(here.home)) as found:
-        yield found
-
-
 def runs(here: World) -> list[dg.DagsterRunStatus]:
     """Return the statuses of the runs, newest first."""
-    with instance(here) as found:
+    with here.instance() as found:
         return [run.status for run in found.get_runs()]
 
 
@@ -155,7 +144,7 @@ def check_clean(here: World, usual: float) -> None:
     assert statuses(here)[-1] == "success"
     assert query(here, "SELECT count(*) FROM hubspot_contact") == [(60,)]
     assert not {*run_lock.UNFINISHED} & {*runs(here)}
-    with instance(here) as found:
+    with here.instance() as found:
         info = found.event_log_storage.get_concurrency_info(POOL)
     assert (info.slot_count, info.claimed_slots, info.pending_steps) == (SLOTS, [], [])
 
@@ -193,7 +182,7 @@ def test_killed_four_times_at_the_same_stage(here: World, stage: Callable[[World
 
 @contextlib.contextmanager
 def one_slot(here: World) -> Iterator[None]:
-    with instance(here) as found:
+    with here.instance() as found:
         found.event_log_storage.set_concurrency_slots(POOL, 1)
         yield
         found.event_log_storage.set_concurrency_slots(POOL, SLOTS)
@@ -234,7 +223,7 @@ def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(he
             "FROM orchestration.sync_history WHERE sync_type = 'deals'",
         )
         assert refused == [("failed", 0, "refused", True)]
-        with instance(here) as found:
+        with here.instance() as found:
             [claimed] = found.event_log_storage.get_concurrency_info(POOL).claimed_slots
             assert found.event_log_storage.get_concurrency_info(POOL).pending_step_count == 0
             holder = found.get_run_by_id(claimed.run_id)

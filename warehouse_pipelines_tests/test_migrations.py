@@ -51,12 +51,13 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0006_dead_letters",
         "revision 0008_join_keys",
         "revision 0009_sync_schedule",
+        "revision 0010_cancelled_runs",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 8
+    assert len(migrate(empty_url, down=99)) == 9
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
@@ -176,6 +177,24 @@ def test_uuids_in_capitals_are_put_into_lower_case(empty_url: str) -> None:
             "crm_source || ' ' || sync_type, 0)) FROM orchestration.dead_letter ORDER BY id"
         ).fetchall()
         assert letters == [(low, True), (f"{low} 2", True), ("OBJECT-ID", True), (GUID, True)]
+
+
+def test_a_cancelled_run_is_a_failed_one_to_the_version_before(empty_url: str) -> None:
+    migrate(empty_url)
+    cancelled = (
+        "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, error_message)"
+        " VALUES ('x', 'y', now(), now(), 'cancelled', %s)"
+    )
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(cancelled, [""])
+        connection.execute(cancelled, ["by hand"])
+        undone = undone_by("0010_cancelled_runs")
+        assert migrate(empty_url, down=len(undone)) == undone
+        found = connection.execute("SELECT status, error_message FROM orchestration.sync_history").fetchall()
+        assert found == [("failed", "by hand")]
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(cancelled, ["by hand"])
 
 
 def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:

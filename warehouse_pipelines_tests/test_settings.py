@@ -247,3 +247,29 @@ def test_a_secret_in_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeyp
     monkeypatch.delenv("WAREHOUSE_DATABASE_URL")
     with pytest.raises(NotConfigured, match="WAREHOUSE_DATABASE_URL: Value error, the file"):
         settings.settings()
+
+
+def test_a_token_changed_in_the_env_file_counts_although_dagster_copied_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a code server that was started from the top level; what the environment alone has, stays."""
+    monkeypatch.setattr(settings, "project_root", lambda: tmp_path)
+    (tmp_path / ".env").write_text("HUBSPOT_ACCESS_TOKEN=old\nWAREHOUSE_RUN_DAYS=5\nOTHER=1\n")
+    for name, value in {"HUBSPOT_ACCESS_TOKEN": "old", "WAREHOUSE_RUN_DAYS": "6", "OTHER": "1"}.items():
+        monkeypatch.setenv(name, value)
+    forms = [settings.Settings, HUBSPOT.settings]
+    (tmp_path / ".env").write_text((tmp_path / ".env").read_text().replace("old", "new"))
+    assert token() == "old", "the environment comes first"
+    (tmp_path / ".env").write_text((tmp_path / ".env").read_text().replace("new", "old"))
+    settings.forget_copies(forms)
+    assert token() == "old"
+    assert "HUBSPOT_ACCESS_TOKEN" not in os.environ
+    (tmp_path / ".env").write_text((tmp_path / ".env").read_text().replace("old", "new"))
+    assert token() == "new"
+    assert settings.settings().warehouse_run_days == 6
+    assert os.environ["OTHER"] == "1"
+
+
+def token() -> str:
+    found = HUBSPOT.settings()
+    return str(found.access_token.get_secret_value())

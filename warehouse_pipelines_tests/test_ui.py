@@ -22,7 +22,7 @@ from warehouse_pipelines_tests.dagster_world import World, world
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
-START_SECONDS = 120
+START_SECONDS = 300
 RUN_SECONDS = 120
 
 RUNS = """
@@ -48,6 +48,10 @@ def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def address(here: World) -> str:
+    return opened(here)
+
+
+def opened(here: World) -> str:
     """Start ``dagster dev`` and return its address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -74,11 +78,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ask(address: str, query: str) -> Any:
+def ask(address: str, query: str, **variables: object) -> Any:
     asked = urllib.request.Request(  # noqa: S310
-        f"{address}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
+        f"{address}/graphql",
+        json.dumps({"query": query, "variables": variables}).encode(),
+        {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
         return json.load(answer)["data"]
 
 

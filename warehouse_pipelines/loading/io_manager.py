@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import random
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -166,6 +167,7 @@ def failures(
 
     ``history`` returns metadata for the failure; when it fails itself, there is none.
     """
+    _await_turn(context)
     try:
         yield
     except Exception as error:
@@ -196,8 +198,28 @@ def failures(
             logs.sync.warning(
                 "Attempt %d of %d failed, the next one in %.0f s: %s", attempts + 1, RETRIES + 1, seconds, description
             )
-            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=seconds) from failure
+            _turns[_step(context)] = time.monotonic() + seconds
+            raise dg.RetryRequested(max_retries=RETRIES) from failure
         raise failure from None
+
+
+_turns: dict[tuple[str, str], float] = {}
+"""When the next attempt of a step may begin, by its run and its name."""
+
+
+def _step(context: dg.OutputContext | dg.AssetExecutionContext) -> tuple[str, str]:
+    inner = context if isinstance(context, dg.OutputContext) else context.get_step_execution_context()
+    return context.run_id, inner.step_key if isinstance(inner, dg.OutputContext) else inner.step.key
+
+
+def _await_turn(context: dg.OutputContext | dg.AssetExecutionContext) -> None:
+    """Wait until this attempt may begin.
+
+    Here and not in Dagster, which would sleep through a request to stop. The other steps of the run that are ready go
+    first either way.
+    """
+    if isinstance(context, dg.AssetExecutionContext) and context.retry_number:
+        time.sleep(max(0.0, _turns.pop(_step(context), 0.0) - time.monotonic()))
 
 
 def _attempts(context: dg.OutputContext | dg.AssetExecutionContext) -> int:

@@ -666,6 +666,11 @@ class Loader:
         except adbc_driver_manager.Error as error:
             raise self._sorted(error) from error
 
+    def cancel(self) -> None:
+        """End the statement that another thread waits for, if there is one."""
+        with contextlib.suppress(adbc_driver_manager.Error):
+            self._cursor.adbc_cancel()
+
     def close(self) -> None:
         """End the session, which rolls back what was not committed."""
         for thing in (self._cursor, self._connection):

@@ -1,13 +1,18 @@
 """One run of one entity, from its plan to its history row.
 
-    take the lock of the entity, plan the window, write the history row
+    take the lock of the entity
+    plan the window, write the history row
     read:  pages -> Arrow batches         (a thread: it waits for the vendor and coerces)
-    load:  batches -> rows, dead letters  (this thread: it waits for PostgreSQL)
+    load:  batches -> rows, dead letters  (another one: it waits for PostgreSQL)
     tombstone what is gone, close the history row, commit all at once
 
-Whatever is raised, a cancel and an exit included, rolls everything back and closes the row as failed. A run is one
-transaction however long it is: the cursor of HubSpot's whole read, which comes in the order of ids, could not express
-a stretch that was done, and a table that is half new is what nobody wants to read.
+Whatever is raised, a cancel and an exit included, rolls everything back and closes the row, as cancelled or failed. The
+thread that calls ``sync`` only waits (``_interruptible``), so that an interrupt reaches it at any moment: in the main
+thread ADBC takes SIGINT for itself during its calls. It ends the statement and loses the signal, and what looks like a
+database in trouble is tried again.
+
+A run is one transaction however long it is: the cursor of HubSpot's whole read, which comes in the order of ids, could
+not express a stretch that was done, and a table that is half new is what nobody wants to read.
 """
 
 import contextlib
@@ -29,7 +34,7 @@ import pyarrow.compute as pc
 from warehouse_pipelines import extraction as extracting
 from warehouse_pipelines import logs
 from warehouse_pipelines.entity import Entity, Extraction, Source, Window
-from warehouse_pipelines.errors import SuspiciousRead, WarehouseError
+from warehouse_pipelines.errors import DatabaseUnavailable, SuspiciousRead, WarehouseError
 from warehouse_pipelines.loading import sample, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.known import Warehouse
@@ -51,6 +56,14 @@ RETRY_WHOLE = 4
 """Of so many runs one tries again to read everything when that did not succeed; without the deltas in between, what is
 new at a vendor would not arrive until somebody has looked at a suspicious read.
 """
+
+
+STOP_SECONDS = 3.0
+"""How long a run that is interrupted may take to end what it is in the middle of."""
+
+
+class Stopped(Exception):
+    """The thread of a run ends because the run was interrupted; nobody sees it."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,8 @@ def sync(
         page_size = options.batch_size or entity.page_size or source.page_size
         configuration = _configuration(entity, options, planned, page_size)
         run = _Run(source, entity, options, planned, url, now, page_size)
-        try:
+
+        def work() -> Result:
             run.history_id = sync_history.begin(
                 session, source, entity, start_time=now, configuration=configuration, run_id=run_id
             )
@@ -170,13 +184,51 @@ def sync(
                 source.name, entity.name, run.extraction.reported, configuration, **how
             )
             return run.go(resource or extracting.resource(source, entity), replayed, progress)
+
+        try:
+            return _interruptible(work, run.stop)
         except BaseException as raised:
             error = _ours(raised)
-            sync_history.fail(session, source, entity, error, run.metrics())
+            if isinstance(error, Exception):
+                sync_history.fail(session, source, entity, error, run.metrics())
+            else:
+                # The session may still be busy in the thread that was stopped. If there is no other, the sweep closes.
+                with contextlib.suppress(DatabaseUnavailable), sync_history.connect(url) as own:
+                    sync_history.fail(own, source, entity, error, run.metrics())
             logs.sync_failed(source.name, entity.name, error, configuration)
             if error is raised:
                 raise
             raise error from raised
+
+
+def _interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> Result:
+    """Do the work in a thread and wait for it; when that is interrupted, ``stop`` it and raise what interrupted.
+
+    Work that does not end within ``STOP_SECONDS`` is left behind: what it would commit, it cannot, because the row of
+    its history is closed by then.
+    """
+    done: list[Result | BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            done.append(error)
+
+    worker = threading.Thread(target=run, name="sync", daemon=True)
+    worker.start()
+    try:
+        worker.join()
+    except BaseException:
+        deadline = time.monotonic() + STOP_SECONDS
+        while worker.is_alive() and time.monotonic() < deadline:
+            stop()  # again and again, because it may be between two statements
+            worker.join(timeout=0.1)
+        raise
+    [ended] = done
+    if isinstance(ended, BaseException):
+        raise ended
+    return ended
 
 
 class _Run:
@@ -188,6 +240,7 @@ class _Run:
         self.url, self.now = url, now
         self.history_id = 0
         self.began = time.monotonic()
+        self.stopping = threading.Event()
         self.known = Warehouse(url)
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
         self.extraction = Extraction(
@@ -220,6 +273,13 @@ class _Run:
         if not self.options.force:
             self.coercer.expect(shares, stood)
 
+    def stop(self) -> None:
+        """Have another thread, in which this run goes on, end it soon."""
+        self.stopping.set()
+        self.extraction.cancelled.set()
+        if self.loader is not None:
+            self.loader.cancel()
+
     def go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close, commit."""
         loader = self.loader = Loader(
@@ -229,6 +289,8 @@ class _Run:
         end = self.plan.window.until if self.plan.mode == "backfill" else None
         try:
             for table in self._read(extracting.bound(unread, self.extraction, self.coercer, end)):
+                if self.stopping.is_set():
+                    raise Stopped
                 began = time.monotonic()
                 self._note(table)
                 loader.load(table)
@@ -253,6 +315,8 @@ class _Run:
             self.loading_seconds += time.monotonic() - began
             result = self._result(loader, reason, total, living)
             closing = self._closing(result)
+            if self.stopping.is_set():
+                raise Stopped
             if self.options.dry_run:
                 loader.close()
                 self._close_dry(closing)
@@ -281,6 +345,12 @@ class _Run:
                     return True
             return False
 
+        def next_item() -> pa.Table | BaseException | None:
+            while not stopped.is_set():
+                with contextlib.suppress(queue.Empty):
+                    return handed.get(timeout=0.2)
+            raise Stopped
+
         def read() -> None:
             began = time.monotonic()
             try:
@@ -298,7 +368,7 @@ class _Run:
         reader = threading.Thread(target=read, name=f"read-{self.entity.table_name}", daemon=True)
         reader.start()
         try:
-            while (item := handed.get()) is not None:
+            while (item := next_item()) is not None:
                 if isinstance(item, BaseException):
                     raise item
                 yield item

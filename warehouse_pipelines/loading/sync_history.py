@@ -1,10 +1,10 @@
 """``orchestration.sync_history``: one row per run of an entity, and the only store of cursors.
 
 A row is written as ``running`` under the advisory lock of its entity and closed in every case: by the loader's own
-transaction when the run succeeds, by ``fail`` when it raises, by ``close_run`` when a sensor learns that its Dagster
-run ended, and by ``sweep`` when its process died without a word. PostgreSQL frees the lock of a dead session at once,
-so a row that is ``running`` while its lock is free belongs to a dead process. Whoever closes a row does so only while
-it is ``running``, so the first one wins.
+transaction when the run succeeds, by ``fail`` when it raises or is cancelled, by ``close_run`` when a sensor learns
+that its Dagster run ended, and by ``sweep`` when its process died without a word. PostgreSQL frees the lock of a dead
+session at once, so a row that is ``running`` while its lock is free belongs to a dead process. Whoever closes a row
+does so only while it is ``running``, so the first one wins.
 
 A run that was refused before it could begin has a row that was never ``running``: ``failed``, with the mode
 ``REFUSED`` and nothing read. Who asks for the last run, or for how many succeeded, leaves such rows out.
@@ -33,6 +33,9 @@ log = logging.getLogger("warehouse.sync")
 
 DIED = "its process died without closing it; nothing of it was committed"
 """What a row and a run say whose process is gone."""
+
+CANCELLED = "cancelled"
+"""The status of a run that somebody stopped, and how its message begins."""
 
 REFUSED = "refused"
 """The mode of a run that could not begin."""
@@ -303,17 +306,17 @@ def fail(
     """Close the row of a run that raised, under its lock: what is running there is its own, even if it was interrupted
     before it learned its row's id. Logs and returns when it cannot be written: ``sweep`` will.
     """
-    message = masked(str(error), 2000) or type(error).__name__
+    status, message = "failed", f"{type(error).__name__}: {masked(str(error), 2000) or type(error).__name__}"
     if not isinstance(error, Exception):
-        message = f"cancelled ({message})"
+        status, message = "cancelled", f"{CANCELLED} after {metrics['total_records']:,} records; nothing was loaded"
     try:
         connection.execute(
             """
             UPDATE orchestration.sync_history
-            SET status = 'failed', end_time = clock_timestamp(), error_message = %s, performance_metrics = %s
+            SET status = %s, end_time = clock_timestamp(), error_message = %s, performance_metrics = %s
             WHERE crm_source = %s AND sync_type = %s AND status = 'running'
             """,
-            [f"{type(error).__name__}: {message}", json.dumps(metrics), source.name, entity.name],
+            [status, message, json.dumps(metrics), source.name, entity.name],
         )
     except psycopg.Error as second:
         log.error(
@@ -324,16 +327,16 @@ def fail(
         )
 
 
-def close_run(url: str, run_id: str, message: str) -> int:
+def close_run(url: str, run_id: str, message: str, status: str = "failed") -> int:
     """Close the rows that a Dagster run left open; returns how many. Its processes are known to be gone or going."""
     with connect(url) as connection:
         closed = connection.execute(
             """
             UPDATE orchestration.sync_history
-            SET status = 'failed', end_time = clock_timestamp(), error_message = %s
+            SET status = %s, end_time = clock_timestamp(), error_message = %s
             WHERE run_id = %s AND status = 'running'
             """,
-            [masked(message, 2000) or "the run ended without a word", run_id],
+            [status, masked(message, 2000) or "the run ended without a word", run_id],
         )
         return closed.rowcount
 

@@ -1,5 +1,9 @@
 """Dagster's own folder, ``DAGSTER_HOME``: its ``dagster.yaml``, its storage, the limits of its pools.
 
+Runs and events are kept in PostgreSQL, in a database of their own beside the warehouse: on SQLite Dagster's UI watches
+a file, and a run that is written by another process stands still in it. ``DAGSTER_STORAGE_URL`` names another database,
+or is ``sqlite`` for files under ``DAGSTER_HOME`` (``storage_url``).
+
 Whoever is about to use Dagster calls ``prepare``. The first call migrates the storage under a lock: six runs that
 together opened a fresh folder left it broken for good (`alembic_version has more than one head`). Later calls compare
 a stamp and return, without importing Dagster. As a program, ``python -m warehouse_pipelines.local.dagster_home`` does
@@ -22,9 +26,10 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 from warehouse_pipelines import settings
-from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.errors import DatabaseUnavailable, NotConfigured, masked
 
 log = logging.getLogger("warehouse")
 
@@ -32,39 +37,42 @@ HEADER = "# Written by warehouse_pipelines/local/dagster_home.py from the top-le
 
 IN_POSTGRES = """
 storage:
-  postgres:
-    postgres_url: {env: DAGSTER_STORAGE_URL}
+  custom:
+    module: warehouse_pipelines.local.dagster_storage
+    class: Storage
+    config: {}
 """
 
-IN_SQLITE = """
-event_log_storage:
-  module: warehouse_pipelines.local.event_log
-  class: EventLog
-  config:
-    base_dir: %s
-"""
+SQLITE = "sqlite"
+"""The value of ``DAGSTER_STORAGE_URL`` that asks for SQLite."""
+
+LONGEST_NAME = 63
+"""Bytes of a name in PostgreSQL."""
 
 
 def prepare(home: Path | None = None, *, pools: Mapping[str, int] | None = None) -> Path:
     """Make ``home`` usable and the ``DAGSTER_HOME`` of this process and its children; return it.
 
     ``home`` is by default that of the settings, ``pools`` the limits that the sources declare. A ``dagster.yaml`` in
-    ``home`` that somebody else wrote is left as it is. With ``DAGSTER_STORAGE_URL`` set, runs and events are kept in
-    that PostgreSQL database instead of SQLite, and it is created; the setting is needed wherever Dagster runs.
+    ``home`` that somebody else wrote is left as it is. The database of the storage is created if need be. Raises
+    ``NotConfigured`` when it cannot be, and ``DatabaseUnavailable`` when its server does not answer.
     """
-    home, wanted, storage = _home(home)
+    home, wanted = _home(home)
+    storage = None if wanted is None else storage_url()
     digest = _fingerprint(wanted, storage, pools)
-    if _stamp(home).get("fingerprint") == digest:
+    there = storage is None or _create_database(storage)
+    if there and _stamp(home).get("fingerprint") == digest:
         return home
     with _locked(home):
-        before = _stamp(home)
+        before = _stamp(home) if there else {}
         if before.get("fingerprint") == digest:
             return home
         _write(home, wanted)
-        if storage:
-            _create_database(storage)
         limits = dict(declared_pools() if pools is None else pools)
-        _migrate(home, {name: limit for name, limit in limits.items() if before.get("pools", {}).get(name) != limit})
+        with _locked_storage(storage):
+            _migrate(
+                home, {name: limit for name, limit in limits.items() if before.get("pools", {}).get(name) != limit}
+            )
         unfinished = home / "prepared.json.unfinished"
         unfinished.write_text(json.dumps({"fingerprint": digest, "pools": limits}, indent=1))
         unfinished.rename(home / "prepared.json")
@@ -73,23 +81,42 @@ def prepare(home: Path | None = None, *, pools: Mapping[str, int] | None = None)
 
 def configure(home: Path | None = None) -> Path:
     """Do what of ``prepare`` concerns this folder alone; for a storage that was migrated from elsewhere."""
-    home, wanted, _ = _home(home)
+    home, wanted = _home(home)
     with _locked(home):
         _write(home, wanted)
     return home
 
 
-def _home(home: Path | None) -> tuple[Path, str | None, str]:
-    """Return the folder, what its ``dagster.yaml`` must say, and the URL of the storage; empty is SQLite."""
+def storage_url() -> str | None:
+    """Return the URL of Dagster's storage, its server started if it is the embedded one; None is SQLite.
+
+    ``DAGSTER_STORAGE_URL``, else the database that is named after the warehouse's on the same server; beside the
+    warehouse of the embedded server it is ``dagster``.
+    """
+    found = settings.settings()
+    if (given := found.dagster_storage_url) is not None:
+        if given.get_secret_value().strip().lower() == SQLITE:
+            return None
+        return settings.postgresql_url("DAGSTER_STORAGE_URL", given)
+    url = urlsplit(settings.database_url())
+    if found.warehouse_database_url is None:
+        return url._replace(path="/dagster").geturl()
+    name = f"{unquote(url.path.removeprefix('/'))}_dagster"
+    if len(url.path) < 2 or len(name.encode()) > LONGEST_NAME:
+        raise NotConfigured(
+            "The database of Dagster's storage is named after that of WAREHOUSE_DATABASE_URL, which names none or one "
+            f"with too long a name. Set DAGSTER_STORAGE_URL to a database for it, or to {SQLITE}."
+        )
+    return url._replace(path=f"/{quote(name)}").geturl()
+
+
+def _home(home: Path | None) -> tuple[Path, str | None]:
+    """Return the folder, and what its ``dagster.yaml`` must say."""
     home = (home or settings.dagster_home()).absolute()
     os.environ["DAGSTER_HOME"] = str(home)
     given = settings.settings().dagster_storage_url
-    if given is None:
-        return home, _configuration(home, in_postgres=False), ""
-    # With its driver: SQLAlchemy 2.1 takes a bare postgresql:// for another one than dagster-postgres needs.
-    storage = settings.postgresql_url("DAGSTER_STORAGE_URL", given)
-    os.environ["DAGSTER_STORAGE_URL"] = storage.replace("postgresql://", "postgresql+psycopg2://", 1)
-    return home, _configuration(home, in_postgres=True), storage
+    in_sqlite = given is not None and given.get_secret_value().strip().lower() == SQLITE
+    return home, _configuration(home, in_postgres=not in_sqlite)
 
 
 @contextlib.contextmanager
@@ -104,24 +131,58 @@ def _locked(home: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _locked_storage(url: str | None) -> Iterator[None]:
+    """Hold the lock of a storage in PostgreSQL, which folders of several machines may share."""
+    if url is None:
+        yield
+        return
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtextextended('warehouse: migrate', 0))")
+        yield
+
+
 def _write(home: Path, wanted: str | None) -> None:
     if wanted is not None:
         (home / "dagster.yaml").write_text(wanted)
 
 
-def _create_database(url: str) -> None:
-    """Create the database of the storage when its server has none of this name. It is not that of the warehouse."""
+def _create_database(url: str) -> bool:
+    """Create the database of the storage when its server has none of this name; return whether there was one.
+
+    Nobody but its owner may connect to it, and its commits are not waited for until they are on the disk: after a power
+    cut it may lack its last events, and is whole. What a sync did stands in ``orchestration.sync_history``.
+    """
     import psycopg
     from psycopg import conninfo, sql
 
     try:
-        psycopg.connect(url).close()
+        psycopg.connect(url, connect_timeout=10).close()
+        return True
     except psycopg.OperationalError as error:
         name = str(conninfo.conninfo_to_dict(url).get("dbname"))
         if f'database "{name}" does not exist' not in str(error):
-            raise
+            raise DatabaseUnavailable(
+                f"cannot connect to Dagster's storage, {settings.masked_url(url)}: {masked(str(error))}. Is it up? "
+                f"DAGSTER_STORAGE_URL names another database for it, or {SQLITE}."
+            ) from error
+    database = sql.Identifier(name)
+    try:
         with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+            connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(database))
+    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):  # by another process, a moment ago
+        return True
+    except (psycopg.errors.InsufficientPrivilege, psycopg.OperationalError) as error:
+        raise NotConfigured(
+            f"Dagster's storage, the database {name}, is not there and cannot be created by this login "
+            f"({masked(str(error).splitlines()[0])}). Let its administrator do that (CREATE DATABASE {name} OWNER "
+            f"<login>), or set DAGSTER_STORAGE_URL to another database of PostgreSQL, or to {SQLITE}."
+        ) from error
+    return False
 
 
 def declared_pools() -> dict[str, int]:
@@ -151,14 +212,10 @@ def _configuration(home: Path, *, in_postgres: bool) -> str | None:
         raise NotConfigured(
             f"There is no {ours}. Run from the top level of the project, or put a dagster.yaml into {home}."
         ) from error
-    return (
-        HEADER
-        + configuration
-        + (IN_POSTGRES if in_postgres else IN_SQLITE % json.dumps(str(home / "history" / "runs")))
-    )
+    return HEADER + configuration + (IN_POSTGRES if in_postgres else "")
 
 
-def _fingerprint(configuration: str | None, storage: str, pools: Mapping[str, int] | None) -> str:
+def _fingerprint(configuration: str | None, storage: str | None, pools: Mapping[str, int] | None) -> str:
     """Return a digest of all that ``prepare`` depends on; the sources' limits count by their files' times."""
     known: list[Any] = [configuration, storage, metadata.version("dagster")]
     if pools is None:

@@ -141,6 +141,7 @@ def _ui(port: int) -> str:
     """Start the UI and return its address once it answers."""
     from warehouse_pipelines.local import dagster_home
 
+    dagster_home.prepare()  # and name the folder: Dagster would start on an empty one otherwise
     address = f"http://127.0.0.1:{port}"
     log = _folder() / "demo-ui.log"
     child = _detached("ui", dagster_home.ui_command("127.0.0.1", port), log)

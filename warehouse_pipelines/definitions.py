@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from warehouse_pipelines import crm_maintenance, dagster_maintenance, pipedesk_maintenance, settings
+from warehouse_pipelines import backfills, crm_maintenance, dagster_maintenance, pipedesk_maintenance, settings
 from warehouse_pipelines.assets import SyncOptions, assets
 from warehouse_pipelines.checks import checks
 from warehouse_pipelines.entity import Source
@@ -40,6 +40,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
         asset_checks=checks(sources, url),
         jobs=[
             *jobs(sources),
+            *backfills.jobs(sources, url),
             *crm_maintenance.jobs(url),
             *pipedesk_maintenance.jobs(url),
             *dagster_maintenance.jobs(),

@@ -12,8 +12,7 @@ A job holds assets and the checks that follow them at once; the hourly checks ha
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import dagster as dg
 
@@ -66,11 +65,10 @@ def job_name(source: Source, entity: Entity | None) -> str:
 
 
 def jobs(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
-    """Return a job per entity, one for its backfills, a job per CRM and the job of the hourly checks."""
+    """Return a job per entity, a job per CRM and the job of the hourly checks."""
     made = [_job(source, [entity], job_name(source, entity)) for source in sources for entity in source.entities]
     made += [_job(source, source.entities, job_name(source, None)) for source in sources]
-    backfills = [backfill(source, entity) for source in sources for entity in source.entities]
-    return [*made, *filter(None, backfills), *_check_job(sources)]
+    return [*made, *_check_job(sources)]
 
 
 def _job(source: Source, entities: Sequence[Entity], name: str) -> "dg.UnresolvedAssetJobDefinition":
@@ -90,29 +88,6 @@ def _selection(entities: Sequence[Entity]) -> dg.AssetSelection:
     keys = [key_of(entity) for entity in entities]
     checks = [check for entity in entities for check in at_once(entity)]
     return dg.AssetSelection.assets(*keys).without_checks() | dg.AssetSelection.checks(*checks)
-
-
-def backfill(source: Source, entity: Entity) -> "dg.UnresolvedAssetJobDefinition | None":
-    """Return the job that reads months again, a partition each; None for an entity that cannot be asked by date."""
-    if entity.days_since is None:
-        return None
-
-    @dg.monthly_partitioned_config(start_date=entity.days_since.replace(day=1).isoformat(), end_offset=1)
-    def month(start: datetime, end: datetime) -> dict[str, Any]:
-        last = end.date() - timedelta(days=1)
-        days = {"start_date": start.date().isoformat(), "end_date": last.isoformat()}
-        return {"resources": {"sync": {"config": days}}}
-
-    return dg.define_asset_job(
-        f"backfill_{source.name}_{entity.name}",
-        selection=_selection([entity]),
-        config=month,
-        description=(
-            f"{source.title} {entity.name} of a month, read again. The cursor of the delta runs stays where it is. "
-            "Other days: start_date and end_date in the Launchpad."
-        ),
-        tags={"warehouse/crm": source.name, "warehouse/sync_type": entity.name},
-    )
 
 
 def _check_job(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:

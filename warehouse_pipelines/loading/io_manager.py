@@ -33,6 +33,9 @@ from warehouse_pipelines.loading.options import Options, Result
 
 E = TypeVar("E", bound=BaseException)
 
+Step = dg.OutputContext | dg.AssetExecutionContext | dg.OpExecutionContext
+"""What Dagster gives the code of a step."""
+
 RETRIES = 2
 """Attempts of a step after the first. They are asked for one by one: a retry policy of Dagster's would also repeat a
 step that somebody cancelled."""
@@ -53,20 +56,9 @@ class SyncIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Run one sync, and tell Dagster about it."""
-        from warehouse_pipelines.loading.sync import sync
 
         source, entity = self._entities[context.asset_key]
-        run_id = _run_id(context)
-        with failures(context, lambda: self._history(source, entity, run_id)), _at_debug(self._options.debug):
-            result = sync(
-                source,
-                entity,
-                self._options,
-                url=self._url(),
-                backfill=self._options.backfill(source, entity),
-                run_id=run_id,
-                resource=obj,
-            )
+        result = load(context, source, entity, self._options, url=self._url, unread=obj)
         facts = metadata(result)
         if self._options.dry_run:
             context.log_event(dg.AssetObservation(context.asset_key, metadata=facts, description="a dry run"))
@@ -78,22 +70,48 @@ class SyncIOManager(dg.IOManager):
         """Refuse: what reads a table reads it in SQL and declares ``deps``."""
         raise NotImplementedError(f"{context.asset_key.to_user_string()} is a table; declare it in deps and query it")
 
-    def _history(self, source: Source, entity: Entity, run_id: str | None) -> dict[str, Any]:
-        """Return the id and the counts of the history row that the failed sync left."""
-        import psycopg
-        from psycopg.rows import dict_row
 
-        with psycopg.connect(self._url(), connect_timeout=5, row_factory=dict_row) as connection:
-            row = connection.execute(
-                """
-                SELECT id AS sync_history_id, records_processed AS processed, records_created AS created,
-                       records_updated AS updated, records_failed AS failed
-                FROM orchestration.sync_history
-                WHERE crm_source = %s AND sync_type = %s AND run_id = %s ORDER BY id DESC LIMIT 1
-                """,
-                (source.name, entity.name, run_id),
-            ).fetchone()
-        return dict(row or {})
+def load(
+    context: dg.OutputContext | dg.OpExecutionContext,
+    source: Source,
+    entity: Entity,
+    options: Options,
+    *,
+    url: Callable[[], str],
+    unread: Any,
+) -> Result:
+    """Read and load one entity in a step of Dagster's. Raises ``dg.Failure``, or asks for another attempt."""
+    from warehouse_pipelines.loading.sync import sync
+
+    run_id = _run_id(context)
+    with failures(context, lambda: _history(url(), source, entity, run_id)), _at_debug(options.debug):
+        return sync(
+            source,
+            entity,
+            options,
+            url=url(),
+            backfill=options.backfill(source, entity),
+            run_id=run_id,
+            resource=unread,
+        )
+
+
+def _history(url: str, source: Source, entity: Entity, run_id: str | None) -> dict[str, Any]:
+    """Return the id and the counts of the history row that the failed sync left."""
+    import psycopg
+    from psycopg.rows import dict_row
+
+    with psycopg.connect(url, connect_timeout=5, row_factory=dict_row) as connection:
+        row = connection.execute(
+            """
+            SELECT id AS sync_history_id, records_processed AS processed, records_created AS created,
+                   records_updated AS updated, records_failed AS failed
+            FROM orchestration.sync_history
+            WHERE crm_source = %s AND sync_type = %s AND run_id = %s ORDER BY id DESC LIMIT 1
+            """,
+            (source.name, entity.name, run_id),
+        ).fetchone()
+    return dict(row or {})
 
 
 def metadata(result: Result) -> dict[str, Any]:
@@ -160,9 +178,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 @contextlib.contextmanager
-def failures(
-    context: dg.OutputContext | dg.AssetExecutionContext, history: Callable[[], Mapping[str, Any]] = dict
-) -> Iterator[None]:
+def failures(context: Step, history: Callable[[], Mapping[str, Any]] = dict) -> Iterator[None]:
     """Turn what goes wrong into another attempt, if that may help and there were not too many, or a ``dg.Failure``.
 
     ``history`` returns metadata for the failure; when it fails itself, there is none.
@@ -207,22 +223,22 @@ _turns: dict[tuple[str, str], float] = {}
 """When the next attempt of a step may begin, by its run and its name."""
 
 
-def _step(context: dg.OutputContext | dg.AssetExecutionContext) -> tuple[str, str]:
+def _step(context: Step) -> tuple[str, str]:
     inner = context if isinstance(context, dg.OutputContext) else context.get_step_execution_context()
     return context.run_id, inner.step_key if isinstance(inner, dg.OutputContext) else inner.step.key
 
 
-def _await_turn(context: dg.OutputContext | dg.AssetExecutionContext) -> None:
+def _await_turn(context: Step) -> None:
     """Wait until this attempt may begin.
 
     Here and not in Dagster, which would sleep through a request to stop. The other steps of the run that are ready go
     first either way.
     """
-    if isinstance(context, dg.AssetExecutionContext) and context.retry_number:
+    if not isinstance(context, dg.OutputContext) and context.retry_number:
         time.sleep(max(0.0, _turns.pop(_step(context), 0.0) - time.monotonic()))
 
 
-def _attempts(context: dg.OutputContext | dg.AssetExecutionContext) -> int:
+def _attempts(context: Step) -> int:
     """Return how many attempts of this step were made before."""
     if isinstance(context, dg.OutputContext):
         return context.step_context.previous_attempt_count if context._step_context else RETRIES
@@ -252,15 +268,15 @@ def _at_debug(wanted: bool) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _tag_run(context: dg.OutputContext | dg.AssetExecutionContext, tags: dict[str, str]) -> None:
+def _tag_run(context: Step, tags: dict[str, str]) -> None:
     run_id = context.run_id
     instance = context.step_context.instance if isinstance(context, dg.OutputContext) else context.instance
     instance.add_run_tags(run_id, tags)
 
 
-def _run_id(context: dg.OutputContext) -> str | None:
+def _run_id(context: dg.OutputContext | dg.OpExecutionContext) -> str | None:
     """Return the run's id; None in a context that a test built."""
-    return context.run_id if context._step_context else None
+    return context.run_id if isinstance(context, dg.OpExecutionContext) or context._step_context else None
 
 
 def _materialize_nothing(context: dg.OutputContext) -> None:

@@ -82,10 +82,11 @@ def _where(entry: str) -> str:
 def inspect(extraction: Extraction) -> Portal | None:
     """Return what the portal has of an object type: its properties, its first records, and remarks about them.
 
-    Raises ``AnswerChanged`` when it could not be asked what changed.
+    None for an entity that is no object type: its members are HubSpot's own and not the portal's. Raises
+    ``AnswerChanged`` when it could not be asked what changed.
     """
     entity = extraction.entity
-    if entity.parent:
+    if entity.parent or entity.cursor is None:
         return None
     reader = Reader(extraction)
     if why := unreadable(entity, reader.properties):

@@ -583,7 +583,7 @@ class TestCheck:
         """A record and the properties of each of eight types, the schemas for custom ones, and two for each pair."""
         assert HUBSPOT.check() == "HubSpot answers: it knows the token"
         portal.reset_counters()
-        assert said_by_check().startswith("15 of 15 entities can be read")
+        assert said_by_check().startswith("18 of 18 entities can be read")
         assert portal.requests()["total"] <= 8 + 8 + 4 + 4 * 7
 
     def test_a_wrong_token_is_reported_at_once(self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -598,7 +598,7 @@ class TestCheck:
         portal.archive_property("contacts", "tier")
         portal.archive_property("deals", "priority")
         said = said_by_check().splitlines()
-        assert said[0] == "15 of 15 entities can be read"
+        assert said[0] == "18 of 18 entities can be read"
         null = {
             line.partition(" ")[0]: line for line in said if "would be null, the portal has no place for it" in line
         }
@@ -637,16 +637,16 @@ class TestCheck:
         portal.define_property("companies", "hs_lastmodifieddate", "string")
         found = portal_of.check(HUBSPOT)
         said = "\n".join(found.lines)
-        assert (found.failing, found.lines[0]) == (2, "13 of 15 entities can be read")
+        assert (found.failing, found.lines[0]) == (2, "16 of 18 entities can be read")
         assert "deals would fail: HubSpot: the portal has no property hs_lastmodifieddate" in said
         assert "companies would fail: HubSpot: the property hs_lastmodifieddate" in said
 
     @of(missing_scopes=["deals"])
     def test_a_missing_scope_is_named_for_each_entity_that_needs_it(self, portal: HubSpot) -> None:
-        """What `sync` then fails for: the deals, and every pair that has a deal on one side."""
+        """What `sync` then fails for: the deals, their pipelines, and every pair that has a deal on one side."""
         found = portal_of.check(HUBSPOT)
         failing = {line.partition(" ")[0] for line in found.lines if "would fail" in line}
-        assert failing == {name for name in ENTITIES if "deal" in name}
+        assert failing == {name for name in ENTITIES if "deal" in name or "pipeline" in name}
         assert found.failing == len(failing)
         assert all(re.search(r"crm\.objects\.deals\.read\. Grant it", line) for line in found.lines if "fail" in line)
 

@@ -777,7 +777,7 @@ def test_a_table_that_is_made_anew_gets_what_is_said_of_it(database_url: str) ->
     before = dump(database_url, "pipedesk")
     with psycopg.connect(database_url) as connection:
         connection.execute("DROP TABLE pipedesk.tags CASCADE")
-    assert migrate(database_url) == ["table pipedesk.tags", "schema pipedesk"]
+    assert migrate(database_url) == ["table pipedesk.tags", "comments of 10 columns", "schema pipedesk"]
     assert dump(database_url, "pipedesk") == before
 
 

@@ -84,7 +84,8 @@ def test_a_table_that_is_there_gets_both_for_the_rows_that_it_has(database_url: 
             " VALUES (1, '2024-01-02Z', '2024-03-04Z', '{}')"
         )
     changes = migrate(database_url)
-    assert changes == ["column salesrabbit_user.source_created_at", "column salesrabbit_user.source_updated_at"]
+    made = ["column salesrabbit_user.source_created_at", "column salesrabbit_user.source_updated_at"]
+    assert changes == [*made, "comments of 2 columns"]
     with psycopg.connect(database_url) as connection:
         found = connection.execute("SELECT source_created_at, source_updated_at FROM salesrabbit_user").fetchone()
     assert found == (datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 3, 4, tzinfo=UTC))

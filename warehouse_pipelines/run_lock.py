@@ -190,12 +190,12 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
                 instance.event_log_storage.free_concurrency_slots_for_run(run_id)
             elif holder.dagster_run.is_finished:
                 holders.append(holder)
-        unended, ended = _dead(session, found), _gone(session, holders)
+        unended, ended = _dead(session, found), _without_process(session, holders)
         if suspects := [record.dagster_run for record in (*unended, *ended) if TAG in record.dagster_run.tags]:
             names = ", ".join(f"{run.job_name} (run {run.run_id})" for run in suspects)
             log.warning("the lock of %s is free; looking again in %.0f s", names, 2 * PING_SECONDS)
             time.sleep(2 * PING_SECONDS)
-            unended, ended = _dead(session, unended), _gone(session, ended)
+            unended, ended = _dead(session, unended), _without_process(session, ended)
         for record in ended:
             instance.event_log_storage.free_concurrency_slots_for_run(record.dagster_run.run_id)
         return [record.dagster_run.run_id for record in unended if _close(instance, record.dagster_run, url)]
@@ -205,16 +205,18 @@ def _dead(session: "psycopg.Connection[dict[str, Any]]", records: Iterable[dg.Ru
     return [one for one in records if dead(session, one.dagster_run, one.create_timestamp.astimezone(UTC))]
 
 
-def _gone(session: "psycopg.Connection[dict[str, Any]]", ended: Iterable[dg.RunRecord]) -> list[dg.RunRecord]:
+def _without_process(
+    session: "psycopg.Connection[dict[str, Any]]", ended: Iterable[dg.RunRecord]
+) -> list[dg.RunRecord]:
     """Return the runs that ended and have no process any more; Dagster's daemon waits a minute for that."""
-    gone = []
+    found = []
     for record in ended:
         run = record.dagster_run
         if run.tags.get(TAG) == tag(session, run.run_id):
-            gone += _dead(session, [record])
+            found += _dead(session, [record])
         elif time.time() - (record.end_time or 0.0) > 60:
-            gone.append(record)
-    return gone
+            found.append(record)
+    return found
 
 
 def _close(instance: dg.DagsterInstance, run: dg.DagsterRun, url: str) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from warehouse_pipelines.simulators.server import start_process
@@ -55,5 +56,7 @@ def test_dg_launches_a_sync_on_the_instance_of_the_project(database_url: str, tm
             WAREHOUSE_HOME=str(tmp_path), DAGSTER_HOME=str(tmp_path / "dagster"), **simulators.environment(),
         )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
-    assert "RUN_SUCCESS" in said.stderr
     assert (tmp_path / "dagster" / "prepared.json").exists()
+    with psycopg.connect(database_url) as connection:
+        synced = connection.execute("SELECT crm_source, sync_type, status FROM orchestration.sync_history").fetchall()
+    assert synced == [("callrail", "tags", "success")]

@@ -91,6 +91,23 @@ def waiting_for_its_next_attempt(here: World) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
+def waiting_for_a_slot(here: World) -> Iterator[Callable[[], bool]]:
+    """Another run has the only slot of the vendor's pool."""
+    with here.instance() as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots(POOL, 1)
+        other = created(instance)
+        assert storage.claim_concurrency_slot(POOL, other, "callrail_call").is_claimed
+        try:
+            yield lambda: any(
+                waiting.run_id != other for waiting in storage.get_concurrency_info(POOL).pending_steps
+            )
+        finally:
+            storage.free_concurrency_slots_for_run(other)
+            instance.delete_run(other)
+
+
+@contextmanager
 def merging(here: World) -> Iterator[Callable[[], bool]]:
     with psycopg.connect(here.url) as holder:
         holder.execute("LOCK TABLE callrail_call IN EXCLUSIVE MODE")
@@ -114,6 +131,7 @@ MOMENTS: list[Callable[[World], AbstractContextManager[Callable[[], bool]]]] = [
     backing_off,
     waiting_for_the_budget,
     waiting_for_its_next_attempt,
+    waiting_for_a_slot,
     merging,
     between_steps,
 ]
@@ -144,6 +162,9 @@ def test_a_run_stops_when_it_is_asked_to(
     assert "running" not in {status for status, _ in statuses}
     if moment is waiting_for_its_next_attempt:
         assert sorted(status for status, _ in statuses) == ["failed", *["success"] * 7]
+        return
+    if moment is waiting_for_a_slot:
+        assert statuses == []
         return
     if moment is between_steps:
         assert {status for status, _ in statuses[:-1]} == {"success"}

@@ -267,11 +267,11 @@ def test_who_is_not_to_be_called_is_so_in_several_crms(loaded: Warehouse) -> Non
     row = one(
         loaded,
         """
-        SELECT (SELECT count(*) FROM hubspot_contact WHERE lead_is_dnc = 1) AS hubspot,
-               (SELECT count(*) FROM genius_lead WHERE is_dnc = 1) AS genius,
+        SELECT (SELECT count(*) FROM hubspot_contact WHERE lead_is_dnc) AS hubspot,
+               (SELECT count(*) FROM genius_lead WHERE is_dnc) AS genius,
                (SELECT count(*) FROM marketsharp_contact WHERE has_dnc_phone) AS marketsharp,
                (SELECT count(*) FROM hubspot_contact c JOIN marketsharp_contact m ON m.id = c.marketsharp_id
-                WHERE c.lead_is_dnc = 1 AND m.has_dnc_phone) AS both
+                WHERE c.lead_is_dnc AND m.has_dnc_phone) AS both
         """,
     )
     assert all(5 < int(str(row[crm])) < 40 for crm in ("hubspot", "genius", "marketsharp"))

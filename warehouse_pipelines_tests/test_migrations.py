@@ -52,12 +52,13 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0008_join_keys",
         "revision 0009_sync_schedule",
         "revision 0010_cancelled_runs",
+        "revision 0011_flags",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 9
+    assert len(migrate(empty_url, down=99)) == 10
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
@@ -195,6 +196,23 @@ def test_a_cancelled_run_is_a_failed_one_to_the_version_before(empty_url: str) -
         assert found == [("failed", "by hand")]
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute(cancelled, ["by hand"])
+
+
+def test_flags_kept_as_numbers_become_booleans_and_numbers_again(empty_url: str) -> None:
+    """What is neither 0 nor 1 is null, as the loader reads it."""
+    migrate(empty_url)
+    undone = undone_by("0011_flags")
+    assert migrate(empty_url, down=len(undone)) == undone
+    flags = "SELECT lead_id, is_dnc FROM genius_lead ORDER BY lead_id"
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        rows = [(1, 1), (2, 0), (3, None), (4, 7)]
+        for row in rows:
+            connection.execute("INSERT INTO genius_lead (lead_id, is_dnc, raw_data) VALUES (%s, %s, '{}')", row)
+        assert connection.execute(flags).fetchall() == rows
+        migrate(empty_url)
+        assert connection.execute(flags).fetchall() == [(1, True), (2, False), (3, None), (4, None)]
+        migrate(empty_url, down=len(undone))
+        assert connection.execute(flags).fetchall() == [(1, 1), (2, 0), (3, None), (4, None)]
 
 
 def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:

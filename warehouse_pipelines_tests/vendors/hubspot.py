@@ -30,9 +30,9 @@ class HubSpotVendor:
     def prepare(self, entity: Entity) -> None:
         if self._lookup(entity):
             return
-        if not entity.parent:
-            for _ in range(2):
-                self.create(entity)
+        # A pair has one association then, and not a primary one as well; it can be deleted as one row.
+        for _ in range(1 if entity.parent else 2):
+            self.create(entity)
 
     def keys(self, entity: Entity) -> set[Key]:
         if kind := self._lookup(entity):

@@ -1,6 +1,7 @@
 """MarketSharp, as the battery sees it."""
 
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -33,7 +34,9 @@ class MarketSharpVendor:
         name = self._set(entity)
         key = self.simulator.recent(name)
         if entity.name == "data":
-            contact = self.simulator.record(name, key)["contactId"]
+            contacts = {one: self.simulator.record(name, one)["contactId"] for one in self.simulator.ids(name)}
+            inquiries = Counter(contacts.values())
+            key, contact = next(pair for pair in contacts.items() if inquiries[pair[1]] == 1)
             self.simulator.edit("Contacts", contact, {"firstName": "", "lastName": NEW})
             return (key,), "customer_name", NEW
         texts = ("name", "note", "notes", "title", "line2", "contact_type", "home_phone", "is_active")

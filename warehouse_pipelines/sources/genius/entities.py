@@ -109,15 +109,17 @@ LEADS = _table(
     },
     # A text there, which need not name a user.
     integer="""
-        lead_id contact_id=contact|contact_id division_id=division|division_id is_valid_address type1 type2 type3 type4
-        job_type rating is_year_built_verified is_zillow is_express_consent express_consent_set_by
-        express_consent_source express_consent_upload_file_id is_express_consent_being_reviewed
-        express_consent_being_reviewed_by substatus substatus_reason alternate_id added_by is_estimate_set
-        estimate_set_by dead_by is_credit_request credit_request_by credit_request_status credit_request_update_by
-        call_screen_viewed_by copied_to_id copied_from_id cwp_client cwp_referral rc_paid_to with_dm invalid_address
-        is_valid_email is_high_potential is_mobile_lead is_dnc is_dummy is_estimate_confirmed estimate_confirmed_by
-        is_carpentry_followup marketing_source prospect_id added_by_supervisor salesrabbit_lead_id third_party_source_id
-        agent_id
+        lead_id contact_id=contact|contact_id division_id=division|division_id type1 type2 type3 type4 job_type
+        rating express_consent_set_by express_consent_source express_consent_upload_file_id
+        express_consent_being_reviewed_by substatus substatus_reason alternate_id added_by estimate_set_by dead_by
+        credit_request_by credit_request_status credit_request_update_by call_screen_viewed_by copied_to_id
+        copied_from_id cwp_client cwp_referral rc_paid_to with_dm invalid_address estimate_confirmed_by
+        marketing_source prospect_id added_by_supervisor salesrabbit_lead_id third_party_source_id agent_id
+    """,
+    boolean="""
+        is_valid_address is_year_built_verified is_zillow is_express_consent is_express_consent_being_reviewed
+        is_estimate_set is_credit_request is_valid_email is_high_potential is_mobile_lead is_dnc is_dummy
+        is_estimate_confirmed is_carpentry_followup
     """,
     text="""
         agent_name status source firstname=first_name lastname=last_name address1 address2 city state
@@ -151,9 +153,8 @@ PROSPECTS = _table(
         "marketsharp_id": "marketsharp_contact",
     },
     id="hubspot_contact_id marketsharp_id",
-    integer="""
-        prospect_id=id division_id user_id is_address_valid year_built add_user_id third_party_source_id
-    """,
+    integer="prospect_id=id division_id user_id year_built add_user_id third_party_source_id",
+    boolean="is_address_valid",
     text="""
         firstname=first_name lastname=last_name alt_first_name alt_last_name address=address1 address2 city county state
         zip status source notes leap_customer_id
@@ -198,8 +199,9 @@ APPOINTMENTS = _table(
     id="hubspot_appointment_id marketsharp_id",
     integer="""
         appointment_id=id lead_id prospect_id prospect_source_id user_id type_id add_user_id confirm_user_id
-        spouses_present is_complete complete_outcome_id complete_user_id third_party_source_id marketing_task_id
+        complete_outcome_id complete_user_id third_party_source_id marketing_task_id
     """,
+    boolean="spouses_present is_complete",
     text="""
         appointment_time=time duration status notes address1 address2 city state zip confirm_with
         marketsharp_appt_type leap_estimate_id
@@ -302,9 +304,9 @@ DIVISIONS = _table(
     added="created_at",
     index="label",
     refs={"group_id": "genius_division_group", "region_id": "genius_division_region"},
-    integer="id group_id region_id account_scheduler_id is_inactive",
+    integer="id group_id region_id account_scheduler_id",
     text="label abbreviation",
-    boolean="is_utility is_corp is_omniscient",
+    boolean="is_utility is_corp is_omniscient is_inactive",
 )
 
 DIVISION_GROUPS = _table(
@@ -398,7 +400,8 @@ MARKETSHARP_SOURCES = _table(
     "The sources of MarketSharp, which Genius followed.",
     path="marketsharp_source",
     added="created_at",
-    integer="id inactive",
+    integer="id",
+    boolean="inactive",
     text="marketsharp_id source_name",
 )
 
@@ -459,15 +462,19 @@ JOBS = _table(
         "status": "genius_job_status",
     },
     integer="""
-        id client_cid prospect_id division_id user_id production_user_id project_coordinator_user_id production_month
-        subcontractor_id subcontractor_status_id subcontractor_confirmed status is_in_progress ready_status
-        prep_status_id prep_status_is_reset service_id is_lead_pb contract_hours contract_file_id deposit_type_id
-        is_financing is_sales_tax_exempt sold_user_id jsa_sent add_user_id cancel_user_id cancel_reason_id is_refund
-        refund_user_id is_earned_not_paid measure_user_id time_format price_level_goal price_level_commission_reduction
-        is_reviewed reviewed_by pp_id_updated hoa hoa_approved install_time_format materials_ordered_old start_month_old
-        is_cogs_report_month_updated coc_sent_by estimate_job_duration payment_not_finalized_reason payment_type
-        is_payment_finalized is_company_cam is_five_star_review is_company_cam_images_correct in_progress_substatus_id
-        is_loan_document_uptodate is_labor_adjustment_correct is_change_order_correct is_coc_pdf_attached
+        id client_cid prospect_id division_id user_id production_user_id project_coordinator_user_id
+        production_month subcontractor_id subcontractor_status_id status ready_status prep_status_id service_id
+        contract_hours contract_file_id deposit_type_id sold_user_id jsa_sent add_user_id cancel_user_id
+        cancel_reason_id refund_user_id measure_user_id time_format price_level_goal
+        price_level_commission_reduction reviewed_by pp_id_updated hoa hoa_approved install_time_format
+        materials_ordered_old start_month_old coc_sent_by estimate_job_duration payment_not_finalized_reason
+        payment_type in_progress_substatus_id
+    """,
+    boolean="""
+        subcontractor_confirmed is_in_progress prep_status_is_reset is_lead_pb is_financing is_sales_tax_exempt
+        is_refund is_earned_not_paid is_reviewed is_cogs_report_month_updated is_payment_finalized is_company_cam
+        is_five_star_review is_company_cam_images_correct is_loan_document_uptodate is_labor_adjustment_correct
+        is_change_order_correct is_coc_pdf_attached
     """,
     text="""
         prep_status_notes prep_issue_id contract_number contract_amount_difference measure_time price_level install_time
@@ -490,7 +497,8 @@ JOB_STATUSES = _table(
     "genius_job_status",
     "How far a job is.",
     path="job_status",
-    integer="id is_system",
+    integer="id",
+    boolean="is_system",
     text="label",
 )
 
@@ -501,10 +509,8 @@ JOB_FINANCINGS = _table(
     path="job_financing",
     key="job_id",
     refs={"job_id": "genius_job"},
-    integer="""
-        job_id term_id is_joint_application status denied_by would_book is_financing_factor
-        is_active_stipulations_cleared
-    """,
+    integer="job_id term_id status denied_by would_book",
+    boolean="is_joint_application is_financing_factor is_active_stipulations_cleared",
     text="applicant co_applicant why_book satisfied active_stipulation_notes legal_app_name",
     numeric="financed_amount max_financed_amount bid_rate commission_reduction",
     timestamptz="""
@@ -563,7 +569,8 @@ JOB_CHANGE_ORDER_STATUSES = _table(
     "genius_job_change_order_status",
     "How far a change order is.",
     path="job_change_order_status",
-    integer="id is_selectable",
+    integer="id",
+    boolean="is_selectable",
     text="label",
 )
 

@@ -129,23 +129,24 @@ CONTACTS = _object(
     email="email canvasser_email",
     phone="phone lead_phone1 lead_phone2 lead_phone3 prospect_phone1 mobilephone",
     url="trustedform_cert_url address_url",
-    boolean="hs_currently_enrolled_in_prospecting_agent hs_is_unworked",
+    boolean="""
+        hs_currently_enrolled_in_prospecting_agent hs_is_unworked lead_is_carpentry_followup lead_is_dnc
+        lead_is_dummy lead_is_estimate_confirmed lead_is_estimate_set lead_is_express_consent
+        lead_is_express_consent_being_reviewed lead_is_high_potential lead_is_mobile_lead lead_is_valid_address
+        lead_is_valid_email lead_is_year_built_verified lead_is_zillow prospect_is_address_valid
+        prospect_is_year_built_valid
+    """,
     integer="""
         lead_added_by lead_agent_id lead_call_screen_viewed_by lead_contact lead_copied_from_id lead_cwp_client
         lead_dead_by lead_division lead_estimate_confirmed_by lead_express_consent_set_by
-        lead_express_consent_source lead_express_consent_upload_file_id lead_id lead_invalid_address
-        lead_is_carpentry_followup lead_is_dnc lead_is_dummy lead_is_estimate_confirmed lead_is_estimate_set
-        lead_is_express_consent lead_is_express_consent_being_reviewed lead_is_high_potential
-        lead_is_mobile_lead lead_is_valid_address lead_is_valid_email lead_is_year_built_verified
-        lead_is_zillow lead_job_type lead_prospect_id lead_rating lead_salesrabbit_lead_id
-        lead_salesrabbit_lead_id_new sales_rabbit_lead_id lead_source
-        lead_status lead_substatus lead_type1 lead_type2 lead_type4 lead_with_dm
+        lead_express_consent_source lead_express_consent_upload_file_id lead_id lead_invalid_address lead_job_type
+        lead_prospect_id lead_rating lead_salesrabbit_lead_id lead_salesrabbit_lead_id_new sales_rabbit_lead_id
+        lead_source lead_status lead_substatus lead_type1 lead_type2 lead_type4 lead_with_dm
         hs_analytics_average_page_views hs_analytics_num_event_completions hs_analytics_num_page_views
         hs_analytics_num_visits hs_membership_has_accessed_private_content hs_registered_member
         hs_prospecting_agent_total_enrolled_count num_conversion_events num_unique_conversion_events contact_id
-        phone1_type phone2_type num_notes num_contacted_notes prospect_id prospect_add_user_id
-        prospect_is_address_valid prospect_is_year_built_valid prospect_phone1_type prospect_phone2_type
-        prospect_user_id prospect_year_built division_id
+        phone1_type phone2_type num_notes num_contacted_notes prospect_id prospect_add_user_id prospect_phone1_type
+        prospect_phone2_type prospect_user_id prospect_year_built division_id
     """,
     numeric="price lead_cost hs_analytics_revenue hs_predictivecontactscore_v2",
     timestamptz="""
@@ -249,11 +250,10 @@ APPOINTMENTS = _object(
     email="email canvasser_email",
     phone="phone1 phone2",
     url="salespro_fileurl_contract salespro_fileurl_estimate",
-    boolean="is_complete hs_read_only hs_was_imported",
+    boolean="is_complete hs_read_only hs_was_imported spouses_present",
     integer="""
-        genius_appointment_id prospect_id user_id division_id hs_duration duration type_id
-        complete_outcome_id complete_user_id confirm_user_id add_user_id
-        marketing_task_id spouses_present year_built
+        genius_appointment_id prospect_id user_id division_id hs_duration duration type_id complete_outcome_id
+        complete_user_id confirm_user_id add_user_id marketing_task_id year_built
     """,
     date="date set_date",
     timestamptz="""

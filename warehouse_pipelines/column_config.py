@@ -152,6 +152,8 @@ def _hashed(source: Source, entity: Entity, change: Change) -> Entity:
 def _dropped(source: Source, entity: Entity, change: Change) -> Entity:
     name = _known(entity, change)
     _require_free(entity, change, "drops", "without it nothing can be read")
+    if made := [one for one, column in entity.source_times.items() if column == name]:
+        raise change.refused(f"drops {name}, of which {entity.table} has its {made[0]}")
     _require_unread(entity, change, "drops")
     names = {name, f"{name}_e164"} if entity.columns[name].kind == "phone" else {name}
     local = replace(entity.local, dropped={**entity.local.dropped, name: entity.columns[name]})

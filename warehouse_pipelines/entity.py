@@ -304,9 +304,17 @@ class Entity:
 
     @cached_property
     def source_times(self) -> Mapping[str, str]:
-        """Of the names of ``SOURCE_TIMES`` those that the table has, each with the vendor's own column."""
-        times = {name for name, column in self.columns.items() if column.kind == "timestamptz"}
-        found = {name: next((one for one in ours if one in times), "") for name, ours in SOURCE_TIMES.items()}
+        """Of the names of ``SOURCE_TIMES`` those that the table has, each with the vendor's own column.
+
+        A column counts by its declared name, and one that the installation added does not: what a table has already
+        been given is not defined anew.
+        """
+        times = {
+            self.local.renamed.get(name, name): name
+            for name, column in self.columns.items()
+            if column.kind == "timestamptz" and name not in self.local.added
+        }
+        found = {name: next((times[one] for one in ours if one in times), "") for name, ours in SOURCE_TIMES.items()}
         return {name: column for name, column in found.items() if column}
 
     @property

@@ -97,6 +97,12 @@ def test_references_follow_a_renamed_column_and_leave_a_dropped_one(configure: C
     assert column not in configure(f"[{source.name}.{meant.name}]\ndrop = ['{named}']\n")[table].refs
 
 
+def test_the_vendors_times_follow_a_renamed_column_and_ignore_an_added_one(configure: Configure) -> None:
+    written = "[hubspot.contacts]\nadd = { created_at = 'timestamptz' }\nrename = { createdate = 'made' }\n"
+    times = configure(written)["hubspot_contact"].source_times
+    assert times == {"source_created_at": "made", "source_updated_at": "lastmodifieddate"}
+
+
 @pytest.mark.parametrize(
     ("written", "says"),
     [
@@ -139,6 +145,10 @@ def test_references_follow_a_renamed_column_and_leave_a_dropped_one(configure: C
         (
             "[hubspot.contacts]\ndrop = ['lastmodifieddate']\n",
             "drops lastmodifieddate, by which hubspot_contact is read",
+        ),
+        (
+            "[hubspot.contacts]\ndrop = ['createdate']\n",
+            "drops createdate, of which hubspot_contact has its source_created_at",
         ),
         ("[hubspot.contacts]\nhash = ['id']\n", "hashes id, by which hubspot_contact is read"),
         ("[hubspot.contacts.map]\nid = 'email'\n", "maps id, by which hubspot_contact is read"),

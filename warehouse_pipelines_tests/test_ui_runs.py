@@ -131,7 +131,7 @@ def test_terminate_stops_a_run(
         loads = loads_of(page, f"{address}/runs/{run_id}")
         eventually(reached, "it gets there", 240)
         page.get_by_role("button", name="Terminate").first.click()
-        page.get_by_test_id("terminate-button").click()
+        page.get_by_role("button", name="Terminate 1 run").click()
         eventually(lambda: status(address, run_id) == "CANCELING" or history(here) != ["running"], "it is asked", 30)
         began = time.monotonic()
         eventually(lambda: status(address, run_id) == "CANCELED", "it ends", 30)

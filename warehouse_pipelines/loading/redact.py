@@ -23,7 +23,7 @@ import functools
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -227,11 +227,3 @@ def _found(text: str, found: Mapping[str, str]) -> str | None:
     if instead := found.get(text.casefold()):
         return instead
     return found.get(_digits(text)) if _NUMBER.fullmatch(text) else None
-
-
-def clear_twins(entity: Entity) -> Sequence[str]:
-    """Return the columns of e-mail addresses and phone numbers that stay in clear beside one that is hashed."""
-    hashed = {entity.columns[name].kind for name in entity.local.hashed} & {"email", "phone"}
-    return [
-        name for name, column in entity.columns.items() if column.kind in hashed and name not in entity.local.hashed
-    ]

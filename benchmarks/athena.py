@@ -25,10 +25,10 @@ import measure
 
 def run(records: int, rounds: int) -> dict[str, Any]:
     """Run the rounds, print the table, and return the summary."""
-    from warehouse_pipelines import logs
-    from warehouse_pipelines.loading.migrate import migrate
     from warehouse_pipelines.loading.options import Options
     from warehouse_pipelines.loading.sync import sync
+    from warehouse_pipelines.observability import logs
+    from warehouse_pipelines.schema.migrate import migrate
     from warehouse_pipelines.simulators.server import start_process
     from warehouse_pipelines.sources.salespro import SALESPRO
     from warehouse_pipelines.sources.salespro.athena import Athena

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import msgspec
 from pydantic_settings import BaseSettings
 
-from warehouse_pipelines.entity import Column, Entity, Extraction, Page, Source, columns
+from warehouse_pipelines.model.entity import Column, Entity, Extraction, Page, Source, columns
 
 PAGE = 100
 SEED = 20250602

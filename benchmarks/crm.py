@@ -475,7 +475,7 @@ def growth(small: str, large: str, sizes: tuple[int, int], cases: Sequence[Case]
 
 def run(server: Server, leads: int, cases: Sequence[Case], rounds: int) -> dict[str, Any]:
     """Measure one size in a database of its own, print its table and plans, and return its summary."""
-    from warehouse_pipelines.loading.migrate import migrate
+    from warehouse_pipelines.schema.migrate import migrate
 
     url = server.create_database(f"leads_{leads}")
     migrate(url)

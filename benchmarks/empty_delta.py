@@ -86,7 +86,7 @@ def by_itself(instance: Any) -> tuple[float, float]:
 
 def run(contacts: int, rounds: int, storage: str, crm: str) -> dict[str, Any]:
     """Measure both, print the tables, and return the summary."""
-    from warehouse_pipelines import logs
+    from warehouse_pipelines.observability import logs
     from warehouse_pipelines.simulators.server import start_process
 
     with (
@@ -101,8 +101,8 @@ def run(contacts: int, rounds: int, storage: str, crm: str) -> dict[str, Any]:
             "DAGSTER_STORAGE_URL": "sqlite" if storage == "sqlite" else "",
             **simulators.environment(),
         }
-        from warehouse_pipelines.in_process import Runner
-        from warehouse_pipelines.loading.migrate import migrate
+        from warehouse_pipelines.commands.runner import Runner
+        from warehouse_pipelines.schema.migrate import migrate
         from warehouse_pipelines.sources import SOURCES
 
         chosen = [source for source in SOURCES if crm in ("", source.name)]

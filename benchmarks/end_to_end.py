@@ -40,7 +40,7 @@ def least_calls(entity: Any, live: int, archived: int) -> int:
 
 def run(contacts: int) -> dict[str, Any]:
     """Run it once, print the table, and return the summary."""
-    from warehouse_pipelines import logs
+    from warehouse_pipelines.observability import logs
     from warehouse_pipelines.simulators.server import start_process
 
     with (
@@ -54,8 +54,8 @@ def run(contacts: int) -> dict[str, Any]:
             "WAREHOUSE_DATABASE_URL": server.url(),
             **simulators.environment(),
         }
-        from warehouse_pipelines.in_process import Runner
-        from warehouse_pipelines.loading.migrate import migrate
+        from warehouse_pipelines.commands.runner import Runner
+        from warehouse_pipelines.schema.migrate import migrate
         from warehouse_pipelines.sources.hubspot import HUBSPOT
 
         migrate(server.url())

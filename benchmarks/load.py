@@ -55,8 +55,8 @@ Load = Callable[[str, Any], Any]
 
 def chunks(pages: Sequence[bytes]) -> Iterator[Any]:
     """Yield the Arrow tables that the project makes of pages."""
-    from warehouse_pipelines.extraction import CHUNK
     from warehouse_pipelines.loading.coerce import Coercer
+    from warehouse_pipelines.loading.resource import CHUNK
 
     coercer = Coercer("benchmark", CONTACT)
     for start in range(0, len(pages), CHUNK // contacts.PAGE):
@@ -311,8 +311,8 @@ def in_a_process(task: dict[str, Any]) -> Any:
 
 def prepare_template(server: Server) -> None:
     """Make the database that every measurement begins with: migrated, and with the benchmark's table."""
-    from warehouse_pipelines.loading import tables
-    from warehouse_pipelines.loading.migrate import engine, migrate
+    from warehouse_pipelines.schema import tables
+    from warehouse_pipelines.schema.migrate import engine, migrate
 
     url = server.create_database(TEMPLATE)
     migrate(url)

@@ -28,9 +28,9 @@ TABLE = "genius_job_change_order"
 
 def child() -> None:
     """Sync once in this process and print what it took."""
-    from warehouse_pipelines import logs
     from warehouse_pipelines.loading.options import Options
     from warehouse_pipelines.loading.sync import sync
+    from warehouse_pipelines.observability import logs
     from warehouse_pipelines.sources.genius import GENIUS
 
     logs.configure(level=30)
@@ -92,7 +92,7 @@ def run(records: int, rounds: int) -> dict[str, Any]:
             "WAREHOUSE_DATABASE_URL": server.url(),
             **simulators.environment(),
         }
-        from warehouse_pipelines.loading.migrate import migrate
+        from warehouse_pipelines.schema.migrate import migrate
 
         migrate(server.url())
 

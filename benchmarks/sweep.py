@@ -32,10 +32,10 @@ def run(leads: int, rounds: int) -> dict[str, Any]:
             "WAREHOUSE_DATABASE_URL": server.url(),
             **simulators.environment(),
         }
-        from warehouse_pipelines import logs
-        from warehouse_pipelines.loading.migrate import migrate
         from warehouse_pipelines.loading.options import Options
         from warehouse_pipelines.loading.sync import sync
+        from warehouse_pipelines.observability import logs
+        from warehouse_pipelines.schema.migrate import migrate
         from warehouse_pipelines.sources.pipedesk import LEADS, PIPEDESK
 
         logs.configure(level=30)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from warehouse_pipelines import backfills, crm_maintenance, dagster_maintenance, pipedesk_maintenance, settings
-from warehouse_pipelines.assets import SyncOptions, assets
-from warehouse_pipelines.checks import checks
-from warehouse_pipelines.entity import Source
-from warehouse_pipelines.loading.io_manager import SyncIOManager, by_key
-from warehouse_pipelines.run_lock import executor
-from warehouse_pipelines.schedules import jobs, schedules
-from warehouse_pipelines.sensors import sensors
+from warehouse_pipelines import settings
+from warehouse_pipelines.model.entity import Source
+from warehouse_pipelines.orchestration import backfills, crm_maintenance, dagster_maintenance, pipedesk_maintenance
+from warehouse_pipelines.orchestration.assets import SyncOptions, assets
+from warehouse_pipelines.orchestration.checks import checks
+from warehouse_pipelines.orchestration.io_manager import SyncIOManager, by_key
+from warehouse_pipelines.orchestration.run_lock import executor
+from warehouse_pipelines.orchestration.schedules import jobs, schedules
+from warehouse_pipelines.orchestration.sensors import sensors
 from warehouse_pipelines.sources import SOURCES
 
 

@@ -81,7 +81,7 @@ def template(test_server: Server) -> str:
 
     Nobody is ever connected to them.
     """
-    from warehouse_pipelines.loading.migrate import migrate
+    from warehouse_pipelines.schema.migrate import migrate
     from warehouse_pipelines.sources import SOURCES
 
     with (test_server.home / "template.lock").open("w") as lock:

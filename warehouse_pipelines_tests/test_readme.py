@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from warehouse_pipelines import cli
+from warehouse_pipelines.commands import cli
 from warehouse_pipelines.sources import SOURCES
 
 ROOT = Path(__file__).parents[1]
@@ -104,5 +104,5 @@ def test_the_files_exist(path: str) -> None:
 def test_the_example_of_an_entity_is_one() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     scope: dict[str, object] = {}
-    exec(f"from warehouse_pipelines.entity import Entity, columns\n{example}", scope)  # noqa: S102
+    exec(f"from warehouse_pipelines.model.entity import Entity, columns\n{example}", scope)  # noqa: S102
     assert getattr(scope["TAGS"], "table", None) == "callrail_tag"

@@ -16,14 +16,15 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.engine import make_url
 
 import warehouse_pipelines
-from warehouse_pipelines import cli, settings
+from warehouse_pipelines import settings
+from warehouse_pipelines.commands import cli
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.hubspot import HUBSPOT
-from warehouse_pipelines_tests.vendors import history
+from warehouse_pipelines_tests.harness.vendors import history
 
 SECRETS = {
     f"{source.settings.model_config['env_prefix']}{name}".upper(): f"from-{name}"
@@ -54,7 +55,7 @@ def test_every_source_reads_the_env_file_of_the_top_level(
     (project / ".env").write_text("".join(f"{name}={value}\n" for name, value in SECRETS.items()))
     environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
     done = subprocess.run(
-        [sys.executable, "-m", "warehouse_pipelines.cli", "entities", "--format", "json"],
+        [sys.executable, "-m", "warehouse_pipelines.commands.cli", "entities", "--format", "json"],
         cwd=tmp_path / where,
         env={**environment, "PYTHONPATH": str(installed)},
         capture_output=True,
@@ -196,7 +197,7 @@ def test_no_part_of_a_password_that_is_not_encoded_is_printed(
     said = []
     for words in (["check"], ["sync", "pipedesk" if crm == "warehouse" else crm, "leads"], ["status"]):
         done = subprocess.run(
-            [sys.executable, "-m", "warehouse_pipelines.cli", *words],
+            [sys.executable, "-m", "warehouse_pipelines.commands.cli", *words],
             env={**os.environ, "PIPEDESK_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", name: bad},
             capture_output=True,
             text=True,

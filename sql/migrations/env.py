@@ -1,4 +1,4 @@
-"""Alembic's entry point. ``warehouse_pipelines.loading.migrate`` hands over its connection and transaction."""
+"""Alembic's entry point. ``warehouse_pipelines.schema.migrate`` hands over its connection and transaction."""
 
 import sqlalchemy as sa
 from alembic import context

@@ -24,14 +24,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse_pipelines import logs
-from warehouse_pipelines.entity import Column, Entity, Json, TooLarge
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import validate
 from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES, Sent, Standing
 from warehouse_pipelines.loading.redact import redactor
 from warehouse_pipelines.loading.validate import Unreadable
-from warehouse_pipelines.rules import KINDS, Severity
+from warehouse_pipelines.model.entity import Column, Entity, Json, TooLarge
+from warehouse_pipelines.model.rules import KINDS, Severity
+from warehouse_pipelines.observability import logs
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 ARROW: dict[str, pa.DataType] = {

@@ -20,10 +20,10 @@ from typing import Any
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
-from warehouse_pipelines.entity import Entity, Extraction, Page, Source
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync_history import connect
+from warehouse_pipelines.model.entity import Entity, Extraction, Page, Source
 
 
 def pending(url: str, source: Source, entity: Entity, *, waived: bool = False) -> list[int]:

@@ -8,8 +8,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from warehouse_pipelines.entity import Entity, Json
 from warehouse_pipelines.loading.sync_history import connect
+from warehouse_pipelines.model.entity import Entity, Json
 
 
 class Warehouse:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
-from warehouse_pipelines.entity import Entity, Source, Window
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.model.entity import Entity, Source, Window
 
 Status = Literal["success", "partial", "failed"]
 

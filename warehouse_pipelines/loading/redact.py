@@ -28,10 +28,10 @@ from typing import Any
 
 import msgspec
 
-from warehouse_pipelines import logs
-from warehouse_pipelines.entity import Column, Entity, Json
 from warehouse_pipelines.loading import validate
-from warehouse_pipelines.rules import Kind
+from warehouse_pipelines.model.entity import Column, Entity, Json
+from warehouse_pipelines.model.rules import Kind
+from warehouse_pipelines.observability import logs
 from warehouse_pipelines.settings import hash_key
 
 HASH = re.compile(r"hmac:[0-9a-f]{32}")

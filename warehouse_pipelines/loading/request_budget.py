@@ -11,9 +11,9 @@ import time
 
 import psycopg
 
-from warehouse_pipelines.entity import Budget
 from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
 from warehouse_pipelines.loading.sync_history import connect
+from warehouse_pipelines.model.entity import Budget
 
 log = logging.getLogger("warehouse.ingestion")
 

@@ -9,8 +9,8 @@ whatever does not look like an id, or like one word of a list, because somebody 
 import re
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines import logs
-from warehouse_pipelines.entity import Entity
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -31,10 +31,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse_pipelines import extraction as extracting
-from warehouse_pipelines import logs
-from warehouse_pipelines.entity import Entity, Extraction, Source, Window
 from warehouse_pipelines.errors import DatabaseUnavailable, SuspiciousRead, WarehouseError
+from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading import sample, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.known import Warehouse
@@ -42,6 +40,8 @@ from warehouse_pipelines.loading.lost_values import Sent, Standing
 from warehouse_pipelines.loading.merge import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.model.entity import Entity, Extraction, Source, Window
+from warehouse_pipelines.observability import logs
 from warehouse_pipelines.settings import settings
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from warehouse_pipelines.entity import Entity, Source
 from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, masked
 from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, Standing
+from warehouse_pipelines.model.entity import Entity, Source
 
 log = logging.getLogger("warehouse.sync")
 

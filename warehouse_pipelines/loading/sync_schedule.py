@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from warehouse_pipelines.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity, Source
 
 if TYPE_CHECKING:
     import psycopg

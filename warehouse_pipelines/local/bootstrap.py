@@ -34,7 +34,7 @@ SCRIPT = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
 ' '''
 import sys
-from warehouse_pipelines.cli import main
+from warehouse_pipelines.commands.cli import main
 if __name__ == "__main__":
     sys.exit(main())
 """

@@ -38,7 +38,7 @@ HEADER = "# Written by warehouse_pipelines/local/dagster_home.py from the top-le
 IN_POSTGRES = """
 storage:
   custom:
-    module: warehouse_pipelines.local.dagster_storage
+    module: warehouse_pipelines.orchestration.dagster_storage
     class: Storage
     config: {}
 """
@@ -187,7 +187,7 @@ def _create_database(url: str) -> bool:
 
 def declared_pools() -> dict[str, int]:
     """Return the limit of each vendor's pool: how many steps may read it at a time, over all runs."""
-    from warehouse_pipelines.assets import pool
+    from warehouse_pipelines.orchestration.assets import pool
     from warehouse_pipelines.sources import SOURCES
 
     return {pool(source): source.pool for source in SOURCES}

@@ -23,9 +23,10 @@ import click
 from psycopg import sql
 from pydantic import SecretStr
 
-from warehouse_pipelines import logs, settings
+from warehouse_pipelines import settings
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local import running
+from warehouse_pipelines.observability import logs
 
 OURS = ("simulators", "ui")
 """The names under which ``running`` knows what the demo starts."""
@@ -43,7 +44,7 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     url = settings.database_url()
     _say("PostgreSQL", settings.masked_url(url))
 
-    from warehouse_pipelines.loading.migrate import migrate
+    from warehouse_pipelines.schema.migrate import migrate
     from warehouse_pipelines.simulators.server import lacking
 
     changes = migrate(url)
@@ -108,8 +109,8 @@ def _say(what: str, how: str) -> None:
 def _sync(url: str) -> int:
     from rich.console import Console
 
-    from warehouse_pipelines import in_process
-    from warehouse_pipelines.cli import out
+    from warehouse_pipelines.commands import runner as in_process
+    from warehouse_pipelines.commands.cli import out
     from warehouse_pipelines.sources import SOURCES
 
     logs.configure(level=logging.ERROR)

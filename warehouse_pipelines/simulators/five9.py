@@ -24,12 +24,12 @@ from xml.sax.saxutils import escape
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
-from warehouse_pipelines.simulators import journey
-from warehouse_pipelines.simulators.faults import BAD_VALUES, Fault
-from warehouse_pipelines.simulators.journey import DAY_MS, Journeys
-from warehouse_pipelines.simulators.town import Town, words
-from warehouse_pipelines.simulators.vendor import CONTROL, Vendor, operation
-from warehouse_pipelines.simulators.wire import Answer, Request
+from warehouse_pipelines.simulators.core import journey
+from warehouse_pipelines.simulators.core.faults import BAD_VALUES, Fault
+from warehouse_pipelines.simulators.core.journey import DAY_MS, Journeys
+from warehouse_pipelines.simulators.core.population import Town, words
+from warehouse_pipelines.simulators.core.vendor import CONTROL, Vendor, operation
+from warehouse_pipelines.simulators.core.wire import Answer, Request
 
 PATH = re.compile(r"/wsadmin/(v2|v9_5|v11|v12|v13)/AdminWebService")
 SERVICE = "http://service.admin.ws.five9.com/"

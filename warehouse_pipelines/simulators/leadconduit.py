@@ -19,13 +19,13 @@ from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.simulators import journey
-from warehouse_pipelines.simulators.faults import BAD_VALUES, Fault
-from warehouse_pipelines.simulators.journey import Journeys
-from warehouse_pipelines.simulators.timeline import Timeline
-from warehouse_pipelines.simulators.town import SOURCES, Town, spell_phone
-from warehouse_pipelines.simulators.vendor import Vendor, operation
-from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
+from warehouse_pipelines.simulators.core import journey
+from warehouse_pipelines.simulators.core.faults import BAD_VALUES, Fault
+from warehouse_pipelines.simulators.core.journey import Journeys
+from warehouse_pipelines.simulators.core.population import SOURCES, Town, spell_phone
+from warehouse_pipelines.simulators.core.timeline import Timeline
+from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 
 MOST, USUAL = 1000, 100
 DAY_MS = 86_400_000

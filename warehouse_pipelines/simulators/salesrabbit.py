@@ -19,12 +19,12 @@ from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from typing import Any
 
-from warehouse_pipelines.simulators.faults import BAD_VALUES, Fault
-from warehouse_pipelines.simulators.journey import DAY_MS, Journeys
-from warehouse_pipelines.simulators.timeline import Timeline
-from warehouse_pipelines.simulators.town import Town, spell_phone
-from warehouse_pipelines.simulators.vendor import Vendor, operation
-from warehouse_pipelines.simulators.wire import Answer, Request, answer_json
+from warehouse_pipelines.simulators.core.faults import BAD_VALUES, Fault
+from warehouse_pipelines.simulators.core.journey import DAY_MS, Journeys
+from warehouse_pipelines.simulators.core.population import Town, spell_phone
+from warehouse_pipelines.simulators.core.timeline import Timeline
+from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 
 MOST_PER_PAGE = 2000
 DAY = 86_400

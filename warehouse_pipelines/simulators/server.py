@@ -26,19 +26,19 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from warehouse_pipelines.simulators.arrivy import Arrivy
-from warehouse_pipelines.simulators.callrail import CallRail
+from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
+from warehouse_pipelines.simulators.callrail.simulator import CallRail
+from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.vendor import Vendor
 from warehouse_pipelines.simulators.five9 import Five9
-from warehouse_pipelines.simulators.genius import Genius
-from warehouse_pipelines.simulators.google import Google
-from warehouse_pipelines.simulators.hubspot import HubSpot
+from warehouse_pipelines.simulators.genius.simulator import Genius
+from warehouse_pipelines.simulators.google.simulator import Google
+from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.leadconduit import LeadConduit
-from warehouse_pipelines.simulators.marketsharp import MarketSharp
-from warehouse_pipelines.simulators.pipedesk import PipeDesk
-from warehouse_pipelines.simulators.salespro import SalesPro
+from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
+from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
+from warehouse_pipelines.simulators.salespro.simulator import SalesPro
 from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
-from warehouse_pipelines.simulators.town import Town
-from warehouse_pipelines.simulators.vendor import Vendor
 
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from warehouse_pipelines.entity import Budget, Extraction
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, RequestRefused
+from warehouse_pipelines.model.entity import Budget, Extraction
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client
 

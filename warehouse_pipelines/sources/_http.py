@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from warehouse_pipelines.entity import Budget, Extraction
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
@@ -34,6 +33,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
+from warehouse_pipelines.model.entity import Budget, Extraction
 
 if TYPE_CHECKING:
     import httpx

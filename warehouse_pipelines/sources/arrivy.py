@@ -50,8 +50,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Budget, Entity, Extraction, Flag, Page, Source, Window, columns
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
+from warehouse_pipelines.model.entity import Budget, Entity, Extraction, Flag, Page, Source, Window, columns
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 

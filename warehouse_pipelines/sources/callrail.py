@@ -41,9 +41,9 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Budget, Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMissing
-from warehouse_pipelines.rules import one_of
+from warehouse_pipelines.model.entity import Budget, Entity, Extraction, Page, Source, Window, columns
+from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of, listed
 

@@ -36,9 +36,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from warehouse_pipelines.entity import Entity, Extraction, Json, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, NotConfigured, PermissionMissing, RequestRefused
-from warehouse_pipelines.rules import one_of
+from warehouse_pipelines.model.entity import Entity, Extraction, Json, Page, Source, Window, columns
+from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
 

@@ -43,8 +43,8 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Budget, Entity, Extraction, Flag, Json, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck
+from warehouse_pipelines.model.entity import Budget, Entity, Extraction, Flag, Json, Page, Source, Window, columns
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, key_of, listed
 

@@ -58,7 +58,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import DAY, Entity, Extraction, Page, Portal, Source, Window, columns
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
@@ -70,7 +69,8 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
-from warehouse_pipelines.rules import one_of
+from warehouse_pipelines.model.entity import DAY, Entity, Extraction, Page, Portal, Source, Window, columns
+from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.settings import POSTGRESQL, FromEnvironment, postgresql_url, url_of
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent

@@ -40,9 +40,9 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Budget, Entity, Extraction, Page, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable
-from warehouse_pipelines.rules import between
+from warehouse_pipelines.model.entity import Budget, Entity, Extraction, Page, Source, Window, columns
+from warehouse_pipelines.model.rules import between
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, NotModified
 

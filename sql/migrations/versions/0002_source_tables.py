@@ -7,8 +7,8 @@ every table that is declared, with its rows.
 import sqlalchemy as sa
 from alembic import op
 
-from warehouse_pipelines.loading import repeatable
-from warehouse_pipelines.loading.tables import metadata
+from warehouse_pipelines.schema import repeatable
+from warehouse_pipelines.schema.tables import metadata
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from warehouse_pipelines.entity import Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.model.entity import Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.sources.five9.answers import LIMIT
 from warehouse_pipelines.sources.five9.domain import Domain
 from warehouse_pipelines.sources.five9.fetch import fetch, inspect

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Budget, Extraction
 from warehouse_pipelines.errors import (
     CredentialRefused,
     PermissionMissing,
@@ -23,6 +22,7 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
+from warehouse_pipelines.model.entity import Budget, Extraction
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.five9.answers import (

@@ -37,8 +37,8 @@ vendor's table says so.
 
 from datetime import UTC, date, datetime, timedelta
 
-from warehouse_pipelines.entity import DAY, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.errors import AnswerChanged
+from warehouse_pipelines.model.entity import DAY, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.sources.genius.fetch import (
     OVERLAP,
     PAGE,

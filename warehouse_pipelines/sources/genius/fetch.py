@@ -45,7 +45,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Entity, Extraction, Page, Portal
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
@@ -55,6 +54,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
+from warehouse_pipelines.model.entity import Entity, Extraction, Page, Portal
 from warehouse_pipelines.settings import FromEnvironment, url_of
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent

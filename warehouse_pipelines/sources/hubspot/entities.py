@@ -23,9 +23,9 @@ import contextlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from warehouse_pipelines.entity import DAY, Column, Entity, Extraction, Source, Window, columns
 from warehouse_pipelines.errors import PermissionMissing
-from warehouse_pipelines.rules import Rule, not_negative
+from warehouse_pipelines.model.entity import DAY, Column, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.model.rules import Rule, not_negative
 from warehouse_pipelines.sources.hubspot.fetch import PAIRS, Reader, Settings, fetch
 from warehouse_pipelines.sources.hubspot.properties import below_properties, inspect, mapped
 

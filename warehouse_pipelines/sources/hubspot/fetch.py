@@ -55,7 +55,6 @@ from urllib.parse import quote
 import msgspec
 from pydantic import SecretStr
 
-from warehouse_pipelines.entity import Budget, Extraction, Page
 from warehouse_pipelines.errors import (
     ActionNeeded,
     AnswerChanged,
@@ -64,6 +63,7 @@ from warehouse_pipelines.errors import (
     RequestRefused,
     SuspiciousRead,
 )
+from warehouse_pipelines.model.entity import Budget, Extraction, Page
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 from warehouse_pipelines.sources.hubspot.answers import (

@@ -16,10 +16,10 @@ Sensitive properties are not in the vendor's list and count as lacking.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from warehouse_pipelines.column_config import Change, applied, instead
-from warehouse_pipelines.entity import Entity, Extraction, Portal, Source
 from warehouse_pipelines.errors import AnswerChanged, NotConfigured
-from warehouse_pipelines.rules import Kind
+from warehouse_pipelines.model.column_config import Change, applied, instead
+from warehouse_pipelines.model.entity import Entity, Extraction, Portal, Source
+from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.sources.hubspot.fetch import Reader
 
 READABLE: Mapping[Kind, tuple[str, ...]] = {

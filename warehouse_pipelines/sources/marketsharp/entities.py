@@ -29,7 +29,7 @@ lead paint and others), and the REST face, whose delta shows records that never 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from warehouse_pipelines.entity import DAY, Entity, Extraction, Json, Page, Portal, Source, Window, columns
+from warehouse_pipelines.model.entity import DAY, Entity, Extraction, Json, Page, Portal, Source, Window, columns
 from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, PAGE, Service, Settings, read
 
 SIX_HOURS = timedelta(hours=6)

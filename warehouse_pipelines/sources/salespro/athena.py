@@ -27,7 +27,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from warehouse_pipelines.entity import Extraction
 from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
@@ -38,6 +37,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
+from warehouse_pipelines.model.entity import Extraction
 from warehouse_pipelines.sources._http import ATTEMPTS, LONGEST_WAIT, backoff, first_backoff, pause, retry_after
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.entity import columns
+from warehouse_pipelines.model.entity import columns
 
 FORM = columns(
     text="""

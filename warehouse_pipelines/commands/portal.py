@@ -1,0 +1,133 @@
+"""What the portal of a CRM has, entity by entity, asked as a sync would ask: ``warehouse check`` and ``discover``.
+
+Each entity is asked for through its source's own code: by ``Source.inspect`` where the vendor lists what a record may
+have, else by the first page of ``fetch``. So a scope, an object, a table or a header that a sync would fail for fails
+here, for a request or few. Nothing is written, and no value is shown.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from warehouse_pipelines.errors import CredentialRefused, WarehouseError
+from warehouse_pipelines.model.entity import Column, Entity, Extraction, Json, Portal, Source, Window
+from warehouse_pipelines.observability import logs
+
+FEW = 25
+"""Records by which it is judged which columns have no place, where the vendor has no list of its own."""
+
+CALLS = 10
+"""Requests after which a vendor that shows no record is taken to have none."""
+
+_decode = msgspec.json.Decoder(Any, float_hook=str).decode
+
+
+class Checked(NamedTuple):
+    """A line for each entity of a CRM that there is something to say of, and how many would fail."""
+
+    lines: list[str]
+    failing: int
+
+
+def check(source: Source) -> Checked:
+    """Ask for every entity. Raises ``CredentialRefused`` at once, since it concerns all of them."""
+    lines: list[str] = []
+    failing = 0
+    for declared in source.entities:
+        entity = source.as_configured(declared)
+        try:
+            found = look(source, entity, 1)
+        except CredentialRefused:
+            raise
+        except WarehouseError as error:
+            failing += 1
+            lines.append(f"{entity.name} would fail: {logs.redacted(str(error))}")
+            continue
+        null = nowhere(entity, found)
+        told = [f"{name} ({why})" if (why := found.reasons.get(name)) else name for name in null]
+        if told and found.has is None:
+            lines.append(f"{entity.name} would be null, not in the {_records(found.records)} seen: {', '.join(told)}")
+        elif told:
+            lines.append(f"{entity.name} would be null, the portal has no place for it: {', '.join(told)}")
+        lines += [f"{entity.name}: {remark}" for remark in found.remarks]
+    good = len(source.entities) - failing
+    return Checked([f"{good} of {len(source.entities)} entities can be read", *lines], failing)
+
+
+def look(source: Source, entity: Entity, records: int) -> Portal:
+    """Return what the vendor has of an entity, with so many records, or ``FEW`` where only they tell."""
+    if source.inspect and (found := source.inspect(_extraction(source, entity, records))):
+        return found
+    extraction = _extraction(source, entity, max(records, FEW))
+    return Portal(records=list(first_records(source, extraction)))
+
+
+def first_records(source: Source, extraction: Extraction) -> Iterator[Json]:
+    """Yield the first records of a read of everything, as many as its limit says."""
+    left = extraction.limit
+    pages = iter(source.fetch(extraction))
+    try:
+        for page in pages:
+            for record in page.records[:left]:
+                yield bytes(record)
+                left -= 1
+            if not left or (left == extraction.limit and extraction.calls > CALLS):
+                return
+    finally:
+        if close := getattr(pages, "close", None):
+            close()
+
+
+def nowhere(entity: Entity, found: Portal) -> list[str]:
+    """Return the columns that would be null, because nothing of what was found is where they are read."""
+    names = {*entity.local.added, *entity.local.mapped} if found.told else set(entity.columns)
+    if found.has is not None:
+        has = found.has
+        return [
+            name
+            for name in entity.columns
+            if name in names and not any(_listed(p, has) for p in places(entity.columns[name]))
+        ]
+    records = [_decode(record) for record in found.records]
+    return [
+        name
+        for name, column in entity.columns.items()
+        if name in names
+        and records
+        and not any(has_member(record, path) for record in records for path in places(column))
+    ]
+
+
+def places(column: Column) -> list[str]:
+    """Return every path that a column is read from."""
+    return [path for parts in column.parts for path in parts]
+
+
+def has_member(record: Any, path: str) -> bool:
+    """Whether a record has a member, be it null."""
+    for part in path.split("."):
+        if isinstance(record, dict) and part in record:
+            record = record[part]
+        elif isinstance(record, list) and part.isdigit() and int(part) < len(record):
+            record = record[int(part)]
+        else:
+            return False
+    return True
+
+
+def _listed(path: str, has: Any) -> bool:
+    """Whether a list of what a record may have names a path, or what it is a part of."""
+    parts = path.split(".")
+    return any(".".join(parts[: length + 1]) in has for length in range(len(parts)))
+
+
+def _records(records: Sequence[Json]) -> str:
+    return f"{len(records)} record{'s' * (len(records) != 1)}"
+
+
+def _extraction(source: Source, entity: Entity, records: int) -> Extraction:
+    size = min(records, entity.page_size or source.page_size)
+    until = datetime.now(UTC) + entity.lookahead
+    return Extraction(entity=entity, window=Window(None, until), page_size=size, limit=records)

@@ -1,0 +1,71 @@
+"""``warehouse schedule``: which entities the schedules sync, and the switch of each."""
+
+import click
+
+
+@click.group()
+def schedule() -> None:
+    """Show and switch what is synced by schedule.
+
+    The switch is orchestration.sync_schedule. A schedule that somebody stopped in Dagster asks for nothing at all.
+    """
+
+
+@schedule.command("list")
+@click.argument("crm", required=False)
+def list_(crm: str | None) -> None:
+    """List the entities with their cadence, their switch, and when they were last asked for."""
+    from rich.table import Table
+
+    from warehouse_pipelines.commands import cli
+    from warehouse_pipelines.commands.docs import duration
+    from warehouse_pipelines.loading import sync_history, sync_schedule
+
+    chosen = [cli.source_named(crm)] if crm else list(cli.sources().values())
+    with sync_history.connect(cli._database_url()) as connection:
+        rows = sync_schedule.rows(connection)
+    table = Table()
+    for name in ("entity", "every", "schedule", "last asked for", "next"):
+        table.add_column(name)
+    for source in chosen:
+        there = not source.missing_settings()
+        for entity in source.entities:
+            row = rows.get((source.name, entity.name), {"enabled": True, "last_run": None, "next_run": None})
+            state = "[green]on[/]" if row["enabled"] else "[red]off[/]"
+            times = [f"{row[name]:%Y-%m-%d %H:%M}" if row[name] else "" for name in ("last_run", "next_run")]
+            table.add_row(
+                f"{source.name} {entity.name}",
+                duration(entity.every),
+                state if there else f"{state}, not configured",
+                times[0] or "never",
+                times[1] if row["enabled"] and there else "",
+            )
+    cli.out().print(table)
+
+
+@schedule.command()
+@click.argument("crm")
+@click.argument("entity", required=False)
+def on(crm: str, entity: str | None) -> None:
+    """Let the schedules sync a CRM, or one ENTITY of it."""
+    _switch(crm, entity, on=True)
+
+
+@schedule.command()
+@click.argument("crm")
+@click.argument("entity", required=False)
+def off(crm: str, entity: str | None) -> None:
+    """Keep the schedules from syncing a CRM, or one ENTITY of it. What runs already runs on."""
+    _switch(crm, entity, on=False)
+
+
+def _switch(crm: str, entity: str | None, *, on: bool) -> None:
+    from warehouse_pipelines.commands import cli
+    from warehouse_pipelines.loading import sync_history, sync_schedule
+
+    source = cli.source_named(crm)
+    chosen = cli.entity_named(source, entity) if entity and entity != "all" else None
+    with sync_history.connect(cli._database_url()) as connection:
+        done = sync_schedule.switch(connection, source, chosen, on=on)
+    word = "on" if on else "off"
+    click.echo(f"Switched {word}: {crm} {', '.join(done)}" if done else f"Nothing to do: it is {word} already.")

@@ -1,0 +1,215 @@
+"""Is the warehouse being filled? Asked of ``orchestration.sync_history`` by ``warehouse status`` and Dagster's checks.
+
+The rules are S2's (B-122, B-123), judged for each entity and not for each CRM: one entity of ten that always fails
+would leave its CRM at 90 %, and nobody would hear of it.
+
+- *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
+  one: it met bad records that nobody knew, or could not read a column. Those that wait in the dead letters are
+  ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no
+  outcome yet, a cancelled one has none, dry runs load nothing, replays read no vendor, a refused run never began; none
+  of them is counted. How many were refused since the last run began is told beside it.
+- *recovery*: the same, but a success makes up for what failed before it. `warehouse status` judges by this one.
+- *none*: no such run is unhealthy.
+- *age*: the last run began within ``expected_hours``.
+- *deletes*: no record whose key could not be made out is pending. It may be any row, so no full read counts a row as
+  deleted, and each of these reads is a success.
+- *values*: no column loses its values, and none is missing that was filled (``loading.lost_values``).
+
+The defaults, 24 and 2 hours, are S2's and fit an hourly cadence; an entity that runs less often gets twice its cadence.
+A CRM that is not configured is listed and not judged.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+from psycopg.rows import dict_row
+
+from warehouse_pipelines.loading.lost_values import Standing
+from warehouse_pipelines.model.entity import Entity, Source
+
+ENOUGH = 0.8
+HOURS = 24.0
+EXPECTED_HOURS = 2.0
+
+ASKED = """
+WITH real AS (
+    SELECT * FROM orchestration.sync_history
+    WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
+      AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused')
+)
+SELECT last.*, clock_timestamp() - last.start_time AS age, ended.*, good.metrics AS good_metrics, refused.*, waiting.*
+FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
+         WITH ORDINALITY AS entity (crm, sync_type, hours, n)
+LEFT JOIN LATERAL (
+    SELECT * FROM real WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type ORDER BY id DESC LIMIT 1
+) AS last ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'success') AS successes,
+        (array_agg(status ORDER BY id DESC))[1] AS last_ending,
+        (array_agg(coalesce(error_message, performance_metrics ->> 'partial_reason',
+                            records_failed || ' records are in the dead letters') ORDER BY id DESC)
+            FILTER (WHERE status <> 'success'))[1] AS last_error,
+        max(coalesce(end_time, start_time)) FILTER (WHERE status <> 'success') AS last_error_at
+    FROM real
+    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type
+      AND status NOT IN ('running', 'cancelled')
+      AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
+) AS ended
+LEFT JOIN LATERAL (
+    SELECT performance_metrics AS metrics FROM real
+    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status IN ('success', 'partial')
+      AND coalesce(configuration ->> 'max_records', '0') = '0' AND performance_metrics ? 'columns_filled'
+    ORDER BY id DESC LIMIT 1
+) AS good ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS refusals, (array_agg(error_message ORDER BY id DESC))[1] AS refusal
+    FROM orchestration.sync_history
+    WHERE crm_source = entity.crm AND sync_type = entity.sync_type AND configuration ->> 'mode' = 'refused'
+      AND id > coalesce(last.id, 0)
+) AS refused
+CROSS JOIN LATERAL (
+    SELECT count(*) AS pending, count(*) FILTER (WHERE record_key IS NULL) AS keyless FROM orchestration.dead_letter d
+    WHERE d.status = 'pending' AND d.crm_source = entity.crm AND d.sync_type = entity.sync_type
+) AS waiting
+ORDER BY entity.n
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How one entity does. ``problems`` are sentences; none means healthy. Times are None before the first run."""
+
+    crm: str
+    sync_type: str
+    configured: bool
+    problems: tuple[str, ...] = ()
+    runs: int = 0
+    successes: int = 0
+    status: str | None = None
+    started_at: datetime | None = None
+    age: timedelta | None = None
+    seconds: float | None = None
+    created: int = 0
+    updated: int = 0
+    failed: int = 0
+    pending: int = 0
+    error: str | None = None
+    last_error: str | None = None
+    """Of the newest run that was no success, within the hours of the rate; what came after it may be well."""
+    last_error_at: datetime | None = None
+    refusals: int = 0
+    refusal: str | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong; a CRM that is not configured is not judged, and counts as healthy."""
+        return not self.problems
+
+    @property
+    def rate(self) -> float | None:
+        """The share of runs that were a success."""
+        return self.successes / self.runs if self.runs else None
+
+
+def limits(entity: Entity, hours: float | None = None, expected_hours: float | None = None) -> tuple[float, float]:
+    """Return the hours that the rate is taken over and that the last run may be old; what is given is used as it is."""
+    twice = 2 * entity.every / timedelta(hours=1)
+    return (
+        max(HOURS, twice) if hours is None else hours,
+        max(EXPECTED_HOURS, twice) if expected_hours is None else expected_hours,
+    )
+
+
+def problems(
+    *,
+    runs: int,
+    successes: int,
+    age: timedelta | None,
+    hours: float,
+    expected_hours: float,
+    rules: Iterable[str],
+    recovered: bool = False,
+) -> tuple[str, ...]:
+    """Return what is wrong, by the ``rules`` ``rate`` or ``recovery``, and ``age``.
+
+    ``recovered`` says that the last run was a success.
+    """
+    found = []
+    if "rate" in rules or "recovery" in rules:
+        if not runs:
+            found.append(f"no run ended in the last {hours:g} h")
+        elif successes / runs < ENOUGH and not ("recovery" in rules and recovered):
+            found.append(f"{successes} of {runs} runs in {hours:g} h succeeded, less than {ENOUGH:.0%}")
+    if "age" in rules:
+        if age is None:
+            found.append("never started")
+        elif age > timedelta(hours=expected_hours):
+            found.append(f"last start {age / timedelta(hours=1):.1f} h ago, expected within {expected_hours:g} h")
+    return tuple(found)
+
+
+def judge(
+    sources: Iterable[Source],
+    *,
+    url: str,
+    hours: float | None = None,
+    expected_hours: float | None = None,
+    rules: Iterable[str] = ("rate", "age", "values", "deletes"),
+) -> list[Health]:
+    """Return the health of every entity of ``sources``, in their order. The clock is the database's."""
+    rules = frozenset(rules)
+    entities = [
+        (source, entity, *limits(entity, hours, expected_hours)) for source in sources for entity in source.entities
+    ]
+    asked = {
+        "crms": [source.name for source, *_ in entities],
+        "sync_types": [entity.name for _, entity, *_ in entities],
+        "hours": [rate_hours for _, _, rate_hours, _ in entities],
+    }
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        found = connection.execute(ASKED, asked).fetchall()
+    configured = {source.name: not source.missing_settings() for source, *_ in entities}
+    return [
+        Health(
+            crm=source.name,
+            sync_type=entity.name,
+            configured=configured[source.name],
+            problems=(
+                *problems(
+                    runs=row["runs"],
+                    successes=row["successes"],
+                    age=row["age"],
+                    hours=rate_hours,
+                    expected_hours=age_hours,
+                    rules=rules,
+                    recovered=row["last_ending"] == "success",
+                ),
+                *(Standing.read(row["good_metrics"]).problems if "values" in rules else ()),
+                *(
+                    (f"no row is counted as deleted while {row['keyless']} dead letters without a key are pending",)
+                    if "deletes" in rules and row["keyless"]
+                    else ()
+                ),
+            )
+            if configured[source.name]
+            else (),
+            runs=row["runs"],
+            successes=row["successes"],
+            status=row["status"],
+            started_at=row["start_time"],
+            age=row["age"],
+            seconds=(row["end_time"] - row["start_time"]).total_seconds() if row["end_time"] else None,
+            created=row["records_created"] or 0,
+            updated=row["records_updated"] or 0,
+            failed=row["records_failed"] or 0,
+            pending=row["pending"],
+            error=row["error_message"],
+            last_error=row["last_error"],
+            last_error_at=row["last_error_at"],
+            refusals=row["refusals"],
+            refusal=row["refusal"],
+        )
+        for (source, entity, rate_hours, age_hours), row in zip(entities, found, strict=True)
+    ]

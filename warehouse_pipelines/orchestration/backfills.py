@@ -1,0 +1,66 @@
+"""Jobs that read months again: ``backfill_<crm>_<entity>``, with a partition a month.
+
+The assets have no partitions, so that one click is a delta. A job of assets takes its partitions from them alone: with
+a partitioned configuration the UI of Dagster 1.13 shows it without any, and starts it without one. Therefore each of
+these jobs is one op, which loads its table and says so to the asset.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.orchestration.assets import pool, step_key
+from warehouse_pipelines.orchestration.io_manager import key_of, load, metadata
+
+
+def jobs(sources: Sequence[Source], url: Callable[[], str]) -> Iterator[dg.JobDefinition]:
+    """Yield the job of each entity that can be asked by date; ``url`` finds the warehouse."""
+    for source in sources:
+        for entity in source.entities:
+            if entity.days_since is not None:
+                yield job(source, entity, entity.days_since.replace(day=1).isoformat(), url)
+
+
+def job(source: Source, entity: Entity, first_month: str, url: Callable[[], str]) -> dg.JobDefinition:
+    """Return the job of one entity."""
+    about = (
+        f"{source.title} {entity.name} of a month, read again. The cursor of the delta runs stays where it is. "
+        "Other days: start_date and end_date in the Launchpad."
+    )
+
+    @dg.op(
+        name=f"read_again_{step_key(entity)}",
+        description=about,
+        required_resource_keys={"sync"},
+        pool=pool(source),
+        out=dg.Out(dg.Nothing),
+    )
+    def read_again(context: dg.OpExecutionContext) -> None:
+        from warehouse_pipelines.loading import resource as extraction
+
+        options = context.resources.sync.options()
+        result = load(context, source, entity, options, url=url, unread=extraction.resource(source, entity))
+        if options.dry_run:
+            context.log_event(dg.AssetObservation(key_of(entity), metadata=metadata(result), description="a dry run"))
+        else:
+            context.log_event(dg.AssetMaterialization(key_of(entity), metadata=metadata(result)))
+
+    @dg.monthly_partitioned_config(start_date=first_month, end_offset=1)
+    def month(start: datetime, end: datetime) -> dict[str, Any]:
+        last = end.date() - timedelta(days=1)
+        days = {"start_date": start.date().isoformat(), "end_date": last.isoformat()}
+        return {"resources": {"sync": {"config": days}}}
+
+    @dg.job(
+        name=f"backfill_{source.name}_{entity.name}",
+        description=about,
+        config=month,
+        tags={"warehouse/crm": source.name, "warehouse/sync_type": entity.name},
+    )
+    def made() -> None:
+        read_again.alias(step_key(entity))()
+
+    return made

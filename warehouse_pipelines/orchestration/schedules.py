@@ -1,0 +1,196 @@
+"""Jobs and schedules, from rows: ``sync_<crm>_<entity>``, ``sync_<crm>_all``, and a schedule per CRM and cadence.
+
+A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, because each run costs a process that
+takes six seconds of processor time to start; the CRMs fire at different minutes of the hour for the same reason. It
+leaves out what is switched off (``loading.sync_schedule``) and what an unfinished run has still to sync, and says so
+in the log of the tick and in a tag of the run.
+
+A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
+switched on without them skips and says which are missing.
+
+A job holds assets and the checks that follow them at once; the hourly checks have the job ``check_warehouse``.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import dagster as dg
+
+from warehouse_pipelines.errors import masked
+from warehouse_pipelines.loading import sync_schedule
+from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.orchestration.assets import step_key
+from warehouse_pipelines.orchestration.checks import at_once, hourly
+from warehouse_pipelines.orchestration.io_manager import key_of
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+DAY, WEEK = 24 * 60, 7 * 24 * 60
+
+
+def cron(every: timedelta, offset: int = 0) -> list[str]:
+    """Return cron strings, in UTC, that together fire at true intervals of ``every``, ``offset`` minutes late.
+
+    Cron counts within the hour and the day, so ``*/45`` fires after 45 minutes and then after 15; a cadence is
+    therefore written as its times of a day. Raises ``ValueError`` for what cron cannot express.
+
+    >>> cron(timedelta(minutes=15), 4)
+    ['4,19,34,49 * * * *']
+    >>> cron(timedelta(minutes=90))
+    ['0 0,3,6,9,12,15,18,21 * * *', '30 1,4,7,10,13,16,19,22 * * *']
+    """
+    minutes, rest = divmod(every, timedelta(minutes=1))
+    if minutes == WEEK and not rest:
+        return [f"{offset % 60} {offset // 60} * * 0"]
+    if rest or minutes < 1 or DAY % minutes:
+        raise ValueError(f"a cadence of {every} is no cron schedule; it must divide a day evenly, or be a week")
+    hours_by_minute: dict[int, list[str]] = {}
+    for at in range(offset % minutes, DAY, minutes):
+        hours_by_minute.setdefault(at % 60, []).append(str(at // 60))
+    minutes_by_hours: dict[str, list[str]] = {}
+    for minute, hours in sorted(hours_by_minute.items()):
+        minutes_by_hours.setdefault("*" if len(hours) == 24 else ",".join(hours), []).append(str(minute))
+    return [f"{','.join(at)} {hours} * * *" for hours, at in minutes_by_hours.items()]
+
+
+def job_name(source: Source, entity: Entity | None) -> str:
+    """Return the name of the job of an entity, or of the whole CRM."""
+    return f"sync_{source.name}_{entity.name if entity else 'all'}"
+
+
+def jobs(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
+    """Return a job per entity, a job per CRM and the job of the hourly checks."""
+    made = [_job(source, [entity], job_name(source, entity)) for source in sources for entity in source.entities]
+    made += [_job(source, source.entities, job_name(source, None)) for source in sources]
+    return [*made, *_check_job(sources)]
+
+
+def _job(source: Source, entities: Sequence[Entity], name: str) -> "dg.UnresolvedAssetJobDefinition":
+    one = entities[0] if not name.endswith("_all") else None
+    return dg.define_asset_job(
+        name,
+        selection=_selection(entities),
+        description=(
+            f"{source.title}: {one.about}" if one else f"Every entity of {source.title}; a parent comes before its own."
+        ),
+        tags={"warehouse/crm": source.name, "warehouse/sync_type": one.name if one else "all"},
+    )
+
+
+def _selection(entities: Sequence[Entity]) -> dg.AssetSelection:
+    """Return the assets of ``entities`` with the checks that follow at once."""
+    keys = [key_of(entity) for entity in entities]
+    checks = [check for entity in entities for check in at_once(entity)]
+    return dg.AssetSelection.assets(*keys).without_checks() | dg.AssetSelection.checks(*checks)
+
+
+def _check_job(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
+    if not sources:
+        return []
+    return [
+        dg.define_asset_job(
+            "check_warehouse",
+            selection=dg.AssetSelection.checks(*hourly(entity for source in sources for entity in source.entities)),
+            description="References, volumes and the health of runs, of every entity.",
+        )
+    ]
+
+
+def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
+    """Return a schedule per CRM and cadence, and the one of the hourly checks."""
+    made = []
+    for place, source in enumerate(sources):
+        by_cadence: dict[timedelta, list[Entity]] = {}
+        for entity in source.entities:
+            by_cadence.setdefault(entity.every, []).append(entity)
+        offset = 60 * place // len(sources)
+        made += [schedule(source, entities, url, offset) for entities in by_cadence.values()]
+    if not sources:
+        return made
+    checking = dg.ScheduleDefinition(
+        name="check_warehouse_schedule",
+        job_name="check_warehouse",
+        cron_schedule="20 * * * *",
+        default_status=_status(on=any(not source.missing_settings() for source in sources)),
+        description="The hourly checks.",
+    )
+    return [*made, checking]
+
+
+def schedule(
+    source: Source, entities: Sequence[Entity], url: Callable[[], str], offset: int = 0
+) -> dg.ScheduleDefinition:
+    """Return the schedule of those entities of a CRM that have one cadence; they fire ``offset`` minutes late."""
+    every = entities[0].every
+
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
+        if missing := source.missing_settings():
+            return dg.SkipReason(f"{source.title} is not configured: set {', '.join(missing)}")
+        import psycopg
+
+        from warehouse_pipelines.errors import WarehouseError
+        from warehouse_pipelines.loading import sync_history
+
+        try:
+            with sync_history.connect(url()) as connection:
+                left_out = dict.fromkeys(sync_schedule.switched_off(connection, source), "switched off")
+                left_out |= being_synced(context.instance, source)
+                due = [entity for entity in entities if entity.name not in left_out]
+                if due:
+                    sync_schedule.note(connection, source, due, context.scheduled_execution_time)
+        except psycopg.errors.UndefinedTable:
+            return dg.SkipReason("the database is not migrated; run `warehouse migrate`")
+        except (psycopg.Error, WarehouseError) as error:
+            return dg.SkipReason(f"the warehouse does not answer: {masked(str(error))}")
+        said = "; ".join(f"{entity.name}: {left_out[entity.name]}" for entity in entities if entity.name in left_out)
+        if not due:
+            return dg.SkipReason(f"nothing is due: {said}")
+        if said:
+            context.log.info("left out: %s", said)
+        return dg.RunRequest(
+            asset_selection=[key_of(entity) for entity in due],
+            asset_check_keys=[check for entity in due for check in at_once(entity)],
+            tags={"warehouse/left_out": said} if said else None,
+        )
+
+    return dg.ScheduleDefinition(
+        name=sync_schedule.dagster_name(source, every),
+        job_name=job_name(source, None),
+        cron_schedule=cron(every, offset),
+        execution_timezone="UTC",
+        execution_fn=tick,
+        default_status=_status(on=not source.missing_settings()),
+        description=f"{source.title}, every {every}: {', '.join(entity.name for entity in entities)}.",
+    )
+
+
+def being_synced(instance: dg.DagsterInstance, source: Source) -> dict[str, str]:
+    """Return the names of the entities that an unfinished run still has to sync, with which run it is.
+
+    What such a run has done already does not count: a long read of one entity keeps no other waiting.
+    """
+    names = {key_of(entity): entity.name for entity in source.entities}
+    steps = {entity.name: step_key(entity) for entity in source.entities}
+    busy: dict[str, str] = {}
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if run.asset_selection is not None:
+            meant = {names[key] for key in run.asset_selection if key in names}
+        elif run.tags.get("warehouse/crm") == source.name:
+            meant = {name for name in steps if run.tags.get("warehouse/sync_type") in ("all", name)}
+        else:
+            continue
+        if meant and run.status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING):
+            ended = {step.step_key for step in instance.get_run_step_stats(run.run_id) if step.end_time}
+            meant = {name for name in meant if steps[name] not in ended}
+        busy |= dict.fromkeys(meant, f"{run.job_name} is still going (run {run.run_id})")
+    return busy
+
+
+def _status(*, on: bool) -> dg.DefaultScheduleStatus:
+    return dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED

@@ -1,0 +1,66 @@
+"""Sensors that close what a killed process left open in ``orchestration.sync_history``.
+
+A run that ends in Python closes its own row. Three things do not: a killed step, whose run fails (``close_failed``);
+a killed run that was cancelled (``close_cancelled``); a lost machine, of which Dagster hears nothing for hours
+(``sweep``). A row that is ``running`` while its advisory lock is free belongs to a dead process, which ``sweep``
+asks PostgreSQL every minute; runs that Dagster believes started are closed with it, as ``run_lock`` says.
+
+They run by default. When the database is away they skip and say so: what ``close_*`` misses, ``sweep`` finds later.
+"""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+SWEEP_SECONDS = 60
+
+
+def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
+    """Return the sensors of the warehouse at ``url()``."""
+
+    @dg.run_failure_sensor(name="close_failed", default_status=dg.DefaultSensorStatus.RUNNING)
+    def close_failed(context: dg.RunFailureSensorContext) -> dg.SkipReason:
+        """Close the history rows of a run that failed."""
+        return _close(url, context.dagster_run.run_id, context.failure_event.message or "the run failed")
+
+    @dg.run_status_sensor(
+        name="close_cancelled",
+        run_status=dg.DagsterRunStatus.CANCELED,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def close_cancelled(context: dg.RunStatusSensorContext) -> dg.SkipReason:
+        """Close the history rows of a run that was cancelled."""
+        return _close(url, context.dagster_run.run_id, "cancelled", "cancelled")
+
+    @dg.sensor(name="sweep", minimum_interval_seconds=SWEEP_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+    def sweep(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        """Close the history rows and the runs whose process is dead, and free their slots."""
+        from warehouse_pipelines.loading import sync_history
+        from warehouse_pipelines.orchestration import run_lock
+
+        try:
+            rows = sync_history.sweep(url())
+            runs = run_lock.close_dead_runs(context.instance, url())
+        except Exception as error:
+            return _away(error)
+        if not rows and not runs:
+            return dg.SkipReason("nothing was left open")
+        return dg.SkipReason(f"closed {', '.join(map(str, rows)) or 'no row'}; runs: {', '.join(runs) or 'none'}")
+
+    return [close_failed, close_cancelled, sweep]
+
+
+def _close(url: Callable[[], str], run_id: str, message: str, status: str = "failed") -> dg.SkipReason:
+    from warehouse_pipelines.loading import sync_history
+
+    try:
+        closed = sync_history.close_run(url(), run_id, message, status)
+    except Exception as error:
+        return _away(error)
+    return dg.SkipReason(f"closed {closed} rows of run {run_id}")
+
+
+def _away(error: Exception) -> dg.SkipReason:
+    from warehouse_pipelines.errors import masked
+
+    return dg.SkipReason(f"the warehouse does not answer ({type(error).__name__}: {masked(str(error))}); later")

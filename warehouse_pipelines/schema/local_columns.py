@@ -1,0 +1,195 @@
+"""What ``config/columns.toml`` means for tables that are there: renamed columns, and values stored before.
+
+``rename`` and ``stored_in_clear`` are part of every migration. ``redact`` is asked for (``warehouse migrate --redact``)
+and cannot be undone: it hashes in place what is stored in clear, takes what is dropped out of ``raw_data`` and the dead
+letters, and drops the columns. Rows that a later read changes are the loader's.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from warehouse_pipelines.loading.redact import HASH, Redactor, redactor, scrubbed
+from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.schema.tables import index_name
+
+log = logging.getLogger("warehouse")
+
+AT_ONCE = 5_000
+"""Rows that are read, hashed and written at a time."""
+
+
+def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
+    """Rename the columns that the file calls otherwise, with their indexes; return a line for each."""
+    done = []
+    for entity in entities:
+        there = _columns(connection, entity) if entity.local.renamed else set()
+        for new, old in entity.local.renamed.items():
+            if old not in there or new in there:
+                continue
+            table = _identifier(entity.table).as_string()
+            names = [sql.Identifier(name).as_string() for name in (old, new)]
+            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")
+            before, after = (
+                sql.Identifier(entity.schema, index_name(entity.table_name, old)),
+                sql.Identifier(index_name(entity.table_name, new)),
+            )
+            connection.exec_driver_sql(f"ALTER INDEX IF EXISTS {before.as_string()} RENAME TO {after.as_string()}")
+            done.append(f"column {entity.table}.{old} renamed to {new} (config/columns.toml)")
+    return done
+
+
+def stored_in_clear(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
+    """Return a sentence for each table that holds values which the file hashes or drops."""
+    found = []
+    for entity in entities:
+        if not (entity.local.hashed or entity.local.dropped):
+            continue
+        there = _columns(connection, entity)
+        clear = [name for name in sorted(entity.local.hashed & there) if _has_clear(connection, entity, name)]
+        dropped = sorted(_dropped(entity) & there)
+        said = [f"{', '.join(clear)} in clear, to be hashed"] if clear else []
+        said += [f"{', '.join(dropped)}, dropped and no longer written"] if dropped else []
+        if said:
+            found.append(
+                f"{entity.table} still holds {' and '.join(said)} (config/columns.toml). They stay until "
+                "`warehouse migrate --redact` rewrites the rows and removes the columns, which cannot be undone."
+            )
+    return found
+
+
+def redact(url: str, sources: Sequence[Source]) -> list[str]:
+    """Hash and remove what is stored of the columns that the file hashes or drops; return a line for each table.
+
+    A transaction for each table; safe to repeat.
+    """
+    done = []
+    for source in sources:
+        for entity in source.entities:
+            redacting = redactor(entity)
+            if redacting is None:
+                continue
+            with psycopg.connect(url) as connection:
+                if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
+                    connection.execute("SET LOCAL session_replication_role = replica")
+                rows = sum(_rewritten(connection, entity, redacting))
+                letters = _redact_dead_letters(connection, source, entity, redacting)
+                columns = [
+                    name for (name,) in connection.execute(
+                        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
+                        " AND NOT attisdropped AND attname = ANY(%s) ORDER BY attnum",
+                        [_identifier(entity.table).as_string(), list(_dropped(entity))],
+                    )
+                ]  # fmt: skip
+                for name in columns:
+                    connection.execute(
+                        sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(_identifier(entity.table), sql.Identifier(name))
+                    )
+            if rows or letters or columns:
+                without = f", without {', '.join(columns)}" if columns else ""
+                done.append(f"{entity.table}: {rows:,} rows and {letters:,} dead letters redacted{without}")
+    return done
+
+
+def _rewritten(
+    connection: "psycopg.Connection[tuple[object, ...]]", entity: Entity, redacting: Redactor
+) -> Iterator[int]:
+    """Rewrite the rows whose record has something to take out, and yield how many.
+
+    ``sync_hash`` becomes 0, so that the next read compares them.
+    """
+    table = _identifier(entity.table)
+    kinds = {name: entity.columns[name].kind for name in entity.local.hashed}
+    kinds |= dict.fromkeys((name for name, phone in entity.e164.items() if phone in entity.local.hashed), "phone")
+    documents = [name for name, type_ in entity.pg_types.items() if type_ == "jsonb"]
+    assigned = [*kinds, *documents, "raw_data"]
+    texts = [sql.SQL("{}::text").format(sql.Identifier(name)) for name in assigned]
+    keys = [sql.Identifier(key) for key in entity.keys]
+    update = sql.SQL("UPDATE {} SET {}, sync_hash = 0, sync_updated_at = now() WHERE {}").format(
+        table,
+        sql.SQL(", ").join(
+            sql.SQL("{} = %s::{}").format(sql.Identifier(name), sql.SQL("text" if name in kinds else "jsonb"))
+            for name in assigned
+        ),
+        sql.SQL(" AND ").join(sql.SQL("{} = %s").format(key) for key in keys),
+    )
+    with connection.cursor(name="stored") as stored, connection.cursor() as writing:
+        stored.itersize = AT_ONCE
+        stored.execute(
+            sql.SQL("SELECT {} FROM {} WHERE sync_hash IS NOT NULL FOR UPDATE").format(
+                sql.SQL(", ").join([*texts, *keys]), table
+            )
+        )
+        rows = iter(stored)
+        while some := list(islice(rows, AT_ONCE)):
+            changed = []
+            for row in some:
+                before = dict(zip(assigned, row, strict=False))
+                record, found = redacting.redacted(str(before["raw_data"]).encode())
+                after = {
+                    name: redacting.hashed(str(value), kinds[name])
+                    if name in kinds
+                    else scrubbed(str(value).encode(), found).decode()
+                    for name, value in before.items()
+                    if value is not None
+                } | {"raw_data": record.decode()}
+                if any(after.get(name) != value for name, value in before.items()):
+                    changed.append([*(after.get(name) for name in assigned), *row[len(assigned) :]])
+            if changed:
+                writing.executemany(update, changed)
+            yield len(changed)
+
+
+def _redact_dead_letters(
+    connection: "psycopg.Connection[tuple[object, ...]]", source: Source, entity: Entity, redacting: Redactor
+) -> int:
+    """Rewrite the payloads, whose key stays, and return how many."""
+    found = connection.execute(
+        "SELECT id, payload::text FROM orchestration.dead_letter WHERE crm_source = %s AND sync_type = %s",
+        [source.name, entity.name],
+    ).fetchall()
+    changed = [[kept, number] for number, raw in found if (kept := redacting.record(str(raw).encode()).decode()) != raw]
+    statement = """
+        WITH given AS (SELECT %s::jsonb AS payload, %s::bigint AS id), hashed AS (
+            SELECT g.*, hashtextextended(g.payload::text, hashtextextended(%s, 0)) AS payload_hash FROM given g)
+        UPDATE orchestration.dead_letter AS d SET payload = h.payload, payload_hash = h.payload_hash,
+            status = CASE WHEN twin THEN 'superseded' ELSE status END,
+            resolved_at = CASE WHEN twin THEN now() ELSE resolved_at END
+        FROM hashed h CROSS JOIN LATERAL (
+            SELECT EXISTS (
+                SELECT FROM orchestration.dead_letter o WHERE o.open_payload = h.payload_hash AND o.id <> h.id)
+        ) AS t (twin)
+        WHERE d.id = h.id
+    """
+    with connection.cursor() as writing:
+        for payload, number in changed:  # one by one: two may have become the same, and are one then
+            writing.execute(statement, [payload, number, f"{source.name} {entity.name}"])
+    return len(changed)
+
+
+def _has_clear(connection: sa.Connection, entity: Entity, name: str) -> bool:
+    statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} !~ {})").format(
+        _identifier(entity.table), sql.Identifier(name), sql.Literal(f"^{HASH.pattern}$")
+    )
+    return bool(connection.exec_driver_sql(statement.as_string()).scalar())
+
+
+def _dropped(entity: Entity) -> set[str]:
+    """Return the columns of the table that are dropped; not one whose name another column has now."""
+    phones = {f"{name}_e164" for name, column in entity.local.dropped.items() if column.kind == "phone"}
+    return (entity.local.dropped.keys() | phones) - entity.pg_types.keys()
+
+
+def _columns(connection: sa.Connection, entity: Entity) -> set[str]:
+    there = sa.text(
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
+    )
+    return set(connection.scalars(there, {"name": _identifier(entity.table).as_string()}))
+
+
+def _identifier(table: str) -> sql.Identifier:
+    return sql.Identifier(*table.split("."))

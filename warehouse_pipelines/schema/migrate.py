@@ -1,0 +1,228 @@
+"""Migrations: the written ones of ``sql/migrations`` by Alembic, then the tables that the entities declare.
+
+The declared tables are what other tools call a repeatable migration: they are aligned after every upgrade, so a new
+entity needs no file. What ``sql/schemas`` adds to them and the views of ``sql/views`` follow. Down to base removes
+everything, the version table included. Rows that a sync can fetch again go without a question; a revision that holds
+others refuses, unless forced.
+"""
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import alembic.command
+import psycopg
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from warehouse_pipelines.errors import NotConfigured, WrongUse
+from warehouse_pipelines.loading import sync_schedule
+from warehouse_pipelines.schema import local_columns, repeatable, tables
+from warehouse_pipelines.settings import sql_folder
+from warehouse_pipelines.sources import SOURCES
+
+log = logging.getLogger("warehouse")
+
+
+def engine(url: str) -> sa.Engine:
+    """Return an engine for a ``postgresql://`` URL, by psycopg 3."""
+    return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+
+
+def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = False) -> list[str]:
+    """Bring the database to head, or ``down`` that many revisions; return a line for each change.
+
+    A ``dry_run`` makes the changes and takes them back. Safe to repeat and safe to run twice at a time: the second
+    waits and finds nothing to do. Raises ``RuntimeError`` when a table differs in a way that only a written migration
+    may change, and ``WrongUse`` when a revision that holds rows is to be undone without ``force``.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder() / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    with engine(url).connect() as connection, connection.begin() as transaction:
+        _lock(connection)
+        connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
+        config.attributes["connection"] = connection
+        before = _revisions(connection, script)
+        if not down:
+            alembic.command.upgrade(config, "head")
+            after = _revisions(connection, script)
+            entities = [entity for source in SOURCES for entity in source.entities]
+            aligned = [*local_columns.rename(connection, entities), *tables.align(connection, entities)]
+            made = set(re.findall(r"^table (\w+)\.", "\n".join(aligned), re.MULTILINE))
+            if before != after:
+                made.add("orchestration")  # whose tables the revisions make, and their columns
+            _keep_strangers_from_making_objects(connection)
+            changes = [
+                *(f"revision {revision}" for revision in after if revision not in before),
+                *aligned,
+                *sync_schedule.align(connection, SOURCES),
+                *repeatable.align_schemas(connection, sql_folder() / "schemas", made),
+                *repeatable.align_views(connection, sql_folder() / "views"),
+            ]
+            for remark in local_columns.stored_in_clear(connection, entities):
+                log.warning("%s", remark)
+            if dry_run:
+                transaction.rollback()
+            return changes
+        if force:
+            connection.execute(sa.text("SET LOCAL warehouse.force_down = on"))
+        try:
+            alembic.command.downgrade(config, f"-{min(down, len(before))}" if before else "base")
+        except sa.exc.DBAPIError as error:
+            if isinstance(error.orig, psycopg.errors.ObjectInUse) and error.orig.diag.message_hint:
+                said = error.orig.diag
+                raise WrongUse(f"{said.message_primary} {said.message_hint}") from error
+            raise
+        after = _revisions(connection, script)
+        if not after:
+            connection.execute(sa.text("DROP SCHEMA IF EXISTS orchestration CASCADE"))
+        return [f"revision {revision} undone" for revision in reversed(before) if revision not in after]
+
+
+def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
+    """Take TEMPORARY on this database, and all of the schema ``public``, from PUBLIC.
+
+    The user that migrates keeps TEMPORARY, and USAGE of ``public`` is given to whoever owns or was granted something
+    there; where that is PUBLIC, it stays. With USAGE, a login can lock what it may not read.
+
+    It loads, and loading needs temporary tables. Nobody else of ours does, and with an object of its own a tenant can
+    reach for functions of ours. A copy by CREATE DATABASE and a restored dump lose it, so every migration sees to it.
+    """
+    public = """
+        SELECT EXISTS (SELECT FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS a
+                       WHERE d.datname = current_database() AND a.grantee = 0 AND a.privilege_type = 'TEMPORARY')
+            OR EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
+                       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE')
+        """
+    _keep_strangers_from_public(connection)
+    if not connection.scalar(sa.text(public)):
+        return
+    database = connection.dialect.identifier_preparer.quote(
+        str(connection.scalar(sa.text("SELECT current_database()")))
+    )
+    connection.execute(sa.text(f"GRANT TEMPORARY ON DATABASE {database} TO CURRENT_USER"))
+    connection.execute(sa.text(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"))
+    connection.execute(sa.text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
+    if connection.scalar(sa.text(public)):
+        user = connection.scalar(sa.text("SELECT quote_ident(current_user)"))
+        log.warning(
+            "Every user may make temporary tables in this database, or tables in its schema public, and %s"
+            " does not own "
+            "it. As its owner: REVOKE TEMPORARY ON DATABASE %s FROM PUBLIC; REVOKE CREATE ON SCHEMA public"
+            " FROM PUBLIC; "
+            "GRANT TEMPORARY ON DATABASE %s TO %s",
+            user,
+            database,
+            database,
+            user,
+        )
+
+
+def _keep_strangers_from_public(connection: sa.Connection) -> None:
+    users = """
+        WITH ours AS (
+            SELECT c.oid, c.relowner, c.relacl FROM pg_class AS c
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+                AND NOT EXISTS (SELECT FROM pg_depend AS d
+                                WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+        SELECT DISTINCT CASE WHEN user_ = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(user_)) END
+        FROM (SELECT o.relowner FROM ours AS o
+              UNION SELECT a.grantee FROM ours AS o, aclexplode(o.relacl) AS a
+              UNION SELECT a.grantee FROM ours AS o JOIN pg_attribute AS t ON t.attrelid = o.oid,
+                  aclexplode(t.attacl) AS a
+              UNION SELECT current_user::regrole::oid) AS u (user_)
+        """
+    granted = """
+        SELECT EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
+                       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'USAGE')
+        """
+    if not connection.scalar(sa.text(granted)):
+        return
+    found = [row[0] for row in connection.execute(sa.text(users))]
+    if "PUBLIC" in found:
+        log.warning("Tables in the schema public are granted to PUBLIC, so every user may lock them.")
+        return
+    connection.execute(sa.text(f"GRANT USAGE ON SCHEMA public TO {', '.join(sorted(found))}"))
+    connection.execute(sa.text("REVOKE USAGE ON SCHEMA public FROM PUBLIC"))
+
+
+def _lock(connection: sa.Connection) -> None:
+    """Wait for another migration, and say so; and that loads are running, for which changes of their tables wait."""
+    if not connection.scalar(sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('warehouse:migrate', 0))")):
+        log.warning("Another migration of this database is running; waiting for its end.")
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('warehouse:migrate', 0))"))
+    loads = connection.scalar(
+        sa.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'warehouse-loader' "
+            "AND datname = current_database() AND xact_start IS NOT NULL"
+        )
+    )
+    if loads:
+        log.warning("%d loads are running; a change of their tables waits for their end.", loads)
+
+
+def seed(url: str) -> list[str]:
+    """Add the invented rows of ``sql/seeds``, one transaction per file; return a line for each. Safe to repeat.
+
+    Rows that are needed come with the migrations.
+    """
+    files = sorted((sql_folder() / "seeds").glob("*.sql"))
+    for file in files:
+        with psycopg.connect(url) as connection:
+            connection.execute(file.read_bytes())
+    return [f"seed {file.stem}" for file in files]
+
+
+def check_backup(archive: Path, url: str, *, hours: float) -> None:
+    """Raise ``WrongUse`` unless ``archive`` is a dump of this database by ``pg_dump``, not older than ``hours``.
+
+    Its table of contents is read, which finds a file that is cut off at its head or is no dump; only restoring it
+    would prove more. The age is that which the archive states.
+    """
+    again = f'Make a backup first: pg_dump --format=custom --file={archive} "$WAREHOUSE_DATABASE_URL"'
+    try:
+        command = [_pg_restore(), "--list", archive]
+        listed = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
+        ).stdout
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
+        raise WrongUse(f"Reading the backup {archive} failed: {said}. {again}") from error
+    made = re.search(r"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", listed)
+    name = re.search(r"dbname: (.*)", listed)
+    if made is None or name is None:
+        raise WrongUse(f"The backup {archive} does not say when and of what it was made. {again}")
+    if name[1].strip() != (wanted := sa.make_url(url).database):
+        raise WrongUse(f"The backup {archive} is of the database {name[1].strip()} and not of {wanted}. {again}")
+    age = datetime.now(UTC) - datetime.fromisoformat(f"{made[1]}+00:00")
+    if age > timedelta(hours=hours):
+        old = age.total_seconds() / 3600
+        raise WrongUse(f"The backup {archive} is {old:.0f} hours old; at most {hours:g} are asked for. {again}")
+
+
+def _pg_restore() -> Path | str:
+    """Return the program: that of the PATH, or that of the PostgreSQL that would be started here."""
+    if found := shutil.which("pg_restore"):
+        return found
+    from warehouse_pipelines.local.postgres import find_binaries
+
+    program = find_binaries() / "pg_restore"
+    if not program.exists():
+        raise NotConfigured("Reading a backup needs PostgreSQL's pg_restore, and none was found on the PATH.")
+    return program
+
+
+def _revisions(connection: sa.Connection, script: ScriptDirectory) -> list[str]:
+    """Return the applied revisions, oldest first."""
+    if not connection.scalar(sa.text("SELECT to_regclass('orchestration.alembic_version')")):
+        return []
+    current = connection.scalar(sa.text("SELECT version_num FROM orchestration.alembic_version"))
+    if current is None:
+        return []
+    return [revision.revision for revision in script.iterate_revisions(current, "base")][::-1]

@@ -1,0 +1,172 @@
+"""Who belongs to whom in the simulated portal: a formula over numbers, and the pairs that were added or taken away.
+
+An edge is shown only while both its ends live, so archiving and merging need not touch the pairs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from warehouse_pipelines.simulators.hubspot.objects import contact_of_deal
+from warehouse_pipelines.simulators.hubspot.store import Store
+
+Type = tuple[str, int, str | None]  # category, typeId, label
+Edge = tuple[int, tuple[Type, ...]]
+
+HUBSPOT_TYPES = {
+    ("contacts", "deals"): 4,
+    ("deals", "contacts"): 3,
+    ("contacts", "companies"): 279,
+    ("companies", "contacts"): 280,
+    ("deals", "companies"): 341,
+    ("companies", "deals"): 342,
+    ("deals", "line_items"): 19,
+    ("line_items", "deals"): 20,
+    ("contacts", "appointments"): 907,
+    ("appointments", "contacts"): 906,
+    ("appointments", "companies"): 908,
+    ("companies", "appointments"): 909,
+    ("appointments", "deals"): 944,
+    ("deals", "appointments"): 945,
+}
+PRIMARY = {
+    ("contacts", "companies"): 1,
+    ("companies", "contacts"): 2,
+    ("deals", "companies"): 5,
+    ("companies", "deals"): 6,
+}
+USER_TYPES = {
+    ("contacts", "divisions"): 61,
+    ("divisions", "contacts"): 62,
+    ("geniususers", "divisions"): 63,
+    ("divisions", "geniususers"): 64,
+    ("zipcodes", "divisions"): 65,
+    ("divisions", "zipcodes"): 66,
+    ("custom_appointments", "contacts"): 71,
+    ("contacts", "custom_appointments"): 72,
+    ("custom_appointments", "deals"): 73,
+    ("deals", "custom_appointments"): 74,
+}
+
+
+class Associations:
+    def __init__(self, stores: dict[str, Store]) -> None:
+        self._stores = stores
+        self._changed: dict[tuple[str, str], dict[int, dict[int, tuple[Type, ...] | None]]] = defaultdict(dict)
+        divisions = stores["divisions"].count
+        companies = stores["companies"].count
+        deals = stores["deals"].count
+        appointments = {name: stores[name].count for name in ("appointments", "custom_appointments") if name in stores}
+
+        def companies_of_contact(contact: int) -> list[int]:
+            first = contact // 10
+            if contact % 10 == 7 or first >= companies:
+                return []
+            second = (first + 1) % companies
+            return [first, second] if contact % 10 == 3 and second != first else [first]
+
+        def contacts_of_company(company: int) -> list[int]:
+            previous = (company - 1) % companies
+            near = [10 * company + k for k in range(10)] + [10 * previous + 3]
+            return sorted({contact for contact in near if company in companies_of_contact(contact)})
+
+        def deals_of_contact(contact: int) -> list[int]:
+            near = range(contact // 3, contact // 3 + 3)
+            return [deal for deal in near if deal < deals and contact_of_deal(deal) == contact]
+
+        def deals_of_company(company: int) -> list[int]:
+            return sorted(deal for contact in contacts_of_company(company) for deal in deals_of_contact(contact))
+
+        formulas: dict[tuple[str, str], Callable[[int], list[int]]] = {
+            ("contacts", "companies"): companies_of_contact,
+            ("companies", "contacts"): contacts_of_company,
+            ("contacts", "deals"): deals_of_contact,
+            ("deals", "contacts"): lambda deal: [contact_of_deal(deal)],
+            ("deals", "companies"): lambda deal: companies_of_contact(contact_of_deal(deal)),
+            ("companies", "deals"): deals_of_company,
+            ("deals", "line_items"): lambda deal: [2 * deal, 2 * deal + 1],
+            ("line_items", "deals"): lambda item: [item // 2],
+        }
+        for name in ("contacts", "geniususers", "zipcodes"):
+            formulas[name, "divisions"] = lambda number: [number % divisions]
+            formulas["divisions", name] = lambda division, count=stores[name].count: (  # type: ignore[misc]
+                list(range(division, count, divisions))
+            )
+        for name, count in appointments.items():
+
+            def appointments_of_contact(contact: int, count: int = count) -> list[int]:
+                return [contact // 2] if contact % 2 == 0 and contact // 2 < count else []
+
+            def appointments_of_deal(
+                deal: int, of_contact: Callable[[int], list[int]] = appointments_of_contact
+            ) -> list[int]:
+                return of_contact(contact_of_deal(deal))
+
+            formulas[name, "contacts"] = lambda appointment: [2 * appointment]
+            formulas["contacts", name] = appointments_of_contact
+            formulas[name, "deals"] = lambda appointment: deals_of_contact(2 * appointment)
+            formulas["deals", name] = appointments_of_deal
+        self._formulas = formulas
+
+    def types(self, source: str, target: str) -> list[Type]:
+        source, target = (
+            "custom_appointments" if name == "appointments" and self._stores[name].kind.custom else name
+            for name in (source, target)
+        )
+        found: list[Type] = []
+        if (source, target) in PRIMARY:
+            found.append(("HUBSPOT_DEFINED", PRIMARY[source, target], "Primary"))
+        if (source, target) in HUBSPOT_TYPES:
+            found.append(("HUBSPOT_DEFINED", HUBSPOT_TYPES[source, target], None))
+        elif (source, target) in USER_TYPES:
+            found.append(("USER_DEFINED", USER_TYPES[source, target], None))
+        return found
+
+    def edges(self, source: str, target: str, number: int) -> list[Edge]:
+        """The live neighbours of a record, by number."""
+        if not self._stores[source].is_live(number):
+            return []
+        there = self._stores[target]
+        kinds = self.types(source, target)
+        unlabelled = tuple(kinds[-1:])
+        found: dict[int, tuple[Type, ...]] = {}
+        formula = self._formulas.get((source, target))
+        if formula is not None and number < self._stores[source].count:
+            for place, neighbour in enumerate(formula(number)):
+                if neighbour < there.count:
+                    found[neighbour] = tuple(kinds) if place == 0 else unlabelled
+        for neighbour, types in self._changed[source, target].get(number, {}).items():
+            if types is None:
+                found.pop(neighbour, None)
+            else:
+                found[neighbour] = types
+        return sorted((neighbour, types) for neighbour, types in found.items() if there.is_live(neighbour))
+
+    def join(self, source: str, number: int, target: str, neighbour: int, type_id: int | None = None) -> None:
+        for here, there, one, other in ((source, target, number, neighbour), (target, source, neighbour, number)):
+            kinds = self.types(here, there)
+            chosen = tuple(kinds[-1:])
+            if type_id is not None and here == source:
+                chosen = tuple(kind for kind in kinds if kind[1] == type_id) or (("USER_DEFINED", type_id, None),)
+                if chosen[0][2] == "Primary":
+                    chosen += tuple(kinds[-1:])
+            self._changed[here, there].setdefault(one, {})[other] = chosen
+
+    def part(self, source: str, number: int, target: str, neighbour: int) -> None:
+        self._changed[source, target].setdefault(number, {})[neighbour] = None
+        self._changed[target, source].setdefault(neighbour, {})[number] = None
+
+    def inherit(self, name: str, absorbed: int, survivor: int) -> None:
+        """A merge hands the edges of the absorbed record to the survivor. To be called while both live."""
+        for target in self._stores:
+            if self.types(name, target):
+                have = {neighbour for neighbour, _ in self.edges(name, target, survivor)}
+                for neighbour, _ in self.edges(name, target, absorbed):
+                    if neighbour not in have:
+                        self.join(name, survivor, target, neighbour)
+
+
+def type_json(kind: Type) -> dict[str, Any]:
+    return {"category": kind[0], "typeId": kind[1], "label": kind[2]}

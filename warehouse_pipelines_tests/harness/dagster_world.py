@@ -1,0 +1,138 @@
+"""A warehouse, simulated vendors and a prepared ``DAGSTER_HOME``, for tests that start Dagster's own programs."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.simulators.server import SimulatorsProcess, start_process
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class World:
+    """Where it all is: the URL of the warehouse, and the environment of a child process."""
+
+    url: str
+    home: Path
+    environment: dict[str, str]
+    simulators: SimulatorsProcess
+    children: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def dagster(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of Dagster's from the top level, as a user would."""
+        return subprocess.run(
+            [Path(sys.executable).with_name("dagster"), *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    def start(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start a program in a session of its own, so that what it starts can be ended with it."""
+        with (self.home / f"{program}.log").open("wb") as log:
+            child = subprocess.Popen(
+                [Path(sys.executable).with_name(program), *arguments],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.children.append(child)
+        return child
+
+    def runs(self, job: str) -> list[dg.DagsterRun]:
+        """Return the runs of a job, newest first."""
+        with self.instance() as instance:
+            return list(instance.get_runs(dg.RunsFilter(job_name=job)))
+
+    @contextlib.contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Open the instance that the children write to."""
+        names = ("WAREHOUSE_DATABASE_URL", "DAGSTER_STORAGE_URL")
+        with pytest.MonkeyPatch.context() as patch:
+            for name in names:
+                patch.setenv(name, self.environment[name])
+            opened = dg.DagsterInstance.from_config(str(self.home))
+        with opened:
+            yield opened
+
+    def finished(self, job: str, count: int, seconds: float = 120) -> list[dg.DagsterRun]:
+        """Wait until a job has ``count`` runs that ended, and return them."""
+        deadline = time.monotonic() + seconds
+        while True:
+            runs = self.runs(job)
+            if len(runs) >= count and all(run.is_finished for run in runs):
+                return runs
+            if time.monotonic() > deadline:
+                logs = "\n".join(log.read_text()[-3000:] for log in self.home.glob("*.log"))
+                raise TimeoutError(f"{job}: {[run.status for run in runs]} after {seconds} s\n{logs}")
+            time.sleep(0.5)
+
+    def history(self, sync_type: str) -> list[tuple[str, str, str]]:
+        """Return status, mode and run of an entity's history, oldest first."""
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(
+                "SELECT status, configuration ->> 'mode', run_id FROM orchestration.sync_history "
+                "WHERE sync_type = %s ORDER BY id",
+                [sync_type],
+            ).fetchall()
+
+    def stop(self) -> None:
+        """End every child, kindly first, then whatever is left of its session."""
+        for child in self.children:
+            child.terminate()
+        for child in self.children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=20)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+@contextlib.contextmanager
+def world(
+    server: Server, template: str, folder: Path, name: str, contacts: int = 60, *, storage: str = ""
+) -> Iterator[World]:
+    """Make a world in ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL."""
+    home = folder / "dagster"
+    url = server.create_database(name, template=template)
+    with start_process(contacts=contacts, wait_seconds=240) as simulators:
+        environment = {
+            **os.environ,
+            **simulators.environment(),
+            "WAREHOUSE_DATABASE_URL": url,
+            "WAREHOUSE_RETRY_SECONDS": "0.01",
+            "DAGSTER_HOME": str(home),
+            "DAGSTER_STORAGE_URL": storage,
+        }
+        subprocess.run(
+            [sys.executable, "-m", "warehouse_pipelines.local.dagster_home"],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        made = World(url, home, environment, simulators)
+        try:
+            yield made
+        finally:
+            made.stop()
+            server.drop_database(name)
+            server.drop_database(f"{name}_dagster")

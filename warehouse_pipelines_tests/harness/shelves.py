@@ -1,0 +1,135 @@
+"""A vendor without a network, for tests of the core: its pages are a list, some of them functions to call."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic_settings import BaseSettings
+
+from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.entity import Column, Entity, Extraction, Page, Source, columns
+from warehouse_pipelines.model.rules import not_negative
+from warehouse_pipelines.schema import tables
+from warehouse_pipelines.schema.migrate import engine
+from warehouse_pipelines_tests.harness.vendors import history, rows
+from warehouse_pipelines_tests.harness.vendors.vendor import Key
+
+
+class Settings(BaseSettings, env_prefix="SHELF_"):
+    """None."""
+
+
+THING = Entity(
+    name="things",
+    table="shelf_thing",
+    about="Things.",
+    path="things",
+    key="id",
+    cursor="at",
+    overlap=timedelta(minutes=5),
+    never_whole="a test says when",
+    days_since=date(2024, 1, 1),
+    archived="gone",
+    archived_at="gone_at",
+    merged="absorbed",
+    custom="more",
+    index="name",
+    rules=(not_negative("amount"),),
+    severity={"size": "reject"},
+    columns={
+        **columns(
+            text="id name absorbed", integer="size", numeric="amount", timestamptz="at", phone="phone", jsonb="doc"
+        ),
+        "shade": Column("text", "more.shade"),
+    },
+)
+PAIR = Entity(
+    name="pairs",
+    table="shelf.pair",
+    about="Pairs, by two keys and without a cursor.",
+    path="pairs",
+    key="one two",
+    columns=columns(text="one label", integer="two"),
+)
+TICKET = Entity(
+    name="tickets",
+    table="shelf.ticket",
+    about="Tickets, by a UUID.",
+    path="tickets",
+    key="id",
+    columns=columns(uuid="id owner_id", text="label city=address.city"),
+)
+LOG = replace(
+    THING, name="entries", table="shelf_entry", archived=None, archived_at=None, merged=None, missing="window",
+    lookback=timedelta(days=30),
+)  # fmt: skip
+ENTITIES = (THING, PAIR, TICKET, LOG)
+
+Record = Mapping[str, Any]
+Shown = Sequence[Record | bytes] | Page | Callable[[], object]
+
+
+class Shelf:
+    """A source whose pages a test lays out."""
+
+    def __init__(self, url: str, entity: Entity = THING) -> None:
+        self.url, self.entity = url, entity
+        self.pages: Iterable[Shown] = []
+        self.asked: list[Extraction] = []
+        self.before: Callable[[Extraction], object] = lambda extraction: None
+        self.mirrored = False
+        with engine(url).begin() as connection:
+            if not sa.inspect(connection).has_table(THING.table):
+                connection.execute(sa.schema.CreateSchema("shelf"))
+                tables.metadata(ENTITIES).create_all(connection, checkfirst=False)
+
+    def source(self, *entities: Entity) -> Source:
+        return Source(
+            name="shelf",
+            title="Shelf",
+            transport="file",
+            settings=Settings,
+            fetch=self.fetch,
+            check=lambda: "fine",
+            entities=entities or ENTITIES,
+            mirrored=self.mirrored,
+        )
+
+    def fetch(self, extraction: Extraction) -> Iterator[Page]:
+        self.asked.append(extraction)
+        self.before(extraction)
+        for shown in self.pages:
+            if isinstance(shown, Page):
+                yield shown
+            elif callable(shown):
+                shown()
+            else:
+                yield page(*shown)
+
+    def sync(self, *pages: Shown, entity: Entity | None = None, **flags: Any) -> Result:
+        """Show these pages to one run."""
+        more = {name: flags.pop(name) for name in ("backfill", "run_id", "progress") if name in flags}
+        self.pages = pages
+        return sync(self.source(), entity or self.entity, Options(**flags), url=self.url, **more)
+
+    def rows(self) -> dict[Key, dict[str, Any]]:
+        return rows(self.url, self.entity)
+
+    def row(self, *key: str) -> dict[str, Any]:
+        return self.rows()[key]
+
+    def history(self) -> list[dict[str, Any]]:
+        return history(self.url, self.source(), self.entity)
+
+
+def page(*records: Record | bytes, in_window: bool = True) -> Page:
+    return Page([one if isinstance(one, bytes) else json.dumps(one).encode() for one in records], in_window)
+
+
+def thing(key: Any, day: int = 1, **more: Any) -> dict[str, Any]:
+    """Return a record of ``THING`` that changed on a day of January 2024."""
+    return {"id": str(key), "at": f"2024-01-{day:02}T00:00:00Z", "name": f"thing {key}", **more}

@@ -1,0 +1,165 @@
+"""Syncs and commands in a process of their own, to be killed; forked from a server that has everything imported."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines_tests.harness.vendors import BY_TABLE, World
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [
+        "warehouse_pipelines.loading.sync",
+        "warehouse_pipelines_tests.harness.vendors",
+        "dlt",
+        "warehouse_pipelines.definitions",
+    ]
+)
+
+
+def _sync(
+    table: str, url: str, environment: dict[str, str], flags: dict[str, Any], wait: bool, told: Connection
+) -> None:
+    os.environ.update(environment)
+    extraction.CHUNK = 2
+    source, entity = BY_TABLE[table]
+
+    def progress(records: int) -> None:
+        told.send(records)
+        if wait:
+            time.sleep(60)
+
+    sync(source, entity, Options(**flags), url=url, progress=progress)
+
+
+class Child:
+    """A sync of a world's entity in another process. With ``wait`` it stops after its first batch for good."""
+
+    def __init__(self, world: World, *, wait: bool = False, **flags: Any) -> None:
+        self._told, theirs = FORKS.Pipe()
+        arguments = (world.entity.table, world.url, world.simulators.environment(), flags, wait, theirs)
+        self._process: Any = FORKS.Process(target=_sync, args=arguments, daemon=True)
+        self._process.start()
+
+    def has_loaded(self) -> int:
+        """Wait for the first batch to be loaded, and say how many records that were."""
+        assert self._told.poll(30), "the child never loaded anything"
+        return int(self._told.recv())
+
+    def send(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal and return the exit code."""
+        os.kill(self._process.pid, number)
+        self._process.join(30)
+        assert self._process.exitcode is not None, "the child goes on"
+        return int(self._process.exitcode)
+
+
+def _command(words: list[str], environment: dict[str, str], file: str) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    with Path(file).open("wb", buffering=0) as said:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(said.fileno(), stream.fileno())
+    from warehouse_pipelines.commands import cli
+
+    cli.main(words)
+
+
+class Command:
+    """``warehouse`` with these words in another process; what it prints goes to a file."""
+
+    def __init__(self, words: list[str], environment: dict[str, str], file: Path) -> None:
+        self._file = file
+        file.touch()
+        self._process: Any = FORKS.Process(target=_command, args=(words, environment, str(file)), daemon=True)
+        self._process.start()
+
+    @property
+    def said(self) -> str:
+        """What it printed so far."""
+        return self._file.read_text()
+
+    def ended(self, seconds: float = 240) -> tuple[int, str]:
+        """Wait for its end, and return its exit code and what it printed."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, self.said
+        return int(self._process.exitcode), self.said
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, and not to the processes that it started."""
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """Kill it as ``kill -9`` does."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join(30)
+        assert self._process.exitcode == -signal.SIGKILL, self.said
+
+
+def eventually(true: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"in vain: {what}"
+        time.sleep(0.02)
+
+
+def _worker(run_id: str, environment: dict[str, str], file: str, stop: Any) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    with Path(file).open("wb", buffering=0) as said:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(said.fileno(), stream.fileno())
+    import queue
+
+    import dagster as dg
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+    from dagster._grpc.impl import start_run_in_subprocess
+    from dagster._grpc.types import ExecuteExternalJobArgs
+    from dagster._serdes import serialize_value
+
+    from warehouse_pipelines.commands.runner import origin
+
+    repository = ReconstructableRepository.for_module("warehouse_pipelines.definitions", "defs")
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        job = repository.get_reconstructable_job(run.job_name)
+        given = ExecuteExternalJobArgs(job_origin=origin(run.job_name), run_id=run_id, instance_ref=instance.get_ref())
+    start_run_in_subprocess(serialize_value(given), job, queue.Queue(), stop)
+
+
+class Worker:
+    """The process of a run, as Dagster's code server starts it."""
+
+    def __init__(self, run_id: str, environment: dict[str, str], file: Path) -> None:
+        self._file = file
+        file.touch()
+        self._stop = FORKS.Event()
+        arguments = (run_id, environment, str(file), self._stop)
+        self._process: Any = FORKS.Process(target=_worker, args=arguments, daemon=True)
+        self._process.start()
+
+    @property
+    def said(self) -> str:
+        """What it printed so far."""
+        return self._file.read_text()
+
+    def interrupt(self) -> None:
+        """Ask it to stop as the code server does: once."""
+        self._stop.set()
+
+    def ended(self, seconds: float = 30) -> None:
+        """Wait for its end."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, self.said

@@ -1,0 +1,119 @@
+"""A vendor without a network: three entities whose records lie on a shelf, for tests of what Dagster makes of rows."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import msgspec
+import sqlalchemy as sa
+from pydantic_settings import BaseSettings
+
+from warehouse_pipelines.definitions import build_definitions
+from warehouse_pipelines.model.entity import Entity, Extraction, Flag, Page, Source, columns
+from warehouse_pipelines.schema import tables
+from warehouse_pipelines.schema.migrate import engine
+
+
+class Settings(BaseSettings, env_prefix="TOY_"):
+    """One setting that must be there and one that need not."""
+
+    key: str
+    base_url: str = "http://nowhere.invalid"
+
+
+THINGS = Entity(
+    name="things",
+    table="toy_thing",
+    about="Things.",
+    path="things.json",
+    key="id",
+    cursor="updated_at",
+    overlap=timedelta(minutes=2),
+    never_whole="a test says when",
+    days_since=date(2024, 1, 1),
+    columns=columns(text="id name", timestamptz="updated_at"),
+)
+
+PARTS = Entity(
+    name="parts",
+    table="toy_shop.part",
+    about="Parts, which belong to things.",
+    path="parts.json",
+    key="id thing_id",
+    parent="toy_thing",
+    refs={"thing_id": "toy_thing"},
+    columns=columns(text="id thing_id"),
+    every=timedelta(minutes=90),
+)
+
+GADGETS = Entity(
+    name="gadgets",
+    table="toy_gadget",
+    about="Gadgets.",
+    path="gadgets.json",
+    key="id",
+    columns=columns(text="id", integer="size"),
+    every=timedelta(minutes=15),
+)
+
+ENTITIES = (PARTS, THINGS, GADGETS)
+
+
+class Shelf:
+    """What the vendor has: records by entity, or an error to raise, or several to raise one after another."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, list[Mapping[str, Any]]] = {
+            "things": [
+                {"id": str(n), "name": f"thing {n}", "updated_at": f"2024-02-0{n}T12:00:00Z"} for n in (1, 2, 3)
+            ],
+            "parts": [{"id": "p", "thing_id": "1"}],
+            "gadgets": [{"id": "g", "size": 1}, {"id": "h", "size": 2}],
+        }
+        self.errors: dict[str, list[Exception]] = {}
+        self.asked: list[Extraction] = []
+
+    def fetch(self, extraction: Extraction) -> Iterator[Page]:
+        """Yield the records in the window, on one page."""
+        self.asked.append(extraction)
+        name = extraction.entity.name
+        if self.errors.get(name):
+            raise self.errors[name].pop(0)
+        yield Page([msgspec.json.encode(record) for record in self.records[name]])
+
+    def source(self) -> Source:
+        """Return the vendor."""
+        return Source(
+            name="toy",
+            title="Toy",
+            transport="file",
+            settings=Settings,
+            fetch=self.fetch,
+            check=lambda: "fine",
+            entities=ENTITIES,
+            flags=(Flag(name="colour", help="Only these.", narrows=True),),
+        )
+
+
+def definitions(shelf: Shelf, url: str) -> dg.Definitions:
+    """Return the toy's definitions, after making its tables."""
+    with engine(url).begin() as connection:
+        connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
+        tables.align(connection, ENTITIES)
+    return build_definitions([shelf.source()], url=lambda: url)
+
+
+def run(
+    defs: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    *,
+    config: Mapping[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Run a job in this process and never raise."""
+    return defs.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        run_config={"resources": {"sync": {"config": dict(config or {})}}},
+        raise_on_error=False,
+    )

@@ -1,0 +1,139 @@
+"""The simulated vendors as a test sees them, one file for each, and a world of one entity, its vendor and a warehouse.
+
+A new source needs one more of these files and its line in ``VENDORS``; a failing test names it until it has them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.simulators.server import Simulators, lacking, start
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.conftest import missing
+from warehouse_pipelines_tests.harness.vendors.arrivy import ArrivyVendor
+from warehouse_pipelines_tests.harness.vendors.callrail import CallRailVendor
+from warehouse_pipelines_tests.harness.vendors.five9 import Five9Vendor
+from warehouse_pipelines_tests.harness.vendors.genius import GeniusVendor
+from warehouse_pipelines_tests.harness.vendors.google import CalendarVendor, DriveVendor, SheetsVendor
+from warehouse_pipelines_tests.harness.vendors.hubspot import HubSpotVendor
+from warehouse_pipelines_tests.harness.vendors.leadconduit import LeadConduitVendor
+from warehouse_pipelines_tests.harness.vendors.marketsharp import MarketSharpVendor
+from warehouse_pipelines_tests.harness.vendors.pipedesk import PipeDeskVendor
+from warehouse_pipelines_tests.harness.vendors.salespro import SalesProVendor
+from warehouse_pipelines_tests.harness.vendors.salesrabbit import SalesRabbitVendor
+from warehouse_pipelines_tests.harness.vendors.vendor import Key, Vendor
+
+BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
+
+VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
+    "hubspot": HubSpotVendor,
+    "callrail": CallRailVendor,
+    "salesrabbit": SalesRabbitVendor,
+    "arrivy": ArrivyVendor,
+    "five9": Five9Vendor,
+    "marketsharp": MarketSharpVendor,
+    "leadconduit": LeadConduitVendor,
+    "genius": GeniusVendor,
+    "salespro": SalesProVendor,
+    "gsheet": SheetsVendor,
+    "gcalendar": CalendarVendor,
+    "gdrive": DriveVendor,
+    "pipedesk": PipeDeskVendor,
+}
+
+
+class World:
+    """One entity, its vendor, and a warehouse: what most tests need."""
+
+    def __init__(self, source: Source, entity: Entity, simulators: Simulators, url: str) -> None:
+        self.source, self.entity, self.simulators, self.url = source, entity, simulators, url
+        self.simulator: Any = simulators.named(source.name)
+        if source.name not in VENDORS:
+            pytest.fail(f"{source.title} has no Vendor in vendors/, so the battery cannot test it")
+        self.vendor = VENDORS[source.name](self.simulator)
+
+    def sync(
+        self, *, source: Source | None = None, entity: Entity | None = None, progress: Any = None, **flags: Any
+    ) -> Result:
+        """Run one sync with these flags; ``backfill`` and ``run_id`` are passed on."""
+        more = {name: flags.pop(name) for name in ("backfill", "run_id") if name in flags}
+        if progress:
+            more["progress"] = progress
+        return sync(source or self.source, entity or self.entity, Options(**flags), url=self.url, **more)
+
+    def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        return looking(self.url).execute(statement, values).fetchall()
+
+    def execute(self, statement: str, *values: Any) -> None:
+        looking(self.url).execute(statement, values)
+
+    def rows(self, entity: Entity | None = None) -> dict[Key, dict[str, Any]]:
+        """Every row by its key, with the transaction that wrote it (``xmin``)."""
+        return rows(self.url, entity or self.entity)
+
+    def living(self) -> set[Key]:
+        return {key for key, row in self.rows().items() if not row["archived"]}
+
+    def history(self) -> list[dict[str, Any]]:
+        """The history rows of the entity, oldest first."""
+        return history(self.url, self.source, self.entity)
+
+    def letters(self, status: str = "pending") -> list[dict[str, Any]]:
+        return self.query("SELECT * FROM orchestration.dead_letter WHERE status = %s ORDER BY id", status)
+
+    def with_entity(self, **changes: Any) -> tuple[Source, Entity]:
+        """Return the source with this entity declared otherwise."""
+        changed = replace(self.entity, **changes)
+        entities = tuple(changed if one is self.entity else one for one in self.source.entities)
+        return replace(self.source, entities=entities), changed
+
+
+_kept: dict[str, "psycopg.Connection[dict[str, Any]]"] = {}
+
+
+def looking(url: str) -> "psycopg.Connection[dict[str, Any]]":
+    """Return the session that looks into a database, which commits by itself; kept, since most tests look often."""
+    try:
+        _kept[url].execute("")
+    except (KeyError, psycopg.OperationalError):
+        for former in _kept.values():
+            former.close()
+        _kept.clear()
+        options = {"options": "-c TimeZone=UTC", "application_name": "a test that looks on"}
+        _kept[url] = psycopg.connect(url, autocommit=True, row_factory=dict_row, **options)
+    return _kept[url]
+
+
+def rows(url: str, entity: Entity) -> dict[Key, dict[str, Any]]:
+    """Return every row of a table by its key, with the transaction that wrote it."""
+    statement = sql.SQL("SELECT *, xmin::text FROM {}").format(sql.Identifier(entity.schema, entity.table_name))
+    found = looking(url).execute(statement).fetchall()
+    return {tuple(str(row[key]) for key in entity.keys): row for row in found}
+
+
+def history(url: str, source: Source, entity: Entity) -> list[dict[str, Any]]:
+    """Return the history rows of an entity, oldest first."""
+    wanted = "SELECT * FROM orchestration.sync_history WHERE crm_source = %s AND sync_type = %s ORDER BY id"
+    return looking(url).execute(wanted, [source.name, entity.name]).fetchall()
+
+
+@contextmanager
+def world(table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60, **settings: Any) -> Iterator[World]:
+    """Serve the vendor of ``table`` and yield its world; ``settings`` are the simulator's."""
+    source, entity = BY_TABLE[table]
+    for what in lacking((source.name,)).values():
+        missing(what)
+    with start((source.name,), contacts=contacts, **{source.name: settings}) as simulators:
+        for name, value in simulators.environment().items():
+            patch.setenv(name, value)
+        patch.setenv("WAREHOUSE_RETRY_SECONDS", "0.01")
+        yield World(source, entity, simulators, url)

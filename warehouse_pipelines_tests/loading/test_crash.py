@@ -1,0 +1,367 @@
+"""Processes that are killed, databases that go away, networks that break: nothing half-loaded, no row left running."""
+
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from warehouse_pipelines.errors import CredentialRefused, CursorStuck, DatabaseUnavailable, SyncRunning
+from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines_tests.conftest import missing
+from warehouse_pipelines_tests.harness.shelves import Shelf, thing
+from warehouse_pipelines_tests.harness.subprocesses import Child, eventually
+from warehouse_pipelines_tests.harness.vendors import World, world
+
+Opened = Callable[..., World]
+
+
+@pytest.fixture
+def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    """Opens the world of a table; every page is a batch of its own."""
+    monkeypatch.setattr(extraction, "CHUNK", 2)
+    with ExitStack() as stack:
+        yield lambda table, **more: stack.enter_context(world(table, database_url, monkeypatch, **more))
+
+
+@pytest.fixture
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.setattr(extraction, "CHUNK", 1)
+    return Shelf(bare_url)
+
+
+def check_repaired(it: World, before: dict[Any, Any]) -> None:
+    """The table is as it was; a sweep closes the row; the next run loads everything."""
+    assert it.rows() == before
+    (dead,) = [row for row in it.history() if row["status"] == "running"]
+    assert sync_history.sweep(it.url) == [dead["id"]]
+    closed = next(row for row in it.history() if row["id"] == dead["id"])
+    assert (closed["status"], closed["end_time"] is None) == ("failed", False)
+    assert "process died" in closed["error_message"]
+    assert sync_history.sweep(it.url) == []
+    assert it.sync().status == "success"
+    assert it.rows().keys() == it.vendor.keys(it.entity)
+
+
+def with_changes(it: World) -> dict[Any, Any]:
+    """Load once, change something over there, and return the rows."""
+    it.sync()
+    for _ in range(6):
+        it.vendor.create(it.entity)
+    it.vendor.edit(it.entity)
+    it.simulator.reset_counters()
+    return it.rows()
+
+
+def test_killed_before_the_first_page(opened: Opened) -> None:
+    it = opened("hubspot_deal")
+    before = with_changes(it)
+    it.simulator.set_fault("slow", seconds=20, times=1)
+    child = Child(it)
+    eventually(lambda: it.history()[-1]["status"] == "running", "the row is there")
+    assert child.send() == -signal.SIGKILL
+    check_repaired(it, before)
+
+
+def test_killed_while_reading(opened: Opened) -> None:
+    """Some batches are loaded, the vendor is still answering."""
+    it = opened("hubspot_deal")
+    before = with_changes(it)
+    it.simulator.set_fault("slow", path="/batch/read", seconds=3, after=2, times=1)
+    child = Child(it, batch_size=2)
+    assert child.has_loaded() > 0
+    assert child.send() == -signal.SIGKILL
+    it.simulator.clear_faults()
+    check_repaired(it, before)
+
+
+def test_killed_while_loading(opened: Opened) -> None:
+    it = opened("callrail_form_submission")
+    before = with_changes(it)
+    child = Child(it, wait=True)
+    assert child.has_loaded() > 0
+    assert child.send() == -signal.SIGKILL
+    check_repaired(it, before)
+
+
+def sessions(it: World, where: str) -> bool:
+    """Whether there are such sessions on the warehouse."""
+    found = it.query(f"SELECT FROM pg_stat_activity WHERE datname = current_database() AND {where}")
+    return bool(found)
+
+
+def test_killed_just_before_the_commit(opened: Opened) -> None:
+    """Everything is merged; only the closing of the history row waits, for a lock that we hold."""
+    it = opened("callrail_call")
+    before = with_changes(it)
+    it.simulator.set_fault("slow", seconds=2, times=1)
+    with psycopg.connect(it.url) as holder:
+        child = Child(it, full=True)
+        eventually(lambda: it.history()[-1]["status"] == "running", "the row is there")
+        holder.execute("SELECT FROM orchestration.sync_history WHERE status = 'running' FOR UPDATE")
+        waits = "wait_event_type = 'Lock' AND query LIKE '%%UPDATE orchestration.sync_history%%'"
+        eventually(lambda: sessions(it, waits), "the child wants to close its row")
+        assert child.send() == -signal.SIGKILL
+    eventually(lambda: not sessions(it, "application_name = 'warehouse-loader'"), "PostgreSQL notices")
+    check_repaired(it, before)
+
+
+def test_an_interrupt_closes_the_row(opened: Opened) -> None:
+    """Control-C, and a cancel from the UI, while the vendor keeps us waiting."""
+    it = opened("hubspot_deal")
+    before = with_changes(it)
+    it.simulator.set_fault("slow", seconds=20, times=1)
+    child = Child(it)
+    eventually(lambda: it.history()[-1]["status"] == "running", "the row is there")
+    child.send(signal.SIGINT)
+    row = it.history()[-1]
+    assert (row["status"], row["error_message"]) == ("cancelled", "cancelled after 0 records; nothing was loaded")
+    assert it.rows() == before
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_whatever_is_raised_closes_the_row(shelf: Shelf, interrupt: type[BaseException]) -> None:
+    def stop(records: int) -> None:
+        raise interrupt
+
+    with pytest.raises(interrupt):
+        shelf.sync([thing("a")], [thing("b")], progress=stop)
+    assert shelf.rows() == {}
+    assert [row["status"] for row in shelf.history()] == ["cancelled"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["loading", "committing"])
+def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """B-102: at once, nothing half-loaded after the restart, and a sweep closes the row that nobody could."""
+    monkeypatch.setattr(extraction, "CHUNK", 1)
+    server.start()
+    url = server.create_database("warehouse_down")
+    migrate(url)
+    shelf = Shelf(url)
+    shelf.sync([thing("a")])
+    before = shelf.rows()
+    stopped = 0.0
+    batches: list[int] = []
+
+    def stop(records: int) -> None:
+        nonlocal stopped
+        batches.append(records)
+        if len(batches) == 2:
+            server.stop("immediate")
+            stopped = time.monotonic()
+
+    pages = [[thing("a", 2)], [thing("b", 2)], *([[thing("c", 2)]] if moment == "loading" else [])]
+    with pytest.raises(DatabaseUnavailable, match="Nothing was committed"):
+        shelf.sync(*pages, progress=stop)
+    assert time.monotonic() - stopped < 5
+    with pytest.raises(DatabaseUnavailable, match="WAREHOUSE_DATABASE_URL"):
+        shelf.sync()
+    server.start()
+    shelf.url = server.url("warehouse_down")
+    assert shelf.rows() == before
+    assert [row["status"] for row in shelf.history()] == ["success", "running"]
+    assert len(sync_history.sweep(shelf.url)) == 1
+    result = shelf.sync([thing("a", 2)], [thing("b", 2)])
+    assert (result.created, result.updated) == (1, 1)
+
+
+@pytest.mark.slow
+def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """B-105: the table lies on a tablespace of a few megabytes."""
+    monkeypatch.setattr(extraction, "CHUNK", 100)
+    server.start()
+    small = Path("/tmp") / f"warehouse-small-{tmp_path.name}-{server.data.stat().st_ino}"  # noqa: S108
+    small.mkdir()
+    owner = server.data.stat()
+    options = f"size=3m,uid={owner.st_uid},gid={owner.st_gid},mode=700"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", small], capture_output=True, check=False)
+    try:
+        if mounted.returncode:
+            missing("the right to mount a small file system (root)")
+        url = server.create_database("warehouse_full")
+        migrate(url)
+        shelf = Shelf(url)
+        shelf.sync([thing("a")])
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'")
+            connection.execute("ALTER TABLE shelf_thing SET TABLESPACE small")
+        before = shelf.rows()
+        incompressible = [thing(n, 2, doc=[hash((n, k)) for k in range(60)]) for n in range(4000)]
+        with pytest.raises(DatabaseUnavailable, match="53100"):
+            shelf.sync(*(incompressible[start : start + 100] for start in range(0, 4000, 100)))
+        assert shelf.rows() == before
+        row = shelf.history()[-1]
+        assert (row["status"], row["error_message"][:19]) == ("failed", "DatabaseUnavailable")
+        assert shelf.sync([thing("b", 2)]).created == 1
+    finally:
+        server.stop("immediate")
+        subprocess.run(["umount", "-l", small], capture_output=True, check=False)
+        shutil.rmtree(small, ignore_errors=True)
+
+
+def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The refused one says what it waits for, and leaves a row; that of the other run is not touched by it."""
+    monkeypatch.setattr(sync_history, "LOCK_SECONDS", 0.5)
+    other = Shelf(shelf.url)
+    found: list[Any] = []
+
+    def both() -> None:
+        with pytest.raises(SyncRunning, match=r"by another run \(sync_history \d+, run the-run, 1 min\)"):
+            other.sync([thing("b")], run_id="the-other")
+        from warehouse_pipelines_tests.harness.shelves import LOG
+
+        found.append(other.sync([thing("b")], entity=LOG).status)
+
+    assert shelf.sync([thing("a")], both, run_id="the-run").status == "success"
+    assert found == ["success"]
+    assert "waits at most 0 s for another run (sync_history" in caplog.text
+    assert shelf.rows().keys() == {("a",)}
+    first, refused = shelf.history()
+    assert (first["status"], first["run_id"]) == ("success", "the-run")
+    assert (refused["status"], refused["run_id"], refused["records_processed"]) == ("failed", "the-other", 0)
+    assert refused["configuration"]["mode"] == "refused"
+    assert refused["error_message"].startswith("SyncRunning: shelf things is being synced by another run (sync_history")
+    assert refused["end_time"] >= refused["start_time"]
+    assert shelf.sync([thing("a", 2)]).mode == "delta", "the cursor is that of the run before it"
+
+
+@pytest.mark.parametrize(
+    ("table", "delta"), [("callrail_call", False), ("hubspot_deal", True), ("hubspot_deal", False)]
+)
+def test_the_start_says_how_many_records_the_vendor_has(
+    opened: Opened, caplog: pytest.LogCaptureFixture, table: str, delta: bool
+) -> None:
+    """With its first answer, if that says so (a search of HubSpot does, its list does not); nothing more is asked."""
+    it = opened(table)
+    if delta:
+        it.sync()
+    it.simulator.reset_counters()
+    caplog.clear()
+    caplog.set_level("INFO", "warehouse.sync")
+    result = it.sync()
+    said = [record.getMessage() for record in caplog.records if record.name == "warehouse.sync"]
+    start = f"Starting {it.source.name} {it.entity.name} sync with "
+    asking, started = said[:2]
+    assert asking == f"{it.source.name} {it.entity.name}: asking {it.source.title}"
+    known = table == "callrail_call" or delta
+    assert started == start + (f"{result.processed} records" if known else "an unknown number of records")
+    assert sum(line.startswith("Starting") for line in said) == 1
+
+
+def test_a_second_run_waits_for_the_first(shelf: Shelf) -> None:
+    other = Shelf(shelf.url)
+    waited: list[Any] = []
+    second = threading.Thread(target=lambda: waited.append(other.sync([thing("b", 2)])))
+
+    def begin() -> None:
+        second.start()
+        time.sleep(0.5)
+        assert waited == []
+
+    shelf.sync([thing("a")], begin)
+    second.join(20)
+    assert waited[0].mode == "delta", "it knows what the first one did"
+    assert shelf.rows().keys() == {("a",), ("b",)}
+
+
+def test_an_orphan_cannot_commit_after_its_row_was_closed(shelf: Shelf) -> None:
+    """Its Dagster run ended, a sensor closed the row, and the process goes on."""
+    shelf.sync([thing("a")])
+
+    def close() -> None:
+        assert sync_history.close_run(shelf.url, "the-run", "canceled from the UI") == 1
+
+    with pytest.raises(DatabaseUnavailable, match="closed by someone else"):
+        shelf.sync([thing("b", 2)], close, run_id="the-run")
+    assert shelf.rows().keys() == {("a",)}
+    row = shelf.history()[-1]
+    assert (row["status"], row["error_message"]) == ("failed", "canceled from the UI")
+
+
+def test_a_sweep_leaves_living_runs_alone(shelf: Shelf) -> None:
+    swept: list[Any] = []
+    shelf.sync([thing("a")], lambda: swept.extend(sync_history.sweep(shelf.url)))
+    assert swept == []
+    assert [row["status"] for row in shelf.history()] == ["success"]
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "reset": {"kind": "reset", "every": 3},
+    "length": {"kind": "truncated", "mode": "length", "every": 3},
+    "chunked": {"kind": "truncated", "mode": "chunked", "every": 3},
+    "cut": {"kind": "truncated", "mode": "cut", "every": 3},
+    "503": {"kind": "status", "status": 503, "every": 2},
+    "500 empty": {"kind": "status", "status": 500, "body": "empty", "every": 2},
+    "html": {"kind": "html", "status": 502, "every": 2},
+    "html with 200": {"kind": "html", "status": 200, "every": 3},
+    "429 storm": {"kind": "rate_limit", "retry_after": 0, "times": 5},
+    "429 silent": {"kind": "rate_limit", "times": 3},
+    "429 seconds": {"kind": "rate_limit", "retry_after": 1, "times": 1, "after": 2},
+    "429 date": {"kind": "rate_limit", "retry_after": "date", "seconds": 2, "times": 1, "after": 2},
+}
+
+
+@pytest.mark.parametrize("table", ["hubspot_deal", "callrail_call"])
+@pytest.mark.parametrize("how", BROKEN)
+def test_429_retry_after_and_backoff(opened: Opened, table: str, how: str) -> None:
+    """B-103: and everything else that another attempt mends; the rows are exact, in a first run and in a delta."""
+    it = opened(table)
+    fault = BROKEN[how]
+    it.simulator.set_fault(**fault)
+    began = time.monotonic()
+    result = it.sync(batch_size=4)
+    took = time.monotonic() - began
+    assert (result.status, result.failed, result.filtered) == ("success", 0, 0)
+    assert it.rows().keys() == it.vendor.keys(it.entity)
+    fired = sum(one["fired"] for one in it.simulator.control("list_faults"))
+    assert fired > 0
+    assert result.calls == it.simulator.requests()["total"], "calls that failed were calls"
+    if how in ("429 seconds", "429 date"):
+        assert took >= 0.9, "the vendor said how long to wait"
+        assert result.metrics["waiting_seconds"] >= 0.9
+    it.vendor.create(it.entity)
+    assert it.sync(batch_size=4).created == 1
+    assert it.rows().keys() == it.vendor.keys(it.entity)
+
+
+@pytest.mark.parametrize("body", ["json", "text"])
+@pytest.mark.parametrize("table", ["hubspot_deal", "callrail_call"])
+def test_a_token_revoked_mid_run_fails_at_once(opened: Opened, table: str, body: str) -> None:
+    it = opened(table)
+    it.simulator.set_fault("unauthorized", after=3, body=body)
+    with pytest.raises(CredentialRefused, match="Renew the credential") as caught:
+        it.sync(batch_size=2)
+    assert it.source.title in str(caught.value)
+    assert it.rows() == {}
+    assert it.simulator.requests()["statuses"]["401"] == 1, "a refusal is not repeated"
+    assert it.history()[-1]["error_message"].startswith("CredentialRefused: ")
+
+
+@pytest.mark.parametrize("fault", ["repeat_page", "endless"])
+@pytest.mark.parametrize("table", ["hubspot_contact", "hubspot_zipcode", "callrail_call", "callrail_tag"])
+def test_reading_always_ends(opened: Opened, table: str, fault: str) -> None:
+    """A page that repeats or a list without end stops the run; where an empty page is the end, the rows are exact."""
+    it = opened(table)
+    it.simulator.set_fault(fault, path=it.vendor.path(it.entity))
+    try:
+        result = it.sync(batch_size=2)
+    except CursorStuck:
+        assert it.rows() == {}
+        assert it.history()[-1]["status"] == "failed"
+    else:
+        assert (table, fault, result.status) == ("callrail_tag", "endless", "success")
+        assert it.rows().keys() == it.vendor.keys(it.entity)
+    assert it.simulator.requests()["total"] < 200

@@ -1,0 +1,48 @@
+"""The memory of a run does not grow with what it reads (B-070, B-114)."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+PROGRAM = """
+import resource, sys
+from warehouse_pipelines_tests.harness.shelves import Shelf, page, thing
+
+def pages(count):
+    for start in range(0, count, 1000):
+        yield page(*(thing(n, 1, size=n, doc={"text": "x" * 500, "n": n}) for n in range(start, start + 1000)))
+
+shelf = Shelf(sys.argv[1])
+shelf.pages = pages(int(sys.argv[2]))
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
+result = sync(shelf.source(), shelf.entity, Options(), url=shelf.url)
+assert result.created == int(sys.argv[2]), result
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, result.metrics["records_per_second"])
+"""
+
+
+@pytest.mark.slow
+def test_peak_memory_flat(database_url: str) -> None:
+    """Ten times the records, at most a fifth more memory; and more than 67 records a second (B-110)."""
+    import psycopg
+
+    peaks = {}
+    for count in (10_000, 100_000):
+        with psycopg.connect(database_url) as connection:
+            connection.execute("DROP TABLE IF EXISTS shelf_thing, shelf_entry, shelf.pair")
+            connection.execute("DROP SCHEMA IF EXISTS shelf CASCADE")
+        ended = subprocess.run(
+            [sys.executable, "-c", PROGRAM, database_url, str(count)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=280,
+        )
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        peak, speed = map(float, ended.stdout.split())
+        peaks[count] = peak
+        assert speed > 67, datetime.now(UTC)
+    assert peaks[100_000] <= 1.2 * peaks[10_000], peaks

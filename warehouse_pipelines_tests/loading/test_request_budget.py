@@ -1,0 +1,137 @@
+"""The budget of requests of a credential: never more than the vendor allows, whoever asks."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psycopg
+import pytest
+
+from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
+from warehouse_pipelines.loading.request_budget import RequestBudget, portion
+from warehouse_pipelines.model.entity import Budget
+from warehouse_pipelines_tests.harness.subprocesses import FORKS
+
+SHORT = Budget("short", 40, 1.0)
+DAY = Budget("day", 3, 86_400)
+
+
+@pytest.fixture
+def budget(bare_url: str) -> Iterator[RequestBudget]:
+    one = RequestBudget(bare_url, threading.Event())
+    yield one
+    one.close()
+
+
+def _take(url: str, seconds: float, told: Connection) -> None:
+    budget = RequestBudget(url, threading.Event())
+    taken = []
+    end = time.time() + seconds
+    while (asked := time.time()) < end:
+        budget.take("credential", SHORT)
+        taken.append((asked, time.time()))
+    told.send(taken)
+
+
+def test_shared_rate_budget(bare_url: str) -> None:
+    """Two processes ask as fast as they can; in no window of the budget's length are more granted than its maximum.
+
+    A process may sleep between the grant and the look at the clock, so those count that were asked for and granted
+    inside the window.
+    """
+    pipes, children = [], []
+    for _ in range(2):
+        ours, theirs = FORKS.Pipe()
+        child: Any = FORKS.Process(target=_take, args=(bare_url, 4.0, theirs), daemon=True)
+        child.start()
+        pipes.append(ours)
+        children.append(child)
+    taken = sorted(at for pipe in pipes for at in (pipe.recv() if pipe.poll(30) else []))
+    for child in children:
+        child.join(10)
+    assert len(taken) > 2 * SHORT.requests, "and the budget is used"
+    for start, _ in taken:
+        inside = [one for one in taken if start <= one[0] and one[1] < start + SHORT.seconds]
+        assert len(inside) <= SHORT.requests
+
+
+def test_who_asks_without_waiting_gets_nothing_early(bare_url: str) -> None:
+    """All at once, then one again and again: it is granted a whole window later, wherever in its slot the first lay."""
+    ask = "SELECT orchestration.take_requests('credential', 'short', 40, 1.0, %s)"
+    with psycopg.connect(bare_url, autocommit=True) as connection:
+        for pause in (0.0, 0.015, 0.03, 0.045):
+            connection.execute("TRUNCATE orchestration.request_budget")
+            time.sleep(pause)
+            began = time.time()
+            assert connection.execute(ask, [40]).fetchone() == (0,)
+            while connection.execute(ask, [1]).fetchone() != (0,):
+                time.sleep(0.002)
+            assert 1.0 <= time.time() - began < 3
+
+
+def test_a_spent_day_ends_the_run(budget: RequestBudget) -> None:
+    for _ in range(3):
+        budget.take("credential", DAY)
+    began = time.monotonic()
+    with pytest.raises(
+        BudgetSpent, match=r"budget day \(3 requests .* is spent; the next request is free in \d+ minutes"
+    ):
+        budget.take("credential", DAY)
+    assert time.monotonic() - began < 5
+    budget.take("another credential", DAY)
+    budget.take("credential", Budget("another budget", 3, 86_400))
+
+
+def test_what_was_taken_is_remembered_by_the_next_run(bare_url: str, budget: RequestBudget) -> None:
+    for _ in range(3):
+        budget.take("credential", DAY)
+    another = RequestBudget(bare_url, threading.Event())
+    with pytest.raises(BudgetSpent):
+        another.take("credential", DAY)
+    another.close()
+
+
+def test_short_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestBudget) -> None:
+    long = Budget("long", 200, 10)
+    assert (portion(long), portion(DAY), portion(Budget("hour", 900, 3600))) == (10, 1, 1)
+    for _ in range(10):
+        budget.take("credential", long)
+    with psycopg.connect(bare_url) as connection:
+        used = connection.execute("SELECT sum(used) FROM orchestration.request_budget WHERE budget = 'long'").fetchone()
+    assert used == (10,)
+
+
+def test_a_stopped_run_does_not_wait(bare_url: str) -> None:
+    stopped = threading.Event()
+    budget = RequestBudget(bare_url, stopped)
+    minute = Budget("minute", 1, 60)
+    budget.take("credential", minute)
+    threading.Timer(0.3, stopped.set).start()
+    began = time.monotonic()
+    with pytest.raises(VendorUnavailable, match="stopped"):
+        budget.take("credential", minute)
+    assert time.monotonic() - began < 5
+    budget.close()
+
+
+def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Or a list longer than an hour's requests could never be read to its end."""
+    stopped = threading.Event()
+    budget = RequestBudget(bare_url, stopped)
+    hour = Budget("hour", 2, 3_600)
+    budget.take("credential", hour)
+    budget.take("credential", hour)
+    threading.Timer(0.3, stopped.set).start()
+    with caplog.at_level("INFO", "warehouse.sync"), pytest.raises(VendorUnavailable, match="stopped"):
+        budget.take("credential", hour)
+    assert re.search(r"the budget hour \(2 requests in 3600 s\) is spent; waiting 6\d minutes", caplog.text)
+    budget.close()
+
+
+def test_without_a_database_nothing_is_granted() -> None:
+    budget = RequestBudget("postgresql://a:b@127.0.0.1:1/c", threading.Event())
+    with pytest.raises(DatabaseUnavailable):
+        budget.take("credential", DAY)

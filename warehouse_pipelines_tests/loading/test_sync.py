@@ -1,0 +1,855 @@
+"""What a run asks for, when the cursor moves, and what the history says of it."""
+
+import itertools
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from warehouse_pipelines import settings
+from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
+from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading.dead_letters import replay
+from warehouse_pipelines.loading.known import Warehouse
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import plan, sync
+from warehouse_pipelines.loading.sync_history import LastGood
+from warehouse_pipelines.model.entity import Entity, Extraction, Flag, Source, Window
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.harness.shelves import LOG, PAIR, THING, Shelf, page, thing
+from warehouse_pipelines_tests.harness.subprocesses import eventually
+from warehouse_pipelines_tests.harness.vendors import World, world
+
+NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+CURSOR = datetime(2024, 5, 31, 10, tzinfo=UTC)
+LAST = LastGood(CURSOR, CURSOR + timedelta(minutes=1))
+DAY = date(2024, 5, 20)
+MIDNIGHT = datetime(2024, 5, 20, tzinfo=UTC)
+OVERLAP = THING.overlap
+
+
+@pytest.mark.parametrize(
+    ("flags", "last", "mode", "since"),
+    [
+        ({"full": True, "start_date": DAY}, LAST, "full", None),
+        ({"start_date": DAY}, LAST, "start_date", MIDNIGHT),
+        ({}, LAST, "delta", CURSOR - OVERLAP),
+        ({}, None, "full", None),
+        ({"force": True}, LAST, "full", None),
+        ({"force": True, "start_date": DAY}, LAST, "start_date", MIDNIGHT),
+        ({"full": True, "force": True, "start_date": DAY}, LAST, "full", None),
+    ],
+)
+def test_strategy_precedence(flags: dict[str, Any], last: LastGood | None, mode: str, since: datetime | None) -> None:
+    """B-026: --full, then --start-date, then the last good run, then everything."""
+    planned = plan(THING, Options(**flags), last, NOW)
+    assert (planned.mode, planned.window) == (mode, Window(since, NOW))
+
+
+def test_a_delta_begins_no_later_than_the_last_run_did() -> None:
+    """X-10: a record that was edited during that run may be older than the newest one that it read."""
+    late = LastGood(CURSOR + timedelta(hours=1), CURSOR)
+    assert plan(THING, Options(), late, NOW).window.since == CURSOR - OVERLAP
+
+
+def test_a_lookback_reads_a_stretch_again() -> None:
+    assert plan(LOG, Options(), LAST, NOW).window.since == NOW - LOG.lookback
+    old = LastGood(NOW - timedelta(days=90), NOW)
+    assert plan(LOG, Options(), old, NOW).window.since == NOW - timedelta(days=90) - OVERLAP
+
+
+def test_a_schedule_is_asked_for_ahead_of_now() -> None:
+    ahead = replace(THING, lookahead=timedelta(days=365))
+    for flags in ({}, {"full": True}, {"start_date": DAY}):
+        assert plan(ahead, Options(**flags), LAST, NOW).window.until == NOW + timedelta(days=365)
+
+
+WEEKLY = replace(THING, whole_every=timedelta(days=7), never_whole="")
+
+
+@pytest.mark.parametrize(
+    ("whole_time", "mode"),
+    [
+        (None, "full"),
+        (WEEKLY.whole_due(NOW) - timedelta(seconds=1), "full"),
+        (WEEKLY.whole_due(NOW) + timedelta(seconds=1), "delta"),
+    ],
+)
+def test_a_delta_reads_everything_when_that_is_due(whole_time: datetime | None, mode: str) -> None:
+    last = LastGood(LAST.cursor, LAST.start_time, whole_time, whole_time)
+    planned = plan(WEEKLY, Options(), last, NOW)
+    assert (planned.mode, planned.swept is not None) == (mode, mode == "full")
+    assert plan(WEEKLY, Options(start_date=DAY), last, NOW).mode == "start_date"
+
+
+def test_a_read_of_everything_that_failed_is_tried_again_but_not_each_time() -> None:
+    """Meanwhile the deltas go on: what is new does not wait until somebody has looked at a suspicious read."""
+    before = WEEKLY.whole_due(NOW) - timedelta(days=1)
+    later = 4 * WEEKLY.every
+    for tried, mode in ((NOW - later, "full"), (NOW - later + timedelta(minutes=1), "delta")):
+        assert plan(WEEKLY, Options(), LastGood(CURSOR, CURSOR, before, tried), NOW).mode == mode
+
+
+def test_everything_is_due_once_in_each_period_and_at_a_moment_of_the_table() -> None:
+    due = {WEEKLY.whole_due(NOW + timedelta(hours=hours)) for hours in range(4 * 7 * 24)}
+    first, *others = sorted(due)
+    assert [one - first for one in others] == [timedelta(days=7 * n) for n in range(1, len(due))]
+    assert len(due) in (4, 5)
+    assert all(WEEKLY.whole_due(one) == one for one in due)
+    assert replace(WEEKLY, table="another").whole_due(NOW) != WEEKLY.whole_due(NOW)
+
+
+def test_reads_of_everything_are_spread_over_the_day() -> None:
+    """Loaded for the first time in one night, they would all fall due together ever after."""
+    entities = [entity for source in SOURCES for entity in source.entities if entity.whole_every]
+    hours = Counter(entity.whole_due(NOW).hour for entity in entities)
+    assert len(entities) > 50
+    assert max(hours.values()) <= len(entities) / 8
+    assert len(hours) >= 18
+
+
+def test_a_cursor_that_never_sees_a_deletion_must_say_why() -> None:
+    with pytest.raises(ValueError, match="shelf_thing: a cursor without whole_every"):
+        replace(THING, never_whole="")
+    assert replace(THING, never_whole="", whole_every=timedelta(days=1)).unseen_for == timedelta(days=1, hours=1)
+    assert THING.unseen_for is None
+
+
+@pytest.mark.parametrize(
+    "entity", [entity for source in SOURCES for entity in source.entities], ids=lambda entity: str(entity.table)
+)
+def test_no_deleted_record_lives_on(entity: Entity) -> None:
+    """Without a trace at the vendor, a deletion is seen within a week, and of people whom it may erase within a day."""
+    assert entity.unseen_for is not None
+    people = entity.table in ("hubspot_contact", "hubspot_appointment", "salesrabbit_lead", "genius_lead")
+    assert entity.unseen_for <= entity.every + timedelta(days=1 if people else 7)
+
+
+def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
+    short = replace(THING, retention=timedelta(days=10))
+    oldest = NOW - timedelta(days=10)
+    assert plan(short, Options(start_date=DAY), LAST, NOW).window.since == oldest
+    old = Window(NOW - timedelta(days=30), NOW - timedelta(days=20))
+    assert plan(short, Options(), LAST, NOW, old).window == Window(oldest, oldest)
+    whole = plan(short, Options(full=True), LAST, NOW)
+    assert whole.window.since is None
+    assert whole.swept == Window(oldest, NOW), "what is older is kept and not missing"
+
+
+@pytest.mark.parametrize(
+    ("flags", "moves", "sweeps"),
+    [
+        ({"full": True}, True, True),
+        ({}, True, False),
+        ({"force": True}, True, True),
+        ({"start_date": DAY}, True, False),  # before the cursor: no gap
+        ({"start_date": date(2024, 6, 1)}, False, False),  # after it: what lies between was not read
+        ({"full": True, "dry_run": True}, False, True),
+        ({"full": True, "max_records": 5}, False, False),
+    ],
+)
+def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps: bool) -> None:
+    """B-067: and a limited, dry or filtered run proves nothing missing."""
+    planned = plan(THING, Options(**flags), LAST, NOW)
+    assert (planned.moves_cursor, planned.swept is not None) == (moves, sweeps)
+    narrowed = plan(THING, Options(**flags), LAST, NOW, narrowed=True)
+    assert (narrowed.moves_cursor, narrowed.swept) == (False, None)
+
+
+def test_backfills_and_replays_leave_the_cursor_alone() -> None:
+    window = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1))
+    planned = plan(THING, Options(), LAST, NOW, window)
+    assert (planned.mode, planned.window, planned.moves_cursor, planned.swept) == ("backfill", window, False, None)
+    assert plan(LOG, Options(), LAST, NOW, window).swept == window
+    replayed = plan(THING, Options(), LAST, NOW, replay=True)
+    assert (replayed.mode, replayed.moves_cursor, replayed.swept) == ("replay", False, None)
+
+
+def test_without_a_cursor_everything_is_read_each_time() -> None:
+    for flags in ({}, {"start_date": DAY}, {"full": True}):
+        planned = plan(PAIR, Options(**flags), None, NOW)
+        assert (planned.mode, planned.window.since, planned.moves_cursor) == ("full", None, False)
+        assert planned.swept is not None
+
+
+FLAGS = (
+    Flag(name="colour", help="Only these.", entities=("things", "pairs"), narrows=True),
+    Flag(name="at_once", help="So many at a time.", type="number", most=4),
+    Flag(name="quickly", help="Faster.", type="switch"),
+    Flag(name="begin", help="The first day.", stands_for="start_date"),
+)
+
+
+def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(shelf: Shelf) -> None:
+    """And only where it concerns the entity; what does not concern it is not told to its fetch."""
+    shelf.sync([thing("a", 3), thing("b", 4)])
+    flagged = replace(shelf.source(), flags=FLAGS)
+    shelf.pages = [[thing("a", 5)]]
+    fast = sync(flagged, THING, Options(full=True, vendor={"at_once": 4, "quickly": True}), url=shelf.url)
+    assert (fast.deleted, fast.cursor) == (1, january(5))
+    shelf.pages = [[thing("b", 6)]]
+    some = sync(flagged, THING, Options(full=True, vendor={"colour": "red"}), url=shelf.url)
+    assert (some.deleted, some.cursor, some.status) == (0, None, "success")
+    shelf.pages = []
+    none = sync(flagged, THING, Options(full=True, vendor={"colour": "no such"}), url=shelf.url)
+    assert (none.deleted, none.status) == (0, "success"), "nothing of that colour is no suspicion"
+    assert [one.options.get("colour") for one in shelf.asked] == [None, None, "red", "no such"]
+    shelf.pages = [[thing("b", 7)]]
+    other = sync(flagged, LOG, Options(vendor={"colour": "red"}), url=shelf.url)
+    assert other.cursor == january(7)
+    assert "colour" not in shelf.asked[-1].options
+
+
+def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: Shelf) -> None:
+    """Nor does it tell which columns the vendor fills."""
+    flagged = replace(shelf.source(), flags=FLAGS)
+    full = Options(full=True)
+    shelf.pages = [[thing(n, 3, phone="5551234567") for n in range(30)]]
+    sync(flagged, WEEKLY, full, url=shelf.url)
+    with sync_history.connect(shelf.url) as session:
+        last = sync_history.last_good(session, flagged, WEEKLY)
+        values = sync_history.last_values(session, flagged, WEEKLY, "full")
+        assert last is not None
+        assert last.whole_time == last.whole_tried is not None
+        shelf.pages = [[thing(n, 4) for n in range(30)]]
+        sync(flagged, WEEKLY, replace(full, vendor={"colour": "red"}), url=shelf.url)
+        assert [row["configuration"]["narrowed"] for row in shelf.history()] == [False, True]
+        assert sync_history.last_good(session, flagged, WEEKLY) == last
+        assert sync_history.last_values(session, flagged, WEEKLY, "full") == values
+        sync(flagged, WEEKLY, full, url=shelf.url)
+        later = sync_history.last_good(session, flagged, WEEKLY)
+    assert later is not None
+    assert later.whole_tried == later.whole_time != last.whole_time
+
+
+@pytest.mark.parametrize(
+    ("vendor", "says"),
+    [
+        ({"size": 1}, "Shelf has no flag size of its own; it has colour, at_once, quickly"),
+        ({"begin": "2024-01-01"}, "no flag begin"),
+        ({"at_once": 5}, "at_once is 5; it must be a number from 1 to 4"),
+        ({"at_once": True}, "at_once is True"),
+        ({"quickly": "yes"}, "quickly is 'yes'; it must be true or false"),
+        ({"colour": ""}, "colour is ''; it must be a text"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_says_why(shelf: Shelf, vendor: dict[str, Any], says: str) -> None:
+    with pytest.raises(WrongUse, match=re.escape(says)):
+        sync(replace(shelf.source(), flags=FLAGS), THING, Options(vendor=vendor), url=shelf.url)
+    assert shelf.asked == []
+
+
+def test_no_cursor_is_our_own_clock() -> None:
+    """X-09: a filter at the vendor by the time at which we loaded would mean nothing."""
+    for source in SOURCES:
+        for entity in source.entities:
+            assert not (entity.cursor or "").startswith("sync_")
+
+
+@pytest.fixture
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.setattr(extraction, "CHUNK", 1)
+    return Shelf(bare_url)
+
+
+def january(day: int) -> datetime:
+    return datetime(2024, 1, day, tzinfo=UTC)
+
+
+def test_the_cursor_is_the_source_s_high_water_mark(shelf: Shelf) -> None:
+    """The newest of all batches; a delta that finds nothing keeps it; what is undated does not move it."""
+    assert shelf.sync([thing("a", 3)], [thing("b", 9), thing("c", 5)]).cursor == january(9)
+    assert shelf.sync().cursor == january(9)
+    assert shelf.asked[-1].window.since == january(9) - OVERLAP
+    assert shelf.sync([thing("d") | {"at": None}]).cursor == january(9)
+    assert shelf.sync([thing("a", 11)]).cursor == january(11)
+    assert [row["configuration"]["cursor"] for row in shelf.history()] == [
+        january(day).isoformat() for day in (9, 9, 9, 11)
+    ]
+
+
+def test_a_clock_that_is_ahead_does_not_hide_what_comes(shelf: Shelf) -> None:
+    ahead = {"id": "a", "at": (datetime.now(UTC) + timedelta(hours=3)).isoformat()}
+    result = shelf.sync([ahead])
+    assert result.cursor == result.window.until
+    shelf.sync()
+    since = shelf.asked[-1].window.since
+    assert since is not None
+    assert since < datetime.now(UTC)
+
+
+SENTINELS = ("9999-12-31T23:59:59.999999Z", "9999-12-31T00:00:00Z", "9999-01-01T00:00:00Z")
+
+
+def test_a_date_that_means_never_is_loaded_and_is_no_cursor(shelf: Shelf) -> None:
+    """By a full read and by a delta; the next delta begins at the newest date at which something did change."""
+    never = [{"id": str(n), "at": at} for n, at in enumerate(SENTINELS)]
+    result = shelf.sync([thing("a", 3), *never])
+    assert (result.created, result.filtered, result.status, result.cursor) == (4, 0, "success", january(3))
+    assert str(shelf.row("0")["at"]) == "9999-12-31 23:59:59.999999+00:00"
+    result = shelf.sync([*never, {"id": "new", "at": SENTINELS[0]}, thing("b", 5)])
+    assert (result.mode, result.created, result.unchanged, result.filtered) == ("delta", 2, 3, 0)
+    assert result.cursor == january(5)
+    result = shelf.sync([thing("a", 3), thing("b", 5), *never], full=True)
+    assert (result.filtered, result.deleted, result.cursor) == (0, 1, january(5))
+
+
+def test_where_every_date_lies_ahead_everything_is_read_again(shelf: Shelf) -> None:
+    assert shelf.sync([{"id": "a", "at": SENTINELS[0]}]).cursor is None
+    assert shelf.sync([{"id": "a", "at": SENTINELS[0]}]).mode == "full"
+
+
+def test_a_schedule_moves_the_cursor_to_what_is_past(shelf: Shelf) -> None:
+    planned = replace(THING, lookahead=timedelta(days=365), lookback=timedelta(days=60))
+    soon = {"id": "soon", "at": (datetime.now(UTC) + timedelta(days=90)).isoformat()}
+    result = shelf.sync([thing("a", 3), soon, {"id": "never", "at": SENTINELS[0]}], entity=planned)
+    assert (result.created, result.filtered, result.cursor) == (3, 0, january(3))
+    result = shelf.sync([soon], entity=planned)
+    assert (result.mode, result.unchanged, result.filtered) == ("delta", 1, 0)
+    assert result.window.since == january(3) - OVERLAP
+
+
+def test_a_date_that_means_never_gives_way_to_a_true_one(shelf: Shelf) -> None:
+    """Only newer wins, and what lies ahead is no time of an edit."""
+    shelf.sync([{"id": "a", "at": SENTINELS[1], "size": 1}])
+    assert shelf.sync([thing("a", 3, size=2)]).updated == 1
+    assert shelf.row("a")["size"] == 2
+    assert shelf.sync([thing("a", 2, size=3)]).updated == 0
+
+
+def test_a_full_read_that_leaves_records_out_says_so(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is left out today; if one ever is, the run is no success and its cursor stays."""
+    assert shelf.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
+    monkeypatch.setattr(extraction, "END", january(4))
+    result = shelf.sync([thing("a", 3), thing("b", 5)], full=True)
+    assert (result.status, result.filtered, result.cursor) == ("partial", 1, None)
+    assert "1 of 2 records were read and not loaded" in str(result.reason)
+
+
+def test_nothing_dated_leaves_the_next_run_full(shelf: Shelf) -> None:
+    assert shelf.sync().cursor is None
+    assert shelf.sync([thing("a") | {"at": None}]).mode == "full"
+    assert shelf.sync([thing("a")]).mode == "full"
+    assert shelf.sync([thing("a")]).mode == "delta"
+
+
+def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(shelf: Shelf) -> None:
+    """X-11: one bad record must not pin the window for ever, and every failed record is kept."""
+    result = shelf.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
+    assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
+    assert shelf.sync([thing("a", 6)]).mode == "delta"
+    with psycopg.connect(shelf.url) as connection:
+        unkept = connection.execute("""
+            SELECT count(*) FROM orchestration.sync_history h WHERE h.status = 'partial' AND h.records_failed <>
+                (SELECT count(*) FROM orchestration.dead_letter d WHERE d.sync_history_id = h.id)
+        """).fetchone()
+    assert unkept == (0,)
+
+
+def test_a_failed_run_moves_nothing(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 2)])
+
+    def fail() -> None:
+        raise RequestRefused("no")
+
+    with pytest.raises(RequestRefused):
+        shelf.sync([thing("b", 9)], fail)
+    assert shelf.rows().keys() == {("a",)}
+    row = shelf.history()[-1]
+    assert (row["status"], row["error_message"], row["configuration"]["cursor"]) == (
+        "failed",
+        "RequestRefused: no",
+        None,
+    )
+    assert row["end_time"] is not None
+    shelf.sync()
+    assert shelf.asked[-1].window.since == january(2) - OVERLAP
+
+
+def test_watermarks_do_not_leak_between_entities(shelf: Shelf) -> None:
+    """B-027: neither to another entity nor to an entity of the same name in another CRM."""
+    shelf.sync([thing("a", 9)])
+    assert shelf.sync([thing("a", 1)], entity=LOG).mode == "full"
+    shelf.sync(entity=THING)
+    assert shelf.asked[-1].window.since == january(9) - OVERLAP
+    other = replace(shelf.source(), name="other")
+    shelf.pages = [[thing("a", 3)]]
+    assert sync(other, THING, Options(), url=shelf.url).mode == "full"
+
+
+def test_a_backfill_loads_its_window_and_leaves_the_cursor(shelf: Shelf) -> None:
+    shelf.sync([thing("new", 20)])
+    window = Window(january(3), january(5))
+    result = shelf.sync([thing("a", 2), thing("b", 3), thing("c", 4), thing("d", 5)], backfill=window)
+    assert (result.mode, result.created, result.filtered, result.cursor) == ("backfill", 2, 2, None)
+    assert shelf.rows().keys() == {("new",), ("b",), ("c",)}
+    shelf.sync()
+    assert shelf.asked[-1].window.since == january(20) - OVERLAP
+
+
+def fresh() -> Iterator[list[dict[str, Any]]]:
+    """Pages of an endless list that never repeats."""
+    for n in itertools.count():
+        yield [thing(f"new {n} {m}", 9) for m in range(3)]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_source_that_proves_that_nothing_changed_loses_nothing(shelf: Shelf, full: bool) -> None:
+    shelf.sync([thing("a", 3)], [thing("b", 4)])
+    shelf.before = lambda extraction: setattr(extraction, "unchanged", True)
+    result = shelf.sync(full=full)
+    assert (result.status, result.processed, result.deleted) == ("success", 0, 0)
+    assert not any(row["archived"] for row in shelf.rows().values())
+    shelf.before = lambda extraction: None
+    shelf.sync()
+    assert shelf.asked[-1].window.since == january(4) - OVERLAP
+
+
+def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 3)], [thing("b", 4)])
+    shelf.before = lambda extraction: setattr(extraction, "doubt", "the vendor shows no more")
+    result = shelf.sync([thing("a", 3)], [thing("c", 5)], full=True)
+    assert (result.status, result.reason, result.created, result.deleted) == (
+        "partial", "the vendor shows no more", 1, 0,
+    )  # fmt: skip
+    assert result.cursor is None
+    assert shelf.sync([thing("a", 3)], full=True, max_records=1).status == "success"
+    shelf.before = lambda extraction: None
+    assert shelf.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
+
+
+REMEMBERED = replace(PAIR, by_state=True, gone={"label": "cancelled"})
+PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "y"}]
+
+
+def told(shelf: Shelf, changes_only: bool = False, **left: str) -> None:
+    """Let the next read say that it leaves this state, and whether it was one of changes."""
+
+    def before(extraction: Extraction) -> None:
+        extraction.next_state, extraction.changes_only = left, changes_only
+
+    shelf.before = before
+
+
+def test_what_a_good_run_left_is_given_to_the_next(shelf: Shelf) -> None:
+    told(shelf, token="1")
+    assert shelf.sync(PAIRS, entity=REMEMBERED).mode == "full"
+    told(shelf, changes_only=True, token="2")
+    result = shelf.sync([{"one": "a", "two": 1, "label": "z"}], entity=REMEMBERED)
+    assert (result.mode, result.status, result.updated, result.deleted) == ("delta", "success", 1, 0)
+    assert result.total_rows == 2
+    shelf.before = lambda extraction: setattr(extraction, "unchanged", True)
+    assert shelf.sync(entity=REMEMBERED).mode == "delta"
+    assert [dict(asked.state) for asked in shelf.asked] == [{}, {"token": "1"}, {"token": "2"}]
+    shelf.sync(entity=REMEMBERED)
+    assert shelf.asked[-1].state == {"token": "2"}
+
+
+@pytest.mark.parametrize("flags", [{"full": True}, {"force": True}, {"start_date": date(2024, 1, 1)}], ids=str)
+def test_a_run_that_reads_everything_is_told_nothing(shelf: Shelf, flags: dict[str, Any]) -> None:
+    told(shelf, token="1")
+    shelf.sync(PAIRS, entity=REMEMBERED)
+    shelf.sync(PAIRS, entity=REMEMBERED, **flags)
+    assert shelf.asked[-1].state == {}
+
+
+def test_a_run_that_failed_or_was_limited_leaves_no_state(shelf: Shelf) -> None:
+    """A fetch in doubt decides what it leaves: one of three calendars must not cost the others their token."""
+    told(shelf, token="1")
+    shelf.sync(PAIRS, entity=REMEMBERED)
+    told(shelf, changes_only=True, token="2")
+    shelf.sync(entity=REMEMBERED, dry_run=True)
+    shelf.sync(PAIRS, entity=REMEMBERED, max_records=1)
+
+    def doubtful(extraction: Extraction) -> None:
+        extraction.next_state, extraction.changes_only, extraction.doubt = {"token": "3"}, True, "cannot prove it"
+
+    shelf.before = doubtful
+    assert shelf.sync(entity=REMEMBERED).status == "partial"
+    with pytest.raises(Exception, match="division"):
+        shelf.sync(lambda: 1 / 0, entity=REMEMBERED)
+    told(shelf)
+    shelf.sync(PAIRS, entity=REMEMBERED)
+    assert [asked.state["token"] for asked in shelf.asked[1:]] == ["1", "1", "1", "3", "3"]
+
+
+def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(shelf: Shelf) -> None:
+    shelf.entity = REMEMBERED
+    shelf.sync(PAIRS, entity=REMEMBERED)
+    assert shelf.sync(PAIRS[:1], entity=REMEMBERED).deleted == 1
+    assert shelf.row("b", "2")["label"] == "cancelled"
+    assert shelf.sync(PAIRS, entity=REMEMBERED).restored == 1
+    assert shelf.row("b", "2")["label"] == "y"
+
+
+def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(shelf: Shelf) -> None:
+    shelf.entity = flagged = replace(PAIR, archived="label=cancelled")
+    result = shelf.sync([*PAIRS, {"one": "c", "two": 3, "label": "cancelled"}, {"one": "d", "two": 4}], entity=flagged)
+    assert (result.created, result.deleted) == (4, 1)
+    assert [key for key, row in sorted(shelf.rows().items()) if row["archived"]] == [("c", "3")]
+
+
+def test_stored_records_are_found_by_several_columns(shelf: Shelf) -> None:
+    shelf.sync(PAIRS, entity=PAIR)
+    known = Warehouse(shelf.url)
+    assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
+    known.close()
+
+
+def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: Shelf) -> None:
+    weekly = WEEKLY
+    assert shelf.sync([thing("a", 3)], [thing("b", 4)], entity=weekly).mode == "full"
+    assert shelf.sync(entity=weekly).mode == "delta"
+    with psycopg.connect(shelf.url) as connection:
+        connection.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '8 days'")
+    result = shelf.sync([thing("a", 3)], entity=weekly)
+    assert (result.mode, result.deleted) == ("full", 1)
+    assert shelf.sync(entity=weekly).mode == "delta"
+
+
+def test_a_source_may_ask_for_the_records_that_are_stored(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 3, name="first"), thing("b", 4)])
+    found: dict[str, bytes] = {}
+    shelf.before = lambda extraction: found.update(extraction.known.records("shelf_thing", ["a", "z"]))
+    shelf.sync()
+    assert list(found) == ["a"]
+    assert json.loads(found["a"])["name"] == "first"
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_safety_limit_is_partial(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
+    """X-12, X-28: never a success; what was read stays, and a read that did not end proves nothing missing."""
+    shelf.sync([thing("a", 3), thing("b", 4)])
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
+    shelf.before = lambda extraction: setattr(shelf, "pages", fresh())
+    result = shelf.sync(full=full)
+    assert (result.status, result.created, result.deleted, result.cursor) == ("partial", 12, 0, None)
+    assert str(result.reason).startswith("safety_limit: ")
+    row = shelf.history()[-1]
+    assert (row["status"], row["configuration"]["cursor"]) == ("partial", None)
+    assert row["performance_metrics"]["partial_reason"] == row["error_message"] == result.reason
+    assert not any(row["archived"] for row in shelf.rows().values())
+    shelf.before = lambda extraction: None
+    shelf.sync()
+    assert shelf.asked[-1].window.since == january(4) - OVERLAP
+
+
+def test_a_window_that_did_not_end_buries_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, now = Shelf(shelf.url, LOG), datetime.now(UTC).isoformat()
+    log.sync([{"id": "a", "at": now}, {"id": "b", "at": now}])
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "1")
+    result = log.sync([{"id": "a", "at": now}], [{"id": "c", "at": now}])
+    assert (result.mode, result.status, result.processed, result.deleted) == ("delta", "partial", 1, 0)
+
+
+def test_pages_without_records_end_too(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
+    shelf.before = lambda extraction: setattr(shelf, "pages", itertools.repeat([]))
+    assert str(shelf.sync().reason).startswith("safety_limit: ")
+
+
+def test_a_read_that_ends_at_the_safety_limit_is_whole(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And --max-records is no such limit: whoever gave it wanted no more (B-055)."""
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
+    assert shelf.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
+    shelf.before = lambda extraction: setattr(shelf, "pages", fresh())
+    assert shelf.sync(max_records=4).status == "success"
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "many"])
+def test_a_safety_limit_that_cannot_be_used_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", wrong)
+    with pytest.raises(NotConfigured, match="WAREHOUSE_SAFETY_LIMIT"):
+        shelf.sync()
+
+
+def test_what_was_not_asked_by_the_window_passes_it(shelf: Shelf) -> None:
+    shelf.sync([thing("a", 20)])
+    result = shelf.sync([thing("b", 1)], page(thing("c", 1), in_window=False))
+    assert (result.created, result.filtered) == (1, 1)
+    assert ("c",) in shelf.rows()
+
+
+def test_lifecycle_order(shelf: Shelf) -> None:
+    """C-012: row, fetch, load, close, cleanup; also when the run fails, nothing is left open."""
+    seen: list[Any] = []
+
+    def look(extraction: Extraction) -> None:
+        (row,) = [row for row in shelf.history() if row["status"] == "running"]
+        seen.append((row["end_time"], row["configuration"]["mode"], row["run_id"]))
+
+    def fail() -> None:
+        raise RequestRefused("no")
+
+    shelf.before = look
+    shelf.sync([thing("a")], run_id="a-run")
+    with pytest.raises(RequestRefused):
+        shelf.sync([thing("b")], fail)
+    assert seen == [(None, "full", "a-run"), (None, "delta", None)]
+    with psycopg.connect(shelf.url) as connection:
+        open_ones = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND application_name <> 'a test that looks on'"
+        )
+
+        def gone() -> bool:
+            return connection.execute(open_ones).fetchone() == (0,)
+
+        connection.autocommit = True
+        eventually(gone, "all sessions are closed", 5)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]
+
+
+def test_an_unexpected_error_closes_the_row_too(shelf: Shelf) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(Exception, match="division by zero"):
+        shelf.sync(fail)
+    assert shelf.history()[-1]["status"] == "failed"
+
+
+def test_what_a_source_measures_is_in_the_metrics_of_every_run(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A-070: a replay asks nobody, and its history row has the figure all the same."""
+    source = replace(shelf.source(), measures=("bytes_scanned",))
+    monkeypatch.setattr(shelf, "source", lambda: source)
+    shelf.sync([thing("a")])
+    shelf.before = lambda reading: reading.measured.update(bytes_scanned=7, rows_seen=2)
+    shelf.sync([thing("b", size="big")])
+    with pytest.raises(Exception, match="division by zero"):
+        shelf.sync(lambda: 1 / 0)
+    assert replay([source], url=shelf.url)
+    figures = [row["performance_metrics"] for row in shelf.history()]
+    assert [figure["bytes_scanned"] for figure in figures] == [0, 7, 7, 0]
+    assert figures[1]["rows_seen"] == 2
+
+
+def test_a_source_without_settings_asks_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = SOURCES[0]
+    for name in ("HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
+    with pytest.raises(NotConfigured, match="HUBSPOT_ACCESS_TOKEN"):
+        sync(source, source.entities[0], Options(), url=database_url)
+
+
+def test_state_survives_wiped_workdir(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B-014: there is nothing to wipe; dlt keeps no state, and the cursor lies in the history."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shelf.sync([thing("a", 3)])
+    assert list(tmp_path.rglob("*")) == []
+    assert shelf.sync().mode == "delta"
+
+
+def test_the_rows_of_the_table_are_counted_or_reckoned_alike(shelf: Shelf) -> None:
+    """A delta reckons from the last run's figures, a whole read counts; both are true."""
+    for pages, flags in (
+        ([[thing("a"), thing("b"), thing("c", gone=True)]], {}),
+        ([[thing("d", 2)], page(thing("a", 2, gone=True), in_window=False)], {}),
+        ([page(thing("a", 3), in_window=False)], {}),
+        ([[thing("d", 4, absorbed="b")]], {}),
+        ([[thing("d", 4, absorbed="b")], [thing("a", 3)]], {"full": True}),
+    ):
+        result = shelf.sync(*pages, **flags)
+        rows = shelf.rows().values()
+        assert result.total_rows == len(rows)
+        assert result.metrics["living_rows"] == sum(not row["archived"] for row in rows)
+
+
+Opened = Callable[..., World]
+
+
+@pytest.fixture
+def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    """Opens the world of a table."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda table, **more: stack.enter_context(world(table, database_url, monkeypatch, **more))
+
+
+def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
+    """B-011: while the vendor has not answered anything yet, the row stands there as running."""
+    it = opened("callrail_tag")
+    it.simulator.set_fault("slow", seconds=1.0, times=1)
+    running = threading.Thread(target=it.sync)
+    running.start()
+    eventually(it.history, "a row in the history", 5)
+    assert it.simulator.requests()["total"] == 0
+    assert [(row["status"], row["end_time"]) for row in it.history()] == [("running", None)]
+    running.join()
+    assert [row["status"] for row in it.history()] == ["success"]
+
+
+def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """X-10: edited after its page was read, and the newest record of the run is younger still."""
+    monkeypatch.setattr(extraction, "CHUNK", 2)
+    it = opened("hubspot_contact")
+    keys = it.simulator.control("ids", object="contacts")
+    edited = False
+
+    def edit_once(records: int) -> None:
+        nonlocal edited
+        if not edited:
+            it.simulator.control("edit", object="contacts", id=keys[0], properties={"city": "Elsewhere"})
+            it.simulator.control("edit", object="contacts", id=keys[-1], properties={"city": "Elsewhere"})
+            edited = True
+
+    it.sync(batch_size=2, progress=edit_once)
+    assert it.rows()[keys[0],]["city"] != "Elsewhere"
+    it.sync()
+    assert it.rows()[keys[0],]["city"] == it.rows()[keys[-1],]["city"] == "Elsewhere"
+
+
+def test_same_timestamp_page_boundary(opened: Opened) -> None:
+    """X-28: an import gives more records than a page holds one and the same millisecond."""
+    it = opened("hubspot_contact", contacts=320)
+    it.sync()
+    it.simulator.control("bulk_touch", object="contacts", properties={"city": "Elsewhere"})
+    result = it.sync()
+    assert (result.mode, result.updated) == ("delta", 320)
+    assert {row["city"] for row in it.rows().values()} == {"Elsewhere"}
+
+
+def test_callrail_late_tag_is_captured(opened: Opened) -> None:
+    """A-050: nothing tells of the edit, so the last thirty days are read again."""
+    it = opened("callrail_call")
+    at = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
+    key = it.simulator.control("add_call", start_time=at)
+    it.sync()
+    it.simulator.control("tag_late", id=key, tag="Hot lead")
+    result = it.sync()
+    assert result.updated == 1
+    assert "Hot lead" in str(it.rows()[key,]["tags"])
+
+
+def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> None:
+    """The rows are kept, the cursor does not move, nothing is buried, and the reason says which figures differ."""
+    it = opened("callrail_call")
+    it.vendor.prepare(it.entity)
+    first = it.sync()
+    deleted = it.vendor.delete(it.entity)
+    created = it.vendor.create(it.entity)
+    it.simulator.set_fault("lying_total", path="calls.json", add=7)
+    result = it.sync()
+    assert (result.status, result.failed, result.cursor) == ("partial", 0, None)
+    assert result.reason is not None
+    assert str(result.processed + 7) in result.reason
+    row = it.history()[-1]
+    assert row["performance_metrics"]["partial_reason"] == result.reason
+    assert created in it.rows()
+    assert not it.rows()[deleted]["archived"]
+    it.simulator.clear_faults()
+    after = it.sync()
+    assert after.status == "success"
+    assert after.window.since == min(first.window.until, first.cursor or NOW, after.window.until - it.entity.lookback)
+    assert it.rows()[deleted]["archived"]
+
+
+def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one moves over the edge of a page; counted as missing, it would be buried by a successful run."""
+    monkeypatch.setattr(extraction, "CHUNK", 2)
+    it = opened("callrail_call")
+    it.sync()
+    keys = sorted(key for (key,) in it.vendor.keys(it.entity))
+    keys.sort(key=lambda key: it.rows()[key,]["start_time"])
+    spam: list[str] = []
+
+    def mark_once(records: int) -> None:
+        if not spam:
+            spam.append(keys[0])
+            it.simulator.control("spam_call", id=keys[0])
+
+    result = it.sync(full=True, batch_size=2, progress=mark_once)
+    assert (result.status, result.deleted) == ("success", 0)
+    assert it.sync(full=True).deleted == 1
+    assert it.living() == it.vendor.keys(it.entity)
+
+
+def test_removed_association_is_tombstoned(opened: Opened) -> None:
+    """A-038: an association has no date, and its removal does not move its parent's."""
+    it = opened("hubspot_contact_to_deal_association")
+    it.sync()
+    key = it.vendor.delete(it.entity)
+    assert it.sync().deleted == 1
+    assert it.rows()[key]["archived"]
+
+
+def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again(opened: Opened) -> None:
+    """No delta shows it. Of the vendor's answer it can be told from a record that is only archived, or merged."""
+    it = opened("hubspot_contact")
+    assert it.sync().mode == "full"
+    erased, archived, winner, loser = (key for (key,) in sorted(it.rows())[:4])
+    it.simulator.gdpr_delete(erased)
+    it.simulator.archive("contacts", archived)
+    it.simulator.merge("contacts", winner, loser)
+    assert (it.sync().mode, it.rows()[erased,]["archived"]) == ("delta", False)
+    it.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '1 day 1 second'")
+    result = it.sync()
+    assert (result.mode, result.status) == ("full", "success")
+    reasons = {key: row["delete_reason"] for (key,), row in it.rows().items() if row["archived"]}
+    assert reasons == {erased: "erased", archived: "archived", loser: f"merged into {winner}"}
+    assert (it.sync().mode, it.sync(full=True).deleted) == ("delta", 0)
+
+
+def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(opened: Opened) -> None:
+    """What left the vendor's list because its 90 days are over stays as it is; so does what is listed."""
+    it = opened("hubspot_contact")
+    it.sync()
+    erased, expired, kept, restored = (key for (key,) in sorted(it.rows())[:4])
+    for key in (erased, expired, kept, restored):
+        it.simulator.archive("contacts", key)
+    it.sync()
+    it.execute("UPDATE hubspot_contact SET deleted_at = now() - interval '89 days 1 hour' WHERE id = %s", expired)
+    it.simulator.expire("contacts", erased)
+    it.simulator.expire("contacts", expired)
+    it.simulator.restore("contacts", restored)
+    assert it.sync().restored == 1
+    reasons = {key: row["delete_reason"] for (key,), row in it.rows().items() if row["archived"]}
+    assert reasons == {erased: "erased", expired: "archived", kept: "archived"}
+
+
+def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(opened: Opened) -> None:
+    """A right to see it that was lost looks the same."""
+    it = opened("hubspot_contact")
+    it.sync()
+    for (key,) in sorted(it.rows())[:25]:
+        it.simulator.archive("contacts", key)
+    it.sync()
+    for (key,) in sorted(it.rows())[:25]:
+        it.simulator.expire("contacts", key)
+    it.sync()
+    assert {row["delete_reason"] for row in it.rows().values() if row["archived"]} == {"archived"}
+
+
+def test_a_call_that_vanished_long_after_it_was_made_is_found_by_the_weekly_read(opened: Opened) -> None:
+    it = opened("callrail_call")
+    it.sync()
+    (old, *_), day = min(it.rows().items(), key=lambda one: one[1]["start_time"])
+    assert day["start_time"] < datetime.now(UTC) - timedelta(days=31)
+    it.simulator.spam_call(old)
+    assert (it.sync().deleted, it.sync().mode) == (0, "delta")
+    it.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '7 days 1 second'")
+    result = it.sync()
+    assert (result.mode, result.deleted) == ("full", 1)
+    assert it.rows()[old,]["delete_reason"] == "missing"
+
+
+def test_one_name_of_an_entity_is_one_lock(database_url: str) -> None:
+    """Two entities never share a lock; the lock says whose it is."""
+    source: Source = SOURCES[0]
+    one: Entity = source.entities[0]
+    with sync_history.locked(database_url, source, one), sync_history.locked(database_url, source, source.entities[1]):
+        pass

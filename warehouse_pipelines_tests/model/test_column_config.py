@@ -1,0 +1,396 @@
+"""``config/columns.toml``: what it may say, what it makes of an entity, and of a table that is there."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from warehouse_pipelines.commands import cli
+from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model import column_config
+from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.schema import local_columns, migrate, tables
+from warehouse_pipelines.sources import DECLARED, SOURCES
+from warehouse_pipelines_tests.harness.shelves import THING, Shelf, thing
+from warehouse_pipelines_tests.harness.vendors import rows, world
+
+Configure = Callable[..., dict[str, Entity]]
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Write the file and return the entities of these sources, all by default, by their table."""
+
+    def written(text: str, *sources: Source) -> dict[str, Entity]:
+        file = tmp_path / "columns.toml"
+        file.write_text(text)
+        monkeypatch.setenv("WAREHOUSE_COLUMNS_FILE", str(file))
+        monkeypatch.setenv("WAREHOUSE_HASH_KEY", "a key of some length")
+        found = column_config.configured(sources or DECLARED)
+        return {entity.table: entity for source in found for entity in source.entities}
+
+    return written
+
+
+def test_without_the_file_the_sources_are_as_declared() -> None:
+    assert column_config.configured(DECLARED) == DECLARED
+    assert [source.entities for source in SOURCES] == [source.entities for source in DECLARED]
+
+
+def test_each_word_changes_its_column_and_nothing_else(configure: Configure) -> None:
+    found = configure("""
+        [hubspot.contacts.add]
+        favourite_colour = "text"
+        visits = { kind = "integer", from = "num_visits|number_of_visits" }
+        [hubspot.contacts.map]
+        city = "town"
+        [hubspot.contacts.rename]
+        lifecyclestage = "stage"
+        phone = "telephone"
+        [hubspot.contacts]
+        hash = ["email", "phone"]
+        drop = ["zip"]
+        """)
+    declared = {entity.table: entity for source in DECLARED for entity in source.entities}
+    assert {table for table in found if found[table] is not declared[table] and found[table] != declared[table]} == {
+        "hubspot_contact"
+    }
+    before, after = declared["hubspot_contact"], found["hubspot_contact"]
+    assert after.columns["favourite_colour"] == ("text", "properties.favourite_colour")
+    assert after.columns["visits"] == ("integer", "properties.num_visits|properties.number_of_visits")
+    assert after.columns["city"] == ("text", "properties.town")
+    assert after.columns["stage"] == before.columns["lifecyclestage"]
+    assert after.local.hashed == {"email", "telephone"}
+    assert "telephone_e164" in after.pg_types
+    gone = before.pg_types.keys() - after.pg_types.keys()
+    assert gone == {"lifecyclestage", "phone", "phone_e164", "zip"}
+    assert after.pg_types.keys() - before.pg_types.keys() == {
+        "favourite_colour", "visits", "stage", "telephone", "telephone_e164",
+    }  # fmt: skip
+    assert after.seed != before.seed
+
+
+def test_what_is_not_changed_keeps_its_hash(configure: Configure) -> None:
+    """Else every row of the warehouse would be written anew for a file that concerns none of them."""
+    found = configure('[hubspot.contacts]\nhash = ["email"]\n')
+    for source in DECLARED:
+        for entity in source.entities:
+            assert (found[entity.table].seed == entity.seed) is (entity.table != "hubspot_contact")
+
+
+def test_references_follow_a_renamed_column_and_leave_a_dropped_one(configure: Configure) -> None:
+    refs = {
+        (entity.table, column): ref
+        for source in DECLARED for entity in source.entities for column, ref in entity.refs.items() if "(" in ref
+    }  # fmt: skip
+    (table, column), ref = next(iter(refs.items()))
+    other, _, named = ref.removesuffix(")").partition("(")
+    source, meant = next((s, e) for s in DECLARED for e in s.entities if e.table == other)
+    written = f"[{source.name}.{meant.name}.rename]\n{named} = 'called_anew'\n"
+    assert configure(written)[table].refs[column] == f"{other}(called_anew)"
+    assert column not in configure(f"[{source.name}.{meant.name}]\ndrop = ['{named}']\n")[table].refs
+
+
+def test_the_vendors_times_follow_a_renamed_column_and_ignore_an_added_one(configure: Configure) -> None:
+    written = "[hubspot.contacts]\nadd = { created_at = 'timestamptz' }\nrename = { createdate = 'made' }\n"
+    times = configure(written)["hubspot_contact"].source_times
+    assert times == {"source_created_at": "made", "source_updated_at": "lastmodifieddate"}
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("[hubspott.contacts]\nhash = []\n", "line 1, [hubspott]: 'hubspott' names no CRM; did you mean hubspot?"),
+        (
+            "\n[hubspot.contact]\nhash = []\n",
+            "line 2, [hubspot.contact]: 'contact' names no entity of hubspot; did you mean contacts?",
+        ),
+        (
+            "[hubspot.contacts]\nhash = [\n  'emial',\n]\n",
+            "line 3, [hubspot.contacts]: 'emial' names no column of hubspot_contact; did you mean email?",
+        ),
+        (
+            "[hubspot.contacts]\nhsah = ['email']\n",
+            "line 2, [hubspot.contacts]: 'hsah' is none of map, add, hash, drop, rename",
+        ),
+        ("[hubspot.contacts]\nhash = 'email'\n", "line 2, [hubspot.contacts]: 'hash' is no list of columns"),
+        (
+            "[hubspot.contacts.add]\na = 'text'\ncolour = 'txt'\n",
+            "line 3, [hubspot.contacts.add]: 'colour' is of the kind 'txt'; there are text, id, uuid, email,",
+        ),
+        (
+            "[hubspot.contacts.add]\ncolour = { from = 'x' }\n",
+            'line 2, [hubspot.contacts.add]: \'colour\' is written "kind", or {',
+        ),
+        (
+            "[hubspot.contacts.add]\nemail = 'text'\n",
+            "adds a column that hubspot_contact has; [hubspot.contacts.map] says where it is read",
+        ),
+        ("[hubspot.contacts.add]\nraw_data = 'text'\n", "adds a column that hubspot_contact has (every table has it)"),
+        ("[hubspot.contacts.add]\nColour = 'text'\n", "cannot be used: not snake_case, or too long: Colour"),
+        (
+            "[hubspot.contacts.add]\nvisits = { kind = 'integer', from = 'a+b' }\n",
+            "joins parts, and only texts can be joined",
+        ),
+        (
+            "[hubspot.contacts]\ndrop = ['id']\n",
+            "drops id, by which hubspot_contact is read; without it nothing can be read",
+        ),
+        (
+            "[hubspot.contacts]\ndrop = ['lastmodifieddate']\n",
+            "drops lastmodifieddate, by which hubspot_contact is read",
+        ),
+        (
+            "[hubspot.contacts]\ndrop = ['createdate']\n",
+            "drops createdate, of which hubspot_contact has its source_created_at",
+        ),
+        ("[hubspot.contacts]\nhash = ['id']\n", "hashes id, by which hubspot_contact is read"),
+        ("[hubspot.contacts.map]\nid = 'email'\n", "maps id, by which hubspot_contact is read"),
+        ("[hubspot.contacts.rename]\nid = 'key'\n", "renames id, by which hubspot_contact is read"),
+        ("[hubspot.contacts.rename]\nemail = 'phone'\n", "renames email to phone, which hubspot_contact has already"),
+        (
+            "[gsheet.marketing_leads]\ndrop = ['first_name']\n",
+            "drops first_name, by which gsheet_marketing_lead is read",
+        ),
+        (
+            "[hubspot.deals]\nhash = ['amount']\n",
+            "hashes amount, which is numeric; a hash is a text, so only text, id, email, phone, url can be hashed",
+        ),
+        (
+            "[salesrabbit.leads]\nhash = ['prospect_name']\n",
+            "hashes prospect_name, and first_name reads the same place (firstName) in clear",
+        ),
+        (
+            "[salesrabbit.leads]\ndrop = ['prospect_phone']\n",
+            "drops prospect_phone, which sql/views/salesrabbit_lead_v1.sql reads",
+        ),
+        ("[pipedesk.leads.rename]\nlegal_name = 'name'\n", "renames legal_name, which sql/"),
+        ("[hubspot.contacts]\nhash = ['email', 'email']\n", "'email' stands there a second time"),
+        ("[hubspot.contacts]\nhash = ['email']\ndrop = ['email']\n", "is dropped, and something else is done to it"),
+        ("[gcalendar.events]\nhash = ['status']\n", "hashes status, by which pipedesk.calendar_events tells that a"),
+        ("[hubspot.contacts\n", "is no TOML"),
+    ],
+)  # fmt: skip
+def test_a_word_that_cannot_be_used_is_named_with_its_line_and_what_is_allowed(
+    configure: Configure, tmp_path: Path, written: str, says: str
+) -> None:
+    with pytest.raises(NotConfigured) as refused:
+        configure(written)
+    assert says in str(refused.value)
+    assert str(tmp_path / "columns.toml") in str(refused.value)
+
+
+KEY = "a key of some length"
+
+
+@pytest.fixture
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.setenv("WAREHOUSE_HASH_KEY", KEY)
+    return Shelf(bare_url)
+
+
+def changed(shelf: Shelf, configure: Configure, written: str) -> Entity:
+    """Apply the file to the shelf's things and to their table, as a migration does; return the entity."""
+    entity = configure(written, shelf.source())[THING.table]
+    with migrate.engine(shelf.url).begin() as connection:
+        local_columns.rename(connection, [entity])
+        tables.align(connection, [entity])
+    return entity
+
+
+PEOPLE: Mapping[str, Any] = {
+    "name": "Ann Ford", "phone": "(310) 867-5309", "doc": {"mail": "ann@example.com", "note": "call 310.867.5309"},
+    "other": "Ann Ford", "more": {"shade": "red", "contact": "Ann Ford", "town": "Paris"},
+}  # fmt: skip
+
+
+def stored(shelf: Shelf, entity: Entity) -> str:
+    """Return all that the warehouse has: the table and the dead letters."""
+    with psycopg.connect(shelf.url) as connection:
+        found = [
+            connection.execute(f"SELECT t::text FROM {table} t").fetchall()
+            for table in (entity.table, "orchestration.dead_letter", "orchestration.sync_history")
+        ]
+    return str(found)
+
+
+def test_a_hashed_value_stands_nowhere_in_clear(shelf: Shelf, configure: Configure) -> None:
+    entity = changed(shelf, configure, "[shelf.things]\nhash = ['name', 'phone']\n")
+    shelf.entity = entity
+    result = shelf.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE)])
+    assert (result.created, result.failed) == (1, 1)
+    row = shelf.row("1")
+    everything = stored(shelf, entity) + str(result.sample)
+    for clear in ("Ann", "867", "5309"):
+        assert clear not in everything
+    assert row["name"].startswith("hmac:")
+    assert row["phone"].startswith("hmac:")
+    assert row["phone_e164"] == row["phone"] != row["name"]
+    assert row["raw_data"]["other"] == row["raw_data"]["more"]["contact"] == row["name"]
+    assert row["raw_data"]["doc"]["note"] == f"call {row['phone']}"
+    assert row["custom_properties"] == {"contact": row["name"], "town": "Paris"}
+    assert row["raw_data"]["doc"]["mail"] == "ann@example.com"
+    assert result.metrics["warnings"] == {}
+
+
+def test_equal_values_have_equal_hashes_however_they_are_written_and_another_key_has_others(
+    shelf: Shelf, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['phone']\n")
+    shelf.sync([thing(1, phone="(310) 867-5309"), thing(2, phone="+1 310.867.5309"), thing(3, phone="310 867 5308")])
+    one, two, three = (shelf.row(key)["phone"] for key in "123")
+    assert one == two != three
+    monkeypatch.setenv("WAREHOUSE_HASH_KEY", "another key of some length")
+    shelf.sync([thing(1, day=2, phone="3108675309")])
+    assert shelf.row("1")["phone"] not in (one, three)
+
+
+def test_a_dead_letter_that_is_replayed_keeps_its_hash(shelf: Shelf, configure: Configure) -> None:
+    from warehouse_pipelines.loading import dead_letters
+
+    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
+    shelf.sync([thing(1, name="Ann Ford"), thing(2, name="Ann Ford", size="no number")])
+    source = replace(shelf.source(), entities=(replace(shelf.entity, severity={}),))
+    ((_, _, replayed),) = dead_letters.replay([source], url=shelf.url, crm="shelf", entity="things")
+    assert replayed.created == 1
+    assert shelf.row("2")["name"] == shelf.row("1")["name"]
+
+
+def test_a_record_that_cannot_be_searched_is_not_kept(shelf: Shelf, configure: Configure) -> None:
+    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
+    assert shelf.sync([b'{"id": "1", "name": "Ann', b'"Ann"', thing(2)]).failed == 2
+    assert "Ann" not in stored(shelf, shelf.entity)
+
+
+def test_no_key_to_hash_with_fails_the_run_before_anything_is_read(
+    shelf: Shelf, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
+    for key in (None, "short"):
+        monkeypatch.delenv("WAREHOUSE_HASH_KEY") if key is None else monkeypatch.setenv("WAREHOUSE_HASH_KEY", key)
+        source = replace(shelf.source(), entities=(shelf.entity,))
+        with pytest.raises(NotConfigured, match="WAREHOUSE_HASH_KEY"):
+            sync(source, shelf.entity, Options(), url=shelf.url)
+    assert shelf.rows() == {}
+    assert shelf.asked == []
+    assert ["WAREHOUSE_HASH_KEY" in row["error_message"] for row in shelf.history()] == [True, True]
+
+
+def test_a_dropped_column_is_written_no_more_and_keeps_what_it_has(shelf: Shelf, configure: Configure) -> None:
+    shelf.sync([thing(1, **PEOPLE), thing(2, **PEOPLE)])
+    shelf.entity = changed(shelf, configure, "[shelf.things]\ndrop = ['phone', 'amount']\n")
+    shelf.sync([thing(1, day=2, **PEOPLE, amount="7")])
+    row = shelf.row("1")
+    assert row["phone"] == PEOPLE["phone"], "what was stored stays"
+    assert row["amount"] is None
+    assert (row["raw_data"]["phone"], row["raw_data"]["amount"]) == (None, None)
+    assert row["raw_data"]["doc"]["note"] == "call ***"
+    assert shelf.row("2")["raw_data"]["phone"] == PEOPLE["phone"]
+
+
+def test_a_renamed_column_keeps_its_data_and_its_index(shelf: Shelf, configure: Configure) -> None:
+    shelf.sync([thing(1, **PEOPLE)])
+    entity = changed(shelf, configure, "[shelf.things.rename]\nphone = 'telephone'\nname = 'title'\n")
+    row = rows(shelf.url, entity)["1",]
+    assert (row["telephone"], row["telephone_e164"], row["title"]) == (PEOPLE["phone"], "+13108675309", "Ann Ford")
+    assert not {"phone", "phone_e164", "name"} & row.keys()
+    with migrate.engine(shelf.url).begin() as connection:
+        assert tables.differences(connection, [entity]) == []
+        assert local_columns.rename(connection, [entity]) == []
+    shelf.entity = entity
+    assert shelf.sync([thing(1, day=2, **PEOPLE | {"name": "Bo"})]).updated == 1
+    assert shelf.row("1")["title"] == "Bo"
+
+
+def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(shelf: Shelf, configure: Configure) -> None:
+    shelf.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
+    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\ndrop = ['phone']\n")
+    with migrate.engine(shelf.url).begin() as connection:
+        (said,) = local_columns.stored_in_clear(connection, [shelf.entity])
+    assert "still holds name in clear, to be hashed and phone, phone_e164, dropped and no longer written" in said
+    source = replace(shelf.source(), entities=(shelf.entity,))
+    assert local_columns.redact(shelf.url, [source]) == [
+        "shelf_thing: 1 rows and 1 dead letters redacted, without phone, phone_e164"
+    ]
+    everything = stored(shelf, shelf.entity)
+    for clear in ("Ann", "867", "5309"):
+        assert clear not in everything
+    assert "phone" not in shelf.row("1")
+    with migrate.engine(shelf.url).begin() as connection:
+        assert local_columns.stored_in_clear(connection, [shelf.entity]) == []
+    assert local_columns.redact(shelf.url, [source]) == []
+    again = shelf.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
+    assert (again.created, again.updated, again.failed, again.status) == (0, 0, 1, "success")
+
+
+def test_numbers_beside_a_hashed_value_stay_digit_by_digit(shelf: Shelf, configure: Configure) -> None:
+    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
+    record = json.dumps(thing(1, amount="X", big=[1.10, {"n": "Y"}])).replace('"X"', "12345678901234567890.10")
+    shelf.sync([record.replace('"Y"', "1e2").encode()])
+    with psycopg.connect(shelf.url) as connection:
+        ((amount, raw),) = connection.execute("SELECT amount::text, raw_data::text FROM shelf_thing").fetchall()
+    assert amount == "12345678901234567890.10"
+    assert '"amount": 12345678901234567890.10' in raw
+    assert "1.1," in raw
+
+
+def test_the_migration_says_what_it_would_do_and_does_it(
+    configure: Configure, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure("[hubspot.deals.add]\nrank = 'text'\n[hubspot.deals.rename]\ndealname = 'title'\n")
+    monkeypatch.setattr("warehouse_pipelines.schema.migrate.SOURCES", column_config.configured(DECLARED))
+    lines = [
+        "column hubspot_deal.dealname renamed to title (config/columns.toml)",
+        "column hubspot_deal.rank (config/columns.toml)",
+        "comments of 2 columns",
+    ]
+    planned = CliRunner().invoke(cli.main, ["migrate", "--dry-run"])
+    assert planned.stdout.splitlines() == [f"would be done: {line}" for line in lines]
+    assert CliRunner().invoke(cli.main, ["migrate"]).stdout.splitlines() == lines
+    assert CliRunner().invoke(cli.main, ["migrate"]).stdout == "Nothing to do.\n"
+
+
+def test_an_added_column_of_a_portal_is_filled_and_a_hashed_one_is_nowhere_in_clear(
+    configure: Configure, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = configure("""
+        [hubspot.contacts.add]
+        colour = { kind = "text", from = "favourite" }
+        [hubspot.contacts]
+        hash = ["email"]
+        """)
+    entity = found["hubspot_contact"]
+    with migrate.engine(database_url).begin() as connection:
+        tables.align(connection, [entity])
+    with world("hubspot_contact", database_url, monkeypatch, contacts=20) as it:
+        it.simulator.define_property("contacts", "favourite")
+        key = it.simulator.ids("contacts")[0]
+        it.simulator.edit("contacts", key, {"favourite": "teal", "email": "Ann.Ford@example.com"})
+        source = replace(it.source, entities=(entity,))
+        sync(source, entity, Options(), url=database_url)
+        row = rows(database_url, entity)[key,]
+        assert row["colour"] == "teal"
+        assert "favourite" not in row["custom_properties"]
+        assert row["email"].startswith("hmac:")
+        assert "ann.ford" not in str(row).lower()
+        emails = {one["email"] for one in rows(database_url, entity).values()}
+        assert all(email is None or email.startswith("hmac:") for email in emails)
+
+
+def test_of_a_mirrored_table_a_dropped_column_is_not_even_asked_for(
+    configure: Configure, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entity = configure("[pipedesk.lead_statuses]\ndrop = ['description']\n")["pipedesk.lead_statuses"]
+    with world("pipedesk.lead_statuses", database_url, monkeypatch, contacts=20) as it:
+        source = replace(it.source, entities=(entity,))
+        sync(source, entity, Options(), url=database_url)
+        assert all("description" not in row["raw_data"] for row in rows(database_url, entity).values())
+        again = sync(source, entity, Options(), url=database_url)
+        assert (again.mode, again.processed) == ("delta", 0), "its server hashes what we store"

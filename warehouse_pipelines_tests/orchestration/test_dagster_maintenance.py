@@ -1,0 +1,117 @@
+"""Old runs of Dagster are deleted, and what the UI shows of an asset stays; on both storages."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.tags import PARTITION_NAME_TAG, PARTITION_SET_TAG
+
+from warehouse_pipelines.definitions import defs
+from warehouse_pipelines.local import dagster_home
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.orchestration import dagster_maintenance
+
+NOW = datetime.now(UTC)
+MONTHS = ["2026-01-01", "2026-02-01"]
+KEPT = {dg.DagsterRunStatus.SUCCESS: 7, dg.DagsterRunStatus.CANCELED: 7, dg.DagsterRunStatus.FAILURE: 30}
+
+
+@dg.asset
+def whole() -> None:
+    """Is materialized."""
+    print("a line for the compute log")
+
+
+@dg.asset_check(asset=whole)
+def good() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@dg.asset
+def broken() -> None:
+    """Fails."""
+    raise ValueError("planted")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def instance(
+    request: pytest.FixtureRequest, tmp_path: Path, test_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    name = f"dagster_{tmp_path.name.lower()}"
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    if request.param == "postgresql":
+        monkeypatch.setenv("DAGSTER_STORAGE_URL", test_server.url(name))
+    dagster_home.prepare(tmp_path, pools={})
+    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
+        yield made
+    test_server.drop_database(name)
+
+
+def run(instance: dg.DagsterInstance, *assets: Any, month: str | None = None) -> str:
+    """Materialize assets, as the run of a month of a backfill job if that is given."""
+    tags = {PARTITION_NAME_TAG: month, PARTITION_SET_TAG: "backfill_partition_set"} if month else {}
+    result = dg.materialize(assets, instance=instance, tags=tags, raise_on_error=False)
+    return result.run_id
+
+
+def stored(instance: dg.DagsterInstance, table: sa.Table) -> set[str]:
+    """Return the runs of which a table has rows."""
+    storage: Any = instance.event_log_storage
+    with storage.index_connection() as connection:
+        return {run_id for (run_id,) in connection.execute(sa.select(table.c.run_id).distinct())}
+
+
+def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    month_again, month, last_month = (run(instance, whole, month=key) for key in (MONTHS[0], MONTHS[0], MONTHS[1]))
+    first, second, third = (run(instance, whole, good) for _ in range(3))
+    failed = run(instance, broken)
+    logs = {path.name for path in (tmp_path / "storage").iterdir()}
+    assert {first, second, third} <= logs
+
+    assert dagster_maintenance.prune(instance, KEPT, NOW)["runs_deleted"] == 0, "none is old"
+    facts = dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=8))
+    assert facts == {"runs_deleted": 3, "old_runs_kept_for_their_assets": 3, "runs_left": 4}
+
+    gone, left = {first, second, month_again}, {third, month, last_month, failed}
+    assert {found.run_id for found in instance.get_runs()} == left
+    for run_id in gone:
+        assert not (tmp_path / "history" / "runs" / f"{run_id}.db").exists()
+    assert instance.all_logs(third)
+    assert not gone & {path.name for path in (tmp_path / "storage").iterdir()}
+    assert not gone & stored(instance, SqlEventLogStorageTable)
+    assert stored(instance, AssetCheckExecutionsTable) == {third}
+
+    latest = instance.get_latest_materialization_event(whole.key)
+    assert latest is not None
+    assert latest.run_id == third
+    [check] = instance.event_log_storage.get_latest_asset_check_execution_by_key([good.check_key]).values()
+    assert check.run_id == third
+
+    dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=31))
+    assert {found.run_id for found in instance.get_runs()} == {third, month, last_month}, "failed ones live longer"
+    assert dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=1000))["runs_deleted"] == 0
+
+
+def test_runs_that_have_not_ended_are_never_deleted(instance: dg.DagsterInstance) -> None:
+    from dagster._core.test_utils import create_run_for_test
+
+    going = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED).run_id
+    dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=1000))
+    assert [found.run_id for found in instance.get_runs()] == [going]
+
+
+def test_it_is_a_job_with_a_schedule_that_is_on(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule = next(found for found in defs.schedules or () if found.name == "prune_dagster")
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    run(instance, whole, good)
+    monkeypatch.setenv("WAREHOUSE_RUN_DAYS", "1")
+    result = defs.resolve_job_def("prune_dagster").execute_in_process(instance=instance)
+    [event] = result.get_asset_materialization_events()
+    assert event.materialization.metadata["runs_deleted"].value == 0
+    assert event.materialization.metadata["runs_left"].value == 2

@@ -1,0 +1,287 @@
+"""Which runs are taken for dead, and what becomes of them; a living run keeps its slot."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from warehouse_pipelines.definitions import build_definitions
+from warehouse_pipelines.errors import PoolBusy
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.local import dagster_home
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.orchestration import run_lock
+from warehouse_pipelines_tests.harness import toy
+from warehouse_pipelines_tests.harness.subprocesses import eventually
+
+STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
+POOL = "toy_api"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def instance(
+    request: pytest.FixtureRequest, tmp_path: Path, test_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """An instance whose pool has one slot."""
+    name = f"lock_{tmp_path.name.lower()}"
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    if request.param == "postgresql":
+        monkeypatch.setenv("DAGSTER_STORAGE_URL", test_server.url(name))
+    dagster_home.prepare(tmp_path, pools={POOL: 1})
+    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
+        yield made
+    test_server.drop_database(name)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look comes after a second."""
+    monkeypatch.setattr(run_lock, "PING_SECONDS", 0.5)
+
+
+def started(
+    instance: dg.DagsterInstance, url: str | None, tag: str = "", *, status: dg.DagsterRunStatus = STARTED
+) -> str:
+    """Make a run that holds the slot if it is free, and else waits for it; tagged if ``url`` or ``tag`` is given."""
+    run_id = dg._core.utils.make_new_run_id()
+    if url is not None:
+        with sync_history.connect(url) as session:
+            tag = run_lock.tag(session, run_id)
+    own = {run_lock.TAG: tag} if tag else {}
+    create_run_for_test(instance, run_id=run_id, job_name="sync_toy_gadgets", status=status, tags=own)
+    instance.event_log_storage.claim_concurrency_slot(POOL, run_id, "gadget")
+    return run_id
+
+
+def status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def holders(instance: dg.DagsterInstance) -> set[str]:
+    return instance.event_log_storage.get_concurrency_info(POOL).active_run_ids
+
+
+def row(url: str, run_id: str, message: str | None = None) -> None:
+    """Plant a history row: running, or closed with a message."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, "
+            "error_message, run_id) VALUES ('toy', 'gadgets', now(), %s, %s, %s, %s)",
+            [None if message is None else "now", "running" if message is None else "failed", message, run_id],
+        )
+
+
+def test_a_run_whose_lock_is_free_is_closed_and_its_slot_freed(instance: dg.DagsterInstance, bare_url: str) -> None:
+    run_id = started(instance, bare_url)
+    row(bare_url, run_id)
+    assert holders(instance) == {run_id}
+    assert run_lock.close_dead_runs(instance, bare_url) == [run_id]
+    assert status(instance, run_id) == FAILURE
+    assert holders(instance) == set()
+    with psycopg.connect(bare_url) as connection:
+        assert connection.execute("SELECT status, error_message FROM orchestration.sync_history").fetchall() == [
+            ("failed", sync_history.DIED)
+        ]
+    assert run_lock.close_dead_runs(instance, bare_url) == []
+
+
+def test_one_that_was_being_cancelled_is_cancelled(instance: dg.DagsterInstance, bare_url: str) -> None:
+    run_id = started(instance, bare_url, status=dg.DagsterRunStatus.CANCELING)
+    assert run_lock.close_dead_runs(instance, bare_url) == [run_id]
+    assert status(instance, run_id) == dg.DagsterRunStatus.CANCELED
+
+
+def test_living_runs_are_left_alone(instance: dg.DagsterInstance, bare_url: str, test_server: Server) -> None:
+    """One holds its lock; one has the tag of the run that it tries again; one is of another warehouse; two have no tag,
+    and no row that died.
+    """
+    with ExitStack() as stack:
+        alive = started(instance, bare_url)
+        stack.enter_context(run_lock.RunLock(bare_url, alive))
+        with sync_history.connect(bare_url) as session:
+            again = started(instance, None, run_lock.tag(session, "00000000-0000-0000-0000-000000000001"))
+        elsewhere = started(instance, test_server.url("postgres"))
+        unknown = started(instance, None)
+        between = started(instance, None)
+        row(bare_url, between, "failed for another reason")
+        assert run_lock.close_dead_runs(instance, bare_url) == []
+        assert {status(instance, run_id) for run_id in (alive, again, elsewhere, unknown, between)} == {STARTED}
+        assert holders(instance) == {alive}
+
+
+def test_a_run_without_a_tag_is_dead_when_its_row_says_so(instance: dg.DagsterInstance, bare_url: str) -> None:
+    dead, alive = started(instance, None), started(instance, None)
+    row(bare_url, dead)
+    row(bare_url, alive, sync_history.DIED)
+    row(bare_url, alive, "later it failed otherwise")
+    assert run_lock.close_dead_runs(instance, bare_url) == [dead]
+    assert status(instance, alive) == STARTED
+
+
+def test_slots_of_ended_and_deleted_runs_are_freed(instance: dg.DagsterInstance, bare_url: str) -> None:
+    for dead in (started(instance, bare_url, status=FAILURE), dg._core.utils.make_new_run_id()):
+        instance.event_log_storage.claim_concurrency_slot(POOL, dead, "gadget")
+        assert holders(instance) == {dead}
+        run_lock.close_dead_runs(instance, bare_url)
+        assert holders(instance) == set()
+
+
+def test_an_ended_run_whose_process_goes_on_keeps_its_slot(instance: dg.DagsterInstance, bare_url: str) -> None:
+    run_id = started(instance, bare_url)
+    with run_lock.RunLock(bare_url, run_id):
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        instance.report_run_failed(run)
+        run_lock.close_dead_runs(instance, bare_url)
+        assert holders(instance) == {run_id}
+
+
+LOCKS = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def breaks(other: psycopg.Connection) -> int:
+    """End the one session that holds a lock, and return its process id once it is gone."""
+    [(pid,)] = other.execute(LOCKS).fetchall()
+    assert other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid]).fetchone() == (True,)
+    return int(pid)
+
+
+def test_the_lock_is_taken_again_when_its_session_breaks(instance: dg.DagsterInstance, bare_url: str) -> None:
+    run_id = started(instance, bare_url)
+    with run_lock.RunLock(bare_url, run_id), psycopg.connect(bare_url, autocommit=True) as other:
+        first = breaks(other)
+        eventually(lambda: other.execute(LOCKS).fetchall() not in ([], [(first,)]), "it is taken again")
+        assert run_lock.close_dead_runs(instance, bare_url) == []
+        assert status(instance, run_id) == STARTED
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_living_run_that_lost_its_session_keeps_its_slot(
+    instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """Its lock is free until it notices; whoever looks in that moment looks a second time."""
+    monkeypatch.setattr(run_lock, "PING_SECONDS", 2.0)
+    run_id = started(instance, bare_url)
+    row(bare_url, run_id)
+    with ExitStack() as stack:
+        stack.enter_context(run_lock.RunLock(bare_url, run_id))
+        other = stack.enter_context(psycopg.connect(bare_url, autocommit=True))
+        stack.enter_context(psycopg.connect(bare_url)).execute(
+            "SELECT pg_advisory_lock(hashtextextended('toy:gadgets', 0))"  # its loader's, which nothing broke
+        )
+        if ended:
+            run = instance.get_run_by_id(run_id)
+            assert run is not None
+            instance.report_run_failed(run)
+        other.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND objid ="
+                      " (hashtextextended('run:' || %s, 0) & 4294967295)::bigint", [run_id])  # fmt: skip
+        with sync_history.connect(bare_url) as session:
+            record = instance.get_run_record_by_id(run_id)
+            assert record is not None
+            assert run_lock.dead(session, record.dagster_run, record.create_timestamp), "the first look is deceived"
+        assert run_lock.close_dead_runs(instance, bare_url) == []
+        assert status(instance, run_id) == (FAILURE if ended else STARTED)
+        assert holders(instance) == {run_id}
+        assert other.execute("SELECT status FROM orchestration.sync_history").fetchall() == [("running",)]
+
+
+def test_nobody_is_called_dead_just_after_the_server_came_up(
+    instance: dg.DagsterInstance, server: Server, template: str, test_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process may not have noticed yet that its session broke. A run younger than the server is judged at once."""
+    from warehouse_pipelines.schema.migrate import migrate
+
+    server.start()
+    url = server.create_database("warehouse_back")
+    migrate(url)
+    old = started(instance, url)
+    time.sleep(1)
+    server.stop("immediate")
+    server.start()
+    url = server.url("warehouse_back")
+    young = started(instance, url)
+    assert run_lock.close_dead_runs(instance, url) == [young]
+    assert status(instance, old) == STARTED
+    monkeypatch.setattr(run_lock, "SETTLING_SECONDS", 0.0)
+    assert run_lock.close_dead_runs(instance, url) == [old]
+
+
+def test_a_run_that_waits_frees_the_slot_of_a_dead_one(instance: dg.DagsterInstance, bare_url: str) -> None:
+    dead = started(instance, bare_url)
+    with run_lock.waiting(instance, bare_url, 60):
+        claim = instance.event_log_storage.claim_concurrency_slot(POOL, "me", "gadget")
+    assert claim.is_claimed
+    assert status(instance, dead) == FAILURE
+    assert "claim_concurrency_slot" not in vars(instance.event_log_storage), "it is Dagster's own again"
+
+
+def test_a_run_that_waits_says_so_and_gives_up(
+    instance: dg.DagsterInstance, bare_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    alive = started(instance, bare_url)
+    said = f"the slot of {POOL}, held by sync_toy_gadgets (run {alive}, 0 min)"
+    with run_lock.RunLock(bare_url, alive), run_lock.waiting(instance, bare_url, 1) as waited:
+        claim = instance.event_log_storage.claim_concurrency_slot
+        began = time.monotonic()
+        with pytest.raises(PoolBusy, match="WAREHOUSE_POOL_WAIT_SECONDS"):
+            any(claim(POOL, "me", "gadget").is_claimed for _ in range(1000))
+        assert time.monotonic() - began < 60
+    assert said in str(waited.gave_up)
+    assert f"gadget waits since 0 s, at most 1 s for {said}" in caplog.text
+    assert holders(instance) == {alive}
+
+
+def test_a_run_of_the_daemon_holds_its_lock(
+    instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the executor of the definitions, which ``execute_in_process`` would replace."""
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.execute_in_process import core_execute_in_process
+
+    monkeypatch.setenv("TOY_KEY", "set")
+    seen: list[str] = []
+
+    @dg.op
+    def look(context: dg.OpExecutionContext) -> None:
+        seen.extend(run_lock.close_dead_runs(context.instance, bare_url))
+        run = context.instance.get_run_by_id(context.run_id)
+        assert run is not None
+        assert run.tags[run_lock.TAG].startswith(context.run_id)
+
+    @dg.job(executor_def=run_lock.executor(lambda: bare_url))
+    def looks() -> None:
+        look()
+
+    result = core_execute_in_process({}, InMemoryJob(looks), instance, False, True)
+    assert result.success
+    assert seen == []
+    made = build_definitions([toy.Shelf().source()], url=lambda: bare_url)
+    for job in made.resolve_all_job_defs():
+        assert job.executor_def.executor_creation_fn.__qualname__.startswith("executor."), job.name
+
+
+def test_a_run_whose_warehouse_is_away_runs_without_a_lock(instance: dg.DagsterInstance) -> None:
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.execute_in_process import core_execute_in_process
+
+    @dg.op
+    def nothing() -> None:
+        pass
+
+    @dg.job(executor_def=run_lock.executor(lambda: "postgresql://a:b@127.0.0.1:1/none"))
+    def away() -> None:
+        nothing()
+
+    result = core_execute_in_process({}, InMemoryJob(away), instance, False, True)
+    assert result.success
+    assert run_lock.TAG not in result.dagster_run.tags

@@ -1,0 +1,217 @@
+"""Cadences as cron, and what a schedule does when its time comes."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from dagster._core.events import StepSuccessData
+from dagster._core.test_utils import create_run_for_test
+
+from warehouse_pipelines.definitions import build_definitions, defs
+from warehouse_pipelines.loading import sync_history, sync_schedule
+from warehouse_pipelines.loading.sync_schedule import dagster_name
+from warehouse_pipelines.orchestration.schedules import UNFINISHED, cron, schedule
+from warehouse_pipelines.schema.migrate import engine
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.harness import toy
+
+TOY = toy.Shelf().source()
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+MINUTES = [5, 6, 10, 15, 20, 30, 36, 40, 45, 48, 60, 72, 90, 96, 120, 160, 180, 240, 360, 480, 720, 1440, 7 * 1440]
+
+
+@pytest.mark.parametrize("offset", [0, 4, 55])
+@pytest.mark.parametrize("minutes", MINUTES)
+def test_a_cadence_is_a_true_interval(minutes: int, offset: int) -> None:
+    from dagster._utils.schedules import schedule_execution_time_iterator
+
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    ticks = schedule_execution_time_iterator(start.timestamp(), cron(timedelta(minutes=minutes), offset), "UTC")
+    times = [next(ticks) for _ in range(1 + max(4, 2 * 1440 // minutes))]
+    assert {after - before for before, after in pairwise(times)} == {timedelta(minutes=minutes)}
+    assert times[0].minute == offset % min(minutes, 60) or minutes < 60
+
+
+@pytest.mark.parametrize("every", [timedelta(minutes=7), timedelta(seconds=90), timedelta(hours=5), timedelta(days=2)])
+def test_a_cadence_that_cron_cannot_express_is_refused(every: timedelta) -> None:
+    with pytest.raises(ValueError, match="is no cron schedule"):
+        cron(every)
+
+
+def test_every_entity_has_a_job_and_is_in_one_schedule() -> None:
+    names = {job.name for job in defs.resolve_all_job_defs()}
+    ticking = {each.name: each for each in defs.schedules or () if isinstance(each, dg.ScheduleDefinition)}
+    for source in SOURCES:
+        assert f"sync_{source.name}_all" in names
+        for entity in source.entities:
+            assert f"sync_{source.name}_{entity.name}" in names
+            found = ticking[dagster_name(source, entity.every)]
+            assert found.job_name == f"sync_{source.name}_all"
+            assert entity.name in (found.description or "").split(": ")[1].rstrip(".").split(", ")
+    assert sum(name.startswith("sync_") for name in ticking) == len(
+        {(source.name, entity.every) for source in SOURCES for entity in source.entities}
+    )
+
+
+def test_no_two_crms_fire_at_one_minute() -> None:
+    minutes: dict[str, set[int]] = {}
+    for each in defs.schedules or ():
+        if isinstance(each, dg.ScheduleDefinition) and each.name.startswith("sync_"):
+            assert isinstance(each.cron_schedule, list)
+            at = {int(minute) for line in each.cron_schedule for minute in line.split()[0].split(",")}
+            minutes.setdefault(each.name.split("_")[1], set()).update(at)
+    crowd = Counter(minute for found in minutes.values() for minute in found)
+    assert max(crowd.values()) == 1, crowd
+
+
+@pytest.mark.parametrize(("key", "status"), [("set", "RUNNING"), ("", "STOPPED")])
+def test_a_schedule_is_off_until_the_crm_is_configured(monkeypatch: pytest.MonkeyPatch, key: str, status: str) -> None:
+    if key:
+        monkeypatch.setenv("TOY_KEY", key)
+    made = build_definitions([toy.Shelf().source()])
+    found = {each.name: each for each in made.schedules or ()}
+    tick = found["sync_toy_every_15_minutes_schedule"]
+    assert isinstance(tick, dg.ScheduleDefinition)
+    assert tick.default_status == dg.DefaultScheduleStatus(status)
+    assert tick.cron_schedule == ["0,15,30,45 * * * *"]
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture
+def url(shared_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A warehouse where the toy's switches are as a migration writes them."""
+    monkeypatch.setenv("TOY_KEY", "set")
+    with engine(shared_url).begin() as connection:
+        connection.execute(sa.text("DELETE FROM orchestration.sync_schedule WHERE crm_source = 'toy'"))
+        sync_schedule.align(connection, [TOY])
+    return shared_url
+
+
+def tick(instance: dg.DagsterInstance, url: str) -> dg.RunRequest | dg.SkipReason:
+    """Evaluate the schedule of all of the toy's entities, as if they had one cadence."""
+    with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON) as context:
+        evaluated = schedule(TOY, toy.ENTITIES, lambda: url).evaluate_tick(context)
+    return evaluated.run_requests[0] if evaluated.run_requests else dg.SkipReason(evaluated.skip_message)
+
+
+def asked_for(found: dg.RunRequest | dg.SkipReason) -> set[str]:
+    assert isinstance(found, dg.RunRequest), found
+    assert {check.asset_key for check in found.asset_check_keys or ()} == set(found.asset_selection or ())
+    return {key.path[-1].rpartition("_")[2] for key in found.asset_selection or ()}
+
+
+def test_a_tick_skips_and_names_the_settings_that_are_missing(
+    instance: dg.DagsterInstance, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TOY_KEY")
+    skipped = tick(instance, url)
+    assert isinstance(skipped, dg.SkipReason)
+    assert "TOY_KEY" in (skipped.skip_message or "")
+
+
+def test_a_tick_skips_while_the_warehouse_is_away(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_KEY", "set")
+    skipped = tick(instance, "postgresql://a:b@127.0.0.1:1/none")
+    assert isinstance(skipped, dg.SkipReason)
+    assert "does not answer" in (skipped.skip_message or "")
+
+
+def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance, url: str) -> None:
+    """C-020: and for nothing else, so a manual and a scheduled run have the same config."""
+    asked = tick(instance, url)
+    assert asked_for(asked) == {"part", "thing", "gadget"}
+    assert isinstance(asked, dg.RunRequest)
+    assert not asked.run_config
+    assert asked.partition_key is None
+    with sync_history.connect(url) as connection:
+        rows = sync_schedule.rows(connection)
+    row = rows["toy", "things"]
+    assert (row["last_run"], row["next_run"]) == (NOON, NOON + toy.PARTS.every)
+
+
+def test_what_is_switched_off_is_left_out_and_said_so(instance: dg.DagsterInstance, url: str) -> None:
+    with sync_history.connect(url) as connection:
+        assert sync_schedule.switch(connection, TOY, toy.GADGETS, on=False) == ["gadgets"]
+        assert sync_schedule.switch(connection, TOY, toy.GADGETS, on=False) == []
+        asked = tick(instance, url)
+        assert asked_for(asked) == {"part", "thing"}
+        assert isinstance(asked, dg.RunRequest)
+        assert asked.tags["warehouse/left_out"] == "gadgets: switched off"
+        assert sync_schedule.switch(connection, TOY, None, on=False) == ["parts", "things"]
+        skipped = tick(instance, url)
+        assert isinstance(skipped, dg.SkipReason)
+        assert "nothing is due: " in (skipped.skip_message or "")
+        assert sync_schedule.switch(connection, TOY, None, on=True) == ["gadgets", "parts", "things"]
+    assert asked_for(tick(instance, url)) == {"part", "thing", "gadget"}
+
+
+def test_a_migration_leaves_the_switches_and_follows_the_cadence(url: str) -> None:
+    with sync_history.connect(url) as connection:
+        sync_schedule.switch(connection, TOY, toy.GADGETS, on=False)
+    faster = replace(TOY, entities=(toy.PARTS, toy.THINGS, replace(toy.GADGETS, every=timedelta(minutes=5))))
+    with engine(url).begin() as connection:
+        assert sync_schedule.align(connection, [TOY]) == []
+        assert sync_schedule.align(connection, [faster]) == ["schedule of toy gadgets: every 5 minutes"]
+    with sync_history.connect(url) as connection:
+        row = sync_schedule.rows(connection)["toy", "gadgets"]
+    assert (row["enabled"], row["every"], row["period"]) == (False, 5, "minutes")
+    assert row["dagster_schedule_name"] == "sync_toy_every_5_minutes_schedule"
+
+
+GOING = [
+    ({"job_name": "sync_toy_gadgets"}, {"warehouse/crm": "toy", "warehouse/sync_type": "gadgets"}, {"gadget"}),
+    ({"job_name": "sync_toy_all"}, {"warehouse/crm": "toy", "warehouse/sync_type": "all"}, {"gadget", "part", "thing"}),
+    ({"job_name": "sync_other_all"}, {"warehouse/crm": "other", "warehouse/sync_type": "all"}, set()),
+    ({"job_name": "__ASSET_JOB", "asset_selection": {dg.AssetKey("toy_thing")}}, {}, {"thing"}),
+    (
+        {"job_name": "sync_toy_all", "asset_selection": {dg.AssetKey("toy_thing")}},
+        {"warehouse/crm": "toy", "warehouse/sync_type": "all"},
+        {"thing"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("run", "tags", "busy"), GOING)
+@pytest.mark.parametrize("status", [*UNFINISHED[1:], dg.DagsterRunStatus.SUCCESS])  # a queued run needs a workspace
+def test_what_another_run_has_still_to_sync_is_left_out(
+    instance: dg.DagsterInstance,
+    url: str,
+    run: dict[str, Any],
+    tags: dict[str, str],
+    busy: set[str],
+    status: dg.DagsterRunStatus,
+) -> None:
+    made = create_run_for_test(instance, tags=tags, status=status, **run)
+    if status == dg.DagsterRunStatus.SUCCESS:
+        busy = set()
+    asked = tick(instance, url)
+    if busy == {"part", "thing", "gadget"}:
+        assert isinstance(asked, dg.SkipReason)
+        assert made.run_id in (asked.skip_message or "")
+    else:
+        assert asked_for(asked) == {"part", "thing", "gadget"} - busy
+
+
+def test_what_another_run_has_synced_already_is_due_again(instance: dg.DagsterInstance, url: str) -> None:
+    tags = {"warehouse/crm": "toy", "warehouse/sync_type": "all"}
+    going = create_run_for_test(instance, job_name="sync_toy_all", tags=tags, status=dg.DagsterRunStatus.STARTED)
+    for kind in (dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS):
+        data = StepSuccessData(duration_ms=1.0) if kind == dg.DagsterEventType.STEP_SUCCESS else None
+        event = dg.DagsterEvent(kind.value, going.job_name, step_key="toy_gadget", event_specific_data=data)
+        instance.report_dagster_event(event, going.run_id)
+    assert asked_for(tick(instance, url)) == {"gadget"}

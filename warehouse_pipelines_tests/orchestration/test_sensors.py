@@ -1,0 +1,113 @@
+"""The sensors that close what killed processes left open."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from warehouse_pipelines.definitions import defs
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.orchestration import run_lock
+from warehouse_pipelines.orchestration.sensors import sensors
+
+AWAY = "postgresql://a:b@127.0.0.1:1/none"
+
+
+@pytest.fixture
+def running(bare_url: str) -> Callable[[str], int]:
+    """Return a function that plants a row that a run left open, and returns its id."""
+
+    def plant(run_id: str) -> int:
+        with psycopg.connect(bare_url, autocommit=True) as connection:
+            row = connection.execute(
+                "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, run_id) "
+                "VALUES ('toy', 'gadgets', now(), %s) RETURNING id",
+                [run_id],
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return plant
+
+
+def status(url: str, history_id: int) -> tuple[str, str | None]:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT status, error_message FROM orchestration.sync_history WHERE id = %s", [history_id]
+        ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def named(url: str, name: str) -> dg.SensorDefinition:
+    return next(sensor for sensor in sensors(lambda: url) if sensor.name == name)
+
+
+def test_they_run_by_default() -> None:
+    found = {sensor.name: sensor for sensor in defs.sensors or ()}
+    assert {"close_failed", "close_cancelled", "sweep"} <= found.keys()
+    assert {each.default_status for each in sensors(lambda: AWAY)} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def ended(url: str, name: str, run_id: str) -> dg.SkipReason:
+    """Evaluate the sensor of a run that ended badly."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = create_run_for_test(instance, run_id=run_id, job_name="sync_toy_gadgets")
+        kind = dg.DagsterEventType.RUN_FAILURE if name == "close_failed" else dg.DagsterEventType.RUN_CANCELED
+        event = dg.DagsterEvent(kind.value, run.job_name, message="the worker was killed")
+        built = dg.build_run_status_sensor_context(name, event, instance, run)
+        context = built.for_run_failure() if name == "close_failed" else built
+        found = named(url, name)(context)
+    assert isinstance(found, dg.SkipReason)
+    return found
+
+
+@pytest.mark.parametrize("name", ["close_failed", "close_cancelled"])
+def test_a_run_that_ended_closes_its_rows_and_no_others(
+    running: Callable[[str], int], bare_url: str, name: str
+) -> None:
+    one, other = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2))
+    ours, theirs = running(one), running(other)
+    assert "closed 1 rows" in (ended(bare_url, name, one).skip_message or "")
+    said = "the worker was killed" if name == "close_failed" else "cancelled"
+    assert status(bare_url, ours) == (name.removeprefix("close_"), said)
+    assert status(bare_url, theirs)[0] == "running"
+
+
+def test_the_sweep_closes_rows_whose_process_is_dead(running: Callable[[str], int], bare_url: str) -> None:
+    dead = running("a")
+    with psycopg.connect(bare_url) as alive:
+        alive.execute("SELECT pg_advisory_lock(hashtextextended('toy:gadgets', 0))")
+        assert "nothing" in sweep(bare_url)
+        assert status(bare_url, dead)[0] == "running"
+    assert f"closed {dead}" in sweep(bare_url)
+    assert status(bare_url, dead)[0] == "failed"
+
+
+def test_the_sweep_ends_runs_whose_process_is_dead(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_lock, "PING_SECONDS", 0.5)
+    with dg.DagsterInstance.ephemeral() as instance, sync_history.connect(bare_url) as session:
+        ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2)]
+        for run_id in ids:
+            tags = {run_lock.TAG: run_lock.tag(session, run_id)}
+            create_run_for_test(instance, run_id=run_id, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        with run_lock.RunLock(bare_url, ids[1]):
+            assert f"runs: {ids[0]}" in sweep(bare_url, instance)
+        found = [instance.get_run_by_id(run_id) for run_id in ids]
+    assert [run and run.status for run in found] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
+
+
+def sweep(url: str, instance: dg.DagsterInstance | None = None) -> str:
+    with dg.DagsterInstance.ephemeral() as empty:
+        found = named(url, "sweep")(dg.build_sensor_context(instance=instance or empty))
+    assert isinstance(found, dg.SkipReason)
+    return found.skip_message or ""
+
+
+def test_a_database_that_is_away_is_a_reason_to_skip() -> None:
+    assert "does not answer" in sweep(AWAY)
+    for name in ("close_failed", "close_cancelled"):
+        skipped = ended(AWAY, name, "00000000-0000-0000-0000-000000000001")
+        assert "does not answer" in (skipped.skip_message or "")

@@ -1,0 +1,187 @@
+"""A run that is asked to stop stops, whatever it does: CANCELED in Dagster, cancelled in the history, nothing loaded.
+
+The run is executed as Dagster's code server does it, in a process of its own that gets one interrupt and no second.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.subprocesses import Worker, eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+SECONDS = 5.0
+POOL = "callrail_api"
+
+
+@pytest.fixture(scope="module")
+def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    name = f"terminate_{uuid.uuid4().hex[:8]}"
+    with world(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as it:
+        it.environment["WAREHOUSE_RETRY_SECONDS"] = "1"
+        yield it
+
+
+@pytest.fixture
+def here(made: World) -> World:
+    """The world with an empty history and no faults."""
+    with psycopg.connect(made.url, autocommit=True) as connection:
+        connection.execute("TRUNCATE orchestration.sync_history, orchestration.request_budget, callrail_call CASCADE")
+    made.simulators.control("callrail", "clear_faults")
+    return made
+
+
+def query(here: World, text: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(here.url) as connection:
+        return connection.execute(text).fetchall()
+
+
+def begun(here: World, sync_type: str = "calls") -> Callable[[], bool]:
+    """Return whether the run is at an entity that is not its first."""
+    return lambda: [status for status, _, _ in here.history(sync_type)] == ["running"]
+
+
+def said(here: World, text: str) -> Callable[[], bool]:
+    """Return whether the log of the newest run has a text."""
+
+    def look() -> bool:
+        with here.instance() as instance:
+            [run] = instance.get_runs(limit=1)
+            return any(text in entry.user_message for entry in instance.all_logs(run.run_id))
+
+    return look
+
+
+@contextmanager
+def reading(here: World) -> Iterator[Callable[[], bool]]:
+    here.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="calls.json")
+    yield begun(here)
+
+
+@contextmanager
+def backing_off(here: World) -> Iterator[Callable[[], bool]]:
+    """The vendor asks to wait."""
+    here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=300, path="calls.json")
+    yield said(here, "attempt 1 of 7, next in 300")
+
+
+@contextmanager
+def waiting_for_the_budget(here: World) -> Iterator[Callable[[], bool]]:
+    here.simulators.control("callrail", "set_fault", kind="slow", seconds=3, path="calls.json", times=1)
+    yield begun(here)
+    with psycopg.connect(here.url, autocommit=True) as connection:
+        connection.execute("UPDATE orchestration.request_budget SET used = 1000000 WHERE budget LIKE '%hour%'")
+
+
+@contextmanager
+def waiting_for_its_next_attempt(here: World) -> Iterator[Callable[[], bool]]:
+    """The vendor asks for an hour, so the step is tried again after half a minute, and after the others of the run."""
+    here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=3600, path="calls.json")
+    ended = "SELECT count(*) FILTER (WHERE status = 'success'), count(*) FROM orchestration.sync_history"
+    yield lambda: query(here, ended) == [(7, 8)]
+
+
+@contextmanager
+def waiting_for_a_slot(here: World) -> Iterator[Callable[[], bool]]:
+    """Another run has the only slot of the vendor's pool."""
+    with here.instance() as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots(POOL, 1)
+        other = created(instance)
+        assert storage.claim_concurrency_slot(POOL, other, "callrail_call").is_claimed
+        try:
+            yield lambda: any(waiting.run_id != other for waiting in storage.get_concurrency_info(POOL).pending_steps)
+        finally:
+            storage.free_concurrency_slots_for_run(other)
+            instance.delete_run(other)
+
+
+@contextmanager
+def merging(here: World) -> Iterator[Callable[[], bool]]:
+    with psycopg.connect(here.url) as holder:
+        holder.execute("LOCK TABLE callrail_call IN EXCLUSIVE MODE")
+        yield lambda: bool(
+            query(
+                here,
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+                "AND application_name = 'warehouse-loader'",
+            )
+        )
+
+
+@contextmanager
+def between_steps(here: World) -> Iterator[Callable[[], bool]]:
+    here.simulators.control("callrail", "set_fault", kind="slow", seconds=0.5)
+    yield lambda: query(here, "SELECT count(*) >= 2 FROM orchestration.sync_history WHERE status = 'success'")[0][0]
+
+
+MOMENTS: list[Callable[[World], AbstractContextManager[Callable[[], bool]]]] = [
+    reading,
+    backing_off,
+    waiting_for_the_budget,
+    waiting_for_its_next_attempt,
+    waiting_for_a_slot,
+    merging,
+    between_steps,
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
+def test_a_run_stops_when_it_is_asked_to(
+    here: World, moment: Callable[[World], AbstractContextManager[Callable[[], bool]]]
+) -> None:
+    with here.instance() as instance, moment(here) as reached:
+        run_id = created(instance)
+        worker = Worker(run_id, here.environment, here.home / f"worker-{run_id}.log")
+        eventually(reached, f"it gets there:\n{worker.said}", 120)
+        time.sleep(0.3)
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        instance.report_run_canceling(run)
+        began = time.monotonic()
+        worker.interrupt()
+        eventually(lambda: ended(instance, run_id), "it ends", 4 * SECONDS)
+        took = time.monotonic() - began
+        assert took < SECONDS, took
+        assert ended(instance, run_id) == dg.DagsterRunStatus.CANCELED
+        worker.ended()
+        info = instance.event_log_storage.get_concurrency_info(POOL)
+        assert run_id not in info.active_run_ids | info.assigned_run_ids | info.pending_run_ids
+    statuses = query(here, "SELECT status, error_message FROM orchestration.sync_history ORDER BY id")
+    assert "running" not in {status for status, _ in statuses}
+    if moment is waiting_for_its_next_attempt:
+        assert sorted(status for status, _ in statuses) == ["failed", *["success"] * 7]
+        return
+    if moment is waiting_for_a_slot:
+        assert statuses == []
+        return
+    if moment is between_steps:
+        assert {status for status, _ in statuses[:-1]} == {"success"}
+        assert len(statuses) < 8, "it did not go on to the end"
+        return
+    assert statuses[-1][0] == "cancelled", statuses
+    assert statuses[-1][1].startswith("cancelled after ")
+    assert query(here, "SELECT count(*) FROM callrail_call") == [(0,)]
+    assert query(here, "SELECT FROM pg_stat_activity WHERE application_name = 'warehouse-loader'") == []
+
+
+def created(instance: dg.DagsterInstance) -> str:
+    from warehouse_pipelines.definitions import defs
+
+    job = defs.resolve_job_def("sync_callrail_all")
+    return instance.create_run_for_job(job, tags=job.run_tags).run_id
+
+
+def ended(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus | None:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status if run.is_finished else None

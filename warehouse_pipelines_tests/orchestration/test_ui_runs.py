@@ -1,0 +1,160 @@
+"""Runs in Dagster's UI, in a browser that never reloads: a running, a failed, a terminated one, one of a command."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines_tests.conftest import missing
+from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
+from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium, opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(900)]
+
+LAUNCH = """
+mutation launch($job: String!) { launchRun(executionParams: {runConfigData: {}, selector: {
+    repositoryLocationName: "warehouse", repositoryName: "__repository__", jobName: $job }}) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+
+
+@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+def here(
+    request: pytest.FixtureRequest, test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    chromium()
+    name = f"ui_runs_{uuid.uuid4().hex[:8]}"
+    storage = "sqlite" if request.param == "sqlite" else ""
+    with world(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20, storage=storage) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def address(here: World) -> str:
+    return opened(here)
+
+
+@pytest.fixture
+def page(here: World) -> Iterator["Page"]:
+    """A page of a browser; the world has no faults and no history before and after."""
+    try:
+        from playwright.sync_api import expect, sync_playwright
+    except ImportError:
+        missing("playwright")
+    here.simulators.control("callrail", "clear_faults")
+    with psycopg.connect(here.url, autocommit=True) as connection:
+        connection.execute("TRUNCATE orchestration.sync_history, callrail_tag")
+    expect.set_options(timeout=120_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        tab = browser.new_page(viewport={"width": 1440, "height": 900})
+        tab.set_default_timeout(120_000)
+        yield tab
+        browser.close()
+    here.simulators.control("callrail", "clear_faults")
+
+
+def launched(address: str, job: str = "sync_callrail_tags") -> str:
+    found = ask(address, LAUNCH, job=job)["launchRun"]
+    assert found["__typename"] == "LaunchRunSuccess", found
+    return str(found["run"]["runId"])
+
+
+def status(address: str, run_id: str) -> str:
+    return str(ask(address, STATUS, run=run_id)["runOrError"]["status"])
+
+
+def history(here: World) -> list[str]:
+    return [ended for ended, _, _ in here.history("tags")]
+
+
+def loads_of(page: "Page", url: str) -> Callable[[], int]:
+    """Open a page, and return how often it was loaded since."""
+    loads: list[str] = []
+    page.goto(url)
+    page.on("load", lambda _: loads.append(page.url))
+    return lambda: len(loads)
+
+
+def test_the_page_of_a_run_follows_it_and_shows_its_error(here: World, address: str, page: "Page") -> None:
+    from playwright.sync_api import expect
+
+    here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=30, path="tags.json", times=1)
+    here.simulators.control("callrail", "set_fault", kind="status", status=403, path="tags.json", after=1)
+    run_id = launched(address)
+    loads = loads_of(page, f"{address}/runs/{run_id}")
+    expect(page.get_by_text("attempt 1 of 7").first).to_be_visible()
+    assert status(address, run_id) == "STARTED", "the page shows it while it runs"
+    eventually(lambda: status(address, run_id) == "FAILURE", "it fails", 240)
+    expect(page.get_by_text("STEP_FAILURE").first).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("answered 403").first).to_be_visible(timeout=15_000)
+    assert loads() == 0
+
+
+@contextmanager
+def reading(here: World) -> Iterator[Callable[[], bool]]:
+    here.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
+    yield lambda: history(here) == ["running"]
+
+
+@contextmanager
+def merging(here: World) -> Iterator[Callable[[], bool]]:
+    with psycopg.connect(here.url) as holder, psycopg.connect(here.url, autocommit=True) as looker:
+        holder.execute("LOCK TABLE callrail_tag IN EXCLUSIVE MODE")
+        waits = (
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+            "AND application_name = 'warehouse-loader'"
+        )
+        yield lambda: bool((looker.execute(waits).fetchone() or [False])[0])
+
+
+@pytest.mark.parametrize("moment", [reading, merging], ids=lambda moment: moment.__name__)
+def test_terminate_stops_a_run(
+    here: World, address: str, page: "Page", moment: Callable[[World], AbstractContextManager[Callable[[], bool]]]
+) -> None:
+    from playwright.sync_api import expect
+
+    with moment(here) as reached:
+        run_id = launched(address)
+        loads = loads_of(page, f"{address}/runs/{run_id}")
+        eventually(reached, "it gets there", 240)
+        page.get_by_role("button", name="Terminate").first.click()
+        page.get_by_role("button", name="Terminate 1 run").click()
+        eventually(lambda: status(address, run_id) == "CANCELING" or history(here) != ["running"], "it is asked", 30)
+        began = time.monotonic()
+        eventually(lambda: status(address, run_id) == "CANCELED", "it ends", 30)
+        assert time.monotonic() - began < 5
+    assert history(here) == ["cancelled"]
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("Canceled").first).to_be_visible(timeout=15_000)
+    assert loads() == 0
+    with psycopg.connect(here.url) as connection:
+        assert connection.execute("SELECT count(*) FROM callrail_tag").fetchone() == (0,)
+
+
+def test_a_run_of_a_command_is_seen_wherever_one_of_the_ui_is(here: World, address: str, page: "Page") -> None:
+    from playwright.sync_api import expect
+
+    command = Command(["sync", "callrail", "tags"], here.environment, here.home / "command.log")
+    code, text = command.ended()
+    assert code == 0, text
+    [run] = here.runs("sync_callrail_tags")[:1]
+    short = run.run_id[:8]
+    page.goto(f"{address}/locations/warehouse/jobs/sync_callrail_tags/runs")
+    expect(page.get_by_text(short).first).to_be_visible()
+    page.goto(f"{address}/overview/activity/timeline")
+    expect(page.get_by_text("sync_callrail_tags").first).to_be_visible()
+    page.goto(f"{address}/assets/callrail_tag?view=events")
+    expect(page.get_by_text(short).first).to_be_visible()

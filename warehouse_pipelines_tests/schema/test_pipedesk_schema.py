@@ -1,0 +1,813 @@
+"""The schema ``pipedesk``: what the requirements check, what it refuses of ours and not of a vendor's, up and down."""
+
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.config import Config
+
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.local.postgres import Server, find_binaries
+from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.schema import repeatable, tables
+from warehouse_pipelines.schema.migrate import engine, migrate
+from warehouse_pipelines.settings import sql_folder
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.harness.crm_world import Connection, dump, one, sqlstate, undone_by
+from warehouse_pipelines_tests.harness.shelves import Record, Settings, page
+from warehouse_pipelines_tests.harness.vendors import world
+
+ENTITIES = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
+MIRRORED = sorted(table.removeprefix("pipedesk.") for table in ENTITIES if table.startswith("pipedesk."))
+ACCEPTED = "accepted"
+
+COLUMNS = {
+    "D-001": ("calendar_sync_states", "id resource_id channel_id calendar_id sync_token expiration active created_at"
+              " updated_at token_sha256"),
+    "D-004": ("calendar_events", "id google_event_id calendar_id summary description start_time end_time meet_link"
+              " html_link status organizer_email attendees created_at updated_at"),
+    "D-014": ("drive_webhook_channels", "id channel_id resource_id resource_type watched_resource_id expires_at active"
+              " created_at updated_at token_sha256"),
+    "D-016": ("google_drive_folders", "id entity_id entity_type folder_id folder_url created_at deleted_at deleted_by"
+              " delete_reason"),
+    "D-018": ("drive_files", "id file_id parent_folder_id name mime_type size created_at deleted_at deleted_by"
+              " delete_reason"),
+    "D-020": ("drive_change_logs", "id channel_id resource_id resource_state changed_resource_id event_type received_at"
+              " raw_headers"),
+    "D-023": ("drive_change_cursors", "drive_id page_token updated_at"),
+    "D-025": ("drive_structure_templates", "id name entity_type active"),
+    "D-026": ("drive_structure_nodes", "id template_id parent_id name order"),
+    "D-030": ("companies", "id name"),
+    "D-031": ("users", "id name email"),
+    "D-032": ("contacts", "id name email phone role"),
+    "D-033": ("lead_contacts", "is_primary added_at"),
+    "D-035": ("leads", "id legal_name trade_name lead_status_id lead_origin_id owner_user_id qualified_company_id"
+              " qualified_master_deal_id address_city address_state last_interaction_at priority_score disqualified_at"
+              " disqualification_reason qualified_at deleted_at created_at updated_at"),
+    "D-039": ("leads_v", "title"),
+    "D-040": ("master_deals", "id client_name company_id"),
+    "D-041": ("tags", "id name color"),
+    "D-043": ("lead_statuses", "id code label description is_active sort_order created_at"),
+    "D-044": ("lead_origins", "id code label description is_active sort_order created_at"),
+    "D-045": ("lead_activity_stats", "engagement_score last_interaction_at last_email_at last_event_at total_emails"
+              " total_events total_interactions created_at updated_at"),
+    "X-38": ("calendar_sync_states", "token_sha256"),
+}  # fmt: skip
+
+
+def index(table: str, *columns: str) -> str:
+    return " AND ".join(f"chk.idx('pipedesk.{table}','{column}')" for column in columns)
+
+
+CHECKS = {
+    "D-002": "chk.idx('pipedesk.calendar_sync_states','channel_id',true)"
+    f" AND {index('calendar_sync_states', 'expiration', 'active')}",
+    "D-003": "NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema='pipedesk' AND"
+    " table_name='calendar_sync_states' AND column_name IN ('calendar_id','active','created_at')"
+    " AND column_default IS NULL)",
+    "D-005": "chk.state($q$INSERT INTO pipedesk.calendar_events(google_event_id) VALUES (NULL)$q$) = '23502'",
+    "D-006": index("calendar_events", "status", "start_time", "end_time"),
+    "D-007": "chk.state($q$INSERT INTO pipedesk.calendar_events(google_event_id,status) VALUES ('e1','done')$q$)"
+    " = '23514'",
+    "D-011": "NOT EXISTS (SELECT FROM pipedesk.calendar_events WHERE status='cancelled'"
+    " AND end_time < now() - interval '6 months')",
+    "D-013": "to_regclass('pipedesk.calendar_recurrences') IS NOT NULL",
+    "D-015": "chk.idx('pipedesk.drive_webhook_channels','channel_id',true) AND"
+    f" {index('drive_webhook_channels', 'resource_id', 'watched_resource_id', 'active')}",
+    "D-017": "chk.idx('pipedesk.google_drive_folders','folder_id',true) AND"
+    f" {index('google_drive_folders', 'entity_id', 'entity_type', 'deleted_at')}",
+    "D-019": "chk.idx('pipedesk.drive_files','file_id',true) AND chk.typ('pipedesk.drive_files','size')='bigint' AND"
+    f" {index('drive_files', 'parent_folder_id', 'deleted_at')}",
+    "D-021": index("drive_change_logs", "channel_id", "resource_id", "changed_resource_id"),
+    "D-024": "to_regclass('pipedesk.drive_files_archive') IS NOT NULL",
+    "D-025": "chk.idx('pipedesk.drive_structure_templates','name',true)"
+    f" AND {index('drive_structure_templates', 'entity_type')}",
+    "D-026": "(SELECT count(*) = 2 FROM pg_constraint WHERE conrelid=to_regclass('pipedesk.drive_structure_nodes')"
+    " AND contype='f')",
+    "D-028": "pipedesk.render_node_name('{{year}} - {{entity_name}}',"
+    """ '{"year":"2025","entity_name":"Acme"}'::jsonb) = '2025 - Acme'""",
+    "D-029": "(SELECT count(*) = count(DISTINCT name) AND count(*) > 3 FROM pipedesk.drive_structure_templates)",
+    "D-033": "chk.pk('pipedesk.lead_contacts') = 'lead_id contact_id'",
+    "D-034": "chk.idx('pipedesk.lead_contacts','lead_id',true,true)",
+    "D-036": "(SELECT bool_and(chk.idx('pipedesk.leads',c)) FROM unnest(ARRAY['last_interaction_at','priority_score',"
+    "'disqualified_at','qualified_at','deleted_at','updated_at']) c)",
+    "D-037": "(SELECT count(*) = 5 FROM pg_constraint WHERE conrelid=to_regclass('pipedesk.leads') AND contype='f')",
+    "D-038": "(SELECT column_default LIKE '0%' FROM information_schema.columns WHERE table_schema='pipedesk'"
+    " AND table_name='leads' AND column_name='priority_score')",
+    "D-041": "chk.idx('pipedesk.tags','name',true)",
+    "D-042": "chk.pk('pipedesk.lead_tags') = 'lead_id tag_id'",
+    "D-043": "chk.idx('pipedesk.lead_statuses','code',true)",
+    "D-044": "chk.idx('pipedesk.lead_origins','code',true)",
+    "D-045": "chk.pk('pipedesk.lead_activity_stats') = 'lead_id'",
+    "D-046": "chk.state($q$INSERT INTO pipedesk.user_roles(user_id,role)"
+    " VALUES ('00000000-0000-0000-0000-000000000001','owner')$q$) = '23514'",
+    "D-071": "NOT EXISTS (SELECT FROM pg_indexes WHERE schemaname='pipedesk' AND indexname !~ '^(idx_)'"
+    " AND indexname !~ '(_pkey|_key)$')",
+    "D-072": "NOT EXISTS (SELECT FROM pg_constraint c WHERE c.contype='f' AND c.connamespace='pipedesk'::regnamespace"
+    " AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid=c.conrelid AND i.indkey[0]=c.conkey[1]))",
+    "D-074": "NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema IN ('pipedesk','public','crm')"
+    " AND column_name ~ '(access_token|refresh_token|api_key|password|client_secret)')",
+    "X-37": "chk.idx('pipedesk.calendar_events','calendar_id google_event_id', true)",
+    "X-39": "chk.typ('pipedesk.calendar_events','attendees') = 'jsonb'"
+    " AND chk.typ('pipedesk.drive_change_logs','raw_headers') = 'jsonb'",
+    "X-40": "chk.typ('pipedesk.leads','id') = 'uuid'",
+}
+"""The checks of the requirements, as they stand there, each turned into what must be true; after the seed."""
+
+
+@pytest.fixture(scope="module")
+def seeded(test_server: Server, template: str) -> Iterator[str]:
+    name = f"seeded_{uuid.uuid4().hex[:12]}"
+    url = test_server.create_database(name, template=template)
+    with psycopg.connect(url) as connection:
+        connection.execute(Path(__file__).with_name("crm_checks.sql").read_bytes())
+    yield url
+    test_server.drop_database(name)
+
+
+@pytest.fixture
+def db(shared_url: str) -> Iterator[Connection]:
+    """A transaction that is undone."""
+    with psycopg.connect(shared_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.mark.parametrize("item", CHECKS)
+def test_what_the_requirements_check_is_true(seeded: str, item: str) -> None:
+    with psycopg.connect(seeded, autocommit=True) as connection:
+        assert one(connection, f"SELECT {CHECKS[item]}") is True
+
+
+@pytest.mark.parametrize("item", COLUMNS)
+def test_the_columns_that_are_required_are_there(seeded: str, item: str) -> None:
+    table, wanted = COLUMNS[item]
+    with psycopg.connect(seeded) as connection:
+        assert connection.execute("SELECT * FROM chk.cols(%s, %s)", [f"pipedesk.{table}", wanted]).fetchall() == []
+
+
+OURS = (
+    "calendar_events_archive", "calendar_sync_states", "drive_change_logs", "drive_files_archive",
+    "drive_structure_nodes", "drive_structure_templates", "drive_webhook_channels",
+)  # fmt: skip
+
+
+def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_folders(db: Connection) -> None:
+    found = db.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
+    assert {row[0] for row in found} == {*OURS, *MIRRORED}
+    assert len(found) == 23
+
+
+A, B, C = (f"00000000-0000-0000-0000-00000000000{letter}" for letter in "abc")
+
+LEAST: Mapping[str, Mapping[str, Any]] = {
+    "calendar_events": {"google_event_id": "e"},
+    "drive_files": {"file_id": "f"},
+    "google_drive_folders": {"folder_id": "f"},
+    "drive_folder_links": {"id": 1},
+    "users": {"id": A},
+    "lead_statuses": {"code": "NEW", "label": "New"},
+    "lead_origins": {"code": "WEB", "label": "Website"},
+    "lead_contacts": {"lead_id": A, "contact_id": A},
+    "lead_tags": {"lead_id": A, "tag_id": A},
+    "lead_activity_stats": {"lead_id": A},
+    "user_roles": {"role": "sales"},
+    "drive_webhook_channels": {"channel_id": "c"},
+    "drive_structure_templates": {"name": "t", "entity_type": "lead"},
+    "drive_structure_nodes": {"name": "n"},
+}
+"""The least that each table asks for, besides what it refers to."""
+
+
+def add(connection: Connection, table: str, **values: Any) -> dict[str, Any]:
+    """Insert a row of ours that every constraint accepts, but for ``values``; return it as it is stored."""
+    row = {**LEAST.get(table, {}), **values}
+    columns, places = ", ".join(f'"{name}"' for name in row), ", ".join(f"%({name})s" for name in row)
+    what = f"({columns}) VALUES ({places})" if row else "DEFAULT VALUES"
+    cursor = connection.execute(f"INSERT INTO pipedesk.{table} {what} RETURNING *".encode(), row)
+    assert cursor.description is not None
+    return dict(zip([column.name for column in cursor.description], cursor.fetchone() or (), strict=True))
+
+
+def state(connection: Connection, table: str, **values: Any) -> str:
+    """Insert a row and undo it; return ``accepted``, or the state of the error."""
+    try:
+        with connection.transaction(force_rollback=True):
+            add(connection, table, **values)
+    except psycopg.Error as error:
+        return error.sqlstate or ""
+    return ACCEPTED
+
+
+def with_references(connection: Connection) -> None:
+    """Add what the rows of ``LEAST`` refer to."""
+    add(connection, "leads", id=A)
+    add(connection, "contacts", id=A)
+    add(connection, "tags", id=A)
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["calendar_sync_states", "drive_change_logs", "drive_structure_templates", "drive_webhook_channels", *MIRRORED],
+)
+def test_a_row_of_ours_needs_no_bookkeeping(db: Connection, table: str) -> None:
+    with_references(db)
+    row = add(db, table)
+    for name in ("created_at", "added_at", "received_at"):
+        assert row.get(name, "") is not None
+    if "raw_data" in row:
+        assert (row["raw_data"], row["sync_hash"], row["archived"]) == ({}, None, False)
+
+
+DEFAULTS = {
+    "calendar_sync_states": {"calendar_id": "primary", "active": True},
+    "calendar_events": {"calendar_id": "primary", "updated_at": None},
+    "drive_webhook_channels": {"resource_type": "folder", "active": True},
+    "drive_structure_templates": {"active": True},
+    "lead_contacts": {"is_primary": False},
+    "leads": {"priority_score": 0},
+    "lead_statuses": {"is_active": True, "sort_order": 0},
+    "lead_origins": {"is_active": True, "sort_order": 0},
+    "lead_activity_stats": dict.fromkeys(("engagement_score", "total_emails", "total_events", "total_interactions"), 0),
+}
+
+
+@pytest.mark.parametrize("table", DEFAULTS)
+def test_defaults(db: Connection, table: str) -> None:
+    """D-003, D-015, D-026, D-038. Only Google says when an event was updated, or its own news would count as old."""
+    with_references(db)
+    assert add(db, table).items() >= DEFAULTS[table].items()
+
+
+def test_ids_are_counted_and_not_chosen(db: Connection) -> None:
+    for table in ("calendar_events", "drive_files", "google_drive_folders"):
+        key = next(iter(LEAST[table]))
+        first, second = (add(db, table, **{key: value})["id"] for value in "ab")
+        assert second == first + 1
+        assert state(db, table, **{key: "c", "id": 7}) == "428C9"
+
+
+REFUSED: list[tuple[str, str, list[Any], list[Any]]] = [
+    ("calendar_events", "status", ["done", "", "Confirmed"], ["confirmed", "tentative", "cancelled", None]),
+    ("google_drive_folders", "entity_type", ["project", ""], ["company", "lead", "deal", "contact", None]),
+    ("user_roles", "role", ["owner", "Admin", ""], ["admin", "manager", "sales"]),
+    ("lead_statuses", "code", [None], ["NEW"]),
+    ("lead_statuses", "label", [None], ["New"]),
+    ("lead_origins", "code", [None], ["WEB"]),
+    ("lead_origins", "label", [None], ["Website"]),
+    ("calendar_sync_states", "token_sha256", [b"the token itself", b""], [bytes(32), None]),
+    ("drive_webhook_channels", "token_sha256", [b"the token itself", b""], [bytes(32), None]),
+    ("drive_webhook_channels", "resource_type", ["drive", ""], ["folder", "file", "changes"]),
+    ("drive_structure_templates", "name", [""], ["x"]),
+    ("drive_structure_templates", "entity_type", ["project", ""], ["company", "lead", "deal", "contact"]),
+    ("drive_change_logs", "raw_headers",
+     ['{"X-Goog-Channel-Token": "secret"}', '[["x-goog-channel-token", "secret"]]', '{"h": {"X-GOOG-CHANNEL-TOKEN": 1}}'
+      ],
+     ['{"X-Goog-Channel-Id": "x"}', None]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "column", "wrong", "right"), REFUSED, ids=lambda value: str(value)[:30])
+def test_each_check_refuses_and_accepts(
+    db: Connection, table: str, column: str, wrong: list[Any], right: list[Any]
+) -> None:
+    """D-007, D-017, D-046, X-38. A mirrored row is judged by the rules of its entity, and not here."""
+    with_references(db)
+    for value in wrong:
+        assert state(db, table, **{column: value}) == "23514", value
+        if table in MIRRORED:
+            assert state(db, table, **{column: value}, sync_hash=1) == ACCEPTED, value
+    for value in right:
+        assert state(db, table, **{column: value}) == ACCEPTED, value
+
+
+NEEDED = {
+    "calendar_events": "calendar_id google_event_id",
+    "drive_files": "file_id",
+    "google_drive_folders": "folder_id",
+    "calendar_sync_states": "calendar_id active created_at",
+    "drive_webhook_channels": "channel_id resource_type active",
+    "drive_change_logs": "received_at",
+    "drive_structure_templates": "name entity_type active",
+    "drive_structure_nodes": "template_id name order",
+    "users": "id",
+    "lead_contacts": "lead_id contact_id",
+}
+
+
+@pytest.mark.parametrize("table", NEEDED)
+def test_what_a_row_cannot_be_without(db: Connection, table: str) -> None:
+    for column in NEEDED[table].split():
+        assert state(db, table, **{column: None}) == "23502", column
+
+
+def test_unknown_drive_state_is_logged_not_rejected(db: Connection) -> None:
+    """D-022."""
+    for said in ("sync", "add", "remove", "update", "trash", "untrash", "change", "something new", None):
+        assert state(db, "drive_change_logs", resource_state=said) == ACCEPTED
+
+
+@pytest.mark.parametrize("statement", ["UPDATE %s SET event_type = 'x'", "DELETE FROM %s", "TRUNCATE %s"])
+def test_the_log_of_changes_is_only_added_to(db: Connection, statement: str) -> None:
+    """D-020; also for a session that mirrors."""
+    add(db, "drive_change_logs")
+    for role in ("origin", "replica"):
+        db.execute(f"SET LOCAL session_replication_role = {role}".encode())
+        assert sqlstate(db, statement % "pipedesk.drive_change_logs") == "42501"
+
+
+UNIQUE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("calendar_events", {"google_event_id": "e"}, {"calendar_id": "another"}),
+    ("drive_files", {"file_id": "f"}, {"file_id": "g"}),
+    ("google_drive_folders", {"folder_id": "f"}, {"folder_id": "g"}),
+    ("calendar_sync_states", {"channel_id": "c"}, {"channel_id": "d"}),
+    ("calendar_sync_states", {"calendar_id": "a"}, {"channel_id": "c"}),
+    ("drive_webhook_channels", {"channel_id": "c"}, {"channel_id": "d"}),
+    ("drive_structure_templates", {"name": "t"}, {"name": "u"}),
+    ("tags", {"name": "hot"}, {"name": "cold"}),
+    ("lead_statuses", {"code": "NEW"}, {"code": "OLD"}),
+    ("lead_origins", {"code": "WEB"}, {"code": "REF"}),
+    ("lead_activity_stats", {"lead_id": A}, {"lead_id": B}),
+    ("lead_tags", {"lead_id": A, "tag_id": A}, {"lead_id": B}),
+    ("lead_contacts", {"lead_id": A, "contact_id": A}, {"contact_id": B}),
+    ("lead_contacts", {"is_primary": True, "contact_id": A}, {"is_primary": False, "contact_id": B}),
+]
+
+
+@pytest.mark.parametrize(("table", "row", "other"), UNIQUE, ids=lambda value: str(value)[:40])
+def test_what_there_is_once(db: Connection, table: str, row: dict[str, Any], other: dict[str, Any]) -> None:
+    """D-002, D-015, D-017, D-019, D-025, D-033, D-034, D-041 to D-045, X-37."""
+    with_references(db)
+    add(db, "leads", id=B)
+    add(db, "contacts", id=B)
+    add(db, table, **row)
+    again = {**row, "contact_id": B} if row.get("is_primary") else row
+    assert state(db, table, **again) == "23505"
+    assert state(db, table, **{**row, **other}) == ACCEPTED
+
+
+REFERENCES = [
+    ("leads", "lead_status_id", "lead_statuses"),
+    ("leads", "lead_origin_id", "lead_origins"),
+    ("leads", "owner_user_id", "users"),
+    ("leads", "qualified_company_id", "companies"),
+    ("leads", "qualified_master_deal_id", "master_deals"),
+    ("master_deals", "company_id", "companies"),
+    ("lead_contacts", "lead_id", "leads"),
+    ("lead_contacts", "contact_id", "contacts"),
+    ("lead_tags", "lead_id", "leads"),
+    ("lead_tags", "tag_id", "tags"),
+    ("lead_activity_stats", "lead_id", "leads"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "target"), REFERENCES)
+def test_a_row_of_ours_refers_to_what_is_there(db: Connection, table: str, column: str, target: str) -> None:
+    """D-033, D-037, D-040, D-042, D-045; the mirror is free to bring what it refers to later, or never."""
+    with_references(db)
+    assert state(db, table, **{column: C}) == "23503"
+    add(db, target, id=C)
+    add(db, table, **{column: C})
+    assert sqlstate(db, f"DELETE FROM pipedesk.{target} WHERE id = '{C}'") == "23503"
+    db.execute("SET LOCAL session_replication_role = replica")
+    assert state(db, table, **{column: B}) == ACCEPTED
+
+
+def mirror(url: str, table: str, *records: Record) -> Result:
+    """Load records as the vendor's, through the loader."""
+    source, entity = ENTITIES[f"pipedesk.{table}"]
+    shown: Source = replace(source, fetch=lambda extraction: [page(*records)], settings=Settings)
+    return sync(shown, entity, Options(), url=url)
+
+
+@pytest.mark.parametrize(("table", "column"), [("tags", "name"), ("lead_statuses", "code"), ("lead_origins", "code")])
+def test_the_mirror_may_swap_and_repeat_names(database_url: str, table: str, column: str) -> None:
+    """D-041, D-043, D-044 bind what is ours; a swap in one batch, and a name that a deleted row had, are the truth."""
+    assert mirror(database_url, table, {"id": A, column: "one"}, {"id": B, column: "two"}).status == "success"
+    assert mirror(database_url, table, {"id": A, column: "two"}, {"id": B, column: "one"}).updated == 2
+    assert mirror(database_url, table, {"id": A, column: "two"}, {"id": C, column: "one"}).deleted == 1
+    with psycopg.connect(database_url) as connection:
+        assert one(connection, f"SELECT count(*) FROM pipedesk.{table} WHERE {column} = 'one'") == 2
+        with_name = {column: "one", "label": "x"} if column == "code" else {column: "one"}
+        assert state(connection, table, **with_name) == ACCEPTED
+
+
+def test_the_mirror_may_move_the_primary_contact_and_refer_to_what_is_missing(database_url: str) -> None:
+    """D-034, in either order of the rows."""
+    for flagged in (A, B, A):
+        links = [{"lead_id": C, "contact_id": who, "is_primary": who == flagged} for who in (A, B)]
+        result = mirror(database_url, "lead_contacts", *links)
+        assert (result.status, result.failed) == ("success", 0)
+        with psycopg.connect(database_url) as connection:
+            found = connection.execute("SELECT contact_id::text FROM pipedesk.lead_contacts WHERE is_primary")
+            assert found.fetchall() == [(flagged,)]
+
+
+def test_the_mirror_takes_over_a_row_of_ours(database_url: str) -> None:
+    """An event that was written here right after Google was asked to make it is Google's from the next sync on."""
+    with psycopg.connect(database_url) as connection:
+        ours = add(connection, "calendar_events", summary="ours", status="confirmed")
+    told = {"calendarId": "primary", "id": "e", "summary": "Google's", "updated": "2020-01-01T00:00:00Z"}
+    assert mirror(database_url, "calendar_events", {**told, "status": "confirmed"}).updated == 1
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT id, summary FROM pipedesk.calendar_events").fetchall()
+    assert found == [(ours["id"], "Google's")]
+
+
+def test_a_dump_of_a_mirror_with_orphans_is_restored(database_url: str, test_server: Server, tmp_path: Path) -> None:
+    mirror(database_url, "lead_tags", {"lead_id": A, "tag_id": B})
+    mirror(database_url, "google_drive_folders", {"id": "f", "appProperties": {"entity_type": "project"}})
+    name, archive = f"restored_{uuid.uuid4().hex[:12]}", tmp_path / "pipedesk.dump"
+    url = test_server.create_database(name)
+    try:
+        binaries = find_binaries()
+        subprocess.run([binaries / "pg_dump", "-Fc", "-n", "pipedesk", "-n", "orchestration", "-f", archive,
+                        database_url], check=True)  # fmt: skip
+        subprocess.run([binaries / "pg_restore", "--exit-on-error", "-d", url, archive], check=True)
+        with psycopg.connect(url) as connection:
+            assert one(connection, "SELECT tag_id::text FROM pipedesk.lead_tags") == B
+            assert one(connection, "SELECT entity_type FROM pipedesk.google_drive_folders") == "project"
+            assert state(connection, "lead_tags") == "23503"
+    finally:
+        test_server.drop_database(name)
+
+
+def tree(connection: Connection, *parents: int | None, template: int) -> list[int]:
+    """Add nodes, each below the one of that number among those before it; return their ids."""
+    ids: list[int] = []
+    for parent in parents:
+        above = None if parent is None else ids[parent]
+        ids.append(add(connection, "drive_structure_nodes", template_id=template, parent_id=above)["id"])
+    return ids
+
+
+MOVE = "UPDATE pipedesk.drive_structure_nodes SET parent_id = %s WHERE id = %s"
+
+
+def test_template_cycle_rejected(db: Connection) -> None:
+    """D-027: whoever is asked to lie below itself, at any depth."""
+    template = add(db, "drive_structure_templates")["id"]
+    top, middle, low, other = tree(db, None, 0, 1, None, template=template)
+    for below in (top, middle, low):
+        assert sqlstate(db, MOVE, below, top) == "23514"
+    assert sqlstate(db, MOVE, other, top) == ACCEPTED
+    assert sqlstate(db, MOVE, other, low) == ACCEPTED
+    both = f"({low + 10}, {template}, {low + 11}, 'a'), ({low + 11}, {template}, {low + 10}, 'b')"
+    insert = "INSERT INTO pipedesk.drive_structure_nodes (id, template_id, parent_id, name) VALUES"
+    assert sqlstate(db, f"{insert} {both}") == "23514"
+    assert sqlstate(db, f"{insert} ({low + 10}, {template}, {low + 10}, 'a')") == "23514"
+
+
+def test_a_branch_may_be_turned_around_in_one_statement(db: Connection) -> None:
+    template = add(db, "drive_structure_templates")["id"]
+    top, low = tree(db, None, 0, template=template)
+    turned = f"CASE id WHEN {top} THEN {low}::bigint END"
+    assert sqlstate(db, f"UPDATE pipedesk.drive_structure_nodes SET parent_id = {turned}") == ACCEPTED
+
+
+def test_a_parent_of_another_template_is_refused(db: Connection) -> None:
+    """D-027."""
+    here, there = (add(db, "drive_structure_templates", name=name)["id"] for name in "ab")
+    (top,) = tree(db, None, template=here)
+    assert state(db, "drive_structure_nodes", template_id=there, parent_id=top) == "23503"
+    (low,) = tree(db, None, template=there)
+    assert sqlstate(db, MOVE, top, low) == "23503"
+    tree(db, None, 0, template=here)
+    moved = f"UPDATE pipedesk.drive_structure_nodes SET template_id = {there} WHERE parent_id IS NOT NULL"
+    assert sqlstate(db, moved) == "23503"
+
+
+def test_two_sessions_cannot_make_a_cycle_together(database_url: str) -> None:
+    with psycopg.connect(database_url) as first, psycopg.connect(database_url) as second:
+        template = add(first, "drive_structure_templates")["id"]
+        one_, two = tree(first, None, None, template=template)
+        first.commit()
+        first.execute(MOVE, [two, one_])
+        raised: list[BaseException] = []
+
+        def other() -> None:
+            try:
+                second.execute(MOVE, [one_, two])
+            except psycopg.Error as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        first.commit()
+        thread.join(30)
+        assert [type(error) for error in raised] == [psycopg.errors.CheckViolation]
+
+
+def test_a_template_goes_with_its_nodes_and_a_folder_not_without_what_is_in_it(db: Connection) -> None:
+    template = add(db, "drive_structure_templates")["id"]
+    top, _ = tree(db, None, 0, template=template)
+    assert sqlstate(db, "DELETE FROM pipedesk.drive_structure_nodes WHERE id = %s", top) == "23503"
+    assert sqlstate(db, "DELETE FROM pipedesk.drive_structure_templates WHERE id = %s", template) == ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "rendered"),
+    [
+        ("{{year}} - {{entity_name}}", '{"year": "2025", "entity_name": "Acme"}', "2025 - Acme"),
+        ("{{ year }}", '{"year": 2025}', "2025"),
+        ("{{year}}{{year}}", '{"year": "1"}', "11"),
+        ("Contracts", "{}", "Contracts"),
+        ("", "{}", ""),
+        ("{{unknown}} {{none}}", '{"none": null}', "{{unknown}} {{none}}"),
+        ("{{entity_name}}", '{"entity_name": "{{year}}", "year": "2025"}', "{{year}}"),
+        (r"{{entity_name}} \1 {x} {{{{", '{"entity_name": "\\\\0 & Söhne"}', r"\0 & Söhne \1 {x} {{{{"),
+        ("{{a b}} {{}} {year}", '{"a b": "x", "": "y", "year": "z"}', "{{a b}} {{}} {year}"),
+    ],
+)
+def test_names_of_folders_are_filled_in(db: Connection, name: str, values: str, rendered: str) -> None:
+    """D-028."""
+    assert one(db, "SELECT pipedesk.render_node_name(%s, %s::jsonb)", name, values) == rendered
+
+
+def test_the_templates_come_with_the_migration_and_stay_as_somebody_left_them(database_url: str) -> None:
+    """D-029."""
+
+    def nodes() -> list[Any]:
+        with psycopg.connect(database_url) as connection:
+            return connection.execute("""
+                SELECT t.name, p.name, n.name FROM pipedesk.drive_structure_nodes AS n
+                    JOIN pipedesk.drive_structure_templates AS t ON t.id = n.template_id
+                    LEFT JOIN pipedesk.drive_structure_nodes AS p ON p.id = n.parent_id
+                ORDER BY t.name, n."order", n.id
+            """).fetchall()
+
+    def run_again() -> None:
+        with psycopg.connect(database_url) as connection:
+            connection.execute((sql_folder() / "schemas" / "pipedesk.sql").read_bytes())
+
+    first = nodes()
+    assert ("Deal Standard", None, "{{year}} - {{entity_name}}") in first
+    assert ("Company Standard", "Contracts", "Signed") in first
+    run_again()
+    assert nodes() == first
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM pipedesk.drive_structure_nodes WHERE name = 'Signed'")
+    run_again()
+    assert nodes() == [row for row in first if row[2] != "Signed"]
+
+
+def test_primary_contact_fallback(db: Connection) -> None:
+    """D-034: the one that is flagged, else the one added first; of several flags, as a mirror may have, the first."""
+    add(db, "leads", id=A)
+    for contact, day in ((A, 3), (B, 1), (C, 2)):
+        add(db, "contacts", id=contact, name=contact[-1])
+        add(db, "lead_contacts", contact_id=contact, added_at=f"2025-01-0{day}", sync_hash=1)
+
+    def primary() -> Any:
+        return one(db, "SELECT name || ' ' || is_flagged FROM pipedesk.primary_contacts WHERE lead_id = %s", A)
+
+    def change(contact: str, what: str) -> None:
+        db.execute(f"UPDATE pipedesk.lead_contacts SET {what} WHERE contact_id = %s".encode(), [contact])
+
+    assert primary() == "b false"
+    change(A, "is_primary = true")
+    assert primary() == "a true"
+    change(C, "is_primary = true")
+    assert primary() == "c true"
+    change(C, "archived = true")
+    assert primary() == "a true"
+    change(A, "is_primary = NULL")
+    assert primary() == "b false"
+    db.execute("DELETE FROM pipedesk.lead_contacts")
+    assert primary() is None
+
+
+def test_title_reads_as_legal_name(db: Connection) -> None:
+    """D-039."""
+    add(db, "leads", id=A, legal_name="Alfa Ltda")
+    assert one(db, "SELECT title FROM pipedesk.leads_v WHERE id = %s", A) == "Alfa Ltda"
+
+
+def test_the_rules_of_a_series_are_rows(db: Connection) -> None:
+    """D-013; whatever else a vendor puts there."""
+    add(
+        db, "calendar_events", recurrence='["RRULE:FREQ=WEEKLY", "exdate;TZID=UTC:20250101T090000"]', status="confirmed"
+    )
+    for number, strange in enumerate(("{}", '"RRULE:FREQ=DAILY"', "[[1], null]", None)):
+        add(db, "calendar_events", google_event_id=f"e{number}", recurrence=strange)
+    found = db.execute("SELECT google_event_id, number, kind, line FROM pipedesk.calendar_recurrences"
+                       " WHERE kind IS NOT NULL ORDER BY 1, 2").fetchall()  # fmt: skip
+    assert found == [
+        ("e", 1, "RRULE", "RRULE:FREQ=WEEKLY"),
+        ("e", 2, "EXDATE", "exdate;TZID=UTC:20250101T090000"),
+        ("e1", 1, "RRULE", "RRULE:FREQ=DAILY"),
+    ]
+
+
+def test_the_sync_token_of_each_calendar_is_shown(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D-001, D-009: from the transaction that holds the events, and only from a good run; each channel of it has it."""
+    with world("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
+
+        def shown() -> dict[str, Any]:
+            return {row["calendar_id"]: row["sync_token"] for row in
+                    it.query("SELECT calendar_id, sync_token FROM pipedesk.calendar_sync_states")}  # fmt: skip
+
+        it.sync(dry_run=True)
+        it.sync(max_records=1)
+        assert shown() == {}
+        it.sync()
+        first = it.history()[-1]["configuration"]["state"]
+        assert shown() == first
+        assert it.query("SELECT DISTINCT active FROM pipedesk.calendar_sync_states") == [{"active": False}]
+        calendar = next(iter(first))
+        with psycopg.connect(database_url) as connection:
+            add(connection, "calendar_sync_states", channel_id="c", calendar_id=calendar)
+            add(connection, "calendar_sync_states", channel_id="d", calendar_id="left@example.test", sync_token="old")
+        it.simulator.create_event(calendar, summary="New")
+        it.simulator.set_fault("status", path="/events", after=1, status=400)
+        with pytest.raises(Exception, match="400"):
+            it.sync()
+        it.simulator.clear_faults()
+        kept = "SELECT calendar_id, sync_token FROM pipedesk.calendar_sync_states WHERE channel_id IS NULL"
+        assert {row["calendar_id"]: row["sync_token"] for row in it.query(kept)} == first
+        it.sync()
+        second = it.history()[-1]["configuration"]["state"]
+        assert second != first
+        assert shown() == {**second, "left@example.test": None}
+        tokens = it.query("SELECT sync_token FROM pipedesk.calendar_sync_states WHERE calendar_id = %s", calendar)
+        assert tokens == [{"sync_token": second[calendar]}] * 2
+
+
+@pytest.mark.parametrize("role", ["origin", "replica"])
+def test_a_token_that_is_the_same_touches_no_row(db: Connection, role: str) -> None:
+    """Whether the session mirrors or not."""
+    db.execute(f"SET LOCAL session_replication_role = {role}".encode())
+    for token, touched in (("t", True), ("t", False), ("u", True)):
+        db.execute("UPDATE pipedesk.calendar_sync_states SET updated_at = '2020-01-01'")
+        db.execute("INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time)"
+                   " VALUES ('gcalendar', 'events', now())")  # fmt: skip
+        db.execute(
+            "UPDATE orchestration.sync_history SET status = 'success', end_time = now(),"
+            " configuration = jsonb_build_object('state', jsonb_build_object('a', %s::text))",
+            [token],
+        )
+        (row,) = db.execute("SELECT sync_token, updated_at = now() FROM pipedesk.calendar_sync_states").fetchall()
+        assert row == (token, touched)
+
+
+def test_list_events_makes_no_http_call(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D-012: what was synced is read from the table, with Google gone."""
+    with world("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
+        it.sync()
+    with psycopg.connect(database_url) as connection:
+        assert one(connection, "SELECT count(*) FROM pipedesk.calendar_events"
+                   " WHERE start_time < 'infinity' AND status <> 'cancelled'") > 3  # fmt: skip
+
+
+def test_the_page_token_of_drive_is_shown(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D-023: one for the files and one for the folders, of the last run that left one."""
+    with world("pipedesk.drive_files", database_url, monkeypatch, contacts=30) as it:
+        cursors = "SELECT sync_type, drive_id, page_token, updated_at FROM pipedesk.drive_change_cursors"
+        assert it.query(cursors) == []
+        it.sync()
+        it.simulator.create_file(name="New.pdf")
+        it.sync()
+        it.sync(max_records=1)
+        last = it.history()[1]
+        (found,) = it.query(cursors)
+    assert found.pop("updated_at") == last["end_time"]
+    assert found == {"sync_type": "files", "drive_id": None, "page_token": last["configuration"]["state"]["page_token"]}
+
+
+def at_0003(url: str) -> None:
+    """Bring an empty database to where it was before the schema's own tables."""
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder() / "migrations"))
+    with engine(url).begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "0003_crm")
+        google = [entity for source, entity in ENTITIES.values() if source.name in {"gcalendar", "gdrive"}]
+        tables.align(connection, google)
+
+
+def test_a_warehouse_with_rows_is_upgraded(empty_url: str) -> None:
+    """With the odd ones that its rules let in, and the tokens that its history has."""
+    at_0003(empty_url)
+    with psycopg.connect(empty_url) as connection:
+        connection.execute("INSERT INTO pipedesk.calendar_events (calendar_id, google_event_id, status, raw_data,"
+                           " sync_hash) SELECT 'a', 'e' || n, 'odd', '{}', n FROM generate_series(1, 5) n")  # fmt: skip
+        connection.execute("INSERT INTO pipedesk.google_drive_folders (folder_id, entity_type, raw_data, sync_hash)"
+                           " VALUES ('f', 'project', '{}', 1)")  # fmt: skip
+        connection.execute("INSERT INTO pipedesk.drive_files (file_id, raw_data, sync_hash) VALUES ('f', '{}', 1)")
+        for token in ("old", "new"):
+            connection.execute(
+                "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status,"
+                " configuration) VALUES ('gcalendar', 'events', now(), now(), 'success',"
+                " jsonb_build_object('state', jsonb_build_object('a', %s::text)))",
+                [token],
+            )
+    done = migrate(empty_url)
+    assert "revision 0004_pipedesk" in done
+    assert "schema pipedesk" in done
+    with psycopg.connect(empty_url) as connection:
+        assert one(connection, "SELECT array_agg(id ORDER BY id) FROM pipedesk.calendar_events") == [1, 2, 3, 4, 5]
+        assert one(connection, "SELECT sync_token FROM pipedesk.calendar_sync_states WHERE calendar_id = 'a'") == "new"
+    assert migrate(empty_url) == []
+
+
+def test_up_down_up_leaves_the_same_schema(empty_url: str) -> None:
+    migrate(empty_url)
+    first = dump(empty_url, "pipedesk", "orchestration")
+    assert first.count("FOREIGN KEY") == len(REFERENCES) + 2
+    undone = undone_by("0004_pipedesk")
+    assert migrate(empty_url, down=len(undone)) == undone
+    with psycopg.connect(empty_url) as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
+        assert {row[0] for row in found} == set(MIRRORED)
+        assert one(connection, "SELECT count(*) FROM pg_proc WHERE pronamespace = 'pipedesk'::regnamespace") == 0
+    migrate(empty_url)
+    assert dump(empty_url, "pipedesk", "orchestration") == first
+    migrate(empty_url, down=99)
+    with psycopg.connect(empty_url) as connection:
+        assert one(connection, "SELECT to_regnamespace('pipedesk')") is None
+    migrate(empty_url)
+    assert dump(empty_url, "pipedesk", "orchestration") == first
+
+
+def test_down_refuses_with_rows(database_url: str) -> None:
+    """It names the tables and their counts. What is copied from the history or can be fetched again is no reason."""
+    with psycopg.connect(database_url) as connection:
+        add(connection, "calendar_sync_states", active=False, sync_token="t")
+        with_references(connection)
+        connection.commit()
+        with connection.transaction():
+            template = add(connection, "drive_structure_templates")["id"]
+            tree(connection, None, 0, template=template)
+            add(connection, "calendar_sync_states", channel_id="c")
+    undone = undone_by("0004_pipedesk")
+    with pytest.raises(WrongUse, match=r"calendar_sync_states \(1\).*nodes \(14\).*templates \(5\).*--force"):
+        migrate(database_url, down=len(undone))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM pipedesk.drive_structure_templates WHERE id = %s", [template])
+        connection.execute("DELETE FROM pipedesk.calendar_sync_states WHERE channel_id IS NOT NULL")
+    assert migrate(database_url, down=len(undone)) == undone
+    migrate(database_url)
+    with psycopg.connect(database_url) as connection:
+        add(connection, "drive_change_logs")
+        assert one(connection, "SELECT count(*) FROM pipedesk.leads") == 1
+    assert migrate(database_url, down=len(undone), force=True) == undone
+
+
+def test_what_is_said_of_the_tables_can_be_said_again(database_url: str) -> None:
+    before = dump(database_url, "pipedesk")
+    with psycopg.connect(database_url) as connection:
+        connection.execute((sql_folder() / "schemas" / "pipedesk.sql").read_bytes())
+    assert dump(database_url, "pipedesk") == before
+    assert migrate(database_url) == []
+
+
+def test_a_table_that_is_made_anew_gets_what_is_said_of_it(database_url: str) -> None:
+    before = dump(database_url, "pipedesk")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE pipedesk.tags CASCADE")
+    assert migrate(database_url) == ["table pipedesk.tags", "comments of 10 columns", "schema pipedesk"]
+    assert dump(database_url, "pipedesk") == before
+
+
+def test_a_file_about_a_schema_runs_when_it_changed(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "pipedesk.sql"
+
+    def align() -> list[str]:
+        with engine(database_url).begin() as connection:
+            return repeatable.align_schemas(connection, tmp_path, set())
+
+    def default() -> Any:
+        with engine(database_url).connect() as connection:
+            (found,) = [column for column in sa.inspect(connection).get_columns("tags", "pipedesk")
+                        if column["name"] == "color"]  # fmt: skip
+            return found["default"]
+
+    for color in ("red", "50% grey"):
+        file.write_text(f"-- Tags.\nALTER TABLE pipedesk.tags ALTER color SET DEFAULT '{color}';")
+        assert align() == ["schema pipedesk"]
+        assert default() == f"'{color}'::text"
+        assert align() == []
+    with psycopg.connect(database_url) as connection:
+        said = one(connection, "SELECT obj_description('pipedesk'::regnamespace, 'pg_namespace')")
+    assert said.startswith("Tags. [")
+
+
+def test_the_tables_are_still_what_the_entities_declare(database_url: str) -> None:
+    entities: list[Entity] = [entity for _, entity in ENTITIES.values()]
+    with engine(database_url).connect() as connection:
+        assert tables.differences(connection, entities) == []
+        assert {key["name"] for key in sa.inspect(connection).get_foreign_keys("leads", "pipedesk")} == {
+            f"leads_{column}_fkey" for table, column, _ in REFERENCES if table == "leads"
+        }

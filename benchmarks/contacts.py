@@ -25,7 +25,9 @@ from typing import NamedTuple
 import msgspec
 from pydantic_settings import BaseSettings
 
-from warehouse_pipelines.model.entity import Column, Entity, Extraction, Page, Source, columns
+from warehouse_pipelines.model.entity import Column, Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.source import Source
 
 PAGE = 100
 SEED = 20250602

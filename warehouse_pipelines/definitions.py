@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from warehouse_pipelines import settings
-from warehouse_pipelines.model.entity import Source
+from warehouse_pipelines.local.database import database_url
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration import backfills, crm_maintenance, dagster_maintenance, pipedesk_maintenance
 from warehouse_pipelines.orchestration.assets import SyncOptions, assets
 from warehouse_pipelines.orchestration.checks import checks
@@ -23,12 +24,7 @@ from warehouse_pipelines.orchestration.sensors import sensors
 from warehouse_pipelines.sources import SOURCES
 
 
-def warehouse_url() -> str:
-    """Return the URL of the warehouse of the environment, its server started if it is the embedded one."""
-    return settings.database_url()
-
-
-def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], str] = warehouse_url) -> dg.Definitions:
+def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], str] = database_url) -> dg.Definitions:
     """Return the definitions of ``sources``, loaded into the warehouse at ``url()``."""
     entities = by_key(sources)
 

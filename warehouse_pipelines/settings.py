@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
+from warehouse_pipelines import running
 from warehouse_pipelines.errors import NotConfigured
 
 
@@ -110,8 +111,6 @@ def _simulated(form: type[BaseSettings]) -> dict[str, str]:
     spelt = {_spelt(form, name): name for name in form.model_fields}
     if any(os.environ.get(setting) or os.environ.get(f"{setting}_FILE") for setting in spelt):
         return {}
-    from warehouse_pipelines.local import running
-
     found = running.simulated_settings(state_folder())
     return {name: found[setting] for setting, name in spelt.items() if setting in found}
 
@@ -181,19 +180,6 @@ def state_folder() -> Path:
 def dagster_home() -> Path:
     """Return ``DAGSTER_HOME``, or the folder that stands in for it. ``local.dagster_home.prepare`` makes it usable."""
     return (settings().dagster_home or state_folder() / "dagster").absolute()
-
-
-def database_url() -> str:
-    """Return the URL of the warehouse: ``WAREHOUSE_DATABASE_URL``, else the embedded server, started if need be.
-
-    Raises ``NotConfigured`` when the setting is no PostgreSQL URL or no server can be started here.
-    """
-    given = settings().warehouse_database_url
-    if given is not None:
-        return postgresql_url("WAREHOUSE_DATABASE_URL", given)
-    from warehouse_pipelines.local import postgres
-
-    return postgres.up(state_folder())
 
 
 SHORTEST_HASH_KEY = 16

@@ -209,7 +209,7 @@ def test_no_part_of_a_password_that_is_not_encoded_is_printed(
     with caplog.at_level(logging.DEBUG):
         if crm == "warehouse":
             with pytest.raises(NotConfigured, match=name) as caught:
-                settings.database_url()
+                database_url()
         else:
             source = next(source for source in SOURCES if source.name == crm)
             with pytest.raises(NotConfigured, match=name) as caught:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse_pipelines.model.entity import Source
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources import DECLARED
 
 ROOT = Path(__file__).parents[1]

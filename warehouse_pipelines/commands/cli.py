@@ -33,7 +33,8 @@ from warehouse_pipelines.observability import logs
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from warehouse_pipelines.model.entity import Entity, Flag, Source
+    from warehouse_pipelines.model.entity import Entity
+    from warehouse_pipelines.model.source import Flag, Source
     from warehouse_pipelines.observability.health import Health
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -430,9 +431,9 @@ def _run(jobs: Sequence[tuple[str, str]], flags: Mapping[str, Any], days: tuple[
 
 def _database_url() -> str:
     """Return the URL of the warehouse, its server started if it is the embedded one."""
-    from warehouse_pipelines import settings
+    from warehouse_pipelines.local.database import database_url
 
-    url = settings.database_url()
+    url = database_url()
     logs.hide_password(url)
     return url
 
@@ -1028,8 +1029,7 @@ def config(action: str, form: str) -> None:
 @click.option("--contacts", type=click.IntRange(1), default=1000, show_default=True, help="Contacts in HubSpot.")
 def simulators(host: str, port: int, contacts: int) -> None:
     """Serve the simulated vendors and print the settings to use them."""
-    from warehouse_pipelines import settings
-    from warehouse_pipelines.local import running
+    from warehouse_pipelines import running, settings
     from warehouse_pipelines.simulators.server import serve_forever
 
     running.note(settings.state_folder(), "simulators in a terminal", os.getpid())
@@ -1042,8 +1042,8 @@ def simulators(host: str, port: int, contacts: int) -> None:
 def ui(host: str, port: int) -> None:
     """Open Dagster's UI on this workspace; ctrl-c stops everything."""
     _database_url()
-    from warehouse_pipelines import settings
-    from warehouse_pipelines.local import dagster_home, running
+    from warehouse_pipelines import running, settings
+    from warehouse_pipelines.local import dagster_home
 
     dagster_home.prepare()
     running.note(settings.state_folder(), "ui in a terminal", os.getpid())
@@ -1086,9 +1086,8 @@ _dagsters_own("dagster")
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of the UI.")
 def demo(ui: bool, stop: bool, contacts: int, port: int) -> None:
     """Show the whole of it on this machine, with simulated vendors, which go on running."""
-    from warehouse_pipelines import settings
-    from warehouse_pipelines.local import demo as program
-    from warehouse_pipelines.local import running
+    from warehouse_pipelines import running, settings
+    from warehouse_pipelines.commands import demo as program
 
     if stop:
         ended = running.stop(settings.state_folder(), program.OURS)
@@ -1103,8 +1102,8 @@ def stop() -> None:
 
     A PostgreSQL named by WAREHOUSE_DATABASE_URL is not ours to end.
     """
-    from warehouse_pipelines import settings
-    from warehouse_pipelines.local import postgres, running
+    from warehouse_pipelines import running, settings
+    from warehouse_pipelines.local import postgres
 
     folder = settings.state_folder()
     ended = running.stop(folder)

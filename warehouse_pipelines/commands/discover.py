@@ -16,10 +16,11 @@ import msgspec
 
 from warehouse_pipelines.commands.portal import look, nowhere, places
 from warehouse_pipelines.errors import WarehouseError
-from warehouse_pipelines.loading import validate
-from warehouse_pipelines.model import column_config
-from warehouse_pipelines.model.entity import Entity, Portal, Source
+from warehouse_pipelines.model import column_config, validate
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Portal
 from warehouse_pipelines.model.rules import Kind
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability import logs
 from warehouse_pipelines.sources._sql import is_secret, similar
 

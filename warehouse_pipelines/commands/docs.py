@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines.model import column_texts
-from warehouse_pipelines.model.entity import BOOKKEEPING, Entity, Source
+from warehouse_pipelines.model.entity import BOOKKEEPING, Entity
+from warehouse_pipelines.model.source import Source
 
 if TYPE_CHECKING:
     import psycopg
@@ -276,9 +277,9 @@ def main() -> None:
         import psycopg
         from psycopg.rows import dict_row
 
-        from warehouse_pipelines import settings
+        from warehouse_pipelines.local.database import database_url
 
-        with psycopg.connect(settings.database_url(), row_factory=dict_row) as connection:
+        with psycopg.connect(database_url(), row_factory=dict_row) as connection:
             for schema, path in SCHEMA_PAGES.items():
                 path.write_text(schema_page(schema, path.read_text(encoding="utf-8"), connection), encoding="utf-8")
 

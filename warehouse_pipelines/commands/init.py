@@ -20,7 +20,8 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import POSTGRESQL, database_url_problem
 
 FIRST_RECORDS = 100

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from warehouse_pipelines.errors import CredentialRefused, WarehouseError
-from warehouse_pipelines.model.entity import Column, Entity, Extraction, Json, Portal, Source, Window
+from warehouse_pipelines.model.entity import Column, Entity
+from warehouse_pipelines.model.reading import Extraction, Json, Portal, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability import logs
 
 FEW = 25

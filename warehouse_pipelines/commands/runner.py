@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from warehouse_pipelines.loading.options import Result
-    from warehouse_pipelines.model.entity import Entity, Source
+    from warehouse_pipelines.model.entity import Entity
+    from warehouse_pipelines.model.source import Source
 
 ENDINGS: Mapping[str, int] = {"success": 0, "partial": 3, "failed": 1, "cancelled": 130}
 """The exit code of each ending; ``worst`` says which of several counts."""

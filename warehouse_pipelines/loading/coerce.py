@@ -25,13 +25,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse_pipelines.errors import masked
-from warehouse_pipelines.loading import validate
-from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES, Sent, Standing
 from warehouse_pipelines.loading.redact import redactor
-from warehouse_pipelines.loading.validate import Unreadable
-from warehouse_pipelines.model.entity import Column, Entity, Json, TooLarge
+from warehouse_pipelines.model import validate
+from warehouse_pipelines.model.entity import Column, Entity
+from warehouse_pipelines.model.reading import Json, TooLarge
 from warehouse_pipelines.model.rules import KINDS, Severity
+from warehouse_pipelines.model.validate import Unreadable
 from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES, Sent, Standing
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 ARROW: dict[str, pa.DataType] = {

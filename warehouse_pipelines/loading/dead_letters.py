@@ -23,7 +23,9 @@ from psycopg.errors import LockNotAvailable
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync_history import connect
-from warehouse_pipelines.model.entity import Entity, Extraction, Page, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.source import Source
 
 
 def pending(url: str, source: Source, entity: Entity, *, waived: bool = False) -> list[int]:

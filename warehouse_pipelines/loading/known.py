@@ -9,7 +9,8 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines.loading.sync_history import connect
-from warehouse_pipelines.model.entity import Entity, Json
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Json
 
 
 class Warehouse:

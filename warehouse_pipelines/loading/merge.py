@@ -41,8 +41,10 @@ from psycopg import sql
 from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, NotConfigured, SuspiciousRead, masked
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.coerce import ARROW, Reject
-from warehouse_pipelines.model.entity import Entity, Source, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Window
 from warehouse_pipelines.model.rules import KINDS
+from warehouse_pipelines.model.source import Source
 
 DATA_ERRORS = ("22", "23", "54")
 """SQLSTATE classes that say something about the data: data exception, constraint, a limit of PostgreSQL."""

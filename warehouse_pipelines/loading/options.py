@@ -6,7 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.model.entity import Entity, Source, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Window
+from warehouse_pipelines.model.source import Source
 
 Status = Literal["success", "partial", "failed"]
 

@@ -28,8 +28,9 @@ from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.loading import validate
-from warehouse_pipelines.model.entity import Column, Entity, Json
+from warehouse_pipelines.model import validate
+from warehouse_pipelines.model.entity import Column, Entity
+from warehouse_pipelines.model.reading import Json
 from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.observability import logs
 from warehouse_pipelines.settings import hash_key

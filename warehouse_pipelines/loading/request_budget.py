@@ -13,7 +13,7 @@ import psycopg
 
 from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
 from warehouse_pipelines.loading.sync_history import connect
-from warehouse_pipelines.model.entity import Budget
+from warehouse_pipelines.model.reading import Budget
 
 log = logging.getLogger("warehouse.ingestion")
 

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines.model.entity import Entity, Extraction, Json, Page, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Json, Page
+from warehouse_pipelines.model.source import Source
 
 if TYPE_CHECKING:
     import pyarrow as pa

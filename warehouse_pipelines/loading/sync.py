@@ -36,12 +36,14 @@ from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading import sample, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.known import Warehouse
-from warehouse_pipelines.loading.lost_values import Sent, Standing
 from warehouse_pipelines.loading.merge import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.request_budget import RequestBudget
-from warehouse_pipelines.model.entity import Entity, Extraction, Source, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability.lost_values import Sent, Standing
 from warehouse_pipelines.settings import settings
 
 if TYPE_CHECKING:

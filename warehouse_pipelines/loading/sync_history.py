@@ -26,8 +26,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, masked
-from warehouse_pipelines.loading.lost_values import ENOUGH_RECORDS, Standing
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, Standing
 
 log = logging.getLogger("warehouse.sync")
 

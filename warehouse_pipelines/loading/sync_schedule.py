@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
 
 if TYPE_CHECKING:
     import psycopg

@@ -98,7 +98,9 @@ def storage_url() -> str | None:
         if given.get_secret_value().strip().lower() == SQLITE:
             return None
         return settings.postgresql_url("DAGSTER_STORAGE_URL", given)
-    url = urlsplit(settings.database_url())
+    from warehouse_pipelines.local.database import database_url
+
+    url = urlsplit(database_url())
     if found.warehouse_database_url is None:
         return url._replace(path="/dagster").geturl()
     name = f"{unquote(url.path.removeprefix('/'))}_dagster"
@@ -187,10 +189,9 @@ def _create_database(url: str) -> bool:
 
 def declared_pools() -> dict[str, int]:
     """Return the limit of each vendor's pool: how many steps may read it at a time, over all runs."""
-    from warehouse_pipelines.orchestration.assets import pool
     from warehouse_pipelines.sources import SOURCES
 
-    return {pool(source): source.pool for source in SOURCES}
+    return {source.pool_name: source.pool for source in SOURCES}
 
 
 def ui_command(host: str, port: int) -> list[str]:

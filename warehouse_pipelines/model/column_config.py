@@ -39,8 +39,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.model.entity import BOOKKEEPING, Column, Entity, Source
+from warehouse_pipelines.model.entity import BOOKKEEPING, Column, Entity
 from warehouse_pipelines.model.rules import KINDS, Kind
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import project_root, settings, sql_folder
 
 Action = Literal["map", "add", "hash", "drop", "rename"]

@@ -76,7 +76,7 @@ MEANINGS: Mapping[str, str] = {
     "sort_order": "Place in the vendor's lists; the smallest comes first",
     "is_active": "Whether it is in use; false is out of use, not deleted",
     "active": "Whether it is in use; false is out of use, not deleted",
-    "spouses_present": "Whether both spouses were, or will be, there",
+    "spouses_present": "Whether the spouses were, or will be, there; of Genius a number of its own",
     "label": "What the vendor's own screens call it",
     "association_type_id": "Kind of the association, by the vendor's number",
     # hubspot

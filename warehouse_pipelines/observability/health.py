@@ -26,8 +26,9 @@ from datetime import datetime, timedelta
 import psycopg
 from psycopg.rows import dict_row
 
-from warehouse_pipelines.loading.lost_values import Standing
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.observability.lost_values import Standing
 
 ENOUGH = 0.8
 HOURS = 24.0

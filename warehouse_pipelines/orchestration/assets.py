@@ -21,7 +21,8 @@ from pydantic import Field
 
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.model.column_texts import text
-from warehouse_pipelines.model.entity import Entity, Source, target
+from warehouse_pipelines.model.entity import Entity, target
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.checks import at_once, judge_at_once, specs
 from warehouse_pipelines.orchestration.io_manager import failures, key_of
 
@@ -144,7 +145,7 @@ def asset(
         check_specs=specs(at_once(entity)),
         can_subset=True,
         deps=[vendor_key(source), *([key_of(by_table[entity.parent])] if entity.parent else [])],
-        pool=pool(source),
+        pool=source.pool_name,
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         if context.selected_asset_keys:
@@ -161,11 +162,6 @@ def asset(
 def step_key(entity: Entity) -> str:
     """Return the name of the entity's step in a run."""
     return entity.table.replace(".", "__")
-
-
-def pool(source: Source) -> str:
-    """Return the pool that limits how many steps read a vendor at a time, over all runs."""
-    return f"{source.name}_api"
 
 
 def freshness(entity: Entity) -> dg.FreshnessPolicy:

@@ -11,8 +11,9 @@ from typing import Any
 
 import dagster as dg
 
-from warehouse_pipelines.model.entity import Entity, Source
-from warehouse_pipelines.orchestration.assets import pool, step_key
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.io_manager import key_of, load, metadata
 
 
@@ -35,7 +36,7 @@ def job(source: Source, entity: Entity, first_month: str, url: Callable[[], str]
         name=f"read_again_{step_key(entity)}",
         description=about,
         required_resource_keys={"sync"},
-        pool=pool(source),
+        pool=source.pool_name,
         out=dg.Out(dg.Nothing),
     )
     def read_again(context: dg.OpExecutionContext) -> None:

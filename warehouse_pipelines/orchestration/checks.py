@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from warehouse_pipelines.errors import masked
-from warehouse_pipelines.model.entity import Entity, Source, require_joinable, target
+from warehouse_pipelines.model.entity import Entity, require_joinable, target
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.io_manager import key_of
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ import dagster as dg
 
 from warehouse_pipelines.errors import TryAgain, WarehouseError, masked
 from warehouse_pipelines.loading.options import Options, Result
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability import logs
 
 E = TypeVar("E", bound=BaseException)

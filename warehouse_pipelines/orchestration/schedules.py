@@ -18,7 +18,8 @@ import dagster as dg
 
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import sync_schedule
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.checks import at_once, hourly
 from warehouse_pipelines.orchestration.io_manager import key_of

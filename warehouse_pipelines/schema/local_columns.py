@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from warehouse_pipelines.loading.redact import HASH, Redactor, redactor, scrubbed
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema.tables import index_name
 
 log = logging.getLogger("warehouse")

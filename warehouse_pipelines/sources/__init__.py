@@ -1,7 +1,8 @@
 """All vendors: as they are declared, and with the columns of this installation."""
 
 from warehouse_pipelines.model.column_config import configured
-from warehouse_pipelines.model.entity import Source, require_joinable
+from warehouse_pipelines.model.entity import require_joinable
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.arrivy import ARRIVY
 from warehouse_pipelines.sources.callrail import CALLRAIL
 from warehouse_pipelines.sources.five9 import FIVE9

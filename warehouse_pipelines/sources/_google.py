@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, RequestRefused
-from warehouse_pipelines.model.entity import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, Extraction
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client
 

@@ -33,7 +33,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.model.entity import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, Extraction
 
 if TYPE_CHECKING:
     import httpx

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from warehouse_pipelines.loading import validate
+from warehouse_pipelines.model import validate
 
 EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001  (a serial date has no zone)
 LAST_SERIAL = 2_958_466

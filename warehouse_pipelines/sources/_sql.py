@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from warehouse_pipelines.model.entity import Extraction
+from warehouse_pipelines.model.reading import Extraction
 
 log = logging.getLogger("warehouse.ingestion")
 

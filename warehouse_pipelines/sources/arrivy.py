@@ -51,7 +51,9 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
-from warehouse_pipelines.model.entity import Budget, Entity, Extraction, Flag, Page, Source, Window, columns
+from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.reading import Budget, Extraction, Page, Window
+from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 

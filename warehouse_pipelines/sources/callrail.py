@@ -42,8 +42,10 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMissing
-from warehouse_pipelines.model.entity import Budget, Entity, Extraction, Page, Source, Window, columns
+from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.reading import Budget, Extraction, Page, Window
 from warehouse_pipelines.model.rules import one_of
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of, listed
 

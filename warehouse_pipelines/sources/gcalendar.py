@@ -37,8 +37,10 @@ from urllib.parse import quote
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, NotConfigured, PermissionMissing, RequestRefused
-from warehouse_pipelines.model.entity import Entity, Extraction, Json, Page, Source, Window, columns
+from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Json, Page, Window
 from warehouse_pipelines.model.rules import one_of
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
 

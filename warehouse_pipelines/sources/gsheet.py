@@ -71,7 +71,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
-from warehouse_pipelines.model.entity import Entity, Extraction, Page, Portal, Source, Window, columns
+from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Page, Portal, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._google import GoogleSettings, client
 from warehouse_pipelines.sources._http import Client
 from warehouse_pipelines.sources._sheet_cells import Cells, zone_of

@@ -44,7 +44,9 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck
-from warehouse_pipelines.model.entity import Budget, Entity, Extraction, Flag, Json, Page, Source, Window, columns
+from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.reading import Budget, Extraction, Json, Page, Window
+from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, key_of, listed
 

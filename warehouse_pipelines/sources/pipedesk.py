@@ -69,8 +69,10 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
-from warehouse_pipelines.model.entity import DAY, Entity, Extraction, Page, Portal, Source, Window, columns
+from warehouse_pipelines.model.entity import DAY, Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Page, Portal, Window
 from warehouse_pipelines.model.rules import one_of
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import POSTGRESQL, FromEnvironment, postgresql_url, url_of
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent

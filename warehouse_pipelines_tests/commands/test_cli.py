@@ -27,7 +27,7 @@ from warehouse_pipelines.commands import cli
 from warehouse_pipelines.commands import runner as in_process
 from warehouse_pipelines.commands.runner import Outcome
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.model.entity import Flag
+from warehouse_pipelines.model.source import Flag
 from warehouse_pipelines.observability import logs
 from warehouse_pipelines.simulators.server import VENDORS, Simulators, start
 from warehouse_pipelines.sources import SOURCES

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from warehouse_pipelines.commands import cli, discover, portal
 from warehouse_pipelines.errors import CredentialRefused, PermissionMissing
 from warehouse_pipelines.model import column_config
-from warehouse_pipelines.model.entity import Entity, Extraction, Page, Source, columns
+from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.simulators.server import Simulators, available, start
 from warehouse_pipelines.sources import DECLARED, SOURCES
 from warehouse_pipelines_tests.harness.shelves import Settings
@@ -173,7 +175,7 @@ def test_what_no_column_reads_is_proposed_with_its_type_and_fill_rate_and_withou
 
 
 def test_what_the_vendor_lists_is_proposed_even_where_no_record_has_it() -> None:
-    from warehouse_pipelines.model.entity import Portal
+    from warehouse_pipelines.model.reading import Portal
 
     has = {"id": "string", "fullName": "string", "size": "number", "Preis": "decimal(10,2)", "address": "json"}
     source = source_of(inspect=lambda extraction: Portal(has, RECORDS[:2], reasons={}))

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from warehouse_pipelines.model.entity import Budget, Entity, Extraction, Page, Source, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Budget, Extraction, Page, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 
 SAMPLES = Path(__file__).parents[1] / "samples"

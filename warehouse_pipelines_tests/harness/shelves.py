@@ -11,8 +11,10 @@ from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines.model.entity import Column, Entity, Extraction, Page, Source, columns
+from warehouse_pipelines.model.entity import Column, Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Page
 from warehouse_pipelines.model.rules import not_negative
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines_tests.harness.vendors import history, rows

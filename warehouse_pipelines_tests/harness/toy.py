@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.definitions import build_definitions
-from warehouse_pipelines.model.entity import Entity, Extraction, Flag, Page, Source, columns
+from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
 

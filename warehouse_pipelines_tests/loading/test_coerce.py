@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from warehouse_pipelines.loading import validate
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.loading.validate import Unreadable
+from warehouse_pipelines.model import validate
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.rules import KINDS, Rule, between, not_negative, one_of
+from warehouse_pipelines.model.validate import Unreadable
 from warehouse_pipelines.sources import SOURCES
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -20,7 +20,7 @@ from warehouse_pipelines.loading.dead_letters import replay
 from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.merge import Loader, check_mirroring
 from warehouse_pipelines.loading.options import Result
-from warehouse_pipelines.model.entity import Extraction, TooLarge
+from warehouse_pipelines.model.reading import Extraction, TooLarge
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines_tests.harness.shelves import LOG, PAIR, THING, TICKET, Record, Shelf, page, thing
 from warehouse_pipelines_tests.harness.vendors.vendor import Key

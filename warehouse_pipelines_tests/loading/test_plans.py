@@ -24,7 +24,9 @@ from warehouse_pipelines.errors import SuspiciousRead
 from warehouse_pipelines.loading import dead_letters, known, sync_history
 from warehouse_pipelines.loading.coerce import Coercer, Reject
 from warehouse_pipelines.loading.merge import Loader
-from warehouse_pipelines.model.entity import Entity, Extraction, Source, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines_tests.harness.shelves import LOG, PAIR, THING, Settings, Shelf, thing

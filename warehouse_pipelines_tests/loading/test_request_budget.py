@@ -12,7 +12,7 @@ import pytest
 
 from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
 from warehouse_pipelines.loading.request_budget import RequestBudget, portion
-from warehouse_pipelines.model.entity import Budget
+from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines_tests.harness.subprocesses import FORKS
 
 SHORT = Budget("short", 40, 1.0)

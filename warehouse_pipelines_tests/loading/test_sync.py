@@ -23,7 +23,9 @@ from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import plan, sync
 from warehouse_pipelines.loading.sync_history import LastGood
-from warehouse_pipelines.model.entity import Entity, Extraction, Flag, Source, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.shelves import LOG, PAIR, THING, Shelf, page, thing
 from warehouse_pipelines_tests.harness.subprocesses import eventually

@@ -12,6 +12,7 @@ import pytest
 from warehouse_pipelines import settings
 from warehouse_pipelines.errors import DatabaseUnavailable, NotConfigured
 from warehouse_pipelines.local import postgres
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.local.postgres import Server
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about root, and these tests run as another account")
@@ -197,7 +198,7 @@ def test_without_any_binaries_the_cures_are_named(monkeypatch: pytest.MonkeyPatc
 def test_a_setting_leads_to_the_warehouse_and_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "up", lambda _: pytest.fail("started"))
     monkeypatch.setenv("WAREHOUSE_DATABASE_URL", "postgresql+psycopg://me:secret@db.example:5432/w")
-    assert settings.database_url() == "postgresql://me:secret@db.example:5432/w"
+    assert database_url() == "postgresql://me:secret@db.example:5432/w"
 
 
 def test_without_the_setting_the_embedded_server_is_the_warehouse(
@@ -208,11 +209,11 @@ def test_without_the_setting_the_embedded_server_is_the_warehouse(
     monkeypatch.setenv("WAREHOUSE_DATABASE_URL", "")
     monkeypatch.delenv("WAREHOUSE_HOME")
     monkeypatch.delenv("DAGSTER_HOME")
-    assert settings.database_url() == str(tmp_path / ".warehouse")
+    assert database_url() == str(tmp_path / ".warehouse")
     assert settings.dagster_home() == tmp_path / ".warehouse" / "dagster"
     (tmp_path / ".env").write_text("WAREHOUSE_DATABASE_URL=postgres://from:env@file/db\nHUBSPOT_ACCESS_TOKEN=x\n")
     monkeypatch.delenv("WAREHOUSE_DATABASE_URL")
-    assert settings.database_url() == "postgresql://from:env@file/db"
+    assert database_url() == "postgresql://from:env@file/db"
 
 
 def test_a_url_of_another_database_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +221,7 @@ def test_a_url_of_another_database_is_refused_without_showing_it(monkeypatch: py
     with pytest.raises(
         NotConfigured, match="WAREHOUSE_DATABASE_URL is no URL of this kind of database; write postgresql:"
     ) as caught:
-        settings.database_url()
+        database_url()
     assert "secret" not in str(caught.value)
 
 

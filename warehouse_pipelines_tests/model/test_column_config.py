@@ -15,7 +15,8 @@ from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model import column_config
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import local_columns, migrate, tables
 from warehouse_pipelines.sources import DECLARED, SOURCES
 from warehouse_pipelines_tests.harness.shelves import THING, Shelf, thing

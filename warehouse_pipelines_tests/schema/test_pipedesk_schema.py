@@ -18,7 +18,8 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local.postgres import Server, find_binaries
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import repeatable, tables
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.settings import sql_folder

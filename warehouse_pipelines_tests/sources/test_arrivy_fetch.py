@@ -29,7 +29,8 @@ from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.loading.sync import plan
 from warehouse_pipelines.loading.sync_history import LastGood
-from warehouse_pipelines.model.entity import Budget, Entity
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
 from warehouse_pipelines.simulators.core.wire import Request
 from warehouse_pipelines.simulators.server import start

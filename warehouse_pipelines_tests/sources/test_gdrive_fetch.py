@@ -7,7 +7,7 @@ import pytest
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.model.entity import Extraction
+from warehouse_pipelines.model.reading import Extraction
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.google.drive import (
     FOLDER,

@@ -18,7 +18,7 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
-from warehouse_pipelines.model.entity import Extraction, Window
+from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, decoded, retry_after
 from warehouse_pipelines.sources.callrail import CALLRAIL

@@ -13,7 +13,8 @@ import pytest
 
 from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.model.entity import Entity, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.leadconduit import LeadConduit
 from warehouse_pipelines.simulators.server import start

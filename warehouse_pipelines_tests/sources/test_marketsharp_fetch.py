@@ -24,7 +24,8 @@ from warehouse_pipelines.errors import (
     WarehouseError,
 )
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.model.entity import Entity, Extraction, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.simulators.core.population import words
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp

@@ -21,7 +21,8 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
 )
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.model.entity import Entity, Extraction, Window
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.salespro.engine import QueryFailed
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro

@@ -18,7 +18,7 @@ FLAGS = {
         "is_estimate_confirmed is_carpentry_followup"
     ),
     "genius_prospect": "is_address_valid",
-    "genius_appointment": "spouses_present is_complete",
+    "genius_appointment": "is_complete",
     "genius_division": "is_inactive",
     "genius_marketsharp_source": "inactive",
     "genius_job": (
@@ -36,7 +36,6 @@ FLAGS = {
         "lead_is_valid_address lead_is_valid_email lead_is_year_built_verified lead_is_zillow "
         "prospect_is_address_valid prospect_is_year_built_valid"
     ),
-    "hubspot_appointment": "spouses_present",
 }
 """The columns by table, as they were declared when this was written."""
 

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from warehouse_pipelines.model.entity import Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.five9.answers import LIMIT
 from warehouse_pipelines.sources.five9.domain import Domain
 from warehouse_pipelines.sources.five9.fetch import fetch, inspect

@@ -61,7 +61,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from warehouse_pipelines.errors import CursorStuck, RequestRefused, SuspiciousRead
-from warehouse_pipelines.model.entity import Extraction, Page, Portal
+from warehouse_pipelines.model.reading import Extraction, Page, Portal
 from warehouse_pipelines.sources.five9.answers import LIMIT, Shown, contacts_shown
 from warehouse_pipelines.sources.five9.domain import Domain, digest
 from warehouse_pipelines.sources.five9.service import ServerFault, Service, Settings

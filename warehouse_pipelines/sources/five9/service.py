@@ -22,7 +22,7 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
-from warehouse_pipelines.model.entity import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, Extraction
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.five9.answers import (

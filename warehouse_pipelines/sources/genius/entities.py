@@ -38,7 +38,9 @@ vendor's table says so.
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.errors import AnswerChanged
-from warehouse_pipelines.model.entity import DAY, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.model.entity import DAY, Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.genius.fetch import (
     OVERLAP,
     PAGE,
@@ -199,9 +201,9 @@ APPOINTMENTS = _table(
     id="hubspot_appointment_id marketsharp_id",
     integer="""
         appointment_id=id lead_id prospect_id prospect_source_id user_id type_id add_user_id confirm_user_id
-        complete_outcome_id complete_user_id third_party_source_id marketing_task_id
+        spouses_present complete_outcome_id complete_user_id third_party_source_id marketing_task_id
     """,
-    boolean="spouses_present is_complete",
+    boolean="is_complete",
     text="""
         appointment_time=time duration status notes address1 address2 city state zip confirm_with
         marketsharp_appt_type leap_estimate_id

@@ -54,7 +54,8 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.model.entity import Entity, Extraction, Page, Portal
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Page, Portal
 from warehouse_pipelines.settings import FromEnvironment, url_of
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 from warehouse_pipelines.sources._sql import is_secret, missing_place, note_absent

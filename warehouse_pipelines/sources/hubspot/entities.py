@@ -24,8 +24,10 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.errors import PermissionMissing
-from warehouse_pipelines.model.entity import DAY, Column, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.model.entity import DAY, Column, Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.rules import Rule, not_negative
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.hubspot.fetch import PAIRS, Reader, Settings, fetch
 from warehouse_pipelines.sources.hubspot.properties import below_properties, inspect, mapped
 
@@ -250,10 +252,10 @@ APPOINTMENTS = _object(
     email="email canvasser_email",
     phone="phone1 phone2",
     url="salespro_fileurl_contract salespro_fileurl_estimate",
-    boolean="is_complete hs_read_only hs_was_imported spouses_present",
+    boolean="is_complete hs_read_only hs_was_imported",
     integer="""
         genius_appointment_id prospect_id user_id division_id hs_duration duration type_id complete_outcome_id
-        complete_user_id confirm_user_id add_user_id marketing_task_id year_built
+        complete_user_id confirm_user_id add_user_id marketing_task_id spouses_present year_built
     """,
     date="date set_date",
     timestamptz="""

@@ -63,7 +63,7 @@ from warehouse_pipelines.errors import (
     RequestRefused,
     SuspiciousRead,
 )
-from warehouse_pipelines.model.entity import Budget, Extraction, Page
+from warehouse_pipelines.model.reading import Budget, Extraction, Page
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff, key_of
 from warehouse_pipelines.sources.hubspot.answers import (

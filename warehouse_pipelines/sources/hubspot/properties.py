@@ -18,8 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from warehouse_pipelines.errors import AnswerChanged, NotConfigured
 from warehouse_pipelines.model.column_config import Change, applied, instead
-from warehouse_pipelines.model.entity import Entity, Extraction, Portal, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Portal
 from warehouse_pipelines.model.rules import Kind
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.hubspot.fetch import Reader
 
 READABLE: Mapping[Kind, tuple[str, ...]] = {

@@ -29,7 +29,9 @@ lead paint and others), and the REST face, whose delta shows records that never 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from warehouse_pipelines.model.entity import DAY, Entity, Extraction, Json, Page, Portal, Source, Window, columns
+from warehouse_pipelines.model.entity import DAY, Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Json, Page, Portal, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, PAGE, Service, Settings, read
 
 SIX_HOURS = timedelta(hours=6)

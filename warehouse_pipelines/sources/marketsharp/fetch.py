@@ -46,7 +46,8 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck, NotConfigured, RequestRefused
-from warehouse_pipelines.model.entity import Entity, Extraction, Page
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Page
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.marketsharp.atom import Entry, Feed, Properties, feed, metadata

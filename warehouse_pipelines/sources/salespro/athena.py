@@ -37,7 +37,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.model.entity import Extraction
+from warehouse_pipelines.model.reading import Extraction
 from warehouse_pipelines.sources._http import ATTEMPTS, LONGEST_WAIT, backoff, first_backoff, pause, retry_after
 
 if TYPE_CHECKING:

@@ -25,7 +25,9 @@ Settings: ``fetch.Settings``. Verified against: the simulator only; no live acco
 
 from datetime import UTC, date, datetime, timedelta
 
-from warehouse_pipelines.model.entity import Column, Entity, Extraction, Source, Window, columns
+from warehouse_pipelines.model.entity import Column, Entity, columns
+from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.salespro.athena import quoted
 from warehouse_pipelines.sources.salespro.fetch import Settings, athena, fetch, inspect, table_of
 from warehouse_pipelines.sources.salespro.forms import FORM

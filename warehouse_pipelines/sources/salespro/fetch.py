@@ -22,7 +22,8 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
-from warehouse_pipelines.model.entity import Entity, Extraction, Json, Page, Portal, TooLarge
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Json, Page, Portal, TooLarge
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._sql import missing_place, note_absent
 from warehouse_pipelines.sources.salespro.athena import Account, Athena, quoted

@@ -15,7 +15,8 @@ from psycopg.rows import dict_row
 
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines.model.entity import Entity, Source
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.simulators.server import Simulators, lacking, start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.conftest import missing

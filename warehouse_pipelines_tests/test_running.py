@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from warehouse_pipelines import settings
+from warehouse_pipelines import running, settings
 from warehouse_pipelines.commands import cli
-from warehouse_pipelines.local import running
 from warehouse_pipelines.sources.callrail import CALLRAIL
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]

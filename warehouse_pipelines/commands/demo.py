@@ -23,9 +23,9 @@ import click
 from psycopg import sql
 from pydantic import SecretStr
 
-from warehouse_pipelines import settings
+from warehouse_pipelines import running, settings
 from warehouse_pipelines.errors import ActionNeeded
-from warehouse_pipelines.local import running
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 OURS = ("simulators", "ui")
@@ -41,7 +41,7 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     """Show the whole of it; return 0 when every entity ended in success, else the exit code of the worst."""
     running.stop(_folder(), OURS)
     began = time.monotonic()
-    url = settings.database_url()
+    url = database_url()
     _say("PostgreSQL", settings.masked_url(url))
 
     from warehouse_pipelines.schema.migrate import migrate

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines.loading import resource as extraction
-from warehouse_pipelines.loading.lost_values import Loss, Standing
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.observability import health
+from warehouse_pipelines.observability.lost_values import Loss, Standing
 from warehouse_pipelines.orchestration import checks
 from warehouse_pipelines_tests.harness.shelves import THING, Shelf, page, thing
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from warehouse_pipelines import running
+from warehouse_pipelines.commands import demo
 from warehouse_pipelines.errors import ActionNeeded
-from warehouse_pipelines.local import demo, running
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import available, lacking
 from warehouse_pipelines.sources import SOURCES

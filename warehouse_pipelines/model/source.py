@@ -1,0 +1,160 @@
+"""A vendor: its settings, its entities, how its pages are fetched, and the flags that it adds to ``sync``."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from warehouse_pipelines.errors import NotConfigured, WrongUse
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Fetch, Inspect
+from warehouse_pipelines.model.rules import Kind
+from warehouse_pipelines.settings import hash_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """A flag of ``sync`` that one vendor has beside those of all; its value is in ``Extraction.options``.
+
+    ``name``        as Python spells it: ``booking_status`` is ``--booking-status``
+    ``help``        what it does, for ``--help``
+    ``type``        what is given with it; a number goes from 1 to ``most``
+    ``entities``    the entities that it concerns, all of them when empty
+    ``narrows``     whether fewer records are read with it, so that the run neither moves the cursor nor buries a row
+    ``stands_for``  the flag of all vendors that this is an old spelling of; the command line alone knows it
+    """
+
+    name: str
+    help: str
+    type: Literal["text", "number", "switch"] = "text"
+    most: int | None = None
+    entities: tuple[str, ...] = ()
+    narrows: bool = False
+    stands_for: str | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise ValueError(f"flag {self.name!r} is not snake_case")
+
+    @property
+    def spelled(self) -> str:
+        """The flag as the command line has it."""
+        return f"--{self.name.replace('_', '-')}"
+
+    def concerns(self, entity: Entity) -> bool:
+        """Return whether the flag means anything to ``entity``."""
+        return not self.entities or entity.name in self.entities
+
+    def read(self, value: Any) -> Any:
+        """Return ``value`` if it can be used; raise ``WrongUse`` if not."""
+        forms = {"text": (str, "a text"), "number": (int, "a number from 1"), "switch": (bool, "true or false")}
+        form, wanted = forms[self.type]
+        good = type(value) is form and value != ""
+        if self.type == "number":
+            good = good and 1 <= value <= (self.most or value)
+            wanted += f" to {self.most}" if self.most else ""
+        if not good:
+            raise WrongUse(f"{self.name} is {value!r}; it must be {wanted}")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A vendor: how to ask it for pages, and what there is to ask for.
+
+    ``settings``   its settings; a field without a default must be set before the source counts as configured
+    ``check``      asks the vendor for the cheapest thing that proves the credential; returns what to print
+    ``page_size``  records per request unless ``--batch-size`` says otherwise
+    ``pool``       how many steps may read this vendor at a time, over all runs
+    ``flags``      what ``sync`` offers for this vendor alone
+    ``mirrored``   its tables have triggers and foreign keys of their own, for the rows that are made here; they neither
+                   rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold. Rows without a
+                   ``sync_hash`` are those that were made here, and of no vendor's concern
+    ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
+    ``inspect``    asks the vendor, in a request or few, what it has of the entity of the extraction, and so many
+                   records as its ``limit`` says; raises as ``fetch`` does where that would fail. Without it, or where
+                   it returns None, the first records of ``fetch`` tell
+    ``place``      the path of what the vendor calls by this name, for a column of this kind (``column_config``)
+    ``as_configured``  returns an entity with the columns that this installation's settings give it, read when a run
+                   begins; raises ``NotConfigured`` for a setting that cannot be used
+    """
+
+    name: str
+    title: str
+    transport: Literal["api", "database", "file", "query"]
+    settings: type[BaseSettings]
+    fetch: Fetch
+    check: Callable[[], str]
+    entities: tuple[Entity, ...]
+    page_size: int = 100
+    pool: int = 3
+    flags: tuple[Flag, ...] = ()
+    mirrored: bool = False
+    measures: tuple[str, ...] = ()
+    inspect: Inspect | None = None
+    place: Callable[[str, Kind], str] = lambda name, kind: name
+    as_configured: Callable[[Entity], Entity] = lambda entity: entity
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9]{1,50}", self.name):
+            raise ValueError(f"source {self.name!r}: a name is lower case letters and digits only")
+        for what in ("name", "table"):
+            names = [getattr(entity, what) for entity in self.entities]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"source {self.name!r}: {what} declared twice: {', '.join(twice)}")
+        meant = {name for flag in self.flags for name in flag.entities}
+        if unknown := sorted(meant - {entity.name for entity in self.entities}):
+            raise ValueError(f"source {self.name!r}: flags for entities that it has not: {', '.join(unknown)}")
+
+    @property
+    def pool_name(self) -> str:
+        """The pool of Dagster's that limits how many steps read this vendor at a time, over all runs."""
+        return f"{self.name}_api"
+
+    def flags_for(self, entity: Entity, given: Mapping[str, Any]) -> dict[Flag, Any]:
+        """Return those of the ``given`` values that concern ``entity``; raise ``WrongUse`` for what is no flag."""
+        flags = {flag.name: flag for flag in self.flags if not flag.stands_for}
+        if unknown := sorted(given.keys() - flags.keys()):
+            there = f"it has {', '.join(flags)}" if flags else "it has none"
+            raise WrongUse(f"{self.title} has no flag {', '.join(unknown)} of its own; {there}")
+        return {flags[name]: flags[name].read(value) for name, value in given.items() if flags[name].concerns(entity)}
+
+    def missing_settings(self) -> list[str]:
+        """Return the names of all settings that are missing or unusable, as they are spelt in the environment."""
+        return sorted(self.wrong_settings())
+
+    def wrong_settings(self) -> dict[str, str]:
+        """Return what is wrong with a setting, by its name, without its value; nothing where it is missing."""
+        try:
+            self.settings()
+        except ValidationError as error:
+            prefix = self.settings.model_config.get("env_prefix", "")
+            return {
+                f"{prefix}{'_'.join(map(str, wrong['loc']))}".upper(): ""
+                if wrong["type"] == "missing"
+                else wrong["msg"].removeprefix("Value error, ")
+                for wrong in error.errors(include_input=False)
+            }
+        return {}
+
+    def settings_problem(self) -> str | None:
+        """Return one sentence that names all settings that are missing or unusable; None when there are none."""
+        wrong = self.wrong_settings()
+        if not wrong:
+            return None
+        missing = sorted(name for name, problem in wrong.items() if not problem)
+        said = [f"set {', '.join(missing)}"] if missing else []
+        said += [f"{name} cannot be used ({problem})" for name, problem in sorted(wrong.items()) if problem]
+        return f"{self.title} is not configured: {'; '.join(said)}, in the environment or in .env"
+
+    def require_settings(self) -> None:
+        """Raise ``NotConfigured``, naming all that is missing at once, and what cannot be used."""
+        if problem := self.settings_problem():
+            raise NotConfigured(problem)
+        if any(entity.local.hashed for entity in self.entities):
+            hash_key()
+        for entity in self.entities[:1]:  # whichever is asked for, the whole setting is read
+            self.as_configured(entity)

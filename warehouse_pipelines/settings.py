@@ -111,7 +111,7 @@ def _simulated(form: type[BaseSettings]) -> dict[str, str]:
     spelt = {_spelt(form, name): name for name in form.model_fields}
     if any(os.environ.get(setting) or os.environ.get(f"{setting}_FILE") for setting in spelt):
         return {}
-    found = running.simulated_settings(state_folder())
+    found = running.simulated_settings(_state_path())
     return {name: found[setting] for setting, name in spelt.items() if setting in found}
 
 
@@ -172,9 +172,14 @@ def state_folder() -> Path:
 
     ``WAREHOUSE_HOME`` puts it elsewhere.
     """
-    folder = settings().warehouse_home or project_root() / ".warehouse"
+    folder = _state_path()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder.absolute()
+    return folder
+
+
+def _state_path() -> Path:
+    """Return where the state folder is, or would be. Whoever has a database and Dagster elsewhere needs none."""
+    return (settings().warehouse_home or project_root() / ".warehouse").absolute()
 
 
 def dagster_home() -> Path:

@@ -209,7 +209,7 @@ def test_no_part_of_a_password_that_is_not_encoded_is_printed(
     with caplog.at_level(logging.DEBUG):
         if crm == "warehouse":
             with pytest.raises(NotConfigured, match=name) as caught:
-                database_url()
+                database.database_url()
         else:
             source = next(source for source in SOURCES if source.name == crm)
             with pytest.raises(NotConfigured, match=name) as caught:
@@ -274,3 +274,13 @@ def test_a_token_changed_in_the_env_file_counts_although_dagster_copied_the_old_
 def token() -> str:
     found = HUBSPOT.settings()
     return str(found.access_token.get_secret_value())
+
+
+def test_reading_a_vendors_settings_makes_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a container the project's folder belongs to somebody else."""
+    monkeypatch.setattr(settings, "project_root", lambda: tmp_path)
+    monkeypatch.delenv("WAREHOUSE_HOME")
+    monkeypatch.delenv("WAREHOUSE_DATABASE_URL")
+    for source in SOURCES:
+        source.missing_settings()
+    assert list(tmp_path.iterdir()) == []

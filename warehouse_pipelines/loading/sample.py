@@ -1,4 +1,4 @@
-"""A few rows of a run for the UI, with ``***`` for what may say something about a person.
+"""A few rows for the UI, of a run or of the table, with ``***`` for what may say something about a person.
 
 The declaration decides. Shown are ids (the key, ``refs``, columns of that kind or named so), figures, flags and times,
 and texts whose name says that they are one word of a list: a status, a type. Every other text is masked, also one that
@@ -9,6 +9,9 @@ whatever does not look like an id, or like one word of a list, because somebody 
 import re
 from typing import TYPE_CHECKING, Any
 
+from psycopg import sql
+
+from warehouse_pipelines.loading.sync_history import connect
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.observability import logs
 
@@ -46,6 +49,21 @@ def rows(entity: Entity, table: "pa.Table", limit: int = ROWS) -> list[dict[str,
         {name: value(entity, name, found) for name, found in row.items()}
         for row in table.select(names).slice(0, limit).to_pylist()
     ]
+
+
+def stored(url: str, entity: Entity, limit: int = ROWS) -> list[dict[str, Any]]:
+    """Return the living rows with the greatest keys, masked: what an empty delta shows. The index finds them."""
+    names = columns(entity)
+    order = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(key)) for key in entity.keys)
+    statement = sql.SQL("SELECT {} FROM {} WHERE NOT archived ORDER BY {} LIMIT {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)),
+        sql.Identifier(entity.schema, entity.table_name),
+        order,
+        sql.Literal(limit),
+    )
+    with connect(url) as connection:
+        found = connection.execute(statement).fetchall()
+    return [{name: value(entity, name, row[name]) for name in names} for row in found]
 
 
 def harmless(entity: Entity, name: str) -> bool:

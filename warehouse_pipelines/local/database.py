@@ -1,7 +1,6 @@
 """Where the warehouse is: the database of the settings, else the embedded server, which is started if need be."""
 
 from warehouse_pipelines import settings
-from warehouse_pipelines.local import postgres
 
 
 def database_url() -> str:
@@ -12,4 +11,6 @@ def database_url() -> str:
     given = settings.settings().warehouse_database_url
     if given is not None:
         return settings.postgresql_url("WAREHOUSE_DATABASE_URL", given)
+    from warehouse_pipelines.local import postgres  # with its driver, which definitions do not need
+
     return postgres.up(settings.state_folder())

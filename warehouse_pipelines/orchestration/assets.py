@@ -24,7 +24,7 @@ from warehouse_pipelines.model.column_texts import text
 from warehouse_pipelines.model.entity import Entity, target
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.checks import at_once, judge_at_once, specs
-from warehouse_pipelines.orchestration.io_manager import failures, key_of
+from warehouse_pipelines.orchestration.io_manager import failures, key_of, vendor_key
 
 OWNERS = ["team:data-platform"]
 
@@ -108,11 +108,6 @@ def vendor(source: Source) -> dg.AssetSpec:
             "it answers."
         ),
     )
-
-
-def vendor_key(source: Source) -> dg.AssetKey:
-    """Return the key of a vendor's external asset."""
-    return dg.AssetKey(["vendor", source.name])
 
 
 def asset(

@@ -459,6 +459,29 @@ def test_a_sample_has_five_rows_and_the_key_first(
     assert [line.split(" | ")[:2] for line in lines[2:]] == [[f"| {n}", "***"] for n in range(5)]
 
 
+def test_a_run_that_reads_nothing_shows_rows_of_the_table(
+    shelf: toy.Shelf, bare_url: str, instance: dg.DagsterInstance
+) -> None:
+    shelf.records["things"] = [
+        {"id": str(n), "name": "Jane Roe", "updated_at": "2024-02-01T12:00:00Z"} for n in range(9)
+    ]
+    made = toy.definitions(shelf, bare_url)
+    assert toy.run(made, "sync_toy_things", instance).success
+    shelf.records["things"] = []
+    assert toy.run(made, "sync_toy_things", instance).success
+    assert latest(instance, THING)["processed"] == 0
+    lines = str(latest(instance, THING)["preview"]).splitlines()
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [[f"| {n}", "***"] for n in (8, 7, 6, 5, 4)]
+
+
+def test_a_vendor_that_was_read_is_observed(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    """Dagster's tiles count what has no event as missing."""
+    assert toy.run(made, "sync_toy_things", instance).success
+    [seen] = instance.fetch_observations(dg.AssetKey(["vendor", "toy"]), limit=5).records
+    assert seen.asset_observation is not None
+    assert seen.asset_observation.metadata["api_calls"].value is not None
+
+
 def test_a_preview_is_one_line_per_row_whatever_the_text_holds() -> None:
     shown = preview([{"a": "one\ntwo", "b": "x|y", "c": None}, {"a": "z" * 50, "b": 1, "c": {"d": 2}}])
     assert shown.splitlines() == ["| a | b | c |", "| --- | --- | --- |", "| one two | x\\|y |  |",

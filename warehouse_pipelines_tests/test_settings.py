@@ -21,6 +21,7 @@ from warehouse_pipelines.commands import cli
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.local import database
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.hubspot import HUBSPOT

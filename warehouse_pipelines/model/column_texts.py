@@ -15,7 +15,7 @@ KEPT: Mapping[str, str] = {
     "raw_data": "The record as the vendor sent it, with all that has no column.",
     "archived": "Whether the row is a tombstone: the vendor has the record no more, or calls it deleted.",
     "deleted_at": "Since when the row is a tombstone: the vendor's time where it tells one, else that of the run.",
-    "delete_reason": "Why the row is a tombstone: `archived`, `merged into <key>`, `erased`, `missing`; see entities.md.",
+    "delete_reason": "Why it is a tombstone: `archived`, `merged into <key>`, `erased` or `missing` (entities.md).",
     "sync_hash": "Hash of the record and of its declaration; equal means that nothing changed.",
     "sync_created_at": "When the row was first loaded here.",
     "sync_updated_at": "When the row was last written here; a run that finds nothing changed leaves it.",

@@ -106,10 +106,10 @@ def _simulated(form: type[BaseSettings]) -> dict[str, str]:
     Real credentials never meet a simulator, and invented people no other warehouse than the demo's: with a ``.env``, a
     ``WAREHOUSE_DATABASE_URL``, or any setting of the vendor in the environment there are none.
     """
-    if form is Settings or env_file().exists() or Settings().warehouse_database_url is not None:
-        return {}
     spelt = {_spelt(form, name): name for name in form.model_fields}
-    if any(os.environ.get(setting) or os.environ.get(f"{setting}_FILE") for setting in spelt):
+    if form is Settings or any(os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in spelt):
+        return {}
+    if env_file().exists() or Settings().warehouse_database_url is not None:
         return {}
     found = running.simulated_settings(_state_path())
     return {name: found[setting] for setting, name in spelt.items() if setting in found}

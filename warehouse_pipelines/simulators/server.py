@@ -30,7 +30,7 @@ from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.population import Town
 from warehouse_pipelines.simulators.core.vendor import Vendor
-from warehouse_pipelines.simulators.five9 import Five9
+from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines.simulators.genius.simulator import Genius
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
@@ -38,7 +38,7 @@ from warehouse_pipelines.simulators.leadconduit import LeadConduit
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
-from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
+from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 
 VENDORS: Mapping[str, type[Vendor]] = {
     "hubspot": HubSpot,

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.five9 import Five9
+from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines.simulators.server import Simulators, start
 
 # A fixed present: nine in the morning in California.

@@ -176,7 +176,7 @@ def test_the_server_ends_with_its_process() -> None:
         missing(what)
     program = (
         "import sys, time\n"
-        "from warehouse_pipelines.simulators import mariadb\n"
+        "from warehouse_pipelines.simulators.genius import mariadb\n"
         "it = mariadb.server('UTC')\n"
         "print((it._folder / 'pid').read_text().strip(), it._folder, flush=True)\n"
         "time.sleep(60)\n"

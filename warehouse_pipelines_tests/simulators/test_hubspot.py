@@ -447,7 +447,7 @@ def test_a_portals_own_appointment_has_its_own_names() -> None:
     for kind, names in (("standard", "hs_appointment_name hs_appointment_start"), ("custom", "subject start_time")):
         with start(["hubspot"], contacts=20, hubspot={"appointment": kind}) as simulators:
             portal = Portal(simulators)
-            path = f"/crm/v3/objects/{portal.hubspot.stores['appointments'].kind.type_id}"
+            path = f"/crm/v3/objects/{portal.hubspot.portal.stores['appointments'].kind.type_id}"
             wanted = "hs_appointment_name,subject,hs_appointment_start,start_time"
             for record in portal.walk(path, properties=wanted):
                 shown = record["properties"].keys() - {"hs_object_id", "hs_createdate", "hs_lastmodifieddate"}

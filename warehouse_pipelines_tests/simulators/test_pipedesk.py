@@ -219,7 +219,7 @@ def test_the_server_ends_with_its_process() -> None:
         missing(what)
     program = (
         "import time\n"
-        "from warehouse_pipelines.simulators import postgresql\n"
+        "from warehouse_pipelines.simulators.pipedesk import postgresql\n"
         "it = postgresql.cluster().server\n"
         "print(it._pid(), it.home, flush=True)\n"
         "time.sleep(60)\n"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from warehouse_pipelines.simulators.core import journey
-from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
+from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 from warehouse_pipelines.simulators.server import start
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)

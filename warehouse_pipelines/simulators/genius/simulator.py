@@ -34,7 +34,8 @@ from warehouse_pipelines.simulators.core.vendor import operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.genius import mariadb
 from warehouse_pipelines.simulators.genius.mariadb import MySQLPair, MySQLRefusal
-from warehouse_pipelines.simulators.genius.tables import CONTACT, TABLES, Rows, columns, create_table, key_of
+from warehouse_pipelines.simulators.genius.rows import Rows
+from warehouse_pipelines.simulators.genius.tables import CONTACT, TABLES, columns, create_table, key_of
 
 if TYPE_CHECKING:
     import pymysql

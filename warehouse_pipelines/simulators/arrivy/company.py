@@ -8,7 +8,7 @@ from typing import Any
 from warehouse_pipelines.simulators.arrivy.record_store import RecordStore, id_of, utc
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import Journeys
-from warehouse_pipelines.simulators.core.population import DIVISIONS, Town, spell_phone, words
+from warehouse_pipelines.simulators.core.population import DIVISIONS, Population, spell_phone, words
 
 TEMPLATES = words("Appointment|Roof measure|Installation|Service call|Final inspection", "|")
 TYPES = words("NOTSTARTED CONFIRMED ENROUTE STARTED COMPLETE EXCEPTION CANCELLED RESCHEDULED CUSTOM")
@@ -18,18 +18,20 @@ TITLES = words("Not started|Confirmed|On our way|Started|Complete|Exception|Canc
 class Company:
     """What stands still, and the formulas of what does not."""
 
-    def __init__(self, town: Town, contacts: int, now: int) -> None:
-        self.town = town
+    def __init__(self, population: Population, contacts: int, now: int) -> None:
+        self.population = population
         self.contacts = contacts
         self.owner = id_of("entities", 1_000_000)
         self.groups = [self._group(number) for number in range(len(DIVISIONS) + 1)]
         self.entities = [self._entity(number) for number in range(14)]
         self.statuses = [self._status(number) for number in range(len(TYPES))]
         self.templates = [self._template(number) for number in range(len(TEMPLATES))]
-        way = Journeys(town, contacts, now)
-        self.tasks = RecordStore("tasks", town.seed, max(2, contacts * 3 // 5 + 7), now, way, self._person_of_task)
+        way = Journeys(population, contacts, now)
+        self.tasks = RecordStore(
+            "tasks", population.seed, max(2, contacts * 3 // 5 + 7), now, way, self._person_of_task
+        )
         self.bookings = RecordStore(
-            "bookings", town.seed + 1, max(2, contacts // 3 + 3), now, way, self._person_of_booking
+            "bookings", population.seed + 1, max(2, contacts // 3 + 3), now, way, self._person_of_booking
         )
 
     def _person_of_booking(self, number: int) -> int:
@@ -72,7 +74,7 @@ class Company:
         }
 
     def _entity(self, number: int) -> dict[str, Any]:
-        person = self.town.employee(1 + number)
+        person = self.population.employee(1 + number)
         return {
             "id": id_of("entities", number),
             "owner": self.owner,

@@ -19,21 +19,21 @@ from warehouse_pipelines.simulators.arrivy.record_store import (
     utc,
 )
 from warehouse_pipelines.simulators.arrivy.settings import ArrivySettings
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 
 FIXED = ("entities", "groups", "statuses", "templates")
 
 
-class ArrivyOperations(Vendor):
+class ArrivyOperations(Simulator):
     settings_type = ArrivySettings
     settings: ArrivySettings
 
-    def __init__(self, town: Town, settings: ArrivySettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: ArrivySettings) -> None:
+        super().__init__(population, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
-        self.company = Company(town, settings.contacts, self.now_ms())
+        self.company = Company(population, settings.contacts, self.now_ms())
         self.stores: dict[str, RecordStore] = {"tasks": self.company.tasks, "bookings": self.company.bookings}
         self.formulas: dict[str, Callable[[int, int], dict[str, Any]]] = {
             "tasks": lambda number, now: task(self.company, number, now),

@@ -50,10 +50,10 @@ class RecordStore:
         self.times: dict[int, int | None] = {}
         self.created: dict[int, int] = {}
         self.updated: dict[int, int] = {}
-        dice = lambda n: ((n + seed) * _GOLDEN >> 16) & 0xFFFFFFFF  # noqa: E731
+        chance = lambda n: ((n + seed) * _GOLDEN >> 16) & 0xFFFFFFFF  # noqa: E731
         self._way, self.person_of = way, person_of
         self._base_time: Callable[[int], int] = lambda number: self._at(number) // HALF_HOUR_MS * HALF_HOUR_MS
-        self._made: Callable[[int], int] = spread(self.count, now - 712 * DAY_MS, now - HOUR_MS, dice)
+        self._made: Callable[[int], int] = spread(self.count, now - 712 * DAY_MS, now - HOUR_MS, chance)
         self.timeline = Timeline(count, self._base_time)
         first = count
         self.undated: dict[str, list[int]] = {}

@@ -17,15 +17,15 @@ from warehouse_pipelines.simulators.arrivy.operations import FIXED, ArrivyOperat
 from warehouse_pipelines.simulators.arrivy.record_store import NO_DATETIME, UNSCHEDULED
 from warehouse_pipelines.simulators.arrivy.settings import ArrivySettings
 from warehouse_pipelines.simulators.core.faults import Fault
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 
 DEFAULT_PER_PAGE = {"tasks": 500, "bookings": 500}
 
 
 class Arrivy(ArrivyOperations):
-    def __init__(self, town: Town, settings: ArrivySettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: ArrivySettings) -> None:
+        super().__init__(population, settings)
         self._recent: deque[float] = deque()
 
     def environment(self) -> dict[str, str]:
@@ -190,7 +190,7 @@ class Arrivy(ArrivyOperations):
     def _gone(self) -> Answer:
         return answer_json(self.settings.gone, {"message": "NOT_FOUND", "description": "There is no such object."})
 
-    def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         records = body[list_key]
         match fault.kind:
             case "repeat_page":

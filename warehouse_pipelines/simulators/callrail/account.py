@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 from warehouse_pipelines.simulators.callrail.record_store import RecordStore, masked
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import DAY_MS, Journeys
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 
 
 class Account:
     """One account with companies in two time zones, and who and what belongs to them."""
 
-    def __init__(self, town: Town, contacts: int, now: int) -> None:
-        self.town = town
+    def __init__(self, population: Population, contacts: int, now: int) -> None:
+        self.population = population
         self.contacts = contacts
-        seed = self.seed = town.seed
+        seed = self.seed = population.seed
         self.id = masked("ACC", seed, 0)
         zones = (("Dayton Roofs", "America/New_York"), ("Lakeside Exteriors", "America/Chicago"))
         names = (*zones, ("Closed Branch", "America/New_York"))
@@ -53,7 +53,7 @@ class Account:
             for number, name in enumerate(("quote", "roof", "gutters", "spam?", "call back", "existing customer"))
         ]
         # Less than twenty-four months, so that nothing lies behind the 25 that can be asked for.
-        way = Journeys(town, contacts, now)
+        way = Journeys(population, contacts, now)
         self.calls = RecordStore("CAL", seed, max(1, contacts // 2), lambda n: way.after(2 * n, journey.CALL))
         self.forms = RecordStore("FOR", seed + 1, max(1, contacts // 5), lambda n: way.after(5 * n, journey.FORM))
         self.conversations = RecordStore(
@@ -103,7 +103,7 @@ class Account:
         }
 
     def _user(self, number: int) -> dict[str, Any]:
-        person = self.town.employee(1 + number)
+        person = self.population.employee(1 + number)
         company = self.companies[number % 2]
         return {
             "id": masked("USR", self.seed, number),

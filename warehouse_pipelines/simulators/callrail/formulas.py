@@ -1,7 +1,7 @@
 """The formulas of the simulated CallRail: from a number to a call, a form submission or a conversation.
 
-Caller `i` is person `i` of the town, so a call has the number of a HubSpot contact, seldom written alike; one caller in
-eleven never became a contact. Types are mixed as in the vendor's answers: `value` is text, number or null,
+Caller `i` is person `i` of the population, so a call has the number of a HubSpot contact, seldom written alike; one
+caller in eleven never became a contact. Types are mixed as in the vendor's answers: `value` is text, number or null,
 `keywords_spotted` a list, a dictionary or "".
 """
 
@@ -40,8 +40,8 @@ def _caller(account: Account, number: int) -> Person:
     # Who is visited later; one in five calls again, and one in eleven is nobody whom the CRM knows.
     caller = number - 1 if number % 5 == 4 else number
     if caller % 11 == 10 or number >= account.calls.count:
-        return account.town.person(account.contacts + caller)
-    return account.town.person(2 * caller)
+        return account.population.person(account.contacts + caller)
+    return account.population.person(2 * caller)
 
 
 def call(account: Account, number: int, tags_as: str) -> dict[str, Any]:
@@ -50,20 +50,20 @@ def call(account: Account, number: int, tags_as: str) -> dict[str, Any]:
     at = store.time_of(number)
     changes = store.changes.get(number, {})
     person = _caller(account, number)
-    dice = account.town.dice("call", number)
+    random_bytes = account.population.random_bytes("call", number)
     place = changes.get("company", number % 2)
     company, zone = account.companies[place], account.zones[place]
     tracker = account.trackers[(number % 4) * 3 + place]
     call_id = store.id_of(number)
-    answered = dice[0] < 190
-    duration = dice[1] * 3 + 4
+    answered = random_bytes[0] < 190
+    duration = random_bytes[1] * 3 + 4
     start_time = local(at, zone)
     phone = person.phone
     tracking = tracker["tracking_numbers"][0]
     url = f"https://api.callrail.com/v3/a/{account.id}/calls/{call_id}"
     repeat = number % 5 == 4
-    value = (None, f"{dice[2] * 10}.00", dice[2] * 10, None)[dice[3] & 3]
-    named = (["quote", "roof"], ["gutters"], [], [])[dice[4] & 3]
+    value = (None, f"{random_bytes[2] * 10}.00", random_bytes[2] * 10, None)[random_bytes[3] & 3]
+    named = (["quote", "roof"], ["gutters"], [], [])[random_bytes[4] & 3]
     source = CALL_SOURCES.get(person.source, "direct")
     touch: dict[str, Any] = {
         "event_date": local(at - 86_400_000, zone),
@@ -86,40 +86,40 @@ def call(account: Account, number: int, tags_as: str) -> dict[str, Any]:
         "business_phone_number": tracker["destination_number"],
         "customer_city": person.place.city,
         "customer_country": "US",
-        "customer_name": person.caller_name if dice[6] > 20 else None,
+        "customer_name": person.caller_name if random_bytes[6] > 20 else None,
         "customer_phone_number": phone,
         "customer_state": "OH",
-        "direction": "outbound" if dice[7] < 30 else "inbound",
+        "direction": "outbound" if random_bytes[7] < 30 else "inbound",
         "duration": duration,
         "recording": f"{url}/recording.json" if answered else None,
-        "recording_duration": (duration, str(duration), None)[dice[8] % 3] if answered else None,
+        "recording_duration": (duration, str(duration), None)[random_bytes[8] % 3] if answered else None,
         "recording_player": f"https://app.callrail.com/calls/{call_id}/recording?access_key=x" if answered else None,
         "start_time": start_time,
         "tracking_phone_number": tracking,
-        "voicemail": not answered and dice[9] < 128,
+        "voicemail": not answered and random_bytes[9] < 128,
         "agent_email": f"user{number % 8}@crew.example.com" if answered else None,
-        "call_type": "returning" if repeat else ("first_call", "missed", "inbound")[dice[10] % 3],
+        "call_type": "returning" if repeat else ("first_call", "missed", "inbound")[random_bytes[10] % 3],
         "campaign": f"Campaign {number % 5}",
         "company_id": company["id"],
         "company_name": company["name"],
         "company_time_zone": company["time_zone"],
         "created_at": start_time,
-        "custom": ("", {}, {"promo": "fall"})[dice[11] % 3],
-        "device_type": ("Mobile", "Desktop", "")[dice[12] % 3],
+        "custom": ("", {}, {"promo": "fall"})[random_bytes[11] % 3],
+        "device_type": ("Mobile", "Desktop", "")[random_bytes[12] % 3],
         "first_call": not repeat,
-        "keypad_entries": ("", [], ["1"])[dice[13] % 3],
-        "keywords": "roof repair" if dice[5] & 1 else "",
-        "keywords_spotted": ("", [], {"quote": 2})[dice[14] % 3],
-        "landing_page_url": f"https://www.example.test/?gclid={dice[15]:02x}{number:x}",
-        "lead_status": (None, "good_lead", "not_a_lead", None)[dice[16] & 3],
+        "keypad_entries": ("", [], ["1"])[random_bytes[13] % 3],
+        "keywords": "roof repair" if random_bytes[5] & 1 else "",
+        "keywords_spotted": ("", [], {"quote": 2})[random_bytes[14] % 3],
+        "landing_page_url": f"https://www.example.test/?gclid={random_bytes[15]:02x}{number:x}",
+        "lead_status": (None, "good_lead", "not_a_lead", None)[random_bytes[16] & 3],
         "medium": "cpc",
         "milestones": {"first_touch": touch, "lead_created": {}, "qualified": None, "last_touch": {}},
-        "note": f"Asked about the price.\nRef {number}" if dice[17] < 40 else "",
+        "note": f"Asked about the price.\nRef {number}" if random_bytes[17] < 40 else "",
         "person_id": masked("PER", account.seed, person.number),
         "prior_calls": int(repeat),
         "source": source,
         "source_name": tracker["name"],
-        "speaker_percent": ("", {"agent": "51", "customer": "49"}, [])[dice[18] % 3],
+        "speaker_percent": ("", {"agent": "51", "customer": "49"}, [])[random_bytes[18] % 3],
         "timeline_url": f"https://app.callrail.com/t/{number}",
         "total_calls": 1 + repeat,
         "tracker_id": tracker["id"],
@@ -152,8 +152,8 @@ def call(account: Account, number: int, tags_as: str) -> dict[str, Any]:
 
 def form(account: Account, number: int) -> dict[str, Any]:
     store = account.forms
-    dice = account.town.dice("form", number)
-    person = account.town.person(5 * number if number < store.count else number)
+    random_bytes = account.population.random_bytes("form", number)
+    person = account.population.person(5 * number if number < store.count else number)
     changes = store.changes.get(number, {})
     place = changes.get("company", number % 2)
     company = account.companies[place]
@@ -165,14 +165,14 @@ def form(account: Account, number: int) -> dict[str, Any]:
         "form_data": {
             "Your Name": person.name,
             "email": person.email,
-            "Phone #": spell_phone(person.phone, dice[0]),
-            "How old is your roof?": str(dice[1] % 60) if dice[2] & 1 else "",
+            "Phone #": spell_phone(person.phone, random_bytes[0]),
+            "How old is your roof?": str(random_bytes[1] % 60) if random_bytes[2] & 1 else "",
             "comments": "Two storeys.\nDog in the yard.",
         },
         "form_url": "https://www.example.test/contact",
         "landing_page_url": f"https://www.example.test/?gclid={number:x}",
-        "referrer": "google" if dice[3] & 1 else None,
-        "referring_url": "https://www.google.com/" if dice[3] & 1 else "",
+        "referrer": "google" if random_bytes[3] & 1 else None,
+        "referring_url": "https://www.google.com/" if random_bytes[3] & 1 else "",
         "submitted_at": local(store.time_of(number), account.zones[place]),
         "first_form": number % 7 != 6,
         "customer_name": person.name,
@@ -185,10 +185,10 @@ def form(account: Account, number: int) -> dict[str, Any]:
         "campaign": f"Campaign {number % 5}",
         "medium": "cpc",
         "company_name": company["name"],
-        "lead_status": (None, "good_lead", "not_a_lead", None)[dice[4] & 3],
-        "value": (None, f"{dice[5]}.00", dice[5])[dice[6] % 3],
+        "lead_status": (None, "good_lead", "not_a_lead", None)[random_bytes[4] & 3],
+        "value": (None, f"{random_bytes[5]}.00", random_bytes[5])[random_bytes[6] % 3],
         "note": "",
-        "tags": ["quote"] if dice[7] & 1 else [],
+        "tags": ["quote"] if random_bytes[7] & 1 else [],
         "form_name": "Contact us",
     }
     form.update({name: value for name, value in changes.items() if name in form})
@@ -198,8 +198,8 @@ def form(account: Account, number: int) -> dict[str, Any]:
 def conversation(account: Account, number: int) -> dict[str, Any]:
     """With `messages`, all of them, oldest first."""
     store = account.conversations
-    dice = account.town.dice("conversation", number)
-    person = account.town.person(10 * number if number < store.count else number)
+    random_bytes = account.population.random_bytes("conversation", number)
+    person = account.population.person(10 * number if number < store.count else number)
     changes = store.changes.get(number, {})
     place = changes.get("company", number % 2)
     zone, company = account.zones[place], account.companies[place]
@@ -207,11 +207,11 @@ def conversation(account: Account, number: int) -> dict[str, Any]:
     at = store.time_of(number)
     more = account.more_messages.get(number, [])
     last = store.origin_of(number)
-    count = 1 + dice[0] % 6
+    count = 1 + random_bytes[0] % 6
     messages = [
         {
             "direction": ("incoming", "outgoing")[k % 2],
-            "content": SENTENCES[(dice[1] + k) % 5],
+            "content": SENTENCES[(random_bytes[1] + k) % 5],
             "at": last - 300_000 * k,
         }
         for k in reversed(range(count))
@@ -232,12 +232,12 @@ def conversation(account: Account, number: int) -> dict[str, Any]:
         "company_id": company["id"],
         "initial_tracker_id": tracker["id"],
         "current_tracker_id": tracker["id"],
-        "customer_name": person.name if dice[2] > 30 else None,
+        "customer_name": person.name if random_bytes[2] > 30 else None,
         "customer_phone_number": person.phone,
         "initial_tracking_number": tracking,
         "current_tracking_number": tracking,
         "last_message_at": local(at, zone),
-        "state": "archived" if dice[3] < 40 else "active",
+        "state": "archived" if random_bytes[3] < 40 else "active",
         "company_time_zone": company["time_zone"],
         "formatted_customer_phone_number": spell_phone(person.phone, 2),
         "formatted_customer_name": person.name,

@@ -14,19 +14,19 @@ from warehouse_pipelines.simulators.callrail.filters import moment
 from warehouse_pipelines.simulators.callrail.formulas import call, conversation, form
 from warehouse_pipelines.simulators.callrail.record_store import RecordStore
 from warehouse_pipelines.simulators.callrail.settings import CallRailSettings
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 
 
-class CallRailOperations(Vendor):
+class CallRailOperations(Simulator):
     settings_type = CallRailSettings
     settings: CallRailSettings
 
-    def __init__(self, town: Town, settings: CallRailSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: CallRailSettings) -> None:
+        super().__init__(population, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
-        self.account = Account(town, settings.contacts, self.now_ms())
+        self.account = Account(population, settings.contacts, self.now_ms())
         self.stores = {
             "calls": self.account.calls,
             "form_submissions": self.account.forms,

@@ -22,7 +22,7 @@ from warehouse_pipelines.simulators.callrail.lists import ListRequests, missing
 from warehouse_pipelines.simulators.callrail.operations import CallRailOperations
 from warehouse_pipelines.simulators.callrail.settings import CallRailSettings
 from warehouse_pipelines.simulators.core.faults import Fault
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 
 TOKEN = re.compile(r'Token token="?([^"]*)"?')
@@ -31,8 +31,8 @@ LISTS = {"companies", "calls", "trackers", "form_submissions", "text-messages", 
 
 
 class CallRail(CallRailOperations):
-    def __init__(self, town: Town, settings: CallRailSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: CallRailSettings) -> None:
+        super().__init__(population, settings)
         self._lists = ListRequests(self)
         self._recent: deque[float] = deque()
 
@@ -105,7 +105,7 @@ class CallRail(CallRailOperations):
             return self._lists.page(request, name, empty=account != self.account.id)
         return self._lists.single(request, name, key, detail) if account == self.account.id else missing()
 
-    def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         records = body.get(list_key) or []
         relative = "has_next_page" in body
         page = whole_number(request.first("offset"), 0) if relative else whole_number(request.first("page"), 1)

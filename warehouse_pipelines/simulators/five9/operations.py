@@ -6,22 +6,22 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.five9.domain import FIRST_ID, LISTS, MODIFIED, Domain, Field
 from warehouse_pipelines.simulators.five9.lookups import Lookups
 from warehouse_pipelines.simulators.five9.settings import Five9Settings
 
 
-class Five9Operations(Vendor):
+class Five9Operations(Simulator):
     settings_type = Five9Settings
     settings: Five9Settings
 
-    def __init__(self, town: Town, settings: Five9Settings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: Five9Settings) -> None:
+        super().__init__(population, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
-        self.domain = Domain(town, settings, self.now_ms())
+        self.domain = Domain(population, settings, self.now_ms())
         self.lookups = Lookups(self.domain)
         self._spent: list[tuple[float, int]] = []
         self._failing: list[dict[str, Any]] = []

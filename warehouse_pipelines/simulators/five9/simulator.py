@@ -19,8 +19,8 @@ from xml.sax.saxutils import escape
 from zlib import crc32
 
 from warehouse_pipelines.simulators.core.faults import Fault
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import CONTROL
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import CONTROL
 from warehouse_pipelines.simulators.core.wire import Answer, Request
 from warehouse_pipelines.simulators.five9.corruption import corrupt_records
 from warehouse_pipelines.simulators.five9.operations import Five9Operations
@@ -32,8 +32,8 @@ HTML = "text/html; charset=utf-8"
 
 
 class Five9(Five9Operations):
-    def __init__(self, town: Town, settings: Five9Settings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: Five9Settings) -> None:
+        super().__init__(population, settings)
         self._recent: deque[float] = deque()
         self._shown = (b"", b"")  # the answers to the last two lookups
 
@@ -193,7 +193,7 @@ class Five9(Five9Operations):
         content = f"<return>{''.join(parts)}</return>"
         return result_answer("getContactRecords", content, list_key="records")
 
-    def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
+    def corrupted(self, fault: Fault, request: Request, answer: Answer) -> Answer:
         """Apply a fault of the payload. There are no pages: one that repeats is the answer to the question before."""
         if answer.list_key == "size":
             if fault.kind != "lying_total":

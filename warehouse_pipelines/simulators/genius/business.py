@@ -7,7 +7,7 @@ from typing import Any
 
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import Journeys
-from warehouse_pipelines.simulators.core.population import Person, Town
+from warehouse_pipelines.simulators.core.population import Person, Population
 
 Row = dict[str, Any]
 
@@ -22,29 +22,29 @@ class Business:
     Times are the wall clock of the application, in whole seconds. The newest row of a table is a few hours old.
     """
 
-    def __init__(self, town: Town, leads: int, now: datetime) -> None:
-        self.town, self.leads, self.now = town, leads, now.replace(microsecond=0)
+    def __init__(self, population: Population, leads: int, now: datetime) -> None:
+        self.population, self.leads, self.now = population, leads, now.replace(microsecond=0)
         self.prospects = sum(journey.genius_prospect(number) is not None for number in range(1, leads + 1))
         self.appointments = leads // 2
         self.jobs = max(2, leads // 4)
         self.change_orders = max(2, leads // 5)
         self._epoch = datetime(1970, 1, 1)  # noqa: DTZ001  (as if the wall clock were UTC)
-        self.journeys = Journeys(town, leads, self.ms(self.now))
+        self.journeys = Journeys(population, leads, self.ms(self.now))
 
-    def at(self, number: int, count: int, dice: bytes) -> datetime:
+    def at(self, number: int, count: int, random_bytes: bytes) -> datetime:
         """A time that grows with the number; the last is three hours ago."""
         seconds = int(HISTORY.total_seconds()) * (count - number) // max(1, count)
-        return self.now - timedelta(hours=3, seconds=seconds + dice[9] * 3)
+        return self.now - timedelta(hours=3, seconds=seconds + random_bytes[9] * 3)
 
     def times(self, number: int, count: int, added: str = "created_at") -> Row:
         """When a row was added, and when it was last changed: in one of seven cases never, and then that is NULL."""
-        dice = self.town.dice("genius", number * 31 + count)
-        at = self.at(number, count, dice)
-        changed = None if dice[0] % 7 == 0 else at + timedelta(minutes=dice[1] % 90)
+        random_bytes = self.population.random_bytes("genius", number * 31 + count)
+        at = self.at(number, count, random_bytes)
+        changed = None if random_bytes[0] % 7 == 0 else at + timedelta(minutes=random_bytes[1] % 90)
         return {added: at, "updated_at": changed}
 
     def person(self, number: int) -> Person:
-        return self.town.person(number)
+        return self.population.person(number)
 
     def user(self, number: int) -> int:
         return 1 + number % USERS
@@ -57,9 +57,9 @@ class Business:
 
     def stage(self, person: int, lag: int, added: str = "created_at") -> Row:
         """The same as ``times``, of what a person came to after ``lag`` ms."""
-        dice = self.town.dice("genius", person * 31 + lag % 1009)
+        random_bytes = self.population.random_bytes("genius", person * 31 + lag % 1009)
         at = self.moment(self.journeys.after(person, lag))
-        changed = None if dice[0] % 7 == 0 else min(self.now, at + timedelta(minutes=dice[1] % 90))
+        changed = None if random_bytes[0] % 7 == 0 else min(self.now, at + timedelta(minutes=random_bytes[1] % 90))
         return {added: at, "updated_at": changed}
 
     def visit(self, person: int) -> datetime:

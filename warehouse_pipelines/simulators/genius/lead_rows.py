@@ -29,14 +29,14 @@ class LeadRows(Business):
 
     def _lead(self, number: int) -> Row:
         person = self.person(number)
-        source, surname = 1 + SOURCES.index(person.source), misspell(person.last_name, person.dice[21])
+        source, surname = 1 + SOURCES.index(person.source), misspell(person.last_name, person.random_bytes[21])
         return {
             "lead_id": number, "contact": None if number % 4 else number, "division": 1 + person.place.division,
             "first_name": person.nickname,
-            "last_name": person.last_name.upper() if person.dice[11] < 60 else surname,
+            "last_name": person.last_name.upper() if person.random_bytes[11] < 60 else surname,
             **address_of(person), "cdyne_county": person.place.county,
-            "email": person.email if person.dice[12] > 40 else None,
-            "phone1": spell_phone(person.phone, person.dice[13]), "type1": 1, "source": source,
+            "email": person.email if person.random_bytes[12] > 40 else None,
+            "phone1": spell_phone(person.phone, person.random_bytes[13]), "type1": 1, "source": source,
             "source_notes": "met at the door" if number % 5 == 0 else None, "year_built": str(person.year_built),
             "notes": "Wants “new” windows — José called 😀" if number % 9 == 0 else None,
             "status": number % 4, "substatus": number % 3, "added_by": journey.genius_user(number + 1),
@@ -44,7 +44,7 @@ class LeadRows(Business):
             "lead_cost": 12.5 if number % 2 else None,
             "added_by_latitude": f"{person.place.latitude:.7f}", "added_by_longitude": f"{person.place.longitude:.7f}",
             "carpentry_followup_notes": "Fenêtre façade, 25 £" if number % 10 == 0 else None,
-            "is_dnc": int(person.do_not_call and person.dice[14] < 200), "marketing_source": source,
+            "is_dnc": int(person.do_not_call and person.random_bytes[14] < 200), "marketing_source": source,
             "prospect_id": journey.genius_prospect(number),
             "salesrabbit_lead_id": journey.salesrabbit_lead(number) if person.source == "Canvassing" else None,
             **self.stage(number, journey.LEAD, "added_on"),
@@ -56,7 +56,7 @@ class LeadRows(Business):
             "id": number, "division_id": 1 + person.place.division, "user_id": journey.genius_user(person.number),
             "first_name": person.first_name, "last_name": person.last_name, **address_of(person),
             "county": person.place.county, "year_built": person.year_built,
-            "phone1": spell_phone(person.phone, person.dice[15]), "email": person.email, "is_address_valid": 1,
+            "phone1": spell_phone(person.phone, person.random_bytes[15]), "email": person.email, "is_address_valid": 1,
             "add_user_id": self.user(number), "third_party_source_id": number,
             "marketsharp_id": marketsharp_id(person.number).upper() if number % 3 == 0 else None,
             **self.stage(person.number, journey.LEAD + journey.HOUR_MS, "add_date"),
@@ -100,7 +100,8 @@ class LeadRows(Business):
         person = self.person(number)
         return {
             "id": number, "external_id": f"c-{number}", "first_name": person.first_name, "last_name": person.last_name,
-            "email": person.email, "phone": spell_phone(person.phone, person.dice[16]), "address_1": person.street,
+            "email": person.email, "phone": spell_phone(person.phone, person.random_bytes[16]),
+            "address_1": person.street,
             "city": person.place.city, "state": "OH", "zip": person.place.zip, "lead_status": "New", "active": 1,
             **self.times(number, self.leads // 10),
         }  # fmt: skip

@@ -34,14 +34,14 @@ class OfficeRows(Business):
         }  # fmt: skip
 
     def _user_data(self, number: int) -> Row:
-        person = self.town.employee(number)
-        hired = self.at(number, USERS, person.dice)
+        person = self.population.employee(number)
+        hired = self.at(number, USERS, person.random_bytes)
         return {
             "user_id": number, "division_id": 1 + number % len(DIVISIONS), "title_id": 1 + number % len(TITLES),
             "manager_user_id": 1 if number > 1 else None, "first_name": person.first_name,
             "first_name_alt": person.nickname, "last_name": person.last_name,
             "email": journey.work_email(person, number),
-            "personal_email": person.email, "birth_date": f"{1950 + person.dice[10] % 50}-06-15",
+            "personal_email": person.email, "birth_date": f"{1950 + person.random_bytes[10] % 50}-06-15",
             "time_zone_name": "US/Pacific", "hired_on": hired, "start_date": hired, "add_user_id": 1,
             "is_inactive": int(number % 6 == 0), "password_hash": f"planted-hash-{number}",
             "user_associations_id": number, **self.times(number, USERS, "add_datetime"),

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.google.marketing import LEADS, SPENDS, Marketing
 from warehouse_pipelines.simulators.google.sheet import Sheet, shown_cell, typed
 
 
-class SheetOperations(Vendor):
-    def __init__(self, town: Town, settings: Any) -> None:
-        super().__init__(town, settings)
+class SheetOperations(Simulator):
+    def __init__(self, population: Population, settings: Any) -> None:
+        super().__init__(population, settings)
         self._added = 0
         self.locales = {LEADS: "en_US", SPENDS: "en_US"}
         self.zones = {LEADS: "America/New_York", SPENDS: "America/New_York"}
-        self.sheets = Marketing(town, settings.contacts, self.now()).sheets()
+        self.sheets = Marketing(population, settings.contacts, self.now()).sheets()
 
     def now(self) -> float:
         raise NotImplementedError

@@ -132,7 +132,7 @@ class SheetsApi(SheetOperations):
             shown.pop()
         return shown
 
-    def spoil_values(self, fault: Fault, request: Request, body: dict[str, Any]) -> None:
+    def corrupt_values(self, fault: Fault, request: Request, body: dict[str, Any]) -> None:
         rows = body.get("values") or []
         spreadsheet_id = request.path.split("/")[3]
         header = self.sheet_of(spreadsheet_id).header

@@ -12,7 +12,7 @@ from typing import Any
 
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import Journeys
-from warehouse_pipelines.simulators.core.population import DIVISIONS, Town
+from warehouse_pipelines.simulators.core.population import DIVISIONS, Population
 from warehouse_pipelines.simulators.hubspot.formulas import (
     appointment_formula,
     company_formula,
@@ -65,7 +65,7 @@ class ObjectType:
     lag: int = 0  # how long after the first touch a record is made
 
 
-def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str) -> dict[str, ObjectType]:
+def object_types(population: Population, journeys: Journeys, contacts: int, appointment: str) -> dict[str, ObjectType]:
     """The portal's types by the name that the control operations use. `appointment`: standard | custom | both.
 
     First ids stand just before a power of ten, so that ids of two lengths occur in every portal: text order and numeric
@@ -92,7 +92,7 @@ def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str
             ("firstname", "lastname", "email", "phone"),
             contacts,
             journey.HUBSPOT_CONTACT,
-            contact_formula(town),
+            contact_formula(population),
             "createdate",
             "lastmodifieddate",
             person_of=lambda number: number,
@@ -108,7 +108,7 @@ def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str
             ("name", "domain", "phone"),
             max(1, contacts // 10),
             999_951,
-            company_formula(town),
+            company_formula(population),
             "createdate",
         ),
         ObjectType(
@@ -121,7 +121,7 @@ def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str
             ("dealname", "description"),
             deals,
             99_999_801,
-            deal_formula(town, contact_of_deal),
+            deal_formula(population, contact_of_deal),
             "createdate",
             person_of=contact_of_deal,
             lag=journey.VISIT,
@@ -136,7 +136,7 @@ def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str
             ("name", "hs_sku"),
             2 * deals,
             999_999_701,
-            line_item_formula(town),
+            line_item_formula(population),
             "createdate",
             can_merge=False,
         ),
@@ -146,7 +146,7 @@ def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str
             search_text=("name", "email"),
             count=40,
             first_id=9_981,
-            formula=geniususer_formula(town),
+            formula=geniususer_formula(population),
             **custom("geniususers", "geniususer"),
         ),
         ObjectType(
@@ -155,7 +155,7 @@ def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str
             search_text=("division_name",),
             count=len(DIVISIONS),
             first_id=998,
-            formula=division_formula(town),
+            formula=division_formula(population),
             **custom("divisions", "division"),
         ),
         ObjectType(
@@ -175,7 +175,7 @@ def object_types(town: Town, journeys: Journeys, contacts: int, appointment: str
     }
     own_type = custom("custom_appointments", "appointment")
     wanted: list[dict[str, Any]] = []
-    formula = appointment_formula(town, journeys)
+    formula = appointment_formula(population, journeys)
     if appointment in ("standard", "both"):
         standard_type = {"properties": APPOINTMENT, "search_text": ("hs_appointment_name", "email"), "formula": formula}
         wanted.append({**library, **standard_type, "type_id": "0-421", "first_id": journey.HUBSPOT_APPOINTMENT})

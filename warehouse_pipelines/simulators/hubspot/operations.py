@@ -7,19 +7,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.hubspot.portal import HubSpotSettings, Portal
 from warehouse_pipelines.simulators.hubspot.properties import FIELD_TYPES, Property
 
 
-class HubSpotOperations(Vendor):
+class HubSpotOperations(Simulator):
     settings_type = HubSpotSettings
     settings: HubSpotSettings
 
-    def __init__(self, town: Town, settings: HubSpotSettings) -> None:
-        super().__init__(town, settings)
-        self.portal = Portal(town, settings)
+    def __init__(self, population: Population, settings: HubSpotSettings) -> None:
+        super().__init__(population, settings)
+        self.portal = Portal(population, settings)
 
     @operation
     def lookup_ids(self, kind: str) -> list[str]:

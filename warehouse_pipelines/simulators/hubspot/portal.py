@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from warehouse_pipelines.simulators.core.journey import DAY_MS, Journeys
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.hubspot.answers import Refusal
 from warehouse_pipelines.simulators.hubspot.associations import Associations
 from warehouse_pipelines.simulators.hubspot.lookups import Lookups
@@ -47,13 +47,13 @@ class HubSpotSettings:
 
 
 class Portal:
-    def __init__(self, town: Town, settings: HubSpotSettings) -> None:
+    def __init__(self, population: Population, settings: HubSpotSettings) -> None:
         self.settings = settings
         started = time.time()
         self._ahead = (settings.now or started) - started
         end = int((started + self._ahead - 3600) * 1000)
-        journeys = Journeys(town, settings.contacts, end + 3_600_000)
-        kinds = object_types(town, journeys, settings.contacts, settings.appointment)
+        journeys = Journeys(population, settings.contacts, end + 3_600_000)
+        kinds = object_types(population, journeys, settings.contacts, settings.appointment)
         extra = {f"intake_questionnaire_{n:04d}_how_did_the_homeowner_answer" for n in range(settings.extra_properties)}
         extra_properties = {name: Property(name, "string", "textarea", custom=True) for name in sorted(extra)}
         self.stores = {
@@ -61,14 +61,14 @@ class Portal:
                 kind,
                 start=end - 3 * 365 * DAY_MS,
                 end=end,
-                seed=town.seed * 1000 + place,
+                seed=population.seed * 1000 + place,
                 extra_properties=extra_properties if name == "contacts" else {},
                 journeys=journeys,
             )
             for place, (name, kind) in enumerate(kinds.items())
         }
         self.associations = Associations(self.stores)
-        self.lookups = Lookups(town)
+        self.lookups = Lookups(population)
         self.index_is_held = False
         """Whether search sees nothing of what is written."""
         self.paths = {path: store for store in self.stores.values() for path in store.kind.path_names}

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from warehouse_pipelines.simulators.core.faults import Fault
 from warehouse_pipelines.simulators.core.journey import DAY_MS
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.hubspot.answers import Refusal, error_answer, results_answer
 from warehouse_pipelines.simulators.hubspot.associations import associations_of_record, batch_associations, type_json
@@ -39,8 +39,8 @@ PIPELINES = re.compile(r"/crm/(?:v3/pipelines|pipelines/v3)/([^/]+)")
 
 
 class HubSpot(HubSpotOperations):
-    def __init__(self, town: Town, settings: HubSpotSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: HubSpotSettings) -> None:
+        super().__init__(population, settings)
         self._records = RecordRequests(self.portal)
         self._description = DescriptionRequests(self.portal)
         self._recent: deque[float] = deque()
@@ -166,7 +166,7 @@ class HubSpot(HubSpotOperations):
             return self._description.pipelines(self.portal.at_path(match[1]))
         return error_answer(404, "OBJECT_NOT_FOUND", f"No such path: {request.path}")
 
-    def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         corrupt(fault, request, body, list_key, self.portal.paths)
 
 

@@ -13,26 +13,26 @@ from warehouse_pipelines.simulators.marketsharp.sets import SETS
 
 
 def _contact(office: Office, number: int, time: int) -> Record:
-    person = office.town.person(number)
-    dice = office.town.dice("ms", number)
+    person = office.population.person(number)
+    random_bytes = office.population.random_bytes("ms", number)
     created = office.created("Contacts", number)
-    given = (person.first_name, person.nickname, person.first_name.upper())[dice[1] % 3]
+    given = (person.first_name, person.nickname, person.first_name.upper())[random_bytes[1] % 3]
     return {
         "companyId": office.company,
         "firstName": given,
-        "lastName": person.last_name.upper() if dice[1] % 3 == 2 else person.last_name,
-        "businessName": f"{person.last_name} & Sons" if dice[2] < 20 else "",
-        "email1": person.email if dice[3] < 200 else "",
+        "lastName": person.last_name.upper() if random_bytes[1] % 3 == 2 else person.last_name,
+        "businessName": f"{person.last_name} & Sons" if random_bytes[2] < 20 else "",
+        "email1": person.email if random_bytes[3] < 200 else "",
         "email2": None,
-        "email1CanMail": dice[3] < 200,
+        "email1CanMail": random_bytes[3] < 200,
         "contactPhoneId": marketsharp_id(number, "Contacts"),
-        "primaryAddressId": marketsharp_id(number, "Addresses") if dice[4] < 240 else None,
+        "primaryAddressId": marketsharp_id(number, "Addresses") if random_bytes[4] < 240 else None,
         "source": person.source,
-        "yearHomeBuilt": str(person.year_built) if dice[6] & 1 else "",
-        "doNotMail": dice[7] < 20,
+        "yearHomeBuilt": str(person.year_built) if random_bytes[6] & 1 else "",
+        "doNotMail": random_bytes[7] < 20,
         "isTagged": False,
-        "hasDNCPhone": person.do_not_call and dice[8] < 230,
-        "hasDNEEmail": dice[9] < 10,
+        "hasDNCPhone": person.do_not_call and random_bytes[8] < 230,
+        "hasDNEEmail": random_bytes[9] < 10,
         "qbSyncData": False,
         # Recorded: the wall clock of the Pacific under the offset of the East.
         "creationDate": created - 3 * 3_600_000,
@@ -41,13 +41,13 @@ def _contact(office: Office, number: int, time: int) -> Record:
 
 
 def _address(office: Office, number: int, time: int) -> Record:
-    person = office.town.person(number)
+    person = office.population.person(number)
     place = person.place
-    dice = office.town.dice("ms", number)
+    random_bytes = office.population.random_bytes("ms", number)
     return {
         "contactId": marketsharp_id(number, "Contacts"),
-        "line1": person.street.replace(" Ave", " Avenue") if dice[10] & 1 else person.street,
-        "line2": f"Apt {dice[11] % 20}" if dice[12] < 20 else "",
+        "line1": person.street.replace(" Ave", " Avenue") if random_bytes[10] & 1 else person.street,
+        "line2": f"Apt {random_bytes[11] % 20}" if random_bytes[12] < 20 else "",
         "city": place.city,
         "state": "OH",
         "coounty": place.county,
@@ -59,21 +59,21 @@ def _address(office: Office, number: int, time: int) -> Record:
 
 
 def _phone(office: Office, number: int, time: int) -> Record:
-    person = office.town.person(number)
-    dice = office.town.dice("ms", number)
-    place = ("homePhone", "cellPhone", "cellPhone", "workPhone")[dice[13] & 3]
-    other = office.town.person(number + office.contacts + 50).phone
+    person = office.population.person(number)
+    random_bytes = office.population.random_bytes("ms", number)
+    place = ("homePhone", "cellPhone", "cellPhone", "workPhone")[random_bytes[13] & 3]
+    other = office.population.person(number + office.contacts + 50).phone
     return {
-        place: spell_phone(person.phone, dice[14]),
-        "otherPhone": spell_phone(other, dice[15]) if dice[16] < 40 else "",
+        place: spell_phone(person.phone, random_bytes[14]),
+        "otherPhone": spell_phone(other, random_bytes[15]) if random_bytes[16] < 40 else "",
     }
 
 
 def _inquiry(office: Office, number: int, time: int) -> Record:
     contact = office.person_of("Inquiries", number)
-    person = office.town.person(contact)
-    dice = office.town.dice("inquiry", number)
-    status = 4 if journey.sold(contact) else 3 if journey.visited(contact) else (1, 2, 5)[dice[2] % 3]
+    person = office.population.person(contact)
+    random_bytes = office.population.random_bytes("inquiry", number)
+    status = 4 if journey.sold(contact) else 3 if journey.visited(contact) else (1, 2, 5)[random_bytes[2] % 3]
     created = office.created("Inquiries", number)
     site = {
         "jobSiteAddressLine1": person.street,
@@ -85,64 +85,64 @@ def _inquiry(office: Office, number: int, time: int) -> Record:
     primary = SOURCES.index(person.source)
     return {
         "contactId": marketsharp_id(contact, "Contacts"),
-        "description": ("Roof", "Siding & gutters", "Windows")[dice[1] % 3],
+        "description": ("Roof", "Siding & gutters", "Windows")[random_bytes[1] % 3],
         "division": person.place.city,
         "inquirySourcePrimaryId": office.stores["InquirySourcePrimaries"].id_of(primary),
-        "inquirySourceSecondaryId": office.stores["InquirySourceSecondaries"].id_of(dice[0] % 6),
-        "inquiryStatusId": status if dice[3] < 240 else None,
-        "setById": office.employee(dice[4]) if dice[4] < 128 else None,
-        "note": "Dog in the yard." if dice[5] < 60 else "",
+        "inquirySourceSecondaryId": office.stores["InquirySourceSecondaries"].id_of(random_bytes[0] % 6),
+        "inquiryStatusId": status if random_bytes[3] < 240 else None,
+        "setById": office.employee(random_bytes[4]) if random_bytes[4] < 128 else None,
+        "note": "Dog in the yard." if random_bytes[5] < 60 else "",
         "inquiryDate": created,
-        "setDate": created + DAY_MS if dice[4] < 128 else None,
-        **(site if dice[6] < 128 else {}),
-        "createdBy": office.employee(dice[7]),
-        "lastUpdateBy": office.employee(dice[8]),
+        "setDate": created + DAY_MS if random_bytes[4] < 128 else None,
+        **(site if random_bytes[6] < 128 else {}),
+        "createdBy": office.employee(random_bytes[7]),
+        "lastUpdateBy": office.employee(random_bytes[8]),
         "creationDate": created - 3 * 3_600_000,
         "createdDate": created,
     }
 
 
 def _appointment(office: Office, number: int, time: int) -> Record:
-    dice = office.town.dice("appointment", number)
+    random_bytes = office.population.random_bytes("appointment", number)
     created = office.created("Appointments", number)
     person = office.person_of("Appointments", number)
     at = office.journeys.visit(person)
-    result = 0 if journey.sold(person) else 1 + dice[5] % (len(RESULTS) - 1)
+    result = 0 if journey.sold(person) else 1 + random_bytes[5] % (len(RESULTS) - 1)
     return {
         "inquiryId": office.inquiry_of(person),
         "appointmentDate": at,
         "setDate": created,
-        "setById": office.employee(dice[1]),
-        "issuedDate": created + DAY_MS if dice[2] < 200 else None,
-        "salesperson1Id": office.employee(dice[3]),
-        "salesperson2Id": office.employee(dice[4]) if dice[4] < 40 else None,
+        "setById": office.employee(random_bytes[1]),
+        "issuedDate": created + DAY_MS if random_bytes[2] < 200 else None,
+        "salesperson1Id": office.employee(random_bytes[3]),
+        "salesperson2Id": office.employee(random_bytes[4]) if random_bytes[4] < 40 else None,
         "resultId": office.stores["AppointmentResults"].id_of(result) if at < office.journeys.now else None,
-        "resultReason": "Price" if dice[6] < 60 else "",
+        "resultReason": "Price" if random_bytes[6] < 60 else "",
         "subject": "Estimate",
         "type": "Sales",
-        "createdBy": office.employee(dice[7]),
+        "createdBy": office.employee(random_bytes[7]),
         "createdDate": created,
     }
 
 
 def _activity(office: Office, number: int, time: int) -> Record:
-    dice = office.town.dice("activity", number)
+    random_bytes = office.population.random_bytes("activity", number)
     created = office.created("Activities", number)
     return {
         "contactId": marketsharp_id(office.person_of("Activities", number), "Contacts"),
         "appointmentId": marketsharp_id(number, "Appointments"),
         "inquiryId": office.inquiry_of(office.person_of("Activities", number)),
-        "name": ("Call back", "Send a brochure", "Confirm")[dice[0] % 3],
-        "type": ("Call", "Mail", "Task")[dice[0] % 3],
-        "notes": "Ring twice." if dice[1] < 60 else "",
+        "name": ("Call back", "Send a brochure", "Confirm")[random_bytes[0] % 3],
+        "type": ("Call", "Mail", "Task")[random_bytes[0] % 3],
+        "notes": "Ring twice." if random_bytes[1] < 60 else "",
         "dueDate": created + DAY_MS,
-        "completedDate": created + 2 * DAY_MS if dice[2] < 128 else None,
-        "reminderMinutes": 15 if dice[3] < 128 else None,
-        "reminderDismissed": dice[3] < 64,
-        "assignToEmployeeId": office.employee(dice[4]),
-        "scheduledByEmployeeId": office.employee(dice[5]),
-        "activityResultId": dice[6] % 5 + 1 if dice[2] < 128 else None,
-        "activityReferenceId": dice[7] % 4 + 1,
+        "completedDate": created + 2 * DAY_MS if random_bytes[2] < 128 else None,
+        "reminderMinutes": 15 if random_bytes[3] < 128 else None,
+        "reminderDismissed": random_bytes[3] < 64,
+        "assignToEmployeeId": office.employee(random_bytes[4]),
+        "scheduledByEmployeeId": office.employee(random_bytes[5]),
+        "activityResultId": random_bytes[6] % 5 + 1 if random_bytes[2] < 128 else None,
+        "activityReferenceId": random_bytes[7] % 4 + 1,
         "createdBy": "office",
         "lastUpdatedBy": "office",
         "createdDate": created,
@@ -151,7 +151,7 @@ def _activity(office: Office, number: int, time: int) -> Record:
 
 def _job(office: Office, number: int, time: int) -> Record:
     contact = office.person_of("Jobs", number)
-    person = office.town.person(contact)
+    person = office.population.person(contact)
     created = office.created("Jobs", number)
     now, started, completed = office.journeys.now, created + 20 * DAY_MS, created + 37 * DAY_MS
     return {

@@ -1,7 +1,7 @@
 """One company of MarketSharp: its record stores, and whose record each of them holds.
 
-Contact `i` is person `i` of the town; inquiries, appointments, jobs and the rest belong to contacts. Times are the
-zoneless wall clock that such a database holds, in milliseconds as if it were UTC.
+Contact `i` is person `i` of the population; inquiries, appointments, jobs and the rest belong to contacts. Times are
+the zoneless wall clock that such a database holds, in milliseconds as if it were UTC.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import DAY_MS, HOUR_MS, Journeys
-from warehouse_pipelines.simulators.core.population import SOURCES, Town
+from warehouse_pipelines.simulators.core.population import SOURCES, Population
 from warehouse_pipelines.simulators.marketsharp.record_store import RecordStore
 from warehouse_pipelines.simulators.marketsharp.sets import SUBSETS
 
@@ -27,8 +27,8 @@ EDITED = 3 * DAY_MS
 
 
 class Office:
-    def __init__(self, town: Town, contacts: int, now: int, company: str) -> None:
-        self.town, self.contacts, self.company = town, max(1, contacts), company
+    def __init__(self, population: Population, contacts: int, now: int, company: str) -> None:
+        self.population, self.contacts, self.company = population, max(1, contacts), company
         few = {
             "Companies": 2, "Employees": 8, "InquiryStatuses": len(STATUSES), "ActivityReferences": 4,
             "ActivityResults": 5, "AppointmentResults": len(RESULTS), "InquirySourcePrimaries": len(SOURCES),
@@ -41,9 +41,9 @@ class Office:
             "ProductInterests": self.contacts // 2 + 2, "ContactTypes": self.contacts // 2 + 2,
             "CustomFields": self.contacts // 4 + 2,
         }  # fmt: skip
-        self.journeys = Journeys(town, self.contacts, now)
+        self.journeys = Journeys(population, self.contacts, now)
         self.stores = {
-            name: RecordStore(name, count, now, town.seed, self._edited(name))
+            name: RecordStore(name, count, now, population.seed, self._edited(name))
             for name, count in {**few, **many}.items()
         }
 

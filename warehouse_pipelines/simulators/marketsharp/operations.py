@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.marketsharp.formulas import record_of
 from warehouse_pipelines.simulators.marketsharp.office import KINDS, Office
 from warehouse_pipelines.simulators.marketsharp.record_store import Record, RecordStore
@@ -18,16 +18,16 @@ from warehouse_pipelines.simulators.marketsharp.sets import ALIGNED, SETS, SUBSE
 from warehouse_pipelines.simulators.marketsharp.settings import MarketSharpSettings
 
 
-class MarketSharpOperations(Vendor):
+class MarketSharpOperations(Simulator):
     settings_type = MarketSharpSettings
     settings: MarketSharpSettings
 
-    def __init__(self, town: Town, settings: MarketSharpSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: MarketSharpSettings) -> None:
+        super().__init__(population, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
         self.zone = ZoneInfo(settings.time_zone)
-        self.office = Office(town, settings.contacts, self.now_ms(), settings.company)
+        self.office = Office(population, settings.contacts, self.now_ms(), settings.company)
 
     def now_ms(self) -> int:
         """What the wall clock shows, as if it were UTC."""

@@ -25,8 +25,8 @@ class RecordStore:
         self.numbered = self.shape.properties[self.shape.key] == INT
         self.changes: dict[int, Record] = {}
         self.gone: dict[int, int | None] = {}
-        dice: Callable[[int], int] = lambda number: (number + seed) * 2_654_435_761 >> 8 & 0xFFFFFFFF  # noqa: E731
-        self.base_time = time_of or spread(count, now - 700 * DAY_MS, now - 3 * DAY_MS, dice)
+        chance: Callable[[int], int] = lambda number: (number + seed) * 2_654_435_761 >> 8 & 0xFFFFFFFF  # noqa: E731
+        self.base_time = time_of or spread(count, now - 700 * DAY_MS, now - 3 * DAY_MS, chance)
         self.timeline = Timeline(count, self.base_time)
         self._salt = "Contacts" if name in ("Contacts", "ContactPhones") else name
         self._sorted: list[tuple[Any, int]] | None = None

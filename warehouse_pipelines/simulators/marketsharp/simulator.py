@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from xml.sax.saxutils import quoteattr
 
 from warehouse_pipelines.simulators.core.faults import Fault
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request
 from warehouse_pipelines.simulators.marketsharp.atom import ROOT, Atom, error_answer
 from warehouse_pipelines.simulators.marketsharp.corruption import corrupt_entry
@@ -34,8 +34,8 @@ OPTIONS = {"$filter", "$orderby", "$top", "$skip", "$expand", "$inlinecount", "$
 
 
 class MarketSharp(MarketSharpOperations):
-    def __init__(self, town: Town, settings: MarketSharpSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: MarketSharpSettings) -> None:
+        super().__init__(population, settings)
         self._queries = Queries(self.office, settings, self.zone)
         self._atom = Atom(self._queries, lambda: self.url)
         self._shown: dict[str, bytes] = {}  # the first page of each set, for a fault that repeats it
@@ -177,7 +177,7 @@ class MarketSharp(MarketSharpOperations):
         token = "none" if last is None else str(self.office.store(name).id_of(last))
         return f"{self.settings.link_base or self.url}{ROOT}/{name}?{urlencode(query | {'$skiptoken': token})}"
 
-    def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
+    def corrupted(self, fault: Fault, request: Request, answer: Answer) -> Answer:
         """A fault of the payload. The next link of a list is what goes on here."""
         name = request.path.rpartition("/")[2]
         body = answer.body

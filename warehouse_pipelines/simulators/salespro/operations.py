@@ -6,25 +6,25 @@ import re
 import time
 from typing import Any
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.salespro.athena import Athena
 from warehouse_pipelines.simulators.salespro.engine import Engine, canonical
 from warehouse_pipelines.simulators.salespro.records import COLUMNS, KEYS, Records, Row, moment
 from warehouse_pipelines.simulators.salespro.settings import SalesProSettings
 
 
-class SalesProOperations(Vendor):
+class SalesProOperations(Simulator):
     settings_type = SalesProSettings
     settings: SalesProSettings
 
-    def __init__(self, town: Town, settings: SalesProSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: SalesProSettings) -> None:
+        super().__init__(population, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
-        self.records = Records(town, settings.contacts, self.now_ms())
+        self.records = Records(population, settings.contacts, self.now_ms())
         self.engine = Engine(settings.database, COLUMNS, self.records.rows)
-        self.athena = Athena(settings, self.engine, town.seed)
+        self.athena = Athena(settings, self.engine, population.seed)
         self._deleted: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
 
     def now_ms(self) -> int:

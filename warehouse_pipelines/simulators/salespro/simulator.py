@@ -1,8 +1,8 @@
 """The simulated SalesPro: an Athena that runs the query, and the S3 that its result lies in, on one port.
 
 Written from the vendor notes. Athena is POST / with `X-Amz-Target: AmazonAthena.<Operation>` (JSON 1.1); a request to
-it is counted, logged and spoilt under the path `/<Operation>`. S3 is GET and HEAD, path-style, with ranges. The query
-is run when it is started; what a client sees of its states are `states`, one at each poll, then the end.
+it is counted, logged and corrupted under the path `/<Operation>`. S3 is GET and HEAD, path-style, with ranges. The
+query is run when it is started; what a client sees of its states are `states`, one at each poll, then the end.
 
 A request is taken by its access key; whether its signature is right is not looked at. What the notes could not confirm
 is a setting or an operation: whether the time columns are times or texts (`retype`), which columns there are, whether a
@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from warehouse_pipelines.simulators.core.faults import Fault
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request
 from warehouse_pipelines.simulators.salespro.athena import error_answer
 from warehouse_pipelines.simulators.salespro.operations import SalesProOperations
@@ -30,8 +30,8 @@ CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 
 
 class SalesPro(SalesProOperations):
-    def __init__(self, town: Town, settings: SalesProSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: SalesProSettings) -> None:
+        super().__init__(population, settings)
         self._asked = threading.local()
 
     def environment(self) -> dict[str, str]:
@@ -85,7 +85,7 @@ class SalesPro(SalesProOperations):
         answer.route = self.route_of(request)
         return answer
 
-    def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
+    def corrupted(self, fault: Fault, request: Request, answer: Answer) -> Answer:
         header, *rows = parsed(answer.body)
         match fault.kind:
             case "missing_list":

@@ -1,7 +1,8 @@
 """The leads of the simulated SalesRabbit, the crew that knocks at their doors, and what each knock changed.
 
-Lead `i` is person `i` of the town, with the id that HubSpot contact `i` may carry, under the name that the crew heard
-at the door. Base leads were created, then modified, in the order of their numbers; a million of them are not held.
+Lead `i` is person `i` of the population, with the id that HubSpot contact `i` may carry, under the name that the crew
+heard at the door. Base leads were created, then modified, in the order of their numbers; a million of them are not
+held.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from hashlib import blake2b
 from typing import Any
 
 from warehouse_pipelines.simulators.core.journey import DAY_MS, Journeys
-from warehouse_pipelines.simulators.core.population import Town, spell_phone
+from warehouse_pipelines.simulators.core.population import Population, spell_phone
 from warehouse_pipelines.simulators.core.timeline import Timeline
 from warehouse_pipelines.simulators.salesrabbit.settings import SalesRabbitSettings
 
@@ -31,11 +32,11 @@ EVENTS_AT_MOST = 3
 
 
 class Crew:
-    def __init__(self, town: Town, settings: SalesRabbitSettings, now: int) -> None:
-        self.town, self.settings = town, settings
+    def __init__(self, population: Population, settings: SalesRabbitSettings, now: int) -> None:
+        self.population, self.settings = population, settings
         self.count = settings.contacts + settings.contacts // 10
         end = now - 1800
-        self._journeys = Journeys(town, settings.contacts, now * 1000)
+        self._journeys = Journeys(population, settings.contacts, now * 1000)
         self._base_modified: Callable[[int], int] = lambda number: self.stage(number, 5 * DAY_MS)
         self._base_start = end - 700 * DAY
         self.leads = Timeline(self.count, self._base_modified)
@@ -47,7 +48,7 @@ class Crew:
         self.users = [self.new_user(number) for number in range(12 + settings.contacts // 100)]
 
     def chance(self, number: int) -> int:
-        digest = blake2b(b"%d:rabbit:%d" % (self.town.seed, number), digest_size=6).digest()
+        digest = blake2b(b"%d:rabbit:%d" % (self.population.seed, number), digest_size=6).digest()
         return int.from_bytes(digest, "big")
 
     def person(self, number: int) -> int:
@@ -85,29 +86,29 @@ class Crew:
         return self.events_of(number)[-1][0]
 
     def lead(self, number: int) -> dict[str, Any]:
-        person = self.town.person(self.person(number))
-        dice = person.dice
+        person = self.population.person(self.person(number))
+        random_bytes = person.random_bytes
         changes = self.changes.get(number, {})
         events = self.events_of(number)
         modified = self.leads.time_of(number)
         if modified is None:
             modified = self.gone.get(number) or self.created_at(number)
-        user = self.users[dice[21] % len(self.users)] if self.users else {"id": FIRST_USER, "firstName": ""}
+        user = self.users[random_bytes[21] % len(self.users)] if self.users else {"id": FIRST_USER, "firstName": ""}
         place = person.place
         # A rep writes down what is heard: a short name, or the family's name alone.
-        heard = (person.first_name, person.nickname, "")[dice[22] % 3]
+        heard = (person.first_name, person.nickname, "")[random_bytes[22] % 3]
         created = time_text(self.created_at(number))
         address = {
-            "street1": person.street.replace(" Ave", " Avenue") if dice[23] & 1 else person.street,
-            "street2": f"Apt {dice[24] % 20}" if dice[24] < 20 else "",
+            "street1": person.street.replace(" Ave", " Avenue") if random_bytes[23] & 1 else person.street,
+            "street2": f"Apt {random_bytes[24] % 20}" if random_bytes[24] < 20 else "",
             "city": place.city,
-            "state": "The Buckeye State" if dice[25] < 4 else "OH",
+            "state": "The Buckeye State" if random_bytes[25] < 4 else "OH",
             "zip": place.zip,
             "country": "USA",
         }
         coordinates = {
-            "latitude": round(place.latitude + dice[26] / 10_000 + 0.000_000_123, 12),
-            "longitude": round(place.longitude - dice[27] / 10_000 - 0.000_000_456, 12),
+            "latitude": round(place.latitude + random_bytes[26] / 10_000 + 0.000_000_123, 12),
+            "longitude": round(place.longitude - random_bytes[27] / 10_000 - 0.000_000_456, 12),
         }
         nested = self.settings.shape == "nested" or (self.settings.shape == "mixed" and number % 2 == 1)
         lead: dict[str, Any] = {
@@ -116,14 +117,14 @@ class Crew:
             "userId": user["id"],
             "firstName": heard,
             "lastName": person.last_name,
-            "businessName": f"{person.last_name} & Sons" if dice[28] < 10 else "",
-            "phonePrimary": spell_phone(person.phone, dice[29]) if dice[30] < 180 else "",
+            "businessName": f"{person.last_name} & Sons" if random_bytes[28] < 10 else "",
+            "phonePrimary": spell_phone(person.phone, random_bytes[29]) if random_bytes[30] < 180 else "",
             "phoneAlternate": "",
-            "email": person.email if dice[31] < 120 else "",
+            "email": person.email if random_bytes[31] < 120 else "",
             **({"address": address, "coordinates": coordinates} if nested else {**address, **coordinates}),
             "status": STATUSES[events[-1][1]][1],
-            "notes": f"Dog in the yard.\nAsk for {person.nickname}." if dice[20] < 60 else None,
-            "customFields": {"Roof Age": str(dice[19] % 50), "Stories": "2"} if dice[19] & 1 else {},
+            "notes": f"Dog in the yard.\nAsk for {person.nickname}." if random_bytes[20] < 60 else None,
+            "customFields": {"Roof Age": str(random_bytes[19] % 50), "Stories": "2"} if random_bytes[19] & 1 else {},
             "appointment": {"date": time_text(events[-1][0] + 2 * DAY), "type": "Estimate"}
             if events[-1][1] == 4
             else None,
@@ -136,9 +137,11 @@ class Crew:
         if nested:
             lead |= {
                 "campaignId": 4_000 + number % 5,
-                "dateOfBirth": "1961-04-05" if dice[18] < 10 else None,
+                "dateOfBirth": "1961-04-05" if random_bytes[18] < 10 else None,
                 "deletedAt": None,
-                "files": [{"name": "roof.jpg", "url": "https://files.example.test/roof.jpg"}] if dice[18] < 40 else [],
+                "files": [{"name": "roof.jpg", "url": "https://files.example.test/roof.jpg"}]
+                if random_bytes[18] < 40
+                else [],
             }
         lead.update(changes)
         return lead
@@ -161,7 +164,7 @@ class Crew:
         ]
 
     def new_user(self, number: int) -> dict[str, Any]:
-        person = self.town.employee(1 + number)
+        person = self.population.employee(1 + number)
         hired = self._base_start + number * 5 * DAY
         return {
             "id": FIRST_USER + number,

@@ -5,21 +5,21 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.salesrabbit.crew import FIRST_LEAD, FIRST_USER, STATUSES, Crew, time_text
 from warehouse_pipelines.simulators.salesrabbit.settings import SalesRabbitSettings
 
 
-class SalesRabbitOperations(Vendor):
+class SalesRabbitOperations(Simulator):
     settings_type = SalesRabbitSettings
     settings: SalesRabbitSettings
 
-    def __init__(self, town: Town, settings: SalesRabbitSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: SalesRabbitSettings) -> None:
+        super().__init__(population, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
-        self.crew = Crew(town, settings, self.now())
+        self.crew = Crew(population, settings, self.now())
 
     def now(self) -> int:
         return int(time.time() + self._ahead)

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from warehouse_pipelines.simulators.core.faults import BAD_VALUES, Fault
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.salesrabbit.crew import FIRST_LEAD
 from warehouse_pipelines.simulators.salesrabbit.operations import SalesRabbitOperations
@@ -26,8 +26,8 @@ LISTS = {"/leads": "lead", "/users": "user", "/leadStatusHistories": "history"}
 
 
 class SalesRabbit(SalesRabbitOperations):
-    def __init__(self, town: Town, settings: SalesRabbitSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: SalesRabbitSettings) -> None:
+        super().__init__(population, settings)
         self._recent: deque[float] = deque()
 
     def environment(self) -> dict[str, str]:
@@ -124,7 +124,7 @@ class SalesRabbit(SalesRabbitOperations):
             numbers.sort(key=self.crew.chance)
         return numbers[offset : offset + limit], len(numbers)
 
-    def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         match fault.kind:
             case "repeat_page":
                 first = replace(request)

@@ -4,8 +4,8 @@ Written from the vendor notes. The feed is a bare array, newest first unless ask
 inclusive, `after_id` and `before_id` exclusive. Nothing ever changes: what becomes of a lead later is another event.
 What the notes could not confirm is a setting; the words of a refusal are invented.
 
-Lead `i` is person `2 i` of the town, as that person filled in a form. Each base lead passed a filter and two recipients
-before its `source` event, so the feed is four times as long; a million events are not held.
+Lead `i` is person `2 i` of the population, as that person filled in a form. Each base lead passed a filter and two
+recipients before its `source` event, so the feed is four times as long; a million events are not held.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import msgspec
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.faults import BAD_VALUES, Fault
 from warehouse_pipelines.simulators.core.journey import Journeys
-from warehouse_pipelines.simulators.core.population import SOURCES, Town, spell_phone
+from warehouse_pipelines.simulators.core.population import SOURCES, Population, spell_phone
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.core.timeline import Timeline
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 
 MOST, USUAL = 1000, 100
@@ -48,18 +48,18 @@ class LeadConduitSettings:
     per_minute: int | None = None
 
 
-class LeadConduit(Vendor):
+class LeadConduit(Simulator):
     settings_type = LeadConduitSettings
     settings: LeadConduitSettings
 
-    def __init__(self, town: Town, settings: LeadConduitSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: LeadConduitSettings) -> None:
+        super().__init__(population, settings)
         started = time.time()
         self._ahead = (settings.now or started) - started
         self._recent: deque[float] = deque()
         self.base_leads = settings.contacts // 2
         self._end = self.now_ms() - 1_800_000
-        self._journeys = Journeys(town, settings.contacts, self.now_ms())
+        self._journeys = Journeys(population, settings.contacts, self.now_ms())
         self._start = self._journeys.first(0) // 1000 * 1000
         self.count = self.base_leads * len(STEPS)
         self.feed = Timeline(self.count, lambda number: self._base_started(number) + STEP_MS)
@@ -176,8 +176,8 @@ class LeadConduit(Vendor):
         else:
             lead, step = divmod(number, len(STEPS))
             kind, started, changes, fields = STEPS[step], self._base_started(number), {}, {}
-        person = self.town.person(2 * lead)
-        outcome = ("continue" if kind == "filter" else "success") if person.dice[18] > 40 else "failure"
+        person = self.population.person(2 * lead)
+        outcome = ("continue" if kind == "filter" else "success") if person.random_bytes[18] > 40 else "failure"
         if kind == "filter" and outcome == "failure":
             outcome = "skip"
         event = {
@@ -191,7 +191,7 @@ class LeadConduit(Vendor):
                 "account": {"id": f"{1:024x}", "name": "Invented Home Improvement"},
                 "flow": {"id": f"{10 + lead % 3:024x}", "name": FLOWS[lead % 3]},
                 "source": {"id": f"{20 + SOURCES.index(person.source):024x}", "name": person.source},
-                "random": person.dice[17] % 100,
+                "random": person.random_bytes[17] % 100,
                 "lead": {"id": self.lead_id(lead), **self._fields(lead), **fields},
             },
             "host": "app",
@@ -212,9 +212,9 @@ class LeadConduit(Vendor):
         return {**event, **changes}
 
     def _fields(self, lead: int) -> dict[str, Any]:
-        person = self.town.person(2 * lead)
+        person = self.population.person(2 * lead)
         typed = {"plain": 0, "objects": 1 + lead % 2}.get(self.settings.typed, lead % 3)
-        number = spell_phone(person.phone, person.dice[16])
+        number = spell_phone(person.phone, person.random_bytes[16])
         domain = person.email.partition("@")[2]
         host, _, tld = domain.partition(".")
         email: Any = person.email.upper() if lead % 5 == 0 else person.email
@@ -323,15 +323,15 @@ class LeadConduit(Vendor):
 
     # Faults
 
-    def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
+    def corrupted(self, fault: Fault, request: Request, answer: Answer) -> Answer:
         body = msgspec.json.decode(answer.body)
         wrapped = {"data": body} if isinstance(body, list) else body
-        self.spoil(fault, request, wrapped, "data")
+        self.corrupt(fault, request, wrapped, "data")
         if isinstance(body, list):
             body = wrapped.get("data", {"message": "nothing"})
         return replace(answer, body=msgspec.json.encode(body))
 
-    def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         events = body[list_key]
         match fault.kind:
             case "repeat_page":
@@ -348,7 +348,7 @@ class LeadConduit(Vendor):
                 # A source event, for that is what a lead is made of.
                 places = [place for place, event in enumerate(events) if event["type"] == "source"]
                 for place in places[: fault["records"]]:
-                    _spoil_event(fault, events, place)
+                    _corrupt_event(fault, events, place)
 
     def _first_page(self, request: Request, body: dict[str, Any]) -> None:
         first = replace(request)
@@ -358,7 +358,7 @@ class LeadConduit(Vendor):
         body["data"] = shown["data"] if isinstance(shown, dict) else shown
 
 
-def _spoil_event(fault: Fault, events: list[Any], place: int) -> None:
+def _corrupt_event(fault: Fault, events: list[Any], place: int) -> None:
     what, event = fault["what"], events[place]
     if what == "non_object":
         events[place] = "not a record"

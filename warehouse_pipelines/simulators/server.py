@@ -28,9 +28,9 @@ from urllib.parse import urlsplit
 
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor
-from warehouse_pipelines.simulators.five9 import Five9
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator
+from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines.simulators.genius.simulator import Genius
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
@@ -38,9 +38,9 @@ from warehouse_pipelines.simulators.leadconduit import LeadConduit
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
-from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
+from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 
-VENDORS: Mapping[str, type[Vendor]] = {
+VENDORS: Mapping[str, type[Simulator]] = {
     "hubspot": HubSpot,
     "callrail": CallRail,
     "salesrabbit": SalesRabbit,
@@ -59,7 +59,7 @@ READY = "# ready"
 CONTROL = "# control "
 LEFT_OUT = "# left out: "
 
-V = TypeVar("V", bound=Vendor)
+V = TypeVar("V", bound=Simulator)
 
 
 def lacking(vendors: Iterable[str] = VENDORS) -> dict[str, str]:
@@ -79,10 +79,10 @@ def available() -> list[str]:
 class Simulators:
     """The running vendors; each has the operations of its control endpoint as methods."""
 
-    def __init__(self, vendors: Mapping[str, Vendor]) -> None:
+    def __init__(self, vendors: Mapping[str, Simulator]) -> None:
         self._vendors = dict(vendors)
 
-    def named(self, name: str) -> Vendor:
+    def named(self, name: str) -> Simulator:
         return self._vendors[name]
 
     def of(self, kind: type[V]) -> V:
@@ -137,15 +137,15 @@ def start(
     chosen = available() if vendors is None else list(vendors)
     if unknown := sorted({*chosen, *settings} - set(VENDORS)):
         raise ValueError(f"no simulator of {', '.join(unknown)}; there are {', '.join(VENDORS)}")
-    # Some callers never became contacts, so the town is a little larger than the CRM.
-    town = Town(seed, contacts + contacts // 10 + 10)
-    running: dict[str, Vendor] = {}
+    # Some callers never became contacts, so the population is a little larger than the CRM.
+    population = Population(seed, contacts + contacts // 10 + 10)
+    running: dict[str, Simulator] = {}
     for place, kind in enumerate(dict.fromkeys(VENDORS[name] for name in chosen)):
         names = [name for name in chosen if VENDORS[name] is kind]
         its = {"contacts": contacts, "now": now}
         for name in names:
             its |= settings.get(name, {})
-        vendor = kind(town, kind.settings_type(**its))
+        vendor = kind(population, kind.settings_type(**its))
         vendor.listen(host, port + place if port else 0)
         running |= dict.fromkeys(names, vendor)
     for fault in faults:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.server import Simulators, start
 
 # A fixed present, away from a change of clocks: noon in Dayton on the second of September 2026.
@@ -237,9 +237,9 @@ def test_filters_agree_with_the_records(quiet: Client) -> None:
     assert quiet.get("companies", status=200, search="Lakeside")["total_records"] == 1
 
 
-def test_the_people_who_call_are_those_of_the_town(quiet: Client) -> None:
-    town = Town(1, 2000)
-    phones = {town.person(number).phone: town.person(number) for number in range(2000)}
+def test_the_people_who_call_are_those_of_the_population(quiet: Client) -> None:
+    population = Population(1, 2000)
+    phones = {population.person(number).phone: population.person(number) for number in range(2000)}
     calls = quiet.walk("calls")
     known = [call for call in calls if call["customer_phone_number"] in phones]
     assert 0.85 < len(known) / len(calls) < 0.95

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.five9 import Five9
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines.simulators.server import Simulators, start
 
 # A fixed present: nine in the morning in California.
@@ -152,11 +152,11 @@ def test_numbers_are_not_unique_and_not_all_of_digits(quiet: Client) -> None:
     assert any(number.startswith("+1") for number in numbers)
 
 
-def test_people_are_those_of_the_town(quiet: Client) -> None:
-    town = Town(1, 5000)
+def test_people_are_those_of_the_population(quiet: Client) -> None:
+    population = Population(1, 5000)
     alike = 0
     for number, one in enumerate(quiet.five9.record(each) for each in quiet.five9.ids()[:300]):
-        person = town.person(number)
+        person = population.person(number)
         alike += one["number1"] == person.phone[2:]
         assert str(one["last_name"]).casefold() == person.last_name.casefold()
         assert one["city"] == person.place.city
@@ -247,10 +247,10 @@ def test_faults_are_worded_as_told(client: Client) -> None:
 @pytest.mark.parametrize("what", ["bad_date", "bad_number", "nul", "missing_id", "non_object", "out_of_range"])
 def test_a_malformed_record_is_one_of_its_answer(client: Client, what: str) -> None:
     client.five9.set_fault("malformed", path="/getContactRecords", times=1, what=what)
-    spoilt = client.post("getContactRecords", _criterion("number1", "%")).text
+    corrupted = client.post("getContactRecords", _criterion("number1", "%")).text
     good = client.post("getContactRecords", _criterion("number1", "%")).text
-    assert spoilt != good
-    assert spoilt.count("<records>") == good.count("<records>") == 294
+    assert corrupted != good
+    assert corrupted.count("<records>") == good.count("<records>") == 294
 
 
 def test_requests_are_counted_by_operation(client: Client) -> None:

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from pymysql.cursors import SSCursor
 
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.genius.simulator import Genius, GeniusSettings
 from warehouse_pipelines.simulators.genius.tables import TABLES
 from warehouse_pipelines.simulators.server import child_environment, lacking
@@ -24,7 +24,7 @@ from warehouse_pipelines_tests.conftest import missing
 def opened(**settings: Any) -> Genius:
     for what in lacking(["genius"]).values():
         missing(what)
-    vendor = Genius(Town(1, 80), GeniusSettings(**{"contacts": 60, **settings}))
+    vendor = Genius(Population(1, 80), GeniusSettings(**{"contacts": 60, **settings}))
     vendor.listen("127.0.0.1", 0)
     return vendor
 
@@ -63,9 +63,9 @@ def refused(vendor: Genius, statement: str, **options: Any) -> int:
 
 
 def test_its_people_are_the_towns(shared: Genius) -> None:
-    town = Town(1, 80)
+    population = Population(1, 80)
     for number, phone, first in ask(shared, "SELECT lead_id, phone1, first_name FROM `lead`"):
-        person = town.person(number)
+        person = population.person(number)
         assert person.phone[-10:] in "".join(filter(str.isdigit, phone))
         assert first == person.nickname
     assert ask(shared, "SELECT count(*) FROM `lead`") == [(60,)]
@@ -176,7 +176,7 @@ def test_the_server_ends_with_its_process() -> None:
         missing(what)
     program = (
         "import sys, time\n"
-        "from warehouse_pipelines.simulators import mariadb\n"
+        "from warehouse_pipelines.simulators.genius import mariadb\n"
         "it = mariadb.server('UTC')\n"
         "print((it._folder / 'pid').read_text().strip(), it._folder, flush=True)\n"
         "time.sleep(60)\n"

@@ -12,7 +12,7 @@ import pytest
 from warehouse_pipelines.simulators.google.answers import masked
 from warehouse_pipelines.simulators.google.calendar import CREWS
 from warehouse_pipelines.simulators.google.drive import FOLDER, ROOT, SHARED_DRIVE, folder_id
-from warehouse_pipelines.simulators.google.sheets import LEADS
+from warehouse_pipelines.simulators.google.marketing import LEADS
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.simulators.server import start
 

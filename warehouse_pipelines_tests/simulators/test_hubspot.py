@@ -11,7 +11,7 @@ import httpx
 import phonenumbers
 import pytest
 
-from warehouse_pipelines.simulators.core.population import EXCHANGES, Town, spell_phone
+from warehouse_pipelines.simulators.core.population import EXCHANGES, Population, spell_phone
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.server import Simulators, child_environment, start, start_process
 
@@ -80,8 +80,8 @@ def portal() -> Iterator[Portal]:
 
 
 def test_numbers_are_valid_and_only_couples_share_one() -> None:
-    town = Town(3, 20_000)
-    people = [town.person(number) for number in range(20_000)]
+    population = Population(3, 20_000)
+    people = [population.person(number) for number in range(20_000)]
     phones = [person.phone for person in people]
     couples = [(one, other) for one, other in pairwise(people) if one.phone == other.phone]
     assert 0.02 < len(couples) / len(people) < 0.06
@@ -94,18 +94,18 @@ def test_numbers_are_valid_and_only_couples_share_one() -> None:
 
 
 def test_every_spelling_of_a_number_is_the_same_number() -> None:
-    phone = Town(1, 1).person(0).phone
+    phone = Population(1, 1).person(0).phone
     for kind in range(8):
         parsed = phonenumbers.parse(spell_phone(phone, kind), "US")
         assert phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) == phone
 
 
 def test_a_person_depends_on_nothing_but_the_seed_and_the_number() -> None:
-    assert Town(5, 10).person(7) == Town(5, 99).person(7)
-    assert Town(5, 10).person(7) != Town(6, 10).person(7)
+    assert Population(5, 10).person(7) == Population(5, 99).person(7)
+    assert Population(5, 10).person(7) != Population(6, 10).person(7)
     assert all(
         person.email.isascii() and person.email.endswith(("@example.test", "@example.com"))
-        for person in map(Town(1, 999).person, range(999))
+        for person in map(Population(1, 999).person, range(999))
     )
 
 
@@ -447,7 +447,7 @@ def test_a_portals_own_appointment_has_its_own_names() -> None:
     for kind, names in (("standard", "hs_appointment_name hs_appointment_start"), ("custom", "subject start_time")):
         with start(["hubspot"], contacts=20, hubspot={"appointment": kind}) as simulators:
             portal = Portal(simulators)
-            path = f"/crm/v3/objects/{portal.hubspot.stores['appointments'].kind.type_id}"
+            path = f"/crm/v3/objects/{portal.hubspot.portal.stores['appointments'].kind.type_id}"
             wanted = "hs_appointment_name,subject,hs_appointment_start,start_time"
             for record in portal.walk(path, properties=wanted):
                 shown = record["properties"].keys() - {"hs_object_id", "hs_createdate", "hs_lastmodifieddate"}

@@ -13,7 +13,7 @@ from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import target
 from warehouse_pipelines.simulators.core.journey import Journeys
-from warehouse_pipelines.simulators.core.population import PAID_SOURCES, SOURCES, Town
+from warehouse_pipelines.simulators.core.population import PAID_SOURCES, SOURCES, Population
 from warehouse_pipelines.simulators.server import lacking, start
 from warehouse_pipelines.sources import SOURCES as CRMS
 from warehouse_pipelines_tests.conftest import missing
@@ -295,7 +295,7 @@ def test_visits_lie_ahead_and_sales_do_not(loaded: Warehouse) -> None:
 
 
 def test_a_person_turns_up_at_the_same_time_in_every_process() -> None:
-    one, other = (Journeys(Town(1, 1_100), 1_000, 1_790_000_000_000) for _ in range(2))
+    one, other = (Journeys(Population(1, 1_100), 1_000, 1_790_000_000_000) for _ in range(2))
     times = [one.first(number) for number in range(1_200)]
     assert times == sorted(times)
     assert times == [other.first(number) for number in range(1_200)]

@@ -131,9 +131,9 @@ def test_a_lead_may_be_purged(client: Client) -> None:
     assert client.conduit.ids("events") == events
 
 
-def test_people_are_those_of_the_town(client: Client) -> None:
+def test_people_are_those_of_the_population(client: Client) -> None:
     for number, lead in enumerate(client.conduit.ids("leads")):
-        person = client.conduit.town.person(2 * number)
+        person = client.conduit.population.person(2 * number)
         fields = client.conduit.record(client.conduit.ids("events")[4 * number])["vars"]["lead"]
         assert (fields["id"], fields["last_name"], fields["city"]) == (lead, person.last_name, person.place.city)
 

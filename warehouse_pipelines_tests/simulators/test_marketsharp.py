@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
-from warehouse_pipelines.simulators.marketsharp.records import SETS
+from warehouse_pipelines.simulators.marketsharp.sets import SETS
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
 from warehouse_pipelines.simulators.server import Simulators, start
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk, PipeDeskSettings
 from warehouse_pipelines.simulators.pipedesk.tables import TABLES
 from warehouse_pipelines.simulators.server import child_environment, lacking
@@ -22,7 +22,7 @@ from warehouse_pipelines_tests.conftest import missing
 def opened(**settings: Any) -> PipeDesk:
     for what in lacking(["pipedesk"]).values():
         missing(what)
-    vendor = PipeDesk(Town(1, 80), PipeDeskSettings(**{"contacts": 60, **settings}))
+    vendor = PipeDesk(Population(1, 80), PipeDeskSettings(**{"contacts": 60, **settings}))
     vendor.listen("127.0.0.1", 0)
     return vendor
 
@@ -59,8 +59,8 @@ def refused(vendor: PipeDesk, statement: str, *, plain: bool = False) -> str | N
 
 
 def test_its_people_are_the_towns(shared: PipeDesk) -> None:
-    town = Town(1, 80)
-    people = {person.email: person for person in map(town.person, range(1, 61))}
+    population = Population(1, 80)
+    people = {person.email: person for person in map(population.person, range(1, 61))}
     found = ask(shared, "SELECT email, name, phone FROM contacts WHERE email IS NOT NULL AND phone IS NOT NULL")
     assert len(found) > 30
     for email, name, phone in found:
@@ -219,7 +219,7 @@ def test_the_server_ends_with_its_process() -> None:
         missing(what)
     program = (
         "import time\n"
-        "from warehouse_pipelines.simulators import postgresql\n"
+        "from warehouse_pipelines.simulators.pipedesk import postgresql\n"
         "it = postgresql.cluster().server\n"
         "print(it._pid(), it.home, flush=True)\n"
         "time.sleep(60)\n"

@@ -13,7 +13,8 @@ import pytest
 
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.salespro.records import COLUMNS, KEYS
-from warehouse_pipelines.simulators.salespro.simulator import SalesPro, csv, parsed
+from warehouse_pipelines.simulators.salespro.results import csv, parsed
+from warehouse_pipelines.simulators.salespro.simulator import SalesPro
 from warehouse_pipelines.simulators.server import Simulators, start
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from warehouse_pipelines.simulators.core import journey
-from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
+from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 from warehouse_pipelines.simulators.server import start
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
@@ -177,10 +177,10 @@ def test_the_same_seed_is_the_same_account() -> None:
     assert shown[0] == shown[1]
 
 
-def test_people_are_those_of_the_town(client: Client) -> None:
+def test_people_are_those_of_the_population(client: Client) -> None:
     """But for one in eleven, whom nobody knows, they are HubSpot's contacts, at the same address."""
     client.rabbit.configure(shape="flat")
-    people = {journey.salesrabbit_lead(number): client.rabbit.town.person(number) for number in range(50)}
+    people = {journey.salesrabbit_lead(number): client.rabbit.population.person(number) for number in range(50)}
     leads = {lead["id"]: lead for lead in client.get("/leads", perPage=50)["data"]}
     assert len(leads.keys() & people.keys()) == 46
     for key in leads.keys() & people.keys():

@@ -160,13 +160,13 @@ class TestCounts:
     def test_what_a_vanished_record_hid_is_found(self, vendor: CallRail, name: str, vanishing: int) -> None:
         """It moves another from the next page to one that was read; the count alone would then agree."""
         reading = read(ENTITIES[name], page_size=20)
-        shelf = vendor._shelves[name]
+        store = vendor.stores[name]
         gone = vendor.ids(name)[:vanishing]
         reading.step()
         for key in gone:
-            number = shelf.find(key)
+            number = store.find(key)
             assert number is not None
-            shelf.remove(number)
+            store.remove(number)
         assert reading.ids == sorted([*vendor.ids(name), *gone])
         assert (reading.extraction.reported, reading.extraction.trusted) == (len(reading.ids), True)
 
@@ -174,12 +174,12 @@ class TestCounts:
     def test_a_list_that_goes_on_shrinking_is_not_believed(self, vendor: CallRail, name: str) -> None:
         """What vanishes during the second walk may hide another again; the count says so, and the run is partial."""
         reading = read(ENTITIES[name], page_size=20)
-        shelf = vendor._shelves[name]
+        store = vendor.stores[name]
         pages = 0
         while True:
-            number = shelf.find(vendor.ids(name)[0])
+            number = store.find(vendor.ids(name)[0])
             assert number is not None
-            shelf.remove(number)
+            store.remove(number)
             try:
                 reading.step()
             except StopIteration:

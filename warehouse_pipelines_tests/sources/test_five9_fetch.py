@@ -24,7 +24,7 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
-from warehouse_pipelines.simulators.five9 import Five9
+from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.five9 import FIVE9
 from warehouse_pipelines.sources.five9.answers import Field, call_counters, contacts_shown, fault_in
@@ -103,7 +103,7 @@ class TestCompleteness:
         assert read().finished().extraction.doubt is None
         asked = [criteria[0][1] for criteria in lookups(vendor) if len(criteria) == 1]
         for value in asked:
-            if re.fullmatch(r"[\d+]+%", value) and len(vendor._find([("number1", value)])) >= 1000:
+            if re.fullmatch(r"[\d+]+%", value) and len(vendor.lookups.find([("number1", value)])) >= 1000:
                 assert {f"{value[:-1]}{digit}%" for digit in "0123456789+"} <= set(asked)
 
     @of(contacts=4550)
@@ -330,7 +330,7 @@ class TestFields:
         vendor.edit(vendor.ids()[0], {"Roof pitch (new)": "12"})
         (one,) = [record for record in read().records if record["id"] == vendor.ids()[0]]
         assert one["contact"]["Roof pitch (new)"] == "12"
-        assert one["contact"].keys() == {each.name for each in vendor.fields}
+        assert one["contact"].keys() == {each.name for each in vendor.domain.fields}
         vendor.remove_field("Roof pitch (new)")
         assert all("Roof pitch (new)" not in record["contact"] for record in read().records)
 

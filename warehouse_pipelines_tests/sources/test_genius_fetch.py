@@ -205,7 +205,7 @@ def test_the_columns_of_s1(vendor: Genius) -> None:
     assert (rows[5]["complete_outcome_id"], rows[5]["status"]) == (None, None)
     assert visits.extraction.noticed == {}
     rows, _ = typed(PROSPECTS, prospects := Read(GENIUS, PROSPECTS))
-    assert (rows[1]["source"], rows[1]["status"]) == (vendor.town.person(1).source, None)
+    assert (rows[1]["source"], rows[1]["status"]) == (vendor.population.person(1).source, None)
     assert prospects.extraction.noticed == {"absent_columns": ["status"]}
 
 

@@ -19,7 +19,8 @@ from warehouse_pipelines.errors import (
     WrongUse,
 )
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
-from warehouse_pipelines.simulators.google.sheets import LEAD_HEADER, LEADS, SPENDS, CellError
+from warehouse_pipelines.simulators.google.marketing import LEAD_HEADER, LEADS, SPENDS
+from warehouse_pipelines.simulators.google.sheet import CellError
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import _google, gsheet

@@ -373,7 +373,9 @@ class TestData:
             assert row["status"] == statuses.get(inquiry["inquiryStatusId"])
             number = phones.get("homePhone") or phones.get("cellPhone") or phones["workPhone"]
             assert row["phone"] == number.strip()
-            assert row["phone_e164"] == vendor.town.person(vendor.office.shelf("Contacts").find(contact["id"])).phone  # type: ignore[arg-type]
+            number = vendor.office.store("Contacts").find(contact["id"])
+            assert number is not None
+            assert row["phone_e164"] == vendor.population.person(number).phone
             if contact["primaryAddressId"]:
                 home = vendor.record("Addresses", contact["primaryAddressId"])
                 assert row["address"] == f"{home['line1']} {home['line2']}".strip()

@@ -186,10 +186,10 @@ class TestTheResult:
     def test_a_last_row_that_is_short_of_its_end_is_noticed(
         self, vendor: SalesPro, more: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from warehouse_pipelines.simulators.salespro.simulator import simulator as salespro
+        from warehouse_pipelines.simulators.salespro import athena
 
-        whole = salespro.csv
-        monkeypatch.setattr(salespro, "csv", lambda *given: whole(*given) + more)
+        whole = athena.csv
+        monkeypatch.setattr(athena, "csv", lambda *given: whole(*given) + more)
         with pytest.raises(VendorUnavailable, match="middle of a row"):
             read(ESTIMATES).finished()
 

@@ -11,7 +11,7 @@ import pytest
 from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck, RequestRefused, VendorUnavailable
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
+from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.salesrabbit import FILTERS, SALESRABBIT, WALKS
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served

@@ -9,70 +9,24 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from types import MappingProxyType
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from warehouse_pipelines.simulators.arrivy.records import (
-    NO_DATETIME,
-    SCHEDULED,
-    UNSCHEDULED,
-    Company,
-    Shelf,
-    id_of,
-    number_of,
-    utc,
-)
+from warehouse_pipelines.simulators.arrivy.operations import FIXED, ArrivyOperations, moment
+from warehouse_pipelines.simulators.arrivy.record_store import NO_DATETIME, UNSCHEDULED
+from warehouse_pipelines.simulators.arrivy.settings import ArrivySettings
 from warehouse_pipelines.simulators.core.faults import Fault
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 
 DEFAULT_PER_PAGE = {"tasks": 500, "bookings": 500}
-FIXED = ("entities", "groups", "statuses", "templates")
 
 
-@dataclass
-class ArrivySettings:
-    auth_key: str = "simulated-arrivy-key"
-    token: str = "simulated-arrivy-token"  # noqa: S105  (nobody's token)
-    contacts: int = 1000  # fixed at start: tasks are three fifths of them, bookings a third
-    now: float | None = None  # fixed at start: seconds since 1970
-    per_minute: int | None = None
-    most_per_page: int | None = None  # items_per_page above it are cut to it
-    most_per_query: int | None = None  # of all pages together; one client suspects a thousand
-    descending: bool = False  # how order_by=CREATED orders
-    undated_lists: str = "only"  # only | also: whether unscheduled=true and its like show the scheduled as well
-    status_filter: bool = True
-    bookings: bool = True  # whether there is such a list at all
-    booking_dates: str = "start_date"  # start_date | from | ignored
-    templates: bool = True
-    pages_of_small_lists: bool = False  # whether entities, statuses and templates are paged
-    refusal: str = "json"  # or text
-    gone: int = 404  # or 400: what a single record that is gone is answered with
-
-
-class Arrivy(Vendor):
-    settings_type = ArrivySettings
-    settings: ArrivySettings
-
-    def __init__(self, town: Town, settings: ArrivySettings) -> None:
-        super().__init__(town, settings)
-        started = time.time()
-        self._ahead = (settings.now or started) - started
-        self.company = Company(town, settings.contacts, self.now_ms())
-        self._shelves: dict[str, Shelf] = {"tasks": self.company.tasks, "bookings": self.company.bookings}
-        self._formulas: dict[str, Callable[[int, int], dict[str, Any]]] = {
-            "tasks": self.company.task,
-            "bookings": self.company.booking,
-        }
-        self._deleted: dict[str, dict[str, Any]] = {}
+class Arrivy(ArrivyOperations):
+    def __init__(self, population: Population, settings: ArrivySettings) -> None:
+        super().__init__(population, settings)
         self._recent: deque[float] = deque()
-
-    def now_ms(self) -> int:
-        return int((time.time() + self._ahead) * 1000)
 
     def environment(self) -> dict[str, str]:
         return {
@@ -123,7 +77,7 @@ class Arrivy(Vendor):
         name, *rest = parts
         if (name, rest) == ("users", ["profile"]):
             return answer_json(200, {"id": self.company.owner, "company_name": "Invented Home Improvement"})
-        if name in self._shelves and (name != "bookings" or self.settings.bookings):
+        if name in self.stores and (name != "bookings" or self.settings.bookings):
             return self._single(name, rest) if rest else self._dated(request, name)
         if name in FIXED and (name != "templates" or self.settings.templates):
             return self._single_row(name, rest) if rest else self._fixed(request, name)
@@ -160,7 +114,7 @@ class Arrivy(Vendor):
         offset, size = page
         numbers = self._numbers(request, name, bounds, offset, size)
         now = self.now_ms()
-        records = [self._formulas[name](number, now) for number in numbers]
+        records = [self.formulas[name](number, now) for number in numbers]
         return answer_json(200, records, list_key="", page_size=size)
 
     def _bounds(self, request: Request, name: str) -> tuple[int | None, int | None] | None:
@@ -172,7 +126,7 @@ class Arrivy(Vendor):
             if self.settings.booking_dates == "start_date":
                 words = ("start_date", "end_date")
         try:
-            low, high = (_moment(request.first(word)) for word in words)
+            low, high = (moment(request.first(word)) for word in words)
         except ValueError:
             return None
         return low, high
@@ -180,20 +134,20 @@ class Arrivy(Vendor):
     def _numbers(
         self, request: Request, name: str, bounds: tuple[int | None, int | None], offset: int, size: int
     ) -> list[int]:
-        shelf = self._shelves[name]
+        store = self.stores[name]
         ordered = request.first("order_by") == "CREATED"
         kinds = [kind for word, kind in (("unscheduled", UNSCHEDULED), ("tasks_with_no_datetime", NO_DATETIME))
                  if request.first(word) == "true"]  # fmt: skip
         with_dates = not kinds or self.settings.undated_lists == "also"
-        window = shelf.timeline.window(*bounds)
+        window = store.timeline.window(*bounds)
         if kinds or not ordered or self.settings.descending or self._matches(request) is not None:
             numbers = window.numbers() if with_dates else []
-            numbers = sorted(numbers + [number for kind in kinds for number in shelf.undated[kind]])
+            numbers = sorted(numbers + [number for kind in kinds for number in store.undated[kind]])
             if self.settings.descending:
                 numbers.reverse()
             if (matches := self._matches(request)) is not None:
                 now = self.now_ms()
-                numbers = [number for number in numbers if matches(self._formulas[name](number, now))]
+                numbers = [number for number in numbers if matches(self.formulas[name](number, now))]
             if not ordered and numbers:
                 # An order that changes between two requests.
                 turn = next(self._serial) * 7 % len(numbers)
@@ -216,10 +170,10 @@ class Arrivy(Vendor):
         return (lambda record: all(test(record) for test in tests)) if tests else None
 
     def _single(self, name: str, rest: list[str]) -> Answer:
-        number = self._shelves[name].find(rest[0])
+        number = self.stores[name].find(rest[0])
         if number is None:
             return self._gone()
-        record = self._formulas[name](number, self.now_ms())
+        record = self.formulas[name](number, self.now_ms())
         if len(rest) == 1:
             return answer_json(200, record)
         if rest[1] == "status" and name == "tasks":
@@ -236,101 +190,7 @@ class Arrivy(Vendor):
     def _gone(self) -> Answer:
         return answer_json(self.settings.gone, {"message": "NOT_FOUND", "description": "There is no such object."})
 
-    # Operations from behind the scenes
-
-    def _number(self, path: str, object_id: int | str) -> int:
-        number = self._shelves[path].find(str(object_id))
-        if number is None:
-            raise ValueError(f"nothing with the id {object_id} in {path}")
-        return number
-
-    def _row(self, path: str, object_id: int | str) -> dict[str, Any]:
-        rows: list[dict[str, Any]] = getattr(self.company, path)
-        for row in rows:
-            if str(row["id"]) == str(object_id):
-                return row
-        raise ValueError(f"nothing with the id {object_id} in {path}")
-
-    def _at(self, moment: str | int | None) -> int | None:
-        return moment if isinstance(moment, int) else _moment(moment or "")
-
-    @operation
-    def create(
-        self,
-        path: str,
-        at: str | int | None = None,
-        kind: str = SCHEDULED,
-        fields: Mapping[str, Any] = MappingProxyType({}),
-    ) -> str:
-        """A new record; a task or a booking begins at `at`, by default tomorrow, or is of another `kind`."""
-        now = self.now_ms()
-        if path not in self._shelves:
-            return str(self.company.add_row(path, fields, now)["id"])
-        shelf = self._shelves[path]
-        start = (self._at(at) or now + 86_400_000) if kind == SCHEDULED else None
-        number = shelf.add(now, start, kind)
-        shelf.changes[number] = dict(fields)
-        return str(id_of(path, number))
-
-    @operation
-    def edit(self, path: str, id: int | str, fields: Mapping[str, Any], quietly: bool = False) -> None:
-        """Change fields; `updated` moves, unless it is done `quietly`."""
-        if path in self._shelves:
-            shelf, number = self._shelves[path], self._number(path, id)
-            shelf.changes.setdefault(number, {}).update(fields)
-            if not quietly:
-                shelf.updated[number] = self.now_ms()
-        else:
-            row = self._row(path, id)
-            row.update({**fields, **({} if quietly else {"updated": utc(self.now_ms())})})
-
-    @operation
-    def reschedule(self, path: str, id: int | str, at: str | int | None = None, kind: str = UNSCHEDULED) -> None:
-        """Move a task or a booking to another time, or take its time away."""
-        shelf, number = self._shelves[path], self._number(path, id)
-        shelf.place(number, self._at(at), kind)
-        shelf.updated[number] = self.now_ms()
-
-    @operation
-    def delete(self, path: str, id: int | str) -> None:
-        """Hard: no list and no single answer has it any more."""
-        if path in self._shelves:
-            self._shelves[path].remove(self._number(path, id))
-        else:
-            row = self._row(path, id)
-            getattr(self.company, path).remove(row)
-            self._deleted[str(id)] = row
-
-    @operation
-    def restore(self, path: str, id: int | str) -> None:
-        if path in self._shelves:
-            self._shelves[path].restore(number_of(path, int(id)))
-        else:
-            getattr(self.company, path).append(self._deleted.pop(str(id)))
-
-    @operation
-    def counts(self) -> dict[str, int]:
-        """The truth: what a client that asks for everything should hold."""
-        lists = {path: len(shelf) for path, shelf in self._shelves.items()}
-        return lists | {path: len(getattr(self.company, path)) for path in FIXED}
-
-    @operation
-    def ids(self, path: str, kind: str | None = None) -> list[str]:
-        """The ids of a list, the oldest first; of tasks and bookings perhaps those of a kind only."""
-        if path not in self._shelves:
-            return [str(row["id"]) for row in getattr(self.company, path)]
-        shelf = self._shelves[path]
-        return [str(id_of(path, n)) for n in shelf.numbers() if kind in (None, shelf.kind_of(n))]
-
-    @operation
-    def record(self, path: str, id: int | str) -> dict[str, Any]:
-        if path not in self._shelves:
-            return self._row(path, id)
-        return self._formulas[path](self._number(path, id), self.now_ms())
-
-    # Faults
-
-    def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         records = body[list_key]
         match fault.kind:
             case "repeat_page":
@@ -343,7 +203,7 @@ class Arrivy(Vendor):
                 body[list_key] = None
             case "malformed":
                 for place in range(min(fault["records"], len(records))):
-                    _spoil_record(fault, records, place)
+                    corrupt_record(fault, records, place)
 
     def _other_page(self, request: Request, which: Callable[[int], int]) -> list[Any]:
         other = replace(request)
@@ -353,7 +213,7 @@ class Arrivy(Vendor):
         return found
 
 
-def _spoil_record(fault: Fault, records: list[Any], place: int) -> None:
+def corrupt_record(fault: Fault, records: list[Any], place: int) -> None:
     what, record = fault["what"], records[place]
     if what == "non_object":
         records[place] = "not a record"
@@ -376,13 +236,3 @@ def _unknown_path() -> Answer:
 
 def _bad_value() -> Answer:
     return answer_json(400, {"message": "MISSING_VALUE", "description": "A parameter cannot be read."})
-
-
-def _moment(text: str) -> int | None:
-    """ISO 8601 with an offset, or with Z, in milliseconds; None for nothing."""
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"no offset: {text!r}")
-    return round(moment.timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""The way of each person of the town from the first touch to the paid job, and the ids by which vendors know them.
+"""How each person comes from the first touch to the paid job, and the ids by which vendors know them.
 
 Every vendor's records take their times and each other's ids from here, as real integrations do. Person ``i`` turns up
 at ``first(i)``, which grows with ``i``; what follows, follows in this order:
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from warehouse_pipelines.simulators.core.population import Person, Town
+from warehouse_pipelines.simulators.core.population import Person, Population
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -37,7 +37,7 @@ INSTALLED, PAID = 45 * DAY_MS, 60 * DAY_MS
 """How long after the first touch each stage comes, at most."""
 
 OHIO: Final = -5 * HOUR_MS
-"""How far the clocks of the town are off UTC in winter."""
+"""The offset of local time from UTC in winter."""
 OPENS: Final = 9 * HOUR_MS + 30 * MINUTE_MS - OHIO
 """When the first visit of a day begins, in UTC."""
 
@@ -54,8 +54,8 @@ GENIUS_USERS: Final = 40
 class Journeys:
     """The times of one vendor's people; ``people`` of them turned up, evenly, in the time until ``now`` (ms)."""
 
-    def __init__(self, town: Town, people: int, now: int) -> None:
-        self._seed, self._people = town.seed, max(1, people)
+    def __init__(self, population: Population, people: int, now: int) -> None:
+        self._seed, self._people = population.seed, max(1, people)
         self.now = now
         self._latest = now - HOUR_MS
         self._start = now - HISTORY_MS

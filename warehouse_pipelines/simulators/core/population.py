@@ -1,8 +1,8 @@
-"""The invented town: the one set of people from which every simulated vendor draws.
+"""The invented population: the one set of people from which every simulated vendor draws.
 
 Person `i` is the same human everywhere: HubSpot contact `i` and the CallRail caller `i` share a telephone number, an
 address and a name, though the name is not always spelt alike and the number not always written alike. Nothing is held:
-a person is computed from the seed and the number, in a few microseconds, so a town of a million costs no memory.
+a person is computed from the seed and the number, in a few microseconds, so a population of a million costs no memory.
 
 Names and streets are invented, e-mail addresses lie on example.test and example.com. Telephone numbers have real area
 codes of Ohio, because the libraries that normalise numbers refuse invented ones. One in seven people lives with the
@@ -114,7 +114,7 @@ class Person(NamedTuple):
     street: str
     place: Place
     year_built: int
-    dice: bytes  # 32 bytes of this person's own chance, for whatever a vendor has to decide about them
+    random_bytes: bytes  # 32 bytes of this person's own chance, for whatever a vendor has to decide about them
 
     @property
     def name(self) -> str:
@@ -128,17 +128,17 @@ class Person(NamedTuple):
     @property
     def source(self) -> str:
         """What brought this person."""
-        return SOURCES[self.dice[19] & 7]
+        return SOURCES[self.random_bytes[19] & 7]
 
     @property
     def do_not_call(self) -> bool:
         """Whether the person asked not to be called: one in twenty-five."""
-        return self.dice[18] < 10
+        return self.random_bytes[18] < 10
 
     @property
     def caller_name(self) -> str:
         """The name as a telephone company shows it: in two of three cases not as the person writes it."""
-        kind = self.dice[20] % 3
+        kind = self.random_bytes[20] % 3
         if kind == 0:
             return self.name
         if kind == 1:
@@ -187,56 +187,56 @@ def marketsharp_id(number: int, of: str = "Contacts") -> str:
     return f"{scattered:08x}-6d73-4{salt >> 36 & 0xFFF:03x}-8{number & 0xFFF:03x}-{salt:012x}"
 
 
-class Town:
+class Population:
     def __init__(self, seed: int, people: int) -> None:
         self.seed = seed
         self.people = people
         self._offset = seed * 7_919 % _NUMBERS
 
-    def dice(self, subject: str, number: int) -> bytes:
+    def random_bytes(self, subject: str, number: int) -> bytes:
         """32 bytes of chance that depend on nothing but the seed, the subject and its number."""
         return blake2b(b"%d:%b:%d" % (self.seed, subject.encode(), number), digest_size=32).digest()
 
     def person(self, number: int) -> Person:
-        dice = blake2b(b"%d:p:%d" % (self.seed, number), digest_size=32).digest()
-        if number & 1 and dice[17] < 73:
-            return self._partner(self.person(number - 1), number, dice)
-        place = PLACES[dice[0] & 15]
-        first_name = FIRST_NAMES[dice[1] & 31]
-        last_name = LAST_NAMES[dice[2] & 63]
+        random_bytes = blake2b(b"%d:p:%d" % (self.seed, number), digest_size=32).digest()
+        if number & 1 and random_bytes[17] < 73:
+            return self._partner(self.person(number - 1), number, random_bytes)
+        place = PLACES[random_bytes[0] & 15]
+        first_name = FIRST_NAMES[random_bytes[1] & 31]
+        last_name = LAST_NAMES[random_bytes[2] & 63]
         return Person(
             number,
             first_name,
             last_name,
-            self._email(number, first_name, last_name, dice),
+            self._email(number, first_name, last_name, random_bytes),
             self._phone(number, place),
-            f"{10 + dice[5] * 17 + dice[6] % 17} {STREETS[dice[7] & 15]}",
+            f"{10 + random_bytes[5] * 17 + random_bytes[6] % 17} {STREETS[random_bytes[7] & 15]}",
             place,
-            1900 + dice[8] % 120,
-            dice,
+            1900 + random_bytes[8] % 120,
+            random_bytes,
         )
 
     def employee(self, number: int) -> Person:
         """Somebody of the business, who is nobody's customer."""
         return self.person(8_000_000 + 2 * number)
 
-    def _partner(self, other: Person, number: int, dice: bytes) -> Person:
+    def _partner(self, other: Person, number: int, random_bytes: bytes) -> Person:
         """One who lives with ``other``."""
-        first_name = FIRST_NAMES[dice[1] & 31]
+        first_name = FIRST_NAMES[random_bytes[1] & 31]
         return other._replace(
             number=number,
             first_name=first_name,
-            email=self._email(number, first_name, other.last_name, dice),
-            phone=other.phone if dice[16] < 64 else self._phone(number, other.place),
-            dice=dice,
+            email=self._email(number, first_name, other.last_name, random_bytes),
+            phone=other.phone if random_bytes[16] < 64 else self._phone(number, other.place),
+            random_bytes=random_bytes,
         )
 
     def _phone(self, number: int, place: Place) -> str:
         subscriber = (number * _STRIDE + self._offset) % _NUMBERS
         return f"+1{place.area_code}{EXCHANGES[subscriber // 10_000]}{subscriber % 10_000:04d}"
 
-    def _email(self, number: int, first_name: str, last_name: str, dice: bytes) -> str:
-        mailbox = f"{first_name}.{last_name}".lower().replace("'", "") if dice[3] < 200 else last_name.lower()
+    def _email(self, number: int, first_name: str, last_name: str, random_bytes: bytes) -> str:
+        mailbox = f"{first_name}.{last_name}".lower().replace("'", "") if random_bytes[3] < 200 else last_name.lower()
         if not mailbox.isascii():
             mailbox = f"{first_name[0]}.home".lower()
-        return f"{mailbox}{number}@example.{'test' if dice[4] & 1 else 'com'}".replace("'", "")
+        return f"{mailbox}{number}@example.{'test' if random_bytes[4] & 1 else 'com'}".replace("'", "")

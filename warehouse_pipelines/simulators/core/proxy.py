@@ -1,6 +1,6 @@
-"""What the simulated vendors share whose source is a database: faults, and a middleman, whatever protocol is spoken.
+"""What the simulated vendors share whose source is a database: faults, and a proxy, whatever protocol is spoken.
 
-The middleman is a port on loopback that passes the bytes on, asks about each query what becomes of it, and can do what
+The proxy is a port on loopback that passes the bytes on, asks about each query what becomes of it, and can do what
 a server does on a bad day: refuse with an error, hang up in the middle of an answer, give an answer again.
 """
 
@@ -14,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 
 KEPT = 8  # pieces of the last answer, for when it is given again: a page of a test, not one of a benchmark
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """What the middleman answers instead of the server."""
+    """What the proxy answers instead of the server."""
 
     number: int
     state: str
@@ -49,13 +49,13 @@ Upstream = str | tuple[str, int]
 NO_COUNTERPART = {"html", "endless", "lying_total", "missing_list", "null_last_page"}
 
 
-class DatabaseVendor(Vendor):
-    """A vendor whose clients ask in SQL; what spoils an answer elsewhere happens to its tables here."""
+class DatabaseSimulator(Simulator):
+    """A vendor whose clients ask in SQL; what corrupts an answer elsewhere happens to its tables here."""
 
     def key_of(self, table: str) -> tuple[str, ...]:
         raise NotImplementedError
 
-    def spoil_column(self, table: str, name: str) -> None:
+    def corrupt_column(self, table: str, name: str) -> None:
         """The vendor makes a column text, and somebody types words into one row."""
         raise NotImplementedError
 
@@ -72,24 +72,26 @@ class DatabaseVendor(Vendor):
         table = parameters["path"].strip("/")
         match parameters.get("what", "bad_date"):
             case "bad_date" | "bad_number":
-                self.spoil_column(table, parameters["property"])
+                self.corrupt_column(table, parameters["property"])
             case "non_object":
                 self.rename_column(table, self.key_of(table)[0], "another_key")
             case what:
                 raise ValueError(f"a database has no counterpart of {what!r}")
 
 
-class Middleman:
+class Proxy:
     """Accepts connections on loopback and passes them on to the server. `treat` is asked about each query."""
 
-    def __init__(self, host: str, port: int, upstream: Upstream, treat: Treat, pair: type[Pair]) -> None:
+    def __init__(
+        self, host: str, port: int, upstream: Upstream, treat: Treat, connection: type[ProxyConnection]
+    ) -> None:
         self._upstream = upstream
         self._treat = treat
-        self._pair = pair
+        self._connection = connection
         self._listening = socket.create_server((host, port), backlog=64)
         self.port: int = self._listening.getsockname()[1]
-        self._open: set[Pair] = set()
-        threading.Thread(target=self._accept, name=f"middleman:{self.port}", daemon=True).start()
+        self._open: set[ProxyConnection] = set()
+        threading.Thread(target=self._accept, name=f"proxy:{self.port}", daemon=True).start()
 
     def _accept(self) -> None:
         while True:
@@ -98,32 +100,34 @@ class Middleman:
             except OSError:
                 return
             try:
-                pair = self._pair(client, self._upstream, self._treat, self._open.discard)
+                connection = self._connection(client, self._upstream, self._treat, self._open.discard)
             except OSError:
                 client.close()
                 continue
-            self._open.add(pair)
-            pair.start()
+            self._open.add(connection)
+            connection.start()
 
     def hang_up(self) -> int:
         """End every connection now; returns how many there were."""
-        pairs = list(self._open)
-        for pair in pairs:
-            pair.end(reset=True)
-        return len(pairs)
+        connections = list(self._open)
+        for connection in connections:
+            connection.end(reset=True)
+        return len(connections)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        for pair in list(self._open):
-            pair.end(reset=False)
+        for connection in list(self._open):
+            connection.end(reset=False)
 
 
-class Pair:
+class ProxyConnection:
     """One connection, both halves. A subclass knows the client's messages."""
 
-    def __init__(self, client: socket.socket, upstream: Upstream, treat: Treat, ended: Callable[[Pair], None]) -> None:
+    def __init__(
+        self, client: socket.socket, upstream: Upstream, treat: Treat, ended: Callable[[ProxyConnection], None]
+    ) -> None:
         self._client = client
         self._server = socket.socket(socket.AF_UNIX if isinstance(upstream, str) else socket.AF_INET)
         self._server.connect(upstream)

@@ -90,13 +90,13 @@ class Window:
         return sorted([n for n in self.base if n not in hidden] + [number for _, number in self.extra])
 
 
-def spread(count: int, start: int, end: int, dice: Callable[[int], int]) -> Callable[[int], int]:
+def spread(count: int, start: int, end: int, chance_of: Callable[[int], int]) -> Callable[[int], int]:
     """A formula for times that grow: `count` equal slots from start to end, and a chance place within each."""
 
     def time_of(number: int) -> int:
         low = (end - start) * number // count
         width = (end - start) * (number + 1) // count - low
-        chance = dice(number)
+        chance = chance_of(number)
         time = start + low + (chance >> 8) % width if width else start + low
         # One row in fifty falls on a whole second, and is then written without a fraction.
         whole = time - time % 1000

@@ -1,7 +1,7 @@
-"""A private MariaDB for the simulated vendor whose source is a database, and a middleman in front of it.
+"""A private MariaDB for the simulated vendor whose source is a database, and a proxy in front of it.
 
 One server per process and time zone, in a temp folder, without a network: it listens on a Unix socket that nobody else
-can reach. What a client connects to is the middleman.
+can reach. What a client connects to is the proxy.
 
 The server ends and its folder goes when this process does, however it ends: it is the child of a shell that waits for
 the end of a pipe.
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines.simulators.core.proxy import Pair, Refusal, exactly
+from warehouse_pipelines.simulators.core.proxy import ProxyConnection, Refusal, exactly
 
 if TYPE_CHECKING:
     import pymysql
@@ -126,7 +126,7 @@ class MySQLRefusal(Refusal):
         return struct.pack("<I", len(body))[:3] + b"\x01" + body
 
 
-class MySQLPair(Pair):
+class MySQLProxyConnection(ProxyConnection):
     """MySQL's packets: three bytes of length, a number, and what they carry."""
 
     def _ask(self) -> None:

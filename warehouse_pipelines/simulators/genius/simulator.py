@@ -1,7 +1,7 @@
 """The simulated Genius: a database of the vendor's tables on a real MariaDB, and what happens behind the scenes there.
 
 Written from the vendor notes. There is no API: a client connects to a port and asks in SQL, as an account that may
-read the listed tables and nothing else. What stands in the way between the two, the middleman, counts the queries as
+read the listed tables and nothing else. What stands in the way between the two, the proxy, counts the queries as
 requests (path = `/<table>`) and gives the faults of all vendors the form they have in a database:
 
     rate_limit    error 1226, the account has used up its share
@@ -28,13 +28,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.proxy import DatabaseVendor, Middleman, Treatment
-from warehouse_pipelines.simulators.core.vendor import operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.proxy import DatabaseSimulator, Proxy, Treatment
+from warehouse_pipelines.simulators.core.simulator import operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.genius import mariadb
-from warehouse_pipelines.simulators.genius.mariadb import MySQLPair, MySQLRefusal
-from warehouse_pipelines.simulators.genius.tables import CONTACT, TABLES, Rows, columns, create_table, key_of
+from warehouse_pipelines.simulators.genius.mariadb import MySQLProxyConnection, MySQLRefusal
+from warehouse_pipelines.simulators.genius.rows import Rows
+from warehouse_pipelines.simulators.genius.tables import CONTACT, TABLES, columns, create_table, key_of
 
 if TYPE_CHECKING:
     import pymysql
@@ -55,16 +56,16 @@ class GeniusSettings:
     contact_table: bool = False  # fixed at start: whether there is a table of contacts
 
 
-class Genius(DatabaseVendor):
+class Genius(DatabaseSimulator):
     settings_type = GeniusSettings
     settings: GeniusSettings
 
-    def __init__(self, town: Town, settings: GeniusSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: GeniusSettings) -> None:
+        super().__init__(population, settings)
         self._server = mariadb.server(settings.zone)
         self.name = f"genius_{uuid.uuid4().hex[:12]}"
         self._admin = self._server.connect()
-        self._middleman: Middleman | None = None
+        self._proxy: Proxy | None = None
         self._removed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
         self._transactions: list[pymysql.Connection[Any]] = []
         self._fill()
@@ -82,7 +83,7 @@ class Genius(DatabaseVendor):
         with self._admin.cursor() as cursor:
             cursor.execute("SET unique_checks = 0, foreign_key_checks = 0")
         self._admin.begin()
-        for table, rows in Rows(self.town, self.settings.contacts, now).tables():
+        for table, rows in Rows(self.population, self.settings.contacts, now).tables():
             self._insert(table, rows)
         self._admin.commit()
         if self.settings.contact_table:
@@ -94,7 +95,7 @@ class Genius(DatabaseVendor):
         self.sql(create_table("contact", CONTACT))
         self.grant("contact")
         at = self._clock()
-        self._insert("contact", (_contact(self.town, number, at) for number in range(1, 5)))
+        self._insert("contact", (_contact(self.population, number, at) for number in range(1, 5)))
 
     def key_of(self, table: str) -> tuple[str, ...]:
         return key_of(table)
@@ -126,21 +127,21 @@ class Genius(DatabaseVendor):
 
     def listen(self, host: str, port: int) -> None:
         """The port is the database's; the control endpoint takes a free one."""
-        self._middleman = Middleman(host, port, self._server.socket, self._treat, MySQLPair)
+        self._proxy = Proxy(host, port, self._server.socket, self._treat, MySQLProxyConnection)
         super().listen(host, 0)
 
     def environment(self) -> dict[str, str]:
-        if self._middleman is None:
+        if self._proxy is None:
             raise RuntimeError("the simulator does not listen yet")
-        where = f"127.0.0.1:{self._middleman.port}/{self.name}"
+        where = f"127.0.0.1:{self._proxy.port}/{self.name}"
         return {
             "GENIUS_DATABASE_URL": f"mysql+pymysql://{self.name}:{self.settings.token}@{where}?ssl_disabled=true",
             "GENIUS_TIME_ZONE": self.settings.zone,
         }
 
     def close(self) -> None:
-        if self._middleman is not None:
-            self._middleman.close()
+        if self._proxy is not None:
+            self._proxy.close()
         super().close()
         with self.lock:
             if not self._admin.open:
@@ -286,7 +287,7 @@ class Genius(DatabaseVendor):
     @operation
     def kill_connections(self) -> int:
         """Every connection of a client ends, in the middle of whatever it was reading."""
-        return self._middleman.hang_up() if self._middleman else 0
+        return self._proxy.hang_up() if self._proxy else 0
 
     @operation
     def revoke(self, table: str) -> None:
@@ -310,7 +311,7 @@ class Genius(DatabaseVendor):
         self.sql(f"ALTER TABLE `{table}` RENAME COLUMN `{name}` TO `{to}`")
 
     @operation
-    def spoil_column(self, table: str, name: str) -> None:
+    def corrupt_column(self, table: str, name: str) -> None:
         """The vendor makes a column text, and somebody types words into the newest row."""
         self.sql(f"ALTER TABLE `{table}` MODIFY `{name}` varchar(64) NULL")
         *_, key = self.keys(table)
@@ -326,8 +327,8 @@ class Genius(DatabaseVendor):
         return str(row["now"])
 
 
-def _contact(town: Town, number: int, at: str) -> dict[str, Any]:
-    person = town.person(number)
+def _contact(population: Population, number: int, at: str) -> dict[str, Any]:
+    person = population.person(number)
     names = {"first_name": person.first_name, "last_name": person.last_name, "email": person.email}
     return {"id": number, **names, "created_at": at, "updated_at": at}
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import Journeys
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.google.answers import error_v3, masked, moment
 
@@ -35,14 +35,14 @@ class Calendar:
     epoch: int = 0  # tokens of an earlier one are refused
 
 
-class CalendarApi(Vendor):
-    def __init__(self, town: Town, settings: Any) -> None:
-        super().__init__(town, settings)
+class CalendarApi(Simulator):
+    def __init__(self, population: Population, settings: Any) -> None:
+        super().__init__(population, settings)
         self._opened = self.now()
         self._sequence = 0
         sizes = (max(3, settings.contacts // 3), max(3, settings.contacts // 6))
         self.hidden: dict[str, Answer] = {}  # calendars that are not shared, and what is answered for them
-        self._journeys = Journeys(town, settings.contacts, int(self._opened * 1000))
+        self._journeys = Journeys(population, settings.contacts, int(self._opened * 1000))
         self.calendars = {crew: Calendar(size) for crew, size in zip(CREWS, sizes, strict=True)}
 
     def now(self) -> float:
@@ -63,7 +63,7 @@ class CalendarApi(Vendor):
 
     def _base(self, name: str, number: int) -> dict[str, Any]:
         # Of three visits two are the first crew's, and one the second's.
-        person = self.town.person(2 * (number * 3 // 2 if name == CREWS[0] else number * 3 + 2))
+        person = self.population.person(2 * (number * 3 // 2 if name == CREWS[0] else number * 3 + 2))
         visit = datetime.fromtimestamp(self._journeys.visit(person.number) / 1000, UTC)
         start = visit.replace(minute=0, second=0, microsecond=0) - timedelta(hours=4)
         created = moment(self._journeys.after(person.number, journey.APPOINTMENT) / 1000)

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import Vendor, operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.google.answers import error_v3, masked, moment
 
@@ -34,9 +34,9 @@ class Log:
     touched: dict[str, int] = field(default_factory=dict)
 
 
-class DriveApi(Vendor):
-    def __init__(self, town: Town, settings: Any) -> None:
-        super().__init__(town, settings)
+class DriveApi(Simulator):
+    def __init__(self, population: Population, settings: Any) -> None:
+        super().__init__(population, settings)
         self._installed = self.now()
         self._made = 0
         self.folder_count = folder_count(settings.contacts)
@@ -79,7 +79,7 @@ class DriveApi(Vendor):
         if file_id in (ROOT, SHARED_ROOT):
             it |= {"name": "Customers", "mimeType": FOLDER, "parents": []}
         elif kind == "folder" and tail.isdigit():
-            person = self.town.person(int(tail))
+            person = self.population.person(int(tail))
             it |= {"name": person.name if int(tail) % 7 else "Customer", "mimeType": FOLDER}  # names are not unique
             if int(tail) % 5 == 4:
                 it["parents"] = [folder_id(int(tail) - 1)]
@@ -231,7 +231,7 @@ def _fits(it: dict[str, Any], test: str) -> bool:
 
 
 def folder_count(people: int) -> int:
-    """How many people have a folder: the first ones of the town, whose leads are numbered as they are."""
+    """How many people have a folder: the first ones of the population, whose leads are numbered as they are."""
     return max(3, people // 10)
 
 

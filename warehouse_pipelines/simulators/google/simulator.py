@@ -22,8 +22,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from warehouse_pipelines.simulators.core.faults import Fault
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.vendor import operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.simulator import operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.google.answers import REST, error_v3, error_v4
 from warehouse_pipelines.simulators.google.calendar import CalendarApi
@@ -61,13 +61,13 @@ class Google(CalendarApi, DriveApi, SheetsApi):
     settings_type = GoogleSettings
     settings: GoogleSettings
 
-    def __init__(self, town: Town, settings: GoogleSettings) -> None:
+    def __init__(self, population: Population, settings: GoogleSettings) -> None:
         started = time.time()
         self._ahead = (settings.now or started) - started
         self._tokens: dict[str, tuple[float, frozenset[str]]] = {}
         self._recent: deque[float] = deque()
         self._file: Path | None = None
-        super().__init__(town, settings)
+        super().__init__(population, settings)
 
     def now(self) -> float:
         return time.time() + self._ahead
@@ -185,13 +185,13 @@ class Google(CalendarApi, DriveApi, SheetsApi):
         self._tokens.clear()
         return count
 
-    def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         if list_key == "values":
-            self.spoil_values(fault, request, body)
+            self.corrupt_values(fault, request, body)
         else:
-            self.spoil_list(fault, request, body, list_key)
+            self.corrupt_list(fault, request, body, list_key)
 
-    def spoil_list(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt_list(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         """The lists of the v3 APIs, whose pages are chained by tokens."""
         records = body.get(list_key) or []
         match fault.kind:
@@ -205,7 +205,7 @@ class Google(CalendarApi, DriveApi, SheetsApi):
                 body.pop(fault["key"] or list_key, None)
             case "malformed":
                 for place in range(min(fault["records"], len(records))):
-                    self.spoil_record(fault, records, place)
+                    self.corrupt_record(fault, records, place)
 
     def following(self, request: Request, list_key: str, step: int) -> str:
         """The token of the same page, or of one that is new and shows the same."""
@@ -213,7 +213,7 @@ class Google(CalendarApi, DriveApi, SheetsApi):
         base, _, turn = token.partition("~")
         return f"{base}~{int(turn or 0) + step}"
 
-    def spoil_record(self, fault: Fault, records: list[Any], place: int) -> None:
+    def corrupt_record(self, fault: Fault, records: list[Any], place: int) -> None:
         what, record = fault["what"], records[place]
         if what == "non_object":
             records[place] = "not a record"

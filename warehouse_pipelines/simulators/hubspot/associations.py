@@ -1,6 +1,7 @@
 """Who belongs to whom in the simulated portal: a formula over numbers, and the pairs that were added or taken away.
 
-An edge is shown only while both its ends live, so archiving and merging need not touch the pairs.
+An edge is shown only while both its ends live, so archiving and merging need not touch the pairs. The functions below
+`Associations` answer what is asked for pairs.
 """
 
 from __future__ import annotations
@@ -9,8 +10,21 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from warehouse_pipelines.simulators.hubspot.objects import contact_of_deal
+import msgspec
+
+from warehouse_pipelines.simulators.core.wire import Answer, Request
+from warehouse_pipelines.simulators.hubspot.answers import (
+    batch_answer,
+    batch_inputs,
+    error_answer,
+    page_answer,
+    page_limit,
+)
+from warehouse_pipelines.simulators.hubspot.formulas import contact_of_deal
+from warehouse_pipelines.simulators.hubspot.objects import ObjectType
 from warehouse_pipelines.simulators.hubspot.store import Store
+
+MAX_ASSOCIATIONS = 1000
 
 Type = tuple[str, int, str | None]  # category, typeId, label
 Edge = tuple[int, tuple[Type, ...]]
@@ -170,3 +184,60 @@ class Associations:
 
 def type_json(kind: Type) -> dict[str, Any]:
     return {"category": kind[0], "typeId": kind[1], "label": kind[2]}
+
+
+def _target(target: Store, edge: Edge) -> dict[str, Any]:
+    neighbour, types = edge
+    return {"toObjectId": target.kind.first_id + neighbour, "associationTypes": [type_json(kind) for kind in types]}
+
+
+def _no_association(source: ObjectType, target: ObjectType, key: str) -> dict[str, Any]:
+    return {
+        "status": "error",
+        "category": "OBJECT_NOT_FOUND",
+        "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
+        "message": f"No {target.singular} is associated with {source.singular} {key}.",
+        "context": {"fromObjectId": [key], "fromObjectType": [source.singular], "toObjectType": [target.singular]},
+    }
+
+
+def batch_associations(
+    associations: Associations, request: Request, source: Store, target: Store, *, version: str, page: int
+) -> Answer:
+    """Answer which records belong to each of a batch; `page` is how many of one record are shown."""
+    inputs = batch_inputs(request.json(), MAX_ASSOCIATIONS)
+    names = source.kind.name, target.kind.name
+    results: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
+    word = f"{source.kind.singular}_to_{target.kind.singular}"
+    for item in inputs:
+        key = str(item.get("id"))
+        number = source.number_of(key)
+        edges = [] if number is None else associations.edges(*names, number)
+        start = int(item.get("after") or 0)
+        if not edges:
+            errors.append(_no_association(source.kind, target.kind, key))
+            continue
+        entry: dict[str, Any] = {"from": {"id": key}}
+        if version == "v4":
+            entry["to"] = [_target(target, edge) for edge in edges[start : start + page]]
+        else:
+            entry["to"] = [{"id": target.id_of(n), "type": word} for n, _ in edges[start : start + page]]
+        if start + page < len(edges):
+            entry["paging"] = {"next": {"after": str(start + page)}}
+        results.append(entry)
+    return batch_answer([msgspec.json.encode(entry) for entry in results], errors, len(inputs))
+
+
+def associations_of_record(
+    associations: Associations, request: Request, source: Store, key: str, target: Store
+) -> Answer:
+    limit = page_limit(request, 500, 500)
+    number = source.number_of(key)
+    if number is None or not source.is_live(number):
+        return error_answer(404, "OBJECT_NOT_FOUND", "resource not found")
+    edges = associations.edges(source.kind.name, target.kind.name, number)
+    start = int(request.first("after") or 0)
+    records = [msgspec.json.encode(_target(target, edge)) for edge in edges[start : start + limit]]
+    following = str(start + limit) if start + limit < len(edges) else None
+    return page_answer(records, following, page_size=limit)

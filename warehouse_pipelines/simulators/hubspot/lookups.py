@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from warehouse_pipelines.simulators.core import journey
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 
 OWNERS = 5
 FIRST_OWNER = 77
@@ -33,8 +33,8 @@ def owner_of(person: int) -> str:
 class Lookups:
     """`owners` with `archived`, and `pipelines` with their `stages`, as they are served."""
 
-    def __init__(self, town: Town) -> None:
-        self._town = town
+    def __init__(self, population: Population) -> None:
+        self._population = population
         self.owners = [self._owner(number) for number in range(OWNERS)]
         self.pipelines = [
             self._pipeline("default", "Sales pipeline", 0, STAGES),
@@ -43,7 +43,7 @@ class Lookups:
         self._gone: dict[str, tuple[list[Record], Record]] = {}
 
     def _owner(self, number: int) -> Record:
-        person = self._town.employee(1 + number)
+        person = self._population.employee(1 + number)
         return {
             "id": str(FIRST_OWNER + number),
             "email": journey.work_email(person, 1 + number),

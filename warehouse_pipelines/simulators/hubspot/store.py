@@ -15,7 +15,9 @@ import msgspec
 
 from warehouse_pipelines.simulators.core.journey import DAY_MS, Journeys
 from warehouse_pipelines.simulators.core.timeline import Timeline, spread
-from warehouse_pipelines.simulators.hubspot.objects import PORTAL, ObjectType, Properties, Property, iso
+from warehouse_pipelines.simulators.hubspot.answers import iso
+from warehouse_pipelines.simulators.hubspot.objects import PORTAL, ObjectType
+from warehouse_pipelines.simulators.hubspot.properties import Properties, Property
 
 EDITED = 5 * DAY_MS
 """How long after a record of a person was made it was last edited, at most."""

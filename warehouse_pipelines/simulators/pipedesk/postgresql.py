@@ -1,4 +1,4 @@
-"""A private PostgreSQL for the simulated vendor whose source is one, and its protocol for the middleman.
+"""A private PostgreSQL for the simulated vendor whose source is one, and its protocol for the proxy.
 
 One server per process, in a temp folder. It ends and its folder goes when this process does, however it ends: a shell
 waits for the end of a pipe.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.local.postgres import Server, find_binaries
-from warehouse_pipelines.simulators.core.proxy import Pair, Refusal, exactly
+from warehouse_pipelines.simulators.core.proxy import ProxyConnection, Refusal, exactly
 
 # Ends the server when standard input does, which is when its owner is gone.
 OWNED = 'read -r _; exec "$1" -c "$2" "$3"'
@@ -106,7 +106,7 @@ class PostgresRefusal(Refusal):
 
 START, CANCEL, SSL, GSS = 196608, 80877102, 80877103, 80877104
 CONNECT = ""
-"""What the middleman is asked about a connection that begins."""
+"""What the proxy is asked about a connection that begins."""
 
 DECLARED = re.compile(r'\s*DECLARE\s+"?(\w+)"?\s', re.IGNORECASE)
 FETCHED = re.compile(r'\s*FETCH\b.*\bFROM\s+"?(\w+)"?', re.IGNORECASE)
@@ -114,7 +114,7 @@ FAILED = b"Z\0\0\0\5E"
 """The server is ready, and the transaction has failed."""
 
 
-class PostgresPair(Pair):
+class PostgresProxyConnection(ProxyConnection):
     """PostgreSQL's messages: a letter, four bytes of length, and what they carry; the first have no letter."""
 
     def _ask(self) -> None:

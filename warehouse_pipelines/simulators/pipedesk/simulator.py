@@ -5,7 +5,7 @@ bypasses row-level security; `plain_url` is that of a role that does not. Row-le
 own migrations, so the plain role is shown no lead at all, without an error. `updated_at` is the application's affair:
 only deals have a trigger, some leads have none, and `qualify_lead` does not touch it.
 
-What stands in the way between the two, the middleman, counts the queries as requests (path = `/<table>`, a connection
+What stands in the way between the two, the proxy, counts the queries as requests (path = `/<table>`, a connection
 is `/connect`) and gives the faults of all vendors the form they have in a database:
 
     rate_limit    error 53300, too many connections; it ends the connection
@@ -34,12 +34,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from warehouse_pipelines.simulators.core.population import Town
-from warehouse_pipelines.simulators.core.proxy import DatabaseVendor, Middleman, Treatment
-from warehouse_pipelines.simulators.core.vendor import operation
+from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.proxy import DatabaseSimulator, Proxy, Treatment
+from warehouse_pipelines.simulators.core.simulator import operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.pipedesk import postgresql
-from warehouse_pipelines.simulators.pipedesk.postgresql import CONNECT, PostgresPair, PostgresRefusal
+from warehouse_pipelines.simulators.pipedesk.postgresql import CONNECT, PostgresProxyConnection, PostgresRefusal
 from warehouse_pipelines.simulators.pipedesk.tables import KEYS, SCHEMA, TABLES, Rows
 
 ASKED = re.compile(r'\bFROM\s+(?:"?\w+"?\.)?"?(\w+)"?', re.IGNORECASE)
@@ -57,18 +57,25 @@ class PipeDeskSettings:
     qualify_deletes: bool = True  # whether qualify_lead sets deleted_at as well
 
 
-class PipeDesk(DatabaseVendor):
+class PipeDesk(DatabaseSimulator):
     settings_type = PipeDeskSettings
     settings: PipeDeskSettings
 
-    def __init__(self, town: Town, settings: PipeDeskSettings) -> None:
-        super().__init__(town, settings)
+    def __init__(self, population: Population, settings: PipeDeskSettings) -> None:
+        super().__init__(population, settings)
         self._cluster = postgresql.cluster()
         self.name = f"pipedesk_{uuid.uuid4().hex[:12]}"
-        self._middleman: Middleman | None = None
+        self._proxy: Proxy | None = None
         self._removed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
         self._transactions: list[psycopg.Connection] = []
-        kind = (town.seed, town.people, settings.contacts, settings.now, settings.text_ids, settings.profiles)
+        kind = (
+            population.seed,
+            population.people,
+            settings.contacts,
+            settings.now,
+            settings.text_ids,
+            settings.profiles,
+        )
         if settings.contacts <= SMALL:
             self._cluster.copied(self.name, kind, self._fill)
         else:
@@ -100,7 +107,7 @@ class PipeDesk(DatabaseVendor):
                 connection.execute("CREATE ROLE pipedesk_readers NOLOGIN")
             connection.execute(schema.encode())
             connection.execute("SET session_replication_role = replica")
-            for table, rows in Rows(self.town, self.settings.contacts, now).tables():
+            for table, rows in Rows(self.population, self.settings.contacts, now).tables():
                 names: list[str] = []
                 with connection.cursor() as cursor:
                     first = next(rows, None)
@@ -135,7 +142,7 @@ class PipeDesk(DatabaseVendor):
 
     def listen(self, host: str, port: int) -> None:
         """The port is the database's; the control endpoint takes a free one."""
-        self._middleman = Middleman(host, port, self._cluster.address, self._treat, PostgresPair)
+        self._proxy = Proxy(host, port, self._cluster.address, self._treat, PostgresProxyConnection)
         super().listen(host, 0)
 
     def environment(self) -> dict[str, str]:
@@ -147,14 +154,14 @@ class PipeDesk(DatabaseVendor):
         return self._url(self._plain)
 
     def _url(self, role: str) -> str:
-        if self._middleman is None:
+        if self._proxy is None:
             raise RuntimeError("the simulator does not listen yet")
-        where = f"127.0.0.1:{self._middleman.port}/{self.name}"
+        where = f"127.0.0.1:{self._proxy.port}/{self.name}"
         return f"postgresql+psycopg://{role}:{self.settings.token}@{where}"
 
     def close(self) -> None:
-        if self._middleman is not None:
-            self._middleman.close()
+        if self._proxy is not None:
+            self._proxy.close()
         super().close()
         with self.lock:
             if self._admin.closed:
@@ -336,7 +343,7 @@ class PipeDesk(DatabaseVendor):
         self.run(sql.SQL("ALTER TABLE {} RENAME {} TO {}").format(*map(sql.Identifier, (table, name, to))))
 
     @operation
-    def spoil_column(self, table: str, name: str) -> None:
+    def corrupt_column(self, table: str, name: str) -> None:
         """The vendor makes a column text, and somebody types words into the last row."""
         words = sql.SQL("ALTER TABLE {0} ALTER {1} DROP DEFAULT, ALTER {1} TYPE text USING {1}::text")
         for constraint in self.run(

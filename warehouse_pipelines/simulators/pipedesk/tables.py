@@ -1,6 +1,6 @@
 """The tables of the simulated PipeDesk, as SQL, and its rows.
 
-The people are the town's: contact `i` is person `i`, and lead `i` is what they came with.
+Contact `i` is person `i`, and lead `i` is what they came with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import Journeys
-from warehouse_pipelines.simulators.core.population import Town, spell_phone, words
+from warehouse_pipelines.simulators.core.population import Population, spell_phone, words
 from warehouse_pipelines.simulators.google.drive import folder_count, folder_id
 
 KEYS = {
@@ -116,12 +116,12 @@ Row = dict[str, Any]
 class Rows:
     """The rows of every table in the order in which they refer to each other; `now` is when the newest was written."""
 
-    def __init__(self, town: Town, contacts: int, now: datetime) -> None:
-        self.town, self.people, self.now = town, contacts, now
-        self._journeys = Journeys(town, contacts, int(now.timestamp() * 1000))
+    def __init__(self, population: Population, contacts: int, now: datetime) -> None:
+        self.population, self.people, self.now = population, contacts, now
+        self._journeys = Journeys(population, contacts, int(now.timestamp() * 1000))
 
     def id(self, of: str, number: int) -> str:
-        return str(UUID(bytes=self.town.dice(f"pipedesk {of}", number)[:16], version=4))
+        return str(UUID(bytes=self.population.random_bytes(f"pipedesk {of}", number)[:16], version=4))
 
     def at(self, number: int, of: int) -> datetime:
         """A time in the last two years; the higher the number the later."""
@@ -137,7 +137,7 @@ class Rows:
 
     def users(self) -> Iterator[Row]:
         for n in range(USERS):
-            person = self.town.employee(n + 1)
+            person = self.population.employee(n + 1)
             yield {"id": self.id("user", n), "name": person.name, "email": f"rep{n}@pipedesk.example.com"}
 
     @property
@@ -149,7 +149,7 @@ class Rows:
             at = self.at(n, self._companies)
             yield {
                 "id": self.id("company", n),
-                "name": f"{self.town.person(n + 1).last_name} {SUFFIXES[n % 8]}",
+                "name": f"{self.population.person(n + 1).last_name} {SUFFIXES[n % 8]}",
                 "cnpj": f"{n:08d}000100" if n % 3 else None,
                 "site": None,
                 "created_at": at,
@@ -163,15 +163,15 @@ class Rows:
 
     def contacts(self) -> Iterator[Row]:
         for n in range(1, self.people + 1):
-            person = self.town.person(n)
+            person = self.population.person(n)
             yield {
                 "id": self.id("contact", n),
                 "company_id": self.id("company", n % self._companies) if n % 4 == 0 else None,
                 "name": (person.name, f"{person.nickname} {person.last_name}", person.name.upper())[
-                    person.dice[21] % 3
+                    person.random_bytes[21] % 3
                 ],
-                "email": person.email if person.dice[22] % 8 else None,
-                "phone": spell_phone(person.phone, person.dice[23]) if person.dice[23] % 9 else None,
+                "email": person.email if person.random_bytes[22] % 8 else None,
+                "phone": spell_phone(person.phone, person.random_bytes[23]) if person.random_bytes[23] % 9 else None,
                 "role": TITLES[n % 6] or None,
                 "created_at": self._stage(n),
                 "updated_at": self._stage(n),
@@ -196,7 +196,7 @@ class Rows:
             company = n % self._companies
             yield {
                 "id": self.id("deal", n),
-                "client_name": f"{self.town.person(company + 1).last_name} {SUFFIXES[company % 8]}",
+                "client_name": f"{self.population.person(company + 1).last_name} {SUFFIXES[company % 8]}",
                 "company_id": self.id("company", company),
                 "volume": f"{n * 1000 + 0.1:.4f}",
                 "created_at": self.at(n, self.people),
@@ -209,7 +209,7 @@ class Rows:
 
     def leads(self) -> Iterator[Row]:
         for n in range(1, self.people + 1):
-            person = self.town.person(n)
+            person = self.population.person(n)
             at = self._stage(n)
             won, lost = n % 11 == 0, n % 17 == 0 and n % 11
             deal = n % (self.people // 20 + 3)
@@ -225,14 +225,14 @@ class Rows:
                 "address_city": person.place.city,
                 "address_state": "OH",
                 "last_interaction_at": at,
-                "priority_score": person.dice[24] % 101,
+                "priority_score": person.random_bytes[24] % 101,
                 "disqualified_at": at if lost else None,
                 "disqualification_reason": "no budget" if lost else None,
                 "qualified_at": at if won else None,
                 "deleted_at": at if won or n % 37 == 36 else None,
                 "created_at": at,
                 "updated_at": at if n % 13 else None,
-                "expected_volume": f"{person.dice[25] * 1000}.1234567890123456789",
+                "expected_volume": f"{person.random_bytes[25] * 1000}.1234567890123456789",
             }
 
     def lead_contacts(self) -> Iterator[Row]:
@@ -245,7 +245,7 @@ class Rows:
 
     def lead_tags(self) -> Iterator[Row]:
         for n in range(1, self.people + 1):
-            for tag in range(self.town.person(n).dice[26] % 3):
+            for tag in range(self.population.person(n).random_bytes[26] % 3):
                 yield {"lead_id": self.id("lead", n), "tag_id": self.id("tag", (n + tag) % len(TAGS))}
 
     def lead_activity_stats(self) -> Iterator[Row]:

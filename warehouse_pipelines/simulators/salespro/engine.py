@@ -2,7 +2,7 @@
 
 It is strict where Athena is: a name that is not there, a text compared with a time, a text that is no time under a
 CAST, a wrong number of parameters end the query with Athena's words for it. A table is filled when it is first asked
-for, in a private database that SQLite spills to disk, so a large town costs no memory.
+for, in a private database that SQLite spills to disk, so a large population costs no memory.
 """
 
 from __future__ import annotations

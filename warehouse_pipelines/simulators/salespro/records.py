@@ -1,4 +1,4 @@
-"""The invented SalesPro: the tables that the vendor shares, filled from the town.
+"""The invented SalesPro: the tables that the vendor shares, filled from the population.
 
 Customer `i` is person `i`, whom HubSpot knows as a contact. Every fifth estimate is a second one for the customer
 before it, and the customer table has a row for each estimate. Values are held as Athena prints them: decimals with
@@ -14,7 +14,7 @@ from typing import Any
 
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import Journeys, salespro_id
-from warehouse_pipelines.simulators.core.population import DIVISIONS, Town, spell_phone
+from warehouse_pipelines.simulators.core.population import DIVISIONS, Population, spell_phone
 
 _TEXTS = "string"
 _MONEY = "decimal(12,2)"
@@ -113,10 +113,10 @@ def moment(ms: int) -> str:
 class Records:
     """Every table as a formula of the row's number."""
 
-    def __init__(self, town: Town, contacts: int, now_ms: int) -> None:
-        self.town = town
+    def __init__(self, population: Population, contacts: int, now_ms: int) -> None:
+        self.population = population
         self.estimates = max(2, contacts // 2)
-        self._journeys = Journeys(town, contacts, now_ms)
+        self._journeys = Journeys(population, contacts, now_ms)
         self._end = now_ms - journey.HOUR_MS
 
     def rows(self, table: str) -> Iterator[Row]:
@@ -145,8 +145,12 @@ class Records:
 
     def _times(self, subject: str, number: int) -> tuple[str, str]:
         created = self._created(number)
-        dice = self.town.dice(subject, number)
-        updated = created if dice[0] < 60 else min(self._end, created + (dice[1] * 256 + dice[2]) * 20_011)
+        random_bytes = self.population.random_bytes(subject, number)
+        updated = (
+            created
+            if random_bytes[0] < 60
+            else min(self._end, created + (random_bytes[1] * 256 + random_bytes[2]) * 20_011)
+        )
         return moment(created), moment(updated)
 
     def _company(self) -> Row:
@@ -154,17 +158,17 @@ class Records:
 
     def _customer(self, number: int) -> Row:
         customer = self._customer_number(number)
-        person = self.town.person(2 * customer)
+        person = self.population.person(2 * customer)
         contact = journey.hubspot_contact(person.number)
-        dice = self.town.dice("salespro customer", customer)
+        random_bytes = self.population.random_bytes("salespro customer", customer)
         created, updated = self._times("estimate", number)
-        known = dice[3] < 230 and contact is not None
+        known = random_bytes[3] < 230 and contact is not None
         return {
-            "customer_id": salespro_id("cus", self.town.seed, customer),
-            "estimate_id": salespro_id("est", self.town.seed, number),
+            "customer_id": salespro_id("cus", self.population.seed, customer),
+            "estimate_id": salespro_id("est", self.population.seed, number),
             **self._company(),
-            "customer_first_name": person.nickname if dice[4] % 3 == 0 else person.first_name,
-            "customer_last_name": person.last_name.upper() if dice[4] % 5 == 0 else person.last_name,
+            "customer_first_name": person.nickname if random_bytes[4] % 3 == 0 else person.first_name,
+            "customer_last_name": person.last_name.upper() if random_bytes[4] % 5 == 0 else person.last_name,
             "crm_source": "hubspot" if known else None,
             "crm_source_id": contact if known else None,
             "created_at": created,
@@ -173,20 +177,20 @@ class Records:
 
     def _estimate(self, number: int) -> Row:
         customer = self._customer(number)
-        person = self.town.person(2 * self._customer_number(number))
-        dice = self.town.dice("estimate", number)
-        seller = self.town.employee(1 + dice[5] % USERS)
+        person = self.population.person(2 * self._customer_number(number))
+        random_bytes = self.population.random_bytes("estimate", number)
+        seller = self.population.employee(1 + random_bytes[5] % USERS)
         office = person.place.division
         sold = journey.sold(person.number) and number % 5 != 4
         # What Genius writes into the contract of the same job.
-        amount = 5_000 + person.number // 4 * 91 % 60_000 if sold else 4_900 + dice[7] * 97 + dice[8]
-        financed = sold and dice[9] < 120
+        amount = 5_000 + person.number // 4 * 91 % 60_000 if sold else 4_900 + random_bytes[7] * 97 + random_bytes[8]
+        financed = sold and random_bytes[9] < 120
         return {
             "estimate_id": customer["estimate_id"],
             **self._company(),
             "office_id": f"off{office + 1:04d}",
             "office_name": DIVISIONS[office],
-            "sales_rep_id": f"usr{dice[5] % USERS + 1:07d}",
+            "sales_rep_id": f"usr{random_bytes[5] % USERS + 1:07d}",
             "sales_rep_first_name": seller.first_name,
             "sales_rep_last_name": seller.last_name,
             "customer_id": customer["customer_id"],
@@ -194,17 +198,21 @@ class Records:
             "customer_last_name": customer["customer_last_name"],
             "street_address": person.street,
             "city": person.place.city,
-            "state": "OH" if dice[10] < 200 else "",
+            "state": "OH" if random_bytes[10] < 200 else "",
             "zip_code": person.place.zip,
-            "sale_amount": f"{amount}.10" if sold else f"{amount}.{dice[11] % 100:02d}" if dice[12] < 240 else None,
+            "sale_amount": f"{amount}.10"
+            if sold
+            else f"{amount}.{random_bytes[11] % 100:02d}"
+            if random_bytes[12] < 240
+            else None,
             "is_sale": str(sold).lower(),
-            "job_type": JOBS[dice[13] % 5].lstrip("-"),
+            "job_type": JOBS[random_bytes[13] % 5].lstrip("-"),
             "finance_amount": f"{amount * 3 // 4}.00" if financed else None,
             "bank_name": "First Invented Bank" if financed else None,
             "loan_name": "120 months, no payment until spring" if financed else "",
             "down_payment": f"{amount // 10}.50" if sold else "0.00",
             "has_credit_app": str(number % 3 == 0).lower(),
-            "document_count": dice[14] % 6,
+            "document_count": random_bytes[14] % 6,
             "created_at": customer["created_at"],
             "updated_at": customer["updated_at"],
         }
@@ -212,18 +220,18 @@ class Records:
     def _credit_application(self, number: int) -> Row | None:
         if number % 3:
             return None
-        dice = self.town.dice("credit", number)
+        random_bytes = self.population.random_bytes("credit", number)
         created, updated = self._times("credit", number)
         return {
-            "leap_credit_app_id": salespro_id("cra", self.town.seed, number),
+            "leap_credit_app_id": salespro_id("cra", self.population.seed, number),
             **self._company(),
-            "sales_rep_id": f"usr{dice[5] % USERS + 1:07d}",
-            "customer_id": salespro_id("cus", self.town.seed, self._customer_number(number)),
-            "credit_app_vendor": ("Lender One", 'The "Other" Lender')[dice[6] & 1],
-            "credit_app_vendor_id": f"{dice[7]}-{dice[8]}",
-            "credit_app_amount": f"{1000 + dice[9] * 100}.00",
-            "credit_app_status": ("Approved", "Declined", "Pending", "Expired")[dice[10] & 3],
-            "credit_app_note": (None, "", "co-applicant, second income")[dice[11] % 3],
+            "sales_rep_id": f"usr{random_bytes[5] % USERS + 1:07d}",
+            "customer_id": salespro_id("cus", self.population.seed, self._customer_number(number)),
+            "credit_app_vendor": ("Lender One", 'The "Other" Lender')[random_bytes[6] & 1],
+            "credit_app_vendor_id": f"{random_bytes[7]}-{random_bytes[8]}",
+            "credit_app_amount": f"{1000 + random_bytes[9] * 100}.00",
+            "credit_app_status": ("Approved", "Declined", "Pending", "Expired")[random_bytes[10] & 3],
+            "credit_app_note": (None, "", "co-applicant, second income")[random_bytes[11] % 3],
             "created_at": created,
             "updated_at": updated,
         }
@@ -232,19 +240,19 @@ class Records:
         if number % 10 == 9:
             return None
         created, _ = self._times("estimate", number)
-        dice = self.town.dice("result", number)
-        price = f"${1_000 + dice[5] * 211:,}.{dice[6] % 100:02d}"
+        random_bytes = self.population.random_bytes("result", number)
+        price = f"${1_000 + random_bytes[5] * 211:,}.{random_bytes[6] % 100:02d}"
         sold = journey.sold(2 * self._customer_number(number)) and number % 5 != 4
-        result = "[HRE] Demo Sold" if sold else ("Demo - Not Sold", "[CC] Rescheduled")[dice[7] & 1]
+        result = "[HRE] Demo Sold" if sold else ("Demo - Not Sold", "[CC] Rescheduled")[random_bytes[7] & 1]
         answers = [
             ("Appointment Result", result),
-            ("Result Reason - Demo Not Sold (objection)", ("-Undecided", "", "-Price")[dice[8] % 3]),
-            ("Both Homeowners Present?", ("Yes", "No", "")[dice[9] % 3]),
+            ("Result Reason - Demo Not Sold (objection)", ("-Undecided", "", "-Price")[random_bytes[8] % 3]),
+            ("Both Homeowners Present?", ("Yes", "No", "")[random_bytes[9] % 3]),
             ("One Year Price", price),
             ("Last Price Offered", "$0.00"),
-            ("Preferred Payment ", ("", "Cash", "Finance")[dice[10] % 3]),
+            ("Preferred Payment ", ("", "Cash", "Finance")[random_bytes[10] % 3]),
             ("Customer's Final Price Commitment", price),
-            ("Notes", NOTES[dice[11] % 5]),
+            ("Notes", NOTES[random_bytes[11] % 5]),
         ]
         if number % 3 == 0:
             for place in range(1, 2 + number % 4):
@@ -252,7 +260,7 @@ class Records:
                 answers.append((f"Job Type {place} Amount", f"${place * 1_250:,}.00"))
         else:
             answers += [("Job Type", JOBS[number % 5]), ("Job Size", price)]
-        return self.lead_result(salespro_id("est", self.town.seed, number), created, answers)
+        return self.lead_result(salespro_id("est", self.population.seed, number), created, answers)
 
     def lead_result(self, estimate_id: str, created_at: str, answers: list[tuple[str, str]]) -> Row:
         listed = [{"title": title, "value": value} for title, value in answers]
@@ -277,7 +285,7 @@ class Records:
         }
 
     def _user(self, number: int) -> Row:
-        person = self.town.employee(1 + number)
+        person = self.population.employee(1 + number)
         at = moment(self._created(0))
         left = number == USERS - 1
         flags = {name: "false" for name, type_ in COLUMNS["user"].items() if type_ == _FLAG}

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.simulators.callrail.simulator import LISTINGS, CallRail
+from warehouse_pipelines.simulators.callrail.fields import LISTINGS
+from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines_tests.harness.vendors.vendor import Key
 
 
@@ -18,7 +19,7 @@ class CallRailVendor:
         return entity.path.removesuffix(".json")
 
     def _rows(self, entity: Entity) -> list[dict[str, Any]]:
-        return self.simulator._fixed[self._name(entity)]
+        return self.simulator.fixed[self._name(entity)]
 
     def prepare(self, entity: Entity) -> None:
         if entity.name == "accounts":
@@ -43,10 +44,10 @@ class CallRailVendor:
                 self.simulator.edit_form(key, note=new)
                 return (key,), "note", new
             case "text_messages":
-                shelf = self.simulator._shelves["text-messages"]
-                number = shelf.find(key)
+                store = self.simulator.stores["text-messages"]
+                number = store.find(key)
                 assert number is not None
-                shelf.changes.setdefault(number, {}).update(lead_status=new)
+                store.changes.setdefault(number, {}).update(lead_status=new)
                 return (key,), "lead_status", new
             case _:
                 self._rows(entity)[-1].update(name=new)
@@ -78,10 +79,10 @@ class CallRailVendor:
             return (before - self.keys(entity)).pop()
         key = self.simulator.ids(self._name(entity))[-1]
         if self._name(entity) in LISTINGS:
-            shelf = self.simulator._shelves[self._name(entity)]
-            number = shelf.find(key)
+            store = self.simulator.stores[self._name(entity)]
+            number = store.find(key)
             assert number is not None
-            shelf.remove(number)
+            store.remove(number)
             self._gone: Any = number
         else:
             self._gone = self._rows(entity).pop()
@@ -91,9 +92,9 @@ class CallRailVendor:
         if entity.name == "accounts":
             self.simulator.configure(accounts=len(self.keys(entity)) + 1)
         elif self._name(entity) in LISTINGS:
-            shelf = self.simulator._shelves[self._name(entity)]
-            shelf.gone.remove(self._gone)
-            shelf.timeline.place(self._gone, shelf.time_of(self._gone))
+            store = self.simulator.stores[self._name(entity)]
+            store.gone.remove(self._gone)
+            store.timeline.place(self._gone, store.time_of(self._gone))
         else:
             self._rows(entity).append(self._gone)
 

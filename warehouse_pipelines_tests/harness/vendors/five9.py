@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.simulators.five9 import Five9
+from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines_tests.harness.vendors.vendor import Key
 
 

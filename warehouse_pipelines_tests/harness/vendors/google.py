@@ -6,7 +6,7 @@ from typing import Any
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.google.calendar import CREWS
-from warehouse_pipelines.simulators.google.sheets import LEADS, SPENDS
+from warehouse_pipelines.simulators.google.marketing import LEADS, SPENDS
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.sources.gsheet import row_id
 from warehouse_pipelines_tests.harness.vendors.vendor import Key

@@ -40,11 +40,11 @@ class HubSpotVendor:
         if not entity.parent:
             return {(key,) for key in self.simulator.ids(self._name(entity))}
         one, other = self._ends(entity)
-        source, target = self.simulator.stores[one], self.simulator.stores[other]
+        source, target = self.simulator.portal.stores[one], self.simulator.portal.stores[other]
         return {
             (source.id_of(number), target.id_of(neighbour), str(type_id))
             for number in source.live_after(-1)
-            for neighbour, types in self.simulator.associations.edges(one, other, number)
+            for neighbour, types in self.simulator.portal.associations.edges(one, other, number)
             for _, type_id, _ in types
         }
 
@@ -58,7 +58,7 @@ class HubSpotVendor:
             return None
         name = self._name(entity)
         key = self.simulator.ids(name)[-1]
-        known = self.simulator.stores[name].kind.properties
+        known = self.simulator.portal.stores[name].kind.properties
         column, path = next(
             (name, path.removeprefix("properties."))
             for name, column in entity.columns.items()

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.simulators.salesrabbit import SalesRabbit
+from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 from warehouse_pipelines.sources.salesrabbit import FILTERS
 from warehouse_pipelines_tests.harness.vendors.vendor import Key
 
@@ -62,7 +62,7 @@ class SalesRabbitVendor:
             self.simulator.restore_lead(self._gone)
 
     def empty(self, entity: Entity) -> None:
-        self.simulator.users.clear()
+        self.simulator.crew.users.clear()
         for lead in self.simulator.ids("leads"):
             self.simulator.delete_lead(lead)
 

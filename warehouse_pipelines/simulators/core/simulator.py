@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import msgspec
 
 from warehouse_pipelines.simulators.core.faults import BEFORE, PAYLOAD, Fault, Faults, answer_before
-from warehouse_pipelines.simulators.core.population import Town
+from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, BadRequestError, Listener, Request, answer_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,7 +29,7 @@ def operation(method: F) -> F:
     """One operation at a time, and none while a request is being answered."""
 
     @wraps(method)
-    def locked(self: Vendor, *args: Any, **kwargs: Any) -> Any:
+    def locked(self: Simulator, *args: Any, **kwargs: Any) -> Any:
         with self.lock:
             return method(self, *args, **kwargs)
 
@@ -89,7 +89,7 @@ def _logged(at: float, request: Request, status: int) -> dict[str, Any]:
     return {**entry, "conditions": conditions, "body": body, "status": status}
 
 
-class Vendor:
+class Simulator:
     """One vendor on one port. A subclass answers requests, words its refusals, and knows where its cursors stand.
 
     `settings_type` is a dataclass with `contacts`, `now`, and what else can be set.
@@ -97,8 +97,8 @@ class Vendor:
 
     settings_type: ClassVar[type]
 
-    def __init__(self, town: Town, settings: Any) -> None:
-        self.town = town
+    def __init__(self, population: Population, settings: Any) -> None:
+        self.population = population
         self.settings = settings
         self.faults = Faults()
         self.counters = Counters()
@@ -124,7 +124,7 @@ class Vendor:
     def refused(self) -> Answer:
         raise NotImplementedError
 
-    def spoil(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
+    def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         """Apply a fault of the payload to a decoded answer, in place. A bare list comes as the member ``""`` of it."""
         raise NotImplementedError
 
@@ -172,20 +172,20 @@ class Vendor:
             answer = self.answer(request)
         for fault in firing:
             if fault.kind in PAYLOAD and answer.list_key is not None and answer.status in (200, 207):
-                answer = self.spoilt(fault, request, answer)
+                answer = self.corrupted(fault, request, answer)
             elif fault.kind == "reset":
                 answer.breakage = "reset"
             elif fault.kind == "truncated":
                 answer.breakage = fault["mode"]
         return answer
 
-    def spoilt(self, fault: Fault, request: Request, answer: Answer) -> Answer:
+    def corrupted(self, fault: Fault, request: Request, answer: Answer) -> Answer:
         """The answer with a fault of the payload; a vendor that does not speak JSON has its own way."""
         body = msgspec.json.decode(answer.body)
         bare = not answer.list_key
-        spoilt = {"": body} if bare else body
-        self.spoil(fault, request, spoilt, answer.list_key or "")
-        return replace(answer, body=msgspec.json.encode(spoilt.get("", {}) if bare else spoilt))
+        corrupted = {"": body} if bare else body
+        self.corrupt(fault, request, corrupted, answer.list_key or "")
+        return replace(answer, body=msgspec.json.encode(corrupted.get("", {}) if bare else corrupted))
 
     def route_of(self, request: Request) -> str:
         return request.path

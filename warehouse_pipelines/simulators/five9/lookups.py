@@ -1,0 +1,81 @@
+"""Which contacts of the simulated Five9 a lookup finds; an index makes those by number quick."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from warehouse_pipelines.simulators.five9.domain import Domain
+
+
+class Lookups:
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+        self.moved: set[int] = set()
+        """Contacts that the index does not know, since their number1 was changed."""
+        self._index: list[str] = []
+        self._places: list[int] = []
+        self._odd: list[int] = []
+        self._unnumbered: list[int] = []
+        self._indexed = False
+
+    def _build_index(self) -> None:
+        keyed = []
+        for number in range(self._domain.count):
+            number1 = self._domain.number1(number)
+            if number1 is None:
+                self._unnumbered.append(number)
+            else:
+                keyed.append((number1, number))
+                if not number1.isdigit():
+                    self._odd.append(number)
+        keyed.sort()
+        self._index = [number1 for number1, _ in keyed]
+        self._places = [number for _, number in keyed]
+        self._indexed = True
+
+    def find(self, criteria: list[tuple[str, str]]) -> list[int]:
+        """The contacts that match all criteria; those whose number1 never changed are found by an index."""
+        if not self._indexed:
+            self._build_index()
+        first = next((value for name, value in criteria if name == "number1"), None)
+        plain, settled = self._candidates(first)
+        rest = [each for each in criteria if not (settled and each == ("number1", first))]
+        untouched = [n for n in plain if n not in self._domain.gone and n not in self.moved]
+        if rest:
+            untouched = [n for n in untouched if self._matches_all(self._domain.contact(n), rest)]
+        moved = sorted(n for n in self.moved if n not in self._domain.gone)
+        return untouched + [n for n in moved if self._matches_all(self._domain.contact(n), criteria)]
+
+    def _candidates(self, value: str | None) -> tuple[Sequence[int], bool]:
+        """Base contacts that may match a criterion on number1, and whether they surely do."""
+        if value is None:
+            return range(self._domain.count), False
+        if not value:
+            return (self._unnumbered if self._domain.settings.empty_value == "matches" else []), True
+        prefix, wildcard, tail = value.partition("%")
+        if value == "%":
+            everything = self._domain.settings.bare_wildcard == "everything"
+            found = range(self._domain.count) if everything else self._places
+            return ([] if self._domain.settings.bare_wildcard == "nothing" else found), True
+        if not prefix:
+            odd = any(not (c.isdigit() or c == "%") for c in value)
+            return (self._odd if odd else self._places), False
+        stop = f"{prefix}\uffff" if wildcard else f"{prefix}\0"
+        return self._places[bisect_left(self._index, prefix) : bisect_left(self._index, stop)], not tail
+
+    def _matches_all(self, contact: dict[str, str | None], criteria: list[tuple[str, str]]) -> bool:
+        return all(self._matches(contact.get(name), pattern) for name, pattern in criteria)
+
+    def _matches(self, value: str | None, pattern: str) -> bool:
+        if not pattern:
+            return not value and self._domain.settings.empty_value == "matches"
+        if pattern == "%" and self._domain.settings.bare_wildcard != "filled":
+            return self._domain.settings.bare_wildcard == "everything"
+        if not value:
+            return False
+        if not self._domain.settings.leading_wildcard and pattern.startswith("%") and pattern != "%":
+            return value == pattern
+        form = ".*".join(re.escape(part) for part in pattern.split("%"))
+        return re.fullmatch(form, value, re.IGNORECASE | re.DOTALL) is not None

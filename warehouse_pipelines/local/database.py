@@ -2,14 +2,18 @@
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.local import postgres
+from warehouse_pipelines.observability import logs
 
 
 def database_url() -> str:
-    """Return the URL of the warehouse. Its server may be started for it.
+    """Return the URL of the warehouse, and keep its password out of the logs. Its server may be started for it.
 
     Raises ``NotConfigured`` when ``WAREHOUSE_DATABASE_URL`` is no PostgreSQL URL or no server can be started here.
     """
     given = settings.settings().warehouse_database_url
     if given is not None:
-        return settings.postgresql_url("WAREHOUSE_DATABASE_URL", given)
-    return postgres.up(settings.state_folder())
+        url = settings.postgresql_url("WAREHOUSE_DATABASE_URL", given)
+    else:
+        url = postgres.up(settings.state_folder())
+    logs.hide_password(url)
+    return url

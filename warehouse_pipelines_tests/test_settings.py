@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 import warehouse_pipelines
 from warehouse_pipelines import settings
 from warehouse_pipelines.commands import cli
+from warehouse_pipelines.commands.arguments import WRONG_USE
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
@@ -115,7 +116,7 @@ def test_sync_and_check_warn_of_a_misspelt_setting(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HUBSPOT_ACESS_TOKEN", "planted")
     for words in (["check", "hubspot"], ["sync", "hubspot", "contacts"]):
         done = CliRunner().invoke(cli.main, words)
-        assert done.exit_code == cli.WRONG_USE
+        assert done.exit_code == WRONG_USE
         assert "Warning: HUBSPOT_ACESS_TOKEN in the environment is no setting" in done.stderr
         assert "planted" not in done.output
 
@@ -138,7 +139,7 @@ def test_a_character_that_cannot_be_seen_is_named_and_the_value_is_not(
         HUBSPOT.require_settings()
     assert value not in str(raised.value)
     done = CliRunner().invoke(cli.main, ["check"])
-    assert done.exit_code == cli.WRONG_USE
+    assert done.exit_code == WRONG_USE
     assert "HUBSPOT_ACCESS_TOKEN cannot be used" in done.output
 
 

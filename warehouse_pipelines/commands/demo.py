@@ -107,20 +107,19 @@ def _say(what: str, how: str) -> None:
 
 
 def _sync(url: str) -> int:
-    from rich.console import Console
-
-    from warehouse_pipelines.commands import runner as in_process
-    from warehouse_pipelines.commands.cli import out
+    from warehouse_pipelines.commands import runner
+    from warehouse_pipelines.commands.console import Progress, err, out, report
+    from warehouse_pipelines.commands.outcome import worst
     from warehouse_pipelines.sources import SOURCES
 
     logs.configure(level=logging.ERROR)
     jobs = [(source.name, "all") for source in SOURCES if not source.missing_settings()]
-    progress = in_process.Progress(Console(stderr=True), in_process.entities_of(jobs))
+    progress = Progress(err(), runner.entities_of(jobs))
     with progress.listening():
-        outcomes = in_process.run_jobs(jobs, url=url, level=logging.ERROR)
+        outcomes = runner.run_jobs(jobs, url=url, level=logging.ERROR)
     progress.rest(outcomes)
-    in_process.report(outcomes, out())
-    return in_process.worst(outcomes)
+    report(outcomes, out())
+    return worst(outcomes)
 
 
 def _simulators(contacts: int) -> dict[str, str]:

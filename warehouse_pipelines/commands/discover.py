@@ -16,7 +16,7 @@ import msgspec
 
 from warehouse_pipelines.commands.portal import look, nowhere, places
 from warehouse_pipelines.errors import WarehouseError
-from warehouse_pipelines.model import column_config, validate
+from warehouse_pipelines.model import column_config, phones, validate
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Portal
 from warehouse_pipelines.model.rules import Kind
@@ -204,7 +204,7 @@ def kind_of(type_: str, values: Sequence[Any]) -> Kind:
     for kind, shape in shapes.items():
         if all(re.fullmatch(shape.removeprefix("^").removesuffix("$"), text) for text in texts):
             return kind
-    if all(re.fullmatch(r"\+?[\d ().\-]{10,}", text) and validate.e164(text) for text in texts):
+    if all(re.fullmatch(r"\+?[\d ().\-]{10,}", text) and phones.e164(text) for text in texts):
         return "phone"
     return "text"
 

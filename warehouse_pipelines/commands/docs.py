@@ -7,11 +7,10 @@ catalog of the migrated warehouse. A test fails when a committed page is not wha
 import re
 import sys
 from collections.abc import Iterable
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines.model import column_texts
+from warehouse_pipelines.model import column_texts, describe
 from warehouse_pipelines.model.entity import BOOKKEEPING, Entity
 from warehouse_pipelines.model.source import Source
 
@@ -20,75 +19,6 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[2] / "docs" / "entities.md"
 SCHEMA_PAGES = {schema: PAGE.with_name(f"{schema}-schema.md") for schema in ("crm", "pipedesk")}
-
-
-def duration(span: timedelta) -> str:
-    """Return a time span in words: ``15 minutes``, ``1 hour``, ``30 days``."""
-    seconds = int(span.total_seconds())
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
-    return f"{seconds} second{'' if seconds == 1 else 's'}"
-
-
-def read_by(entity: Entity) -> str:
-    """Say in a word or two how an entity is read."""
-    if entity.by_state:
-        return "the vendor's state"
-    return f"`{entity.cursor}`" if entity.cursor else "everything"
-
-
-def deletes(entity: Entity) -> str:
-    """Say how a deleted record is noticed."""
-    ways = []
-    if entity.archived:
-        ways.append(f"the vendor's flag `{entity.archived}`")
-    elif entity.archived_at:
-        ways.append(f"the vendor's time `{entity.archived_at}`")
-    if entity.merged:
-        ways.append(f"`{entity.merged}` lists the keys a record absorbed")
-    if entity.by_state:
-        ways.append("what the vendor reports, or shows, as deleted since the last good run")
-    if entity.missing == "window":
-        ways.append(f"absent from a read of the window that its `{entity.cursor}` lies in")
-    if entity.whole_every or not entity.cursor:
-        ways.append("absent from a read of everything")
-    return "; ".join(ways)
-
-
-def seen_within(entity: Entity) -> str:
-    """Say how late a deletion that leaves no trace is noticed, where runs succeed."""
-    if entity.unseen_for is None:
-        return f"never: {entity.never_whole}"
-    span = about(entity.unseen_for)
-    if entity.missing == "window":
-        return f"{duration(entity.every)}; {span} if older than {duration(entity.lookback or entity.overlap)}"
-    return span
-
-
-def about(span: timedelta) -> str:
-    """Return a time span in words, whole days first: ``7 days and 1 hour``."""
-    days = timedelta(days=span.days)
-    parts = [duration(part) for part in (days, span - days) if part]
-    return " and ".join(parts)
-
-
-def reading(entity: Entity) -> str:
-    """Say what a run without flags reads."""
-    if entity.by_state:
-        return "what changed since the last good run, as the vendor tells by the token or version that run kept"
-    if not entity.cursor:
-        return "everything, each time"
-    parts = [f"what `{entity.cursor}` says is new"]
-    if entity.overlap:
-        parts.append(f"beginning {duration(entity.overlap)} before the last high-water mark")
-    if entity.lookback:
-        parts.append(f"and the last {duration(entity.lookback)} again, because edits do not move it")
-    if entity.lookahead:
-        parts.append(f"up to {duration(entity.lookahead)} ahead")
-    if entity.whole_every:
-        parts.append(f"and everything every {duration(entity.whole_every)}")
-    return ", ".join(parts)
 
 
 def _columns(entity: Entity) -> Iterable[str]:
@@ -107,18 +37,18 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     yield entity.about
     yield ""
     yield f"- Table `{entity.table}`, key {', '.join(f'`{key}`' for key in entity.keys)}."
-    yield f"- A run reads {reading(entity)}."
-    yield f"- Deleted: {deletes(entity)}. Without a trace, it is noticed within {seen_within(entity)}."
-    yield f"- Runs every {duration(entity.every)}: `warehouse sync {source.name} {entity.name}`."
+    yield f"- A run reads {describe.reading(entity)}."
+    seen = describe.seen_within(entity)
+    yield f"- Deleted: {describe.deletes(entity)}. Without a trace, it is noticed within {seen}."
+    yield f"- Runs {describe.every(entity.every)}: `warehouse sync {source.name} {entity.name}`."
     if flags := [flag for flag in source.flags if flag.concerns(entity) and not flag.stands_for]:
         yield f"- Flags of its own: {'; '.join(f'`{flag.spelled}`: {flag.help}' for flag in flags)}"
     if entity.days_since:
         job = f"backfill_{source.name}_{entity.name}"
         yield f"- Can be backfilled: `warehouse backfill`, or the job `{job}` by month since {entity.days_since:%Y-%m}."
-    if entity.retention:
-        yield f"- The vendor keeps {duration(entity.retention)}; older rows stay and are never counted as deleted."
-    if entity.parent:
-        yield f"- Asked for each living row of `{entity.parent}`."
+    for fact in (describe.retention(entity), describe.parent(entity)):
+        if fact:
+            yield f"- {describe.sentence(fact)}"
     if entity.refs:
         yield f"- Refers to: {', '.join(f'`{column}` → `{ref}`' for column, ref in entity.refs.items())}."
     for rule in entity.rules:
@@ -167,9 +97,9 @@ def page(sources: Iterable[Source]) -> str:
                 source.name,
                 name,
                 f"`{entity.table}`",
-                read_by(entity),
-                duration(entity.every),
-                seen_within(entity),
+                describe.read_by(entity),
+                describe.duration(entity.every),
+                describe.seen_within(entity),
             )
             lines.append(f"| {' | '.join(cells)} |")
     lines.append("")

@@ -1,11 +1,10 @@
-"""Runs the jobs that the UI launches, without a daemon, and reads back from the history what they did.
+"""Runs the jobs that the UI launches, without a daemon: ``run_jobs``, for the command line and the demo.
 
-The command line and the demo use it. A run is stored by the instance of ``DAGSTER_HOME`` and so appears in the UI
-beside the others. What is printed comes from ``orchestration.sync_history`` and from nowhere else. One job runs in
-this process; of several, ``AT_A_TIME`` run side by side in processes of their own, because they wait for different
-vendors.
+A run is stored by the instance of ``DAGSTER_HOME``, so the UI shows it beside the others. Its outcomes come from
+``orchestration.sync_history`` alone. One job runs in this process. Several run in processes of their own,
+``AT_A_TIME`` side by side, because they wait for different vendors.
 
-Importing Dagster takes a second, therefore everything heavy is imported by the first run and not by this module.
+Importing Dagster takes a second, so the first run imports what is heavy, and not this module.
 """
 
 import contextlib
@@ -18,14 +17,14 @@ import signal
 import threading
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import settings
+from warehouse_pipelines.commands.outcome import Outcome, outcomes_of
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.observability import logs
 
@@ -35,56 +34,9 @@ if TYPE_CHECKING:
 
     import dagster as dg
     from dagster._core.remote_origin import RemoteJobOrigin
-    from rich.console import Console
-    from rich.table import Table
 
-    from warehouse_pipelines.loading.options import Result
     from warehouse_pipelines.model.entity import Entity
     from warehouse_pipelines.model.source import Source
-
-ENDINGS: Mapping[str, int] = {"success": 0, "partial": 3, "failed": 1, "cancelled": 130}
-"""The exit code of each ending; ``worst`` says which of several counts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one run did to one entity. ``reason`` says why it is not a success."""
-
-    crm: str
-    sync_type: str
-    status: str
-    history_id: int | None = None
-    processed: int = 0
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    failed: int = 0
-    filtered: int = 0
-    deleted: int = 0
-    seconds: float = 0.0
-    calls: int = 0
-    dry_run: bool = False
-    reason: str | None = None
-
-    @property
-    def records_per_second(self) -> float:
-        """Processed records per second of the whole run."""
-        return self.processed / self.seconds if self.seconds else 0.0
-
-
-COUNTS = ("processed", "created", "updated", "unchanged", "failed", "filtered", "deleted")
-
-
-def worst(outcomes: Iterable[Outcome]) -> int:
-    """Return the exit code of several: that of a cancel, then of the worst; nothing at all is failed."""
-    codes = {ENDINGS.get(outcome.status, 1) for outcome in outcomes}
-    return next((code for code in (130, 1, 3, 0) if code in codes), 1)
-
-
-HISTORY = """
-SELECT DISTINCT ON (crm_source, sync_type) *, extract(epoch FROM end_time - start_time)::float8 AS took
-FROM orchestration.sync_history WHERE run_id = %s ORDER BY crm_source, sync_type, id DESC
-"""
 
 
 def require_database(url: str) -> None:
@@ -95,57 +47,6 @@ def require_database(url: str) -> None:
         row = connection.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
     if not (row and row["there"]):
         raise ActionNeeded("The database is not migrated; run `warehouse migrate`.")
-
-
-def outcomes_of(run_id: str, url: str) -> list[Outcome]:
-    """Return what the history says of a Dagster run; of an entity that was tried again, its last attempt."""
-    import psycopg
-    from psycopg.rows import dict_row
-
-    with psycopg.connect(url, row_factory=dict_row) as connection:
-        rows = sorted(connection.execute(HISTORY, (run_id,)).fetchall(), key=lambda row: int(row["id"]))
-    return [_outcome(row) for row in rows]
-
-
-def _outcome(row: Mapping[str, Any]) -> Outcome:
-    metrics, status = row["performance_metrics"], row["status"]
-    return Outcome(
-        crm=row["crm_source"],
-        sync_type=row["sync_type"],
-        status="failed" if status == "running" else status,
-        history_id=row["id"],
-        processed=row["records_processed"],
-        created=row["records_created"],
-        updated=row["records_updated"],
-        unchanged=metrics.get("unchanged", 0),
-        failed=row["records_failed"],
-        filtered=metrics.get("filtered", 0),
-        deleted=metrics.get("deleted", 0),
-        seconds=row["took"] or 0.0,
-        calls=metrics.get("total_api_calls", 0),
-        dry_run=bool(row["configuration"].get("dry_run")),
-        reason="the run ended without closing its row" if status == "running" else _reason(row),
-    )
-
-
-def outcome_of(crm: str, sync_type: str, result: "Result") -> Outcome:
-    """Return the outcome of a sync that did not run in Dagster (a replay)."""
-    counts = {name: getattr(result, name) for name in COUNTS}
-    return Outcome(
-        crm=crm,
-        sync_type=sync_type,
-        status=result.status,
-        history_id=result.history_id,
-        seconds=result.seconds,
-        calls=result.calls,
-        reason=result.reason or (f"{result.failed} records are in the dead letters" if result.failed else None),
-        **counts,
-    )
-
-
-def _reason(row: Mapping[str, Any]) -> str | None:
-    reason = row["error_message"] or row["performance_metrics"].get("partial_reason")
-    return None if reason is None else str(reason)
 
 
 class Runner:
@@ -416,182 +317,6 @@ def _message(event: "dg.DagsterEvent") -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     return error.message.strip() if error is not None else "no message"
-
-
-def table(outcomes: Sequence[Outcome], left_out: Sequence[str] = ()) -> "Table":
-    """Return the outcomes as a table for a terminal, without the columns of ``left_out``."""
-    from rich import box
-    from rich.table import Table
-
-    dry = any(outcome.dry_run for outcome in outcomes)
-    shown = Table(title="dry run: nothing was written" if dry else None, title_justify="left", box=box.SIMPLE_HEAD)
-    several = len({outcome.crm for outcome in outcomes}) > 1
-    colours = {"success": "green", "partial": "yellow", "cancelled": "yellow", "failed": "red"}
-    columns: dict[str, Callable[[Outcome], str]] = {
-        "entity": lambda o: f"{o.crm} {o.sync_type}" if several else o.sync_type,
-        "status": lambda o: f"[{colours.get(o.status, 'red')}]{o.status}[/]",
-        "created": lambda o: f"{o.created:,}",
-        "updated": lambda o: f"{o.updated:,}",
-        "unchanged": lambda o: f"{o.unchanged:,}",
-        "failed": lambda o: f"{o.failed:,}",
-        "filtered": lambda o: f"{o.filtered:,}",
-        "deleted": lambda o: f"{o.deleted:,}",
-        "seconds": lambda o: f"{o.seconds:.1f}",
-        "records/s": lambda o: f"{o.records_per_second:,.0f}",
-        "API calls": lambda o: f"{o.calls:,}",
-    }
-    wanted = {name: cell for name, cell in columns.items() if name not in left_out}
-    for name in wanted:
-        shown.add_column(name, justify="left" if name in {"entity", "status"} else "right", no_wrap=True)
-    for outcome in outcomes:
-        shown.add_row(*(cell(outcome) for cell in wanted.values()))
-    return shown
-
-
-def _fitting(outcomes: Sequence[Outcome], console: "Console") -> "Table":
-    """Return the table; where the terminal is too narrow, without columns that hold nothing but zeros."""
-    left_out: list[str] = []
-    for name in ("filtered", "deleted", "failed", "unchanged", "updated", "created"):
-        if _width(table(outcomes, left_out), console) <= console.width:
-            break
-        if not any(getattr(outcome, name) for outcome in outcomes):
-            left_out.append(name)
-    return table(outcomes, left_out)
-
-
-def _width(shown: "Table", console: "Console") -> int:
-    """Return how wide the table wants to be, whatever the terminal has."""
-    return console.measure(shown, options=console.options.update(width=1000)).maximum
-
-
-def report(outcomes: Sequence[Outcome], console: "Console") -> None:
-    """Print the table, and below it a line for each entity that is not a success."""
-    from rich.markup import escape
-
-    shown = _fitting(outcomes, console)
-    terminal = console.width
-    console.width = max(terminal, _width(shown, console))  # a line that wraps can be read, a figure cut off cannot
-    console.print(shown)
-    console.width = terminal
-    if line := cancelled(outcomes):
-        console.print(line, soft_wrap=True)
-    for outcome in outcomes:
-        if outcome.status not in ("success", "cancelled") and outcome.reason:
-            where = f" (sync_history {outcome.history_id})" if outcome.history_id else ""
-            reason = escape(logs.redacted(outcome.reason))
-            console.print(f"{outcome.crm} {outcome.sync_type} {outcome.status}: {reason}{where}", soft_wrap=True)
-
-
-def cancelled(outcomes: Sequence[Outcome]) -> str | None:
-    """Return the one line that says what a cancel left, or None without one."""
-    stopped = [outcome for outcome in outcomes if outcome.status == "cancelled"]
-    if not stopped:
-        return None
-    begun = [f"{outcome.crm} {outcome.sync_type}" for outcome in stopped if outcome.history_id]
-    inside = f" It was in the middle of {', '.join(begun)}, of which nothing was loaded." if begun else ""
-    others = len(stopped) - len(begun)
-    left = f" {others} {'was' if others == 1 else 'were'} not begun." if others else ""
-    return f"Cancelled. {len(outcomes) - len(stopped)} of {len(outcomes)} were done before.{inside}{left}"
-
-
-def log(outcomes: Sequence[Outcome]) -> None:
-    """Say the same in the log, for ``--log-format json``."""
-    for outcome in outcomes:
-        counts = {f"records_{name}": getattr(outcome, name) for name in COUNTS}
-        said = {
-            "crm_source": outcome.crm,
-            "sync_type": outcome.sync_type,
-            "status": outcome.status,
-            "history_id": outcome.history_id,
-            **counts,
-            "seconds": round(outcome.seconds, 3),
-            "records_per_second": round(outcome.records_per_second, 1),
-            "api_calls": outcome.calls,
-            "dry_run": outcome.dry_run,
-            "reason": outcome.reason,
-        }
-        logs.general.info("%s %s: %s", outcome.crm, outcome.sync_type, outcome.status, extra=said)
-
-
-class Progress:
-    """Shows how far the runs are on standard error: a line for each entity that ended, "37 of 111" before it.
-
-    On a terminal a bar for all of them stands below, and one for each entity that is being read. Of a single entity
-    there is no line: the table that follows says it.
-    """
-
-    def __init__(self, console: "Console", total: int) -> None:
-        self.total = total
-        self._console = console
-        self._ended: set[tuple[str, str]] = set()
-        self._tasks: dict[str, tuple[str, Any]] = {}
-        self._bars = self._make_bars() if console.is_terminal else None
-        self._all = None
-        if self._bars is not None and total > 1:
-            self._all = self._bars.add_task("all", total=total, count=f"0 of {total}")
-
-    def _make_bars(self) -> Any:
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bars
-
-        return Bars(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(),
-            console=self._console,
-            transient=True,
-        )
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Show what is said inside the block."""
-        if self._bars is not None:
-            logs.watchers.append(self.moved)
-        if self.total > 1:
-            logs.end_listeners.append(self.ended)
-        try:
-            with self._bars or contextlib.nullcontext():
-                yield
-        finally:
-            if self._bars is not None:
-                logs.watchers.remove(self.moved)
-            if self.total > 1:
-                logs.end_listeners.remove(self.ended)
-
-    def moved(self, crm: str, sync_type: str, processed: int, estimated: int | None) -> None:
-        """Take a line of progress."""
-        if self._bars is None:
-            return
-        before, task = self._tasks.get(crm, ("", None))
-        if before != sync_type:
-            if task is not None:
-                self._bars.remove_task(task)
-            task = self._bars.add_task(f"{crm} {sync_type}", total=None, count="")
-            self._tasks[crm] = sync_type, task
-        of = "" if estimated is None else f" of about {estimated:,}"
-        self._bars.update(task, completed=processed, total=estimated, count=f"{processed:,}{of} records")
-
-    def ended(self, crm: str, sync_type: str, status: str, counts: str) -> None:
-        """Take the end of an entity. One that is tried again ends twice and is counted once."""
-        self._ended.add((crm, sync_type))
-        count = f"{len(self._ended)} of {self.total}"
-        if self._bars is not None:
-            shown, task = self._tasks.get(crm, ("", None))
-            if shown == sync_type:
-                self._bars.remove_task(task)
-                del self._tasks[crm]
-            if self._all is not None:
-                self._bars.update(self._all, completed=len(self._ended), count=count)
-        colour = {"partial": "yellow", "failed": "red"}.get(status, "")
-        words = f"{count}  {crm} {sync_type}  {status}{f', {counts}' if counts else ''}"
-        self._console.print(words, style=colour, markup=False, highlight=False, soft_wrap=True)
-
-    def rest(self, outcomes: Iterable[Outcome]) -> None:
-        """Count those that ended before they began, such as what is read from an entity that failed."""
-        for outcome in outcomes:
-            if self.total > 1 and (outcome.crm, outcome.sync_type) not in self._ended:
-                self.ended(outcome.crm, outcome.sync_type, outcome.status, "")
 
 
 def entities_of(jobs: Iterable[Job]) -> int:

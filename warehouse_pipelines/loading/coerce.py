@@ -28,6 +28,7 @@ from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading.redact import redactor
 from warehouse_pipelines.model import validate
 from warehouse_pipelines.model.entity import Column, Entity
+from warehouse_pipelines.model.phones import e164, nanp_pattern
 from warehouse_pipelines.model.reading import Json, TooLarge
 from warehouse_pipelines.model.rules import KINDS, Severity
 from warehouse_pipelines.model.validate import Unreadable
@@ -550,13 +551,13 @@ class Coercer:
         """Return the numbers in E.164: those of North America as a column, the others one by one."""
         kept = pc.replace_substring_regex(phones, r"[ ().\-/]", "")
         digits = pc.replace_substring_regex(kept, r"^\+?1?(\d{10})$", r"\1")
-        ours = pc.match_substring_regex(digits, validate.nanp_pattern())
+        ours = pc.match_substring_regex(digits, nanp_pattern())
         ours = pc.and_(ours, pc.match_substring_regex(kept, r"^(?:\+1|1)?\d{10}$"))
         quick = pc.if_else(ours, pc.binary_join_element_wise("+1", digits, ""), pa.scalar(None, pa.string()))
         rest = _true_rows(pc.invert(ours))
         if not rest:
             return quick
-        found = [validate.e164(phones[row].as_py()) for row in rest]
+        found = [e164(phones[row].as_py()) for row in rest]
         if not self.skip_validation:
             severity = self.entity.severity_of(name)
             for row, number in zip(rest, found, strict=True):

@@ -28,7 +28,7 @@ from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.model import validate
+from warehouse_pipelines.model import phones, validate
 from warehouse_pipelines.model.entity import Column, Entity
 from warehouse_pipelines.model.reading import Json
 from warehouse_pipelines.model.rules import Kind
@@ -193,7 +193,7 @@ def _normal(text: str, kind: Kind) -> str:
     if kind == "email":
         return text.lower()
     if kind == "phone":
-        return validate.e164(text) or _digits(text) or text
+        return phones.e164(text) or _digits(text) or text
     return text
 
 

@@ -5,7 +5,6 @@ plain form; a property test holds the two against each other. None passes throug
 null for every kind but ``text``. Text is cleaned of NUL, which PostgreSQL cannot hold.
 """
 
-import functools
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -30,8 +29,6 @@ FIRST_YEAR = 1000
 """Earlier dates are no dates: 0001-01-01 stands for none, 0202 is a slip of the hand."""
 _NO_DATE = re.compile(r"0000-00-00(?:[T ]00:00:00(?:\.0+)?)?")
 """How MySQL writes that there is no date where a column may not be NULL: an empty value, and not one that is lost."""
-REGION = "US"
-"""Where a phone number without a country code is taken to be."""
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
@@ -366,48 +363,3 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
 
 SHAPES: Mapping[str, str] = {"id": OBJECT_ID, "email": EMAIL, "url": URL}
 """What text of a kind should look like, as a regular expression that Python and RE2 read alike."""
-
-
-_BETWEEN = re.compile(r"\s*(?:[/,;|&\n]|\b(?:or|and)\b)\s*", re.IGNORECASE)
-
-
-@functools.lru_cache(maxsize=100_000)
-def e164(text: str | None) -> str | None:
-    """Return a phone number in E.164, or None when it is none that ``phonenumbers`` holds for valid.
-
-    Of several numbers in one field it is the first valid one.
-    """
-    if not text:
-        return None
-    import phonenumbers  # 0.1 s, which a command that loads nothing need not wait for
-
-    parts = _BETWEEN.split(text)
-    for part in [text, *parts] if len(parts) > 1 else [text]:
-        try:
-            number = phonenumbers.parse(part, REGION)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number(number):
-            return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-    return None
-
-
-@functools.lru_cache(maxsize=1)
-def nanp_pattern() -> str:
-    """Return a regular expression of the ten-digit numbers that are valid anywhere under country code 1.
-
-    Made of ``phonenumbers``' own metadata, so that a whole column can be tested at once; ``e164`` costs 20 to 50 µs.
-    """
-    import phonenumbers
-
-    patterns: set[str] = set()
-    for region in phonenumbers.region_codes_for_country_code(1):
-        metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
-        for kind in (
-            "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip",
-            "pager", "uan", "voicemail",
-        ):  # fmt: skip
-            described = getattr(metadata, kind)
-            if described is not None and described.national_number_pattern not in (None, "NA"):
-                patterns.add(described.national_number_pattern)
-    return f"^(?:{'|'.join(sorted(patterns))})$"

@@ -20,6 +20,7 @@ import dagster as dg
 from pydantic import Field
 
 from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.model import describe
 from warehouse_pipelines.model.column_texts import text
 from warehouse_pipelines.model.entity import Entity, target
 from warehouse_pipelines.model.source import Source
@@ -169,39 +170,17 @@ def description(source: Source, entity: Entity) -> str:
     """Return the catalogue's text: the sentence of the row, and the facts that decide how it is read."""
     facts = [
         f"One row per `{', '.join(entity.keys)}` in `{entity.schema}.{entity.table_name}`, from {source.title} "
-        f"(`{entity.path}`), every {_spoken(entity.every)}."
+        f"(`{entity.path}`), {describe.every(entity.every)}.",
+        f"A run reads {describe.reading(entity)}.",
+        f"Deleted: {describe.deletes(entity)}." if describe.deletes(entity) else "",
     ]
-    if entity.cursor:
-        delta = f"A delta run asks by `{entity.cursor}`"
-        if entity.overlap:
-            delta += f", beginning {_spoken(entity.overlap)} before the last high-water mark"
-        if entity.lookback:
-            delta += f", and reads the last {_spoken(entity.lookback)} again"
-        if entity.lookahead:
-            delta += f", up to {_spoken(entity.lookahead)} ahead"
-        if entity.whole_every:
-            delta += f"; everything is read once in {_spoken(entity.whole_every)}"
-        facts.append(f"{delta}.")
-    else:
-        facts.append("It is read whole every time.")
     if entity.days_since:
         facts.append(
             f"Days are read again by the job `backfill_{source.name}_{entity.name}`, which has a partition a month and "
             "leaves the cursor alone."
         )
-    if entity.retention:
-        facts.append(f"The vendor keeps {_spoken(entity.retention)}; older rows stay here.")
-    if entity.parent:
-        facts.append(f"Asked for each living row of `{entity.parent}`.")
-    return "\n\n".join([entity.about, " ".join(facts)])
-
-
-def _spoken(span: timedelta) -> str:
-    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
-        if span >= length and not span % length:
-            count = span // length
-            return unit if unit != "day" and count == 1 else f"{count} {unit}{'s' if count > 1 else ''}"
-    return f"{span.total_seconds():g} seconds"
+    facts += [describe.sentence(fact) for fact in (describe.retention(entity), describe.parent(entity)) if fact]
+    return "\n\n".join([entity.about, " ".join(filter(None, facts))])
 
 
 def references(entity: Entity, by_table: Mapping[str, Entity]) -> dict[str, dg.MetadataValue[Any]]:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from dotenv import dotenv_values
 
 from warehouse_pipelines import settings
-from warehouse_pipelines.commands import cli
+from warehouse_pipelines.commands import cli, setup
 from warehouse_pipelines.commands import init as program
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES
@@ -40,13 +40,13 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def step(said: str, words: Sequence[str]) -> None:
         done.append(" ".join(words))
 
-    monkeypatch.setattr(cli, "_step", step)
+    monkeypatch.setattr(setup, "_step", step)
     return done
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "may_ask", lambda: True)
+    monkeypatch.setattr(setup, "may_ask", lambda: True)
 
 
 def init(*words: str, typed: str = "") -> Result:

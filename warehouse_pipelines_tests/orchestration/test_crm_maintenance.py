@@ -11,8 +11,10 @@ from psycopg import sql
 
 from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.orchestration import crm_maintenance, maintenance
+from warehouse_pipelines.orchestration import crm_maintenance, crm_upkeep, maintenance
 from warehouse_pipelines.orchestration.crm_maintenance import TASKS
+from warehouse_pipelines.orchestration.crm_review import ANOMALIES
+from warehouse_pipelines.orchestration.crm_session import Crm
 from warehouse_pipelines_tests.harness.crm_world import A, B, add, one, populate
 
 NAMES = [task.name for task in TASKS]
@@ -105,7 +107,7 @@ def test_a_session_of_a_job_sees_one_organization_at_a_time(plain_url: str, data
     for organization in (A, B):
         add(database, "leads", organization_id=organization)
     with maintenance.connected(plain_url) as connection:
-        crm = crm_maintenance.Crm(connection)
+        crm = Crm(connection)
         rows = crm.each("SELECT count(*) AS n, count(DISTINCT organization_id) AS organizations FROM crm.leads")
         assert [(row["n"], row["organizations"]) for row in rows] == [(1, 1), (1, 1)]
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
@@ -118,13 +120,13 @@ def test_an_organization_that_has_only_a_ledger_is_found(database: psycopg.Conne
     add(database, "budget_transactions", organization_id=B, account_id=A)
     add(database, "leads", organization_id=A)
     with maintenance.connected(bare_url) as connection:
-        assert [str(found) for found in crm_maintenance.Crm(connection).organizations()] == [A, B]
+        assert [str(found) for found in Crm(connection).organizations()] == [A, B]
 
 
 def test_slow_queries_say_where_they_come_from(
     bare_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crm_maintenance, "LONG_SECONDS", 0.2)
+    monkeypatch.setattr(crm_upkeep, "LONG_SECONDS", 0.2)
     with psycopg.connect(bare_url) as other:
         other.execute("SELECT 1, pg_sleep(0.3), 'a secret'")
         found = run("daily_slow_query_report", bare_url, instance)
@@ -231,8 +233,8 @@ def test_anomalies_are_counted(database: psycopg.Connection, bare_url: str, inst
     add(database, "leads")
     add(database, "leads", created_at=datetime.now(UTC) + timedelta(days=3), owner_id=A, status_changed_at="2020-01-01")
     found = run("weekly_anomalies", bare_url, instance)
-    assert {row["anomaly"]: row["n"] for row in found["found"]} == dict.fromkeys(crm_maintenance.ANOMALIES, 1)
-    assert all(found[name] == 1 for name in crm_maintenance.ANOMALIES)
+    assert {row["anomaly"]: row["n"] for row in found["found"]} == dict.fromkeys(ANOMALIES, 1)
+    assert all(found[name] == 1 for name in ANOMALIES)
 
 
 def test_a_week_with_few_new_leads_is_an_anomaly(
@@ -269,7 +271,7 @@ def test_work_on_partitions_does_not_wait_long_for_its_lock(bare_url: str) -> No
     with psycopg.connect(bare_url) as reader, maintenance.connected(bare_url) as connection:
         reader.execute("SELECT count(*) FROM crm.lead_audit_log")
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            crm_maintenance.archive_audit(crm_maintenance.Crm(connection))
+            crm_upkeep.archive_audit(Crm(connection))
 
 
 def test_indexes_that_are_contained_in_another_are_listed(

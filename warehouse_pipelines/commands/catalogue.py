@@ -1,0 +1,84 @@
+"""``warehouse entities`` and ``warehouse config``: what is declared, and what is set."""
+
+import json
+
+import click
+
+from warehouse_pipelines.commands.arguments import sources
+from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.observability import logs
+
+
+@click.command()
+@click.argument("action", type=click.Choice(["list"]), default="list")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def entities(action: str, form: str) -> None:
+    """List every entity: its table, how it is read and its cadence; with `--format json` how deletions are noticed."""
+    from warehouse_pipelines.model import describe
+
+    declared = [(source, entity) for source in sources().values() for entity in source.entities]
+    if form == "json":
+        listed = [
+            {
+                "crm": source.name,
+                "sync_type": entity.name,
+                "table": entity.table,
+                "transport": source.transport,
+                "cursor": entity.cursor,
+                "every_minutes": int(entity.every.total_seconds() // 60),
+                "configured": not source.missing_settings(),
+                "reads": describe.reading(entity),
+                "deletes": describe.deletes(entity),
+            }
+            for source, entity in declared
+        ]
+        click.echo(json.dumps(listed, indent=1))
+        return
+    from rich.table import Table
+
+    table = Table("crm", "sync_type", "table", "transport", "read by", "every", "configured")
+    for source, entity in declared:
+        table.add_row(
+            source.name,
+            entity.name,
+            entity.table,
+            source.transport,
+            describe.read_by(entity).strip("`"),
+            describe.duration(entity.every),
+            "no" if source.missing_settings() else "yes",
+        )
+    out().print(table)
+
+
+@click.command()
+@click.argument("action", type=click.Choice(["show"]), default="show")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def config(action: str, form: str) -> None:
+    """Show every setting with its value and where it comes from, secrets masked, and the sizes records travel in."""
+    from warehouse_pipelines import settings
+    from warehouse_pipelines.loading.resource import CHUNK
+
+    found = sources()
+    rows = settings.shown([settings.Settings, *(source.settings for source in found.values())])
+    listed = [{"setting": name, "value": logs.redacted(value), "from": origin} for name, value, origin in rows]
+    pages = {name: source.page_size for name, source in found.items()}
+    pages |= {
+        f"{source.name} {entity.name}": entity.page_size
+        for source in found.values()
+        for entity in source.entities
+        if entity.page_size
+    }
+    # A chunk is merged by one statement; only what PostgreSQL refuses is tried in parts.
+    sizes = {"api_page_size": pages, "stream_chunk": CHUNK, "load_sub_batch": CHUNK}
+    if form == "json":
+        click.echo(json.dumps({"sizes": sizes, "settings": listed}, indent=1))
+        return
+    click.echo(f"API page size   {', '.join(f'{name} {size:,}' for name, size in pages.items())}; or --batch-size")
+    click.echo(f"stream chunk    {CHUNK:,} records, of as many pages as that takes")
+    click.echo(f"load sub-batch  {CHUNK:,}: a chunk is merged at once, in halves down to one record if it is refused")
+    from rich.table import Table
+
+    table = Table(*listed[0])
+    for one in listed:
+        table.add_row(*one.values())
+    out().print(table)

@@ -1,0 +1,148 @@
+"""``warehouse check`` and ``warehouse discover``: ask the vendors what they have, and write nothing to the warehouse.
+
+``commands.portal`` asks, ``commands.discover`` makes the proposal for ``config/columns.toml``.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from warehouse_pipelines.commands.arguments import (
+    WRONG_USE,
+    complete_crms,
+    entity_named,
+    source_named,
+    sources,
+    warn_of_misspelt_settings,
+)
+from warehouse_pipelines.errors import CredentialRefused, NotConfigured, TryAgain, WarehouseError
+from warehouse_pipelines.observability import logs
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.model.source import Source
+
+
+@click.command()
+@click.argument("crm", required=False, shell_complete=complete_crms)
+def check(crm: str | None) -> None:
+    """Ask whether the settings are there, whether the database and the vendors answer, and for every entity.
+
+    Names the entities whose sync would fail, and the columns that would be null; exit code 1 when one would fail.
+
+    Without CRM all of them are asked; one of which no setting is there counts as not used, one of which some are
+    there as forgotten.
+    """
+    chosen = [source_named(crm)] if crm else list(sources().values())
+    warn_of_misspelt_settings()
+    absent = {source.name: source.wrong_settings() for source in chosen}
+    codes = [_check_database()]
+    for source in chosen:
+        if wrong := absent[source.name]:
+            forgotten = crm is not None or any(wrong.values()) or len(wrong) < len(_required(source))
+            click.echo(f"{source.name}: {source.settings_problem()}")
+            codes.append(WRONG_USE if forgotten else 0)
+            continue
+        try:
+            source.require_settings()
+        except NotConfigured as error:
+            click.echo(f"{source.name}: {logs.redacted(str(error))}")
+            codes.append(WRONG_USE)
+            continue
+        codes.append(_check_source(source))
+    if all(absent.values()):
+        codes.append(WRONG_USE)
+    sys.exit(next((code for code in (WRONG_USE, 1) if code in codes), 0))
+
+
+def _check_source(source: "Source") -> int:
+    """Ask one CRM, and for each of its entities what a sync of it would ask for; return the exit code."""
+    from warehouse_pipelines.commands import portal
+    from warehouse_pipelines.local.database import database_url
+
+    try:
+        said = source.check()
+        if source.mirrored:
+            from warehouse_pipelines.loading.merge import check_mirroring
+
+            check_mirroring(database_url(), source)
+    except (CredentialRefused, TryAgain) as error:
+        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        return 1
+    except WarehouseError as error:
+        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        said = ""
+    try:
+        found = portal.check(source)
+    except WarehouseError as error:
+        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        return 1
+    click.echo(f"{source.name}: {'; '.join(filter(None, (logs.redacted(said), found.lines[0])))}")
+    for line in found.lines[1:]:
+        click.echo(f"  {line}")
+    return 0 if said and not found.failing else 1
+
+
+@click.command()
+@click.argument("crm")
+@click.argument("entity", required=False)
+@click.option("--sample", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Records to look at.")
+@click.option(
+    "--least",
+    type=click.FloatRange(0, 100),
+    default=10,
+    show_default=True,
+    help="Percent of the records that must have a value, or the column is proposed as a comment.",
+)
+@click.option("--write", is_flag=True, help="Add the proposal to config/columns.toml, without what is a comment.")
+def discover(crm: str, entity: str | None, sample: int, least: float, write: bool) -> None:
+    """Propose columns for what a CRM has and no column reads: a piece of config/columns.toml.
+
+    Each line has the type and how many records of the sample have a value. No value is printed.
+    """
+    source = source_named(crm)
+    if entity:
+        entity_named(source, entity)
+    source.require_settings()
+    from warehouse_pipelines.commands import discover as program
+    from warehouse_pipelines.model import column_config
+    from warehouse_pipelines.sources import DECLARED
+
+    proposals = list(program.discover(source, records=sample, only=entity))
+    if not write:
+        click.echo(program.toml(source, proposals, least=least))
+    else:
+        added = program.write(source, proposals, DECLARED, least=least)
+        click.echo(
+            f"{added} columns added to {column_config.columns_file()}; `warehouse migrate --dry-run` says what follows."
+        )
+    for one in proposals:
+        if one.problem:
+            click.echo(f"{crm} {one.entity.name} could not be asked: {one.problem}", err=True)
+    sys.exit(1 if any(one.problem for one in proposals) else 0)
+
+
+def _required(source: "Source") -> list[str]:
+    return [name for name, field in source.settings.model_fields.items() if field.is_required()]
+
+
+def _check_database() -> int:
+    import psycopg
+
+    from warehouse_pipelines.local.database import database_url
+
+    try:
+        with psycopg.connect(database_url(), connect_timeout=10) as connection:
+            version = connection.info.server_version // 10_000
+            row = connection.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL").fetchone()
+    except (psycopg.OperationalError, WarehouseError) as error:
+        click.echo(f"database: does not answer: {logs.redacted(str(error).splitlines()[0])}")
+        return 1
+    if version < 15:
+        click.echo(f"database: PostgreSQL {version}; at least 15 is needed")
+        return 1
+    if not (row and row[0]):
+        click.echo(f"database: PostgreSQL {version}, not migrated; run `warehouse migrate`")
+        return 1
+    click.echo(f"database: PostgreSQL {version}, migrated")
+    return 0

@@ -1,0 +1,141 @@
+"""``warehouse status``, and the hidden ``warehouse health``: whether each entity is loaded as it should be.
+
+The rules are in ``observability.health``; this prints their judgement and turns it into an exit code.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from warehouse_pipelines.commands.arguments import WRONG_USE, complete_crms, options, source_named, sources
+from warehouse_pipelines.commands.console import out, short
+from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.observability import logs
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.observability.health import Health
+
+
+health_flags = options(
+    click.option("--crm", help="Only this CRM.", shell_complete=complete_crms),
+    click.option(
+        "--hours",
+        type=click.FloatRange(0, min_open=True),
+        help="Judge the success rate over so many hours (default 24, or twice the cadence).",
+    ),
+    click.option(
+        "--expected-hours",
+        type=click.FloatRange(0, min_open=True),
+        help="The last start must be within so many hours (default 2, or twice the cadence).",
+    ),
+)
+
+
+@click.command()
+@health_flags
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def status(crm: str | None, hours: float | None, expected_hours: float | None, form: str) -> None:
+    """Show the last run of each entity, its age and health. Exit code 1 when something is unhealthy.
+
+    A success makes an entity healthy again, whatever failed before it.
+    """
+    _status(crm, hours, expected_hours, ("recovery", "age", "values"), form)
+
+
+@click.command(hidden=True)
+@health_flags
+@click.option("--frequency", is_flag=True, help="Judge only when the last run began.")
+def health(crm: str | None, hours: float | None, expected_hours: float | None, frequency: bool) -> None:
+    """Do as `status` does, by one rule: the success rate, or with --frequency the age of the last start."""
+    _status(crm, hours, expected_hours, ("age",) if frequency else ("rate",))
+
+
+def _status(
+    crm: str | None, hours: float | None, expected_hours: float | None, rules: Sequence[str], form: str = "text"
+) -> None:
+    from warehouse_pipelines.local.database import database_url
+
+    chosen = [source_named(crm)] if crm else list(sources().values())
+    if crm:
+        chosen[0].require_settings()
+    url = database_url()
+    from warehouse_pipelines.observability.health import judge
+
+    found = judge(chosen, url=url, hours=hours, expected_hours=expected_hours, rules=rules)
+    judged = [one for one in found if one.configured]
+    ill = [one for one in judged if not one.healthy]
+    if form == "json":
+        click.echo(json.dumps([_health(one) for one in found], indent=1))
+        sys.exit(WRONG_USE if not judged else 1 if ill else 0)
+    from rich.table import Table
+
+    table = Table()
+    for name in (
+        "entity", "last run", "ended as", "seconds", "created", "updated", "failed", "pending", "success", "health",
+    ):  # fmt: skip
+        table.add_column(name, justify="left" if name in {"entity", "ended as", "health"} else "right")
+    for one in found:
+        if not one.configured and one.status is None and not one.refusals:
+            continue
+        verdict = "; ".join(one.problems) or ("healthy" if one.configured else "not configured")
+        table.add_row(
+            f"{one.crm} {one.sync_type}",
+            "never" if one.age is None else f"{short(one.age.total_seconds())} ago",
+            f"{one.status or ''}{f', {one.refusals} refused' if one.refusals else ''}",
+            "" if one.seconds is None else f"{one.seconds:.1f}",
+            *(["", "", ""] if one.status is None else [f"{n:,}" for n in (one.created, one.updated, one.failed)]),
+            f"{one.pending:,}" if one.pending else "",
+            "" if one.rate is None else f"{one.rate:.0%} of {one.runs}",
+            f"[green]{verdict}[/]"
+            if one.configured and one.healthy
+            else f"[red]{verdict}[/]"
+            if one.problems
+            else verdict,
+        )
+    out().print(table)
+    for one in ill:
+        if one.last_error:
+            click.echo(f"{one.crm} {one.sync_type}, last error: {logs.redacted(one.last_error)}")
+    for one in found:
+        if one.refusal:
+            click.echo(f"{one.crm} {one.sync_type}, refused since then: {logs.redacted(one.refusal)}")
+    if absent := sorted({one.crm for one in found if not one.configured}):
+        click.echo(f"Not configured, not judged: {', '.join(absent)}")
+    if waiting := sum(one.pending for one in found):
+        click.echo(f"Pending in the dead letters: {waiting:,}; `warehouse dead-letters list` counts them by rule.")
+    if not judged:
+        raise NotConfigured("No CRM is configured; `warehouse check` names what is missing.")
+    click.echo(f"{len(judged) - len(ill)} of {len(judged)} entities are healthy.")
+    sys.exit(1 if ill else 0)
+
+
+def _health(one: "Health") -> dict[str, Any]:
+    """Return what ``status --format json`` says of an entity. Times are ISO 8601, durations seconds."""
+
+    def said(error: str | None) -> str | None:
+        return None if error is None else logs.redacted(error)
+
+    return {
+        "crm": one.crm,
+        "sync_type": one.sync_type,
+        "configured": one.configured,
+        "healthy": one.configured and one.healthy,
+        "problems": list(one.problems),
+        "status": one.status,
+        "started_at": None if one.started_at is None else one.started_at.isoformat(),
+        "age_seconds": None if one.age is None else round(one.age.total_seconds(), 1),
+        "seconds": one.seconds,
+        "created": one.created,
+        "updated": one.updated,
+        "failed": one.failed,
+        "pending": one.pending,
+        "runs": one.runs,
+        "successes": one.successes,
+        "last_error": said(one.last_error),
+        "last_error_at": None if one.last_error_at is None else one.last_error_at.isoformat(),
+        "refusals": one.refusals,
+        "refusal": said(one.refusal),
+    }

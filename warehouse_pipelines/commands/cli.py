@@ -742,7 +742,7 @@ def _check_source(source: "Source") -> int:
     try:
         said = source.check()
         if source.mirrored:
-            from warehouse_pipelines.loading.merge import check_mirroring
+            from warehouse_pipelines.loading.mirroring import check_mirroring
 
             check_mirroring(_database_url(), source)
     except (CredentialRefused, TryAgain) as error:
@@ -837,11 +837,11 @@ def replay(crm: str | None, entity: str | None, waived: bool) -> None:
         if entity:
             entity_named(source, entity)
     from warehouse_pipelines.commands import runner as in_process
-    from warehouse_pipelines.loading import dead_letters
+    from warehouse_pipelines.loading.replay import replay
 
     url = _database_url()
     in_process.require_database(url)
-    done = dead_letters.replay(list(sources().values()), url=url, crm=crm, entity=entity, waived=waived)
+    done = replay(list(sources().values()), url=url, crm=crm, entity=entity, waived=waived)
     if not done:
         click.echo("No dead letters are waiting.")
         return

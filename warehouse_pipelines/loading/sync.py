@@ -35,10 +35,10 @@ from warehouse_pipelines.errors import DatabaseUnavailable, SuspiciousRead, Ware
 from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading import sample, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.loading.known import Warehouse
-from warehouse_pipelines.loading.merge import Loader
+from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Source
@@ -243,7 +243,7 @@ class _Run:
         self.history_id = 0
         self.began = time.monotonic()
         self.stopping = threading.Event()
-        self.known = Warehouse(url)
+        self.known = WarehouseReader(url)
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
         self.extraction = Extraction(
             entity=entity, window=planned.window, known=self.known, page_size=page_size,
@@ -286,7 +286,7 @@ class _Run:
         """Read, load, tombstone, close, commit."""
         loader = self.loader = Loader(
             self.url, self.source, self.entity, history_id=self.history_id,
-            force=self.options.force, sweeps=self.plan.swept is not None,
+            force=self.options.force, detect_deletes=self.plan.swept is not None,
         )  # fmt: skip
         end = self.plan.window.until if self.plan.mode == "backfill" else None
         try:
@@ -296,23 +296,23 @@ class _Run:
                 began = time.monotonic()
                 self._note(table)
                 loader.load(table)
-                self._bury_letters(loader)
+                self._write_dead_letters(loader)
                 self.loading_seconds += time.monotonic() - began
                 progress(self.coercer.read)
                 logs.progress(self.source.name, self.entity.name, self.coercer.read, self.extraction.reported)
             began = time.monotonic()
-            self._bury_letters(loader)
+            self._write_dead_letters(loader)
             loader.empty_returned(self.coercer.absent | self.coercer.vanished_values)
             reason = self._doubt()
             if self.plan.swept is not None and reason is None and not self._delta:
                 self._sweep(loader, self.plan.swept)
             elif self.plan.swept is not None and reason in (None, self.extraction.doubt) and self.extraction.gone:
-                loader.bury(self.extraction.gone, self.plan.swept)
+                loader.tombstones.tombstone(self.extraction.gone, self.plan.swept)
             if reason is None:
-                loader.mark_erased(self.extraction.erased)
-            loader.close_dead_letters()
+                loader.tombstones.mark_erased(self.extraction.erased)
+            loader.dead_letters.close()
             if replayed:
-                loader.resolve(replayed)
+                loader.dead_letters.resolve(replayed)
             total, living = self._rows(loader)
             self.loading_seconds += time.monotonic() - began
             result = self._result(loader, reason, total, living)
@@ -391,7 +391,7 @@ class _Run:
         if (wanted := sample.ROWS - len(self.sample)) > 0:
             self.sample += sample.rows(self.entity, table, wanted)
 
-    def _bury_letters(self, loader: Loader) -> None:
+    def _write_dead_letters(self, loader: Loader) -> None:
         """Write what could not be read or loaded so far into the dead letters."""
         rejects, self.coercer.rejects = self.coercer.rejects, []
         refused, loader.rejects = loader.rejects, []
@@ -400,7 +400,7 @@ class _Run:
                 self.source.name, self.entity.name, reject.key, reject.message, record=bytes(reject.raw),
                 context=f"{reject.stage} {reject.rule}",
             )  # fmt: skip
-        loader.write_letters([*rejects, *refused])
+        loader.write_dead_letters([*rejects, *refused])
 
     def _doubt(self) -> str | None:
         """Return why this read cannot be called complete, None when it can.
@@ -435,7 +435,7 @@ class _Run:
             )
         swept = self.plan.swept if not whole and not self.options.force else None
         found = loader.created + loader.updated + loader.unchanged + loader.failed
-        if swept is not None and not found and (living := loader.count_living(swept)):
+        if swept is not None and not found and (living := loader.tombstones.count_living(swept)):
             return (
                 f"{self.source.title} shows no {self.entity.name} from {swept.since} to {swept.until}, where "
                 f"{self.entity.table} has {living} living rows; they were left as they are. Has the credential lost a "
@@ -466,23 +466,22 @@ class _Run:
 
     def _sweep(self, loader: Loader, window: Window) -> None:
         """Tombstone what a complete read did not find, unless bad records may hide what was found."""
-        if loader.hiding:
+        if loader.dead_letters.keyless:
             self.extraction.noticed["sweep_skipped"] = (
-                f"the keys of {loader.hiding} records in the dead letters could not be made out, and any row may be "
-                "theirs: no row was counted as deleted. Have them mended, or waive them: `warehouse dead-letters list "
-                f"--crm {self.source.name} --entity {self.entity.name}`"
+                f"the keys of {loader.dead_letters.keyless} records in the dead letters could not be made out, and any "
+                "row may be theirs: no row was counted as deleted. Have them mended, or waive them: `warehouse "
+                f"dead-letters list --crm {self.source.name} --entity {self.entity.name}`"
             )
             log.warning("%s %s: %s", self.source.name, self.entity.name, self.extraction.noticed["sweep_skipped"])
             return
-        loader.bury_missing(window, "erased" if self.extraction.reads_deleted else "missing")
+        loader.tombstones.tombstone_missing(window, "erased" if self.extraction.reads_deleted else "missing")
 
     def _rows(self, loader: Loader) -> tuple[int, int]:
         """Return the rows of the table and the living ones: counted after a whole read, else from the last run's."""
         if self.before is None or self._mode == "full":
             return loader.count_rows()
         total, living = self.before
-        gone = loader.deleted + loader.absorbed
-        return total + loader.created, living + loader.created + loader.restored - gone
+        return total + loader.created, living + loader.created + loader.restored - loader.deleted
 
     def _result(self, loader: Loader, reason: str | None, total: int, living: int) -> Result:
         loaded = loader.created + loader.updated + loader.unchanged
@@ -490,7 +489,7 @@ class _Run:
         standing = self._standing()
         columns = standing.reason(self.stood)
         # A replay was asked to load what failed again; any other run is a success when it met what is known.
-        bad = loader.failed if self.plan.mode == "replay" else loader.new_dead_letters
+        bad = loader.failed if self.plan.mode == "replay" else loader.dead_letters.new
         status: Status = "partial" if bad or reason or columns else "success"
         moves = self.plan.moves_cursor and reason is None
         if moves:
@@ -499,15 +498,14 @@ class _Run:
         else:
             cursor = None
         seconds = time.monotonic() - self.began
-        deleted = loader.deleted + loader.absorbed
         metrics = self.metrics() | {
             "unchanged": loader.unchanged,
             "filtered": filtered,
             "duplicates": self.coercer.superseded,
-            "deleted": deleted,
-            "merged": loader.absorbed,
+            "deleted": loader.deleted,
+            "merged": loader.tombstones.absorbed,
             "restored": loader.restored,
-            "known_failed": loader.failed - loader.new_dead_letters,
+            "known_failed": loader.failed - loader.dead_letters.new,
             "error_rate": round(loader.failed / self.coercer.read, 6) if self.coercer.read else 0.0,
             "total_rows": total,
             "living_rows": living,
@@ -520,7 +518,7 @@ class _Run:
         return Result(
             history_id=self.history_id, status=status, window=self.plan.window, mode=self._mode,
             processed=self.coercer.read, created=loader.created, updated=loader.updated,
-            unchanged=loader.unchanged, failed=loader.failed, filtered=filtered, deleted=deleted,
+            unchanged=loader.unchanged, failed=loader.failed, filtered=filtered, deleted=loader.deleted,
             restored=loader.restored, total_rows=total, calls=self.extraction.calls, seconds=seconds, cursor=cursor,
             reason=reason, sample=self.sample, metrics=metrics,
         )  # fmt: skip
@@ -558,7 +556,9 @@ class _Run:
 
     def _close_dry(self, closing: dict[str, Any]) -> None:
         """Close the row of a dry run, whose transaction is gone."""
-        writer = Loader(self.url, self.source, self.entity, history_id=self.history_id, force=False, sweeps=False)
+        writer = Loader(
+            self.url, self.source, self.entity, history_id=self.history_id, force=False, detect_deletes=False
+        )
         try:
             writer.commit(closing)
         finally:

@@ -18,11 +18,11 @@ from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import resource as extraction
 from warehouse_pipelines.loading import sync_history
-from warehouse_pipelines.loading.dead_letters import replay
-from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import plan, sync
 from warehouse_pipelines.loading.sync_history import LastGood
+from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Flag, Source
@@ -502,7 +502,7 @@ def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(shelf: Shelf) -> None:
 
 def test_stored_records_are_found_by_several_columns(shelf: Shelf) -> None:
     shelf.sync(PAIRS, entity=PAIR)
-    known = Warehouse(shelf.url)
+    known = WarehouseReader(shelf.url)
     assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
     known.close()
 

@@ -15,7 +15,6 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -26,6 +25,7 @@ import pyarrow.compute as pc
 
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading.redact import redactor
+from warehouse_pipelines.loading.rejects import TOO_LARGE, Reject
 from warehouse_pipelines.model import validate
 from warehouse_pipelines.model.entity import Column, Entity
 from warehouse_pipelines.model.phones import e164, nanp_pattern
@@ -68,9 +68,6 @@ YEARS = {"date": _DAYS, "timestamptz": (_DAYS[0] * _DAY_LONG, (_DAYS[1] + 1) * _
 NATIVE: dict[str, set[type]] = {"boolean": {bool, type(None)}, "integer": {int, type(None)}}
 """JSON's own types, where a column takes them as they are."""
 
-TOO_LARGE = "size"
-"""The rule of a dead letter whose payload is not the record: that has more bytes than can be loaded."""
-
 LARGEST_RECORD = 128 * 2**20
 """Bytes of a record; a row of 64 MB may take twice that in JSON. PostgreSQL holds 256 MB in one text of jsonb."""
 
@@ -93,21 +90,6 @@ _SUSPECT = re.compile(rb"\\(?=u0000|u[dD])")
 """Written so that Python looks for the backslash alone, which is as quick as one search for a text."""
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL)
 """What looks like a half of a surrogate pair; it may be harmless text after an escaped backslash."""
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A record that cannot be loaded, whole, and why. ``key`` is None when not even that could be read.
-
-    ``parts`` are those of the key, one for each of its columns.
-    """
-
-    raw: Json
-    key: str | None
-    stage: str
-    rule: str
-    message: str
-    parts: tuple[str, ...] | None = None
 
 
 class Node:

@@ -1,7 +1,8 @@
 """The budget of requests of a credential, shared by every run through PostgreSQL.
 
 A vendor's limit holds for the account and not for our process: ten entities in two runs draw on one budget, counted by
-``orchestration.take_requests``. Short budgets are taken a few at a time, so that most requests cost no round trip.
+``orchestration.take_requests``. Requests of short budgets are acquired a few at a time, so that most requests cost no
+round trip.
 """
 
 import logging
@@ -26,7 +27,7 @@ more at once than an hour allows. A spent day is longer than a run should hang."
 
 
 def portion(budget: Budget) -> int:
-    """Return how many requests are taken at once: a twentieth of a short budget, one of a scarce one."""
+    """Return how many requests are acquired at once: a twentieth of a short budget, one of a scarce one."""
     return max(1, budget.requests // 20 if budget.seconds <= 60 else budget.requests // 5000)
 
 
@@ -35,7 +36,7 @@ def _spoken(seconds: float) -> str:
 
 
 class RequestBudget:
-    """Takes requests out of budgets; one per run, on a session of its own that opens with the first request."""
+    """Acquires requests from budgets; one per run, on a session of its own that opens with the first request."""
 
     def __init__(self, url: str, cancelled: threading.Event) -> None:
         self._url = url
@@ -45,7 +46,7 @@ class RequestBudget:
         self._lock = threading.Lock()
         self.waited_seconds = 0.0
 
-    def take(self, credential: str, budget: Budget) -> None:
+    def acquire(self, credential: str, budget: Budget) -> None:
         """Wait for one request of ``budget``.
 
         Raises ``BudgetSpent`` when its turn would come later than ``LONGEST_WAIT``, ``VendorUnavailable`` when the run

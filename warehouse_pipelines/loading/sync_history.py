@@ -2,9 +2,9 @@
 
 A row is written as ``running`` under the advisory lock of its entity and closed in every case: by the loader's own
 transaction when the run succeeds, by ``fail`` when it raises or is cancelled, by ``close_run`` when a sensor learns
-that its Dagster run ended, and by ``sweep`` when its process died without a word. PostgreSQL frees the lock of a dead
-session at once, so a row that is ``running`` while its lock is free belongs to a dead process. Whoever closes a row
-does so only while it is ``running``, so the first one wins.
+that its Dagster run ended, and by ``close_stale_runs`` when its process died without a word. PostgreSQL frees the lock
+of a dead session at once, so a row that is ``running`` while its lock is free belongs to a dead process. Whoever closes
+a row does so only while it is ``running``, so the first one wins.
 
 A run that was refused before it could begin has a row that was never ``running``: ``failed``, with the mode
 ``REFUSED`` and nothing read. Who asks for the last run, or for how many succeeded, leaves such rows out.
@@ -47,16 +47,16 @@ LOCK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class LastGood:
-    """What the last good run that moved the cursor left: the source's high-water mark, and when it began.
+    """The last good run that moved the cursor: the watermark that it left, and when it began.
 
-    Where the entity wants a read of everything now and then, ``whole_time`` is when the last good one began, and
-    ``whole_tried`` when the last one began, whatever became of it; dry, limited and narrowed runs are none.
+    Where the entity is read in full now and then, ``full_time`` is when the last good one began, and
+    ``full_tried`` when the last one began, whatever became of it; dry, limited and narrowed runs are none.
     """
 
     cursor: datetime
     start_time: datetime
-    whole_time: datetime | None = None
-    whole_tried: datetime | None = None
+    full_time: datetime | None = None
+    full_tried: datetime | None = None
 
 
 def connect(url: str, **options: Any) -> psycopg.Connection[dict[str, Any]]:
@@ -177,11 +177,11 @@ def last_good(connection: psycopg.Connection[dict[str, Any]], source: Source, en
     ).fetchone()
     if row is None:
         return None
-    whole = _last_whole(connection, source, entity) if entity.whole_every else (None, None)
-    return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"], *whole)
+    full = _last_full(connection, source, entity) if entity.whole_every else (None, None)
+    return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"], *full)
 
 
-def _last_whole(
+def _last_full(
     connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity
 ) -> tuple[datetime | None, datetime | None]:
     row = connection.execute(
@@ -305,7 +305,7 @@ def fail(
     metrics: dict[str, Any],
 ) -> None:
     """Close the row of a run that raised, under its lock: what is running there is its own, even if it was interrupted
-    before it learned its row's id. Logs and returns when it cannot be written: ``sweep`` will.
+    before it learned its row's id. Logs and returns when it cannot be written: ``close_stale_runs`` closes it.
     """
     status, message = "failed", f"{type(error).__name__}: {masked(str(error), 2000) or type(error).__name__}"
     if not isinstance(error, Exception):
@@ -321,7 +321,7 @@ def fail(
         )
     except psycopg.Error as second:
         log.error(
-            "the history row of %s %s could not be closed (%s); the sweep will close it",
+            "the history row of %s %s could not be closed (%s); the sensor `sweep` will close it",
             source.name,
             entity.name,
             type(second).__name__,
@@ -342,7 +342,7 @@ def close_run(url: str, run_id: str, message: str, status: str = "failed") -> in
         return closed.rowcount
 
 
-def sweep(url: str) -> list[int]:
+def close_stale_runs(url: str) -> list[int]:
     """Close every running row whose process is dead; returns their ids."""
     closed: list[int] = []
     with connect(url) as connection:

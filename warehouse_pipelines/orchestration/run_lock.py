@@ -181,7 +181,7 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
     claims = instance.event_log_storage.get_concurrency_run_ids()
     if not found and not claims:
         return []
-    sync_history.sweep(url)
+    sync_history.close_stale_runs(url)
     with sync_history.connect(url) as session:
         holders = []
         for run_id in claims:

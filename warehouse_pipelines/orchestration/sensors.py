@@ -39,7 +39,7 @@ def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
         from warehouse_pipelines.orchestration import run_lock
 
         try:
-            rows = sync_history.sweep(url())
+            rows = sync_history.close_stale_runs(url())
             runs = run_lock.close_dead_runs(context.instance, url())
         except Exception as error:
             return _away(error)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines.errors import AnswerChanged, SuspiciousRead
-from warehouse_pipelines.loading.dead_letters import replay
 from warehouse_pipelines.loading.options import Result
+from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.harness.subprocesses import Child
 from warehouse_pipelines_tests.harness.vendors import BY_TABLE, World, world

@@ -793,12 +793,12 @@ def test_check_says_when_a_mirrored_source_could_not_be_loaded(
     vendors: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The vendor answers, and the warehouse's own role lacks a right."""
-    from warehouse_pipelines.loading import merge
+    from warehouse_pipelines.loading import mirroring
 
     def refused(url: str, source: Any) -> None:
-        raise merge.may_not_mirror(source)
+        raise mirroring.may_not_mirror(source)
 
-    monkeypatch.setattr(merge, "check_mirroring", refused)
+    monkeypatch.setattr(mirroring, "check_mirroring", refused)
     result = warehouse("check", "pipedesk")
     assert result.exit_code == 1
     assert "GRANT SET ON PARAMETER session_replication_role" in result.stdout

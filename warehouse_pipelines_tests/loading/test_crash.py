@@ -44,11 +44,11 @@ def check_repaired(it: World, before: dict[Any, Any]) -> None:
     """The table is as it was; a sweep closes the row; the next run loads everything."""
     assert it.rows() == before
     (dead,) = [row for row in it.history() if row["status"] == "running"]
-    assert sync_history.sweep(it.url) == [dead["id"]]
+    assert sync_history.close_stale_runs(it.url) == [dead["id"]]
     closed = next(row for row in it.history() if row["id"] == dead["id"])
     assert (closed["status"], closed["end_time"] is None) == ("failed", False)
     assert "process died" in closed["error_message"]
-    assert sync_history.sweep(it.url) == []
+    assert sync_history.close_stale_runs(it.url) == []
     assert it.sync().status == "success"
     assert it.rows().keys() == it.vendor.keys(it.entity)
 
@@ -171,7 +171,7 @@ def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, mom
     shelf.url = server.url("warehouse_down")
     assert shelf.rows() == before
     assert [row["status"] for row in shelf.history()] == ["success", "running"]
-    assert len(sync_history.sweep(shelf.url)) == 1
+    assert len(sync_history.close_stale_runs(shelf.url)) == 1
     result = shelf.sync([thing("a", 2)], [thing("b", 2)])
     assert (result.created, result.updated) == (1, 1)
 
@@ -293,7 +293,7 @@ def test_an_orphan_cannot_commit_after_its_row_was_closed(shelf: Shelf) -> None:
 
 def test_a_sweep_leaves_living_runs_alone(shelf: Shelf) -> None:
     swept: list[Any] = []
-    shelf.sync([thing("a")], lambda: swept.extend(sync_history.sweep(shelf.url)))
+    shelf.sync([thing("a")], lambda: swept.extend(sync_history.close_stale_runs(shelf.url)))
     assert swept == []
     assert [row["status"] for row in shelf.history()] == ["success"]
 

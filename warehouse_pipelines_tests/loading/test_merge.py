@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from warehouse_pipelines.errors import NotConfigured, SuspiciousRead, WrongUse
 from warehouse_pipelines.loading import dead_letters
 from warehouse_pipelines.loading import resource as extraction
-from warehouse_pipelines.loading.dead_letters import replay
-from warehouse_pipelines.loading.known import Warehouse
-from warehouse_pipelines.loading.merge import Loader, check_mirroring
+from warehouse_pipelines.loading.mirroring import check_mirroring
 from warehouse_pipelines.loading.options import Result
+from warehouse_pipelines.loading.replay import replay
+from warehouse_pipelines.loading.transaction import Transaction
+from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.reading import Extraction, TooLarge
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines_tests.harness.shelves import LOG, PAIR, THING, TICKET, Record, Shelf, page, thing
@@ -248,7 +249,7 @@ def test_rows_that_were_made_here_are_never_missing_at_the_vendor(shelf: Shelf) 
     shelf.sync([{"id": A}, {"id": B}])
     assert shelf.sync([{"id": A}]).deleted == 1
     assert {key for key, row in shelf.rows().items() if row["archived"]} == {(B,)}
-    warehouse = Warehouse(shelf.url)
+    warehouse = WarehouseReader(shelf.url)
     try:
         assert [key for key, _ in warehouse.hashes(TICKET)] == [(A,)], "neither what is missing nor what is ours"
     finally:
@@ -284,7 +285,7 @@ def test_the_hash_of_a_record_can_be_computed_elsewhere(shelf: Shelf) -> None:
     shelf.entity = PAIR
     records = [{"one": one, "two": 1, "label": "ä\u20ac"} for one in ("b", "B", "a-b", "ab")]
     shelf.sync(records)
-    warehouse = Warehouse(shelf.url)
+    warehouse = WarehouseReader(shelf.url)
     found = dict(warehouse.hashes(PAIR))
     warehouse.close()
     assert list(found) == [("B", "1"), ("a-b", "1"), ("ab", "1"), ("b", "1")]
@@ -573,8 +574,10 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
     """However many are bad, a handful of statements is sent; all others are loaded, restored or tombstoned as ever."""
     shelf.sync([thing(n, gone=n == 50) for n in range(100)])
     sent: list[str] = []
-    run = Loader._run
-    monkeypatch.setattr(Loader, "_run", lambda self, statement: (sent.append(str(statement)), run(self, statement))[1])
+    run = Transaction.run
+    monkeypatch.setattr(
+        Transaction, "run", lambda self, statement: (sent.append(str(statement)), run(self, statement))[1]
+    )
     monkeypatch.setattr(extraction, "CHUNK", 500)
     refused = REFUSED["22"]
     before = shelf.rows()

@@ -21,9 +21,10 @@ from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
 from warehouse_pipelines.errors import SuspiciousRead
-from warehouse_pipelines.loading import dead_letters, known, sync_history
-from warehouse_pipelines.loading.coerce import Coercer, Reject
-from warehouse_pipelines.loading.merge import Loader
+from warehouse_pipelines.loading import dead_letters, replay, sync_history, warehouse_reader
+from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.loading.loader import Loader
+from warehouse_pipelines.loading.rejects import Reject
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Source
@@ -197,10 +198,10 @@ def loaders(url: str) -> Iterator[Callable[..., tuple[Loader, Seen]]]:
     with ExitStack() as stack:
 
         def open_one(entity: Entity, **options: Any) -> tuple[Loader, Seen]:
-            loader = Loader(url, SHELF, entity, history_id=5, force=False, sweeps=True, **options)
+            loader = Loader(url, SHELF, entity, history_id=5, force=False, detect_deletes=True, **options)
             stack.callback(loader.close)
             seen = Seen()
-            loader._cursor = Listening(loader._cursor, seen)
+            loader.transaction.cursor = Listening(loader.transaction.cursor, seen)
             return loader, seen
 
         yield open_one
@@ -221,7 +222,7 @@ def test_a_batch_is_looked_up_by_key_alone(loaders: Callable[..., tuple[Loader, 
     records = [thing(n, 2) for n in range(ROWS - 4000, ROWS + 500)]
     records += [thing(ROWS + 1000 + n, 2, absorbed=f"{n}; {n + 1}") for n in range(1, 400, 2)]
     loader.load(table_of(THING, records))
-    assert (loader.created, loader.absorbed) == (499 + 200, 400)
+    assert (loader.created, loader.tombstones.absorbed) == (499 + 200, 400)
     assert indexes(seen) == {("shelf_thing", "shelf_thing_pkey"), ("dead_letter", "idx_dead_letter_open_key")}
     assert len(seen.plans) == 4, "the merge, what was seen, the dead letters, and who was absorbed"
     seen.plans.clear()
@@ -253,17 +254,17 @@ def test_columns_that_are_kept_and_emptied_are_looked_up_by_key(
     assert (loader.updated, loader.unchanged) == (5_000, 0)
     name = entity.table.rpartition(".")[2]
     assert {used for used in indexes(seen) if used[0] == name} == {(name, f"{name}_pkey")}
-    assert loader._row(
-        sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(loader._target, sql.Identifier(column))
+    assert loader.transaction.row(
+        sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(loader._statements.target, sql.Identifier(column))
     ) == (5_000,)
 
 
 def test_dead_letters_are_looked_up_by_what_they_are(loaders: Callable[..., tuple[Loader, Seen]]) -> None:
     loader, seen = loaders(THING)
     rejects = [Reject(b'{"n": %d}' % n, str(n), "coerce", "r", "m", (str(n),)) for n in range(0, 10_000, 2)]
-    loader.write_letters(rejects)
-    loader.close_dead_letters()
-    assert (loader.failed, loader.new_dead_letters) == (5000, 5000)
+    loader.write_dead_letters(rejects)
+    loader.dead_letters.close()
+    assert (loader.failed, loader.dead_letters.new) == (5000, 5000)
     assert indexes(seen) == {
         ("dead_letter", "idx_dead_letter_open_key"), ("dead_letter", "dead_letter_pkey"),
     }  # fmt: skip
@@ -271,7 +272,7 @@ def test_dead_letters_are_looked_up_by_what_they_are(loaders: Callable[..., tupl
     arbiters = [node["Conflict Arbiter Indexes"] for node, _ in nodes(written) if "Conflict Arbiter Indexes" in node]
     assert arbiters == [["dead_letter_once"]]
     seen.plans.clear()
-    loader.resolve(list(range(1, 3000)))
+    loader.dead_letters.resolve(list(range(1, 3000)))
     assert indexes(seen) == {("dead_letter", "dead_letter_pkey")}
 
 
@@ -287,10 +288,10 @@ def test_what_is_missing_is_found_by_one_walk(loaders: Callable[..., tuple[Loade
         seen.plans.clear()
         if window.since is None:  # the tombstones have the condition of the count, and take a minute
             with pytest.raises(SuspiciousRead):
-                loader.bury_missing(window)
+                loader.tombstones.tombstone_missing(window)
         else:
-            loader.force = True
-            loader.bury_missing(window)
+            loader.tombstones.force = True
+            loader.tombstones.tombstone_missing(window)
             assert loader.deleted > 5_000
         for statement, plan in seen.plans:
             used = check(statement, plan, walks=window.since is None)
@@ -307,7 +308,7 @@ def test_the_table_is_asked_for_living_rows_and_counted_without_a_loop(
     loaders: Callable[..., tuple[Loader, Seen]],
 ) -> None:
     loader, seen = loaders(THING)
-    loader.bury([str(n) for n in range(1, 5000)], Window(None, datetime.now(UTC)))
+    loader.tombstones.tombstone([str(n) for n in range(1, 5000)], Window(None, datetime.now(UTC)))
     assert loader.count_rows() == (ROWS, ROWS - 4999)
     for statement, plan in seen.plans:
         check(statement, plan, walks=True)
@@ -346,7 +347,7 @@ def session(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Explaining]:
     with Explaining.connect(url, row_factory=dict_row) as connection:
         connection.server_cursor_factory = ExplainingServerCursor
         connection.seen = Seen()
-        for module in (sync_history, known, dead_letters):
+        for module in (sync_history, warehouse_reader, dead_letters, replay):
             monkeypatch.setattr(module, "connect", lambda url: contextlib.nullcontext(connection))
         yield connection
         connection.rollback()
@@ -373,14 +374,14 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
 def test_the_dead_letters_of_an_entity_are_read_by_index(session: Explaining) -> None:
     ids = dead_letters.pending("", SHELF, THING)
     assert len(ids) == ROWS / 2
-    list(dead_letters._Letters("", ids[:2000])(Extraction(entity=THING, window=Window(None, datetime.now(UTC)))))
+    list(replay.DeadLetterReader("", ids[:2000])(Extraction(entity=THING, window=Window(None, datetime.now(UTC)))))
     (_, listing), *reading = session.seen.plans
     check("listing", listing, walks=True)
     assert [check(statement, plan) for statement, plan in reading] == [{"dead_letter": {"dead_letter_pkey"}}] * 2
 
 
 def test_what_is_stored_is_read_by_key(session: Explaining) -> None:
-    warehouse = known.Warehouse("")
+    warehouse = warehouse_reader.WarehouseReader("")
     warehouse._connection = session
     assert len(warehouse.records(THING.table, [str(n) for n in range(1, 1000)])) == 999
     assert len(warehouse.records(LINK.table, [f"most {n}" for n in range(2, 1002, 2)], "one two")) == 500

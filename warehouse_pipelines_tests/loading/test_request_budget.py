@@ -31,7 +31,7 @@ def _take(url: str, seconds: float, told: Connection) -> None:
     taken = []
     end = time.time() + seconds
     while (asked := time.time()) < end:
-        budget.take("credential", SHORT)
+        budget.acquire("credential", SHORT)
         taken.append((asked, time.time()))
     told.send(taken)
 
@@ -74,23 +74,23 @@ def test_who_asks_without_waiting_gets_nothing_early(bare_url: str) -> None:
 
 def test_a_spent_day_ends_the_run(budget: RequestBudget) -> None:
     for _ in range(3):
-        budget.take("credential", DAY)
+        budget.acquire("credential", DAY)
     began = time.monotonic()
     with pytest.raises(
         BudgetSpent, match=r"budget day \(3 requests .* is spent; the next request is free in \d+ minutes"
     ):
-        budget.take("credential", DAY)
+        budget.acquire("credential", DAY)
     assert time.monotonic() - began < 5
-    budget.take("another credential", DAY)
-    budget.take("credential", Budget("another budget", 3, 86_400))
+    budget.acquire("another credential", DAY)
+    budget.acquire("credential", Budget("another budget", 3, 86_400))
 
 
 def test_what_was_taken_is_remembered_by_the_next_run(bare_url: str, budget: RequestBudget) -> None:
     for _ in range(3):
-        budget.take("credential", DAY)
+        budget.acquire("credential", DAY)
     another = RequestBudget(bare_url, threading.Event())
     with pytest.raises(BudgetSpent):
-        another.take("credential", DAY)
+        another.acquire("credential", DAY)
     another.close()
 
 
@@ -98,7 +98,7 @@ def test_short_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestB
     long = Budget("long", 200, 10)
     assert (portion(long), portion(DAY), portion(Budget("hour", 900, 3600))) == (10, 1, 1)
     for _ in range(10):
-        budget.take("credential", long)
+        budget.acquire("credential", long)
     with psycopg.connect(bare_url) as connection:
         used = connection.execute("SELECT sum(used) FROM orchestration.request_budget WHERE budget = 'long'").fetchone()
     assert used == (10,)
@@ -108,11 +108,11 @@ def test_a_stopped_run_does_not_wait(bare_url: str) -> None:
     stopped = threading.Event()
     budget = RequestBudget(bare_url, stopped)
     minute = Budget("minute", 1, 60)
-    budget.take("credential", minute)
+    budget.acquire("credential", minute)
     threading.Timer(0.3, stopped.set).start()
     began = time.monotonic()
     with pytest.raises(VendorUnavailable, match="stopped"):
-        budget.take("credential", minute)
+        budget.acquire("credential", minute)
     assert time.monotonic() - began < 5
     budget.close()
 
@@ -122,11 +122,11 @@ def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCa
     stopped = threading.Event()
     budget = RequestBudget(bare_url, stopped)
     hour = Budget("hour", 2, 3_600)
-    budget.take("credential", hour)
-    budget.take("credential", hour)
+    budget.acquire("credential", hour)
+    budget.acquire("credential", hour)
     threading.Timer(0.3, stopped.set).start()
     with caplog.at_level("INFO", "warehouse.sync"), pytest.raises(VendorUnavailable, match="stopped"):
-        budget.take("credential", hour)
+        budget.acquire("credential", hour)
     assert re.search(r"the budget hour \(2 requests in 3600 s\) is spent; waiting 6\d minutes", caplog.text)
     budget.close()
 
@@ -134,4 +134,4 @@ def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCa
 def test_without_a_database_nothing_is_granted() -> None:
     budget = RequestBudget("postgresql://a:b@127.0.0.1:1/c", threading.Event())
     with pytest.raises(DatabaseUnavailable):
-        budget.take("credential", DAY)
+        budget.acquire("credential", DAY)

@@ -18,11 +18,12 @@ from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import resource as extraction
 from warehouse_pipelines.loading import sync_history
-from warehouse_pipelines.loading.dead_letters import replay
-from warehouse_pipelines.loading.known import Warehouse
 from warehouse_pipelines.loading.options import Options
-from warehouse_pipelines.loading.sync import plan, sync
+from warehouse_pipelines.loading.plan import plan
+from warehouse_pipelines.loading.replay import replay
+from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.sync_history import LastGood
+from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Flag, Source
@@ -79,17 +80,17 @@ WEEKLY = replace(THING, whole_every=timedelta(days=7), never_whole="")
 
 
 @pytest.mark.parametrize(
-    ("whole_time", "mode"),
+    ("full_time", "mode"),
     [
         (None, "full"),
         (WEEKLY.whole_due(NOW) - timedelta(seconds=1), "full"),
         (WEEKLY.whole_due(NOW) + timedelta(seconds=1), "delta"),
     ],
 )
-def test_a_delta_reads_everything_when_that_is_due(whole_time: datetime | None, mode: str) -> None:
-    last = LastGood(LAST.cursor, LAST.start_time, whole_time, whole_time)
+def test_a_delta_reads_everything_when_that_is_due(full_time: datetime | None, mode: str) -> None:
+    last = LastGood(LAST.cursor, LAST.start_time, full_time, full_time)
     planned = plan(WEEKLY, Options(), last, NOW)
-    assert (planned.mode, planned.swept is not None) == (mode, mode == "full")
+    assert (planned.mode, planned.complete_range is not None) == (mode, mode == "full")
     assert plan(WEEKLY, Options(start_date=DAY), last, NOW).mode == "start_date"
 
 
@@ -144,7 +145,7 @@ def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
     assert plan(short, Options(), LAST, NOW, old).window == Window(oldest, oldest)
     whole = plan(short, Options(full=True), LAST, NOW)
     assert whole.window.since is None
-    assert whole.swept == Window(oldest, NOW), "what is older is kept and not missing"
+    assert whole.complete_range == Window(oldest, NOW), "what is older is kept and not missing"
 
 
 @pytest.mark.parametrize(
@@ -162,25 +163,26 @@ def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
 def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps: bool) -> None:
     """B-067: and a limited, dry or filtered run proves nothing missing."""
     planned = plan(THING, Options(**flags), LAST, NOW)
-    assert (planned.moves_cursor, planned.swept is not None) == (moves, sweeps)
+    assert (planned.moves_cursor, planned.complete_range is not None) == (moves, sweeps)
     narrowed = plan(THING, Options(**flags), LAST, NOW, narrowed=True)
-    assert (narrowed.moves_cursor, narrowed.swept) == (False, None)
+    assert (narrowed.moves_cursor, narrowed.complete_range) == (False, None)
 
 
 def test_backfills_and_replays_leave_the_cursor_alone() -> None:
     window = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1))
     planned = plan(THING, Options(), LAST, NOW, window)
-    assert (planned.mode, planned.window, planned.moves_cursor, planned.swept) == ("backfill", window, False, None)
-    assert plan(LOG, Options(), LAST, NOW, window).swept == window
+    assert (planned.mode, planned.window) == ("backfill", window)
+    assert (planned.moves_cursor, planned.complete_range) == (False, None)
+    assert plan(LOG, Options(), LAST, NOW, window).complete_range == window
     replayed = plan(THING, Options(), LAST, NOW, replay=True)
-    assert (replayed.mode, replayed.moves_cursor, replayed.swept) == ("replay", False, None)
+    assert (replayed.mode, replayed.moves_cursor, replayed.complete_range) == ("replay", False, None)
 
 
 def test_without_a_cursor_everything_is_read_each_time() -> None:
     for flags in ({}, {"start_date": DAY}, {"full": True}):
         planned = plan(PAIR, Options(**flags), None, NOW)
         assert (planned.mode, planned.window.since, planned.moves_cursor) == ("full", None, False)
-        assert planned.swept is not None
+        assert planned.complete_range is not None
 
 
 FLAGS = (
@@ -221,7 +223,7 @@ def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: Shelf) -> None
         last = sync_history.last_good(session, flagged, WEEKLY)
         values = sync_history.last_values(session, flagged, WEEKLY, "full")
         assert last is not None
-        assert last.whole_time == last.whole_tried is not None
+        assert last.full_time == last.full_tried is not None
         shelf.pages = [[thing(n, 4) for n in range(30)]]
         sync(flagged, WEEKLY, replace(full, vendor={"colour": "red"}), url=shelf.url)
         assert [row["configuration"]["narrowed"] for row in shelf.history()] == [False, True]
@@ -230,7 +232,7 @@ def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: Shelf) -> None
         sync(flagged, WEEKLY, full, url=shelf.url)
         later = sync_history.last_good(session, flagged, WEEKLY)
     assert later is not None
-    assert later.whole_tried == later.whole_time != last.whole_time
+    assert later.full_tried == later.full_time != last.full_time
 
 
 @pytest.mark.parametrize(
@@ -502,7 +504,7 @@ def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(shelf: Shelf) -> None:
 
 def test_stored_records_are_found_by_several_columns(shelf: Shelf) -> None:
     shelf.sync(PAIRS, entity=PAIR)
-    known = Warehouse(shelf.url)
+    known = WarehouseReader(shelf.url)
     assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
     known.close()
 

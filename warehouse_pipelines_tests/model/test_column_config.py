@@ -254,12 +254,12 @@ def test_equal_values_have_equal_hashes_however_they_are_written_and_another_key
 
 
 def test_a_dead_letter_that_is_replayed_keeps_its_hash(shelf: Shelf, configure: Configure) -> None:
-    from warehouse_pipelines.loading import dead_letters
+    from warehouse_pipelines.loading.replay import replay
 
     shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
     shelf.sync([thing(1, name="Ann Ford"), thing(2, name="Ann Ford", size="no number")])
     source = replace(shelf.source(), entities=(replace(shelf.entity, severity={}),))
-    ((_, _, replayed),) = dead_letters.replay([source], url=shelf.url, crm="shelf", entity="things")
+    ((_, _, replayed),) = replay([source], url=shelf.url, crm="shelf", entity="things")
     assert replayed.created == 1
     assert shelf.row("2")["name"] == shelf.row("1")["name"]
 

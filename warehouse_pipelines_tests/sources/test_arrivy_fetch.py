@@ -26,8 +26,8 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.plan import plan
 from warehouse_pipelines.loading.request_budget import RequestBudget
-from warehouse_pipelines.loading.sync import plan
 from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Budget
@@ -229,8 +229,8 @@ class TestSchedule:
             last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), entity.whole_due(now))
             planned = plan(entity, Options(), last, now)
             assert (planned.mode, planned.window) == ("delta", (now - timedelta(days=60), now + timedelta(days=365)))
-            assert planned.swept is None, "a task may leave the window by being rescheduled"
-            assert plan(entity, Options(), replace(last, whole_time=now - timedelta(days=1)), now).mode == "full"
+            assert planned.complete_range is None, "a task may leave the window by being rescheduled"
+            assert plan(entity, Options(), replace(last, full_time=now - timedelta(days=1)), now).mode == "full"
             assert entity.version == "updated"
 
     @pytest.mark.parametrize("name", ["tasks", "bookings"])

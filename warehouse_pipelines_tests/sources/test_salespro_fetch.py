@@ -745,7 +745,7 @@ class TestInTheWarehouse:
     def test_a_dead_letter_that_is_replayed_tells_them_too(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from warehouse_pipelines.loading.dead_letters import replay
+        from warehouse_pipelines.loading.replay import replay
 
         with world("salespro_estimate", database_url, monkeypatch) as it:
             it.vendor.poison(it.entity, "bad_date")

@@ -1,4 +1,4 @@
-"""What the warehouse already holds, for a ``fetch`` whose vendor cannot be asked (``entity.Known``)."""
+"""What a source may ask the warehouse, for a ``fetch`` whose vendor cannot tell it (``model.reading.Known``)."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,8 +13,8 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Json
 
 
-class Warehouse:
-    """Reads keys; its session opens with the first question and belongs to the thread that reads the vendor."""
+class WarehouseReader:
+    """Reads keys, records and hashes; its session opens with the first call, in the thread that reads the vendor."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -48,7 +48,7 @@ class Warehouse:
         parts = [name.split(" ", len(columns) - 1) for name in keys]
         wanted = [part for part in parts if len(part) == len(columns)]
         # Row by row, which OFFSET 0 sees to: no statistics can make a walk through the table of it.
-        # And of a key of several columns the first row from the key to the key, as in ``Loader._place``.
+        # And of a key of several columns the first row from the key to the key, as in ``MergeStatements.place``.
         mine, theirs = (
             sql.SQL(", ").join(
                 sql.SQL(f"{row}.{{}}{{}}").format(

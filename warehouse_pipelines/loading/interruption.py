@@ -1,0 +1,50 @@
+"""Run work in a thread, so that an interrupt reaches the thread that waits for it at any moment.
+
+In the main thread ADBC takes SIGINT for itself during its calls: it ends the statement and loses the signal, and what
+looks like a database in trouble is tried again.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+STOP_SECONDS = 3.0
+"""How long a run that is interrupted may take to end what it is in the middle of."""
+
+
+class Stopped(Exception):
+    """The thread of a run ends because the run was interrupted; nobody sees it."""
+
+
+def interruptible(work: Callable[[], T], stop: Callable[[], None]) -> T:
+    """Do the work in a thread and wait for it; when that is interrupted, ``stop`` it and raise what interrupted.
+
+    Work that does not end within ``STOP_SECONDS`` is left behind: what it would commit, it cannot, because the row of
+    its history is closed by then.
+    """
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    worker = threading.Thread(target=run, name="sync", daemon=True)
+    worker.start()
+    try:
+        worker.join()
+    except BaseException:
+        deadline = time.monotonic() + STOP_SECONDS
+        while worker.is_alive() and time.monotonic() < deadline:
+            stop()  # again and again, because it may be between two statements
+            worker.join(timeout=0.1)
+        raise
+    for error in failed:
+        raise error
+    [result] = done
+    return result

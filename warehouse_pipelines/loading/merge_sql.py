@@ -1,0 +1,297 @@
+"""Composes the statements that merge a staged batch into the table of an entity; it sends none.
+
+``MergeStatements`` belongs to one run. What changes from batch to batch is ``kept``: the columns that the batch lacks,
+whose stored values stay.
+
+Every statement has one plan, whatever the statistics say. They can be wrong by any factor: autovacuum that comes by
+during a long uncommitted load writes that the table is empty. So what belongs together is looked up row by row in a
+``LATERAL`` subquery that PostgreSQL cannot turn round (``OFFSET 0``), or by an array; a table of many rows never stands
+in a join that the planner may order.
+"""
+
+import functools
+import itertools
+import zlib
+from collections.abc import Sequence, Set
+
+from psycopg import sql
+
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Window
+from warehouse_pipelines.model.source import Source
+
+
+class MergeStatements:
+    """The statements of one run of an entity. With ``force`` unchanged and older records are written too."""
+
+    def __init__(self, source: Source, entity: Entity, *, force: bool) -> None:
+        self.source, self.entity, self.force = source, entity, force
+        self.target = sql.Identifier(entity.schema, entity.table_name)
+
+    @functools.cached_property
+    def key_types(self) -> dict[str, sql.SQL]:
+        """The PostgreSQL type of each column of the key."""
+        return {key: sql.SQL(self.entity.pg_types[key].split(" ")[0]) for key in self.entity.keys}
+
+    @property
+    def key_columns(self) -> list[sql.Composable]:
+        """The definition of the columns of a table of keys."""
+        return [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in self.key_types.items()]
+
+    @property
+    def incoming_columns(self) -> list[sql.Composable]:
+        """The definition of ``incoming``, which holds a batch before it is merged."""
+        loose = {"numeric": "text", "jsonb": "text"}
+        types = {name: declared.split(" ")[0] for name, declared in self.entity.pg_types.items()}
+        return [
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(loose.get(types[name], types[name])))
+            for name in (*self.entity.columns, *self.entity.e164, "raw_data", "archived", "deleted_at")
+        ]
+
+    def hash_seed(self, kept: Set[str]) -> int:
+        """Return the seed of the record hashes: another one with kept columns, so that their return is a change.
+
+        A mirrored source computes the hashes itself and knows of none; it reads everything when a column returns.
+        """
+        if self.source.mirrored:
+            return self.entity.seed
+        return self.entity.seed ^ zlib.crc32(" ".join(sorted(kept)).encode())
+
+    def living(self, window: Window | None = None) -> sql.Composable:
+        """Return the condition for living rows of ``t``; with a window that has a begin, of those in it."""
+        # A mirrored table may have rows that were made here, which no vendor can show.
+        living = sql.SQL("NOT t.archived AND t.sync_hash IS NOT NULL" if self.source.mirrored else "NOT t.archived")
+        if window is None or window.since is None or not self.entity.cursor:
+            return living
+        return sql.SQL("{0} AND t.{1} >= {2} AND t.{1} < {3}").format(
+            living, sql.Identifier(self.entity.cursor), window.since.isoformat(), window.until.isoformat()
+        )
+
+    def place(self, other: str) -> sql.Composable:
+        """Return the condition and the order by which the row of ``t`` with the key of ``other`` is looked up.
+
+        A key of several columns is not compared by equality: to statistics that are wrong, an index of one of its
+        columns is as good as the key's, and may hold half of the table at that place. The first row from the key to the
+        key, in the order of the key, can be had from the key's index alone.
+        """
+        keys = self.entity.keys
+        if len(keys) == 1:
+            return sql.SQL("{} OFFSET 0").format(same_key(keys, other))
+        mine, theirs = (sql.SQL(", ").join(sql.Identifier(row, key) for key in keys) for row in ("t", other))
+        return sql.SQL("({mine}) >= ({theirs}) AND ({mine}) <= ({theirs}) ORDER BY {mine} LIMIT 1").format(
+            mine=mine, theirs=theirs
+        )
+
+    def merge(self, kept: Set[str], which: sql.Composable | None = None) -> sql.Composed:
+        """Compose the merge of ``incoming``, or of ``which`` of its rows.
+
+        It returns how many rows were created, updated, restored and tombstoned by the vendor's deleted flag.
+        """
+        entity = self.entity
+        own = [*entity.columns, *entity.e164, *(["custom_properties"] if entity.custom else []), "raw_data", "archived"]
+        own = [name for name in own if name not in kept]
+        written = [*own, "deleted_at", "delete_reason", "sync_hash"]
+        # A mirrored source compares by this hash, so a row is written to store it.
+        compared = [*own, "sync_hash"] if self.source.mirrored else own
+        not_older, newer = self._version_conditions()
+        differs = sql.SQL("true") if self.force else sql.SQL("t.sync_hash IS DISTINCT FROM h.sync_hash")
+        found = ["archived", "sync_hash", *([entity.version] if entity.version else [])]
+        return sql.SQL("""
+            WITH fresh AS MATERIALIZED (
+                SELECT * FROM (
+                    SELECT {typed}, CASE WHEN i.archived THEN coalesce(i.deleted_at, now()) END AS deleted_at,
+                        CASE WHEN i.archived THEN 'archived' END AS delete_reason, i.sync_hash, i.was_archived
+                    FROM (
+                        SELECT i.*, h.sync_hash, t.archived AS was_archived
+                        FROM (SELECT * FROM incoming i WHERE {which} OFFSET 0) i
+                        CROSS JOIN LATERAL (SELECT hashtextextended(i.raw_data, {hash_seed}) AS sync_hash OFFSET 0) h
+                        LEFT JOIN LATERAL (SELECT {found} FROM {target} t WHERE {place}) t ON true
+                        WHERE t.archived IS NULL
+                            OR ({differs} OR t.archived <> coalesce(i.archived, false)) AND {not_older}
+                        OFFSET 0
+                    ) i CROSS JOIN LATERAL (SELECT i.raw_data::jsonb AS document OFFSET 0) d
+                    OFFSET 0
+                ) n
+                WHERE n.was_archived IS NULL OR NOT coalesce((
+                    SELECT ({mine}) IS NOT DISTINCT FROM ({theirs})
+                    FROM {target} t WHERE {row_place}), false)
+            ), merged AS (
+                INSERT INTO {target} AS t ({written}) SELECT {written} FROM fresh
+                ON CONFLICT ({key}) DO UPDATE SET {assignments}, sync_updated_at = now() {newer}
+                RETURNING (xmax = 0) AS created
+            )
+            SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created),
+                (SELECT count(*) FROM fresh WHERE was_archived AND NOT archived),
+                (SELECT count(*) FROM fresh WHERE archived AND NOT coalesce(was_archived, false))
+            FROM merged
+        """).format(
+            which=which or sql.SQL("true"),
+            found=sql.SQL(", ").join(sql.Identifier("t", name) for name in found),
+            hash_seed=sql.Literal(self.hash_seed(kept)),
+            typed=sql.SQL(", ").join(self._typed(name) for name in own),
+            differs=differs,
+            not_older=not_older,
+            target=self.target,
+            place=self.place("i"),
+            row_place=self.place("n"),
+            mine=sql.SQL(", ").join(sql.Identifier("t", name) for name in compared),
+            theirs=sql.SQL(", ").join(sql.Identifier("n", name) for name in compared),
+            written=name_list(written),
+            key=name_list(entity.keys),
+            assignments=sql.SQL(", ").join(
+                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+                for name in written
+                if name not in entity.keys
+            ),
+            newer=newer,
+        )
+
+    def _typed(self, name: str) -> sql.Composable:
+        """Return the expression that gives a column of the table from a row of ``incoming``."""
+        entity, column = self.entity, sql.Identifier("i", name)
+        if name == "custom_properties":
+            declared = [
+                path.partition(".")[2]
+                for one in entity.columns.values()
+                for path in itertools.chain.from_iterable(one.parts)
+                if path.startswith(f"{entity.custom}.")
+            ]
+            return sql.SQL("jsonb_strip_nulls(d.document #> {}) - {}::text[] AS custom_properties").format(
+                (entity.custom or "").split("."), declared
+            )
+        if name == "raw_data":
+            return sql.SQL("d.document AS raw_data")
+        type_ = entity.pg_types[name]
+        if type_.startswith(("numeric", "jsonb")):
+            return sql.SQL("{}::{} AS {}").format(column, sql.SQL(type_.split(" ")[0]), sql.Identifier(name))
+        if name == "archived":
+            return sql.SQL("coalesce(i.archived, false) AS archived")
+        return column
+
+    def _version_conditions(self) -> tuple[sql.Composable, sql.Composable]:
+        """Return the conditions by which only newer wins.
+
+        The first is asked before anything is parsed or counted, the second of a row that another session wrote
+        meanwhile.
+        """
+        name = self.entity.version
+        if not name or self.force:
+            return sql.SQL("true"), sql.SQL("")
+        rule = "t.{0} IS NULL OR {1} IS NULL OR {1} >= t.{0}"
+        if self.entity.pg_types[name].startswith("timestamptz"):
+            # What lies ahead (9999-12-31) is no time of an edit: it must not refuse every later one.
+            rule += " OR t.{0} > now() + interval '1 day'"
+        stored = sql.Identifier(name)
+        return (
+            sql.SQL(f"({rule})").format(stored, sql.Identifier("i", name)),
+            sql.SQL(f"WHERE {rule}").format(stored, sql.Identifier("excluded", name)),
+        )
+
+    def merge_in_halves(self, kept: Set[str]) -> sql.Composed:
+        """Compose the function ``pg_temp.merge_in_halves``, which merges what PostgreSQL accepts of ``incoming``."""
+        return sql.SQL(_MERGE_IN_HALVES).format(
+            merge=self.merge(kept, sql.SQL("i.ctid BETWEEN places[low] AND places[high]")),
+            keys=sql.SQL(", ").join(sql.SQL("i.{}::text").format(sql.Identifier(key)) for key in self.entity.keys),
+        )
+
+    def keep_archived(self) -> sql.Composed:
+        """Give the records of ``incoming``, which lack the deleted flag, what it says of their rows."""
+        return sql.SQL("""
+            UPDATE incoming i SET (archived, deleted_at) = (
+                SELECT true, t.deleted_at
+                FROM (SELECT t.delete_reason, t.deleted_at FROM {target} t WHERE {place}) t
+                WHERE t.delete_reason = 'archived'
+            )
+        """).format(target=self.target, place=self.place("i"))
+
+    def empty_returned(self, returned: Sequence[str]) -> sql.Composed:
+        """Empty the ``returned`` columns of the rows whose key is in ``kept`` and whose ``raw_data`` lacks them.
+
+        It returns how many rows were emptied, and how many of them this run had left as they were.
+        """
+        e164 = self.entity.e164
+        lacking = {
+            name: sql.SQL("({} IS NOT NULL AND {})").format(
+                sql.Identifier("t", name),
+                sql.SQL(" AND ").join(
+                    sql.SQL("t.raw_data #> {} IS NULL").format(path.split("."))
+                    for path in itertools.chain.from_iterable(self.entity.columns[e164.get(name, name)].parts)
+                ),
+            )
+            for name in returned
+        }
+        return sql.SQL("""
+            WITH found AS MATERIALIZED (
+                SELECT t.place, t.untouched FROM kept k CROSS JOIN LATERAL (
+                    SELECT t.ctid AS place, t.sync_updated_at < now() AS untouched, {any} AS stale
+                    FROM {target} t WHERE {place}
+                ) t WHERE t.stale
+            ), emptied AS (
+                UPDATE {target} t SET {assignments}, sync_updated_at = now()
+                WHERE t.ctid = ANY(ARRAY(SELECT place FROM found)) RETURNING 1
+            ) SELECT (SELECT count(*) FROM emptied), (SELECT count(DISTINCT place) FROM found WHERE untouched)
+        """).format(
+            any=sql.SQL(" OR ").join(lacking.values()),
+            target=self.target,
+            place=self.place("k"),
+            assignments=sql.SQL(", ").join(
+                sql.SQL("{0} = CASE WHEN NOT {1} THEN t.{0} END").format(sql.Identifier(name), lacks)
+                for name, lacks in lacking.items()
+            ),
+        )
+
+
+def name_list(names: Sequence[str]) -> sql.Composed:
+    """Return column names with commas between them."""
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def same_key(keys: Sequence[str], other: str) -> sql.Composed:
+    """Return the condition that ``t`` and ``other`` have the same key, column by column."""
+    return sql.SQL(" AND ").join(
+        sql.SQL("t.{0} = {1}.{0}").format(sql.Identifier(key), sql.Identifier(other)) for key in keys
+    )
+
+
+_MERGE_IN_HALVES = """
+    CREATE OR REPLACE FUNCTION pg_temp.merge_in_halves(
+        OUT all_created bigint, OUT all_updated bigint, OUT all_restored bigint, OUT all_deleted bigint
+    ) LANGUAGE plpgsql AS $function$
+    #variable_conflict use_column
+    DECLARE
+        places tid[] := ARRAY(SELECT ctid FROM incoming ORDER BY ctid);
+        ranges integer[] := ARRAY[1, cardinality(places)];
+        low integer; high integer;
+        one_created bigint; one_updated bigint; one_restored bigint; one_deleted bigint;
+    BEGIN
+        all_created := 0; all_updated := 0; all_restored := 0; all_deleted := 0;
+        WHILE cardinality(ranges) > 0 LOOP
+            high := ranges[cardinality(ranges)];
+            low := ranges[cardinality(ranges) - 1];
+            ranges := trim_array(ranges, 2);
+            BEGIN
+                {merge} INTO one_created, one_updated, one_restored, one_deleted;
+                all_created := all_created + one_created;
+                all_updated := all_updated + one_updated;
+                all_restored := all_restored + one_restored;
+                all_deleted := all_deleted + one_deleted;
+            EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
+                IF low = high THEN
+                    INSERT INTO refused SELECT {keys}, i.raw_data, SQLSTATE, SQLERRM
+                        FROM incoming i WHERE i.ctid = places[low];
+                    DELETE FROM incoming i WHERE i.ctid = places[low];
+                ELSIF high - low < 16 THEN -- one by one, which saves half of the tries where all are bad
+                    FOR place IN low..high LOOP
+                        ranges := ranges || ARRAY[place, place];
+                    END LOOP;
+                ELSE
+                    ranges := ranges || ARRAY[(low + high) / 2 + 1, high] || ARRAY[low, (low + high) / 2];
+                END IF;
+            END;
+        END LOOP;
+    END
+    $function$
+"""
+"""Merges ``incoming``; a part that is refused is tried in halves, down to the one record, which goes to ``refused``.
+
+No row is touched twice: each try is undone as a whole."""

@@ -1,0 +1,85 @@
+"""Which window a run asks for, whether it moves the cursor, and in which range an absent row counts as deleted."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync_history import LastGood
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Window
+
+FULL_RETRY_RUNS = 4
+"""After a read of everything that failed, one run in so many tries again. The deltas in between go on: without them,
+what is new at a vendor would not arrive until somebody has looked at a suspicious read.
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run asks for.
+
+    ``previous``        the watermark of the last good run
+    ``complete_range``  the range that is read completely; rows missing from it are tombstoned. None when there is none
+    ``narrowed``        a vendor's flag leaves records out that are there
+    """
+
+    mode: str
+    window: Window
+    previous: datetime | None
+    moves_cursor: bool
+    complete_range: Window | None
+    narrowed: bool = False
+
+
+def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
+         backfill: Window | None = None, *, replay: bool = False, narrowed: bool = False) -> Plan:  # fmt: skip
+    """Choose the window of a run: ``--full`` or ``--force``, then ``--start-date``, then the last good run, then all.
+
+    A delta begins at the watermark of the last run that moved it, less the overlap, and not later than that run's
+    start; with a ``lookback`` at least so far before now. It becomes a read of everything when one fell due since the
+    last (``Entity.whole_due``). Backfills, replays, limited and dry runs never move the cursor, nor do runs that a
+    vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
+    """
+    until = now + entity.lookahead
+    previous = last.cursor if last else None
+    start = None
+    if options.start_date is not None:
+        start = datetime.combine(options.start_date, datetime.min.time(), UTC)
+    if replay:
+        return Plan("replay", Window(None, now), previous, False, None)
+    if backfill is not None:
+        mode, window = "backfill", backfill
+    elif entity.cursor is None or options.full or (start is None and (options.force or last is None)):
+        mode, window = "full", Window(None, until)
+    elif start is not None:
+        mode, window = "start_date", Window(start, until)
+    elif _full_is_due(entity, last, now):
+        mode, window = "full", Window(None, until)
+    else:
+        assert last is not None  # noqa: S101  (the second branch)
+        since = min(last.cursor, last.start_time) - entity.overlap
+        if entity.lookback:
+            since = min(since, now - entity.lookback)
+        mode, window = "delta", Window(since, until)
+    oldest = now - entity.retention if entity.retention else None
+    if oldest and window.since and window.since < oldest:
+        window = Window(oldest, max(oldest, window.until))
+    limited = narrowed or bool(options.max_records or options.dry_run)
+    gapless = mode == "full" or (previous is not None and window.since is not None and window.since <= previous)
+    moves = bool(entity.cursor) and mode != "backfill" and gapless and not limited
+    complete_range = None
+    if not options.max_records and not narrowed:
+        if window.since is None:
+            complete_range = Window(oldest, window.until)
+        elif entity.missing == "window":
+            complete_range = window
+    return Plan(mode, window, previous, moves, complete_range, narrowed)
+
+
+def _full_is_due(entity: Entity, last: LastGood | None, now: datetime) -> bool:
+    """Return whether to read everything. After one that failed the deltas go on, and it is tried again later."""
+    if entity.whole_every is None or last is None:
+        return False
+    if last.full_tried and (last.full_time is None or last.full_tried > last.full_time):
+        return now - last.full_tried >= min(FULL_RETRY_RUNS * entity.every, entity.whole_every / 2)
+    return last.full_time is None or last.full_time < entity.whole_due(now)

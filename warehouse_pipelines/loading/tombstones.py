@@ -1,0 +1,174 @@
+"""Tombstones: mark rows that the vendor deleted (``archived``, ``deleted_at``, ``delete_reason``); no row is removed.
+
+Three things tell that a row is deleted. A read of a complete range did not return it (``track``, then
+``tombstone_missing``); the source named its key (``tombstone``); another record absorbed it (``absorb``). Records that
+carry the vendor's own deleted flag are tombstoned by the merge.
+
+A read that would tombstone too much is not believed: it raises ``SuspiciousRead``, unless forced.
+"""
+
+import json
+from collections.abc import Sequence, Set
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from warehouse_pipelines.errors import SuspiciousRead
+from warehouse_pipelines.loading.merge_sql import MergeStatements, name_list, same_key
+from warehouse_pipelines.loading.transaction import Transaction
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Window
+from warehouse_pipelines.model.source import Source
+
+LARGEST_SHARE = 0.2
+SMALL_TABLE = 100
+"""A read may tombstone a fifth of a table of over a hundred living rows; more is stopped unless forced.
+
+A read of everything that returns none of the rows that were there is stopped at any size: it read another list (a sheet
+whose cells show errors, another account). Smaller tables may lose most of their rows, because short lists do (a team's
+users, the tags of a season): one row that is found again proves that it is the same list, and the check ``volume``
+reports a read that found less than half of what is usual.
+"""
+
+
+class Tombstones:
+    """Marks the deleted rows of one entity in the transaction of its run, and counts them."""
+
+    def __init__(
+        self, transaction: Transaction, statements: MergeStatements, source: Source, entity: Entity, *, force: bool
+    ) -> None:
+        self.source, self.entity, self.force = source, entity, force
+        self.tracking = False
+        self.tombstoned = self.absorbed = 0
+        self._transaction, self._statements, self._target = transaction, statements, statements.target
+
+    def track(self) -> None:
+        """Keep the keys of all records from now on, as ``tombstone_missing`` needs them."""
+        key = sql.SQL("PRIMARY KEY ({})").format(name_list(self.entity.keys))
+        self._transaction.create_temp_table("seen", [*self._statements.key_columns, key])
+        self.tracking = True
+
+    def note_merged(self) -> None:
+        """Note the keys of the batch that was merged."""
+        if self.tracking:
+            keys = name_list(self.entity.keys)
+            self._transaction.run(
+                sql.SQL("INSERT INTO seen SELECT {} FROM incoming ON CONFLICT DO NOTHING").format(keys)
+            )
+
+    def note_rejected(self) -> None:
+        """Note the keys of the records that just went to the dead letters: a bad record is at the vendor too."""
+        if self.tracking:
+            types = self._statements.key_types.values()
+            typed = [sql.SQL(f"key_{n}::{{}}").format(type_) for n, type_ in enumerate(types)]
+            self._transaction.run(
+                sql.SQL(
+                    "INSERT INTO seen SELECT {} FROM rejects WHERE key_0 IS NOT NULL"
+                    " AND octet_length(record_key) < 2600 ON CONFLICT DO NOTHING"  # longer than an index can hold
+                ).format(sql.SQL(", ").join(typed))
+            )
+
+    def tombstone_missing(self, window: Window, reason: str = "missing") -> None:
+        """Tombstone the living rows in ``window`` that a complete read of it did not return; all when it has no begin.
+
+        Raises ``SuspiciousRead`` when that would be too many to believe, unless forced.
+        """
+        if not self.tracking:
+            return
+        missing = sql.SQL("NOT EXISTS (SELECT FROM seen s WHERE {} OFFSET 0)").format(same_key(self.entity.keys, "s"))
+        self._tombstone(window, missing, reason)
+
+    def tombstone(self, keys: Sequence[str], window: Window) -> None:
+        """Tombstone the living rows of these ``keys``, whose parts have blanks between them.
+
+        Raises ``SuspiciousRead`` when they are too many to believe, unless forced.
+        """
+        texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", key)) for key in self.entity.keys)
+        named = sql.SQL("concat_ws(' ', {}) = ANY({})").format(texts, list(keys))
+        self._tombstone(window, named, "missing", named_by_source=True)
+
+    def mark_erased(self, keys: Sequence[str]) -> None:
+        """Mark rows that are archived already and that the vendor no longer has; ``keys`` are of one column."""
+        if keys:
+            self._transaction.run(
+                sql.SQL(
+                    "UPDATE {} t SET delete_reason = 'erased', sync_updated_at = now()"
+                    " WHERE t.{} = ANY({}) AND t.archived AND t.delete_reason = 'archived'"
+                ).format(self._target, sql.Identifier(self.entity.keys[0]), list(keys))
+            )
+
+    def absorb(self, table: pa.Table, refused: Set[str]) -> None:
+        """Tombstone the rows that a record of the batch absorbed: the vendor forgets them without a trace."""
+        listed = table[self.entity.merged]
+        some = pc.indices_nonzero(pc.fill_null(pc.greater(pc.binary_length(listed), 0), False))
+        if not len(some):
+            return
+        few = table.take(some)
+        archived = few["archived"].to_pylist() if "archived" in few.column_names else [None] * len(some)
+        survivors = {
+            key: survivor
+            for survivor, keys, is_archived in zip(
+                few[self.entity.keys[0]].to_pylist(), few[self.entity.merged].to_pylist(), archived, strict=True
+            )
+            if not is_archived and survivor not in refused
+            for key in map(str.strip, keys.split(";"))
+            if key and key != survivor
+        }
+        if not survivors:
+            return
+        statement = sql.SQL("""
+            WITH tombstoned AS (
+                UPDATE {target} t SET archived = true, deleted_at = now(), sync_updated_at = now(),
+                    delete_reason = 'merged into ' || ({survivors}::jsonb ->> t.{key})
+                WHERE t.{key} = ANY({keys}) AND (NOT t.archived OR t.delete_reason NOT LIKE 'merged%')
+                RETURNING 1
+            ) SELECT count(*) FROM tombstoned
+        """).format(
+            key=sql.Identifier(self.entity.keys[0]),
+            target=self._target,
+            survivors=json.dumps(survivors),
+            keys=list(survivors),
+        )
+        self.absorbed += self._transaction.number(statement)
+
+    def count_living(self, window: Window) -> int:
+        """Return how many living rows the window holds; all of them when it has no begin."""
+        return self._count(self._statements.living(window))
+
+    def _tombstone(self, window: Window, which: sql.Composable, reason: str, *, named_by_source: bool = False) -> None:
+        """Tombstone the living rows of ``window`` that ``which`` selects."""
+        deleted = sql.SQL("{} AND {}").format(self._statements.living(window), which)
+        count = self._count(deleted)
+        if not count:
+            return
+        living = self.count_living(window)
+        # A list without any row of before proves nothing; keys that the source named do.
+        none_found = (
+            not named_by_source
+            and window.since is None
+            and count
+            == self._count(sql.SQL("{} AND t.sync_created_at < now()").format(self._statements.living(window)))
+        )
+        if (none_found or (living > SMALL_TABLE and count > LARGEST_SHARE * living)) and not self.force:
+            raise SuspiciousRead(
+                f"{self.source.title} no longer shows {count} of the {living} living rows of {self.entity.table}; "
+                "nothing was loaded. If that is right, run again with --force."
+            )
+        self._transaction.run(
+            sql.SQL(
+                "UPDATE {} t SET archived = true, deleted_at = now(), delete_reason = {},"
+                " sync_updated_at = now(){} WHERE {}"
+            ).format(
+                self._target,
+                reason,
+                sql.SQL("").join(
+                    sql.SQL(", {} = {}").format(sql.Identifier(name), value) for name, value in self.entity.gone.items()
+                ),
+                deleted,
+            )
+        )
+        self.tombstoned += count
+
+    def _count(self, condition: sql.Composable) -> int:
+        return self._transaction.number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, condition))

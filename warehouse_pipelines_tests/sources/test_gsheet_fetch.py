@@ -23,8 +23,10 @@ from warehouse_pipelines.simulators.google.marketing import LEAD_HEADER, LEADS, 
 from warehouse_pipelines.simulators.google.sheet import CellError
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.simulators.server import start
-from warehouse_pipelines.sources import _google, gsheet
-from warehouse_pipelines.sources.gsheet import GSHEET, MARKETING_LEADS, MARKETING_SPENDS, check, column_name
+from warehouse_pipelines.sources import _google
+from warehouse_pipelines.sources.gsheet import GSHEET, client
+from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS, check
+from warehouse_pipelines.sources.gsheet.rows import column_name
 from warehouse_pipelines_tests.harness.fetching import Read, sample
 from warehouse_pipelines_tests.harness.vendors import World, world
 
@@ -79,7 +81,7 @@ class TestLogin:
             read().finished()
 
     def test_a_token_without_the_scope_lacks_a_permission(self, google: Google, monkeypatch: Any) -> None:
-        monkeypatch.setattr(gsheet, "SCOPES", ("drive.metadata.readonly",))
+        monkeypatch.setattr(client, "SCOPES", ("drive.metadata.readonly",))
         with pytest.raises(PermissionMissing):
             read().finished()
 
@@ -227,7 +229,7 @@ class TestReading:
         loose = replace(MARKETING_LEADS, expected="email")
         listener = Listener("127.0.0.1", 0, answer)
         try:
-            monkeypatch.setattr(gsheet, "client", _to(listener.url))
+            monkeypatch.setattr(_google, "client", _to(listener.url))
             monkeypatch.setenv("GSHEET_MARKETING_LEAD_SPREADSHEET_ID", "1AbC")
             rows = read(loose).records
         finally:

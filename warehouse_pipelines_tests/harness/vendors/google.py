@@ -8,7 +8,7 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.google.calendar import CREWS
 from warehouse_pipelines.simulators.google.marketing import LEADS, SPENDS
 from warehouse_pipelines.simulators.google.simulator import Google
-from warehouse_pipelines.sources.gsheet import row_id
+from warehouse_pipelines.sources.gsheet.rows import row_id
 from warehouse_pipelines_tests.harness.vendors.vendor import Key
 
 

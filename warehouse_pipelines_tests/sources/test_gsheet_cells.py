@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from warehouse_pipelines.model import validate
-from warehouse_pipelines.sources._sheet_cells import DOUBTFUL, Cells, zone_of
+from warehouse_pipelines.sources.gsheet.cells import DOUBTFUL, Cells, zone_of
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -1,0 +1,5 @@
+"""Google Sheets: what the marketing department types, its leads and its spending."""
+
+from warehouse_pipelines.sources.gsheet.entities import GSHEET
+
+__all__ = ["GSHEET"]

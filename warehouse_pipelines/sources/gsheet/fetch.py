@@ -1,0 +1,176 @@
+"""Read one sheet: decide whether to read it, snapshot it, make records of its rows.
+
+Sheets has no cursor, no pages and no record ids. So Drive is asked for the file's ``version`` first, and nothing else
+is read if it is that of the last good run. Values that a formula brings from elsewhere (IMPORTRANGE, NOW,
+GOOGLEFINANCE) change without a new version, so a sheet is read at least once a day. The rows of a read replace those
+of the last one in one transaction; rows that are absent from it are tombstoned.
+
+Error cells (``error_cells``) hold no data. The column keeps the value of the last read, and the run in which a column
+begins to show errors ends ``partial`` with the cell's name. While a column has shown them for less than a day
+(``PERMANENT``) nothing is tombstoned, since a formula may fill more cells than its own, and every run reads the sheet,
+since an error may go away without an edit. After a day they are permanent, as ``#N/A`` of a lookup is: deletes are
+detected again, and the history row goes on counting them (``error_cells``). ``--full`` takes every error for a new
+one.
+
+A row whose identity has an error, or that has nothing but errors, is not loaded; with an error in the header no row
+is. The stored row of such a row is unknown, so nothing is tombstoned while there are any, and each read ends
+``partial``.
+
+An unknown time zone of the spreadsheet ends the run: a wrong one would shift every time without a trace.
+
+Verified against the simulator only; no live sheet has been read yet.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, tzinfo
+
+import msgspec
+
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction, Page, Portal
+from warehouse_pipelines.sources.gsheet.answers import Document, Values
+from warehouse_pipelines.sources.gsheet.area import area_of
+from warehouse_pipelines.sources.gsheet.cells import Cells, zone_of
+from warehouse_pipelines.sources.gsheet.client import GSheetClient
+from warehouse_pipelines.sources.gsheet.error_cells import Errors
+from warehouse_pipelines.sources.gsheet.rows import IDENTITY, GSheetReader, Row
+from warehouse_pipelines.sources.gsheet.settings import Settings
+from warehouse_pipelines.sources.gsheet.snapshot import take_snapshot
+
+REREAD = timedelta(hours=23)
+"""Read again after this time even if the version is the same; an hour less than a day, for a daily schedule."""
+
+PERMANENT = timedelta(days=1)
+"""A column that has shown errors for this long is no longer waited for; values from elsewhere come back sooner."""
+
+
+def fetch(extraction: Extraction) -> Iterator[Page]:
+    """Yield the rows of one sheet, unless the last good run read the same version."""
+    entity = extraction.entity
+    spreadsheet_id, asked = Settings().spreadsheet_of(entity.path)
+    client = GSheetClient(extraction, spreadsheet_id)
+    before = client.version()
+    declared = zlib.crc32(repr((sorted(entity.columns.items()), IDENTITY.get(entity.name))).encode())
+    state = {"spreadsheet_id": spreadsheet_id, "range": asked, "declared": f"{declared:08x}"}
+    extraction.noticed["modified_time"] = before.modified_time
+    now = extraction.window.until
+    if extraction.state.items() >= {**state, "version": before.version}.items() and _is_fresh(extraction.state, now):
+        extraction.unchanged = True
+        return
+    snapshot = take_snapshot(extraction, client, asked, before)
+    zone = _zone(snapshot.document, entity)
+    errors = Errors(client, snapshot.area)
+    titles = msgspec.json.decode(snapshot.header, type=Values).values
+    errors.mark(snapshot.area.top, titles, snapshot.header)
+    if errors.count:
+        _refuse_header(extraction, errors)
+        return
+    cells = Cells(snapshot.document.locale, zone)
+    reader = GSheetReader(entity, spreadsheet_id, snapshot.area, cells, titles[0] if titles else [])
+    reader.require(entity)
+    extraction.noticed |= reader.noticed
+    for first, stretch in snapshot.stretches:
+        rows = msgspec.json.decode(stretch, type=Values).values
+        errors.mark(first, rows, stretch)
+        reader.fill_merged(first, rows)
+        yield Page(_completed(extraction, reader.records(first, rows)))
+    extraction.noticed |= reader.noticed
+    _finish(extraction, state, snapshot.version, errors, reader)
+
+
+def inspect(extraction: Extraction) -> Portal:
+    """Return the names of the header, and the first rows. Raises ``AnswerChanged`` for a header of others."""
+    entity = extraction.entity
+    spreadsheet_id, asked = Settings().spreadsheet_of(entity.path)
+    client = GSheetClient(extraction, spreadsheet_id)
+    spreadsheet = client.spreadsheet()
+    area = area_of(spreadsheet, asked)
+    titles = msgspec.json.decode(client.values(area, area.top, area.top), type=Values).values
+    cells = Cells(spreadsheet.properties.locale, _zone(spreadsheet.properties, entity))
+    reader = GSheetReader(entity, spreadsheet_id, area, cells, titles[0] if titles else [])
+    reader.require(entity)
+    first, last = area.top + 1, min(area.top + extraction.limit, area.bottom)
+    rows = msgspec.json.decode(client.values(area, first, last), type=Values).values if last >= first else []
+    made = [column.path for column in entity.columns.values() if column.path.startswith("_")]
+    return Portal(dict.fromkeys([*reader.names, *made], "cell"), [row.encoded() for row in reader.records(first, rows)])
+
+
+def _is_fresh(state: Mapping[str, str], now: datetime) -> bool:
+    """Return whether the last read is recent enough to trust the version alone."""
+    read_at = state.get("read_at")
+    return read_at is not None and timedelta(0) <= now - datetime.fromisoformat(read_at) < REREAD
+
+
+def _zone(document: Document, entity: Entity) -> tzinfo:
+    try:
+        return zone_of(document.time_zone)
+    except ValueError as error:
+        raise WrongUse(
+            f"Google Sheets: {document.title!r} (GSHEET_{entity.path.upper()}_SPREADSHEET_ID) is in the time zone "
+            f"{document.time_zone!r}, which nobody here knows. Choose one in the sheet, under File, Settings, "
+            "Time zone; nothing was loaded."
+        ) from error
+
+
+def _completed(extraction: Extraction, rows: Sequence[Row]) -> list[bytes]:
+    """Return rows as JSON; an error cell gets the value of the stored record of its row."""
+    broken = [str(row.id) for row in rows if row.errors]
+    stored = extraction.known.records(extraction.entity.table, broken, "id") if broken else {}
+    found = []
+    for row in rows:
+        if row.errors:
+            former = stored.get(str(row.id))
+            values = msgspec.json.decode(former, type=dict) if former else {}
+            row.cells.update({name: values.get(name) for name in row.errors})
+        found.append(row.encoded())
+    return found
+
+
+def _refuse_header(extraction: Extraction, errors: Errors) -> None:
+    """End the run partial and without rows: an error hides the name of a column."""
+    extraction.noticed["error_cells"] = errors.count
+    extraction.changes_only = True
+    extraction.doubt = (
+        f"Google Sheets: {errors.named()}. It is in the header, so no row was loaded and nothing was tombstoned. "
+        "The next run reads the sheet again; mend the formula if the error stays."
+    )
+
+
+def _finish(
+    extraction: Extraction, state: Mapping[str, str], version: str, errors: Errors, reader: GSheetReader
+) -> None:
+    """Leave the next run its state, and report the errors of this one.
+
+    The version is left out while errors may go away by themselves, so that the next run reads the sheet.
+    """
+    now = extraction.window.until
+    same_range = extraction.state.items() >= {name: state[name] for name in ("spreadsheet_id", "range")}.items()
+    former = extraction.state if same_range else {}
+    shown = {f"errors_in_{reader.name(place)}": place for place in errors.first}
+    begun = {name: former.get(name, now.isoformat()) for name in shown}
+    waiting = any(now - datetime.fromisoformat(at) < PERMANENT for at in begun.values())
+    extraction.next_state = {**state, **begun, "read_at": now.isoformat()}
+    if not waiting:
+        extraction.next_state = {**extraction.next_state, "version": version}
+    if errors.count:
+        extraction.noticed |= {"error_cells": errors.count, **begun}
+        extraction.changes_only = waiting or reader.left_out > 0
+        _report_errors(extraction, errors, [place for name, place in shown.items() if name not in former], reader)
+
+
+def _report_errors(extraction: Extraction, errors: Errors, new: Sequence[int], reader: GSheetReader) -> None:
+    """Make the run partial for errors in ``new`` columns and for rows that were left out."""
+    if reader.left_out:
+        extraction.doubt = (
+            f"Google Sheets: {errors.named(new)}. {reader.left_out} rows were not loaded for errors that hide whom or "
+            "what they are about. Nothing was tombstoned, since their stored rows cannot be told from deleted ones. "
+            "This goes on until their formulas are mended, or the rows taken out of the sheet."
+        )
+    elif new:
+        extraction.doubt = (
+            f"Google Sheets: {errors.named(new)}. What those cells said before stays, and nothing is tombstoned for "
+            "a day, unless the errors go away before; later runs count them in error_cells and are no longer partial "
+            "for them. Mend their formulas if they stay."
+        )

@@ -63,7 +63,7 @@ def _check_source(source: "Source") -> int:
     try:
         said = source.check()
         if source.mirrored:
-            from warehouse_pipelines.loading.merge import check_mirroring
+            from warehouse_pipelines.loading.mirroring import check_mirroring
 
             check_mirroring(database_url(), source)
     except (CredentialRefused, TryAgain) as error:

@@ -33,11 +33,11 @@ def replay(crm: str | None, entity: str | None, waived: bool) -> None:
         if entity:
             entity_named(source, entity)
     from warehouse_pipelines.commands.runner import require_database
-    from warehouse_pipelines.loading import dead_letters
+    from warehouse_pipelines.loading.replay import replay as replay_dead_letters
 
     url = database_url()
     require_database(url)
-    done = dead_letters.replay(list(sources().values()), url=url, crm=crm, entity=entity, waived=waived)
+    done = replay_dead_letters(list(sources().values()), url=url, crm=crm, entity=entity, waived=waived)
     if not done:
         click.echo("No dead letters are waiting.")
         return

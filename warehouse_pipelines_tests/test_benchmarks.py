@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.simulators.server import lacking
+from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines_tests.conftest import missing
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -26,7 +26,7 @@ from warehouse_pipelines.local import database
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.hubspot import HUBSPOT
-from warehouse_pipelines_tests.harness.vendors import history
+from warehouse_pipelines_tests.harness.source_harness import history
 
 SECRETS = {
     f"{source.settings.model_config['env_prefix']}{name}".upper(): f"from-{name}"

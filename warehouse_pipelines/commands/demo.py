@@ -45,7 +45,7 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     _say("PostgreSQL", settings.masked_url(url))
 
     from warehouse_pipelines.schema.migrate import migrate
-    from warehouse_pipelines.simulators.server import lacking
+    from warehouse_pipelines.simulators.registry import lacking
 
     changes = migrate(url)
     _say("Migrations", f"{len(changes)} changes" if changes else "nothing to do")

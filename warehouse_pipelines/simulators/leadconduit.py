@@ -391,3 +391,6 @@ def _kind(rules: str) -> str | None:
             raise ValueError(f"not simulated: {rule}")
         return str(rule["rhv"])
     return None
+
+
+SIMULATOR = LeadConduit

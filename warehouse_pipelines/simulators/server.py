@@ -26,54 +26,15 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
-from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import Simulator
-from warehouse_pipelines.simulators.five9.simulator import Five9
-from warehouse_pipelines.simulators.genius.simulator import Genius
-from warehouse_pipelines.simulators.google.simulator import Google
-from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
-from warehouse_pipelines.simulators.leadconduit import LeadConduit
-from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
-from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
-from warehouse_pipelines.simulators.salespro.simulator import SalesPro
-from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
+from warehouse_pipelines.simulators.registry import available, lacking, simulated, simulator_of
 
-VENDORS: Mapping[str, type[Simulator]] = {
-    "hubspot": HubSpot,
-    "callrail": CallRail,
-    "salesrabbit": SalesRabbit,
-    "arrivy": Arrivy,
-    "five9": Five9,
-    "marketsharp": MarketSharp,
-    "leadconduit": LeadConduit,
-    "genius": Genius,
-    "salespro": SalesPro,
-    "gsheet": Google,
-    "gcalendar": Google,
-    "gdrive": Google,
-    "pipedesk": PipeDesk,
-}
 READY = "# ready"
 CONTROL = "# control "
 LEFT_OUT = "# left out: "
 
 V = TypeVar("V", bound=Simulator)
-
-
-def lacking(vendors: Iterable[str] = VENDORS) -> dict[str, str]:
-    """The vendors that cannot be simulated on this machine, and what it lacks for each."""
-    missing = {name: VENDORS[name].lacking() for name in vendors}
-    return {name: what for name, what in missing.items() if what}
-
-
-def available() -> list[str]:
-    """All vendors but those that are `lacking`; under CI nothing may be."""
-    without = lacking()
-    if without and os.environ.get("CI"):
-        raise RuntimeError(f"CI must have {', '.join(without.values())}")
-    return [name for name in VENDORS if name not in without]
 
 
 class Simulators:
@@ -130,18 +91,21 @@ def start(
 
     `vendors` are all that this machine can simulate, or the named ones. `port` is the first vendor's, the others
     follow; 0 takes free ones. `settings` are those of a vendor, by its name.
-    `port` is the first vendor's, the others follow; 0 takes free ones. `settings` are those of a vendor, by its name.
     Names that have one class are one vendor: Google's APIs share a login and an address.
     Each of `faults` is the arguments of `set_fault` and perhaps a `vendor`.
     """
     chosen = available() if vendors is None else list(vendors)
-    if unknown := sorted({*chosen, *settings} - set(VENDORS)):
-        raise ValueError(f"no simulator of {', '.join(unknown)}; there are {', '.join(VENDORS)}")
+    found: dict[str, type[Simulator]] = {}
+    for name in dict.fromkeys((*chosen, *settings)):
+        try:
+            found[name] = simulator_of(name)
+        except LookupError as error:
+            raise ValueError(f"{error}; there are {', '.join(simulated())}") from error
     # Some callers never became contacts, so the population is a little larger than the CRM.
     population = Population(seed, contacts + contacts // 10 + 10)
     running: dict[str, Simulator] = {}
-    for place, kind in enumerate(dict.fromkeys(VENDORS[name] for name in chosen)):
-        names = [name for name in chosen if VENDORS[name] is kind]
+    for place, kind in enumerate(dict.fromkeys(found[name] for name in chosen)):
+        names = [name for name in chosen if found[name] is kind]
         its = {"contacts": contacts, "now": now}
         for name in names:
             its |= settings.get(name, {})

@@ -12,17 +12,17 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     """A world in which two CRMs are configured."""
     name = f"cancelled_{uuid.uuid4().hex[:8]}"
-    with world(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as it:
+    with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as it:
         for setting in it.simulators.environment():
             if not setting.startswith(("HUBSPOT_", "CALLRAIL_")):
                 del it.environment[setting]
@@ -30,7 +30,7 @@ def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def here(made: World) -> World:
+def here(made: DagsterHarness) -> DagsterHarness:
     """The world with an empty history, in which CallRail's calls never come."""
     with psycopg.connect(made.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history")
@@ -40,22 +40,22 @@ def here(made: World) -> World:
     return made
 
 
-def started(here: World, *words: str) -> Command:
+def started(here: DagsterHarness, *words: str) -> Command:
     return Command(["sync", *words], here.environment, here.home / f"{uuid.uuid4().hex}.log")
 
 
-def query(here: World, text: str) -> list[tuple[Any, ...]]:
+def query(here: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(here.url) as connection:
         return connection.execute(text).fetchall()
 
 
-def runs(here: World, limit: int) -> list[tuple[str, dg.DagsterRunStatus]]:
+def runs(here: DagsterHarness, limit: int) -> list[tuple[str, dg.DagsterRunStatus]]:
     with here.instance() as instance:
         return [(run.job_name, run.status) for run in instance.get_runs(limit=limit)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_cancels_the_run_and_what_was_not_begun(here: World, number: signal.Signals) -> None:
+def test_an_interrupt_cancels_the_run_and_what_was_not_begun(here: DagsterHarness, number: signal.Signals) -> None:
     command = started(here, "callrail", "all")
     eventually(lambda: [one[0] for one in here.history("calls")] == ["running"], "it reads the calls", 180)
     command.send(number)
@@ -73,7 +73,7 @@ def test_an_interrupt_cancels_the_run_and_what_was_not_begun(here: World, number
     assert runs(here, 1) == [("sync_callrail_all", dg.DagsterRunStatus.CANCELED)]
 
 
-def test_several_crms_are_cancelled_together(here: World) -> None:
+def test_several_crms_are_cancelled_together(here: DagsterHarness) -> None:
     here.simulators.control("hubspot", "set_fault", kind="slow", seconds=200)
     command = subprocess.Popen(
         [sys.executable, "-m", "warehouse_pipelines.commands.cli", "sync", "all"],

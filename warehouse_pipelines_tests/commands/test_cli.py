@@ -30,7 +30,8 @@ from warehouse_pipelines.commands.outcome import Outcome, worst
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.model.source import Flag
 from warehouse_pipelines.observability import logs
-from warehouse_pipelines.simulators.server import VENDORS, Simulators, start
+from warehouse_pipelines.simulators.registry import simulated
+from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
 
 EVERY_ENTITY = [(source.name, entity.name) for source in SOURCES for entity in source.entities]
@@ -629,7 +630,7 @@ def untouched(
     test_server.drop_database(name)
 
 
-@pytest.mark.parametrize("line", [line for line in GUIDE_LINES if line.split()[0] in VENDORS])
+@pytest.mark.parametrize("line", [line for line in GUIDE_LINES if line.split()[0] in simulated()])
 def test_guide_examples_run(
     untouched: tuple[str, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:

@@ -13,7 +13,7 @@ from warehouse_pipelines import running
 from warehouse_pipelines.commands import demo
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.simulators.server import available, lacking
+from warehouse_pipelines.simulators.registry import available, lacking
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium
 

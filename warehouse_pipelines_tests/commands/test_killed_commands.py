@@ -12,7 +12,7 @@ import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.orchestration import run_lock
-from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("killed_commands"), pytest.mark.timeout(900)]
@@ -24,15 +24,15 @@ SLOTS = 3
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def made(
     request: pytest.FixtureRequest, test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+) -> Iterator[DagsterHarness]:
     name = f"killed_{request.param}_{uuid.uuid4().hex[:8]}"
     storage = "sqlite" if request.param == "sqlite" else ""
-    with world(test_server, template, tmp_path_factory.mktemp(name), name, storage=storage) as it:
+    with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, storage=storage) as it:
         yield it
 
 
 @pytest.fixture
-def here(made: World) -> World:
+def here(made: DagsterHarness) -> DagsterHarness:
     """The world with an empty history and no faults."""
     with psycopg.connect(made.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, hubspot_contact CASCADE")
@@ -40,31 +40,31 @@ def here(made: World) -> World:
     return made
 
 
-def command(here: World, *words: str, **environment: str) -> Command:
+def command(here: DagsterHarness, *words: str, **environment: str) -> Command:
     count = len(list(here.home.glob("command-*")))
     return Command(list(words), here.environment | environment, here.home / f"command-{count}.log")
 
 
-def sync(here: World, *flags: str, **environment: str) -> Command:
+def sync(here: DagsterHarness, *flags: str, **environment: str) -> Command:
     return command(here, "sync", "hubspot", "contacts", *flags, **environment)
 
 
-def query(here: World, text: str) -> list[tuple[Any, ...]]:
+def query(here: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(here.url) as connection:
         return connection.execute(text).fetchall()
 
 
-def statuses(here: World) -> list[str]:
+def statuses(here: DagsterHarness) -> list[str]:
     return [row[0] for row in query(here, "SELECT status FROM orchestration.sync_history ORDER BY id")]
 
 
-def runs(here: World) -> list[dg.DagsterRunStatus]:
+def runs(here: DagsterHarness) -> list[dg.DagsterRunStatus]:
     """Return the statuses of the runs, newest first."""
     with here.instance() as found:
         return [run.status for run in found.get_runs()]
 
 
-def waits(here: World, statement: str) -> Callable[[], bool]:
+def waits(here: DagsterHarness, statement: str) -> Callable[[], bool]:
     """Return whether the loader waits for a lock with a statement that begins so."""
     return lambda: bool(
         query(
@@ -76,14 +76,14 @@ def waits(here: World, statement: str) -> Callable[[], bool]:
 
 
 @contextlib.contextmanager
-def held(here: World, statement: str) -> Iterator[None]:
+def held(here: DagsterHarness, statement: str) -> Iterator[None]:
     """Hold what a statement locks."""
     with psycopg.connect(here.url) as holder:
         holder.execute(statement)
         yield
 
 
-def before_its_row(here: World) -> None:
+def before_its_row(here: DagsterHarness) -> None:
     """It has its slot and waits for the lock of the entity, which a stranger holds."""
     with held(here, "SELECT pg_advisory_lock(hashtextextended('hubspot:contacts', 0))"):
         child = sync(here)
@@ -91,13 +91,13 @@ def before_its_row(here: World) -> None:
         child.kill()
 
 
-def begun(here: World) -> Callable[[], bool]:
+def begun(here: DagsterHarness) -> Callable[[], bool]:
     """Return whether a run has begun since now; the row of the one killed before may still be running."""
     before = len(statuses(here))
     return lambda: statuses(here)[before:] == ["running"]
 
 
-def before_the_first_answer(here: World) -> None:
+def before_the_first_answer(here: DagsterHarness) -> None:
     here.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
     has_begun = begun(here)
     child = sync(here)
@@ -105,21 +105,21 @@ def before_the_first_answer(here: World) -> None:
     child.kill()
 
 
-def while_reading(here: World) -> None:
+def while_reading(here: DagsterHarness) -> None:
     here.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1, after=4)
     child = sync(here, "--batch-size", "5", "--full")
     eventually(lambda: here.simulators.control("hubspot", "list_faults")[0]["fired"] == 1, "some pages were read", 180)
     child.kill()
 
 
-def while_merging(here: World) -> None:
+def while_merging(here: DagsterHarness) -> None:
     with held(here, "LOCK TABLE hubspot_contact IN EXCLUSIVE MODE"):
         child = sync(here, "--full")
         eventually(waits(here, ""), "it merges", 180)
         child.kill()
 
 
-def while_committing(here: World) -> None:
+def while_committing(here: DagsterHarness) -> None:
     here.simulators.control("hubspot", "set_fault", kind="slow", seconds=15, times=1)
     has_begun = begun(here)
     child = sync(here, "--full")
@@ -132,7 +132,7 @@ def while_committing(here: World) -> None:
 STAGES = [before_its_row, before_the_first_answer, while_reading, while_merging, while_committing]
 
 
-def check_clean(here: World, usual: float) -> None:
+def check_clean(here: DagsterHarness, usual: float) -> None:
     """A clean run succeeds in its usual time, and nothing is left open."""
     here.simulators.control("hubspot", "clear_faults")
     began = time.monotonic()
@@ -149,7 +149,7 @@ def check_clean(here: World, usual: float) -> None:
     assert (info.slot_count, info.claimed_slots, info.pending_steps) == (SLOTS, [], [])
 
 
-def usual_seconds(here: World) -> float:
+def usual_seconds(here: DagsterHarness) -> float:
     began = time.monotonic()
     code, text = sync(here).ended()
     assert code == 0, text
@@ -158,7 +158,7 @@ def usual_seconds(here: World) -> float:
     return time.monotonic() - began
 
 
-def test_killed_at_every_stage_in_a_row(here: World) -> None:
+def test_killed_at_every_stage_in_a_row(here: DagsterHarness) -> None:
     """More kills than the pool has slots, and each run is closed by the command after it."""
     usual = usual_seconds(here)
     for stage in STAGES:
@@ -172,7 +172,7 @@ def test_killed_at_every_stage_in_a_row(here: World) -> None:
 
 
 @pytest.mark.parametrize("stage", [before_its_row, while_reading])
-def test_killed_four_times_at_the_same_stage(here: World, stage: Callable[[World], None]) -> None:
+def test_killed_four_times_at_the_same_stage(here: DagsterHarness, stage: Callable[[DagsterHarness], None]) -> None:
     usual = usual_seconds(here)
     for _ in range(4):
         stage(here)
@@ -181,14 +181,14 @@ def test_killed_four_times_at_the_same_stage(here: World, stage: Callable[[World
 
 
 @contextlib.contextmanager
-def one_slot(here: World) -> Iterator[None]:
+def one_slot(here: DagsterHarness) -> Iterator[None]:
     with here.instance() as found:
         found.event_log_storage.set_concurrency_slots(POOL, 1)
         yield
         found.event_log_storage.set_concurrency_slots(POOL, SLOTS)
 
 
-def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(here: World) -> None:
+def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(here: DagsterHarness) -> None:
     with one_slot(here):
         here.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
         first = sync(here)
@@ -207,7 +207,7 @@ def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(h
         assert runs(here)[:2] == [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 
-def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(here: World) -> None:
+def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(here: DagsterHarness) -> None:
     with one_slot(here):
         here.simulators.control("hubspot", "set_fault", kind="slow", seconds=40, times=1)
         first = sync(here)

@@ -15,9 +15,10 @@ from warehouse_pipelines.model import column_config
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Page
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.simulators.server import Simulators, available, start
+from warehouse_pipelines.simulators.registry import available
+from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import DECLARED, SOURCES
-from warehouse_pipelines_tests.harness.shelves import Settings
+from warehouse_pipelines_tests.harness.fake_source import Settings
 
 CRMS = {source.name: source for source in SOURCES}
 

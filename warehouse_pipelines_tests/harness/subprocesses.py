@@ -13,13 +13,13 @@ from typing import Any
 from warehouse_pipelines.loading import resource as extraction
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines_tests.harness.vendors import BY_TABLE, World
+from warehouse_pipelines_tests.harness.source_harness import BY_TABLE, SourceHarness
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         "warehouse_pipelines.loading.sync",
-        "warehouse_pipelines_tests.harness.vendors",
+        "warehouse_pipelines_tests.harness.source_harness",
         "dlt",
         "warehouse_pipelines.definitions",
     ]
@@ -44,7 +44,7 @@ def _sync(
 class Child:
     """A sync of a world's entity in another process. With ``wait`` it stops after its first batch for good."""
 
-    def __init__(self, world: World, *, wait: bool = False, **flags: Any) -> None:
+    def __init__(self, world: SourceHarness, *, wait: bool = False, **flags: Any) -> None:
         self._told, theirs = FORKS.Pipe()
         arguments = (world.entity.table, world.url, world.simulators.environment(), flags, wait, theirs)
         self._process: Any = FORKS.Process(target=_sync, args=arguments, daemon=True)

@@ -19,11 +19,11 @@ from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines_tests.conftest import missing
-from warehouse_pipelines_tests.harness.shelves import Shelf, thing
+from warehouse_pipelines_tests.harness.fake_source import FakeSource, thing
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import Child, eventually
-from warehouse_pipelines_tests.harness.vendors import World, world
 
-Opened = Callable[..., World]
+Opened = Callable[..., SourceHarness]
 
 
 @pytest.fixture
@@ -31,16 +31,16 @@ def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opene
     """Opens the world of a table; every page is a batch of its own."""
     monkeypatch.setattr(extraction, "CHUNK", 2)
     with ExitStack() as stack:
-        yield lambda table, **more: stack.enter_context(world(table, database_url, monkeypatch, **more))
+        yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
 
 @pytest.fixture
-def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     monkeypatch.setattr(extraction, "CHUNK", 1)
-    return Shelf(bare_url)
+    return FakeSource(bare_url)
 
 
-def check_repaired(it: World, before: dict[Any, Any]) -> None:
+def check_repaired(it: SourceHarness, before: dict[Any, Any]) -> None:
     """The table is as it was; a sweep closes the row; the next run loads everything."""
     assert it.rows() == before
     (dead,) = [row for row in it.history() if row["status"] == "running"]
@@ -50,15 +50,15 @@ def check_repaired(it: World, before: dict[Any, Any]) -> None:
     assert "process died" in closed["error_message"]
     assert sync_history.close_stale_runs(it.url) == []
     assert it.sync().status == "success"
-    assert it.rows().keys() == it.vendor.keys(it.entity)
+    assert it.rows().keys() == it.driver.keys(it.entity)
 
 
-def with_changes(it: World) -> dict[Any, Any]:
+def with_changes(it: SourceHarness) -> dict[Any, Any]:
     """Load once, change something over there, and return the rows."""
     it.sync()
     for _ in range(6):
-        it.vendor.create(it.entity)
-    it.vendor.edit(it.entity)
+        it.driver.create(it.entity)
+    it.driver.edit(it.entity)
     it.simulator.reset_counters()
     return it.rows()
 
@@ -94,7 +94,7 @@ def test_killed_while_loading(opened: Opened) -> None:
     check_repaired(it, before)
 
 
-def sessions(it: World, where: str) -> bool:
+def sessions(it: SourceHarness, where: str) -> bool:
     """Whether there are such sessions on the warehouse."""
     found = it.query(f"SELECT FROM pg_stat_activity WHERE datname = current_database() AND {where}")
     return bool(found)
@@ -130,7 +130,7 @@ def test_an_interrupt_closes_the_row(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_whatever_is_raised_closes_the_row(shelf: Shelf, interrupt: type[BaseException]) -> None:
+def test_whatever_is_raised_closes_the_row(shelf: FakeSource, interrupt: type[BaseException]) -> None:
     def stop(records: int) -> None:
         raise interrupt
 
@@ -148,7 +148,7 @@ def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, mom
     server.start()
     url = server.create_database("warehouse_down")
     migrate(url)
-    shelf = Shelf(url)
+    shelf = FakeSource(url)
     shelf.sync([thing("a")])
     before = shelf.rows()
     stopped = 0.0
@@ -191,7 +191,7 @@ def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, t
             missing("the right to mount a small file system (root)")
         url = server.create_database("warehouse_full")
         migrate(url)
-        shelf = Shelf(url)
+        shelf = FakeSource(url)
         shelf.sync([thing("a")])
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'")
@@ -211,17 +211,17 @@ def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The refused one says what it waits for, and leaves a row; that of the other run is not touched by it."""
     monkeypatch.setattr(sync_history, "LOCK_SECONDS", 0.5)
-    other = Shelf(shelf.url)
+    other = FakeSource(shelf.url)
     found: list[Any] = []
 
     def both() -> None:
         with pytest.raises(SyncRunning, match=r"by another run \(sync_history \d+, run the-run, 1 min\)"):
             other.sync([thing("b")], run_id="the-other")
-        from warehouse_pipelines_tests.harness.shelves import LOG
+        from warehouse_pipelines_tests.harness.fake_source import LOG
 
         found.append(other.sync([thing("b")], entity=LOG).status)
 
@@ -261,8 +261,8 @@ def test_the_start_says_how_many_records_the_vendor_has(
     assert sum(line.startswith("Starting") for line in said) == 1
 
 
-def test_a_second_run_waits_for_the_first(shelf: Shelf) -> None:
-    other = Shelf(shelf.url)
+def test_a_second_run_waits_for_the_first(shelf: FakeSource) -> None:
+    other = FakeSource(shelf.url)
     waited: list[Any] = []
     second = threading.Thread(target=lambda: waited.append(other.sync([thing("b", 2)])))
 
@@ -277,7 +277,7 @@ def test_a_second_run_waits_for_the_first(shelf: Shelf) -> None:
     assert shelf.rows().keys() == {("a",), ("b",)}
 
 
-def test_an_orphan_cannot_commit_after_its_row_was_closed(shelf: Shelf) -> None:
+def test_an_orphan_cannot_commit_after_its_row_was_closed(shelf: FakeSource) -> None:
     """Its Dagster run ended, a sensor closed the row, and the process goes on."""
     shelf.sync([thing("a")])
 
@@ -291,7 +291,7 @@ def test_an_orphan_cannot_commit_after_its_row_was_closed(shelf: Shelf) -> None:
     assert (row["status"], row["error_message"]) == ("failed", "canceled from the UI")
 
 
-def test_a_sweep_leaves_living_runs_alone(shelf: Shelf) -> None:
+def test_a_sweep_leaves_living_runs_alone(shelf: FakeSource) -> None:
     swept: list[Any] = []
     shelf.sync([thing("a")], lambda: swept.extend(sync_history.close_stale_runs(shelf.url)))
     assert swept == []
@@ -325,16 +325,16 @@ def test_429_retry_after_and_backoff(opened: Opened, table: str, how: str) -> No
     result = it.sync(batch_size=4)
     took = time.monotonic() - began
     assert (result.status, result.failed, result.filtered) == ("success", 0, 0)
-    assert it.rows().keys() == it.vendor.keys(it.entity)
+    assert it.rows().keys() == it.driver.keys(it.entity)
     fired = sum(one["fired"] for one in it.simulator.control("list_faults"))
     assert fired > 0
     assert result.calls == it.simulator.requests()["total"], "calls that failed were calls"
     if how in ("429 seconds", "429 date"):
         assert took >= 0.9, "the vendor said how long to wait"
         assert result.metrics["waiting_seconds"] >= 0.9
-    it.vendor.create(it.entity)
+    it.driver.create(it.entity)
     assert it.sync(batch_size=4).created == 1
-    assert it.rows().keys() == it.vendor.keys(it.entity)
+    assert it.rows().keys() == it.driver.keys(it.entity)
 
 
 @pytest.mark.parametrize("body", ["json", "text"])
@@ -355,7 +355,7 @@ def test_a_token_revoked_mid_run_fails_at_once(opened: Opened, table: str, body:
 def test_reading_always_ends(opened: Opened, table: str, fault: str) -> None:
     """A page that repeats or a list without end stops the run; where an empty page is the end, the rows are exact."""
     it = opened(table)
-    it.simulator.set_fault(fault, path=it.vendor.path(it.entity))
+    it.simulator.set_fault(fault, path=it.driver.path(it.entity))
     try:
         result = it.sync(batch_size=2)
     except CursorStuck:
@@ -363,5 +363,5 @@ def test_reading_always_ends(opened: Opened, table: str, fault: str) -> None:
         assert it.history()[-1]["status"] == "failed"
     else:
         assert (table, fault, result.status) == ("callrail_tag", "endless", "success")
-        assert it.rows().keys() == it.vendor.keys(it.entity)
+        assert it.rows().keys() == it.driver.keys(it.entity)
     assert it.simulator.requests()["total"] < 200

@@ -8,13 +8,13 @@ import pytest
 
 PROGRAM = """
 import resource, sys
-from warehouse_pipelines_tests.harness.shelves import Shelf, page, thing
+from warehouse_pipelines_tests.harness.fake_source import FakeSource, page, thing
 
 def pages(count):
     for start in range(0, count, 1000):
         yield page(*(thing(n, 1, size=n, doc={"text": "x" * 500, "n": n}) for n in range(start, start + 1000)))
 
-shelf = Shelf(sys.argv[1])
+shelf = FakeSource(sys.argv[1])
 shelf.pages = pages(int(sys.argv[2]))
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync

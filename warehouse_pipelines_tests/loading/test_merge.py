@@ -23,8 +23,8 @@ from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.reading import Extraction, TooLarge
 from warehouse_pipelines.model.rules import one_of
-from warehouse_pipelines_tests.harness.shelves import LOG, PAIR, THING, TICKET, Record, Shelf, page, thing
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
+from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, TICKET, FakeSource, Record, page, thing
 
 SOME = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -32,24 +32,24 @@ SOME = settings(
 
 
 @pytest.fixture
-def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     """Every page is a batch of its own."""
     monkeypatch.setattr(extraction, "CHUNK", 1)
-    return Shelf(bare_url)
+    return FakeSource(bare_url)
 
 
-def emptied(shelf: Shelf) -> Shelf:
+def emptied(shelf: FakeSource) -> FakeSource:
     with psycopg.connect(shelf.url) as connection:
         connection.execute(f"TRUNCATE {shelf.entity.table}, orchestration.sync_history, orchestration.dead_letter")
     return shelf
 
 
-def execute(shelf: Shelf, statement: str) -> None:
+def execute(shelf: FakeSource, statement: str) -> None:
     with psycopg.connect(shelf.url) as connection:
         connection.execute(statement)
 
 
-def letters(shelf: Shelf, status: str = "pending") -> list[Any]:
+def letters(shelf: FakeSource, status: str = "pending") -> list[Any]:
     with psycopg.connect(shelf.url) as connection:
         return connection.execute(
             "SELECT record_key, stage, rule, attempts FROM orchestration.dead_letter WHERE status = %s ORDER BY id",
@@ -70,7 +70,7 @@ versions = st.tuples(st.sampled_from("abcde"), st.integers(1, 5))
 @given(st.lists(versions, min_size=1, max_size=14), st.integers(1, 5), st.randoms(use_true_random=False))
 @SOME
 def test_any_order_of_batches_and_duplicates_ends_in_the_same_table(
-    shelf: Shelf, given_versions: list[tuple[str, int]], batches: int, chance: random.Random
+    shelf: FakeSource, given_versions: list[tuple[str, int]], batches: int, chance: random.Random
 ) -> None:
     """Only newer wins: a poll and a webhook may arrive in either order."""
     tables = []
@@ -103,7 +103,7 @@ runs_of_records = st.lists(st.tuples(st.lists(records, max_size=6), st.booleans(
 
 @given(runs_of_records)
 @SOME
-def test_io_manager_counts_are_exact(shelf: Shelf, runs: list[tuple[list[Record], bool]]) -> None:
+def test_io_manager_counts_are_exact(shelf: FakeSource, runs: list[tuple[list[Record], bool]]) -> None:
     """C-042: what a run says it did is the difference between the table before and after it."""
     emptied(shelf)
     for shown, force in runs:
@@ -125,7 +125,7 @@ def check_counts(result: Result, before: dict[Key, Any], after: dict[Key, Any], 
     assert result.metrics["living_rows"] == len(after) - len(now)
 
 
-def test_a_stale_record_neither_restores_nor_buries(shelf: Shelf) -> None:
+def test_a_stale_record_neither_restores_nor_buries(shelf: FakeSource) -> None:
     shelf.sync([thing("a", 3, gone=True), thing("b", 3)])
     result = shelf.sync(page(thing("a", 2), thing("b", 2, gone=True), in_window=False))
     assert (result.updated, result.unchanged, result.restored, result.deleted) == (0, 2, 0, 0)
@@ -133,7 +133,7 @@ def test_a_stale_record_neither_restores_nor_buries(shelf: Shelf) -> None:
     assert result.metrics["living_rows"] == 1
 
 
-def test_only_newer_wins_and_force_overrides(shelf: Shelf) -> None:
+def test_only_newer_wins_and_force_overrides(shelf: FakeSource) -> None:
     shelf.sync([thing("a", 3, size=3)])
     assert shelf.sync([thing("a", 2, size=2)]).updated == 0
     assert shelf.row("a")["size"] == 3
@@ -142,7 +142,7 @@ def test_only_newer_wins_and_force_overrides(shelf: Shelf) -> None:
     assert shelf.row("a")["size"] == 2
 
 
-def test_an_unchanged_row_is_neither_written_nor_locked(shelf: Shelf) -> None:
+def test_an_unchanged_row_is_neither_written_nor_locked(shelf: FakeSource) -> None:
     """No dead tuple: place, writer and locker of the row are what they were; also when only the spelling differs."""
     shelf.sync([thing("a", amount="1.50", doc={"x": 1, "y": 2})])
 
@@ -157,7 +157,7 @@ def test_an_unchanged_row_is_neither_written_nor_locked(shelf: Shelf) -> None:
     assert place() == before
 
 
-def test_a_changed_row_keeps_when_it_was_created(shelf: Shelf) -> None:
+def test_a_changed_row_keeps_when_it_was_created(shelf: FakeSource) -> None:
     shelf.sync([thing("a", 1, size=1)])
     before = shelf.row("a")
     shelf.sync([thing("a", 2, size=2)])
@@ -167,7 +167,7 @@ def test_a_changed_row_keeps_when_it_was_created(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_the_hash_does_not_hide_a_locally_changed_archived_flag(shelf: Shelf, there: bool) -> None:
+def test_the_hash_does_not_hide_a_locally_changed_archived_flag(shelf: FakeSource, there: bool) -> None:
     record = thing("a", gone=there)
     shelf.sync([record])
     execute(shelf, f"UPDATE {THING.table} SET archived = NOT archived")
@@ -176,7 +176,7 @@ def test_the_hash_does_not_hide_a_locally_changed_archived_flag(shelf: Shelf, th
     assert (result.updated, result.deleted, result.restored) == (1, int(there), int(not there))
 
 
-def test_a_changed_declaration_reaches_unchanged_records(shelf: Shelf) -> None:
+def test_a_changed_declaration_reaches_unchanged_records(shelf: FakeSource) -> None:
     """The hash knows the declaration, so a column that is read otherwise is not taken for unchanged."""
 
     from warehouse_pipelines.model.entity import Column
@@ -190,7 +190,7 @@ def test_a_changed_declaration_reaches_unchanged_records(shelf: Shelf) -> None:
 A, B, C = (f"0b5f3a9c-1d2e-4f60-8a7b-9c0d1e2f3a4{n}" for n in "abc")
 
 
-def test_uuids_are_native_and_however_spelt_the_same_row(shelf: Shelf) -> None:
+def test_uuids_are_native_and_however_spelt_the_same_row(shelf: FakeSource) -> None:
     """A key that is no UUID costs its record, another column itself."""
     shelf.entity = TICKET
     shelf.sync([{"id": A, "owner_id": B, "label": "a"}, {"id": B, "owner_id": None, "label": "b"}, {"id": C}])
@@ -210,7 +210,7 @@ def test_uuids_are_native_and_however_spelt_the_same_row(shelf: Shelf) -> None:
     assert (shelf.row(A)["owner_id"], shelf.row(C)["archived"]) == (None, True)
 
 
-def test_a_record_of_another_shape_whose_key_is_no_uuid_hides_no_other(shelf: Shelf) -> None:
+def test_a_record_of_another_shape_whose_key_is_no_uuid_hides_no_other(shelf: FakeSource) -> None:
     shelf.entity = TICKET
     shelf.sync([{"id": A}, {"id": B}])
     result = shelf.sync([{"id": A}, {"id": "seventeen", "address": "x"}, {"id": B, "address": "x"}])
@@ -226,7 +226,7 @@ OWN_RULES = """
 """
 
 
-def test_a_mirrored_table_shows_what_the_vendor_says(shelf: Shelf) -> None:
+def test_a_mirrored_table_shows_what_the_vendor_says(shelf: FakeSource) -> None:
     """X-36: neither triggers nor foreign keys of ours act on it, in that transaction alone; a CHECK does."""
     shelf.entity, shelf.mirrored = TICKET, True
     execute(shelf, OWN_RULES)
@@ -241,7 +241,7 @@ def test_a_mirrored_table_shows_what_the_vendor_says(shelf: Shelf) -> None:
     assert (shelf.row(A)["label"], str(shelf.row(A)["owner_id"])) == ("a", C)
 
 
-def test_rows_that_were_made_here_are_never_missing_at_the_vendor(shelf: Shelf) -> None:
+def test_rows_that_were_made_here_are_never_missing_at_the_vendor(shelf: FakeSource) -> None:
     """Owned and mirrored rows share the tables of a mirrored source; only the mirrored ones have a hash."""
     shelf.entity, shelf.mirrored = TICKET, True
     execute(shelf, f"INSERT INTO shelf.ticket (id, raw_data) VALUES ('{C}', '{{}}')")
@@ -256,7 +256,7 @@ def test_rows_that_were_made_here_are_never_missing_at_the_vendor(shelf: Shelf) 
         warehouse.close()
 
 
-def told(shelf: Shelf, *gone: str) -> None:
+def told(shelf: FakeSource, *gone: str) -> None:
     """Let the next reads tell what is gone, and nothing else."""
 
     def tell(extraction: Extraction) -> None:
@@ -265,7 +265,7 @@ def told(shelf: Shelf, *gone: str) -> None:
     shelf.before = tell
 
 
-def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(shelf: Shelf) -> None:
+def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(shelf: FakeSource) -> None:
     shelf.entity = PAIR
     shelf.sync([{"one": "a", "two": n} for n in range(200)])
     told(shelf, "a 7", "a 8", "b 1")
@@ -280,7 +280,7 @@ def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(shelf: Sh
     assert shelf.sync(force=True).deleted == 98
 
 
-def test_the_hash_of_a_record_can_be_computed_elsewhere(shelf: Shelf) -> None:
+def test_the_hash_of_a_record_can_be_computed_elsewhere(shelf: FakeSource) -> None:
     """What Entity.seed promises: any PostgreSQL says the same of the same text."""
     shelf.entity = PAIR
     records = [{"one": one, "two": 1, "label": "ä\u20ac"} for one in ("b", "B", "a-b", "ab")]
@@ -297,7 +297,7 @@ def test_the_hash_of_a_record_can_be_computed_elsewhere(shelf: Shelf) -> None:
             assert row == (found[str(record["one"]), "1"],)
 
 
-def test_a_role_that_may_not_mirror_is_told_what_to_grant(shelf: Shelf) -> None:
+def test_a_role_that_may_not_mirror_is_told_what_to_grant(shelf: FakeSource) -> None:
     shelf.entity, shelf.mirrored = TICKET, True
     role = f"loader_{secrets.token_hex(4)}"
     execute(shelf, f"CREATE ROLE {role} LOGIN PASSWORD 'loader'")
@@ -321,7 +321,7 @@ def test_a_role_that_may_not_mirror_is_told_what_to_grant(shelf: Shelf) -> None:
         execute(shelf, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_archived_by_the_vendor_and_restored(shelf: Shelf) -> None:
+def test_archived_by_the_vendor_and_restored(shelf: FakeSource) -> None:
     shelf.sync([thing("a")])
     shelf.sync(page(thing("a", gone=True, gone_at="2024-02-03T04:05:06Z"), in_window=False))
     row = shelf.row("a")
@@ -333,7 +333,7 @@ def test_archived_by_the_vendor_and_restored(shelf: Shelf) -> None:
     assert (row["archived"], row["delete_reason"], row["deleted_at"]) == (False, None, None)
 
 
-def test_a_time_of_deletion_is_a_flag_by_itself(shelf: Shelf) -> None:
+def test_a_time_of_deletion_is_a_flag_by_itself(shelf: FakeSource) -> None:
     timed = replace(THING, archived=None)
     deleted = thing("b", gone_at="2024-02-03T04:05:06Z")
     shelf.sync([thing("a", gone_at=""), deleted, thing("c", gone_at=None)], entity=timed)
@@ -342,7 +342,7 @@ def test_a_time_of_deletion_is_a_flag_by_itself(shelf: Shelf) -> None:
     assert shelf.sync([thing("b")], entity=timed).restored == 1
 
 
-def test_what_a_whole_read_does_not_find_is_missing(shelf: Shelf) -> None:
+def test_what_a_whole_read_does_not_find_is_missing(shelf: FakeSource) -> None:
     """Tombstoned, not deleted; once; and restored when it returns."""
     shelf.sync([thing("a"), thing("b"), thing("c", gone=True)])
     result = shelf.sync([thing("a")], full=True)
@@ -354,12 +354,12 @@ def test_what_a_whole_read_does_not_find_is_missing(shelf: Shelf) -> None:
     assert (back.restored, back.updated, shelf.row("b")["archived"]) == (1, 1, False)
 
 
-def test_a_delta_proves_nothing_missing(shelf: Shelf) -> None:
+def test_a_delta_proves_nothing_missing(shelf: FakeSource) -> None:
     shelf.sync([thing("a"), thing("b")])
     assert shelf.sync([thing("a")]).deleted == 0
 
 
-def test_merged_records_are_buried_with_their_survivor_s_name(shelf: Shelf) -> None:
+def test_merged_records_are_buried_with_their_survivor_s_name(shelf: FakeSource) -> None:
     shelf.sync([thing("a"), thing("b"), thing("c"), thing("d")])
     result = shelf.sync([thing("a", 2, absorbed="b; c")])
     assert (result.deleted, result.metrics["merged"], result.updated) == (2, 2, 1)
@@ -371,14 +371,14 @@ def test_merged_records_are_buried_with_their_survivor_s_name(shelf: Shelf) -> N
     assert shelf.row("b") == buried["b",]
 
 
-def test_a_survivor_and_what_it_absorbed_in_one_batch(shelf: Shelf) -> None:
+def test_a_survivor_and_what_it_absorbed_in_one_batch(shelf: FakeSource) -> None:
     """Read while the merge happened: the absorbed record was still listed, or came later than its survivor."""
     result = shelf.sync([thing("a", absorbed="b"), thing("b")], [thing("c")], [thing("d", absorbed="e")])
     assert (shelf.row("b")["archived"], shelf.row("b")["delete_reason"]) == (True, "merged into a")
     assert (result.created, result.deleted, result.total_rows) == (4, 1, 4)
 
 
-def test_a_record_is_not_buried_by_itself(shelf: Shelf) -> None:
+def test_a_record_is_not_buried_by_itself(shelf: FakeSource) -> None:
     shelf.sync([thing("a", absorbed="a"), thing("b", absorbed="")])
     assert not shelf.row("a")["archived"]
 
@@ -386,7 +386,7 @@ def test_a_record_is_not_buried_by_itself(shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("living", "missing", "stopped"), [(100, 100, True), (100, 99, False), (120, 24, False), (120, 25, True)]
 )
-def test_a_read_that_would_bury_a_fifth_is_stopped(shelf: Shelf, living: int, missing: int, stopped: bool) -> None:
+def test_a_read_that_would_bury_a_fifth_is_stopped(shelf: FakeSource, living: int, missing: int, stopped: bool) -> None:
     """Of a table of over a hundred; a read of nothing is stopped for any table."""
     shelf.sync([thing(n) for n in range(living)])
     before = shelf.rows()
@@ -399,13 +399,13 @@ def test_a_read_that_would_bury_a_fifth_is_stopped(shelf: Shelf, living: int, mi
     assert shelf.sync(left, full=True, force=stopped).deleted == missing
 
 
-def test_a_limited_read_buries_nothing(shelf: Shelf) -> None:
+def test_a_limited_read_buries_nothing(shelf: FakeSource) -> None:
     shelf.sync([thing(n) for n in range(10)])
     result = shelf.sync([thing(n) for n in range(10)], full=True, max_records=3)
     assert (result.processed, result.deleted) == (3, 0)
 
 
-def test_a_bad_record_is_not_missing(shelf: Shelf) -> None:
+def test_a_bad_record_is_not_missing(shelf: FakeSource) -> None:
     """Its key is known, so the vendor still has it; one without a key may hide any row, so nothing is buried."""
     shelf.sync([thing("a"), thing("b"), thing("c")])
     bad = shelf.sync([thing("a"), thing("b", size="big")], full=True)
@@ -426,7 +426,7 @@ not declared."""
 
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("bad", [{0}, {6}, {0, 1, 2}, {1, 3, 5}, set(range(7))], ids=str)
-def test_bulk_fallback_isolates_one_row(shelf: Shelf, kind: str, bad: set[int]) -> None:
+def test_bulk_fallback_isolates_one_row(shelf: FakeSource, kind: str, bad: set[int]) -> None:
     """B-100: and several in one batch; all others are loaded, each refused one is a dead letter of its own."""
     execute(shelf, f"CREATE INDEX ON {shelf.entity.table} (absorbed)")
     shown = [REFUSED[kind](n) if n in bad else thing(n) for n in range(7)]
@@ -440,7 +440,7 @@ def test_bulk_fallback_isolates_one_row(shelf: Shelf, kind: str, bad: set[int]) 
     assert letters(shelf) == []
 
 
-def test_a_known_dead_letter_is_met_again_and_ends_when_its_record_loads(shelf: Shelf) -> None:
+def test_a_known_dead_letter_is_met_again_and_ends_when_its_record_loads(shelf: FakeSource) -> None:
     """The same payload is not written anew, and a run that meets nothing else that is bad is a success."""
     bad = thing("a", size="big")
     first = shelf.sync([bad])
@@ -460,14 +460,14 @@ def test_a_known_dead_letter_is_met_again_and_ends_when_its_record_loads(shelf: 
     assert shelf.sync([bad], full=True).status == "partial", "what was cured and is bad again is new"
 
 
-def seen_by(shelf: Shelf) -> list[Any]:
+def seen_by(shelf: FakeSource) -> list[Any]:
     with psycopg.connect(shelf.url) as connection:
         return connection.execute(
             "SELECT sync_history_id, last_sync_history_id FROM orchestration.dead_letter ORDER BY id"
         ).fetchall()
 
 
-def test_a_changed_payload_is_a_new_dead_letter(shelf: Shelf) -> None:
+def test_a_changed_payload_is_a_new_dead_letter(shelf: FakeSource) -> None:
     shelf.sync([thing("a", size="big"), thing("b", size="big")])
     result = shelf.sync([thing("a", size="huge"), thing("b", size="big")])
     assert (result.status, result.failed, result.metrics["known_failed"]) == ("partial", 2, 1)
@@ -475,7 +475,7 @@ def test_a_changed_payload_is_a_new_dead_letter(shelf: Shelf) -> None:
     assert letters(shelf, "superseded") == [("a", "coerce", "number", 1)]
 
 
-def test_records_without_a_key_are_told_by_their_payload(shelf: Shelf) -> None:
+def test_records_without_a_key_are_told_by_their_payload(shelf: FakeSource) -> None:
     shown = [{"name": "nobody"}, {"name": "no one"}, {"name": "nobody"}]
     result = shelf.sync(shown)
     assert (result.failed, result.metrics["known_failed"], len(letters(shelf))) == (3, 1, 2)
@@ -483,7 +483,7 @@ def test_records_without_a_key_are_told_by_their_payload(shelf: Shelf) -> None:
     assert (result.status, result.metrics["known_failed"], len(letters(shelf))) == ("success", 3, 2)
 
 
-def test_of_two_records_with_one_key_the_good_one_does_not_cure_the_bad(shelf: Shelf) -> None:
+def test_of_two_records_with_one_key_the_good_one_does_not_cure_the_bad(shelf: FakeSource) -> None:
     """Whatever their order: it would be new, and the run partial, for ever."""
     for pages in ([[thing("a", size="big")], [thing("a")]], [[thing("a")], [thing("a", size="big")]]):
         shelf.sync(*pages, full=True)
@@ -492,14 +492,14 @@ def test_of_two_records_with_one_key_the_good_one_does_not_cure_the_bad(shelf: S
         assert len(letters(shelf)) == 1
 
 
-def test_two_bad_forms_of_a_record_do_not_supersede_each_other_in_turn(shelf: Shelf) -> None:
+def test_two_bad_forms_of_a_record_do_not_supersede_each_other_in_turn(shelf: FakeSource) -> None:
     pages = [[thing("a", size="big")], [thing("a", size="huge")]]
     assert shelf.sync(*pages, full=True).status == "partial"
     assert [shelf.sync(*pages, full=True).status for _ in range(2)] == ["success", "success"]
     assert len(letters(shelf)) == 2
 
 
-def test_what_is_waived_stays_so_until_its_payload_changes(shelf: Shelf) -> None:
+def test_what_is_waived_stays_so_until_its_payload_changes(shelf: FakeSource) -> None:
     bad, nobody = thing("a", size="big"), {"name": "nobody"}
     shelf.sync([thing("b"), thing("c"), bad, nobody])
     (found,) = [one for one in dead_letters.listed(shelf.url, crm="shelf") if one["rule"] == "number"]
@@ -526,7 +526,7 @@ def test_what_is_waived_stays_so_until_its_payload_changes(shelf: Shelf) -> None
     assert (letters(shelf), letters(shelf, "waived")) == ([], [(None, "coerce", "key_missing", 4)])
 
 
-def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(shelf: Shelf) -> None:
+def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(shelf: FakeSource) -> None:
     """Its payload is a part of the record: loaded, it would empty the row that is there."""
     shelf.entity = PAIR
     good = {"one": "a", "two": 1, "label": "as it was"}
@@ -541,7 +541,7 @@ def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(shelf: Shelf) -> No
     assert (letters(shelf), shelf.row("a", "1")["label"]) == ([], "smaller")
 
 
-def test_what_a_running_sync_holds_cannot_be_waived_and_does_not_hang(shelf: Shelf) -> None:
+def test_what_a_running_sync_holds_cannot_be_waived_and_does_not_hang(shelf: FakeSource) -> None:
     bad = thing("a", size="big")
     shelf.sync([bad])
     number = dead_letters.listed(shelf.url, crm="shelf")[0]["first_id"]
@@ -552,7 +552,7 @@ def test_what_a_running_sync_holds_cannot_be_waived_and_does_not_hang(shelf: She
     assert dead_letters.waive(shelf.url, by="ann", reason="a test", ids=[number]) == [number]
 
 
-def test_the_only_row_may_be_deleted_when_the_source_says_so(shelf: Shelf) -> None:
+def test_the_only_row_may_be_deleted_when_the_source_says_so(shelf: FakeSource) -> None:
     """A list without any row proves nothing; a source that names the row does."""
     shelf.entity = PAIR
     shelf.sync([{"one": "a", "two": 1}])
@@ -561,7 +561,7 @@ def test_the_only_row_may_be_deleted_when_the_source_says_so(shelf: Shelf) -> No
     assert (result.status, result.created, result.deleted) == ("success", 1, 1)
 
 
-def test_a_key_that_no_index_can_hold_is_a_dead_letter_like_any_other(shelf: Shelf) -> None:
+def test_a_key_that_no_index_can_hold_is_a_dead_letter_like_any_other(shelf: FakeSource) -> None:
     for status in ("partial", "success"):
         result = shelf.sync([thing(INCOMPRESSIBLE), thing("b")], full=True)
         assert (result.failed, result.status, len(letters(shelf))) == (1, status, 1)
@@ -569,7 +569,7 @@ def test_a_key_that_no_index_can_hold_is_a_dead_letter_like_any_other(shelf: She
 
 @pytest.mark.parametrize("bad", [{0}, {17, 18, 400}, set(range(500))], ids=lambda bad: f"{len(bad)} bad")
 def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, bad: set[int]
+    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch, bad: set[int]
 ) -> None:
     """However many are bad, a handful of statements is sent; all others are loaded, restored or tombstoned as ever."""
     shelf.sync([thing(n, gone=n == 50) for n in range(100)])
@@ -589,9 +589,9 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
     assert len(sent) < 30
 
 
-def test_composite_keys_of_bad_records_hide_no_other(shelf: Shelf) -> None:
+def test_composite_keys_of_bad_records_hide_no_other(shelf: FakeSource) -> None:
     """Also where a part of the key has blanks in it."""
-    pairs = Shelf(shelf.url, PAIR)
+    pairs = FakeSource(shelf.url, PAIR)
     pairs.sync([{"one": one, "two": two} for one in ("a", "b c", "d") for two in (1, 2)])
     strict = replace(PAIR, rules=(one_of("label", "good", severity="reject"),))
     shown = [{"one": "a", "two": 1}, {"one": "b c", "two": 2, "label": "bad"}, {"one": "d", "two": 1}]
@@ -601,7 +601,7 @@ def test_composite_keys_of_bad_records_hide_no_other(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("living", [1, 6, 60])
-def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(shelf: Shelf, living: int) -> None:
+def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(shelf: FakeSource, living: int) -> None:
     """A sheet of 60 rows that shows one row of #REF! is not that sheet."""
     shelf.sync([thing(n) for n in range(living)])
     with pytest.raises(SuspiciousRead, match=f"no longer shows {living} of the"):
@@ -614,7 +614,7 @@ def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(shelf: 
     "raw",
     [b'{"id":"a","size":"big","strange":1e200000}', b'{"id":"a","name":"x","strange":1e200000}', b"nothing", b"\xff\0"],
 )
-def test_whatever_was_sent_is_a_letter(shelf: Shelf, raw: bytes) -> None:
+def test_whatever_was_sent_is_a_letter(shelf: FakeSource, raw: bytes) -> None:
     result = shelf.sync([raw, thing("b")])
     assert (result.failed, result.created, len(letters(shelf))) == (1, 1, 1)
     ((_, _, replayed),) = replay([shelf.source()], url=shelf.url)
@@ -636,7 +636,7 @@ def test_whatever_was_sent_is_a_letter(shelf: Shelf, raw: bytes) -> None:
         (b'"name":"a","more":["no object"]', "a"),
     ],
 )
-def test_what_postgresql_cannot_hold_costs_no_record(shelf: Shelf, member: bytes, name: str) -> None:
+def test_what_postgresql_cannot_hold_costs_no_record(shelf: FakeSource, member: bytes, name: str) -> None:
     """Bytes that are no text, half an emoji, no numbers, numbers beyond numeric; and a long text only where it fits."""
     result = shelf.sync([b'{"id":"a",' + member + b"}", thing("b")])
     assert (result.status, result.failed, result.created) == ("success", 0, 2)
@@ -644,7 +644,7 @@ def test_what_postgresql_cannot_hold_costs_no_record(shelf: Shelf, member: bytes
     assert shelf.row("a")["raw_data"]["id"] == "a"
 
 
-def test_a_text_too_long_for_its_index_costs_no_record(shelf: Shelf) -> None:
+def test_a_text_too_long_for_its_index_costs_no_record(shelf: FakeSource) -> None:
     result = shelf.sync([thing("a", name=INCOMPRESSIBLE), thing("b", name="x" * 2_600)])
     assert (result.failed, result.created, result.metrics["values_lost"]["name"]["lost"]) == (0, 2, 1)
     assert (shelf.row("a")["name"], shelf.row("b")["name"]) == (None, "x" * 2_600)
@@ -652,15 +652,15 @@ def test_a_text_too_long_for_its_index_costs_no_record(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("at", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"])
-def test_a_year_that_python_lacks_is_null(shelf: Shelf, at: str) -> None:
+def test_a_year_that_python_lacks_is_null(shelf: FakeSource, at: str) -> None:
     """Arrow reads it; then the cursor and the sample could not be read back, and the run ended."""
     result = shelf.sync([thing("a") | {"at": at}, thing("b")])
     assert (result.failed, result.created, result.cursor is not None) == (0, 2, True)
     assert shelf.row("a")["at"] is None
 
 
-def test_composite_keys(shelf: Shelf) -> None:
-    pairs = Shelf(shelf.url, PAIR)
+def test_composite_keys(shelf: FakeSource) -> None:
+    pairs = FakeSource(shelf.url, PAIR)
     first = [
         {"one": "a", "two": 1, "label": "x"},
         {"one": "a", "two": 2},
@@ -676,11 +676,11 @@ def test_composite_keys(shelf: Shelf) -> None:
     assert (bad.failed, bad.deleted) == (1, 0), "part of a key cannot say which row it hides"
 
 
-def test_a_window_read_whole_buries_what_left_it(shelf: Shelf) -> None:
+def test_a_window_read_whole_buries_what_left_it(shelf: FakeSource) -> None:
     """missing='window': rows within it only, and never what lies outside."""
     from datetime import UTC, datetime, timedelta
 
-    log = Shelf(shelf.url, LOG)
+    log = FakeSource(shelf.url, LOG)
     now = datetime.now(UTC)
 
     def entry(key: str, days: float) -> Record:
@@ -692,7 +692,7 @@ def test_a_window_read_whole_buries_what_left_it(shelf: Shelf) -> None:
     assert {key: row["archived"] for (key,), row in log.rows().items()} == {"old": False, "left": True, "kept": False}
 
 
-def test_custom_properties_keep_what_is_not_declared(shelf: Shelf) -> None:
+def test_custom_properties_keep_what_is_not_declared(shelf: FakeSource) -> None:
     """test_unmapped_field_survives_in_raw is a part of it (A-027, B-074)."""
     shelf.sync([thing("a", more={"shade": "red", "roof": {"pitch": 4}, "none": None}, nobody="asked")])
     row = shelf.row("a")
@@ -700,7 +700,7 @@ def test_custom_properties_keep_what_is_not_declared(shelf: Shelf) -> None:
     assert row["raw_data"]["nobody"] == "asked"
 
 
-def test_full_refresh_never_shows_fewer_rows(shelf: Shelf) -> None:
+def test_full_refresh_never_shows_fewer_rows(shelf: FakeSource) -> None:
     """X-15: a reader who polls during a full run sees the table as it was, then as it is."""
     shelf.sync([thing(n) for n in range(20)])
     seen: list[int] = []

@@ -30,7 +30,7 @@ from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
-from warehouse_pipelines_tests.harness.shelves import LOG, PAIR, THING, Settings, Shelf, thing
+from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, Settings, thing
 
 ROWS = 100_000
 LETTER, HISTORY = "orchestration.dead_letter", "orchestration.sync_history"
@@ -77,7 +77,7 @@ STATISTICS = {
 
 @pytest.fixture(scope="module")
 def filled(shared_url: str) -> str:
-    Shelf(shared_url)
+    FakeSource(shared_url)
     with engine(shared_url).begin() as made:
         tables.align(made, [LINK])
     with psycopg.connect(shared_url) as connection:

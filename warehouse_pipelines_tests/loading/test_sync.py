@@ -28,9 +28,9 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness.shelves import LOG, PAIR, THING, Shelf, page, thing
+from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, page, thing
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import eventually
-from warehouse_pipelines_tests.harness.vendors import World, world
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 CURSOR = datetime(2024, 5, 31, 10, tzinfo=UTC)
@@ -193,7 +193,7 @@ FLAGS = (
 )
 
 
-def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(shelf: Shelf) -> None:
+def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(shelf: FakeSource) -> None:
     """And only where it concerns the entity; what does not concern it is not told to its fetch."""
     shelf.sync([thing("a", 3), thing("b", 4)])
     flagged = replace(shelf.source(), flags=FLAGS)
@@ -213,7 +213,7 @@ def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(shelf: Shelf) ->
     assert "colour" not in shelf.asked[-1].options
 
 
-def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: Shelf) -> None:
+def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: FakeSource) -> None:
     """Nor does it tell which columns the vendor fills."""
     flagged = replace(shelf.source(), flags=FLAGS)
     full = Options(full=True)
@@ -238,7 +238,7 @@ def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: Shelf) -> None
 @pytest.mark.parametrize(
     ("vendor", "says"),
     [
-        ({"size": 1}, "Shelf has no flag size of its own; it has colour, at_once, quickly"),
+        ({"size": 1}, "FakeSource has no flag size of its own; it has colour, at_once, quickly"),
         ({"begin": "2024-01-01"}, "no flag begin"),
         ({"at_once": 5}, "at_once is 5; it must be a number from 1 to 4"),
         ({"at_once": True}, "at_once is True"),
@@ -246,7 +246,7 @@ def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: Shelf) -> None
         ({"colour": ""}, "colour is ''; it must be a text"),
     ],
 )
-def test_a_flag_that_cannot_be_used_says_why(shelf: Shelf, vendor: dict[str, Any], says: str) -> None:
+def test_a_flag_that_cannot_be_used_says_why(shelf: FakeSource, vendor: dict[str, Any], says: str) -> None:
     with pytest.raises(WrongUse, match=re.escape(says)):
         sync(replace(shelf.source(), flags=FLAGS), THING, Options(vendor=vendor), url=shelf.url)
     assert shelf.asked == []
@@ -260,16 +260,16 @@ def test_no_cursor_is_our_own_clock() -> None:
 
 
 @pytest.fixture
-def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     monkeypatch.setattr(extraction, "CHUNK", 1)
-    return Shelf(bare_url)
+    return FakeSource(bare_url)
 
 
 def january(day: int) -> datetime:
     return datetime(2024, 1, day, tzinfo=UTC)
 
 
-def test_the_cursor_is_the_source_s_high_water_mark(shelf: Shelf) -> None:
+def test_the_cursor_is_the_source_s_high_water_mark(shelf: FakeSource) -> None:
     """The newest of all batches; a delta that finds nothing keeps it; what is undated does not move it."""
     assert shelf.sync([thing("a", 3)], [thing("b", 9), thing("c", 5)]).cursor == january(9)
     assert shelf.sync().cursor == january(9)
@@ -281,7 +281,7 @@ def test_the_cursor_is_the_source_s_high_water_mark(shelf: Shelf) -> None:
     ]
 
 
-def test_a_clock_that_is_ahead_does_not_hide_what_comes(shelf: Shelf) -> None:
+def test_a_clock_that_is_ahead_does_not_hide_what_comes(shelf: FakeSource) -> None:
     ahead = {"id": "a", "at": (datetime.now(UTC) + timedelta(hours=3)).isoformat()}
     result = shelf.sync([ahead])
     assert result.cursor == result.window.until
@@ -294,7 +294,7 @@ def test_a_clock_that_is_ahead_does_not_hide_what_comes(shelf: Shelf) -> None:
 SENTINELS = ("9999-12-31T23:59:59.999999Z", "9999-12-31T00:00:00Z", "9999-01-01T00:00:00Z")
 
 
-def test_a_date_that_means_never_is_loaded_and_is_no_cursor(shelf: Shelf) -> None:
+def test_a_date_that_means_never_is_loaded_and_is_no_cursor(shelf: FakeSource) -> None:
     """By a full read and by a delta; the next delta begins at the newest date at which something did change."""
     never = [{"id": str(n), "at": at} for n, at in enumerate(SENTINELS)]
     result = shelf.sync([thing("a", 3), *never])
@@ -307,12 +307,12 @@ def test_a_date_that_means_never_is_loaded_and_is_no_cursor(shelf: Shelf) -> Non
     assert (result.filtered, result.deleted, result.cursor) == (0, 1, january(5))
 
 
-def test_where_every_date_lies_ahead_everything_is_read_again(shelf: Shelf) -> None:
+def test_where_every_date_lies_ahead_everything_is_read_again(shelf: FakeSource) -> None:
     assert shelf.sync([{"id": "a", "at": SENTINELS[0]}]).cursor is None
     assert shelf.sync([{"id": "a", "at": SENTINELS[0]}]).mode == "full"
 
 
-def test_a_schedule_moves_the_cursor_to_what_is_past(shelf: Shelf) -> None:
+def test_a_schedule_moves_the_cursor_to_what_is_past(shelf: FakeSource) -> None:
     planned = replace(THING, lookahead=timedelta(days=365), lookback=timedelta(days=60))
     soon = {"id": "soon", "at": (datetime.now(UTC) + timedelta(days=90)).isoformat()}
     result = shelf.sync([thing("a", 3), soon, {"id": "never", "at": SENTINELS[0]}], entity=planned)
@@ -322,7 +322,7 @@ def test_a_schedule_moves_the_cursor_to_what_is_past(shelf: Shelf) -> None:
     assert result.window.since == january(3) - OVERLAP
 
 
-def test_a_date_that_means_never_gives_way_to_a_true_one(shelf: Shelf) -> None:
+def test_a_date_that_means_never_gives_way_to_a_true_one(shelf: FakeSource) -> None:
     """Only newer wins, and what lies ahead is no time of an edit."""
     shelf.sync([{"id": "a", "at": SENTINELS[1], "size": 1}])
     assert shelf.sync([thing("a", 3, size=2)]).updated == 1
@@ -330,7 +330,7 @@ def test_a_date_that_means_never_gives_way_to_a_true_one(shelf: Shelf) -> None:
     assert shelf.sync([thing("a", 2, size=3)]).updated == 0
 
 
-def test_a_full_read_that_leaves_records_out_says_so(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_read_that_leaves_records_out_says_so(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is left out today; if one ever is, the run is no success and its cursor stays."""
     assert shelf.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
     monkeypatch.setattr(extraction, "END", january(4))
@@ -339,14 +339,14 @@ def test_a_full_read_that_leaves_records_out_says_so(shelf: Shelf, monkeypatch: 
     assert "1 of 2 records were read and not loaded" in str(result.reason)
 
 
-def test_nothing_dated_leaves_the_next_run_full(shelf: Shelf) -> None:
+def test_nothing_dated_leaves_the_next_run_full(shelf: FakeSource) -> None:
     assert shelf.sync().cursor is None
     assert shelf.sync([thing("a") | {"at": None}]).mode == "full"
     assert shelf.sync([thing("a")]).mode == "full"
     assert shelf.sync([thing("a")]).mode == "delta"
 
 
-def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(shelf: Shelf) -> None:
+def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(shelf: FakeSource) -> None:
     """X-11: one bad record must not pin the window for ever, and every failed record is kept."""
     result = shelf.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
     assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
@@ -359,7 +359,7 @@ def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(shelf: She
     assert unkept == (0,)
 
 
-def test_a_failed_run_moves_nothing(shelf: Shelf) -> None:
+def test_a_failed_run_moves_nothing(shelf: FakeSource) -> None:
     shelf.sync([thing("a", 2)])
 
     def fail() -> None:
@@ -379,7 +379,7 @@ def test_a_failed_run_moves_nothing(shelf: Shelf) -> None:
     assert shelf.asked[-1].window.since == january(2) - OVERLAP
 
 
-def test_watermarks_do_not_leak_between_entities(shelf: Shelf) -> None:
+def test_watermarks_do_not_leak_between_entities(shelf: FakeSource) -> None:
     """B-027: neither to another entity nor to an entity of the same name in another CRM."""
     shelf.sync([thing("a", 9)])
     assert shelf.sync([thing("a", 1)], entity=LOG).mode == "full"
@@ -390,7 +390,7 @@ def test_watermarks_do_not_leak_between_entities(shelf: Shelf) -> None:
     assert sync(other, THING, Options(), url=shelf.url).mode == "full"
 
 
-def test_a_backfill_loads_its_window_and_leaves_the_cursor(shelf: Shelf) -> None:
+def test_a_backfill_loads_its_window_and_leaves_the_cursor(shelf: FakeSource) -> None:
     shelf.sync([thing("new", 20)])
     window = Window(january(3), january(5))
     result = shelf.sync([thing("a", 2), thing("b", 3), thing("c", 4), thing("d", 5)], backfill=window)
@@ -407,7 +407,7 @@ def fresh() -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_a_source_that_proves_that_nothing_changed_loses_nothing(shelf: Shelf, full: bool) -> None:
+def test_a_source_that_proves_that_nothing_changed_loses_nothing(shelf: FakeSource, full: bool) -> None:
     shelf.sync([thing("a", 3)], [thing("b", 4)])
     shelf.before = lambda extraction: setattr(extraction, "unchanged", True)
     result = shelf.sync(full=full)
@@ -418,7 +418,7 @@ def test_a_source_that_proves_that_nothing_changed_loses_nothing(shelf: Shelf, f
     assert shelf.asked[-1].window.since == january(4) - OVERLAP
 
 
-def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(shelf: Shelf) -> None:
+def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(shelf: FakeSource) -> None:
     shelf.sync([thing("a", 3)], [thing("b", 4)])
     shelf.before = lambda extraction: setattr(extraction, "doubt", "the vendor shows no more")
     result = shelf.sync([thing("a", 3)], [thing("c", 5)], full=True)
@@ -435,7 +435,7 @@ REMEMBERED = replace(PAIR, by_state=True, gone={"label": "cancelled"})
 PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "y"}]
 
 
-def told(shelf: Shelf, changes_only: bool = False, **left: str) -> None:
+def told(shelf: FakeSource, changes_only: bool = False, **left: str) -> None:
     """Let the next read say that it leaves this state, and whether it was one of changes."""
 
     def before(extraction: Extraction) -> None:
@@ -444,7 +444,7 @@ def told(shelf: Shelf, changes_only: bool = False, **left: str) -> None:
     shelf.before = before
 
 
-def test_what_a_good_run_left_is_given_to_the_next(shelf: Shelf) -> None:
+def test_what_a_good_run_left_is_given_to_the_next(shelf: FakeSource) -> None:
     told(shelf, token="1")
     assert shelf.sync(PAIRS, entity=REMEMBERED).mode == "full"
     told(shelf, changes_only=True, token="2")
@@ -459,14 +459,14 @@ def test_what_a_good_run_left_is_given_to_the_next(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("flags", [{"full": True}, {"force": True}, {"start_date": date(2024, 1, 1)}], ids=str)
-def test_a_run_that_reads_everything_is_told_nothing(shelf: Shelf, flags: dict[str, Any]) -> None:
+def test_a_run_that_reads_everything_is_told_nothing(shelf: FakeSource, flags: dict[str, Any]) -> None:
     told(shelf, token="1")
     shelf.sync(PAIRS, entity=REMEMBERED)
     shelf.sync(PAIRS, entity=REMEMBERED, **flags)
     assert shelf.asked[-1].state == {}
 
 
-def test_a_run_that_failed_or_was_limited_leaves_no_state(shelf: Shelf) -> None:
+def test_a_run_that_failed_or_was_limited_leaves_no_state(shelf: FakeSource) -> None:
     """A fetch in doubt decides what it leaves: one of three calendars must not cost the others their token."""
     told(shelf, token="1")
     shelf.sync(PAIRS, entity=REMEMBERED)
@@ -486,7 +486,7 @@ def test_a_run_that_failed_or_was_limited_leaves_no_state(shelf: Shelf) -> None:
     assert [asked.state["token"] for asked in shelf.asked[1:]] == ["1", "1", "1", "3", "3"]
 
 
-def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(shelf: Shelf) -> None:
+def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(shelf: FakeSource) -> None:
     shelf.entity = REMEMBERED
     shelf.sync(PAIRS, entity=REMEMBERED)
     assert shelf.sync(PAIRS[:1], entity=REMEMBERED).deleted == 1
@@ -495,21 +495,21 @@ def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(shelf: Shelf) -> 
     assert shelf.row("b", "2")["label"] == "y"
 
 
-def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(shelf: Shelf) -> None:
+def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(shelf: FakeSource) -> None:
     shelf.entity = flagged = replace(PAIR, archived="label=cancelled")
     result = shelf.sync([*PAIRS, {"one": "c", "two": 3, "label": "cancelled"}, {"one": "d", "two": 4}], entity=flagged)
     assert (result.created, result.deleted) == (4, 1)
     assert [key for key, row in sorted(shelf.rows().items()) if row["archived"]] == [("c", "3")]
 
 
-def test_stored_records_are_found_by_several_columns(shelf: Shelf) -> None:
+def test_stored_records_are_found_by_several_columns(shelf: FakeSource) -> None:
     shelf.sync(PAIRS, entity=PAIR)
     known = WarehouseReader(shelf.url)
     assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
     known.close()
 
 
-def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: Shelf) -> None:
+def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: FakeSource) -> None:
     weekly = WEEKLY
     assert shelf.sync([thing("a", 3)], [thing("b", 4)], entity=weekly).mode == "full"
     assert shelf.sync(entity=weekly).mode == "delta"
@@ -520,7 +520,7 @@ def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: Shelf) ->
     assert shelf.sync(entity=weekly).mode == "delta"
 
 
-def test_a_source_may_ask_for_the_records_that_are_stored(shelf: Shelf) -> None:
+def test_a_source_may_ask_for_the_records_that_are_stored(shelf: FakeSource) -> None:
     shelf.sync([thing("a", 3, name="first"), thing("b", 4)])
     found: dict[str, bytes] = {}
     shelf.before = lambda extraction: found.update(extraction.known.records("shelf_thing", ["a", "z"]))
@@ -530,7 +530,7 @@ def test_a_source_may_ask_for_the_records_that_are_stored(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_safety_limit_is_partial(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
+def test_safety_limit_is_partial(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
     """X-12, X-28: never a success; what was read stays, and a read that did not end proves nothing missing."""
     shelf.sync([thing("a", 3), thing("b", 4)])
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
@@ -547,21 +547,21 @@ def test_safety_limit_is_partial(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, 
     assert shelf.asked[-1].window.since == january(4) - OVERLAP
 
 
-def test_a_window_that_did_not_end_buries_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, now = Shelf(shelf.url, LOG), datetime.now(UTC).isoformat()
+def test_a_window_that_did_not_end_buries_nothing(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, now = FakeSource(shelf.url, LOG), datetime.now(UTC).isoformat()
     log.sync([{"id": "a", "at": now}, {"id": "b", "at": now}])
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "1")
     result = log.sync([{"id": "a", "at": now}], [{"id": "c", "at": now}])
     assert (result.mode, result.status, result.processed, result.deleted) == ("delta", "partial", 1, 0)
 
 
-def test_pages_without_records_end_too(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_without_records_end_too(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
     shelf.before = lambda extraction: setattr(shelf, "pages", itertools.repeat([]))
     assert str(shelf.sync().reason).startswith("safety_limit: ")
 
 
-def test_a_read_that_ends_at_the_safety_limit_is_whole(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_ends_at_the_safety_limit_is_whole(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """And --max-records is no such limit: whoever gave it wanted no more (B-055)."""
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
     assert shelf.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
@@ -570,20 +570,22 @@ def test_a_read_that_ends_at_the_safety_limit_is_whole(shelf: Shelf, monkeypatch
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "many"])
-def test_a_safety_limit_that_cannot_be_used_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+def test_a_safety_limit_that_cannot_be_used_is_named(
+    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", wrong)
     with pytest.raises(NotConfigured, match="WAREHOUSE_SAFETY_LIMIT"):
         shelf.sync()
 
 
-def test_what_was_not_asked_by_the_window_passes_it(shelf: Shelf) -> None:
+def test_what_was_not_asked_by_the_window_passes_it(shelf: FakeSource) -> None:
     shelf.sync([thing("a", 20)])
     result = shelf.sync([thing("b", 1)], page(thing("c", 1), in_window=False))
     assert (result.created, result.filtered) == (1, 1)
     assert ("c",) in shelf.rows()
 
 
-def test_lifecycle_order(shelf: Shelf) -> None:
+def test_lifecycle_order(shelf: FakeSource) -> None:
     """C-012: row, fetch, load, close, cleanup; also when the run fails, nothing is left open."""
     seen: list[Any] = []
 
@@ -613,7 +615,7 @@ def test_lifecycle_order(shelf: Shelf) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]
 
 
-def test_an_unexpected_error_closes_the_row_too(shelf: Shelf) -> None:
+def test_an_unexpected_error_closes_the_row_too(shelf: FakeSource) -> None:
     def fail() -> None:
         raise ZeroDivisionError("division by zero")
 
@@ -622,7 +624,9 @@ def test_an_unexpected_error_closes_the_row_too(shelf: Shelf) -> None:
     assert shelf.history()[-1]["status"] == "failed"
 
 
-def test_what_a_source_measures_is_in_the_metrics_of_every_run(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_source_measures_is_in_the_metrics_of_every_run(
+    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A-070: a replay asks nobody, and its history row has the figure all the same."""
     source = replace(shelf.source(), measures=("bytes_scanned",))
     monkeypatch.setattr(shelf, "source", lambda: source)
@@ -648,7 +652,7 @@ def test_a_source_without_settings_asks_nothing(
         sync(source, source.entities[0], Options(), url=database_url)
 
 
-def test_state_survives_wiped_workdir(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_survives_wiped_workdir(shelf: FakeSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """B-014: there is nothing to wipe; dlt keeps no state, and the cursor lies in the history."""
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -657,7 +661,7 @@ def test_state_survives_wiped_workdir(shelf: Shelf, tmp_path: Path, monkeypatch:
     assert shelf.sync().mode == "delta"
 
 
-def test_the_rows_of_the_table_are_counted_or_reckoned_alike(shelf: Shelf) -> None:
+def test_the_rows_of_the_table_are_counted_or_reckoned_alike(shelf: FakeSource) -> None:
     """A delta reckons from the last run's figures, a whole read counts; both are true."""
     for pages, flags in (
         ([[thing("a"), thing("b"), thing("c", gone=True)]], {}),
@@ -672,7 +676,7 @@ def test_the_rows_of_the_table_are_counted_or_reckoned_alike(shelf: Shelf) -> No
         assert result.metrics["living_rows"] == sum(not row["archived"] for row in rows)
 
 
-Opened = Callable[..., World]
+Opened = Callable[..., SourceHarness]
 
 
 @pytest.fixture
@@ -681,7 +685,7 @@ def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opene
     from contextlib import ExitStack
 
     with ExitStack() as stack:
-        yield lambda table, **more: stack.enter_context(world(table, database_url, monkeypatch, **more))
+        yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
 
 def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
@@ -742,10 +746,10 @@ def test_callrail_late_tag_is_captured(opened: Opened) -> None:
 def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> None:
     """The rows are kept, the cursor does not move, nothing is buried, and the reason says which figures differ."""
     it = opened("callrail_call")
-    it.vendor.prepare(it.entity)
+    it.driver.prepare(it.entity)
     first = it.sync()
-    deleted = it.vendor.delete(it.entity)
-    created = it.vendor.create(it.entity)
+    deleted = it.driver.delete(it.entity)
+    created = it.driver.create(it.entity)
     it.simulator.set_fault("lying_total", path="calls.json", add=7)
     result = it.sync()
     assert (result.status, result.failed, result.cursor) == ("partial", 0, None)
@@ -767,7 +771,7 @@ def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, mon
     monkeypatch.setattr(extraction, "CHUNK", 2)
     it = opened("callrail_call")
     it.sync()
-    keys = sorted(key for (key,) in it.vendor.keys(it.entity))
+    keys = sorted(key for (key,) in it.driver.keys(it.entity))
     keys.sort(key=lambda key: it.rows()[key,]["start_time"])
     spam: list[str] = []
 
@@ -779,14 +783,14 @@ def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, mon
     result = it.sync(full=True, batch_size=2, progress=mark_once)
     assert (result.status, result.deleted) == ("success", 0)
     assert it.sync(full=True).deleted == 1
-    assert it.living() == it.vendor.keys(it.entity)
+    assert it.living() == it.driver.keys(it.entity)
 
 
 def test_removed_association_is_tombstoned(opened: Opened) -> None:
     """A-038: an association has no date, and its removal does not move its parent's."""
     it = opened("hubspot_contact_to_deal_association")
     it.sync()
-    key = it.vendor.delete(it.entity)
+    key = it.driver.delete(it.entity)
     assert it.sync().deleted == 1
     assert it.rows()[key]["archived"]
 

@@ -19,8 +19,8 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import local_columns, migrate, tables
 from warehouse_pipelines.sources import DECLARED, SOURCES
-from warehouse_pipelines_tests.harness.shelves import THING, Shelf, thing
-from warehouse_pipelines_tests.harness.vendors import rows, world
+from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
+from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
 
 Configure = Callable[..., dict[str, Entity]]
 
@@ -192,12 +192,12 @@ KEY = "a key of some length"
 
 
 @pytest.fixture
-def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     monkeypatch.setenv("WAREHOUSE_HASH_KEY", KEY)
-    return Shelf(bare_url)
+    return FakeSource(bare_url)
 
 
-def changed(shelf: Shelf, configure: Configure, written: str) -> Entity:
+def changed(shelf: FakeSource, configure: Configure, written: str) -> Entity:
     """Apply the file to the shelf's things and to their table, as a migration does; return the entity."""
     entity = configure(written, shelf.source())[THING.table]
     with migrate.engine(shelf.url).begin() as connection:
@@ -212,7 +212,7 @@ PEOPLE: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def stored(shelf: Shelf, entity: Entity) -> str:
+def stored(shelf: FakeSource, entity: Entity) -> str:
     """Return all that the warehouse has: the table and the dead letters."""
     with psycopg.connect(shelf.url) as connection:
         found = [
@@ -222,7 +222,7 @@ def stored(shelf: Shelf, entity: Entity) -> str:
     return str(found)
 
 
-def test_a_hashed_value_stands_nowhere_in_clear(shelf: Shelf, configure: Configure) -> None:
+def test_a_hashed_value_stands_nowhere_in_clear(shelf: FakeSource, configure: Configure) -> None:
     entity = changed(shelf, configure, "[shelf.things]\nhash = ['name', 'phone']\n")
     shelf.entity = entity
     result = shelf.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE)])
@@ -242,7 +242,7 @@ def test_a_hashed_value_stands_nowhere_in_clear(shelf: Shelf, configure: Configu
 
 
 def test_equal_values_have_equal_hashes_however_they_are_written_and_another_key_has_others(
-    shelf: Shelf, configure: Configure, monkeypatch: pytest.MonkeyPatch
+    shelf: FakeSource, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['phone']\n")
     shelf.sync([thing(1, phone="(310) 867-5309"), thing(2, phone="+1 310.867.5309"), thing(3, phone="310 867 5308")])
@@ -253,7 +253,7 @@ def test_equal_values_have_equal_hashes_however_they_are_written_and_another_key
     assert shelf.row("1")["phone"] not in (one, three)
 
 
-def test_a_dead_letter_that_is_replayed_keeps_its_hash(shelf: Shelf, configure: Configure) -> None:
+def test_a_dead_letter_that_is_replayed_keeps_its_hash(shelf: FakeSource, configure: Configure) -> None:
     from warehouse_pipelines.loading.replay import replay
 
     shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
@@ -264,14 +264,14 @@ def test_a_dead_letter_that_is_replayed_keeps_its_hash(shelf: Shelf, configure: 
     assert shelf.row("2")["name"] == shelf.row("1")["name"]
 
 
-def test_a_record_that_cannot_be_searched_is_not_kept(shelf: Shelf, configure: Configure) -> None:
+def test_a_record_that_cannot_be_searched_is_not_kept(shelf: FakeSource, configure: Configure) -> None:
     shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
     assert shelf.sync([b'{"id": "1", "name": "Ann', b'"Ann"', thing(2)]).failed == 2
     assert "Ann" not in stored(shelf, shelf.entity)
 
 
 def test_no_key_to_hash_with_fails_the_run_before_anything_is_read(
-    shelf: Shelf, configure: Configure, monkeypatch: pytest.MonkeyPatch
+    shelf: FakeSource, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
     for key in (None, "short"):
@@ -284,7 +284,7 @@ def test_no_key_to_hash_with_fails_the_run_before_anything_is_read(
     assert ["WAREHOUSE_HASH_KEY" in row["error_message"] for row in shelf.history()] == [True, True]
 
 
-def test_a_dropped_column_is_written_no_more_and_keeps_what_it_has(shelf: Shelf, configure: Configure) -> None:
+def test_a_dropped_column_is_written_no_more_and_keeps_what_it_has(shelf: FakeSource, configure: Configure) -> None:
     shelf.sync([thing(1, **PEOPLE), thing(2, **PEOPLE)])
     shelf.entity = changed(shelf, configure, "[shelf.things]\ndrop = ['phone', 'amount']\n")
     shelf.sync([thing(1, day=2, **PEOPLE, amount="7")])
@@ -296,7 +296,7 @@ def test_a_dropped_column_is_written_no_more_and_keeps_what_it_has(shelf: Shelf,
     assert shelf.row("2")["raw_data"]["phone"] == PEOPLE["phone"]
 
 
-def test_a_renamed_column_keeps_its_data_and_its_index(shelf: Shelf, configure: Configure) -> None:
+def test_a_renamed_column_keeps_its_data_and_its_index(shelf: FakeSource, configure: Configure) -> None:
     shelf.sync([thing(1, **PEOPLE)])
     entity = changed(shelf, configure, "[shelf.things.rename]\nphone = 'telephone'\nname = 'title'\n")
     row = rows(shelf.url, entity)["1",]
@@ -310,7 +310,7 @@ def test_a_renamed_column_keeps_its_data_and_its_index(shelf: Shelf, configure: 
     assert shelf.row("1")["title"] == "Bo"
 
 
-def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(shelf: Shelf, configure: Configure) -> None:
+def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(shelf: FakeSource, configure: Configure) -> None:
     shelf.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
     shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\ndrop = ['phone']\n")
     with migrate.engine(shelf.url).begin() as connection:
@@ -331,7 +331,7 @@ def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(shelf: Shel
     assert (again.created, again.updated, again.failed, again.status) == (0, 0, 1, "success")
 
 
-def test_numbers_beside_a_hashed_value_stay_digit_by_digit(shelf: Shelf, configure: Configure) -> None:
+def test_numbers_beside_a_hashed_value_stay_digit_by_digit(shelf: FakeSource, configure: Configure) -> None:
     shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
     record = json.dumps(thing(1, amount="X", big=[1.10, {"n": "Y"}])).replace('"X"', "12345678901234567890.10")
     shelf.sync([record.replace('"Y"', "1e2").encode()])
@@ -370,7 +370,7 @@ def test_an_added_column_of_a_portal_is_filled_and_a_hashed_one_is_nowhere_in_cl
     entity = found["hubspot_contact"]
     with migrate.engine(database_url).begin() as connection:
         tables.align(connection, [entity])
-    with world("hubspot_contact", database_url, monkeypatch, contacts=20) as it:
+    with source_harness("hubspot_contact", database_url, monkeypatch, contacts=20) as it:
         it.simulator.define_property("contacts", "favourite")
         key = it.simulator.ids("contacts")[0]
         it.simulator.edit("contacts", key, {"favourite": "teal", "email": "Ann.Ford@example.com"})
@@ -389,7 +389,7 @@ def test_of_a_mirrored_table_a_dropped_column_is_not_even_asked_for(
     configure: Configure, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entity = configure("[pipedesk.lead_statuses]\ndrop = ['description']\n")["pipedesk.lead_statuses"]
-    with world("pipedesk.lead_statuses", database_url, monkeypatch, contacts=20) as it:
+    with source_harness("pipedesk.lead_statuses", database_url, monkeypatch, contacts=20) as it:
         source = replace(it.source, entities=(entity,))
         sync(source, entity, Options(), url=database_url)
         assert all("description" not in row["raw_data"] for row in rows(database_url, entity).values())

@@ -12,7 +12,7 @@ from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.observability import health
 from warehouse_pipelines.observability.lost_values import Loss, Standing
 from warehouse_pipelines.orchestration import checks
-from warehouse_pipelines_tests.harness.shelves import THING, Shelf, page, thing
+from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, page, thing
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_many_columns_are_counted_and_a_few_named() -> None:
 
 
 @pytest.fixture
-def shelf(bare_url: str) -> Shelf:
-    return Shelf(bare_url)
+def shelf(bare_url: str) -> FakeSource:
+    return FakeSource(bare_url)
 
 
-def problems(shelf: Shelf) -> tuple[str, ...]:
+def problems(shelf: FakeSource) -> tuple[str, ...]:
     """Return what ``warehouse status`` says of the values of the things."""
     (found,) = health.judge([shelf.source(THING)], url=shelf.url, rules=("values",))
     (check,) = checks.judge_at_once(shelf.source(THING), THING, shelf.url, {"values"})
@@ -121,16 +121,16 @@ def without(records: list[dict[str, Any]], *names: str, **more: Any) -> list[dic
     return [{name: value for name, value in record.items() if name not in names} | more for record in records]
 
 
-def kept(shelf: Shelf, name: str) -> set[Any]:
+def kept(shelf: FakeSource, name: str) -> set[Any]:
     return {row[name] for row in shelf.rows().values()}
 
 
-def metrics(shelf: Shelf) -> Mapping[str, Any]:
+def metrics(shelf: FakeSource) -> Mapping[str, Any]:
     found: Mapping[str, Any] = shelf.history()[-1]["performance_metrics"]
     return found
 
 
-def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read_again(shelf: Shelf) -> None:
+def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read_again(shelf: FakeSource) -> None:
     good, bad = things(40), [{**one, "amount": "twelve"} for one in things(40)]
     assert shelf.sync(good, full=True).status == "success"
     assert metrics(shelf)["columns_filled"]["amount"] == 40
@@ -156,18 +156,18 @@ def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read
     assert problems(shelf) == ()
 
 
-def test_one_bad_value_in_a_delta_is_a_warning_and_no_more(shelf: Shelf) -> None:
+def test_one_bad_value_in_a_delta_is_a_warning_and_no_more(shelf: FakeSource) -> None:
     shelf.sync(things(40), full=True)
     result = shelf.sync([thing("1", 2, amount="twelve")])
     assert (result.status, result.metrics["warnings"], problems(shelf)) == ("success", {"warn:amount": 1}, ())
     assert result.metrics["values_lost"] == {"amount": {"lost": 1, "of": 1}}
 
 
-def renamed(shelf: Shelf, **flags: Any) -> Result:
+def renamed(shelf: FakeSource, **flags: Any) -> Result:
     return shelf.sync(without(things(30, label="x"), "name", "phone", first_name="Ann"), full=True, **flags)
 
 
-def test_a_column_that_is_no_longer_sent_is_an_alarm_and_its_values_are_kept(shelf: Shelf) -> None:
+def test_a_column_that_is_no_longer_sent_is_an_alarm_and_its_values_are_kept(shelf: FakeSource) -> None:
     shelf.sync(things(30), full=True)
     names = kept(shelf, "name")
     result = renamed(shelf)
@@ -190,7 +190,7 @@ def test_a_column_that_is_no_longer_sent_is_an_alarm_and_its_values_are_kept(she
     assert (back.status, shelf.row("new")["name"], problems(shelf)) == ("success", "thing new", ())
 
 
-def test_force_empties_a_column_that_is_gone_for_good(shelf: Shelf) -> None:
+def test_force_empties_a_column_that_is_gone_for_good(shelf: FakeSource) -> None:
     shelf.sync(things(30), full=True)
     assert renamed(shelf).status == "partial"
     assert renamed(shelf, force=True).status == "success"
@@ -199,19 +199,19 @@ def test_force_empties_a_column_that_is_gone_for_good(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_a_member_that_says_nothing_is_not_absent(shelf: Shelf, nothing: str | None) -> None:
+def test_a_member_that_says_nothing_is_not_absent(shelf: FakeSource, nothing: str | None) -> None:
     shelf.sync(things(30), full=True)
     result = shelf.sync([{**one, "phone": nothing} for one in things(30)], full=True)
     assert (result.status, kept(shelf, "phone"), problems(shelf)) == ("success", {None}, ())
 
 
 @pytest.mark.parametrize(("before", "now"), [(30, 19), (19, 30)])
-def test_a_few_records_are_too_few_to_judge_by(shelf: Shelf, before: int, now: int) -> None:
+def test_a_few_records_are_too_few_to_judge_by(shelf: FakeSource, before: int, now: int) -> None:
     shelf.sync(things(before))
     assert shelf.sync(without(things(now), "name")).status == "success"
 
 
-def test_small_deltas_without_a_column_add_up_until_they_are_enough(shelf: Shelf) -> None:
+def test_small_deltas_without_a_column_add_up_until_they_are_enough(shelf: FakeSource) -> None:
     shelf.sync(things(60), full=True)
 
     def delta(first: int, *names: str) -> Result:
@@ -227,14 +227,16 @@ def test_small_deltas_without_a_column_add_up_until_they_are_enough(shelf: Shelf
     assert {key for (key,), row in shelf.rows().items() if row["name"] is None} == {str(n) for n in range(19)}
 
 
-def test_a_column_that_is_seldom_filled_may_be_absent(shelf: Shelf) -> None:
+def test_a_column_that_is_seldom_filled_may_be_absent(shelf: FakeSource) -> None:
     """Some vendors leave out what is empty."""
     shelf.sync([*things(30), thing("rare", doc={"a": 1}, more={"shade": "red"})], full=True)
     result = shelf.sync(things(31), full=True)
     assert (result.status, problems(shelf)) == ("success", ())
 
 
-def test_a_member_that_comes_late_is_written_by_the_next_read(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_that_comes_late_is_written_by_the_next_read(
+    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The records before it were merged without the column, which is emptied where they lack it: nothing is kept."""
     monkeypatch.setattr(extraction, "CHUNK", 25)
     first = [{**one, "more": {"shade": "red"}} for one in things(50)]
@@ -252,7 +254,7 @@ def test_a_member_that_comes_late_is_written_by_the_next_read(shelf: Shelf, monk
     assert (again.status, again.updated, again.unchanged) == ("success", 0, 50)
 
 
-def test_what_is_emptied_counts_once_and_a_newer_row_stays(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_emptied_counts_once_and_a_newer_row_stays(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction, "CHUNK", 25)
     shelf.sync(things(50), full=True)
     gone = without(things(50), "name")
@@ -266,7 +268,7 @@ def test_what_is_emptied_counts_once_and_a_newer_row_stays(shelf: Shelf, monkeyp
     assert problems(shelf) == ()
 
 
-def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(shelf: Shelf) -> None:
+def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(shelf: FakeSource) -> None:
     """The vendor may leave out what is empty, and then the one record says nothing of the values that were kept."""
     shelf.sync(things(30), full=True)
     gone = without(things(30), "name")
@@ -278,7 +280,7 @@ def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(shelf: Shel
     assert (kept(shelf, "name"), problems(shelf)) == ({None, "back"}, ())
 
 
-def test_a_member_deep_in_the_record_is_looked_for_at_its_place(shelf: Shelf) -> None:
+def test_a_member_deep_in_the_record_is_looked_for_at_its_place(shelf: FakeSource) -> None:
     """``more.shade`` is absent although another member is called ``shade``; as null it is there."""
     deep = [{**one, "more": {"shade": "red"}} for one in things(30)]
     shelf.sync(deep, full=True)
@@ -292,12 +294,12 @@ TIMED = replace(THING, archived=None)
 FLAG = {"gone": (THING, "gone", True, False), "gone_at": (TIMED, "gone_at", "2024-02-03T04:05:06Z", None)}
 
 
-def tombstones(shelf: Shelf) -> dict[str, tuple[Any, Any]]:
+def tombstones(shelf: FakeSource) -> dict[str, tuple[Any, Any]]:
     return {key: (row["delete_reason"], row["deleted_at"]) for (key,), row in shelf.rows().items() if row["archived"]}
 
 
 @pytest.mark.parametrize("flag", FLAG)
-def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(shelf: Shelf, flag: str) -> None:
+def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(shelf: FakeSource, flag: str) -> None:
     shelf.entity, name, yes, no = FLAG[flag]
     column = "archived" if shelf.entity.archived else "deleted_at"
 
@@ -328,7 +330,7 @@ def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(shelf:
     assert (tombstones(shelf), problems(shelf)) == ({}, ())
 
 
-def test_a_flag_that_is_sent_only_when_it_is_set_may_be_left_out(shelf: Shelf) -> None:
+def test_a_flag_that_is_sent_only_when_it_is_set_may_be_left_out(shelf: FakeSource) -> None:
     shelf.sync([*things(50), thing("a", gone=True), thing("b", gone=True)], full=True)
     result = shelf.sync([thing("a", 2)])
     assert (result.status, result.restored, set(tombstones(shelf))) == ("success", 1, {"b"})

@@ -9,7 +9,7 @@ import pytest
 
 from warehouse_pipelines.errors import WarehouseError
 from warehouse_pipelines.orchestration.io_manager import metadata
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 TOKEN = "planted-token-4e1f9a77c0"
 EMAIL = "planted.person@private.example"
@@ -18,16 +18,16 @@ PHONES = ("9375550173", "937-555-0173", "555-0173")
 NAME = "Zebedee Plantedname"
 PLANTED = (TOKEN, "planted.person", *PHONES, "Zebedee", "Plantedname")
 
-Opened = Callable[[str], World]
+Opened = Callable[[str], SourceHarness]
 
 
 @pytest.fixture
 def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
     with ExitStack() as stack:
-        yield lambda table: stack.enter_context(world(table, database_url, monkeypatch, token=TOKEN))
+        yield lambda table: stack.enter_context(source_harness(table, database_url, monkeypatch, token=TOKEN))
 
 
-def plant(it: World) -> None:
+def plant(it: SourceHarness) -> None:
     """Put a person into the newest records, good values and such as draw a warning."""
     if it.source.name == "hubspot":
         person = {"firstname": "Zebedee", "lastname": "Plantedname", "email": EMAIL, "phone": PHONE, "city": NAME}
@@ -62,7 +62,7 @@ def test_no_planted_pii_in_logs(
     plant(it)
     said: list[str] = []
     with caplog.at_level(logging.DEBUG):
-        it.vendor.poison(it.entity, "missing_id")
+        it.driver.corrupt(it.entity, "missing_id")
         results = [it.sync(debug=True), it.sync(full=True, force=True, skip_validation=True)]
         for kind, more in (("unauthorized", {}), ("missing_list", {}), ("status", {"status": 400})):
             it.simulator.set_fault(kind, **more)
@@ -91,7 +91,7 @@ def test_what_postgresql_says_of_a_value_is_masked(opened: Opened) -> None:
     long = EMAIL + "".join(chr(33 + (n * n * 7919 + n // 13) % 90) for n in range(9000))
     it.simulator.control("create", object="contacts", properties={"division": long, "firstname": "Zebedee"})
     result = it.sync()
-    for letter in it.letters():
+    for letter in it.dead_letters():
         assert EMAIL not in letter["error_message"]
     assert EMAIL not in json.dumps(it.history(), default=str)
     assert result.status in ("success", "partial")

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dagster_cli")]
 
@@ -16,27 +16,27 @@ MONTHS = [(THIS_MONTH - timedelta(days=1)).replace(day=1).isoformat(), THIS_MONT
 
 
 @pytest.fixture(scope="module")
-def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     """A world whose daemon runs."""
-    with world(test_server, template, tmp_path_factory.mktemp("cli"), "dagster_cli") as made:
+    with dagster_harness(test_server, template, tmp_path_factory.mktemp("cli"), "dagster_cli") as made:
         made.start("dagster-daemon", "run", "-w", "workspace.yaml")
         yield made
 
 
-def test_the_workspace_is_valid(here: World) -> None:
+def test_the_workspace_is_valid(here: DagsterHarness) -> None:
     said = here.dagster("definitions", "validate", "-w", "workspace.yaml")
     assert said.returncode == 0, said.stderr
     assert "BetaWarning" not in said.stderr
 
 
-def test_jobs_are_listed(here: World) -> None:
+def test_jobs_are_listed(here: DagsterHarness) -> None:
     """B-009."""
     jobs = here.dagster("job", "list", "-m", "warehouse_pipelines.definitions").stdout
     for name in ("sync_hubspot_contacts", "sync_hubspot_all", "sync_callrail_calls", "sync_callrail_all"):
         assert name in jobs
 
 
-def test_a_launched_job_is_a_delta(here: World) -> None:
+def test_a_launched_job_is_a_delta(here: DagsterHarness) -> None:
     for expected in ("full", "delta"):
         said = here.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_calls")
         assert said.returncode == 0, said.stderr
@@ -45,7 +45,7 @@ def test_a_launched_job_is_a_delta(here: World) -> None:
         assert here.history("calls")[-1] == ("success", expected, runs[0].run_id)
 
 
-def test_options_are_the_config_of_one_resource(here: World) -> None:
+def test_options_are_the_config_of_one_resource(here: DagsterHarness) -> None:
     config = '{"resources": {"sync": {"config": {"dry_run": true}}}}'
     said = here.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_tags", "--config-json", config)
     assert said.returncode == 0, said.stderr
@@ -57,7 +57,7 @@ def test_options_are_the_config_of_one_resource(here: World) -> None:
     assert [mode for _, mode, _ in here.history("tags")] == ["full", "full"]
 
 
-def test_a_backfill_from_the_command_line_is_a_run_per_month(here: World) -> None:
+def test_a_backfill_from_the_command_line_is_a_run_per_month(here: DagsterHarness) -> None:
     job = "backfill_callrail_text_messages"
     said = here.dagster(
         "job", "backfill", "-w", "workspace.yaml", "-j", job, "--from", MONTHS[0], "--to", MONTHS[-1], "--noprompt"
@@ -69,7 +69,7 @@ def test_a_backfill_from_the_command_line_is_a_run_per_month(here: World) -> Non
     assert {mode for _, mode, _ in here.history("text_messages")} == {"backfill"}
 
 
-def test_an_asset_is_materialized_by_name(here: World) -> None:
+def test_an_asset_is_materialized_by_name(here: DagsterHarness) -> None:
     module = ("-m", "warehouse_pipelines.definitions")
     said = here.dagster("asset", "materialize", *module, "--select", "callrail_form_submission")
     assert said.returncode == 0, said.stderr

@@ -12,7 +12,7 @@ import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.orchestration import run_lock
-from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dagster_kills"), pytest.mark.timeout(600)]
 
@@ -20,15 +20,15 @@ JOB = "sync_callrail_tags"
 
 
 @pytest.fixture(scope="module")
-def started(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def started(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     """A world whose daemon runs."""
-    with world(test_server, template, tmp_path_factory.mktemp("kills"), "dagster_kills") as made:
+    with dagster_harness(test_server, template, tmp_path_factory.mktemp("kills"), "dagster_kills") as made:
         made.start("dagster-daemon", "run", "-w", "workspace.yaml")
         yield made
 
 
 @pytest.fixture
-def here(started: World) -> World:
+def here(started: DagsterHarness) -> DagsterHarness:
     """The world with nothing in its history but a run that waits a minute for CallRail's tags."""
     with psycopg.connect(started.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, callrail_tag")
@@ -39,7 +39,7 @@ def here(started: World) -> World:
     return started
 
 
-def rows(here: World) -> list[tuple[str, str | None]]:
+def rows(here: DagsterHarness) -> list[tuple[str, str | None]]:
     """Return status and message of the entity's history, oldest first."""
     with psycopg.connect(here.url) as connection:
         return connection.execute(
@@ -47,7 +47,7 @@ def rows(here: World) -> list[tuple[str, str | None]]:
         ).fetchall()
 
 
-def wait(reached: Callable[[], bool], what: str, here: World, seconds: float = 150) -> None:
+def wait(reached: Callable[[], bool], what: str, here: DagsterHarness, seconds: float = 150) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         if time.monotonic() > deadline:
@@ -56,14 +56,14 @@ def wait(reached: Callable[[], bool], what: str, here: World, seconds: float = 1
         time.sleep(0.5)
 
 
-def tags(here: World) -> int:
+def tags(here: DagsterHarness) -> int:
     with psycopg.connect(here.url) as connection:
         found = connection.execute("SELECT count(*) FROM callrail_tag").fetchone()
     assert found is not None
     return int(found[0])
 
 
-def test_a_run_that_is_cancelled_closes_its_row_and_is_not_tried_again(here: World) -> None:
+def test_a_run_that_is_cancelled_closes_its_row_and_is_not_tried_again(here: DagsterHarness) -> None:
     with here.instance() as instance:
         run, *before = instance.get_runs()
         assert instance.run_launcher.terminate(run.run_id)
@@ -78,7 +78,7 @@ def test_a_run_that_is_cancelled_closes_its_row_and_is_not_tried_again(here: Wor
     assert tags(here) == 0
 
 
-def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_more(here: World) -> None:
+def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_more(here: DagsterHarness) -> None:
     with here.instance() as instance:
         run, *before = instance.get_runs()
         said = " ".join(entry.message for entry in instance.all_logs(run.run_id))
@@ -93,7 +93,7 @@ def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_mor
     assert (killed.status, again.status) == (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS)
 
 
-def test_what_a_lost_machine_left_open_is_swept(here: World) -> None:
+def test_what_a_lost_machine_left_open_is_swept(here: DagsterHarness) -> None:
     """Daemon, code server and worker die at once; Dagster holds the run for started, PostgreSQL frees its locks."""
     [lost, *_] = here.runs(JOB)
     assert lost.status == dg.DagsterRunStatus.STARTED

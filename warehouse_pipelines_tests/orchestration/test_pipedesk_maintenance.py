@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.orchestration import maintenance
 from warehouse_pipelines.orchestration.pipedesk_maintenance import TASKS
-from warehouse_pipelines_tests.harness.vendors import world
+from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_what_comes_again_is_archived_again_with_what_was_known(
 def test_deleted_files_are_archived_after_six_months(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """D-024, and the next sync does not miss them: a file that comes back is made anew."""
     with (
-        world("pipedesk.drive_files", database_url, monkeypatch, contacts=60) as it,
+        source_harness("pipedesk.drive_files", database_url, monkeypatch, contacts=60) as it,
         psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as db,
     ):
         it.sync()

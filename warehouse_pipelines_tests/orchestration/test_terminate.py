@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Worker, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -24,15 +24,15 @@ POOL = "callrail_api"
 
 
 @pytest.fixture(scope="module")
-def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     name = f"terminate_{uuid.uuid4().hex[:8]}"
-    with world(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as it:
+    with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as it:
         it.environment["WAREHOUSE_RETRY_SECONDS"] = "1"
         yield it
 
 
 @pytest.fixture
-def here(made: World) -> World:
+def here(made: DagsterHarness) -> DagsterHarness:
     """The world with an empty history and no faults."""
     with psycopg.connect(made.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, orchestration.request_budget, callrail_call CASCADE")
@@ -40,17 +40,17 @@ def here(made: World) -> World:
     return made
 
 
-def query(here: World, text: str) -> list[tuple[Any, ...]]:
+def query(here: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(here.url) as connection:
         return connection.execute(text).fetchall()
 
 
-def begun(here: World, sync_type: str = "calls") -> Callable[[], bool]:
+def begun(here: DagsterHarness, sync_type: str = "calls") -> Callable[[], bool]:
     """Return whether the run is at an entity that is not its first."""
     return lambda: [status for status, _, _ in here.history(sync_type)] == ["running"]
 
 
-def said(here: World, text: str) -> Callable[[], bool]:
+def said(here: DagsterHarness, text: str) -> Callable[[], bool]:
     """Return whether the log of the newest run has a text."""
 
     def look() -> bool:
@@ -62,20 +62,20 @@ def said(here: World, text: str) -> Callable[[], bool]:
 
 
 @contextmanager
-def reading(here: World) -> Iterator[Callable[[], bool]]:
+def reading(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     here.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="calls.json")
     yield begun(here)
 
 
 @contextmanager
-def backing_off(here: World) -> Iterator[Callable[[], bool]]:
+def backing_off(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     """The vendor asks to wait."""
     here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=300, path="calls.json")
     yield said(here, "attempt 1 of 7, next in 300")
 
 
 @contextmanager
-def waiting_for_the_budget(here: World) -> Iterator[Callable[[], bool]]:
+def waiting_for_the_budget(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     here.simulators.control("callrail", "set_fault", kind="slow", seconds=3, path="calls.json", times=1)
     yield begun(here)
     with psycopg.connect(here.url, autocommit=True) as connection:
@@ -83,7 +83,7 @@ def waiting_for_the_budget(here: World) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def waiting_for_its_next_attempt(here: World) -> Iterator[Callable[[], bool]]:
+def waiting_for_its_next_attempt(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     """The vendor asks for an hour, so the step is tried again after half a minute, and after the others of the run."""
     here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=3600, path="calls.json")
     ended = "SELECT count(*) FILTER (WHERE status = 'success'), count(*) FROM orchestration.sync_history"
@@ -91,7 +91,7 @@ def waiting_for_its_next_attempt(here: World) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def waiting_for_a_slot(here: World) -> Iterator[Callable[[], bool]]:
+def waiting_for_a_slot(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     """Another run has the only slot of the vendor's pool."""
     with here.instance() as instance:
         storage = instance.event_log_storage
@@ -106,7 +106,7 @@ def waiting_for_a_slot(here: World) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def merging(here: World) -> Iterator[Callable[[], bool]]:
+def merging(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     with psycopg.connect(here.url) as holder:
         holder.execute("LOCK TABLE callrail_call IN EXCLUSIVE MODE")
         yield lambda: bool(
@@ -119,12 +119,12 @@ def merging(here: World) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def between_steps(here: World) -> Iterator[Callable[[], bool]]:
+def between_steps(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     here.simulators.control("callrail", "set_fault", kind="slow", seconds=0.5)
     yield lambda: query(here, "SELECT count(*) >= 2 FROM orchestration.sync_history WHERE status = 'success'")[0][0]
 
 
-MOMENTS: list[Callable[[World], AbstractContextManager[Callable[[], bool]]]] = [
+MOMENTS: list[Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]]] = [
     reading,
     backing_off,
     waiting_for_the_budget,
@@ -137,7 +137,7 @@ MOMENTS: list[Callable[[World], AbstractContextManager[Callable[[], bool]]]] = [
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
 def test_a_run_stops_when_it_is_asked_to(
-    here: World, moment: Callable[[World], AbstractContextManager[Callable[[], bool]]]
+    here: DagsterHarness, moment: Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]]
 ) -> None:
     with here.instance() as instance, moment(here) as reached:
         run_id = created(instance)

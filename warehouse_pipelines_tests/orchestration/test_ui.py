@@ -18,7 +18,7 @@ import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.conftest import missing
-from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
@@ -40,18 +40,18 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     chromium()
-    with world(test_server, template, tmp_path_factory.mktemp("ui"), "dagster_ui") as made:
+    with dagster_harness(test_server, template, tmp_path_factory.mktemp("ui"), "dagster_ui") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def address(here: World) -> str:
+def address(here: DagsterHarness) -> str:
     return opened(here)
 
 
-def opened(here: World) -> str:
+def opened(here: DagsterHarness) -> str:
     """Start ``dagster dev`` and return its address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -103,7 +103,7 @@ def ended(address: str, before: int) -> dict[str, Any]:
     return runs[0]
 
 
-def test_a_group_is_materialized_in_the_ui(here: World, address: str, pictures: Path) -> None:
+def test_a_group_is_materialized_in_the_ui(here: DagsterHarness, address: str, pictures: Path) -> None:
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=60_000)

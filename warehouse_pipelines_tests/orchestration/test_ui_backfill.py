@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ query { assetNodeOrError(assetKey: {path: ["callrail_call"]}) { ... on AssetNode
 
 
 @pytest.fixture(scope="module")
-def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     chromium()
-    with world(test_server, template, tmp_path_factory.mktemp("ui_backfill"), "dagster_ui_backfill") as made:
+    with dagster_harness(test_server, template, tmp_path_factory.mktemp("ui_backfill"), "dagster_ui_backfill") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def address(here: World) -> str:
+def address(here: DagsterHarness) -> str:
     """Start ``dagster dev`` and return its address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -96,7 +96,7 @@ def months(count: int) -> list[str]:
     return [month.isoformat() for month in found]
 
 
-def test_a_delta_is_one_click_on_asset_and_job(here: World, address: str, page: "Page") -> None:
+def test_a_delta_is_one_click_on_asset_and_job(here: DagsterHarness, address: str, page: "Page") -> None:
     page.goto(f"{address}/assets/callrail_text_message")
     page.get_by_role("button").filter(has_text="Materialize").first.click()
     [run] = runs(address, "__ASSET_JOB", 1)
@@ -110,7 +110,7 @@ def test_a_delta_is_one_click_on_asset_and_job(here: World, address: str, page: 
     assert here.history("text_messages")[1:] == [("success", "delta", run["runId"])]
 
 
-def test_months_are_backfilled_and_the_job_shows_them(here: World, address: str, page: "Page") -> None:
+def test_months_are_backfilled_and_the_job_shows_them(here: DagsterHarness, address: str, page: "Page") -> None:
     from playwright.sync_api import expect
 
     job = "backfill_callrail_calls"

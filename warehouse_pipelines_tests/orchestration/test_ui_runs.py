@@ -11,7 +11,7 @@ import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.conftest import missing
-from warehouse_pipelines_tests.harness.dagster_world import World, world
+from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
 from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium, opened
 
@@ -31,21 +31,23 @@ STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { statu
 @pytest.fixture(scope="module", params=["postgresql", "sqlite"])
 def here(
     request: pytest.FixtureRequest, test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+) -> Iterator[DagsterHarness]:
     chromium()
     name = f"ui_runs_{uuid.uuid4().hex[:8]}"
     storage = "sqlite" if request.param == "sqlite" else ""
-    with world(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20, storage=storage) as made:
+    with dagster_harness(
+        test_server, template, tmp_path_factory.mktemp(name), name, contacts=20, storage=storage
+    ) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def address(here: World) -> str:
+def address(here: DagsterHarness) -> str:
     return opened(here)
 
 
 @pytest.fixture
-def page(here: World) -> Iterator["Page"]:
+def page(here: DagsterHarness) -> Iterator["Page"]:
     """A page of a browser; the world has no faults and no history before and after."""
     try:
         from playwright.sync_api import expect, sync_playwright
@@ -76,7 +78,7 @@ def status(address: str, run_id: str) -> str:
     return str(ask(address, STATUS, run=run_id)["runOrError"]["status"])
 
 
-def history(here: World) -> list[str]:
+def history(here: DagsterHarness) -> list[str]:
     return [ended for ended, _, _ in here.history("tags")]
 
 
@@ -88,7 +90,7 @@ def loads_of(page: "Page", url: str) -> Callable[[], int]:
     return lambda: len(loads)
 
 
-def test_the_page_of_a_run_follows_it_and_shows_its_error(here: World, address: str, page: "Page") -> None:
+def test_the_page_of_a_run_follows_it_and_shows_its_error(here: DagsterHarness, address: str, page: "Page") -> None:
     from playwright.sync_api import expect
 
     here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=30, path="tags.json", times=1)
@@ -104,13 +106,13 @@ def test_the_page_of_a_run_follows_it_and_shows_its_error(here: World, address: 
 
 
 @contextmanager
-def reading(here: World) -> Iterator[Callable[[], bool]]:
+def reading(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     here.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
     yield lambda: history(here) == ["running"]
 
 
 @contextmanager
-def merging(here: World) -> Iterator[Callable[[], bool]]:
+def merging(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
     with psycopg.connect(here.url) as holder, psycopg.connect(here.url, autocommit=True) as looker:
         holder.execute("LOCK TABLE callrail_tag IN EXCLUSIVE MODE")
         waits = (
@@ -122,7 +124,10 @@ def merging(here: World) -> Iterator[Callable[[], bool]]:
 
 @pytest.mark.parametrize("moment", [reading, merging], ids=lambda moment: moment.__name__)
 def test_terminate_stops_a_run(
-    here: World, address: str, page: "Page", moment: Callable[[World], AbstractContextManager[Callable[[], bool]]]
+    here: DagsterHarness,
+    address: str,
+    page: "Page",
+    moment: Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]],
 ) -> None:
     from playwright.sync_api import expect
 
@@ -144,7 +149,7 @@ def test_terminate_stops_a_run(
         assert connection.execute("SELECT count(*) FROM callrail_tag").fetchone() == (0,)
 
 
-def test_a_run_of_a_command_is_seen_wherever_one_of_the_ui_is(here: World, address: str, page: "Page") -> None:
+def test_a_run_of_a_command_is_seen_wherever_one_of_the_ui_is(here: DagsterHarness, address: str, page: "Page") -> None:
     from playwright.sync_api import expect
 
     command = Command(["sync", "callrail", "tags"], here.environment, here.home / "command.log")

@@ -9,10 +9,11 @@ import pytest
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity, columns, require_joinable, target
-from warehouse_pipelines.simulators.server import lacking, start
+from warehouse_pipelines.simulators.registry import lacking
+from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.conftest import missing
-from warehouse_pipelines_tests.harness.vendors import BY_TABLE
+from warehouse_pipelines_tests.harness.source_harness import BY_TABLE
 
 ENTITIES = {table: entity for table, (_, entity) in BY_TABLE.items()}
 

@@ -25,8 +25,8 @@ from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.crm_world import Connection, dump, one, sqlstate, undone_by
-from warehouse_pipelines_tests.harness.shelves import Record, Settings, page
-from warehouse_pipelines_tests.harness.vendors import world
+from warehouse_pipelines_tests.harness.fake_source import Record, Settings, page
+from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 ENTITIES = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
 MIRRORED = sorted(table.removeprefix("pipedesk.") for table in ENTITIES if table.startswith("pipedesk."))
@@ -614,7 +614,7 @@ def test_the_rules_of_a_series_are_rows(db: Connection) -> None:
 
 def test_the_sync_token_of_each_calendar_is_shown(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """D-001, D-009: from the transaction that holds the events, and only from a good run; each channel of it has it."""
-    with world("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
+    with source_harness("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
 
         def shown() -> dict[str, Any]:
             return {row["calendar_id"]: row["sync_token"] for row in
@@ -665,7 +665,7 @@ def test_a_token_that_is_the_same_touches_no_row(db: Connection, role: str) -> N
 
 def test_list_events_makes_no_http_call(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """D-012: what was synced is read from the table, with Google gone."""
-    with world("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
+    with source_harness("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
         it.sync()
     with psycopg.connect(database_url) as connection:
         assert one(connection, "SELECT count(*) FROM pipedesk.calendar_events"
@@ -674,7 +674,7 @@ def test_list_events_makes_no_http_call(database_url: str, monkeypatch: pytest.M
 
 def test_the_page_token_of_drive_is_shown(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """D-023: one for the files and one for the folders, of the last run that left one."""
-    with world("pipedesk.drive_files", database_url, monkeypatch, contacts=30) as it:
+    with source_harness("pipedesk.drive_files", database_url, monkeypatch, contacts=30) as it:
         cursors = "SELECT sync_type, drive_id, page_token, updated_at FROM pipedesk.drive_change_cursors"
         assert it.query(cursors) == []
         it.sync()

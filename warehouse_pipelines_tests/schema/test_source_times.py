@@ -13,7 +13,7 @@ from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness.vendors import BY_TABLE
+from warehouse_pipelines_tests.harness.source_harness import BY_TABLE
 
 ENTITIES = {table: entity for table, (_, entity) in BY_TABLE.items()}
 

@@ -17,7 +17,8 @@ from pymysql.cursors import SSCursor
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.genius.simulator import Genius, GeniusSettings
 from warehouse_pipelines.simulators.genius.tables import TABLES
-from warehouse_pipelines.simulators.server import child_environment, lacking
+from warehouse_pipelines.simulators.registry import lacking
+from warehouse_pipelines.simulators.server import child_environment
 from warehouse_pipelines_tests.conftest import missing
 
 

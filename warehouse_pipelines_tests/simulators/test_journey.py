@@ -14,10 +14,11 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import target
 from warehouse_pipelines.simulators.core.journey import Journeys
 from warehouse_pipelines.simulators.core.population import PAID_SOURCES, SOURCES, Population
-from warehouse_pipelines.simulators.server import lacking, start
+from warehouse_pipelines.simulators.registry import lacking
+from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES as CRMS
 from warehouse_pipelines_tests.conftest import missing
-from warehouse_pipelines_tests.harness.vendors import BY_TABLE
+from warehouse_pipelines_tests.harness.source_harness import BY_TABLE
 
 Warehouse = psycopg.Connection[dict[str, object]]
 

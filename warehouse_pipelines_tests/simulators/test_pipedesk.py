@@ -15,7 +15,8 @@ import pytest
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk, PipeDeskSettings
 from warehouse_pipelines.simulators.pipedesk.tables import TABLES
-from warehouse_pipelines.simulators.server import child_environment, lacking
+from warehouse_pipelines.simulators.registry import lacking
+from warehouse_pipelines.simulators.server import child_environment
 from warehouse_pipelines_tests.conftest import missing
 
 

@@ -37,7 +37,7 @@ from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import arrivy
 from warehouse_pipelines.sources.arrivy import ARRIVY, wait_for
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 ENTITIES = {entity.name: entity for entity in ARRIVY.entities}
 TASKS, BOOKINGS, TEMPLATES = ENTITIES["tasks"], ENTITIES["bookings"], ENTITIES["templates"]
@@ -68,8 +68,8 @@ def vendor_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mappin
 
 
 @pytest.fixture
-def tasks(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with world("arrivy_task", database_url, monkeypatch, contacts=300) as it:
+def tasks(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+    with source_harness("arrivy_task", database_url, monkeypatch, contacts=300) as it:
         yield it
 
 
@@ -237,7 +237,7 @@ class TestSchedule:
     def test_what_is_rescheduled_out_of_the_window_lives_on(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
-        with world(ENTITIES[name].table, database_url, monkeypatch) as it:
+        with source_harness(ENTITIES[name].table, database_url, monkeypatch) as it:
             it.sync()
             far, none, back = it.simulator.ids(name, "scheduled")[-3:]
             (loose, *_) = it.simulator.ids(name, "unscheduled")
@@ -251,7 +251,7 @@ class TestSchedule:
             assert (whole.deleted, whole.updated) == (0, 2), "the two outside of the window"
             assert it.rows()[(far,)]["start_datetime"].year == 2031
 
-    def test_an_older_record_does_not_replace_a_newer_one(self, tasks: World) -> None:
+    def test_an_older_record_does_not_replace_a_newer_one(self, tasks: SourceHarness) -> None:
         tasks.sync()
         key = tasks.simulator.ids("tasks")[-1]
         tasks.execute("UPDATE arrivy_task SET updated = now() + interval '1 hour', title = 'from a webhook'"
@@ -260,7 +260,7 @@ class TestSchedule:
         tasks.sync()
         assert tasks.rows()[(key,)]["title"] == "from a webhook"
 
-    def test_an_edit_that_moves_no_time_arrives(self, tasks: World) -> None:
+    def test_an_edit_that_moves_no_time_arrives(self, tasks: SourceHarness) -> None:
         tasks.sync()
         key = tasks.simulator.ids("tasks", "scheduled")[-1]
         tasks.simulator.edit("tasks", key, {"title": "quietly"}, quietly=True)
@@ -301,7 +301,7 @@ class TestShifting:
         found = [record["unscheduled"] for record in reading.records if record["id"] == int(key)]
         assert found == [False, True]
 
-    def test_a_deletion_hides_nothing_from_the_table(self, tasks: World) -> None:
+    def test_a_deletion_hides_nothing_from_the_table(self, tasks: SourceHarness) -> None:
         tasks.sync()
         gone = tasks.simulator.ids("tasks")[0]
         tasks.simulator.delete("tasks", gone)
@@ -345,7 +345,7 @@ class TestConcurrentPages:
         assert [peak for _, peak in took.values()] == [1, 4, 2]
         assert took[1][0] < 0.6 * took[0][0]
 
-    def test_high_performance_same_rows_in_the_warehouse(self, tasks: World) -> None:
+    def test_high_performance_same_rows_in_the_warehouse(self, tasks: SourceHarness) -> None:
         fast = tasks.sync(vendor={"high_performance": True, "concurrent_pages": 3}, batch_size=10)
         assert fast.cursor is not None
         before = tasks.rows()
@@ -356,7 +356,7 @@ class TestConcurrentPages:
     @pytest.mark.parametrize(("status", "error"), [(400, RequestRefused), (403, PermissionMissing)])
     @pytest.mark.parametrize("after", [0, 3, 6])
     def test_a_page_that_fails_fails_the_read(
-        self, tasks: World, status: int, error: type[Exception], after: int
+        self, tasks: SourceHarness, status: int, error: type[Exception], after: int
     ) -> None:
         tasks.simulator.set_fault("status", path="/tasks", status=status, after=after, times=1)
         with pytest.raises(error):
@@ -452,7 +452,7 @@ class TestFlags:
         truth = Counter(vendor.record("tasks", key)["status"] for key in vendor.ids("tasks"))
         assert reading.extraction.noticed["other_statuses"] == truth
 
-    def test_filtered_run_keeps_watermark(self, tasks: World) -> None:
+    def test_filtered_run_keeps_watermark(self, tasks: SourceHarness) -> None:
         """And buries nothing; the flags that only make it faster do neither."""
         tasks.sync()
         before = tasks.rows()
@@ -483,7 +483,7 @@ class TestOptional:
     def test_bookings_that_vanish_as_a_whole_are_suspicious(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("arrivy_booking", database_url, monkeypatch) as it:
+        with source_harness("arrivy_booking", database_url, monkeypatch) as it:
             it.sync()
             it.simulator.configure(bookings=False)
             with pytest.raises(SuspiciousRead):
@@ -508,7 +508,7 @@ class TestOptional:
             {"id": 9_007_199_254_740_993, "name": "Service", "type": "TASK"},
         ]
 
-    def test_templates_of_tasks_in_the_warehouse(self, tasks: World) -> None:
+    def test_templates_of_tasks_in_the_warehouse(self, tasks: SourceHarness) -> None:
         tasks.simulator.configure(templates=False)
         first = tasks.sync(entity=TEMPLATES)
         assert (first.status, first.created) == ("success", 0), "no tasks yet"
@@ -567,12 +567,14 @@ class TestRecords:
             *((f"arrivy_{one}", "id raw_data") for one in ("entity", "group", "status", "template")),
         ],
     )  # fmt: skip
-    def test_the_tables_have_the_columns_of_the_specification(self, tasks: World, table: str, names: str) -> None:
+    def test_the_tables_have_the_columns_of_the_specification(
+        self, tasks: SourceHarness, table: str, names: str
+    ) -> None:
         """A-059 to A-061."""
         there = tasks.query("SELECT column_name FROM information_schema.columns WHERE table_name = %s", table)
         assert set(names.split()) <= {row["column_name"] for row in there}
 
-    def test_each_task_has_its_booking_and_its_template(self, tasks: World) -> None:
+    def test_each_task_has_its_booking_and_its_template(self, tasks: SourceHarness) -> None:
         """A-062."""
         for entity in ARRIVY.entities:
             tasks.sync(entity=entity)

@@ -31,7 +31,7 @@ from warehouse_pipelines.sources.five9.answers import Field, call_counters, cont
 from warehouse_pipelines.sources.five9.domain import date_reader, strptime_format
 from warehouse_pipelines.sources.five9.service import Service
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 (CONTACTS,) = FIVE9.entities
 NUMBERED = 10**9  # a domain whose contacts all have a number
@@ -612,11 +612,11 @@ class TestLimits:
 
 class TestSync:
     @pytest.fixture
-    def it(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-        with world("five9_contact", database_url, monkeypatch) as one:
+    def it(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+        with source_harness("five9_contact", database_url, monkeypatch) as one:
             yield one
 
-    def test_undeclared_fields_keep_the_names_of_the_domain(self, it: World) -> None:
+    def test_undeclared_fields_keep_the_names_of_the_domain(self, it: SourceHarness) -> None:
         it.sync()
         for (key,), row in it.rows().items():
             truth = it.simulator.record(key)
@@ -625,9 +625,9 @@ class TestSync:
             assert "first_name" not in custom
             assert {**row["raw_data"]["contact"], **row["raw_data"]["received"]} == truth
 
-    def test_a_read_that_is_not_proven_buries_nothing(self, it: World) -> None:
+    def test_a_read_that_is_not_proven_buries_nothing(self, it: SourceHarness) -> None:
         it.sync()
-        deleted, created = it.vendor.delete(it.entity), it.vendor.create(it.entity)
+        deleted, created = it.driver.delete(it.entity), it.driver.create(it.entity)
         it.simulator.configure(empty_value="nothing")
         result = it.sync()
         assert (result.status, result.deleted, result.failed) == ("partial", 0, 0)
@@ -635,15 +635,15 @@ class TestSync:
         assert created in it.living()
         assert deleted in it.living()
         it.simulator.configure(empty_value="matches")
-        assert (it.sync().status, it.living()) == ("success", it.vendor.keys(it.entity))
+        assert (it.sync().status, it.living()) == ("success", it.driver.keys(it.entity))
 
-    def test_the_history_row_has_the_evidence(self, it: World) -> None:
+    def test_the_history_row_has_the_evidence(self, it: SourceHarness) -> None:
         it.sync()
         found = it.history()[-1]["performance_metrics"]["noticed"]
         assert (found["largest_list"], found["listed_again"], found["fields"]) == (60, 0, 29)
         assert found["query_limits"].keys() == {"60", "3600", "86400"}
 
-    def test_the_split_is_kept_with_the_run(self, it: World) -> None:
+    def test_the_split_is_kept_with_the_run(self, it: SourceHarness) -> None:
         it.sync()
         kept = it.history()[-1]["configuration"]["state"]
         assert kept["crowded"] == "[]"
@@ -652,7 +652,7 @@ class TestSync:
         it.sync(full=True)
         assert it.history()[-1]["configuration"]["state"]["proven_at"] > kept["proven_at"]
 
-    def test_a_row_is_written_again_only_when_its_contact_changed(self, it: World) -> None:
+    def test_a_row_is_written_again_only_when_its_contact_changed(self, it: SourceHarness) -> None:
         it.sync()
         before = it.rows()
         it.simulator.edit(it.simulator.ids()[3], {"Market": "Toledo"})
@@ -662,7 +662,7 @@ class TestSync:
         assert changed == [(it.simulator.ids()[3],)]
         assert it.rows()[changed[0]]["division"] == "Toledo"
 
-    def test_a_contact_without_a_number_is_loaded(self, it: World) -> None:
+    def test_a_contact_without_a_number_is_loaded(self, it: SourceHarness) -> None:
         it.sync()
         assert sum(row["phone"] is None for row in it.rows().values()) == 1
 

@@ -14,15 +14,15 @@ from warehouse_pipelines.sources import gcalendar
 from warehouse_pipelines.sources._http import Client
 from warehouse_pipelines.sources.gcalendar import EVENTS, GCALENDAR, check
 from warehouse_pipelines_tests.harness.fetching import Read, sample
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 A, B = CREWS
 
 
 @pytest.fixture
-def it(database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[World]:
+def it(database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SourceHarness]:
     settings = getattr(request, "param", {})
-    with world("pipedesk.calendar_events", database_url, monkeypatch, contacts=90, **settings) as one:
+    with source_harness("pipedesk.calendar_events", database_url, monkeypatch, contacts=90, **settings) as one:
         yield one
 
 
@@ -34,15 +34,15 @@ def read(**how: Any) -> Read:
     return Read(GCALENDAR, EVENTS, **how)
 
 
-def queries(it: World) -> list[dict[str, list[str]]]:
+def queries(it: SourceHarness) -> list[dict[str, list[str]]]:
     return [entry["query"] for entry in it.simulator.requests()["log"] if entry["path"].endswith("/events")]
 
 
-def states(it: World) -> list[Any]:
+def states(it: SourceHarness) -> list[Any]:
     return [row["configuration"].get("state") for row in it.history()]
 
 
-def test_deleted_event_becomes_cancelled(it: World) -> None:
+def test_deleted_event_becomes_cancelled(it: SourceHarness) -> None:
     """D-008: the row stays and so does what was known, though the answer has nothing but id and status."""
     it.sync()
     key = (A, it.simulator.event_ids(A)[3])
@@ -58,7 +58,7 @@ def test_deleted_event_becomes_cancelled(it: World) -> None:
     assert row["raw_data"] == {**before["raw_data"], "status": "cancelled"}
 
 
-def test_an_event_of_two_calendars_is_two_rows(it: World) -> None:
+def test_an_event_of_two_calendars_is_two_rows(it: SourceHarness) -> None:
     """X-37: guests have the same event id, and one of them may decline."""
     it.sync()
     event_id = it.simulator.event_ids(B)[0]
@@ -72,7 +72,7 @@ def test_an_event_of_two_calendars_is_two_rows(it: World) -> None:
     assert rows[B, event_id]["summary"] != "Of crew A"
 
 
-def test_sync_token_saved_only_after_last_page(it: World) -> None:
+def test_sync_token_saved_only_after_last_page(it: SourceHarness) -> None:
     """D-009: and with the data; a run that breaks off between two pages asks again from the same place."""
     it.sync()
     for _ in range(5):
@@ -82,7 +82,7 @@ def test_sync_token_saved_only_after_last_page(it: World) -> None:
     with pytest.raises(RequestRefused):
         it.sync(batch_size=2)
     it.simulator.clear_faults()
-    assert len(it.rows()) == len(it.vendor.keys(it.entity)) - 5
+    assert len(it.rows()) == len(it.driver.keys(it.entity)) - 5
     it.simulator.reset_counters()
     result = it.sync(batch_size=2)
     assert result.created == 5
@@ -92,7 +92,7 @@ def test_sync_token_saved_only_after_last_page(it: World) -> None:
     assert it.sync().processed == 0
 
 
-def test_410_full_resync_cancels_missing(it: World) -> None:
+def test_410_full_resync_cancels_missing(it: SourceHarness) -> None:
     """D-010: one refused token makes all calendars be listed anew; what is not there any more is cancelled."""
     it.sync()
     gone, made = (B, it.simulator.event_ids(B)[2]), it.simulator.create_event(B, summary="New")
@@ -108,18 +108,18 @@ def test_410_full_resync_cancels_missing(it: World) -> None:
 
 
 def test_a_calendar_that_is_new_is_listed_and_the_others_asked_for_changes(
-    it: World, monkeypatch: pytest.MonkeyPatch
+    it: SourceHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GCALENDAR_IDS", A)
     it.sync()
     monkeypatch.setenv("GCALENDAR_IDS", f"{A}, {B},{A}")
     result = it.sync()
     assert (result.mode, result.processed, result.deleted) == ("delta", len(it.simulator.event_ids(B)), 0)
-    assert it.living() == it.vendor.keys(it.entity)
+    assert it.living() == it.driver.keys(it.entity)
     assert it.sync().processed == 0
 
 
-def test_a_calendar_that_is_no_longer_named_is_gone(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_calendar_that_is_no_longer_named_is_gone(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     it.sync()
     monkeypatch.setenv("GCALENDAR_IDS", A)
     result = it.sync()
@@ -128,13 +128,13 @@ def test_a_calendar_that_is_no_longer_named_is_gone(it: World, monkeypatch: pyte
 
 
 @of(empty_pages=True)
-def test_an_empty_page_is_not_the_end(it: World) -> None:
+def test_an_empty_page_is_not_the_end(it: SourceHarness) -> None:
     it.sync(batch_size=7)
-    assert it.living() == it.vendor.keys(it.entity)
+    assert it.living() == it.driver.keys(it.entity)
 
 
 @of(bare_stubs=False)
-def test_a_deleted_event_may_come_whole(it: World) -> None:
+def test_a_deleted_event_may_come_whole(it: SourceHarness) -> None:
     it.sync()
     key = (A, it.simulator.event_ids(A)[3])
     it.simulator.delete_event(*key)
@@ -142,7 +142,7 @@ def test_a_deleted_event_may_come_whole(it: World) -> None:
     assert it.rows()[key]["summary"]
 
 
-def test_a_series_is_kept_with_its_exceptions(it: World) -> None:
+def test_a_series_is_kept_with_its_exceptions(it: SourceHarness) -> None:
     it.sync()
     series = it.query("SELECT * FROM pipedesk.calendar_events WHERE recurrence IS NOT NULL")
     moved = it.query("SELECT * FROM pipedesk.calendar_events WHERE recurring_event_id IS NOT NULL")
@@ -156,7 +156,7 @@ def test_a_series_is_kept_with_its_exceptions(it: World) -> None:
     assert row["start_time"] == row["original_start_time"] == datetime(2026, 5, 5, 13, tzinfo=UTC)
 
 
-def test_the_same_parameters_are_sent_every_time(it: World) -> None:
+def test_the_same_parameters_are_sent_every_time(it: SourceHarness) -> None:
     it.sync()
     it.sync()
     assert not any({"timeMin", "timeMax", "orderBy", "showDeleted"} & query.keys() for query in queries(it))
@@ -164,19 +164,19 @@ def test_the_same_parameters_are_sent_every_time(it: World) -> None:
 
 
 @pytest.mark.parametrize("fault", ["repeat_page", "endless"])
-def test_a_list_without_an_end_is_stopped(it: World, fault: str) -> None:
+def test_a_list_without_an_end_is_stopped(it: SourceHarness, fault: str) -> None:
     it.simulator.set_fault(fault, path="/events")
     with pytest.raises(CursorStuck):
         read(page_size=10).finished()
 
 
-def test_an_answer_without_its_list_is_no_empty_calendar(it: World) -> None:
+def test_an_answer_without_its_list_is_no_empty_calendar(it: SourceHarness) -> None:
     it.simulator.set_fault("missing_list", path="/events")
     with pytest.raises(AnswerChanged):
         read().finished()
 
 
-def test_where_no_calendar_is_shared_the_run_fails(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_calendar_is_shared_the_run_fails(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2 calendar(s)" in check()
     monkeypatch.setenv("GCALENDAR_IDS", f"{A},stranger@example.test")
     with pytest.raises(PermissionMissing, match=r"1 of 2 calendars cannot be read.*stranger@example\.test.*404"):
@@ -186,12 +186,12 @@ def test_where_no_calendar_is_shared_the_run_fails(it: World, monkeypatch: pytes
         it.sync()
 
 
-def test_a_calendar_that_is_not_shared_costs_only_itself(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_calendar_that_is_not_shared_costs_only_itself(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of three answers 404 from the first run on; the others are loaded, and then asked for their changes."""
     stranger = "stranger@example.test"
     monkeypatch.setenv("GCALENDAR_IDS", f"{A},{stranger},{B}")
     result = it.sync()
-    assert (result.status, it.living()) == ("partial", it.vendor.keys(it.entity))
+    assert (result.status, it.living()) == ("partial", it.driver.keys(it.entity))
     assert f"1 of 3 calendars cannot be read: {stranger}" in str(result.reason)
     key = (A, it.simulator.event_ids(A)[1])
     it.simulator.delete_event(*key)
@@ -199,11 +199,11 @@ def test_a_calendar_that_is_not_shared_costs_only_itself(it: World, monkeypatch:
     result = it.sync()
     assert (result.status, result.mode, result.processed) == ("partial", "delta", 2)
     assert (result.updated, result.deleted) == (2, 1)
-    assert it.living() == it.vendor.keys(it.entity)
+    assert it.living() == it.driver.keys(it.entity)
 
 
 @pytest.mark.parametrize("status", [404, 403])
-def test_the_rows_of_a_calendar_that_is_shared_no_more_stay(it: World, status: int) -> None:
+def test_the_rows_of_a_calendar_that_is_shared_no_more_stay(it: SourceHarness, status: int) -> None:
     """What the others no longer have is tombstoned all the same, and its own when it is back."""
     it.sync()
     before = it.living()
@@ -221,10 +221,12 @@ def test_the_rows_of_a_calendar_that_is_shared_no_more_stay(it: World, status: i
     it.simulator.share_calendar(B)
     result = it.sync()
     assert (result.status, result.mode, result.deleted) == ("success", "delta", 1)
-    assert it.living() == before - {gone, hidden} == it.vendor.keys(it.entity)
+    assert it.living() == before - {gone, hidden} == it.driver.keys(it.entity)
 
 
-def test_a_calendar_that_is_back_is_asked_from_where_it_was_left(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_calendar_that_is_back_is_asked_from_where_it_was_left(
+    it: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its token is refused then; and one that is taken out of the setting instead takes its rows along."""
     it.sync()
     before = it.living()
@@ -244,7 +246,7 @@ def test_a_calendar_that_is_back_is_asked_from_where_it_was_left(it: World, monk
 
 
 def test_a_time_of_the_year_0_costs_neither_the_event_nor_the_deletions(
-    it: World, monkeypatch: pytest.MonkeyPatch
+    it: SourceHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four events, one of them of a date that Google makes up; two others go, and the sync token with them."""
     monkeypatch.setenv("GCALENDAR_IDS", B)
@@ -268,14 +270,14 @@ def test_a_time_of_the_year_0_costs_neither_the_event_nor_the_deletions(
     assert it.living() == {(B, made)}
 
 
-def test_an_event_without_a_begin_is_loaded(it: World) -> None:
+def test_an_event_without_a_begin_is_loaded(it: SourceHarness) -> None:
     event = it.simulator.create_event(A, summary="Some day", start={}, end={})
     it.sync()
     row = it.rows()[A, event]
     assert (row["summary"], row["start_time"], row["end_time"]) == ("Some day", None, None)
 
 
-def test_the_documented_answer_is_read_as_the_notes_say(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_answer_is_read_as_the_notes_say(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(request: Request) -> Answer:
         return answer_json(200, sample("google_events"))
 
@@ -304,7 +306,7 @@ def test_the_documented_answer_is_read_as_the_notes_say(it: World, monkeypatch: 
     assert reading.extraction.next_state == {"crew@example.test": "CPj...="}
 
 
-def test_an_all_day_event_ends_before_its_end(it: World) -> None:
+def test_an_all_day_event_ends_before_its_end(it: SourceHarness) -> None:
     it.sync()
     rows = it.query("SELECT * FROM pipedesk.calendar_events WHERE start_date IS NOT NULL")
     assert rows

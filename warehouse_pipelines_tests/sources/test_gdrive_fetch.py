@@ -22,13 +22,13 @@ from warehouse_pipelines.sources import gdrive
 from warehouse_pipelines.sources._http import Client
 from warehouse_pipelines.sources.gdrive import FILES, FOLDERS, GDRIVE, check
 from warehouse_pipelines_tests.harness.fetching import Read, sample
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 
 @pytest.fixture
-def it(database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[World]:
+def it(database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SourceHarness]:
     settings = getattr(request, "param", {})
-    with world("pipedesk.drive_files", database_url, monkeypatch, contacts=90, **settings) as one:
+    with source_harness("pipedesk.drive_files", database_url, monkeypatch, contacts=90, **settings) as one:
         yield one
 
 
@@ -36,12 +36,12 @@ def of(**settings: Any) -> Any:
     return pytest.mark.parametrize("it", [settings], indirect=True, ids=str)
 
 
-def asked(it: World) -> list[str]:
+def asked(it: SourceHarness) -> list[str]:
     paths = [entry["path"] for entry in it.simulator.requests()["log"]]
     return [path.removeprefix("/drive/v3/") for path in paths if path != "/token"]
 
 
-def test_the_first_run_lists_and_the_next_asks_what_changed(it: World) -> None:
+def test_the_first_run_lists_and_the_next_asks_what_changed(it: SourceHarness) -> None:
     it.sync()
     assert asked(it) == ["changes/startPageToken", "files"]
     it.simulator.reset_counters()
@@ -52,7 +52,7 @@ def test_the_first_run_lists_and_the_next_asks_what_changed(it: World) -> None:
     assert (key,) in it.living()
 
 
-def test_what_changes_during_the_first_listing_is_in_the_second_run(it: World) -> None:
+def test_what_changes_during_the_first_listing_is_in_the_second_run(it: SourceHarness) -> None:
     original, first = it.simulator.file_list, it.simulator.file_ids()[0]
 
     def file_list(request: Request) -> Answer:
@@ -68,7 +68,7 @@ def test_what_changes_during_the_first_listing_is_in_the_second_run(it: World) -
     assert it.rows()[first,]["name"] == "Edited meanwhile"
 
 
-def test_trashed_and_removed_are_kept_and_come_back(it: World) -> None:
+def test_trashed_and_removed_are_kept_and_come_back(it: SourceHarness) -> None:
     it.sync()
     trashed, removed = it.simulator.file_ids()[:2]
     before = it.rows()[removed,]
@@ -84,22 +84,22 @@ def test_trashed_and_removed_are_kept_and_come_back(it: World) -> None:
     it.simulator.untrash_file(trashed)
     it.simulator.share_file(removed)
     assert it.sync().restored == 2
-    assert it.living() == it.vendor.keys(it.entity)
+    assert it.living() == it.driver.keys(it.entity)
 
 
-def test_a_file_that_nobody_knew_is_not_missed_when_it_goes(it: World) -> None:
+def test_a_file_that_nobody_knew_is_not_missed_when_it_goes(it: SourceHarness) -> None:
     it.sync()
     key = it.simulator.create_file(name="Short-lived")
     it.simulator.remove_file(key)
     assert (it.sync().processed, (key,) in it.rows()) == (0, False)
 
 
-def test_sizes_above_two_gigabytes_are_kept(it: World) -> None:
+def test_sizes_above_two_gigabytes_are_kept(it: SourceHarness) -> None:
     it.sync()
     assert max(row["size"] for row in it.rows().values() if row["size"]) == LARGE > 2**31
 
 
-def test_a_page_token_is_saved_only_after_the_last_page(it: World) -> None:
+def test_a_page_token_is_saved_only_after_the_last_page(it: SourceHarness) -> None:
     it.sync()
     for _ in range(5):
         it.simulator.create_file(name="New")
@@ -111,7 +111,7 @@ def test_a_page_token_is_saved_only_after_the_last_page(it: World) -> None:
     assert it.sync().processed == 0
 
 
-def test_a_token_that_is_refused_lists_everything_anew(it: World) -> None:
+def test_a_token_that_is_refused_lists_everything_anew(it: SourceHarness) -> None:
     it.sync()
     gone = it.simulator.file_ids()[0]
     it.simulator.forget_file(gone)
@@ -123,7 +123,7 @@ def test_a_token_that_is_refused_lists_everything_anew(it: World) -> None:
     assert it.sync().mode == "delta"
 
 
-def test_only_what_lies_below_the_root_is_read(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_lies_below_the_root_is_read(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = it.simulator.file_ids(folders=True)[1]
     below = it.simulator.create_file(parent=folder, folder=True, name="Below")
     inside = it.simulator.create_file(parent=below, name="Inside.pdf")
@@ -145,15 +145,15 @@ def test_only_what_lies_below_the_root_is_read(it: World, monkeypatch: pytest.Mo
     assert len(it.living()) == count - 1
 
 
-def test_another_root_is_another_reading(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_root_is_another_reading(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     it.sync()
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", ROOT)
     result = it.sync()
     assert result.mode == "full"
-    assert it.living() == it.vendor.keys(it.entity)
+    assert it.living() == it.driver.keys(it.entity)
 
 
-def test_a_shared_drive_has_a_log_of_its_own(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_drive_has_a_log_of_its_own(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", SHARED_ROOT)
     it.sync()
     assert {key for (key,) in it.living()} == set(it.simulator.file_ids(drive_id=SHARED_DRIVE))
@@ -166,7 +166,7 @@ def test_a_shared_drive_has_a_log_of_its_own(it: World, monkeypatch: pytest.Monk
 
 
 @of(incomplete_search=True)
-def test_a_search_that_was_not_complete_is_partial_and_buries_nothing(it: World) -> None:
+def test_a_search_that_was_not_complete_is_partial_and_buries_nothing(it: SourceHarness) -> None:
     result = it.sync()
     assert result.status == "partial"
     assert "incompleteSearch" in str(result.reason)
@@ -174,13 +174,13 @@ def test_a_search_that_was_not_complete_is_partial_and_buries_nothing(it: World)
 
 
 @pytest.mark.parametrize("fault", ["repeat_page", "endless"])
-def test_a_list_without_an_end_is_stopped(it: World, fault: str) -> None:
+def test_a_list_without_an_end_is_stopped(it: SourceHarness, fault: str) -> None:
     it.simulator.set_fault(fault, path="/files")
     with pytest.raises(CursorStuck):
         Read(GDRIVE, FILES, page_size=10).finished()
 
 
-def test_a_log_that_repeats_is_stopped(it: World) -> None:
+def test_a_log_that_repeats_is_stopped(it: SourceHarness) -> None:
     it.sync()
     it.simulator.set_fault("repeat_page", path="/changes")
     with pytest.raises(CursorStuck):
@@ -188,21 +188,21 @@ def test_a_log_that_repeats_is_stopped(it: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/files", "/changes"])
-def test_an_answer_without_its_list_is_no_empty_drive(it: World, path: str) -> None:
+def test_an_answer_without_its_list_is_no_empty_drive(it: SourceHarness, path: str) -> None:
     it.sync()
     it.simulator.set_fault("missing_list", path=path)
     with pytest.raises(AnswerChanged):
         it.sync(full=path == "/files")
 
 
-def test_a_root_that_is_not_shared_ends_the_run(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_that_is_not_shared_ends_the_run(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in check()
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", "nowhere")
     with pytest.raises(WrongUse, match="404 for GDRIVE_ROOT_FOLDER_ID"):
         it.sync()
 
 
-def test_a_folder_that_goes_takes_along_what_lies_in_it(it: World) -> None:
+def test_a_folder_that_goes_takes_along_what_lies_in_it(it: SourceHarness) -> None:
     """Whether the log tells of each file is unconfirmed; here it tells of the folder alone."""
     it.sync(entity=FOLDERS)
     it.sync()
@@ -216,14 +216,14 @@ def test_a_folder_that_goes_takes_along_what_lies_in_it(it: World) -> None:
     assert (result.mode, result.deleted) == ("full", len(inside))
 
 
-def test_an_unreadable_record_below_a_root_is_set_aside(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_record_below_a_root_is_set_aside(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", ROOT)
     it.simulator.set_fault("malformed", path="/files", times=1, after=1, what="non_object")
     result = it.sync()
     assert (result.status, result.failed) == ("partial", 1)
 
 
-def test_whose_a_folder_is_drive_tells_only_the_program_that_wrote_it(it: World) -> None:
+def test_whose_a_folder_is_drive_tells_only_the_program_that_wrote_it(it: SourceHarness) -> None:
     """appProperties are private: those that PipeDesk wrote are not shown, those of our own program are."""
     ours = it.simulator.create_file(
         folder=True,
@@ -240,7 +240,7 @@ def test_whose_a_folder_is_drive_tells_only_the_program_that_wrote_it(it: World)
     assert len(set(names)) < len(names)
 
 
-def test_a_shortcut_is_a_file_that_names_its_target(it: World) -> None:
+def test_a_shortcut_is_a_file_that_names_its_target(it: SourceHarness) -> None:
     it.sync()
     rows = it.query("SELECT * FROM pipedesk.drive_files WHERE shortcut_target_id IS NOT NULL")
     assert rows
@@ -250,7 +250,7 @@ def test_a_shortcut_is_a_file_that_names_its_target(it: World) -> None:
         assert (row["mime_type"], row["size"]) == (SHORTCUT, None)
 
 
-def test_a_shortcut_to_elsewhere_is_not_followed(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shortcut_to_elsewhere_is_not_followed(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the root promises is what lies below it; the target is named, and is no row."""
     folder, outside = it.simulator.file_ids(folders=True)[1], it.simulator.create_file(name="Outside.pdf")
     details = {"targetId": outside, "targetMimeType": "application/pdf"}
@@ -261,7 +261,7 @@ def test_a_shortcut_to_elsewhere_is_not_followed(it: World, monkeypatch: pytest.
     assert (outside,) not in it.rows()
 
 
-def test_an_unreadable_entry_of_the_log_costs_only_itself(it: World) -> None:
+def test_an_unreadable_entry_of_the_log_costs_only_itself(it: SourceHarness) -> None:
     it.sync()
     keys = it.simulator.file_ids()[:3]
     for key in keys:
@@ -274,7 +274,7 @@ def test_an_unreadable_entry_of_the_log_costs_only_itself(it: World) -> None:
     assert it.living() == before
 
 
-def test_the_documented_answer_is_read_as_the_notes_say(it: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_answer_is_read_as_the_notes_say(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(request: Request) -> Answer:
         return answer_json(200, sample("google_changes"))
 

@@ -27,13 +27,14 @@ from warehouse_pipelines.model.entity import DAY, Entity
 from warehouse_pipelines.observability.logs import is_personal
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.genius.simulator import Genius, mariadb
-from warehouse_pipelines.simulators.server import lacking, start
+from warehouse_pipelines.simulators.registry import lacking
+from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources._sql import is_secret
 from warehouse_pipelines.sources.genius import GENIUS
 from warehouse_pipelines.sources.genius import fetch as reading
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 ENTITIES = {entity.name: entity for entity in GENIUS.entities}
 LEADS, PROSPECTS, ORDERS = ENTITIES["leads"], ENTITIES["prospects"], ENTITIES["job_change_orders"]
@@ -54,9 +55,9 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Genius]:
 
 
 @pytest.fixture
-def orders(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def orders(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
     """The change orders, and a warehouse for them."""
-    with world("genius_job_change_order", database_url, monkeypatch) as it:
+    with source_harness("genius_job_change_order", database_url, monkeypatch) as it:
         yield it
 
 
@@ -341,7 +342,9 @@ def test_a_wrong_zone_loses_no_row(vendor: Genius, monkeypatch: pytest.MonkeyPat
 QUOTES = ENTITIES["quotes"]
 
 
-def test_a_row_that_is_edited_during_the_read_is_not_lost(orders: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_is_edited_during_the_read_is_not_lost(
+    orders: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vendor: Genius = orders.simulator
     for number in range(4):
         vendor.create("job_change_order", updated_at=wall(now() - timedelta(minutes=50 - number)))
@@ -357,7 +360,7 @@ def test_a_row_that_is_edited_during_the_read_is_not_lost(orders: World, monkeyp
     assert (keys[3], "once") in found
 
 
-def test_a_late_commit_is_found_by_the_next_run(orders: World) -> None:
+def test_a_late_commit_is_found_by_the_next_run(orders: SourceHarness) -> None:
     vendor: Genius = orders.simulator
     transaction = vendor.begin("job_change_order", ["1"], number="late", updated_at=wall(now() - timedelta(minutes=3)))
     vendor.create("job_change_order")
@@ -369,7 +372,7 @@ def test_a_late_commit_is_found_by_the_next_run(orders: World) -> None:
     assert orders.rows()[("1",)]["number"] == "late"
 
 
-def test_what_updated_at_does_not_tell_is_found_by_the_daily_read(orders: World) -> None:
+def test_what_updated_at_does_not_tell_is_found_by_the_daily_read(orders: SourceHarness) -> None:
     vendor: Genius = orders.simulator
     vendor.create("job_change_order")
     orders.sync()
@@ -445,7 +448,7 @@ def test_a_page_that_comes_again_is_an_error(vendor: Genius) -> None:
 
 
 def test_an_absent_contact_table_is_said_and_is_no_failure(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with world("genius_contact", database_url, monkeypatch) as it:
+    with source_harness("genius_contact", database_url, monkeypatch) as it:
         result = it.sync()
         assert (result.status, result.processed) == ("success", 0)
         assert result.metrics["noticed"] == {"absent_table": "contact"}
@@ -533,7 +536,7 @@ def test_values_of_fields_are_not_read_unless_it_is_known_which_are_passwords(ve
         assert read.extraction.noticed == {"absent_columns": ["field_value"]}
 
 
-def test_a_table_that_lost_its_cursor_is_read_in_full(orders: World) -> None:
+def test_a_table_that_lost_its_cursor_is_read_in_full(orders: SourceHarness) -> None:
     vendor: Genius = orders.simulator
     orders.sync()
     vendor.rename_column("job_change_order", "updated_at", "changed_at")
@@ -545,7 +548,9 @@ def test_a_table_that_lost_its_cursor_is_read_in_full(orders: World) -> None:
     assert (key,) in orders.living()
 
 
-def test_a_column_that_was_filled_and_is_gone_is_an_alarm(orders: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_column_that_was_filled_and_is_gone_is_an_alarm(
+    orders: SourceHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     """A renamed column is not nothing: partial, with its name and those that may be meant, until somebody decides."""
     vendor: Genius = orders.simulator
     orders.sync()
@@ -596,7 +601,7 @@ def test_a_column_of_another_type_costs_its_values_only(vendor: Genius) -> None:
     assert coercer.warnings["warn:type1"] == coercer.warnings["warn:is_dnc"] == total
 
 
-def test_a_sentinel_neither_hides_its_row_nor_poisons_the_cursor(orders: World) -> None:
+def test_a_sentinel_neither_hides_its_row_nor_poisons_the_cursor(orders: SourceHarness) -> None:
     vendor: Genius = orders.simulator
     vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 23:59:59", number="forever")
     first = orders.sync()
@@ -671,7 +676,7 @@ def test_check_says_in_one_line_what_can_be_read(vendor: Genius) -> None:
 
 
 @pytest.mark.slow
-def test_change_orders_100k_under_60s(orders: World) -> None:
+def test_change_orders_100k_under_60s(orders: SourceHarness) -> None:
     """Seconds, not hours (B-115); and nothing is cut off at 100,000 (X-28)."""
     orders.simulator.many("job_change_order", 100_000)
     total = orders.simulator.count("job_change_order")

@@ -28,7 +28,7 @@ from warehouse_pipelines.sources.gsheet import GSHEET, client
 from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS, check
 from warehouse_pipelines.sources.gsheet.rows import column_name
 from warehouse_pipelines_tests.harness.fetching import Read, sample
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def google(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> I
 
 
 @pytest.fixture
-def leads(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with world("gsheet_marketing_lead", database_url, monkeypatch, contacts=120) as it:
+def leads(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+    with source_harness("gsheet_marketing_lead", database_url, monkeypatch, contacts=120) as it:
         yield it
 
 
@@ -117,7 +117,7 @@ class TestReading:
         assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
         assert rows[-1]["weather"] is None
 
-    def test_sheet_empty_first_cell_keeps_column(self, leads: World) -> None:
+    def test_sheet_empty_first_cell_keeps_column(self, leads: SourceHarness) -> None:
         """A-073: the first data row has no source, which says nothing about the column."""
         assert read().records[0]["source"] is None
         leads.sync()
@@ -267,7 +267,7 @@ class TestHeader:
             with pytest.raises(AnswerChanged, match="email"):
                 read().finished()
 
-    def test_an_expected_header_that_is_missing_keeps_the_old_rows(self, leads: World) -> None:
+    def test_an_expected_header_that_is_missing_keeps_the_old_rows(self, leads: SourceHarness) -> None:
         leads.sync()
         before = leads.rows()
         leads.simulator.rename_header(LEADS, "Phone", "Telefon")
@@ -325,7 +325,7 @@ class TestHeader:
 
 
 class TestSnapshot:
-    def test_nothing_is_read_when_drive_says_that_the_version_is_the_same(self, leads: World) -> None:
+    def test_nothing_is_read_when_drive_says_that_the_version_is_the_same(self, leads: SourceHarness) -> None:
         leads.sync()
         leads.simulator.reset_counters()
         result = leads.sync()
@@ -333,7 +333,7 @@ class TestSnapshot:
         assert [path for path in paths(leads.simulator) if path != "/token"] == [f"/drive/v3/files/{LEADS}"]
         assert leads.sync(full=True).processed == len(leads.rows())
 
-    def test_row_insert_does_not_duplicate_leads(self, leads: World) -> None:
+    def test_row_insert_does_not_duplicate_leads(self, leads: SourceHarness) -> None:
         """X-34: the rows below move and stay the rows they were."""
         leads.sync()
         before = leads.rows()
@@ -345,7 +345,7 @@ class TestSnapshot:
         assert all(after[key]["row_number"] == row["row_number"] + 1 for key, row in before.items())
         assert all(after[key]["content_hash"] == row["content_hash"] for key, row in before.items())
 
-    def test_equal_rows_are_counted_and_a_sorted_sheet_is_the_same(self, leads: World) -> None:
+    def test_equal_rows_are_counted_and_a_sorted_sheet_is_the_same(self, leads: SourceHarness) -> None:
         for _ in range(3):
             leads.simulator.insert_row(LEADS, **{"Date": "2026-05-01", "Email": "twin@example.test"})
         leads.sync()
@@ -357,14 +357,14 @@ class TestSnapshot:
         assert (result.created, result.deleted) == (0, 0)
         assert leads.living() == keys
 
-    def test_what_people_type_into_other_columns_costs_no_row(self, leads: World) -> None:
+    def test_what_people_type_into_other_columns_costs_no_row(self, leads: SourceHarness) -> None:
         leads.simulator.insert_row(LEADS, **{"Email": "a@example.test", "Call Attempts": "two", "Created At": "soon"})
         assert leads.sync().status == "success"
         (row,) = leads.query("SELECT * FROM gsheet_marketing_lead WHERE email = 'a@example.test'")
         assert (row["call_attempts"], row["created_at"], row["raw_data"]["call_attempts"]) == (None, None, "two")
 
     @pytest.mark.parametrize(("hours", "mode"), [(22, "delta"), (24, "full")])
-    def test_values_that_formulas_bring_are_read_once_a_day(self, leads: World, hours: int, mode: str) -> None:
+    def test_values_that_formulas_bring_are_read_once_a_day(self, leads: SourceHarness, hours: int, mode: str) -> None:
         """IMPORTRANGE and the like change what a sheet shows and not the version of its file."""
         leads.sync()
         version = leads.simulator.described(LEADS)["version"]
@@ -385,7 +385,7 @@ class TestErrorCells:
     """What a formula shows while it has no value is no data, and says nothing of what is there."""
 
     @pytest.mark.parametrize("error", ["REF", "N_A", "LOADING", "ERROR"])
-    def test_a_sheet_that_shows_one_error_keeps_its_rows(self, leads: World, error: str) -> None:
+    def test_a_sheet_that_shows_one_error_keeps_its_rows(self, leads: SourceHarness, error: str) -> None:
         """60 rows of a formula, then for a moment one cell that shows an error and nothing else."""
         leads.sync()
         before = leads.rows()
@@ -404,7 +404,7 @@ class TestErrorCells:
         assert (result.status, result.mode, result.created, result.deleted) == ("success", "full", 0, 0)
         assert leads.living() == set(before)
 
-    def test_an_error_keeps_what_its_cell_said_before(self, leads: World) -> None:
+    def test_an_error_keeps_what_its_cell_said_before(self, leads: SourceHarness) -> None:
         leads.simulator.edit_row(LEADS, 2, Notes="call after five", Division="Dayton")
         leads.sync()
         before = leads.rows()
@@ -425,14 +425,14 @@ class TestErrorCells:
         result = leads.sync()
         assert (result.status, result.deleted) == ("success", 1)
 
-    def test_a_new_row_with_an_error_is_loaded_without_it(self, leads: World) -> None:
+    def test_a_new_row_with_an_error_is_loaded_without_it(self, leads: SourceHarness) -> None:
         """A lookup that finds nothing may show #N/A for good; the lead is there all the same."""
         leads.simulator.insert_row(LEADS, **{"Email": "new@example.test", "Division": {"error": "N_A"}})
         assert leads.sync().status == "partial"
         (row,) = leads.query("SELECT * FROM gsheet_marketing_lead WHERE email = 'new@example.test'")
         assert (row["division"], row["raw_data"]["division"]) == (None, None)
 
-    def test_a_row_of_which_an_error_hides_who_it_is_about_is_left_out(self, leads: World) -> None:
+    def test_a_row_of_which_an_error_hides_who_it_is_about_is_left_out(self, leads: SourceHarness) -> None:
         """With another e-mail it would be another row; that of before stays."""
         leads.sync()
         before = leads.rows()
@@ -443,7 +443,7 @@ class TestErrorCells:
         assert "'Leads'!F2 (REF) shows an error and 1 more cells do. 2 rows were not loaded" in str(result.reason)
         assert leads.living() == set(before)
 
-    def test_an_error_that_stays_is_told_once_and_stops_no_deletion_after_a_day(self, leads: World) -> None:
+    def test_an_error_that_stays_is_told_once_and_stops_no_deletion_after_a_day(self, leads: SourceHarness) -> None:
         """A lookup that finds nothing shows #N/A for good."""
         leads.sync()
         count = len(leads.living())
@@ -476,7 +476,7 @@ class TestErrorCells:
         assert (result.status, result.deleted) == ("partial", 0)
         assert "'Leads'!H3 (REF) shows an error and 1 more cells do" in str(result.reason)
 
-    def test_an_error_that_came_back_is_a_new_one(self, leads: World) -> None:
+    def test_an_error_that_came_back_is_a_new_one(self, leads: SourceHarness) -> None:
         leads.simulator.edit_row(LEADS, 2, Division={"error": "N_A"})
         assert leads.sync().status == "partial"
         self.age(leads, "division", hours=25)
@@ -486,7 +486,7 @@ class TestErrorCells:
         leads.simulator.edit_row(LEADS, 2, Division={"error": "N_A"})
         assert leads.sync().status == "partial"
 
-    def test_rows_that_an_error_hides_are_tombstoned_never_and_read_once_a_day(self, leads: World) -> None:
+    def test_rows_that_an_error_hides_are_tombstoned_never_and_read_once_a_day(self, leads: SourceHarness) -> None:
         leads.sync()
         before = leads.living()
         leads.simulator.edit_row(LEADS, 2, Email={"error": "REF"})
@@ -498,7 +498,7 @@ class TestErrorCells:
         assert (result.mode, result.processed) == ("delta", 0)
 
     @staticmethod
-    def age(leads: World, column: str, hours: int) -> None:
+    def age(leads: SourceHarness, column: str, hours: int) -> None:
         """Let the errors of a column have begun so many hours earlier."""
         path = f"{{state,errors_in_{column}}}"
         leads.execute(
@@ -507,7 +507,7 @@ class TestErrorCells:
             f" WHERE configuration #> '{path}' IS NOT NULL"
         )
 
-    def test_an_error_in_the_header_loads_nothing(self, leads: World) -> None:
+    def test_an_error_in_the_header_loads_nothing(self, leads: SourceHarness) -> None:
         """An IMPORTRANGE in the first cell brings header and rows, or an error and nothing."""
         leads.sync()
         before = leads.rows()
@@ -522,7 +522,7 @@ class TestErrorCells:
         assert leads.sync().status == "success"
 
     @pytest.mark.parametrize("text", ["#REF!", "#1 choice", "to be continued...", "Loading…"])
-    def test_a_text_that_looks_like_an_error_is_a_text(self, leads: World, text: str) -> None:
+    def test_a_text_that_looks_like_an_error_is_a_text(self, leads: SourceHarness, text: str) -> None:
         leads.simulator.edit_row(LEADS, 2, Notes={"text": text})
         assert leads.sync().status == "success"
         (row,) = leads.query("SELECT * FROM gsheet_marketing_lead WHERE row_number = 2")
@@ -556,7 +556,7 @@ class TestErrorCells:
 
 
 class TestLocale:
-    def test_a_text_and_a_date_of_the_same_time_are_the_same(self, leads: World) -> None:
+    def test_a_text_and_a_date_of_the_same_time_are_the_same(self, leads: SourceHarness) -> None:
         leads.simulator.insert_row(LEADS, **{"Email": "a@example.test", "Created At": {"text": "2025-01-02 12:00:00"}})
         leads.simulator.insert_row(LEADS, **{"Email": "b@example.test", "Created At": "2025-01-02T12:00:00"})
         leads.simulator.insert_row(LEADS, **{"Email": "c@example.test", "Created At": {"text": "2025-01-02T12:00:00Z"}})
@@ -566,14 +566,14 @@ class TestLocale:
         )
         assert [row["created_at"].hour for row in rows] == [17, 17, 12]
 
-    def test_an_offset_instead_of_a_zone_is_read(self, leads: World) -> None:
+    def test_an_offset_instead_of_a_zone_is_read(self, leads: SourceHarness) -> None:
         leads.simulator.set_properties(LEADS, time_zone="GMT-07:00")
         leads.simulator.insert_row(LEADS, **{"Email": "a@example.test", "Created At": "2025-07-02T12:00:00"})
         assert leads.sync().status == "success"
         (row,) = leads.query("SELECT created_at FROM gsheet_marketing_lead WHERE email = 'a@example.test'")
         assert row["created_at"] == datetime(2025, 7, 2, 19, tzinfo=UTC)
 
-    def test_a_zone_that_nobody_knows_is_named(self, leads: World) -> None:
+    def test_a_zone_that_nobody_knows_is_named(self, leads: SourceHarness) -> None:
         """UTC in its place would shift every time of the sheet, and nobody would see it."""
         leads.sync()
         before = leads.rows()
@@ -591,7 +591,7 @@ class TestLocale:
         ],
     )
     def test_texts_are_read_as_their_sheet_would(
-        self, leads: World, locale: str, day: str, time: str, amount: str, at: tuple[int, int, int], number: str
+        self, leads: SourceHarness, locale: str, day: str, time: str, amount: str, at: tuple[int, int, int], number: str
     ) -> None:
         leads.simulator.set_properties(LEADS, locale=locale)
         texts = {"Date": day, "Created At": time, "Total Job Value": amount}
@@ -606,7 +606,7 @@ class TestLocale:
         }
 
     @pytest.mark.parametrize("locale", ["es_PR", "en_CA"])
-    def test_a_date_that_nobody_can_tell_is_counted_as_lost(self, leads: World, locale: str) -> None:
+    def test_a_date_that_nobody_can_tell_is_counted_as_lost(self, leads: SourceHarness, locale: str) -> None:
         leads.simulator.set_properties(LEADS, locale=locale)
         texts = {"Date": {"text": "05/06/2026"}, "Created At": {"text": "05/06/2026 12:00"}}
         for person in range(40):

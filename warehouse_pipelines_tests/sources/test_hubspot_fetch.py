@@ -30,7 +30,7 @@ from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 ENTITIES = {entity.name: entity for entity in HUBSPOT.entities}
 CONTACTS = ENTITIES["contacts"]
@@ -676,13 +676,13 @@ class TestCheck:
 
 class TestIntoTheWarehouse:
     @pytest.fixture
-    def opened(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+    def opened(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SourceHarness]]:
         with ExitStack() as stack:
-            yield lambda table, **more: stack.enter_context(world(table, database_url, monkeypatch, **more))
+            yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
     @pytest.mark.parametrize("which", TWO_PROPERTIES)
     def test_the_property_of_the_columns_own_name_is_read_and_the_other_stands_in(
-        self, opened: Callable[..., World], which: str
+        self, opened: Callable[..., SourceHarness], which: str
     ) -> None:
         name, _, column = which.partition(".")
         own, other = TWO_PROPERTIES[which].split("|")
@@ -705,7 +705,9 @@ class TestIntoTheWarehouse:
         assert edited(**{other: third}) == second
         assert edited(**{own: ""}) == third
 
-    def test_a_portals_own_appointment_is_loaded_and_its_edits_arrive(self, opened: Callable[..., World]) -> None:
+    def test_a_portals_own_appointment_is_loaded_and_its_edits_arrive(
+        self, opened: Callable[..., SourceHarness]
+    ) -> None:
         it = opened("hubspot_appointment", appointment="custom")
         it.sync()
         for row in it.rows().values():
@@ -723,7 +725,7 @@ class TestIntoTheWarehouse:
         assert not it.rows()[key,]["subject"]
 
     def test_a_mapped_column_is_read_anew_by_a_full_read(
-        self, opened: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+        self, opened: Callable[..., SourceHarness], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         it = opened("hubspot_deal", contacts=30)
         it.simulator.define_property("deals", "rank")
@@ -744,7 +746,7 @@ class TestIntoTheWarehouse:
         assert not it.rows()[key,]["priority"]
 
     def test_a_map_that_cannot_be_used_fails_the_run_in_the_history(
-        self, opened: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+        self, opened: Callable[..., SourceHarness], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         it = opened("hubspot_deal")
         monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", "deals.amonut=value")
@@ -755,7 +757,7 @@ class TestIntoTheWarehouse:
         assert "deals.amonut=value" in row["error_message"]
         assert it.simulator.requests()["total"] == 0
 
-    def test_a_negative_amount_is_loaded_and_warned_of(self, opened: Callable[..., World]) -> None:
+    def test_a_negative_amount_is_loaded_and_warned_of(self, opened: Callable[..., SourceHarness]) -> None:
         it = opened("hubspot_deal")
         it.sync()
         key = it.simulator.ids("deals")[4]
@@ -764,9 +766,9 @@ class TestIntoTheWarehouse:
         assert (result.status, result.updated, result.failed) == ("success", 1, 0)
         assert it.rows()[key,]["amount"] == Decimal("-1250.50")
         assert result.metrics["warnings"] == {"warn:amount": 1}
-        assert it.letters() == []
+        assert it.dead_letters() == []
 
-    def test_attendees_are_a_list_where_the_portal_has_them(self, opened: Callable[..., World]) -> None:
+    def test_attendees_are_a_list_where_the_portal_has_them(self, opened: Callable[..., SourceHarness]) -> None:
         it = opened("hubspot_appointment")
         it.sync()
         told = [row["attendees"] for row in it.rows().values() if row["attendees"]]
@@ -778,7 +780,7 @@ class TestIntoTheWarehouse:
         it.sync(full=True, force=True)
         assert {row["attendees"] for row in it.rows().values()} == {None}
 
-    def test_line_items_are_tied_to_their_deals(self, opened: Callable[..., World]) -> None:
+    def test_line_items_are_tied_to_their_deals(self, opened: Callable[..., SourceHarness]) -> None:
         it = opened("hubspot_deal_to_line_item_association")
         entities = [ENTITIES[name] for name in ("deals", "line_items")]
         for entity in (*entities, it.entity):
@@ -796,7 +798,7 @@ class TestIntoTheWarehouse:
         assert len(tied) == len(it.simulator.ids("line_items")) == 40
 
     def test_an_erased_contact_is_erased_by_a_full_read_and_its_pairs_with_it(
-        self, opened: Callable[..., World]
+        self, opened: Callable[..., SourceHarness]
     ) -> None:
         it = opened("hubspot_contact")
         pairs = ENTITIES["contact_to_company_associations"]
@@ -819,7 +821,7 @@ class TestIntoTheWarehouse:
         assert len(of_erased) == 4
         assert all(row["archived"] for row in of_erased)
 
-    def test_a_missing_scope_fails_its_entities_and_the_others_run(self, opened: Callable[..., World]) -> None:
+    def test_a_missing_scope_fails_its_entities_and_the_others_run(self, opened: Callable[..., SourceHarness]) -> None:
         it = opened("hubspot_contact", missing_scopes=["deals"])
         with pytest.raises(PermissionMissing, match=r"crm\.objects\.deals\.read"):
             it.sync(entity=ENTITIES["deals"])

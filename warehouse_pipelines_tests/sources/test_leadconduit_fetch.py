@@ -20,7 +20,7 @@ from warehouse_pipelines.simulators.leadconduit import LeadConduit
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.leadconduit import LEADCONDUIT, Folds, fold, lead, plain
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
-from warehouse_pipelines_tests.harness.vendors import world
+from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 LEADS, EVENTS = LEADCONDUIT.entities
 
@@ -294,7 +294,7 @@ class TestFold:
 
 class TestLeadsInTheWarehouse:
     def test_a_later_event_changes_a_lead_of_long_ago(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        with world("leadconduit_lead", database_url, monkeypatch) as it:
+        with source_harness("leadconduit_lead", database_url, monkeypatch) as it:
             it.sync()
             key = it.simulator.ids("leads")[0]
             before = it.rows()[(key,)]
@@ -314,7 +314,7 @@ class TestLeadsInTheWarehouse:
     def test_a_second_submission_is_the_lead_from_then_on(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("leadconduit_lead", database_url, monkeypatch) as it:
+        with source_harness("leadconduit_lead", database_url, monkeypatch) as it:
             it.sync()
             key = it.simulator.ids("leads")[0]
             it.simulator.resubmit(key, email={"raw": "NEW@EXAMPLE.TEST", "normal": "new@example.test"})
@@ -326,7 +326,7 @@ class TestLeadsInTheWarehouse:
         """Its own time lies before the window; the feed goes by the time it was written."""
         long_ago = int((datetime.now(UTC) - timedelta(days=3)).timestamp() * 1000)
         for table in ("leadconduit_event", "leadconduit_lead"):
-            with world(table, database_url, monkeypatch) as it:
+            with source_harness(table, database_url, monkeypatch) as it:
                 it.simulator.create_lead()
                 it.sync()
                 key = it.simulator.ids("leads")[0]
@@ -335,7 +335,7 @@ class TestLeadsInTheWarehouse:
                 assert (result.mode, result.created + result.updated, result.filtered) == ("delta", 1, 0)
 
     def test_days_may_be_backfilled_in_any_order(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        with world("leadconduit_lead", database_url, monkeypatch) as it:
+        with source_harness("leadconduit_lead", database_url, monkeypatch) as it:
             key = it.simulator.ids("leads")[-1]
             it.simulator.resubmit(key, city="Mason")
             now = datetime.now(UTC) + timedelta(minutes=1)
@@ -352,7 +352,7 @@ class TestLeadsInTheWarehouse:
     def test_a_limited_read_of_everything_forgets_no_event(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("leadconduit_lead", database_url, monkeypatch) as it:
+        with source_harness("leadconduit_lead", database_url, monkeypatch) as it:
             it.simulator.add_event(it.simulator.ids("leads")[0], "feedback")
             it.sync()
             before = it.rows()

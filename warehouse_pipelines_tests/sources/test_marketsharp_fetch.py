@@ -35,7 +35,7 @@ from warehouse_pipelines.sources.marketsharp.atom import Feed, feed
 from warehouse_pipelines.sources.marketsharp.entities import camel_case
 from warehouse_pipelines.sources.marketsharp.fetch import Service, Settings, Walk
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Read
-from warehouse_pipelines_tests.harness.vendors import world
+from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 SETS: dict[str, Entity] = {entity.name: entity for entity in MARKETSHARP.entities}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -411,7 +411,7 @@ class TestData:
     def test_an_edited_phone_arrives_with_the_next_read_of_everything(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("marketsharp_data", database_url, monkeypatch) as it:
+        with source_harness("marketsharp_data", database_url, monkeypatch) as it:
             it.sync()
             key = it.simulator.ids("Inquiries")[0]
             contact = it.simulator.record("Inquiries", key)["contactId"]
@@ -467,7 +467,7 @@ class TestData:
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, lacking: dict[str, str], kept: list[str]
     ) -> None:
         """Also in a delta of one record, and the alarm is raised once."""
-        with world("marketsharp_data", database_url, monkeypatch) as it:
+        with source_harness("marketsharp_data", database_url, monkeypatch) as it:
             it.sync()
             before = it.rows()
             key = next(key for (key,), row in before.items() if row["phone"] and row["status"])
@@ -509,7 +509,7 @@ class TestTables:
     def test_a_lead_that_becomes_a_prospect_leaves_the_leads(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("marketsharp_lead", database_url, monkeypatch) as it:
+        with source_harness("marketsharp_lead", database_url, monkeypatch) as it:
             it.sync()
             key = it.simulator.ids("Leads")[0]
             it.simulator.become(key, "Prospect")
@@ -518,7 +518,7 @@ class TestTables:
             assert (result.deleted, it.rows()[(key,)]["delete_reason"]) == (1, "missing")
 
     def test_a_backfill_of_a_day_loads_that_day(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        with world("marketsharp_inquiry", database_url, monkeypatch) as it:
+        with source_harness("marketsharp_inquiry", database_url, monkeypatch) as it:
             it.sync()
             days = [row["last_update"] for row in it.rows().values()]
             day = min(days).date()

@@ -26,13 +26,14 @@ from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk, postgresql
-from warehouse_pipelines.simulators.server import lacking, start
+from warehouse_pipelines.simulators.registry import lacking
+from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources import pipedesk as reading
 from warehouse_pipelines.sources.pipedesk import PIPEDESK, Settings
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.vendors import World, looking, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
 
 ENTITIES = {entity.name: entity for entity in PIPEDESK.entities}
 LEADS, TAGS, USERS = ENTITIES["leads"], ENTITIES["tags"], ENTITIES["users"]
@@ -50,28 +51,28 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[PipeDesk]:
 
 
 @pytest.fixture
-def leads(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def leads(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
     """The leads, and a warehouse that has them."""
-    with world("pipedesk.leads", database_url, monkeypatch) as it:
+    with source_harness("pipedesk.leads", database_url, monkeypatch) as it:
         it.sync()
         yield it
 
 
 @contextmanager
-def of(table: str, url: str, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[World]:
-    with world(table, url, monkeypatch, **settings) as it:
+def of(table: str, url: str, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[SourceHarness]:
+    with source_harness(table, url, monkeypatch, **settings) as it:
         it.sync()
         yield it
 
 
-def counts(it: World, **flags: Any) -> tuple[str, str, int, int, int]:
+def counts(it: SourceHarness, **flags: Any) -> tuple[str, str, int, int, int]:
     """Sync, and return how, what came of it, and how many rows were read, written and buried."""
     result = it.sync(**flags)
     return result.mode, result.status, result.processed, result.created + result.updated, result.deleted
 
 
-def lead_where(it: World | PipeDesk, condition: str) -> list[str]:
-    simulator = it.simulator if isinstance(it, World) else it
+def lead_where(it: SourceHarness | PipeDesk, condition: str) -> list[str]:
+    simulator = it.simulator if isinstance(it, SourceHarness) else it
     return [row["id"] for row in simulator.run(f"SELECT id::text FROM leads WHERE {condition} ORDER BY id")]
 
 
@@ -115,7 +116,7 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
     assert read.extraction.noticed == {"undeclared_columns": ["segment"]}
 
 
-def test_a_qualified_lead_arrives_though_its_updated_at_stands_still(leads: World) -> None:
+def test_a_qualified_lead_arrives_though_its_updated_at_stands_still(leads: SourceHarness) -> None:
     """X-36: the product's own qualify_lead sets no updated_at; whether it sets deleted_at is unconfirmed."""
     first, second, *_ = lead_where(leads, "qualified_at IS NULL AND deleted_at IS NULL")
     before = leads.rows()
@@ -131,7 +132,7 @@ def test_a_qualified_lead_arrives_though_its_updated_at_stands_still(leads: Worl
     assert (rows[(second,)]["archived"], rows[(second,)]["deleted_at"]) == (False, None)
 
 
-def test_the_sweep_finds_whatever_changed_and_reads_nothing_else(leads: World) -> None:
+def test_the_sweep_finds_whatever_changed_and_reads_nothing_else(leads: SourceHarness) -> None:
     """Raw SQL, a row without a time, a late commit with an old one, an undeclared column, a restored backup."""
     raw, late, old, undeclared, *_ = lead_where(leads, "updated_at IS NOT NULL AND deleted_at IS NULL")
     (timeless, *_) = lead_where(leads, "updated_at IS NULL AND deleted_at IS NULL")
@@ -154,7 +155,7 @@ def test_the_sweep_finds_whatever_changed_and_reads_nothing_else(leads: World) -
     assert counts(leads) == ("delta", "success", 0, 0, 0)
 
 
-def test_what_a_sweep_costs_is_reported(leads: World) -> None:
+def test_what_a_sweep_costs_is_reported(leads: SourceHarness) -> None:
     leads.simulator.many(500)
     assert leads.sync().created == 500
     result = leads.sync()
@@ -217,11 +218,11 @@ def test_a_role_that_we_do_not_have_is_loaded_and_not_read_again(
         it.simulator.run(f"UPDATE user_roles SET role = 'owner' WHERE id = {row['id']}")
         assert counts(it) == ("delta", "success", 1, 1, 0)
         assert it.rows()[str(row["id"]),]["role"] == "owner"
-        assert it.letters() == []
+        assert it.dead_letters() == []
         assert counts(it) == ("delta", "success", 0, 0, 0)
 
 
-def test_rows_made_here_are_left_alone(leads: World) -> None:
+def test_rows_made_here_are_left_alone(leads: SourceHarness) -> None:
     """Owned and mirrored rows stay apart: what has no sync_hash was never PipeDesk's."""
     own = str(uuid.UUID(int=4711))
     with psycopg.connect(leads.url) as connection:
@@ -231,7 +232,7 @@ def test_rows_made_here_are_left_alone(leads: World) -> None:
     assert not leads.rows()[(own,)]["archived"]
 
 
-def test_a_table_that_vanishes_is_not_believed(leads: World) -> None:
+def test_a_table_that_vanishes_is_not_believed(leads: SourceHarness) -> None:
     before = leads.rows()
     leads.simulator.empty("leads")
     with pytest.raises(SuspiciousRead, match="--force"):
@@ -243,7 +244,7 @@ def test_a_table_that_vanishes_is_not_believed(leads: World) -> None:
     )
 
 
-def test_too_many_that_are_gone_are_not_believed(leads: World) -> None:
+def test_too_many_that_are_gone_are_not_believed(leads: SourceHarness) -> None:
     leads.simulator.run("UPDATE leads SET deleted_at = NULL")
     leads.simulator.many(200)
     leads.sync()
@@ -256,7 +257,7 @@ def test_too_many_that_are_gone_are_not_believed(leads: World) -> None:
 
 @pytest.mark.parametrize("why", ["many differ", "a column more", "declared otherwise"])
 def test_everything_is_read_where_a_sweep_would_not_be_cheaper(
-    leads: World, monkeypatch: pytest.MonkeyPatch, why: str
+    leads: SourceHarness, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     if why == "many differ":
         monkeypatch.setattr(reading, "MOST", 10)
@@ -275,7 +276,9 @@ def test_everything_is_read_where_a_sweep_would_not_be_cheaper(
         assert result.metrics["noticed"]["undeclared_columns"] == ["expected_volume", "mood"]
 
 
-def test_rows_hidden_by_a_policy_are_an_error_and_not_absent(leads: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_hidden_by_a_policy_are_an_error_and_not_absent(
+    leads: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """PostgreSQL would show a role without BYPASSRLS no lead, and say nothing."""
     before = leads.rows()
     leads.simulator.bypass(False)
@@ -296,7 +299,7 @@ def test_rows_hidden_by_a_policy_are_an_error_and_not_absent(leads: World, monke
 
 def test_ids_that_are_text_are_read_and_compared(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with of("pipedesk.leads", database_url, monkeypatch, text_ids=True) as it:
-        assert it.rows().keys() == it.vendor.keys(LEADS)
+        assert it.rows().keys() == it.driver.keys(LEADS)
         first, second, *_ = lead_where(it, "deleted_at IS NULL")
         it.simulator.edit("leads", [first], touch=False, trade_name="edited")
         it.simulator.remove("leads", [second])
@@ -379,7 +382,7 @@ def test_a_column_that_was_filled_and_is_gone_is_an_alarm(
         assert any(row["phone"] for row in it.rows().values())
 
 
-def test_leads_stay_deleted_while_the_table_has_no_time_of_deletion(leads: World) -> None:
+def test_leads_stay_deleted_while_the_table_has_no_time_of_deletion(leads: SourceHarness) -> None:
     def deleted() -> set[Any]:
         return {key for key, row in leads.rows().items() if row["delete_reason"] == "archived"}
 
@@ -446,7 +449,7 @@ def test_a_read_that_broke_off_goes_on(vendor: PipeDesk, fault: dict[str, Any], 
     assert vendor.list_faults()[-1]["fired"] >= 3
 
 
-def test_a_sweep_that_broke_off_goes_on(leads: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_that_broke_off_goes_on(leads: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "SWEPT_AT_ONCE", 9)
     first, second, *_ = lead_where(leads, "deleted_at IS NULL")
     leads.simulator.edit("leads", [first], touch=False, trade_name="edited")

@@ -32,7 +32,7 @@ from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS
 from warehouse_pipelines.sources.salespro.fetch import Settings, encoder
 from warehouse_pipelines.sources.salespro.forms import QUESTIONS, answered, in_columns, lines
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read, sample
-from warehouse_pipelines_tests.harness.vendors import World, world
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 ENTITIES = {entity.name: entity for entity in SALESPRO.entities}
 CUSTOMERS, ESTIMATES, RESULTS = (ENTITIES[name] for name in ("customers", "estimates", "lead_results"))
@@ -240,7 +240,7 @@ class TestTheResult:
     def test_a_row_that_is_too_long_is_a_dead_letter_and_the_rest_is_loaded(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("salespro_credit_application", database_url, monkeypatch) as it:
+        with source_harness("salespro_credit_application", database_url, monkeypatch) as it:
             it.simulator.create("credit_applications", leap_credit_app_id="long", credit_app_note="x" * 3_000_000)
             it.simulator.create("credit_applications", leap_credit_app_id="longer", credit_app_note="y" * 5_000_000)
             assert (it.sync().status, len(it.rows()["longer",]["credit_app_note"])) == ("success", 5_000_000)
@@ -248,7 +248,7 @@ class TestTheResult:
             it.simulator.delete("credit_applications", "long")
             result = it.sync(full=True)
             assert (result.status, result.failed, result.deleted) == ("partial", 1, 1)
-            (letter,) = it.letters()
+            (letter,) = it.dead_letters()
             assert (letter["record_key"], letter["rule"]) == ("longer", "size")
             assert letter["payload"]["leap_credit_app_id"] == "longer"
             assert not it.rows()["longer",]["archived"]
@@ -658,7 +658,7 @@ class TestForms:
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Counted and warned of at once; one of many is no alarm, a fifth of them is."""
-        with world("salespro_lead_result", database_url, monkeypatch, contacts=300) as it:
+        with source_harness("salespro_lead_result", database_url, monkeypatch, contacts=300) as it:
             ids = it.simulator.ids("lead_results")
             it.simulator.edit_silently("lead_results", ids[0], lead_results="free text, of Zebedee")
             first = it.sync()
@@ -695,13 +695,13 @@ class TestForms:
 
 
 @pytest.fixture
-def customers(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with world("salespro_customer", database_url, monkeypatch) as one:
+def customers(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+    with source_harness("salespro_customer", database_url, monkeypatch) as one:
         yield one
 
 
 class TestInTheWarehouse:
-    def test_a_customer_has_the_newest_of_its_estimates(self, customers: World) -> None:
+    def test_a_customer_has_the_newest_of_its_estimates(self, customers: SourceHarness) -> None:
         """X-54: one row a customer, whatever the order in which its estimates were made, edited and removed."""
         vendor = customers.simulator
         old = {"customer_id": "c", "estimate_id": "first", "created_at": "2026-01-01 00:00:00.000"}
@@ -727,13 +727,13 @@ class TestInTheWarehouse:
         assert customers.rows()["c",]["estimate_id"] == "second", "the last read wins"
         assert len(customers.rows()) == len(vendor.ids("customer"))
 
-    def test_a_day_without_a_whole_read_is_followed_by_one(self, customers: World) -> None:
+    def test_a_day_without_a_whole_read_is_followed_by_one(self, customers: SourceHarness) -> None:
         customers.sync()
         assert customers.sync().mode == "delta"
         customers.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '25 hours'")
         assert customers.sync().mode == "full"
 
-    def test_every_run_tells_the_bytes_scanned(self, customers: World) -> None:
+    def test_every_run_tells_the_bytes_scanned(self, customers: SourceHarness) -> None:
         """A-070"""
         customers.sync()
         customers.sync()
@@ -747,8 +747,8 @@ class TestInTheWarehouse:
     ) -> None:
         from warehouse_pipelines.loading.replay import replay
 
-        with world("salespro_estimate", database_url, monkeypatch) as it:
-            it.vendor.poison(it.entity, "bad_date")
+        with source_harness("salespro_estimate", database_url, monkeypatch) as it:
+            it.driver.corrupt(it.entity, "bad_date")
             strict, entity = it.with_entity(severity={"timestamptz": "reject"})
             assert it.sync(source=strict, entity=entity).failed == 1
             assert replay([it.source], url=it.url)
@@ -757,8 +757,8 @@ class TestInTheWarehouse:
     def test_an_old_result_that_is_edited_is_found_within_a_day(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("salespro_lead_result", database_url, monkeypatch) as it:
-            it.vendor.prepare(it.entity)
+        with source_harness("salespro_lead_result", database_url, monkeypatch) as it:
+            it.driver.prepare(it.entity)
             it.sync()
             oldest, newest = it.simulator.ids("lead_results")[0], it.simulator.ids("lead_results")[-1]
             for key in (oldest, newest):
@@ -773,8 +773,8 @@ class TestInTheWarehouse:
     def test_a_line_item_that_is_edited_away_is_tombstoned(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("salespro_lead_result_line_item", database_url, monkeypatch) as it:
-            it.vendor.prepare(it.entity)
+        with source_harness("salespro_lead_result_line_item", database_url, monkeypatch) as it:
+            it.driver.prepare(it.entity)
             key = it.simulator.ids("lead_results")[-1]
             it.simulator.answers(key, **{"Job Type 1": "a", "Job Type 2": "b", "Job Type 2 Amount": "$5.00"})
             it.sync()
@@ -784,8 +784,8 @@ class TestInTheWarehouse:
             assert it.rows()[key, "2"]["archived"]
 
     def test_a_form_fills_its_columns(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        with world("salespro_lead_result", database_url, monkeypatch) as it:
-            key = it.vendor.create(it.entity)
+        with source_harness("salespro_lead_result", database_url, monkeypatch) as it:
+            key = it.driver.create(it.entity)
             assert key is not None
             it.simulator.answers(
                 key[0], **{"Result": "[CC] Rescheduled", "One Year Price": "$12,000.50", "Job Size": "about $9"}

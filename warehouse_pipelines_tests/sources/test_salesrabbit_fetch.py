@@ -15,7 +15,7 @@ from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.salesrabbit import FILTERS, SALESRABBIT, WALKS
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
-from warehouse_pipelines_tests.harness.vendors import world
+from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 ENTITIES = {entity.name: entity for entity in SALESRABBIT.entities}
 LEADS, USERS, HISTORIES = SALESRABBIT.entities
@@ -225,7 +225,7 @@ class TestFilters:
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Even if the vendor takes the bound for an exclusive one."""
-        with world("salesrabbit_lead", database_url, monkeypatch, inclusive=False) as it:
+        with source_harness("salesrabbit_lead", database_url, monkeypatch, inclusive=False) as it:
             it.simulator.create_lead()
             cursor = it.sync().cursor
             assert cursor is not None
@@ -312,7 +312,7 @@ class TestDeletions:
     ) -> None:
         """By the next delta when that moves dateModified, else by the day's whole read."""
         settings = {"deleted": "shown", "deleting_modifies": moves}
-        with world("salesrabbit_lead", database_url, monkeypatch, **settings) as it:
+        with source_harness("salesrabbit_lead", database_url, monkeypatch, **settings) as it:
             it.sync()
             key = it.simulator.ids("leads")[0]
             it.simulator.delete_lead(key)
@@ -330,7 +330,7 @@ class TestDeletions:
     def test_a_lead_that_is_no_longer_shown_is_a_tombstone_within_a_day(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with world("salesrabbit_lead", database_url, monkeypatch) as it:
+        with source_harness("salesrabbit_lead", database_url, monkeypatch) as it:
             it.sync()
             key = it.simulator.ids("leads")[0]
             it.simulator.delete_lead(key)
@@ -343,7 +343,7 @@ class TestDeletions:
 
 def test_the_view_has_the_names_of_the_schema_document(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """X-20: the vendor's createdAt, and created_at of the sync."""
-    with world("salesrabbit_lead", database_url, monkeypatch) as it:
+    with source_harness("salesrabbit_lead", database_url, monkeypatch) as it:
         it.sync()
         leads = {row["id"]: row for row in it.rows().values()}
         for view in it.query("SELECT * FROM public.salesrabbit_lead_v1"):

@@ -236,3 +236,6 @@ def _unknown_path() -> Answer:
 
 def _bad_value() -> Answer:
     return answer_json(400, {"message": "MISSING_VALUE", "description": "A parameter cannot be read."})
+
+
+SIMULATOR = Arrivy

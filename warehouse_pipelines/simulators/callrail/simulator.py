@@ -148,3 +148,6 @@ class CallRail(CallRailOperations):
 def _decoded(answer: Answer) -> dict[str, Any]:
     body: dict[str, Any] = Request("GET", "/", {}, answer.body, "").json()
     return body
+
+
+SIMULATOR = CallRail

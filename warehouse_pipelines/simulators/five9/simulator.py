@@ -214,3 +214,6 @@ class Five9(Five9Operations):
             case "malformed":
                 return replace(answer, body=corrupt_records(fault, answer.body))
         return answer
+
+
+SIMULATOR = Five9

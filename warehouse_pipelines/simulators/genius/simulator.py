@@ -100,7 +100,8 @@ class Genius(DatabaseSimulator):
     def key_of(self, table: str) -> tuple[str, ...]:
         return key_of(table)
 
-    def type_of(self, table: str, column: str) -> str:
+    @staticmethod
+    def type_of(table: str, column: str) -> str:
         """The SQL type of a column, empty where there is none."""
         return columns(TABLES.get(table, CONTACT)).get(column, "")
 
@@ -342,3 +343,6 @@ def _run(connection: Any, statement: str, values: Iterable[Any]) -> list[dict[st
 
 def _where(table: str, key: Iterable[Any]) -> tuple[str, list[Any]]:
     return " AND ".join(f"`{name}` = %s" for name in key_of(table)), list(key)
+
+
+SIMULATOR = Genius

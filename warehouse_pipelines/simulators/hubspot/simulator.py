@@ -173,3 +173,6 @@ class HubSpot(HubSpotOperations):
 def _forget(times: deque[float], before: float) -> None:
     while times and times[0] <= before:
         times.popleft()
+
+
+SIMULATOR = HubSpot

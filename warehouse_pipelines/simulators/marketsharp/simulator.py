@@ -212,3 +212,6 @@ def _whole(text: str) -> int:
     if not text.isdigit():
         raise BadQueryError("Invalid value for a count.")
     return int(text)
+
+
+SIMULATOR = MarketSharp

@@ -382,3 +382,6 @@ def _where(table: str) -> sql.Composed:
 def _update(table: str, changes: Iterable[str]) -> sql.Composed:
     changed = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in changes)
     return sql.SQL("UPDATE {} SET {} WHERE {}").format(sql.Identifier(table), changed, _where(table))
+
+
+SIMULATOR = PipeDesk

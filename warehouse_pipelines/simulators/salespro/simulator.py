@@ -107,3 +107,6 @@ def _corrupt_row(fault: Fault, header: list[Any], row: list[Any]) -> None:
     place = header.index(fault["property"]) if fault["property"] else 0
     values = {"bad_date": "not a date", "out_of_range": "9" * 400, "bad_number": "twelve", "nul": "before\0after"}
     row[place] = values.get(what)
+
+
+SIMULATOR = SalesPro

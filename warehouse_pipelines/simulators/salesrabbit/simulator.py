@@ -179,3 +179,6 @@ def moment(text: str | None) -> Any:
 
 def whole_number(text: str, default: int) -> int:
     return int(text) if text.isdigit() else default
+
+
+SIMULATOR = SalesRabbit

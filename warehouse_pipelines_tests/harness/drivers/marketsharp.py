@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 NEW = "edited over there"
 
 
-class MarketSharpVendor:
+class MarketSharpDriver:
     """Entity sets; ``data`` is the inquiries."""
 
     def __init__(self, simulator: MarketSharp) -> None:
@@ -71,15 +71,19 @@ class MarketSharpVendor:
     def path(self, entity: Entity) -> str:
         return f"/{self._set(entity)}"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
         column = entity.cursor or ("is_active" if "is_active" in entity.columns else None)
         if column is None and what == "bad_date":
-            return None  # texts only: nothing of it cannot be read
-        spoilt = entity.columns[column or entity.keys[0]].paths[-1].rpartition(".")[2]
-        self.simulator.set_fault(
-            "malformed", path=self.path(entity), times=1, what=what, property=None if what == "missing_id" else spoilt
-        )
+            return None  # texts only: every value can be read
         return column or entity.keys[0]
+
+    def corrupt(self, entity: Entity, what: str) -> None:
+        column = self.bad_column(entity, what)
+        path = entity.columns[column or entity.keys[0]].paths[-1].rpartition(".")[2]
+        self.simulator.set_fault(
+            "malformed", path=self.path(entity), times=1, what=what, property=None if what == "missing_id" else path
+        )
 
     def bounds(self, entity: Entity) -> list[datetime]:
         zone = ZoneInfo(self.simulator.settings.time_zone)
@@ -89,3 +93,6 @@ class MarketSharpVendor:
 
     def fixed_size(self, entity: Entity) -> bool:
         return False
+
+
+DRIVER = MarketSharpDriver

@@ -1,9 +1,9 @@
-"""The simulated vendors as a test sees them, one file for each, and a world of one entity, its vendor and a warehouse.
+"""One entity, its simulated vendor and a warehouse: what most tests of a source need.
 
-A new source needs one more of these files and its line in ``VENDORS``; a failing test names it until it has them.
+A new source needs a driver in ``drivers``; a failing test names it until it has one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,50 +17,22 @@ from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.simulators.server import Simulators, lacking, start
+from warehouse_pipelines.simulators.registry import lacking
+from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.conftest import missing
-from warehouse_pipelines_tests.harness.vendors.arrivy import ArrivyVendor
-from warehouse_pipelines_tests.harness.vendors.callrail import CallRailVendor
-from warehouse_pipelines_tests.harness.vendors.five9 import Five9Vendor
-from warehouse_pipelines_tests.harness.vendors.genius import GeniusVendor
-from warehouse_pipelines_tests.harness.vendors.google import CalendarVendor, DriveVendor, SheetsVendor
-from warehouse_pipelines_tests.harness.vendors.hubspot import HubSpotVendor
-from warehouse_pipelines_tests.harness.vendors.leadconduit import LeadConduitVendor
-from warehouse_pipelines_tests.harness.vendors.marketsharp import MarketSharpVendor
-from warehouse_pipelines_tests.harness.vendors.pipedesk import PipeDeskVendor
-from warehouse_pipelines_tests.harness.vendors.salespro import SalesProVendor
-from warehouse_pipelines_tests.harness.vendors.salesrabbit import SalesRabbitVendor
-from warehouse_pipelines_tests.harness.vendors.vendor import Key, Vendor
+from warehouse_pipelines_tests.harness.drivers.driver import Key, driver_of
 
 BY_TABLE = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
 
-VENDORS: Mapping[str, Callable[[Any], Vendor]] = {
-    "hubspot": HubSpotVendor,
-    "callrail": CallRailVendor,
-    "salesrabbit": SalesRabbitVendor,
-    "arrivy": ArrivyVendor,
-    "five9": Five9Vendor,
-    "marketsharp": MarketSharpVendor,
-    "leadconduit": LeadConduitVendor,
-    "genius": GeniusVendor,
-    "salespro": SalesProVendor,
-    "gsheet": SheetsVendor,
-    "gcalendar": CalendarVendor,
-    "gdrive": DriveVendor,
-    "pipedesk": PipeDeskVendor,
-}
 
-
-class World:
-    """One entity, its vendor, and a warehouse: what most tests need."""
+class SourceHarness:
+    """An entity, its vendor as a driver sees it, and a warehouse to load it into."""
 
     def __init__(self, source: Source, entity: Entity, simulators: Simulators, url: str) -> None:
         self.source, self.entity, self.simulators, self.url = source, entity, simulators, url
         self.simulator: Any = simulators.named(source.name)
-        if source.name not in VENDORS:
-            pytest.fail(f"{source.title} has no Vendor in vendors/, so the battery cannot test it")
-        self.vendor = VENDORS[source.name](self.simulator)
+        self.driver = driver_of(source.name)(self.simulator)
 
     def sync(
         self, *, source: Source | None = None, entity: Entity | None = None, progress: Any = None, **flags: Any
@@ -88,7 +60,7 @@ class World:
         """The history rows of the entity, oldest first."""
         return history(self.url, self.source, self.entity)
 
-    def letters(self, status: str = "pending") -> list[dict[str, Any]]:
+    def dead_letters(self, status: str = "pending") -> list[dict[str, Any]]:
         return self.query("SELECT * FROM orchestration.dead_letter WHERE status = %s ORDER BY id", status)
 
     def with_entity(self, **changes: Any) -> tuple[Source, Entity]:
@@ -128,8 +100,10 @@ def history(url: str, source: Source, entity: Entity) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def world(table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60, **settings: Any) -> Iterator[World]:
-    """Serve the vendor of ``table`` and yield its world; ``settings`` are the simulator's."""
+def source_harness(
+    table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60, **settings: Any
+) -> Iterator[SourceHarness]:
+    """Serve the vendor of ``table`` and yield its harness; ``settings`` are the simulator's."""
     source, entity = BY_TABLE[table]
     for what in lacking((source.name,)).values():
         missing(what)
@@ -137,4 +111,4 @@ def world(table: str, url: str, patch: pytest.MonkeyPatch, *, contacts: int = 60
         for name, value in simulators.environment().items():
             patch.setenv(name, value)
         patch.setenv("WAREHOUSE_RETRY_SECONDS", "0.01")
-        yield World(source, entity, simulators, url)
+        yield SourceHarness(source, entity, simulators, url)

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.five9.simulator import Five9
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 
-class Five9Vendor:
+class Five9Driver:
     """One list of contacts, all with a contactID."""
 
     def __init__(self, simulator: Five9) -> None:
@@ -43,12 +43,18 @@ class Five9Vendor:
     def path(self, entity: Entity) -> str:
         return f"/{entity.path}"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
-        self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what)
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
         return "created_date"
+
+    def corrupt(self, entity: Entity, what: str) -> None:
+        self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what)
 
     def bounds(self, entity: Entity) -> list[datetime]:
         return []
 
     def fixed_size(self, entity: Entity) -> bool:
         return True
+
+
+DRIVER = Five9Driver

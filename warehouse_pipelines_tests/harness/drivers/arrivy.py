@@ -4,12 +4,12 @@ from datetime import datetime
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 PAGED = ("tasks", "bookings", "groups")
 
 
-class ArrivyVendor:
+class ArrivyDriver:
     """Tasks and bookings, most of them scheduled, and lists that stand still."""
 
     def __init__(self, simulator: Arrivy) -> None:
@@ -45,12 +45,16 @@ class ArrivyVendor:
     def path(self, entity: Entity) -> str:
         return f"/api/{entity.path}"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
-        column = entity.cursor or "created"
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
+        return entity.cursor or "created"
+
+    def corrupt(self, entity: Entity, what: str) -> None:
         # A list that answers at once is asked for a second page, which is the first again.
         times = 1 if entity.path in PAGED else 2
-        self.simulator.set_fault("malformed", path=self.path(entity), times=times, what=what, property=column)
-        return column
+        self.simulator.set_fault(
+            "malformed", path=self.path(entity), times=times, what=what, property=self.bad_column(entity, what)
+        )
 
     def bounds(self, entity: Entity) -> list[datetime]:
         return [
@@ -61,3 +65,6 @@ class ArrivyVendor:
 
     def fixed_size(self, entity: Entity) -> bool:
         return entity.path not in PAGED
+
+
+DRIVER = ArrivyDriver

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass
-class World:
+class DagsterHarness:
     """Where it all is: the URL of the warehouse, and the environment of a child process."""
 
     url: str
@@ -107,9 +107,9 @@ class World:
 
 
 @contextlib.contextmanager
-def world(
+def dagster_harness(
     server: Server, template: str, folder: Path, name: str, contacts: int = 60, *, storage: str = ""
-) -> Iterator[World]:
+) -> Iterator[DagsterHarness]:
     """Make a world in ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL."""
     home = folder / "dagster"
     url = server.create_database(name, template=template)
@@ -129,7 +129,7 @@ def world(
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        made = World(url, home, environment, simulators)
+        made = DagsterHarness(url, home, environment, simulators)
         try:
             yield made
         finally:

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.leadconduit import LeadConduit
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 
-class LeadConduitVendor:
+class LeadConduitDriver:
     """A feed of events, and the leads that they are of."""
 
     def __init__(self, simulator: LeadConduit) -> None:
@@ -50,11 +50,14 @@ class LeadConduitVendor:
     def path(self, entity: Entity) -> str:
         return "/events"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
         if entity.name == "leads" and what == "missing_id":
             return None  # a lead is known by its events, and they by the lead's id
-        self.simulator.set_fault("malformed", path="/events", times=1, what=what, property="vars.submission.timestamp")
         return "created_at" if entity.name == "leads" else "submitted_at"
+
+    def corrupt(self, entity: Entity, what: str) -> None:
+        self.simulator.set_fault("malformed", path="/events", times=1, what=what, property="vars.submission.timestamp")
 
     def bounds(self, entity: Entity) -> list[datetime]:
         log = self.simulator.requests()["log"]
@@ -62,3 +65,6 @@ class LeadConduitVendor:
 
     def fixed_size(self, entity: Entity) -> bool:
         return entity.name == "leads"
+
+
+DRIVER = LeadConduitDriver

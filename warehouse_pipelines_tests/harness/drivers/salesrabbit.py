@@ -6,12 +6,12 @@ from typing import Any
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 from warehouse_pipelines.sources.salesrabbit import FILTERS
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 DATES = {"leads": "dateModified", "users": "dateModified", "lead_status_histories": "leadModified"}
 
 
-class SalesRabbitVendor:
+class SalesRabbitDriver:
     """Leads, each with a history of its own, and users."""
 
     def __init__(self, simulator: SalesRabbit) -> None:
@@ -69,10 +69,13 @@ class SalesRabbitVendor:
     def path(self, entity: Entity) -> str:
         return f"/{entity.path}"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
+        return next(name for name, column in entity.columns.items() if column.path == DATES[entity.name])
+
+    def corrupt(self, entity: Entity, what: str) -> None:
         path = DATES[entity.name]
         self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property=path)
-        return next(name for name, column in entity.columns.items() if column.path == path)
 
     def bounds(self, entity: Entity) -> list[datetime]:
         header = FILTERS[entity.path].lower()
@@ -81,3 +84,6 @@ class SalesRabbitVendor:
 
     def fixed_size(self, entity: Entity) -> bool:
         return entity.name == "lead_status_histories"
+
+
+DRIVER = SalesRabbitDriver

@@ -17,8 +17,8 @@ from warehouse_pipelines.model.rules import not_negative
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
-from warehouse_pipelines_tests.harness.vendors import history, rows
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
+from warehouse_pipelines_tests.harness.source_harness import history, rows
 
 
 class Settings(BaseSettings, env_prefix="SHELF_"):
@@ -75,7 +75,7 @@ Record = Mapping[str, Any]
 Shown = Sequence[Record | bytes] | Page | Callable[[], object]
 
 
-class Shelf:
+class FakeSource:
     """A source whose pages a test lays out."""
 
     def __init__(self, url: str, entity: Entity = THING) -> None:

@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.genius.simulator import Genius
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 
-class GeniusVendor:
+class GeniusDriver:
     """Tables of a database; what happens to them happens by SQL."""
 
     def __init__(self, simulator: Genius) -> None:
@@ -59,25 +59,24 @@ class GeniusVendor:
     def path(self, entity: Entity) -> str:
         return f"/{entity.path}"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
         if what != "bad_date":
             return None  # a key is never NULL, and a statement that asks for what follows a key would not find it
-        column = next(
-            (
-                name
-                for name, (kind, path) in entity.columns.items()
-                if kind in ("integer", "numeric", "boolean")
-                and name not in entity.keys
-                and self.simulator.type_of(entity.path, path)
-            ),
-            None,
+        numbers = (
+            name
+            for name, (kind, path) in entity.columns.items()
+            if kind in ("integer", "numeric", "boolean")
+            and name not in entity.keys
+            and Genius.type_of(entity.path, path)
         )
-        if column is None:
-            return None
-        # Zero dates are warned of, so it is a number that is spoilt.
-        path = entity.columns[column].path.split("|")[0]
-        self.simulator.set_fault("malformed", path=self.path(entity), what="bad_number", property=path)
-        return column
+        return next(numbers, None)
+
+    def corrupt(self, entity: Entity, what: str) -> None:
+        # Zero dates are warned of, so a number is corrupted.
+        if column := self.bad_column(entity, what):
+            path = entity.columns[column].path.split("|")[0]
+            self.simulator.set_fault("malformed", path=self.path(entity), what="bad_number", property=path)
 
     def bounds(self, entity: Entity) -> list[datetime]:
         zone = ZoneInfo(self.simulator.settings.zone)
@@ -89,3 +88,6 @@ class GeniusVendor:
 
     def fixed_size(self, entity: Entity) -> bool:
         return False
+
+
+DRIVER = GeniusDriver

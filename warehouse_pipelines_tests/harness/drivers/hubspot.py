@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 
-class HubSpotVendor:
+class HubSpotDriver:
     """Objects, the pairs between them, and what makes their codes readable."""
 
     def __init__(self, simulator: HubSpot) -> None:
@@ -20,7 +20,8 @@ class HubSpotVendor:
         one, _, other = entity.path.partition("/")
         return _plural(one), _plural(other)
 
-    def _lookup(self, entity: Entity) -> str | None:
+    @staticmethod
+    def _lookup(entity: Entity) -> str | None:
         """Return what the simulator calls owners, pipelines and stages; None for objects and pairs."""
         kind = entity.path.rpartition("/")[2]
         if entity.path.startswith("pipelines/"):
@@ -120,18 +121,21 @@ class HubSpotVendor:
             return "/owners" if kind == "owners" else "/pipelines"
         return "/associations/" if entity.parent else "/objects/"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
-        kind = self._lookup(entity)
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
+        kind = cls._lookup(entity)
         if entity.parent or kind == "stages":
-            return None
-        if kind:
+            return None  # these records are built by our own fetch
+        return "created_at" if kind else entity.cursor
+
+    def corrupt(self, entity: Entity, what: str) -> None:
+        if self._lookup(entity):
             self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property="createdAt")
-            return "created_at"
+            return
         assert entity.cursor
         path = entity.columns[entity.cursor].path.removeprefix("properties.")
         # A read of everything begins with the ids of the archived list.
         self.simulator.set_fault("malformed", path=self.path(entity), after=1, times=1, what=what, property=path)
-        return entity.cursor
 
     def bounds(self, entity: Entity) -> list[datetime]:
         found = []
@@ -155,3 +159,6 @@ class HubSpotVendor:
 def _plural(path: str) -> str:
     """Return what the simulator calls an object type that a row names."""
     return path.removeprefix("custom:").removesuffix("s") + "s"
+
+
+DRIVER = HubSpotDriver

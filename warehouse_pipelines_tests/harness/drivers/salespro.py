@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
 from warehouse_pipelines.sources.salespro.forms import answered, lines
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 
-class SalesProVendor:
+class SalesProDriver:
     """Tables; the line items are answers in one of them."""
 
     def __init__(self, simulator: SalesPro) -> None:
@@ -72,13 +72,15 @@ class SalesProVendor:
     def path(self, entity: Entity) -> str:
         return f"/{self.simulator.settings.bucket}/"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
         if "/" in entity.path:
             return None  # a row over there is several items or none
-        column = "created_at"
-        spoilt = column if what != "missing_id" else entity.columns[entity.keys[0]].path
-        self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property=spoilt)
-        return column
+        return "created_at"
+
+    def corrupt(self, entity: Entity, what: str) -> None:
+        path = "created_at" if what != "missing_id" else entity.columns[entity.keys[0]].path
+        self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property=path)
 
     def bounds(self, entity: Entity) -> list[datetime]:
         literals = [
@@ -90,3 +92,6 @@ class SalesProVendor:
 
     def fixed_size(self, entity: Entity) -> bool:
         return True
+
+
+DRIVER = SalesProDriver

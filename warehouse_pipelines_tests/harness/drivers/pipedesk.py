@@ -5,10 +5,10 @@ from typing import Any
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 
-class PipeDeskVendor:
+class PipeDeskDriver:
     """Tables of a database; what happens to them happens by SQL that leaves no time of an edit."""
 
     def __init__(self, simulator: PipeDesk) -> None:
@@ -57,18 +57,23 @@ class PipeDeskVendor:
     def path(self, entity: Entity) -> str:
         return f"/{self._table(entity)}"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
         if what != "bad_date":
             return None  # a key is never NULL
         typed = ("uuid", "integer", "boolean", "timestamptz")
         own = [name for name, (kind, _) in entity.columns.items() if kind in typed and name not in entity.keys]
-        column = next(iter(own), None)
-        if column:
+        return next(iter(own), None)
+
+    def corrupt(self, entity: Entity, what: str) -> None:
+        if column := self.bad_column(entity, what):
             self.simulator.set_fault("malformed", path=self.path(entity), what="bad_number", property=column)
-        return column
 
     def bounds(self, entity: Entity) -> list[datetime]:
         return []
 
     def fixed_size(self, entity: Entity) -> bool:
         return False
+
+
+DRIVER = PipeDeskDriver

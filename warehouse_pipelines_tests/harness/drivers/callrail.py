@@ -6,11 +6,11 @@ from typing import Any
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.callrail.fields import LISTINGS
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
-from warehouse_pipelines_tests.harness.vendors.vendor import Key
+from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 
-class CallRailVendor:
-    """Lists that stand still, and shelves by date."""
+class CallRailDriver:
+    """Lists that stand still, and lists by date."""
 
     def __init__(self, simulator: CallRail) -> None:
         self.simulator = simulator
@@ -110,11 +110,13 @@ class CallRailVendor:
     def path(self, entity: Entity) -> str:
         return f"/{entity.path}"
 
-    def poison(self, entity: Entity, what: str) -> str | None:
-        column = entity.cursor or "created_at"
-        path = entity.columns[column].path
+    @classmethod
+    def bad_column(cls, entity: Entity, what: str) -> str | None:
+        return entity.cursor or "created_at"
+
+    def corrupt(self, entity: Entity, what: str) -> None:
+        path = entity.columns[entity.cursor or "created_at"].path
         self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property=path)
-        return column
 
     def bounds(self, entity: Entity) -> list[datetime]:
         return [
@@ -125,3 +127,6 @@ class CallRailVendor:
 
     def fixed_size(self, entity: Entity) -> bool:
         return False
+
+
+DRIVER = CallRailDriver

@@ -1,0 +1,74 @@
+"""To which entities a test of the battery applies: the decorator ``only``, and what it may ask of an entity."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines_tests.harness.drivers.driver import driver_of
+from warehouse_pipelines_tests.harness.source_harness import BY_TABLE
+
+Applies = Callable[[Source, Entity], bool]
+Test = TypeVar("Test", bound=Callable[..., None])
+_APPLIES: dict[str, Applies] = {}
+
+
+def tables(test: str) -> list[str]:
+    """The tables of the entities to which a test applies."""
+    applies = _APPLIES.get(test, lambda source, entity: True)
+    return [table for table, (source, entity) in BY_TABLE.items() if applies(source, entity)]
+
+
+def only(applies: Applies) -> Callable[[Test], Test]:
+    """Generate the cases of a test for those entities alone."""
+
+    def marked(test: Test) -> Test:
+        _APPLIES[test.__name__] = applies
+        return test
+
+    return marked
+
+
+def has_cursor(source: Source, entity: Entity) -> bool:
+    return entity.cursor is not None
+
+
+def has_no_cursor(source: Source, entity: Entity) -> bool:
+    return entity.cursor is None
+
+
+def has_window(source: Source, entity: Entity) -> bool:
+    """Whether what a window does not show counts as deleted."""
+    return entity.missing == "window"
+
+
+def has_bad_values(source: Source, entity: Entity) -> bool:
+    """Whether a value can be bad: of texts all can be read, and pairs are built by our own fetch."""
+    return driver_of(source.name).bad_column(entity, "bad_date") is not None
+
+
+def has_no_bad_values(source: Source, entity: Entity) -> bool:
+    return not has_bad_values(source, entity)
+
+
+def can_lose_ids(source: Source, entity: Entity) -> bool:
+    """Whether a record may come without its key: a database never sends one."""
+    return driver_of(source.name).bad_column(entity, "missing_id") is not None
+
+
+def local_values(entity: Entity) -> dict[str, Any]:
+    """Values that somebody may write by hand, by column: where neither a rule nor a key has a say."""
+    ruled = {rule.column for rule in entity.rules}
+    values: Any = {"text": "local", "integer": 4711, "timestamptz": datetime(2001, 1, 1, tzinfo=UTC)}
+    values |= dict.fromkeys(("id", "email", "phone", "url"), "local") | {"uuid": uuid.UUID(int=4711)}
+    return {
+        name: values[kind]
+        for name, (kind, _) in entity.columns.items()
+        if name not in (*entity.keys, entity.version, *ruled) and kind in values
+    }
+
+
+def has_local_values(source: Source, entity: Entity) -> bool:
+    return bool(local_values(entity))

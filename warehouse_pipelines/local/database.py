@@ -2,7 +2,7 @@
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.local import postgres
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 
 
 def database_url() -> str:
@@ -15,5 +15,5 @@ def database_url() -> str:
         url = settings.postgresql_url("WAREHOUSE_DATABASE_URL", given)
     else:
         url = postgres.up(settings.state_folder())
-    logs.hide_password(url)
+    redaction.hide_password(url)
     return url

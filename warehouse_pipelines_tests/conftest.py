@@ -17,8 +17,8 @@ from typing import NoReturn
 
 import pytest
 
-from warehouse_pipelines.local import postgres
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.local.postgres_programs import find_binaries
 
 PREFIX = "warehouse-tests-"
 TEMPLATE, BARE = "migrated", "bare"
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_header() -> str:
-    return f"PostgreSQL: {postgres.find_binaries()}"
+    return f"PostgreSQL: {find_binaries()}"
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ import pytest
 import yaml
 
 from warehouse_pipelines.loading.mirroring import check_mirroring
-from warehouse_pipelines.local.postgres import Server, find_binaries
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.simulators.server import start_process
 from warehouse_pipelines.sources.pipedesk import PIPEDESK
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 
 if TYPE_CHECKING:
     from warehouse_pipelines.model.entity import Entity
@@ -29,7 +29,7 @@ class Stop(click.ClickException):
     """End the program with one message and exit code 1."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(logs.redacted(message))
+        super().__init__(redaction.redacted(message))
 
 
 class Misused(Stop):
@@ -62,7 +62,7 @@ def sources() -> Mapping[str, "Source"]:
 
     for source in SOURCES:
         if not source.missing_settings():
-            logs.hide_settings(source.settings())
+            redaction.hide_settings(source.settings())
     return {source.name: source for source in SOURCES}
 
 

@@ -6,7 +6,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import sources
 from warehouse_pipelines.commands.console import out
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 
 
 @click.command()
@@ -60,7 +60,7 @@ def config(action: str, form: str) -> None:
 
     found = sources()
     rows = settings.shown([settings.Settings, *(source.settings for source in found.values())])
-    listed = [{"setting": name, "value": logs.redacted(value), "from": origin} for name, value, origin in rows]
+    listed = [{"setting": name, "value": redaction.redacted(value), "from": origin} for name, value, origin in rows]
     pages = {name: source.page_size for name, source in found.items()}
     pages |= {
         f"{source.name} {entity.name}": entity.page_size

@@ -17,7 +17,7 @@ from warehouse_pipelines.commands.arguments import (
     warn_of_misspelt_settings,
 )
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, TryAgain, WarehouseError
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 
 if TYPE_CHECKING:
     from warehouse_pipelines.model.source import Source
@@ -46,7 +46,7 @@ def check(crm: str | None) -> None:
         try:
             source.require_settings()
         except NotConfigured as error:
-            click.echo(f"{source.name}: {logs.redacted(str(error))}")
+            click.echo(f"{source.name}: {redaction.redacted(str(error))}")
             codes.append(WRONG_USE)
             continue
         codes.append(_check_source(source))
@@ -67,17 +67,17 @@ def _check_source(source: "Source") -> int:
 
             check_mirroring(database_url(), source)
     except (CredentialRefused, TryAgain) as error:
-        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        click.echo(f"{source.name}: {redaction.redacted(str(error))}")
         return 1
     except WarehouseError as error:
-        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        click.echo(f"{source.name}: {redaction.redacted(str(error))}")
         said = ""
     try:
         found = portal.check(source)
     except WarehouseError as error:
-        click.echo(f"{source.name}: {logs.redacted(str(error))}")
+        click.echo(f"{source.name}: {redaction.redacted(str(error))}")
         return 1
-    click.echo(f"{source.name}: {'; '.join(filter(None, (logs.redacted(said), found.lines[0])))}")
+    click.echo(f"{source.name}: {'; '.join(filter(None, (redaction.redacted(said), found.lines[0])))}")
     for line in found.lines[1:]:
         click.echo(f"  {line}")
     return 0 if said and not found.failing else 1
@@ -136,7 +136,7 @@ def _check_database() -> int:
             version = connection.info.server_version // 10_000
             row = connection.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL").fetchone()
     except (psycopg.OperationalError, WarehouseError) as error:
-        click.echo(f"database: does not answer: {logs.redacted(str(error).splitlines()[0])}")
+        click.echo(f"database: does not answer: {redaction.redacted(str(error).splitlines()[0])}")
         return 1
     if version < 15:
         click.echo(f"database: PostgreSQL {version}; at least 15 is needed")

@@ -39,7 +39,7 @@ DATABASE_ERRORS = {
 
 
 class Commands(click.Group):
-    """Turns what the project raises on purpose into one line and the right exit code."""
+    """Turn the errors of the project into one line and the right exit code."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run as a program. Python needs 1.2 s to take Dagster's modules apart at its end, so it is left out."""

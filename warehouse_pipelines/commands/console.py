@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines.commands.outcome import COUNTS, Outcome
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import logs, redaction
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +91,7 @@ def report(outcomes: Sequence[Outcome], console: "Console") -> None:
     for outcome in outcomes:
         if outcome.status not in ("success", "cancelled") and outcome.reason:
             where = f" (sync_history {outcome.history_id})" if outcome.history_id else ""
-            reason = escape(logs.redacted(outcome.reason))
+            reason = escape(redaction.redacted(outcome.reason))
             console.print(f"{outcome.crm} {outcome.sync_type} {outcome.status}: {reason}{where}", soft_wrap=True)
 
 
@@ -160,7 +160,7 @@ class Progress:
     def listening(self) -> Iterator[None]:
         """Show what is said inside the block."""
         if self._bars is not None:
-            logs.watchers.append(self.moved)
+            logs.progress_listeners.append(self.moved)
         if self.total > 1:
             logs.end_listeners.append(self.ended)
         try:
@@ -168,7 +168,7 @@ class Progress:
                 yield
         finally:
             if self._bars is not None:
-                logs.watchers.remove(self.moved)
+                logs.progress_listeners.remove(self.moved)
             if self.total > 1:
                 logs.end_listeners.remove(self.ended)
 

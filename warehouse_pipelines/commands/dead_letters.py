@@ -16,7 +16,7 @@ from warehouse_pipelines.commands.arguments import (
 )
 from warehouse_pipelines.commands.console import out, report, short
 from warehouse_pipelines.commands.outcome import outcome_of, worst
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import logs, redaction
 
 
 @click.command()
@@ -97,7 +97,7 @@ def list_dead_letters(crm: str | None, entity: str | None, rule: str | None, sta
             f"{one['crm_source']} {one['sync_type']}",
             one["status"],
             one["stage"],
-            logs.redacted(one["rule"]),
+            redaction.redacted(one["rule"]),
             f"{one['records']:,}",
             str(one["attempts"]),
             *(f"{short((now - one[at]).total_seconds())} ago" for at in ("oldest", "last_seen")),

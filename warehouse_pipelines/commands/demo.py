@@ -1,12 +1,12 @@
 """The demo: everything on this machine, against simulated vendors, with nothing to configure.
 
 ``./run demo`` migrates the embedded PostgreSQL, starts the simulators in a child process, and runs
-``sync_<crm>_all`` of every CRM that has a simulator, as Dagster runs in this process. A second demo finds the same
-town and loads the delta.
+``sync_<crm>_all`` of every CRM that has a simulator, as Dagster runs. A second demo finds the same invented people and
+loads the delta.
 
 The simulators go on running, and ``--ui`` leaves Dagster's UI running too, detached, so that the command itself can
 end with the exit code that says how the syncs went. ``settings`` finds them, so that ``./run sync hubspot contacts``
-works next. ``./run stop`` ends them, and ``local.running`` knows how.
+works next. ``./run stop`` ends them (``running``).
 """
 
 import contextlib

@@ -21,7 +21,7 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Portal
 from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 from warehouse_pipelines.sources._sql import is_secret, similar
 
 SAMPLE = 500
@@ -62,7 +62,7 @@ class Found(NamedTuple):
         bare = source.place(own, self.kind) == self.path
         quoted = _quoted(own if bare else self.path)
         wanted = f'"{self.kind}"' if bare and own == self.name else f'{{ kind = "{self.kind}", from = {quoted} }}'
-        personal = ", personal" if logs.is_personal(self.name, self.kind) else ""
+        personal = ", personal" if redaction.is_personal(self.name, self.kind) else ""
         return f"{self.name} = {wanted}  # {self.type}, {self.share:.0f} % of {self.seen:,}{personal}"
 
 
@@ -84,7 +84,7 @@ def discover(source: Source, *, records: int = SAMPLE, only: str | None = None) 
         try:
             portal = look(source, entity, records)
         except WarehouseError as error:
-            yield Proposal(entity, [], {}, " ".join(logs.redacted(str(error)).split()))
+            yield Proposal(entity, [], {}, " ".join(redaction.redacted(str(error)).split()))
             continue
         found = list(_found(source, entity, portal))
         names = {one.path.rpartition(".")[2]: one for one in found}

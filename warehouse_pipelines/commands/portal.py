@@ -15,7 +15,7 @@ from warehouse_pipelines.errors import CredentialRefused, WarehouseError
 from warehouse_pipelines.model.entity import Column, Entity
 from warehouse_pipelines.model.reading import Extraction, Json, Portal, Window
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 
 FEW = 25
 """Records by which it is judged which columns have no place, where the vendor has no list of its own."""
@@ -45,7 +45,7 @@ def check(source: Source) -> Checked:
             raise
         except WarehouseError as error:
             failing += 1
-            lines.append(f"{entity.name} would fail: {logs.redacted(str(error))}")
+            lines.append(f"{entity.name} would fail: {redaction.redacted(str(error))}")
             continue
         null = nowhere(entity, found)
         told = [f"{name} ({why})" if (why := found.reasons.get(name)) else name for name in null]

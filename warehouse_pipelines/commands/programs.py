@@ -122,7 +122,7 @@ def psql(arguments: tuple[str, ...]) -> None:
     url = database_url()
     program = shutil.which("psql")
     if program is None:
-        from warehouse_pipelines.local.postgres import find_binaries
+        from warehouse_pipelines.local.postgres_programs import find_binaries
 
         beside = find_binaries() / "psql"
         if not beside.exists():

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse_pipelines import settings
 from warehouse_pipelines.commands.outcome import Outcome, outcomes_of
 from warehouse_pipelines.errors import ActionNeeded
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import logs, redaction
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -78,7 +78,7 @@ class Runner:
         gc.enable()
 
     def close(self) -> None:
-        """Let go of the instance's connections."""
+        """Close the connections of the instance."""
         self.instance.dispose()
 
     def run(
@@ -92,8 +92,8 @@ class Runner:
         """Run ``sync_<crm>_<entity>`` and return what it did, of every entity in the job.
 
         ``config`` is that of the resource ``sync``; with ``days``, the first and the last, the job is that of the
-        backfill. An entity that
-        failed before it had a row in the history is returned with Dagster's message as its reason.
+        backfill. An entity that failed before it had a row in the history is returned with Dagster's message as its
+        reason.
         """
         from dagster._core.definitions.job_base import InMemoryJob
         from dagster._core.execution.api import execute_run_iterator
@@ -181,8 +181,8 @@ def run_jobs(
     require_database(url)
     spawned = multiprocessing.get_context("spawn")
     steps = spawned.SimpleQueue()
-    teller = threading.Thread(target=_tell, args=(steps,), daemon=True)
-    teller.start()
+    forwarding = threading.Thread(target=_forward_progress, args=(steps,), daemon=True)
+    forwarding.start()
     outcomes: list[Outcome] = []
     stopped = spawned.Event()
     given = (url, form, level, steps, stopped)
@@ -198,7 +198,7 @@ def run_jobs(
                 reason = "its process died; look for a kill by the system (memory), then run again"
                 outcomes.append(Outcome(crm=crm, sync_type=entity, status="failed", reason=reason))
     steps.put(None)
-    teller.join()
+    forwarding.join()
     return outcomes
 
 
@@ -226,8 +226,8 @@ def _begin(url: str, form: logs.Format, level: int, steps: "SimpleQueue[Any]", s
     threading.Thread(target=_interrupt, args=(stopped, os.getppid()), daemon=True).start()
     _stops.append(stopped)
     logs.configure(form, level)
-    logs.hide_password(url)
-    logs.watchers.append(lambda *step: steps.put(("moved", step)))
+    redaction.hide_password(url)
+    logs.progress_listeners.append(lambda *step: steps.put(("moved", step)))
     logs.end_listeners.append(lambda *end: steps.put(("ended", end)))
     if not stopped.is_set():
         _runners.append(Runner(url=url, debug=level <= logging.DEBUG))
@@ -251,11 +251,11 @@ def _not_run(crm: str, entity: "Entity") -> Outcome:
     return Outcome(crm=crm, sync_type=entity.name, status="cancelled", reason="not run: cancelled")
 
 
-def _tell(steps: "SimpleQueue[Any]") -> None:
-    """Pass what the other processes say of their syncs on to the listeners of this one."""
-    while (said := steps.get()) is not None:
-        what, words = said
-        for listener in logs.watchers if what == "moved" else logs.end_listeners:
+def _forward_progress(steps: "SimpleQueue[Any]") -> None:
+    """Call the listeners of this process for what the other processes report of their syncs."""
+    while (report := steps.get()) is not None:
+        what, words = report
+        for listener in logs.progress_listeners if what == "moved" else logs.end_listeners:
             listener(*words)
 
 

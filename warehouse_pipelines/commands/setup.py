@@ -13,7 +13,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import sources, warn_of_misspelt_settings
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import logs, redaction
 
 
 @click.command()
@@ -119,7 +119,7 @@ def init(crms: tuple[str, ...], given: tuple[str, ...], database_url: str | None
         return str(click.prompt(f"{about}, {name}{hidden}", hide_input=secret, default="", show_default=False))
 
     values = program.settings_of(picked, values, asked if ask else None)
-    logs.hide(values.values())
+    redaction.hide(values.values())
     program.write(settings.env_file(), values)
     for name in values:
         if name in os.environ and os.environ[name] != values[name]:

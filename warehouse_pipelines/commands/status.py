@@ -13,7 +13,7 @@ import click
 from warehouse_pipelines.commands.arguments import WRONG_USE, complete_crms, options, source_named, sources
 from warehouse_pipelines.commands.console import out, short
 from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 
 if TYPE_CHECKING:
     from warehouse_pipelines.observability.health import Health
@@ -98,10 +98,10 @@ def _status(
     out().print(table)
     for one in ill:
         if one.last_error:
-            click.echo(f"{one.crm} {one.sync_type}, last error: {logs.redacted(one.last_error)}")
+            click.echo(f"{one.crm} {one.sync_type}, last error: {redaction.redacted(one.last_error)}")
     for one in found:
         if one.refusal:
-            click.echo(f"{one.crm} {one.sync_type}, refused since then: {logs.redacted(one.refusal)}")
+            click.echo(f"{one.crm} {one.sync_type}, refused since then: {redaction.redacted(one.refusal)}")
     if absent := sorted({one.crm for one in found if not one.configured}):
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
     if waiting := sum(one.pending for one in found):
@@ -116,7 +116,7 @@ def _health(one: "Health") -> dict[str, Any]:
     """Return what ``status --format json`` says of an entity. Times are ISO 8601, durations seconds."""
 
     def said(error: str | None) -> str | None:
-        return None if error is None else logs.redacted(error)
+        return None if error is None else redaction.redacted(error)
 
     return {
         "crm": one.crm,

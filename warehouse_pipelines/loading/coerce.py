@@ -32,7 +32,7 @@ from warehouse_pipelines.model.phones import e164, nanp_pattern
 from warehouse_pipelines.model.reading import Json, TooLarge
 from warehouse_pipelines.model.rules import KINDS, Severity
 from warehouse_pipelines.model.validate import Unreadable
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import logs, redaction
 from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES, Sent, Standing
 
 TIMESTAMP = pa.timestamp("us", "UTC")
@@ -493,7 +493,7 @@ class Coercer:
                     self._bad.setdefault(row, ("coerce", KINDS[kind].validator, f"{name}: {error}"))
                     logs.parse_failure(
                         KINDS[kind].validator, value, name, self.crm, self._key_of(self._raws[row]),
-                        personal=words or logs.is_personal(name, kind), sync_type=self.entity.name,
+                        personal=words or redaction.is_personal(name, kind), sync_type=self.entity.name,
                     )  # fmt: skip
                 else:
                     self._lose(severity, name, row, value, str(error), personal=words)
@@ -627,7 +627,7 @@ class Coercer:
             column = self._columns.get(name)
             logs.validation_warning(
                 name, value, self._key_of(self._raws[row]), message,
-                personal=personal or column is None or logs.is_personal(name, column.kind),
+                personal=personal or column is None or redaction.is_personal(name, column.kind),
                 crm_source=self.crm, sync_type=self.entity.name,
             )  # fmt: skip
 

@@ -8,8 +8,8 @@ Dagster shows have the hash and never the value. A value that is hashed is repla
   number, within such a text as well: ``raw_data`` repeats them. What a plain column reads stays, since ``Paris`` may be
   a name and a city; whoever wants that hashed too names the column.
 
-A value that is dropped goes the same way if its column is personal (``logs.is_personal``), else from its places only,
-and from none that another column reads.
+A value that is dropped goes the same way if its column is personal (``redaction.is_personal``), else from its places
+only, and from none that another column reads.
 
 **The hash** is HMAC-SHA256 with ``WAREHOUSE_HASH_KEY``, cut to 128 bits, written ``hmac:`` and 32 hexadecimal digits.
 E-mail addresses are hashed in lower case and phone numbers in E.164 where they can be read so, other texts without
@@ -32,7 +32,7 @@ from warehouse_pipelines.model import phones, validate
 from warehouse_pipelines.model.entity import Column, Entity
 from warehouse_pipelines.model.reading import Json
 from warehouse_pipelines.model.rules import Kind
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 from warehouse_pipelines.settings import hash_key
 
 HASH = re.compile(r"hmac:[0-9a-f]{32}")
@@ -76,7 +76,7 @@ class Redactor:
         for name, column in entity.local.dropped.items():
             for place in self._places(column):
                 place.drop = place.kind is None and not place.kept
-                place.personal = logs.is_personal(name, column.kind)
+                place.personal = redaction.is_personal(name, column.kind)
 
     def records(self, records: Iterable[Json]) -> list[Json]:
         """Return the records without what is hashed or dropped."""
@@ -111,7 +111,7 @@ class Redactor:
     @functools.cached_property
     def _key(self) -> bytes:
         key = hash_key()
-        logs.hide([key.decode()])
+        redaction.hide([key.decode()])
         return key
 
     def _places(self, column: Column) -> list[_Place]:

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from warehouse_pipelines.loading.sync_history import connect
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ def harmless(entity: Entity, name: str) -> bool:
         return False
     if kind in {"id", "uuid"} or name in entity.keys or name in entity.refs or name == "id" or name.endswith("_id"):
         return True
-    if logs.is_personal(name, kind) or _PERSONAL_FIGURE.search(name):
+    if redaction.is_personal(name, kind) or _PERSONAL_FIGURE.search(name):
         return False
     return kind != "text" or bool(_LIST_WORD.search(name))
 
@@ -84,10 +84,10 @@ def value(entity: Entity, name: str, found: Any) -> str | None:
         return None
     text = str(found)
     if not harmless(entity, name):
-        return logs.MASK
+        return redaction.MASK
     kind = entity.columns[name].kind
     if kind in {"id", "uuid"} or name in entity.keys or name in entity.refs or name.endswith("id"):
-        return text if _ID.fullmatch(text) else logs.MASK
+        return text if _ID.fullmatch(text) else redaction.MASK
     if kind == "text":
-        return text if _CODE.fullmatch(text) else logs.MASK
-    return logs.MASK if kind in {"integer", "numeric"} and _LONG_NUMBER.search(text) else text
+        return text if _CODE.fullmatch(text) else redaction.MASK
+    return redaction.MASK if kind in {"integer", "numeric"} and _LONG_NUMBER.search(text) else text

@@ -1,7 +1,7 @@
 """Where the warehouse is: the database of the settings, else the embedded server, which is started if need be."""
 
 from warehouse_pipelines import settings
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import redaction
 
 
 def database_url() -> str:
@@ -16,5 +16,5 @@ def database_url() -> str:
         from warehouse_pipelines.local import postgres  # with its driver, which definitions do not need
 
         url = postgres.up(settings.state_folder())
-    logs.hide_password(url)
+    redaction.hide_password(url)
     return url

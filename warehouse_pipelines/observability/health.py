@@ -1,7 +1,6 @@
 """Is the warehouse being filled? Asked of ``orchestration.sync_history`` by ``warehouse status`` and Dagster's checks.
 
-The rules are S2's (B-122, B-123), judged for each entity and not for each CRM: one entity of ten that always fails
-would leave its CRM at 90 %, and nobody would hear of it.
+Each entity is judged by itself: one of ten that always fails would leave its CRM at 90 %, and nobody would notice.
 
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
   one: it met bad records that nobody knew, or could not read a column. Those that wait in the dead letters are
@@ -13,9 +12,9 @@ would leave its CRM at 90 %, and nobody would hear of it.
 - *age*: the last run began within ``expected_hours``.
 - *deletes*: no record whose key could not be made out is pending. It may be any row, so no full read counts a row as
   deleted, and each of these reads is a success.
-- *values*: no column loses its values, and none is missing that was filled (``loading.lost_values``).
+- *values*: no column loses its values, and none is missing that was filled (``lost_values``).
 
-The defaults, 24 and 2 hours, are S2's and fit an hourly cadence; an entity that runs less often gets twice its cadence.
+The defaults, 24 and 2 hours, fit an hourly cadence; an entity that runs less often gets twice its cadence.
 A CRM that is not configured is listed and not judged.
 """
 

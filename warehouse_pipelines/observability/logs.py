@@ -1,30 +1,35 @@
-"""What is logged, in which shape, and what never is.
+"""What is logged, and in which shape: one function per shape, so that a search for a shape finds one place.
 
-Three streams are three loggers: ``warehouse.ingestion`` (reading vendors), ``warehouse.sync`` (runs and
-records) and ``warehouse`` (the rest). The shapes of S2 (B-090 to B-094) are the functions below, so that a
-search for a shape finds one place; each also carries its parts as extras, which the JSON form prints as members.
+Three streams are three loggers: ``warehouse.ingestion`` (reading vendors), ``warehouse.sync`` (runs and records) and
+``warehouse`` (the rest). Each line carries its parts as extras, which the JSON form prints as members.
 
-A line never holds a personal value: the loader says which values are (``is_personal`` knows), and they are
-written ``***``; the record itself is found in ``orchestration.dead_letter``. Beneath that lies a net: whatever
-passes one of the three loggers, or a handler made here, loses the values of all secret settings (``hide``),
-bearer tokens, passwords in URLs and e-mail addresses. httpx is silent below WARNING, because its INFO lines
-quote URLs.
+A line never holds a personal value: the caller says which values are, and they are written ``***``; the record itself
+is found in ``orchestration.dead_letter``. Whatever passes one of the three loggers, or a handler made here, is
+redacted besides (``redaction``). httpx is silent below WARNING, because its INFO lines quote URLs.
 
 Importing this module costs nothing but ``logging``; ``configure`` is for programs, never for libraries.
 """
 
 import json
 import logging
-import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, cast
-from urllib.parse import unquote
 
 from warehouse_pipelines.errors import masked
+from warehouse_pipelines.observability.redaction import (
+    ENDED,
+    MASK,
+    SAID,
+    Redaction,
+    redacted,
+    redacted_members,
+    shown,
+    without,
+)
 
 Format = Literal["json", "text"]
 
@@ -32,97 +37,24 @@ ingestion = logging.getLogger("warehouse.ingestion")
 sync = logging.getLogger("warehouse.sync")
 general = logging.getLogger("warehouse")
 
-MASK = "***"
 PROGRESS_SECONDS = 30.0
 """At least this often a long run says at INFO how far it is; every other progress line is DEBUG."""
 
 LINES_PER_RUN = 50
 """So many lines about single records per run; further ones are DEBUG, the dead letters have them all anyway."""
 
-_SECRET = re.compile(
-    r"(?i:\bbearer|\btoken|\bapi[_-]?key|\bkey|\bpassword|\bsecret)(?:\s*[=:]\s*|\s+token=|\s+)[\"']?[A-Za-z0-9_\-./+]{12,}=*"
-    r"|\bpat-[\w-]+"
-    r"|(?<=://)[^/@\s]+@"  # user:password in a URL
-    r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
-)
-_DATE = re.compile(r"\s*(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/\d{2,4})")
-_PERSONAL_NAME = re.compile(
-    r"e?mail|phone|mobile|fax|address|street|city|zip|postal|birth|ssn|passw|token|secret|signature|transcri|recording"
-    r"|(first|last|middle|full|sur|given|family|customer|contact|caller|agent|owner|spouse|signer|legal_app)_?name|^name$"
-    r"|applicant|confirm_with"
-    r"|note|comment|message|body|content|latitude|longitude|\bip\b|ip_address"
-)
-_SAID = "warehouse_said"
-_ENDED = "warehouse_ended"
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", _SAID, _ENDED}
 
 _PLAN = ("strategy", "since", "until", "dry_run", "status")
 
-watchers: list[Callable[[str, str, int, int | None], None]] = []
-"""Told of every step of every run: CRM, sync_type, records so far, and about how many there are. A bar is one."""
+progress_listeners: list[Callable[[str, str, int, int | None], None]] = []
+"""Called at every step of every run: CRM, sync_type, records so far, and about how many there are. A bar is one."""
 
 end_listeners: list[Callable[[str, str, str, str], None]] = []
-"""Told of every sync that ended: CRM, sync_type, status, and its counts and seconds in words. While somebody listens,
+"""Called when a sync ends: CRM, sync_type, status, and its counts and seconds in words. While there is a listener,
 the text form leaves out the line of ``completed``, because the listener prints one."""
 
-_hidden: set[str] = set()
 _last_progress: dict[tuple[str, str], float] = {}
 _lines: Counter[tuple[str, str]] = Counter()
-
-
-def hide(values: Iterable[str]) -> None:
-    """Never print these strings; those under five characters are left, they would hide half of every line."""
-    _hidden.update(value for value in values if len(value) >= 5)
-
-
-def hide_settings(settings: object) -> None:
-    """Never print the secrets of these settings, or the password inside one of their URLs."""
-    for value in vars(settings).values():
-        secret = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        if secret is not value:
-            hide([str(secret)])
-        if isinstance(secret, str):
-            hide_password(secret)
-
-
-def hide_password(url: str) -> None:
-    """Never print the password inside a URL; text without one is let be."""
-    if found := re.search(r"://[^/@\s:]*:([^/@\s]+)@", url):
-        hide([found[1], unquote(found[1])])
-
-
-def redacted(text: str) -> str:
-    """Return ``text`` without secrets and e-mail addresses."""
-    for value in sorted(_hidden, key=len, reverse=True):
-        text = text.replace(value, MASK)
-    return _SECRET.sub(MASK, text)
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return redacted(value)
-    if isinstance(value, Mapping):
-        return {str(name): _redacted(member) for name, member in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_redacted(member) for member in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return redacted(str(value))
-
-
-class Redaction(logging.Filter):
-    """The last net. It changes the record, so that handlers of others (Dagster's) print the redacted text too.
-
-    What was said is kept beside it, because Dagster's handler writes its run and step into the message.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if _SAID not in record.__dict__:
-            record.msg, record.args = redacted(record.getMessage()), ()
-            extra = {name: _redacted(record.__dict__[name]) for name in record.__dict__.keys() - _OWN}
-            record.__dict__.update(extra)
-            record.__dict__[_SAID] = {"message": record.msg, **extra}
-        return True
 
 
 for _logger in (ingestion, sync, general):
@@ -139,7 +71,7 @@ class JsonLines(logging.Formatter):
     """One JSON object per line: time, level, stream, logger, message, the extras, and an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said = dict(record.__dict__[_SAID])
+        said = dict(record.__dict__[SAID])
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
         line = {
@@ -147,7 +79,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "stream": _stream(record.name),
             "logger": record.name,  # not redacted: a password may well be "warehouse"
-            **_redacted(said),
+            **redacted_members(said),
         }
         return json.dumps(line, ensure_ascii=False)
 
@@ -157,7 +89,7 @@ class Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        said = record.__dict__[_SAID]
+        said = record.__dict__[SAID]
         plan = "".join(f" {name}={said[name]}" for name in _PLAN if name in said)
         text = f"{at} {record.levelname} {_stream(record.name)}: {said['message']}{plan}"
         if record.exc_info:
@@ -183,7 +115,7 @@ def handler(form: Format, level: int = logging.INFO, stream: IO[str] | None = No
     made.setFormatter(JsonLines() if form == "json" else Text())
     made.addFilter(Redaction())
     if form == "text":
-        made.addFilter(lambda record: not (end_listeners and _ENDED in record.__dict__))
+        made.addFilter(lambda record: not (end_listeners and ENDED in record.__dict__))
     made.setLevel(level)
     return made
 
@@ -200,27 +132,6 @@ def configure(form: Format = "text", level: int = logging.INFO, stream: IO[str] 
     for stream_logger in (ingestion, sync):
         stream_logger.setLevel(logging.NOTSET)  # a Dagster run leaves its own level on them
     return made
-
-
-def is_personal(field: str, kind: str = "text") -> bool:
-    """Whether a value of this column may say something about a person; when in doubt it does."""
-    return kind in {"email", "phone", "jsonb"} or bool(_PERSONAL_NAME.search(field))
-
-
-def shown(value: object, *, personal: bool, limit: int = 100) -> str:
-    """Return what a log line shows of a value: ``***`` when personal, else as much as is harmless.
-
-    Long numbers are taken for phone numbers, dates are not.
-    """
-    if personal:
-        return MASK
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    return redacted(text)[:limit] if _DATE.match(text) else redacted(masked(text, limit))
-
-
-def _without(message: str, value: object, *, personal: bool) -> str:
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    return redacted(message.replace(text, MASK) if personal and len(text) > 1 else message)
 
 
 def _level(crm_source: str, sync_type: str, level: int) -> int:
@@ -241,7 +152,7 @@ def validation_warning(
     crm_source: str = "",
     sync_type: str = "",
 ) -> None:
-    """B-090: a value that breaks a rule; ``personal`` hides it, also where ``message`` repeats it."""
+    """Log a value that breaks a rule; ``personal`` hides it, also where ``message`` repeats it."""
     level = _level(crm_source, sync_type, logging.WARNING)
     if not sync.isEnabledFor(level):
         return
@@ -251,7 +162,7 @@ def validation_warning(
         field,
         shown(value, personal=personal),
         record_id,
-        _without(message, value, personal=personal),
+        without(message, value, personal=personal),
         extra={"crm_source": crm_source, "sync_type": sync_type, "record_id": str(record_id), "field": field},
     )
 
@@ -266,7 +177,7 @@ def parse_failure(
     personal: bool = True,
     sync_type: str = "",
 ) -> None:
-    """B-091: a value that cannot be read as what its column holds."""
+    """Log a value that cannot be read as what its column holds."""
     level = _level(crm_source, sync_type, logging.WARNING)
     if not sync.isEnabledFor(level):
         return
@@ -289,10 +200,10 @@ def asking(
     configuration: Mapping[str, Any] | None = None,
     **extra: Any,
 ) -> None:
-    """Say that the vendor is asked for the first time; ``started`` follows with its answer."""
+    """Log that the vendor is asked for the first time; ``started`` follows with its answer."""
     _last_progress[crm_source, sync_type] = time.monotonic()
-    for watch in watchers:
-        watch(crm_source, sync_type, 0, None)
+    for listener in progress_listeners:
+        listener(crm_source, sync_type, 0, None)
     sync.info(
         "%s %s: asking %s",
         crm_source,
@@ -314,14 +225,14 @@ def started(
     configuration: Mapping[str, Any] | None = None,
     **extra: Any,
 ) -> None:
-    """B-092: the vendor has answered for the first time; ``extra`` says how it is read (``strategy="full"``).
+    """Log that the vendor has answered for the first time; ``extra`` says how it is read (``strategy="full"``).
 
     A vendor whose first answer does not say how many records there are gives None.
     """
     _lines.pop((crm_source, sync_type), None)
     _last_progress[crm_source, sync_type] = time.monotonic()
-    for watch in watchers:
-        watch(crm_source, sync_type, 0, record_count)
+    for listener in progress_listeners:
+        listener(crm_source, sync_type, 0, record_count)
     sync.info(
         "Starting %s %s sync with %s records",
         crm_source,
@@ -338,12 +249,12 @@ def started(
 
 
 def progress(crm_source: str, sync_type: str, processed: int, estimated: int | None = None) -> bool:
-    """Say how far a run is (B-113). May be called for every chunk: INFO every 30 seconds, DEBUG in between.
+    """Log how far a run is. May be called for every chunk: INFO every 30 seconds, DEBUG in between.
 
     Returns whether it was INFO, for a caller that tells others at the same pace.
     """
-    for watch in watchers:
-        watch(crm_source, sync_type, processed, estimated)
+    for listener in progress_listeners:
+        listener(crm_source, sync_type, processed, estimated)
     now = time.monotonic()
     due = now - _last_progress.setdefault((crm_source, sync_type), now) >= PROGRESS_SECONDS
     if due:
@@ -361,12 +272,12 @@ def progress(crm_source: str, sync_type: str, processed: int, estimated: int | N
 
 
 def completed(crm_source: str, sync_type: str, created: int, updated: int, failed: int, **extra: Any) -> None:
-    """B-093: a run ended; ``extra`` becomes members of the JSON line (status, seconds, history id)."""
+    """Log the end of a run; ``extra`` becomes members of the JSON line (status, seconds, history id)."""
     _last_progress.pop((crm_source, sync_type), None)
     seconds = f", {extra['seconds']:.1f} s" if "seconds" in extra else ""
-    for told in end_listeners:
+    for listener in end_listeners:
         counts = f"{created:,} created, {updated:,} updated, {failed:,} failed{seconds}"
-        told(crm_source, sync_type, str(extra.get("status", "success")), counts)
+        listener(crm_source, sync_type, str(extra.get("status", "success")), counts)
     sync.info(
         "Completed %s %s sync: %d created, %d updated, %d failed",
         crm_source,
@@ -374,7 +285,7 @@ def completed(crm_source: str, sync_type: str, created: int, updated: int, faile
         created,
         updated,
         failed,
-        extra={"crm_source": crm_source, "sync_type": sync_type, _ENDED: True, **extra},
+        extra={"crm_source": crm_source, "sync_type": sync_type, ENDED: True, **extra},
     )
 
 
@@ -388,7 +299,7 @@ def record_error(
     configuration: Mapping[str, Any] | None = None,
     context: str = "",
 ) -> None:
-    """B-094: a record that was not loaded. Of the record only the names of its members are shown (X-31)."""
+    """Log a record that was not loaded. Of the record only the names of its members are shown."""
     level = _level(crm_source, sync_type, logging.ERROR)
     if not sync.isEnabledFor(level):
         return
@@ -407,10 +318,10 @@ def record_error(
 def sync_failed(
     crm_source: str, sync_type: str, error: BaseException, configuration: Mapping[str, Any] | None = None
 ) -> None:
-    """B-094: a run that failed as a whole."""
+    """Log a run that failed as a whole."""
     _last_progress.pop((crm_source, sync_type), None)
-    for told in end_listeners:
-        told(crm_source, sync_type, "failed", "")
+    for listener in end_listeners:
+        listener(crm_source, sync_type, "failed", "")
     sync.error(
         "Sync failed for %s %s: %s",
         crm_source,

@@ -1,6 +1,6 @@
 """From rows to assets: one asset per entity, and the resource ``sync`` that holds the options of a run.
 
-An asset's body yields a dlt resource that nobody has read yet; ``loading.io_manager`` reads it before the body goes on.
+An asset's body yields a dlt resource that nobody has read yet; ``io_manager`` reads it before the body goes on.
 What follows then are the entity's checks: in the same step, because a step of its own would cost more than they do.
 A run may also select the checks alone.
 

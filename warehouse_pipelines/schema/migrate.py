@@ -210,7 +210,7 @@ def _pg_restore() -> Path | str:
     """Return the program: that of the PATH, or that of the PostgreSQL that would be started here."""
     if found := shutil.which("pg_restore"):
         return found
-    from warehouse_pipelines.local.postgres import find_binaries
+    from warehouse_pipelines.local.postgres_programs import find_binaries
 
     program = find_binaries() / "pg_restore"
     if not program.exists():

@@ -13,7 +13,7 @@ import psycopg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from warehouse_pipelines.local.postgres import find_binaries
+from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.settings import sql_folder
 
 A = "00000000-0000-0000-0000-00000000000a"

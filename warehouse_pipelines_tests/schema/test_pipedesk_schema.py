@@ -17,7 +17,8 @@ from alembic.config import Config
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines.local.postgres import Server, find_binaries
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import repeatable, tables

@@ -24,7 +24,7 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import DAY, Entity
-from warehouse_pipelines.observability.logs import is_personal
+from warehouse_pipelines.observability.redaction import is_personal
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.genius.simulator import Genius, mariadb
 from warehouse_pipelines.simulators.registry import lacking

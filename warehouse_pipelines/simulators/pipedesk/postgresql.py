@@ -20,7 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.local.postgres import Server, find_binaries
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.simulators.core.proxy import ProxyConnection, Refusal, exactly
 
 # Ends the server when standard input does, which is when its owner is gone.

@@ -26,7 +26,7 @@ from psycopg import sql
 
 from warehouse_pipelines.errors import DatabaseUnavailable, masked
 from warehouse_pipelines.loading import sync_history
-from warehouse_pipelines.loading.coerce import ARROW
+from warehouse_pipelines.loading.column_reader import ARROW
 from warehouse_pipelines.loading.dead_letters import DeadLetterWriter
 from warehouse_pipelines.loading.kept_columns import KeptColumns
 from warehouse_pipelines.loading.load_errors import sqlstate
@@ -190,6 +190,11 @@ class Loader:
         changed = self._kept.empty_returned(absent)
         self.updated += changed
         self.unchanged -= changed
+
+    def take_rejects(self) -> list[Reject]:
+        """Return the records that PostgreSQL refused since they were last taken."""
+        taken, self.rejects = self.rejects, []
+        return taken
 
     def write_dead_letters(self, rejects: Sequence[Reject]) -> None:
         """Write records that cannot be loaded into the dead letters; their rows are not missing at the vendor."""

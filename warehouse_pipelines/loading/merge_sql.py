@@ -294,4 +294,4 @@ _MERGE_IN_HALVES = """
 """
 """Merges ``incoming``; a part that is refused is tried in halves, down to the one record, which goes to ``refused``.
 
-No row is touched twice: each try is undone as a whole."""
+No row is touched twice: a try that fails is undone completely."""

@@ -79,7 +79,7 @@ class Result:
     """What one run of an entity did. ``processed`` = created + updated + unchanged + failed + filtered.
 
     ``deleted`` rows were tombstoned, ``restored`` ones came back; both are besides the sum. ``cursor`` is the
-    source's high-water mark that the next delta begins at (less the overlap), or None when it was not moved.
+    watermark that the next delta begins at (less the overlap), or None when it was not moved.
     ``reason`` says why a run is partial. ``sample`` is up to five rows as the UI may show them.
     ``metrics`` are the ``performance_metrics`` of the history row.
     """

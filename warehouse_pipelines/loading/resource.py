@@ -84,10 +84,10 @@ def bound(unread: "DltResource", extraction: Extraction, coercer: "Coercer", end
 def chunks(pages: Iterable[Page], extraction: Extraction) -> Iterator[tuple[list[Json], bool]]:
     """Gather pages into batches of about ``CHUNK`` records that were asked for in the same way, ``limit`` in all.
 
-    A page beyond the safety limit is not taken; a page without records counts as one, or many of them had no end.
+    A page beyond the safety limit is left out; a page without records counts as one, or many of them had no end.
     """
     left = extraction.limit or None
-    taken = 0
+    counted = 0
     gathered: list[Json] = []
     size = 0
     asked = True
@@ -96,7 +96,7 @@ def chunks(pages: Iterable[Page], extraction: Extraction) -> Iterator[tuple[list
         if first:
             first = False
             extraction.answered()
-        if extraction.safety_limit and taken >= extraction.safety_limit:
+        if extraction.safety_limit and counted >= extraction.safety_limit:
             extraction.endless = True
             break
         if gathered and (page.in_window != asked or len(gathered) >= CHUNK or size >= CHUNK_BYTES):
@@ -105,7 +105,7 @@ def chunks(pages: Iterable[Page], extraction: Extraction) -> Iterator[tuple[list
         asked = page.in_window
         records = list(itertools.islice(page.records, left))
         gathered += records
-        taken += max(1, len(records))
+        counted += max(1, len(records))
         size += sum(len(memoryview(record)) for record in records)
         if left is not None:
             left -= len(records)

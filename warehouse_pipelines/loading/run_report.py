@@ -116,14 +116,15 @@ class RunReport:
 
     def _standing(self) -> Standing:
         """Return how the columns stand after this run."""
-        coercer, entity = self.coercer, self.extraction.entity
+        coercer, missing, entity = self.coercer, self.coercer.missing, self.extraction.entity
         full = self.mode == "full" and not self.plan.narrowed and not self.options.max_records and coercer.read > 0
-        absent = coercer.absent | coercer.vanished_values
+        absent = missing.absent | missing.vanished_values
         if not full and not self.options.force:
             # A column that is back in a delta says nothing of the rows whose values were kept.
             absent |= self.stood.absent & {*entity.columns, entity.flag}
-        flag = Sent(0, 0) if entity.flag in absent else coercer.flag_sent
-        return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=coercer.unseen)
+        flag = Sent(0, 0) if entity.flag in absent else missing.flag_sent
+        unseen = missing.unseen(coercer.read)
+        return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=unseen)
 
     def closing(self, result: Result, incomplete: str | None) -> dict[str, Any]:
         """Return what the history row is closed with. The source's own doubt does not withhold its state."""

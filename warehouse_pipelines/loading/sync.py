@@ -141,15 +141,15 @@ class Run:
 
     def _coercer(self) -> Coercer:
         coercer = Coercer(self.source.name, self.entity, skip_validation=self.options.skip_validation)
-        coercer.vanished = self.extraction.absent
-        coercer.has_archived = functools.cache(lambda: bool(self.warehouse.filled(self.entity, ["archived"])))
+        coercer.missing.vanished = self.extraction.absent
+        coercer.missing.has_archived = functools.cache(lambda: bool(self.warehouse.filled(self.entity, ["archived"])))
         return coercer
 
     def expect(self, stood: Standing, shares: Mapping[str, float]) -> None:
-        """Tell how the columns stood after the last run; with ``--force`` what is absent is believed to be gone."""
+        """Set how the columns stood after the last run; with ``--force`` absent columns are emptied instead of kept."""
         self.report.stood = stood
         if not self.options.force:
-            self.coercer.expect(shares, stood)
+            self.coercer.missing.expect(shares, stood)
 
     def stop(self) -> None:
         """Have another thread, in which this run goes on, end it soon."""
@@ -206,9 +206,9 @@ class Run:
             logs.progress(self.source.name, self.entity.name, self.coercer.read, self.extraction.reported)
 
     def _finish(self, loader: Loader, replayed: Sequence[int]) -> str | None:
-        """Do what can be done when all is read: tombstone, close dead letters. Return why the read is incomplete."""
+        """Tombstone and close dead letters once all is read. Return why the read is incomplete."""
         self._write_dead_letters(loader)
-        loader.empty_returned(self.coercer.absent | self.coercer.vanished_values)
+        loader.empty_returned(self.coercer.missing.absent | self.coercer.missing.vanished_values)
         incomplete = incomplete_reason(
             self.source, self.options, self.plan, self.extraction, loader,
             read=self.coercer.read, superseded=self.coercer.superseded,
@@ -227,14 +227,13 @@ class Run:
 
     def _write_dead_letters(self, loader: Loader) -> None:
         """Write what could not be read or loaded so far into the dead letters."""
-        rejects, self.coercer.rejects = self.coercer.rejects, []
-        refused, loader.rejects = loader.rejects, []
-        for reject in (*rejects, *refused):
+        rejects = [*self.coercer.take_rejects(), *loader.take_rejects()]
+        for reject in rejects:
             logs.record_error(
                 self.source.name, self.entity.name, reject.key, reject.message, record=bytes(reject.raw),
                 context=f"{reject.stage} {reject.rule}",
             )  # fmt: skip
-        loader.write_dead_letters([*rejects, *refused])
+        loader.write_dead_letters(rejects)
 
     def _detect_deletes(self, loader: Loader, window: Window) -> None:
         """Tombstone what a complete read did not return, unless bad records may hide what was found."""

@@ -33,7 +33,7 @@ from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, Standi
 log = logging.getLogger("warehouse.sync")
 
 DIED = "its process died without closing it; nothing of it was committed"
-"""What a row and a run say whose process is gone."""
+"""The message of a row, and of a run, whose process died."""
 
 CANCELLED = "cancelled"
 """The status of a run that somebody stopped, and how its message begins."""
@@ -329,7 +329,7 @@ def fail(
 
 
 def close_run(url: str, run_id: str, message: str, status: str = "failed") -> int:
-    """Close the rows that a Dagster run left open; returns how many. Its processes are known to be gone or going."""
+    """Close the rows that a Dagster run left open; returns how many. Its processes have ended, or are ending."""
     with connect(url) as connection:
         closed = connection.execute(
             """

@@ -1,6 +1,6 @@
 """Tombstones: mark rows that the vendor deleted (``archived``, ``deleted_at``, ``delete_reason``); no row is removed.
 
-Three things tell that a row is deleted. A read of a complete range did not return it (``track``, then
+A row counts as deleted for one of three reasons. A read of a complete range did not return it (``track``, then
 ``tombstone_missing``); the source named its key (``tombstone``); another record absorbed it (``absorb``). Records that
 carry the vendor's own deleted flag are tombstoned by the merge.
 

@@ -68,6 +68,10 @@ class Unreadable(ValueError):
     """The value cannot be read as its kind; the message says why and does not contain the value."""
 
 
+class NumberOutOfRange(Unreadable):
+    """The value is a number, and larger or finer than its column can hold."""
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value.replace("\0", "")
@@ -161,7 +165,7 @@ def _decimal(value: Any) -> Decimal | None:
         raise Unreadable("not a finite number")
     exponent = number.as_tuple().exponent
     if abs(number.adjusted()) > LARGEST_EXPONENT or abs(int(exponent)) > LARGEST_EXPONENT:
-        raise Unreadable("number out of range")
+        raise NumberOutOfRange("number out of range")
     return number
 
 
@@ -179,7 +183,7 @@ def read_integer(value: Any) -> int | None:
     if number != number.to_integral_value():
         raise Unreadable("not a whole number")
     if int(number) not in BIGINT:
-        raise Unreadable("number out of range")
+        raise NumberOutOfRange("number out of range")
     return int(number)
 
 

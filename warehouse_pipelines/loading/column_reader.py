@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from warehouse_pipelines.loading.problems import Problems
 from warehouse_pipelines.model import validate
 from warehouse_pipelines.model.entity import Column, Entity
+from warehouse_pipelines.model.phones import e164, nanp_pattern
 from warehouse_pipelines.model.rules import KINDS
 from warehouse_pipelines.model.validate import NumberOutOfRange, Unreadable
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import logs, redaction
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 ARROW: dict[str, pa.DataType] = {
@@ -129,7 +130,7 @@ class ColumnReader:
                     self.problems.fail_row(row, "coerce", KINDS[kind].validator, f"{name}: {error}")
                     logs.parse_failure(
                         KINDS[kind].validator, value, name, self.problems.crm, self.problems.key(row),
-                        personal=words or logs.is_personal(name, kind), sync_type=self.entity.name,
+                        personal=words or redaction.is_personal(name, kind), sync_type=self.entity.name,
                     )  # fmt: skip
                 else:
                     self.problems.lose(
@@ -172,13 +173,13 @@ class ColumnReader:
         """Return the numbers in E.164: those of North America as a column, the others one by one."""
         kept = pc.replace_substring_regex(phones, r"[ ().\-/]", "")
         digits = pc.replace_substring_regex(kept, r"^\+?1?(\d{10})$", r"\1")
-        ours = pc.match_substring_regex(digits, validate.nanp_pattern())
+        ours = pc.match_substring_regex(digits, nanp_pattern())
         ours = pc.and_(ours, pc.match_substring_regex(kept, r"^(?:\+1|1)?\d{10}$"))
         quick = pc.if_else(ours, pc.binary_join_element_wise("+1", digits, ""), pa.scalar(None, pa.string()))
         rest = true_rows(pc.invert(ours))
         if not rest:
             return quick
-        found = [validate.e164(phones[row].as_py()) for row in rest]
+        found = [e164(phones[row].as_py()) for row in rest]
         if not self.skip_validation:
             severity = self.entity.severity_of(name)
             for row, number in zip(rest, found, strict=True):

@@ -13,7 +13,7 @@ from warehouse_pipelines.model import validate
 from warehouse_pipelines.model.entity import Column, Entity
 from warehouse_pipelines.model.reading import Json
 from warehouse_pipelines.model.rules import Severity
-from warehouse_pipelines.observability import logs
+from warehouse_pipelines.observability import logs, redaction
 
 LOGGED = 100
 """Warnings of one column that a run writes into the log; the others are counted."""
@@ -93,6 +93,6 @@ class Problems:
             column = self.columns.get(name)
             logs.validation_warning(
                 name, value, self.key(row), message,
-                personal=personal or column is None or logs.is_personal(name, column.kind),
+                personal=personal or column is None or redaction.is_personal(name, column.kind),
                 crm_source=self.crm, sync_type=self.entity.name,
             )  # fmt: skip

@@ -36,7 +36,8 @@ def run(leads: int, rounds: int) -> dict[str, Any]:
         from warehouse_pipelines.loading.sync import sync
         from warehouse_pipelines.observability import logs
         from warehouse_pipelines.schema.migrate import migrate
-        from warehouse_pipelines.sources.pipedesk import LEADS, PIPEDESK
+        from warehouse_pipelines.sources.pipedesk import PIPEDESK
+        from warehouse_pipelines.sources.pipedesk.entities import LEADS
 
         logs.configure(level=30)
         migrate(server.url())

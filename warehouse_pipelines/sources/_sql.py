@@ -1,18 +1,76 @@
-"""What the sources share that read tables of somebody else's database: secret columns, and columns that are not there.
+"""What sources share that read the tables of a database: attempts, secret columns, absent columns.
 
-A declared column that the catalogue does not show costs that column only. It is left out of the record, not sent as
-null, so whoever merges the record can tell an absent member from an empty value. ``note_absent`` says so three times:
-in the history row, in the log, and, if the warehouse holds values of that column, as an alarm (``Extraction.absent``).
+A client subclasses ``SqlClient`` for its driver: it opens a read-only session when one is needed, and again after it
+was lost. ``retried`` repeats a statement that may pass; a reader that has handed on rows calls ``wait`` and asks again
+behind its last row.
+
+A declared column that the catalogue lacks costs that column only. It is left out of the record and not sent as null, so
+that whoever merges the record can tell an absent member from an empty value. ``note_absent`` reports it in the history
+row, in the log, and, if the warehouse holds values of that column, as an alarm (``Extraction.absent``).
 """
 
 import difflib
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import ClassVar, Self, TypeVar
 
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable
+from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.sources._http import ATTEMPTS, backoff, pause
 
 log = logging.getLogger("warehouse.ingestion")
+
+T = TypeVar("T")
+
+
+class SqlClient:
+    """One read-only session of one extraction, closed at the end of a ``with``."""
+
+    title: ClassVar[str]
+
+    def __init__(self, extraction: Extraction) -> None:
+        self.extraction = extraction
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session."""
+        raise NotImplementedError
+
+    def retried(self, ask: Callable[[], T]) -> T:
+        """Return the result of ``ask``, which is repeated after ``VendorUnavailable``."""
+        attempt = 1
+        while True:
+            try:
+                return ask()
+            except VendorUnavailable as error:
+                self.wait(attempt, error)
+                attempt += 1
+
+    def wait(self, attempt: int, error: VendorUnavailable) -> None:
+        """Wait before the next attempt; raise ``error`` after the last one. Ends when the run is stopped."""
+        if attempt >= ATTEMPTS:
+            raise error
+        seconds = backoff(attempt)
+        log.warning(
+            "%s: the database could not answer, attempt %d of %d, next in %.1f s",
+            self.title, attempt, ATTEMPTS, seconds,
+        )  # fmt: skip
+        pause(self.extraction, self.title, seconds)
+
+    def rows_again(self, table: str) -> CursorStuck:
+        """Return the error for rows that a walk in order of the key yields twice."""
+        return CursorStuck(
+            f"{self.title}: {table} gives rows again that were read before; something between here and the database "
+            "answers for it. Nothing was loaded."
+        )
+
 
 _SECRET = re.compile(
     r"passw|pwd|(^|_)pass(wd|code|phrase|key)?$|passport"
@@ -26,46 +84,65 @@ _SECRET = re.compile(
     r"|routing$|routing_?(number|n(um|o)(?![a-z])|code)|(account|acct)_?(number|n(um|o)s?(?![a-z]))|bank_?account"
     r"|(^|_)(ssn|itin|cpf)($|_)|social_?security|tax_?id$"
 )
-"""Names, in snake case, of columns that may hold what lets somebody in, or somebody's money or papers."""
+"""Names, in snake case, of columns that may hold a credential, or the number of an account, a card or a person."""
 
 
 def is_secret(name: str) -> bool:
-    """Return whether a column, or a field that somebody named, is never to be asked for."""
+    """Return whether a column, or a field named by a user, must never be asked for."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     return _SECRET.search(re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")) is not None
 
 
 def similar(name: str, there: Iterable[str]) -> list[str]:
-    """Return up to three of the names that are there which may be what became of ``name``."""
+    """Return up to three of the names ``there`` that ``name`` may have been renamed to."""
     names = [one for one in there if one != "id"]
     parts = [one for one in names if f"_{name}_" in f"_{one}_" or f"_{one}_" in f"_{name}_"]
     return list(dict.fromkeys([*difflib.get_close_matches(name, names, n=3, cutoff=0.6), *parts]))[:3]
 
 
 def note_absent(
-    extraction: Extraction, title: str, absent: Mapping[str, str], expected: Iterable[str], *, all_read: bool
+    extraction: Extraction, title: str, absent: Mapping[str, str], unseen: Container[str], *, all_read: bool
 ) -> None:
-    """Report the columns that the source has no place for; ``absent`` has for each of them what is missing.
+    """Report the declared columns that the source lacks; ``absent`` gives the reason for each.
 
-    Those that no installation is known to have are ``expected``: noted, and no reason to warn. ``Extraction.absent``
-    gets those that the warehouse holds values of, unless ``--force`` said that they may go. To find that it holds none
-    costs a walk through its table, so for the ``expected`` ones it is done only when everything is read as well.
+    ``unseen`` names columns (``table.column``) that no installation is known to have: noted without a warning.
+    ``Extraction.absent`` gets those of which the warehouse holds values, unless ``--force`` said that they may go. That
+    it holds none takes a scan of its table, so ``unseen`` columns are looked up only when everything is read as well.
     """
     entity = extraction.entity
     if not absent:
         return
     extraction.noticed["absent_columns"] = sorted(absent)
-    left_out = sorted(absent.keys() - set(expected))
-    if left_out:
-        said = "; ".join(f"{name} ({absent[name]})" for name in left_out)
-        log.warning("%s: %s is read without %s", title, entity.table, said)
-    asked = sorted(absent) if all_read else left_out
+    unexpected = [name for name in sorted(absent) if f"{entity.table}.{name}" not in unseen]
+    if unexpected:
+        message = "; ".join(f"{name} ({absent[name]})" for name in unexpected)
+        log.warning("%s: %s is read without %s", title, entity.table, message)
+    asked = sorted(absent) if all_read else unexpected
     if asked and not extraction.options.get("force"):
         extraction.absent |= extraction.known.filled(entity, asked)
 
 
+def survey(
+    entities: Iterable[Entity], absent: Callable[[Entity], Mapping[str, str]], unseen: Container[str]
+) -> tuple[list[str], list[str]]:
+    """Return for ``check``: a clause for each entity that lacks columns, and an error for each that cannot be read.
+
+    ``absent`` returns the columns that an entity lacks, and raises ``AnswerChanged`` for a key that is not there.
+    """
+    without, changed = [], []
+    for entity in entities:
+        try:
+            columns = sorted(absent(entity).items())
+        except AnswerChanged as error:
+            changed.append(str(error))
+            continue
+        named = [f"{name} ({why})" for name, why in columns if f"{entity.table}.{name}" not in unseen]
+        without += [f"{entity.name} without {', '.join(named)}"] if named else []
+    return without, changed
+
+
 def missing_place(table: str, paths: Sequence[str], there: Iterable[str]) -> str:
-    """Return the sentence that says which column a table lacks, and which of its own may be meant."""
+    """Return a clause that names the column that a table lacks, and its own columns that may be meant."""
     hint = similar(paths[0], there)
     meant = f"; it has {', '.join(hint)}" if hint else ""
     return f"{table} has no column {' or '.join(paths)} that the account may see{meant}"

@@ -27,11 +27,19 @@ from warehouse_pipelines.model.entity import DAY, Entity
 from warehouse_pipelines.observability.redaction import is_personal
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.genius.simulator import Genius, mariadb
+<<<<<<< HEAD
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines.simulators.server import start
+=======
+from warehouse_pipelines.simulators.server import lacking, start
+from warehouse_pipelines.sources._http import ATTEMPTS
+>>>>>>> H4
 from warehouse_pipelines.sources._sql import is_secret
 from warehouse_pipelines.sources.genius import GENIUS
-from warehouse_pipelines.sources.genius import fetch as reading
+from warehouse_pipelines.sources.genius.catalogue import EXPRESSIONS
+from warehouse_pipelines.sources.genius.client import GeniusClient
+from warehouse_pipelines.sources.genius.fetch import OVERLAP
+from warehouse_pipelines.sources.genius.reader import Offsets
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
@@ -239,7 +247,7 @@ def test_every_table_is_quoted(vendor: Genius) -> None:
             assert "hubspot_appointment_id" not in Read(GENIUS, entity).extraction.noticed.get("absent_columns", ())
     GENIUS.check()
     said = [entry["body"] for entry in vendor.requests()["log"]] + [
-        one for each in reading.EXPRESSIONS.values() for one in each.values()
+        one for each in EXPRESSIONS.values() for one in each.values()
     ]
     tables = {name for one in said for name in re.findall(r"\b(?:FROM|JOIN)\s+(?!information_schema\.)(\S+)", one)}
     assert "`lead`" in tables
@@ -301,7 +309,7 @@ def test_an_idle_delta_does_not_look_for_values_that_were_never_there(vendor: Ge
 
 def test_the_session_can_only_read(vendor: Genius, monkeypatch: pytest.MonkeyPatch) -> None:
     vendor.sql(f"GRANT ALL ON `{vendor.name}`.* TO `{vendor.name}`@localhost")
-    database = reading.Database(delta(ORDERS).extraction)
+    database = GeniusClient(delta(ORDERS).extraction)
     with pytest.raises(RequestRefused, match="1792"):
         database.all("DELETE FROM job")
     assert vendor.count("job") == 15
@@ -336,7 +344,7 @@ def test_a_wrong_zone_loses_no_row(vendor: Genius, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("GENIUS_TIME_ZONE", said)
     (key,) = vendor.create("quote")
     newest = max(datetime.fromisoformat(one["updated_at"] or one["add_date"]) for one in Read(GENIUS, QUOTES).records)
-    assert int(key) in {one["id"] for one in Read(GENIUS, QUOTES, min(newest, now()) - reading.OVERLAP).records}
+    assert int(key) in {one["id"] for one in Read(GENIUS, QUOTES, min(newest, now()) - OVERLAP).records}
 
 
 QUOTES = ENTITIES["quotes"]
@@ -412,7 +420,7 @@ def test_a_database_that_stays_away_is_tried_again_later(vendor: Genius) -> None
     vendor.set_fault("status", path="/quote")
     with pytest.raises(VendorUnavailable, match="1205"):
         Read(GENIUS, QUOTES).finished()
-    assert vendor.list_faults()[0]["fired"] == reading.ATTEMPTS
+    assert vendor.list_faults()[0]["fired"] == ATTEMPTS
     vendor.close()
     with pytest.raises(VendorUnavailable, match="2003"):
         Read(GENIUS, QUOTES).finished()
@@ -503,8 +511,8 @@ def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCa
 def test_a_lookup_that_the_database_refuses_costs_its_own_column_only(
     vendor: Genius, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expressions = reading.EXPRESSIONS["prospect"] | {"hubspot_contact_id": "no_such_function(t.{prospect.id})"}
-    monkeypatch.setitem(reading.EXPRESSIONS, "prospect", expressions)
+    expressions = EXPRESSIONS["prospect"] | {"hubspot_contact_id": "no_such_function(t.{prospect.id})"}
+    monkeypatch.setitem(EXPRESSIONS, "prospect", expressions)
     read = Read(GENIUS, PROSPECTS)
     assert len(read.records) == vendor.count("prospect")
     assert read.extraction.noticed == {"absent_columns": ["hubspot_contact_id", "status"]}
@@ -690,8 +698,8 @@ def test_change_orders_100k_under_60s(orders: SourceHarness) -> None:
 
 
 def test_offsets_stay_few() -> None:
-    offsets = reading.Offsets(PACIFIC)
+    offsets = Offsets(PACIFIC)
     for hour in itertools.islice((datetime(2000, 1, 1) + timedelta(hours=n) for n in itertools.count()), 12_000):  # noqa: DTZ001
         assert offsets[f"{hour:%Y-%m-%d %H}"] in ("-08:00", "-07:00")
     assert len(offsets) <= 5_000
-    assert (offsets["0000-00-00 00"], reading.Offsets(UTC)["2026-01-01 10"]) == ("", "+00:00")
+    assert (offsets["0000-00-00 00"], Offsets(UTC)["2026-01-01 10"]) == ("", "+00:00")

@@ -29,8 +29,10 @@ from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk, postgres
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.sources import pipedesk as reading
-from warehouse_pipelines.sources.pipedesk import PIPEDESK, Settings
+from warehouse_pipelines.sources._http import ATTEMPTS
+from warehouse_pipelines.sources.pipedesk import PIPEDESK, hash_diff
+from warehouse_pipelines.sources.pipedesk.client import parameters
+from warehouse_pipelines.sources.pipedesk.settings import Settings
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
@@ -260,7 +262,7 @@ def test_everything_is_read_where_a_sweep_would_not_be_cheaper(
     leads: SourceHarness, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     if why == "many differ":
-        monkeypatch.setattr(reading, "MOST", 10)
+        monkeypatch.setattr(hash_diff, "MOST_CHANGED", 10)
         leads.simulator.run("UPDATE leads SET priority_score = priority_score + 1")
     elif why == "a column more":
         leads.simulator.add_column("leads", "mood", "text", "good")
@@ -449,8 +451,13 @@ def test_a_read_that_broke_off_goes_on(vendor: PipeDesk, fault: dict[str, Any], 
     assert vendor.list_faults()[-1]["fired"] >= 3
 
 
+<<<<<<< HEAD
 def test_a_sweep_that_broke_off_goes_on(leads: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "SWEPT_AT_ONCE", 9)
+=======
+def test_a_sweep_that_broke_off_goes_on(leads: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hash_diff, "COMPARED_AT_ONCE", 9)
+>>>>>>> H4
     first, second, *_ = lead_where(leads, "deleted_at IS NULL")
     leads.simulator.edit("leads", [first], touch=False, trade_name="edited")
     leads.simulator.remove("leads", [second])
@@ -472,7 +479,7 @@ def test_a_database_that_stays_away_is_tried_again_later(vendor: PipeDesk) -> No
     vendor.set_fault("status", path="/tags")
     with pytest.raises(VendorUnavailable, match="57014"):
         Read(PIPEDESK, TAGS).finished()
-    assert vendor.list_faults()[0]["fired"] == reading.ATTEMPTS
+    assert vendor.list_faults()[0]["fired"] == ATTEMPTS
     vendor.close()
     with pytest.raises(VendorUnavailable, match="does not answer"):
         Read(PIPEDESK, TAGS).finished()
@@ -549,7 +556,7 @@ def test_tls_is_required_unless_the_server_is_this_machine(
 ) -> None:
     monkeypatch.setenv("PIPEDESK_DATABASE_URL", url)
     assert PIPEDESK.missing_settings() == []
-    assert reading.parameters(Settings()).get("sslmode") == mode
+    assert parameters(Settings()).get("sslmode") == mode
     assert "p@" not in repr(Settings())
 
 

@@ -27,10 +27,12 @@ from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, 
 from warehouse_pipelines.simulators.salespro.engine import QueryFailed
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
 from warehouse_pipelines.simulators.server import start
-from warehouse_pipelines.sources.salespro import SALESPRO, athena
+from warehouse_pipelines.sources.salespro import SALESPRO, athena, athena_result
+from warehouse_pipelines.sources.salespro.aws import Account
 from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS, LEAD_RESULTS
-from warehouse_pipelines.sources.salespro.fetch import Settings, encoder
+from warehouse_pipelines.sources.salespro.fetch import encoder
 from warehouse_pipelines.sources.salespro.forms import QUESTIONS, answered, in_columns, lines
+from warehouse_pipelines.sources.salespro.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read, sample
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
@@ -186,10 +188,10 @@ class TestTheResult:
     def test_a_last_row_that_is_short_of_its_end_is_noticed(
         self, vendor: SalesPro, more: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from warehouse_pipelines.simulators.salespro import athena
+        from warehouse_pipelines.simulators.salespro import athena as simulated
 
-        whole = athena.csv
-        monkeypatch.setattr(athena, "csv", lambda *given: whole(*given) + more)
+        whole = simulated.csv
+        monkeypatch.setattr(simulated, "csv", lambda *given: whole(*given) + more)
         with pytest.raises(VendorUnavailable, match="middle of a row"):
             read(ESTIMATES).finished()
 
@@ -205,11 +207,11 @@ class TestTheResult:
         assert not any(name in str(caught.value) for name in ("cus", "Invented"))
 
     def test_a_result_is_read_as_a_stream(self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(athena, "BLOCK", 4096)
+        monkeypatch.setattr(athena_result, "BLOCK", 4096)
         reading = read(ESTIMATES, page_size=10)
         sizes = [len(page.records) for page in reading.pages]
         assert max(sizes) <= 10
-        assert sum(sizes) == 150
+        assert sum(sizes) == len(vendor.ids("estimate"))
 
     @pytest.mark.parametrize("managed", [False, True])
     def test_a_row_of_megabytes_is_read_and_one_beyond_all_measure_costs_itself(
@@ -227,7 +229,7 @@ class TestTheResult:
         found = {record["leap_credit_app_id"]: record["credit_app_note"] for record in read(entity).records}
         assert sorted(found) == sorted(vendor.ids("credit_applications"))
         assert (found["long"], found["longer"], found["last"]) == (note, note * 4, "short")
-        monkeypatch.setattr(athena, "LARGEST_ROW", 2**22)
+        monkeypatch.setattr(athena_result, "LARGEST_ROW", 2**22)
         reading = read(entity).finished()
         coercer = Coercer("salespro", entity)
         table = coercer.table([record for page in reading._seen for record in page.records])
@@ -244,7 +246,7 @@ class TestTheResult:
             it.simulator.create("credit_applications", leap_credit_app_id="long", credit_app_note="x" * 3_000_000)
             it.simulator.create("credit_applications", leap_credit_app_id="longer", credit_app_note="y" * 5_000_000)
             assert (it.sync().status, len(it.rows()["longer",]["credit_app_note"])) == ("success", 5_000_000)
-            monkeypatch.setattr(athena, "LARGEST_ROW", 2**21)
+            monkeypatch.setattr(athena_result, "LARGEST_ROW", 2**21)
             it.simulator.delete("credit_applications", "long")
             result = it.sync(full=True)
             assert (result.status, result.failed, result.deleted) == ("partial", 1, 1)
@@ -259,7 +261,7 @@ class TestTheResult:
         assert vendor.environment()["SALESPRO_ATHENA_OUTPUT"] == ""
         records = read(ESTIMATES).records
         assert sorted(record["estimate_id"] for record in records) == sorted(vendor.ids("estimate"))
-        assert len(records) == 2_500
+        assert len(records) > 2_000
         assert {record["loan_name"] for record in records} >= {""}
         assert {record["bank_name"] for record in records} >= {None}
         assert [one for one in operations(vendor) if one == "/GetQueryResults"] == ["/GetQueryResults"] * 3
@@ -273,7 +275,7 @@ class TestTheResult:
         self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setenv("SALESPRO_ATHENA_OUTPUT", "s3://simulated-athena-results/warehouse/")
-        assert len(read(ESTIMATES).records) == 150
+        assert len(read(ESTIMATES).records) == len(vendor.ids("estimate"))
         assert "unset it" in caplog.text
 
     def test_a_workgroup_without_any_place_says_which_setting_is_missing(
@@ -532,7 +534,7 @@ class TestTrouble:
                 read(CUSTOMERS).finished()
         said = [record.getMessage() for record in caplog.records] + [str(caught.value), repr(Settings())]
         extraction = Extraction(entity=OFFICES, window=Window(None, datetime.now(UTC)))
-        said.append(repr(athena.Account(access_key="key", secret=secret)) + repr(extraction))
+        said.append(repr(Account(access_key="key", secret=secret)) + repr(extraction))
         assert not any(secret in text for text in said)
 
 

@@ -1,57 +1,36 @@
 """The tables of Genius, a row each. ``fetch`` says how they are read.
 
-``path`` is the vendor's table. Names are the vendor's, but where S1 gives another (``lead.firstname``); the vendor's
-name is then behind the ``=``. ``modified`` is the cursor: ``updated_at``, or when the row was added where that is
-NULL; ``updated_at`` stands beside it as it is. Once a day everything is read (``whole_every``): hard deletes leave no
-trace, and a script may change a row without touching ``updated_at``. At 20,000 rows a second that is a minute for a
-million. Tables without a time are small and read whole every time.
+``path`` is the vendor's table. Names are the vendor's, unless the specification gives another (``lead.firstname``);
+the vendor's name is then behind the ``=``. ``modified`` is the cursor: ``updated_at``, or when the row was added where
+that is NULL; ``updated_at`` stands beside it unchanged.
 
-What is read last wins, even under an older ``updated_at`` (a restored backup, the hour that is lived twice in autumn):
-the database is the only place that rows come from. That, and not a stretch to read again, is why ``lookback`` is set.
+Everything is read once a day (``whole_every``): hard deletes leave no trace, and a script may change a row without
+touching ``updated_at``. At 20,000 rows a second that is a minute for a million. Small tables without a time are read
+in full every time.
 
-Known from queries that run against the real database: the tables, their keys, and the columns but for those of
-``lead``, ``division_group`` and ``job_financing``, which are known from what was stored of them. Unconfirmed, and how a
-wrong guess would show:
+The last read wins, even with an older ``updated_at`` (a restored backup, the hour that occurs twice in autumn),
+because rows come from this database only. ``lookback`` is set for that reason, not to read a stretch again.
 
-- The zone of DATETIMEs. The vendor's own default for a division is US/Pacific, so that is ``GENIUS_TIME_ZONE``'s.
-  ``check`` says what the database's clock shows; a wrong zone moves every time by hours, and loses no row.
-- Whether ``updated_at`` has fractions, and who sets it. The key breaks every tie; the daily read finds the rest.
-- ``contact``: S1 has contacts, ``lead.contact`` is a number, and nobody has seen the table. It is declared with the
-  columns one would expect. A database without it is no error: the run notes ``absent_table`` and loads nothing. One
-  that had it and has it no more is ``SuspiciousRead``, like any table that is suddenly empty.
-- A declared column that the table does not have is left out, and named in the run's ``absent_columns`` and by
-  ``check``. If the warehouse holds values of it they are kept, and it is an alarm, until it is back or ``--force``
-  empties it.
-- The specification gives an appointment a lead and a status, a prospect a source and a status, which their tables do
-  not have. An appointment's lead is taken to be the newest that its prospect had when it was made (by
-  ``lead.added_on``; where a time is not known, the newest of all), its status the label of its outcome (null before
-  there is one), a prospect's source that of its newest ``prospect_source``; all are looked up and need the indexes that
-  foreign keys have. A wrong guess names another lead of the same person, which only the vendor's own screens can show.
-  No column is known that stands for a prospect's status: null everywhere, and no warning tells if the table has
-  one of another name.
-- A database may have secrets under names that ``_sql.is_secret`` does not know. It is the only protection.
+Left out: ``third_party_source`` and its like, of which only the HubSpot id is taken, and only if the vendor's table
+says that it is HubSpot's.
 
-Left out: ``third_party_source`` and its like, of which only the HubSpot id is taken; it counts as HubSpot's only if the
-vendor's table says so.
+Tables, keys and columns are known from queries that run against the real database, except the columns of ``lead``,
+``division_group`` and ``job_financing``, which are known from stored data. ``docs/vendors/genius.md`` lists what is
+unconfirmed, and how a wrong guess would show.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.errors import AnswerChanged
 from warehouse_pipelines.model.entity import DAY, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources.genius.fetch import (
-    OVERLAP,
-    PAGE,
-    UNSEEN,
-    Database,
-    Settings,
-    Table,
-    fetch,
-    inspect,
-    prove,
-)
+from warehouse_pipelines.sources._sql import survey
+from warehouse_pipelines.sources.genius.catalogue import GeniusTable
+from warehouse_pipelines.sources.genius.client import GeniusClient
+from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, UNSEEN, fetch, inspect, prove
+from warehouse_pipelines.sources.genius.settings import Settings
 
 QUARTER = timedelta(minutes=15)
 
@@ -610,40 +589,30 @@ INTEGRATION_FIELD_DEFINITIONS = _table(
 def check() -> str:
     """Connect, and compare clocks; count the tables that can be read, and name the columns that are not there."""
     extraction = Extraction(entity=LEADS, window=Window(None, datetime.now(UTC)), page_size=1)
-    database = Database(extraction)
-    try:
-        own, utc = database.clocks()
-        seen = {str(name) for (name,) in database.all(
+    with GeniusClient(extraction) as client:
+
+        def absent(entity: Entity) -> Mapping[str, str]:
+            table = GeniusTable(client, entity)
+            prove(client, table)
+            return table.absent
+
+        own, utc = client.clocks()
+        seen = {str(name) for (name,) in client.all(
             "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
         )}  # fmt: skip
-        lacking = sorted({entity.path for entity in GENIUS.entities} - seen)
-        tables = f"all of {len(GENIUS.entities)} tables" + (f" but {', '.join(lacking)}" if lacking else "")
-        without, changed = [], []
-        for entity in GENIUS.entities:
-            if entity.path not in seen:
-                continue
-            try:
-                table = Table(database, entity)
-            except AnswerChanged as error:
-                changed.append(str(error))
-                continue
-            prove(database, table)
-            said = [f"{name} ({why})" for name, why in sorted(table.absent.items())
-                    if f"{entity.table}.{name}" not in UNSEEN]  # fmt: skip
-            without += [f"{entity.name} without {', '.join(said)}"] if said else []
+        without, changed = survey([entity for entity in GENIUS.entities if entity.path in seen], absent, UNSEEN)
         if changed:
             raise AnswerChanged(" ".join(changed))
+        lacking = sorted({entity.path for entity in GENIUS.entities} - seen)
+        tables = f"all of {len(GENIUS.entities)} tables" + (f" but {', '.join(lacking)}" if lacking else "")
         ahead = round((own - utc).total_seconds() / 900) / 4
-        zone = database.settings.time_zone
         return "; ".join(
             [
-                f"Genius answers ({database.version}): {tables}",
+                f"Genius answers ({client.version}): {tables}",
                 *without,
-                f"its clock is UTC{ahead:+g} h, times are read as {zone}",
+                f"its clock is UTC{ahead:+g} h, times are read as {client.settings.time_zone}",
             ]
         )
-    finally:
-        database.close()
 
 
 GENIUS = Source(

@@ -1,26 +1,19 @@
-"""The tables of SalesPro (Leap), which are shared as a database of AWS Athena; there is no API.
+"""The tables of SalesPro (Leap), shared as a database of AWS Athena; there is no API. ``fetch`` says how they are read.
 
-**Removed rows** disappear without a trace, so a delta becomes a whole read once a day. A query costs ten megabytes at
-the least whatever it reads, and a million rows are less than a cent either way.
+**Deleted rows** leave no trace, so everything is read once a day. A query costs ten megabytes at the least whatever it
+reads, and a million rows cost less than a cent either way.
 
-**Customers** may have a row for each estimate (unconfirmed): the row of the newest estimate stands for the customer,
-which the query decides, and all estimates are in ``salespro_estimate``. When that row disappears an older one stands,
-so the last read wins, and not the greater ``updated_at``. ``crm_source_id`` is the key of a person in the CRM that
-``crm_source`` names, so it is no reference to one table; both are indexed.
+**Customers** may have a row for each estimate (unconfirmed). The row of the newest estimate is kept, by the query, and
+all estimates are in ``salespro_estimate``. When that row is deleted an older one is read, so the last read wins and not
+the greater ``updated_at``. ``crm_source_id`` is the key of a person in the CRM that ``crm_source`` names, so it is no
+reference to one table; both are indexed.
 
-**Lead results** have only ``created_at``, which an edit does not move. The last seven days are read again each time,
-all of them once a day. Answers have columns beside ``lead_results_raw``, which has them all (``forms``). A **line
-item** is a pair of answers, job type and amount; there is no table of them over there, they are read from the same one.
+**Lead results** have only ``created_at``, which an edit does not change. The last seven days are read again each time,
+all of them once a day. Answers have columns beside ``lead_results_raw``, which holds them all (``forms``). A **line
+item** is a pair of answers, job type and amount, made of the same table.
 
-Unconfirmed, and how a wrong guess would show: the types of the columns (any is read); the zone of the times (off by
-hours); ``estimate_id`` and ``credit_limit`` of a credit application, ``status`` of an estimate, ``updated_at`` of a
-result, which the catalogue names and nobody has seen (empty; ``status`` falls back on ``is_sale``); ``lead_id`` of a
-result, which is looked up in the customer of its estimate if the table has none (null for all but the newest estimate,
-if a customer has one row; the key of another CRM than expected, if ``crm_source`` names several);
-offices and users, which one installation was sent as CSV files (their runs fail and name the table that is not there);
-the questions of the forms (empty columns). Left out: payments and user activities, which the catalogue does not have.
-
-Settings: ``fetch.Settings``. Verified against: the simulator only; no live account has been read yet.
+Left out: payments and user activities, which the catalogue does not have. ``docs/vendors/salespro.md`` lists what is
+unconfirmed, and how a wrong guess would show. Verified against the simulator only; no live account has been read yet.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -29,11 +22,12 @@ from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.salespro.athena import quoted
-from warehouse_pipelines.sources.salespro.fetch import Settings, athena, fetch, inspect, table_of
+from warehouse_pipelines.sources.salespro.fetch import athena, fetch, inspect, table_of
 from warehouse_pipelines.sources.salespro.forms import FORM
+from warehouse_pipelines.sources.salespro.settings import Settings
 
 DAY = timedelta(days=1)
-"""An overlap costs no scan, and the vendor's export comes when it comes."""
+"""An overlap costs no scan, and the time of the vendor's export is unknown."""
 
 SINCE = date(2024, 1, 1)
 

@@ -1,14 +1,15 @@
-"""How a table of SalesPro is read: what is asked for, in which window, and what records are made of the rows.
+"""Read a table of SalesPro: compose the query of a window, and make records of its rows.
 
-Only columns that are there are asked for, so the catalogue is read first; a declared column that is not there is left
-out and reported (``_sql.note_absent``). The lead of a result is looked up in the customers, if they have what it takes
-and Athena accepts it: a query that it refuses is asked once more without, which costs that column and no other.
-The row that comes is text. Its times know no zone: they are taken to be in ``SALESPRO_ATHENA_TIME_ZONE``, and
-``raw_data`` is the row as read with the zone written behind them.
+The catalogue is read first and only existing columns are asked for; a declared column that is absent is left out and
+reported (``_sql.note_absent``). The lead of a result is looked up in the customers, if these have the columns for it. A
+query that Athena refuses is asked once more without the lookup, which costs that column only.
 
-A window has its lower bound only, inclusive, so that what changes meanwhile is welcome; a backfill has both. Rows
-without a cursor come with every window. Where the catalogue says that the cursor is a text, it is cast, the window is
-widened by a day, and a text that cannot be cast comes with every window as well, for the loader to set aside.
+Values come as text. Times have no zone: they are read as being in ``SALESPRO_ATHENA_TIME_ZONE``, and ``raw_data`` is
+the row as read with the zone appended to them.
+
+A window has a lower bound only, inclusive, so that changes during the read are read too; a backfill has both bounds.
+Rows without a cursor come with every window. A cursor that the catalogue calls a text is cast, its window is widened by
+a day, and a text that cannot be cast comes with every window, as a dead letter.
 """
 
 import itertools
@@ -19,57 +20,31 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Json, Page, Portal, TooLarge
-from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._sql import missing_place, note_absent
-from warehouse_pipelines.sources.salespro.athena import Account, Athena, quoted
+from warehouse_pipelines.sources.salespro.athena import Athena, quoted
+from warehouse_pipelines.sources.salespro.aws import Account
 from warehouse_pipelines.sources.salespro.forms import answered, in_columns, lines
+from warehouse_pipelines.sources.salespro.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class Settings(FromEnvironment):
-    """Where the vendor shares, and the standard settings of AWS, which are read from ``.env`` as well.
-
-    ``salespro_athena_output`` is where results are written, ``s3://bucket/folder/``. A workgroup that enforces a place
-    of its own ignores it; one with managed query results must have none.
-    """
-
-    salespro_athena_database: str
-    salespro_athena_output: str = ""
-    salespro_athena_workgroup: str = "primary"
-    salespro_athena_catalog: str = "AwsDataCatalog"
-    salespro_athena_time_zone: ZoneInfo = ZoneInfo("UTC")
-    aws_access_key_id: SecretStr | None = None
-    aws_secret_access_key: SecretStr | None = None
-    aws_session_token: SecretStr | None = None
-    aws_profile: str | None = None
-    aws_region: str | None = None
-    aws_default_region: str | None = None
-    aws_endpoint_url: str | None = None
-
-    @property
-    def base_url(self) -> str:
-        """The address that is spoken to."""
-        return self.aws_endpoint_url or "https://athena.amazonaws.com"
 
 
 NEWEST = {
     "customer": ("customer_id", ("created_at", "updated_at", "estimate_id")),
     "lead_results": ("estimate_id", ("created_at",)),
 }
-"""Tables that may have several rows of one key, and by what the one that stands for it is the greatest (X-54)."""
+"""Tables with duplicate keys: the key, and the columns whose maximum picks the row to keep."""
 
 ANSWERS = ("lead_results", "lead_results_raw")
-"""The column that holds the form, under either of the names that are told of it."""
+"""Known names of the column that holds the form."""
 
 MARGIN = timedelta(days=1)
-"""How far a window is widened where the cursor is a text: it may carry an offset, which the cast drops."""
+"""Widening of the window of a cursor that is a text: it may carry an offset, which the cast drops."""
 
 ZONELESS = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?")
 
@@ -95,7 +70,7 @@ def athena(extraction: Extraction) -> Athena:
 
 
 def fetch(extraction: Extraction) -> Iterator[Page]:
-    """Yield the rows of one table as records. There are no pages, so ``page_size`` is how many are handed on."""
+    """Yield the rows of one table as records, ``page_size`` at a time: a result has no pages."""
     entity = extraction.entity
     zone = Settings().salespro_athena_time_zone
     database = athena(extraction)
@@ -126,10 +101,9 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
 
 
 def inspect(extraction: Extraction) -> Portal:
-    """Return the columns of a table as the catalogue has them, and its first rows, by a query of some ten megabytes.
+    """Return the columns of a table in the catalogue, and its first rows, by a query of some ten megabytes.
 
-    What is made of a form is there where the form is. What is made of the rows of another entity's table is not asked
-    for by a query of its own.
+    Members made of a form are there if the form is. An entity made of another entity's table costs no query.
     """
     entity = extraction.entity
     database = athena(extraction)
@@ -160,12 +134,12 @@ LOOKED_UP = {
 }
 """Values of other tables, by table and column, where the table has no such column; ``r`` is the row.
 
-A customer's ``crm_source_id`` is his key in the CRM that he came from, whichever that is.
+A customer's ``crm_source_id`` is the key in the CRM that the customer came from.
 """
 
 CUSTOMER_OF_ESTIMATE = ("estimate_id", "crm_source_id")
 LOOK_UP = "looked up"
-"""Stands for the type of a column that is looked up."""
+"""Used as the type of a column that is looked up."""
 
 UNSEEN = frozenset({
     "salespro_credit_application.estimate_id", "salespro_credit_application.credit_limit",
@@ -175,7 +149,7 @@ UNSEEN = frozenset({
 
 
 def look_up(database: Athena, entity: Entity, types: dict[str, str]) -> dict[str, str]:
-    """Add to ``types`` the columns that can be looked up in another table; return what the others lack."""
+    """Add to ``types`` the columns that can be looked up in another table; return the reason for each other."""
     wanted = {} if "/" in entity.path else LOOKED_UP.get(table_of(entity), {})
     lacking: dict[str, str] = {}
     for name in wanted.keys() - types.keys():
@@ -192,12 +166,12 @@ def look_up(database: Athena, entity: Entity, types: dict[str, str]) -> dict[str
 
 
 def table_of(entity: Entity) -> str:
-    """Return the table over there. A path with a slash is what is made of its rows."""
+    """Return the vendor's table: the ``path`` before its slash, if the entity is made of another's rows."""
     return entity.path.partition("/")[0]
 
 
 def there(extraction: Extraction, types: Mapping[str, str], lacking: Mapping[str, str]) -> list[str]:
-    """Return the columns to ask for: those that are declared and there. A path with a dot is made of the form."""
+    """Return the declared columns that exist. A path with a dot is a member of the form."""
     entity = extraction.entity
     form = ANSWERS if set(ANSWERS) & types.keys() or table_of(entity) == ANSWERS[0] else ()
     places = {name: [path for path in column.paths if "." not in path] for name, column in entity.columns.items()}
@@ -213,8 +187,7 @@ def there(extraction: Extraction, types: Mapping[str, str], lacking: Mapping[str
     declared = {path for paths in places.values() for path in paths}
     undeclared = [name for name in types if name not in declared]
     absent = {name: lacking.get(name) or missing_place(table_of(entity), places[name], undeclared) for name in missing}
-    expected = {name for name in absent if f"{entity.table}.{name}" in UNSEEN}
-    note_absent(extraction, "SalesPro", absent, expected, all_read=extraction.whole)
+    note_absent(extraction, "SalesPro", absent, UNSEEN, all_read=extraction.whole)
     names = dict.fromkeys((*(path for paths in places.values() for path in paths), *form))
     return [name for name in names if name in types]
 
@@ -222,7 +195,7 @@ def there(extraction: Extraction, types: Mapping[str, str], lacking: Mapping[str
 def question(
     extraction: Extraction, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
 ) -> tuple[str, list[str]]:
-    """Return the query, and the literals for its ``?``. Every name in it is one that a row declares."""
+    """Return the query, and the literals for its ``?``. All names in it are declared by entities."""
     entity = extraction.entity
     table = f'"{table_of(entity)}"'
     conditions: list[str] = []
@@ -250,7 +223,7 @@ def question(
     selected = ", ".join(
         f'{" ".join(looked_up[name].split())} AS "{name}"'
         if types[name] == LOOK_UP
-        # What Athena prints of an array or a row is no JSON.
+        # Athena prints an array or a row in a form that is not JSON.
         else f'json_format(CAST("{name}" AS json)) AS "{name}"'
         if types[name].startswith(("array", "map", "row", "struct"))
         else f'"{name}"'
@@ -262,7 +235,7 @@ def question(
 
 
 def encoder(entity: Entity, names: Sequence[str], zone: ZoneInfo) -> Callable[[list[list[Any]]], list[Json]]:
-    """Return what makes records of the columns of a batch: the row, and ``answers`` or a ``line`` of its form."""
+    """Return a function that makes records of a batch: the row, with ``answers`` or a ``line`` of its form."""
     times = {path for column in entity.columns.values() if column.kind == "timestamptz" for path in column.paths}
     timed = [place for place, name in enumerate(names) if name in times]
     form = next((place for place, name in enumerate(names) if name in ANSWERS), None)
@@ -289,7 +262,7 @@ def encoder(entity: Entity, names: Sequence[str], zone: ZoneInfo) -> Callable[[l
 
 
 def marker(zone: ZoneInfo) -> Callable[[str | None], str | None]:
-    """Return what writes the zone behind a time that has none; anything else stays as it is."""
+    """Return a function that appends the offset of ``zone`` to a time without one."""
     utc = zone.key == "UTC"
 
     def zoned(text: str | None) -> str | None:

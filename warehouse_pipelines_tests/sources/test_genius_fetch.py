@@ -27,13 +27,9 @@ from warehouse_pipelines.model.entity import DAY, Entity
 from warehouse_pipelines.observability.redaction import is_personal
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.genius.simulator import Genius, mariadb
-<<<<<<< HEAD
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines.simulators.server import start
-=======
-from warehouse_pipelines.simulators.server import lacking, start
 from warehouse_pipelines.sources._http import ATTEMPTS
->>>>>>> H4
 from warehouse_pipelines.sources._sql import is_secret
 from warehouse_pipelines.sources.genius import GENIUS
 from warehouse_pipelines.sources.genius.catalogue import EXPRESSIONS

@@ -451,13 +451,8 @@ def test_a_read_that_broke_off_goes_on(vendor: PipeDesk, fault: dict[str, Any], 
     assert vendor.list_faults()[-1]["fired"] >= 3
 
 
-<<<<<<< HEAD
 def test_a_sweep_that_broke_off_goes_on(leads: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "SWEPT_AT_ONCE", 9)
-=======
-def test_a_sweep_that_broke_off_goes_on(leads: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hash_diff, "COMPARED_AT_ONCE", 9)
->>>>>>> H4
     first, second, *_ = lead_where(leads, "deleted_at IS NULL")
     leads.simulator.edit("leads", [first], touch=False, trade_name="edited")
     leads.simulator.remove("leads", [second])

@@ -2,7 +2,7 @@
 
     python benchmarks/sql_source.py --records 250000 --rounds 3
 
-The vendor is the simulated Genius in a process of its own: a real MariaDB, behind a middleman. The server is an
+The vendor is the simulated Genius in a process of its own: a real MariaDB, behind a proxy. The server is an
 embedded PostgreSQL. Each read is a process of its own, ``sync`` of one entity on an empty table, once with a tenth of
 the records and ``--rounds`` times with all; its rate is what its history row says. The floor is PostgreSQL's COPY of
 the same rows, in its binary form, into an empty table with the same indexes: no source, no types, no hash, no counts.

@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py --leads 100000 --rounds 3
 
-The vendor is the simulated PipeDesk in a process of its own: a real PostgreSQL, behind a middleman. Each round changes
+The vendor is the simulated PipeDesk in a process of its own: a real PostgreSQL, behind a proxy. Each round changes
 ten leads and deletes one, sweeps, and then reads everything; both must say so. Bytes are of the leads' keys and hashes,
 and of the records. The last line is one JSON object.
 """

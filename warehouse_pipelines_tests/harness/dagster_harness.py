@@ -22,13 +22,13 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class DagsterHarness:
-    """Where it all is: the URL of the warehouse, and the environment of a child process."""
+    """Where everything is: the URL of the warehouse, and the environment of a subprocess."""
 
     url: str
     home: Path
     environment: dict[str, str]
     simulators: SimulatorsProcess
-    children: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    subprocesses: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def dagster(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of Dagster's from the top level, as a user would."""
@@ -54,7 +54,7 @@ class DagsterHarness:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.children.append(child)
+        self.subprocesses.append(child)
         return child
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
@@ -64,7 +64,7 @@ class DagsterHarness:
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        """Open the instance that the children write to."""
+        """Open the instance that the subprocesses write to."""
         names = ("WAREHOUSE_DATABASE_URL", "DAGSTER_STORAGE_URL")
         with pytest.MonkeyPatch.context() as patch:
             for name in names:
@@ -96,9 +96,9 @@ class DagsterHarness:
 
     def stop(self) -> None:
         """End every child, kindly first, then whatever is left of its session."""
-        for child in self.children:
+        for child in self.subprocesses:
             child.terminate()
-        for child in self.children:
+        for child in self.subprocesses:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=20)
             with contextlib.suppress(ProcessLookupError):
@@ -110,7 +110,7 @@ class DagsterHarness:
 def dagster_harness(
     server: Server, template: str, folder: Path, name: str, contacts: int = 60, *, storage: str = ""
 ) -> Iterator[DagsterHarness]:
-    """Make a world in ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL."""
+    """Prepare ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL."""
     home = folder / "dagster"
     url = server.create_database(name, template=template)
     with start_process(contacts=contacts, wait_seconds=240) as simulators:

@@ -42,11 +42,11 @@ def _sync(
 
 
 class Child:
-    """A sync of a world's entity in another process. With ``wait`` it stops after its first batch for good."""
+    """A sync of a harness's entity in another process. With ``wait`` it stops after its first batch for good."""
 
-    def __init__(self, world: SourceHarness, *, wait: bool = False, **flags: Any) -> None:
+    def __init__(self, harness: SourceHarness, *, wait: bool = False, **flags: Any) -> None:
         self._told, theirs = FORKS.Pipe()
-        arguments = (world.entity.table, world.url, world.simulators.environment(), flags, wait, theirs)
+        arguments = (harness.entity.table, harness.url, harness.simulators.environment(), flags, wait, theirs)
         self._process: Any = FORKS.Process(target=_sync, args=arguments, daemon=True)
         self._process.start()
 

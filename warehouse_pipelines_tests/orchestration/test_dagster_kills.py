@@ -98,10 +98,10 @@ def test_what_a_lost_machine_left_open_is_swept(here: DagsterHarness) -> None:
     [lost, *_] = here.runs(JOB)
     assert lost.status == dg.DagsterRunStatus.STARTED
     assert lost.tags[run_lock.TAG].startswith(lost.run_id)
-    [daemon] = here.children
+    [daemon] = here.subprocesses
     os.killpg(daemon.pid, signal.SIGKILL)
     daemon.wait()
-    here.children.clear()
+    here.subprocesses.clear()
     here.start("dagster-daemon", "run", "-w", "workspace.yaml")
     wait(lambda: rows(here)[0][0] == "failed", "the sweep closes the row", here)
     [(_, message), *_] = rows(here)

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from pymysql.cursors import SSCursor
 
 from warehouse_pipelines.simulators.core.population import Population
-from warehouse_pipelines.simulators.genius.simulator import Genius, GeniusSettings
+from warehouse_pipelines.simulators.genius.database import GeniusSettings
+from warehouse_pipelines.simulators.genius.simulator import Genius
 from warehouse_pipelines.simulators.genius.tables import TABLES
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines.simulators.server import child_environment

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from warehouse_pipelines.simulators.leadconduit import LeadConduit
+from warehouse_pipelines.simulators.leadconduit.simulator import LeadConduit
 from warehouse_pipelines.simulators.server import start
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.simulators.core.population import Population
-from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk, PipeDeskSettings
+from warehouse_pipelines.simulators.pipedesk.database import PipeDeskSettings
+from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
 from warehouse_pipelines.simulators.pipedesk.tables import TABLES
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines.simulators.server import child_environment

@@ -26,7 +26,8 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import DAY, Entity
 from warehouse_pipelines.observability.redaction import is_personal
 from warehouse_pipelines.simulators.core import journey
-from warehouse_pipelines.simulators.genius.simulator import Genius, mariadb
+from warehouse_pipelines.simulators.genius import mariadb
+from warehouse_pipelines.simulators.genius.simulator import Genius
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources._http import ATTEMPTS

@@ -16,7 +16,7 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
-from warehouse_pipelines.simulators.leadconduit import LeadConduit
+from warehouse_pipelines.simulators.leadconduit.simulator import LeadConduit
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.leadconduit import LEADCONDUIT, Folds, fold, lead, plain
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served

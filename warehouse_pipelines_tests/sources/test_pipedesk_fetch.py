@@ -25,7 +25,8 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk, postgresql
+from warehouse_pipelines.simulators.pipedesk import postgresql
+from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES

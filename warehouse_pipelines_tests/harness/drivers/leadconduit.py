@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.simulators.leadconduit import LeadConduit
+from warehouse_pipelines.simulators.leadconduit.simulator import LeadConduit
 from warehouse_pipelines_tests.harness.drivers.driver import Key
 
 

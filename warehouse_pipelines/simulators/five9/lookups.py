@@ -10,6 +10,8 @@ from warehouse_pipelines.simulators.five9.domain import Domain
 
 
 class Lookups:
+    """Lookups over a domain; the index is built at the first one."""
+
     def __init__(self, domain: Domain) -> None:
         self._domain = domain
         self.moved: set[int] = set()

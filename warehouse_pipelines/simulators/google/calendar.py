@@ -7,15 +7,15 @@ single events it answers 400, which is the simulator's limit and not the vendor'
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.core.journey import Journeys
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.google.answers import error_v3, masked, moment
+from warehouse_pipelines.simulators.google.appointments import event_id_of, event_of
 
 CREWS = ("crew-a@example.test", "crew-b@example.test")
 MOST, USUAL = 2500, 250
@@ -52,58 +52,17 @@ class CalendarApi(Simulator):
         return {"GCALENDAR_IDS": ",".join(self.calendars)}
 
     def _ids(self, calendar: Calendar) -> list[str]:
-        base = [_id(number) for number in range(calendar.count)]
+        base = [event_id_of(number) for number in range(calendar.count)]
         return [one for one in (*base, *calendar.order) if one not in calendar.erased]
+
+    def _formula(self, name: str, number: int) -> dict[str, Any]:
+        return event_of(self.population, self._journeys, name, number, first=name == CREWS[0])
 
     def _event(self, name: str, event_id: str) -> dict[str, Any]:
         calendar = self.calendars[name]
         number = event_id.removeprefix("ev")
-        event = self._base(name, int(number)) if number.isdigit() else {}
+        event = self._formula(name, int(number)) if number.isdigit() else {}
         return {**event, **calendar.changes.get(event_id, {})}
-
-    def _base(self, name: str, number: int) -> dict[str, Any]:
-        # Of three visits two are the first crew's, and one the second's.
-        person = self.population.person(2 * (number * 3 // 2 if name == CREWS[0] else number * 3 + 2))
-        visit = datetime.fromtimestamp(self._journeys.visit(person.number) / 1000, UTC)
-        start = visit.replace(minute=0, second=0, microsecond=0) - timedelta(hours=4)
-        created = moment(self._journeys.after(person.number, journey.APPOINTMENT) / 1000)
-        event: dict[str, Any] = {
-            "kind": "calendar#event",
-            "etag": f'"{number}"',
-            "id": _id(number),
-            "status": "tentative" if number % 11 == 5 else "confirmed",
-            "htmlLink": f"https://www.google.com/calendar/event?eid={_id(number)}",
-            "created": created,
-            "updated": created,
-            "summary": f"Inspection at {person.nickname} {person.last_name}'s",
-            "description": f"Call {person.phone} first",
-            "location": f"{person.street}, {person.place.city}",
-            "creator": {"email": name, "self": True},
-            "organizer": {"email": name, "self": True},
-            "start": {"dateTime": f"{start:%Y-%m-%dT%H:%M:%S}-04:00", "timeZone": "America/New_York"},
-            "end": {"dateTime": f"{start + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}-04:00"},
-            "iCalUID": f"{_id(number)}@google.com",
-            "sequence": 0,
-            "attendees": [{"email": person.email, "responseStatus": "accepted"}],
-            "eventType": "default",
-            "reminders": {"useDefault": True},
-        }
-        if number % 3 == 0:
-            event["hangoutLink"] = f"https://meet.google.com/{_id(number)}"
-        if number % 10 == 4:
-            del event["description"]
-            event["start"], event["end"] = (
-                {"date": f"{start:%Y-%m-%d}"},
-                {"date": f"{start + timedelta(days=1):%Y-%m-%d}"},
-            )
-        if number % 15 == 7:
-            event["recurrence"] = ["RRULE:FREQ=WEEKLY;BYDAY=TU"]
-        if number % 15 == 8:
-            event["recurringEventId"] = _id(number - 1)
-            event["originalStartTime"] = {"dateTime": f"{start - timedelta(days=1):%Y-%m-%dT%H:%M:%S}-04:00"}
-        return event
-
-    # What is answered
 
     def events(self, request: Request, name: str) -> Answer:
         calendar = self.calendars.get(name)
@@ -180,8 +139,6 @@ class CalendarApi(Simulator):
             return error_v3(410, "deleted", "Resource has been deleted")
         return answer_json(200, event)
 
-    # Operations from behind the scenes
-
     def _touch_event(self, name: str, event_id: str, fields: dict[str, Any]) -> None:
         self._sequence += 1
         calendar = self.calendars[name]
@@ -192,7 +149,7 @@ class CalendarApi(Simulator):
     @operation
     def create_event(self, calendar: str, **fields: Any) -> str:
         its = self.calendars[calendar]
-        event_id = _id(its.count + len(its.order))
+        event_id = event_id_of(its.count + len(its.order))
         its.order.append(event_id)
         self._touch_event(calendar, event_id, {"created": moment(self.now()), **fields})
         return event_id
@@ -253,7 +210,3 @@ class CalendarApi(Simulator):
         """Those that are not cancelled, in their order."""
         its = self.calendars[calendar]
         return [one for one in self._ids(its) if self._event(calendar, one)["status"] != "cancelled"]
-
-
-def _id(number: int) -> str:
-    return f"ev{number:07d}"

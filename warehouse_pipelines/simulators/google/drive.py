@@ -53,8 +53,6 @@ class DriveApi(Simulator):
     def drive_environment(self) -> dict[str, str]:
         return {}
 
-    # What there is
-
     def _file_ids(self) -> list[str]:
         sheets = list(getattr(self, "sheets", ()))
         base = [ROOT, SHARED_ROOT, *(folder_id(number) for number in range(self.folder_count))]
@@ -109,8 +107,6 @@ class DriveApi(Simulator):
         log.touched.pop(file_id, None)
         log.touched[file_id] = log.sequence
 
-    # What is answered
-
     def file(self, request: Request, file_id: str) -> Answer:
         if file_id not in self._file_ids() or not _visible(self.described(file_id), request):
             return error_v3(404, "notFound", f"File not found: {file_id}.", location="fileId")
@@ -163,8 +159,6 @@ class DriveApi(Simulator):
         at = self.files.get(file_id, {}).get("modifiedTime", moment(self.now()))
         change = {"kind": "drive#change", "changeType": "file", "time": at, "removed": gone, "fileId": file_id}
         return change if gone else {**change, "file": self.described(file_id)}
-
-    # Operations from behind the scenes
 
     @operation
     def create_file(self, parent: str = ROOT, folder: bool = False, **fields: Any) -> str:

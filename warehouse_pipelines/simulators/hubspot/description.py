@@ -22,6 +22,8 @@ MAX_BATCH = 100
 
 
 class DescriptionRequests:
+    """Requests for what the portal says of itself."""
+
     def __init__(self, portal: Portal) -> None:
         self._portal = portal
 

@@ -47,6 +47,8 @@ class HubSpotSettings:
 
 
 class Portal:
+    """What is true at this HubSpot, whoever asks: what requests and operations read and change."""
+
     def __init__(self, population: Population, settings: HubSpotSettings) -> None:
         self.settings = settings
         started = time.time()

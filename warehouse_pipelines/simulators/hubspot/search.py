@@ -7,7 +7,7 @@ costs the same whatever the number of records. Any other condition is evaluated 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -69,60 +69,11 @@ class Search:
         self._text_ids = id_order == "text"
         self._pages = pages
         self._neighbours = neighbours
-        self._groups = self._checked_groups(body)
+        self._groups = _checked_groups(body, store.known)
         self._query = str(body.get("query") or "").lower()
-        self.limit = self._checked_limit(body)
-        self._after = self._checked_after(body)
-        self._sort, self._descending = self._checked_sort(body)
-
-    def _checked_groups(self, body: dict[str, Any]) -> list[list[dict[str, Any]]]:
-        groups = body.get("filterGroups") or []
-        if not groups and body.get("filters"):
-            groups = [{"filters": body["filters"]}]
-        filters = [list(group.get("filters") or []) for group in groups]
-        if len(filters) > MAX_GROUPS:
-            raise SearchError(f"Number of filter groups exceeds the maximum of {MAX_GROUPS}")
-        if any(len(group) > MAX_PER_GROUP for group in filters) or sum(map(len, filters)) > MAX_FILTERS:
-            raise SearchError(f"At most {MAX_PER_GROUP} filters per group and {MAX_FILTERS} in all")
-        for condition in (condition for group in filters for condition in group):
-            name, operator = condition.get("propertyName"), condition.get("operator")
-            if operator not in OPERATORS:
-                raise SearchError(f"Invalid operator: {operator}")
-            if not (name in self._store.known or str(name).startswith("associations.")):
-                raise SearchError(f"There was a problem with the request: {name}", "PROPERTY_DOESNT_EXIST")
-            if operator in ("IN", "NOT_IN") and not isinstance(condition.get("values"), list):
-                raise SearchError(f"{operator} needs a list of values")
-            if operator == "BETWEEN" and ("value" not in condition or "highValue" not in condition):
-                raise SearchError("BETWEEN needs value and highValue")
-            if operator in ORDERING | {"NEQ"} and condition.get("value") in (None, ""):
-                raise SearchError(f"{operator} needs a value")
-        return filters or [[]]
-
-    def _checked_limit(self, body: dict[str, Any]) -> int:
-        limit = body.get("limit", 10)
-        if not isinstance(limit, int) or not 0 <= limit <= MAX_LIMIT:
-            raise SearchError(f"Invalid limit {limit}: the maximum is {MAX_LIMIT}", "INVALID_INTEGER")
-        return limit
-
-    def _checked_after(self, body: dict[str, Any]) -> int:
-        after = str(body.get("after") or "0")
-        if not after.isdigit():
-            raise SearchError(f"Invalid after {after}", "INVALID_INTEGER")
-        if int(after) + self.limit > WALL:
-            raise SearchError(f"The search is limited to {WALL} results; {after} lies beyond them")
-        return int(after)
-
-    def _checked_sort(self, body: dict[str, Any]) -> tuple[str, bool]:
-        sorts = body.get("sorts") or []
-        if len(sorts) > 1:
-            raise SearchError("Only one sort is supported")
-        if not sorts:
-            return "hs_object_id", False
-        sort = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": sorts[0]}
-        name = str(sort.get("propertyName"))
-        if name not in self._store.known:
-            raise SearchError(f"There was a problem with the request: {name}", "PROPERTY_DOESNT_EXIST")
-        return name, str(sort.get("direction", "ASCENDING")).upper().startswith("DESC")
+        self.limit = _checked_limit(body)
+        self._after = _checked_after(body, self.limit)
+        self._sort, self._descending = _checked_sort(body, store.known)
 
     def run(self) -> Found:
         total, page = self._answer()
@@ -296,3 +247,56 @@ def _bounds(condition: dict[str, Any], read: Callable[[Any], int]) -> tuple[int 
             return None, value
         case _:
             return value, read(condition["highValue"])
+
+
+def _checked_groups(body: dict[str, Any], known: Set[str]) -> list[list[dict[str, Any]]]:
+    groups = body.get("filterGroups") or []
+    if not groups and body.get("filters"):
+        groups = [{"filters": body["filters"]}]
+    filters = [list(group.get("filters") or []) for group in groups]
+    if len(filters) > MAX_GROUPS:
+        raise SearchError(f"Number of filter groups exceeds the maximum of {MAX_GROUPS}")
+    if any(len(group) > MAX_PER_GROUP for group in filters) or sum(map(len, filters)) > MAX_FILTERS:
+        raise SearchError(f"At most {MAX_PER_GROUP} filters per group and {MAX_FILTERS} in all")
+    for condition in (condition for group in filters for condition in group):
+        name, operator = condition.get("propertyName"), condition.get("operator")
+        if operator not in OPERATORS:
+            raise SearchError(f"Invalid operator: {operator}")
+        if not (name in known or str(name).startswith("associations.")):
+            raise SearchError(f"There was a problem with the request: {name}", "PROPERTY_DOESNT_EXIST")
+        if operator in ("IN", "NOT_IN") and not isinstance(condition.get("values"), list):
+            raise SearchError(f"{operator} needs a list of values")
+        if operator == "BETWEEN" and ("value" not in condition or "highValue" not in condition):
+            raise SearchError("BETWEEN needs value and highValue")
+        if operator in ORDERING | {"NEQ"} and condition.get("value") in (None, ""):
+            raise SearchError(f"{operator} needs a value")
+    return filters or [[]]
+
+
+def _checked_limit(body: dict[str, Any]) -> int:
+    limit = body.get("limit", 10)
+    if not isinstance(limit, int) or not 0 <= limit <= MAX_LIMIT:
+        raise SearchError(f"Invalid limit {limit}: the maximum is {MAX_LIMIT}", "INVALID_INTEGER")
+    return limit
+
+
+def _checked_after(body: dict[str, Any], limit: int) -> int:
+    after = str(body.get("after") or "0")
+    if not after.isdigit():
+        raise SearchError(f"Invalid after {after}", "INVALID_INTEGER")
+    if int(after) + limit > WALL:
+        raise SearchError(f"The search is limited to {WALL} results; {after} lies beyond them")
+    return int(after)
+
+
+def _checked_sort(body: dict[str, Any], known: Set[str]) -> tuple[str, bool]:
+    sorts = body.get("sorts") or []
+    if len(sorts) > 1:
+        raise SearchError("Only one sort is supported")
+    if not sorts:
+        return "hs_object_id", False
+    sort = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": sorts[0]}
+    name = str(sort.get("propertyName"))
+    if name not in known:
+        raise SearchError(f"There was a problem with the request: {name}", "PROPERTY_DOESNT_EXIST")
+    return name, str(sort.get("direction", "ASCENDING")).upper().startswith("DESC")

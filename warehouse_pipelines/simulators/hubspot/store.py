@@ -50,6 +50,8 @@ class Projection:
 
 
 class Store:
+    """The records of an object type between ``start`` and ``end``, and what search sees of them."""
+
     def __init__(
         self,
         kind: ObjectType,

@@ -22,6 +22,8 @@ FLOWS = ("Web leads", "Call center", "Partner leads")
 
 
 class Feed:
+    """The leads and their events; ``now`` in milliseconds."""
+
     def __init__(self, population: Population, settings: LeadConduitSettings, now: int) -> None:
         self.population, self.settings = population, settings
         self.base_leads = settings.contacts // 2

@@ -25,6 +25,8 @@ FEED = (
 
 
 class Atom:
+    """Documents of the service that listens at ``url``."""
+
     def __init__(self, queries: Queries, url: Callable[[], str]) -> None:
         self.queries, self.office, self.settings, self.zone = queries, queries.office, queries.settings, queries.zone
         self._url = url

@@ -27,6 +27,8 @@ EDITED = 3 * DAY_MS
 
 
 class Office:
+    """The records of a company; ``now`` is a wall clock in milliseconds."""
+
     def __init__(self, population: Population, contacts: int, now: int, company: str) -> None:
         self.population, self.contacts, self.company = population, max(1, contacts), company
         few = {

@@ -28,6 +28,8 @@ from warehouse_pipelines.simulators.marketsharp.settings import MarketSharpSetti
 
 
 class Queries:
+    """Queries over the records of an office."""
+
     def __init__(self, office: Office, settings: MarketSharpSettings, zone: ZoneInfo) -> None:
         self.office, self.settings, self.zone = office, settings, zone
 

@@ -37,6 +37,8 @@ class Query:
 
 
 class Athena:
+    """Queries, how they stand, and their results."""
+
     def __init__(self, settings: SalesProSettings, engine: Engine, seed: int) -> None:
         self.settings, self.engine, self._seed = settings, engine, seed
         self.queries: dict[str, Query] = {}

@@ -32,6 +32,8 @@ EVENTS_AT_MOST = 3
 
 
 class Crew:
+    """The leads and the users; ``now`` and all times in seconds."""
+
     def __init__(self, population: Population, settings: SalesRabbitSettings, now: int) -> None:
         self.population, self.settings = population, settings
         self.count = settings.contacts + settings.contacts // 10

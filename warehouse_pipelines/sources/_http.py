@@ -1,13 +1,20 @@
-"""The one HTTP client of all vendors.
+"""The HTTP client of all vendors.
 
-Connections are shared by the process; every request has timeouts; 429, 5xx, a reset and a body that was cut short
-are tried again with jittered backoff, ``Retry-After`` honoured in both forms; each request first takes its place
-in the credential's budget, which all runs share; answers are decoded into the form that the vendor's notes
-describe, so an answer without its list is an error and never an empty page. Neither headers nor bodies are logged.
+A vendor's ``client.py`` makes a ``Client`` with its credential and rates; ``get``, ``post`` and ``send`` return
+decoded answers or raise the project's errors.
+
+Connections are shared by the process, and every request has timeouts. 429, 5xx, a reset and a body that was cut short
+are tried again with jittered backoff; ``Retry-After`` is honoured in both forms. Each attempt first acquires the
+credential's budget, which all runs share. Answers are decoded into the form that the vendor documents (``_json``), so
+an answer without its list is an error and never an empty page. Neither headers nor bodies are logged.
+
+``httpx.Auth`` is not used for logins: its flow sends the request after a 401 within the same call, so that request
+would neither acquire the budget nor be counted, and a login by this client would wait inside of it.
 
 ``WAREHOUSE_RETRY_SECONDS`` (default 1) is the first backoff; each further one doubles, up to 60 s.
 """
 
+import contextlib
 import email.utils
 import functools
 import hashlib
@@ -18,9 +25,9 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -34,6 +41,7 @@ from warehouse_pipelines.errors import (
     masked,
 )
 from warehouse_pipelines.model.reading import Budget, Extraction
+from warehouse_pipelines.sources._json import decoded
 
 if TYPE_CHECKING:
     import httpx
@@ -44,17 +52,17 @@ T = TypeVar("T")
 
 ATTEMPTS = 7
 LONGEST_WAIT = 900.0
-"""Seconds; a vendor that asks for more (HubSpot's 477 asks for hours) ends the run, and the next run goes on."""
+"""Seconds. A vendor that asks for more (HubSpot's 477 asks for hours) ends the run, and the next run goes on."""
 
 _MARKUP = re.compile(r"<[^>]*>")
-"""Of an error in XML or HTML, which would leave no room for what it says."""
+"""Removed from an error in XML or HTML, so that its text fits."""
 
 TRANSIENT = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526})
 
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """Return the certificates that are trusted; reading them takes 20 ms, and each client would."""
+    """Return the trusted certificates. They are shared, because reading them takes 20 ms."""
     import httpx  # 0.2 s with the terminal library it imports, which `warehouse status` need not wait for
 
     return httpx.create_ssl_context()
@@ -90,21 +98,30 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
 
 
+class _Passing(Exception):
+    """An attempt failed and another one may help, after ``seconds`` if the vendor says how long to wait."""
+
+    def __init__(self, problem: str, seconds: float | None = None) -> None:
+        super().__init__(problem)
+        self.problem, self.seconds = problem, seconds
+
+
 class NotModified(RequestRefused):
     """304: nothing is newer than the condition in the request's headers."""
 
 
 class Client:
-    """One vendor, one credential, one extraction.
+    """Requests of one extraction to one vendor, with one credential.
 
-    ``headers`` carry the credential, which is what ``budgets`` are counted by; ``renew`` names the settings that it is
-    made of, for the error that says that it is refused.
-    ``wait_for`` lets a vendor read from an answer how long it wants us to wait: seconds, or None when it does not say.
-    ``login`` gives the headers of a credential that expires, or is a signature of the moment, for each attempt; a 401
-    is answered once by asking it anew with True, after which it gives the new one.
-    ``credential`` is what budgets are counted by then, because those headers change.
-    ``again`` tells of a refusal that looks final that a repetition may help (a rate limit that is a 403).
-    ``explain`` is shown every refusal before its status is judged, and raises what only the body tells (a SOAP fault).
+    ``headers``     carry the credential, by which ``budgets`` are counted
+    ``renew``       names the settings of the credential, for the error that it is refused
+    ``login``       returns the auth headers of a credential that expires, or signs the moment, for each attempt. Called
+                    with True once after a 401, to renew them
+    ``credential``  what budgets are counted by if ``login`` makes the headers, which change
+    ``wait_for``    returns the seconds that an answer asks to wait, None if it does not say
+    ``again``       returns True to retry a response that would otherwise be permanent (a rate limit that is a 403)
+    ``explain``     is called with every refusal before its status is judged, and raises what only the body tells (a
+                    SOAP fault)
     """
 
     def __init__(
@@ -138,7 +155,7 @@ class Client:
         self._budgets = tuple(budgets)
         self._wait_for = wait_for
         self._lock = threading.Lock()
-        self._waiting, self._since = 0, 0.0
+        self._waiters, self._since = 0, 0.0
         self._explain = explain
         self._login = login
         self._again = again
@@ -167,9 +184,8 @@ class Client:
         """Return the answer as an ``into``; ``headers`` are those of this request, such as a condition.
 
         Raises ``VendorUnavailable`` when all attempts failed, ``CredentialRefused``, ``PermissionMissing`` or
-        ``RequestRefused`` for an answer that a repetition would not change, of which ``NotModified`` is one,
-        ``AnswerChanged`` for an answer of another form, ``NotConfigured`` for a credential that no header can carry,
-        and ``BudgetSpent`` from the budget.
+        ``RequestRefused`` (``NotModified`` for a 304) for a final answer, ``AnswerChanged`` for an answer of another
+        form, ``NotConfigured`` for a credential that no header can carry, and ``BudgetSpent`` from the budget.
         """
         content = None if body is None else msgspec.json.encode(body)
         sent = {**(headers or {}), **({} if content is None else {"Content-Type": "application/json"})}
@@ -194,64 +210,24 @@ class Client:
         ``read`` raises ``msgspec.ValidationError`` for another form and ``msgspec.DecodeError`` for a body that cannot
         be read at all, which is asked for again.
         """
-        import httpx
-
-        problem, wait, renewed = "", 0.0, False
+        renewed, problem = False, ""
         for attempt in range(1, ATTEMPTS + 1):
             for budget in (*self._budgets, *budgets):
                 self.extraction.take(self._credential, budget)
             sent = {**self._headers, **self._login(False), **(headers or {})}
-            self._begin(calls=1)
             try:
-                answer = self._http.request(method, path, params=params, content=content, headers=sent)
-            except UnicodeEncodeError as error:  # by httpx, before anything is sent
-                character, place = ord(error.object[error.start]), error.start + 1
-                raise NotConfigured(
-                    f"The credential of {self.title} has a character beyond ASCII, U+{character:04X} at position "
-                    f"{place} of its header. Copy it again and set it; nothing was sent."
-                ) from None
-            except httpx.LocalProtocolError as error:
-                raise NotConfigured(
-                    f"A request to {self.title} cannot be sent: {masked(str(error).partition(' b')[0])}. Is there a "
-                    "character in its credential that does not belong there? Nothing was sent."
-                ) from None
-            except httpx.RequestError as error:  # a body in another encoding than its label says is one as well
-                problem, asked = f"{type(error).__name__}", None
-            else:
-                if answer.status_code < 300:
-                    try:
-                        return read(answer.content)
-                    except msgspec.ValidationError as error:
-                        raise AnswerChanged(
-                            f"{self.title} answered {method} {path} in another form than expected: "
-                            f"{masked(str(error))}. Compare the vendor's documentation; nothing was loaded."
-                        ) from error
-                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                        problem, asked = f"{answer.status_code} with a body that cannot be read ({error})", None
-                else:
+                with self._waiting(calls=1):
+                    answer = self._attempt(method, path, params=params, content=content, headers=sent)
+                    if answer.status_code < 300:
+                        return _read(self.title, method, path, answer, read)
                     if answer.status_code == 401 and not renewed and self._login(True):
-                        problem, renewed = "401", True
+                        renewed, problem = True, "401"
                         continue
-                    self._explain(answer)
-                    if not self._again(answer):
-                        self._refuse(method, path, answer)
-                    problem = f"{answer.status_code}"
-                    asked = retry_after(answer.headers.get("Retry-After"))
-                    if asked is None:
-                        asked = self._wait_for(answer, attempt)
-            finally:
-                self._end()
-            if attempt == ATTEMPTS:
-                break
-            wait = backoff(attempt) if asked is None else asked + random.uniform(0, 0.1)  # noqa: S311
-            if wait > LONGEST_WAIT:
-                raise VendorUnavailable(
-                    f"{self.title} answered {problem} to {method} {path} and asks to wait {wait:.0f} s; "
-                    "nothing was loaded, the next run starts at the same place"
-                )
-            log.warning("%s: %s %s failed (%s), attempt %d of %d, next in %.1f s",
-                        self.title, method, path, problem, attempt, ATTEMPTS, wait)  # fmt: skip
-            self.pause(wait)
+                    self._refuse(method, path, answer, attempt)
+            except _Passing as passing:
+                problem, asked = passing.problem, passing.seconds
+            if attempt < ATTEMPTS:
+                self._wait(method, path, attempt, problem, asked)
         if problem.startswith("2"):
             raise AnswerChanged(f"{self.title} answered {method} {path} with {problem}, {ATTEMPTS} times")
         raise VendorUnavailable(
@@ -259,117 +235,110 @@ class Client:
             "nothing was loaded, the next run starts at the same place"
         )
 
+    def _attempt(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None,
+        content: bytes | None,
+        headers: Mapping[str, str],
+    ) -> "httpx.Response":
+        """Send a request once and return the answer, of any status."""
+        import httpx
+
+        try:
+            return self._http.request(method, path, params=params, content=content, headers=headers)
+        except UnicodeEncodeError as error:  # by httpx, before anything is sent
+            character, place = ord(error.object[error.start]), error.start + 1
+            raise NotConfigured(
+                f"The credential of {self.title} has a character beyond ASCII, U+{character:04X} at position "
+                f"{place} of its header. Copy it again and set it; nothing was sent."
+            ) from None
+        except httpx.LocalProtocolError as error:
+            raise NotConfigured(
+                f"A request to {self.title} cannot be sent: {masked(str(error).partition(' b')[0])}. Is there a "
+                "character in its credential that does not belong there? Nothing was sent."
+            ) from None
+        except httpx.RequestError as error:  # a body in another encoding than its label says is one as well
+            raise _Passing(type(error).__name__) from error
+
+    def _wait(self, method: str, path: str, attempt: int, problem: str, asked: float | None) -> None:
+        """Wait before the next attempt, ``asked`` seconds if the vendor said so; end the run for too long a wait."""
+        wait = backoff(attempt) if asked is None else asked + random.uniform(0, 0.1)  # noqa: S311
+        if wait > LONGEST_WAIT:
+            raise VendorUnavailable(
+                f"{self.title} answered {problem} to {method} {path} and asks to wait {wait:.0f} s; "
+                "nothing was loaded, the next run starts at the same place"
+            )
+        log.warning("%s: %s %s failed (%s), attempt %d of %d, next in %.1f s",
+                    self.title, method, path, problem, attempt, ATTEMPTS, wait)  # fmt: skip
+        self.pause(wait)
+
     def forget_session(self) -> None:
         """Send no cookie that this vendor has set so far."""
         self._http.cookies.clear()
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
-        self._begin()
-        cancelled = self.extraction.cancelled.wait(seconds)
-        self._end()
+        with self._waiting():
+            cancelled = self.extraction.cancelled.wait(seconds)
         if cancelled:
             raise VendorUnavailable(f"{self.title}: the run was stopped while waiting for the vendor")
 
-    def _begin(self, calls: int = 0) -> None:
-        """Begin to wait. Threads may share a client: while several wait, the time passes once."""
+    @contextlib.contextmanager
+    def _waiting(self, calls: int = 0) -> Iterator[None]:
+        """Count requests and the time of waiting. Threads may share a client: while several wait, time counts once."""
         with self._lock:
             self.extraction.calls += calls
-            if not self._waiting:
+            if not self._waiters:
                 self._since = time.monotonic()
-            self._waiting += 1
+            self._waiters += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiters -= 1
+                if not self._waiters:
+                    self.extraction.waited_seconds += time.monotonic() - self._since
 
-    def _end(self) -> None:
-        with self._lock:
-            self._waiting -= 1
-            if not self._waiting:
-                self.extraction.waited_seconds += time.monotonic() - self._since
-
-    def _refuse(self, method: str, path: str, answer: "httpx.Response") -> None:
-        """Raise for an answer that a repetition would not change; return for one that it may."""
+    def _refuse(self, method: str, path: str, answer: "httpx.Response", attempt: int) -> NoReturn:
+        """Raise the error of an answer that is not good: ``_Passing`` where another attempt may help."""
+        self._explain(answer)
         status = answer.status_code
-        if status in TRANSIENT or (status >= 500 and status != 530):
-            return
-        said = masked(" ".join(_MARKUP.sub(" ", answer.text).split()), 200)
-        asked = f"{self.title} answered {status} to {method} {path}: {said}"
-        if status in (401, 530):
-            again = f"Renew the credential and set {self._renew or 'it'} again"
-            raise CredentialRefused(f"{asked}. {again}; nothing was loaded.")
-        if status == 403:
-            raise PermissionMissing(f"{asked}. Grant the credential what it lacks, then run again.")
-        refusal = NotModified if status == 304 else RequestRefused
-        error = refusal(f"{asked}. The request is wrong or the vendor has changed; nothing was loaded.")
-        error.status = status
-        raise error
+        if self._again(answer) or status in TRANSIENT or (status >= 500 and status != 530):
+            asked = retry_after(answer.headers.get("Retry-After"))
+            raise _Passing(f"{status}", self._wait_for(answer, attempt) if asked is None else asked)
+        raise _refusal(self.title, method, path, answer, self._renew)
 
 
-def listed(records: list[T] | None, what: str, *, first: bool, last: bool) -> list[T]:
-    """Return the records of a page. Null instead of a list is how some vendors end, and anywhere else it is no list."""
-    if records is None and (first or not last):
-        raise AnswerChanged(f"{what} answered null instead of its list; nothing was loaded.")
-    return records or []
-
-
-class _Key(msgspec.Struct):
-    id: str | int
-
-
-_key = msgspec.json.Decoder(_Key).decode
-
-
-def key_of(record: msgspec.Raw) -> str | None:
-    """Return the ``id`` of a record; None for one without, which is the loader's to set aside."""
+def _read(title: str, method: str, path: str, answer: "httpx.Response", read: Callable[[bytes], T]) -> T:
+    """Return what ``read`` makes of a good answer."""
     try:
-        return str(_key(record).id)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        return read(answer.content)
+    except msgspec.ValidationError as error:
+        raise AnswerChanged(
+            f"{title} answered {method} {path} in another form than expected: "
+            f"{masked(str(error))}. Compare the vendor's documentation; nothing was loaded."
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _Passing(f"{answer.status_code} with a body that cannot be read ({error})") from error
 
 
-_BOM = b"\xef\xbb\xbf"
-
-_STRING_OR_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b', re.DOTALL)
-"""A string of JSON, or what Python and others write for a number that is none."""
-
-_MENDED = re.compile(
-    rb"\\\\"
-    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|(?P<control>[\x00-\x1f])"
-    rb'|\\(?P<escape>[^"\\/bfnrtu])'
-)
-"""Within a string: an escaped backslash or a pair of surrogates, which are right; half a pair, a bare control
-character or an escape that there is not, which are no valid JSON."""
-
-
-def decoded(content: bytes, into: type[T]) -> T:
-    """Return an answer as an ``into``, mended where one record would otherwise cost its whole page.
-
-    Half a character becomes U+FFFD, a bare control character is escaped, the backslash of an escape that does not exist
-    stands for itself, and ``NaN`` and ``Infinity`` become texts, which no column of numbers takes: its value is null
-    and counted, and ``raw_data`` says what the vendor sent. A byte order mark is dropped.
-
-    Raises ``msgspec.ValidationError`` for another form, ``msgspec.DecodeError`` for what is no JSON even so.
-    """
-    content = content.removeprefix(_BOM)
-    try:
-        return msgspec.json.decode(content, type=into)
-    except msgspec.ValidationError:
-        raise
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.decode(_STRING_OR_NUMBER.sub(_mend, content), type=into)
-
-
-def _mend(found: re.Match[bytes]) -> bytes:
-    token = found[0]
-    return _MENDED.sub(_mend_character, token) if token[:1] == b'"' else b'"%s"' % token
-
-
-def _mend_character(found: re.Match[bytes]) -> bytes:
-    if found["half"]:
-        return rb"\ufffd"
-    if found["control"]:
-        return b"\\u%04x" % ord(found["control"])
-    return rb"\\" + found["escape"] if found["escape"] else found[0]
+def _refusal(title: str, method: str, path: str, answer: "httpx.Response", renew: str) -> Exception:
+    """Return the error of an answer that another attempt would not change."""
+    status = answer.status_code
+    message = masked(" ".join(_MARKUP.sub(" ", answer.text).split()), 200)
+    asked = f"{title} answered {status} to {method} {path}: {message}"
+    if status in (401, 530):
+        again = f"Renew the credential and set {renew or 'it'} again"
+        return CredentialRefused(f"{asked}. {again}; nothing was loaded.")
+    if status == 403:
+        return PermissionMissing(f"{asked}. Grant the credential what it lacks, then run again.")
+    refusal = NotModified if status == 304 else RequestRefused
+    error = refusal(f"{asked}. The request is wrong or the vendor has changed; nothing was loaded.")
+    error.status = status
+    return error
 
 
 def pause(extraction: Extraction, title: str, seconds: float) -> None:
@@ -382,7 +351,7 @@ def pause(extraction: Extraction, title: str, seconds: float) -> None:
 
 
 def first_backoff() -> float:
-    """Return the unit in which waits are counted; a ``wait_for`` multiplies by it, so tests need not wait."""
+    """Return the unit of waits; a ``wait_for`` multiplies by it, so that tests need not wait."""
     return float(os.environ.get("WAREHOUSE_RETRY_SECONDS", "1"))
 
 

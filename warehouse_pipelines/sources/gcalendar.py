@@ -1,33 +1,27 @@
 """Google Calendar: the events of the calendars that are shared with the service account.
 
 The first run lists every calendar to its end and keeps the sync token of its last page; a later run asks each for what
-changed since. The tokens are this entity's ``state``: they are saved with the data in one transaction, so a run that
-fails in between asks again. A calendar without a token is listed anew, and what is not listed any more is cancelled and
-tombstoned, within the loader's limit of what one read may tombstone. When a token is refused (410, and its life is not
-documented), or the setting no longer names one of the last time, all are. ``--full`` does the same.
+changed since. The tokens are this entity's ``state``, saved with the data in one transaction. A calendar without a
+token is listed in full, and rows that are no longer listed are cancelled and tombstoned. All calendars are listed in
+full when a token is refused (410), or the setting no longer names a calendar of the last run. ``--full`` does the
+same.
 
-**A calendar that is not shared** (404, or 403) costs only itself: the others are loaded, what they no longer have is
-tombstoned, the run is partial and names it, and its own rows stay as they are. So does its token, for when it is back.
-Where no calendar can be read the run fails.
+**A calendar that is not shared** (404, or 403) costs only itself: the others are loaded and tombstoned, the run is
+partial and names it, and its rows and its token stay. If no calendar can be read the run fails.
 
 The list is asked for without time bounds and without an order, because a token may not come with them (unconfirmed),
-and with the same parameters every time, as the protocol wants. A page may be short or empty while there is a next one;
-a last page without a token is an error, since nothing proves then that it was the last.
+and with the same parameters every time, as the protocol wants. A page may be empty while there is a next one; a last
+page without a token is an error, since nothing proves that it was the last.
 
-**Series are kept, not expanded**: one row for a series with its ``recurrence``, one for each occurrence that was moved,
-changed or cancelled (``recurring_event_id``, ``original_start_time``). An open series has no end to expand to, and the
-token of an expanded list says nothing of what lies beyond its horizon.
+**Series are not expanded**: a row for a series with its ``recurrence``, one for each occurrence that was moved,
+changed or cancelled (``recurring_event_id``, ``original_start_time``). An open series has no end to expand to.
 
-**Deleted** is ``status = 'cancelled'``; the row stays, ``archived``. Such an event may come with nothing but its id and
-status, so it is laid over the record that is stored, and what is known stays known. ``raw_data`` is then both.
+**Deleted** is ``status = 'cancelled'``; the row stays, ``archived``. Such an event may come with nothing but its id
+and status, so it is merged into the stored record.
 
-The key is calendar and event: an event's id is unique in its calendar only, and guests have the same one. The record
-does not name its calendar, so ``calendarId`` is put before what came. An all-day event has ``start_date`` and
-``end_date`` (the day after its last); its ``start_time`` is midnight UTC, for sorting.
-
-Left out: attachments' contents, reminders, ``id`` as a serial number and the defaults of the table, which the schema of
-PipeDesk adds. Unconfirmed: how long a sync token lives, and the project's quota. Settings: ``Settings``. Verified
-against: the simulator only.
+The key is calendar and event: an event's id is unique in its calendar only. The record does not name its calendar, so
+``calendarId`` is added before it. An all-day event has ``start_date`` and ``end_date`` (the day after its last); its
+``start_time`` is midnight UTC, for sorting. Left out: attachments' contents, reminders.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,53 +75,53 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     if not calendars:
         raise NotConfigured("GCALENDAR_IDS names no calendar")
     api = client(extraction, "Google Calendar", SCOPES)
-    listings = [Listing(extraction, api, calendar) for calendar in calendars]
+    readers = [GCalendarReader(extraction, api, calendar) for calendar in calendars]
     if extraction.state and extraction.state.keys() <= set(calendars):
         extraction.changes_only = True
         try:
-            for listing in listings:
-                yield from listing.pages(extraction.state.get(listing.calendar, ""))
+            for reader in readers:
+                yield from reader.pages(extraction.state.get(reader.calendar, ""))
         except RequestRefused as error:
             if error.status != 410:
                 raise
             extraction.changes_only = False
-            extraction.noticed["sync_token_refused"] = listing.calendar
-            listings = [Listing(extraction, api, calendar) for calendar in calendars]
+            extraction.noticed["sync_token_refused"] = reader.calendar
+            readers = [GCalendarReader(extraction, api, calendar) for calendar in calendars]
     if not extraction.changes_only:
-        for listing in listings:
-            yield from listing.pages()
-    refused = [listing for listing in listings if listing.refusal]
+        for reader in readers:
+            yield from reader.pages()
+    refused = [reader for reader in readers if reader.refusal]
     if refused:
-        if len(refused) == len(listings) and refused[0].refusal:
+        if len(refused) == len(readers) and refused[0].refusal:
             raise refused[0].refusal
-        names = ", ".join(listing.calendar for listing in refused)
+        names = ", ".join(reader.calendar for reader in refused)
         extraction.doubt = (
-            f"Google Calendar: {len(refused)} of {len(listings)} calendars cannot be read: {names}. Their rows were "
+            f"Google Calendar: {len(refused)} of {len(readers)} calendars cannot be read: {names}. Their rows were "
             "left as they are; the others are loaded. Share them with the service account, or take them out of "
             "GCALENDAR_IDS."
         )
         extraction.changes_only = True
     if extraction.changes_only:
-        extraction.gone += _deleted_keys(extraction, {listing.calendar: listing for listing in listings})
-    extraction.next_state = {listing.calendar: listing.token for listing in listings if listing.token}
+        extraction.gone += _deleted_keys(extraction, {reader.calendar: reader for reader in readers})
+    extraction.next_state = {reader.calendar: reader.token for reader in readers if reader.token}
 
 
-def _deleted_keys(extraction: Extraction, listings: Mapping[str, "Listing"]) -> list[str]:
+def _deleted_keys(extraction: Extraction, readers: Mapping[str, "GCalendarReader"]) -> list[str]:
     """Return the keys of stored events that their calendar was listed without, and those of no calendar of ours."""
-    if all(listing.listed is None for listing in listings.values()):
+    if all(reader.listed is None for reader in readers.values()):
         return []
-    unsure = [listing.calendar for listing in listings.values() if listing.unreadable]
+    unsure = [reader.calendar for reader in readers.values() if reader.unreadable]
     if unsure:
         extraction.noticed["deletions_unknown"] = unsure
     keys = []
     for (calendar, event), _ in extraction.known.hashes(extraction.entity):
-        listing = listings.get(calendar)
-        if listing is None or (listing.listed is not None and event not in listing.listed):
+        reader = readers.get(calendar)
+        if reader is None or (reader.listed is not None and event not in reader.listed):
             keys.append(f"{calendar} {event}")
     return keys
 
 
-class Listing:
+class GCalendarReader:
     """One calendar; ``token`` is what its last page left, now or when it was last read; ``refusal`` why it cannot be.
 
     ``listed`` has the ids of its events when all of them were read; not if one of them was ``unreadable``.

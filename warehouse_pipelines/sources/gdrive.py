@@ -1,34 +1,27 @@
 """Google Drive: the files and folders that are shared with the service account.
 
-The first run takes the page token of this moment and then lists everything, so what changes while it lists is in the
-changes that the second run asks for. The token is the entity's ``state`` and is saved with the data. A token that is
-refused, or another root folder than the last time, makes everything be listed anew; ``--full`` does the same, and what
-is not listed any more counts as deleted then. Files and folders have a token each, of the same log of changes.
+The first run gets the page token of this moment and then lists everything, so changes during the list are in the
+changes that the second run asks for. The token is the entity's ``state`` and is saved with the data. A refused token,
+or another root folder than the last time, makes the run list everything; ``--full`` does the same, and what is no
+longer listed counts as deleted then. Files and folders have a token each, of the same log of changes.
 
-**Which files**: without ``GDRIVE_ROOT_FOLDER_ID`` all that the account sees outside of shared drives. With it, what
-lies below that folder, however deep; if it is in a shared drive, that drive's own list and log are read, because the
-tokens of a drive and of a user are different series. A file that moves out counts as deleted.
+**Which files**: without ``GDRIVE_ROOT_FOLDER_ID`` all that the account sees outside of shared drives. With it, all
+below that folder; if it is in a shared drive, that drive's own list and log are read, because the tokens of a drive
+and of a user are different series. A file that moves out counts as deleted.
 
-**Folders** take all below them along when they move, are trashed or removed, and the log need not say a word of what
-lies in them (unconfirmed). So a folder that was trashed or removed, and with a root any change of a folder, makes a run
-list everything anew. What a folder that is taken out of the trash brings back without a word, ``--full`` finds.
+**Folders** take all below them along when they move, are trashed or removed, and the log need not report that
+(unconfirmed). So a folder that was trashed or removed, and with a root any change of a folder, makes a run list
+everything.
 
-**Deleted**: ``trashed`` is the vendor's flag; a file that was removed, or is no longer shared (the log tells both
-alike), comes without a record, so ``removed`` is laid over the one that is stored. Both come back when they do.
+**Deleted**: ``trashed`` is the vendor's flag. A file that was removed, or is no longer shared (the log reports both
+alike), comes without a record, so ``removed`` is merged into the stored one. Both are undone when the file comes back.
 
-The fields are asked for by name, since only four are given unasked. ``size`` is in bytes and may be any; files of
-Google's own kinds have none. ``version`` grows with every change, so an older answer never wins.
+Fields are asked for by name, since only four come unasked. ``version`` grows with every change, so an older answer
+never wins. **The owner of a folder** (``entity_id``, ``entity_type``) is in ``appProperties``, which only the program
+that wrote them sees, so both are null unless this service account made the folder; PipeDesk's table of folders has the
+owner. **A shortcut** is a file with the id of its target (``shortcut_target_id``) and is not followed.
 
-**The owner of a folder** (``entity_id``, ``entity_type``) is not in Drive. ``appProperties`` are shown to the program
-that wrote them and to no other, so both are null unless the folder was made with this very service account. The link
-comes from PipeDesk's own table of folders, by ``folder_id``.
-
-**A shortcut** is a file of its own with the id of its target (``shortcut_target_id``). It is not followed: a target
-below the root is listed as itself, and one elsewhere is outside of what the root promises.
-
-Left out: contents, permissions, revisions, second parents (there is one since 2020), ``id`` as a serial number and the
-defaults of the tables, which the schema of PipeDesk adds. ``incompleteSearch`` makes a run partial. Unconfirmed: the
-words of ``q`` and the reasons of a 403. Settings: ``Settings``. Verified against: the simulator only.
+Left out: contents, permissions, revisions, second parents. ``incompleteSearch`` makes a run partial.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,13 +95,13 @@ class FolderMoved(Exception):
 def fetch(extraction: Extraction) -> Iterator[Page]:
     """Yield what changed since the last good run, or everything."""
     root = Settings().gdrive_root_folder_id.strip()
-    drive = Drive(extraction, root)
+    reader = GDriveReader(extraction, root)
     state = extraction.state
     if state.get("root") == root and "page_token" in state:
         extraction.changes_only = True
-        drive.drive_id = state.get("drive_id", "")
+        reader.drive_id = state.get("drive_id", "")
         try:
-            yield from drive.changes(state["page_token"])
+            yield from reader.changes(state["page_token"])
         except FolderMoved:
             extraction.changes_only = False
         except RequestRefused as error:
@@ -117,12 +110,12 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
             extraction.changes_only = False
             extraction.noticed["page_token_refused"] = True
     if not extraction.changes_only:
-        yield from drive.everything()
+        yield from reader.everything()
     if extraction.doubt is None:
-        extraction.next_state = {"root": root, "drive_id": drive.drive_id, "page_token": drive.token}
+        extraction.next_state = {"root": root, "drive_id": reader.drive_id, "page_token": reader.token}
 
 
-class Drive:
+class GDriveReader:
     """One read of one entity; ``token`` is what the next one begins with."""
 
     def __init__(self, extraction: Extraction, root: str) -> None:
@@ -350,8 +343,8 @@ FOLDERS = Entity(
 
 def check() -> str:
     """Ask where the log of changes stands."""
-    drive = Drive(Extraction(entity=FILES, window=Window(None, datetime.now(UTC)), page_size=1), "")
-    drive.api.get("/drive/v3/changes/startPageToken", Start, params={"supportsAllDrives": "true"})
+    reader = GDriveReader(Extraction(entity=FILES, window=Window(None, datetime.now(UTC)), page_size=1), "")
+    reader.api.get("/drive/v3/changes/startPageToken", Start, params={"supportsAllDrives": "true"})
     return "Google Drive answers: the service account can read the log of changes"
 
 

@@ -2,35 +2,25 @@
 
 The vendor has no list of leads. It has a feed of **events**: one for each step of a flow, then the ``source`` event
 with the result; feedback, returns and a second submission come as further events, days later. An event never changes.
-The feed is asked for oldest first (it comes newest first otherwise), from ``start``, which is inclusive, and goes on
-after the last id, which is exclusive, until a page is empty: a page may be shorter than what was asked for.
+The feed is asked for oldest first, from ``start``, which is inclusive, and goes on after the last id, which is
+exclusive, until a page is empty: a page may be shorter than asked for.
 
-Delta runs begin five minutes before the newest event they know. They ask by the time an event was written, which is
-later than its ``start_timestamp``, so what a slow step wrote late is read although its own time lies before the window.
+Deltas begin five minutes before the newest event they know. They ask by the time an event was written, which is later
+than its ``start_timestamp``, so late events of a slow step are read although their own time lies before the window.
 
 A **lead** is the fold over its events: of each type the newest by ``start_timestamp``, then by id. The fold begins
-with what the warehouse has of the lead, so it may be repeated, and the order of the events does not matter. Its fields
-are those of the newest ``source`` event, of the newest event while there is none yet. The result is ``raw_data``: the
-events as received, by type, with the values that the columns are made of. A field is a plain value or an object of
-parts; of an object ``normal`` is taken, else ``raw``; of a list the first. ``lead_id`` is the key; ``id`` is the id of
-the event that the fields are from, and changes with it. A read of everything holds its folds in a temporary file.
+with the stored record of the lead, so it may be repeated, and the order of the events does not matter. Its fields are
+those of the newest ``source`` event, of the newest event while there is none. ``raw_data`` holds the events as
+received, by type, and the values of the columns. A field is a plain value or an object; of an object ``normal`` is
+taken, else ``raw``; of a list the first. ``lead_id`` is the key; ``id`` is that of the event with the fields, and
+changes with it. A full read keeps its folds in a temporary file. Events without a lead are counted as
+``events_without_lead`` in the metrics.
 
-What an event tells of no lead is counted as ``events_without_lead`` in the metrics, and is in ``leadconduit_event``.
+Where events of a page are out of order, the next page is asked for after the last one that is older than ``DISORDER``,
+so that none is missed whether the vendor goes on by place or by id; duplicates are dropped.
 
 Left out: ``/search/leads`` (a thousand results at most), reports, and the dimensions (each event has its names).
-
-Unconfirmed, and how a wrong guess would show:
-
-- purged leads vanish from the feed: they count as deleted after the read of everything, once a week; if only their
-  fields are blanked, the same read blanks them here
-- a hundred requests a minute are allowed: 429 in the log; lower the setting
-- the user name of the login is ``API``: the credential is refused; set ``LEADCONDUIT_USER``
-- ids begin with the second of their creation, and the feed is sorted by it, give or take ``DISORDER``: the run fails
-  and says so. Where events of a page are out of order, the next page is asked for after the last one that is older
-  than that, so that none is left out whether the vendor goes on by place or by id; what comes twice is dropped
-
-Settings: ``Settings``. Verified against: the simulator, and the vendor's documented event; no live account has been
-read yet. A free account has no events and answers 401.
+Verified against the simulator, and the vendor's documented event; no live account has been read yet.
 """
 
 import base64
@@ -48,7 +38,8 @@ from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Budget, Extraction, Json, Page, Window
 from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.settings import FromEnvironment
-from warehouse_pipelines.sources._http import Client, key_of, listed
+from warehouse_pipelines.sources._http import Client
+from warehouse_pipelines.sources._json import key_of, listed
 
 PER_PAGE = 1_000
 

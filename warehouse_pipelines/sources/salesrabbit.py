@@ -1,14 +1,14 @@
 """SalesRabbit: the leads of people who knock at doors, those people, and what became of each lead.
 
-A REST API, whatever older texts say of GraphQL. **Leads** and **users** are asked for by ``dateModified``, the **status
-history** by the time of each change. The lower bound is a request header (``If-Modified-Since``,
-``If-Status-Modified-Since``), sent anew with every page, and there is no upper one; 304 means that nothing is newer.
+A REST API. **Leads** and **users** are asked for by ``dateModified``, the **status history** by the time of each
+change. The lower bound is a request header (``If-Modified-Since``, ``If-Status-Modified-Since``), sent with every
+page, and there is no upper one; 304 means that nothing is newer.
 
-Pages are numbered, have no total and no order that can be relied on: what is modified or deleted during a walk may move
-an unread record to a page that was read. So a list of more than one page is walked again, until a walk shows nothing
-that is older than the run and was hidden from the walks before. ``meta.morePages`` says where the list ends.
+Pages are numbered, without a total and without a reliable order: an edit or a delete during a walk may move an unread
+record to a page that was read. So a list of more than one page is walked again, until a walk shows no record that is
+older than the run and was hidden from the walks before. ``meta.morePages`` marks the end of the list.
 
-Deletions are not told of, so once a day everything is read, and what is not found counts as deleted. A lead with
+Deletes are not reported, so once a day everything is read, and an absent row counts as deleted. A lead with
 ``deletedAt`` counts as deleted at once.
 
 A lead is flat or has its address and coordinates nested; both are read. ``prospect_name``, ``prospect_phone``,
@@ -17,21 +17,8 @@ A lead is flat or has its address and coordinates nested; both are read. ``prosp
 ``raw_data`` is the item as received with these three (``eventId``, ``leadId``) before it.
 
 Left out: the catalogue of statuses (each change carries the name of its own), knocks (``/leadStatusActivities``, whose
-largest page is unknown), and second names for the same value (``phone_primary``, ``date_created`` of a lead).
-
-Unconfirmed, and how a wrong guess would show:
-
-- the bound is inclusive: nothing, since five minutes are read twice
-- fifty requests a minute are allowed: 429 in the log; lower the setting
-- the history is paged by leads: nothing, nothing rests on it
-- ``createdBy`` is the owner, ``dispositionId`` the status, ``teamId`` the name of the team: odd values there;
-  ``raw_data`` has what came
-- ``leadHash`` and ``appointmentType`` are sent at all: the columns stay empty
-- a deletion moves ``dateModified``: it is found within a day instead of the next run
-- every list has ``morePages``: one without is whole when it is shorter than what was asked for, else the run fails
-
-Settings: ``Settings``. Verified against: the simulator, and the shapes that public clients recorded; no live account
-has been read yet.
+largest page is unknown), and second names for the same value (``phone_primary``, ``date_created`` of a lead). Verified
+against the simulator, and the shapes that public clients recorded; no live account has been read yet.
 """
 
 from collections.abc import Iterator
@@ -94,10 +81,10 @@ _mark = msgspec.json.Decoder(Mark).decode
 
 def fetch(extraction: Extraction) -> Iterator[Page]:
     """Yield the records of one entity, each once."""
-    listing = Listing(extraction)
+    reader = SalesRabbitReader(extraction)
     for _ in range(WALKS):
-        yield from listing.walk()
-        if not listing.hidden:
+        yield from reader.walk()
+        if not reader.hidden:
             return
     raise VendorUnavailable(
         f"SalesRabbit: /{extraction.entity.path} changed faster than {WALKS} walks could read it; nothing was loaded."
@@ -117,7 +104,7 @@ def client(extraction: Extraction) -> Client:
     )
 
 
-class Listing:
+class SalesRabbitReader:
     """One list, walked as often as it takes; ``hidden`` says whether the last walk may have missed something."""
 
     def __init__(self, extraction: Extraction) -> None:

@@ -34,8 +34,8 @@ from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
 from warehouse_pipelines.simulators.core.wire import Request
 from warehouse_pipelines.simulators.server import start
-from warehouse_pipelines.sources import arrivy
-from warehouse_pipelines.sources.arrivy import ARRIVY, wait_for
+from warehouse_pipelines.sources.arrivy import ARRIVY, client
+from warehouse_pipelines.sources.arrivy.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
@@ -314,7 +314,7 @@ class TestConcurrentPages:
     @pytest.mark.parametrize("at_once", [1, 2, 5])
     @pytest.mark.parametrize("name", list(ENTITIES))
     def test_concurrent_pages_bounded(self, vendor: Arrivy, name: str, at_once: int) -> None:
-        """B-065: the simulator's peak is the flag, and the rows are those of one page at a time."""
+        """The simulator's peak is the flag, and the rows are those of one page at a time."""
         vendor.configure(pages_of_small_lists=True)
         vendor.set_fault("slow", seconds=0.02)
         reading = read(ENTITIES[name], page_size=60 if name in ("tasks", "bookings") else 1, concurrent_pages=at_once)
@@ -328,7 +328,7 @@ class TestConcurrentPages:
 
     @pytest.mark.parametrize("name", list(ENTITIES))
     def test_high_performance_same_rows(self, vendor: Arrivy, name: str) -> None:
-        """B-064: and in the same order."""
+        """And in the same order."""
         plain = read(ENTITIES[name], page_size=20)
         fast = read(ENTITIES[name], page_size=20, high_performance=True)
         assert fast.records == plain.records
@@ -401,7 +401,7 @@ class TestLimits:
         self, vendor: Arrivy, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """In no second are there more requests than it allows, whichever of eight threads asks."""
-        monkeypatch.setattr(arrivy, "Budget", lambda name, requests, seconds: Budget(name, 20, 1.0))
+        monkeypatch.setattr(client, "Budget", lambda name, requests, seconds: Budget(name, 20, 1.0))
         budget = RequestBudget(database_url, threading.Event())
         reading = read(TASKS, page_size=8, concurrent_pages=8)
         reading.extraction.take = budget.take

@@ -17,7 +17,8 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.wire import Request
 from warehouse_pipelines.simulators.server import start
-from warehouse_pipelines.sources.callrail import CALLRAIL, wait_for
+from warehouse_pipelines.sources.callrail import CALLRAIL
+from warehouse_pipelines.sources.callrail.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
 
 ENTITIES = {entity.name: entity for entity in CALLRAIL.entities}

@@ -20,7 +20,8 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
-from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, decoded, retry_after
+from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, retry_after
+from warehouse_pipelines.sources._json import decoded
 from warehouse_pipelines.sources.callrail import CALLRAIL
 
 

@@ -32,8 +32,10 @@ from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.marketsharp import MARKETSHARP
 from warehouse_pipelines.sources.marketsharp.atom import Feed, feed
+from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
 from warehouse_pipelines.sources.marketsharp.entities import camel_case
-from warehouse_pipelines.sources.marketsharp.fetch import Service, Settings, Walk
+from warehouse_pipelines.sources.marketsharp.reader import MarketSharpReader
+from warehouse_pipelines.sources.marketsharp.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Read
 from warehouse_pipelines_tests.harness.source_harness import source_harness
 
@@ -124,7 +126,7 @@ class TestDocumented:
         other = text.replace("hasDNCPhone", "hasDncPhone").replace("d:id>", "d:ID>").replace("lastUpdate", "LastUpdate")
         (entry,) = feed(other.encode()).entries
         service: Any = Shown([])
-        walk = Walk(service, SETS["customer"])
+        walk = MarketSharpReader(service, SETS["customer"])
         walk._named(Feed([entry], None))
         (row,) = typed("customer", [dict(entry.properties or {})])
         assert (row["has_dnc_phone"], row["id"]) == (True, "0f9c2a4e-1b7d-4c52-9a3e-5d1f60b7c811")
@@ -344,7 +346,7 @@ class TestTrouble:
         self, vendor: MarketSharp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "1")
-        service = Service(Extraction(entity=SETS["contact"], window=Window(None, datetime.now(UTC))))
+        service = MarketSharpClient(Extraction(entity=SETS["contact"], window=Window(None, datetime.now(UTC))))
         waits = [service._http._wait_for(httpx.Response(status), 1) for status in (503, 500, 429)]
         assert waits == [10, None, None]
 
@@ -569,7 +571,7 @@ def test_a_service_that_does_not_heed_the_filter_is_noticed() -> None:
 
     service: Any = Deaf(500)
     with pytest.raises(CursorStuck, match="same page twice"):
-        list(Walk(service, SETS["employee"]).pages())
+        list(MarketSharpReader(service, SETS["employee"]).pages())
 
 
 def test_memory_does_not_grow_with_the_set() -> None:
@@ -577,7 +579,7 @@ def test_memory_does_not_grow_with_the_set() -> None:
     for count in (2_000, 20_000):
         service: Any = Shown(count)
         tracemalloc.start()
-        assert sum(len(page) for page in Walk(service, SETS["employee"]).pages()) == count
+        assert sum(len(page) for page in MarketSharpReader(service, SETS["employee"]).pages()) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] <= 1.1 * peaks[0], peaks

@@ -1,4 +1,4 @@
-"""The table of Five9, and how it is reached; ``fetch`` tells how it is read."""
+"""The table of Five9. ``fetch`` says how it is read."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from warehouse_pipelines.sources._http import listed
+from warehouse_pipelines.sources._json import listed
 
 T = TypeVar("T")
 
@@ -111,5 +111,5 @@ class Forbidden(msgspec.Struct):
     @property
     def scopes(self) -> list[str]:
         """The scopes that the token lacks, as far as the vendor says."""
-        told = [one.context for one in self.errors if one.context]
-        return sorted({scope for one in told for scope in (*one.required_granular_scopes, *one.missing_scopes)})
+        contexts = [one.context for one in self.errors if one.context]
+        return sorted({scope for one in contexts for scope in (*one.required_granular_scopes, *one.missing_scopes)})

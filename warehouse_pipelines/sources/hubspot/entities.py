@@ -28,8 +28,11 @@ from warehouse_pipelines.model.entity import DAY, Column, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.rules import Rule, not_negative
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources.hubspot.fetch import PAIRS, Reader, Settings, fetch
+from warehouse_pipelines.sources.hubspot.associations import PAIRS
+from warehouse_pipelines.sources.hubspot.fetch import fetch
 from warehouse_pipelines.sources.hubspot.properties import below_properties, inspect, mapped
+from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
+from warehouse_pipelines.sources.hubspot.settings import Settings
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -464,7 +467,7 @@ PAIR_ENTITIES = (
 def check() -> str:
     """Ask for the properties of contacts, which a token without that scope is refused by name."""
     with contextlib.suppress(PermissionMissing):  # which is said of the entity
-        Reader(Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))).properties  # noqa: B018  (asks)
+        HubSpotReader(Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))).properties  # noqa: B018  (asks)
     return "HubSpot answers: it knows the token"
 
 

@@ -22,7 +22,7 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Portal
 from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources.hubspot.fetch import Reader
+from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 
 READABLE: Mapping[Kind, tuple[str, ...]] = {
     "email": ("string",),
@@ -90,7 +90,7 @@ def inspect(extraction: Extraction) -> Portal | None:
     entity = extraction.entity
     if entity.parent or entity.cursor is None:
         return None
-    reader = Reader(extraction)
+    reader = HubSpotReader(extraction)
     if why := unreadable(entity, reader.properties):
         raise AnswerChanged(f"HubSpot: {why}")
     has = {f"properties.{name}": type_ for name, type_ in reader.properties.items()}

@@ -1,29 +1,20 @@
 """The entity sets of MarketSharp, a row each, and ``data``, the flattened view. ``fetch`` says how they are read.
 
 Columns are those that installations hold; a property's name is its column's in camel case, unless it is written behind
-``=``. Sets with ``lastUpdate`` are read by it, and once a day as a whole (``whole_every``): a hard deletion leaves no
-trace, and ``lastUpdate`` may be empty. The others are read whole every time. ``ProductInterests`` has the property, and
-clients read it whole all the same. ``isActive`` false is how things are deleted here; such a row is ``archived``.
+``=``. Sets with ``lastUpdate`` are read by it, and once a day in full (``whole_every``): a hard delete leaves no
+trace, and ``lastUpdate`` may be empty. The others are read in full every time, ``ProductInterests`` too, which has the
+property. ``isActive`` false is how things are deleted here; such a row is ``archived``.
 
-What is read last wins, even under an older ``lastUpdate`` (the hour that is lived twice in autumn, where times have no
-offset): the service is the only place that rows come from. That is why ``lookback`` is set beside ``overlap``.
+The last read wins, even with an older ``lastUpdate`` (the hour that occurs twice in autumn, where times have no
+offset), because rows come from this service only. That is why ``lookback`` is set beside ``overlap``.
 
 ``Leads``, ``Prospects`` and ``Customers`` are parts of ``Contacts``. A lead that becomes a prospect leaves ``Leads``
-without a word; its row there is ``archived`` as missing at the next daily read. Uniting the four counts people twice.
+without a trace; its row there is ``archived`` as missing at the next daily read. Uniting the four counts people twice.
 
-Unconfirmed, and how a wrong guess would show:
+Left out: the sets that no installation is known to store (contracts, loans, payments, proposals, notes, surveys,
+crews, lead paint and others), and the REST interface, whose delta shows records that never changed as new.
 
-- The names of properties beyond those of contacts, inquiries, appointments, addresses and phones. One that is called
-  otherwise is a column that stays empty, and its value is in ``raw_data`` under its own name.
-- ``Contact``, ``Address`` and ``ContactPhone`` as names of navigation, for ``data`` only: another name is refused with
-  400, an answer without them is ``AnswerChanged``. Whether an address comes as one or as a list does not matter.
-- Zones: see ``fetch``. ``creationDate`` is known to be hours off (a Pacific clock under an Eastern offset); it is kept
-  as it came. ``created_date`` of ``data`` is ``createdDate``.
-- Whether editing moves ``lastUpdate`` in every set; what does not arrives with the daily read.
-- Whether keys of the type text are compared as they are ordered; ``fetch`` proves it page by page.
-
-Left out: the sets that no installation is known to store (contracts, loans, payments, proposals, notes, surveys, crews,
-lead paint and others), and the REST face, whose delta shows records that never changed as new.
+``docs/vendors/marketsharp.md`` lists what is unconfirmed, and how a wrong guess would show.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,10 +23,13 @@ from datetime import UTC, date, datetime, timedelta
 from warehouse_pipelines.model.entity import DAY, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Json, Page, Portal, Window
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, PAGE, Service, Settings, read
+from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
+from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, read
+from warehouse_pipelines.sources.marketsharp.reader import PAGE
+from warehouse_pipelines.sources.marketsharp.settings import Settings
 
 SIX_HOURS = timedelta(hours=6)
-"""For what is as large as the contacts and read whole every time."""
+"""Cadence of sets as large as the contacts that are read in full every time."""
 
 
 def camel_case(name: str) -> str:
@@ -49,7 +43,7 @@ def camel_case(name: str) -> str:
 
 
 def paths(names: str, kind: str) -> str:
-    """Return the names with their paths; a time is taken with the offset that ``fetch`` gave it, where it did."""
+    """Return the names with their paths; for a time, the one with the offset (``zoned``) comes first."""
     found = []
     for word in names.split():
         name, _, path = word.partition("=")
@@ -426,7 +420,7 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
 
 def inspect(extraction: Extraction) -> Portal | None:
     """Return the properties of a set, and its first records; None where the service does not describe itself."""
-    described = Service(extraction).described(extraction.entity.path.partition("?")[0])
+    described = MarketSharpClient(extraction).described(extraction.entity.path.partition("?")[0])
     if described is None or "?" in extraction.entity.path:
         return None
     records: list[Json] = []
@@ -443,8 +437,8 @@ def inspect(extraction: Extraction) -> Portal | None:
 
 def check() -> str:
     """Ask for one company."""
-    service = Service(Extraction(entity=COMPANIES, window=Window(None, datetime.now(UTC))))
-    seen = len(service.ask(COMPANIES.path, top="1").entries)
+    client = MarketSharpClient(Extraction(entity=COMPANIES, window=Window(None, datetime.now(UTC))))
+    seen = len(client.ask(COMPANIES.path, top="1").entries)
     return f"MarketSharp answers: the key reads {'a company' if seen else 'no company'}"
 
 
@@ -458,7 +452,7 @@ MARKETSHARP = Source(
     inspect=inspect,
     place=lambda name, kind: f"zoned.{name}|{name}" if kind == "timestamptz" else name,
     page_size=PAGE,
-    # Nothing is published of its limits, and it answers 503 when it is loaded.
+    # Its limits are not published, and it answers 503 under load.
     pool=1,
     entities=(
         DATA,

@@ -1,0 +1,75 @@
+"""Read an entity of Arrivy: schedules, records without a schedule, and once a day everything.
+
+No list can be asked for *edited* records, and none reports deletes: ``from`` and ``to`` bound the time for which a task
+is scheduled. Three reads together find everything:
+
+- Every delta reads the schedule from 60 days ago to 365 days ahead. ``updated`` decides which of two records is newer.
+- Every delta also reads what has no schedule (``unscheduled=true``, ``tasks_with_no_datetime=true``), which no window
+  shows.
+- Once a day everything is read, which finds edits outside of that window, and deletes. A task may leave a window by
+  being rescheduled, so only a full read proves a delete.
+
+``/bookings`` and ``/templates`` are unconfirmed: an account without bookings has an empty table; templates are then
+those that the stored tasks name (id, name, type), and one that no task names any more counts as deleted.
+
+Left out: the journal and the rating of each task (a request each), GPS reports but the last, ``/customers`` (each task
+carries its customer), and what the field catalogue has from exports (``assignees``, ``demo_sold``, ...).
+
+Verified against the simulator only; no live account has been read yet.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.model.reading import Extraction, Page
+
+if TYPE_CHECKING:
+    pass
+from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, TASKS, TEMPLATES
+from warehouse_pipelines.sources.arrivy.reader import ArrivyReader
+
+
+def fetch(extraction: Extraction) -> Iterator[Page]:
+    """Yield the pages of one entity."""
+    entity = extraction.entity
+    reader = ArrivyReader(extraction)
+    try:
+        yield from reader.pages()
+    except RequestRefused as refused:
+        absent = refused.status == 404 and extraction.whole and not reader.seen
+        if not absent or entity.path not in (BOOKINGS.path, TEMPLATES.path):
+            raise
+        extraction.noticed["absent"] = f"this account has no /{entity.path}"
+        if entity.path == TEMPLATES.path:
+            yield from templates_of_tasks(extraction)
+
+
+class OfTask(msgspec.Struct):
+    """The members of a task that name its template."""
+
+    template_id: int | str | None = None
+    template: str | None = None
+    template_type: str | None = None
+    updated: str | None = None
+
+
+def templates_of_tasks(extraction: Extraction) -> Iterator[Page]:
+    """Yield the templates that the stored tasks name, each as the task edited last names it."""
+    found: dict[str, OfTask] = {}
+    keys = extraction.known.keys(TASKS.table)
+    while some := list(itertools.islice(keys, 1_000)):
+        for record in extraction.known.records(TASKS.table, some).values():
+            task = msgspec.json.decode(record, type=OfTask)
+            former = found.get(str(task.template_id))
+            if task.template_id and (former is None or (task.updated or "") >= (former.updated or "")):
+                found[str(task.template_id)] = task
+    yield Page(
+        [
+            msgspec.json.encode({"id": one.template_id, "name": one.template, "type": one.template_type})
+            for _, one in sorted(found.items())
+        ]
+    )

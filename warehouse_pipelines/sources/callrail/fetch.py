@@ -1,0 +1,103 @@
+"""Read an entity of CallRail (API v3): the accounts first, everything else account by account.
+
+**Calls** are read by ``start_time``, oldest first, in a window with a frozen end; **forms** by ``submitted_at``,
+**text conversations** by their last message. **The rest** is small, cannot be asked for by date, and is read in full.
+
+No list can be asked for *edited* records, and none reports deletes: tags, value, lead status, notes and transcriptions
+come days after the call. So every delta reads the last 30 days again (``lookback``), and a call or a form of that
+window that is no longer listed (spam vanishes) counts as deleted. Older records are read again once a week, deletes
+included.
+
+A conversation's cursor moves with each message, so one that is absent from its former window may have moved out of it:
+only a full read proves its delete. Conversations are therefore read to the end and not to the window's end, and their
+first page, newest first, is read once more at the end.
+
+Records that the key may no longer see look deleted. Two things protect against that: a window that comes back empty
+where rows were known makes the run partial and tombstones nothing, and one read may tombstone no more than the
+loader's limit. Times are sent with an offset, because a bare date means the time zone of the account.
+
+Verified against the simulator only; no live account has been read yet.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING
+
+from warehouse_pipelines.errors import PermissionMissing
+from warehouse_pipelines.model.reading import Extraction, Page
+
+if TYPE_CHECKING:
+    pass
+from warehouse_pipelines.sources.callrail.client import VERSION
+from warehouse_pipelines.sources.callrail.entities import ACCOUNTS, RETENTION, TEXT_MESSAGES
+from warehouse_pipelines.sources.callrail.reader import CallRailReader
+
+FIELDS = {
+    "a.json": "numeric_id",
+    "companies.json": "verified_caller_ids",
+    "trackers.json": "campaign_name swap_targets",
+    "calls.json": """
+        agent_email call_highlights call_summary call_type campaign company_id company_name company_time_zone created_at
+        custom detail_tags device_type fbclid first_call ga gclid good_lead_call_id good_lead_call_time integration_data
+        keypad_entries keywords keywords_spotted landing_page_url last_requested_url lead_score lead_score_explanation
+        lead_status medium milestones msclkid note person_id prior_calls referrer_domain referring_url sentiment
+        session_uuid source source_name speaker_percent tags timeline_url total_calls tracker_id transcription
+        utm_source utm_medium utm_term utm_content utm_campaign utma utmb utmc utmv utmz value voice_assist_message
+        waveforms zip_code
+    """,
+    "form_submissions.json": """
+        company_name lead_status value note tags form_name timeline_url milestones
+        utm_source utm_medium utm_term utm_content utm_campaign
+    """,
+    "text-messages.json": "lead_status source",
+}
+"""Members that a list answers only on request. The declared ones are requested; an unknown name may be a 400."""
+
+
+def fetch(extraction: Extraction) -> Iterator[Page]:
+    """Yield the pages of one entity, for every account that the key can see."""
+    entity = extraction.entity
+    params = question(extraction)
+    if params is None:
+        return
+    paths = [f"/{VERSION}/{entity.path}"]
+    if entity.path != ACCOUNTS.path:
+        visible = CallRailReader(extraction, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
+        for _ in visible.pages():
+            pass
+        if not visible.seen:
+            raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user, then run again.")
+        paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in sorted(visible.seen)]
+    seen: set[str] = set()
+    totals: list[int | None] = []
+    for path in paths:
+        reader = CallRailReader(extraction, entity, path, params, seen)
+        for records in reader.pages():
+            if len(paths) == 1:
+                extraction.reported = reader.counted
+            yield Page(records, in_window=entity.path != TEXT_MESSAGES.path)
+        totals.append(reader.total())
+    known = [total for total in totals if total is not None]
+    extraction.reported, extraction.trusted = sum(known) if len(known) == len(totals) else None, True
+
+
+def question(extraction: Extraction) -> dict[str, str] | None:
+    """Return the parameters of every list of the entity; None if the window lies before the vendor's retention."""
+    entity = extraction.entity
+    declared = {column.path.partition(".")[0] for column in entity.columns.values()}
+    fields = [name for name in FIELDS.get(entity.path, "").split() if name in declared]
+    params = {"fields": ",".join(fields)} if fields else {}
+    if not entity.cursor:
+        return params
+    until = extraction.window.until
+    since = max(extraction.since, until - RETENTION)
+    if entity.path != TEXT_MESSAGES.path:
+        params |= {"sort": entity.cursor, "order": "asc"}
+    elif not extraction.options.get("backfill"):
+        until += timedelta(days=1)
+    if since >= until:
+        return None
+    # Both ends are inclusive: whole seconds outside of the window; the loader cuts at the exact ends.
+    until += timedelta(seconds=1)
+    ends = {"start_date": since, "end_date": until}
+    return params | {name: at.astimezone(UTC).isoformat(timespec="seconds") for name, at in ends.items()}

@@ -1,0 +1,139 @@
+"""Read the pages of one list of CallRail, each record once.
+
+The first page of calls is asked for by number, since only that answer counts the records; if there are more pages, the
+read starts again with relative pagination, which the vendor offers for depth.
+
+``total_records`` is trusted: a difference is asked for once more before it stands. A deletion during paging shifts
+records and can hide one, and the smaller count then equals what was read. If the total drops during a walk, walk once
+more: that finds the hidden record in the same run.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.sources._json import key_of, listed
+
+if TYPE_CHECKING:
+    pass
+from warehouse_pipelines.sources.callrail.client import PER_PAGE, Answer, answers, client
+from warehouse_pipelines.sources.callrail.entities import CALLS, TEXT_MESSAGES
+from warehouse_pipelines.sources.callrail.settings import Settings
+
+
+class CallRailReader:
+    """Read one list of one account, and report how many records it has by its own count.
+
+    ``seen`` are the ids of all accounts: a user of two accounts is listed in both and is one record.
+    """
+
+    def __init__(
+        self, extraction: Extraction, entity: Entity, path: str, params: Mapping[str, str], seen: set[str]
+    ) -> None:
+        self.entity = entity
+        self.path = path
+        self.params = {**params, "per_page": str(min(extraction.page_size, PER_PAGE))}
+        self.seen = seen
+        self._http = client(extraction)
+        self._form = answers(entity.records or entity.name)
+        self._elsewhere = frozenset(seen)
+        self._pages_seen: set[tuple[str | None, ...]] = set()
+        self._read = 0
+        self._shared = 0
+        self._deleted = 0
+        self._met: set[str | None] | None = None
+        self._counted: int | None = None
+
+    def pages(self) -> Iterator[list[bytes]]:
+        """Yield the records, each once."""
+        first = self._ask(page="1")
+        self._counted = first.total_records
+        yield from self._walk(first)
+        if self._counted is None or self._counted <= self._here:
+            return
+        again = self._ask(page="1")
+        if again.total_records is not None and again.total_records < self._counted:
+            given = self.seen - self._elsewhere
+            self._counted, self._met = again.total_records, set()
+            self._pages_seen.clear()
+            yield from self._walk(again)
+            self._deleted = len(given - self._met)
+
+    def _walk(self, first: Answer) -> Iterator[list[bytes]]:
+        if self.entity.path == CALLS.path and (first.total_pages is None or first.total_pages > 1):
+            yield from self._relative()
+        else:
+            yield from self._numbered(first)
+
+    @property
+    def counted(self) -> int | None:
+        """How many records the list has, by its own count."""
+        return self._counted
+
+    def total(self) -> int | None:
+        """Return the list's own count of its records; ask for it once more if fewer were counted than came."""
+        if self._counted is not None and self._counted < self._here:
+            self._counted = self._ask(page="1", per_page="1").total_records
+        return None if self._counted is None else self._counted - self._shared + self._deleted
+
+    @property
+    def _here(self) -> int:
+        """How many records the list should have, by its pages."""
+        return self._read + self._shared - self._deleted
+
+    def _ask(self, **params: str) -> Answer:
+        return self._http.get(self.path, self._form, params={**self.params, **params})
+
+    def _numbered(self, answer: Answer) -> Iterator[list[bytes]]:
+        number = 1
+        while True:
+            last = answer.total_pages is not None and number >= answer.total_pages
+            records = listed(answer.records, f"CallRail: {self.path}", first=number == 1, last=True)
+            if records:
+                yield self._new(records)
+            if last or not records:
+                break
+            number += 1
+            answer = self._ask(page=str(number))
+        if number > 1 and self.entity.path == TEXT_MESSAGES.path:
+            self._pages_seen.clear()
+            yield self._new(self._ask(page="1").records or [])
+
+    def _relative(self) -> Iterator[list[bytes]]:
+        params = {"relative_pagination": "true", "offset": "0"}
+        here = urlsplit(Settings().base_url).netloc
+        while True:
+            answer = self._ask(**params)
+            more = answer.has_next_page
+            yield self._new(listed(answer.records, f"CallRail: {self.path}", first=not self._pages_seen, last=not more))
+            if not more:
+                return
+            following = urlsplit(answer.next_page or "")
+            if following.netloc != here or following.path != self.path:
+                raise AnswerChanged(f"CallRail: the next page of {self.path} is elsewhere; the key is not sent there.")
+            params = dict(parse_qsl(following.query)) | {"relative_pagination": "true"}
+
+    def _new(self, records: list[msgspec.Raw]) -> list[bytes]:
+        """Return the new records of a page: a late arrival moves the last record to the next page."""
+        keys = tuple(map(key_of, records))
+        if keys in self._pages_seen:
+            raise CursorStuck(f"CallRail: {self.path} answered the same page twice; reading on would never end.")
+        self._pages_seen.add(keys)
+        again = self._met is not None
+        if self._met is None:
+            self._shared += sum(key in self._elsewhere for key in keys)
+        else:
+            self._met.update(keys)
+        fresh = [
+            bytes(record)
+            for key, record in zip(keys, records, strict=True)
+            if key not in self.seen and not (again and key is None)
+        ]
+        self.seen.update(key for key in keys if key)
+        self._read += len(fresh)
+        return fresh

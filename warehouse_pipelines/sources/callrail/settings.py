@@ -1,0 +1,19 @@
+"""The key of CallRail, and its rates."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from warehouse_pipelines.settings import FromEnvironment
+
+if TYPE_CHECKING:
+    pass
+
+
+class Settings(FromEnvironment, env_prefix="CALLRAIL_"):
+    """The vendor allows an account 1,000 requests an hour and 10,000 a day; other programs need some of them."""
+
+    api_key: SecretStr
+    base_url: str = "https://api.callrail.com"
+    requests_per_hour: int = 900
+    requests_per_day: int = 9_000

@@ -1,0 +1,76 @@
+"""The client of HubSpot: token, rates, and what its errors say beyond their status."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from warehouse_pipelines.errors import (
+    PermissionMissing,
+)
+from warehouse_pipelines.model.reading import Budget, Extraction
+from warehouse_pipelines.sources._http import Client, first_backoff
+from warehouse_pipelines.sources.hubspot.answers import (
+    Forbidden,
+    Refused,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+from warehouse_pipelines.sources.hubspot.settings import Settings
+
+VERSION = "v3"
+OBJECTS = f"/crm/{VERSION}/objects"
+PROPERTIES = f"/crm/{VERSION}/properties"
+SCHEMAS = f"/crm-object-schemas/{VERSION}/schemas"
+OWNERS = f"/crm/{VERSION}/owners"
+PIPELINES = f"/crm/{VERSION}/pipelines"
+ASSOCIATIONS = "/crm/v4/associations"  # v3 has neither labels nor type ids
+
+
+def client(extraction: Extraction, settings: Settings) -> Client:
+    """Return the client of the portal in the settings."""
+    return Client(
+        extraction,
+        title="HubSpot",
+        base_url=settings.base_url,
+        renew="HUBSPOT_ACCESS_TOKEN",
+        headers={"Authorization": f"Bearer {settings.access_token.get_secret_value()}"},
+        budgets=(
+            Budget("requests", settings.requests_per_10_seconds, 10),
+            Budget("day", settings.requests_per_day, 86_400),
+        ),
+        wait_for=wait_for,
+        explain=explain,
+    )
+
+
+def explain(answer: "httpx.Response") -> None:
+    """Raise ``PermissionMissing`` with the name of the missing scope, which is at the end of a long answer."""
+    if answer.status_code != 403:
+        return
+    try:
+        scopes = msgspec.json.decode(answer.content, type=Forbidden).scopes
+    except msgspec.MsgspecError:
+        return
+    if scopes:
+        raise PermissionMissing(
+            f"HubSpot answered 403 to {answer.request.method} {answer.request.url.path}: the token lacks "
+            f"{', '.join(scopes)}. Grant it to the private app, then run again; other entities are not concerned."
+        )
+
+
+def wait_for(answer: "httpx.Response", attempt: int) -> float | None:
+    """Return the seconds to wait by the policy that a 429 names; a spent day ends the run."""
+    if answer.status_code == 423:
+        return 2.0
+    if answer.status_code != 429:
+        return None
+    try:
+        policy = msgspec.json.decode(answer.content, type=Refused).policy
+    except msgspec.MsgspecError:
+        return None
+    if policy == "DAILY":
+        return 86_400.0
+    unit = {"TEN_SECONDLY_ROLLING": 10.0, "SECONDLY": 1.0}.get(policy)
+    return unit * attempt * first_backoff() if unit else None

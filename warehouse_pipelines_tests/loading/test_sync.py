@@ -238,7 +238,7 @@ def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: FakeSource) ->
 @pytest.mark.parametrize(
     ("vendor", "says"),
     [
-        ({"size": 1}, "FakeSource has no flag size of its own; it has colour, at_once, quickly"),
+        ({"size": 1}, "Shelf has no flag size of its own; it has colour, at_once, quickly"),
         ({"begin": "2024-01-01"}, "no flag begin"),
         ({"at_once": 5}, "at_once is 5; it must be a number from 1 to 4"),
         ({"at_once": True}, "at_once is True"),

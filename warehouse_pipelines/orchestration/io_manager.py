@@ -99,7 +99,7 @@ def load(
         )
         if options.dry_run:
             return result
-        # Without an event of its own, the UI counts a vendor among what is missing.
+        # The vendor's own page shows when it was last read, and plots what that cost.
         context.log_event(dg.AssetObservation(vendor_key(source), metadata={"api_calls": result.calls}))
         return result if result.sample else replace(result, sample=sample.stored(url(), entity))
 

@@ -475,7 +475,7 @@ def test_a_run_that_reads_nothing_shows_rows_of_the_table(
 
 
 def test_a_vendor_that_was_read_is_observed(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    """Dagster's tiles count what has no event as missing."""
+    """Its page in the UI shows when, and by how many calls."""
     assert toy.run(made, "sync_toy_things", instance).success
     [seen] = instance.fetch_observations(dg.AssetKey(["vendor", "toy"]), limit=5).records
     assert seen.asset_observation is not None

@@ -221,9 +221,10 @@ def test_the_server_ends_with_its_process() -> None:
         missing(what)
     program = (
         "import time\n"
+        "from warehouse_pipelines.local.postgres_data import DataFolder\n"
         "from warehouse_pipelines.simulators.pipedesk import postgresql\n"
         "it = postgresql.cluster().server\n"
-        "print(it._pid(), it.home, flush=True)\n"
+        "print(DataFolder(it.home).pid(), it.home, flush=True)\n"
         "time.sleep(60)\n"
     )
     command = [sys.executable, "-c", program]

@@ -404,7 +404,7 @@ class TestLimits:
         monkeypatch.setattr(client, "Budget", lambda name, requests, seconds: Budget(name, 20, 1.0))
         budget = RequestBudget(database_url, threading.Event())
         reading = read(TASKS, page_size=8, concurrent_pages=8)
-        reading.extraction.take = budget.take
+        reading.extraction.take = budget.acquire
         reading.finished()
         budget.close()
         at = sorted(entry["at"] for entry in vendor.requests()["log"])

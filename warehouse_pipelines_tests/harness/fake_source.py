@@ -21,13 +21,13 @@ from warehouse_pipelines_tests.harness.drivers.driver import Key
 from warehouse_pipelines_tests.harness.source_harness import history, rows
 
 
-class Settings(BaseSettings, env_prefix="SHELF_"):
+class Settings(BaseSettings, env_prefix="FAKE_"):
     """None."""
 
 
 THING = Entity(
     name="things",
-    table="shelf_thing",
+    table="fake_thing",
     about="Things.",
     path="things",
     key="id",
@@ -51,7 +51,7 @@ THING = Entity(
 )
 PAIR = Entity(
     name="pairs",
-    table="shelf.pair",
+    table="fake.pair",
     about="Pairs, by two keys and without a cursor.",
     path="pairs",
     key="one two",
@@ -59,14 +59,14 @@ PAIR = Entity(
 )
 TICKET = Entity(
     name="tickets",
-    table="shelf.ticket",
+    table="fake.ticket",
     about="Tickets, by a UUID.",
     path="tickets",
     key="id",
     columns=columns(uuid="id owner_id", text="label city=address.city"),
 )
 LOG = replace(
-    THING, name="entries", table="shelf_entry", archived=None, archived_at=None, merged=None, missing="window",
+    THING, name="entries", table="fake_entry", archived=None, archived_at=None, merged=None, missing="window",
     lookback=timedelta(days=30),
 )  # fmt: skip
 ENTITIES = (THING, PAIR, TICKET, LOG)
@@ -86,13 +86,13 @@ class FakeSource:
         self.mirrored = False
         with engine(url).begin() as connection:
             if not sa.inspect(connection).has_table(THING.table):
-                connection.execute(sa.schema.CreateSchema("shelf"))
+                connection.execute(sa.schema.CreateSchema("fake"))
                 tables.metadata(ENTITIES).create_all(connection, checkfirst=False)
 
     def source(self, *entities: Entity) -> Source:
         return Source(
-            name="shelf",
-            title="Shelf",
+            name="fake",
+            title="Fake",
             transport="file",
             settings=Settings,
             fetch=self.fetch,

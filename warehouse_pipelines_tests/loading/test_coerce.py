@@ -30,7 +30,7 @@ def entity_of(kind: str, severity: str | None = None, **more: Any) -> Entity:
     """Return an entity of a key and one column ``x`` of a kind."""
     return Entity(
         name="things",
-        table="toy_thing",
+        table="store_thing",
         about="Things.",
         path="things",
         key="id",
@@ -42,7 +42,7 @@ def entity_of(kind: str, severity: str | None = None, **more: Any) -> Entity:
 
 def coerced(entity: Entity, values: Sequence[str], **more: Any) -> tuple[pa.Table, Coercer]:
     """Return what is made of records whose ``x`` are these pieces of JSON; their ids count from 0."""
-    coercer = Coercer("toy", entity, **more)
+    coercer = Coercer("store", entity, **more)
     return coercer.table([f'{{"id":"{n}","x":{value}}}'.encode() for n, value in enumerate(values)]), coercer
 
 
@@ -347,7 +347,7 @@ def test_good_values(kind: str, value: str, expected: Any) -> None:
 def test_none_passes_through(kind: str) -> None:
     """B-081; a member that is not there is none as well."""
     assert one(kind, "null") is None
-    coercer = Coercer("toy", entity_of(kind))
+    coercer = Coercer("store", entity_of(kind))
     assert coercer.table([b'{"id":"1"}'])["x"].to_pylist() == [None]
     assert (coercer.rejects, coercer.warnings.total()) == ([], 0)
 
@@ -386,7 +386,7 @@ def test_skipped_validation_never_skips_a_type(kind: str) -> None:
 @pytest.mark.parametrize("record", [b'{"x":"a"}', b'{"id":null,"x":"a"}', b'{"id":"","x":"a"}', b'{"id":"  ","x":"a"}'])
 @pytest.mark.parametrize("skip_validation", [False, True])
 def test_a_record_without_its_key_is_rejected(record: bytes, skip_validation: bool) -> None:
-    coercer = Coercer("toy", entity_of("text"), skip_validation=skip_validation)
+    coercer = Coercer("store", entity_of("text"), skip_validation=skip_validation)
     assert coercer.table([record, b'{"id":"1"}'])["id"].to_pylist() == ["1"]
     (reject,) = coercer.rejects
     assert (reject.raw, reject.key, reject.rule) == (record, None, "key_missing")
@@ -401,7 +401,7 @@ def test_a_record_without_its_key_is_rejected(record: bytes, skip_validation: bo
 )  # fmt: skip
 def test_what_is_no_record_is_rejected_alone(record: bytes) -> None:
     """Not an object, not JSON, too deep: the neighbours are loaded."""
-    coercer = Coercer("toy", entity_of("text"))
+    coercer = Coercer("store", entity_of("text"))
     assert coercer.table([b'{"id":"1"}', record, b'{"id":"3"}'])["id"].to_pylist() == ["1", "3"]
     (reject,) = coercer.rejects
     assert (reject.raw, reject.rule) == (record, "shape")
@@ -425,7 +425,7 @@ def test_what_is_no_record_is_rejected_alone(record: bytes) -> None:
 )
 def test_what_postgresql_cannot_hold_is_mended_and_costs_no_record(member: bytes, kept: bytes, x: str | None) -> None:
     """NaN is no JSON, and half an emoji is no text: they cost themselves, with a warning, and not their record."""
-    coercer = Coercer("toy", entity_of("numeric"))
+    coercer = Coercer("store", entity_of("numeric"))
     record = b'{"id":"2",' + member + b"}"
     table = coercer.table([b'{"id":"1","x":5}', record, b'{"id":"3","x":"6"}'])
     assert coercer.rejects == []
@@ -439,14 +439,14 @@ def test_what_postgresql_cannot_hold_is_mended_and_costs_no_record(member: bytes
 
 def test_the_key_of_a_mended_record_is_read_like_others() -> None:
     """A record that is refused for its key is refused as it came."""
-    coercer = Coercer("toy", entity_of("numeric"))
+    coercer = Coercer("store", entity_of("numeric"))
     assert coercer.table([b'{"id":null,"x":NaN}']).num_rows == 0
     assert [(reject.rule, reject.key) for reject in coercer.rejects] == [("key_missing", None)]
 
 
 @pytest.mark.parametrize("key", ["ABC 123", "M\u00fcller-9", "x" * 300])
 def test_a_key_may_look_as_it_likes(key: str) -> None:
-    coercer = Coercer("toy", entity_of("text"))
+    coercer = Coercer("store", entity_of("text"))
     table = coercer.table([msgspec.json.encode({"id": key})])
     assert (table["id"].to_pylist(), coercer.rejects, dict(coercer.warnings)) == ([key], [], {"warn:id": 1})
 
@@ -578,7 +578,7 @@ def test_raw_data_is_kept_byte_for_byte(records: list[dict[str, Any]], ascii_onl
     for number, record in enumerate(records):
         body = json.dumps({**record, "id": f"k{number}", "x": "é  "}, ensure_ascii=ascii_only, indent=number % 3)
         raws.append(body.encode())
-    table = Coercer("toy", entity_of("text")).table(raws)
+    table = Coercer("store", entity_of("text")).table(raws)
     for raw, kept in zip(raws, table["raw_data"].to_pylist(), strict=True):
         if "\0" in json.dumps(json.loads(raw), ensure_ascii=False) or rb"\u0000" in raw:
             assert json.loads(kept) == without_nul(json.loads(raw))
@@ -662,7 +662,7 @@ def test_of_the_same_key_the_newest_stays_and_of_equals_the_last(
         age = (day or 0) if version else 0
         if key not in expected or age >= expected[key][0]:
             expected[key] = (age, mark)
-    coercer = Coercer("toy", versioned(version))
+    coercer = Coercer("store", versioned(version))
     table = coercer.table(
         [
             json.dumps({"id": key, "at": day and f"2024-01-0{day}T00:00:00Z", "x": str(mark)}).encode()
@@ -692,7 +692,7 @@ def test_paths_lead_into_objects_and_lists(values: list[str]) -> None:
         f'{{"id":"{n}","a":{{"b":{{"c":{value}}}}},"list":[{{"v":{value}}}]}}'.encode()
         for n, value in enumerate(values)
     ]
-    table = Coercer("toy", entity).table(records)
+    table = Coercer("store", entity).table(records)
     expected = [validate.read_text(decode(value)) for value in values]
     assert table["deep"].to_pylist() == table["first"].to_pylist() == expected
     assert [json.loads(text) for text in table["whole"].to_pylist()] == [[{"v": json.loads(v)}] for v in values]
@@ -706,7 +706,7 @@ def test_an_object_that_is_something_else_costs_what_it_hides(wrong: str, lost: 
     """Not its record, whose other values are as they were: a number, a document, a number in a text."""
     more = {"deep": Column("text", "a.b"), "other": Column("text", "a.b|n"), "n": Column("text", "n")}
     entity = entity_of("jsonb", columns={**more, "sum": Column("numeric", "sum")})
-    coercer = Coercer("toy", entity)
+    coercer = Coercer("store", entity)
     rest = '"x":{"y":[1.50,1e3]},"n":2.50,"sum":1.10'
     record = f'{{"id":"2","a":{wrong},{rest}}}'.encode()
     table = coercer.table([b'{"id":"1","a":{"b":"x"}}', record])

@@ -35,7 +35,7 @@ def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opene
 
 
 @pytest.fixture
-def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     monkeypatch.setattr(extraction, "CHUNK", 1)
     return FakeSource(bare_url)
 
@@ -130,14 +130,14 @@ def test_an_interrupt_closes_the_row(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_whatever_is_raised_closes_the_row(shelf: FakeSource, interrupt: type[BaseException]) -> None:
+def test_whatever_is_raised_closes_the_row(fake: FakeSource, interrupt: type[BaseException]) -> None:
     def stop(records: int) -> None:
         raise interrupt
 
     with pytest.raises(interrupt):
-        shelf.sync([thing("a")], [thing("b")], progress=stop)
-    assert shelf.rows() == {}
-    assert [row["status"] for row in shelf.history()] == ["cancelled"]
+        fake.sync([thing("a")], [thing("b")], progress=stop)
+    assert fake.rows() == {}
+    assert [row["status"] for row in fake.history()] == ["cancelled"]
 
 
 @pytest.mark.slow
@@ -148,9 +148,9 @@ def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, mom
     server.start()
     url = server.create_database("warehouse_down")
     migrate(url)
-    shelf = FakeSource(url)
-    shelf.sync([thing("a")])
-    before = shelf.rows()
+    fake = FakeSource(url)
+    fake.sync([thing("a")])
+    before = fake.rows()
     stopped = 0.0
     batches: list[int] = []
 
@@ -163,16 +163,16 @@ def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, mom
 
     pages = [[thing("a", 2)], [thing("b", 2)], *([[thing("c", 2)]] if moment == "loading" else [])]
     with pytest.raises(DatabaseUnavailable, match="Nothing was committed"):
-        shelf.sync(*pages, progress=stop)
+        fake.sync(*pages, progress=stop)
     assert time.monotonic() - stopped < 5
     with pytest.raises(DatabaseUnavailable, match="WAREHOUSE_DATABASE_URL"):
-        shelf.sync()
+        fake.sync()
     server.start()
-    shelf.url = server.url("warehouse_down")
-    assert shelf.rows() == before
-    assert [row["status"] for row in shelf.history()] == ["success", "running"]
-    assert len(sync_history.close_stale_runs(shelf.url)) == 1
-    result = shelf.sync([thing("a", 2)], [thing("b", 2)])
+    fake.url = server.url("warehouse_down")
+    assert fake.rows() == before
+    assert [row["status"] for row in fake.history()] == ["success", "running"]
+    assert len(sync_history.close_stale_runs(fake.url)) == 1
+    result = fake.sync([thing("a", 2)], [thing("b", 2)])
     assert (result.created, result.updated) == (1, 1)
 
 
@@ -191,19 +191,19 @@ def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, t
             missing("the right to mount a small file system (root)")
         url = server.create_database("warehouse_full")
         migrate(url)
-        shelf = FakeSource(url)
-        shelf.sync([thing("a")])
+        fake = FakeSource(url)
+        fake.sync([thing("a")])
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'")
-            connection.execute("ALTER TABLE shelf_thing SET TABLESPACE small")
-        before = shelf.rows()
+            connection.execute("ALTER TABLE fake_thing SET TABLESPACE small")
+        before = fake.rows()
         incompressible = [thing(n, 2, doc=[hash((n, k)) for k in range(60)]) for n in range(4000)]
         with pytest.raises(DatabaseUnavailable, match="53100"):
-            shelf.sync(*(incompressible[start : start + 100] for start in range(0, 4000, 100)))
-        assert shelf.rows() == before
-        row = shelf.history()[-1]
+            fake.sync(*(incompressible[start : start + 100] for start in range(0, 4000, 100)))
+        assert fake.rows() == before
+        row = fake.history()[-1]
         assert (row["status"], row["error_message"][:19]) == ("failed", "DatabaseUnavailable")
-        assert shelf.sync([thing("b", 2)]).created == 1
+        assert fake.sync([thing("b", 2)]).created == 1
     finally:
         server.stop("immediate")
         subprocess.run(["umount", "-l", small], capture_output=True, check=False)
@@ -211,11 +211,11 @@ def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
-    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The refused one says what it waits for, and leaves a row; that of the other run is not touched by it."""
     monkeypatch.setattr(sync_history, "LOCK_SECONDS", 0.5)
-    other = FakeSource(shelf.url)
+    other = FakeSource(fake.url)
     found: list[Any] = []
 
     def both() -> None:
@@ -225,17 +225,17 @@ def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
 
         found.append(other.sync([thing("b")], entity=LOG).status)
 
-    assert shelf.sync([thing("a")], both, run_id="the-run").status == "success"
+    assert fake.sync([thing("a")], both, run_id="the-run").status == "success"
     assert found == ["success"]
     assert "waits at most 0 s for another run (sync_history" in caplog.text
-    assert shelf.rows().keys() == {("a",)}
-    first, refused = shelf.history()
+    assert fake.rows().keys() == {("a",)}
+    first, refused = fake.history()
     assert (first["status"], first["run_id"]) == ("success", "the-run")
     assert (refused["status"], refused["run_id"], refused["records_processed"]) == ("failed", "the-other", 0)
     assert refused["configuration"]["mode"] == "refused"
-    assert refused["error_message"].startswith("SyncRunning: shelf things is being synced by another run (sync_history")
+    assert refused["error_message"].startswith("SyncRunning: fake things is being synced by another run (sync_history")
     assert refused["end_time"] >= refused["start_time"]
-    assert shelf.sync([thing("a", 2)]).mode == "delta", "the cursor is that of the run before it"
+    assert fake.sync([thing("a", 2)]).mode == "delta", "the cursor is that of the run before it"
 
 
 @pytest.mark.parametrize(
@@ -261,8 +261,8 @@ def test_the_start_says_how_many_records_the_vendor_has(
     assert sum(line.startswith("Starting") for line in said) == 1
 
 
-def test_a_second_run_waits_for_the_first(shelf: FakeSource) -> None:
-    other = FakeSource(shelf.url)
+def test_a_second_run_waits_for_the_first(fake: FakeSource) -> None:
+    other = FakeSource(fake.url)
     waited: list[Any] = []
     second = threading.Thread(target=lambda: waited.append(other.sync([thing("b", 2)])))
 
@@ -271,31 +271,31 @@ def test_a_second_run_waits_for_the_first(shelf: FakeSource) -> None:
         time.sleep(0.5)
         assert waited == []
 
-    shelf.sync([thing("a")], begin)
+    fake.sync([thing("a")], begin)
     second.join(20)
     assert waited[0].mode == "delta", "it knows what the first one did"
-    assert shelf.rows().keys() == {("a",), ("b",)}
+    assert fake.rows().keys() == {("a",), ("b",)}
 
 
-def test_an_orphan_cannot_commit_after_its_row_was_closed(shelf: FakeSource) -> None:
+def test_an_orphan_cannot_commit_after_its_row_was_closed(fake: FakeSource) -> None:
     """Its Dagster run ended, a sensor closed the row, and the process goes on."""
-    shelf.sync([thing("a")])
+    fake.sync([thing("a")])
 
     def close() -> None:
-        assert sync_history.close_run(shelf.url, "the-run", "canceled from the UI") == 1
+        assert sync_history.close_run(fake.url, "the-run", "canceled from the UI") == 1
 
     with pytest.raises(DatabaseUnavailable, match="closed by someone else"):
-        shelf.sync([thing("b", 2)], close, run_id="the-run")
-    assert shelf.rows().keys() == {("a",)}
-    row = shelf.history()[-1]
+        fake.sync([thing("b", 2)], close, run_id="the-run")
+    assert fake.rows().keys() == {("a",)}
+    row = fake.history()[-1]
     assert (row["status"], row["error_message"]) == ("failed", "canceled from the UI")
 
 
-def test_a_sweep_leaves_living_runs_alone(shelf: FakeSource) -> None:
+def test_a_sweep_leaves_living_runs_alone(fake: FakeSource) -> None:
     swept: list[Any] = []
-    shelf.sync([thing("a")], lambda: swept.extend(sync_history.close_stale_runs(shelf.url)))
+    fake.sync([thing("a")], lambda: swept.extend(sync_history.close_stale_runs(fake.url)))
     assert swept == []
-    assert [row["status"] for row in shelf.history()] == ["success"]
+    assert [row["status"] for row in fake.history()] == ["success"]
 
 
 BROKEN: dict[str, dict[str, Any]] = {

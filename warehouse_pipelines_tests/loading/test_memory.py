@@ -14,11 +14,11 @@ def pages(count):
     for start in range(0, count, 1000):
         yield page(*(thing(n, 1, size=n, doc={"text": "x" * 500, "n": n}) for n in range(start, start + 1000)))
 
-shelf = FakeSource(sys.argv[1])
-shelf.pages = pages(int(sys.argv[2]))
+fake = FakeSource(sys.argv[1])
+fake.pages = pages(int(sys.argv[2]))
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
-result = sync(shelf.source(), shelf.entity, Options(), url=shelf.url)
+result = sync(fake.source(), fake.entity, Options(), url=fake.url)
 assert result.created == int(sys.argv[2]), result
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, result.metrics["records_per_second"])
 """
@@ -32,8 +32,8 @@ def test_peak_memory_flat(database_url: str) -> None:
     peaks = {}
     for count in (10_000, 100_000):
         with psycopg.connect(database_url) as connection:
-            connection.execute("DROP TABLE IF EXISTS shelf_thing, shelf_entry, shelf.pair")
-            connection.execute("DROP SCHEMA IF EXISTS shelf CASCADE")
+            connection.execute("DROP TABLE IF EXISTS fake_thing, fake_entry, fake.pair")
+            connection.execute("DROP SCHEMA IF EXISTS fake CASCADE")
         ended = subprocess.run(
             [sys.executable, "-c", PROGRAM, database_url, str(count)],
             capture_output=True,

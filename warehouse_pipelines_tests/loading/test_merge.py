@@ -32,25 +32,25 @@ SOME = settings(
 
 
 @pytest.fixture
-def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     """Every page is a batch of its own."""
     monkeypatch.setattr(extraction, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
-def emptied(shelf: FakeSource) -> FakeSource:
-    with psycopg.connect(shelf.url) as connection:
-        connection.execute(f"TRUNCATE {shelf.entity.table}, orchestration.sync_history, orchestration.dead_letter")
-    return shelf
+def emptied(fake: FakeSource) -> FakeSource:
+    with psycopg.connect(fake.url) as connection:
+        connection.execute(f"TRUNCATE {fake.entity.table}, orchestration.sync_history, orchestration.dead_letter")
+    return fake
 
 
-def execute(shelf: FakeSource, statement: str) -> None:
-    with psycopg.connect(shelf.url) as connection:
+def execute(fake: FakeSource, statement: str) -> None:
+    with psycopg.connect(fake.url) as connection:
         connection.execute(statement)
 
 
-def letters(shelf: FakeSource, status: str = "pending") -> list[Any]:
-    with psycopg.connect(shelf.url) as connection:
+def letters(fake: FakeSource, status: str = "pending") -> list[Any]:
+    with psycopg.connect(fake.url) as connection:
         return connection.execute(
             "SELECT record_key, stage, rule, attempts FROM orchestration.dead_letter WHERE status = %s ORDER BY id",
             [status],
@@ -70,21 +70,21 @@ versions = st.tuples(st.sampled_from("abcde"), st.integers(1, 5))
 @given(st.lists(versions, min_size=1, max_size=14), st.integers(1, 5), st.randoms(use_true_random=False))
 @SOME
 def test_any_order_of_batches_and_duplicates_ends_in_the_same_table(
-    shelf: FakeSource, given_versions: list[tuple[str, int]], batches: int, chance: random.Random
+    fake: FakeSource, given_versions: list[tuple[str, int]], batches: int, chance: random.Random
 ) -> None:
     """Only newer wins: a poll and a webhook may arrive in either order."""
     tables = []
     for _ in range(2):
-        emptied(shelf)
+        emptied(fake)
         chance.shuffle(given_versions)
         pages = [
             [thing(key, day, size=day, gone=day == 4) for key, day in given_versions[start::batches]]
             for start in range(batches)
         ]
-        result = shelf.sync(*pages)
+        result = fake.sync(*pages)
         loaded = result.created + result.updated + result.unchanged
         assert result.processed == len(given_versions) == loaded + result.failed + result.filtered
-        tables.append(values(shelf.rows(), "deleted_at"))
+        tables.append(values(fake.rows(), "deleted_at"))
     assert tables[0] == tables[1]
     newest = {(key,): max(day for other, day in given_versions if other == key) for key, _ in given_versions}
     assert {key: row["size"] for key, row in tables[0].items()} == newest
@@ -103,13 +103,13 @@ runs_of_records = st.lists(st.tuples(st.lists(records, max_size=6), st.booleans(
 
 @given(runs_of_records)
 @SOME
-def test_io_manager_counts_are_exact(shelf: FakeSource, runs: list[tuple[list[Record], bool]]) -> None:
+def test_io_manager_counts_are_exact(fake: FakeSource, runs: list[tuple[list[Record], bool]]) -> None:
     """C-042: what a run says it did is the difference between the table before and after it."""
-    emptied(shelf)
+    emptied(fake)
     for shown, force in runs:
-        before = shelf.rows()
-        result = shelf.sync(shown, force=force, max_records=1000)  # limited, so nothing counts as missing
-        check_counts(result, before, shelf.rows(), len({record["id"] for record in shown}))
+        before = fake.rows()
+        result = fake.sync(shown, force=force, max_records=1000)  # limited, so nothing counts as missing
+        check_counts(result, before, fake.rows(), len({record["id"] for record in shown}))
         assert result.processed == len(shown)
 
 
@@ -125,171 +125,171 @@ def check_counts(result: Result, before: dict[Key, Any], after: dict[Key, Any], 
     assert result.metrics["living_rows"] == len(after) - len(now)
 
 
-def test_a_stale_record_neither_restores_nor_buries(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", 3, gone=True), thing("b", 3)])
-    result = shelf.sync(page(thing("a", 2), thing("b", 2, gone=True), in_window=False))
+def test_a_stale_record_neither_restores_nor_buries(fake: FakeSource) -> None:
+    fake.sync([thing("a", 3, gone=True), thing("b", 3)])
+    result = fake.sync(page(thing("a", 2), thing("b", 2, gone=True), in_window=False))
     assert (result.updated, result.unchanged, result.restored, result.deleted) == (0, 2, 0, 0)
-    assert (shelf.row("a")["archived"], shelf.row("b")["archived"]) == (True, False)
+    assert (fake.row("a")["archived"], fake.row("b")["archived"]) == (True, False)
     assert result.metrics["living_rows"] == 1
 
 
-def test_only_newer_wins_and_force_overrides(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", 3, size=3)])
-    assert shelf.sync([thing("a", 2, size=2)]).updated == 0
-    assert shelf.row("a")["size"] == 3
-    assert shelf.sync([thing("a", 3, size=33)]).updated == 1, "of equals the last one wins"
-    assert shelf.sync([thing("a", 2, size=2)], force=True).updated == 1
-    assert shelf.row("a")["size"] == 2
+def test_only_newer_wins_and_force_overrides(fake: FakeSource) -> None:
+    fake.sync([thing("a", 3, size=3)])
+    assert fake.sync([thing("a", 2, size=2)]).updated == 0
+    assert fake.row("a")["size"] == 3
+    assert fake.sync([thing("a", 3, size=33)]).updated == 1, "of equals the last one wins"
+    assert fake.sync([thing("a", 2, size=2)], force=True).updated == 1
+    assert fake.row("a")["size"] == 2
 
 
-def test_an_unchanged_row_is_neither_written_nor_locked(shelf: FakeSource) -> None:
+def test_an_unchanged_row_is_neither_written_nor_locked(fake: FakeSource) -> None:
     """No dead tuple: place, writer and locker of the row are what they were; also when only the spelling differs."""
-    shelf.sync([thing("a", amount="1.50", doc={"x": 1, "y": 2})])
+    fake.sync([thing("a", amount="1.50", doc={"x": 1, "y": 2})])
 
     def place() -> Any:
-        with psycopg.connect(shelf.url) as connection:
+        with psycopg.connect(fake.url) as connection:
             return connection.execute(f"SELECT ctid, xmin, xmax, sync_updated_at FROM {THING.table}").fetchall()
 
     before = place()
-    assert shelf.sync([thing("a", amount="1.50", doc={"x": 1, "y": 2})]).unchanged == 1
+    assert fake.sync([thing("a", amount="1.50", doc={"x": 1, "y": 2})]).unchanged == 1
     respelt = json.dumps(thing("a", doc={"y": 2, "x": 1}, amount="1.50"), indent=2).encode()
-    assert shelf.sync([respelt], full=True).unchanged == 1
+    assert fake.sync([respelt], full=True).unchanged == 1
     assert place() == before
 
 
-def test_a_changed_row_keeps_when_it_was_created(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", 1, size=1)])
-    before = shelf.row("a")
-    shelf.sync([thing("a", 2, size=2)])
-    after = shelf.row("a")
+def test_a_changed_row_keeps_when_it_was_created(fake: FakeSource) -> None:
+    fake.sync([thing("a", 1, size=1)])
+    before = fake.row("a")
+    fake.sync([thing("a", 2, size=2)])
+    after = fake.row("a")
     assert after["sync_created_at"] == before["sync_created_at"]
     assert after["sync_updated_at"] > before["sync_updated_at"]
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_the_hash_does_not_hide_a_locally_changed_archived_flag(shelf: FakeSource, there: bool) -> None:
+def test_the_hash_does_not_hide_a_locally_changed_archived_flag(fake: FakeSource, there: bool) -> None:
     record = thing("a", gone=there)
-    shelf.sync([record])
-    execute(shelf, f"UPDATE {THING.table} SET archived = NOT archived")
-    result = shelf.sync([record], full=True)
-    assert shelf.row("a")["archived"] is there
+    fake.sync([record])
+    execute(fake, f"UPDATE {THING.table} SET archived = NOT archived")
+    result = fake.sync([record], full=True)
+    assert fake.row("a")["archived"] is there
     assert (result.updated, result.deleted, result.restored) == (1, int(there), int(not there))
 
 
-def test_a_changed_declaration_reaches_unchanged_records(shelf: FakeSource) -> None:
+def test_a_changed_declaration_reaches_unchanged_records(fake: FakeSource) -> None:
     """The hash knows the declaration, so a column that is read otherwise is not taken for unchanged."""
 
     from warehouse_pipelines.model.entity import Column
 
-    shelf.sync([thing("a", title="other")])
+    fake.sync([thing("a", title="other")])
     declared = replace(THING, columns={**THING.columns, "name": Column("text", "title")})
-    assert shelf.sync([thing("a", title="other")], entity=declared, full=True).updated == 1
-    assert shelf.row("a")["name"] == "other"
+    assert fake.sync([thing("a", title="other")], entity=declared, full=True).updated == 1
+    assert fake.row("a")["name"] == "other"
 
 
 A, B, C = (f"0b5f3a9c-1d2e-4f60-8a7b-9c0d1e2f3a4{n}" for n in "abc")
 
 
-def test_uuids_are_native_and_however_spelt_the_same_row(shelf: FakeSource) -> None:
+def test_uuids_are_native_and_however_spelt_the_same_row(fake: FakeSource) -> None:
     """A key that is no UUID costs its record, another column itself."""
-    shelf.entity = TICKET
-    shelf.sync([{"id": A, "owner_id": B, "label": "a"}, {"id": B, "owner_id": None, "label": "b"}, {"id": C}])
-    with psycopg.connect(shelf.url) as connection:
-        assert connection.execute(
-            "SELECT DISTINCT pg_typeof(id), pg_typeof(owner_id) FROM shelf.ticket"
-        ).fetchall() == [("uuid", "uuid")]
-    assert {key: str(row["owner_id"]) for key, row in shelf.rows().items()} == {(A,): B, (B,): "None", (C,): "None"}
-    result = shelf.sync(
+    fake.entity = TICKET
+    fake.sync([{"id": A, "owner_id": B, "label": "a"}, {"id": B, "owner_id": None, "label": "b"}, {"id": C}])
+    with psycopg.connect(fake.url) as connection:
+        assert connection.execute("SELECT DISTINCT pg_typeof(id), pg_typeof(owner_id) FROM fake.ticket").fetchall() == [
+            ("uuid", "uuid")
+        ]
+    assert {key: str(row["owner_id"]) for key, row in fake.rows().items()} == {(A,): B, (B,): "None", (C,): "None"}
+    result = fake.sync(
         [{"id": A.upper(), "owner_id": f"{{{B}}}", "label": "a"}],
         [{"id": "seventeen", "label": "c"}, {"id": B, "owner_id": "nobody", "label": "b"}],
     )
     assert (result.unchanged, result.updated, result.failed, result.deleted) == (0, 2, 1, 0), "the record is respelt"
-    assert letters(shelf) == [(None, "coerce", "object id", 1)]
-    result = shelf.sync([{"id": A, "owner_id": "nobody", "label": "a"}, {"id": B, "label": "b"}])
+    assert letters(fake) == [(None, "coerce", "object id", 1)]
+    result = fake.sync([{"id": A, "owner_id": "nobody", "label": "a"}, {"id": B, "label": "b"}])
     assert (result.updated, result.failed, result.deleted) == (2, 0, 1)
-    assert (shelf.row(A)["owner_id"], shelf.row(C)["archived"]) == (None, True)
+    assert (fake.row(A)["owner_id"], fake.row(C)["archived"]) == (None, True)
 
 
-def test_a_record_of_another_shape_whose_key_is_no_uuid_hides_no_other(shelf: FakeSource) -> None:
-    shelf.entity = TICKET
-    shelf.sync([{"id": A}, {"id": B}])
-    result = shelf.sync([{"id": A}, {"id": "seventeen", "address": "x"}, {"id": B, "address": "x"}])
+def test_a_record_of_another_shape_whose_key_is_no_uuid_hides_no_other(fake: FakeSource) -> None:
+    fake.entity = TICKET
+    fake.sync([{"id": A}, {"id": B}])
+    result = fake.sync([{"id": A}, {"id": "seventeen", "address": "x"}, {"id": B, "address": "x"}])
     assert (result.failed, result.deleted) == (1, 0)
-    assert [key for key, *_ in letters(shelf)] == [None]
+    assert [key for key, *_ in letters(fake)] == [None]
 
 
 OWN_RULES = """
-    CREATE FUNCTION shelf.shout() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION fake.shout() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN NEW.label := upper(NEW.label); RETURN NEW; END $$;
-    CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON shelf.ticket FOR EACH ROW EXECUTE FUNCTION shelf.shout();
-    ALTER TABLE shelf.ticket ADD FOREIGN KEY (owner_id) REFERENCES shelf.ticket (id), ADD CHECK (label <> 'never')
+    CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON fake.ticket FOR EACH ROW EXECUTE FUNCTION fake.shout();
+    ALTER TABLE fake.ticket ADD FOREIGN KEY (owner_id) REFERENCES fake.ticket (id), ADD CHECK (label <> 'never')
 """
 
 
-def test_a_mirrored_table_shows_what_the_vendor_says(shelf: FakeSource) -> None:
+def test_a_mirrored_table_shows_what_the_vendor_says(fake: FakeSource) -> None:
     """X-36: neither triggers nor foreign keys of ours act on it, in that transaction alone; a CHECK does."""
-    shelf.entity, shelf.mirrored = TICKET, True
-    execute(shelf, OWN_RULES)
+    fake.entity, fake.mirrored = TICKET, True
+    execute(fake, OWN_RULES)
     records = [{"id": A, "owner_id": C, "label": "a"}, {"id": B, "label": "never"}]
-    result = shelf.sync(records)
+    result = fake.sync(records)
     assert (result.status, result.created, result.failed) == ("partial", 1, 1)
-    assert [(key, stage, rule) for key, stage, rule, _ in letters(shelf)] == [(B, "load", "23514")]
-    assert shelf.row(A)["label"] == "a"
-    execute(shelf, f"UPDATE shelf.ticket SET owner_id = NULL, sync_hash = 0 WHERE id = '{A}'")
-    assert shelf.row(A)["label"] == "A"
-    shelf.sync(records, force=True)
-    assert (shelf.row(A)["label"], str(shelf.row(A)["owner_id"])) == ("a", C)
+    assert [(key, stage, rule) for key, stage, rule, _ in letters(fake)] == [(B, "load", "23514")]
+    assert fake.row(A)["label"] == "a"
+    execute(fake, f"UPDATE fake.ticket SET owner_id = NULL, sync_hash = 0 WHERE id = '{A}'")
+    assert fake.row(A)["label"] == "A"
+    fake.sync(records, force=True)
+    assert (fake.row(A)["label"], str(fake.row(A)["owner_id"])) == ("a", C)
 
 
-def test_rows_that_were_made_here_are_never_missing_at_the_vendor(shelf: FakeSource) -> None:
+def test_rows_that_were_made_here_are_never_missing_at_the_vendor(fake: FakeSource) -> None:
     """Owned and mirrored rows share the tables of a mirrored source; only the mirrored ones have a hash."""
-    shelf.entity, shelf.mirrored = TICKET, True
-    execute(shelf, f"INSERT INTO shelf.ticket (id, raw_data) VALUES ('{C}', '{{}}')")
-    assert shelf.sync().status == "success", "an empty vendor is not suspicious where only rows of ours are"
-    shelf.sync([{"id": A}, {"id": B}])
-    assert shelf.sync([{"id": A}]).deleted == 1
-    assert {key for key, row in shelf.rows().items() if row["archived"]} == {(B,)}
-    warehouse = WarehouseReader(shelf.url)
+    fake.entity, fake.mirrored = TICKET, True
+    execute(fake, f"INSERT INTO fake.ticket (id, raw_data) VALUES ('{C}', '{{}}')")
+    assert fake.sync().status == "success", "an empty vendor is not suspicious where only rows of ours are"
+    fake.sync([{"id": A}, {"id": B}])
+    assert fake.sync([{"id": A}]).deleted == 1
+    assert {key for key, row in fake.rows().items() if row["archived"]} == {(B,)}
+    warehouse = WarehouseReader(fake.url)
     try:
         assert [key for key, _ in warehouse.hashes(TICKET)] == [(A,)], "neither what is missing nor what is ours"
     finally:
         warehouse.close()
 
 
-def told(shelf: FakeSource, *gone: str) -> None:
+def told(fake: FakeSource, *gone: str) -> None:
     """Let the next reads tell what is gone, and nothing else."""
 
     def tell(extraction: Extraction) -> None:
         extraction.changes_only, extraction.gone = True, list(gone)
 
-    shelf.before = tell
+    fake.before = tell
 
 
-def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(shelf: FakeSource) -> None:
-    shelf.entity = PAIR
-    shelf.sync([{"one": "a", "two": n} for n in range(200)])
-    told(shelf, "a 7", "a 8", "b 1")
-    assert shelf.sync(dry_run=True).deleted == shelf.sync().deleted == 2
-    assert {key: row["delete_reason"] for key, row in shelf.rows().items() if row["archived"]} == {
+def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(fake: FakeSource) -> None:
+    fake.entity = PAIR
+    fake.sync([{"one": "a", "two": n} for n in range(200)])
+    told(fake, "a 7", "a 8", "b 1")
+    assert fake.sync(dry_run=True).deleted == fake.sync().deleted == 2
+    assert {key: row["delete_reason"] for key, row in fake.rows().items() if row["archived"]} == {
         ("a", "7"): "missing", ("a", "8"): "missing"
     }  # fmt: skip
-    told(shelf, *(f"a {n}" for n in range(100)))
+    told(fake, *(f"a {n}" for n in range(100)))
     with pytest.raises(SuspiciousRead, match="98 of the 198"):
-        shelf.sync()
-    assert shelf.sync(max_records=5).deleted == 0
-    assert shelf.sync(force=True).deleted == 98
+        fake.sync()
+    assert fake.sync(max_records=5).deleted == 0
+    assert fake.sync(force=True).deleted == 98
 
 
-def test_the_hash_of_a_record_can_be_computed_elsewhere(shelf: FakeSource) -> None:
+def test_the_hash_of_a_record_can_be_computed_elsewhere(fake: FakeSource) -> None:
     """What Entity.seed promises: any PostgreSQL says the same of the same text."""
-    shelf.entity = PAIR
+    fake.entity = PAIR
     records = [{"one": one, "two": 1, "label": "ä\u20ac"} for one in ("b", "B", "a-b", "ab")]
-    shelf.sync(records)
-    warehouse = WarehouseReader(shelf.url)
+    fake.sync(records)
+    warehouse = WarehouseReader(fake.url)
     found = dict(warehouse.hashes(PAIR))
     warehouse.close()
     assert list(found) == [("B", "1"), ("a-b", "1"), ("ab", "1"), ("b", "1")]
-    with psycopg.connect(shelf.url) as connection:
+    with psycopg.connect(fake.url) as connection:
         for record in records:
             row = connection.execute(
                 "SELECT hashtextextended(%s::text, %s)", [json.dumps(record), PAIR.seed]
@@ -297,121 +297,121 @@ def test_the_hash_of_a_record_can_be_computed_elsewhere(shelf: FakeSource) -> No
             assert row == (found[str(record["one"]), "1"],)
 
 
-def test_a_role_that_may_not_mirror_is_told_what_to_grant(shelf: FakeSource) -> None:
-    shelf.entity, shelf.mirrored = TICKET, True
+def test_a_role_that_may_not_mirror_is_told_what_to_grant(fake: FakeSource) -> None:
+    fake.entity, fake.mirrored = TICKET, True
     role = f"loader_{secrets.token_hex(4)}"
-    execute(shelf, f"CREATE ROLE {role} LOGIN PASSWORD 'loader'")
-    own = shelf.url
+    execute(fake, f"CREATE ROLE {role} LOGIN PASSWORD 'loader'")
+    own = fake.url
     try:
-        for schema in ("shelf", "orchestration"):
-            execute(shelf, f"GRANT USAGE ON SCHEMA {schema} TO {role}")
-            execute(shelf, f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}")
-            execute(shelf, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")
-        shelf.url = re.sub("//[^@]+@", f"//{role}:loader@", own)
+        for schema in ("fake", "orchestration"):
+            execute(fake, f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+            execute(fake, f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}")
+            execute(fake, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")
+        fake.url = re.sub("//[^@]+@", f"//{role}:loader@", own)
         with pytest.raises(NotConfigured, match="GRANT SET ON PARAMETER session_replication_role"):
-            shelf.sync([{"id": A}])
+            fake.sync([{"id": A}])
         with pytest.raises(NotConfigured, match="GRANT SET ON PARAMETER session_replication_role"):
-            check_mirroring(shelf.url, shelf.source())
+            check_mirroring(fake.url, fake.source())
         with psycopg.connect(own) as connection:
             connection.execute(f"GRANT SET ON PARAMETER session_replication_role TO {role}")
-        check_mirroring(shelf.url, shelf.source())
-        assert shelf.sync([{"id": A}]).created == 1
+        check_mirroring(fake.url, fake.source())
+        assert fake.sync([{"id": A}]).created == 1
     finally:
-        shelf.url = own
-        execute(shelf, f"DROP OWNED BY {role}; DROP ROLE {role}")
+        fake.url = own
+        execute(fake, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_archived_by_the_vendor_and_restored(shelf: FakeSource) -> None:
-    shelf.sync([thing("a")])
-    shelf.sync(page(thing("a", gone=True, gone_at="2024-02-03T04:05:06Z"), in_window=False))
-    row = shelf.row("a")
+def test_archived_by_the_vendor_and_restored(fake: FakeSource) -> None:
+    fake.sync([thing("a")])
+    fake.sync(page(thing("a", gone=True, gone_at="2024-02-03T04:05:06Z"), in_window=False))
+    row = fake.row("a")
     assert (row["archived"], row["delete_reason"], f"{row['deleted_at']:%F %T}") == (
         True, "archived", "2024-02-03 04:05:06",
     )  # fmt: skip
-    shelf.sync(page(thing("a"), in_window=False))
-    row = shelf.row("a")
+    fake.sync(page(thing("a"), in_window=False))
+    row = fake.row("a")
     assert (row["archived"], row["delete_reason"], row["deleted_at"]) == (False, None, None)
 
 
-def test_a_time_of_deletion_is_a_flag_by_itself(shelf: FakeSource) -> None:
+def test_a_time_of_deletion_is_a_flag_by_itself(fake: FakeSource) -> None:
     timed = replace(THING, archived=None)
     deleted = thing("b", gone_at="2024-02-03T04:05:06Z")
-    shelf.sync([thing("a", gone_at=""), deleted, thing("c", gone_at=None)], entity=timed)
-    assert {key for key, row in shelf.rows().items() if row["archived"]} == {("b",)}
-    assert f"{shelf.row('b')['deleted_at']:%F %T} {shelf.row('b')['delete_reason']}" == "2024-02-03 04:05:06 archived"
-    assert shelf.sync([thing("b")], entity=timed).restored == 1
+    fake.sync([thing("a", gone_at=""), deleted, thing("c", gone_at=None)], entity=timed)
+    assert {key for key, row in fake.rows().items() if row["archived"]} == {("b",)}
+    assert f"{fake.row('b')['deleted_at']:%F %T} {fake.row('b')['delete_reason']}" == "2024-02-03 04:05:06 archived"
+    assert fake.sync([thing("b")], entity=timed).restored == 1
 
 
-def test_what_a_whole_read_does_not_find_is_missing(shelf: FakeSource) -> None:
+def test_what_a_whole_read_does_not_find_is_missing(fake: FakeSource) -> None:
     """Tombstoned, not deleted; once; and restored when it returns."""
-    shelf.sync([thing("a"), thing("b"), thing("c", gone=True)])
-    result = shelf.sync([thing("a")], full=True)
+    fake.sync([thing("a"), thing("b"), thing("c", gone=True)])
+    result = fake.sync([thing("a")], full=True)
     assert result.deleted == 1
-    assert (shelf.row("b")["archived"], shelf.row("b")["delete_reason"]) == (True, "missing")
-    assert shelf.row("c")["delete_reason"] == "archived"
-    assert shelf.sync([thing("a")], full=True).deleted == 0
-    back = shelf.sync([thing("a"), thing("b")], full=True)
-    assert (back.restored, back.updated, shelf.row("b")["archived"]) == (1, 1, False)
+    assert (fake.row("b")["archived"], fake.row("b")["delete_reason"]) == (True, "missing")
+    assert fake.row("c")["delete_reason"] == "archived"
+    assert fake.sync([thing("a")], full=True).deleted == 0
+    back = fake.sync([thing("a"), thing("b")], full=True)
+    assert (back.restored, back.updated, fake.row("b")["archived"]) == (1, 1, False)
 
 
-def test_a_delta_proves_nothing_missing(shelf: FakeSource) -> None:
-    shelf.sync([thing("a"), thing("b")])
-    assert shelf.sync([thing("a")]).deleted == 0
+def test_a_delta_proves_nothing_missing(fake: FakeSource) -> None:
+    fake.sync([thing("a"), thing("b")])
+    assert fake.sync([thing("a")]).deleted == 0
 
 
-def test_merged_records_are_buried_with_their_survivor_s_name(shelf: FakeSource) -> None:
-    shelf.sync([thing("a"), thing("b"), thing("c"), thing("d")])
-    result = shelf.sync([thing("a", 2, absorbed="b; c")])
+def test_merged_records_are_buried_with_their_survivor_s_name(fake: FakeSource) -> None:
+    fake.sync([thing("a"), thing("b"), thing("c"), thing("d")])
+    result = fake.sync([thing("a", 2, absorbed="b; c")])
     assert (result.deleted, result.metrics["merged"], result.updated) == (2, 2, 1)
-    assert [shelf.row(key)["delete_reason"] for key in "abcd"] == [None, "merged into a", "merged into a", None]
+    assert [fake.row(key)["delete_reason"] for key in "abcd"] == [None, "merged into a", "merged into a", None]
     assert result.metrics["living_rows"] == 2
-    buried = shelf.rows()
-    again = shelf.sync([thing("a", 2, absorbed="b; c")], full=True, force=True)
+    buried = fake.rows()
+    again = fake.sync([thing("a", 2, absorbed="b; c")], full=True, force=True)
     assert again.metrics["merged"] == 0
-    assert shelf.row("b") == buried["b",]
+    assert fake.row("b") == buried["b",]
 
 
-def test_a_survivor_and_what_it_absorbed_in_one_batch(shelf: FakeSource) -> None:
+def test_a_survivor_and_what_it_absorbed_in_one_batch(fake: FakeSource) -> None:
     """Read while the merge happened: the absorbed record was still listed, or came later than its survivor."""
-    result = shelf.sync([thing("a", absorbed="b"), thing("b")], [thing("c")], [thing("d", absorbed="e")])
-    assert (shelf.row("b")["archived"], shelf.row("b")["delete_reason"]) == (True, "merged into a")
+    result = fake.sync([thing("a", absorbed="b"), thing("b")], [thing("c")], [thing("d", absorbed="e")])
+    assert (fake.row("b")["archived"], fake.row("b")["delete_reason"]) == (True, "merged into a")
     assert (result.created, result.deleted, result.total_rows) == (4, 1, 4)
 
 
-def test_a_record_is_not_buried_by_itself(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", absorbed="a"), thing("b", absorbed="")])
-    assert not shelf.row("a")["archived"]
+def test_a_record_is_not_buried_by_itself(fake: FakeSource) -> None:
+    fake.sync([thing("a", absorbed="a"), thing("b", absorbed="")])
+    assert not fake.row("a")["archived"]
 
 
 @pytest.mark.parametrize(
     ("living", "missing", "stopped"), [(100, 100, True), (100, 99, False), (120, 24, False), (120, 25, True)]
 )
-def test_a_read_that_would_bury_a_fifth_is_stopped(shelf: FakeSource, living: int, missing: int, stopped: bool) -> None:
+def test_a_read_that_would_bury_a_fifth_is_stopped(fake: FakeSource, living: int, missing: int, stopped: bool) -> None:
     """Of a table of over a hundred; a read of nothing is stopped for any table."""
-    shelf.sync([thing(n) for n in range(living)])
-    before = shelf.rows()
+    fake.sync([thing(n) for n in range(living)])
+    before = fake.rows()
     left = [thing(n, 2) for n in range(living - missing)]
     if stopped:
         with pytest.raises(SuspiciousRead, match="--force"):
-            shelf.sync(left, full=True)
-        assert shelf.rows() == before
-        assert shelf.history()[-1]["status"] == "failed"
-    assert shelf.sync(left, full=True, force=stopped).deleted == missing
+            fake.sync(left, full=True)
+        assert fake.rows() == before
+        assert fake.history()[-1]["status"] == "failed"
+    assert fake.sync(left, full=True, force=stopped).deleted == missing
 
 
-def test_a_limited_read_buries_nothing(shelf: FakeSource) -> None:
-    shelf.sync([thing(n) for n in range(10)])
-    result = shelf.sync([thing(n) for n in range(10)], full=True, max_records=3)
+def test_a_limited_read_buries_nothing(fake: FakeSource) -> None:
+    fake.sync([thing(n) for n in range(10)])
+    result = fake.sync([thing(n) for n in range(10)], full=True, max_records=3)
     assert (result.processed, result.deleted) == (3, 0)
 
 
-def test_a_bad_record_is_not_missing(shelf: FakeSource) -> None:
+def test_a_bad_record_is_not_missing(fake: FakeSource) -> None:
     """Its key is known, so the vendor still has it; one without a key may hide any row, so nothing is buried."""
-    shelf.sync([thing("a"), thing("b"), thing("c")])
-    bad = shelf.sync([thing("a"), thing("b", size="big")], full=True)
-    assert (bad.failed, bad.deleted, shelf.row("b")["archived"], shelf.row("c")["archived"]) == (1, 1, False, True)
-    hidden = shelf.sync([thing("a"), {"name": "nobody"}], full=True)
-    assert (hidden.failed, hidden.deleted, shelf.row("b")["archived"]) == (1, 0, False)
+    fake.sync([thing("a"), thing("b"), thing("c")])
+    bad = fake.sync([thing("a"), thing("b", size="big")], full=True)
+    assert (bad.failed, bad.deleted, fake.row("b")["archived"], fake.row("c")["archived"]) == (1, 1, False, True)
+    hidden = fake.sync([thing("a"), {"name": "nobody"}], full=True)
+    assert (hidden.failed, hidden.deleted, fake.row("b")["archived"]) == (1, 0, False)
     assert "sweep_skipped" in hidden.metrics["noticed"]
 
 
@@ -426,153 +426,153 @@ not declared."""
 
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("bad", [{0}, {6}, {0, 1, 2}, {1, 3, 5}, set(range(7))], ids=str)
-def test_bulk_fallback_isolates_one_row(shelf: FakeSource, kind: str, bad: set[int]) -> None:
+def test_bulk_fallback_isolates_one_row(fake: FakeSource, kind: str, bad: set[int]) -> None:
     """B-100: and several in one batch; all others are loaded, each refused one is a dead letter of its own."""
-    execute(shelf, f"CREATE INDEX ON {shelf.entity.table} (absorbed)")
+    execute(fake, f"CREATE INDEX ON {fake.entity.table} (absorbed)")
     shown = [REFUSED[kind](n) if n in bad else thing(n) for n in range(7)]
-    result = shelf.sync(shown)
+    result = fake.sync(shown)
     assert (result.created, result.failed, result.status) == (7 - len(bad), len(bad), "partial")
-    assert {key for (key,) in shelf.rows()} == {str(n) for n in range(7) if n not in bad}
-    found = letters(shelf)
+    assert {key for (key,) in fake.rows()} == {str(n) for n in range(7) if n not in bad}
+    found = letters(fake)
     assert {key for key, *_ in found} == {str(n) for n in bad}
     assert {(stage, rule[:2]) for _, stage, rule, _ in found} == {("load", kind)}
-    assert shelf.sync([thing(n, 2) for n in range(7)]).failed == 0
-    assert letters(shelf) == []
+    assert fake.sync([thing(n, 2) for n in range(7)]).failed == 0
+    assert letters(fake) == []
 
 
-def test_a_known_dead_letter_is_met_again_and_ends_when_its_record_loads(shelf: FakeSource) -> None:
+def test_a_known_dead_letter_is_met_again_and_ends_when_its_record_loads(fake: FakeSource) -> None:
     """The same payload is not written anew, and a run that meets nothing else that is bad is a success."""
     bad = thing("a", size="big")
-    first = shelf.sync([bad])
+    first = fake.sync([bad])
     assert (first.status, first.failed, first.metrics["known_failed"]) == ("partial", 1, 0)
     respelt = json.dumps(bad, indent=1).encode()
     for record in (bad, respelt, bad):
-        again = shelf.sync([record], [thing("b")], full=True)
+        again = fake.sync([record], [thing("b")], full=True)
         assert (again.status, again.failed, again.metrics["known_failed"]) == ("success", 1, 1)
-    assert letters(shelf) == [("a", "coerce", "number", 4)]
-    assert seen_by(shelf) == [(first.history_id, again.history_id)]
-    row = shelf.history()[-1]
+    assert letters(fake) == [("a", "coerce", "number", 4)]
+    assert seen_by(fake) == [(first.history_id, again.history_id)]
+    row = fake.history()[-1]
     assert (row["status"], row["records_failed"], row["performance_metrics"]["known_failed"]) == ("success", 1, 1)
-    ((_, _, replayed),) = replay([shelf.source()], url=shelf.url)
-    assert (replayed.status, replayed.failed, letters(shelf)) == ("partial", 1, [("a", "coerce", "number", 5)])
-    shelf.sync([thing("a")])
-    assert (letters(shelf), len(letters(shelf, "resolved"))) == ([], 1)
-    assert shelf.sync([bad], full=True).status == "partial", "what was cured and is bad again is new"
+    ((_, _, replayed),) = replay([fake.source()], url=fake.url)
+    assert (replayed.status, replayed.failed, letters(fake)) == ("partial", 1, [("a", "coerce", "number", 5)])
+    fake.sync([thing("a")])
+    assert (letters(fake), len(letters(fake, "resolved"))) == ([], 1)
+    assert fake.sync([bad], full=True).status == "partial", "what was cured and is bad again is new"
 
 
-def seen_by(shelf: FakeSource) -> list[Any]:
-    with psycopg.connect(shelf.url) as connection:
+def seen_by(fake: FakeSource) -> list[Any]:
+    with psycopg.connect(fake.url) as connection:
         return connection.execute(
             "SELECT sync_history_id, last_sync_history_id FROM orchestration.dead_letter ORDER BY id"
         ).fetchall()
 
 
-def test_a_changed_payload_is_a_new_dead_letter(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", size="big"), thing("b", size="big")])
-    result = shelf.sync([thing("a", size="huge"), thing("b", size="big")])
+def test_a_changed_payload_is_a_new_dead_letter(fake: FakeSource) -> None:
+    fake.sync([thing("a", size="big"), thing("b", size="big")])
+    result = fake.sync([thing("a", size="huge"), thing("b", size="big")])
     assert (result.status, result.failed, result.metrics["known_failed"]) == ("partial", 2, 1)
-    assert letters(shelf) == [("b", "coerce", "number", 2), ("a", "coerce", "number", 1)]
-    assert letters(shelf, "superseded") == [("a", "coerce", "number", 1)]
+    assert letters(fake) == [("b", "coerce", "number", 2), ("a", "coerce", "number", 1)]
+    assert letters(fake, "superseded") == [("a", "coerce", "number", 1)]
 
 
-def test_records_without_a_key_are_told_by_their_payload(shelf: FakeSource) -> None:
+def test_records_without_a_key_are_told_by_their_payload(fake: FakeSource) -> None:
     shown = [{"name": "nobody"}, {"name": "no one"}, {"name": "nobody"}]
-    result = shelf.sync(shown)
-    assert (result.failed, result.metrics["known_failed"], len(letters(shelf))) == (3, 1, 2)
-    result = shelf.sync(shown)
-    assert (result.status, result.metrics["known_failed"], len(letters(shelf))) == ("success", 3, 2)
+    result = fake.sync(shown)
+    assert (result.failed, result.metrics["known_failed"], len(letters(fake))) == (3, 1, 2)
+    result = fake.sync(shown)
+    assert (result.status, result.metrics["known_failed"], len(letters(fake))) == ("success", 3, 2)
 
 
-def test_of_two_records_with_one_key_the_good_one_does_not_cure_the_bad(shelf: FakeSource) -> None:
+def test_of_two_records_with_one_key_the_good_one_does_not_cure_the_bad(fake: FakeSource) -> None:
     """Whatever their order: it would be new, and the run partial, for ever."""
     for pages in ([[thing("a", size="big")], [thing("a")]], [[thing("a")], [thing("a", size="big")]]):
-        shelf.sync(*pages, full=True)
-        again = shelf.sync(*pages, full=True)
+        fake.sync(*pages, full=True)
+        again = fake.sync(*pages, full=True)
         assert (again.status, again.metrics["known_failed"]) == ("success", 1)
-        assert len(letters(shelf)) == 1
+        assert len(letters(fake)) == 1
 
 
-def test_two_bad_forms_of_a_record_do_not_supersede_each_other_in_turn(shelf: FakeSource) -> None:
+def test_two_bad_forms_of_a_record_do_not_supersede_each_other_in_turn(fake: FakeSource) -> None:
     pages = [[thing("a", size="big")], [thing("a", size="huge")]]
-    assert shelf.sync(*pages, full=True).status == "partial"
-    assert [shelf.sync(*pages, full=True).status for _ in range(2)] == ["success", "success"]
-    assert len(letters(shelf)) == 2
+    assert fake.sync(*pages, full=True).status == "partial"
+    assert [fake.sync(*pages, full=True).status for _ in range(2)] == ["success", "success"]
+    assert len(letters(fake)) == 2
 
 
-def test_what_is_waived_stays_so_until_its_payload_changes(shelf: FakeSource) -> None:
+def test_what_is_waived_stays_so_until_its_payload_changes(fake: FakeSource) -> None:
     bad, nobody = thing("a", size="big"), {"name": "nobody"}
-    shelf.sync([thing("b"), thing("c"), bad, nobody])
-    (found,) = [one for one in dead_letters.listed(shelf.url, crm="shelf") if one["rule"] == "number"]
+    fake.sync([thing("b"), thing("c"), bad, nobody])
+    (found,) = [one for one in dead_letters.listed(fake.url, crm="fake") if one["rule"] == "number"]
     assert (found["records"], found["attempts"], "payload" in found, "record_key" in found) == (1, 1, False, False)
     number = found["first_id"]
-    assert dead_letters.waive(shelf.url, by="ann", reason="a test", ids=[number, 10**6]) == [number]
-    assert dead_letters.waive(shelf.url, by="ann", reason="a test", crm="shelf", rule="number") == []
-    shown = dead_letters.shown(shelf.url, found["first_id"])
+    assert dead_letters.waive(fake.url, by="ann", reason="a test", ids=[number, 10**6]) == [number]
+    assert dead_letters.waive(fake.url, by="ann", reason="a test", crm="fake", rule="number") == []
+    shown = dead_letters.shown(fake.url, found["first_id"])
     assert shown is not None
     assert (shown["status"], shown["waived_by"], shown["waive_reason"]) == ("waived", "ann", "a test")
     assert json.loads(shown["payload"]) == bad
-    result = shelf.sync([thing("b"), bad, nobody], full=True)
+    result = fake.sync([thing("b"), bad, nobody], full=True)
     assert (result.status, result.metrics["known_failed"], result.deleted) == ("success", 2, 0)
     assert "1 records" in result.metrics["noticed"]["sweep_skipped"]
-    assert len(dead_letters.waive(shelf.url, by="ann", reason="rubbish", crm="shelf", entity="things")) == 1
-    result = shelf.sync([thing("b"), bad, nobody], full=True)
+    assert len(dead_letters.waive(fake.url, by="ann", reason="rubbish", crm="fake", entity="things")) == 1
+    result = fake.sync([thing("b"), bad, nobody], full=True)
     assert (result.status, result.deleted) == ("success", 1), "what a person gave up hides nothing any more"
-    assert replay([shelf.source()], url=shelf.url) == []
-    ((_, _, replayed),) = replay([shelf.source()], url=shelf.url, waived=True)
-    assert (replayed.failed, len(letters(shelf, "waived"))) == (2, 2)
-    assert shelf.sync([thing("a", size="huge")]).status == "partial"
-    assert [key for key, *_ in letters(shelf)] == ["a"]
-    shelf.sync([thing("a")])
-    assert (letters(shelf), letters(shelf, "waived")) == ([], [(None, "coerce", "key_missing", 4)])
+    assert replay([fake.source()], url=fake.url) == []
+    ((_, _, replayed),) = replay([fake.source()], url=fake.url, waived=True)
+    assert (replayed.failed, len(letters(fake, "waived"))) == (2, 2)
+    assert fake.sync([thing("a", size="huge")]).status == "partial"
+    assert [key for key, *_ in letters(fake)] == ["a"]
+    fake.sync([thing("a")])
+    assert (letters(fake), letters(fake, "waived")) == ([], [(None, "coerce", "key_missing", 4)])
 
 
-def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(shelf: FakeSource) -> None:
+def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(fake: FakeSource) -> None:
     """Its payload is a part of the record: loaded, it would empty the row that is there."""
-    shelf.entity = PAIR
+    fake.entity = PAIR
     good = {"one": "a", "two": 1, "label": "as it was"}
-    shelf.sync([good])
+    fake.sync([good])
     part = TooLarge(json.dumps({"one": "a", "two": 1}).encode())
-    assert shelf.sync([part]).status == "partial"
-    assert replay([shelf.source()], url=shelf.url) == []
-    assert shelf.row("a", "1")["label"] == "as it was"
-    assert [(key, rule) for key, _, rule, _ in letters(shelf)] == [("a 1", "size")]
-    assert shelf.sync([part]).status == "success"
-    assert shelf.sync([{**good, "label": "smaller"}]).status == "success"
-    assert (letters(shelf), shelf.row("a", "1")["label"]) == ([], "smaller")
+    assert fake.sync([part]).status == "partial"
+    assert replay([fake.source()], url=fake.url) == []
+    assert fake.row("a", "1")["label"] == "as it was"
+    assert [(key, rule) for key, _, rule, _ in letters(fake)] == [("a 1", "size")]
+    assert fake.sync([part]).status == "success"
+    assert fake.sync([{**good, "label": "smaller"}]).status == "success"
+    assert (letters(fake), fake.row("a", "1")["label"]) == ([], "smaller")
 
 
-def test_what_a_running_sync_holds_cannot_be_waived_and_does_not_hang(shelf: FakeSource) -> None:
+def test_what_a_running_sync_holds_cannot_be_waived_and_does_not_hang(fake: FakeSource) -> None:
     bad = thing("a", size="big")
-    shelf.sync([bad])
-    number = dead_letters.listed(shelf.url, crm="shelf")[0]["first_id"]
-    with psycopg.connect(shelf.url) as running:
+    fake.sync([bad])
+    number = dead_letters.listed(fake.url, crm="fake")[0]["first_id"]
+    with psycopg.connect(fake.url) as running:
         running.execute("SELECT FROM orchestration.dead_letter WHERE id = %s FOR UPDATE", [number])
         with pytest.raises(WrongUse, match="when it has ended"):
-            dead_letters.waive(shelf.url, by="ann", reason="a test", ids=[number])
-    assert dead_letters.waive(shelf.url, by="ann", reason="a test", ids=[number]) == [number]
+            dead_letters.waive(fake.url, by="ann", reason="a test", ids=[number])
+    assert dead_letters.waive(fake.url, by="ann", reason="a test", ids=[number]) == [number]
 
 
-def test_the_only_row_may_be_deleted_when_the_source_says_so(shelf: FakeSource) -> None:
+def test_the_only_row_may_be_deleted_when_the_source_says_so(fake: FakeSource) -> None:
     """A list without any row proves nothing; a source that names the row does."""
-    shelf.entity = PAIR
-    shelf.sync([{"one": "a", "two": 1}])
-    told(shelf, "a 1")
-    result = shelf.sync([{"one": "b", "two": 1}])
+    fake.entity = PAIR
+    fake.sync([{"one": "a", "two": 1}])
+    told(fake, "a 1")
+    result = fake.sync([{"one": "b", "two": 1}])
     assert (result.status, result.created, result.deleted) == ("success", 1, 1)
 
 
-def test_a_key_that_no_index_can_hold_is_a_dead_letter_like_any_other(shelf: FakeSource) -> None:
+def test_a_key_that_no_index_can_hold_is_a_dead_letter_like_any_other(fake: FakeSource) -> None:
     for status in ("partial", "success"):
-        result = shelf.sync([thing(INCOMPRESSIBLE), thing("b")], full=True)
-        assert (result.failed, result.status, len(letters(shelf))) == (1, status, 1)
+        result = fake.sync([thing(INCOMPRESSIBLE), thing("b")], full=True)
+        assert (result.failed, result.status, len(letters(fake))) == (1, status, 1)
 
 
 @pytest.mark.parametrize("bad", [{0}, {17, 18, 400}, set(range(500))], ids=lambda bad: f"{len(bad)} bad")
 def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
-    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch, bad: set[int]
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch, bad: set[int]
 ) -> None:
     """However many are bad, a handful of statements is sent; all others are loaded, restored or tombstoned as ever."""
-    shelf.sync([thing(n, gone=n == 50) for n in range(100)])
+    fake.sync([thing(n, gone=n == 50) for n in range(100)])
     sent: list[str] = []
     run = Transaction.run
     monkeypatch.setattr(
@@ -580,18 +580,18 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
     )
     monkeypatch.setattr(extraction, "CHUNK", 500)
     refused = REFUSED["22"]
-    before = shelf.rows()
-    result = shelf.sync([refused(n) if n in bad else thing(n, 2, gone=n == 60) for n in range(500)], full=True)
-    after = shelf.rows()
+    before = fake.rows()
+    result = fake.sync([refused(n) if n in bad else thing(n, 2, gone=n == 60) for n in range(500)], full=True)
+    after = fake.rows()
     assert (result.failed, result.processed) == (len(bad), 500)
     check_counts(result, before, after, 500 - len(bad))
-    assert {key for key, *_ in letters(shelf)} == {str(n) for n in bad}
+    assert {key for key, *_ in letters(fake)} == {str(n) for n in bad}
     assert len(sent) < 30
 
 
-def test_composite_keys_of_bad_records_hide_no_other(shelf: FakeSource) -> None:
+def test_composite_keys_of_bad_records_hide_no_other(fake: FakeSource) -> None:
     """Also where a part of the key has blanks in it."""
-    pairs = FakeSource(shelf.url, PAIR)
+    pairs = FakeSource(fake.url, PAIR)
     pairs.sync([{"one": one, "two": two} for one in ("a", "b c", "d") for two in (1, 2)])
     strict = replace(PAIR, rules=(one_of("label", "good", severity="reject"),))
     shown = [{"one": "a", "two": 1}, {"one": "b c", "two": 2, "label": "bad"}, {"one": "d", "two": 1}]
@@ -601,24 +601,24 @@ def test_composite_keys_of_bad_records_hide_no_other(shelf: FakeSource) -> None:
 
 
 @pytest.mark.parametrize("living", [1, 6, 60])
-def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(shelf: FakeSource, living: int) -> None:
+def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(fake: FakeSource, living: int) -> None:
     """A sheet of 60 rows that shows one row of #REF! is not that sheet."""
-    shelf.sync([thing(n) for n in range(living)])
+    fake.sync([thing(n) for n in range(living)])
     with pytest.raises(SuspiciousRead, match=f"no longer shows {living} of the"):
-        shelf.sync([thing("#REF!")], full=True)
-    assert len(shelf.rows()) == living
-    assert shelf.sync([thing("#REF!")], full=True, force=True).deleted == living
+        fake.sync([thing("#REF!")], full=True)
+    assert len(fake.rows()) == living
+    assert fake.sync([thing("#REF!")], full=True, force=True).deleted == living
 
 
 @pytest.mark.parametrize(
     "raw",
     [b'{"id":"a","size":"big","strange":1e200000}', b'{"id":"a","name":"x","strange":1e200000}', b"nothing", b"\xff\0"],
 )
-def test_whatever_was_sent_is_a_letter(shelf: FakeSource, raw: bytes) -> None:
-    result = shelf.sync([raw, thing("b")])
-    assert (result.failed, result.created, len(letters(shelf))) == (1, 1, 1)
-    ((_, _, replayed),) = replay([shelf.source()], url=shelf.url)
-    assert (replayed.created, replayed.failed, len(letters(shelf))) == (0, 1, 1)
+def test_whatever_was_sent_is_a_letter(fake: FakeSource, raw: bytes) -> None:
+    result = fake.sync([raw, thing("b")])
+    assert (result.failed, result.created, len(letters(fake))) == (1, 1, 1)
+    ((_, _, replayed),) = replay([fake.source()], url=fake.url)
+    assert (replayed.created, replayed.failed, len(letters(fake))) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -636,31 +636,31 @@ def test_whatever_was_sent_is_a_letter(shelf: FakeSource, raw: bytes) -> None:
         (b'"name":"a","more":["no object"]', "a"),
     ],
 )
-def test_what_postgresql_cannot_hold_costs_no_record(shelf: FakeSource, member: bytes, name: str) -> None:
+def test_what_postgresql_cannot_hold_costs_no_record(fake: FakeSource, member: bytes, name: str) -> None:
     """Bytes that are no text, half an emoji, no numbers, numbers beyond numeric; and a long text only where it fits."""
-    result = shelf.sync([b'{"id":"a",' + member + b"}", thing("b")])
+    result = fake.sync([b'{"id":"a",' + member + b"}", thing("b")])
     assert (result.status, result.failed, result.created) == ("success", 0, 2)
-    assert (shelf.row("a")["name"], letters(shelf)) == (name, [])
-    assert shelf.row("a")["raw_data"]["id"] == "a"
+    assert (fake.row("a")["name"], letters(fake)) == (name, [])
+    assert fake.row("a")["raw_data"]["id"] == "a"
 
 
-def test_a_text_too_long_for_its_index_costs_no_record(shelf: FakeSource) -> None:
-    result = shelf.sync([thing("a", name=INCOMPRESSIBLE), thing("b", name="x" * 2_600)])
+def test_a_text_too_long_for_its_index_costs_no_record(fake: FakeSource) -> None:
+    result = fake.sync([thing("a", name=INCOMPRESSIBLE), thing("b", name="x" * 2_600)])
     assert (result.failed, result.created, result.metrics["values_lost"]["name"]["lost"]) == (0, 2, 1)
-    assert (shelf.row("a")["name"], shelf.row("b")["name"]) == (None, "x" * 2_600)
-    assert shelf.row("a")["raw_data"]["name"] == INCOMPRESSIBLE
+    assert (fake.row("a")["name"], fake.row("b")["name"]) == (None, "x" * 2_600)
+    assert fake.row("a")["raw_data"]["name"] == INCOMPRESSIBLE
 
 
 @pytest.mark.parametrize("at", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"])
-def test_a_year_that_python_lacks_is_null(shelf: FakeSource, at: str) -> None:
+def test_a_year_that_python_lacks_is_null(fake: FakeSource, at: str) -> None:
     """Arrow reads it; then the cursor and the sample could not be read back, and the run ended."""
-    result = shelf.sync([thing("a") | {"at": at}, thing("b")])
+    result = fake.sync([thing("a") | {"at": at}, thing("b")])
     assert (result.failed, result.created, result.cursor is not None) == (0, 2, True)
-    assert shelf.row("a")["at"] is None
+    assert fake.row("a")["at"] is None
 
 
-def test_composite_keys(shelf: FakeSource) -> None:
-    pairs = FakeSource(shelf.url, PAIR)
+def test_composite_keys(fake: FakeSource) -> None:
+    pairs = FakeSource(fake.url, PAIR)
     first = [
         {"one": "a", "two": 1, "label": "x"},
         {"one": "a", "two": 2},
@@ -676,11 +676,11 @@ def test_composite_keys(shelf: FakeSource) -> None:
     assert (bad.failed, bad.deleted) == (1, 0), "part of a key cannot say which row it hides"
 
 
-def test_a_window_read_whole_buries_what_left_it(shelf: FakeSource) -> None:
+def test_a_window_read_whole_buries_what_left_it(fake: FakeSource) -> None:
     """missing='window': rows within it only, and never what lies outside."""
     from datetime import UTC, datetime, timedelta
 
-    log = FakeSource(shelf.url, LOG)
+    log = FakeSource(fake.url, LOG)
     now = datetime.now(UTC)
 
     def entry(key: str, days: float) -> Record:
@@ -692,26 +692,26 @@ def test_a_window_read_whole_buries_what_left_it(shelf: FakeSource) -> None:
     assert {key: row["archived"] for (key,), row in log.rows().items()} == {"old": False, "left": True, "kept": False}
 
 
-def test_custom_properties_keep_what_is_not_declared(shelf: FakeSource) -> None:
+def test_custom_properties_keep_what_is_not_declared(fake: FakeSource) -> None:
     """test_unmapped_field_survives_in_raw is a part of it (A-027, B-074)."""
-    shelf.sync([thing("a", more={"shade": "red", "roof": {"pitch": 4}, "none": None}, nobody="asked")])
-    row = shelf.row("a")
+    fake.sync([thing("a", more={"shade": "red", "roof": {"pitch": 4}, "none": None}, nobody="asked")])
+    row = fake.row("a")
     assert (row["shade"], row["custom_properties"]) == ("red", {"roof": {"pitch": 4}})
     assert row["raw_data"]["nobody"] == "asked"
 
 
-def test_full_refresh_never_shows_fewer_rows(shelf: FakeSource) -> None:
+def test_full_refresh_never_shows_fewer_rows(fake: FakeSource) -> None:
     """X-15: a reader who polls during a full run sees the table as it was, then as it is."""
-    shelf.sync([thing(n) for n in range(20)])
+    fake.sync([thing(n) for n in range(20)])
     seen: list[int] = []
 
     def look() -> None:
-        with psycopg.connect(shelf.url) as connection:
+        with psycopg.connect(fake.url) as connection:
             seen.append(connection.execute(f"SELECT count(*) FROM {THING.table} WHERE NOT archived").fetchone()[0])  # type: ignore[index]
 
     pages: list[Any] = []
     for n in range(0, 18, 3):
         pages += [[thing(k, 2) for k in range(n, n + 3)], look]
-    result = shelf.sync(*pages, full=True)
+    result = fake.sync(*pages, full=True)
     assert (result.updated, result.deleted) == (18, 2)
     assert seen == [20] * 6

@@ -34,10 +34,10 @@ from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, Fake
 
 ROWS = 100_000
 LETTER, HISTORY = "orchestration.dead_letter", "orchestration.sync_history"
-LINK = replace(PAIR, name="links", table="shelf_link", key="one two", index="two label")
+LINK = replace(PAIR, name="links", table="fake_link", key="one two", index="two label")
 """Its key begins with what all rows share, and each other column has an index that is no worse to a wrong estimate."""
-SHELF = Source(
-    name="shelf", title="Shelf", transport="file", settings=Settings, fetch=lambda extraction: [],
+FAKE = Source(
+    name="fake", title="Fake", transport="file", settings=Settings, fetch=lambda extraction: [],
     check=lambda: "fine", entities=(THING, LINK, LOG),
 )  # fmt: skip
 BIG = (THING.table, LINK.table, LOG.table, LETTER, HISTORY)
@@ -52,11 +52,11 @@ INSERT INTO {LINK.table} (one, two, label, raw_data, sync_hash)
     FROM generate_series(1, {ROWS}) n;
 INSERT INTO {LETTER} (sync_history_id, last_sync_history_id, crm_source, sync_type, record_key, stage, rule,
         error_message, payload, payload_hash)
-    SELECT 1, 1, 'shelf', CASE WHEN n % 2 = 0 THEN 'things' ELSE 'links' END, n::text, 'coerce', 'r', 'm',
+    SELECT 1, 1, 'fake', CASE WHEN n % 2 = 0 THEN 'things' ELSE 'links' END, n::text, 'coerce', 'r', 'm',
         to_jsonb(n), n
     FROM generate_series(1, {ROWS}) n;
 INSERT INTO {HISTORY} (crm_source, sync_type, start_time, end_time, status, configuration)
-    SELECT 'shelf', 'things', now() - n * interval '1 h', now(), 'success',
+    SELECT 'fake', 'things', now() - n * interval '1 h', now(), 'success',
         '{{"cursor": "2024-01-01T00:00:00+00:00", "mode": "full", "dry_run": false, "state": {{"a": "b"}}}}'
     FROM generate_series(1, 100) n;
 INSERT INTO {HISTORY} (crm_source, sync_type, start_time, end_time, status, error_message)
@@ -190,7 +190,7 @@ def check(statement: str, plan: Plan, walks: bool = False) -> dict[str, set[str]
 
 
 def table_of(entity: Entity, records: list[dict[str, Any]]) -> pa.Table:
-    return Coercer("shelf", entity).table([json.dumps(record).encode() for record in records])
+    return Coercer("fake", entity).table([json.dumps(record).encode() for record in records])
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def loaders(url: str) -> Iterator[Callable[..., tuple[Loader, Seen]]]:
     with ExitStack() as stack:
 
         def open_one(entity: Entity, **options: Any) -> tuple[Loader, Seen]:
-            loader = Loader(url, SHELF, entity, history_id=5, force=False, detect_deletes=True, **options)
+            loader = Loader(url, FAKE, entity, history_id=5, force=False, detect_deletes=True, **options)
             stack.callback(loader.close)
             seen = Seen()
             loader.transaction.cursor = Listening(loader.transaction.cursor, seen)
@@ -223,7 +223,7 @@ def test_a_batch_is_looked_up_by_key_alone(loaders: Callable[..., tuple[Loader, 
     records += [thing(ROWS + 1000 + n, 2, absorbed=f"{n}; {n + 1}") for n in range(1, 400, 2)]
     loader.load(table_of(THING, records))
     assert (loader.created, loader.tombstones.absorbed) == (499 + 200, 400)
-    assert indexes(seen) == {("shelf_thing", "shelf_thing_pkey"), ("dead_letter", "idx_dead_letter_open_key")}
+    assert indexes(seen) == {("fake_thing", "fake_thing_pkey"), ("dead_letter", "idx_dead_letter_open_key")}
     assert len(seen.plans) == 4, "the merge, what was seen, the dead letters, and who was absorbed"
     seen.plans.clear()
     loader.load(table_of(THING, [thing("new", 2)]))
@@ -234,7 +234,7 @@ def test_a_batch_of_two_keys_is_looked_up_by_both(loaders: Callable[..., tuple[L
     loader, seen = loaders(LINK)
     loader.load(table_of(LINK, [{"one": "most", "two": n, "label": "same"} for n in range(2, 10_002, 2)]))
     loader.load(table_of(LINK, [{"one": f"x{n}", "two": 7, "label": "same"} for n in range(1, 10_001, 2)]))
-    assert indexes(seen) == {("shelf_link", "shelf_link_pkey"), ("dead_letter", "idx_dead_letter_open_key")}
+    assert indexes(seen) == {("fake_link", "fake_link_pkey"), ("dead_letter", "idx_dead_letter_open_key")}
 
 
 @pytest.mark.parametrize(("entity", "column"), [(THING, "name"), (LINK, "label")])
@@ -301,7 +301,7 @@ def test_what_is_missing_is_found_by_one_walk(loaders: Callable[..., tuple[Loade
                     assert node["Index Name"] == "seen_pkey"
                     assert "Index Cond" in node
             if window.since:
-                assert "idx_shelf_entry_at" in used["shelf_entry"], statement
+                assert "idx_fake_entry_at" in used["fake_entry"], statement
 
 
 def test_the_table_is_asked_for_living_rows_and_counted_without_a_loop(
@@ -357,12 +357,12 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
     """Once a run, and its rows are committed one by one, so its statistics are seldom wrong. To wrong ones its primary
     key, read from the end, is as good as the index of the entity: one walk at most.
     """
-    sync_history.last_good(session, SHELF, replace(THING, whole_every=timedelta(days=1), never_whole=""))
-    sync_history.last_state(session, SHELF, THING)
-    sync_history.last_rows(session, SHELF, THING)
-    sync_history.begin(session, SHELF, THING, start_time=datetime.now(UTC), configuration={}, run_id=None)
-    sync_history._close_dead(session, "shelf", "things")
-    sync_history.fail(session, SHELF, THING, ValueError("no"), {})
+    sync_history.last_good(session, FAKE, replace(THING, whole_every=timedelta(days=1), never_whole=""))
+    sync_history.last_state(session, FAKE, THING)
+    sync_history.last_rows(session, FAKE, THING)
+    sync_history.begin(session, FAKE, THING, start_time=datetime.now(UTC), configuration={}, run_id=None)
+    sync_history._close_dead(session, "fake", "things")
+    sync_history.fail(session, FAKE, THING, ValueError("no"), {})
     for statement, plan in session.seen.plans:
         used = check(statement, plan, walks=True).get("sync_history", set())
         few = {"idx_sync_history_status"} if "status = 'running'" in statement else set()
@@ -372,7 +372,7 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
 
 
 def test_the_dead_letters_of_an_entity_are_read_by_index(session: Explaining) -> None:
-    ids = dead_letters.pending("", SHELF, THING)
+    ids = dead_letters.pending("", FAKE, THING)
     assert len(ids) == ROWS / 2
     list(replay.DeadLetterReader("", ids[:2000])(Extraction(entity=THING, window=Window(None, datetime.now(UTC)))))
     (_, listing), *reading = session.seen.plans
@@ -386,7 +386,7 @@ def test_what_is_stored_is_read_by_key(session: Explaining) -> None:
     assert len(warehouse.records(THING.table, [str(n) for n in range(1, 1000)])) == 999
     assert len(warehouse.records(LINK.table, [f"most {n}" for n in range(2, 1002, 2)], "one two")) == 500
     used = [found for statement, plan in session.seen.plans if (found := check(statement, plan))]
-    assert used == [{"shelf_thing": {"shelf_thing_pkey"}}, {"shelf_link": {"shelf_link_pkey"}}]
+    assert used == [{"fake_thing": {"fake_thing_pkey"}}, {"fake_link": {"fake_link_pkey"}}]
     session.seen.plans.clear()
     assert sum(1 for _ in warehouse.keys(THING.table)) == ROWS
     warehouse.archived(THING.table, datetime.now(UTC))

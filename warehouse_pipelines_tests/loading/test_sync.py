@@ -121,7 +121,7 @@ def test_reads_of_everything_are_spread_over_the_day() -> None:
 
 
 def test_a_cursor_that_never_sees_a_deletion_must_say_why() -> None:
-    with pytest.raises(ValueError, match="shelf_thing: a cursor without whole_every"):
+    with pytest.raises(ValueError, match="fake_thing: a cursor without whole_every"):
         replace(THING, never_whole="")
     assert replace(THING, never_whole="", whole_every=timedelta(days=1)).unseen_for == timedelta(days=1, hours=1)
     assert THING.unseen_for is None
@@ -193,43 +193,43 @@ FLAGS = (
 )
 
 
-def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(shelf: FakeSource) -> None:
+def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(fake: FakeSource) -> None:
     """And only where it concerns the entity; what does not concern it is not told to its fetch."""
-    shelf.sync([thing("a", 3), thing("b", 4)])
-    flagged = replace(shelf.source(), flags=FLAGS)
-    shelf.pages = [[thing("a", 5)]]
-    fast = sync(flagged, THING, Options(full=True, vendor={"at_once": 4, "quickly": True}), url=shelf.url)
+    fake.sync([thing("a", 3), thing("b", 4)])
+    flagged = replace(fake.source(), flags=FLAGS)
+    fake.pages = [[thing("a", 5)]]
+    fast = sync(flagged, THING, Options(full=True, vendor={"at_once": 4, "quickly": True}), url=fake.url)
     assert (fast.deleted, fast.cursor) == (1, january(5))
-    shelf.pages = [[thing("b", 6)]]
-    some = sync(flagged, THING, Options(full=True, vendor={"colour": "red"}), url=shelf.url)
+    fake.pages = [[thing("b", 6)]]
+    some = sync(flagged, THING, Options(full=True, vendor={"colour": "red"}), url=fake.url)
     assert (some.deleted, some.cursor, some.status) == (0, None, "success")
-    shelf.pages = []
-    none = sync(flagged, THING, Options(full=True, vendor={"colour": "no such"}), url=shelf.url)
+    fake.pages = []
+    none = sync(flagged, THING, Options(full=True, vendor={"colour": "no such"}), url=fake.url)
     assert (none.deleted, none.status) == (0, "success"), "nothing of that colour is no suspicion"
-    assert [one.options.get("colour") for one in shelf.asked] == [None, None, "red", "no such"]
-    shelf.pages = [[thing("b", 7)]]
-    other = sync(flagged, LOG, Options(vendor={"colour": "red"}), url=shelf.url)
+    assert [one.options.get("colour") for one in fake.asked] == [None, None, "red", "no such"]
+    fake.pages = [[thing("b", 7)]]
+    other = sync(flagged, LOG, Options(vendor={"colour": "red"}), url=fake.url)
     assert other.cursor == january(7)
-    assert "colour" not in shelf.asked[-1].options
+    assert "colour" not in fake.asked[-1].options
 
 
-def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: FakeSource) -> None:
+def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(fake: FakeSource) -> None:
     """Nor does it tell which columns the vendor fills."""
-    flagged = replace(shelf.source(), flags=FLAGS)
+    flagged = replace(fake.source(), flags=FLAGS)
     full = Options(full=True)
-    shelf.pages = [[thing(n, 3, phone="5551234567") for n in range(30)]]
-    sync(flagged, WEEKLY, full, url=shelf.url)
-    with sync_history.connect(shelf.url) as session:
+    fake.pages = [[thing(n, 3, phone="5551234567") for n in range(30)]]
+    sync(flagged, WEEKLY, full, url=fake.url)
+    with sync_history.connect(fake.url) as session:
         last = sync_history.last_good(session, flagged, WEEKLY)
         values = sync_history.last_values(session, flagged, WEEKLY, "full")
         assert last is not None
         assert last.full_time == last.full_tried is not None
-        shelf.pages = [[thing(n, 4) for n in range(30)]]
-        sync(flagged, WEEKLY, replace(full, vendor={"colour": "red"}), url=shelf.url)
-        assert [row["configuration"]["narrowed"] for row in shelf.history()] == [False, True]
+        fake.pages = [[thing(n, 4) for n in range(30)]]
+        sync(flagged, WEEKLY, replace(full, vendor={"colour": "red"}), url=fake.url)
+        assert [row["configuration"]["narrowed"] for row in fake.history()] == [False, True]
         assert sync_history.last_good(session, flagged, WEEKLY) == last
         assert sync_history.last_values(session, flagged, WEEKLY, "full") == values
-        sync(flagged, WEEKLY, full, url=shelf.url)
+        sync(flagged, WEEKLY, full, url=fake.url)
         later = sync_history.last_good(session, flagged, WEEKLY)
     assert later is not None
     assert later.full_tried == later.full_time != last.full_time
@@ -238,7 +238,7 @@ def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: FakeSource) ->
 @pytest.mark.parametrize(
     ("vendor", "says"),
     [
-        ({"size": 1}, "Shelf has no flag size of its own; it has colour, at_once, quickly"),
+        ({"size": 1}, "Fake has no flag size of its own; it has colour, at_once, quickly"),
         ({"begin": "2024-01-01"}, "no flag begin"),
         ({"at_once": 5}, "at_once is 5; it must be a number from 1 to 4"),
         ({"at_once": True}, "at_once is True"),
@@ -246,10 +246,10 @@ def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(shelf: FakeSource) ->
         ({"colour": ""}, "colour is ''; it must be a text"),
     ],
 )
-def test_a_flag_that_cannot_be_used_says_why(shelf: FakeSource, vendor: dict[str, Any], says: str) -> None:
+def test_a_flag_that_cannot_be_used_says_why(fake: FakeSource, vendor: dict[str, Any], says: str) -> None:
     with pytest.raises(WrongUse, match=re.escape(says)):
-        sync(replace(shelf.source(), flags=FLAGS), THING, Options(vendor=vendor), url=shelf.url)
-    assert shelf.asked == []
+        sync(replace(fake.source(), flags=FLAGS), THING, Options(vendor=vendor), url=fake.url)
+    assert fake.asked == []
 
 
 def test_no_cursor_is_our_own_clock() -> None:
@@ -260,7 +260,7 @@ def test_no_cursor_is_our_own_clock() -> None:
 
 
 @pytest.fixture
-def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     monkeypatch.setattr(extraction, "CHUNK", 1)
     return FakeSource(bare_url)
 
@@ -269,24 +269,24 @@ def january(day: int) -> datetime:
     return datetime(2024, 1, day, tzinfo=UTC)
 
 
-def test_the_cursor_is_the_source_s_high_water_mark(shelf: FakeSource) -> None:
+def test_the_cursor_is_the_source_s_high_water_mark(fake: FakeSource) -> None:
     """The newest of all batches; a delta that finds nothing keeps it; what is undated does not move it."""
-    assert shelf.sync([thing("a", 3)], [thing("b", 9), thing("c", 5)]).cursor == january(9)
-    assert shelf.sync().cursor == january(9)
-    assert shelf.asked[-1].window.since == january(9) - OVERLAP
-    assert shelf.sync([thing("d") | {"at": None}]).cursor == january(9)
-    assert shelf.sync([thing("a", 11)]).cursor == january(11)
-    assert [row["configuration"]["cursor"] for row in shelf.history()] == [
+    assert fake.sync([thing("a", 3)], [thing("b", 9), thing("c", 5)]).cursor == january(9)
+    assert fake.sync().cursor == january(9)
+    assert fake.asked[-1].window.since == january(9) - OVERLAP
+    assert fake.sync([thing("d") | {"at": None}]).cursor == january(9)
+    assert fake.sync([thing("a", 11)]).cursor == january(11)
+    assert [row["configuration"]["cursor"] for row in fake.history()] == [
         january(day).isoformat() for day in (9, 9, 9, 11)
     ]
 
 
-def test_a_clock_that_is_ahead_does_not_hide_what_comes(shelf: FakeSource) -> None:
+def test_a_clock_that_is_ahead_does_not_hide_what_comes(fake: FakeSource) -> None:
     ahead = {"id": "a", "at": (datetime.now(UTC) + timedelta(hours=3)).isoformat()}
-    result = shelf.sync([ahead])
+    result = fake.sync([ahead])
     assert result.cursor == result.window.until
-    shelf.sync()
-    since = shelf.asked[-1].window.since
+    fake.sync()
+    since = fake.asked[-1].window.since
     assert since is not None
     assert since < datetime.now(UTC)
 
@@ -294,64 +294,64 @@ def test_a_clock_that_is_ahead_does_not_hide_what_comes(shelf: FakeSource) -> No
 SENTINELS = ("9999-12-31T23:59:59.999999Z", "9999-12-31T00:00:00Z", "9999-01-01T00:00:00Z")
 
 
-def test_a_date_that_means_never_is_loaded_and_is_no_cursor(shelf: FakeSource) -> None:
+def test_a_date_that_means_never_is_loaded_and_is_no_cursor(fake: FakeSource) -> None:
     """By a full read and by a delta; the next delta begins at the newest date at which something did change."""
     never = [{"id": str(n), "at": at} for n, at in enumerate(SENTINELS)]
-    result = shelf.sync([thing("a", 3), *never])
+    result = fake.sync([thing("a", 3), *never])
     assert (result.created, result.filtered, result.status, result.cursor) == (4, 0, "success", january(3))
-    assert str(shelf.row("0")["at"]) == "9999-12-31 23:59:59.999999+00:00"
-    result = shelf.sync([*never, {"id": "new", "at": SENTINELS[0]}, thing("b", 5)])
+    assert str(fake.row("0")["at"]) == "9999-12-31 23:59:59.999999+00:00"
+    result = fake.sync([*never, {"id": "new", "at": SENTINELS[0]}, thing("b", 5)])
     assert (result.mode, result.created, result.unchanged, result.filtered) == ("delta", 2, 3, 0)
     assert result.cursor == january(5)
-    result = shelf.sync([thing("a", 3), thing("b", 5), *never], full=True)
+    result = fake.sync([thing("a", 3), thing("b", 5), *never], full=True)
     assert (result.filtered, result.deleted, result.cursor) == (0, 1, january(5))
 
 
-def test_where_every_date_lies_ahead_everything_is_read_again(shelf: FakeSource) -> None:
-    assert shelf.sync([{"id": "a", "at": SENTINELS[0]}]).cursor is None
-    assert shelf.sync([{"id": "a", "at": SENTINELS[0]}]).mode == "full"
+def test_where_every_date_lies_ahead_everything_is_read_again(fake: FakeSource) -> None:
+    assert fake.sync([{"id": "a", "at": SENTINELS[0]}]).cursor is None
+    assert fake.sync([{"id": "a", "at": SENTINELS[0]}]).mode == "full"
 
 
-def test_a_schedule_moves_the_cursor_to_what_is_past(shelf: FakeSource) -> None:
+def test_a_schedule_moves_the_cursor_to_what_is_past(fake: FakeSource) -> None:
     planned = replace(THING, lookahead=timedelta(days=365), lookback=timedelta(days=60))
     soon = {"id": "soon", "at": (datetime.now(UTC) + timedelta(days=90)).isoformat()}
-    result = shelf.sync([thing("a", 3), soon, {"id": "never", "at": SENTINELS[0]}], entity=planned)
+    result = fake.sync([thing("a", 3), soon, {"id": "never", "at": SENTINELS[0]}], entity=planned)
     assert (result.created, result.filtered, result.cursor) == (3, 0, january(3))
-    result = shelf.sync([soon], entity=planned)
+    result = fake.sync([soon], entity=planned)
     assert (result.mode, result.unchanged, result.filtered) == ("delta", 1, 0)
     assert result.window.since == january(3) - OVERLAP
 
 
-def test_a_date_that_means_never_gives_way_to_a_true_one(shelf: FakeSource) -> None:
+def test_a_date_that_means_never_gives_way_to_a_true_one(fake: FakeSource) -> None:
     """Only newer wins, and what lies ahead is no time of an edit."""
-    shelf.sync([{"id": "a", "at": SENTINELS[1], "size": 1}])
-    assert shelf.sync([thing("a", 3, size=2)]).updated == 1
-    assert shelf.row("a")["size"] == 2
-    assert shelf.sync([thing("a", 2, size=3)]).updated == 0
+    fake.sync([{"id": "a", "at": SENTINELS[1], "size": 1}])
+    assert fake.sync([thing("a", 3, size=2)]).updated == 1
+    assert fake.row("a")["size"] == 2
+    assert fake.sync([thing("a", 2, size=3)]).updated == 0
 
 
-def test_a_full_read_that_leaves_records_out_says_so(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_read_that_leaves_records_out_says_so(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is left out today; if one ever is, the run is no success and its cursor stays."""
-    assert shelf.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
+    assert fake.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
     monkeypatch.setattr(extraction, "END", january(4))
-    result = shelf.sync([thing("a", 3), thing("b", 5)], full=True)
+    result = fake.sync([thing("a", 3), thing("b", 5)], full=True)
     assert (result.status, result.filtered, result.cursor) == ("partial", 1, None)
     assert "1 of 2 records were read and not loaded" in str(result.reason)
 
 
-def test_nothing_dated_leaves_the_next_run_full(shelf: FakeSource) -> None:
-    assert shelf.sync().cursor is None
-    assert shelf.sync([thing("a") | {"at": None}]).mode == "full"
-    assert shelf.sync([thing("a")]).mode == "full"
-    assert shelf.sync([thing("a")]).mode == "delta"
+def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
+    assert fake.sync().cursor is None
+    assert fake.sync([thing("a") | {"at": None}]).mode == "full"
+    assert fake.sync([thing("a")]).mode == "full"
+    assert fake.sync([thing("a")]).mode == "delta"
 
 
-def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(shelf: FakeSource) -> None:
+def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(fake: FakeSource) -> None:
     """X-11: one bad record must not pin the window for ever, and every failed record is kept."""
-    result = shelf.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
+    result = fake.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
     assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
-    assert shelf.sync([thing("a", 6)]).mode == "delta"
-    with psycopg.connect(shelf.url) as connection:
+    assert fake.sync([thing("a", 6)]).mode == "delta"
+    with psycopg.connect(fake.url) as connection:
         unkept = connection.execute("""
             SELECT count(*) FROM orchestration.sync_history h WHERE h.status = 'partial' AND h.records_failed <>
                 (SELECT count(*) FROM orchestration.dead_letter d WHERE d.sync_history_id = h.id)
@@ -359,45 +359,45 @@ def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(shelf: Fak
     assert unkept == (0,)
 
 
-def test_a_failed_run_moves_nothing(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", 2)])
+def test_a_failed_run_moves_nothing(fake: FakeSource) -> None:
+    fake.sync([thing("a", 2)])
 
     def fail() -> None:
         raise RequestRefused("no")
 
     with pytest.raises(RequestRefused):
-        shelf.sync([thing("b", 9)], fail)
-    assert shelf.rows().keys() == {("a",)}
-    row = shelf.history()[-1]
+        fake.sync([thing("b", 9)], fail)
+    assert fake.rows().keys() == {("a",)}
+    row = fake.history()[-1]
     assert (row["status"], row["error_message"], row["configuration"]["cursor"]) == (
         "failed",
         "RequestRefused: no",
         None,
     )
     assert row["end_time"] is not None
-    shelf.sync()
-    assert shelf.asked[-1].window.since == january(2) - OVERLAP
+    fake.sync()
+    assert fake.asked[-1].window.since == january(2) - OVERLAP
 
 
-def test_watermarks_do_not_leak_between_entities(shelf: FakeSource) -> None:
+def test_watermarks_do_not_leak_between_entities(fake: FakeSource) -> None:
     """B-027: neither to another entity nor to an entity of the same name in another CRM."""
-    shelf.sync([thing("a", 9)])
-    assert shelf.sync([thing("a", 1)], entity=LOG).mode == "full"
-    shelf.sync(entity=THING)
-    assert shelf.asked[-1].window.since == january(9) - OVERLAP
-    other = replace(shelf.source(), name="other")
-    shelf.pages = [[thing("a", 3)]]
-    assert sync(other, THING, Options(), url=shelf.url).mode == "full"
+    fake.sync([thing("a", 9)])
+    assert fake.sync([thing("a", 1)], entity=LOG).mode == "full"
+    fake.sync(entity=THING)
+    assert fake.asked[-1].window.since == january(9) - OVERLAP
+    other = replace(fake.source(), name="other")
+    fake.pages = [[thing("a", 3)]]
+    assert sync(other, THING, Options(), url=fake.url).mode == "full"
 
 
-def test_a_backfill_loads_its_window_and_leaves_the_cursor(shelf: FakeSource) -> None:
-    shelf.sync([thing("new", 20)])
+def test_a_backfill_loads_its_window_and_leaves_the_cursor(fake: FakeSource) -> None:
+    fake.sync([thing("new", 20)])
     window = Window(january(3), january(5))
-    result = shelf.sync([thing("a", 2), thing("b", 3), thing("c", 4), thing("d", 5)], backfill=window)
+    result = fake.sync([thing("a", 2), thing("b", 3), thing("c", 4), thing("d", 5)], backfill=window)
     assert (result.mode, result.created, result.filtered, result.cursor) == ("backfill", 2, 2, None)
-    assert shelf.rows().keys() == {("new",), ("b",), ("c",)}
-    shelf.sync()
-    assert shelf.asked[-1].window.since == january(20) - OVERLAP
+    assert fake.rows().keys() == {("new",), ("b",), ("c",)}
+    fake.sync()
+    assert fake.asked[-1].window.since == january(20) - OVERLAP
 
 
 def fresh() -> Iterator[list[dict[str, Any]]]:
@@ -407,201 +407,201 @@ def fresh() -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_a_source_that_proves_that_nothing_changed_loses_nothing(shelf: FakeSource, full: bool) -> None:
-    shelf.sync([thing("a", 3)], [thing("b", 4)])
-    shelf.before = lambda extraction: setattr(extraction, "unchanged", True)
-    result = shelf.sync(full=full)
+def test_a_source_that_proves_that_nothing_changed_loses_nothing(fake: FakeSource, full: bool) -> None:
+    fake.sync([thing("a", 3)], [thing("b", 4)])
+    fake.before = lambda extraction: setattr(extraction, "unchanged", True)
+    result = fake.sync(full=full)
     assert (result.status, result.processed, result.deleted) == ("success", 0, 0)
-    assert not any(row["archived"] for row in shelf.rows().values())
-    shelf.before = lambda extraction: None
-    shelf.sync()
-    assert shelf.asked[-1].window.since == january(4) - OVERLAP
+    assert not any(row["archived"] for row in fake.rows().values())
+    fake.before = lambda extraction: None
+    fake.sync()
+    assert fake.asked[-1].window.since == january(4) - OVERLAP
 
 
-def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", 3)], [thing("b", 4)])
-    shelf.before = lambda extraction: setattr(extraction, "doubt", "the vendor shows no more")
-    result = shelf.sync([thing("a", 3)], [thing("c", 5)], full=True)
+def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(fake: FakeSource) -> None:
+    fake.sync([thing("a", 3)], [thing("b", 4)])
+    fake.before = lambda extraction: setattr(extraction, "doubt", "the vendor shows no more")
+    result = fake.sync([thing("a", 3)], [thing("c", 5)], full=True)
     assert (result.status, result.reason, result.created, result.deleted) == (
         "partial", "the vendor shows no more", 1, 0,
     )  # fmt: skip
     assert result.cursor is None
-    assert shelf.sync([thing("a", 3)], full=True, max_records=1).status == "success"
-    shelf.before = lambda extraction: None
-    assert shelf.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
+    assert fake.sync([thing("a", 3)], full=True, max_records=1).status == "success"
+    fake.before = lambda extraction: None
+    assert fake.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
 
 
 REMEMBERED = replace(PAIR, by_state=True, gone={"label": "cancelled"})
 PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "y"}]
 
 
-def told(shelf: FakeSource, changes_only: bool = False, **left: str) -> None:
+def told(fake: FakeSource, changes_only: bool = False, **left: str) -> None:
     """Let the next read say that it leaves this state, and whether it was one of changes."""
 
     def before(extraction: Extraction) -> None:
         extraction.next_state, extraction.changes_only = left, changes_only
 
-    shelf.before = before
+    fake.before = before
 
 
-def test_what_a_good_run_left_is_given_to_the_next(shelf: FakeSource) -> None:
-    told(shelf, token="1")
-    assert shelf.sync(PAIRS, entity=REMEMBERED).mode == "full"
-    told(shelf, changes_only=True, token="2")
-    result = shelf.sync([{"one": "a", "two": 1, "label": "z"}], entity=REMEMBERED)
+def test_what_a_good_run_left_is_given_to_the_next(fake: FakeSource) -> None:
+    told(fake, token="1")
+    assert fake.sync(PAIRS, entity=REMEMBERED).mode == "full"
+    told(fake, changes_only=True, token="2")
+    result = fake.sync([{"one": "a", "two": 1, "label": "z"}], entity=REMEMBERED)
     assert (result.mode, result.status, result.updated, result.deleted) == ("delta", "success", 1, 0)
     assert result.total_rows == 2
-    shelf.before = lambda extraction: setattr(extraction, "unchanged", True)
-    assert shelf.sync(entity=REMEMBERED).mode == "delta"
-    assert [dict(asked.state) for asked in shelf.asked] == [{}, {"token": "1"}, {"token": "2"}]
-    shelf.sync(entity=REMEMBERED)
-    assert shelf.asked[-1].state == {"token": "2"}
+    fake.before = lambda extraction: setattr(extraction, "unchanged", True)
+    assert fake.sync(entity=REMEMBERED).mode == "delta"
+    assert [dict(asked.state) for asked in fake.asked] == [{}, {"token": "1"}, {"token": "2"}]
+    fake.sync(entity=REMEMBERED)
+    assert fake.asked[-1].state == {"token": "2"}
 
 
 @pytest.mark.parametrize("flags", [{"full": True}, {"force": True}, {"start_date": date(2024, 1, 1)}], ids=str)
-def test_a_run_that_reads_everything_is_told_nothing(shelf: FakeSource, flags: dict[str, Any]) -> None:
-    told(shelf, token="1")
-    shelf.sync(PAIRS, entity=REMEMBERED)
-    shelf.sync(PAIRS, entity=REMEMBERED, **flags)
-    assert shelf.asked[-1].state == {}
+def test_a_run_that_reads_everything_is_told_nothing(fake: FakeSource, flags: dict[str, Any]) -> None:
+    told(fake, token="1")
+    fake.sync(PAIRS, entity=REMEMBERED)
+    fake.sync(PAIRS, entity=REMEMBERED, **flags)
+    assert fake.asked[-1].state == {}
 
 
-def test_a_run_that_failed_or_was_limited_leaves_no_state(shelf: FakeSource) -> None:
+def test_a_run_that_failed_or_was_limited_leaves_no_state(fake: FakeSource) -> None:
     """A fetch in doubt decides what it leaves: one of three calendars must not cost the others their token."""
-    told(shelf, token="1")
-    shelf.sync(PAIRS, entity=REMEMBERED)
-    told(shelf, changes_only=True, token="2")
-    shelf.sync(entity=REMEMBERED, dry_run=True)
-    shelf.sync(PAIRS, entity=REMEMBERED, max_records=1)
+    told(fake, token="1")
+    fake.sync(PAIRS, entity=REMEMBERED)
+    told(fake, changes_only=True, token="2")
+    fake.sync(entity=REMEMBERED, dry_run=True)
+    fake.sync(PAIRS, entity=REMEMBERED, max_records=1)
 
     def doubtful(extraction: Extraction) -> None:
         extraction.next_state, extraction.changes_only, extraction.doubt = {"token": "3"}, True, "cannot prove it"
 
-    shelf.before = doubtful
-    assert shelf.sync(entity=REMEMBERED).status == "partial"
+    fake.before = doubtful
+    assert fake.sync(entity=REMEMBERED).status == "partial"
     with pytest.raises(Exception, match="division"):
-        shelf.sync(lambda: 1 / 0, entity=REMEMBERED)
-    told(shelf)
-    shelf.sync(PAIRS, entity=REMEMBERED)
-    assert [asked.state["token"] for asked in shelf.asked[1:]] == ["1", "1", "1", "3", "3"]
+        fake.sync(lambda: 1 / 0, entity=REMEMBERED)
+    told(fake)
+    fake.sync(PAIRS, entity=REMEMBERED)
+    assert [asked.state["token"] for asked in fake.asked[1:]] == ["1", "1", "1", "3", "3"]
 
 
-def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(shelf: FakeSource) -> None:
-    shelf.entity = REMEMBERED
-    shelf.sync(PAIRS, entity=REMEMBERED)
-    assert shelf.sync(PAIRS[:1], entity=REMEMBERED).deleted == 1
-    assert shelf.row("b", "2")["label"] == "cancelled"
-    assert shelf.sync(PAIRS, entity=REMEMBERED).restored == 1
-    assert shelf.row("b", "2")["label"] == "y"
+def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(fake: FakeSource) -> None:
+    fake.entity = REMEMBERED
+    fake.sync(PAIRS, entity=REMEMBERED)
+    assert fake.sync(PAIRS[:1], entity=REMEMBERED).deleted == 1
+    assert fake.row("b", "2")["label"] == "cancelled"
+    assert fake.sync(PAIRS, entity=REMEMBERED).restored == 1
+    assert fake.row("b", "2")["label"] == "y"
 
 
-def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(shelf: FakeSource) -> None:
-    shelf.entity = flagged = replace(PAIR, archived="label=cancelled")
-    result = shelf.sync([*PAIRS, {"one": "c", "two": 3, "label": "cancelled"}, {"one": "d", "two": 4}], entity=flagged)
+def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(fake: FakeSource) -> None:
+    fake.entity = flagged = replace(PAIR, archived="label=cancelled")
+    result = fake.sync([*PAIRS, {"one": "c", "two": 3, "label": "cancelled"}, {"one": "d", "two": 4}], entity=flagged)
     assert (result.created, result.deleted) == (4, 1)
-    assert [key for key, row in sorted(shelf.rows().items()) if row["archived"]] == [("c", "3")]
+    assert [key for key, row in sorted(fake.rows().items()) if row["archived"]] == [("c", "3")]
 
 
-def test_stored_records_are_found_by_several_columns(shelf: FakeSource) -> None:
-    shelf.sync(PAIRS, entity=PAIR)
-    known = WarehouseReader(shelf.url)
+def test_stored_records_are_found_by_several_columns(fake: FakeSource) -> None:
+    fake.sync(PAIRS, entity=PAIR)
+    known = WarehouseReader(fake.url)
     assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
     known.close()
 
 
-def test_everything_is_read_anew_when_the_last_time_is_long_ago(shelf: FakeSource) -> None:
+def test_everything_is_read_anew_when_the_last_time_is_long_ago(fake: FakeSource) -> None:
     weekly = WEEKLY
-    assert shelf.sync([thing("a", 3)], [thing("b", 4)], entity=weekly).mode == "full"
-    assert shelf.sync(entity=weekly).mode == "delta"
-    with psycopg.connect(shelf.url) as connection:
+    assert fake.sync([thing("a", 3)], [thing("b", 4)], entity=weekly).mode == "full"
+    assert fake.sync(entity=weekly).mode == "delta"
+    with psycopg.connect(fake.url) as connection:
         connection.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '8 days'")
-    result = shelf.sync([thing("a", 3)], entity=weekly)
+    result = fake.sync([thing("a", 3)], entity=weekly)
     assert (result.mode, result.deleted) == ("full", 1)
-    assert shelf.sync(entity=weekly).mode == "delta"
+    assert fake.sync(entity=weekly).mode == "delta"
 
 
-def test_a_source_may_ask_for_the_records_that_are_stored(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", 3, name="first"), thing("b", 4)])
+def test_a_source_may_ask_for_the_records_that_are_stored(fake: FakeSource) -> None:
+    fake.sync([thing("a", 3, name="first"), thing("b", 4)])
     found: dict[str, bytes] = {}
-    shelf.before = lambda extraction: found.update(extraction.known.records("shelf_thing", ["a", "z"]))
-    shelf.sync()
+    fake.before = lambda extraction: found.update(extraction.known.records("fake_thing", ["a", "z"]))
+    fake.sync()
     assert list(found) == ["a"]
     assert json.loads(found["a"])["name"] == "first"
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_safety_limit_is_partial(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
+def test_safety_limit_is_partial(fake: FakeSource, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
     """X-12, X-28: never a success; what was read stays, and a read that did not end proves nothing missing."""
-    shelf.sync([thing("a", 3), thing("b", 4)])
+    fake.sync([thing("a", 3), thing("b", 4)])
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
-    shelf.before = lambda extraction: setattr(shelf, "pages", fresh())
-    result = shelf.sync(full=full)
+    fake.before = lambda extraction: setattr(fake, "pages", fresh())
+    result = fake.sync(full=full)
     assert (result.status, result.created, result.deleted, result.cursor) == ("partial", 12, 0, None)
     assert str(result.reason).startswith("safety_limit: ")
-    row = shelf.history()[-1]
+    row = fake.history()[-1]
     assert (row["status"], row["configuration"]["cursor"]) == ("partial", None)
     assert row["performance_metrics"]["partial_reason"] == row["error_message"] == result.reason
-    assert not any(row["archived"] for row in shelf.rows().values())
-    shelf.before = lambda extraction: None
-    shelf.sync()
-    assert shelf.asked[-1].window.since == january(4) - OVERLAP
+    assert not any(row["archived"] for row in fake.rows().values())
+    fake.before = lambda extraction: None
+    fake.sync()
+    assert fake.asked[-1].window.since == january(4) - OVERLAP
 
 
-def test_a_window_that_did_not_end_buries_nothing(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, now = FakeSource(shelf.url, LOG), datetime.now(UTC).isoformat()
+def test_a_window_that_did_not_end_buries_nothing(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, now = FakeSource(fake.url, LOG), datetime.now(UTC).isoformat()
     log.sync([{"id": "a", "at": now}, {"id": "b", "at": now}])
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "1")
     result = log.sync([{"id": "a", "at": now}], [{"id": "c", "at": now}])
     assert (result.mode, result.status, result.processed, result.deleted) == ("delta", "partial", 1, 0)
 
 
-def test_pages_without_records_end_too(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_without_records_end_too(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
-    shelf.before = lambda extraction: setattr(shelf, "pages", itertools.repeat([]))
-    assert str(shelf.sync().reason).startswith("safety_limit: ")
+    fake.before = lambda extraction: setattr(fake, "pages", itertools.repeat([]))
+    assert str(fake.sync().reason).startswith("safety_limit: ")
 
 
-def test_a_read_that_ends_at_the_safety_limit_is_whole(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_ends_at_the_safety_limit_is_whole(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """And --max-records is no such limit: whoever gave it wanted no more (B-055)."""
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
-    assert shelf.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
-    shelf.before = lambda extraction: setattr(shelf, "pages", fresh())
-    assert shelf.sync(max_records=4).status == "success"
+    assert fake.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
+    fake.before = lambda extraction: setattr(fake, "pages", fresh())
+    assert fake.sync(max_records=4).status == "success"
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "many"])
 def test_a_safety_limit_that_cannot_be_used_is_named(
-    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch, wrong: str
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", wrong)
     with pytest.raises(NotConfigured, match="WAREHOUSE_SAFETY_LIMIT"):
-        shelf.sync()
+        fake.sync()
 
 
-def test_what_was_not_asked_by_the_window_passes_it(shelf: FakeSource) -> None:
-    shelf.sync([thing("a", 20)])
-    result = shelf.sync([thing("b", 1)], page(thing("c", 1), in_window=False))
+def test_what_was_not_asked_by_the_window_passes_it(fake: FakeSource) -> None:
+    fake.sync([thing("a", 20)])
+    result = fake.sync([thing("b", 1)], page(thing("c", 1), in_window=False))
     assert (result.created, result.filtered) == (1, 1)
-    assert ("c",) in shelf.rows()
+    assert ("c",) in fake.rows()
 
 
-def test_lifecycle_order(shelf: FakeSource) -> None:
+def test_lifecycle_order(fake: FakeSource) -> None:
     """C-012: row, fetch, load, close, cleanup; also when the run fails, nothing is left open."""
     seen: list[Any] = []
 
     def look(extraction: Extraction) -> None:
-        (row,) = [row for row in shelf.history() if row["status"] == "running"]
+        (row,) = [row for row in fake.history() if row["status"] == "running"]
         seen.append((row["end_time"], row["configuration"]["mode"], row["run_id"]))
 
     def fail() -> None:
         raise RequestRefused("no")
 
-    shelf.before = look
-    shelf.sync([thing("a")], run_id="a-run")
+    fake.before = look
+    fake.sync([thing("a")], run_id="a-run")
     with pytest.raises(RequestRefused):
-        shelf.sync([thing("b")], fail)
+        fake.sync([thing("b")], fail)
     assert seen == [(None, "full", "a-run"), (None, "delta", None)]
-    with psycopg.connect(shelf.url) as connection:
+    with psycopg.connect(fake.url) as connection:
         open_ones = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND application_name <> 'a test that looks on'"
@@ -615,28 +615,28 @@ def test_lifecycle_order(shelf: FakeSource) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]
 
 
-def test_an_unexpected_error_closes_the_row_too(shelf: FakeSource) -> None:
+def test_an_unexpected_error_closes_the_row_too(fake: FakeSource) -> None:
     def fail() -> None:
         raise ZeroDivisionError("division by zero")
 
     with pytest.raises(Exception, match="division by zero"):
-        shelf.sync(fail)
-    assert shelf.history()[-1]["status"] == "failed"
+        fake.sync(fail)
+    assert fake.history()[-1]["status"] == "failed"
 
 
 def test_what_a_source_measures_is_in_the_metrics_of_every_run(
-    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A-070: a replay asks nobody, and its history row has the figure all the same."""
-    source = replace(shelf.source(), measures=("bytes_scanned",))
-    monkeypatch.setattr(shelf, "source", lambda: source)
-    shelf.sync([thing("a")])
-    shelf.before = lambda reading: reading.measured.update(bytes_scanned=7, rows_seen=2)
-    shelf.sync([thing("b", size="big")])
+    source = replace(fake.source(), measures=("bytes_scanned",))
+    monkeypatch.setattr(fake, "source", lambda: source)
+    fake.sync([thing("a")])
+    fake.before = lambda reading: reading.measured.update(bytes_scanned=7, rows_seen=2)
+    fake.sync([thing("b", size="big")])
     with pytest.raises(Exception, match="division by zero"):
-        shelf.sync(lambda: 1 / 0)
-    assert replay([source], url=shelf.url)
-    figures = [row["performance_metrics"] for row in shelf.history()]
+        fake.sync(lambda: 1 / 0)
+    assert replay([source], url=fake.url)
+    figures = [row["performance_metrics"] for row in fake.history()]
     assert [figure["bytes_scanned"] for figure in figures] == [0, 7, 7, 0]
     assert figures[1]["rows_seen"] == 2
 
@@ -652,16 +652,16 @@ def test_a_source_without_settings_asks_nothing(
         sync(source, source.entities[0], Options(), url=database_url)
 
 
-def test_state_survives_wiped_workdir(shelf: FakeSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_survives_wiped_workdir(fake: FakeSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """B-014: there is nothing to wipe; dlt keeps no state, and the cursor lies in the history."""
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    shelf.sync([thing("a", 3)])
+    fake.sync([thing("a", 3)])
     assert list(tmp_path.rglob("*")) == []
-    assert shelf.sync().mode == "delta"
+    assert fake.sync().mode == "delta"
 
 
-def test_the_rows_of_the_table_are_counted_or_reckoned_alike(shelf: FakeSource) -> None:
+def test_the_rows_of_the_table_are_counted_or_reckoned_alike(fake: FakeSource) -> None:
     """A delta reckons from the last run's figures, a whole read counts; both are true."""
     for pages, flags in (
         ([[thing("a"), thing("b"), thing("c", gone=True)]], {}),
@@ -670,8 +670,8 @@ def test_the_rows_of_the_table_are_counted_or_reckoned_alike(shelf: FakeSource) 
         ([[thing("d", 4, absorbed="b")]], {}),
         ([[thing("d", 4, absorbed="b")], [thing("a", 3)]], {"full": True}),
     ):
-        result = shelf.sync(*pages, **flags)
-        rows = shelf.rows().values()
+        result = fake.sync(*pages, **flags)
+        rows = fake.rows().values()
         assert result.total_rows == len(rows)
         assert result.metrics["living_rows"] == sum(not row["archived"] for row in rows)
 

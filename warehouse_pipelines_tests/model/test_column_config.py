@@ -192,15 +192,15 @@ KEY = "a key of some length"
 
 
 @pytest.fixture
-def shelf(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     monkeypatch.setenv("WAREHOUSE_HASH_KEY", KEY)
     return FakeSource(bare_url)
 
 
-def changed(shelf: FakeSource, configure: Configure, written: str) -> Entity:
-    """Apply the file to the shelf's things and to their table, as a migration does; return the entity."""
-    entity = configure(written, shelf.source())[THING.table]
-    with migrate.engine(shelf.url).begin() as connection:
+def changed(fake: FakeSource, configure: Configure, written: str) -> Entity:
+    """Apply the file to the fake's things and to their table, as a migration does; return the entity."""
+    entity = configure(written, fake.source())[THING.table]
+    with migrate.engine(fake.url).begin() as connection:
         local_columns.rename(connection, [entity])
         tables.align(connection, [entity])
     return entity
@@ -212,9 +212,9 @@ PEOPLE: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def stored(shelf: FakeSource, entity: Entity) -> str:
+def stored(fake: FakeSource, entity: Entity) -> str:
     """Return all that the warehouse has: the table and the dead letters."""
-    with psycopg.connect(shelf.url) as connection:
+    with psycopg.connect(fake.url) as connection:
         found = [
             connection.execute(f"SELECT t::text FROM {table} t").fetchall()
             for table in (entity.table, "orchestration.dead_letter", "orchestration.sync_history")
@@ -222,13 +222,13 @@ def stored(shelf: FakeSource, entity: Entity) -> str:
     return str(found)
 
 
-def test_a_hashed_value_stands_nowhere_in_clear(shelf: FakeSource, configure: Configure) -> None:
-    entity = changed(shelf, configure, "[shelf.things]\nhash = ['name', 'phone']\n")
-    shelf.entity = entity
-    result = shelf.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE)])
+def test_a_hashed_value_stands_nowhere_in_clear(fake: FakeSource, configure: Configure) -> None:
+    entity = changed(fake, configure, "[fake.things]\nhash = ['name', 'phone']\n")
+    fake.entity = entity
+    result = fake.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE)])
     assert (result.created, result.failed) == (1, 1)
-    row = shelf.row("1")
-    everything = stored(shelf, entity) + str(result.sample)
+    row = fake.row("1")
+    everything = stored(fake, entity) + str(result.sample)
     for clear in ("Ann", "867", "5309"):
         assert clear not in everything
     assert row["name"].startswith("hmac:")
@@ -242,101 +242,101 @@ def test_a_hashed_value_stands_nowhere_in_clear(shelf: FakeSource, configure: Co
 
 
 def test_equal_values_have_equal_hashes_however_they_are_written_and_another_key_has_others(
-    shelf: FakeSource, configure: Configure, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSource, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['phone']\n")
-    shelf.sync([thing(1, phone="(310) 867-5309"), thing(2, phone="+1 310.867.5309"), thing(3, phone="310 867 5308")])
-    one, two, three = (shelf.row(key)["phone"] for key in "123")
+    fake.entity = changed(fake, configure, "[fake.things]\nhash = ['phone']\n")
+    fake.sync([thing(1, phone="(310) 867-5309"), thing(2, phone="+1 310.867.5309"), thing(3, phone="310 867 5308")])
+    one, two, three = (fake.row(key)["phone"] for key in "123")
     assert one == two != three
     monkeypatch.setenv("WAREHOUSE_HASH_KEY", "another key of some length")
-    shelf.sync([thing(1, day=2, phone="3108675309")])
-    assert shelf.row("1")["phone"] not in (one, three)
+    fake.sync([thing(1, day=2, phone="3108675309")])
+    assert fake.row("1")["phone"] not in (one, three)
 
 
-def test_a_dead_letter_that_is_replayed_keeps_its_hash(shelf: FakeSource, configure: Configure) -> None:
+def test_a_dead_letter_that_is_replayed_keeps_its_hash(fake: FakeSource, configure: Configure) -> None:
     from warehouse_pipelines.loading.replay import replay
 
-    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
-    shelf.sync([thing(1, name="Ann Ford"), thing(2, name="Ann Ford", size="no number")])
-    source = replace(shelf.source(), entities=(replace(shelf.entity, severity={}),))
-    ((_, _, replayed),) = replay([source], url=shelf.url, crm="shelf", entity="things")
+    fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
+    fake.sync([thing(1, name="Ann Ford"), thing(2, name="Ann Ford", size="no number")])
+    source = replace(fake.source(), entities=(replace(fake.entity, severity={}),))
+    ((_, _, replayed),) = replay([source], url=fake.url, crm="fake", entity="things")
     assert replayed.created == 1
-    assert shelf.row("2")["name"] == shelf.row("1")["name"]
+    assert fake.row("2")["name"] == fake.row("1")["name"]
 
 
-def test_a_record_that_cannot_be_searched_is_not_kept(shelf: FakeSource, configure: Configure) -> None:
-    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
-    assert shelf.sync([b'{"id": "1", "name": "Ann', b'"Ann"', thing(2)]).failed == 2
-    assert "Ann" not in stored(shelf, shelf.entity)
+def test_a_record_that_cannot_be_searched_is_not_kept(fake: FakeSource, configure: Configure) -> None:
+    fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
+    assert fake.sync([b'{"id": "1", "name": "Ann', b'"Ann"', thing(2)]).failed == 2
+    assert "Ann" not in stored(fake, fake.entity)
 
 
 def test_no_key_to_hash_with_fails_the_run_before_anything_is_read(
-    shelf: FakeSource, configure: Configure, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSource, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
+    fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
     for key in (None, "short"):
         monkeypatch.delenv("WAREHOUSE_HASH_KEY") if key is None else monkeypatch.setenv("WAREHOUSE_HASH_KEY", key)
-        source = replace(shelf.source(), entities=(shelf.entity,))
+        source = replace(fake.source(), entities=(fake.entity,))
         with pytest.raises(NotConfigured, match="WAREHOUSE_HASH_KEY"):
-            sync(source, shelf.entity, Options(), url=shelf.url)
-    assert shelf.rows() == {}
-    assert shelf.asked == []
-    assert ["WAREHOUSE_HASH_KEY" in row["error_message"] for row in shelf.history()] == [True, True]
+            sync(source, fake.entity, Options(), url=fake.url)
+    assert fake.rows() == {}
+    assert fake.asked == []
+    assert ["WAREHOUSE_HASH_KEY" in row["error_message"] for row in fake.history()] == [True, True]
 
 
-def test_a_dropped_column_is_written_no_more_and_keeps_what_it_has(shelf: FakeSource, configure: Configure) -> None:
-    shelf.sync([thing(1, **PEOPLE), thing(2, **PEOPLE)])
-    shelf.entity = changed(shelf, configure, "[shelf.things]\ndrop = ['phone', 'amount']\n")
-    shelf.sync([thing(1, day=2, **PEOPLE, amount="7")])
-    row = shelf.row("1")
+def test_a_dropped_column_is_written_no_more_and_keeps_what_it_has(fake: FakeSource, configure: Configure) -> None:
+    fake.sync([thing(1, **PEOPLE), thing(2, **PEOPLE)])
+    fake.entity = changed(fake, configure, "[fake.things]\ndrop = ['phone', 'amount']\n")
+    fake.sync([thing(1, day=2, **PEOPLE, amount="7")])
+    row = fake.row("1")
     assert row["phone"] == PEOPLE["phone"], "what was stored stays"
     assert row["amount"] is None
     assert (row["raw_data"]["phone"], row["raw_data"]["amount"]) == (None, None)
     assert row["raw_data"]["doc"]["note"] == "call ***"
-    assert shelf.row("2")["raw_data"]["phone"] == PEOPLE["phone"]
+    assert fake.row("2")["raw_data"]["phone"] == PEOPLE["phone"]
 
 
-def test_a_renamed_column_keeps_its_data_and_its_index(shelf: FakeSource, configure: Configure) -> None:
-    shelf.sync([thing(1, **PEOPLE)])
-    entity = changed(shelf, configure, "[shelf.things.rename]\nphone = 'telephone'\nname = 'title'\n")
-    row = rows(shelf.url, entity)["1",]
+def test_a_renamed_column_keeps_its_data_and_its_index(fake: FakeSource, configure: Configure) -> None:
+    fake.sync([thing(1, **PEOPLE)])
+    entity = changed(fake, configure, "[fake.things.rename]\nphone = 'telephone'\nname = 'title'\n")
+    row = rows(fake.url, entity)["1",]
     assert (row["telephone"], row["telephone_e164"], row["title"]) == (PEOPLE["phone"], "+13108675309", "Ann Ford")
     assert not {"phone", "phone_e164", "name"} & row.keys()
-    with migrate.engine(shelf.url).begin() as connection:
+    with migrate.engine(fake.url).begin() as connection:
         assert tables.differences(connection, [entity]) == []
         assert local_columns.rename(connection, [entity]) == []
-    shelf.entity = entity
-    assert shelf.sync([thing(1, day=2, **PEOPLE | {"name": "Bo"})]).updated == 1
-    assert shelf.row("1")["title"] == "Bo"
+    fake.entity = entity
+    assert fake.sync([thing(1, day=2, **PEOPLE | {"name": "Bo"})]).updated == 1
+    assert fake.row("1")["title"] == "Bo"
 
 
-def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(shelf: FakeSource, configure: Configure) -> None:
-    shelf.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
-    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\ndrop = ['phone']\n")
-    with migrate.engine(shelf.url).begin() as connection:
-        (said,) = local_columns.stored_in_clear(connection, [shelf.entity])
+def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(fake: FakeSource, configure: Configure) -> None:
+    fake.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
+    fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\ndrop = ['phone']\n")
+    with migrate.engine(fake.url).begin() as connection:
+        (said,) = local_columns.stored_in_clear(connection, [fake.entity])
     assert "still holds name in clear, to be hashed and phone, phone_e164, dropped and no longer written" in said
-    source = replace(shelf.source(), entities=(shelf.entity,))
-    assert local_columns.redact(shelf.url, [source]) == [
-        "shelf_thing: 1 rows and 1 dead letters redacted, without phone, phone_e164"
+    source = replace(fake.source(), entities=(fake.entity,))
+    assert local_columns.redact(fake.url, [source]) == [
+        "fake_thing: 1 rows and 1 dead letters redacted, without phone, phone_e164"
     ]
-    everything = stored(shelf, shelf.entity)
+    everything = stored(fake, fake.entity)
     for clear in ("Ann", "867", "5309"):
         assert clear not in everything
-    assert "phone" not in shelf.row("1")
-    with migrate.engine(shelf.url).begin() as connection:
-        assert local_columns.stored_in_clear(connection, [shelf.entity]) == []
-    assert local_columns.redact(shelf.url, [source]) == []
-    again = shelf.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
+    assert "phone" not in fake.row("1")
+    with migrate.engine(fake.url).begin() as connection:
+        assert local_columns.stored_in_clear(connection, [fake.entity]) == []
+    assert local_columns.redact(fake.url, [source]) == []
+    again = fake.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
     assert (again.created, again.updated, again.failed, again.status) == (0, 0, 1, "success")
 
 
-def test_numbers_beside_a_hashed_value_stay_digit_by_digit(shelf: FakeSource, configure: Configure) -> None:
-    shelf.entity = changed(shelf, configure, "[shelf.things]\nhash = ['name']\n")
+def test_numbers_beside_a_hashed_value_stay_digit_by_digit(fake: FakeSource, configure: Configure) -> None:
+    fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
     record = json.dumps(thing(1, amount="X", big=[1.10, {"n": "Y"}])).replace('"X"', "12345678901234567890.10")
-    shelf.sync([record.replace('"Y"', "1e2").encode()])
-    with psycopg.connect(shelf.url) as connection:
-        ((amount, raw),) = connection.execute("SELECT amount::text, raw_data::text FROM shelf_thing").fetchall()
+    fake.sync([record.replace('"Y"', "1e2").encode()])
+    with psycopg.connect(fake.url) as connection:
+        ((amount, raw),) = connection.execute("SELECT amount::text, raw_data::text FROM fake_thing").fetchall()
     assert amount == "12345678901234567890.10"
     assert '"amount": 12345678901234567890.10' in raw
     assert "1.1," in raw

@@ -9,7 +9,7 @@ from warehouse_pipelines.model.column_texts import KEPT, MEANINGS, crm, text, th
 from warehouse_pipelines.model.entity import BOOKKEEPING, Entity, columns
 from warehouse_pipelines.orchestration.assets import column_schema
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness import toy
+from warehouse_pipelines_tests.harness import record_store
 
 ENTITIES = [entity for source in SOURCES for entity in source.entities]
 
@@ -24,14 +24,14 @@ def test_no_column_is_without_a_text(entity: Entity) -> None:
 
 
 def test_the_ui_shows_the_text() -> None:
-    shown = {column.name: column.description for column in column_schema(toy.THINGS).columns}
-    assert shown == {name: text(toy.THINGS, name) for name in toy.THINGS.pg_types}
+    shown = {column.name: column.description for column in column_schema(record_store.THINGS).columns}
+    assert shown == {name: text(record_store.THINGS, name) for name in record_store.THINGS.pg_types}
 
 
 def test_a_new_row_has_texts_at_once() -> None:
     visit = Entity(
-        name="visits", table="toy_visit", about="Visits.", path="visits", key="id", cursor="changed_on",
-        never_whole="a test says when", refs={"thing_id": "toy_thing"},
+        name="visits", table="store_visit", about="Visits.", path="visits", key="id", cursor="changed_on",
+        never_whole="a test says when", refs={"thing_id": "store_thing"},
         columns=columns(
             text="id thing_id door_colour full=first+last|whole", boolean="is_paid", integer="walk_minutes",
             numeric="door_price", timestamptz="changed_on", phone="home_phone",
@@ -39,7 +39,7 @@ def test_a_new_row_has_texts_at_once() -> None:
     )  # fmt: skip
     said = {name: text(visit, name) for name in visit.pg_types}
     assert said["id"] == "The vendor's id of the visit; the key. From `id`."
-    assert said["thing_id"] == "Id of the thing; refers to `toy_thing`. From `thing_id`."
+    assert said["thing_id"] == "Id of the thing; refers to `store_thing`. From `thing_id`."
     assert said["door_colour"] == "Door colour of the visit. From `door_colour`."
     assert said["full"].endswith("From `first` and `last` or, where that is empty, `whole`.")
     assert said["is_paid"] == "Whether the visit is paid. From `is_paid`."
@@ -51,13 +51,13 @@ def test_a_new_row_has_texts_at_once() -> None:
 
 
 def test_the_most_particular_text_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    meanings = {"size": "any", "toy.size": "of the toy", "toy_gadget.size": "of the gadget"}
+    meanings = {"size": "any", "store.size": "of the store", "store_gadget.size": "of the gadget"}
     for key, meant in meanings.items():
         monkeypatch.setitem(MEANINGS, key, meant)  # type: ignore[arg-type]
-    other = replace(toy.GADGETS, table="toy_other")
-    assert text(toy.GADGETS, "size") == "of the gadget. From `size`."
-    assert text(other, "size") == "of the toy. From `size`."
-    assert text(replace(toy.GADGETS, table="other_gadget"), "size") == "any. From `size`."
+    other = replace(record_store.GADGETS, table="store_other")
+    assert text(record_store.GADGETS, "size") == "of the gadget. From `size`."
+    assert text(other, "size") == "of the store. From `size`."
+    assert text(replace(record_store.GADGETS, table="other_gadget"), "size") == "any. From `size`."
 
 
 def test_every_text_is_of_a_column_that_there_is() -> None:

@@ -100,14 +100,14 @@ def test_many_columns_are_counted_and_a_few_named() -> None:
 
 
 @pytest.fixture
-def shelf(bare_url: str) -> FakeSource:
+def fake(bare_url: str) -> FakeSource:
     return FakeSource(bare_url)
 
 
-def problems(shelf: FakeSource) -> tuple[str, ...]:
+def problems(fake: FakeSource) -> tuple[str, ...]:
     """Return what ``warehouse status`` says of the values of the things."""
-    (found,) = health.judge([shelf.source(THING)], url=shelf.url, rules=("values",))
-    (check,) = checks.judge_at_once(shelf.source(THING), THING, shelf.url, {"values"})
+    (found,) = health.judge([fake.source(THING)], url=fake.url, rules=("values",))
+    (check,) = checks.judge_at_once(fake.source(THING), THING, fake.url, {"values"})
     assert check.passed is not bool(found.problems)
     assert check.description == ("; ".join(found.problems) or "no column loses its values")
     return found.problems
@@ -121,216 +121,216 @@ def without(records: list[dict[str, Any]], *names: str, **more: Any) -> list[dic
     return [{name: value for name, value in record.items() if name not in names} | more for record in records]
 
 
-def kept(shelf: FakeSource, name: str) -> set[Any]:
-    return {row[name] for row in shelf.rows().values()}
+def kept(fake: FakeSource, name: str) -> set[Any]:
+    return {row[name] for row in fake.rows().values()}
 
 
-def metrics(shelf: FakeSource) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = shelf.history()[-1]["performance_metrics"]
+def metrics(fake: FakeSource) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = fake.history()[-1]["performance_metrics"]
     return found
 
 
-def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read_again(shelf: FakeSource) -> None:
+def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read_again(fake: FakeSource) -> None:
     good, bad = things(40), [{**one, "amount": "twelve"} for one in things(40)]
-    assert shelf.sync(good, full=True).status == "success"
-    assert metrics(shelf)["columns_filled"]["amount"] == 40
-    assert (metrics(shelf)["values_lost"], problems(shelf)) == ({}, ())
-    result = shelf.sync(bad, full=True)
+    assert fake.sync(good, full=True).status == "success"
+    assert metrics(fake)["columns_filled"]["amount"] == 40
+    assert (metrics(fake)["values_lost"], problems(fake)) == ({}, ())
+    result = fake.sync(bad, full=True)
     assert (result.status, result.updated, result.failed) == ("partial", 40, 0)
     assert result.reason is not None
     assert result.reason.startswith("values_lost: amount 40 of 40 ")
     assert result.cursor is not None  # the records are loaded, so the next delta goes on from here
-    assert metrics(shelf)["values_lost"] == {"amount": {"lost": 40, "of": 40}}
-    assert kept(shelf, "amount") == {None}
-    assert {row["raw_data"]["amount"] for row in shelf.rows().values()} == {"twelve"}
+    assert metrics(fake)["values_lost"] == {"amount": {"lost": 40, "of": 40}}
+    assert kept(fake, "amount") == {None}
+    assert {row["raw_data"]["amount"] for row in fake.rows().values()} == {"twelve"}
     for _ in range(2):
-        result = shelf.sync(bad, full=True)
+        result = fake.sync(bad, full=True)
         assert (result.status, result.unchanged) == ("success", 40)
-        assert problems(shelf) == ("values lost: amount 40 of 40 (100%)",)
-    assert shelf.sync([thing("new", amount=5)]).status == "success"
-    assert problems(shelf) == ("values lost: amount 40 of 41 (98%)",)
-    shelf.sync(good[:30], full=True, max_records=30)
-    shelf.sync(good, full=True, dry_run=True)
-    assert problems(shelf) == ("values lost: amount 40 of 41 (98%)",)
-    assert shelf.sync(good, full=True).status == "success"
-    assert problems(shelf) == ()
+        assert problems(fake) == ("values lost: amount 40 of 40 (100%)",)
+    assert fake.sync([thing("new", amount=5)]).status == "success"
+    assert problems(fake) == ("values lost: amount 40 of 41 (98%)",)
+    fake.sync(good[:30], full=True, max_records=30)
+    fake.sync(good, full=True, dry_run=True)
+    assert problems(fake) == ("values lost: amount 40 of 41 (98%)",)
+    assert fake.sync(good, full=True).status == "success"
+    assert problems(fake) == ()
 
 
-def test_one_bad_value_in_a_delta_is_a_warning_and_no_more(shelf: FakeSource) -> None:
-    shelf.sync(things(40), full=True)
-    result = shelf.sync([thing("1", 2, amount="twelve")])
-    assert (result.status, result.metrics["warnings"], problems(shelf)) == ("success", {"warn:amount": 1}, ())
+def test_one_bad_value_in_a_delta_is_a_warning_and_no_more(fake: FakeSource) -> None:
+    fake.sync(things(40), full=True)
+    result = fake.sync([thing("1", 2, amount="twelve")])
+    assert (result.status, result.metrics["warnings"], problems(fake)) == ("success", {"warn:amount": 1}, ())
     assert result.metrics["values_lost"] == {"amount": {"lost": 1, "of": 1}}
 
 
-def renamed(shelf: FakeSource, **flags: Any) -> Result:
-    return shelf.sync(without(things(30, label="x"), "name", "phone", first_name="Ann"), full=True, **flags)
+def renamed(fake: FakeSource, **flags: Any) -> Result:
+    return fake.sync(without(things(30, label="x"), "name", "phone", first_name="Ann"), full=True, **flags)
 
 
-def test_a_column_that_is_no_longer_sent_is_an_alarm_and_its_values_are_kept(shelf: FakeSource) -> None:
-    shelf.sync(things(30), full=True)
-    names = kept(shelf, "name")
-    result = renamed(shelf)
+def test_a_column_that_is_no_longer_sent_is_an_alarm_and_its_values_are_kept(fake: FakeSource) -> None:
+    fake.sync(things(30), full=True)
+    names = kept(fake, "name")
+    result = renamed(fake)
     assert (result.status, result.updated, result.failed) == ("partial", 30, 0)
     assert result.reason is not None
     assert result.reason.startswith("columns_absent: name, phone had values")
-    assert (kept(shelf, "name"), kept(shelf, "phone")) == (names, {"310 867 5309"})
-    assert kept(shelf, "phone_e164") == {"+13108675309"}
-    assert {row["raw_data"].get("label") for row in shelf.rows().values()} == {"x"}
+    assert (kept(fake, "name"), kept(fake, "phone")) == (names, {"310 867 5309"})
+    assert kept(fake, "phone_e164") == {"+13108675309"}
+    assert {row["raw_data"].get("label") for row in fake.rows().values()} == {"x"}
     said = ("no longer sent, values kept: name, phone",)
-    assert problems(shelf) == said
-    again = renamed(shelf)
+    assert problems(fake) == said
+    again = renamed(fake)
     assert (again.status, again.unchanged) == ("success", 30)
     # A delta is too small to be judged by, and the alarm holds.
-    small = shelf.sync(without([thing("3", 2, size=99), thing("new", 2)], "name"))
+    small = fake.sync(without([thing("3", 2, size=99), thing("new", 2)], "name"))
     assert (small.status, small.created, small.updated) == ("success", 1, 1)
-    assert (shelf.row("3")["name"], shelf.row("3")["size"], shelf.row("new")["name"]) == ("thing 3", 99, None)
-    assert problems(shelf) == said
-    back = shelf.sync([*things(30), thing("new", 2)], full=True)
-    assert (back.status, shelf.row("new")["name"], problems(shelf)) == ("success", "thing new", ())
+    assert (fake.row("3")["name"], fake.row("3")["size"], fake.row("new")["name"]) == ("thing 3", 99, None)
+    assert problems(fake) == said
+    back = fake.sync([*things(30), thing("new", 2)], full=True)
+    assert (back.status, fake.row("new")["name"], problems(fake)) == ("success", "thing new", ())
 
 
-def test_force_empties_a_column_that_is_gone_for_good(shelf: FakeSource) -> None:
-    shelf.sync(things(30), full=True)
-    assert renamed(shelf).status == "partial"
-    assert renamed(shelf, force=True).status == "success"
-    assert kept(shelf, "name") == kept(shelf, "phone_e164") == {None}
-    assert (problems(shelf), renamed(shelf).status) == ((), "success")
+def test_force_empties_a_column_that_is_gone_for_good(fake: FakeSource) -> None:
+    fake.sync(things(30), full=True)
+    assert renamed(fake).status == "partial"
+    assert renamed(fake, force=True).status == "success"
+    assert kept(fake, "name") == kept(fake, "phone_e164") == {None}
+    assert (problems(fake), renamed(fake).status) == ((), "success")
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_a_member_that_says_nothing_is_not_absent(shelf: FakeSource, nothing: str | None) -> None:
-    shelf.sync(things(30), full=True)
-    result = shelf.sync([{**one, "phone": nothing} for one in things(30)], full=True)
-    assert (result.status, kept(shelf, "phone"), problems(shelf)) == ("success", {None}, ())
+def test_a_member_that_says_nothing_is_not_absent(fake: FakeSource, nothing: str | None) -> None:
+    fake.sync(things(30), full=True)
+    result = fake.sync([{**one, "phone": nothing} for one in things(30)], full=True)
+    assert (result.status, kept(fake, "phone"), problems(fake)) == ("success", {None}, ())
 
 
 @pytest.mark.parametrize(("before", "now"), [(30, 19), (19, 30)])
-def test_a_few_records_are_too_few_to_judge_by(shelf: FakeSource, before: int, now: int) -> None:
-    shelf.sync(things(before))
-    assert shelf.sync(without(things(now), "name")).status == "success"
+def test_a_few_records_are_too_few_to_judge_by(fake: FakeSource, before: int, now: int) -> None:
+    fake.sync(things(before))
+    assert fake.sync(without(things(now), "name")).status == "success"
 
 
-def test_small_deltas_without_a_column_add_up_until_they_are_enough(shelf: FakeSource) -> None:
-    shelf.sync(things(60), full=True)
+def test_small_deltas_without_a_column_add_up_until_they_are_enough(fake: FakeSource) -> None:
+    fake.sync(things(60), full=True)
 
     def delta(first: int, *names: str) -> Result:
-        return shelf.sync(without(things(60)[first : first + 19], *names, label="x"))
+        return fake.sync(without(things(60)[first : first + 19], *names, label="x"))
 
-    assert (delta(0, "name").status, metrics(shelf)["columns_unseen"]) == ("success", {"name": 19})
-    assert (delta(0).status, metrics(shelf)["columns_unseen"]) == ("success", {})
+    assert (delta(0, "name").status, metrics(fake)["columns_unseen"]) == ("success", {"name": 19})
+    assert (delta(0).status, metrics(fake)["columns_unseen"]) == ("success", {})
     assert delta(0, "name").status == "success"
     result = delta(19, "name")
-    assert (result.status, problems(shelf)) == ("partial", ("no longer sent, values kept: name",))
+    assert (result.status, problems(fake)) == ("partial", ("no longer sent, values kept: name",))
     assert (result.reason or "").startswith("columns_absent: name ")
     assert delta(38, "name").status == "success"
-    assert {key for (key,), row in shelf.rows().items() if row["name"] is None} == {str(n) for n in range(19)}
+    assert {key for (key,), row in fake.rows().items() if row["name"] is None} == {str(n) for n in range(19)}
 
 
-def test_a_column_that_is_seldom_filled_may_be_absent(shelf: FakeSource) -> None:
+def test_a_column_that_is_seldom_filled_may_be_absent(fake: FakeSource) -> None:
     """Some vendors leave out what is empty."""
-    shelf.sync([*things(30), thing("rare", doc={"a": 1}, more={"shade": "red"})], full=True)
-    result = shelf.sync(things(31), full=True)
-    assert (result.status, problems(shelf)) == ("success", ())
+    fake.sync([*things(30), thing("rare", doc={"a": 1}, more={"shade": "red"})], full=True)
+    result = fake.sync(things(31), full=True)
+    assert (result.status, problems(fake)) == ("success", ())
 
 
 def test_a_member_that_comes_late_is_written_by_the_next_read(
-    shelf: FakeSource, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The records before it were merged without the column, which is emptied where they lack it: nothing is kept."""
     monkeypatch.setattr(extraction, "CHUNK", 25)
     first = [{**one, "more": {"shade": "red"}} for one in things(50)]
-    shelf.sync(first, full=True)
+    fake.sync(first, full=True)
     late = [{**one, "name": "late"} for one in first]
     for one in late[:25]:
         del one["name"], one["phone"], one["more"]["shade"]
     late[26]["phone"] = None
-    result = shelf.sync(page(*late[:25]), page(*late[25:]), full=True)
-    assert (result.status, result.updated, problems(shelf)) == ("success", 50, ())
+    result = fake.sync(page(*late[:25]), page(*late[25:]), full=True)
+    assert (result.status, result.updated, problems(fake)) == ("success", 50, ())
     for name, value in {"name": "late", "phone": "310 867 5309", "phone_e164": "+13108675309", "shade": "red"}.items():
-        assert {row[name] for (key,), row in shelf.rows().items() if int(key) < 25} == {None}, name
-        assert kept(shelf, name) == {None, value}
-    again = shelf.sync(page(*late[:25]), page(*late[25:]), full=True)
+        assert {row[name] for (key,), row in fake.rows().items() if int(key) < 25} == {None}, name
+        assert kept(fake, name) == {None, value}
+    again = fake.sync(page(*late[:25]), page(*late[25:]), full=True)
     assert (again.status, again.updated, again.unchanged) == ("success", 0, 50)
 
 
-def test_what_is_emptied_counts_once_and_a_newer_row_stays(shelf: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_emptied_counts_once_and_a_newer_row_stays(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction, "CHUNK", 25)
-    shelf.sync(things(50), full=True)
+    fake.sync(things(50), full=True)
     gone = without(things(50), "name")
-    assert shelf.sync(gone, full=True).status == "partial"
+    assert fake.sync(gone, full=True).status == "partial"
     newer = thing("3", 9, name="newer")
-    shelf.sync([newer])
+    fake.sync([newer])
     # The stored records are these, so that nothing but the kept names differs.
-    result = shelf.sync(page(*gone[:25]), page(*gone[25:49], thing("49", 2, name="here")), full=True)
+    result = fake.sync(page(*gone[:25]), page(*gone[25:49], thing("49", 2, name="here")), full=True)
     assert (result.updated, result.unchanged, result.created) == (49, 1, 0)
-    assert {key: row["name"] for (key,), row in shelf.rows().items() if row["name"]} == {"3": "newer", "49": "here"}
-    assert problems(shelf) == ()
+    assert {key: row["name"] for (key,), row in fake.rows().items() if row["name"]} == {"3": "newer", "49": "here"}
+    assert problems(fake) == ()
 
 
-def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(shelf: FakeSource) -> None:
+def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(fake: FakeSource) -> None:
     """The vendor may leave out what is empty, and then the one record says nothing of the values that were kept."""
-    shelf.sync(things(30), full=True)
+    fake.sync(things(30), full=True)
     gone = without(things(30), "name")
-    assert shelf.sync(gone, full=True).status == "partial"
-    result = shelf.sync([thing("3", 2, name="back")])
-    assert (result.status, shelf.row("3")["name"], shelf.row("4")["name"]) == ("success", "back", "thing 4")
-    assert problems(shelf) == ("no longer sent, values kept: name",)
-    shelf.sync([*gone[:3], thing("3", 2, name="back"), *gone[4:]], full=True)
-    assert (kept(shelf, "name"), problems(shelf)) == ({None, "back"}, ())
+    assert fake.sync(gone, full=True).status == "partial"
+    result = fake.sync([thing("3", 2, name="back")])
+    assert (result.status, fake.row("3")["name"], fake.row("4")["name"]) == ("success", "back", "thing 4")
+    assert problems(fake) == ("no longer sent, values kept: name",)
+    fake.sync([*gone[:3], thing("3", 2, name="back"), *gone[4:]], full=True)
+    assert (kept(fake, "name"), problems(fake)) == ({None, "back"}, ())
 
 
-def test_a_member_deep_in_the_record_is_looked_for_at_its_place(shelf: FakeSource) -> None:
+def test_a_member_deep_in_the_record_is_looked_for_at_its_place(fake: FakeSource) -> None:
     """``more.shade`` is absent although another member is called ``shade``; as null it is there."""
     deep = [{**one, "more": {"shade": "red"}} for one in things(30)]
-    shelf.sync(deep, full=True)
-    assert shelf.sync([{**one, "more": {"shade": None}} for one in deep], full=True).status == "success"
-    shelf.sync(deep, full=True)
-    result = shelf.sync([{**one, "more": {"other": 1}, "shade": "blue"} for one in deep], full=True)
-    assert (result.status, kept(shelf, "shade")) == ("partial", {"red"})
+    fake.sync(deep, full=True)
+    assert fake.sync([{**one, "more": {"shade": None}} for one in deep], full=True).status == "success"
+    fake.sync(deep, full=True)
+    result = fake.sync([{**one, "more": {"other": 1}, "shade": "blue"} for one in deep], full=True)
+    assert (result.status, kept(fake, "shade")) == ("partial", {"red"})
 
 
 TIMED = replace(THING, archived=None)
 FLAG = {"gone": (THING, "gone", True, False), "gone_at": (TIMED, "gone_at", "2024-02-03T04:05:06Z", None)}
 
 
-def tombstones(shelf: FakeSource) -> dict[str, tuple[Any, Any]]:
-    return {key: (row["delete_reason"], row["deleted_at"]) for (key,), row in shelf.rows().items() if row["archived"]}
+def tombstones(fake: FakeSource) -> dict[str, tuple[Any, Any]]:
+    return {key: (row["delete_reason"], row["deleted_at"]) for (key,), row in fake.rows().items() if row["archived"]}
 
 
 @pytest.mark.parametrize("flag", FLAG)
-def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(shelf: FakeSource, flag: str) -> None:
-    shelf.entity, name, yes, no = FLAG[flag]
-    column = "archived" if shelf.entity.archived else "deleted_at"
+def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(fake: FakeSource, flag: str) -> None:
+    fake.entity, name, yes, no = FLAG[flag]
+    column = "archived" if fake.entity.archived else "deleted_at"
 
     def flagged(number: int, first_living: int, **more: Any) -> list[dict[str, Any]]:
         return [{**one, name: yes if n < first_living else no} for n, one in enumerate(things(number, **more))]
 
-    shelf.sync(flagged(50, 25), full=True)
-    before = tombstones(shelf)
+    fake.sync(flagged(50, 25), full=True)
+    before = tombstones(fake)
     assert len(before) == 25
     # One record is enough: this vendor sends the flag with each.
-    result = shelf.sync([thing("3", 2, size=99)])
-    assert (result.status, result.restored, result.updated, tombstones(shelf)) == ("partial", 0, 1, before)
+    result = fake.sync([thing("3", 2, size=99)])
+    assert (result.status, result.restored, result.updated, tombstones(fake)) == ("partial", 0, 1, before)
     assert result.reason is not None
     assert result.reason.startswith(f"columns_absent: {column} ")
-    assert shelf.row("3")["size"] == 99
+    assert fake.row("3")["size"] == 99
     for number in (50, 51):
-        result = shelf.sync(things(number, label="x"), full=True)
-        assert (result.status, result.restored, tombstones(shelf)) == ("success", 0, before)
-        assert problems(shelf) == (f"no longer sent, values kept: {column}",)
-    back = shelf.sync(flagged(51, 20), full=True)
-    assert (back.status, back.restored, problems(shelf)) == ("success", 5, ())
-    assert set(tombstones(shelf)) == {str(n) for n in range(20)}
+        result = fake.sync(things(number, label="x"), full=True)
+        assert (result.status, result.restored, tombstones(fake)) == ("success", 0, before)
+        assert problems(fake) == (f"no longer sent, values kept: {column}",)
+    back = fake.sync(flagged(51, 20), full=True)
+    assert (back.status, back.restored, problems(fake)) == ("success", 5, ())
+    assert set(tombstones(fake)) == {str(n) for n in range(20)}
     # What is missing or merged was no word of the flag.
-    shelf.sync(flagged(51, 20)[:45], full=True)
-    result = shelf.sync(things(51), full=True)
-    assert (result.status, result.restored, len(tombstones(shelf))) == ("partial", 6, 20)
-    assert shelf.sync(things(51), full=True, force=True).restored == 20
-    assert (tombstones(shelf), problems(shelf)) == ({}, ())
+    fake.sync(flagged(51, 20)[:45], full=True)
+    result = fake.sync(things(51), full=True)
+    assert (result.status, result.restored, len(tombstones(fake))) == ("partial", 6, 20)
+    assert fake.sync(things(51), full=True, force=True).restored == 20
+    assert (tombstones(fake), problems(fake)) == ({}, ())
 
 
-def test_a_flag_that_is_sent_only_when_it_is_set_may_be_left_out(shelf: FakeSource) -> None:
-    shelf.sync([*things(50), thing("a", gone=True), thing("b", gone=True)], full=True)
-    result = shelf.sync([thing("a", 2)])
-    assert (result.status, result.restored, set(tombstones(shelf))) == ("success", 1, {"b"})
+def test_a_flag_that_is_sent_only_when_it_is_set_may_be_left_out(fake: FakeSource) -> None:
+    fake.sync([*things(50), thing("a", gone=True), thing("b", gone=True)], full=True)
+    result = fake.sync([thing("a", 2)])
+    assert (result.status, result.restored, set(tombstones(fake))) == ("success", 1, {"b"})

@@ -9,19 +9,19 @@ import pytest
 
 from warehouse_pipelines.definitions import build_definitions
 from warehouse_pipelines.orchestration.checks import _connected, _references, judge_volume
-from warehouse_pipelines_tests.harness import toy
+from warehouse_pipelines_tests.harness import record_store
 
 
 @pytest.fixture
-def shelf() -> toy.Shelf:
-    return toy.Shelf()
+def store() -> record_store.RecordStore:
+    return record_store.RecordStore()
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, bare_url: str, shelf: toy.Shelf) -> dg.Definitions:
-    monkeypatch.setenv("TOY_KEY", "a key")
+def made(monkeypatch: pytest.MonkeyPatch, bare_url: str, store: record_store.RecordStore) -> dg.Definitions:
+    monkeypatch.setenv("STORE_KEY", "a key")
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
-    return toy.definitions(shelf, bare_url)
+    return record_store.definitions(store, bare_url)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def hourly(made: dg.Definitions, instance: dg.DagsterInstance) -> Found:
 
 
 def test_after_a_sync_all_is_well(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    result = toy.run(made, "sync_toy_all", instance)
+    result = record_store.run(made, "sync_store_all", instance)
     assert result.success
     found = evaluations(result)
     assert {name for _, name in found} == {"key", "dead_letters", "values"}
@@ -62,9 +62,9 @@ def test_after_a_sync_all_is_well(made: dg.Definitions, instance: dg.DagsterInst
 def test_a_wrong_key_fails_the_run(
     made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
-    database.execute("INSERT INTO toy_gadget (id, raw_data, archived) VALUES ('', '{}', true)")
-    result = toy.run(made, "sync_toy_gadgets", instance)
-    check = evaluations(result)["toy_gadget", "key"]
+    database.execute("INSERT INTO store_gadget (id, raw_data, archived) VALUES ('', '{}', true)")
+    result = record_store.run(made, "sync_store_gadgets", instance)
+    check = evaluations(result)["store_gadget", "key"]
     assert "whose id is empty" in (check.description or "")
     assert check.severity == dg.AssetCheckSeverity.ERROR
     assert not result.success
@@ -73,12 +73,12 @@ def test_a_wrong_key_fails_the_run(
 def test_another_primary_key_is_noticed(
     made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
-    database.execute("ALTER TABLE toy_gadget DROP CONSTRAINT toy_gadget_pkey")
-    found = check_only(made, instance, "toy_gadget")
-    assert "has no primary key" in (found["toy_gadget", "key"].description or "")
-    database.execute("ALTER TABLE toy_gadget ADD PRIMARY KEY (id, archived)")
-    found = check_only(made, instance, "toy_gadget")
-    assert "is (id, archived), not (id)" in (found["toy_gadget", "key"].description or "")
+    database.execute("ALTER TABLE store_gadget DROP CONSTRAINT store_gadget_pkey")
+    found = check_only(made, instance, "store_gadget")
+    assert "has no primary key" in (found["store_gadget", "key"].description or "")
+    database.execute("ALTER TABLE store_gadget ADD PRIMARY KEY (id, archived)")
+    found = check_only(made, instance, "store_gadget")
+    assert "is (id, archived), not (id)" in (found["store_gadget", "key"].description or "")
 
 
 def check_only(made: dg.Definitions, instance: dg.DagsterInstance, table: str) -> Found:
@@ -92,20 +92,20 @@ def test_dead_letters_warn(made: dg.Definitions, instance: dg.DagsterInstance, d
     database.execute(
         "INSERT INTO orchestration.dead_letter "
         "(sync_history_id, crm_source, sync_type, stage, rule, error_message, payload) "
-        "SELECT 1, 'toy', 'gadgets', 'coerce', 'integer', 'not a number', '{}' FROM generate_series(1, 3)"
+        "SELECT 1, 'store', 'gadgets', 'coerce', 'integer', 'not a number', '{}' FROM generate_series(1, 3)"
     )
-    result = toy.run(made, "sync_toy_gadgets", instance)
-    check = evaluations(result)["toy_gadget", "dead_letters"]
+    result = record_store.run(made, "sync_store_gadgets", instance)
+    check = evaluations(result)["store_gadget", "dead_letters"]
     assert result.success
     assert not check.passed
     assert check.severity == dg.AssetCheckSeverity.WARN
     assert check.metadata["pending"].value == 3
 
 
-def test_lost_values_warn(made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf) -> None:
-    shelf.records["gadgets"] = [{"id": str(n), "size": "large"} for n in range(9)]
-    result = toy.run(made, "sync_toy_gadgets", instance)
-    check = evaluations(result)["toy_gadget", "values"]
+def test_lost_values_warn(made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore) -> None:
+    store.records["gadgets"] = [{"id": str(n), "size": "large"} for n in range(9)]
+    result = record_store.run(made, "sync_store_gadgets", instance)
+    check = evaluations(result)["store_gadget", "values"]
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description == "values lost: size 9 of 9 (100%)"
@@ -115,16 +115,16 @@ def test_lost_values_warn(made: dg.Definitions, instance: dg.DagsterInstance, sh
 def test_orphans_warn_above_the_threshold(
     made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
-    database.execute("INSERT INTO toy_shop.part (id, thing_id, raw_data) VALUES ('q', 'nobody', '{}')")
+    database.execute("INSERT INTO store_annex.part (id, thing_id, raw_data) VALUES ('q', 'nobody', '{}')")
     found = hourly(made, instance)["part", "references"]
     assert found.passed
     assert "still empty" in (found.description or "")
-    database.execute("INSERT INTO toy_thing (id, raw_data) VALUES ('1', '{}')")
+    database.execute("INSERT INTO store_thing (id, raw_data) VALUES ('1', '{}')")
     found = hourly(made, instance)["part", "references"]
     assert not found.passed
     assert found.metadata["thing_id_orphans"].value == 1
     database.execute(
-        "INSERT INTO toy_shop.part (id, thing_id, raw_data) SELECT n::text, '1', '{}' FROM generate_series(1, 19) n"
+        "INSERT INTO store_annex.part (id, thing_id, raw_data) SELECT n::text, '1', '{}' FROM generate_series(1, 19) n"
     )
     assert hourly(made, instance)["part", "references"].passed
 
@@ -133,21 +133,23 @@ def test_orphans_of_another_crm_are_normal_until_hardly_any_is_found(
     database: psycopg.Connection, made: dg.Definitions
 ) -> None:
     """It forgets some and never knew others; ids that are written otherwise, or another account's, find nothing."""
-    by_table = {entity.table: entity for entity in toy.ENTITIES}
+    by_table = {entity.table: entity for entity in record_store.ENTITIES}
 
     def judged(*, abroad: bool) -> bool:
         with _connected(database.info.dsn + f" password={database.info.password}") as connection:
-            return bool(_references(connection, toy.PARTS, by_table, set() if abroad else by_table.keys()).passed)
+            return bool(
+                _references(connection, record_store.PARTS, by_table, set() if abroad else by_table.keys()).passed
+            )
 
     def parts(found: int, orphans: int) -> None:
-        database.execute("TRUNCATE toy_shop.part")
+        database.execute("TRUNCATE store_annex.part")
         database.execute(
-            "INSERT INTO toy_shop.part (id, thing_id, raw_data)"
+            "INSERT INTO store_annex.part (id, thing_id, raw_data)"
             " SELECT n::text, CASE WHEN n <= %s THEN '1' ELSE 'x' END, '{}' FROM generate_series(1, %s) n",
             [found, found + orphans],
         )
 
-    database.execute("INSERT INTO toy_thing (id, raw_data) VALUES ('1', '{}')")
+    database.execute("INSERT INTO store_thing (id, raw_data) VALUES ('1', '{}')")
     parts(found=10, orphans=90)
     assert (judged(abroad=True), judged(abroad=False)) == (True, False)
     parts(found=4, orphans=96)
@@ -157,19 +159,20 @@ def test_orphans_of_another_crm_are_normal_until_hardly_any_is_found(
 
 
 def test_a_reference_that_cannot_be_joined_is_refused() -> None:
-    shelf = toy.Shelf()
-    wrong = replace(toy.GADGETS, refs={"size": "toy_thing"})
-    with pytest.raises(ValueError, match=r"toy_gadget\.size is bigint and toy_thing\.id is text"):
-        build_definitions([replace(shelf.source(), entities=(toy.PARTS, toy.THINGS, wrong))])
+    store = record_store.RecordStore()
+    wrong = replace(record_store.GADGETS, refs={"size": "store_thing"})
+    with pytest.raises(ValueError, match=r"store_gadget\.size is bigint and store_thing\.id is text"):
+        build_definitions([replace(store.source(), entities=(record_store.PARTS, record_store.THINGS, wrong))])
 
 
 def test_a_large_table_is_sampled(
     made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("warehouse_pipelines.orchestration.checks.SAMPLE_BYTES", 64 * 1024)
-    database.execute("INSERT INTO toy_thing (id, raw_data) VALUES ('1', '{}')")
+    database.execute("INSERT INTO store_thing (id, raw_data) VALUES ('1', '{}')")
     database.execute(
-        "INSERT INTO toy_shop.part (id, thing_id, raw_data) SELECT n::text, '1', '{}' FROM generate_series(1, 9000) n"
+        "INSERT INTO store_annex.part (id, thing_id, raw_data)"
+        " SELECT n::text, '1', '{}' FROM generate_series(1, 9000) n"
     )
     found = hourly(made, instance)["part", "references"]
     assert found.passed
@@ -180,21 +183,21 @@ def test_a_large_table_is_sampled(
 def test_a_missing_table_is_a_clear_failure(
     made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
-    database.execute("DROP TABLE toy_shop.part, toy_gadget")
-    found = check_only(made, instance, "toy_gadget")
-    assert not found["toy_gadget", "key"].passed
-    assert "does not exist; run `warehouse migrate`" in (found["toy_gadget", "key"].description or "")
+    database.execute("DROP TABLE store_annex.part, store_gadget")
+    found = check_only(made, instance, "store_gadget")
+    assert not found["store_gadget", "key"].passed
+    assert "does not exist; run `warehouse migrate`" in (found["store_gadget", "key"].description or "")
     assert "does not exist" in (hourly(made, instance)["part", "references"].description or "")
 
 
 def test_health_speaks_when_the_sync_fails(
     made: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = hourly(made, instance)["toy_gadget", "health"]
+    shown = hourly(made, instance)["store_gadget", "health"]
     assert not shown.passed
     assert "no run ended" in (shown.description or "")
-    monkeypatch.delenv("TOY_KEY")
-    shown = hourly(made, instance)["toy_gadget", "health"]
+    monkeypatch.delenv("STORE_KEY")
+    shown = hourly(made, instance)["store_gadget", "health"]
     assert shown.passed
     assert "not configured" in (shown.description or "")
 
@@ -225,7 +228,7 @@ def test_volume_compares_runs_of_a_kind(
         """
         INSERT INTO orchestration.sync_history
             (crm_source, sync_type, start_time, end_time, status, records_processed, records_created, configuration)
-        SELECT 'toy', 'gadgets', now(), now(), 'success', n, n, c::jsonb
+        SELECT 'store', 'gadgets', now(), now(), 'success', n, n, c::jsonb
         FROM (SELECT 100 AS n, '{"mode": "full", "dry_run": false, "max_records": 0}' AS c, 0 AS o
                 FROM generate_series(1, 8)
               UNION ALL SELECT 10, '{"mode": "full", "dry_run": false, "max_records": 0}', 1
@@ -233,6 +236,6 @@ def test_volume_compares_runs_of_a_kind(
               UNION ALL SELECT 100, '{"mode": "full", "dry_run": true, "max_records": 0}', 3) planted ORDER BY o
         """
     )
-    found = hourly(made, instance)["toy_gadget", "volume"]
+    found = hourly(made, instance)["store_gadget", "volume"]
     assert not found.passed
     assert "found 10 records, where it usually finds 100" in (found.description or "")

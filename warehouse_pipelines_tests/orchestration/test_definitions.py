@@ -1,4 +1,4 @@
-"""What Dagster sees, and what a run of it does: the toy vendor, a real PostgreSQL, an instance in memory."""
+"""What Dagster sees, and what a run of it does: the store vendor, a real PostgreSQL, an instance in memory."""
 
 import logging
 import re
@@ -23,22 +23,22 @@ from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.orchestration.assets import SyncOptions, code_version, freshness
 from warehouse_pipelines.orchestration.io_manager import find_in_chain, key_of, preview
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness import toy
+from warehouse_pipelines_tests.harness import record_store
 
 EVERY_ENTITY = [(source, entity) for source in SOURCES for entity in source.entities]
-THING = dg.AssetKey("toy_thing")
+THING = dg.AssetKey("store_thing")
 
 
 @pytest.fixture
-def shelf(monkeypatch: pytest.MonkeyPatch) -> toy.Shelf:
-    monkeypatch.setenv("TOY_KEY", "a key")
+def store(monkeypatch: pytest.MonkeyPatch) -> record_store.RecordStore:
+    monkeypatch.setenv("STORE_KEY", "a key")
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
-    return toy.Shelf()
+    return record_store.RecordStore()
 
 
 @pytest.fixture
-def made(shelf: toy.Shelf, bare_url: str) -> dg.Definitions:
-    return toy.definitions(shelf, bare_url)
+def made(store: record_store.RecordStore, bare_url: str) -> dg.Definitions:
+    return record_store.definitions(store, bare_url)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_all_assets_have_freshness() -> None:
 
 
 def test_a_table_outside_public_has_a_key_of_two_parts(made: dg.Definitions) -> None:
-    assert dg.AssetKey(["toy_shop", "part"]) in made.resolve_asset_graph().get_all_asset_keys()
+    assert dg.AssetKey(["store_annex", "part"]) in made.resolve_asset_graph().get_all_asset_keys()
 
 
 def test_a_vendor_is_an_external_asset_of_its_group() -> None:
@@ -126,40 +126,42 @@ def test_the_launchpad_scaffolds_every_option_with_its_explanation() -> None:
     assert SyncOptions(batch_size=None, start_date=None, end_date=None).options() == Options()
 
 
-def test_a_parent_must_be_declared(shelf: toy.Shelf) -> None:
+def test_a_parent_must_be_declared(store: record_store.RecordStore) -> None:
     import dataclasses
 
-    orphan = dataclasses.replace(shelf.source(), entities=(toy.PARTS,))
-    with pytest.raises(ValueError, match="toy_thing"):
+    orphan = dataclasses.replace(store.source(), entities=(record_store.PARTS,))
+    with pytest.raises(ValueError, match="store_thing"):
         build_definitions([orphan])
 
 
 def test_the_version_of_the_code_follows_the_declaration() -> None:
     import dataclasses
 
-    assert code_version(toy.THINGS) == code_version(dataclasses.replace(toy.THINGS, about="Other words."))
-    assert code_version(toy.THINGS) != code_version(dataclasses.replace(toy.THINGS, key="name"))
+    assert code_version(record_store.THINGS) == code_version(
+        dataclasses.replace(record_store.THINGS, about="Other words.")
+    )
+    assert code_version(record_store.THINGS) != code_version(dataclasses.replace(record_store.THINGS, key="name"))
 
 
 def test_a_run_without_options_is_a_delta_and_says_what_it_did(
     made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
 ) -> None:
-    assert toy.run(made, "sync_toy_things", instance).success
+    assert record_store.run(made, "sync_store_things", instance).success
     facts = latest(instance, THING)
     assert (facts["processed"], facts["created"], facts["dagster/row_count"]) == (3, 3, 3)
     assert facts["sync_history_id"] == history(bare_url)[0]["id"]
     assert facts["preview"].startswith("| id |")
-    assert toy.run(made, "sync_toy_things", instance).success
+    assert record_store.run(made, "sync_store_things", instance).success
     first, second = history(bare_url)
     assert first["configuration"]["mode"] == "full"
     assert second["configuration"]["mode"] == "delta"
 
 
 def test_the_parent_comes_first_in_the_job_of_the_crm(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf
+    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore
 ) -> None:
-    assert toy.run(made, "sync_toy_all", instance).success
-    names = [asked.entity.name for asked in shelf.asked]
+    assert record_store.run(made, "sync_store_all", instance).success
+    names = [asked.entity.name for asked in store.asked]
     assert sorted(names) == ["gadgets", "parts", "things"]
     assert names.index("things") < names.index("parts")
 
@@ -181,7 +183,7 @@ def test_a_backfill_loads_its_window_and_leaves_the_cursor_alone(
     count: int,
 ) -> None:
     """Its last day is included, and the first may lie before the first partition."""
-    assert toy.run(made, "backfill_toy_things", instance, config=config).success
+    assert record_store.run(made, "backfill_store_things", instance, config=config).success
     [row] = history(bare_url)
     asked = row["configuration"]
     assert asked["mode"] == "backfill"
@@ -193,7 +195,7 @@ def test_a_backfill_loads_its_window_and_leaves_the_cursor_alone(
 def test_a_month_of_a_backfill_job_asks_for_its_days(
     made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
 ) -> None:
-    job = made.resolve_job_def("backfill_toy_things")
+    job = made.resolve_job_def("backfill_store_things")
     assert job.partitions_def is not None
     months = job.partitions_def.get_partition_keys()
     assert months[:2] == ["2024-01-01", "2024-02-01"]
@@ -218,12 +220,12 @@ def test_only_what_can_be_asked_by_date_has_a_backfill_job() -> None:
 
 TODAY = datetime.now(UTC).date()
 WRONG_RANGES = [
-    ("backfill_toy_things", {"start_date": "2024-02-02", "end_date": "2024-02-01"}, "is after end_date"),
-    ("backfill_toy_things", {"end_date": "2024-02-01"}, "start_date is missing"),
-    ("sync_toy_things", {"end_date": "2024-02-30"}, "must be a day written YYYY-MM-DD"),
-    ("sync_toy_gadgets", {"start_date": "2024-02-01", "end_date": "2024-02-02"}, "can: things"),
+    ("backfill_store_things", {"start_date": "2024-02-02", "end_date": "2024-02-01"}, "is after end_date"),
+    ("backfill_store_things", {"end_date": "2024-02-01"}, "start_date is missing"),
+    ("sync_store_things", {"end_date": "2024-02-30"}, "must be a day written YYYY-MM-DD"),
+    ("sync_store_gadgets", {"start_date": "2024-02-01", "end_date": "2024-02-02"}, "can: things"),
     (
-        "backfill_toy_things",
+        "backfill_store_things",
         {"start_date": str(TODAY + timedelta(days=2)), "end_date": str(TODAY + timedelta(days=3))},
         "is in the future",
     ),
@@ -234,7 +236,7 @@ WRONG_RANGES = [
 def test_a_range_of_which_nothing_can_be_read_is_refused(
     made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str, job: str, config: dict[str, str], message: str
 ) -> None:
-    result = toy.run(made, job, instance, config=config)
+    result = record_store.run(made, job, instance, config=config)
     assert not result.success
     said = [f"{event.event_specific_data} {event.message}" for event in result.all_events if event.is_failure]
     assert message in " ".join(said)
@@ -244,44 +246,44 @@ def test_a_range_of_which_nothing_can_be_read_is_refused(
 def test_days_that_the_vendor_keeps_no_longer_are_refused() -> None:
     import dataclasses
 
-    short = dataclasses.replace(toy.THINGS, retention=timedelta(days=90))
-    source, now = toy.Shelf().source(), datetime(2024, 6, 1, tzinfo=UTC)
+    short = dataclasses.replace(record_store.THINGS, retention=timedelta(days=90))
+    source, now = record_store.RecordStore().source(), datetime(2024, 6, 1, tzinfo=UTC)
     with pytest.raises(WrongUse, match=r"keeps things for 90 days, which is since 2024-03-03; 2024-02-28 is before"):
         Options(start_date=date(2024, 1, 1), end_date=date(2024, 2, 28)).backfill(source, short, now)
     assert Options(start_date=date(2024, 1, 1), end_date=date(2024, 3, 10)).backfill(source, short, now)
 
 
 def test_a_dry_run_is_an_observation(made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str) -> None:
-    result = toy.run(made, "sync_toy_all", instance, config={"dry_run": True})
+    result = record_store.run(made, "sync_store_all", instance, config={"dry_run": True})
     assert result.success
     assert not [event for event in result.all_events if event.is_step_materialization]
     assert instance.get_latest_materialization_event(THING) is None
     observed = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
-    assert len(observed) == len(toy.ENTITIES)
+    assert len(observed) == len(record_store.ENTITIES)
     with psycopg.connect(bare_url) as connection:
-        assert connection.execute("SELECT count(*) FROM toy_thing").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM store_thing").fetchone() == (0,)
     assert all(row["configuration"]["dry_run"] for row in history(bare_url))
 
 
 def test_a_failure_that_may_pass_is_tried_again(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
-    shelf.errors["gadgets"] = [VendorUnavailable("Toy is down"), VendorUnavailable("Toy is still down")]
-    assert toy.run(made, "sync_toy_gadgets", instance).success
+    store.errors["gadgets"] = [VendorUnavailable("Store is down"), VendorUnavailable("Store is still down")]
+    assert record_store.run(made, "sync_store_gadgets", instance).success
     assert [row["status"] for row in history(bare_url)] == ["failed", "failed", "success"]
 
 
 def test_a_failure_for_a_person_is_not_repeated_by_anyone(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
     """style.md, the last trap: the run is tagged too, or the daemon would try it again."""
-    shelf.errors["gadgets"] = [CredentialRefused("Toy answered 401. Renew the credential.")] * 3
-    result = toy.run(made, "sync_toy_gadgets", instance)
+    store.errors["gadgets"] = [CredentialRefused("Store answered 401. Renew the credential.")] * 3
+    result = record_store.run(made, "sync_store_gadgets", instance)
     [row] = history(bare_url)
     [failed] = [event for event in result.all_events if event.is_step_failure]
     failure = failed.step_failure_data.user_failure_data
     assert failure is not None
-    assert failure.description == "Toy answered 401. Renew the credential."
+    assert failure.description == "Store answered 401. Renew the credential."
     assert failure.metadata["sync_history_id"].value == row["id"]
     assert failure.metadata["error"].value == "CredentialRefused"
     run = instance.get_run_by_id(result.run_id)
@@ -290,26 +292,26 @@ def test_a_failure_for_a_person_is_not_repeated_by_anyone(
 
 
 def test_a_bug_is_not_repeated_and_its_text_is_masked(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
-    shelf.errors["gadgets"] = [KeyError("jane@example.com")] * 3
-    result = toy.run(made, "sync_toy_gadgets", instance)
+    store.errors["gadgets"] = [KeyError("jane@example.com")] * 3
+    result = record_store.run(made, "sync_store_gadgets", instance)
     [failed] = [event for event in result.all_events if event.is_step_failure]
     failure = failed.step_failure_data.user_failure_data
     assert failure is not None
     assert "KeyError" in (failure.description or "")
-    assert "toy.py" in str(failure.metadata["traceback"].value)
+    assert "store.py" in str(failure.metadata["traceback"].value)
     logged = [f"{event.event_specific_data} {event.message}" for event in result.all_events]
     assert "jane" not in " ".join(logged)
     assert len(history(bare_url)) == 1
 
 
 def test_all_job_continues_after_one_failure(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
     """B-107."""
-    shelf.errors["gadgets"] = [CredentialRefused("no")] * 3
-    assert not toy.run(made, "sync_toy_all", instance).success
+    store.errors["gadgets"] = [CredentialRefused("no")] * 3
+    assert not record_store.run(made, "sync_store_all", instance).success
     assert {row["sync_type"]: row["status"] for row in history(bare_url)} == {
         "things": "success",
         "parts": "success",
@@ -320,20 +322,20 @@ def test_all_job_continues_after_one_failure(
 def test_a_crm_that_is_not_configured_fails_at_once_and_names_what_is_missing(
     made: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, bare_url: str
 ) -> None:
-    monkeypatch.delenv("TOY_KEY")
-    result = toy.run(made, "sync_toy_gadgets", instance)
+    monkeypatch.delenv("STORE_KEY")
+    result = record_store.run(made, "sync_store_gadgets", instance)
     [failed] = [event for event in result.all_events if event.is_step_failure]
     failure = failed.step_failure_data.user_failure_data
     assert failure is not None
-    assert "TOY_KEY" in (failure.description or "")
+    assert "STORE_KEY" in (failure.description or "")
     assert len(history(bare_url)) == 1
 
 
 def test_a_database_that_is_away_fails_the_step_with_a_clear_message(
-    shelf: toy.Shelf, instance: dg.DagsterInstance
+    store: record_store.RecordStore, instance: dg.DagsterInstance
 ) -> None:
-    away = build_definitions([shelf.source()], url=lambda: "postgresql://a:b@127.0.0.1:1/none")
-    result = toy.run(away, "sync_toy_gadgets", instance)
+    away = build_definitions([store.source()], url=lambda: "postgresql://a:b@127.0.0.1:1/none")
+    result = record_store.run(away, "sync_store_gadgets", instance)
     failed = [event for event in result.all_events if event.is_step_failure]
     failure = failed[0].step_failure_data.user_failure_data
     assert failure is not None
@@ -353,42 +355,42 @@ def test_a_wrong_option_fails_with_one_message(
 ) -> None:
     with pytest.raises(dg.Failure, match=re.escape(message)):
         SyncOptions(**config).options()
-    result = toy.run(made, "sync_toy_gadgets", instance, config=config)
+    result = record_store.run(made, "sync_store_gadgets", instance, config=config)
     assert not result.success
     said = [f"{event.event_specific_data} {event.message}" for event in result.all_events if event.is_failure]
     assert message in " ".join(said)
 
 
 def test_options_reach_the_loader(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf, bare_url: str
+    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
     config = {"full": True, "batch_size": 7, "max_records": 1, "vendor": {"colour": "red"}}
-    assert toy.run(made, "sync_toy_gadgets", instance, config=config).success
-    assert (shelf.asked[0].page_size, shelf.asked[0].limit) == (7, 1)
-    assert shelf.asked[0].options["colour"] == "red"
+    assert record_store.run(made, "sync_store_gadgets", instance, config=config).success
+    assert (store.asked[0].page_size, store.asked[0].limit) == (7, 1)
+    assert store.asked[0].options["colour"] == "red"
     assert history(bare_url)[0]["configuration"]["full"] is True
 
 
 def test_a_vendor_s_flag_that_does_not_exist_fails_with_one_message(
-    made: dg.Definitions, instance: dg.DagsterInstance, shelf: toy.Shelf
+    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore
 ) -> None:
-    result = toy.run(made, "sync_toy_gadgets", instance, config={"vendor": {"color": "red"}})
+    result = record_store.run(made, "sync_store_gadgets", instance, config={"vendor": {"color": "red"}})
     said = [str(event.event_specific_data) for event in result.all_events if event.is_step_failure]
-    assert "Toy has no flag color of its own; it has colour" in " ".join(said)
-    assert shelf.asked == []
+    assert "Store has no flag color of its own; it has colour" in " ".join(said)
+    assert store.asked == []
 
 
 @pytest.mark.parametrize("debug", [True, False])
 def test_debug_lets_the_lines_of_the_loader_into_the_log_of_the_run(
-    shelf: toy.Shelf, bare_url: str, tmp_path: Path, debug: bool
+    store: record_store.RecordStore, bare_url: str, tmp_path: Path, debug: bool
 ) -> None:
     """B-050, with the top-level ``dagster.yaml``, which names the loggers."""
     shutil.copy(Path(__file__).parents[2] / "dagster.yaml", tmp_path)
-    made = toy.definitions(shelf, bare_url)
+    made = record_store.definitions(store, bare_url)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        result = toy.run(made, "sync_toy_gadgets", instance, config={"debug": debug})
+        result = record_store.run(made, "sync_store_gadgets", instance, config={"debug": debug})
         lines = [entry for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]
-    assert any("Completed toy gadgets sync" in entry.user_message for entry in lines)
+    assert any("Completed store gadgets sync" in entry.user_message for entry in lines)
     assert (logging.DEBUG in {entry.level for entry in lines}) is debug
 
 
@@ -414,7 +416,7 @@ SECRETS = {"id": "c-1", "owner_id": "7", "name": "Jane Roe", "email": "jane@exam
 
 def test_a_sample_shows_ids_figures_and_states_and_masks_the_rest() -> None:
     entity = Entity(
-        name="visits", table="toy_visit", about="Visits.", path="visits", key="id",
+        name="visits", table="store_visit", about="Visits.", path="visits", key="id",
         columns=columns(
             text="id owner_id name status title calendar_id list_id", email="email", integer="amount age",
             phone="home_phone", numeric="latitude", timestamptz="started_at", url="page",
@@ -441,34 +443,34 @@ def test_a_sample_shows_ids_figures_and_states_and_masks_the_rest() -> None:
 )
 def test_what_was_typed_into_the_wrong_field_is_masked(kind: str, name: str, found: Any) -> None:
     entity = Entity(
-        name="visits", table="toy_visit", about="Visits.", path="visits", key="id",
+        name="visits", table="store_visit", about="Visits.", path="visits", key="id",
         columns=columns(uuid="id", **{kind: name}),
     )  # fmt: skip
     assert value(entity, name, found) == "***"
 
 
 def test_a_sample_has_five_rows_and_the_key_first(
-    shelf: toy.Shelf, bare_url: str, instance: dg.DagsterInstance
+    store: record_store.RecordStore, bare_url: str, instance: dg.DagsterInstance
 ) -> None:
-    shelf.records["things"] = [
+    store.records["things"] = [
         {"id": str(n), "name": "Jane Roe", "updated_at": "2024-02-01T12:00:00Z"} for n in range(9)
     ]
-    assert toy.run(toy.definitions(shelf, bare_url), "sync_toy_things", instance).success
+    assert record_store.run(record_store.definitions(store, bare_url), "sync_store_things", instance).success
     lines = str(latest(instance, THING)["preview"]).splitlines()
     assert lines[0] == "| id | name | updated_at |"
     assert [line.split(" | ")[:2] for line in lines[2:]] == [[f"| {n}", "***"] for n in range(5)]
 
 
 def test_a_run_that_reads_nothing_shows_rows_of_the_table(
-    shelf: toy.Shelf, bare_url: str, instance: dg.DagsterInstance
+    store: record_store.RecordStore, bare_url: str, instance: dg.DagsterInstance
 ) -> None:
-    shelf.records["things"] = [
+    store.records["things"] = [
         {"id": str(n), "name": "Jane Roe", "updated_at": "2024-02-01T12:00:00Z"} for n in range(9)
     ]
-    made = toy.definitions(shelf, bare_url)
-    assert toy.run(made, "sync_toy_things", instance).success
-    shelf.records["things"] = []
-    assert toy.run(made, "sync_toy_things", instance).success
+    made = record_store.definitions(store, bare_url)
+    assert record_store.run(made, "sync_store_things", instance).success
+    store.records["things"] = []
+    assert record_store.run(made, "sync_store_things", instance).success
     assert latest(instance, THING)["processed"] == 0
     lines = str(latest(instance, THING)["preview"]).splitlines()
     assert [line.split(" | ")[:2] for line in lines[2:]] == [[f"| {n}", "***"] for n in (8, 7, 6, 5, 4)]
@@ -476,8 +478,8 @@ def test_a_run_that_reads_nothing_shows_rows_of_the_table(
 
 def test_a_vendor_that_was_read_is_observed(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
     """Its page in the UI shows when, and by how many calls."""
-    assert toy.run(made, "sync_toy_things", instance).success
-    [seen] = instance.fetch_observations(dg.AssetKey(["vendor", "toy"]), limit=5).records
+    assert record_store.run(made, "sync_store_things", instance).success
+    [seen] = instance.fetch_observations(dg.AssetKey(["vendor", "store"]), limit=5).records
     assert seen.asset_observation is not None
     assert seen.asset_observation.metadata["api_calls"].value is not None
 

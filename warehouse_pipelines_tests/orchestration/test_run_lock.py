@@ -16,11 +16,11 @@ from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.local import dagster_home
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.orchestration import run_lock
-from warehouse_pipelines_tests.harness import toy
+from warehouse_pipelines_tests.harness import record_store
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
-POOL = "toy_api"
+POOL = "store_api"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -53,7 +53,7 @@ def started(
         with sync_history.connect(url) as session:
             tag = run_lock.tag(session, run_id)
     own = {run_lock.TAG: tag} if tag else {}
-    create_run_for_test(instance, run_id=run_id, job_name="sync_toy_gadgets", status=status, tags=own)
+    create_run_for_test(instance, run_id=run_id, job_name="sync_store_gadgets", status=status, tags=own)
     instance.event_log_storage.claim_concurrency_slot(POOL, run_id, "gadget")
     return run_id
 
@@ -73,7 +73,7 @@ def row(url: str, run_id: str, message: str | None = None) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, "
-            "error_message, run_id) VALUES ('toy', 'gadgets', now(), %s, %s, %s, %s)",
+            "error_message, run_id) VALUES ('store', 'gadgets', now(), %s, %s, %s, %s)",
             [None if message is None else "now", "running" if message is None else "failed", message, run_id],
         )
 
@@ -177,7 +177,7 @@ def test_a_living_run_that_lost_its_session_keeps_its_slot(
         stack.enter_context(run_lock.RunLock(bare_url, run_id))
         other = stack.enter_context(psycopg.connect(bare_url, autocommit=True))
         stack.enter_context(psycopg.connect(bare_url)).execute(
-            "SELECT pg_advisory_lock(hashtextextended('toy:gadgets', 0))"  # its loader's, which nothing broke
+            "SELECT pg_advisory_lock(hashtextextended('store:gadgets', 0))"  # its loader's, which nothing broke
         )
         if ended:
             run = instance.get_run_by_id(run_id)
@@ -229,7 +229,7 @@ def test_a_run_that_waits_says_so_and_gives_up(
     instance: dg.DagsterInstance, bare_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     alive = started(instance, bare_url)
-    said = f"the slot of {POOL}, held by sync_toy_gadgets (run {alive}, 0 min)"
+    said = f"the slot of {POOL}, held by sync_store_gadgets (run {alive}, 0 min)"
     with run_lock.RunLock(bare_url, alive), run_lock.waiting(instance, bare_url, 1) as waited:
         claim = instance.event_log_storage.claim_concurrency_slot
         began = time.monotonic()
@@ -248,7 +248,7 @@ def test_a_run_of_the_daemon_holds_its_lock(
     from dagster._core.definitions.job_base import InMemoryJob
     from dagster._core.execution.execute_in_process import core_execute_in_process
 
-    monkeypatch.setenv("TOY_KEY", "set")
+    monkeypatch.setenv("STORE_KEY", "set")
     seen: list[str] = []
 
     @dg.op
@@ -265,7 +265,7 @@ def test_a_run_of_the_daemon_holds_its_lock(
     result = core_execute_in_process({}, InMemoryJob(looks), instance, False, True)
     assert result.success
     assert seen == []
-    made = build_definitions([toy.Shelf().source()], url=lambda: bare_url)
+    made = build_definitions([record_store.RecordStore().source()], url=lambda: bare_url)
     for job in made.resolve_all_job_defs():
         assert job.executor_def.executor_creation_fn.__qualname__.startswith("executor."), job.name
 

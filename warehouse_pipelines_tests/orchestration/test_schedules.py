@@ -20,9 +20,9 @@ from warehouse_pipelines.loading.sync_schedule import dagster_name
 from warehouse_pipelines.orchestration.schedules import UNFINISHED, cron, schedule
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness import toy
+from warehouse_pipelines_tests.harness import record_store
 
-TOY = toy.Shelf().source()
+STORE = record_store.RecordStore().source()
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 MINUTES = [5, 6, 10, 15, 20, 30, 36, 40, 45, 48, 60, 72, 90, 96, 120, 160, 180, 240, 360, 480, 720, 1440, 7 * 1440]
@@ -75,10 +75,10 @@ def test_no_two_crms_fire_at_one_minute() -> None:
 @pytest.mark.parametrize(("key", "status"), [("set", "RUNNING"), ("", "STOPPED")])
 def test_a_schedule_is_off_until_the_crm_is_configured(monkeypatch: pytest.MonkeyPatch, key: str, status: str) -> None:
     if key:
-        monkeypatch.setenv("TOY_KEY", key)
-    made = build_definitions([toy.Shelf().source()])
+        monkeypatch.setenv("STORE_KEY", key)
+    made = build_definitions([record_store.RecordStore().source()])
     found = {each.name: each for each in made.schedules or ()}
-    tick = found["sync_toy_every_15_minutes_schedule"]
+    tick = found["sync_store_every_15_minutes_schedule"]
     assert isinstance(tick, dg.ScheduleDefinition)
     assert tick.default_status == dg.DefaultScheduleStatus(status)
     assert tick.cron_schedule == ["0,15,30,45 * * * *"]
@@ -92,18 +92,18 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def url(shared_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A warehouse where the toy's switches are as a migration writes them."""
-    monkeypatch.setenv("TOY_KEY", "set")
+    """A warehouse where the store's switches are as a migration writes them."""
+    monkeypatch.setenv("STORE_KEY", "set")
     with engine(shared_url).begin() as connection:
-        connection.execute(sa.text("DELETE FROM orchestration.sync_schedule WHERE crm_source = 'toy'"))
-        sync_schedule.align(connection, [TOY])
+        connection.execute(sa.text("DELETE FROM orchestration.sync_schedule WHERE crm_source = 'store'"))
+        sync_schedule.align(connection, [STORE])
     return shared_url
 
 
 def tick(instance: dg.DagsterInstance, url: str) -> dg.RunRequest | dg.SkipReason:
-    """Evaluate the schedule of all of the toy's entities, as if they had one cadence."""
+    """Evaluate the schedule of all of the store's entities, as if they had one cadence."""
     with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON) as context:
-        evaluated = schedule(TOY, toy.ENTITIES, lambda: url).evaluate_tick(context)
+        evaluated = schedule(STORE, record_store.ENTITIES, lambda: url).evaluate_tick(context)
     return evaluated.run_requests[0] if evaluated.run_requests else dg.SkipReason(evaluated.skip_message)
 
 
@@ -116,16 +116,16 @@ def asked_for(found: dg.RunRequest | dg.SkipReason) -> set[str]:
 def test_a_tick_skips_and_names_the_settings_that_are_missing(
     instance: dg.DagsterInstance, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("TOY_KEY")
+    monkeypatch.delenv("STORE_KEY")
     skipped = tick(instance, url)
     assert isinstance(skipped, dg.SkipReason)
-    assert "TOY_KEY" in (skipped.skip_message or "")
+    assert "STORE_KEY" in (skipped.skip_message or "")
 
 
 def test_a_tick_skips_while_the_warehouse_is_away(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TOY_KEY", "set")
+    monkeypatch.setenv("STORE_KEY", "set")
     skipped = tick(instance, "postgresql://a:b@127.0.0.1:1/none")
     assert isinstance(skipped, dg.SkipReason)
     assert "does not answer" in (skipped.skip_message or "")
@@ -140,47 +140,54 @@ def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance
     assert asked.partition_key is None
     with sync_history.connect(url) as connection:
         rows = sync_schedule.rows(connection)
-    row = rows["toy", "things"]
-    assert (row["last_run"], row["next_run"]) == (NOON, NOON + toy.PARTS.every)
+    row = rows["store", "things"]
+    assert (row["last_run"], row["next_run"]) == (NOON, NOON + record_store.PARTS.every)
 
 
 def test_what_is_switched_off_is_left_out_and_said_so(instance: dg.DagsterInstance, url: str) -> None:
     with sync_history.connect(url) as connection:
-        assert sync_schedule.switch(connection, TOY, toy.GADGETS, on=False) == ["gadgets"]
-        assert sync_schedule.switch(connection, TOY, toy.GADGETS, on=False) == []
+        assert sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False) == ["gadgets"]
+        assert sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False) == []
         asked = tick(instance, url)
         assert asked_for(asked) == {"part", "thing"}
         assert isinstance(asked, dg.RunRequest)
         assert asked.tags["warehouse/left_out"] == "gadgets: switched off"
-        assert sync_schedule.switch(connection, TOY, None, on=False) == ["parts", "things"]
+        assert sync_schedule.switch(connection, STORE, None, on=False) == ["parts", "things"]
         skipped = tick(instance, url)
         assert isinstance(skipped, dg.SkipReason)
         assert "nothing is due: " in (skipped.skip_message or "")
-        assert sync_schedule.switch(connection, TOY, None, on=True) == ["gadgets", "parts", "things"]
+        assert sync_schedule.switch(connection, STORE, None, on=True) == ["gadgets", "parts", "things"]
     assert asked_for(tick(instance, url)) == {"part", "thing", "gadget"}
 
 
 def test_a_migration_leaves_the_switches_and_follows_the_cadence(url: str) -> None:
     with sync_history.connect(url) as connection:
-        sync_schedule.switch(connection, TOY, toy.GADGETS, on=False)
-    faster = replace(TOY, entities=(toy.PARTS, toy.THINGS, replace(toy.GADGETS, every=timedelta(minutes=5))))
+        sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False)
+    faster = replace(
+        STORE,
+        entities=(record_store.PARTS, record_store.THINGS, replace(record_store.GADGETS, every=timedelta(minutes=5))),
+    )
     with engine(url).begin() as connection:
-        assert sync_schedule.align(connection, [TOY]) == []
-        assert sync_schedule.align(connection, [faster]) == ["schedule of toy gadgets: every 5 minutes"]
+        assert sync_schedule.align(connection, [STORE]) == []
+        assert sync_schedule.align(connection, [faster]) == ["schedule of store gadgets: every 5 minutes"]
     with sync_history.connect(url) as connection:
-        row = sync_schedule.rows(connection)["toy", "gadgets"]
+        row = sync_schedule.rows(connection)["store", "gadgets"]
     assert (row["enabled"], row["every"], row["period"]) == (False, 5, "minutes")
-    assert row["dagster_schedule_name"] == "sync_toy_every_5_minutes_schedule"
+    assert row["dagster_schedule_name"] == "sync_store_every_5_minutes_schedule"
 
 
 GOING = [
-    ({"job_name": "sync_toy_gadgets"}, {"warehouse/crm": "toy", "warehouse/sync_type": "gadgets"}, {"gadget"}),
-    ({"job_name": "sync_toy_all"}, {"warehouse/crm": "toy", "warehouse/sync_type": "all"}, {"gadget", "part", "thing"}),
-    ({"job_name": "sync_other_all"}, {"warehouse/crm": "other", "warehouse/sync_type": "all"}, set()),
-    ({"job_name": "__ASSET_JOB", "asset_selection": {dg.AssetKey("toy_thing")}}, {}, {"thing"}),
+    ({"job_name": "sync_store_gadgets"}, {"warehouse/crm": "store", "warehouse/sync_type": "gadgets"}, {"gadget"}),
     (
-        {"job_name": "sync_toy_all", "asset_selection": {dg.AssetKey("toy_thing")}},
-        {"warehouse/crm": "toy", "warehouse/sync_type": "all"},
+        {"job_name": "sync_store_all"},
+        {"warehouse/crm": "store", "warehouse/sync_type": "all"},
+        {"gadget", "part", "thing"},
+    ),
+    ({"job_name": "sync_other_all"}, {"warehouse/crm": "other", "warehouse/sync_type": "all"}, set()),
+    ({"job_name": "__ASSET_JOB", "asset_selection": {dg.AssetKey("store_thing")}}, {}, {"thing"}),
+    (
+        {"job_name": "sync_store_all", "asset_selection": {dg.AssetKey("store_thing")}},
+        {"warehouse/crm": "store", "warehouse/sync_type": "all"},
         {"thing"},
     ),
 ]
@@ -208,10 +215,10 @@ def test_what_another_run_has_still_to_sync_is_left_out(
 
 
 def test_what_another_run_has_synced_already_is_due_again(instance: dg.DagsterInstance, url: str) -> None:
-    tags = {"warehouse/crm": "toy", "warehouse/sync_type": "all"}
-    going = create_run_for_test(instance, job_name="sync_toy_all", tags=tags, status=dg.DagsterRunStatus.STARTED)
+    tags = {"warehouse/crm": "store", "warehouse/sync_type": "all"}
+    going = create_run_for_test(instance, job_name="sync_store_all", tags=tags, status=dg.DagsterRunStatus.STARTED)
     for kind in (dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS):
         data = StepSuccessData(duration_ms=1.0) if kind == dg.DagsterEventType.STEP_SUCCESS else None
-        event = dg.DagsterEvent(kind.value, going.job_name, step_key="toy_gadget", event_specific_data=data)
+        event = dg.DagsterEvent(kind.value, going.job_name, step_key="store_gadget", event_specific_data=data)
         instance.report_dagster_event(event, going.run_id)
     assert asked_for(tick(instance, url)) == {"gadget"}

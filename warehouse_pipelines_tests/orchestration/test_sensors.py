@@ -23,7 +23,7 @@ def running(bare_url: str) -> Callable[[str], int]:
         with psycopg.connect(bare_url, autocommit=True) as connection:
             row = connection.execute(
                 "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, run_id) "
-                "VALUES ('toy', 'gadgets', now(), %s) RETURNING id",
+                "VALUES ('store', 'gadgets', now(), %s) RETURNING id",
                 [run_id],
             ).fetchone()
         assert row is not None
@@ -54,7 +54,7 @@ def test_they_run_by_default() -> None:
 def ended(url: str, name: str, run_id: str) -> dg.SkipReason:
     """Evaluate the sensor of a run that ended badly."""
     with dg.DagsterInstance.ephemeral() as instance:
-        run = create_run_for_test(instance, run_id=run_id, job_name="sync_toy_gadgets")
+        run = create_run_for_test(instance, run_id=run_id, job_name="sync_store_gadgets")
         kind = dg.DagsterEventType.RUN_FAILURE if name == "close_failed" else dg.DagsterEventType.RUN_CANCELED
         event = dg.DagsterEvent(kind.value, run.job_name, message="the worker was killed")
         built = dg.build_run_status_sensor_context(name, event, instance, run)
@@ -79,7 +79,7 @@ def test_a_run_that_ended_closes_its_rows_and_no_others(
 def test_the_sweep_closes_rows_whose_process_is_dead(running: Callable[[str], int], bare_url: str) -> None:
     dead = running("a")
     with psycopg.connect(bare_url) as alive:
-        alive.execute("SELECT pg_advisory_lock(hashtextextended('toy:gadgets', 0))")
+        alive.execute("SELECT pg_advisory_lock(hashtextextended('store:gadgets', 0))")
         assert "nothing" in sweep(bare_url)
         assert status(bare_url, dead)[0] == "running"
     assert f"closed {dead}" in sweep(bare_url)

@@ -1,4 +1,4 @@
-"""A vendor without a network: three entities whose records lie on a shelf, for tests of what Dagster makes of rows."""
+"""A vendor without a network: three entities whose records lie in a store, for tests of what Dagster makes of rows."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
@@ -17,7 +17,7 @@ from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
 
 
-class Settings(BaseSettings, env_prefix="TOY_"):
+class Settings(BaseSettings, env_prefix="STORE_"):
     """One setting that must be there and one that need not."""
 
     key: str
@@ -26,7 +26,7 @@ class Settings(BaseSettings, env_prefix="TOY_"):
 
 THINGS = Entity(
     name="things",
-    table="toy_thing",
+    table="store_thing",
     about="Things.",
     path="things.json",
     key="id",
@@ -39,19 +39,19 @@ THINGS = Entity(
 
 PARTS = Entity(
     name="parts",
-    table="toy_shop.part",
+    table="store_annex.part",
     about="Parts, which belong to things.",
     path="parts.json",
     key="id thing_id",
-    parent="toy_thing",
-    refs={"thing_id": "toy_thing"},
+    parent="store_thing",
+    refs={"thing_id": "store_thing"},
     columns=columns(text="id thing_id"),
     every=timedelta(minutes=90),
 )
 
 GADGETS = Entity(
     name="gadgets",
-    table="toy_gadget",
+    table="store_gadget",
     about="Gadgets.",
     path="gadgets.json",
     key="id",
@@ -62,7 +62,7 @@ GADGETS = Entity(
 ENTITIES = (PARTS, THINGS, GADGETS)
 
 
-class Shelf:
+class RecordStore:
     """What the vendor has: records by entity, or an error to raise, or several to raise one after another."""
 
     def __init__(self) -> None:
@@ -87,8 +87,8 @@ class Shelf:
     def source(self) -> Source:
         """Return the vendor."""
         return Source(
-            name="toy",
-            title="Toy",
+            name="store",
+            title="Store",
             transport="file",
             settings=Settings,
             fetch=self.fetch,
@@ -98,12 +98,12 @@ class Shelf:
         )
 
 
-def definitions(shelf: Shelf, url: str) -> dg.Definitions:
-    """Return the toy's definitions, after making its tables."""
+def definitions(store: RecordStore, url: str) -> dg.Definitions:
+    """Return the store's definitions, after making its tables."""
     with engine(url).begin() as connection:
         connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
         tables.align(connection, ENTITIES)
-    return build_definitions([shelf.source()], url=lambda: url)
+    return build_definitions([store.source()], url=lambda: url)
 
 
 def run(

@@ -137,17 +137,20 @@ def _make_venv(folder: Path, uv: Path | None, environment: dict[str, str]) -> No
         return
     if folder.exists():
         _remove(folder)
-    base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()  # not that of a venv, this one or another
+    base = _base()
     if uv is not None and _succeeds([uv, "venv", "--quiet", "--python", base, folder], environment):
         return
-    made = subprocess.run([base, "-m", "venv", folder], env=environment, capture_output=True, text=True, check=False)
+    # Without pip, which takes five seconds to put there and is asked for once at most (_uv_from_lock).
+    command = [base, "-m", "venv", "--without-pip", folder]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if made.returncode:
         shutil.rmtree(folder, ignore_errors=True)
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        sys.exit(
-            f"./run: {base} cannot make a virtual environment: {(made.stderr or made.stdout).strip()}\n"
-            f"On Debian and Ubuntu: apt-get install python{version}-venv. Or install uv, which needs no such package."
-        )
+        sys.exit(f"./run: {base} cannot make a virtual environment: {(made.stderr or made.stdout).strip()}")
+
+
+def _base() -> Path:
+    """Return the Python that this one is of, if it is that of a virtual environment, ours or another."""
+    return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 
 
 def _install(root: Path, python: Path, uv: Path | None, environment: dict[str, str]) -> None:
@@ -162,24 +165,43 @@ def _install(root: Path, python: Path, uv: Path | None, environment: dict[str, s
         if subprocess.call(command, env=environment, cwd=root) == 0:
             return
         _say("uv did not succeed; trying with pip")
-    if not _succeeds([python, "-m", "pip", "--version"], environment):
-        _succeeds([python, "-m", "ensurepip"], environment)
+    _require_pip(python, environment)
     # --no-deps: the lock is complete, and pip need not work out again what was worked out once.
     command = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", lock]
     if subprocess.call(command, env=environment, cwd=root):
         sys.exit("./run: what requirements.lock names could not be installed; the message is above.")
 
 
+def _require_pip(python: Path, environment: dict[str, str]) -> None:
+    """Put pip into the virtual environment, unless it has one."""
+    if _succeeds([python, "-m", "pip", "--version"], environment):
+        return
+    command = [python, "-m", "ensurepip"]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if made.returncode:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        sys.exit(
+            f"./run: {_base()} has no pip to install with: {(made.stderr or made.stdout).strip()}\n"
+            f"On Debian and Ubuntu: apt-get install python{version}-venv. Or install uv, which needs no such package."
+        )
+
+
 def _uv_from_lock(lock: Path, python: Path, environment: dict[str, str]) -> Path | None:
-    """Install the uv that the lock names, by its hash, and return it; None where there is none for this machine."""
+    """Install the uv that the lock names, by its hash, and return it; None where there is none for this machine.
+
+    The pip of the Python that the environment was made of does it, where it has one that can.
+    """
     entry = re.search(r"^uv==.*(?:\n +--hash=.*)+", lock.read_text(), re.MULTILINE)
     if entry is None:
         return None
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as alone:
         alone.write(entry[0] + "\n")
         alone.flush()
-        options = ("--quiet", "--require-hashes", "--only-binary", ":all:", "-r", alone.name)
-        if _succeeds([python, "-m", "pip", "install", *options], environment):
+        install = ("install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", alone.name)
+        if _succeeds([_base(), "-m", "pip", "--python", python, *install], environment):
+            return python.with_name("uv")
+        _require_pip(python, environment)
+        if _succeeds([python, "-m", "pip", *install], environment):
             return python.with_name("uv")
     return None
 

@@ -147,11 +147,27 @@ def test_a_python_without_ensurepip_is_explained(checkout: Path, monkeypatch: py
     """As on Debian, which keeps it in a package of its own."""
     shutil.rmtree(checkout / ".venv")
     python = checkout / "python"
-    python.write_text("#!/bin/sh\necho 'ensurepip is not available' >&2\nexit 1\n")
+    python.write_text("""#!/bin/sh
+case "$2" in
+venv) mkdir -p "$4/bin" && ln -s "$0" "$4/bin/python" ;;
+*) echo "No module named $2" >&2 && exit 1 ;;
+esac
+""")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "_base_executable", str(python))
     monkeypatch.setattr(bootstrap, "_uv", lambda _: None)
-    with pytest.raises(SystemExit, match=r"ensurepip is not available\n.*apt-get install python3\.\d+-venv"):
+    with pytest.raises(SystemExit, match=r"No module named ensurepip\n.*apt-get install python3\.\d+-venv"):
+        bootstrap.set_up(checkout, {})
+
+
+def test_a_python_that_makes_no_environment_is_explained(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(checkout / ".venv")
+    python = checkout / "python"
+    python.write_text("#!/bin/sh\necho 'No module named venv' >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(python))
+    monkeypatch.setattr(bootstrap, "_uv", lambda _: None)
+    with pytest.raises(SystemExit, match=r"cannot make a virtual environment: No module named venv"):
         bootstrap.set_up(checkout, {})
 
 

@@ -1,11 +1,8 @@
-"""A dlt source per CRM with a resource per entity; nothing is read until somebody iterates.
+"""From a vendor's pages to Arrow tables of typed columns, and a dlt resource (``dlt_source``) bound to a run.
 
-A resource takes its ``Extraction`` and a ``Coercer`` when it is read, and yields Arrow tables of typed columns. The
-window is ``dlt.sources.incremental`` on the cursor: with both of its ends given dlt keeps no state, which is right,
+The window is ``dlt.sources.incremental`` on the cursor: with both of its ends given dlt keeps no state, which is right,
 because the cursor is kept by ``orchestration.sync_history`` and commits with the data. Records outside of the window's
 question (``Page.in_window``) carry no ``WINDOW_COLUMN`` and pass.
-
-dlt costs half a second to import and is imported when a resource is made.
 """
 
 import itertools
@@ -13,13 +10,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Json, Page
 from warehouse_pipelines.model.source import Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from dlt.extract import DltResource, DltSource
+    from dlt.extract import DltResource
 
     from warehouse_pipelines.loading.coerce import Coercer
 
@@ -35,29 +31,16 @@ END = datetime.max.replace(tzinfo=UTC)
 """
 
 
-def source(crm: Source) -> "DltSource":
-    """Return the dlt source of a CRM."""
-    import dlt
+def tables(crm: Source, extraction: Extraction, coercer: "Coercer") -> Iterator["pa.Table"]:
+    """Yield what the vendor answers as tables of typed columns, with ``WINDOW_COLUMN`` if there is a cursor."""
+    for records, in_window in chunks(crm.fetch(extraction), extraction):
+        table = coercer.table(records)
+        if cursor := extraction.entity.cursor:
+            import pyarrow as pa
 
-    resources = [resource(crm, entity) for entity in crm.entities]
-    return dlt.source(lambda: resources, name=crm.name)()
-
-
-def resource(crm: Source, entity: Entity) -> "DltResource":
-    """Return the dlt resource of an entity, unread; call it with an ``Extraction`` and a ``Coercer`` to bind it."""
-    import dlt
-
-    def read(extraction: Extraction, coercer: "Coercer") -> Iterator["pa.Table"]:
-        for records, in_window in chunks(crm.fetch(extraction), extraction):
-            table = coercer.table(records)
-            if entity.cursor:
-                import pyarrow as pa
-
-                cursor = table[entity.cursor] if in_window else pa.nulls(table.num_rows, table[entity.cursor].type)
-                table = table.append_column(WINDOW_COLUMN, cursor)
-            yield table
-
-    return dlt.resource(read, name=entity.name, table_name=entity.table_name, primary_key=list(entity.keys))
+            asked = table[cursor] if in_window else pa.nulls(table.num_rows, table[cursor].type)
+            table = table.append_column(WINDOW_COLUMN, asked)
+        yield table
 
 
 def bound(unread: "DltResource", extraction: Extraction, coercer: "Coercer", end: datetime | None) -> "DltResource":
@@ -65,7 +48,7 @@ def bound(unread: "DltResource", extraction: Extraction, coercer: "Coercer", end
 
     A delta leaves it open: a record that was edited after its page was asked for is newer than the window, and welcome.
     """
-    read = unread(extraction, coercer)
+    read = unread((extraction, coercer))
     if extraction.entity.cursor:
         import dlt
 

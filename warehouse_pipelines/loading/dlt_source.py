@@ -25,21 +25,22 @@ if TYPE_CHECKING:
     from warehouse_pipelines.loading.dlt_read import Delivery
 
 
-def dlt_source(crm: Source, delivery: "Delivery | None" = None) -> "DltSource":
-    """Return the dlt source of a CRM, unread."""
+def dlt_source(crm: Source, delivery: "Delivery | None" = None, *, only: Entity | None = None) -> "DltSource":
+    """Return the dlt source of a CRM, unread; of one entity where the others would be made for nothing."""
     import dlt
 
     from warehouse_pipelines.loading.dlt_columns import quiet
     from warehouse_pipelines.loading.dlt_read import Delivery
 
-    quiet(crm.entities)
-    resources = [_resource(crm, entity, delivery or Delivery()) for entity in crm.entities]
+    entities = crm.entities if only is None else (only,)
+    quiet(entities)
+    resources = [_resource(crm, entity, delivery or Delivery()) for entity in entities]
     return dlt.source(lambda: resources, name=crm.name)()
 
 
 def dlt_resource(crm: Source, entity: Entity) -> "DltResource":
     """Return the resource of one entity out of its CRM's dlt source, unread and not bound to a run."""
-    resource: DltResource = dlt_source(crm).resources[entity.name]
+    resource: DltResource = dlt_source(crm, only=entity).resources[entity.name]
     return resource
 
 

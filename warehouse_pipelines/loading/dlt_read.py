@@ -15,7 +15,8 @@ of them raises, and loads nothing of them; it has no other way.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -28,17 +29,17 @@ import pyarrow.compute as pc
 from warehouse_pipelines.errors import BadRecord, SuspiciousRead
 from warehouse_pipelines.loading import dlt_columns
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.loading.completeness import only_changes
+from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
 from warehouse_pipelines.loading.dlt_known import DltKnown
 from warehouse_pipelines.loading.dlt_state import DltState
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.plan import Plan, plan
 from warehouse_pipelines.loading.process_budget import ProcessBudget
 from warehouse_pipelines.loading.rejects import Reject
-from warehouse_pipelines.loading.resource import chunks
+from warehouse_pipelines.loading.resource import EntityRead
 from warehouse_pipelines.loading.tombstones import LARGEST_SHARE, SMALL_TABLE
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, NotStored, Window
+from warehouse_pipelines.model.reading import NotStored, ReadContext, ReadReport, ReadRequest, Window
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import settings
 
@@ -78,91 +79,96 @@ class DltRead:
 
     def __init__(self, crm: Source, entity: Entity, delivery: Delivery) -> None:
         crm.require_settings()
-        self.crm, self.declared, self.delivery = crm, entity, delivery
+        self.crm, self.declared, self.delivery, self.options = crm, entity, delivery, delivery.options
         self.entity = crm.as_configured(entity)
-        self.options = delivery.options
+        self.flags = crm.flags_for(self.entity, self.options.vendor)
         self.resource = dlt.current.source().resources[entity.name]
         self.state = DltState(dlt.current.resource_state(entity.name))
         self.now = datetime.now(UTC)
 
     def items(self) -> Iterator[Any]:
-        """Read by the plan; once more and everything, if the source would go on from what nobody has stored."""
-        flags = self.crm.flags_for(self.entity, self.options.vendor)
-        narrowed = any(flag.narrows for flag in flags)
-        backfill = self.options.backfill(self.crm, self.entity, self.now)
-        planned = plan(self.entity, self.options, self.state.last_good, self.now, backfill, narrowed=narrowed)
-        vendor = {flag.name: value for flag, value in flags.items()}
-        anew = self.options.full or self.options.force or self.options.start_date is not None
+        """Read by the plan; once more and everything, if the source would go on from what nobody has stored.
+
+        Raises what ``fetch`` raises, ``SuspiciousRead`` for a read that cannot be believed, ``BadRecord`` if strict.
+        """
+        options = self.options
+        anew = options.full or options.force or options.start_date is not None or self.entity.cursor is not None
+        backfill = options.backfill(self.crm, self.entity, self.now)
         try:
-            yield from _Pass(self, planned, vendor, {} if anew or self.entity.cursor else self.state.vendor).items()
+            yield from _Pass(self, self._plan(options, backfill), {} if anew else self.state.vendor).items()
         except NotStored as reason:
             log.info("%s %s: everything is read (%s)", self.crm.name, self.entity.name, reason)
-            full = plan(
-                self.entity, replace(self.options, full=True), self.state.last_good, self.now, narrowed=narrowed
-            )
-            yield from _Pass(self, full, vendor, {}).items()
+            yield from _Pass(self, self._plan(replace(options, full=True, end_date=None), None), {}).items()
+
+    def _plan(self, options: Options, backfill: Window | None) -> Plan:
+        narrowed = any(flag.narrows for flag in self.flags)
+        return plan(self.entity, options, self.state.last_good, self.now, backfill, narrowed=narrowed)
+
+    def reading(self, declared: Entity, planned: Plan, known: DltKnown, state: Mapping[str, str]) -> EntityRead:
+        """Return a read of an entity of this vendor, not begun."""
+        options = self.options
+        flags = {"full": planned.mode == "full", "force": options.force, "backfill": planned.mode == "backfill"}
+        cancelled = threading.Event()
+        return EntityRead(
+            ReadRequest(
+                entity=self.crm.as_configured(declared), window=planned.window, limit=options.max_records,
+                page_size=options.batch_size or declared.page_size or self.crm.page_size, state=state,
+                options={**flags, **{flag.name: value for flag, value in self.flags.items()}},
+            ),
+            ReadContext(known=known, acquire=ProcessBudget(cancelled).acquire, cancelled=cancelled),
+            safety_limit=settings().warehouse_safety_limit,
+        )  # fmt: skip
+
+    def tables(self, reading: EntityRead, coercer: Coercer) -> Iterator[pa.Table]:
+        """Yield the tables of a read, which is cancelled if nobody wants more of them."""
+        try:
+            for records, _ in reading.batches(self.crm.fetch):
+                yield coercer.table(records)
+        finally:
+            reading.context.cancelled.set()
+
+    def coercer(self, entity: Entity) -> Coercer:
+        """Return the coercer of a read."""
+        return Coercer(self.crm.name, entity, skip_validation=self.options.skip_validation)
 
 
 class _Pass:
     """One go at reading: what it asks for, and what it found."""
 
-    def __init__(self, read: DltRead, planned: Plan, flags: Mapping[str, Any], vendor_state: Mapping[str, str]) -> None:
+    def __init__(self, read: DltRead, planned: Plan, vendor_state: Mapping[str, str]) -> None:
         self.read, self.plan, self.crm, self.entity = read, planned, read.crm, read.entity
         self.everything = planned.mode == "full"
-        self.anew = planned.window.since is None and not vendor_state
-        self.extraction = self._extraction(self.entity, planned.window, flags, vendor_state)
-        self.coercer = self._coercer(self.entity)
+        self.limited = bool(read.options.max_records or planned.narrowed)
+        anew = planned.window.since is None and not vendor_state
+        self.known = DltKnown(self.entity, self.crm.entities, read.state, anew=anew, read_again=self._read_again)
+        self.reading = read.reading(read.declared, planned, self.known, vendor_state)
+        self.coercer = read.coercer(self.entity)
         self.watermark: datetime | None = None
         self.living = self.rejected = 0
-        self.revived: set[str] = set()
         self.archived: dict[str, datetime] = {}
+        self.not_archived: set[str] = set()
         self._met: set[int] = set()
         self._deletions: list[pa.Table] = []
 
-    def _extraction(
-        self, entity: Entity, window: Window, flags: Mapping[str, Any], state: Mapping[str, str]
-    ) -> Extraction:
-        options = self.read.options
-        said = {"full": self.everything, "force": options.force, "backfill": self.plan.mode == "backfill"}
-        extraction = Extraction(
-            entity=entity, window=window, page_size=options.batch_size or entity.page_size or self.crm.page_size,
-            limit=options.max_records, safety_limit=settings().warehouse_safety_limit, options={**said, **flags},
-            state=state,
-        )  # fmt: skip
-        extraction.take = ProcessBudget(extraction.cancelled).acquire
-        extraction.known = DltKnown(
-            entity, self.crm.entities, self.read.state, anew=self.anew, read_again=self._read_again
-        )
-        return extraction
-
-    def _coercer(self, entity: Entity) -> Coercer:
-        return Coercer(self.crm.name, entity, skip_validation=self.read.options.skip_validation)
-
-    def _read_again(self, declared: Entity) -> Iterator[pa.Table]:
-        """Read another entity of the vendor, for what ``fetch`` asks of its records."""
-        entity = self.crm.as_configured(declared)
-        extraction = self._extraction(entity, Window(None, self.read.now), {}, {})
-        coercer = self._coercer(entity)
-        for records, _ in chunks(self.crm.fetch(extraction), extraction):
-            yield coercer.table(records)
+    def _read_again(self, other: Entity) -> Iterator[pa.Table]:
+        """Read everything of another entity, for what ``fetch`` asks of its records."""
+        everything = Plan("full", Window(None, self.read.now), None, False, None)
+        reading = self.read.reading(other, everything, self.known, {})
+        yield from self.read.tables(reading, self.read.coercer(reading.request.entity))
 
     def items(self) -> Iterator[Any]:
         """Yield the tables, the dead letters, and how all is to be written; then move the state."""
-        try:
-            for records, _ in chunks(self.crm.fetch(self.extraction), self.extraction):
-                table = self.coercer.table(records)
-                if rejects := self.coercer.take_rejects():
-                    yield self._dead_letters(rejects)
-                yield self._noted(table)
-            incomplete = self._incomplete_reason()
-            replaces = self._replaces(incomplete)
-            if replaces:
-                yield self._with_disposition("replace")
-            else:
-                yield from self._deletions
-            self._move_state(incomplete)
-        finally:
-            self.extraction.cancelled.set()
+        for table in self.read.tables(self.reading, self.coercer):
+            if rejects := self.coercer.take_rejects():
+                yield self._dead_letters(rejects)
+            yield self._noted(table)
+        incomplete = self._incomplete_reason()
+        if self._replaces(incomplete):
+            self._require_believable()
+            yield self._with_disposition("replace")
+        else:
+            yield from self._deletions
+        self._move_state(incomplete)
 
     def _noted(self, table: pa.Table) -> pa.Table:
         """Return a table as it is delivered; count what is in it."""
@@ -172,21 +178,21 @@ class _Pass:
             newest = pc.max(pc.filter(table[cursor], pc.less_equal(table[cursor], self.read.now + AHEAD))).as_py()
             self.watermark = max(filter(None, (newest, self.watermark)), default=None)
         table = dlt_columns.delivered(self.entity, table, self.read.now)
-        archived = table.filter(table["archived"])
-        self.living += table.num_rows - archived.num_rows
+        archived, living = table.filter(table["archived"]), table.filter(pc.invert(table["archived"]))
+        self.living += living.num_rows
         if self.entity.flag and self.entity.cursor:
             key = self.entity.keys[0]
             self.archived |= zip(archived[key].to_pylist(), archived["deleted_at"].to_pylist(), strict=True)
             if not self.everything:
-                self.revived.update(table.filter(pc.invert(table["archived"]))[key].to_pylist())
+                self.not_archived.update(living[key].to_pylist())
         if self.everything and self.read.delivery.hard_delete and archived.num_rows:
             # ``replace`` writes each row as it comes, and these are to be none; a merge removes those that are there.
             self._deletions.append(archived)
-            table = table.filter(pc.invert(table["archived"]))
+            return living
         return table
 
     def _without_met(self, table: pa.Table) -> pa.Table:
-        """Return a table without the keys that were met before; 8 bytes of a hash are kept of each."""
+        """Return a table without the keys that were met before; of each a hash of 8 bytes is kept."""
         columns = [table[key].to_pylist() for key in self.entity.keys]
         places = []
         for place, key in enumerate(map(hash, zip(*columns, strict=True))):
@@ -195,7 +201,7 @@ class _Pass:
                 places.append(place)
         return table if len(places) == table.num_rows else table.take(pa.array(places, pa.int64()))
 
-    def _dead_letters(self, rejects: list[Reject]) -> Any:
+    def _dead_letters(self, rejects: Sequence[Reject]) -> Any:
         """Return bad records for their table, each under the hash of its payload. Raises ``BadRecord`` if strict."""
         self.rejected += len(rejects)
         if self.read.delivery.strict:
@@ -216,39 +222,31 @@ class _Pass:
         hints = dlt.mark.make_hints(
             table_name=f"{self.crm.name}_dead_letter", write_disposition="merge", primary_key="id", columns={}
         )
-        table = pa.Table.from_pylist(rows, DEAD_LETTER)
-        return dlt.mark.with_hints(table, hints, create_table_variant=True)
+        return dlt.mark.with_hints(pa.Table.from_pylist(rows, DEAD_LETTER), hints, create_table_variant=True)
 
     def _incomplete_reason(self) -> str | None:
-        """Return why the read cannot be called complete. Raises ``SuspiciousRead`` for one that lost too much."""
-        extraction, title, name = self.extraction, self.crm.title, self.entity.name
-        if extraction.endless:
-            return f"{title} still had more {name} after {self.coercer.read:,}; see WAREHOUSE_SAFETY_LIMIT"
-        if self._limited or only_changes(extraction):
-            return extraction.doubt
-        before, gone = self.read.state.living, self.read.state.living - self.living
-        lost = before and (not self.living or (before > SMALL_TABLE and gone > LARGEST_SHARE * before))
-        if self._replaces(extraction.doubt) and lost and not self.read.options.force:
-            raise SuspiciousRead(
-                f"{title} shows {self.living} {name}, and showed {before} in the last read of everything; nothing was "
-                "loaded. If that is right, run again with force=True."
-            )
-        if extraction.doubt:
-            return extraction.doubt
-        reported = extraction.reported
-        if reported is not None and extraction.trusted and reported != self.coercer.read:
-            return f"{title} says that it has {reported} {name} in the window, and {self.coercer.read} were read"
-        return None
+        """Return why the read cannot be called complete, as a sync would."""
+        read, before = self.coercer.read, self.read.state.living
+        counts = Counts(read=read, found=read, had_rows=before > 0, endless=self.reading.endless, living=lambda: before)
+        return incomplete_reason(self.crm, self.entity, self.read.options, self.plan, self.reading.report, counts)
 
-    @property
-    def _limited(self) -> bool:
-        return bool(self.read.options.max_records or self.plan.narrowed)
+    def _require_believable(self) -> None:
+        """Raise ``SuspiciousRead`` for a read of everything that lost too much of what the last one found."""
+        before = self.read.state.living
+        lost = before - self.living
+        too_much = before and (not self.living or (before > SMALL_TABLE and lost > LARGEST_SHARE * before))
+        if too_much and not self.read.options.force:
+            raise SuspiciousRead(
+                f"{self.crm.title} no longer shows {lost} of the {before} {self.entity.name} that the last read of "
+                "everything found; nothing was loaded. If that is right, run again with --force."
+            )
 
     def _replaces(self, incomplete: str | None) -> bool:
         """Return whether this read is all there is, so that what it did not find is gone."""
-        proved = incomplete is None and not only_changes(self.extraction) and not self.rejected
+        report = self.reading.report
+        proved = incomplete is None and report is not None and not report.changes_only and not self.rejected
         ours = self.read.resource.write_disposition == "merge"  # the pipeline's author may have another in mind
-        return self.everything and proved and ours and not self._limited and not self.entity.retention
+        return self.everything and proved and ours and not self.limited and not self.entity.retention
 
     def _with_disposition(self, disposition: Any) -> Any:
         """Return an item without rows by which dlt writes the whole table so, in this package alone.
@@ -264,23 +262,23 @@ class _Pass:
         return dlt.mark.with_hints(dlt_columns.schema(self.entity).empty_table(), hints, create_table_variant=True)
 
     def _move_state(self, incomplete: str | None) -> None:
-        """Remember a complete read. A source's own doubt does not withhold what it left for the next one."""
+        """Remember a complete read. What a source cannot prove does not withhold what it left for the next one."""
         if incomplete:
             if self.read.delivery.strict:
-                raise SuspiciousRead(f"{incomplete}. Nothing was loaded.")
+                raise SuspiciousRead(f"{incomplete} Nothing was loaded.")
             log.warning("%s %s may not be complete: %s", self.crm.name, self.entity.name, incomplete)
-        state, extraction = self.read.state, self.extraction
-        if self._limited or incomplete not in (None, extraction.doubt):
+        state, report = self.read.state, self.reading.report or ReadReport()
+        if self.limited or incomplete not in (None, report.unproven):
             return
-        if extraction.next_state is not None:
-            state.note_vendor(extraction.next_state)
+        if report.next_state is not None:
+            state.note_vendor(report.next_state)
         if incomplete or self.plan.mode == "backfill":
             return
-        if self.everything and not only_changes(extraction):
+        if self.everything and not report.changes_only:
             state.note_full(self.read.now if self.entity.cursor else None, self.living)
         marks = [mark for mark in (self.plan.previous, self.watermark) if mark is not None]
         if self.plan.moves_cursor and marks:
             state.move_cursor(min(max(marks), self.read.now), self.read.now)
         if self.entity.flag and self.entity.cursor:
-            revived = self.revived | set(extraction.erased)
-            state.note_archived(self.archived, revived, began=self.read.now, full=self.everything)
+            living = self.not_archived | set(report.erased_keys)
+            state.note_archived(self.archived, living, began=self.read.now, full=self.everything)

@@ -50,12 +50,11 @@ def _resource(crm: Source, entity: Entity, delivery: "Delivery") -> "DltResource
     from warehouse_pipelines.loading import dlt_columns
     from warehouse_pipelines.loading.dlt_read import DltRead
 
-    def read(run: Any = None) -> Iterator[Any]:
-        if run is None:
+    def read(reading: Any = None, coercer: Any = None) -> Iterator[Any]:
+        if reading is None:
             yield from DltRead(crm, entity, delivery).items()
         else:
-            extraction, coercer = run
-            yield from tables(crm, extraction, coercer)
+            yield from tables(crm, reading, coercer)
 
     return dlt.resource(
         read, name=entity.name, table_name=entity.table_name, primary_key=list(entity.keys),

@@ -21,7 +21,7 @@ from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
-from warehouse_pipelines.model.reading import Extraction, TooLarge
+from warehouse_pipelines.model.reading import ReadReport, TooLarge
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines_tests.harness.drivers.driver import Key
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, TICKET, FakeSource, Record, page, thing
@@ -258,11 +258,7 @@ def test_rows_that_were_made_here_are_never_missing_at_the_vendor(fake: FakeSour
 
 def told(fake: FakeSource, *gone: str) -> None:
     """Let the next reads tell what is gone, and nothing else."""
-
-    def tell(extraction: Extraction) -> None:
-        extraction.changes_only, extraction.gone = True, list(gone)
-
-    fake.before = tell
+    fake.report = ReadReport(changes_only=True, deleted_keys=gone)
 
 
 def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(fake: FakeSource) -> None:

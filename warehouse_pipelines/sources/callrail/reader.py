@@ -16,7 +16,7 @@ import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of, listed
 
 if TYPE_CHECKING:
@@ -33,13 +33,19 @@ class CallRailReader:
     """
 
     def __init__(
-        self, extraction: Extraction, entity: Entity, path: str, params: Mapping[str, str], seen: set[str]
+        self,
+        request: ReadRequest,
+        context: ReadContext,
+        entity: Entity,
+        path: str,
+        params: Mapping[str, str],
+        seen: set[str],
     ) -> None:
         self.entity = entity
         self.path = path
-        self.params = {**params, "per_page": str(min(extraction.page_size, PER_PAGE))}
+        self.params = {**params, "per_page": str(min(request.page_size, PER_PAGE))}
         self.seen = seen
-        self._http = client(extraction)
+        self._http = client(context)
         self._form = answers(entity.records or entity.name)
         self._elsewhere = frozenset(seen)
         self._pages_seen: set[tuple[str | None, ...]] = set()

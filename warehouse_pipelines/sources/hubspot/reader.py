@@ -20,7 +20,7 @@ from warehouse_pipelines.errors import (
     CursorStuck,
     PermissionMissing,
 )
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
@@ -49,14 +49,14 @@ T = TypeVar("T")
 
 
 class HubSpotReader:
-    """Read one object type, for one extraction."""
+    """Read one object type, for one request."""
 
-    def __init__(self, extraction: Extraction) -> None:
-        self.extraction = extraction
-        self.entity = extraction.entity
+    def __init__(self, request: ReadRequest, context: ReadContext) -> None:
+        self.request, self.context = request, context
+        self.entity = request.entity
         self.settings = Settings()
-        self.client = client(extraction, self.settings)
-        self.size = min(extraction.page_size, PAGE)
+        self.client = client(context, self.settings)
+        self.size = min(request.page_size, PAGE)
 
     @cached_property
     def object_type(self) -> str:
@@ -158,7 +158,7 @@ class HubSpotReader:
         answer = self.client.post(path, Batch, params={"archived": str(archived).lower()}, body=body)
         self.check(path, answer.errors)
         if absent := len(ids) - len(answer.results):
-            self.count("not_found", absent)
+            self.context.count("not_found", absent)
         once = {key_of(record) or place: bytes(record) for place, record in enumerate(answer.results)}
         return list(once.values())
 
@@ -170,10 +170,6 @@ class HubSpotReader:
                     f"HubSpot answered {path} in part: {error.category} {error.sub_category or ''}. "
                     "What is missing is unknown, so nothing was loaded."
                 )
-
-    def count(self, what: str, number: int) -> None:
-        """Add to a figure of the history row."""
-        self.extraction.noticed[what] = self.extraction.noticed.get(what, 0) + number
 
 
 def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:

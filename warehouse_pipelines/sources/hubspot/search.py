@@ -40,11 +40,12 @@ class OutOfOrder(Exception):
 
 
 class HubSpotSearch:
-    """Search one object type by its modified time."""
+    """Search one object type by its modified time; ``counted`` is what the search first counted, if it can be told."""
 
     def __init__(self, reader: HubSpotReader) -> None:
         entity = reader.entity
-        self.extraction, self.client, self.object_type = reader.extraction, reader.client, reader.object_type
+        self.context, self.client, self.object_type = reader.context, reader.client, reader.object_type
+        self.counted: int | None = None
         self.modified = entity.columns[entity.cursor].path.rpartition(".")[2] if entity.cursor else ""
         self.budget = Budget("search", reader.settings.searches_per_second, 1)
 
@@ -57,7 +58,7 @@ class HubSpotSearch:
                 given.add(int(key))
                 yield key
         except OutOfOrder:
-            self.extraction.noticed["search_read_again_by_windows"] = True
+            self.context.note(search_read_again_by_windows=True)
             for key in self._by_offset(since, until):
                 if int(key) not in given:
                     given.add(int(key))
@@ -100,7 +101,7 @@ class HubSpotSearch:
             if counted is None:
                 counted = page.total
                 if numeric and counted < LIMIT:
-                    self.extraction.reported = counted
+                    self.counted = counted
             for hit in hits:
                 if numeric and last is not None and int(hit.id) <= int(last):
                     raise OutOfOrder

@@ -70,11 +70,10 @@ class DltState:
     ) -> None:
         """Note which keys are archived and which are not. After a read of everything no others are.
 
-        One that was archived about when the read ``began`` is left out, so that the next read asks for it again: it may
-        have been read twice, and dlt may have kept its older version.
+        A key that was read both ways is left out, so that the next read asks for it again: dlt may have kept either.
         """
         kept = {} if full else dict(self._kept.get("archived", {}))
-        kept |= {key: at.isoformat() for key, at in archived.items() if at < began - timedelta(hours=1)}
+        kept |= {key: at.isoformat() for key, at in archived.items()}
         for key in living:
             kept.pop(key, None)
         kept = {key: at for key, at in kept.items() if datetime.fromisoformat(at) >= began - KEPT_FOR}

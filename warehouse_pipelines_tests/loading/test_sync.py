@@ -512,6 +512,29 @@ def test_everything_is_read_anew_when_the_last_time_is_long_ago(fake: FakeSource
     assert fake.sync(entity=weekly).mode == "delta"
 
 
+def test_a_read_that_a_limit_stops_has_no_report(fake: FakeSource) -> None:
+    fake.entity = PAIR
+    fake.sync(PAIRS)
+    fake.report = ReadReport(changes_only=True, deleted_keys=["b 2"], unproven="cannot prove it")
+    result = fake.sync(PAIRS, max_records=1)
+    assert (result.status, result.reason, result.deleted, result.mode) == ("success", None, 0, "full")
+    result = fake.sync(PAIRS[:1])
+    assert (result.status, result.reason, result.deleted) == ("partial", "cannot prove it", 1)
+
+
+def test_a_figure_on_a_page_is_kept_where_the_report_never_comes(fake: FakeSource) -> None:
+    fake.sync(page(thing("a"), thing("b"))._replace(reported=7), max_records=1)
+    metrics = fake.history()[-1]["performance_metrics"]
+    assert (metrics["vendor_reported"], metrics["vendor_trusted"]) == (7, False)
+
+
+def test_a_fetch_that_forgets_its_report_is_an_error(fake: FakeSource) -> None:
+    fake.report = None  # type: ignore[assignment]
+    with pytest.raises(Exception, match="fetch of fake_thing returned None and no ReadReport"):
+        fake.sync([thing("a")])
+    assert fake.rows() == {}
+
+
 def test_a_source_may_ask_for_the_records_that_are_stored(fake: FakeSource) -> None:
     fake.sync([thing("a", 3, name="first"), thing("b", 4)])
     found: dict[str, bytes] = {}

@@ -9,7 +9,6 @@ more: that finds the hidden record in the same run.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -18,9 +17,6 @@ from warehouse_pipelines.errors import AnswerChanged, CursorStuck
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of, listed
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.callrail.client import PER_PAGE, Answer, answers, client
 from warehouse_pipelines.sources.callrail.entities import CALLS, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.settings import Settings

@@ -19,7 +19,6 @@ Unconfirmed, and how a wrong guess would show:
 """
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from warehouse_pipelines.errors import (
     AnswerChanged,
@@ -30,9 +29,6 @@ from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._sql import survey
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.pipedesk.client import PipeDeskClient
 from warehouse_pipelines.sources.pipedesk.fetch import PAGE, UNSURE, fetch, inspect
 from warehouse_pipelines.sources.pipedesk.reader import PipeDeskReader

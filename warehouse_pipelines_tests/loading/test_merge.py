@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines.errors import NotConfigured, SuspiciousRead, WrongUse
-from warehouse_pipelines.loading import dead_letters
-from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading import dead_letters, resource
 from warehouse_pipelines.loading.mirroring import check_mirroring
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.loading.replay import replay
@@ -34,7 +33,7 @@ SOME = settings(
 @pytest.fixture
 def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     """Every page is a batch of its own."""
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
@@ -574,7 +573,7 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
     monkeypatch.setattr(
         Transaction, "run", lambda self, statement: (sent.append(str(statement)), run(self, statement))[1]
     )
-    monkeypatch.setattr(extraction, "CHUNK", 500)
+    monkeypatch.setattr(resource, "CHUNK", 500)
     refused = REFUSED["22"]
     before = fake.rows()
     result = fake.sync([refused(n) if n in bad else thing(n, 2, gone=n == 60) for n in range(500)], full=True)

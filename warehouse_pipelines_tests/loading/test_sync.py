@@ -16,8 +16,7 @@ import pytest
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
-from warehouse_pipelines.loading import resource as extraction
-from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading import resource, sync_history
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.plan import plan
 from warehouse_pipelines.loading.replay import replay
@@ -261,7 +260,7 @@ def test_no_cursor_is_our_own_clock() -> None:
 
 @pytest.fixture
 def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
@@ -333,7 +332,7 @@ def test_a_date_that_means_never_gives_way_to_a_true_one(fake: FakeSource) -> No
 def test_a_full_read_that_leaves_records_out_says_so(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is left out today; if one ever is, the run is no success and its cursor stays."""
     assert fake.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
-    monkeypatch.setattr(extraction, "END", january(4))
+    monkeypatch.setattr(resource, "END", january(4))
     result = fake.sync([thing("a", 3), thing("b", 5)], full=True)
     assert (result.status, result.filtered, result.cursor) == ("partial", 1, None)
     assert "1 of 2 records were read and not loaded" in str(result.reason)
@@ -718,7 +717,7 @@ def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
 
 def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """X-10: edited after its page was read, and the newest record of the run is younger still."""
-    monkeypatch.setattr(extraction, "CHUNK", 2)
+    monkeypatch.setattr(resource, "CHUNK", 2)
     it = opened("hubspot_contact")
     keys = it.simulator.control("ids", object="contacts")
     edited = False
@@ -783,7 +782,7 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> 
 
 def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one moves over the edge of a page; counted as missing, it would be buried by a successful run."""
-    monkeypatch.setattr(extraction, "CHUNK", 2)
+    monkeypatch.setattr(resource, "CHUNK", 2)
     it = opened("callrail_call")
     it.sync()
     keys = sorted(key for (key,) in it.driver.keys(it.entity))

@@ -26,7 +26,7 @@ import msgspec
 from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.model.entity import Column, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 
 PAGE = 100
@@ -265,10 +265,11 @@ class NoSettings(BaseSettings):
 def source(answers: Callable[[], Iterable[bytes]]) -> Source:
     """Return a source whose vendor has answered already; like HubSpot's, only a delta asks by the window."""
 
-    def fetch(extraction: Extraction) -> Iterator[Page]:
+    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         for page in answers():
-            extraction.calls += 1
-            yield Page(split(page), in_window=not extraction.whole)
+            context.calls += 1
+            yield Page(split(page), in_window=not request.full)
+        return ReadReport()
 
     return Source(
         name="benchmark", title="The benchmark", transport="api", settings=NoSettings, fetch=fetch,

@@ -143,7 +143,7 @@ class Entity:
                      a backfill may ask for older days by date
     ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
                      after a read of the ``window`` that its cursor lies in
-    ``by_state``     the vendor tells what changed since a ``state`` that the last good run left (``Extraction.state``)
+    ``by_state``     the vendor tells what changed since a ``state`` that the last good run left (``ReadRequest.state``)
     ``archived``     path of the vendor's own deleted flag, ``path=word`` where it is one word among others;
                      ``archived_at`` path of its time, which by itself is a flag
     ``gone``         what columns say in a row that a whole read did not find, where the vendor has a word for it

@@ -1,6 +1,6 @@
 """A vendor without a network: three entities whose records lie in a store, for tests of what Dagster makes of rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.definitions import build_definitions
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
@@ -74,15 +74,16 @@ class RecordStore:
             "gadgets": [{"id": "g", "size": 1}, {"id": "h", "size": 2}],
         }
         self.errors: dict[str, list[Exception]] = {}
-        self.asked: list[Extraction] = []
+        self.asked: list[ReadRequest] = []
 
-    def fetch(self, extraction: Extraction) -> Iterator[Page]:
+    def fetch(self, request: ReadRequest, context: ReadContext) -> Pages:
         """Yield the records in the window, on one page."""
-        self.asked.append(extraction)
-        name = extraction.entity.name
+        self.asked.append(request)
+        name = request.entity.name
         if self.errors.get(name):
             raise self.errors[name].pop(0)
         yield Page([msgspec.json.encode(record) for record in self.records[name]])
+        return ReadReport()
 
     def source(self) -> Source:
         """Return the vendor."""

@@ -16,8 +16,7 @@ import pytest
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
-from warehouse_pipelines.loading import resource as extraction
-from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading import resource, sync_history
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.plan import plan
 from warehouse_pipelines.loading.replay import replay
@@ -25,7 +24,7 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext, ReadReport, Window
 from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, page, thing
@@ -261,7 +260,7 @@ def test_no_cursor_is_our_own_clock() -> None:
 
 @pytest.fixture
 def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
@@ -333,7 +332,7 @@ def test_a_date_that_means_never_gives_way_to_a_true_one(fake: FakeSource) -> No
 def test_a_full_read_that_leaves_records_out_says_so(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is left out today; if one ever is, the run is no success and its cursor stays."""
     assert fake.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
-    monkeypatch.setattr(extraction, "END", january(4))
+    monkeypatch.setattr(resource, "END", january(4))
     result = fake.sync([thing("a", 3), thing("b", 5)], full=True)
     assert (result.status, result.filtered, result.cursor) == ("partial", 1, None)
     assert "1 of 2 records were read and not loaded" in str(result.reason)
@@ -409,25 +408,25 @@ def fresh() -> Iterator[list[dict[str, Any]]]:
 @pytest.mark.parametrize("full", [True, False])
 def test_a_source_that_proves_that_nothing_changed_loses_nothing(fake: FakeSource, full: bool) -> None:
     fake.sync([thing("a", 3)], [thing("b", 4)])
-    fake.before = lambda extraction: setattr(extraction, "unchanged", True)
+    fake.report = ReadReport(changes_only=True)
     result = fake.sync(full=full)
     assert (result.status, result.processed, result.deleted) == ("success", 0, 0)
     assert not any(row["archived"] for row in fake.rows().values())
-    fake.before = lambda extraction: None
+    fake.report = ReadReport()
     fake.sync()
     assert fake.asked[-1].window.since == january(4) - OVERLAP
 
 
 def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(fake: FakeSource) -> None:
     fake.sync([thing("a", 3)], [thing("b", 4)])
-    fake.before = lambda extraction: setattr(extraction, "doubt", "the vendor shows no more")
+    fake.report = ReadReport(unproven="the vendor shows no more")
     result = fake.sync([thing("a", 3)], [thing("c", 5)], full=True)
     assert (result.status, result.reason, result.created, result.deleted) == (
         "partial", "the vendor shows no more", 1, 0,
     )  # fmt: skip
     assert result.cursor is None
     assert fake.sync([thing("a", 3)], full=True, max_records=1).status == "success"
-    fake.before = lambda extraction: None
+    fake.report = ReadReport()
     assert fake.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
 
 
@@ -437,11 +436,7 @@ PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "
 
 def told(fake: FakeSource, changes_only: bool = False, **left: str) -> None:
     """Let the next read say that it leaves this state, and whether it was one of changes."""
-
-    def before(extraction: Extraction) -> None:
-        extraction.next_state, extraction.changes_only = left, changes_only
-
-    fake.before = before
+    fake.report = ReadReport(next_state=left, changes_only=changes_only)
 
 
 def test_what_a_good_run_left_is_given_to_the_next(fake: FakeSource) -> None:
@@ -451,7 +446,7 @@ def test_what_a_good_run_left_is_given_to_the_next(fake: FakeSource) -> None:
     result = fake.sync([{"one": "a", "two": 1, "label": "z"}], entity=REMEMBERED)
     assert (result.mode, result.status, result.updated, result.deleted) == ("delta", "success", 1, 0)
     assert result.total_rows == 2
-    fake.before = lambda extraction: setattr(extraction, "unchanged", True)
+    fake.report = ReadReport(changes_only=True)
     assert fake.sync(entity=REMEMBERED).mode == "delta"
     assert [dict(asked.state) for asked in fake.asked] == [{}, {"token": "1"}, {"token": "2"}]
     fake.sync(entity=REMEMBERED)
@@ -473,11 +468,7 @@ def test_a_run_that_failed_or_was_limited_leaves_no_state(fake: FakeSource) -> N
     told(fake, changes_only=True, token="2")
     fake.sync(entity=REMEMBERED, dry_run=True)
     fake.sync(PAIRS, entity=REMEMBERED, max_records=1)
-
-    def doubtful(extraction: Extraction) -> None:
-        extraction.next_state, extraction.changes_only, extraction.doubt = {"token": "3"}, True, "cannot prove it"
-
-    fake.before = doubtful
+    fake.report = ReadReport(next_state={"token": "3"}, changes_only=True, unproven="cannot prove it")
     assert fake.sync(entity=REMEMBERED).status == "partial"
     with pytest.raises(Exception, match="division"):
         fake.sync(lambda: 1 / 0, entity=REMEMBERED)
@@ -520,10 +511,33 @@ def test_everything_is_read_anew_when_the_last_time_is_long_ago(fake: FakeSource
     assert fake.sync(entity=weekly).mode == "delta"
 
 
+def test_a_read_that_a_limit_stops_has_no_report(fake: FakeSource) -> None:
+    fake.entity = PAIR
+    fake.sync(PAIRS)
+    fake.report = ReadReport(changes_only=True, deleted_keys=["b 2"], unproven="cannot prove it")
+    result = fake.sync(PAIRS, max_records=1)
+    assert (result.status, result.reason, result.deleted, result.mode) == ("success", None, 0, "full")
+    result = fake.sync(PAIRS[:1])
+    assert (result.status, result.reason, result.deleted) == ("partial", "cannot prove it", 1)
+
+
+def test_a_figure_on_a_page_is_kept_where_the_report_never_comes(fake: FakeSource) -> None:
+    fake.sync(page(thing("a"), thing("b"))._replace(reported=7), max_records=1)
+    metrics = fake.history()[-1]["performance_metrics"]
+    assert (metrics["vendor_reported"], metrics["vendor_trusted"]) == (7, False)
+
+
+def test_a_fetch_that_forgets_its_report_is_an_error(fake: FakeSource) -> None:
+    fake.report = None  # type: ignore[assignment]
+    with pytest.raises(Exception, match="fetch of fake_thing returned None and no ReadReport"):
+        fake.sync([thing("a")])
+    assert fake.rows() == {}
+
+
 def test_a_source_may_ask_for_the_records_that_are_stored(fake: FakeSource) -> None:
     fake.sync([thing("a", 3, name="first"), thing("b", 4)])
     found: dict[str, bytes] = {}
-    fake.before = lambda extraction: found.update(extraction.known.records("fake_thing", ["a", "z"]))
+    fake.before = lambda context: found.update(context.known.records("fake_thing", ["a", "z"]))
     fake.sync()
     assert list(found) == ["a"]
     assert json.loads(found["a"])["name"] == "first"
@@ -534,7 +548,7 @@ def test_safety_limit_is_partial(fake: FakeSource, monkeypatch: pytest.MonkeyPat
     """X-12, X-28: never a success; what was read stays, and a read that did not end proves nothing missing."""
     fake.sync([thing("a", 3), thing("b", 4)])
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
-    fake.before = lambda extraction: setattr(fake, "pages", fresh())
+    fake.before = lambda context: setattr(fake, "pages", fresh())
     result = fake.sync(full=full)
     assert (result.status, result.created, result.deleted, result.cursor) == ("partial", 12, 0, None)
     assert str(result.reason).startswith("safety_limit: ")
@@ -542,7 +556,7 @@ def test_safety_limit_is_partial(fake: FakeSource, monkeypatch: pytest.MonkeyPat
     assert (row["status"], row["configuration"]["cursor"]) == ("partial", None)
     assert row["performance_metrics"]["partial_reason"] == row["error_message"] == result.reason
     assert not any(row["archived"] for row in fake.rows().values())
-    fake.before = lambda extraction: None
+    fake.before = lambda context: None
     fake.sync()
     assert fake.asked[-1].window.since == january(4) - OVERLAP
 
@@ -557,7 +571,7 @@ def test_a_window_that_did_not_end_buries_nothing(fake: FakeSource, monkeypatch:
 
 def test_pages_without_records_end_too(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
-    fake.before = lambda extraction: setattr(fake, "pages", itertools.repeat([]))
+    fake.before = lambda context: setattr(fake, "pages", itertools.repeat([]))
     assert str(fake.sync().reason).startswith("safety_limit: ")
 
 
@@ -565,7 +579,7 @@ def test_a_read_that_ends_at_the_safety_limit_is_whole(fake: FakeSource, monkeyp
     """And --max-records is no such limit: whoever gave it wanted no more (B-055)."""
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
     assert fake.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
-    fake.before = lambda extraction: setattr(fake, "pages", fresh())
+    fake.before = lambda context: setattr(fake, "pages", fresh())
     assert fake.sync(max_records=4).status == "success"
 
 
@@ -589,7 +603,7 @@ def test_lifecycle_order(fake: FakeSource) -> None:
     """C-012: row, fetch, load, close, cleanup; also when the run fails, nothing is left open."""
     seen: list[Any] = []
 
-    def look(extraction: Extraction) -> None:
+    def look(context: ReadContext) -> None:
         (row,) = [row for row in fake.history() if row["status"] == "running"]
         seen.append((row["end_time"], row["configuration"]["mode"], row["run_id"]))
 
@@ -703,7 +717,7 @@ def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
 
 def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """X-10: edited after its page was read, and the newest record of the run is younger still."""
-    monkeypatch.setattr(extraction, "CHUNK", 2)
+    monkeypatch.setattr(resource, "CHUNK", 2)
     it = opened("hubspot_contact")
     keys = it.simulator.control("ids", object="contacts")
     edited = False
@@ -768,7 +782,7 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> 
 
 def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one moves over the edge of a page; counted as missing, it would be buried by a successful run."""
-    monkeypatch.setattr(extraction, "CHUNK", 2)
+    monkeypatch.setattr(resource, "CHUNK", 2)
     it = opened("callrail_call")
     it.sync()
     keys = sorted(key for (key,) in it.driver.keys(it.entity))

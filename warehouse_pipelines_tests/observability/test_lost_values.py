@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading import resource
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.observability import health
 from warehouse_pipelines.observability.lost_values import Loss, Standing
@@ -238,7 +238,7 @@ def test_a_member_that_comes_late_is_written_by_the_next_read(
     fake: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The records before it were merged without the column, which is emptied where they lack it: nothing is kept."""
-    monkeypatch.setattr(extraction, "CHUNK", 25)
+    monkeypatch.setattr(resource, "CHUNK", 25)
     first = [{**one, "more": {"shade": "red"}} for one in things(50)]
     fake.sync(first, full=True)
     late = [{**one, "name": "late"} for one in first]
@@ -255,7 +255,7 @@ def test_a_member_that_comes_late_is_written_by_the_next_read(
 
 
 def test_what_is_emptied_counts_once_and_a_newer_row_stays(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "CHUNK", 25)
+    monkeypatch.setattr(resource, "CHUNK", 25)
     fake.sync(things(50), full=True)
     gone = without(things(50), "name")
     assert fake.sync(gone, full=True).status == "partial"

@@ -25,7 +25,7 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
 from warehouse_pipelines.simulators.core.population import words
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
@@ -287,7 +287,7 @@ class TestPaging:
     def test_records_from_which_nothing_can_go_on_are_told(self, vendor: MarketSharp) -> None:
         vendor.set_fault("malformed", what="bad_date", property="lastUpdate", records=1000)
         reading = read("inquiry", LONG_AGO).finished()
-        assert "nothing can go on" in str(reading.extraction.doubt)
+        assert "nothing can go on" in str(reading.report.unproven)
 
 
 class TestTrouble:
@@ -346,7 +346,7 @@ class TestTrouble:
         self, vendor: MarketSharp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "1")
-        service = MarketSharpClient(Extraction(entity=SETS["contact"], window=Window(None, datetime.now(UTC))))
+        service = MarketSharpClient(ReadContext())
         waits = [service._http._wait_for(httpx.Response(status), 1) for status in (503, 500, 429)]
         assert waits == [10, None, None]
 
@@ -451,7 +451,7 @@ class TestData:
         vendor.configure(**lacking)
         reading = read("data")
         assert reading.ids == vendor.ids("Inquiries")
-        assert reading.extraction.noticed["absent"] == told
+        assert reading.context.noted["absent"] == told
         rows = typed("data", reading.records)
         columns = ("lead_id", "customer_name", "email", "phone", "city", "status")
         assert [name for name in columns if not any(row[name] for row in rows)] == null
@@ -490,7 +490,7 @@ class TestData:
         vendor.configure(absent="Contact/")
         reading = read("data", datetime.now(UTC) - timedelta(minutes=5))
         assert reading.ids == [key]
-        assert reading.extraction.noticed["absent"] == ["filter by Contact/lastUpdate"]
+        assert reading.context.noted["absent"] == ["filter by Contact/lastUpdate"]
 
     def test_a_list_that_is_not_all_there_is_an_error(self) -> None:
         text = (SAMPLES / "marketsharp_customers.xml").read_text()
@@ -546,12 +546,15 @@ class TestTables:
         assert SETS["data"].days_since == date(2024, 1, 1)
 
 
+EMPLOYEES = ReadRequest(entity=SETS["employee"], window=Window(None, datetime.now(UTC)), page_size=500)
+
+
 class Shown:
     """A service without a network, whose set has so many records."""
 
     def __init__(self, keys: Any) -> None:
         self.keys = keys
-        self.extraction = Extraction(entity=SETS["employee"], window=Window(None, datetime.now(UTC)), page_size=500)
+        self.context = ReadContext()
 
     def ask(self, name: str, **options: str | None) -> Feed:
         found = re.search(r"id ge '(\w+)'", options["filter"] or "")
@@ -571,7 +574,7 @@ def test_a_service_that_does_not_heed_the_filter_is_noticed() -> None:
 
     service: Any = Deaf(500)
     with pytest.raises(CursorStuck, match="same page twice"):
-        list(MarketSharpReader(service, SETS["employee"]).pages())
+        list(MarketSharpReader(service, EMPLOYEES).pages())
 
 
 def test_memory_does_not_grow_with_the_set() -> None:
@@ -579,7 +582,7 @@ def test_memory_does_not_grow_with_the_set() -> None:
     for count in (2_000, 20_000):
         service: Any = Shown(count)
         tracemalloc.start()
-        assert sum(len(page) for page in MarketSharpReader(service, SETS["employee"]).pages()) == count
+        assert sum(len(page) for page in MarketSharpReader(service, EMPLOYEES).pages()) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] <= 1.1 * peaks[0], peaks

@@ -9,18 +9,14 @@ more: that finds the hidden record in the same run.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of, listed
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.callrail.client import PER_PAGE, Answer, answers, client
 from warehouse_pipelines.sources.callrail.entities import CALLS, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.settings import Settings
@@ -33,13 +29,19 @@ class CallRailReader:
     """
 
     def __init__(
-        self, extraction: Extraction, entity: Entity, path: str, params: Mapping[str, str], seen: set[str]
+        self,
+        request: ReadRequest,
+        context: ReadContext,
+        entity: Entity,
+        path: str,
+        params: Mapping[str, str],
+        seen: set[str],
     ) -> None:
         self.entity = entity
         self.path = path
-        self.params = {**params, "per_page": str(min(extraction.page_size, PER_PAGE))}
+        self.params = {**params, "per_page": str(min(request.page_size, PER_PAGE))}
         self.seen = seen
-        self._http = client(extraction)
+        self._http = client(context)
         self._form = answers(entity.records or entity.name)
         self._elsewhere = frozenset(seen)
         self._pages_seen: set[tuple[str | None, ...]] = set()

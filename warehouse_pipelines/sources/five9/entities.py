@@ -1,9 +1,9 @@
 """The table of Five9. ``fetch`` says how it is read."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.five9.answers import LIMIT
 from warehouse_pipelines.sources.five9.domain import Domain
@@ -41,8 +41,7 @@ CONTACTS = Entity(
 
 def check() -> str:
     """Ask for the fields of the domain."""
-    extraction = Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))
-    domain = Domain(Service(extraction).fields(), Settings())
+    domain = Domain(Service(ReadContext()).fields(), Settings())
     absent = f"; none is called {' or '.join(domain.missing)}" if domain.missing else ""
     return f"Five9 answers: a contact has {len(domain.names)} fields{absent}"
 

@@ -20,11 +20,11 @@ unconfirmed, and how a wrong guess would show.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from warehouse_pipelines.errors import AnswerChanged
 from warehouse_pipelines.model.entity import DAY, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._sql import survey
 from warehouse_pipelines.sources.genius.catalogue import GeniusTable
@@ -588,8 +588,7 @@ INTEGRATION_FIELD_DEFINITIONS = _table(
 
 def check() -> str:
     """Connect, and compare clocks; count the tables that can be read, and name the columns that are not there."""
-    extraction = Extraction(entity=LEADS, window=Window(None, datetime.now(UTC)), page_size=1)
-    with GeniusClient(extraction) as client:
+    with GeniusClient(ReadContext()) as client:
 
         def absent(entity: Entity) -> Mapping[str, str]:
             table = GeniusTable(client, entity)

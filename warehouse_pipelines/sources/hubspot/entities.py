@@ -25,7 +25,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.entity import DAY, Column, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
 from warehouse_pipelines.model.rules import Rule, not_negative
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.hubspot.associations import PAIRS
@@ -467,7 +467,7 @@ PAIR_ENTITIES = (
 def check() -> str:
     """Ask for the properties of contacts, which a token without that scope is refused by name."""
     with contextlib.suppress(PermissionMissing):  # which is said of the entity
-        HubSpotReader(Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))).properties  # noqa: B018  (asks)
+        HubSpotReader(ReadRequest(entity=CONTACTS, window=Window(None, datetime.now(UTC))), ReadContext()).properties  # noqa: B018  (asks)
     return "HubSpot answers: it knows the token"
 
 

@@ -17,11 +17,11 @@ crews, lead paint and others), and the REST interface, whose delta shows records
 ``docs/vendors/marketsharp.md`` lists what is unconfirmed, and how a wrong guess would show.
 """
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import date, timedelta
 
 from warehouse_pipelines.model.entity import DAY, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Json, Page, Portal, Window
+from warehouse_pipelines.model.reading import Json, Pages, Portal, ReadContext, ReadRequest
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
 from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, read
@@ -413,31 +413,29 @@ DATA = _set(
 )
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of one set."""
-    yield from read(extraction, INQUIRY_STATUSES)
+    return read(request, context, INQUIRY_STATUSES)
 
 
-def inspect(extraction: Extraction) -> Portal | None:
+def inspect(request: ReadRequest, context: ReadContext) -> Portal | None:
     """Return the properties of a set, and its first records; None where the service does not describe itself."""
-    described = MarketSharpClient(extraction).described(extraction.entity.path.partition("?")[0])
-    if described is None or "?" in extraction.entity.path:
+    described = MarketSharpClient(context).described(request.entity.path.partition("?")[0])
+    if described is None or "?" in request.entity.path:
         return None
     records: list[Json] = []
-    for page in read(extraction, INQUIRY_STATUSES):
+    for page in read(request, context, INQUIRY_STATUSES):
         records += page.records
-        if len(records) >= extraction.limit:
+        if len(records) >= request.limit:
             break
     # Names are matched whatever their case, as those of a record are.
-    ours = {path.lower(): path for column in extraction.entity.columns.values() for path in column.paths}
-    return Portal(
-        {ours.get(name.lower(), name): type_ for name, type_ in described.items()}, records[: extraction.limit]
-    )
+    ours = {path.lower(): path for column in request.entity.columns.values() for path in column.paths}
+    return Portal({ours.get(name.lower(), name): type_ for name, type_ in described.items()}, records[: request.limit])
 
 
 def check() -> str:
     """Ask for one company."""
-    client = MarketSharpClient(Extraction(entity=COMPANIES, window=Window(None, datetime.now(UTC))))
+    client = MarketSharpClient(ReadContext())
     seen = len(client.ask(COMPANIES.path, top="1").entries)
     return f"MarketSharp answers: the key reads {'a company' if seen else 'no company'}"
 

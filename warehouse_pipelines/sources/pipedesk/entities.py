@@ -18,21 +18,17 @@ Unconfirmed, and how a wrong guess would show:
   contacts and deals, which only the product's migrations have: an absent column is null, and in ``absent_columns``.
 """
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from warehouse_pipelines.errors import (
     AnswerChanged,
     PermissionMissing,
 )
 from warehouse_pipelines.model.entity import DAY, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._sql import survey
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.pipedesk.client import PipeDeskClient
 from warehouse_pipelines.sources.pipedesk.fetch import PAGE, UNSURE, fetch, inspect
 from warehouse_pipelines.sources.pipedesk.reader import PipeDeskReader
@@ -240,8 +236,7 @@ def check() -> str:
     """Ask for the tables, and whether row-level security would hide rows of any."""
     from psycopg import sql
 
-    extraction = Extraction(entity=LEADS, window=Window(None, datetime.now(UTC)), page_size=1)
-    with PipeDeskClient(extraction) as client:
+    with PipeDeskClient(ReadContext()) as client:
         schema = client.settings.schema_name
         statement = sql.SQL("""
             SELECT c.relname, has_table_privilege(c.oid, 'SELECT'), row_security_active(c.oid),

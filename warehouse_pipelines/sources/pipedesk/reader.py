@@ -63,7 +63,7 @@ class PipeDeskReader:
         self.types = {name: type_ for name, type_ in types.items() if not is_secret(name) and name not in dropped}
         declared = {column.path for column in entity.columns.values()} | {entity.archived_at} - {None}
         if undeclared := sorted(types.keys() - declared):
-            client.extraction.noticed["undeclared_columns"] = undeclared
+            client.context.note(undeclared_columns=undeclared)
         self.absent = {
             name: missing_place(self.name, column.paths, undeclared)
             for name, column in entity.columns.items()

@@ -16,10 +16,10 @@ Left out: payments and user activities, which the catalogue does not have. ``doc
 unconfirmed, and how a wrong guess would show. Verified against the simulator only; no live account has been read yet.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from warehouse_pipelines.model.entity import Column, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.salespro.athena import quoted
 from warehouse_pipelines.sources.salespro.fetch import athena, fetch, inspect, table_of
@@ -187,10 +187,9 @@ USERS = Entity(
 def check() -> str:
     """Ask for the tables of the database: a query that scans nothing, and needs all that others need but the data."""
     settings = Settings()
-    extraction = Extraction(entity=OFFICES, window=Window(None, datetime.now(UTC)))
     sql = "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = ?"
     found: set[str] = set()
-    for batch in athena(extraction).rows(sql, ["table_name"], [quoted(settings.salespro_athena_database)]):
+    for batch in athena(ReadContext()).rows(sql, ["table_name"], [quoted(settings.salespro_athena_database)]):
         found.update(batch.column(0).to_pylist())
     wanted = {table_of(entity) for entity in SALESPRO.entities}
     missing = f", not {', '.join(sorted(wanted - found))}" if wanted - found else ""

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import msgspec
 from pydantic_settings import BaseSettings
 
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Page
 from warehouse_pipelines.model.source import Source
@@ -57,9 +58,7 @@ CONTACT = Entity(
     path="contacts",
     key="id",
     cursor="lastmodifieddate",
-    overlap=timedelta(hours=1),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(hours=1), full_every=timedelta(days=1), backfill_since=date(2024, 1, 1)),
     archived="archived",
     archived_at="archivedAt",
     merged="hs_merged_object_ids",

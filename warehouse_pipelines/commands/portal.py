@@ -131,5 +131,5 @@ def _records(records: Sequence[Json]) -> str:
 
 def _extraction(source: Source, entity: Entity, records: int) -> Extraction:
     size = min(records, entity.page_size or source.page_size)
-    until = datetime.now(UTC) + entity.lookahead
+    until = datetime.now(UTC) + entity.cadence.lookahead
     return Extraction(entity=entity, window=Window(None, until), page_size=size, limit=records)

@@ -200,8 +200,8 @@ def configuration(entity: Entity, options: Options, plan: Plan, page_size: int) 
         "end_date": options.end_date.isoformat() if options.end_date else None,
         "vendor": dict(options.vendor),
         "narrowed": plan.narrowed,
-        "overlap_seconds": _seconds(entity.overlap),
-        "lookback_seconds": _seconds(entity.lookback),
+        "overlap_seconds": _seconds(entity.cadence.overlap),
+        "lookback_seconds": _seconds(entity.cadence.lookback),
         "previous_cursor": plan.previous.isoformat() if plan.previous else None,
         "cursor": None,
     }

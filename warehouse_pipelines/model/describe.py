@@ -49,15 +49,16 @@ def reading(entity: Entity) -> str:
         return "what changed since the last good run, as the vendor tells by the token or version that run kept"
     if not entity.cursor:
         return "everything, each time"
+    cadence = entity.cadence
     parts = [f"what `{entity.cursor}` says is new"]
-    if entity.overlap:
-        parts.append(f"beginning {duration(entity.overlap)} before the last watermark")
-    if entity.lookback:
-        parts.append(f"and the last {duration(entity.lookback)} again, because edits do not move it")
-    if entity.lookahead:
-        parts.append(f"up to {duration(entity.lookahead)} ahead")
-    if entity.whole_every:
-        parts.append(f"and everything {every(entity.whole_every)}")
+    if cadence.overlap:
+        parts.append(f"beginning {duration(cadence.overlap)} before the last watermark")
+    if cadence.lookback:
+        parts.append(f"and the last {duration(cadence.lookback)} again, because edits do not move it")
+    if cadence.lookahead:
+        parts.append(f"up to {duration(cadence.lookahead)} ahead")
+    if cadence.full_every:
+        parts.append(f"and everything {every(cadence.full_every)}")
     return ", ".join(parts)
 
 
@@ -74,7 +75,7 @@ def deletes(entity: Entity) -> str:
         ways.append("what the vendor reports, or shows, as deleted since the last good run")
     if entity.missing == "window":
         ways.append(f"absent from a read of the window that its `{entity.cursor}` lies in")
-    if entity.whole_every or not entity.cursor:
+    if entity.cadence.full_every or not entity.cursor:
         ways.append("absent from a read of everything")
     return "; ".join(ways)
 
@@ -82,18 +83,20 @@ def deletes(entity: Entity) -> str:
 def seen_within(entity: Entity) -> str:
     """Return how late a deletion that leaves no trace is noticed, where runs succeed."""
     if entity.unseen_for is None:
-        return f"never: {entity.never_whole}"
+        return f"never: {entity.cadence.never_full}"
     span = duration(entity.unseen_for)
     if entity.missing == "window":
-        return f"{duration(entity.every)}; {span} if older than {duration(entity.lookback or entity.overlap)}"
+        cadence = entity.cadence
+        return f"{duration(cadence.every)}; {span} if older than {duration(cadence.lookback or cadence.overlap)}"
     return span
 
 
 def retention(entity: Entity) -> str:
     """Return how far back the vendor can be asked; empty where it keeps everything."""
-    if not entity.retention:
+    kept = entity.cadence.retention
+    if not kept:
         return ""
-    return f"the vendor keeps {duration(entity.retention)}; older rows stay and are never counted as deleted"
+    return f"the vendor keeps {duration(kept)}; older rows stay and are never counted as deleted"
 
 
 def parent(entity: Entity) -> str:

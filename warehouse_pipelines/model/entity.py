@@ -12,10 +12,11 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal, NamedTuple, cast
 
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.rules import KINDS, Kind, Rule, Severity
 
 
@@ -131,16 +132,8 @@ class Entity:
     ``key``          the columns of the primary key
     ``records``      the name of the list in the answer, where it is not ``name``
     ``cursor``       the column an incremental run asks by; without one the table is read whole every time
-    ``overlap``      how far before the last high-water mark the next run begins: the vendor's lag, and clocks
-    ``lookback``     a trailing stretch to read again, for vendors whose cursor is not moved by edits
-    ``lookahead``    how far beyond now a window reaches, for a cursor that is a schedule
-    ``whole_every``  once in this time a delta becomes a read of everything, at a moment of the table's own
-                     (``whole_due``): what is deleted without a trace, and edits that do not move the cursor
-    ``never_whole``  why an entity with a cursor has no ``whole_every``, in words: deletions there are never noticed
     ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
-    ``retention``    how far back the vendor can be asked; older rows are kept and never counted as missing
-    ``days_since``   for entities that can be asked by date: its month is the first partition of their backfill job;
-                     a backfill may ask for older days by date
+    ``cadence``      when it is read, and how much of it
     ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
                      after a read of the ``window`` that its cursor lies in
     ``by_state``     the vendor tells what changed since a ``state`` that the last good run left (``Extraction.state``)
@@ -159,7 +152,6 @@ class Entity:
     ``rules``        what a record must satisfy
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
                      from ``rules.KINDS``
-    ``every``        cadence of the schedule
     ``local``        what this installation changed in the columns, never part of a row
     """
 
@@ -171,14 +163,8 @@ class Entity:
     columns: Mapping[str, Column]
     records: str | None = None
     cursor: str | None = None
-    overlap: timedelta = timedelta(0)
-    lookback: timedelta = timedelta(0)
-    lookahead: timedelta = timedelta(0)
-    whole_every: timedelta | None = None
-    never_whole: str = ""
     edited: str | None = None
-    retention: timedelta | None = None
-    days_since: date | None = None
+    cadence: Cadence = field(default_factory=Cadence)
     missing: Literal["everything", "window"] = "everything"
     by_state: bool = False
     archived: str | None = None
@@ -193,7 +179,6 @@ class Entity:
     refs: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     severity: Mapping[str, Severity] = field(default_factory=dict)
-    every: timedelta = timedelta(hours=1)
     local: Local = Local()
 
     def __post_init__(self) -> None:
@@ -223,22 +208,16 @@ class Entity:
         if self.cursor and self.cursor in self.columns and self.columns[self.cursor].kind != "timestamptz":
             wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
         if not self.cursor:
-            for word in ("overlap", "lookback", "lookahead", "whole_every", "never_whole", "retention", "days_since"):
-                if getattr(self, word):
-                    wrong.append(f"{word} without a cursor")
+            wrong += [f"{word} without a cursor" for word in self.cadence.by_cursor]
             if self.missing == "window":
                 wrong.append("missing='window' without a cursor")
-        elif self.whole_every and self.never_whole:
-            wrong.append("whole_every, and why there is none")
-        elif not self.whole_every and not self.never_whole:
+        elif not self.cadence.full_every and not self.cadence.never_full:
             wrong.append(
-                "a cursor without whole_every: a record deleted before the window is never noticed; say how often "
-                "everything is read, or in never_whole why it is not"
+                "a cursor without full_every: a record deleted before the window is never noticed; say in its cadence "
+                "how often everything is read, or in never_full why it is not"
             )
         if strange := sorted(self.severity.keys() - self.columns.keys() - KINDS.keys()):
             wrong.append(f"severity of something that is neither a column nor a kind: {', '.join(strange)}")
-        if self.every < timedelta(minutes=5):
-            wrong.append("a cadence under five minutes")
         if wrong:
             raise ValueError(f"{self.table}: {'; '.join(wrong)}")
 
@@ -285,7 +264,7 @@ class Entity:
     @property
     def version(self) -> str | None:
         """The column that grows with every edit, by which only newer wins; None where no column does."""
-        return self.edited or (None if self.lookback else self.cursor)
+        return self.edited or (None if self.cadence.lookback else self.cursor)
 
     @cached_property
     def indexes(self) -> tuple[str, ...]:
@@ -319,23 +298,24 @@ class Entity:
             declared += (sorted(self.local.hashed), sorted(self.local.dropped.items()))
         return zlib.crc32(repr(declared).encode())
 
-    def whole_due(self, now: datetime) -> datetime:
-        """Return when a read of everything last fell due, which is once in each ``whole_every``.
+    def full_due(self, now: datetime) -> datetime:
+        """Return when a full read last fell due, which is once in each ``full_every``.
 
         The moment depends on the table's name alone: tables fall due all over the period, whenever they were first
         loaded, and a read that fails stays due.
         """
-        assert self.whole_every is not None  # noqa: S101  (asked by the caller)
-        period = int(self.whole_every.total_seconds())
+        assert self.cadence.full_every is not None  # noqa: S101  (asked by the caller)
+        period = int(self.cadence.full_every.total_seconds())
         phase = zlib.crc32(self.table.encode()) % period
         return now - timedelta(seconds=(now.timestamp() - phase) % period)
 
     @property
     def unseen_for(self) -> timedelta | None:
         """How long a record that is deleted without a trace may still stand here; None where it stands for ever."""
+        cadence = self.cadence
         if not self.cursor:
-            return self.every
-        return self.every + self.whole_every if self.whole_every else None
+            return cadence.every
+        return cadence.every + cadence.full_every if cadence.full_every else None
 
     def severity_of(self, column: str) -> Severity:
         """What a value of ``column`` that cannot be read as its kind leads to; a key is always ``reject``."""

@@ -162,7 +162,7 @@ def step_key(entity: Entity) -> str:
 
 def freshness(entity: Entity) -> dg.FreshnessPolicy:
     """Return the age rule of ``health`` for the UI: twice the cadence, at least two hours; a warning before that."""
-    fail = max(timedelta(hours=2), 2 * entity.every)
+    fail = max(timedelta(hours=2), 2 * entity.cadence.every)
     return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=0.75 * fail)
 
 
@@ -170,11 +170,11 @@ def description(source: Source, entity: Entity) -> str:
     """Return the catalogue's text: the sentence of the row, and the facts that decide how it is read."""
     facts = [
         f"One row per `{', '.join(entity.keys)}` in `{entity.schema}.{entity.table_name}`, from {source.title} "
-        f"(`{entity.path}`), {describe.every(entity.every)}.",
+        f"(`{entity.path}`), {describe.every(entity.cadence.every)}.",
         f"A run reads {describe.reading(entity)}.",
         f"Deleted: {describe.deletes(entity)}." if describe.deletes(entity) else "",
     ]
-    if entity.days_since:
+    if entity.cadence.backfill_since:
         facts.append(
             f"Days are read again by the job `backfill_{source.name}_{entity.name}`, which has a partition a month and "
             "leaves the cursor alone."

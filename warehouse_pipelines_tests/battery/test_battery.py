@@ -53,9 +53,9 @@ def test_second_run_requests_only_window(it: SourceHarness) -> None:
     first, result, before = check_nothing_changed(it)
     assert it.entity.cursor
     assert first.cursor is not None
-    since = first.cursor - it.entity.overlap
-    if it.entity.lookback:
-        since = min(since, result.window.until - it.entity.lookahead - it.entity.lookback)
+    since = first.cursor - it.entity.cadence.overlap
+    if it.entity.cadence.lookback:
+        since = min(since, result.window.until - it.entity.cadence.lookahead - it.entity.cadence.lookback)
     assert (result.mode, result.window.since) == ("delta", since)
     bounds = it.driver.bounds(it.entity)
     assert bounds

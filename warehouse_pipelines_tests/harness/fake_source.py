@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Page
 from warehouse_pipelines.model.rules import not_negative
@@ -32,9 +33,7 @@ THING = Entity(
     path="things",
     key="id",
     cursor="at",
-    overlap=timedelta(minutes=5),
-    never_whole="a test says when",
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=5), never_full="a test says when", backfill_since=date(2024, 1, 1)),
     archived="gone",
     archived_at="gone_at",
     merged="absorbed",
@@ -67,7 +66,7 @@ TICKET = Entity(
 )
 LOG = replace(
     THING, name="entries", table="fake_entry", archived=None, archived_at=None, merged=None, missing="window",
-    lookback=timedelta(days=30),
+    cadence=replace(THING.cadence, lookback=timedelta(days=30)),
 )  # fmt: skip
 ENTITIES = (THING, PAIR, TICKET, LOG)
 

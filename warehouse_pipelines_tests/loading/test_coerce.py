@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model import validate
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.rules import KINDS, Rule, between, not_negative, one_of
 from warehouse_pipelines.model.validate import Unreadable
@@ -645,8 +646,8 @@ def test_a_rule_costs_no_record_unless_it_says_so(rule: Rule) -> None:
 
 
 def versioned(version: bool = True) -> Entity:
-    cursor = {"cursor": "at", "never_whole": "a test has no warehouse"} if version else {}
-    return entity_of("text", columns=columns(timestamptz="at"), **cursor)
+    timed = {"cursor": "at", "cadence": Cadence(never_full="a test has no warehouse")} if version else {}
+    return entity_of("text", columns=columns(timestamptz="at"), **timed)
 
 
 @given(

@@ -234,7 +234,7 @@ class TestWindows:
     def test_a_delta_reads_thirty_days_again(self) -> None:
         """Edits move no cursor; the loader begins so far back and therefore cannot compare versions."""
         for name in ("calls", "form_submissions", "text_messages"):
-            assert ENTITIES[name].lookback == timedelta(days=30)
+            assert ENTITIES[name].cadence.lookback == timedelta(days=30)
             assert ENTITIES[name].version is None
 
 

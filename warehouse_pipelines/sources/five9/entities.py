@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Source
@@ -19,7 +20,7 @@ CONTACTS = Entity(
     custom="contact",
     index="email phone_e164 created_date",
     # 20,000 contacts cost some 300 lookups and 100,000 some 850, of a quota that the domain's other programs share.
-    every=timedelta(days=1),
+    cadence=Cadence(every=timedelta(days=1)),
     columns=columns(
         id="id",
         text="""

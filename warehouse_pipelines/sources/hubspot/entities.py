@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.errors import PermissionMissing
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import DAY, Column, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.rules import Rule, not_negative
@@ -58,7 +59,7 @@ def _object(
     created: str = "hs_createdate",
     modified: str = "hs_lastmodifieddate",
     every: timedelta = HOUR,
-    whole_every: timedelta = DAY,
+    full_every: timedelta = DAY,
     index: str = "",
     refs: Mapping[str, str] | None = None,
     rules: tuple[Rule, ...] = (),
@@ -80,9 +81,7 @@ def _object(
         path=path,
         key="id",
         cursor=modified,
-        overlap=HOUR,
-        whole_every=whole_every,
-        days_since=date(2024, 1, 1),
+        cadence=Cadence(every=every, overlap=HOUR, full_every=full_every, backfill_since=date(2024, 1, 1)),
         archived="archived",
         archived_at="archivedAt",
         merged="hs_merged_object_ids",
@@ -90,7 +89,6 @@ def _object(
         index=index,
         refs=refs or {},
         rules=rules,
-        every=every,
         columns={
             **columns(id="id"),
             **{name: Column(column.kind, below_properties(column.paths)) for name, column in own.items()},
@@ -167,7 +165,7 @@ DEALS = _object(
     "hubspot_deal",
     "Opportunities and what they are worth.",
     path="deals",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     every=QUARTER,
     refs={
@@ -189,7 +187,7 @@ COMPANIES = _object(
     "hubspot_company",
     "Organisations that contacts and deals belong to.",
     path="companies",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     refs={"hubspot_owner_id": "hubspot_owner"},
     text="""
@@ -207,7 +205,7 @@ LINE_ITEMS = _object(
     "hubspot_line_item",
     "What a deal consists of.",
     path="line_items",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     text="name description hs_product_id hs_sku hs_line_item_currency_code hs_recurring_billing_period",
     numeric="quantity price amount discount",

@@ -25,6 +25,7 @@ from warehouse_pipelines.errors import (
     AnswerChanged,
     PermissionMissing,
 )
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import DAY, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.rules import one_of
@@ -87,7 +88,7 @@ LEAD_CONTACTS = Entity(
     by_state=True,
     index="contact_id",
     refs={"lead_id": "pipedesk.leads", "contact_id": "pipedesk.contacts"},
-    every=QUARTER,
+    cadence=Cadence(every=QUARTER),
     columns=columns(uuid="lead_id contact_id", boolean="is_primary", timestamptz="added_at"),
 )
 
@@ -111,7 +112,7 @@ LEADS = Entity(
         "qualified_company_id": "pipedesk.companies",
         "qualified_master_deal_id": "pipedesk.master_deals",
     },
-    every=QUARTER,
+    cadence=Cadence(every=QUARTER),
     columns=columns(
         uuid="id lead_status_id lead_origin_id owner_user_id qualified_company_id qualified_master_deal_id",
         text="legal_name trade_name address_city address_state disqualification_reason",
@@ -155,7 +156,7 @@ LEAD_TAGS = Entity(
     by_state=True,
     index="tag_id",
     refs={"lead_id": "pipedesk.leads", "tag_id": "pipedesk.tags"},
-    every=QUARTER,
+    cadence=Cadence(every=QUARTER),
     columns=columns(uuid="lead_id tag_id"),
 )
 
@@ -167,7 +168,7 @@ LEAD_STATUSES = Entity(
     path="lead_statuses",
     key="id",
     by_state=True,
-    every=DAY,
+    cadence=Cadence(every=DAY),
     columns=columns(
         uuid="id", text="code label description", boolean="is_active", integer="sort_order", timestamptz="created_at"
     ),
@@ -181,7 +182,7 @@ LEAD_ORIGINS = Entity(
     path="lead_origins",
     key="id",
     by_state=True,
-    every=DAY,
+    cadence=Cadence(every=DAY),
     columns=columns(
         uuid="id", text="code label description", boolean="is_active", integer="sort_order", timestamptz="created_at"
     ),
@@ -215,7 +216,7 @@ USER_ROLES = Entity(
     index="user_id",
     refs={"user_id": "pipedesk.users"},
     rules=(one_of("role", "admin", "manager", "sales"),),
-    every=DAY,
+    cadence=Cadence(every=DAY),
     columns=columns(integer="id", uuid="user_id", text="role"),
 )
 

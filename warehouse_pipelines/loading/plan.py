@@ -72,7 +72,7 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
     if not options.max_records and not narrowed:
         if window.since is None:
             complete_range = Window(oldest, window.until)
-        elif entity.missing == "window":
+        elif entity.deletes.by_window:
             complete_range = window
     return Plan(mode, window, previous, moves, complete_range, narrowed)
 

@@ -121,8 +121,8 @@ class RunReport:
         absent = missing.absent | missing.vanished_values
         if not full and not self.options.force:
             # A column that is back in a delta says nothing of the rows whose values were kept.
-            absent |= self.stood.absent & {*entity.columns, entity.flag}
-        flag = Sent(0, 0) if entity.flag in absent else missing.flag_sent
+            absent |= self.stood.absent & {*entity.columns, entity.deletes.column}
+        flag = Sent(0, 0) if entity.deletes.column in absent else missing.flag_sent
         unseen = missing.unseen(coercer.read)
         return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=unseen)
 

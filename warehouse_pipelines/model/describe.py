@@ -65,15 +65,16 @@ def reading(entity: Entity) -> str:
 def deletes(entity: Entity) -> str:
     """Return how a deleted record is noticed."""
     ways = []
-    if entity.archived:
-        ways.append(f"the vendor's flag `{entity.archived}`")
-    elif entity.archived_at:
-        ways.append(f"the vendor's time `{entity.archived_at}`")
-    if entity.merged:
-        ways.append(f"`{entity.merged}` lists the keys a record absorbed")
+    words = entity.deletes
+    if words.flag:
+        ways.append(f"the vendor's flag `{words.flag}`")
+    elif words.time:
+        ways.append(f"the vendor's time `{words.time}`")
+    if words.merged_keys:
+        ways.append(f"`{words.merged_keys}` lists the keys a record absorbed")
     if entity.by_state:
         ways.append("what the vendor reports, or shows, as deleted since the last good run")
-    if entity.missing == "window":
+    if entity.deletes.by_window:
         ways.append(f"absent from a read of the window that its `{entity.cursor}` lies in")
     if entity.cadence.full_every or not entity.cursor:
         ways.append("absent from a read of everything")
@@ -85,7 +86,7 @@ def seen_within(entity: Entity) -> str:
     if entity.unseen_for is None:
         return f"never: {entity.cadence.never_full}"
     span = duration(entity.unseen_for)
-    if entity.missing == "window":
+    if entity.deletes.by_window:
         cadence = entity.cadence
         return f"{duration(cadence.every)}; {span} if older than {duration(cadence.lookback or cadence.overlap)}"
     return span

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.rules import KINDS, Kind, Rule, Severity
 
 
@@ -134,13 +135,8 @@ class Entity:
     ``cursor``       the column an incremental run asks by; without one the table is read whole every time
     ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
     ``cadence``      when it is read, and how much of it
-    ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
-                     after a read of the ``window`` that its cursor lies in
     ``by_state``     the vendor tells what changed since a ``state`` that the last good run left (``Extraction.state``)
-    ``archived``     path of the vendor's own deleted flag, ``path=word`` where it is one word among others;
-                     ``archived_at`` path of its time, which by itself is a flag
-    ``gone``         what columns say in a row that a whole read did not find, where the vendor has a word for it
-    ``merged``       column that lists the keys this record absorbed, with ``;`` between them
+    ``deletes``      how a deleted record is known, beside being absent from a full read
     ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
     ``page_size``    records per request, where this entity's requests are not as large as its source's
     ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
@@ -165,12 +161,8 @@ class Entity:
     cursor: str | None = None
     edited: str | None = None
     cadence: Cadence = field(default_factory=Cadence)
-    missing: Literal["everything", "window"] = "everything"
     by_state: bool = False
-    archived: str | None = None
-    archived_at: str | None = None
-    gone: Mapping[str, str] = field(default_factory=dict)
-    merged: str | None = None
+    deletes: Deletes = field(default_factory=Deletes)
     custom: str | None = None
     page_size: int | None = None
     parent: str | None = None
@@ -195,10 +187,10 @@ class Entity:
             *(set(self.index.split()) - {"deleted_at"}),
             *self.expected.split(),
             *self.refs,
-            *self.gone,
+            *self.deletes.deleted_values,
             *(rule.column for rule in self.rules),
         ]
-        used += [name for name in (self.cursor, self.edited, self.merged) if name]
+        used += [name for name in (self.cursor, self.edited, self.deletes.merged_keys) if name]
         if unknown := sorted(set(used) - self.columns.keys() - set(self.e164)):
             wrong.append(f"not among the columns: {', '.join(unknown)}")
         if not self.keys:
@@ -209,8 +201,8 @@ class Entity:
             wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
         if not self.cursor:
             wrong += [f"{word} without a cursor" for word in self.cadence.by_cursor]
-            if self.missing == "window":
-                wrong.append("missing='window' without a cursor")
+            if self.deletes.by_window:
+                wrong.append("by_window without a cursor")
         elif not self.cadence.full_every and not self.cadence.never_full:
             wrong.append(
                 "a cursor without full_every: a record deleted before the window is never noticed; say in its cadence "
@@ -230,11 +222,6 @@ class Entity:
     def schema(self) -> str:
         """The PostgreSQL schema of the table."""
         return self.table.rpartition(".")[0] or "public"
-
-    @property
-    def flag(self) -> str | None:
-        """The column of the bookkeeping that the vendor's deleted flag fills, if it has one."""
-        return "archived" if self.archived else "deleted_at" if self.archived_at else None
 
     @property
     def table_name(self) -> str:

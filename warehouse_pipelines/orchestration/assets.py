@@ -214,12 +214,14 @@ def column_schema(entity: Entity) -> dg.TableSchema:
 
 def code_version(entity: Entity) -> str:
     """Return a hash of what decides the content of a row, so that the UI can tell that a declaration has changed."""
+    deletes = entity.deletes
     declared = {
         "types": dict(entity.pg_types),
         "columns": {name: tuple(column) for name, column in entity.columns.items()},
         "key": entity.key,
         "cursor": entity.cursor,
-        "deletes": [entity.missing, entity.archived, entity.archived_at, entity.merged],
+        # Spelt as in the hashes that Dagster has stored: another spelling marks every asset as changed.
+        "deletes": ["window" if deletes.by_window else "everything", deletes.flag, deletes.time, deletes.merged_keys],
         "custom": entity.custom,
         "rules": [(rule.name, rule.column, rule.severity) for rule in entity.rules],
         "severity": dict(entity.severity),

@@ -31,6 +31,7 @@ from urllib.parse import quote
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, NotConfigured, PermissionMissing, RequestRefused
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Json, Page, Window
 from warehouse_pipelines.model.rules import one_of
@@ -217,8 +218,7 @@ EVENTS = Entity(
     key="calendar_id google_event_id",
     by_state=True,
     edited="updated_at",
-    archived="status=cancelled",
-    gone={"status": "cancelled"},
+    deletes=Deletes(flag="status=cancelled", deleted_values={"status": "cancelled"}),
     index="google_event_id status start_time end_time recurring_event_id",
     rules=(one_of("status", "confirmed", "tentative", "cancelled"),),
     columns=columns(

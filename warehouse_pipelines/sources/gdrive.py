@@ -31,6 +31,7 @@ from urllib.parse import quote
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, RequestRefused, WrongUse
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Json, Page, Window
 from warehouse_pipelines.model.rules import one_of
@@ -300,8 +301,7 @@ FILES = Entity(
     key="file_id",
     by_state=True,
     edited="version",
-    archived="removed|trashed",
-    archived_at="removedTime|trashedTime",
+    deletes=Deletes(flag="removed|trashed", time="removedTime|trashedTime"),
     index="parent_folder_id deleted_at",
     refs={"parent_folder_id": "pipedesk.google_drive_folders"},
     columns=columns(
@@ -326,8 +326,7 @@ FOLDERS = Entity(
     key="folder_id",
     by_state=True,
     edited="version",
-    archived="removed|trashed",
-    archived_at="removedTime|trashedTime",
+    deletes=Deletes(flag="removed|trashed", time="removedTime|trashedTime"),
     index="entity_id entity_type parent_folder_id deleted_at",
     rules=(one_of("entity_type", "company", "lead", "deal", "contact"),),
     columns=columns(

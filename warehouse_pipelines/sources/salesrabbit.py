@@ -29,6 +29,7 @@ from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Budget, Extraction, Page, Window
 from warehouse_pipelines.model.rules import between
@@ -220,7 +221,7 @@ LEADS = Entity(
         full_every=timedelta(days=1),
         backfill_since=date(2024, 1, 1),
     ),
-    archived_at="deletedAt",
+    deletes=Deletes(time="deletedAt"),
     index="prospect_phone_e164 prospect_email user_id",
     refs={"user_id": "salesrabbit_user"},
     rules=(between("latitude", -90, 90), between("longitude", -180, 180)),

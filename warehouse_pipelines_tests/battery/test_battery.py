@@ -95,7 +95,7 @@ def test_edits_and_new_records_arrive(it: SourceHarness) -> None:
 def test_a_deleted_record_is_tombstoned_and_comes_back(it: SourceHarness) -> None:
     """By a delta where the vendor tells of deletions or shows a whole window, else by a read of everything."""
     entity = it.entity
-    full = bool(entity.cursor and not entity.archived and entity.missing == "everything")
+    full = bool(entity.cursor and not entity.deletes.flag and not entity.deletes.by_window)
     it.sync()
     count = len(it.rows())
     key = it.driver.delete(entity)
@@ -103,7 +103,7 @@ def test_a_deleted_record_is_tombstoned_and_comes_back(it: SourceHarness) -> Non
     row = it.rows()[key]
     assert (row["archived"], result.deleted, result.restored) == (True, 1, 0)
     assert row["deleted_at"] is not None
-    assert row["delete_reason"] == ("archived" if entity.archived else "missing")
+    assert row["delete_reason"] == ("archived" if entity.deletes.flag else "missing")
     assert it.living() == it.driver.keys(entity)
     assert len(it.rows()) == count
     check_history(it, result)

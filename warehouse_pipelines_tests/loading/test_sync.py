@@ -25,6 +25,7 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Flag, Source
@@ -432,7 +433,7 @@ def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(fake: FakeSo
     assert fake.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
 
 
-REMEMBERED = replace(PAIR, by_state=True, gone={"label": "cancelled"})
+REMEMBERED = replace(PAIR, by_state=True, deletes=Deletes(deleted_values={"label": "cancelled"}))
 PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "y"}]
 
 
@@ -497,7 +498,7 @@ def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(fake: FakeSource)
 
 
 def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(fake: FakeSource) -> None:
-    fake.entity = flagged = replace(PAIR, archived="label=cancelled")
+    fake.entity = flagged = replace(PAIR, deletes=Deletes(flag="label=cancelled"))
     result = fake.sync([*PAIRS, {"one": "c", "two": 3, "label": "cancelled"}, {"one": "d", "two": 4}], entity=flagged)
     assert (result.created, result.deleted) == (4, 1)
     assert [key for key, row in sorted(fake.rows().items()) if row["archived"]] == [("c", "3")]

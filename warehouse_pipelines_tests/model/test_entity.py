@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines_tests.harness.fake_source import PAIR, THING
 
 DAY = timedelta(days=1)
@@ -43,3 +44,40 @@ def test_without_a_cursor_a_row_has_no_word_of_a_window() -> None:
     with pytest.raises(ValueError, match="never_full without a cursor"):
         replace(PAIR, cadence=Cadence(never_full="The vendor deletes nothing."))
     assert replace(PAIR, cadence=Cadence(every=DAY)).unseen_for == DAY
+
+
+@pytest.mark.parametrize("flag", ["", "status=", "=deleted"])
+def test_a_deleted_flag_that_names_no_place_is_refused(flag: str) -> None:
+    with pytest.raises(ValueError, match=f"a deleted flag '{flag}', which is neither a path nor path=word"):
+        Deletes(flag=flag)
+
+
+@pytest.mark.parametrize("time", ["", "status=deleted"])
+def test_a_time_of_deletion_that_is_no_path_is_refused(time: str) -> None:
+    with pytest.raises(ValueError, match=f"a time of deletion '{time}', which is no path"):
+        Deletes(time=time)
+
+
+@pytest.mark.parametrize(
+    ("deletes", "column", "paths"),
+    [
+        (Deletes(), None, ()),
+        (Deletes(flag="status=cancelled"), "archived", ("status",)),
+        (Deletes(time="deletedAt"), "deleted_at", ("deletedAt",)),
+        (Deletes(flag="a|b", time="c|d"), "archived", ("a", "b", "c", "d")),
+    ],
+)
+def test_a_deletion_is_read_from_its_paths_into_its_column(
+    deletes: Deletes, column: str | None, paths: tuple[str, ...]
+) -> None:
+    assert (deletes.column, deletes.paths) == (column, paths)
+
+
+def test_a_row_names_only_columns_that_it_has() -> None:
+    with pytest.raises(ValueError, match="not among the columns: absorbed_by, state"):
+        replace(PAIR, deletes=Deletes(merged_keys="absorbed_by", deleted_values={"state": "cancelled"}))
+
+
+def test_without_a_cursor_no_window_tells_of_deletions() -> None:
+    with pytest.raises(ValueError, match="by_window without a cursor"):
+        replace(PAIR, deletes=Deletes(by_window=True))

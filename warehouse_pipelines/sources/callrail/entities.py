@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.rules import one_of
 
@@ -128,7 +129,7 @@ CALLS = Entity(
     key="id",
     cursor="start_time",
     cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),
-    missing="window",
+    deletes=Deletes(by_window=True),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company", "tracker_id": "callrail_tracker"},
     rules=(one_of("direction", "inbound", "outbound"),),
@@ -186,7 +187,7 @@ FORM_SUBMISSIONS = Entity(
     key="id",
     cursor="submitted_at",
     cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),
-    missing="window",
+    deletes=Deletes(by_window=True),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company"},
     columns=columns(

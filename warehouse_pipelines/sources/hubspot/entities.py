@@ -25,6 +25,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Column, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.rules import Rule, not_negative
@@ -82,9 +83,7 @@ def _object(
         key="id",
         cursor=modified,
         cadence=Cadence(every=every, overlap=HOUR, full_every=full_every, backfill_since=date(2024, 1, 1)),
-        archived="archived",
-        archived_at="archivedAt",
-        merged="hs_merged_object_ids",
+        deletes=Deletes(flag="archived", time="archivedAt", merged_keys="hs_merged_object_ids"),
         custom="properties",
         index=index,
         refs=refs or {},
@@ -407,7 +406,7 @@ OWNERS = Entity(
     about="Users to whom contacts, companies, deals and appointments are assigned, as `hubspot_owner_id`.",
     path="owners",
     key="id",
-    archived="archived",
+    deletes=Deletes(flag="archived"),
     index="email",
     columns=columns(
         id="id",

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Json, Page, Portal, Window
 from warehouse_pipelines.model.source import Source
@@ -79,7 +80,7 @@ def _set(
         key=key,
         cursor="last_update" if timed else None,
         cadence=cadence if timed else Cadence(every=every),
-        archived="isActive=false" if archived else None,
+        deletes=Deletes(flag="isActive=false" if archived else None),
         index=index,
         refs=refs or {},
         columns=columns(**{kind: paths(names, kind) for kind, names in names_by_kind.items()}),

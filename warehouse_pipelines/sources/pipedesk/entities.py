@@ -26,6 +26,7 @@ from warehouse_pipelines.errors import (
     PermissionMissing,
 )
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.rules import one_of
@@ -49,7 +50,7 @@ COMPANIES = Entity(
     path="companies",
     key="id",
     by_state=True,
-    archived_at="deleted_at",
+    deletes=Deletes(time="deleted_at"),
     index="deleted_at",
     columns=columns(uuid="id", text="name cnpj", timestamptz="updated_at"),
 )
@@ -100,7 +101,7 @@ LEADS = Entity(
     path="leads",
     key="id",
     by_state=True,
-    archived_at="deleted_at",
+    deletes=Deletes(time="deleted_at"),
     index="""
         lead_status_id lead_origin_id owner_user_id qualified_company_id qualified_master_deal_id last_interaction_at
         priority_score disqualified_at qualified_at deleted_at updated_at
@@ -129,7 +130,7 @@ MASTER_DEALS = Entity(
     path="master_deals",
     key="id",
     by_state=True,
-    archived_at="deleted_at",
+    deletes=Deletes(time="deleted_at"),
     index="company_id deleted_at",
     refs={"company_id": "pipedesk.companies"},
     columns=columns(uuid="id company_id", text="client_name", timestamptz="updated_at"),
@@ -228,7 +229,7 @@ DRIVE_FOLDER_LINKS = Entity(
     path="google_drive_folders",
     key="id",
     by_state=True,
-    archived_at="deleted_at",
+    deletes=Deletes(time="deleted_at"),
     index="folder_id entity_id",
     refs={"folder_id": "pipedesk.google_drive_folders"},
     columns=columns(

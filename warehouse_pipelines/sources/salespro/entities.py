@@ -19,6 +19,7 @@ unconfirmed, and how a wrong guess would show. Verified against the simulator on
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.source import Source
@@ -104,7 +105,7 @@ LEAD_RESULTS = Entity(
     key="id",
     cursor="created_at",
     cadence=Cadence(lookback=timedelta(days=7), full_every=DAY, backfill_since=SINCE),
-    missing="window",
+    deletes=Deletes(by_window=True),
     index="estimate_id status_bucket",
     refs={"estimate_id": "salespro_estimate"},
     columns={
@@ -126,7 +127,7 @@ LEAD_RESULT_LINE_ITEMS = Entity(
     key="estimate_id job_type_number",
     cursor="created_at",
     cadence=Cadence(lookback=timedelta(days=7), full_every=DAY, backfill_since=SINCE),
-    missing="window",
+    deletes=Deletes(by_window=True),
     refs={"estimate_id": "salespro_estimate"},
     columns=columns(
         id="estimate_id company_id",

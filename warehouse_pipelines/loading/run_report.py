@@ -65,7 +65,7 @@ class RunReport:
     @property
     def mode(self) -> str:
         """How everything or a window was read in the end."""
-        by_changes = self.extraction.entity.by_state and self.plan.mode == "full" and only_changes(self.extraction)
+        by_changes = self.extraction.entity.state_based and self.plan.mode == "full" and only_changes(self.extraction)
         return "delta" if by_changes else self.plan.mode
 
     def count_rows(self, loader: Loader) -> tuple[int, int]:

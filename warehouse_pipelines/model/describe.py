@@ -38,14 +38,14 @@ def _units(span: timedelta) -> str:
 
 def read_by(entity: Entity) -> str:
     """Return in a word or two how an entity is read."""
-    if entity.by_state:
+    if entity.state_based:
         return "the vendor's state"
     return f"`{entity.cursor}`" if entity.cursor else "everything"
 
 
 def reading(entity: Entity) -> str:
     """Return what a run without flags reads."""
-    if entity.by_state:
+    if entity.state_based:
         return "what changed since the last good run, as the vendor tells by the token or version that run kept"
     if not entity.cursor:
         return "everything, each time"
@@ -72,7 +72,7 @@ def deletes(entity: Entity) -> str:
         ways.append(f"the vendor's time `{words.time}`")
     if words.merged_keys:
         ways.append(f"`{words.merged_keys}` lists the keys a record absorbed")
-    if entity.by_state:
+    if entity.state_based:
         ways.append("what the vendor reports, or shows, as deleted since the last good run")
     if entity.deletes.by_window:
         ways.append(f"absent from a read of the window that its `{entity.cursor}` lies in")

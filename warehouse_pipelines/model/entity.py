@@ -2,8 +2,12 @@
 
 A file under ``sources/`` is a table of ``Entity`` rows and one ``fetch``. Everything else is derived from the
 rows: table and indexes, dlt resource, asset, jobs, schedule, checks, most of the tests, and
-``docs/entities.md``. A row may name things; it may not compute. A word that two vendors need becomes a field
-here, a word that one vendor needs is a line of Python in its ``fetch``.
+``docs/entities.md``. When an entity is read is said in its ``cadence``, how a deletion is known in its ``deletes``; the
+defaults of both fit a small list that is read in full every hour.
+
+A row may name things; it may not compute. A word that two vendors need becomes a field here. A word that one vendor
+needs is a line of Python in its ``fetch``, unless something else than the source acts on it: the loader, Dagster, or
+the columns of the installation.
 
 A wrong row raises ``ValueError`` at import and says what is wrong with it.
 """
@@ -131,24 +135,28 @@ class Entity:
     ``about``        one sentence for the catalogue
     ``path``         what ``fetch`` asks the vendor for; its meaning is the source's own
     ``key``          the columns of the primary key
-    ``records``      the name of the list in the answer, where it is not ``name``
-    ``cursor``       the column an incremental run asks by; without one the table is read whole every time
+    ``columns``      the columns of the table, by name; ``columns()`` writes them
+    ``cursor``       the column a delta asks by; without one the table is read in full every time
+    ``state_based``  the vendor tells what changed since a ``state`` that the last good run left (``Extraction.state``)
     ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
     ``cadence``      when it is read, and how much of it
-    ``by_state``     the vendor tells what changed since a ``state`` that the last good run left (``Extraction.state``)
     ``deletes``      how a deleted record is known, beside being absent from a full read
-    ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
+    ``parent``       table whose living keys are asked for one by one (HubSpot's associations); Dagster has it
+                     upstream, so that it is loaded first
     ``page_size``    records per request, where this entity's requests are not as large as its source's
-    ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
-    ``expected``     columns whose names a header must have (a sheet, a file), or nothing is loaded
+    ``expected``     columns that a header must have, or nothing is loaded (Google Sheets); an installation can
+                     neither drop nor rename them
+    ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
     ``index``        columns to index besides the key, the cursor, the ``refs`` and the numbers in E.164, which always
                      are; ``deleted_at`` may be one
     ``refs``         columns that should be found in the key of another table, or in a column of it where
                      ``table(column)`` says so; of the same type (``require_joinable``), checked, not enforced
     ``rules``        what a record must satisfy
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
-                     from ``rules.KINDS``
+                     from ``rules.KINDS``; no vendor needs it today, and tests and benchmarks reject records by it
     ``local``        what this installation changed in the columns, never part of a row
+
+    Raises ``ValueError`` that names the table and everything that is wrong with the row.
     """
 
     name: str
@@ -157,16 +165,15 @@ class Entity:
     path: str
     key: str
     columns: Mapping[str, Column]
-    records: str | None = None
     cursor: str | None = None
+    state_based: bool = False
     edited: str | None = None
     cadence: Cadence = field(default_factory=Cadence)
-    by_state: bool = False
     deletes: Deletes = field(default_factory=Deletes)
-    custom: str | None = None
-    page_size: int | None = None
     parent: str | None = None
+    page_size: int | None = None
     expected: str = ""
+    custom: str | None = None
     index: str = ""
     refs: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
@@ -195,8 +202,8 @@ class Entity:
             wrong.append(f"not among the columns: {', '.join(unknown)}")
         if not self.keys:
             wrong.append("no key")
-        if self.by_state and self.cursor:
-            wrong.append("by_state and a cursor")
+        if self.state_based and self.cursor:
+            wrong.append("state_based and a cursor")
         if self.cursor and self.cursor in self.columns and self.columns[self.cursor].kind != "timestamptz":
             wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
         if not self.cursor:

@@ -216,7 +216,7 @@ EVENTS = Entity(
     about="Events of the shared calendars; a series is one row, a changed occurrence of it another.",
     path="events",
     key="calendar_id google_event_id",
-    by_state=True,
+    state_based=True,
     edited="updated_at",
     deletes=Deletes(flag="status=cancelled", deleted_values={"status": "cancelled"}),
     index="google_event_id status start_time end_time recurring_event_id",

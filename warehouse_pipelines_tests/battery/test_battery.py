@@ -69,7 +69,7 @@ def test_second_run_requests_only_window(it: SourceHarness) -> None:
 def test_second_run_without_a_cursor_changes_nothing(it: SourceHarness) -> None:
     """Everything is read again, or what changed since the vendor's last state: nothing."""
     _, result, before = check_nothing_changed(it)
-    assert (result.mode, result.processed) == (("delta", 0) if it.entity.by_state else ("full", len(before)))
+    assert (result.mode, result.processed) == (("delta", 0) if it.entity.state_based else ("full", len(before)))
 
 
 def test_edits_and_new_records_arrive(it: SourceHarness) -> None:

@@ -433,7 +433,7 @@ def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(fake: FakeSo
     assert fake.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
 
 
-REMEMBERED = replace(PAIR, by_state=True, deletes=Deletes(deleted_values={"label": "cancelled"}))
+REMEMBERED = replace(PAIR, state_based=True, deletes=Deletes(deleted_values={"label": "cancelled"}))
 PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "y"}]
 
 

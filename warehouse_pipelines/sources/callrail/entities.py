@@ -163,7 +163,6 @@ TEXT_MESSAGES = Entity(
     table="callrail_text_message",
     about="Conversations by text message, with their recent messages.",
     path="text-messages.json",
-    records="conversations",
     key="id",
     cursor="last_message_at",
     cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),

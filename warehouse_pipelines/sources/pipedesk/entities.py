@@ -49,7 +49,7 @@ COMPANIES = Entity(
     about="Companies, which leads become when they qualify.",
     path="companies",
     key="id",
-    by_state=True,
+    state_based=True,
     deletes=Deletes(time="deleted_at"),
     index="deleted_at",
     columns=columns(uuid="id", text="name cnpj", timestamptz="updated_at"),
@@ -62,7 +62,7 @@ USERS = Entity(
     about="Who uses PipeDesk.",
     path="users|profiles",
     key="id",
-    by_state=True,
+    state_based=True,
     columns=columns(uuid="id", text="name", email="email"),
 )
 
@@ -73,7 +73,7 @@ CONTACTS = Entity(
     about="People at leads and companies.",
     path="contacts",
     key="id",
-    by_state=True,
+    state_based=True,
     index="company_id email phone_e164",
     refs={"company_id": "pipedesk.companies"},
     columns=columns(uuid="id company_id", text="name role", email="email", phone="phone", timestamptz="updated_at"),
@@ -86,7 +86,7 @@ LEAD_CONTACTS = Entity(
     about="Which contacts a lead has, and which of them is the primary one.",
     path="lead_contacts",
     key="lead_id contact_id",
-    by_state=True,
+    state_based=True,
     index="contact_id",
     refs={"lead_id": "pipedesk.leads", "contact_id": "pipedesk.contacts"},
     cadence=Cadence(every=QUARTER),
@@ -100,7 +100,7 @@ LEADS = Entity(
     about="Sales leads. One with a deleted_at was deleted, or qualified if qualified_at says so.",
     path="leads",
     key="id",
-    by_state=True,
+    state_based=True,
     deletes=Deletes(time="deleted_at"),
     index="""
         lead_status_id lead_origin_id owner_user_id qualified_company_id qualified_master_deal_id last_interaction_at
@@ -129,7 +129,7 @@ MASTER_DEALS = Entity(
     about="Opportunities.",
     path="master_deals",
     key="id",
-    by_state=True,
+    state_based=True,
     deletes=Deletes(time="deleted_at"),
     index="company_id deleted_at",
     refs={"company_id": "pipedesk.companies"},
@@ -143,7 +143,7 @@ TAGS = Entity(
     about="Tags that a lead may have.",
     path="tags",
     key="id",
-    by_state=True,
+    state_based=True,
     columns=columns(uuid="id", text="name color"),
 )
 
@@ -154,7 +154,7 @@ LEAD_TAGS = Entity(
     about="Which tags a lead has.",
     path="lead_tags",
     key="lead_id tag_id",
-    by_state=True,
+    state_based=True,
     index="tag_id",
     refs={"lead_id": "pipedesk.leads", "tag_id": "pipedesk.tags"},
     cadence=Cadence(every=QUARTER),
@@ -168,7 +168,7 @@ LEAD_STATUSES = Entity(
     about="What a lead's status may be.",
     path="lead_statuses",
     key="id",
-    by_state=True,
+    state_based=True,
     cadence=Cadence(every=DAY),
     columns=columns(
         uuid="id", text="code label description", boolean="is_active", integer="sort_order", timestamptz="created_at"
@@ -182,7 +182,7 @@ LEAD_ORIGINS = Entity(
     about="Where a lead may have come from.",
     path="lead_origins",
     key="id",
-    by_state=True,
+    state_based=True,
     cadence=Cadence(every=DAY),
     columns=columns(
         uuid="id", text="code label description", boolean="is_active", integer="sort_order", timestamptz="created_at"
@@ -196,7 +196,7 @@ LEAD_ACTIVITY_STATS = Entity(
     about="How much was said and written with a lead, one row for each.",
     path="lead_activity_stats",
     key="lead_id",
-    by_state=True,
+    state_based=True,
     index="last_interaction_at updated_at",
     refs={"lead_id": "pipedesk.leads"},
     columns=columns(
@@ -213,7 +213,7 @@ USER_ROLES = Entity(
     about="What a user may do.",
     path="user_roles",
     key="id",
-    by_state=True,
+    state_based=True,
     index="user_id",
     refs={"user_id": "pipedesk.users"},
     rules=(one_of("role", "admin", "manager", "sales"),),
@@ -228,7 +228,7 @@ DRIVE_FOLDER_LINKS = Entity(
     about="Whose each folder of Google Drive is: a lead's, a company's, a deal's or a contact's.",
     path="google_drive_folders",
     key="id",
-    by_state=True,
+    state_based=True,
     deletes=Deletes(time="deleted_at"),
     index="folder_id entity_id",
     refs={"folder_id": "pipedesk.google_drive_folders"},

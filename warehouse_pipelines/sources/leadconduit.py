@@ -310,7 +310,6 @@ LEADS = Entity(
     custom="lead",
     index="id email phone_e164 created_at",
     refs={"salesrabbit_lead_id_hge": "salesrabbit_lead"},
-    severity={"integer": "warn"},
     columns=columns(
         id="id=event_id lead_id",
         text="""

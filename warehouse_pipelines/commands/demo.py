@@ -24,6 +24,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from warehouse_pipelines import running, settings
+from warehouse_pipelines.commands import runner
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
@@ -41,6 +42,7 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     """Show the whole of it; return 0 when every entity ended in success, else the exit code of the worst."""
     running.stop(_folder(), OURS)
     began = time.monotonic()
+    runner.start_importing()
     url = database_url()
     _say("PostgreSQL", settings.masked_url(url))
 
@@ -107,7 +109,6 @@ def _say(what: str, how: str) -> None:
 
 
 def _sync(url: str) -> int:
-    from warehouse_pipelines.commands import runner
     from warehouse_pipelines.commands.console import Progress, err, out, report
     from warehouse_pipelines.commands.outcome import worst
     from warehouse_pipelines.sources import SOURCES

@@ -141,7 +141,7 @@ def _make_venv(folder: Path, uv: Path | None, environment: dict[str, str]) -> No
     if uv is not None and _succeeds([uv, "venv", "--quiet", "--python", base, folder], environment):
         return
     # Without pip, which takes five seconds to put there and is asked for once at most (_uv_from_lock).
-    command = [base, "-m", "venv", "--without-pip", folder]
+    command: list[str | Path] = [base, "-m", "venv", "--without-pip", folder]
     made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if made.returncode:
         shutil.rmtree(folder, ignore_errors=True)
@@ -176,7 +176,7 @@ def _require_pip(python: Path, environment: dict[str, str]) -> None:
     """Put pip into the virtual environment, unless it has one."""
     if _succeeds([python, "-m", "pip", "--version"], environment):
         return
-    command = [python, "-m", "ensurepip"]
+    command: list[str | Path] = [python, "-m", "ensurepip"]
     made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if made.returncode:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -42,10 +42,10 @@ PARTS = Entity(
     about="Parts, which belong to things.",
     path="parts.json",
     key="id thing_id",
+    cadence=Cadence(every=timedelta(minutes=90)),
     parent="store_thing",
     refs={"thing_id": "store_thing"},
     columns=columns(text="id thing_id"),
-    cadence=Cadence(every=timedelta(minutes=90)),
 )
 
 GADGETS = Entity(
@@ -54,8 +54,8 @@ GADGETS = Entity(
     about="Gadgets.",
     path="gadgets.json",
     key="id",
-    columns=columns(text="id", integer="size"),
     cadence=Cadence(every=timedelta(minutes=15)),
+    columns=columns(text="id", integer="size"),
 )
 
 ENTITIES = (PARTS, THINGS, GADGETS)

@@ -87,9 +87,9 @@ LEAD_CONTACTS = Entity(
     path="lead_contacts",
     key="lead_id contact_id",
     state_based=True,
+    cadence=Cadence(every=QUARTER),
     index="contact_id",
     refs={"lead_id": "pipedesk.leads", "contact_id": "pipedesk.contacts"},
-    cadence=Cadence(every=QUARTER),
     columns=columns(uuid="lead_id contact_id", boolean="is_primary", timestamptz="added_at"),
 )
 
@@ -101,6 +101,7 @@ LEADS = Entity(
     path="leads",
     key="id",
     state_based=True,
+    cadence=Cadence(every=QUARTER),
     deletes=Deletes(time="deleted_at"),
     index="""
         lead_status_id lead_origin_id owner_user_id qualified_company_id qualified_master_deal_id last_interaction_at
@@ -113,7 +114,6 @@ LEADS = Entity(
         "qualified_company_id": "pipedesk.companies",
         "qualified_master_deal_id": "pipedesk.master_deals",
     },
-    cadence=Cadence(every=QUARTER),
     columns=columns(
         uuid="id lead_status_id lead_origin_id owner_user_id qualified_company_id qualified_master_deal_id",
         text="legal_name trade_name address_city address_state disqualification_reason",
@@ -155,9 +155,9 @@ LEAD_TAGS = Entity(
     path="lead_tags",
     key="lead_id tag_id",
     state_based=True,
+    cadence=Cadence(every=QUARTER),
     index="tag_id",
     refs={"lead_id": "pipedesk.leads", "tag_id": "pipedesk.tags"},
-    cadence=Cadence(every=QUARTER),
     columns=columns(uuid="lead_id tag_id"),
 )
 
@@ -214,10 +214,10 @@ USER_ROLES = Entity(
     path="user_roles",
     key="id",
     state_based=True,
+    cadence=Cadence(every=DAY),
     index="user_id",
     refs={"user_id": "pipedesk.users"},
     rules=(one_of("role", "admin", "manager", "sales"),),
-    cadence=Cadence(every=DAY),
     columns=columns(integer="id", uuid="user_id", text="role"),
 )
 

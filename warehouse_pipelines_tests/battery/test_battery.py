@@ -53,9 +53,9 @@ def test_second_run_requests_only_window(it: SourceHarness) -> None:
     first, result, before = check_nothing_changed(it)
     assert it.entity.cursor
     assert first.cursor is not None
-    since = first.cursor - it.entity.overlap
-    if it.entity.lookback:
-        since = min(since, result.window.until - it.entity.lookahead - it.entity.lookback)
+    since = first.cursor - it.entity.cadence.overlap
+    if it.entity.cadence.lookback:
+        since = min(since, result.window.until - it.entity.cadence.lookahead - it.entity.cadence.lookback)
     assert (result.mode, result.window.since) == ("delta", since)
     bounds = it.driver.bounds(it.entity)
     assert bounds
@@ -69,7 +69,7 @@ def test_second_run_requests_only_window(it: SourceHarness) -> None:
 def test_second_run_without_a_cursor_changes_nothing(it: SourceHarness) -> None:
     """Everything is read again, or what changed since the vendor's last state: nothing."""
     _, result, before = check_nothing_changed(it)
-    assert (result.mode, result.processed) == (("delta", 0) if it.entity.by_state else ("full", len(before)))
+    assert (result.mode, result.processed) == (("delta", 0) if it.entity.state_based else ("full", len(before)))
 
 
 def test_edits_and_new_records_arrive(it: SourceHarness) -> None:
@@ -95,7 +95,7 @@ def test_edits_and_new_records_arrive(it: SourceHarness) -> None:
 def test_a_deleted_record_is_tombstoned_and_comes_back(it: SourceHarness) -> None:
     """By a delta where the vendor tells of deletions or shows a whole window, else by a read of everything."""
     entity = it.entity
-    full = bool(entity.cursor and not entity.archived and entity.missing == "everything")
+    full = bool(entity.cursor and not entity.deletes.flag and not entity.deletes.by_window)
     it.sync()
     count = len(it.rows())
     key = it.driver.delete(entity)
@@ -103,7 +103,7 @@ def test_a_deleted_record_is_tombstoned_and_comes_back(it: SourceHarness) -> Non
     row = it.rows()[key]
     assert (row["archived"], result.deleted, result.restored) == (True, 1, 0)
     assert row["deleted_at"] is not None
-    assert row["delete_reason"] == ("archived" if entity.archived else "missing")
+    assert row["delete_reason"] == ("archived" if entity.deletes.flag else "missing")
     assert it.living() == it.driver.keys(entity)
     assert len(it.rows()) == count
     check_history(it, result)

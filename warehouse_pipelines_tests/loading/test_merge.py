@@ -329,7 +329,7 @@ def test_archived_by_the_vendor_and_restored(fake: FakeSource) -> None:
 
 
 def test_a_time_of_deletion_is_a_flag_by_itself(fake: FakeSource) -> None:
-    timed = replace(THING, archived=None)
+    timed = replace(THING, deletes=replace(THING.deletes, flag=None))
     deleted = thing("b", gone_at="2024-02-03T04:05:06Z")
     fake.sync([thing("a", gone_at=""), deleted, thing("c", gone_at=None)], entity=timed)
     assert {key for key, row in fake.rows().items() if row["archived"]} == {("b",)}
@@ -672,7 +672,7 @@ def test_composite_keys(fake: FakeSource) -> None:
 
 
 def test_a_window_read_whole_buries_what_left_it(fake: FakeSource) -> None:
-    """missing='window': rows within it only, and never what lies outside."""
+    """by_window: rows within it only, and never what lies outside."""
     from datetime import UTC, datetime, timedelta
 
     log = FakeSource(fake.url, LOG)

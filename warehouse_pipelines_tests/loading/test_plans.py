@@ -364,7 +364,9 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
     """Once a run, and its rows are committed one by one, so its statistics are seldom wrong. To wrong ones its primary
     key, read from the end, is as good as the index of the entity: one walk at most.
     """
-    sync_history.last_good(session, FAKE, replace(THING, whole_every=timedelta(days=1), never_whole=""))
+    sync_history.last_good(
+        session, FAKE, replace(THING, cadence=replace(THING.cadence, full_every=timedelta(days=1), never_full=""))
+    )
     sync_history.last_state(session, FAKE, THING)
     sync_history.last_rows(session, FAKE, THING)
     sync_history.begin(session, FAKE, THING, start_time=datetime.now(UTC), configuration={}, run_id=None)

@@ -23,6 +23,8 @@ from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, Window
 from warehouse_pipelines.model.source import Flag, Source
@@ -36,7 +38,7 @@ CURSOR = datetime(2024, 5, 31, 10, tzinfo=UTC)
 LAST = LastGood(CURSOR, CURSOR + timedelta(minutes=1))
 DAY = date(2024, 5, 20)
 MIDNIGHT = datetime(2024, 5, 20, tzinfo=UTC)
-OVERLAP = THING.overlap
+OVERLAP = THING.cadence.overlap
 
 
 @pytest.mark.parametrize(
@@ -64,26 +66,26 @@ def test_a_delta_begins_no_later_than_the_last_run_did() -> None:
 
 
 def test_a_lookback_reads_a_stretch_again() -> None:
-    assert plan(LOG, Options(), LAST, NOW).window.since == NOW - LOG.lookback
+    assert plan(LOG, Options(), LAST, NOW).window.since == NOW - LOG.cadence.lookback
     old = LastGood(NOW - timedelta(days=90), NOW)
     assert plan(LOG, Options(), old, NOW).window.since == NOW - timedelta(days=90) - OVERLAP
 
 
 def test_a_schedule_is_asked_for_ahead_of_now() -> None:
-    ahead = replace(THING, lookahead=timedelta(days=365))
+    ahead = replace(THING, cadence=replace(THING.cadence, lookahead=timedelta(days=365)))
     for flags in ({}, {"full": True}, {"start_date": DAY}):
         assert plan(ahead, Options(**flags), LAST, NOW).window.until == NOW + timedelta(days=365)
 
 
-WEEKLY = replace(THING, whole_every=timedelta(days=7), never_whole="")
+WEEKLY = replace(THING, cadence=replace(THING.cadence, full_every=timedelta(days=7), never_full=""))
 
 
 @pytest.mark.parametrize(
     ("full_time", "mode"),
     [
         (None, "full"),
-        (WEEKLY.whole_due(NOW) - timedelta(seconds=1), "full"),
-        (WEEKLY.whole_due(NOW) + timedelta(seconds=1), "delta"),
+        (WEEKLY.full_due(NOW) - timedelta(seconds=1), "full"),
+        (WEEKLY.full_due(NOW) + timedelta(seconds=1), "delta"),
     ],
 )
 def test_a_delta_reads_everything_when_that_is_due(full_time: datetime | None, mode: str) -> None:
@@ -95,34 +97,34 @@ def test_a_delta_reads_everything_when_that_is_due(full_time: datetime | None, m
 
 def test_a_read_of_everything_that_failed_is_tried_again_but_not_each_time() -> None:
     """Meanwhile the deltas go on: what is new does not wait until somebody has looked at a suspicious read."""
-    before = WEEKLY.whole_due(NOW) - timedelta(days=1)
-    later = 4 * WEEKLY.every
+    before = WEEKLY.full_due(NOW) - timedelta(days=1)
+    later = 4 * WEEKLY.cadence.every
     for tried, mode in ((NOW - later, "full"), (NOW - later + timedelta(minutes=1), "delta")):
         assert plan(WEEKLY, Options(), LastGood(CURSOR, CURSOR, before, tried), NOW).mode == mode
 
 
 def test_everything_is_due_once_in_each_period_and_at_a_moment_of_the_table() -> None:
-    due = {WEEKLY.whole_due(NOW + timedelta(hours=hours)) for hours in range(4 * 7 * 24)}
+    due = {WEEKLY.full_due(NOW + timedelta(hours=hours)) for hours in range(4 * 7 * 24)}
     first, *others = sorted(due)
     assert [one - first for one in others] == [timedelta(days=7 * n) for n in range(1, len(due))]
     assert len(due) in (4, 5)
-    assert all(WEEKLY.whole_due(one) == one for one in due)
-    assert replace(WEEKLY, table="another").whole_due(NOW) != WEEKLY.whole_due(NOW)
+    assert all(WEEKLY.full_due(one) == one for one in due)
+    assert replace(WEEKLY, table="another").full_due(NOW) != WEEKLY.full_due(NOW)
 
 
 def test_reads_of_everything_are_spread_over_the_day() -> None:
     """Loaded for the first time in one night, they would all fall due together ever after."""
-    entities = [entity for source in SOURCES for entity in source.entities if entity.whole_every]
-    hours = Counter(entity.whole_due(NOW).hour for entity in entities)
+    entities = [entity for source in SOURCES for entity in source.entities if entity.cadence.full_every]
+    hours = Counter(entity.full_due(NOW).hour for entity in entities)
     assert len(entities) > 50
     assert max(hours.values()) <= len(entities) / 8
     assert len(hours) >= 18
 
 
 def test_a_cursor_that_never_sees_a_deletion_must_say_why() -> None:
-    with pytest.raises(ValueError, match="fake_thing: a cursor without whole_every"):
-        replace(THING, never_whole="")
-    assert replace(THING, never_whole="", whole_every=timedelta(days=1)).unseen_for == timedelta(days=1, hours=1)
+    with pytest.raises(ValueError, match="fake_thing: a cursor without full_every"):
+        replace(THING, cadence=Cadence())
+    assert replace(THING, cadence=Cadence(full_every=timedelta(days=1))).unseen_for == timedelta(days=1, hours=1)
     assert THING.unseen_for is None
 
 
@@ -133,11 +135,11 @@ def test_no_deleted_record_lives_on(entity: Entity) -> None:
     """Without a trace at the vendor, a deletion is seen within a week, and of people whom it may erase within a day."""
     assert entity.unseen_for is not None
     people = entity.table in ("hubspot_contact", "hubspot_appointment", "salesrabbit_lead", "genius_lead")
-    assert entity.unseen_for <= entity.every + timedelta(days=1 if people else 7)
+    assert entity.unseen_for <= entity.cadence.every + timedelta(days=1 if people else 7)
 
 
 def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
-    short = replace(THING, retention=timedelta(days=10))
+    short = replace(THING, cadence=replace(THING.cadence, retention=timedelta(days=10)))
     oldest = NOW - timedelta(days=10)
     assert plan(short, Options(start_date=DAY), LAST, NOW).window.since == oldest
     old = Window(NOW - timedelta(days=30), NOW - timedelta(days=20))
@@ -312,7 +314,7 @@ def test_where_every_date_lies_ahead_everything_is_read_again(fake: FakeSource) 
 
 
 def test_a_schedule_moves_the_cursor_to_what_is_past(fake: FakeSource) -> None:
-    planned = replace(THING, lookahead=timedelta(days=365), lookback=timedelta(days=60))
+    planned = replace(THING, cadence=replace(THING.cadence, lookback=timedelta(days=60), lookahead=timedelta(days=365)))
     soon = {"id": "soon", "at": (datetime.now(UTC) + timedelta(days=90)).isoformat()}
     result = fake.sync([thing("a", 3), soon, {"id": "never", "at": SENTINELS[0]}], entity=planned)
     assert (result.created, result.filtered, result.cursor) == (3, 0, january(3))
@@ -430,7 +432,7 @@ def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(fake: FakeSo
     assert fake.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
 
 
-REMEMBERED = replace(PAIR, by_state=True, gone={"label": "cancelled"})
+REMEMBERED = replace(PAIR, state_based=True, deletes=Deletes(deleted_values={"label": "cancelled"}))
 PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "y"}]
 
 
@@ -487,7 +489,7 @@ def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(fake: FakeSource)
 
 
 def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(fake: FakeSource) -> None:
-    fake.entity = flagged = replace(PAIR, archived="label=cancelled")
+    fake.entity = flagged = replace(PAIR, deletes=Deletes(flag="label=cancelled"))
     result = fake.sync([*PAIRS, {"one": "c", "two": 3, "label": "cancelled"}, {"one": "d", "two": 4}], entity=flagged)
     assert (result.created, result.deleted) == (4, 1)
     assert [key for key, row in sorted(fake.rows().items()) if row["archived"]] == [("c", "3")]
@@ -776,7 +778,8 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> 
     it.simulator.clear_faults()
     after = it.sync()
     assert after.status == "success"
-    assert after.window.since == min(first.window.until, first.cursor or NOW, after.window.until - it.entity.lookback)
+    lookback = it.entity.cadence.lookback
+    assert after.window.since == min(first.window.until, first.cursor or NOW, after.window.until - lookback)
     assert it.rows()[deleted]["archived"]
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.column_texts import KEPT, MEANINGS, crm, text, thing
 from warehouse_pipelines.model.entity import BOOKKEEPING, Entity, columns
 from warehouse_pipelines.orchestration.assets import column_schema
@@ -31,7 +32,7 @@ def test_the_ui_shows_the_text() -> None:
 def test_a_new_row_has_texts_at_once() -> None:
     visit = Entity(
         name="visits", table="store_visit", about="Visits.", path="visits", key="id", cursor="changed_on",
-        never_whole="a test says when", refs={"thing_id": "store_thing"},
+        cadence=Cadence(never_full="a test says when"), refs={"thing_id": "store_thing"},
         columns=columns(
             text="id thing_id door_colour full=first+last|whole", boolean="is_paid", integer="walk_minutes",
             numeric="door_price", timestamptz="changed_on", phone="home_phone",

@@ -88,7 +88,7 @@ def of(**settings: Any) -> Any:
 
 
 def read(entity: Entity, since: datetime | None = None, until: datetime | None = None, **how: Any) -> Read:
-    ahead = until or datetime.now(UTC) + entity.lookahead
+    ahead = until or datetime.now(UTC) + entity.cadence.lookahead
     return Read(ARRIVY, entity, since, ahead, **how)
 
 
@@ -226,7 +226,7 @@ class TestSchedule:
     def test_a_delta_reaches_from_two_months_ago_to_a_year_ahead(self) -> None:
         now = datetime(2026, 5, 1, tzinfo=UTC)
         for entity in (TASKS, BOOKINGS):
-            last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), entity.whole_due(now))
+            last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), entity.full_due(now))
             planned = plan(entity, Options(), last, now)
             assert (planned.mode, planned.window) == ("delta", (now - timedelta(days=60), now + timedelta(days=365)))
             assert planned.complete_range is None, "a task may leave the window by being rescheduled"

@@ -22,6 +22,8 @@ from warehouse_pipelines.sources.callrail.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
 
 ENTITIES = {entity.name: entity for entity in CALLRAIL.entities}
+LISTS = {"text_messages": "conversations"}
+"""What a list is called in an answer, where it is not called as its entity."""
 CALLS = ENTITIES["calls"]
 TEXTS = ENTITIES["text_messages"]
 WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
@@ -72,7 +74,7 @@ class TestPaging:
     @pytest.mark.parametrize("name", list(ENTITIES))
     def test_everything_is_read_and_counted(self, vendor: CallRail, name: str) -> None:
         reading = read(ENTITIES[name], page_size=100)
-        assert reading.ids == sorted(vendor.ids(ENTITIES[name].records or name))
+        assert reading.ids == sorted(vendor.ids(LISTS.get(name, name)))
         assert (reading.report.reported, reading.report.reported_trusted) == (len(reading.ids), True)
 
     @pytest.mark.parametrize("name", list(ENTITIES))
@@ -234,7 +236,7 @@ class TestWindows:
     def test_a_delta_reads_thirty_days_again(self) -> None:
         """Edits move no cursor; the loader begins so far back and therefore cannot compare versions."""
         for name in ("calls", "form_submissions", "text_messages"):
-            assert ENTITIES[name].lookback == timedelta(days=30)
+            assert ENTITIES[name].cadence.lookback == timedelta(days=30)
             assert ENTITIES[name].version is None
 
 
@@ -326,7 +328,7 @@ class TestRecords:
             coercer = Coercer("callrail", entity)
             table = coercer.table([json.dumps(record).encode() for record in read(entity).records])
             assert coercer.rejects == []
-            assert table.num_rows == len(vendor.ids(entity.records or name))
+            assert table.num_rows == len(vendor.ids(LISTS.get(name, name)))
 
     def test_the_documented_calls_are_typed(self) -> None:
         coercer = Coercer("callrail", CALLS)

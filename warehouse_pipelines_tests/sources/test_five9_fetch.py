@@ -669,5 +669,5 @@ class TestSync:
 
 def test_contacts_are_read_once_a_day() -> None:
     """The quota is the domain's, and every run reads everything."""
-    assert CONTACTS.every.total_seconds() == 86_400
+    assert CONTACTS.cadence.every.total_seconds() == 86_400
     assert CONTACTS.cursor is None

@@ -543,7 +543,7 @@ class TestTables:
             "data", "contact", "lead", "prospect", "customer", "inquiry", "appointment", "activity", "activity_result",
             "job", "employee",
         }  # fmt: skip
-        assert SETS["data"].days_since == date(2024, 1, 1)
+        assert SETS["data"].cadence.backfill_since == date(2024, 1, 1)
 
 
 EMPLOYEES = ReadRequest(entity=SETS["employee"], window=Window(None, datetime.now(UTC)), page_size=500)

@@ -24,6 +24,7 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.pipedesk import postgresql
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
@@ -585,4 +586,4 @@ def test_a_lead_of_the_notes_is_in_every_column(vendor: PipeDesk) -> None:
     """What nobody declared stays in the record; what is declared is there."""
     (record, *_) = Read(PIPEDESK, LEADS).records
     assert record.keys() - {"expected_volume", "deleted_at"} == LEADS.columns.keys()
-    assert replace(LEADS, archived_at=None).columns == LEADS.columns
+    assert replace(LEADS, deletes=Deletes()).columns == LEADS.columns

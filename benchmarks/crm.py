@@ -277,6 +277,7 @@ class Session:
         own = "" if self.role else "organization_id = %(org)s AND"
         text = case.sql.replace("{own}", own).replace("{schema}", "crm" if self.role else "pg_temp")
         given = {"org": ORG, **parameters}
+        answer: Any
         began = time.perf_counter()
         if case.name == "transaction":
             with self.connection.transaction():

@@ -49,5 +49,7 @@ def check_nothing_changed(it: SourceHarness) -> tuple[Result, Result, dict[Key, 
 
 def watermark(it: SourceHarness, result: Result) -> datetime:
     """The newest row's cursor; of a schedule that lies ahead, the present."""
-    newest: datetime = max(row[it.entity.cursor] for row in it.rows().values() if row[it.entity.cursor])
+    cursor = it.entity.cursor
+    assert cursor, "an entity without a cursor has no watermark"
+    newest: datetime = max(row[cursor] for row in it.rows().values() if row[cursor])
     return min(newest, result.window.until - it.entity.lookahead)

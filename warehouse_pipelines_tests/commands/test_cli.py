@@ -575,6 +575,7 @@ def test_a_line_that_ended_counts_no_more_seconds() -> None:
         progress.moved("hubspot", "deals", 10, 100)
         progress.moved("callrail", "calls", 5, None)
         progress.ended("hubspot", "deals", "success", "10 created")
+        assert progress._bars is not None
         assert [task.description for task in progress._bars.tasks] == ["all", "callrail calls"]
         assert progress._bars.tasks[0].fields["count"] == "1 of 2"
 

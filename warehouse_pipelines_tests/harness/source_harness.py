@@ -38,7 +38,7 @@ class SourceHarness:
         self, *, source: Source | None = None, entity: Entity | None = None, progress: Any = None, **flags: Any
     ) -> Result:
         """Run one sync with these flags; ``backfill`` and ``run_id`` are passed on."""
-        more = {name: flags.pop(name) for name in ("backfill", "run_id") if name in flags}
+        more: dict[str, Any] = {name: flags.pop(name) for name in ("backfill", "run_id") if name in flags}
         if progress:
             more["progress"] = progress
         return sync(source or self.source, entity or self.entity, Options(**flags), url=self.url, **more)
@@ -81,8 +81,13 @@ def looking(url: str) -> "psycopg.Connection[dict[str, Any]]":
         for former in _kept.values():
             former.close()
         _kept.clear()
-        options = {"options": "-c TimeZone=UTC", "application_name": "a test that looks on"}
-        _kept[url] = psycopg.connect(url, autocommit=True, row_factory=dict_row, **options)
+        _kept[url] = psycopg.connect(
+            url,
+            autocommit=True,
+            row_factory=dict_row,
+            options="-c TimeZone=UTC",
+            application_name="a test that looks on",
+        )
     return _kept[url]
 
 
@@ -107,7 +112,8 @@ def source_harness(
     source, entity = BY_TABLE[table]
     for what in lacking((source.name,)).values():
         missing(what)
-    with start((source.name,), contacts=contacts, **{source.name: settings}) as simulators:
+    vendors: dict[str, Any] = {source.name: settings}
+    with start((source.name,), contacts=contacts, **vendors) as simulators:
         for name, value in simulators.environment().items():
             patch.setenv(name, value)
         patch.setenv("WAREHOUSE_RETRY_SECONDS", "0.01")

@@ -211,7 +211,7 @@ def test_every_awkward_value_alone_and_among_others(kind: str) -> None:
 
 
 UUID = "0b5f3a9c-1d2e-4f60-8a7b-9c0d1e2f3a4b"
-GOOD = {
+GOOD: dict[str, list[tuple[str, Any]]] = {
     "text": [('"x"', "x"), ("5", "5"), ("1.50", "1.50"), ("true", "true"), ('""', ""), ('{"a":1}', '{"a":1}')],
     "id": [('"abc-1"', "abc-1"), ("17", "17"), ('" 5 "', "5"), ('""', None)],
     "uuid": [
@@ -359,13 +359,13 @@ def test_validation_levels(kind: str, value: str, severity: str) -> None:
     table, coercer = coerced(entity_of(kind, severity), ["null", value])
     if severity == "reject" and kind != "phone":
         (reject,) = coercer.rejects
-        assert (reject.key, reject.stage, reject.rule) == ("1", "coerce", KINDS[kind].validator)  # type: ignore[index]
+        assert (reject.key, reject.stage, reject.rule) == ("1", "coerce", KINDS[kind].validator)
         assert reject.message.startswith("x: ")
         assert table["id"].to_pylist() == ["0"]
         return
     assert coercer.rejects == []
     found = table["x"][1].as_py()
-    assert (found is None) == (not KINDS[kind].shape_only)  # type: ignore[index]
+    assert (found is None) == (not KINDS[kind].shape_only)
     assert coercer.lost["x"] == (found is None)
     level = "warn" if severity == "reject" else severity
     assert dict(coercer.warnings) == {f"{level}:x": 1} or kind == "phone"
@@ -377,7 +377,7 @@ def test_validation_levels(kind: str, value: str, severity: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_skipped_validation_never_skips_a_type(kind: str) -> None:
     table, coercer = coerced(entity_of(kind), ['"?? ??"'], skip_validation=True)
-    typed = KINDS[kind].pg_type not in ("text", "jsonb")  # type: ignore[index]
+    typed = KINDS[kind].pg_type not in ("text", "jsonb")
     assert coercer.rejects == []
     assert coercer.warnings.total() == coercer.lost["x"] == typed
     assert (table["x"][0].as_py() is None) == typed

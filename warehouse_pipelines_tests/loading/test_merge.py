@@ -575,9 +575,12 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
     fake.sync([thing(n, gone=n == 50) for n in range(100)])
     sent: list[str] = []
     run = Transaction.run
-    monkeypatch.setattr(
-        Transaction, "run", lambda self, statement: (sent.append(str(statement)), run(self, statement))[1]
-    )
+
+    def noted(self: Transaction, statement: Any) -> Any:
+        sent.append(str(statement))
+        return run(self, statement)
+
+    monkeypatch.setattr(Transaction, "run", noted)
     monkeypatch.setattr(extraction, "CHUNK", 500)
     refused = REFUSED["22"]
     before = fake.rows()

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from dagster._core.events import StepSuccessData
+from dagster._core.execution.plan.objects import StepSuccessData
 from dagster._core.test_utils import create_run_for_test
 
 from warehouse_pipelines.definitions import build_definitions, defs

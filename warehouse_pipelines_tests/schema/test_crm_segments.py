@@ -14,21 +14,17 @@ from hypothesis import strategies as st
 from warehouse_pipelines_tests.harness.crm_world import OTHER_USER, USER, A, B, Connection, add, one, session, sqlstate
 
 NOW = datetime.now(UTC)
-LEADS: dict[str, dict[str, Any]] = {
-    str(uuid.UUID(int=number)): lead
-    for number, lead in enumerate(
-        [
-            {"first_name": "Ada", "last_name": "O'Neil", "source": "google", "lead_score": 90, "tags": ["hot", "vip"]},
-            {"first_name": "ada", "last_name": "50%_off", "source": "Google", "lead_score": 10, "tags": ["hot"]},
-            {"first_name": "Bo\\b", "source": "", "lead_score": 50, "value_usd": 100.5, "tags": ["a,b", '"}', ""]},
-            {"status": "won", "owner_id": USER, "value_usd": 0, "postal_code": "98101", "division": "north"},
-            {"status": "lost", "owner_id": OTHER_USER, "lead_score": 100, "source_metadata": {"utm": "x", "n": 1}},
-            {"source_metadata": {"utm": None, "a b": "x"}, "email": "x@example.com", "timezone": "Europe/Paris"},
-            {"created_at": NOW - timedelta(days=40), "phone": "+12065550101", "golden_id": USER},
-            {"created_at": datetime(2025, 1, 31, tzinfo=UTC), "first_name": "Zoe"},
-        ]
-    )
-}
+_LEADS: list[dict[str, Any]] = [
+    {"first_name": "Ada", "last_name": "O'Neil", "source": "google", "lead_score": 90, "tags": ["hot", "vip"]},
+    {"first_name": "ada", "last_name": "50%_off", "source": "Google", "lead_score": 10, "tags": ["hot"]},
+    {"first_name": "Bo\\b", "source": "", "lead_score": 50, "value_usd": 100.5, "tags": ["a,b", '"}', ""]},
+    {"status": "won", "owner_id": USER, "value_usd": 0, "postal_code": "98101", "division": "north"},
+    {"status": "lost", "owner_id": OTHER_USER, "lead_score": 100, "source_metadata": {"utm": "x", "n": 1}},
+    {"source_metadata": {"utm": None, "a b": "x"}, "email": "x@example.com", "timezone": "Europe/Paris"},
+    {"created_at": NOW - timedelta(days=40), "phone": "+12065550101", "golden_id": USER},
+    {"created_at": datetime(2025, 1, 31, tzinfo=UTC), "first_name": "Zoe"},
+]
+LEADS = {str(uuid.UUID(int=number)): lead for number, lead in enumerate(_LEADS)}
 DEFAULTS: dict[str, Any] = {"status": "new", "lead_score": 0, "tags": [], "source_metadata": {}, "created_at": NOW}
 
 
@@ -94,40 +90,40 @@ def holds(lead: dict[str, Any], f: dict[str, Any]) -> bool:
     if "not" in f:
         return not holds(lead, f["not"])
     field, op, value = f["field"], f["op"], f["value"]
-    have = lead.get(field, DEFAULTS.get(field))
+    have: Any = lead.get(field, DEFAULTS.get(field))
     if field == "source_metadata":
         have = have.get(f["key"])
         have = None if have is None else str(have)
     if field == "tags":
-        return {
+        of_tags: dict[str, Callable[[], object]] = {
             "has": lambda: value in have,
-            "has_any": lambda: bool(set(value) & set(have)),
+            "has_any": lambda: set(value) & set(have),
             "has_all": lambda: set(value) <= set(have),
             "is_empty": lambda: (have == []) == value,
-        }[op]()
+        }
+        return bool(of_tags[op]())
     if op == "is_null":
-        return (have is None) == value
+        return bool((have is None) == value)
     if op == "ne":
         return bool(have != value)
     if have is None:
         return False
     if op in {"within_days", "older_than_days"}:
-        return (have >= datetime.now(UTC) - timedelta(days=value)) == (op == "within_days")
+        return bool((have >= datetime.now(UTC) - timedelta(days=value)) == (op == "within_days"))
     if field == "created_at":
         value = [moment(v) for v in value] if op == "between" else moment(value)
-    return bool(
-        {
-            "eq": lambda: have == value,
-            "in": lambda: have in value,
-            "contains": lambda: value.lower() in have.lower(),
-            "starts_with": lambda: have.lower().startswith(value.lower()),
-            "lt": lambda: have < value,
-            "lte": lambda: have <= value,
-            "gt": lambda: have > value,
-            "gte": lambda: have >= value,
-            "between": lambda: value[0] <= have <= value[1],
-        }[op]()
-    )
+    of_others: dict[str, Callable[[], object]] = {
+        "eq": lambda: have == value,
+        "in": lambda: have in value,
+        "contains": lambda: value.lower() in have.lower(),
+        "starts_with": lambda: have.lower().startswith(value.lower()),
+        "lt": lambda: have < value,
+        "lte": lambda: have <= value,
+        "gt": lambda: have > value,
+        "gte": lambda: have >= value,
+        "between": lambda: value[0] <= have <= value[1],
+    }
+    return bool(of_others[op]())
 
 
 TEXTS = st.sampled_from(

@@ -161,7 +161,7 @@ def test_score_factors_sum(app: Connection) -> None:
             score = one(app, "SELECT crm.calculate_lead_score(%s)", lead)
             assert 0 <= score <= 100
             query = "SELECT lead_score, lead_score_factors FROM crm.leads WHERE id = %s"
-            stored, factors = app.execute(query, [lead]).fetchone() or (None, None)
+            ((stored, factors),) = app.execute(query, [lead]).fetchall()
             assert stored == score == sum(factors.values())
     assert one(app, "SELECT count(*) FROM crm.lead_score_history WHERE lead_id = ANY (%s)", leads) == 4 * len(leads)
     assert one(app, "SELECT count(*) FROM crm.lead_score_history WHERE score <>"
@@ -244,7 +244,10 @@ def test_workers_at_a_time_get_a_step_once(shared_url: str) -> None:
     with session(shared_url, keep=True) as connection:
         lead = add(connection, "leads", consent=CONSENT)
         sequence = add(connection, "nurture_sequences", name="for eight", steps='[{"channel": "email"}]')
-    start, enrolled, states, reports = threading.Barrier(8), [], [], []  # type: ignore[var-annotated]
+    start = threading.Barrier(8)
+    enrolled: list[Any] = []
+    states: list[Any] = []
+    reports: list[Any] = []
 
     def work() -> None:
         start.wait(30)

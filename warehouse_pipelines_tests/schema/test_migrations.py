@@ -511,6 +511,7 @@ SCHEDULE_ROW = {
     "name": "x", "crm_source": "x", "model_name": "x", "mode": "delta", "recurrence_type": "interval", "every": 1,
     "period": "hours",
 }  # fmt: skip
+ROWS: dict[str, dict[str, Any]] = {HISTORY: HISTORY_ROW, LETTER: LETTER_ROW, SCHEDULE: SCHEDULE_ROW}
 ONE_BAD = {"records_processed": 1, "records_failed": 1}
 REASON = '{"partial_reason": "x"}'
 METRICS = {"performance_metrics": '{"unchanged": 2, "filtered": 1}'}
@@ -561,7 +562,7 @@ STATES: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_impossible_rows_are_refused(checked: psycopg.Connection[Any], case: str) -> None:
     """X-12, B-012, B-018 to B-020, A-014, A-018: what the loader must never write, PostgreSQL does not take."""
     table, changes, expected = STATES[case]
-    row = {**{HISTORY: HISTORY_ROW, LETTER: LETTER_ROW, SCHEDULE: SCHEDULE_ROW}[table], **changes}
+    row = ROWS[table] | changes
     statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('%s' for _ in row)})"
     state = "accepted"
     with checked.transaction(force_rollback=True):

@@ -231,7 +231,7 @@ def test_a_row_of_ours_needs_no_bookkeeping(db: Connection, table: str) -> None:
         assert (row["raw_data"], row["sync_hash"], row["archived"]) == ({}, None, False)
 
 
-DEFAULTS = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     "calendar_sync_states": {"calendar_id": "primary", "active": True},
     "calendar_events": {"calendar_id": "primary", "updated_at": None},
     "drive_webhook_channels": {"resource_type": "folder", "active": True},

@@ -204,7 +204,7 @@ def test_a_limit_says_nothing_of_when_to_come_back() -> None:
 def test_a_bare_list_can_be_spoilt(fault: str, page: int, expected: Any) -> None:
     with begin(100) as simulators:
         client = Client(simulators)
-        how = {"items_per_page": 50, "order_by": "CREATED"}
+        how: dict[str, Any] = {"items_per_page": 50, "order_by": "CREATED"}
         first = client.get("/tasks", page=1, **how)
         client.arrivy.set_fault(fault)
         found = client.get("/tasks", page=page, **how)
@@ -225,5 +225,5 @@ def test_a_million_tasks_cost_nothing_to_begin_with() -> None:
     with begin(1_700_000) as simulators:
         client = Client(simulators)
         assert len(client.get("/tasks", page=1500, order_by="CREATED")) == 500
-        window = {"from": "2026-09-01T00:00:00Z", "to": "2026-09-01T06:00:00Z"}
+        window: dict[str, Any] = {"from": "2026-09-01T00:00:00Z", "to": "2026-09-01T06:00:00Z"}
         assert client.get("/tasks", order_by="CREATED", **window)

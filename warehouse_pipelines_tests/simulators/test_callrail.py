@@ -16,7 +16,7 @@ from warehouse_pipelines.simulators.server import Simulators, start
 
 # A fixed present, away from a change of clocks: noon in Dayton on the second of September 2026.
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
-EVERYTHING = {"start_date": "2024-08-15", "end_date": "2026-12-31"}
+EVERYTHING: dict[str, Any] = {"start_date": "2024-08-15", "end_date": "2026-12-31"}
 DAYTON, CHICAGO = ZoneInfo("America/New_York"), ZoneInfo("America/Chicago")
 
 
@@ -138,7 +138,13 @@ def test_without_dates_only_the_recent_window_is_shown(quiet: Client) -> None:
 
 def test_what_it_does_not_know_it_ignores_without_a_word(quiet: Client) -> None:
     expected = quiet.get("calls")["total_records"]
-    for query in ({"created_at": "2026-01-01"}, {"answered": "no"}, {"start_date": "last week"}, {"sorting": "x"}):
+    for name, value in (
+        ("created_at", "2026-01-01"),
+        ("answered", "no"),
+        ("start_date", "last week"),
+        ("sorting", "x"),
+    ):
+        query: dict[str, Any] = {name: value}
         assert quiet.get("calls", **query)["total_records"] == expected
     # An offset whose plus sign was not escaped is such a value.
     answer = quiet.http.get(f"/v3/a/{quiet.account}/calls.json?start_date=2026-01-01T00:00:00+00:00")
@@ -148,7 +154,7 @@ def test_what_it_does_not_know_it_ignores_without_a_word(quiet: Client) -> None:
 def test_both_ends_of_a_window_are_included(quiet: Client) -> None:
     calls = quiet.walk("calls", order="asc")
     first, last = calls[100], calls[110]
-    window = {"start_date": first["start_time"], "end_date": last["start_time"]}
+    window: dict[str, Any] = {"start_date": first["start_time"], "end_date": last["start_time"]}
     got = quiet.get("calls", order="asc", **window)["calls"]
     assert [call["id"] for call in got] == [call["id"] for call in calls[100:111]]
 
@@ -157,7 +163,7 @@ def test_a_bare_date_is_a_day_in_the_zone_of_the_account_or_the_company(quiet: C
     every = quiet.walk("calls", fields="company_id")
     companies = quiet.get("companies")["companies"]
     day = at(every[400]).astimezone(DAYTON).date()
-    window = {"start_date": str(day), "end_date": str(day)}
+    window: dict[str, Any] = {"start_date": str(day), "end_date": str(day)}
     got = {call["id"] for call in quiet.get("calls", **window)["calls"]}
     assert got == {call["id"] for call in every if at(call).astimezone(DAYTON).date() == day}
     chicago = next(company["id"] for company in companies if company["time_zone"] == "America/Chicago")
@@ -251,7 +257,7 @@ def test_the_people_who_call_are_those_of_the_population(quiet: Client) -> None:
 def test_a_late_call_appears_in_the_past(client: Client) -> None:
     late = client.callrail.add_call(start_time="2026-08-20T10:00:00-04:00", customer_name="LATE L", company=1)
     assert client.get("calls", start_date="2026-09-01")["total_records"] < 5
-    window = {"start_date": "2026-08-20T09:00:00", "end_date": "2026-08-20T11:00:00"}
+    window: dict[str, Any] = {"start_date": "2026-08-20T09:00:00", "end_date": "2026-08-20T11:00:00"}
     calls = client.get("calls", **window)["calls"]
     found = next(call for call in calls if call["id"] == late)
     assert found["customer_name"] == "LATE L"
@@ -402,6 +408,6 @@ def test_midnight_is_the_companys_own_when_a_company_is_named(client: Client) ->
     companies = client.get("companies")["companies"]
     chicago = next(company["id"] for company in companies if company["time_zone"] == "America/Chicago")
     late = client.callrail.add_call(start_time="2026-08-20T23:30:00-05:00", company=chicago)
-    day = {"start_date": "2026-08-20", "end_date": "2026-08-20"}
+    day: dict[str, Any] = {"start_date": "2026-08-20", "end_date": "2026-08-20"}
     assert late in {call["id"] for call in client.get("calls", company_id=chicago, **day)["calls"]}
     assert late not in {call["id"] for call in client.get("calls", **day)["calls"]}

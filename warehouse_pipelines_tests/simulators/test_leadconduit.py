@@ -37,7 +37,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
         yield Client(simulators.of(LeadConduit))
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("client", [settings], indirect=True, ids=str)
 
 

@@ -165,7 +165,7 @@ class TestQueries:
                 link = next((one for one in feed.findall(f"{ATOM}link") if one.get("rel") == "next"), None)
                 if link is None:
                     break
-                links.append(link.get("href"))
+                links.append(link.attrib["href"])
                 answer = client.http.get(links[-1], headers={"Authorization": client.header()})
                 feed = ElementTree.fromstring(answer.text)  # noqa: S314
             assert (seen, len(links)) == (45, 2)

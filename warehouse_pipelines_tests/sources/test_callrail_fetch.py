@@ -50,7 +50,7 @@ def vendor_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mappin
         yield serve
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 

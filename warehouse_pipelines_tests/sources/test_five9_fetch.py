@@ -50,7 +50,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> I
         yield simulators.of(Five9)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -304,7 +304,7 @@ class TestKeys:
 
 def typed(reading: Read) -> list[dict[str, Any]]:
     coercer = Coercer("five9", CONTACTS)
-    rows = coercer.table([json.dumps(record).encode() for record in reading.records]).to_pylist()
+    rows: list[dict[str, Any]] = coercer.table([json.dumps(record).encode() for record in reading.records]).to_pylist()
     assert coercer.rejects == []
     return rows
 

@@ -32,7 +32,7 @@ def it(database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
         yield one
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("it", [settings], indirect=True, ids=str)
 
 

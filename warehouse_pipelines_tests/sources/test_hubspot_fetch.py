@@ -64,7 +64,7 @@ def vendor_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mappin
         yield serve
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("portal", [settings], indirect=True, ids=str)
 
 
@@ -82,7 +82,8 @@ def soon() -> datetime:
 
 
 def routes(portal: HubSpot) -> dict[str, int]:
-    return portal.requests()["routes"]
+    found: dict[str, int] = portal.requests()["routes"]
+    return found
 
 
 class TestEverything:

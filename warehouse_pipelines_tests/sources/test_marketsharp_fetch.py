@@ -54,7 +54,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> I
         yield simulators.of(MarketSharp)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -223,7 +223,12 @@ class TestPaging:
 
     def test_a_next_page_elsewhere_is_not_asked_for(self, vendor: MarketSharp) -> None:
         came: list[Request] = []
-        elsewhere = Listener("127.0.0.1", 0, lambda request: came.append(request) or Answer(500))  # type: ignore[func-returns-value]
+
+        def answer(request: Request) -> Answer:
+            came.append(request)
+            return Answer(500)
+
+        elsewhere = Listener("127.0.0.1", 0, answer)
         vendor.configure(most_per_page=7, link_base=elsewhere.url)
         try:
             with pytest.raises(AnswerChanged, match="elsewhere"):

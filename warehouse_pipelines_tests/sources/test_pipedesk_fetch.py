@@ -285,7 +285,8 @@ def test_rows_hidden_by_a_policy_are_an_error_and_not_absent(
     """PostgreSQL would show a role without BYPASSRLS no lead, and say nothing."""
     before = leads.rows()
     leads.simulator.bypass(False)
-    for flags in ({}, {"full": True, "force": True}):
+    runs: tuple[dict[str, Any], ...] = ({}, {"full": True, "force": True})
+    for flags in runs:
         with pytest.raises(PermissionMissing, match=rf"ALTER ROLE {leads.simulator.name} BYPASSRLS"):
             leads.sync(**flags)
     with pytest.raises(

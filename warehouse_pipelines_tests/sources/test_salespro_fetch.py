@@ -54,7 +54,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> I
         yield simulators.of(SalesPro)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -189,9 +189,9 @@ class TestTheResult:
         self, vendor: SalesPro, more: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from warehouse_pipelines.simulators.salespro import athena as simulated
+        from warehouse_pipelines.simulators.salespro.results import csv
 
-        whole = simulated.csv
-        monkeypatch.setattr(simulated, "csv", lambda *given: whole(*given) + more)
+        monkeypatch.setattr(simulated, "csv", lambda *given: csv(*given) + more)
         with pytest.raises(VendorUnavailable, match="middle of a row"):
             read(ESTIMATES).finished()
 

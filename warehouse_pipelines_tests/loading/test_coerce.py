@@ -337,7 +337,7 @@ BAD = {
     ("kind", "value", "expected"), [(kind, *case) for kind, cases in GOOD.items() for case in cases]
 )
 def test_good_values(kind: str, value: str, expected: Any) -> None:
-    """The ten validators of B-080; alone, and beside a value that is not of its form."""
+    """Every kind takes its forms; alone, and beside a value that is not of its form."""
     assert one(kind, value) == expected
     table, _ = coerced(entity_of(kind, "warn"), [value, '"?? ??"', value])
     assert table["x"][0].as_py() == table["x"][2].as_py() == expected
@@ -345,7 +345,7 @@ def test_good_values(kind: str, value: str, expected: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_none_passes_through(kind: str) -> None:
-    """B-081; a member that is not there is none as well."""
+    """A null stays null; a member that is not there is none as well."""
     assert one(kind, "null") is None
     coercer = Coercer("store", entity_of(kind))
     assert coercer.table([b'{"id":"1"}'])["x"].to_pylist() == [None]
@@ -355,7 +355,7 @@ def test_none_passes_through(kind: str) -> None:
 @pytest.mark.parametrize("severity", ["reject", "warn", "info"])
 @pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in BAD.items() for value in values])
 def test_validation_levels(kind: str, value: str, severity: str) -> None:
-    """B-072, B-080: rejected, or loaded with what the kind allows and counted."""
+    """A bad value is rejected, or loaded with what the kind allows and counted."""
     table, coercer = coerced(entity_of(kind, severity), ["null", value])
     if severity == "reject" and kind != "phone":
         (reject,) = coercer.rejects
@@ -594,7 +594,7 @@ def test_the_six_characters_of_a_nul_escape_may_be_harmless() -> None:
 
 
 def test_transform_order() -> None:
-    """B-071: read, typed, then the rules see the typed values, then the bookkeeping."""
+    """A record is read, typed, then the rules see the typed values, then the bookkeeping."""
     seen: list[pa.Array] = []
 
     def broken(values: pa.Array) -> pa.Array:

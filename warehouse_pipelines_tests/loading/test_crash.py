@@ -143,7 +143,7 @@ def test_whatever_is_raised_closes_the_row(fake: FakeSource, interrupt: type[Bas
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["loading", "committing"])
 def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """B-102: at once, nothing half-loaded after the restart, and a sweep closes the row that nobody could."""
+    """The run fails at once, nothing is half-loaded after the restart, and the next run closes the row left open."""
     monkeypatch.setattr(extraction, "CHUNK", 1)
     server.start()
     url = server.create_database("warehouse_down")
@@ -178,7 +178,7 @@ def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, mom
 
 @pytest.mark.slow
 def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """B-105: the table lies on a tablespace of a few megabytes."""
+    """The table lies on a tablespace of a few megabytes."""
     monkeypatch.setattr(extraction, "CHUNK", 100)
     server.start()
     small = Path("/tmp") / f"warehouse-small-{tmp_path.name}-{server.data.stat().st_ino}"  # noqa: S108
@@ -317,7 +317,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("table", ["hubspot_deal", "callrail_call"])
 @pytest.mark.parametrize("how", BROKEN)
 def test_429_retry_after_and_backoff(opened: Opened, table: str, how: str) -> None:
-    """B-103: and everything else that another attempt mends; the rows are exact, in a first run and in a delta."""
+    """What another attempt mends is tried again; the rows are exact, in a first run and in a delta."""
     it = opened(table)
     fault = BROKEN[how]
     it.simulator.set_fault(**fault)

@@ -53,13 +53,13 @@ OVERLAP = THING.overlap
     ],
 )
 def test_strategy_precedence(flags: dict[str, Any], last: LastGood | None, mode: str, since: datetime | None) -> None:
-    """B-026: --full, then --start-date, then the last good run, then everything."""
+    """The window begins by --full, then --start-date, then the last good run, then everything."""
     planned = plan(THING, Options(**flags), last, NOW)
     assert (planned.mode, planned.window) == (mode, Window(since, NOW))
 
 
 def test_a_delta_begins_no_later_than_the_last_run_did() -> None:
-    """X-10: a record that was edited during that run may be older than the newest one that it read."""
+    """A record that was edited during that run may be older than the newest one that it read."""
     late = LastGood(CURSOR + timedelta(hours=1), CURSOR)
     assert plan(THING, Options(), late, NOW).window.since == CURSOR - OVERLAP
 
@@ -161,7 +161,7 @@ def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
     ],
 )
 def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps: bool) -> None:
-    """B-067: and a limited, dry or filtered run proves nothing missing."""
+    """A whole read tombstones what is missing; a limited, dry or filtered run proves nothing missing."""
     planned = plan(THING, Options(**flags), LAST, NOW)
     assert (planned.moves_cursor, planned.complete_range is not None) == (moves, sweeps)
     narrowed = plan(THING, Options(**flags), LAST, NOW, narrowed=True)
@@ -253,7 +253,7 @@ def test_a_flag_that_cannot_be_used_says_why(fake: FakeSource, vendor: dict[str,
 
 
 def test_no_cursor_is_our_own_clock() -> None:
-    """X-09: a filter at the vendor by the time at which we loaded would mean nothing."""
+    """A filter at the vendor by the time at which we loaded would mean nothing."""
     for source in SOURCES:
         for entity in source.entities:
             assert not (entity.cursor or "").startswith("sync_")
@@ -347,7 +347,7 @@ def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
 
 
 def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(fake: FakeSource) -> None:
-    """X-11: one bad record must not pin the window for ever, and every failed record is kept."""
+    """One bad record must not pin the window for ever, and every failed record is kept."""
     result = fake.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
     assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
     assert fake.sync([thing("a", 6)]).mode == "delta"
@@ -380,7 +380,7 @@ def test_a_failed_run_moves_nothing(fake: FakeSource) -> None:
 
 
 def test_watermarks_do_not_leak_between_entities(fake: FakeSource) -> None:
-    """B-027: neither to another entity nor to an entity of the same name in another CRM."""
+    """Neither to another entity nor to an entity of the same name in another CRM."""
     fake.sync([thing("a", 9)])
     assert fake.sync([thing("a", 1)], entity=LOG).mode == "full"
     fake.sync(entity=THING)
@@ -531,7 +531,7 @@ def test_a_source_may_ask_for_the_records_that_are_stored(fake: FakeSource) -> N
 
 @pytest.mark.parametrize("full", [True, False])
 def test_safety_limit_is_partial(fake: FakeSource, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
-    """X-12, X-28: never a success; what was read stays, and a read that did not end proves nothing missing."""
+    """It is never a success; what was read stays, and a read that did not end proves nothing missing."""
     fake.sync([thing("a", 3), thing("b", 4)])
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
     fake.before = lambda extraction: setattr(fake, "pages", fresh())
@@ -562,7 +562,7 @@ def test_pages_without_records_end_too(fake: FakeSource, monkeypatch: pytest.Mon
 
 
 def test_a_read_that_ends_at_the_safety_limit_is_whole(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And --max-records is no such limit: whoever gave it wanted no more (B-055)."""
+    """And --max-records is no such limit: whoever gave it wanted no more."""
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
     assert fake.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
     fake.before = lambda extraction: setattr(fake, "pages", fresh())
@@ -586,7 +586,7 @@ def test_what_was_not_asked_by_the_window_passes_it(fake: FakeSource) -> None:
 
 
 def test_lifecycle_order(fake: FakeSource) -> None:
-    """C-012: row, fetch, load, close, cleanup; also when the run fails, nothing is left open."""
+    """First the history row, then fetch, load, close and cleanup; also when the run fails, nothing is left open."""
     seen: list[Any] = []
 
     def look(extraction: Extraction) -> None:
@@ -627,7 +627,7 @@ def test_an_unexpected_error_closes_the_row_too(fake: FakeSource) -> None:
 def test_what_a_source_measures_is_in_the_metrics_of_every_run(
     fake: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A-070: a replay asks nobody, and its history row has the figure all the same."""
+    """A replay asks nobody, and its history row has the figure all the same."""
     source = replace(fake.source(), measures=("bytes_scanned",))
     monkeypatch.setattr(fake, "source", lambda: source)
     fake.sync([thing("a")])
@@ -653,7 +653,7 @@ def test_a_source_without_settings_asks_nothing(
 
 
 def test_state_survives_wiped_workdir(fake: FakeSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """B-014: there is nothing to wipe; dlt keeps no state, and the cursor lies in the history."""
+    """There is nothing to wipe; dlt keeps no state, and the cursor lies in the history."""
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("HOME", str(tmp_path))
     fake.sync([thing("a", 3)])
@@ -690,7 +690,7 @@ def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opene
 
 
 def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
-    """B-011: while the vendor has not answered anything yet, the row stands there as running."""
+    """While the vendor has not answered anything yet, the row stands there as running."""
     it = opened("callrail_tag")
     it.simulator.set_fault("slow", seconds=1.0, times=1)
     running = threading.Thread(target=it.sync)
@@ -703,7 +703,7 @@ def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
 
 
 def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    """X-10: edited after its page was read, and the newest record of the run is younger still."""
+    """A record is edited after its page was read, and the newest record of the run is younger still."""
     monkeypatch.setattr(extraction, "CHUNK", 2)
     it = opened("hubspot_contact")
     keys = it.simulator.control("ids", object="contacts")
@@ -723,7 +723,7 @@ def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyP
 
 
 def test_same_timestamp_page_boundary(opened: Opened) -> None:
-    """X-28: an import gives more records than a page holds one and the same millisecond."""
+    """An import gives more records than a page holds one and the same millisecond."""
     it = opened("hubspot_contact", contacts=320)
     it.sync()
     it.simulator.control("bulk_touch", object="contacts", properties={"city": "Elsewhere"})
@@ -733,7 +733,7 @@ def test_same_timestamp_page_boundary(opened: Opened) -> None:
 
 
 def test_callrail_late_tag_is_captured(opened: Opened) -> None:
-    """A-050: nothing tells of the edit, so the last thirty days are read again."""
+    """Nothing tells of the edit, so the last thirty days are read again."""
     it = opened("callrail_call")
     at = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
     key = it.simulator.control("add_call", start_time=at)
@@ -788,7 +788,7 @@ def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, mon
 
 
 def test_removed_association_is_tombstoned(opened: Opened) -> None:
-    """A-038: an association has no date, and its removal does not move its parent's."""
+    """An association has no date, and its removal does not move its parent's."""
     it = opened("hubspot_contact_to_deal_association")
     it.sync()
     key = it.driver.delete(it.entity)

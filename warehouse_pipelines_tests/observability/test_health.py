@@ -1,4 +1,4 @@
-"""The rules of health (B-122, B-123), on their own and against a history."""
+"""The rules of health, on their own and against a history."""
 
 import dataclasses
 import json

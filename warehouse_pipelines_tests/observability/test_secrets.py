@@ -1,4 +1,4 @@
-"""Nothing secret and nothing personal leaves the tables (X-31): logs, errors, history, what Dagster is told."""
+"""Nothing secret and nothing personal leaves the tables: logs, errors, history, what Dagster is told."""
 
 import json
 import logging

@@ -30,7 +30,6 @@ def test_the_workspace_is_valid(here: DagsterHarness) -> None:
 
 
 def test_jobs_are_listed(here: DagsterHarness) -> None:
-    """B-009."""
     jobs = here.dagster("job", "list", "-m", "warehouse_pipelines.definitions").stdout
     for name in ("sync_hubspot_contacts", "sync_hubspot_all", "sync_callrail_calls", "sync_callrail_all"):
         assert name in jobs

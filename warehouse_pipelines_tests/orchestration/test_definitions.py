@@ -94,7 +94,7 @@ def test_an_entity_is_an_asset_with_all_its_facts(source: Any, entity: Any) -> N
 
 
 def test_all_assets_have_freshness() -> None:
-    """B-124: the same limit as the health check has."""
+    """The limit is that of the health check."""
     from warehouse_pipelines.observability.health import limits
 
     graph = defs.resolve_asset_graph()
@@ -309,7 +309,7 @@ def test_a_bug_is_not_repeated_and_its_text_is_masked(
 def test_all_job_continues_after_one_failure(
     made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
-    """B-107."""
+    """The failed entity fails the run, and the others are loaded."""
     store.errors["gadgets"] = [CredentialRefused("no")] * 3
     assert not record_store.run(made, "sync_store_all", instance).success
     assert {row["sync_type"]: row["status"] for row in history(bare_url)} == {
@@ -384,7 +384,7 @@ def test_a_vendor_s_flag_that_does_not_exist_fails_with_one_message(
 def test_debug_lets_the_lines_of_the_loader_into_the_log_of_the_run(
     store: record_store.RecordStore, bare_url: str, tmp_path: Path, debug: bool
 ) -> None:
-    """B-050, with the top-level ``dagster.yaml``, which names the loggers."""
+    """With the top-level ``dagster.yaml``, which names the loggers."""
     shutil.copy(Path(__file__).parents[2] / "dagster.yaml", tmp_path)
     made = record_store.definitions(store, bare_url)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:

@@ -51,7 +51,7 @@ def ago(db: psycopg.Connection[dict[str, Any]], span: str) -> Any:
 def test_cancelled_events_are_archived_after_six_months(
     db: psycopg.Connection[dict[str, Any]], database_url: str
 ) -> None:
-    """D-011; an occurrence of a series by its begin, and one of which nothing is known by when it was cancelled."""
+    """By its end, else by its begin, else by when it was cancelled."""
     old, new = ago(db, "7 months"), ago(db, "5 months")
     event(db, "old", end_time=old, summary="An estimate", raw_data='{"id": "old"}')
     event(db, "new", end_time=new)
@@ -83,7 +83,7 @@ def test_what_comes_again_is_archived_again_with_what_was_known(
 
 
 def test_deleted_files_are_archived_after_six_months(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-024, and the next sync does not miss them: a file that comes back is made anew."""
+    """The next sync does not miss them: a file that comes back is made anew."""
     with (
         source_harness("pipedesk.drive_files", database_url, monkeypatch, contacts=60) as it,
         psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as db,

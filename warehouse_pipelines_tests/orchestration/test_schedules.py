@@ -132,7 +132,7 @@ def test_a_tick_skips_while_the_warehouse_is_away(
 
 
 def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance, url: str) -> None:
-    """C-020: and for nothing else, so a manual and a scheduled run have the same config."""
+    """It asks for nothing else, so a manual and a scheduled run have the same config."""
     asked = tick(instance, url)
     assert asked_for(asked) == {"part", "thing", "gadget"}
     assert isinstance(asked, dg.RunRequest)

@@ -63,7 +63,7 @@ def listed(world: str) -> Iterator[Callable[[str | None], bool]]:
     ],
 )  # fmt: skip
 def test_a_listed_number_is_found_in_any_spelling(listed: Callable[[str | None], bool], phone: str) -> None:
-    """E-052."""
+    """Spaces, brackets, a missing country code and other digits do not hide a listed number."""
     assert listed(phone) is True
 
 
@@ -126,7 +126,7 @@ def test_a_plain_number_blocks_only_when_it_is_listed(listed: Callable[[str | No
 
 
 def test_dnc_expiry(app: Connection) -> None:
-    """E-051: an entry that has expired does not block, one that will still does."""
+    """An entry that has expired does not block, one that will still does."""
     add(app, "dnc_list", phone="+12065550120", reason="temporary", expires_at="2020-01-01")
     add(app, "dnc_list", phone="+12065550121", reason="temporary", expires_at="2999-01-01")
     add(app, "dnc_list", phone="+12065550122", reason="temporary", expires_at="2020-01-01")
@@ -144,7 +144,7 @@ def test_dnc_expiry(app: Connection) -> None:
 
 
 def test_dnc_blocks_every_user_of_org(world: str) -> None:
-    """E-146: whoever listed it, and whoever asks; and no other organization."""
+    """A number is blocked whoever listed it and whoever asks, and in no other organization."""
     with session(world, user=OTHER_USER) as connection:
         add(connection, "dnc_list", phone="+12065550123", created_by=OTHER_USER)
         for user in (USER, OTHER_USER, ""):
@@ -155,7 +155,7 @@ def test_dnc_blocks_every_user_of_org(world: str) -> None:
 
 
 def test_another_organizations_list_is_refused(app: Connection) -> None:
-    """X-50: an error, which is no no."""
+    """The question is an error, since an empty answer would allow the call."""
     assert sqlstate(app, "SELECT crm.is_on_dnc_list(%s, %s)", LISTED, B) == "42501"
     assert sqlstate(app, "SELECT crm.is_on_dnc_list(%s, NULL)", LISTED) == "42501"
 
@@ -292,7 +292,7 @@ TOKENS = ("ebulon", "uagmire", "2065550188", "2065550187", "98199", "America/Nom
 
 
 def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(database_url: str) -> None:
-    """X-49."""
+    """Nothing of the person is found in any table, and the number stays blocked."""
     with session(database_url, role=None) as connection:
         earlier = add(connection, "leads", **SUBJECT, deleted_at="2025-01-01")
         lead = add(connection, "leads", **{**SUBJECT, "phone": "+12065550187"}, owner_id=USER)
@@ -408,7 +408,7 @@ def test_only_erasure_sets_erased_at(app: Connection) -> None:
 
 
 def test_a_thousand_checks_take_less_than_a_tenth_of_a_second(app: Connection) -> None:
-    """E-164, with room: the benchmark measures it; this notices a check that reads the table."""
+    """With room: the benchmark measures it; this notices a check that reads the whole table."""
     numbers = [f"+1206{2_000_000 + 7_919 * number}" for number in range(1000)]
     app.execute("RESET ROLE")
     app.execute(

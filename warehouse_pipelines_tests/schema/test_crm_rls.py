@@ -68,7 +68,7 @@ STATEMENTS = {
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("table", TABLES)
 def test_rls_two_orgs_all_tables(world: str, role: str, table: str) -> None:
-    """E-141: nothing of the other organization is seen, changed or deleted; of the own what the role may."""
+    """Nothing of the other organization is seen, changed or deleted; of the own what the role may."""
     for verb, template in STATEMENTS.items():
         statement = template.format(table=table, column=CHANGED.get(table, "organization_id"))
         for organization, other in ((A, B), (B, A)):
@@ -88,7 +88,7 @@ def test_rls_two_orgs_all_tables(world: str, role: str, table: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("table", TABLES)
 def test_rls_with_check(world: str, role: str, table: str) -> None:
-    """E-143: no row is written into, or moved to, another organization."""
+    """No row is written into, or moved to, another organization."""
     with session(world, role=None, organization=None) as connection:
         given = {organization: references(connection, table, organization) for organization in (A, B)}
         connection.commit()
@@ -112,7 +112,7 @@ def test_rls_with_check(world: str, role: str, table: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("table", TABLES)
 def test_without_an_organization_there_are_no_rows(world: str, role: str, table: str) -> None:
-    """E-142, for a setting that was never made, and for one that a transaction left behind, which is empty then."""
+    """Nor for a setting that was never made, nor for one that a transaction left behind, which is empty then."""
     with psycopg.connect(world) as connection:
         connection.execute(f"SET ROLE {role}".encode())
         assert one(connection, f"SELECT count(*) FROM crm.{table}") == 0
@@ -133,7 +133,7 @@ def test_a_setting_that_is_no_organization_is_none(world: str, role: str) -> Non
 
 @pytest.mark.parametrize("view", ["active_leads", "account_balances"])
 def test_views_respect_rls(world: str, superuser: Connection, view: str) -> None:
-    """E-145."""
+    """A view shows the rows of the organization that asks, although its owner may see all."""
     assert one(superuser, f"SELECT count(DISTINCT organization_id) FROM crm.{view}") == 2
     assert one(superuser, "SELECT count(*) FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v'"
                " AND NOT coalesce(reloptions::text LIKE '%security_invoker=true%', false)") == 0  # fmt: skip
@@ -188,7 +188,7 @@ def test_the_key_of_erased_numbers_is_hidden(world: str) -> None:
 
 
 def test_no_role_is_exempt(superuser: Connection) -> None:
-    """E-147, E-140: of all four; a table added later is found too."""
+    """Of the four, none bypasses row-level security; a table added later is found too."""
     assert (
         superuser.execute(
             "SELECT rolname FROM pg_roles WHERE rolname LIKE 'crm\\_%' AND (rolsuper OR rolbypassrls OR rolcanlogin)"
@@ -213,7 +213,7 @@ def test_no_role_is_exempt(superuser: Connection) -> None:
 
 
 def test_definer_functions_are_fixed(superuser: Connection) -> None:
-    """E-060: their search_path is set, PUBLIC may run nothing, and crm_definer owns those that see past policies."""
+    """Their search_path is set, PUBLIC may run nothing, and crm_definer owns those that see past policies."""
     found = superuser.execute(
         "SELECT proname, proconfig::text, pg_get_userbyid(proowner) FROM pg_proc"
         " WHERE pronamespace = 'crm'::regnamespace AND prosecdef"

@@ -195,7 +195,7 @@ FILTERS = st.recursive(
 @settings(max_examples=500, deadline=None)
 @given(f=FILTERS)
 def test_segment_eval(found: Found, f: dict[str, Any]) -> None:
-    """E-057: every field and operator, nested, with nulls, against ``holds``."""
+    """Every field and operator, nested, with nulls, against ``holds``."""
     assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
 
 
@@ -221,7 +221,7 @@ def test_the_empty_filter_finds_every_living_lead(found: Found) -> None:
     op=st.sampled_from(["eq", "in", "contains", "starts_with", "has", "has_any", "has_all"]),
 )  # fmt: skip
 def test_segment_injection(condition: Condition, found: Found, text: str, field: str, op: str) -> None:
-    """E-057: as a value, a key, a field, an operator, or the name of a connective, text is text."""
+    """As a value, a key, a field, an operator, or the name of a connective, text is text."""
     listed = op in {"in", "has_any", "has_all"}
     if op.startswith("has") == (field == "tags"):
         f = {"field": field, "op": op, "value": [text] if listed else text}

@@ -54,13 +54,13 @@ SPECIFIED = """
     pipedesk.user_roles.user_id                     pipedesk.users.id
     pipedesk.drive_files.parent_folder_id           pipedesk.google_drive_folders.folder_id
 """
-"""The relationships that the specification names, and what each means."""
+"""The relationships that users join by, and what each means."""
 
 
 @pytest.mark.parametrize(
     "line", [line.split() for line in SPECIFIED.strip().splitlines()], ids=lambda line: str(line[0])
 )
-def test_a_relationship_of_the_specification_is_declared_and_indexed(line: list[str]) -> None:
+def test_a_relationship_that_users_join_by_is_declared_and_indexed(line: list[str]) -> None:
     (table, _, column), (other, _, key) = (name.rpartition(".") for name in line)
     entity = ENTITIES[table]
     found, column_of = target(entity.refs[column], ENTITIES)

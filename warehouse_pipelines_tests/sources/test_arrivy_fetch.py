@@ -424,7 +424,6 @@ class TestFlags:
         self, vendor: Arrivy, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str, flag: str, value: str,
         tmp_path: Any,
     ) -> None:  # fmt: skip
-        """B-062, B-063."""
         monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
         result = CliRunner().invoke(cli.main, ["sync", "arrivy", name, flag, value, "--dry-run"])
         assert result.exit_code == 0, result.output
@@ -558,15 +557,12 @@ class TestRecords:
             *((f"arrivy_{one}", "id raw_data") for one in ("entity", "group", "status", "template")),
         ],
     )  # fmt: skip
-    def test_the_tables_have_the_columns_of_the_specification(
-        self, tasks: SourceHarness, table: str, names: str
-    ) -> None:
-        """A-059 to A-061."""
+    def test_the_tables_have_the_columns_that_users_rely_on(self, tasks: SourceHarness, table: str, names: str) -> None:
         there = tasks.query("SELECT column_name FROM information_schema.columns WHERE table_name = %s", table)
         assert set(names.split()) <= {row["column_name"] for row in there}
 
     def test_each_task_has_its_booking_and_its_template(self, tasks: SourceHarness) -> None:
-        """A-062."""
+        """And each booking its group; no join loses a row."""
         for entity in ARRIVY.entities:
             tasks.sync(entity=entity)
         for table, column in (("arrivy_booking", "booking_id"), ("arrivy_template", "template_id")):

@@ -43,7 +43,7 @@ def states(it: SourceHarness) -> list[Any]:
 
 
 def test_deleted_event_becomes_cancelled(it: SourceHarness) -> None:
-    """D-008: the row stays and so does what was known, though the answer has nothing but id and status."""
+    """The row stays and so does what was known, though the answer has nothing but id and status."""
     it.sync()
     key = (A, it.simulator.event_ids(A)[3])
     before = it.rows()[key]
@@ -59,7 +59,7 @@ def test_deleted_event_becomes_cancelled(it: SourceHarness) -> None:
 
 
 def test_an_event_of_two_calendars_is_two_rows(it: SourceHarness) -> None:
-    """X-37: guests have the same event id, and one of them may decline."""
+    """Guests have the same event id, and one of them may decline."""
     it.sync()
     event_id = it.simulator.event_ids(B)[0]
     assert {(A, event_id), (B, event_id)} <= it.rows().keys()
@@ -73,7 +73,7 @@ def test_an_event_of_two_calendars_is_two_rows(it: SourceHarness) -> None:
 
 
 def test_sync_token_saved_only_after_last_page(it: SourceHarness) -> None:
-    """D-009: and with the data; a run that breaks off between two pages asks again from the same place."""
+    """It is saved with the data; a run that breaks off between two pages asks again from the same place."""
     it.sync()
     for _ in range(5):
         it.simulator.create_event(A, summary="New")
@@ -93,7 +93,7 @@ def test_sync_token_saved_only_after_last_page(it: SourceHarness) -> None:
 
 
 def test_410_full_resync_cancels_missing(it: SourceHarness) -> None:
-    """D-010: one refused token makes all calendars be listed anew; what is not there any more is cancelled."""
+    """One refused token makes all calendars be listed anew; what is not there any more is cancelled."""
     it.sync()
     gone, made = (B, it.simulator.event_ids(B)[2]), it.simulator.create_event(B, summary="New")
     it.simulator.erase_event(*gone)

@@ -87,7 +87,7 @@ def typed(entity: Entity, read: Read) -> tuple[dict[Any, dict[str, Any]], Coerce
 
 
 def test_genius_database_source(vendor: Genius) -> None:
-    """Every table comes whole, in pages, each row once (C-015)."""
+    """Every table comes whole, in pages, each row once."""
     vendor.add_contact_table()
     for entity in GENIUS.entities:
         read = Read(GENIUS, entity, page_size=7)
@@ -96,7 +96,7 @@ def test_genius_database_source(vendor: Genius) -> None:
         if len(entity.keys) == 1:
             assert {str(key) for key in rows} == {key for (key,) in vendor.keys(entity.path)}
         assert coercer.rejects == []
-    assert len(GENIUS.entities) >= 32  # B-033
+    assert len(GENIUS.entities) >= 32
 
 
 def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
 
 
 def test_same_timestamp_page_boundary(vendor: Genius) -> None:
-    """More rows of one second than a page holds are read once each, and the walk ends (X-28)."""
+    """More rows of one second than a page holds are read once each, and the walk ends."""
     at = wall(now() - timedelta(minutes=5))
     vendor.many("job_change_order", 35, at=at)
     vendor.create("job_change_order")
@@ -682,7 +682,7 @@ def test_check_says_in_one_line_what_can_be_read(vendor: Genius) -> None:
 
 @pytest.mark.slow
 def test_change_orders_100k_under_60s(orders: SourceHarness) -> None:
-    """Seconds, not hours (B-115); and nothing is cut off at 100,000 (X-28)."""
+    """Seconds, not hours; and nothing is cut off at 100,000."""
     orders.simulator.many("job_change_order", 100_000)
     total = orders.simulator.count("job_change_order")
     result = orders.sync()

@@ -118,7 +118,7 @@ class TestReading:
         assert rows[-1]["weather"] is None
 
     def test_sheet_empty_first_cell_keeps_column(self, leads: SourceHarness) -> None:
-        """A-073: the first data row has no source, which says nothing about the column."""
+        """The first data row has no source, which says nothing about the column."""
         assert read().records[0]["source"] is None
         leads.sync()
         row = leads.query("SELECT * FROM gsheet_marketing_lead ORDER BY row_number")
@@ -338,7 +338,7 @@ class TestSnapshot:
         assert leads.sync(full=True).processed == len(leads.rows())
 
     def test_row_insert_does_not_duplicate_leads(self, leads: SourceHarness) -> None:
-        """X-34: the rows below move and stay the rows they were."""
+        """The rows below move and stay the rows they were."""
         leads.sync()
         before = leads.rows()
         leads.simulator.insert_row(LEADS, 2, **{"Date": "2026-05-01", "Email": "new@example.test"})

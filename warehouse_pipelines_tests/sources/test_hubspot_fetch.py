@@ -505,10 +505,10 @@ TWO_PROPERTIES = {
     for name, column in entity.columns.items()
     if len(column.paths) > 1
 }
-"""The columns that the specification names otherwise than HubSpot or those portals that were seen."""
+"""The columns whose names differ from the property in HubSpot or in the portals that were seen."""
 
 
-def test_a_name_of_the_specification_is_looked_for_under_itself_first() -> None:
+def test_a_column_is_looked_for_under_its_own_name_first() -> None:
     assert TWO_PROPERTIES == {
         "deals.priority": "priority|hs_priority",
         "appointments.createdate": "createdate|hs_createdate",

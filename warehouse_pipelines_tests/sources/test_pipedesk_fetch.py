@@ -120,7 +120,7 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
 
 
 def test_a_qualified_lead_arrives_though_its_updated_at_stands_still(leads: SourceHarness) -> None:
-    """X-36: the product's own qualify_lead sets no updated_at; whether it sets deleted_at is unconfirmed."""
+    """The product's own qualify_lead sets no updated_at; whether it sets deleted_at is unconfirmed."""
     first, second, *_ = lead_where(leads, "qualified_at IS NULL AND deleted_at IS NULL")
     before = leads.rows()
     leads.simulator.qualify(first)
@@ -185,7 +185,7 @@ def test_a_link_that_is_gone_is_buried_and_comes_back(database_url: str, monkeyp
 
 
 def test_the_primary_flag_moves_within_one_batch(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-034: at most one contact of a lead is flagged; the truth of the vendor is loaded in any order."""
+    """At most one contact of a lead is flagged; the truth of the vendor is loaded in any order."""
     with of("pipedesk.lead_contacts", database_url, monkeypatch) as it:
         it.simulator.run(
             "UPDATE lead_contacts c SET is_primary = NOT is_primary WHERE EXISTS ("
@@ -199,7 +199,7 @@ def test_the_primary_flag_moves_within_one_batch(database_url: str, monkeypatch:
 
 
 def test_two_tags_swap_their_names(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-041: a name is unique at the vendor at any moment, and here at none is a row refused for it."""
+    """A name is unique at the vendor at any moment, and here at none is a row refused for it."""
     with of("pipedesk.tags", database_url, monkeypatch) as it:
         (one, first), (other, second), *_ = [
             (row["id"], row["name"]) for row in it.simulator.run("SELECT id::text, name FROM tags ORDER BY name")

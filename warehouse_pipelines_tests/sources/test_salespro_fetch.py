@@ -704,7 +704,7 @@ def customers(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[So
 
 class TestInTheWarehouse:
     def test_a_customer_has_the_newest_of_its_estimates(self, customers: SourceHarness) -> None:
-        """X-54: one row a customer, whatever the order in which its estimates were made, edited and removed."""
+        """One row a customer, whatever the order in which its estimates were made, edited and removed."""
         vendor = customers.simulator
         old = {"customer_id": "c", "estimate_id": "first", "created_at": "2026-01-01 00:00:00.000"}
         new = {"customer_id": "c", "estimate_id": "second", "created_at": "2026-02-01 00:00:00.000"}
@@ -736,7 +736,6 @@ class TestInTheWarehouse:
         assert customers.sync().mode == "full"
 
     def test_every_run_tells_the_bytes_scanned(self, customers: SourceHarness) -> None:
-        """A-070"""
         customers.sync()
         customers.sync()
         customers.sync(dry_run=True)

@@ -341,8 +341,8 @@ class TestDeletions:
             assert it.rows()[(str(key),)]["delete_reason"] == "missing"
 
 
-def test_the_view_has_the_names_of_the_schema_document(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """X-20: the vendor's createdAt, and created_at of the sync."""
+def test_the_view_has_the_names_of_the_vendor(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the vendor's createdAt beside created_at of the sync."""
     with source_harness("salesrabbit_lead", database_url, monkeypatch) as it:
         it.sync()
         leads = {row["id"]: row for row in it.rows().values()}

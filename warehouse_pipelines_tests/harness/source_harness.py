@@ -3,9 +3,10 @@
 A new source needs a driver in ``drivers``; a failing test names it until it has one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -110,11 +111,25 @@ def source_harness(
 ) -> Iterator[SourceHarness]:
     """Serve the vendor of ``table`` and yield its harness; ``settings`` are the simulator's."""
     source, entity = BY_TABLE[table]
-    for what in lacking((source.name,)).values():
-        missing(what)
-    vendors: dict[str, Any] = {source.name: settings}
-    with start((source.name,), contacts=contacts, **vendors) as simulators:
-        for name, value in simulators.environment().items():
-            patch.setenv(name, value)
-        patch.setenv("WAREHOUSE_RETRY_SECONDS", "0.01")
+    with serve_vendor(source.name, patch, settings, contacts=contacts, retry_seconds="0.01") as simulators:
         yield SourceHarness(source, entity, simulators, url)
+
+
+@contextmanager
+def serve_vendor(
+    name: str,
+    patch: pytest.MonkeyPatch,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    contacts: int = 60,
+    retry_seconds: str = "0",
+) -> Iterator[Simulators]:
+    """Serve one vendor and point its settings at the simulator; skip the test where it cannot be simulated."""
+    for what in lacking((name,)).values():
+        missing(what)
+    vendors: dict[str, Any] = {name: settings}
+    with start((name,), contacts=contacts, **vendors) as simulators:
+        for setting, value in simulators.environment().items():
+            patch.setenv(setting, value)
+        patch.setenv("WAREHOUSE_RETRY_SECONDS", retry_seconds)
+        yield simulators

@@ -1,8 +1,6 @@
 """Deltas and backfills in the Dagster UI: one click is a delta, months are partitions of a job of their own."""
 
-import socket
 import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
-from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -40,36 +38,13 @@ def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def address(here: DagsterHarness) -> str:
-    """Start ``dagster dev`` and return its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    child = here.start("dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port))
-    found = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"{found}/server_info", timeout=5):  # noqa: S310
-                return found
-        except OSError:
-            log = (here.home / "dagster.log").read_text()
-            assert child.poll() is None, log
-            assert time.monotonic() < deadline, log
-            time.sleep(0.5)
+    return start_ui(here)
 
 
 @pytest.fixture
-def page(address: str) -> Iterator["Page"]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        shown = browser.new_page(viewport={"width": 1440, "height": 900})
-        shown.set_default_timeout(120_000)
-        yield shown
-        browser.close()
+def page() -> Iterator["Page"]:
+    with open_page() as page:
+        yield page
 
 
 def runs(address: str, job: str, count: int) -> list[dict[str, Any]]:

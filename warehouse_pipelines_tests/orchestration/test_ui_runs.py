@@ -10,10 +10,9 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.conftest import missing
+from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
-from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -43,28 +42,17 @@ def here(
 
 @pytest.fixture(scope="module")
 def address(here: DagsterHarness) -> str:
-    return opened(here)
+    return start_ui(here)
 
 
 @pytest.fixture
 def page(here: DagsterHarness) -> Iterator["Page"]:
-    """A page of a browser; the world has no faults and no history before and after."""
-    try:
-        from playwright.sync_api import expect, sync_playwright
-    except ImportError:
-        missing("playwright")
+    """A page of a browser; the vendor has no faults before and after, and the history is empty."""
     here.simulators.control("callrail", "clear_faults")
     with psycopg.connect(here.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, callrail_tag")
-    expect.set_options(timeout=120_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        tab = browser.new_page(viewport={"width": 1440, "height": 900})
-        tab.set_default_timeout(120_000)
-        yield tab
-        browser.close()
+    with open_page() as page:
+        yield page
     here.simulators.control("callrail", "clear_faults")
 
 

@@ -33,11 +33,10 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
 from warehouse_pipelines.simulators.core.wire import Request
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.arrivy import ARRIVY, client
 from warehouse_pipelines.sources.arrivy.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in ARRIVY.entities}
 TASKS, BOOKINGS, TEMPLATES = ENTITIES["tasks"], ENTITIES["bookings"], ENTITIES["templates"]
@@ -47,10 +46,7 @@ TASKS, BOOKINGS, TEMPLATES = ENTITIES["tasks"], ENTITIES["bookings"], ENTITIES["
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Arrivy]:
     """A company with 367 tasks that have a time; ``of`` gives settings."""
     settings = {"contacts": 600, **getattr(request, "param", {})}
-    with start(("arrivy",), contacts=settings["contacts"], arrivy=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("arrivy", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(Arrivy)
 
 

@@ -25,13 +25,12 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.five9.simulator import Five9
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.five9 import FIVE9
 from warehouse_pipelines.sources.five9.answers import Field, call_counters, contacts_shown, fault_in
 from warehouse_pipelines.sources.five9.domain import date_reader, strptime_format
 from warehouse_pipelines.sources.five9.service import Service
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 (CONTACTS,) = FIVE9.entities
 NUMBERED = 10**9  # a domain whose contacts all have a number
@@ -43,10 +42,7 @@ PROOF = 2
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Five9]:
     """A domain of 1,800 contacts; ``@of(...)`` gives settings."""
     settings = {"contacts": 1800, **getattr(request, "param", {})}
-    with start(("five9",), contacts=settings["contacts"], five9=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("five9", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(Five9)
 
 

@@ -29,7 +29,6 @@ from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.genius import mariadb
 from warehouse_pipelines.simulators.genius.simulator import Genius
 from warehouse_pipelines.simulators.registry import lacking
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources._http import ATTEMPTS
 from warehouse_pipelines.sources._sql import is_secret
 from warehouse_pipelines.sources.genius import GENIUS
@@ -39,7 +38,7 @@ from warehouse_pipelines.sources.genius.fetch import OVERLAP
 from warehouse_pipelines.sources.genius.reader import Offsets
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in GENIUS.entities}
 LEADS, PROSPECTS, ORDERS = ENTITIES["leads"], ENTITIES["prospects"], ENTITIES["job_change_orders"]
@@ -50,12 +49,7 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Genius]:
-    for what in lacking(["genius"]).values():
-        missing(what)
-    with start(["genius"], contacts=60) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
+    with serve_vendor("genius", monkeypatch, retry_seconds="0.001") as simulators:
         yield simulators.of(Genius)
 
 

@@ -22,21 +22,17 @@ from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, 
 from warehouse_pipelines.simulators.google.marketing import LEAD_HEADER, LEADS, SPENDS
 from warehouse_pipelines.simulators.google.sheet import CellError
 from warehouse_pipelines.simulators.google.simulator import Google
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import _google
 from warehouse_pipelines.sources.gsheet import GSHEET, client
 from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS, check
 from warehouse_pipelines.sources.gsheet.rows import column_name
 from warehouse_pipelines_tests.harness.fetching import Read, sample
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Google]:
-    with start(("gsheet",), contacts=120, gsheet=getattr(request, "param", {})) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("gsheet", monkeypatch, getattr(request, "param", {}), contacts=120) as simulators:
         yield simulators.of(Google)
 
 

@@ -26,11 +26,10 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.core.wire import Request
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in HUBSPOT.entities}
 CONTACTS = ENTITIES["contacts"]
@@ -45,10 +44,7 @@ BIG = 10_400  # contacts; more than a search may reach
 def portal(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[HubSpot]:
     """A portal of 300 contacts; ``@pytest.mark.parametrize("portal", [...], indirect=True)`` gives settings."""
     settings = {"contacts": 300, **getattr(request, "param", {})}
-    with start(("hubspot",), contacts=settings["contacts"], hubspot=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("hubspot", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(HubSpot)
 
 

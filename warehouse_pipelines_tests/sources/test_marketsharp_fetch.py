@@ -29,7 +29,6 @@ from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.simulators.core.population import words
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.marketsharp import MARKETSHARP
 from warehouse_pipelines.sources.marketsharp.atom import Feed, feed
 from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
@@ -37,7 +36,7 @@ from warehouse_pipelines.sources.marketsharp.entities import camel_case
 from warehouse_pipelines.sources.marketsharp.reader import MarketSharpReader
 from warehouse_pipelines.sources.marketsharp.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Read
-from warehouse_pipelines_tests.harness.source_harness import source_harness
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor, source_harness
 
 SETS: dict[str, Entity] = {entity.name: entity for entity in MARKETSHARP.entities}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -47,10 +46,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[MarketSharp]:
     """A company of 120 contacts; ``@of(...)`` gives settings."""
     settings = {"contacts": 120, **getattr(request, "param", {})}
-    with start(("marketsharp",), contacts=settings["contacts"], marketsharp=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("marketsharp", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(MarketSharp)
 
 

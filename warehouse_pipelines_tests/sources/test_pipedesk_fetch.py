@@ -36,7 +36,7 @@ from warehouse_pipelines.sources.pipedesk.client import parameters
 from warehouse_pipelines.sources.pipedesk.settings import Settings
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in PIPEDESK.entities}
 LEADS, TAGS, USERS = ENTITIES["leads"], ENTITIES["tags"], ENTITIES["users"]
@@ -44,12 +44,7 @@ LEADS, TAGS, USERS = ENTITIES["leads"], ENTITIES["tags"], ENTITIES["users"]
 
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[PipeDesk]:
-    for what in lacking(["pipedesk"]).values():
-        missing(what)
-    with start(["pipedesk"], contacts=60) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
+    with serve_vendor("pipedesk", monkeypatch, retry_seconds="0.001") as simulators:
         yield simulators.of(PipeDesk)
 
 

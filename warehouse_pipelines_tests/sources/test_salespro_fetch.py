@@ -26,7 +26,6 @@ from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.salespro.engine import QueryFailed
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.salespro import SALESPRO, athena, athena_result
 from warehouse_pipelines.sources.salespro.aws import Account
 from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS, LEAD_RESULTS
@@ -34,7 +33,7 @@ from warehouse_pipelines.sources.salespro.fetch import encoder
 from warehouse_pipelines.sources.salespro.forms import QUESTIONS, answered, in_columns, lines
 from warehouse_pipelines.sources.salespro.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read, sample
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in SALESPRO.entities}
 CUSTOMERS, ESTIMATES, RESULTS = (ENTITIES[name] for name in ("customers", "estimates", "lead_results"))
@@ -47,10 +46,7 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SalesPro]:
     """150 estimates; ``@of(...)`` gives settings."""
     settings = {"contacts": 300, **getattr(request, "param", {})}
-    with start(("salespro",), contacts=settings["contacts"], salespro=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("salespro", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(SalesPro)
 
 

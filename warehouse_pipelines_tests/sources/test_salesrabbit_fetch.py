@@ -12,10 +12,9 @@ from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorS
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.salesrabbit import FILTERS, SALESRABBIT, WALKS
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
-from warehouse_pipelines_tests.harness.source_harness import source_harness
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in SALESRABBIT.entities}
 LEADS, USERS, HISTORIES = SALESRABBIT.entities
@@ -25,10 +24,7 @@ ORDERS = ("modified", "newest", "created", "any")
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SalesRabbit]:
     """An account with 110 leads; ``@of(...)`` gives settings."""
-    with start(("salesrabbit",), contacts=100, salesrabbit=getattr(request, "param", {})) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("salesrabbit", monkeypatch, getattr(request, "param", {}), contacts=100) as simulators:
         yield simulators.of(SalesRabbit)
 
 

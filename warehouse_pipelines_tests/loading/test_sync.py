@@ -677,21 +677,21 @@ def test_the_rows_of_the_table_are_counted_or_reckoned_alike(fake: FakeSource) -
         assert result.metrics["living_rows"] == sum(not row["archived"] for row in rows)
 
 
-Opened = Callable[..., SourceHarness]
+OpenHarness = Callable[..., SourceHarness]
 
 
 @pytest.fixture
-def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
-    """Opens the world of a table."""
+def open_harness(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenHarness]:
+    """Open the harness of a table."""
     from contextlib import ExitStack
 
     with ExitStack() as stack:
         yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
 
-def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
+def test_history_row_exists_before_first_http_call(open_harness: OpenHarness) -> None:
     """While the vendor has not answered anything yet, the row stands there as running."""
-    it = opened("callrail_tag")
+    it = open_harness("callrail_tag")
     it.simulator.set_fault("slow", seconds=1.0, times=1)
     running = threading.Thread(target=it.sync)
     running.start()
@@ -702,10 +702,10 @@ def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
     assert [row["status"] for row in it.history()] == ["success"]
 
 
-def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edit_during_run_is_not_lost(open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record is edited after its page was read, and the newest record of the run is younger still."""
     monkeypatch.setattr(extraction, "CHUNK", 2)
-    it = opened("hubspot_contact")
+    it = open_harness("hubspot_contact")
     keys = it.simulator.control("ids", object="contacts")
     edited = False
 
@@ -722,9 +722,9 @@ def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyP
     assert it.rows()[keys[0],]["city"] == it.rows()[keys[-1],]["city"] == "Elsewhere"
 
 
-def test_same_timestamp_page_boundary(opened: Opened) -> None:
+def test_same_timestamp_page_boundary(open_harness: OpenHarness) -> None:
     """An import gives more records than a page holds one and the same millisecond."""
-    it = opened("hubspot_contact", contacts=320)
+    it = open_harness("hubspot_contact", contacts=320)
     it.sync()
     it.simulator.control("bulk_touch", object="contacts", properties={"city": "Elsewhere"})
     result = it.sync()
@@ -732,9 +732,9 @@ def test_same_timestamp_page_boundary(opened: Opened) -> None:
     assert {row["city"] for row in it.rows().values()} == {"Elsewhere"}
 
 
-def test_callrail_late_tag_is_captured(opened: Opened) -> None:
+def test_callrail_late_tag_is_captured(open_harness: OpenHarness) -> None:
     """Nothing tells of the edit, so the last thirty days are read again."""
-    it = opened("callrail_call")
+    it = open_harness("callrail_call")
     at = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
     key = it.simulator.control("add_call", start_time=at)
     it.sync()
@@ -744,9 +744,9 @@ def test_callrail_late_tag_is_captured(opened: Opened) -> None:
     assert "Hot lead" in str(it.rows()[key,]["tags"])
 
 
-def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> None:
+def test_a_total_that_is_not_what_came_makes_the_run_partial(open_harness: OpenHarness) -> None:
     """The rows are kept, the cursor does not move, nothing is buried, and the reason says which figures differ."""
-    it = opened("callrail_call")
+    it = open_harness("callrail_call")
     it.driver.prepare(it.entity)
     first = it.sync()
     deleted = it.driver.delete(it.entity)
@@ -767,10 +767,12 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> 
     assert it.rows()[deleted]["archived"]
 
 
-def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_vanishes_during_the_read_hides_no_other(
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another one moves over the edge of a page; counted as missing, it would be buried by a successful run."""
     monkeypatch.setattr(extraction, "CHUNK", 2)
-    it = opened("callrail_call")
+    it = open_harness("callrail_call")
     it.sync()
     keys = sorted(key for (key,) in it.driver.keys(it.entity))
     keys.sort(key=lambda key: it.rows()[key,]["start_time"])
@@ -787,18 +789,18 @@ def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, mon
     assert it.living() == it.driver.keys(it.entity)
 
 
-def test_removed_association_is_tombstoned(opened: Opened) -> None:
+def test_removed_association_is_tombstoned(open_harness: OpenHarness) -> None:
     """An association has no date, and its removal does not move its parent's."""
-    it = opened("hubspot_contact_to_deal_association")
+    it = open_harness("hubspot_contact_to_deal_association")
     it.sync()
     key = it.driver.delete(it.entity)
     assert it.sync().deleted == 1
     assert it.rows()[key]["archived"]
 
 
-def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again(opened: Opened) -> None:
+def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again(open_harness: OpenHarness) -> None:
     """No delta shows it. Of the vendor's answer it can be told from a record that is only archived, or merged."""
-    it = opened("hubspot_contact")
+    it = open_harness("hubspot_contact")
     assert it.sync().mode == "full"
     erased, archived, winner, loser = (key for (key,) in sorted(it.rows())[:4])
     it.simulator.gdpr_delete(erased)
@@ -813,9 +815,9 @@ def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again
     assert (it.sync().mode, it.sync(full=True).deleted) == ("delta", 0)
 
 
-def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(opened: Opened) -> None:
+def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(open_harness: OpenHarness) -> None:
     """What left the vendor's list because its 90 days are over stays as it is; so does what is listed."""
-    it = opened("hubspot_contact")
+    it = open_harness("hubspot_contact")
     it.sync()
     erased, expired, kept, restored = (key for (key,) in sorted(it.rows())[:4])
     for key in (erased, expired, kept, restored):
@@ -830,9 +832,9 @@ def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(opened
     assert reasons == {erased: "erased", expired: "archived", kept: "archived"}
 
 
-def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(opened: Opened) -> None:
+def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(open_harness: OpenHarness) -> None:
     """A right to see it that was lost looks the same."""
-    it = opened("hubspot_contact")
+    it = open_harness("hubspot_contact")
     it.sync()
     for (key,) in sorted(it.rows())[:25]:
         it.simulator.archive("contacts", key)
@@ -843,8 +845,8 @@ def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(opened: Opene
     assert {row["delete_reason"] for row in it.rows().values() if row["archived"]} == {"archived"}
 
 
-def test_a_call_that_vanished_long_after_it_was_made_is_found_by_the_weekly_read(opened: Opened) -> None:
-    it = opened("callrail_call")
+def test_a_call_that_vanished_long_after_it_was_made_is_found_by_the_weekly_read(open_harness: OpenHarness) -> None:
+    it = open_harness("callrail_call")
     it.sync()
     (old, *_), day = min(it.rows().items(), key=lambda one: one[1]["start_time"])
     assert day["start_time"] < datetime.now(UTC) - timedelta(days=31)

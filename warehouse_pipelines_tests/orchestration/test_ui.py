@@ -26,15 +26,15 @@ query { runsOrError(limit: 100) { ... on Runs { results { runId status jobName t
 
 
 @pytest.fixture(scope="module")
-def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
+def harness(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     chromium()
     with dagster_harness(test_server, template, tmp_path_factory.mktemp("ui"), "dagster_ui") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def address(here: DagsterHarness) -> str:
-    return start_ui(here)
+def address(harness: DagsterHarness) -> str:
+    return start_ui(harness)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def ended(address: str, before: int) -> dict[str, Any]:
     return runs[0]
 
 
-def test_a_group_is_materialized_in_the_ui(here: DagsterHarness, address: str, pictures: Path) -> None:
+def test_a_group_is_materialized_in_the_ui(harness: DagsterHarness, address: str, pictures: Path) -> None:
     from playwright.sync_api import expect
 
     with open_page(60) as page:
@@ -77,7 +77,7 @@ def test_a_group_is_materialized_in_the_ui(here: DagsterHarness, address: str, p
         delta = ended(address, before=0)
         assert delta["status"] == "SUCCESS"
         assert len(delta["assetSelection"]) == 8
-        assert here.history("calls")[-1] == ("success", "full", delta["runId"])
+        assert harness.history("calls")[-1] == ("success", "full", delta["runId"])
 
         page.goto(f"{address}/locations/warehouse/asset-groups/callrail")
         expect(page.get_by_role("button", name="Materialize all")).to_be_visible()

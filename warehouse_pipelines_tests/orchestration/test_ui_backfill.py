@@ -30,15 +30,15 @@ query { assetNodeOrError(assetKey: {path: ["callrail_call"]}) { ... on AssetNode
 
 
 @pytest.fixture(scope="module")
-def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
+def harness(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     chromium()
     with dagster_harness(test_server, template, tmp_path_factory.mktemp("ui_backfill"), "dagster_ui_backfill") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def address(here: DagsterHarness) -> str:
-    return start_ui(here)
+def address(harness: DagsterHarness) -> str:
+    return start_ui(harness)
 
 
 @pytest.fixture
@@ -71,21 +71,21 @@ def months(count: int) -> list[str]:
     return [month.isoformat() for month in found]
 
 
-def test_a_delta_is_one_click_on_asset_and_job(here: DagsterHarness, address: str, page: "Page") -> None:
+def test_a_delta_is_one_click_on_asset_and_job(harness: DagsterHarness, address: str, page: "Page") -> None:
     page.goto(f"{address}/assets/callrail_text_message")
     page.get_by_role("button").filter(has_text="Materialize").first.click()
     [run] = runs(address, "__ASSET_JOB", 1)
     assert run["status"] == "SUCCESS"
-    assert here.history("text_messages") == [("success", "full", run["runId"])]
+    assert harness.history("text_messages") == [("success", "full", run["runId"])]
 
     page.goto(f"{address}/locations/warehouse/jobs/sync_callrail_text_messages")
     page.get_by_role("button").filter(has_text="Materialize").first.click()
     [run] = runs(address, "sync_callrail_text_messages", 1)
     assert run["status"] == "SUCCESS"
-    assert here.history("text_messages")[1:] == [("success", "delta", run["runId"])]
+    assert harness.history("text_messages")[1:] == [("success", "delta", run["runId"])]
 
 
-def test_months_are_backfilled_and_the_job_shows_them(here: DagsterHarness, address: str, page: "Page") -> None:
+def test_months_are_backfilled_and_the_job_shows_them(harness: DagsterHarness, address: str, page: "Page") -> None:
     from playwright.sync_api import expect
 
     job = "backfill_callrail_calls"
@@ -100,7 +100,7 @@ def test_months_are_backfilled_and_the_job_shows_them(here: DagsterHarness, addr
     assert {run["status"] for run in found} == {"SUCCESS"}
     assert {run["tags"]["dagster/partition"] for run in found} == set(wanted)
     assert {run["tags"]["dagster/backfill"] for run in found} == {found[0]["tags"]["dagster/backfill"]}
-    assert [row[:2] for row in here.history("calls")] == [("success", "backfill")] * len(wanted)
+    assert [row[:2] for row in harness.history("calls")] == [("success", "backfill")] * len(wanted)
 
     page.goto(f"{address}/locations/warehouse/jobs/{job}/partitions")
     expect(page.get_by_text(f"{len(wanted)} partitions", exact=False).first).to_be_visible()

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_pipelines_tests.harness.crm_world import USER, A, B, Connection, add, one, session, sqlstate
+from warehouse_pipelines_tests.harness.crm_database import USER, A, B, Connection, add, one, session, sqlstate
 
 GAPS = """SELECT count(*) FROM (SELECT balance_before_usd, lag(balance_after_usd)
     OVER (PARTITION BY account_id ORDER BY created_at, id) AS prev FROM crm.budget_transactions) x

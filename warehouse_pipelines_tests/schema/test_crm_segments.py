@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse_pipelines_tests.harness.crm_world import OTHER_USER, USER, A, B, Connection, add, one, session, sqlstate
+from warehouse_pipelines_tests.harness.crm_database import (
+    OTHER_USER,
+    USER,
+    A,
+    B,
+    Connection,
+    add,
+    one,
+    session,
+    sqlstate,
+)
 
 NOW = datetime.now(UTC)
 _LEADS: list[dict[str, Any]] = [
@@ -29,7 +39,7 @@ DEFAULTS: dict[str, Any] = {"status": "new", "lead_score": 0, "tags": [], "sourc
 
 
 @pytest.fixture(scope="module")
-def world(shared_url: str) -> str:
+def crm_url(shared_url: str) -> str:
     """The leads, one that is deleted, and the same leads in another organization."""
     with psycopg.connect(shared_url) as connection:
         for key, lead in LEADS.items():
@@ -43,8 +53,8 @@ def world(shared_url: str) -> str:
 
 
 @pytest.fixture
-def app(world: str) -> Iterator[Connection]:
-    with session(world) as connection:
+def app(crm_url: str) -> Iterator[Connection]:
+    with session(crm_url) as connection:
         yield connection
 
 
@@ -59,8 +69,8 @@ def ask(connection: Connection, given_filter: Any) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def found(world: str) -> Iterator[Found]:
-    with session(world) as connection:
+def matching(crm_url: str) -> Iterator[Found]:
+    with session(crm_url) as connection:
         yield lambda given_filter: ask(connection, given_filter)
 
 
@@ -68,9 +78,9 @@ Condition = Callable[[Any], str]
 
 
 @pytest.fixture(scope="module")
-def condition(world: str) -> Iterator[Condition]:
+def refusal(crm_url: str) -> Iterator[Condition]:
     """The state of the error with which a filter is refused."""
-    with session(world) as connection:
+    with session(crm_url) as connection:
         yield lambda wrong: sqlstate(connection, "SELECT crm.segment_condition(%s)", json.dumps(wrong))
 
 
@@ -194,21 +204,21 @@ FILTERS = st.recursive(
 
 @settings(max_examples=500, deadline=None)
 @given(f=FILTERS)
-def test_segment_eval(found: Found, f: dict[str, Any]) -> None:
+def test_segment_eval(matching: Found, f: dict[str, Any]) -> None:
     """Every field and operator, nested, with nulls, against ``holds``."""
-    assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
+    assert matching(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
 
 
 @pytest.mark.parametrize("value", ["%", "_", "\\", "50%", "0%_o", "%_off", "o\\b", "50_", "A_a"])
 @pytest.mark.parametrize("op", ["contains", "starts_with"])
-def test_signs_of_a_pattern_mean_themselves(found: Found, op: str, value: str) -> None:
+def test_signs_of_a_pattern_mean_themselves(matching: Found, op: str, value: str) -> None:
     for field in ("first_name", "last_name"):
         f = {"field": field, "op": op, "value": value}
-        assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
+        assert matching(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
 
 
-def test_the_empty_filter_finds_every_living_lead(found: Found) -> None:
-    assert found({}) == set(LEADS)
+def test_the_empty_filter_finds_every_living_lead(matching: Found) -> None:
+    assert matching({}) == set(LEADS)
 
 
 @settings(max_examples=100, deadline=None)
@@ -220,13 +230,13 @@ def test_the_empty_filter_finds_every_living_lead(found: Found) -> None:
     field=st.sampled_from(["first_name", "last_name", "source", "source_metadata", "tags"]),
     op=st.sampled_from(["eq", "in", "contains", "starts_with", "has", "has_any", "has_all"]),
 )  # fmt: skip
-def test_segment_injection(condition: Condition, found: Found, text: str, field: str, op: str) -> None:
+def test_segment_injection(refusal: Condition, matching: Found, text: str, field: str, op: str) -> None:
     """As a value, a key, a field, an operator, or the name of a connective, text is text."""
     listed = op in {"in", "has_any", "has_all"}
     if op.startswith("has") == (field == "tags"):
         f = {"field": field, "op": op, "value": [text] if listed else text}
         f |= {"key": text} if field == "source_metadata" else {}
-        assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
+        assert matching(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
     valid = {"field": "first_name", "op": "eq", "value": "x"}
     for wrong in (
         {**valid, "field": text}, {**valid, "op": text}, {text: [valid]}, {**valid, text: 1}, {"and": {text: valid}},
@@ -236,7 +246,7 @@ def test_segment_injection(condition: Condition, found: Found, text: str, field:
         {"field": "source_metadata", "key": [text], "op": "eq", "value": "x"},
         {"field": "source_metadata", "op": "eq", "value": "x"}, {**valid, "key": text},
     ):  # fmt: skip
-        assert condition(wrong) == "23514", wrong
+        assert refusal(wrong) == "23514", wrong
 
 
 def test_the_condition_holds_nothing_of_the_filter(app: Connection) -> None:
@@ -308,9 +318,9 @@ def test_a_page_of_leads(app: Connection) -> None:
     assert one(app, "SELECT first_name FROM crm.list_leads('{}', 1, '2025-06-01')") == "Zoe"
 
 
-def test_a_rare_tag_and_a_name_are_found_by_index(world: str) -> None:
+def test_a_rare_tag_and_a_name_are_found_by_index(crm_url: str) -> None:
     """Below a policy PostgreSQL would read every lead for them, because their operators are not leakproof."""
-    with session(world, role=None) as connection:
+    with session(crm_url, role=None) as connection:
         connection.execute(
             "INSERT INTO crm.leads (organization_id, last_name, tags) SELECT %s, md5(n::text),"
             " CASE WHEN n = 7 THEN '{rare}' ELSE '{common}' END::text[] FROM generate_series(1, 8000) AS n", [A]

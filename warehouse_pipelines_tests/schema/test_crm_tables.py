@@ -20,7 +20,7 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.schema.migrate import migrate, seed
-from warehouse_pipelines_tests.harness.crm_world import (
+from warehouse_pipelines_tests.harness.crm_database import (
     TABLES,
     USER,
     A,
@@ -192,7 +192,7 @@ CHECKS = {
 
 
 @pytest.fixture(scope="module")
-def seeded(test_server: Server, template: str) -> Iterator[str]:
+def seeded_url(test_server: Server, template: str) -> Iterator[str]:
     name = f"seeded_{uuid.uuid4().hex[:12]}"
     url = test_server.create_database(name, template=template)
     assert seed(url) == seed(url) == ["seed crm"]
@@ -203,19 +203,19 @@ def seeded(test_server: Server, template: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("promise", CHECKS)
-def test_the_schema_keeps_its_promises(seeded: str, promise: str) -> None:
-    with psycopg.connect(seeded, autocommit=True) as connection:
+def test_the_schema_keeps_its_promises(seeded_url: str, promise: str) -> None:
+    with psycopg.connect(seeded_url, autocommit=True) as connection:
         assert one(connection, f"SELECT {CHECKS[promise]}") is True
 
 
 @pytest.mark.parametrize("table", COLUMNS)
-def test_every_table_has_the_columns_that_its_users_rely_on(seeded: str, table: str) -> None:
-    with psycopg.connect(seeded) as connection:
+def test_every_table_has_the_columns_that_its_users_rely_on(seeded_url: str, table: str) -> None:
+    with psycopg.connect(seeded_url) as connection:
         assert connection.execute("SELECT * FROM chk.cols(%s, %s)", [f"crm.{table}", COLUMNS[table]]).fetchall() == []
 
 
-def test_there_are_twelve_tables_and_who_may_and_why(seeded: str) -> None:
-    with psycopg.connect(seeded) as connection:
+def test_there_are_twelve_tables_and_who_may_and_why(seeded_url: str) -> None:
+    with psycopg.connect(seeded_url) as connection:
         found = connection.execute("SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace"
                                    " AND relkind IN ('r', 'p') AND NOT relispartition").fetchall()  # fmt: skip
     assert {row[0] for row in found} == {*TABLES, "organization_member", "dnc_reasons"}
@@ -467,18 +467,18 @@ def test_up_down_up_leaves_the_same_schema(empty_url: str) -> None:
     assert dump(empty_url, *SCHEMAS) == first
 
 
-def test_a_dump_is_restored_with_its_rows(seeded: str, test_server: Server, tmp_path: Path) -> None:
+def test_a_dump_is_restored_with_its_rows(seeded_url: str, test_server: Server, tmp_path: Path) -> None:
     """Constraints and generated columns call functions, and a restore must find them."""
     url = test_server.create_database("restored")
     try:
         binaries, archive = find_binaries(), tmp_path / "crm.dump"
-        subprocess.run([binaries / "pg_dump", "-Fc", "-f", archive, seeded], check=True)
+        subprocess.run([binaries / "pg_dump", "-Fc", "-f", archive, seeded_url], check=True)
         subprocess.run([binaries / "pg_restore", "--exit-on-error", "-d", url, archive], check=True)
-        with psycopg.connect(seeded) as before, psycopg.connect(url) as after:
+        with psycopg.connect(seeded_url) as before, psycopg.connect(url) as after:
             for table in TABLES:
                 query = f"SELECT t::text FROM crm.{table} AS t ORDER BY 1".encode()
                 assert before.execute(query).fetchall() == after.execute(query).fetchall()
-        assert dump(url, *SCHEMAS) == dump(seeded, *SCHEMAS)
+        assert dump(url, *SCHEMAS) == dump(seeded_url, *SCHEMAS)
     finally:
         test_server.drop_database("restored")
 

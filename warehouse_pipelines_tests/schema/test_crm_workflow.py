@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_pipelines_tests.harness.crm_world import (
+from warehouse_pipelines_tests.harness.crm_database import (
     CONSENT,
     OTHER_USER,
     THIRD_USER,

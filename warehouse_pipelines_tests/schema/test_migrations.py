@@ -14,7 +14,7 @@ from warehouse_pipelines.model import column_texts
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness.crm_world import undone_by
+from warehouse_pipelines_tests.harness.crm_database import undone_by
 
 ENTITIES = [entity for source in SOURCES for entity in source.entities]
 

@@ -25,7 +25,7 @@ from warehouse_pipelines.schema import repeatable, tables
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness.crm_world import Connection, dump, one, sqlstate, undone_by
+from warehouse_pipelines_tests.harness.crm_database import Connection, dump, one, sqlstate, undone_by
 from warehouse_pipelines_tests.harness.fake_source import Record, Settings, page
 from warehouse_pipelines_tests.harness.source_harness import source_harness
 
@@ -162,7 +162,7 @@ CHECKS = {
 
 
 @pytest.fixture(scope="module")
-def seeded(test_server: Server, template: str) -> Iterator[str]:
+def seeded_url(test_server: Server, template: str) -> Iterator[str]:
     name = f"seeded_{uuid.uuid4().hex[:12]}"
     url = test_server.create_database(name, template=template)
     with psycopg.connect(url) as connection:
@@ -172,7 +172,7 @@ def seeded(test_server: Server, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def db(shared_url: str) -> Iterator[Connection]:
+def connection(shared_url: str) -> Iterator[Connection]:
     """A transaction that is undone."""
     with psycopg.connect(shared_url) as connection:
         yield connection
@@ -180,14 +180,14 @@ def db(shared_url: str) -> Iterator[Connection]:
 
 
 @pytest.mark.parametrize("promise", CHECKS)
-def test_the_schema_keeps_its_promises(seeded: str, promise: str) -> None:
-    with psycopg.connect(seeded, autocommit=True) as connection:
+def test_the_schema_keeps_its_promises(seeded_url: str, promise: str) -> None:
+    with psycopg.connect(seeded_url, autocommit=True) as connection:
         assert one(connection, f"SELECT {CHECKS[promise]}") is True
 
 
 @pytest.mark.parametrize("table", COLUMNS)
-def test_every_table_has_the_columns_that_its_users_rely_on(seeded: str, table: str) -> None:
-    with psycopg.connect(seeded) as connection:
+def test_every_table_has_the_columns_that_its_users_rely_on(seeded_url: str, table: str) -> None:
+    with psycopg.connect(seeded_url) as connection:
         assert (
             connection.execute("SELECT * FROM chk.cols(%s, %s)", [f"pipedesk.{table}", COLUMNS[table]]).fetchall() == []
         )
@@ -199,8 +199,8 @@ OURS = (
 )  # fmt: skip
 
 
-def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_folders(db: Connection) -> None:
-    found = db.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
+def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_folders(connection: Connection) -> None:
+    found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
     assert {row[0] for row in found} == {*OURS, *MIRRORED}
     assert len(found) == 23
 
@@ -257,9 +257,9 @@ def with_references(connection: Connection) -> None:
     "table",
     ["calendar_sync_states", "drive_change_logs", "drive_structure_templates", "drive_webhook_channels", *MIRRORED],
 )
-def test_a_row_of_ours_needs_no_bookkeeping(db: Connection, table: str) -> None:
-    with_references(db)
-    row = add(db, table)
+def test_a_row_of_ours_needs_no_bookkeeping(connection: Connection, table: str) -> None:
+    with_references(connection)
+    row = add(connection, table)
     for name in ("created_at", "added_at", "received_at"):
         assert row.get(name, "") is not None
     if "raw_data" in row:
@@ -280,18 +280,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("table", DEFAULTS)
-def test_defaults(db: Connection, table: str) -> None:
+def test_defaults(connection: Connection, table: str) -> None:
     """Only Google says when an event was updated, or its own news would count as old."""
-    with_references(db)
-    assert add(db, table).items() >= DEFAULTS[table].items()
+    with_references(connection)
+    assert add(connection, table).items() >= DEFAULTS[table].items()
 
 
-def test_ids_are_counted_and_not_chosen(db: Connection) -> None:
+def test_ids_are_counted_and_not_chosen(connection: Connection) -> None:
     for table in ("calendar_events", "drive_files", "google_drive_folders"):
         key = next(iter(LEAST[table]))
-        first, second = (add(db, table, **{key: value})["id"] for value in "ab")
+        first, second = (add(connection, table, **{key: value})["id"] for value in "ab")
         assert second == first + 1
-        assert state(db, table, **{key: "c", "id": 7}) == "428C9"
+        assert state(connection, table, **{key: "c", "id": 7}) == "428C9"
 
 
 REFUSED: list[tuple[str, str, list[Any], list[Any]]] = [
@@ -316,16 +316,16 @@ REFUSED: list[tuple[str, str, list[Any], list[Any]]] = [
 
 @pytest.mark.parametrize(("table", "column", "wrong", "right"), REFUSED, ids=lambda value: str(value)[:30])
 def test_each_check_refuses_and_accepts(
-    db: Connection, table: str, column: str, wrong: list[Any], right: list[Any]
+    connection: Connection, table: str, column: str, wrong: list[Any], right: list[Any]
 ) -> None:
     """A row of ours is judged here; a mirrored one by the rules of its entity."""
-    with_references(db)
+    with_references(connection)
     for value in wrong:
-        assert state(db, table, **{column: value}) == "23514", value
+        assert state(connection, table, **{column: value}) == "23514", value
         if table in MIRRORED:
-            assert state(db, table, **{column: value}, sync_hash=1) == ACCEPTED, value
+            assert state(connection, table, **{column: value}, sync_hash=1) == ACCEPTED, value
     for value in right:
-        assert state(db, table, **{column: value}) == ACCEPTED, value
+        assert state(connection, table, **{column: value}) == ACCEPTED, value
 
 
 NEEDED = {
@@ -343,24 +343,24 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("table", NEEDED)
-def test_what_a_row_cannot_be_without(db: Connection, table: str) -> None:
+def test_what_a_row_cannot_be_without(connection: Connection, table: str) -> None:
     for column in NEEDED[table].split():
-        assert state(db, table, **{column: None}) == "23502", column
+        assert state(connection, table, **{column: None}) == "23502", column
 
 
-def test_unknown_drive_state_is_logged_not_rejected(db: Connection) -> None:
+def test_unknown_drive_state_is_logged_not_rejected(connection: Connection) -> None:
     """A state that Google adds later must not cost a notification."""
     for said in ("sync", "add", "remove", "update", "trash", "untrash", "change", "something new", None):
-        assert state(db, "drive_change_logs", resource_state=said) == ACCEPTED
+        assert state(connection, "drive_change_logs", resource_state=said) == ACCEPTED
 
 
 @pytest.mark.parametrize("statement", ["UPDATE %s SET event_type = 'x'", "DELETE FROM %s", "TRUNCATE %s"])
-def test_the_log_of_changes_is_only_added_to(db: Connection, statement: str) -> None:
+def test_the_log_of_changes_is_only_added_to(connection: Connection, statement: str) -> None:
     """Nobody updates, deletes or truncates it, nor does a session that mirrors."""
-    add(db, "drive_change_logs")
+    add(connection, "drive_change_logs")
     for role in ("origin", "replica"):
-        db.execute(f"SET LOCAL session_replication_role = {role}".encode())
-        assert sqlstate(db, statement % "pipedesk.drive_change_logs") == "42501"
+        connection.execute(f"SET LOCAL session_replication_role = {role}".encode())
+        assert sqlstate(connection, statement % "pipedesk.drive_change_logs") == "42501"
 
 
 UNIQUE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -382,15 +382,15 @@ UNIQUE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("table", "row", "other"), UNIQUE, ids=lambda value: str(value)[:40])
-def test_what_there_is_once(db: Connection, table: str, row: dict[str, Any], other: dict[str, Any]) -> None:
+def test_what_there_is_once(connection: Connection, table: str, row: dict[str, Any], other: dict[str, Any]) -> None:
     """A second row with the same natural key is refused."""
-    with_references(db)
-    add(db, "leads", id=B)
-    add(db, "contacts", id=B)
-    add(db, table, **row)
+    with_references(connection)
+    add(connection, "leads", id=B)
+    add(connection, "contacts", id=B)
+    add(connection, table, **row)
     again = {**row, "contact_id": B} if row.get("is_primary") else row
-    assert state(db, table, **again) == "23505"
-    assert state(db, table, **{**row, **other}) == ACCEPTED
+    assert state(connection, table, **again) == "23505"
+    assert state(connection, table, **{**row, **other}) == ACCEPTED
 
 
 REFERENCES = [
@@ -409,15 +409,15 @@ REFERENCES = [
 
 
 @pytest.mark.parametrize(("table", "column", "target"), REFERENCES)
-def test_a_row_of_ours_refers_to_what_is_there(db: Connection, table: str, column: str, target: str) -> None:
+def test_a_row_of_ours_refers_to_what_is_there(connection: Connection, table: str, column: str, target: str) -> None:
     """A reference to nothing is refused; the mirror is free to bring what it refers to later, or never."""
-    with_references(db)
-    assert state(db, table, **{column: C}) == "23503"
-    add(db, target, id=C)
-    add(db, table, **{column: C})
-    assert sqlstate(db, f"DELETE FROM pipedesk.{target} WHERE id = '{C}'") == "23503"
-    db.execute("SET LOCAL session_replication_role = replica")
-    assert state(db, table, **{column: B}) == ACCEPTED
+    with_references(connection)
+    assert state(connection, table, **{column: C}) == "23503"
+    add(connection, target, id=C)
+    add(connection, table, **{column: C})
+    assert sqlstate(connection, f"DELETE FROM pipedesk.{target} WHERE id = '{C}'") == "23503"
+    connection.execute("SET LOCAL session_replication_role = replica")
+    assert state(connection, table, **{column: B}) == ACCEPTED
 
 
 def mirror(url: str, table: str, *records: Record) -> Result:
@@ -491,37 +491,37 @@ def tree(connection: Connection, *parents: int | None, template: int) -> list[in
 MOVE = "UPDATE pipedesk.drive_structure_nodes SET parent_id = %s WHERE id = %s"
 
 
-def test_template_cycle_rejected(db: Connection) -> None:
+def test_template_cycle_rejected(connection: Connection) -> None:
     """A node that would lie below itself, at any depth, is refused."""
-    template = add(db, "drive_structure_templates")["id"]
-    top, middle, low, other = tree(db, None, 0, 1, None, template=template)
+    template = add(connection, "drive_structure_templates")["id"]
+    top, middle, low, other = tree(connection, None, 0, 1, None, template=template)
     for below in (top, middle, low):
-        assert sqlstate(db, MOVE, below, top) == "23514"
-    assert sqlstate(db, MOVE, other, top) == ACCEPTED
-    assert sqlstate(db, MOVE, other, low) == ACCEPTED
+        assert sqlstate(connection, MOVE, below, top) == "23514"
+    assert sqlstate(connection, MOVE, other, top) == ACCEPTED
+    assert sqlstate(connection, MOVE, other, low) == ACCEPTED
     both = f"({low + 10}, {template}, {low + 11}, 'a'), ({low + 11}, {template}, {low + 10}, 'b')"
     insert = "INSERT INTO pipedesk.drive_structure_nodes (id, template_id, parent_id, name) VALUES"
-    assert sqlstate(db, f"{insert} {both}") == "23514"
-    assert sqlstate(db, f"{insert} ({low + 10}, {template}, {low + 10}, 'a')") == "23514"
+    assert sqlstate(connection, f"{insert} {both}") == "23514"
+    assert sqlstate(connection, f"{insert} ({low + 10}, {template}, {low + 10}, 'a')") == "23514"
 
 
-def test_a_branch_may_be_turned_around_in_one_statement(db: Connection) -> None:
-    template = add(db, "drive_structure_templates")["id"]
-    top, low = tree(db, None, 0, template=template)
+def test_a_branch_may_be_turned_around_in_one_statement(connection: Connection) -> None:
+    template = add(connection, "drive_structure_templates")["id"]
+    top, low = tree(connection, None, 0, template=template)
     turned = f"CASE id WHEN {top} THEN {low}::bigint END"
-    assert sqlstate(db, f"UPDATE pipedesk.drive_structure_nodes SET parent_id = {turned}") == ACCEPTED
+    assert sqlstate(connection, f"UPDATE pipedesk.drive_structure_nodes SET parent_id = {turned}") == ACCEPTED
 
 
-def test_a_parent_of_another_template_is_refused(db: Connection) -> None:
+def test_a_parent_of_another_template_is_refused(connection: Connection) -> None:
     """Parent and child belong to one template."""
-    here, there = (add(db, "drive_structure_templates", name=name)["id"] for name in "ab")
-    (top,) = tree(db, None, template=here)
-    assert state(db, "drive_structure_nodes", template_id=there, parent_id=top) == "23503"
-    (low,) = tree(db, None, template=there)
-    assert sqlstate(db, MOVE, top, low) == "23503"
-    tree(db, None, 0, template=here)
+    here, there = (add(connection, "drive_structure_templates", name=name)["id"] for name in "ab")
+    (top,) = tree(connection, None, template=here)
+    assert state(connection, "drive_structure_nodes", template_id=there, parent_id=top) == "23503"
+    (low,) = tree(connection, None, template=there)
+    assert sqlstate(connection, MOVE, top, low) == "23503"
+    tree(connection, None, 0, template=here)
     moved = f"UPDATE pipedesk.drive_structure_nodes SET template_id = {there} WHERE parent_id IS NOT NULL"
-    assert sqlstate(db, moved) == "23503"
+    assert sqlstate(connection, moved) == "23503"
 
 
 def test_two_sessions_cannot_make_a_cycle_together(database_url: str) -> None:
@@ -547,11 +547,11 @@ def test_two_sessions_cannot_make_a_cycle_together(database_url: str) -> None:
         assert [type(error) for error in raised] == [psycopg.errors.CheckViolation]
 
 
-def test_a_template_goes_with_its_nodes_and_a_folder_not_without_what_is_in_it(db: Connection) -> None:
-    template = add(db, "drive_structure_templates")["id"]
-    top, _ = tree(db, None, 0, template=template)
-    assert sqlstate(db, "DELETE FROM pipedesk.drive_structure_nodes WHERE id = %s", top) == "23503"
-    assert sqlstate(db, "DELETE FROM pipedesk.drive_structure_templates WHERE id = %s", template) == ACCEPTED
+def test_a_template_goes_with_its_nodes_and_a_folder_not_without_what_is_in_it(connection: Connection) -> None:
+    template = add(connection, "drive_structure_templates")["id"]
+    top, _ = tree(connection, None, 0, template=template)
+    assert sqlstate(connection, "DELETE FROM pipedesk.drive_structure_nodes WHERE id = %s", top) == "23503"
+    assert sqlstate(connection, "DELETE FROM pipedesk.drive_structure_templates WHERE id = %s", template) == ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -568,9 +568,9 @@ def test_a_template_goes_with_its_nodes_and_a_folder_not_without_what_is_in_it(d
         ("{{a b}} {{}} {year}", '{"a b": "x", "": "y", "year": "z"}', "{{a b}} {{}} {year}"),
     ],
 )
-def test_names_of_folders_are_filled_in(db: Connection, name: str, values: str, rendered: str) -> None:
+def test_names_of_folders_are_filled_in(connection: Connection, name: str, values: str, rendered: str) -> None:
     """Placeholders become values; what has no value stays as it is written."""
-    assert one(db, "SELECT pipedesk.render_node_name(%s, %s::jsonb)", name, values) == rendered
+    assert one(connection, "SELECT pipedesk.render_node_name(%s, %s::jsonb)", name, values) == rendered
 
 
 def test_the_templates_come_with_the_migration_and_stay_as_somebody_left_them(database_url: str) -> None:
@@ -600,18 +600,18 @@ def test_the_templates_come_with_the_migration_and_stay_as_somebody_left_them(da
     assert nodes() == [row for row in first if row[2] != "Signed"]
 
 
-def test_primary_contact_fallback(db: Connection) -> None:
+def test_primary_contact_fallback(connection: Connection) -> None:
     """It is the one that is flagged, else the one added first; of several flags, as a mirror may have, the first."""
-    add(db, "leads", id=A)
+    add(connection, "leads", id=A)
     for contact, day in ((A, 3), (B, 1), (C, 2)):
-        add(db, "contacts", id=contact, name=contact[-1])
-        add(db, "lead_contacts", contact_id=contact, added_at=f"2025-01-0{day}", sync_hash=1)
+        add(connection, "contacts", id=contact, name=contact[-1])
+        add(connection, "lead_contacts", contact_id=contact, added_at=f"2025-01-0{day}", sync_hash=1)
 
     def primary() -> Any:
-        return one(db, "SELECT name || ' ' || is_flagged FROM pipedesk.primary_contacts WHERE lead_id = %s", A)
+        return one(connection, "SELECT name || ' ' || is_flagged FROM pipedesk.primary_contacts WHERE lead_id = %s", A)
 
     def change(contact: str, what: str) -> None:
-        db.execute(f"UPDATE pipedesk.lead_contacts SET {what} WHERE contact_id = %s".encode(), [contact])
+        connection.execute(f"UPDATE pipedesk.lead_contacts SET {what} WHERE contact_id = %s".encode(), [contact])
 
     assert primary() == "b false"
     change(A, "is_primary = true")
@@ -622,24 +622,27 @@ def test_primary_contact_fallback(db: Connection) -> None:
     assert primary() == "a true"
     change(A, "is_primary = NULL")
     assert primary() == "b false"
-    db.execute("DELETE FROM pipedesk.lead_contacts")
+    connection.execute("DELETE FROM pipedesk.lead_contacts")
     assert primary() is None
 
 
-def test_title_reads_as_legal_name(db: Connection) -> None:
+def test_title_reads_as_legal_name(connection: Connection) -> None:
     """The product calls the legal name of a lead its title."""
-    add(db, "leads", id=A, legal_name="Alfa Ltda")
-    assert one(db, "SELECT title FROM pipedesk.leads_v WHERE id = %s", A) == "Alfa Ltda"
+    add(connection, "leads", id=A, legal_name="Alfa Ltda")
+    assert one(connection, "SELECT title FROM pipedesk.leads_v WHERE id = %s", A) == "Alfa Ltda"
 
 
-def test_the_rules_of_a_series_are_rows(db: Connection) -> None:
+def test_the_rules_of_a_series_are_rows(connection: Connection) -> None:
     """Each rule is a row, whatever else a vendor puts there."""
     add(
-        db, "calendar_events", recurrence='["RRULE:FREQ=WEEKLY", "exdate;TZID=UTC:20250101T090000"]', status="confirmed"
+        connection,
+        "calendar_events",
+        recurrence='["RRULE:FREQ=WEEKLY", "exdate;TZID=UTC:20250101T090000"]',
+        status="confirmed",
     )
     for number, strange in enumerate(("{}", '"RRULE:FREQ=DAILY"', "[[1], null]", None)):
-        add(db, "calendar_events", google_event_id=f"e{number}", recurrence=strange)
-    found = db.execute("SELECT google_event_id, number, kind, line FROM pipedesk.calendar_recurrences"
+        add(connection, "calendar_events", google_event_id=f"e{number}", recurrence=strange)
+    found = connection.execute("SELECT google_event_id, number, kind, line FROM pipedesk.calendar_recurrences"
                        " WHERE kind IS NOT NULL ORDER BY 1, 2").fetchall()  # fmt: skip
     assert found == [
         ("e", 1, "RRULE", "RRULE:FREQ=WEEKLY"),
@@ -683,19 +686,21 @@ def test_the_sync_token_of_each_calendar_is_shown(database_url: str, monkeypatch
 
 
 @pytest.mark.parametrize("role", ["origin", "replica"])
-def test_a_token_that_is_the_same_touches_no_row(db: Connection, role: str) -> None:
+def test_a_token_that_is_the_same_touches_no_row(connection: Connection, role: str) -> None:
     """Whether the session mirrors or not."""
-    db.execute(f"SET LOCAL session_replication_role = {role}".encode())
+    connection.execute(f"SET LOCAL session_replication_role = {role}".encode())
     for token, touched in (("t", True), ("t", False), ("u", True)):
-        db.execute("UPDATE pipedesk.calendar_sync_states SET updated_at = '2020-01-01'")
-        db.execute("INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time)"
+        connection.execute("UPDATE pipedesk.calendar_sync_states SET updated_at = '2020-01-01'")
+        connection.execute("INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time)"
                    " VALUES ('gcalendar', 'events', now())")  # fmt: skip
-        db.execute(
+        connection.execute(
             "UPDATE orchestration.sync_history SET status = 'success', end_time = now(),"
             " configuration = jsonb_build_object('state', jsonb_build_object('a', %s::text))",
             [token],
         )
-        (row,) = db.execute("SELECT sync_token, updated_at = now() FROM pipedesk.calendar_sync_states").fetchall()
+        (row,) = connection.execute(
+            "SELECT sync_token, updated_at = now() FROM pipedesk.calendar_sync_states"
+        ).fetchall()
         assert row == (token, touched)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
 
@@ -20,7 +21,7 @@ class Client:
         self.arrivy = simulators.of(Arrivy)
         settings = simulators.environment()
         keys = {"X-Auth-Key": settings["ARRIVY_AUTH_KEY"], "X-Auth-Token": settings["ARRIVY_AUTH_TOKEN"]}
-        self.http = httpx.Client(base_url=f"{settings['ARRIVY_BASE_URL']}/api", headers=keys, timeout=10)
+        self.http = HttpClient(base_url=f"{settings['ARRIVY_BASE_URL']}/api", headers=keys, timeout=10)
 
     def get(self, path: str, answered: int = 200, **query: Any) -> Any:
         answer = self.http.get(path, params=query)

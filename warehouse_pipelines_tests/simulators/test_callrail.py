@@ -13,6 +13,7 @@ import pytest
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 # A fixed present, away from a change of clocks: noon in Dayton on the second of September 2026.
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
@@ -28,7 +29,7 @@ class Client:
         settings = simulators.environment()
         self.key = settings["CALLRAIL_API_KEY"]
         key = {"Authorization": f'Token token="{self.key}"'}
-        self.http = httpx.Client(base_url=settings["CALLRAIL_BASE_URL"], headers=key, timeout=10)
+        self.http = HttpClient(base_url=settings["CALLRAIL_BASE_URL"], headers=key, timeout=10)
         self.account = self.http.get("/v3/a.json").json()["accounts"][0]["id"]
 
     def get(self, path: str, status: int = 200, **query: Any) -> Any:

@@ -14,6 +14,7 @@ import pytest
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 # A fixed present: nine in the morning in California.
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
@@ -26,7 +27,7 @@ class Client:
     def __init__(self, simulators: Simulators) -> None:
         self.five9 = simulators.of(Five9)
         self.auth = (self.five9.settings.username, self.five9.settings.token)
-        self.http = httpx.Client(base_url=self.five9.url, timeout=30)
+        self.http = HttpClient(base_url=self.five9.url, timeout=30)
 
     def post(self, operation: str, arguments: str = "", path: str = "v13", **how: Any) -> httpx.Response:
         body = (

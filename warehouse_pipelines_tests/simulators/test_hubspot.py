@@ -14,6 +14,7 @@ import pytest
 from warehouse_pipelines.simulators.core.population import EXCHANGES, Population, spell_phone
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.server import Simulators, child_environment, start, start_process
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 CONTACTS = "/crm/v3/objects/contacts"
 SEARCH = f"{CONTACTS}/search"
@@ -26,7 +27,7 @@ class Portal:
         self.hubspot = simulators.of(HubSpot)
         settings = simulators.environment()
         key = {"Authorization": f"Bearer {settings['HUBSPOT_ACCESS_TOKEN']}"}
-        self.http = httpx.Client(base_url=settings["HUBSPOT_BASE_URL"], headers=key, timeout=10)
+        self.http = HttpClient(base_url=settings["HUBSPOT_BASE_URL"], headers=key, timeout=10)
 
     def get(self, path: str, status: int = 200, **query: Any) -> Any:
         answer = self.http.get(path, params=query)

@@ -17,6 +17,7 @@ from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.marketsharp.sets import SETS
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 M = "{http://schemas.microsoft.com/ado/2007/08/dataservices/metadata}"
@@ -28,7 +29,7 @@ class Client:
 
     def __init__(self, simulators: Simulators) -> None:
         self.vendor = simulators.of(MarketSharp)
-        self.http = httpx.Client(base_url=f"{self.vendor.url}/WcfDataService.svc", timeout=30)
+        self.http = HttpClient(base_url=f"{self.vendor.url}/WcfDataService.svc", timeout=30)
 
     def header(self, *, age: int = 0, company: str = "4711", key: str = "simulated-marketsharp-key") -> str:
         stamp = str(int(time.time()) - age)

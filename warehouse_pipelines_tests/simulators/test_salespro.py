@@ -16,6 +16,7 @@ from warehouse_pipelines.simulators.salespro.records import COLUMNS, KEYS
 from warehouse_pipelines.simulators.salespro.results import csv, parsed
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
 OUTPUT = "s3://simulated-athena-results/tests/"
@@ -30,9 +31,7 @@ class Client:
         credential = (
             f"AWS4-HMAC-SHA256 Credential={settings['AWS_ACCESS_KEY_ID']}/20260902/us-east-1/athena/aws4_request"
         )
-        self.http = httpx.Client(
-            base_url=settings["AWS_ENDPOINT_URL"], headers={"Authorization": credential}, timeout=10
-        )
+        self.http = HttpClient(base_url=settings["AWS_ENDPOINT_URL"], headers={"Authorization": credential}, timeout=10)
 
     def call(self, operation: str, status: int = 200, **asked: Any) -> Any:
         answer = self.http.post("/", json=asked, headers={"X-Amz-Target": f"AmazonAthena.{operation}"})

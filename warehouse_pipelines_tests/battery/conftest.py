@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cases: dict[tuple[str, str], list[pytest.Function]] = defaultdict(list)
     for item in items:
         if isinstance(item, pytest.Function) and "it" in item.fixturenames:
-            source, _ = BY_TABLE[item.callspec.params["it"]]
+            source, _ = BY_TABLE[str(item.callspec.params["it"])]
             cases[item.originalname, source.name].append(item)
     for (test, _), found in cases.items():
         sample = zlib.crc32(test.encode()) % len(found)

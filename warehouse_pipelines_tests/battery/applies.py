@@ -17,8 +17,8 @@ _APPLIES: dict[str, Applies] = {}
 
 def tables(test: str) -> list[str]:
     """The tables of the entities to which a test applies."""
-    applies = _APPLIES.get(test, lambda source, entity: True)
-    return [table for table, (source, entity) in BY_TABLE.items() if applies(source, entity)]
+    applies = _APPLIES.get(test)
+    return [table for table, one in BY_TABLE.items() if applies is None or applies(*one)]
 
 
 def only(applies: Applies) -> Callable[[Test], Test]:

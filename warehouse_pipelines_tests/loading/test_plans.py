@@ -83,7 +83,7 @@ STATISTICS = {
 
 
 @pytest.fixture(scope="module")
-def filled(shared_url: str) -> str:
+def filled_url(shared_url: str) -> str:
     FakeSource(shared_url)
     with engine(shared_url).begin() as made:
         tables.align(made, [LINK])
@@ -99,10 +99,10 @@ def filled(shared_url: str) -> str:
     params=[(name, analyzed) for name in STATISTICS for analyzed in (True, False)],
     ids=lambda given: (given[0] + (" analyzed" if given[1] else " not analyzed")).replace(" ", "_"),
 )
-def url(request: pytest.FixtureRequest, filled: str) -> str:
+def url(request: pytest.FixtureRequest, filled_url: str) -> str:
     """The warehouse with these statistics."""
     name, analyzed = request.param
-    with psycopg.connect(filled, autocommit=True) as connection:
+    with psycopg.connect(filled_url, autocommit=True) as connection:
         connection.execute(f"ANALYZE {', '.join(BIG)}")
         oids = connection.execute(
             "SELECT array_agg(oid::int8) FROM unnest(%(tables)s::regclass[]) t CROSS JOIN LATERAL ("
@@ -114,7 +114,7 @@ def url(request: pytest.FixtureRequest, filled: str) -> str:
             connection.execute(f"UPDATE pg_class SET {STATISTICS[name]} WHERE oid = ANY(%s)", [oids[0]])
         if not analyzed:
             connection.execute("DELETE FROM pg_statistic WHERE starelid = ANY(%s)", [oids[0]])
-    return filled
+    return filled_url
 
 
 Plan = dict[str, Any]

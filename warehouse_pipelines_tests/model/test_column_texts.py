@@ -54,7 +54,7 @@ def test_a_new_row_has_texts_at_once() -> None:
 def test_the_most_particular_text_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     meanings = {"size": "any", "store.size": "of the store", "store_gadget.size": "of the gadget"}
     for key, meant in meanings.items():
-        monkeypatch.setitem(MEANINGS, key, meant)  # type: ignore[arg-type]
+        monkeypatch.setitem(MEANINGS, key, meant)
     other = replace(record_store.GADGETS, table="store_other")
     assert text(record_store.GADGETS, "size") == "of the gadget. From `size`."
     assert text(other, "size") == "of the store. From `size`."

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from dagster._core.events import StepSuccessData
+from dagster._core.execution.plan.objects import StepSuccessData
 from dagster._core.test_utils import create_run_for_test
 
 from warehouse_pipelines.definitions import build_definitions, defs
@@ -133,7 +133,7 @@ def test_a_tick_skips_while_the_warehouse_is_away(
 
 
 def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance, url: str) -> None:
-    """C-020: and for nothing else, so a manual and a scheduled run have the same config."""
+    """It asks for nothing else, so a manual and a scheduled run have the same config."""
     asked = tick(instance, url)
     assert asked_for(asked) == {"part", "thing", "gadget"}
     assert isinstance(asked, dg.RunRequest)

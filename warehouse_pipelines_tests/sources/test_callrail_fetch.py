@@ -16,10 +16,10 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.wire import Request
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.callrail import CALLRAIL
 from warehouse_pipelines.sources.callrail.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor
 
 ENTITIES = {entity.name: entity for entity in CALLRAIL.entities}
 LISTS = {"text_messages": "conversations"}
@@ -33,10 +33,7 @@ WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[CallRail]:
     """An account with 600 calls; ``@pytest.mark.parametrize("vendor", [...], indirect=True)`` gives settings."""
     settings = {"contacts": 1200, **getattr(request, "param", {})}
-    with start(("callrail",), contacts=settings["contacts"], callrail=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("callrail", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(CallRail)
 
 
@@ -52,7 +49,7 @@ def vendor_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mappin
         yield serve
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 

@@ -68,6 +68,8 @@ def meaning(entity: Entity, name: str) -> str:
         said += f"; `{name}_e164` has it in one form"
     if (ref := entity.refs.get(name)) and f"joins `{ref}" not in said:
         said += f"; joins `{ref}`"
+    if name in entity.local.hashed:
+        said += "; kept here as a hash of it"
     if name in entity.keys:
         said += "; the key" if len(entity.keys) == 1 else "; part of the key"
     if name == entity.cursor:

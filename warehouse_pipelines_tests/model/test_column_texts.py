@@ -9,8 +9,8 @@ import pytest
 
 from warehouse_pipelines.model import column_texts
 from warehouse_pipelines.model.column_names import derived
-from warehouse_pipelines.model.column_texts import KEPT, MEANINGS, crm, text, thing, written
-from warehouse_pipelines.model.entity import BOOKKEEPING, Entity, columns, target
+from warehouse_pipelines.model.column_texts import KEPT, MEANINGS, by_hand, crm, text, thing, written
+from warehouse_pipelines.model.entity import BOOKKEEPING, Entity, Local, columns, target
 from warehouse_pipelines.orchestration.assets import column_schema
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness import record_store
@@ -98,13 +98,24 @@ def test_what_is_written_is_the_beginning_of_a_sentence() -> None:
 
 
 def test_what_is_written_to_join_can_be_joined() -> None:
-    """``joins `table(column)` `` names a table and a column that there are; without a column the key is meant."""
+    """``joins `table(column)` `` names a column of the same type, or says that it is a number there, or one of many."""
     by_table = {entity.table: entity for entity in ENTITIES}
-    for name in sorted({crm(entity) for entity in ENTITIES}):
-        for texts in written(name).values():
-            for said in texts.values():
-                for ref in re.findall(r"joins `([^`]+)`", said):
-                    target(ref, by_table)
+    for entity in ENTITIES:
+        for name in entity.columns:
+            for ref in re.findall(r"joins `([^`]+)`", said := by_hand(entity, name) or ""):
+                other, found = target(ref, by_table)
+                alike = entity.pg_types[name].split(" ")[0] == other.pg_types[found].split(" ")[0]
+                assert alike or "as a number" in said or "each joins" in said, f"{entity.table}.{name}: {said}"
+
+
+def test_a_column_of_this_installation_keeps_its_meaning() -> None:
+    """A renamed column has the text of its declared name; one that is hashed says so."""
+    call = next(entity for entity in ENTITIES if entity.table == "callrail_call")
+    mine = {("caller" if name == "customer_name" else name): column for name, column in call.columns.items()}
+    local = Local(renamed={"caller": "customer_name"}, hashed=frozenset({"caller"}))
+    said = text(replace(call, columns=mine, local=local), "caller")
+    assert said.startswith("Name of the customer")
+    assert said.endswith("kept here as a hash of it. From `customer_name`.")
 
 
 def test_what_is_written_is_read_when_it_is_asked_for() -> None:

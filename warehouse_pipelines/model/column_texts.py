@@ -7,8 +7,8 @@ columns of a kind, such as the zone of times that the vendor sends without one. 
 read (``column_names``), so that a new row has texts at once.
 
 Add a line to ``meanings/`` where the text that ``python -m warehouse_pipelines.commands.docs`` writes says nothing. A
-meaning begins a sentence and has no full stop; it says a unit and allowed values only where the vendor documents them.
-Quote with ``'`` where the text has none: such strings are read eight times as fast.
+meaning begins a sentence and has no full stop; ``{thing}`` in it is what a row is. It says a unit and allowed values
+only where they are documented. Quote with ``'`` where the text has none: such strings are read eight times as fast.
 """
 
 import functools
@@ -78,11 +78,15 @@ def meaning(entity: Entity, name: str) -> str:
 
 
 def by_hand(entity: Entity, name: str) -> str | None:
-    """Return what is written of the column in its table, else in its CRM, else in all tables, if anything is."""
+    """Return what is written of the column in its table, else in its CRM, else in all tables, if anything is.
+
+    ``{thing}`` in it is what a row of the table is.
+    """
     declared = entity.local.renamed.get(name, name)
     ours = written(crm(entity))
     places = (ours.get(entity.table, {}), ours[""], written("any")[""])
-    return next((place[declared] for place in places if declared in place), None)
+    found = next((place[declared] for place in places if declared in place), None)
+    return found.replace("{thing}", thing(entity)) if found else None
 
 
 def origin(entity: Entity, name: str) -> str:

@@ -56,7 +56,7 @@ def test_a_new_row_has_texts_at_once() -> None:
 
 def test_the_most_particular_text_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = {
-        "any": {"": {"size": "Any"}},
+        "any": {"": {"size": "Any {thing}"}},
         "store": {
             "": {"size": "Of the store"},
             "store_gadget": {"size": "Of the gadget"},
@@ -69,7 +69,7 @@ def test_the_most_particular_text_counts(monkeypatch: pytest.MonkeyPatch) -> Non
     note = "; as typed" if record_store.GADGETS.columns["size"].kind == "text" else ""
     assert text(record_store.GADGETS, "size") == f"Of the gadget{note}. From `size`."
     assert text(other, "size") == f"Of the store{note}. From `size`."
-    assert text(replace(record_store.GADGETS, table="other_gadget"), "size") == "Any. From `size`."
+    assert text(replace(record_store.GADGETS, table="other_gadget"), "size") == "Any gadget. From `size`."
 
 
 def test_what_is_written_is_of_a_column_that_there_is() -> None:
@@ -95,6 +95,7 @@ def test_what_is_written_is_the_beginning_of_a_sentence() -> None:
                 first = r"[a-z`]" if table == "kinds" else r"[A-Z0-9`]"
                 assert re.fullmatch(rf"{first}\S*( \S+)*(?<![.,;:])", said), where
                 assert said.lower().replace(" ", "_") != column, where
+                assert set(re.findall(r"{.*?}", said)) <= {"{thing}"}, where
 
 
 def test_what_is_written_to_join_can_be_joined() -> None:

@@ -27,7 +27,7 @@ WORDS: Mapping[str, str] = {
     "sf": "square feet", "sku": "SKU", "sms": "text message", "sqft": "square feet", "ssn": "social security number",
     "sys": "system", "tel": "telephone", "timezone": "time zone", "tz": "time zone", "uid": "unique id",
     "uptodate": "up to date", "uri": "URI", "url": "link", "utc": "(UTC)", "utm": "UTM", "uuid": "UUID",
-    "zip": "ZIP code", "zipcode": "ZIP code",
+    "google": "Google", "zip": "ZIP code", "zipcode": "ZIP code",
 }  # fmt: skip
 """Words of names that are spelt otherwise in a sentence."""
 

@@ -180,7 +180,7 @@ class _Pass:
         table = dlt_columns.delivered(self.entity, table, self.read.now)
         archived, living = table.filter(table["archived"]), table.filter(pc.invert(table["archived"]))
         self.living += living.num_rows
-        if self.entity.flag and self.entity.cursor:
+        if self.entity.deletes.column and self.entity.cursor:
             key = self.entity.keys[0]
             self.archived |= zip(archived[key].to_pylist(), archived["deleted_at"].to_pylist(), strict=True)
             if not self.everything:
@@ -246,7 +246,7 @@ class _Pass:
         report = self.reading.report
         proved = incomplete is None and report is not None and not report.changes_only and not self.rejected
         ours = self.read.resource.write_disposition == "merge"  # the pipeline's author may have another in mind
-        return self.everything and proved and ours and not self.limited and not self.entity.retention
+        return self.everything and proved and ours and not self.limited and not self.entity.cadence.retention
 
     def _with_disposition(self, disposition: Any) -> Any:
         """Return an item without rows by which dlt writes the whole table so, in this package alone.
@@ -279,6 +279,6 @@ class _Pass:
         marks = [mark for mark in (self.plan.previous, self.watermark) if mark is not None]
         if self.plan.moves_cursor and marks:
             state.move_cursor(min(max(marks), self.read.now), self.read.now)
-        if self.entity.flag and self.entity.cursor:
+        if self.entity.deletes.column and self.entity.cursor:
             living = self.not_archived | set(report.erased_keys)
             state.note_archived(self.archived, living, began=self.read.now, full=self.everything)

@@ -29,6 +29,9 @@ from warehouse_pipelines.orchestration.io_manager import failures, key_of, vendo
 
 OWNERS = ["team:data-platform"]
 
+VENDORS = "vendors"
+"""The group of the external assets."""
+
 
 class SyncOptions(dg.ConfigurableResource[Any]):
     """How this run behaves; the defaults are a delta run. Wrong values fail the step with one clear message.
@@ -36,7 +39,9 @@ class SyncOptions(dg.ConfigurableResource[Any]):
     No default is null: the Launchpad's scaffold leaves such fields out.
     """
 
-    full: bool = Field(default=False, description="Read everything again; rows that are gone are marked deleted.")
+    full: bool = Field(
+        default=False, description="Read everything again; rows that the vendor no longer has are marked deleted."
+    )
     force: bool = Field(default=False, description="Replace values even where the warehouse has newer ones.")
     dry_run: bool = Field(default=False, description="Read, check and count; write nothing but the history row.")
     skip_validation: bool = Field(default=False, description="Skip business rules and shapes; never keys or types.")
@@ -95,13 +100,16 @@ def assets(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetsD
 
 
 def vendor(source: Source) -> dg.AssetSpec:
-    """Return the external asset that stands for a vendor's system: what its entities are read from."""
+    """Return the external asset that stands for a vendor's system: what its entities are read from.
+
+    All vendors are in a group of their own: Dagster counts an external asset as missing on the tile of its group.
+    """
     required = [name for name, field in source.settings.model_fields.items() if field.is_required()]
     prefix = source.settings.model_config.get("env_prefix", "")
     names = ", ".join(f"`{f'{prefix}{name}'.upper()}`" for name in required)
     return dg.AssetSpec(
         vendor_key(source),
-        group_name=source.name,
+        group_name=VENDORS,
         kinds={source.name, source.transport},
         description=(
             f"{source.title} itself, read by {source.transport}: {len(source.entities)} entities. "
@@ -162,7 +170,7 @@ def step_key(entity: Entity) -> str:
 
 def freshness(entity: Entity) -> dg.FreshnessPolicy:
     """Return the age rule of ``health`` for the UI: twice the cadence, at least two hours; a warning before that."""
-    fail = max(timedelta(hours=2), 2 * entity.every)
+    fail = max(timedelta(hours=2), 2 * entity.cadence.every)
     return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=0.75 * fail)
 
 
@@ -170,11 +178,11 @@ def description(source: Source, entity: Entity) -> str:
     """Return the catalogue's text: the sentence of the row, and the facts that decide how it is read."""
     facts = [
         f"One row per `{', '.join(entity.keys)}` in `{entity.schema}.{entity.table_name}`, from {source.title} "
-        f"(`{entity.path}`), {describe.every(entity.every)}.",
+        f"(`{entity.path}`), {describe.every(entity.cadence.every)}.",
         f"A run reads {describe.reading(entity)}.",
         f"Deleted: {describe.deletes(entity)}." if describe.deletes(entity) else "",
     ]
-    if entity.days_since:
+    if entity.cadence.backfill_since:
         facts.append(
             f"Days are read again by the job `backfill_{source.name}_{entity.name}`, which has a partition a month and "
             "leaves the cursor alone."
@@ -214,12 +222,14 @@ def column_schema(entity: Entity) -> dg.TableSchema:
 
 def code_version(entity: Entity) -> str:
     """Return a hash of what decides the content of a row, so that the UI can tell that a declaration has changed."""
+    deletes = entity.deletes
     declared = {
         "types": dict(entity.pg_types),
         "columns": {name: tuple(column) for name, column in entity.columns.items()},
         "key": entity.key,
         "cursor": entity.cursor,
-        "deletes": [entity.missing, entity.archived, entity.archived_at, entity.merged],
+        # Spelt as in the hashes that Dagster has stored: another spelling marks every asset as changed.
+        "deletes": ["window" if deletes.by_window else "everything", deletes.flag, deletes.time, deletes.merged_keys],
         "custom": entity.custom,
         "rules": [(rule.name, rule.column, rule.severity) for rule in entity.rules],
         "severity": dict(entity.severity),

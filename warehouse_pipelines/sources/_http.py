@@ -67,9 +67,18 @@ def _trusted() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=32)
 def _connections(base_url: str) -> "httpx.Client":
+    from contextlib import suppress
+
     import httpx
 
-    return httpx.Client(
+    class Connections(httpx.Client):
+        """Closes its sockets once the cache has dropped it and no thread uses it any more."""
+
+        def __del__(self) -> None:
+            with suppress(Exception):
+                self.close()
+
+    return Connections(
         base_url=base_url,
         verify=_trusted(),
         timeout=httpx.Timeout(60, connect=10, pool=60),

@@ -18,7 +18,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from warehouse_pipelines import dlt_source
-from warehouse_pipelines.errors import BadRecord, NotConfigured, SuspiciousRead, WrongUse
+from warehouse_pipelines.errors import BadRecord, NotConfigured, PermissionMissing, SuspiciousRead, WrongUse
 from warehouse_pipelines.loading import dlt_columns
 from warehouse_pipelines.loading.dlt_state import DltState
 from warehouse_pipelines.loading.sync import unwrap_error
@@ -43,7 +43,8 @@ class Piped:
         self.pipeline.run(
             source.with_resources(*(entities or (self.entity.name,))), loader_file_format=file_format
         ).raise_on_failed_jobs()
-        extracted = self.pipeline.last_trace.last_normalize_info.row_counts
+        trace: Any = self.pipeline.last_trace
+        extracted = trace.last_normalize_info.row_counts
         return {table: rows for table, rows in extracted.items() if not table.startswith("_dlt")}
 
     def rows(self, entity: Entity | None = None) -> dict[Key, dict[str, Any]]:
@@ -185,21 +186,22 @@ class TestState:
         it = piped("hubspot_contact")
         it.run()
         now = datetime.now(UTC) + timedelta(days=2)
-        monkeypatch.setattr("warehouse_pipelines.model.entity.Entity.whole_due", lambda self, moment: now)
+        monkeypatch.setattr("warehouse_pipelines.model.entity.Entity.full_due", lambda self, moment: now)
         assert it.run() == {"hubspot_contact": 30}
 
     def test_a_failed_read_leaves_the_state_and_the_rows(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_contact")
         it.run()
         state, before = it.state(), it.rows()
-        key, column, text = it.driver.edit(it.entity)
+        edit = it.driver.edit(it.entity)
+        assert edit
         it.simulator.set_fault("status", path="/objects/", status=403)
-        assert fails(it.run)
+        assert isinstance(fails(it.run), PermissionMissing)
         assert it.state() == state
         it.simulator.clear_faults()
         assert it.rows() == before
         it.run()
-        assert it.rows()[key][column] == text
+        assert it.rows()[edit[0]][edit[1]] == edit[2]
         assert it.state() != state
 
     def test_a_read_that_may_not_be_complete_is_loaded_and_moves_nothing(self, piped: Callable[..., Piped]) -> None:

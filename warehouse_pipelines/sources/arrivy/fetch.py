@@ -20,15 +20,11 @@ Verified against the simulator only; no live account has been read yet.
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from warehouse_pipelines.errors import RequestRefused
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, TASKS, TEMPLATES
 from warehouse_pipelines.sources.arrivy.reader import ArrivyReader
 

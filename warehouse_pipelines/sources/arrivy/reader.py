@@ -19,16 +19,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
 from warehouse_pipelines.model.reading import Page, ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.arrivy.client import client, in_order
 from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, PAGED, TASKS
 

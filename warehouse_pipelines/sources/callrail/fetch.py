@@ -20,13 +20,9 @@ Verified against the simulator only; no live account has been read yet.
 """
 
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING
 
 from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.callrail.client import VERSION
 from warehouse_pipelines.sources.callrail.entities import ACCOUNTS, RETENTION, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.reader import CallRailReader

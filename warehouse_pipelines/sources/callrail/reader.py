@@ -9,7 +9,6 @@ more: that finds the hidden record in the same run.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -18,12 +17,12 @@ from warehouse_pipelines.errors import AnswerChanged, CursorStuck
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of, listed
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.callrail.client import PER_PAGE, Answer, answers, client
 from warehouse_pipelines.sources.callrail.entities import CALLS, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.settings import Settings
+
+LIST_NAMES = {TEXT_MESSAGES.path: "conversations"}
+"""What the list in the answer is called, by the path of the entity, where it is not called as the entity."""
 
 
 class CallRailReader:
@@ -46,7 +45,7 @@ class CallRailReader:
         self.params = {**params, "per_page": str(min(request.page_size, PER_PAGE))}
         self.seen = seen
         self._http = client(context)
-        self._form = answers(entity.records or entity.name)
+        self._form = answers(LIST_NAMES.get(entity.path, entity.name))
         self._elsewhere = frozenset(seen)
         self._pages_seen: set[tuple[str | None, ...]] = set()
         self._read = 0

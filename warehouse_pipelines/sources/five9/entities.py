@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
@@ -16,10 +17,10 @@ CONTACTS = Entity(
     about="The contacts of the call center and what their last call came to; all fields of the domain are kept.",
     path="getContactRecords",
     key="id",
+    cadence=Cadence(every=timedelta(days=1)),
     custom="contact",
     index="email phone_e164 created_date",
     # 20,000 contacts cost some 300 lookups and 100,000 some 850, of a quota that the domain's other programs share.
-    every=timedelta(days=1),
     columns=columns(
         id="id",
         text="""

@@ -48,29 +48,29 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         yield Page(records)
     for records in reader.moved(context.known.keys(request.entity.table)):
         yield Page(records)
-    doubts = sorted(reader.doubts)
+    reasons = sorted(reader.reasons)
     for name, contacts in sorted(reader.unproven):
         if name != "number1":
-            doubts.append(f"it is not proven that {contacts} are found")
+            reasons.append(f"it is not proven that {contacts} are found")
         elif not settings.all_contacts_numbered:
-            doubts.append(
+            reasons.append(
                 f"it is not proven that {contacts} are found (if every contact has a number1 of digits only, set "
                 "FIVE9_ALL_CONTACTS_NUMBERED=true)"
             )
-    if largest > reader.read:
+    if largest > reader.found.number:
         largest = service.largest_list()
-    if largest > reader.read:
-        doubts.append(f"a dialing list has, asked twice, {largest} contacts, and {reader.read} were found")
+    if largest > reader.found.number:
+        reasons.append(f"a dialing list has, asked twice, {largest} contacts, and {reader.found.number} were found")
     context.note(
         fields=len(domain.names),
         fields_not_there=domain.missing,
         unread_dates=dict(domain.unread),
-        listed_again=reader.again,
+        listed_again=reader.found.again,
         largest_list=largest,
     )
-    if doubts:
+    if reasons:
         return ReadReport(
-            unproven=f"Five9 may have contacts that were not read: {'; '.join(doubts)}. No row was counted as deleted."
+            unproven=f"Five9 may have contacts that were not read: {'; '.join(reasons)}. No row was counted as deleted."
         )
     crowded = msgspec.json.encode(sorted(reader.crowded)).decode()
     return ReadReport(next_state={"crowded": crowded, "proven_at": proven_at.isoformat()})

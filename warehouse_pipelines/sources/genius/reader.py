@@ -17,7 +17,7 @@ stores the record beside its columns. It would save the statement only.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -25,9 +25,6 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
 )
 from warehouse_pipelines.model.reading import Page
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.genius.catalogue import GeniusTable
 from warehouse_pipelines.sources.genius.client import GeniusClient
 

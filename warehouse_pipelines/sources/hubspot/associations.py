@@ -6,7 +6,6 @@ several line items, so deals are asked; an appointment is of one contact or few,
 """
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,10 +17,6 @@ from warehouse_pipelines.sources.hubspot.answers import (
     Pairs,
     PairsBatch,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from warehouse_pipelines.sources.hubspot.client import ASSOCIATIONS
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 

@@ -22,7 +22,6 @@ incomplete), property history, pipelines of other objects than deals. No live po
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
@@ -37,10 +36,6 @@ from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
     Pipeline,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from warehouse_pipelines.sources.hubspot.associations import pairs
 from warehouse_pipelines.sources.hubspot.client import OWNERS, PIPELINES
 from warehouse_pipelines.sources.hubspot.reader import LONGEST_LIST, HubSpotReader, batches

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -30,10 +30,6 @@ from warehouse_pipelines.sources.hubspot.answers import (
     Property,
     Schema,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from warehouse_pipelines.sources.hubspot.client import OBJECTS, PROPERTIES, SCHEMAS, client
 from warehouse_pipelines.sources.hubspot.settings import Settings
 

@@ -14,7 +14,7 @@ The search's ``total`` may start that second read. It is never taken as a proof 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from warehouse_pipelines.errors import (
     CursorStuck,
@@ -24,10 +24,6 @@ from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines.sources.hubspot.answers import (
     Found,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from warehouse_pipelines.sources.hubspot.client import OBJECTS
 from warehouse_pipelines.sources.hubspot.reader import EMPTY_PAGES, HubSpotReader
 

@@ -1,7 +1,7 @@
 """The entity sets of MarketSharp, a row each, and ``data``, the flattened view. ``fetch`` says how they are read.
 
 Columns are those that installations hold; a property's name is its column's in camel case, unless it is written behind
-``=``. Sets with ``lastUpdate`` are read by it, and once a day in full (``whole_every``): a hard delete leaves no
+``=``. Sets with ``lastUpdate`` are read by it, and once a day in full (``full_every``): a hard delete leaves no
 trace, and ``lastUpdate`` may be empty. The others are read in full every time, ``ProductInterests`` too, which has the
 property. ``isActive`` false is how things are deleted here; such a row is ``archived``.
 
@@ -20,6 +20,8 @@ crews, lead paint and others), and the REST interface, whose delta shows records
 from collections.abc import Mapping
 from datetime import date, timedelta
 
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Entity, columns
 from warehouse_pipelines.model.reading import Json, Pages, Portal, ReadContext, ReadRequest
 from warehouse_pipelines.model.source import Source
@@ -69,6 +71,7 @@ def _set(
     """Return the row of one set; one with ``last_update`` is read by it if it is ``timed``. ``of`` are shared names."""
     names_by_kind = {**(of or {}), **names_by_kind}
     timed = timed and "last_update" in names_by_kind.get("timestamptz", "").split()
+    cadence = Cadence(every=every, overlap=OVERLAP, lookback=OVERLAP, full_every=DAY, backfill_since=date(2024, 1, 1))
     return Entity(
         name=table.removeprefix("marketsharp_"),
         table=table,
@@ -76,14 +79,10 @@ def _set(
         path=path,
         key=key,
         cursor="last_update" if timed else None,
-        overlap=OVERLAP if timed else timedelta(0),
-        lookback=OVERLAP if timed else timedelta(0),
-        whole_every=DAY if timed else None,
-        days_since=date(2024, 1, 1) if timed else None,
-        archived="isActive=false" if archived else None,
+        cadence=cadence if timed else Cadence(every=every),
+        deletes=Deletes(flag="isActive=false" if archived else None),
         index=index,
         refs=refs or {},
-        every=every,
         columns=columns(**{kind: paths(names, kind) for kind, names in names_by_kind.items()}),
     )
 

@@ -13,12 +13,9 @@ import contextlib
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from warehouse_pipelines.model.reading import ReadContext
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.pipedesk.reader import PipeDeskReader, Place
 
 COMPARED_AT_ONCE = 10_000

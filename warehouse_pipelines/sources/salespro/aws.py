@@ -6,7 +6,7 @@ boto3 makes one attempt for each request, so that a wait ends with its run, is c
 import functools
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from warehouse_pipelines.errors import (
     AnswerChanged,
@@ -19,9 +19,6 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources._http import ATTEMPTS, LONGEST_WAIT, backoff, retry_after
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("warehouse.ingestion")
 

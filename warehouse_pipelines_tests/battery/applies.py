@@ -41,7 +41,7 @@ def has_no_cursor(source: Source, entity: Entity) -> bool:
 
 def has_window(source: Source, entity: Entity) -> bool:
     """Whether what a window does not show counts as deleted."""
-    return entity.missing == "window"
+    return entity.deletes.by_window
 
 
 def has_bad_values(source: Source, entity: Entity) -> bool:

@@ -52,4 +52,4 @@ def watermark(harness: SourceHarness, result: Result) -> datetime:
     cursor = harness.entity.cursor
     assert cursor, "an entity without a cursor has no watermark"
     newest: datetime = max(row[cursor] for row in harness.rows().values() if row[cursor])
-    return min(newest, result.window.until - harness.entity.lookahead)
+    return min(newest, result.window.until - harness.entity.cadence.lookahead)

@@ -53,9 +53,9 @@ def test_second_run_requests_only_window(harness: SourceHarness) -> None:
     first, result, before = check_nothing_changed(harness)
     assert harness.entity.cursor
     assert first.cursor is not None
-    since = first.cursor - harness.entity.overlap
-    if harness.entity.lookback:
-        since = min(since, result.window.until - harness.entity.lookahead - harness.entity.lookback)
+    since = first.cursor - harness.entity.cadence.overlap
+    if harness.entity.cadence.lookback:
+        since = min(since, result.window.until - harness.entity.cadence.lookahead - harness.entity.cadence.lookback)
     assert (result.mode, result.window.since) == ("delta", since)
     bounds = harness.driver.bounds(harness.entity)
     assert bounds
@@ -71,7 +71,7 @@ def test_second_run_requests_only_window(harness: SourceHarness) -> None:
 def test_second_run_without_a_cursor_changes_nothing(harness: SourceHarness) -> None:
     """Everything is read again, or what changed since the vendor's last state: nothing."""
     _, result, before = check_nothing_changed(harness)
-    assert (result.mode, result.processed) == (("delta", 0) if harness.entity.by_state else ("full", len(before)))
+    assert (result.mode, result.processed) == (("delta", 0) if harness.entity.state_based else ("full", len(before)))
 
 
 def test_edits_and_new_records_arrive(harness: SourceHarness) -> None:
@@ -97,7 +97,7 @@ def test_edits_and_new_records_arrive(harness: SourceHarness) -> None:
 def test_a_deleted_record_is_tombstoned_and_comes_back(harness: SourceHarness) -> None:
     """By a delta where the vendor tells of deletions or shows a whole window, else by a read of everything."""
     entity = harness.entity
-    full = bool(entity.cursor and not entity.archived and entity.missing == "everything")
+    full = bool(entity.cursor and not entity.deletes.flag and not entity.deletes.by_window)
     harness.sync()
     count = len(harness.rows())
     key = harness.driver.delete(entity)
@@ -105,7 +105,7 @@ def test_a_deleted_record_is_tombstoned_and_comes_back(harness: SourceHarness) -
     row = harness.rows()[key]
     assert (row["archived"], result.deleted, result.restored) == (True, 1, 0)
     assert row["deleted_at"] is not None
-    assert row["delete_reason"] == ("archived" if entity.archived else "missing")
+    assert row["delete_reason"] == ("archived" if entity.deletes.flag else "missing")
     assert harness.living() == harness.driver.keys(entity)
     assert len(harness.rows()) == count
     check_history(harness, result)

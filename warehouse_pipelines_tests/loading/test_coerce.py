@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model import validate
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.rules import KINDS, Rule, between, not_negative, one_of
 from warehouse_pipelines.model.validate import Unreadable
@@ -645,8 +647,9 @@ def test_a_rule_costs_no_record_unless_it_says_so(rule: Rule) -> None:
 
 
 def versioned(version: bool = True) -> Entity:
-    cursor = {"cursor": "at", "never_whole": "a test has no warehouse"} if version else {}
-    return entity_of("text", columns=columns(timestamptz="at"), **cursor)
+    timed: dict[str, Any] = {"cursor": "at", "cadence": Cadence(never_full="a test has no warehouse")}
+    timed = timed if version else {}
+    return entity_of("text", columns=columns(timestamptz="at"), **timed)
 
 
 @given(
@@ -722,12 +725,12 @@ def test_an_object_that_is_something_else_costs_what_it_hides(wrong: str, lost: 
     ("flag", "expected"), [('"yes"', True), ('"perhaps"', False), ("null", False), ("{}", False), ('"false"', False)]
 )
 def test_a_deletion_flag_that_cannot_be_read_costs_no_record(flag: str, expected: bool) -> None:
-    table, coercer = coerced(replace(entity_of("text"), archived="x"), [flag])
+    table, coercer = coerced(replace(entity_of("text"), deletes=Deletes(flag="x")), [flag])
     assert (bool(table["archived"][0].as_py()), coercer.rejects) == (expected, [])
 
 
 def test_a_time_of_deletion_that_cannot_be_read_is_one_nevertheless() -> None:
-    entity = replace(entity_of("text"), archived_at="x")
+    entity = replace(entity_of("text"), deletes=Deletes(time="x"))
     table, coercer = coerced(entity, ['"2024-01-01T00:00:00Z"', '"some day"', "null", '""'])
     assert table["archived"].to_pylist() == [True, True, False, False]
     assert (table["deleted_at"][1].as_py(), coercer.rejects, coercer.lost["deleted_at"]) == (None, [], 1)

@@ -14,8 +14,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.errors import CredentialRefused, CursorStuck, DatabaseUnavailable, SyncRunning
-from warehouse_pipelines.loading import resource as extraction
-from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading import resource, sync_history
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines_tests.conftest import missing
@@ -29,14 +28,14 @@ OpenHarness = Callable[..., SourceHarness]
 @pytest.fixture
 def open_harness(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenHarness]:
     """Open the harness of a table; every page is a batch of its own."""
-    monkeypatch.setattr(extraction, "CHUNK", 2)
+    monkeypatch.setattr(resource, "CHUNK", 2)
     with ExitStack() as stack:
         yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
 
 @pytest.fixture
 def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
@@ -144,7 +143,7 @@ def test_whatever_is_raised_closes_the_row(fake: FakeSource, interrupt: type[Bas
 @pytest.mark.parametrize("moment", ["loading", "committing"])
 def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """The run fails at once, nothing is half-loaded after the restart, and the next run closes the row left open."""
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     server.start()
     url = server.create_database("warehouse_down")
     migrate(url)
@@ -179,7 +178,7 @@ def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, mom
 @pytest.mark.slow
 def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The table lies on a tablespace of a few megabytes."""
-    monkeypatch.setattr(extraction, "CHUNK", 100)
+    monkeypatch.setattr(resource, "CHUNK", 100)
     server.start()
     small = Path("/tmp") / f"warehouse-small-{tmp_path.name}-{server.data.stat().st_ino}"  # noqa: S108
     small.mkdir()

@@ -14,14 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines.errors import NotConfigured, SuspiciousRead, WrongUse
-from warehouse_pipelines.loading import dead_letters
-from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading import dead_letters, resource
 from warehouse_pipelines.loading.mirroring import check_mirroring
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
-from warehouse_pipelines.model.reading import Extraction, TooLarge
+from warehouse_pipelines.model.reading import ReadReport, TooLarge
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines_tests.harness.drivers.driver import Key
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, TICKET, FakeSource, Record, page, thing
@@ -34,7 +33,7 @@ SOME = settings(
 @pytest.fixture
 def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     """Every page is a batch of its own."""
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
@@ -258,11 +257,7 @@ def test_rows_that_were_made_here_are_never_missing_at_the_vendor(fake: FakeSour
 
 def told(fake: FakeSource, *gone: str) -> None:
     """Let the next reads tell what is gone, and nothing else."""
-
-    def tell(extraction: Extraction) -> None:
-        extraction.changes_only, extraction.gone = True, list(gone)
-
-    fake.before = tell
+    fake.report = ReadReport(changes_only=True, deleted_keys=gone)
 
 
 def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(fake: FakeSource) -> None:
@@ -334,7 +329,7 @@ def test_archived_by_the_vendor_and_restored(fake: FakeSource) -> None:
 
 
 def test_a_time_of_deletion_is_a_flag_by_itself(fake: FakeSource) -> None:
-    timed = replace(THING, archived=None)
+    timed = replace(THING, deletes=replace(THING.deletes, flag=None))
     deleted = thing("b", gone_at="2024-02-03T04:05:06Z")
     fake.sync([thing("a", gone_at=""), deleted, thing("c", gone_at=None)], entity=timed)
     assert {key for key, row in fake.rows().items() if row["archived"]} == {("b",)}
@@ -581,7 +576,7 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
         return run(self, statement)
 
     monkeypatch.setattr(Transaction, "run", noted)
-    monkeypatch.setattr(extraction, "CHUNK", 500)
+    monkeypatch.setattr(resource, "CHUNK", 500)
     refused = REFUSED["22"]
     before = fake.rows()
     result = fake.sync([refused(n) if n in bad else thing(n, 2, gone=n == 60) for n in range(500)], full=True)
@@ -680,7 +675,7 @@ def test_composite_keys(fake: FakeSource) -> None:
 
 
 def test_a_window_read_whole_buries_what_left_it(fake: FakeSource) -> None:
-    """missing='window': rows within it only, and never what lies outside."""
+    """by_window: rows within it only, and never what lies outside."""
     from datetime import UTC, datetime, timedelta
 
     log = FakeSource(fake.url, LOG)

@@ -215,7 +215,7 @@ def test_a_month_of_a_backfill_job_asks_for_its_days(
 def test_only_what_can_be_asked_by_date_has_a_backfill_job() -> None:
     names = {job.name for job in defs.resolve_all_job_defs()}
     for source, entity in EVERY_ENTITY:
-        assert (f"backfill_{source.name}_{entity.name}" in names) == (entity.days_since is not None)
+        assert (f"backfill_{source.name}_{entity.name}" in names) == (entity.cadence.backfill_since is not None)
 
 
 TODAY = datetime.now(UTC).date()
@@ -251,7 +251,8 @@ def test_a_range_of_which_nothing_can_be_read_is_refused(
 def test_days_that_the_vendor_keeps_no_longer_are_refused() -> None:
     import dataclasses
 
-    short = dataclasses.replace(record_store.THINGS, retention=timedelta(days=90))
+    cadence = dataclasses.replace(record_store.THINGS.cadence, retention=timedelta(days=90))
+    short = dataclasses.replace(record_store.THINGS, cadence=cadence)
     source, now = record_store.RecordStore().source(), datetime(2024, 6, 1, tzinfo=UTC)
     with pytest.raises(WrongUse, match=r"keeps things for 90 days, which is since 2024-03-03; 2024-02-28 is before"):
         Options(start_date=date(2024, 1, 1), end_date=date(2024, 2, 28)).backfill(source, short, now)

@@ -20,6 +20,7 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import repeatable, tables
 from warehouse_pipelines.schema.migrate import engine, migrate
@@ -423,7 +424,12 @@ def test_a_row_of_ours_refers_to_what_is_there(connection: Connection, table: st
 def mirror(url: str, table: str, *records: Record) -> Result:
     """Load records as the vendor's, through the loader."""
     source, entity = ENTITIES[f"pipedesk.{table}"]
-    shown: Source = replace(source, fetch=lambda extraction: [page(*records)], settings=Settings)
+
+    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
+        yield page(*records)
+        return ReadReport()
+
+    shown: Source = replace(source, fetch=fetch, settings=Settings)
     return sync(shown, entity, Options(), url=url)
 
 

@@ -74,7 +74,7 @@ def of(**settings: Any) -> pytest.MarkDecorator:
 
 
 def read(entity: Entity, since: datetime | None = None, until: datetime | None = None, **how: Any) -> Read:
-    ahead = until or datetime.now(UTC) + entity.lookahead
+    ahead = until or datetime.now(UTC) + entity.cadence.lookahead
     return Read(ARRIVY, entity, since, ahead, **how)
 
 
@@ -164,7 +164,7 @@ class TestSchedule:
         vendor.set_fault("status", path="/tasks", status=400, after=before, times=1)
         reading = read(TASKS)
         assert reading.ids == sorted(vendor.ids("tasks"))
-        assert reading.extraction.noticed["far_future"] == "refused with 400"
+        assert reading.context.noted["far_future"] == "refused with 400"
 
     def test_times_are_sent_with_an_offset(self, vendor: Arrivy) -> None:
         since = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
@@ -205,14 +205,14 @@ class TestSchedule:
     def test_scheduled_tasks_among_the_unscheduled_are_told_of(self, vendor: Arrivy) -> None:
         reading = read(TASKS)
         assert reading.ids == sorted(vendor.ids("tasks"))
-        assert reading.extraction.noticed == {}, "each comes once"
+        assert reading.context.noted == {}, "each comes once"
         delta = read(TASKS, ago(days=60)).finished()
-        assert delta.extraction.noticed["scheduled_among_unscheduled"] > 100
+        assert delta.context.noted["scheduled_among_unscheduled"] > 100
 
     def test_a_delta_reaches_from_two_months_ago_to_a_year_ahead(self) -> None:
         now = datetime(2026, 5, 1, tzinfo=UTC)
         for entity in (TASKS, BOOKINGS):
-            last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), entity.whole_due(now))
+            last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), entity.full_due(now))
             planned = plan(entity, Options(), last, now)
             assert (planned.mode, planned.window) == ("delta", (now - timedelta(days=60), now + timedelta(days=365)))
             assert planned.complete_range is None, "a task may leave the window by being rescheduled"
@@ -262,7 +262,7 @@ class TestShifting:
         for key in everything[:3]:
             vendor.delete("tasks", key)
         assert set(reading.ids) == set(everything)
-        assert reading.extraction.noticed["walked_again"] == "3 known tasks were not met at first"
+        assert reading.context.noted["walked_again"] == "3 known tasks were not met at first"
 
     def test_a_task_that_moves_to_a_list_that_was_read_is_found(self, vendor: Arrivy) -> None:
         loose = vendor.ids("tasks", "unscheduled")[0]
@@ -366,7 +366,7 @@ class TestConcurrentPages:
         vendor.set_fault("slow", seconds=0.05)
         began = time.monotonic()
         reading = read(TASKS, page_size=40, concurrent_pages=8).finished()
-        assert 0.05 <= reading.extraction.waited_seconds <= time.monotonic() - began
+        assert 0.05 <= reading.context.waited_seconds <= time.monotonic() - began
 
     def test_a_limited_run_leaves_nothing_running(self, vendor: Arrivy) -> None:
         reading = read(TASKS, page_size=5, concurrent_pages=4)
@@ -390,7 +390,7 @@ class TestLimits:
         monkeypatch.setattr(client, "Budget", lambda name, requests, seconds: Budget(name, 20, 1.0))
         budget = RequestBudget(database_url, threading.Event())
         reading = read(TASKS, page_size=8, concurrent_pages=8)
-        reading.extraction.take = budget.acquire
+        reading.context.acquire = budget.acquire
         reading.finished()
         budget.close()
         at = sorted(entry["at"] for entry in vendor.requests()["log"])
@@ -435,7 +435,7 @@ class TestFlags:
     def test_the_statuses_that_were_left_out_are_told(self, vendor: Arrivy) -> None:
         reading = read(TASKS, task_status="done").finished()
         truth = Counter(vendor.record("tasks", key)["status"] for key in vendor.ids("tasks"))
-        assert reading.extraction.noticed["other_statuses"] == truth
+        assert reading.context.noted["other_statuses"] == truth
 
     def test_filtered_run_keeps_watermark(self, tasks: SourceHarness) -> None:
         """And buries nothing; the flags that only make it faster do neither."""
@@ -458,7 +458,7 @@ class TestOptional:
     def test_an_account_without_bookings_has_none(self, vendor: Arrivy) -> None:
         reading = read(BOOKINGS)
         assert reading.ids == []
-        assert reading.extraction.noticed == {"absent": "this account has no /bookings"}
+        assert reading.context.noted == {"absent": "this account has no /bookings"}
         with pytest.raises(RequestRefused):
             read(BOOKINGS, ago(days=60)).finished()
         vendor.set_fault("status", path="/tasks", status=404)

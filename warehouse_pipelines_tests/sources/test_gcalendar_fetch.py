@@ -292,7 +292,7 @@ def test_the_documented_answer_is_read_as_the_notes_say(
     monkeypatch.setattr(
         gcalendar,
         "client",
-        lambda extraction, title, scopes: Client(extraction, title=title, base_url=listener.url, headers={}),
+        lambda context, title, scopes: Client(context, title=title, base_url=listener.url, headers={}),
     )
     try:
         reading = read().finished()
@@ -309,7 +309,7 @@ def test_the_documented_answer_is_read_as_the_notes_say(
     )
     assert first["start_time"] == datetime(2026, 5, 5, 13, tzinfo=UTC)
     assert (stub["google_event_id"], stub["archived"], stub["summary"]) == ("ev0", True, None)
-    assert reading.extraction.next_state == {"crew@example.test": "CPj...="}
+    assert reading.report.next_state == {"crew@example.test": "CPj...="}
 
 
 def test_an_all_day_event_ends_before_its_end(harness: SourceHarness) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.google.drive import (
     FOLDER,
@@ -284,13 +284,12 @@ def test_the_documented_answer_is_read_as_the_notes_say(
     def answer(request: Request) -> Answer:
         return answer_json(200, sample("google_changes"))
 
-    def client(extraction: Extraction, title: str, scopes: Any) -> Client:
-        return Client(extraction, title=title, base_url=listener.url, headers={})
+    def client(context: ReadContext, title: str, scopes: Any) -> Client:
+        return Client(context, title=title, base_url=listener.url, headers={})
 
     listener = Listener("127.0.0.1", 0, answer)
     monkeypatch.setattr(gdrive, "client", client)
-    reading = Read(GDRIVE, FILES)
-    reading.extraction.state = {"root": "", "page_token": "8123"}
+    reading = Read(GDRIVE, FILES, state={"root": "", "page_token": "8123"})
     try:
         reading.finished()
     finally:
@@ -298,4 +297,4 @@ def test_the_documented_answer_is_read_as_the_notes_say(
     coercer = Coercer("gdrive", FILES)
     (row,) = coercer.table([record for page in reading._seen for record in page.records]).to_pylist()
     assert (row["file_id"], row["name"], row["version"], row["archived"]) == ("1AbC", "Zip map", 88, False)
-    assert reading.extraction.next_state == {"root": "", "drive_id": "", "page_token": "8130"}
+    assert reading.report.next_state == {"root": "", "drive_id": "", "page_token": "8130"}

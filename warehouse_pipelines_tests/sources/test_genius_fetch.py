@@ -203,10 +203,10 @@ def test_the_columns_of_s1(vendor: Genius) -> None:
     rows, _ = typed(ENTITIES["appointments"], visits)
     assert (rows[1]["appointment_time"], rows[1]["lead_id"], rows[1]["status"]) == ("10:30:00", 2, "Follow up")
     assert (rows[5]["complete_outcome_id"], rows[5]["status"]) == (None, None)
-    assert visits.extraction.noticed == {}
+    assert visits.context.noted == {}
     rows, _ = typed(PROSPECTS, prospects := Read(GENIUS, PROSPECTS))
     assert (rows[1]["source"], rows[1]["status"]) == (vendor.population.person(1).source, None)
-    assert prospects.extraction.noticed == {"absent_columns": ["status"]}
+    assert prospects.context.noted == {"absent_columns": ["status"]}
 
 
 def test_the_lead_of_an_appointment_is_the_newest_that_its_prospect_had(vendor: Genius) -> None:
@@ -235,7 +235,7 @@ def test_every_table_is_quoted(vendor: Genius) -> None:
     vendor.reset_counters()
     for entity in GENIUS.entities:
         if entity.path != "contact":
-            assert "hubspot_appointment_id" not in Read(GENIUS, entity).extraction.noticed.get("absent_columns", ())
+            assert "hubspot_appointment_id" not in Read(GENIUS, entity).context.noted.get("absent_columns", ())
     GENIUS.check()
     said = [entry["body"] for entry in vendor.requests()["log"]] + [
         one for each in EXPRESSIONS.values() for one in each.values()
@@ -294,13 +294,13 @@ def test_an_idle_delta_does_not_look_for_values_that_were_never_there(vendor: Ge
     vendor.sql("ALTER TABLE prospect DROP COLUMN notes")
     held = Held(values={"status", "notes"})
     read = (Read(GENIUS, PROSPECTS, known=held) if whole else delta(PROSPECTS, known=held)).finished()
-    assert read.extraction.noticed["absent_columns"] == ["notes", "status"]
-    assert held.asked == read.extraction.absent == ({"notes", "status"} if whole else {"notes"})
+    assert read.context.noted["absent_columns"] == ["notes", "status"]
+    assert held.asked == read.context.absent == ({"notes", "status"} if whole else {"notes"})
 
 
 def test_the_session_can_only_read(vendor: Genius, monkeypatch: pytest.MonkeyPatch) -> None:
     vendor.sql(f"GRANT ALL ON `{vendor.name}`.* TO `{vendor.name}`@localhost")
-    database = GeniusClient(delta(ORDERS).extraction)
+    database = GeniusClient(delta(ORDERS).context)
     with pytest.raises(RequestRefused, match="1792"):
         database.all("DELETE FROM job")
     assert vendor.count("job") == 15
@@ -464,7 +464,7 @@ def test_a_column_that_is_gone_is_null_and_named(vendor: Genius) -> None:
     read = Read(GENIUS, ORDERS)
     rows, _ = typed(ORDERS, read)
     assert {row["signer_name"] for row in rows.values()} == {None}
-    assert read.extraction.noticed == {"absent_columns": ["signer_name"]}
+    assert read.context.noted == {"absent_columns": ["signer_name"]}
 
 
 def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCaptureFixture) -> None:
@@ -483,7 +483,7 @@ def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCa
         read = Read(GENIUS, PROSPECTS)
         rows, coercer = typed(PROSPECTS, read)
         assert (len(rows), coercer.rejects) == (total, [])
-        assert read.extraction.noticed == {"absent_columns": ["hubspot_contact_id", "status"]}
+        assert read.context.noted == {"absent_columns": ["hubspot_contact_id", "status"]}
         assert "hubspot_contact_id" not in read.records[0]
         assert re.search(rf"genius_prospect is read without hubspot_contact_id \({reason}", caplog.text)
         assert "status" not in caplog.text  # no installation is known to have that
@@ -494,7 +494,7 @@ def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCa
     vendor.sql("ALTER TABLE prospect_source DROP KEY prospect_id")
     read = Read(GENIUS, VISITS)
     assert len(read.records) == vendor.count("appointment")
-    assert read.extraction.noticed["absent_columns"] == ["hubspot_appointment_id", "lead_id"]
+    assert read.context.noted["absent_columns"] == ["hubspot_appointment_id", "lead_id"]
     Read(GENIUS, PROSPECTS).finished()
     assert "source (prospect_source has no index on prospect_id" in caplog.text
 
@@ -506,7 +506,7 @@ def test_a_lookup_that_the_database_refuses_costs_its_own_column_only(
     monkeypatch.setitem(EXPRESSIONS, "prospect", expressions)
     read = Read(GENIUS, PROSPECTS)
     assert len(read.records) == vendor.count("prospect")
-    assert read.extraction.noticed == {"absent_columns": ["hubspot_contact_id", "status"]}
+    assert read.context.noted == {"absent_columns": ["hubspot_contact_id", "status"]}
     assert {record["source"] for record in read.records} >= {"Google Ads"}
     said = r"hubspot_contact_id \(the database does not accept how it is looked up: error 1\d+: .*no_such_function"
     assert re.search(said, caplog.text)
@@ -532,7 +532,7 @@ def test_values_of_fields_are_not_read_unless_it_is_known_which_are_passwords(ve
         read = Read(GENIUS, fields)
         assert len(read.records) == 7
         assert not any("field_value" in one for one in read.records)
-        assert read.extraction.noticed == {"absent_columns": ["field_value"]}
+        assert read.context.noted == {"absent_columns": ["field_value"]}
 
 
 def test_a_table_that_lost_its_cursor_is_read_in_full(orders: SourceHarness) -> None:

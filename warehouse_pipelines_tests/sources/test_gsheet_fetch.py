@@ -24,8 +24,9 @@ from warehouse_pipelines.simulators.google.sheet import CellError
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.sources import _google
 from warehouse_pipelines.sources.gsheet import GSHEET, client
-from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS, check
+from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS
 from warehouse_pipelines.sources.gsheet.rows import column_name
+from warehouse_pipelines.sources.gsheet.source import check
 from warehouse_pipelines_tests.harness.fetching import Read, sample
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
@@ -176,10 +177,10 @@ class TestReading:
         assert len(rows) == len(google.table(LEADS))
         assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
         assert len({row["_id"] for row in rows}) == len(rows)
-        assert reading.extraction.noticed["edited_during_reads"] == 2
-        assert reading.extraction.next_state
+        assert reading.context.noted["edited_during_reads"] == 2
+        assert reading.report.next_state
         version = google.described(LEADS)["version"]
-        assert reading.extraction.next_state["version"] != version  # so the next run reads what was edited since
+        assert reading.report.next_state["version"] != version  # so the next run reads what was edited since
 
     def test_edits_elsewhere_in_the_file_cost_a_second_read(
         self, google: Google, monkeypatch: pytest.MonkeyPatch
@@ -193,7 +194,7 @@ class TestReading:
         monkeypatch.setattr(google, "values", values)
         whole = read(page_size=20)
         assert len(whole.records) == len(google.table(LEADS))
-        assert whole.extraction.noticed["edited_during_reads"] == 1
+        assert whole.context.noted["edited_during_reads"] == 1
 
     def test_a_million_empty_rows_cost_few_requests(self, google: Google) -> None:
         google.add_empty_rows(LEADS, 1_000_000)
@@ -243,7 +244,7 @@ class TestReading:
 def _to(url: str) -> Any:
     from warehouse_pipelines.sources._http import Client
 
-    return lambda extraction, title, scopes, host="www": Client(extraction, title=title, base_url=url, headers={})
+    return lambda context, title, scopes, host="www": Client(context, title=title, base_url=url, headers={})
 
 
 class TestHeader:
@@ -284,7 +285,7 @@ class TestHeader:
         with pytest.raises(AnswerChanged) as refused:
             reading.finished()
         assert "rivera" not in str(refused.value).lower()
-        assert "header" not in reading.extraction.noticed
+        assert "header" not in reading.context.noted
 
     def test_unknown_duplicate_and_blank_headers_are_reported_and_kept(self, google: Google) -> None:
         google.set_header(LEADS, [*LEAD_HEADER, "Notes", 2026])
@@ -292,7 +293,7 @@ class TestHeader:
         reading = read()
         row = reading.records[-1]
         assert (row["weather"], row["2026"], row["column_o"]) == ("rain", "x", "stray")
-        noticed = reading.extraction.noticed
+        noticed = reading.context.noted
         assert noticed["unknown_headers"] == ["weather", "notes_2", "2026"]
         assert (noticed["duplicate_headers"], noticed["blank_headers"]) == (["notes"], ["column_o"])
         assert "page_url" in noticed["absent_columns"]
@@ -542,7 +543,7 @@ class TestErrorCells:
         monkeypatch.setattr(google, "values", values)
         reading = read()
         assert reading.records[0]["notes"] is None
-        assert "H2" in str(reading.extraction.doubt)
+        assert "H2" in str(reading.report.unproven)
 
     def test_only_what_looks_like_an_error_is_asked_about(self, google: Google) -> None:
         read().finished()
@@ -630,7 +631,7 @@ class TestMergedCells:
         assert [row["date"] for row in rows[:3]] == ["2026-05-01"] * 3
         assert rows[3]["date"] != "2026-05-01"
         assert [row["amount"] for row in rows[:3]] == [9, None, 5]
-        assert reading.extraction.noticed["merged_numbers"] == ["amount"]
+        assert reading.context.noted["merged_numbers"] == ["amount"]
 
     def test_a_merged_cell_makes_no_row_of_a_blank_one(self, google: Google) -> None:
         count = len(read(MARKETING_SPENDS).records)

@@ -186,7 +186,7 @@ class TestDelta:
         assert len(reading.ids) == 1000
         assert all(record["properties"]["lead_id"] for record in reading.records)
         assert reading.calls == 5 + 1 + 10 + 1  # searches, properties, batch reads, archived list
-        assert (reading.extraction.reported, reading.extraction.trusted) == (1000, False)
+        assert (reading.report.reported, reading.report.reported_trusted) == (1000, False)
 
     @of(contacts=20_100)
     def test_twenty_thousand_changes_in_one_millisecond(self, portal: HubSpot) -> None:
@@ -200,7 +200,7 @@ class TestDelta:
         """The notes: whether ids sort as numbers is unconfirmed; issue: windows that split until under 10,000."""
         reading = read(CONTACTS, ago(days=3650))
         assert reading.ids == sorted(portal.ids("contacts"))
-        assert reading.extraction.noticed["search_read_again_by_windows"]
+        assert reading.context.noted["search_read_again_by_windows"]
         assert routes(portal)[BATCH_READ] == BIG / 100
         asked = [entry for entry in portal.requests()["log"] if entry["path"].endswith("/search")]
         assert {entry["status"] for entry in asked} == {200}
@@ -218,7 +218,7 @@ class TestDelta:
         portal.bulk_touch("contacts")
         reading = read(CONTACTS, ago(minutes=1), soon())
         assert reading.ids == sorted(portal.ids("contacts"))
-        assert "search_read_again_by_windows" not in reading.extraction.noticed
+        assert "search_read_again_by_windows" not in reading.context.noted
 
     def test_ids_sorted_as_text_and_compared_as_numbers_lose_nothing(self, vendor_answers: Callable[..., None]) -> None:
         """Each id is larger than the one before and yet 200 is passed over; only the count tells."""
@@ -271,7 +271,7 @@ class TestDelta:
         portal.edit("contacts", edited, {"city": "Dayton"})
         # The edited one has left the window; everything else is there, and the next window has it.
         assert set(reading.ids) == set(portal.ids("contacts")) - {edited}
-        assert "search_read_again_by_windows" not in reading.extraction.noticed
+        assert "search_read_again_by_windows" not in reading.context.noted
         assert [record["properties"]["city"] for record in read(CONTACTS, until, soon()).records] == ["Dayton"]
 
     def test_the_window_is_asked_in_milliseconds_with_both_ends(self, portal: HubSpot) -> None:
@@ -291,7 +291,7 @@ class TestDelta:
         reading = read(CONTACTS, ago(minutes=1), soon())
         assert len(reading.ids) == 9
         assert gone not in reading.ids
-        assert reading.extraction.noticed["not_found"] == 1
+        assert reading.context.noted["not_found"] == 1
 
 
 class TestDeletions:

@@ -134,7 +134,7 @@ class TestFeed:
             assert sorted(reading.ids) == sorted(ids)
         finally:
             listener.close()
-        assert reading.extraction.noticed == {"events_not_in_order": True}
+        assert reading.context.noted == {"events_not_in_order": True}
 
     def test_an_id_of_another_form_stops_nothing(self, vendor_answers: Callable[..., None]) -> None:
         events = [{"id": f"{5:024x}"}, {"id": "none of theirs"}, {"id": f"{6:024x}"}]
@@ -273,16 +273,16 @@ class TestFold:
         vendor_answers({"/events": lambda request: [] if request.first("after_id") else events})
         reading = read(LEADS)
         assert len(reading.records) == 1
-        assert reading.extraction.noticed == {"events_without_lead": 1}
+        assert reading.context.noted == {"events_without_lead": 1}
 
     def test_a_read_that_is_limited_ends_early(self, vendor: LeadConduit) -> None:
-        reading = read(LEADS, page_size=10)
-        reading.extraction.limit = 3
+        reading = read(LEADS, page_size=10, limit=3)
         assert len(reading.records) >= 3
         assert reading.calls < 3
 
     def test_the_folds_are_not_held(self, vendor: LeadConduit) -> None:
-        folds = Folds(read(LEADS).extraction)
+        reading = read(LEADS)
+        folds = Folds(reading.request, reading.context)
         (file,) = folds._file.execute("PRAGMA database_list").fetchall()
         assert file[2] == ""  # a temporary file, and not :memory:
         folds.close()

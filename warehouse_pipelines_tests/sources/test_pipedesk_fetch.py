@@ -24,6 +24,7 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.pipedesk import postgresql
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
@@ -111,7 +112,7 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
     assert (beta["archived"], beta["deleted_at"]) == (True, datetime(2025, 11, 5, 12, 30, tzinfo=UTC))
     assert (beta["qualified_at"], beta["legal_name"]) == (beta["deleted_at"], 'Beta "& Filhos"')
     assert role == {"id": 1, "user_id": "00000000-0000-0000-0000-000000000001", "role": "admin"}
-    assert read.extraction.noticed == {"undeclared_columns": ["segment"]}
+    assert read.context.noted == {"undeclared_columns": ["segment"]}
 
 
 def test_a_qualified_lead_arrives_though_its_updated_at_stands_still(leads: SourceHarness) -> None:
@@ -340,11 +341,11 @@ def test_a_column_that_only_some_versions_have_is_looked_for_when_everything_is_
     companies = ENTITIES["companies"]
     vendor.run("ALTER TABLE companies DROP cnpj")
     first = Read(PIPEDESK, companies, known=(held := Held(values={"cnpj"}))).finished()
-    assert first.extraction.absent == held.asked == {"cnpj"}
-    state = first.extraction.next_state
+    assert first.context.absent == held.asked == {"cnpj"}
+    state = first.report.next_state
     assert state is not None
     swept = Read(PIPEDESK, companies, known=(held := Held(values={"cnpj"})), state=state).finished()
-    assert swept.extraction.noticed["absent_columns"] == ["cnpj"]
+    assert swept.context.noted["absent_columns"] == ["cnpj"]
     assert held.asked == set()
     assert "cnpj" not in PIPEDESK.check()
     vendor.run("ALTER TABLE companies DROP name")
@@ -523,8 +524,7 @@ def test_nothing_outlives_the_transaction(vendor: PipeDesk) -> None:
     """What a pooler in transaction mode needs: no SET, nothing prepared; and nothing that could write or lock."""
     whole = Read(PIPEDESK, LEADS).finished()
     held = Held(hashed={tuple(key): 0 for key in vendor.keys("leads")})
-    swept = Read(PIPEDESK, LEADS, known=held)
-    swept.extraction.state = whole.extraction.next_state or {}
+    swept = Read(PIPEDESK, LEADS, known=held, state=whole.report.next_state or {})
     assert len(swept.records) == 60
     asked = [str(entry["body"]) for entry in vendor.requests()["log"] if entry["path"] != "/connect"]
     begun = [statement for statement in asked if statement.startswith("BEGIN")]
@@ -582,4 +582,4 @@ def test_a_lead_of_the_notes_is_in_every_column(vendor: PipeDesk) -> None:
     """What nobody declared stays in the record; what is declared is there."""
     (record, *_) = Read(PIPEDESK, LEADS).records
     assert record.keys() - {"expected_volume", "deleted_at"} == LEADS.columns.keys()
-    assert replace(LEADS, archived_at=None).columns == LEADS.columns
+    assert replace(LEADS, deletes=Deletes()).columns == LEADS.columns

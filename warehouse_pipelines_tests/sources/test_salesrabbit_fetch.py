@@ -201,7 +201,7 @@ class TestFilters:
         vendor.configure(nothing_new=int(vendor.settings.nothing_new))
         reading = read(ENTITIES[name], ago(seconds=1))
         assert reading.records == []
-        assert reading.extraction.unchanged == (vendor.settings.nothing_new == 304)
+        assert reading.report.changes_only == (vendor.settings.nothing_new == 304)
         assert reading.calls == 1
 
     def test_not_modified_is_no_answer_to_a_question_without_a_condition(self, vendor: SalesRabbit) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -126,7 +127,7 @@ class TestDocumented:
         other = text.replace("hasDNCPhone", "hasDncPhone").replace("d:id>", "d:ID>").replace("lastUpdate", "LastUpdate")
         (entry,) = feed(other.encode()).entries
         service: Any = Shown([])
-        walk = MarketSharpReader(service, SETS["customer"])
+        walk = MarketSharpReader(service, replace(EMPLOYEES, entity=SETS["customer"]))
         walk._named(Feed([entry], None))
         (row,) = typed("customer", [dict(entry.properties or {})])
         assert (row["has_dnc_phone"], row["id"]) == (True, "0f9c2a4e-1b7d-4c52-9a3e-5d1f60b7c811")

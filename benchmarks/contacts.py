@@ -25,6 +25,8 @@ from typing import NamedTuple
 import msgspec
 from pydantic_settings import BaseSettings
 
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
@@ -57,12 +59,8 @@ CONTACT = Entity(
     path="contacts",
     key="id",
     cursor="lastmodifieddate",
-    overlap=timedelta(hours=1),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
-    archived="archived",
-    archived_at="archivedAt",
-    merged="hs_merged_object_ids",
+    cadence=Cadence(overlap=timedelta(hours=1), full_every=timedelta(days=1), backfill_since=date(2024, 1, 1)),
+    deletes=Deletes(flag="archived", time="archivedAt", merged_keys="hs_merged_object_ids"),
     index="email phone",
     # What a bad record costs is measured, and no source has one by its kind alone.
     severity=dict.fromkeys(("boolean", "integer", "numeric", "date", "timestamptz"), "reject"),

@@ -128,5 +128,5 @@ def _records(records: Sequence[Json]) -> str:
 
 def _request(source: Source, entity: Entity, records: int) -> ReadRequest:
     size = min(records, entity.page_size or source.page_size)
-    until = datetime.now(UTC) + entity.lookahead
+    until = datetime.now(UTC) + entity.cadence.lookahead
     return ReadRequest(entity=entity, window=Window(None, until), page_size=size, limit=records)

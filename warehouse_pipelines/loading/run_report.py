@@ -67,7 +67,7 @@ class RunReport:
         """How everything or a window was read in the end."""
         report = self.reading.report
         changes_only = report is not None and report.changes_only
-        by_changes = self.reading.request.entity.by_state and self.plan.mode == "full" and changes_only
+        by_changes = self.reading.request.entity.state_based and self.plan.mode == "full" and changes_only
         return "delta" if by_changes else self.plan.mode
 
     def count_rows(self, loader: Loader) -> tuple[int, int]:
@@ -123,8 +123,8 @@ class RunReport:
         absent = missing.absent | missing.vanished_values
         if not full and not self.options.force:
             # A column that is back in a delta says nothing of the rows whose values were kept.
-            absent |= self.stood.absent & {*entity.columns, entity.flag}
-        flag = Sent(0, 0) if entity.flag in absent else missing.flag_sent
+            absent |= self.stood.absent & {*entity.columns, entity.deletes.column}
+        flag = Sent(0, 0) if entity.deletes.column in absent else missing.flag_sent
         unseen = missing.unseen(coercer.read)
         return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=unseen)
 
@@ -202,8 +202,8 @@ def configuration(entity: Entity, options: Options, plan: Plan, page_size: int) 
         "end_date": options.end_date.isoformat() if options.end_date else None,
         "vendor": dict(options.vendor),
         "narrowed": plan.narrowed,
-        "overlap_seconds": _seconds(entity.overlap),
-        "lookback_seconds": _seconds(entity.lookback),
+        "overlap_seconds": _seconds(entity.cadence.overlap),
+        "lookback_seconds": _seconds(entity.cadence.lookback),
         "previous_cursor": plan.previous.isoformat() if plan.previous else None,
         "cursor": None,
     }

@@ -67,9 +67,18 @@ def _trusted() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=32)
 def _connections(base_url: str) -> "httpx.Client":
+    from contextlib import suppress
+
     import httpx
 
-    return httpx.Client(
+    class Connections(httpx.Client):
+        """Closes its sockets once the cache has dropped it and no thread uses it any more."""
+
+        def __del__(self) -> None:
+            with suppress(Exception):
+                self.close()
+
+    return Connections(
         base_url=base_url,
         verify=_trusted(),
         timeout=httpx.Timeout(60, connect=10, pool=60),
@@ -113,7 +122,8 @@ class Client:
     ``headers``     carry the credential, by which ``budgets`` are counted
     ``renew``       names the settings of the credential, for the error that it is refused
     ``login``       returns the auth headers of a credential that expires, or signs the moment, for each attempt. Called
-                    with True once after a 401, to renew them
+                    with True once after a 401, to renew them. No ``httpx.Auth``: what that sends a second time would be
+                    neither counted nor held to the budget
     ``credential``  what budgets are counted by if ``login`` makes the headers, which change
     ``wait_for``    returns the seconds that an answer asks to wait, None if it does not say
     ``again``       returns True to retry a response that would otherwise be permanent (a rate limit that is a 403)

@@ -30,6 +30,7 @@ from urllib.parse import quote
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, NotConfigured, PermissionMissing, RequestRefused
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import one_of
@@ -219,10 +220,9 @@ EVENTS = Entity(
     about="Events of the shared calendars; a series is one row, a changed occurrence of it another.",
     path="events",
     key="calendar_id google_event_id",
-    by_state=True,
+    state_based=True,
     edited="updated_at",
-    archived="status=cancelled",
-    gone={"status": "cancelled"},
+    deletes=Deletes(flag="status=cancelled", deleted_values={"status": "cancelled"}),
     index="google_event_id status start_time end_time recurring_event_id",
     rules=(one_of("status", "confirmed", "tentative", "cancelled"),),
     columns=columns(

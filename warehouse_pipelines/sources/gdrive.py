@@ -30,6 +30,7 @@ from urllib.parse import quote
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, RequestRefused, WrongUse
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import one_of
@@ -303,10 +304,9 @@ FILES = Entity(
     about="Files of the service account, or below its root folder; no contents.",
     path="files",
     key="file_id",
-    by_state=True,
+    state_based=True,
     edited="version",
-    archived="removed|trashed",
-    archived_at="removedTime|trashedTime",
+    deletes=Deletes(flag="removed|trashed", time="removedTime|trashedTime"),
     index="parent_folder_id deleted_at",
     refs={"parent_folder_id": "pipedesk.google_drive_folders"},
     columns=columns(
@@ -329,10 +329,9 @@ FOLDERS = Entity(
     about="Folders; whose each is stands in PipeDesk's own table of folders, not in Drive.",
     path="folders",
     key="folder_id",
-    by_state=True,
+    state_based=True,
     edited="version",
-    archived="removed|trashed",
-    archived_at="removedTime|trashedTime",
+    deletes=Deletes(flag="removed|trashed", time="removedTime|trashedTime"),
     index="entity_id entity_type parent_folder_id deleted_at",
     rules=(one_of("entity_type", "company", "lead", "deal", "contact"),),
     columns=columns(

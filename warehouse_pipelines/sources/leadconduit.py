@@ -34,6 +34,7 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Budget, Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Flag, Source
@@ -277,9 +278,7 @@ EVENTS = Entity(
     path="events",
     key="id",
     cursor="start_timestamp",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=7),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=5), full_every=timedelta(days=7), backfill_since=date(2024, 1, 1)),
     index="lead_id",
     refs={"lead_id": "leadconduit_lead"},
     columns=columns(
@@ -302,14 +301,15 @@ LEADS = Entity(
     path="events by lead",
     key="lead_id",
     cursor="last_event_at",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=7),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(
+        every=timedelta(minutes=15),
+        overlap=timedelta(minutes=5),
+        full_every=timedelta(days=7),
+        backfill_since=date(2024, 1, 1),
+    ),
     custom="lead",
     index="id email phone_e164 created_at",
     refs={"salesrabbit_lead_id_hge": "salesrabbit_lead"},
-    severity={"integer": "warn"},
-    every=timedelta(minutes=15),
     columns=columns(
         id="id=event_id lead_id",
         text="""

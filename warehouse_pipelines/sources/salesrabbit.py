@@ -28,6 +28,8 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Budget, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import between
@@ -216,14 +218,16 @@ LEADS = Entity(
     path="leads",
     key="id",
     cursor="last_modified",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
-    archived_at="deletedAt",
+    cadence=Cadence(
+        every=timedelta(minutes=15),
+        overlap=timedelta(minutes=5),
+        full_every=timedelta(days=1),
+        backfill_since=date(2024, 1, 1),
+    ),
+    deletes=Deletes(time="deletedAt"),
     index="prospect_phone_e164 prospect_email user_id",
     refs={"user_id": "salesrabbit_user"},
     rules=(between("latitude", -90, 90), between("longitude", -180, 180)),
-    every=timedelta(minutes=15),
     columns=columns(
         integer="id user_id=userId campaign_id=campaignId",
         text=f"""
@@ -254,9 +258,7 @@ USERS = Entity(
     path="users",
     key="id",
     cursor="date_modified",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=5), full_every=timedelta(days=1), backfill_since=date(2024, 1, 1)),
     index="email",
     columns=columns(
         integer="""
@@ -284,9 +286,7 @@ LEAD_STATUS_HISTORIES = Entity(
     path="leadStatusHistories",
     key="id",
     cursor="status_updated",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=5), full_every=timedelta(days=1), backfill_since=date(2024, 1, 1)),
     index="lead_id",
     refs={"lead_id": "salesrabbit_lead", "changed_by_user_id": "salesrabbit_user"},
     columns=columns(

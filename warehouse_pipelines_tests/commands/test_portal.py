@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from warehouse_pipelines.commands import cli, discover, portal
 from warehouse_pipelines.errors import CredentialRefused, PermissionMissing
 from warehouse_pipelines.model import column_config
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadRequest
 from warehouse_pipelines.model.source import Source
@@ -130,7 +131,7 @@ THING = Entity(
     about="Things.",
     path="things",
     key="id",
-    archived="isGone",
+    deletes=Deletes(flag="isGone"),
     columns=columns(text="id name=fullName city=address.city", integer="size", jsonb="extra"),
 )
 

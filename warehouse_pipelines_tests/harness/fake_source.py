@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import not_negative
@@ -32,12 +34,8 @@ THING = Entity(
     path="things",
     key="id",
     cursor="at",
-    overlap=timedelta(minutes=5),
-    never_whole="a test says when",
-    days_since=date(2024, 1, 1),
-    archived="gone",
-    archived_at="gone_at",
-    merged="absorbed",
+    cadence=Cadence(overlap=timedelta(minutes=5), never_full="a test says when", backfill_since=date(2024, 1, 1)),
+    deletes=Deletes(flag="gone", time="gone_at", merged_keys="absorbed"),
     custom="more",
     index="name",
     rules=(not_negative("amount"),),
@@ -66,8 +64,8 @@ TICKET = Entity(
     columns=columns(uuid="id owner_id", text="label city=address.city"),
 )
 LOG = replace(
-    THING, name="entries", table="fake_entry", archived=None, archived_at=None, merged=None, missing="window",
-    lookback=timedelta(days=30),
+    THING, name="entries", table="fake_entry", deletes=Deletes(by_window=True),
+    cadence=replace(THING.cadence, lookback=timedelta(days=30)),
 )  # fmt: skip
 ENTITIES = (THING, PAIR, TICKET, LOG)
 

@@ -98,8 +98,13 @@ class Read:
         return report
 
     @property
+    def raw(self) -> list[bytes]:
+        """The records as they came, also those that are none."""
+        return [bytes(record) for page in self.finished()._seen for record in page.records]
+
+    @property
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(record) for page in self.finished()._seen for record in page.records]
+        return [json.loads(record) for record in self.raw]
 
     @property
     def beside_the_window(self) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.definitions import build_definitions
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Flag, Source
@@ -31,9 +32,7 @@ THINGS = Entity(
     path="things.json",
     key="id",
     cursor="updated_at",
-    overlap=timedelta(minutes=2),
-    never_whole="a test says when",
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=2), never_full="a test says when", backfill_since=date(2024, 1, 1)),
     columns=columns(text="id name", timestamptz="updated_at"),
 )
 
@@ -43,10 +42,10 @@ PARTS = Entity(
     about="Parts, which belong to things.",
     path="parts.json",
     key="id thing_id",
+    cadence=Cadence(every=timedelta(minutes=90)),
     parent="store_thing",
     refs={"thing_id": "store_thing"},
     columns=columns(text="id thing_id"),
-    every=timedelta(minutes=90),
 )
 
 GADGETS = Entity(
@@ -55,8 +54,8 @@ GADGETS = Entity(
     about="Gadgets.",
     path="gadgets.json",
     key="id",
+    cadence=Cadence(every=timedelta(minutes=15)),
     columns=columns(text="id", integer="size"),
-    every=timedelta(minutes=15),
 )
 
 ENTITIES = (PARTS, THINGS, GADGETS)

@@ -83,7 +83,7 @@ STATISTICS = {
 
 
 @pytest.fixture(scope="module")
-def filled(shared_url: str) -> str:
+def filled_url(shared_url: str) -> str:
     FakeSource(shared_url)
     with engine(shared_url).begin() as made:
         tables.align(made, [LINK])
@@ -99,10 +99,10 @@ def filled(shared_url: str) -> str:
     params=[(name, analyzed) for name in STATISTICS for analyzed in (True, False)],
     ids=lambda given: (given[0] + (" analyzed" if given[1] else " not analyzed")).replace(" ", "_"),
 )
-def url(request: pytest.FixtureRequest, filled: str) -> str:
+def url(request: pytest.FixtureRequest, filled_url: str) -> str:
     """The warehouse with these statistics."""
     name, analyzed = request.param
-    with psycopg.connect(filled, autocommit=True) as connection:
+    with psycopg.connect(filled_url, autocommit=True) as connection:
         connection.execute(f"ANALYZE {', '.join(BIG)}")
         oids = connection.execute(
             "SELECT array_agg(oid::int8) FROM unnest(%(tables)s::regclass[]) t CROSS JOIN LATERAL ("
@@ -114,7 +114,7 @@ def url(request: pytest.FixtureRequest, filled: str) -> str:
             connection.execute(f"UPDATE pg_class SET {STATISTICS[name]} WHERE oid = ANY(%s)", [oids[0]])
         if not analyzed:
             connection.execute("DELETE FROM pg_statistic WHERE starelid = ANY(%s)", [oids[0]])
-    return filled
+    return filled_url
 
 
 Plan = dict[str, Any]
@@ -364,7 +364,9 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
     """Once a run, and its rows are committed one by one, so its statistics are seldom wrong. To wrong ones its primary
     key, read from the end, is as good as the index of the entity: one walk at most.
     """
-    sync_history.last_good(session, FAKE, replace(THING, whole_every=timedelta(days=1), never_whole=""))
+    sync_history.last_good(
+        session, FAKE, replace(THING, cadence=replace(THING.cadence, full_every=timedelta(days=1), never_full=""))
+    )
     sync_history.last_state(session, FAKE, THING)
     sync_history.last_rows(session, FAKE, THING)
     sync_history.begin(session, FAKE, THING, start_time=datetime.now(UTC), configuration={}, run_id=None)

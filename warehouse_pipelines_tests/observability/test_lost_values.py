@@ -290,7 +290,7 @@ def test_a_member_deep_in_the_record_is_looked_for_at_its_place(fake: FakeSource
     assert (result.status, kept(fake, "shade")) == ("partial", {"red"})
 
 
-TIMED = replace(THING, archived=None)
+TIMED = replace(THING, deletes=replace(THING.deletes, flag=None))
 FLAG = {"gone": (THING, "gone", True, False), "gone_at": (TIMED, "gone_at", "2024-02-03T04:05:06Z", None)}
 
 
@@ -301,7 +301,7 @@ def tombstones(fake: FakeSource) -> dict[str, tuple[Any, Any]]:
 @pytest.mark.parametrize("flag", FLAG)
 def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(fake: FakeSource, flag: str) -> None:
     fake.entity, name, yes, no = FLAG[flag]
-    column = "archived" if fake.entity.archived else "deleted_at"
+    column = "archived" if fake.entity.deletes.flag else "deleted_at"
 
     def flagged(number: int, first_living: int, **more: Any) -> list[dict[str, Any]]:
         return [{**one, name: yes if n < first_living else no} for n, one in enumerate(things(number, **more))]

@@ -16,12 +16,14 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.wire import Request
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.callrail import CALLRAIL
 from warehouse_pipelines.sources.callrail.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor
 
 ENTITIES = {entity.name: entity for entity in CALLRAIL.entities}
+LISTS = {"text_messages": "conversations"}
+"""What a list is called in an answer, where it is not called as its entity."""
 CALLS = ENTITIES["calls"]
 TEXTS = ENTITIES["text_messages"]
 WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
@@ -31,10 +33,7 @@ WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[CallRail]:
     """An account with 600 calls; ``@pytest.mark.parametrize("vendor", [...], indirect=True)`` gives settings."""
     settings = {"contacts": 1200, **getattr(request, "param", {})}
-    with start(("callrail",), contacts=settings["contacts"], callrail=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("callrail", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(CallRail)
 
 
@@ -50,7 +49,7 @@ def vendor_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mappin
         yield serve
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -72,7 +71,7 @@ class TestPaging:
     @pytest.mark.parametrize("name", list(ENTITIES))
     def test_everything_is_read_and_counted(self, vendor: CallRail, name: str) -> None:
         reading = read(ENTITIES[name], page_size=100)
-        assert reading.ids == sorted(vendor.ids(ENTITIES[name].records or name))
+        assert reading.ids == sorted(vendor.ids(LISTS.get(name, name)))
         assert (reading.report.reported, reading.report.reported_trusted) == (len(reading.ids), True)
 
     @pytest.mark.parametrize("name", list(ENTITIES))
@@ -234,7 +233,7 @@ class TestWindows:
     def test_a_delta_reads_thirty_days_again(self) -> None:
         """Edits move no cursor; the loader begins so far back and therefore cannot compare versions."""
         for name in ("calls", "form_submissions", "text_messages"):
-            assert ENTITIES[name].lookback == timedelta(days=30)
+            assert ENTITIES[name].cadence.lookback == timedelta(days=30)
             assert ENTITIES[name].version is None
 
 
@@ -326,7 +325,7 @@ class TestRecords:
             coercer = Coercer("callrail", entity)
             table = coercer.table([json.dumps(record).encode() for record in read(entity).records])
             assert coercer.rejects == []
-            assert table.num_rows == len(vendor.ids(entity.records or name))
+            assert table.num_rows == len(vendor.ids(LISTS.get(name, name)))
 
     def test_the_documented_calls_are_typed(self) -> None:
         coercer = Coercer("callrail", CALLS)

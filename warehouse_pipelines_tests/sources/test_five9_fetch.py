@@ -25,13 +25,12 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.five9.simulator import Five9
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.five9 import FIVE9
 from warehouse_pipelines.sources.five9.answers import Field, call_counters, contacts_shown, fault_in
 from warehouse_pipelines.sources.five9.domain import date_reader, strptime_format
 from warehouse_pipelines.sources.five9.service import Service
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 (CONTACTS,) = FIVE9.entities
 NUMBERED = 10**9  # a domain whose contacts all have a number
@@ -43,14 +42,11 @@ PROOF = 2
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Five9]:
     """A domain of 1,800 contacts; ``@of(...)`` gives settings."""
     settings = {"contacts": 1800, **getattr(request, "param", {})}
-    with start(("five9",), contacts=settings["contacts"], five9=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("five9", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(Five9)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -304,7 +300,7 @@ class TestKeys:
 
 def typed(reading: Read) -> list[dict[str, Any]]:
     coercer = Coercer("five9", CONTACTS)
-    rows = coercer.table([json.dumps(record).encode() for record in reading.records]).to_pylist()
+    rows: list[dict[str, Any]] = coercer.table([json.dumps(record).encode() for record in reading.records]).to_pylist()
     assert coercer.rejects == []
     return rows
 
@@ -612,62 +608,62 @@ class TestLimits:
 
 class TestSync:
     @pytest.fixture
-    def it(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+    def harness(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
         with source_harness("five9_contact", database_url, monkeypatch) as one:
             yield one
 
-    def test_undeclared_fields_keep_the_names_of_the_domain(self, it: SourceHarness) -> None:
-        it.sync()
-        for (key,), row in it.rows().items():
-            truth = it.simulator.record(key)
+    def test_undeclared_fields_keep_the_names_of_the_domain(self, harness: SourceHarness) -> None:
+        harness.sync()
+        for (key,), row in harness.rows().items():
+            truth = harness.simulator.record(key)
             custom = row["custom_properties"]
             assert custom["Lead Status"] == truth["Lead Status"]
             assert "first_name" not in custom
             assert {**row["raw_data"]["contact"], **row["raw_data"]["received"]} == truth
 
-    def test_a_read_that_is_not_proven_buries_nothing(self, it: SourceHarness) -> None:
-        it.sync()
-        deleted, created = it.driver.delete(it.entity), it.driver.create(it.entity)
-        it.simulator.configure(empty_value="nothing")
-        result = it.sync()
+    def test_a_read_that_is_not_proven_buries_nothing(self, harness: SourceHarness) -> None:
+        harness.sync()
+        deleted, created = harness.driver.delete(harness.entity), harness.driver.create(harness.entity)
+        harness.simulator.configure(empty_value="nothing")
+        result = harness.sync()
         assert (result.status, result.deleted, result.failed) == ("partial", 0, 0)
         assert "without a number1" in str(result.reason)
-        assert created in it.living()
-        assert deleted in it.living()
-        it.simulator.configure(empty_value="matches")
-        assert (it.sync().status, it.living()) == ("success", it.driver.keys(it.entity))
+        assert created in harness.living()
+        assert deleted in harness.living()
+        harness.simulator.configure(empty_value="matches")
+        assert (harness.sync().status, harness.living()) == ("success", harness.driver.keys(harness.entity))
 
-    def test_the_history_row_has_the_evidence(self, it: SourceHarness) -> None:
-        it.sync()
-        found = it.history()[-1]["performance_metrics"]["noticed"]
+    def test_the_history_row_has_the_evidence(self, harness: SourceHarness) -> None:
+        harness.sync()
+        found = harness.history()[-1]["performance_metrics"]["noticed"]
         assert (found["largest_list"], found["listed_again"], found["fields"]) == (60, 0, 29)
         assert found["query_limits"].keys() == {"60", "3600", "86400"}
 
-    def test_the_split_is_kept_with_the_run(self, it: SourceHarness) -> None:
-        it.sync()
-        kept = it.history()[-1]["configuration"]["state"]
+    def test_the_split_is_kept_with_the_run(self, harness: SourceHarness) -> None:
+        harness.sync()
+        kept = harness.history()[-1]["configuration"]["state"]
         assert kept["crowded"] == "[]"
-        it.sync()
-        assert it.history()[-1]["configuration"]["state"] == kept
-        it.sync(full=True)
-        assert it.history()[-1]["configuration"]["state"]["proven_at"] > kept["proven_at"]
+        harness.sync()
+        assert harness.history()[-1]["configuration"]["state"] == kept
+        harness.sync(full=True)
+        assert harness.history()[-1]["configuration"]["state"]["proven_at"] > kept["proven_at"]
 
-    def test_a_row_is_written_again_only_when_its_contact_changed(self, it: SourceHarness) -> None:
-        it.sync()
-        before = it.rows()
-        it.simulator.edit(it.simulator.ids()[3], {"Market": "Toledo"})
-        result = it.sync()
+    def test_a_row_is_written_again_only_when_its_contact_changed(self, harness: SourceHarness) -> None:
+        harness.sync()
+        before = harness.rows()
+        harness.simulator.edit(harness.simulator.ids()[3], {"Market": "Toledo"})
+        result = harness.sync()
         assert (result.updated, result.unchanged) == (1, 59)
-        changed = [key for key, row in it.rows().items() if row != before[key]]
-        assert changed == [(it.simulator.ids()[3],)]
-        assert it.rows()[changed[0]]["division"] == "Toledo"
+        changed = [key for key, row in harness.rows().items() if row != before[key]]
+        assert changed == [(harness.simulator.ids()[3],)]
+        assert harness.rows()[changed[0]]["division"] == "Toledo"
 
-    def test_a_contact_without_a_number_is_loaded(self, it: SourceHarness) -> None:
-        it.sync()
-        assert sum(row["phone"] is None for row in it.rows().values()) == 1
+    def test_a_contact_without_a_number_is_loaded(self, harness: SourceHarness) -> None:
+        harness.sync()
+        assert sum(row["phone"] is None for row in harness.rows().values()) == 1
 
 
 def test_contacts_are_read_once_a_day() -> None:
     """The quota is the domain's, and every run reads everything."""
-    assert CONTACTS.every.total_seconds() == 86_400
+    assert CONTACTS.cadence.every.total_seconds() == 86_400
     assert CONTACTS.cursor is None

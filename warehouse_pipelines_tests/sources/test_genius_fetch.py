@@ -29,7 +29,6 @@ from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.genius import mariadb
 from warehouse_pipelines.simulators.genius.simulator import Genius
 from warehouse_pipelines.simulators.registry import lacking
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources._http import ATTEMPTS
 from warehouse_pipelines.sources._sql import is_secret
 from warehouse_pipelines.sources.genius import GENIUS
@@ -39,7 +38,7 @@ from warehouse_pipelines.sources.genius.fetch import OVERLAP
 from warehouse_pipelines.sources.genius.reader import Offsets
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in GENIUS.entities}
 LEADS, PROSPECTS, ORDERS = ENTITIES["leads"], ENTITIES["prospects"], ENTITIES["job_change_orders"]
@@ -50,12 +49,7 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Genius]:
-    for what in lacking(["genius"]).values():
-        missing(what)
-    with start(["genius"], contacts=60) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
+    with serve_vendor("genius", monkeypatch, retry_seconds="0.001") as simulators:
         yield simulators.of(Genius)
 
 
@@ -87,7 +81,7 @@ def typed(entity: Entity, read: Read) -> tuple[dict[Any, dict[str, Any]], Coerce
 
 
 def test_genius_database_source(vendor: Genius) -> None:
-    """Every table comes whole, in pages, each row once (C-015)."""
+    """Every table comes whole, in pages, each row once."""
     vendor.add_contact_table()
     for entity in GENIUS.entities:
         read = Read(GENIUS, entity, page_size=7)
@@ -96,7 +90,7 @@ def test_genius_database_source(vendor: Genius) -> None:
         if len(entity.keys) == 1:
             assert {str(key) for key in rows} == {key for (key,) in vendor.keys(entity.path)}
         assert coercer.rejects == []
-    assert len(GENIUS.entities) >= 32  # B-033
+    assert len(GENIUS.entities) >= 32
 
 
 def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +124,7 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
 
 
 def test_same_timestamp_page_boundary(vendor: Genius) -> None:
-    """More rows of one second than a page holds are read once each, and the walk ends (X-28)."""
+    """More rows of one second than a page holds are read once each, and the walk ends."""
     at = wall(now() - timedelta(minutes=5))
     vendor.many("job_change_order", 35, at=at)
     vendor.create("job_change_order")
@@ -682,7 +676,7 @@ def test_check_says_in_one_line_what_can_be_read(vendor: Genius) -> None:
 
 @pytest.mark.slow
 def test_change_orders_100k_under_60s(orders: SourceHarness) -> None:
-    """Seconds, not hours (B-115); and nothing is cut off at 100,000 (X-28)."""
+    """Seconds, not hours; and nothing is cut off at 100,000."""
     orders.simulator.many("job_change_order", 100_000)
     total = orders.simulator.count("job_change_order")
     result = orders.sync()

@@ -30,7 +30,6 @@ from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
 from warehouse_pipelines.simulators.core.population import words
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.marketsharp import MARKETSHARP
 from warehouse_pipelines.sources.marketsharp.atom import Feed, feed
 from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
@@ -38,7 +37,7 @@ from warehouse_pipelines.sources.marketsharp.entities import camel_case
 from warehouse_pipelines.sources.marketsharp.reader import MarketSharpReader
 from warehouse_pipelines.sources.marketsharp.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Read
-from warehouse_pipelines_tests.harness.source_harness import source_harness
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor, source_harness
 
 SETS: dict[str, Entity] = {entity.name: entity for entity in MARKETSHARP.entities}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -48,14 +47,11 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[MarketSharp]:
     """A company of 120 contacts; ``@of(...)`` gives settings."""
     settings = {"contacts": 120, **getattr(request, "param", {})}
-    with start(("marketsharp",), contacts=settings["contacts"], marketsharp=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("marketsharp", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(MarketSharp)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -224,7 +220,12 @@ class TestPaging:
 
     def test_a_next_page_elsewhere_is_not_asked_for(self, vendor: MarketSharp) -> None:
         came: list[Request] = []
-        elsewhere = Listener("127.0.0.1", 0, lambda request: came.append(request) or Answer(500))  # type: ignore[func-returns-value]
+
+        def answer(request: Request) -> Answer:
+            came.append(request)
+            return Answer(500)
+
+        elsewhere = Listener("127.0.0.1", 0, answer)
         vendor.configure(most_per_page=7, link_base=elsewhere.url)
         try:
             with pytest.raises(AnswerChanged, match="elsewhere"):
@@ -544,7 +545,7 @@ class TestTables:
             "data", "contact", "lead", "prospect", "customer", "inquiry", "appointment", "activity", "activity_result",
             "job", "employee",
         }  # fmt: skip
-        assert SETS["data"].days_since == date(2024, 1, 1)
+        assert SETS["data"].cadence.backfill_since == date(2024, 1, 1)
 
 
 EMPLOYEES = ReadRequest(entity=SETS["employee"], window=Window(None, datetime.now(UTC)), page_size=500)

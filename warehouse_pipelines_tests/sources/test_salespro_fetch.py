@@ -25,7 +25,6 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.salespro.engine import QueryFailed
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.salespro import SALESPRO, athena, athena_result
 from warehouse_pipelines.sources.salespro.aws import Account
 from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS, LEAD_RESULTS
@@ -33,7 +32,7 @@ from warehouse_pipelines.sources.salespro.fetch import encoder
 from warehouse_pipelines.sources.salespro.forms import QUESTIONS, answered, in_columns, lines
 from warehouse_pipelines.sources.salespro.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read, sample
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in SALESPRO.entities}
 CUSTOMERS, ESTIMATES, RESULTS = (ENTITIES[name] for name in ("customers", "estimates", "lead_results"))
@@ -46,14 +45,11 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SalesPro]:
     """150 estimates; ``@of(...)`` gives settings."""
     settings = {"contacts": 300, **getattr(request, "param", {})}
-    with start(("salespro",), contacts=settings["contacts"], salespro=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("salespro", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(SalesPro)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -188,9 +184,9 @@ class TestTheResult:
         self, vendor: SalesPro, more: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from warehouse_pipelines.simulators.salespro import athena as simulated
+        from warehouse_pipelines.simulators.salespro.results import csv
 
-        whole = simulated.csv
-        monkeypatch.setattr(simulated, "csv", lambda *given: whole(*given) + more)
+        monkeypatch.setattr(simulated, "csv", lambda *given: csv(*given) + more)
         with pytest.raises(VendorUnavailable, match="middle of a row"):
             read(ESTIMATES).finished()
 
@@ -701,7 +697,7 @@ def customers(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[So
 
 class TestInTheWarehouse:
     def test_a_customer_has_the_newest_of_its_estimates(self, customers: SourceHarness) -> None:
-        """X-54: one row a customer, whatever the order in which its estimates were made, edited and removed."""
+        """One row a customer, whatever the order in which its estimates were made, edited and removed."""
         vendor = customers.simulator
         old = {"customer_id": "c", "estimate_id": "first", "created_at": "2026-01-01 00:00:00.000"}
         new = {"customer_id": "c", "estimate_id": "second", "created_at": "2026-02-01 00:00:00.000"}
@@ -733,7 +729,6 @@ class TestInTheWarehouse:
         assert customers.sync().mode == "full"
 
     def test_every_run_tells_the_bytes_scanned(self, customers: SourceHarness) -> None:
-        """A-070"""
         customers.sync()
         customers.sync()
         customers.sync(dry_run=True)

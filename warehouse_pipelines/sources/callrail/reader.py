@@ -21,6 +21,9 @@ from warehouse_pipelines.sources.callrail.client import PER_PAGE, Answer, answer
 from warehouse_pipelines.sources.callrail.entities import CALLS, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.settings import Settings
 
+LIST_NAMES = {TEXT_MESSAGES.path: "conversations"}
+"""What the list in the answer is called, by the path of the entity, where it is not called as the entity."""
+
 
 class CallRailReader:
     """Read one list of one account, and report how many records it has by its own count.
@@ -42,7 +45,7 @@ class CallRailReader:
         self.params = {**params, "per_page": str(min(request.page_size, PER_PAGE))}
         self.seen = seen
         self._http = client(context)
-        self._form = answers(entity.records or entity.name)
+        self._form = answers(LIST_NAMES.get(entity.path, entity.name))
         self._elsewhere = frozenset(seen)
         self._pages_seen: set[tuple[str | None, ...]] = set()
         self._read = 0

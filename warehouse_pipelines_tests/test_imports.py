@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: list[tuple[str, ...]] = [
     ("errors", "running"),
-    ("settings",),
+    ("settings", "warehouse"),
     ("model",),
     ("observability",),
     ("sources", "loading"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from warehouse_pipelines.loading.sync_history import connect
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.observability import redaction
 
@@ -61,7 +61,7 @@ def stored(url: str, entity: Entity, limit: int = ROWS) -> list[dict[str, Any]]:
         order,
         sql.Literal(limit),
     )
-    with connect(url) as connection:
+    with warehouse.session(url) as connection:
         found = connection.execute(statement).fetchall()
     return [{name: value(entity, name, row[name]) for name in names} for row in found]
 

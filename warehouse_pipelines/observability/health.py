@@ -22,9 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import psycopg
-from psycopg.rows import dict_row
-
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.lost_values import Standing
@@ -168,8 +166,8 @@ def judge(
         "sync_types": [entity.name for _, entity, *_ in entities],
         "hours": [rate_hours for _, _, rate_hours, _ in entities],
     }
-    with psycopg.connect(url, row_factory=dict_row) as connection:
-        found = connection.execute(ASKED, asked).fetchall()
+    with warehouse.session(url) as session:
+        found = session.execute(ASKED, asked).fetchall()
     configured = {source.name: not source.missing_settings() for source, *_ in entities}
     return [
         Health(

@@ -11,7 +11,7 @@ from warehouse_pipelines.orchestration.crm_session import Crm
 from warehouse_pipelines.orchestration.maintenance import Report
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.orchestration.maintenance import Connection
+    from warehouse_pipelines.warehouse import Session
 
 
 SLOW_MS = 100
@@ -114,7 +114,7 @@ def vacuum_analyze(crm: Crm) -> Report:
 
 
 @contextlib.contextmanager
-def _locking(crm: Crm) -> "Iterator[Connection]":
+def _locking(crm: Crm) -> "Iterator[Session]":
     """Act as the owner, for work on partitions. Wait 5 s for a lock at most: every writer waits behind this one."""
     with crm.role("crm_owner") as connection, connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '5s'")

@@ -13,13 +13,16 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import alembic.command
 import psycopg
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg.rows import tuple_row
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.schema import local_columns, repeatable, tables
@@ -30,8 +33,14 @@ log = logging.getLogger("warehouse")
 
 
 def engine(url: str) -> sa.Engine:
-    """Return an engine for a ``postgresql://`` URL, by psycopg 3."""
-    return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+    """Return an engine for a ``postgresql://`` URL, by psycopg 3. Its connections raise ``DatabaseUnavailable``."""
+
+    def connect() -> Any:
+        session: Any = warehouse.connect(url, application_name="warehouse-migrate", autocommit=False)
+        session.row_factory = tuple_row
+        return session
+
+    return sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
 
 
 def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = False) -> list[str]:
@@ -174,7 +183,7 @@ def seed(url: str) -> list[str]:
     """
     files = sorted((sql_folder() / "seeds").glob("*.sql"))
     for file in files:
-        with psycopg.connect(url) as connection:
+        with warehouse.connect(url) as connection, connection.transaction():
             connection.execute(file.read_bytes())
     return [f"seed {file.stem}" for file in files]
 

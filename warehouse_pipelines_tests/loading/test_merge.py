@@ -249,11 +249,8 @@ def test_rows_that_were_made_here_are_never_missing_at_the_vendor(fake: FakeSour
     fake.sync([{"id": A}, {"id": B}])
     assert fake.sync([{"id": A}]).deleted == 1
     assert {key for key, row in fake.rows().items() if row["archived"]} == {(B,)}
-    warehouse = WarehouseReader(fake.url)
-    try:
+    with WarehouseReader(fake.url) as warehouse:
         assert [key for key, _ in warehouse.hashes(TICKET)] == [(A,)], "neither what is missing nor what is ours"
-    finally:
-        warehouse.close()
 
 
 def told(fake: FakeSource, *gone: str) -> None:
@@ -285,9 +282,8 @@ def test_the_hash_of_a_record_can_be_computed_elsewhere(fake: FakeSource) -> Non
     fake.entity = PAIR
     records = [{"one": one, "two": 1, "label": "ä\u20ac"} for one in ("b", "B", "a-b", "ab")]
     fake.sync(records)
-    warehouse = WarehouseReader(fake.url)
-    found = dict(warehouse.hashes(PAIR))
-    warehouse.close()
+    with WarehouseReader(fake.url) as warehouse:
+        found = dict(warehouse.hashes(PAIR))
     assert list(found) == [("B", "1"), ("a-b", "1"), ("ab", "1"), ("b", "1")]
     with psycopg.connect(fake.url) as connection:
         for record in records:

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import defs
-from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines.orchestration.sensors import sensors
 
@@ -88,7 +88,7 @@ def test_the_sweep_closes_rows_whose_process_is_dead(running: Callable[[str], in
 
 def test_the_sweep_ends_runs_whose_process_is_dead(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_lock, "PING_SECONDS", 0.5)
-    with dg.DagsterInstance.ephemeral() as instance, sync_history.connect(bare_url) as session:
+    with dg.DagsterInstance.ephemeral() as instance, warehouse.connect(bare_url) as session:
         ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2)]
         for run_id in ids:
             tags = {run_lock.TAG: run_lock.tag(session, run_id)}

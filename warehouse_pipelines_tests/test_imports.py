@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: list[tuple[str, ...]] = [
     ("errors", "running"),
-    ("settings", "warehouse"),
+    ("settings",),
+    ("queries", "warehouse"),
     ("model",),
     ("observability",),
     ("sources", "loading"),

@@ -25,7 +25,6 @@ import pyarrow as pa
 from psycopg import sql
 
 from warehouse_pipelines.errors import DatabaseUnavailable, masked
-from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.column_reader import ARROW
 from warehouse_pipelines.loading.dead_letters import DeadLetterWriter
 from warehouse_pipelines.loading.kept_columns import KeptColumns
@@ -38,6 +37,7 @@ from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.rules import KINDS
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.queries import query
 
 
 class Loader:
@@ -217,7 +217,7 @@ class Loader:
         """Close the history row and commit all. Raises ``DatabaseUnavailable``, also when the row is closed already."""
         cursor = self.transaction.cursor
         try:
-            cursor.execute(sync_history.CLOSE, parameters=(json.dumps(closing), self.history_id))
+            cursor.execute(query("close_history_row"), parameters=(json.dumps(closing), self.history_id))
             if cursor.fetchone() is None:
                 raise DatabaseUnavailable(
                     f"history row {self.history_id} was closed by someone else while the run went on; it is rolled back"

@@ -29,6 +29,7 @@ from warehouse_pipelines.errors import SyncRunning, masked
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, Standing
+from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -205,20 +206,7 @@ def last_values(connection: "Session", source: Source, entity: Entity, mode: str
     dry, limited, narrowed or replays do not count.
     """
     rows = connection.execute(
-        """
-        WITH good AS (
-            SELECT id, configuration ->> 'mode' AS mode, records_processed AS processed, performance_metrics AS metrics
-            FROM orchestration.sync_history
-            WHERE crm_source = %(crm)s AND sync_type = %(sync_type)s AND (status IN ('success', 'partial')) IS TRUE
-                AND configuration ->> 'dry_run' = 'false' AND coalesce(configuration ->> 'max_records', '0') = '0'
-                AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
-                AND configuration ->> 'mode' <> 'replay' AND performance_metrics ? 'columns_filled'
-        )
-        (SELECT metrics, processed FROM good ORDER BY id DESC LIMIT 1)
-        UNION ALL
-        (SELECT metrics, processed FROM good WHERE processed >= %(enough)s
-         ORDER BY mode = %(mode)s DESC, id DESC LIMIT 1)
-        """,
+        query("last_values"),
         {"crm": source.name, "sync_type": entity.name, "enough": ENOUGH_RECORDS, "mode": mode},
     ).fetchall()
     if not rows:
@@ -246,24 +234,6 @@ def begin(
     ).fetchone()
     assert row is not None  # noqa: S101  (RETURNING returns)
     return int(row["id"])
-
-
-CLOSE = """
-    UPDATE orchestration.sync_history h SET
-        end_time = clock_timestamp(),
-        status = p ->> 'status',
-        records_processed = (p ->> 'processed')::integer,
-        records_created = (p ->> 'created')::integer,
-        records_updated = (p ->> 'updated')::integer,
-        records_failed = (p ->> 'failed')::integer,
-        error_message = p ->> 'error_message',
-        configuration = h.configuration || (p -> 'configuration'),
-        performance_metrics = p -> 'performance_metrics'
-    FROM (SELECT $1::text::jsonb AS p) given
-    WHERE h.id = $2::bigint AND h.status = 'running'
-    RETURNING h.id
-"""
-"""Closes a row that is still running; one JSON text holds all there is to say."""
 
 
 def fail(

@@ -31,6 +31,7 @@ from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.io_manager import key_of, session_of_step
+from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.observability.health import Health
@@ -169,16 +170,7 @@ def _key(session: "Session", entity: Entity) -> dg.AssetCheckResult:
     from psycopg import sql
 
     row = session.execute(
-        """
-        SELECT c.convalidated AND i.indisvalid AND i.indisunique AS valid,
-               array_agg(a.attname::text ORDER BY k.n) AS columns, bool_and(a.attnotnull) AS not_null
-        FROM pg_constraint c
-            JOIN pg_index i ON i.indexrelid = c.conindid
-            CROSS JOIN unnest(c.conkey) WITH ORDINALITY k (attnum, n)
-            JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
-        WHERE c.conrelid = to_regclass(%s) AND c.contype = 'p'
-        GROUP BY 1
-        """,
+        query("primary_key"),
         [_quoted(entity)],
     ).fetchone()
     declared = ", ".join(entity.keys)
@@ -286,18 +278,7 @@ def _references(
 def _volume(session: "Session", source: Source, entity: Entity) -> dg.AssetCheckResult:
     """Compare the last run with up to thirty before it that were asked in the same way."""
     rows = session.execute(
-        """
-        WITH ended AS (
-            SELECT id, records_processed AS processed, configuration ->> 'mode' AS mode
-            FROM orchestration.sync_history
-            WHERE crm_source = %s AND sync_type = %s AND status IN ('success', 'partial')
-                AND configuration ->> 'dry_run' = 'false' AND coalesce(configuration ->> 'max_records', '0') = '0'
-                AND configuration ->> 'mode' IN ('full', 'delta')
-            ORDER BY id DESC LIMIT %s
-        )
-        SELECT processed, mode FROM ended WHERE mode = (SELECT mode FROM ended ORDER BY id DESC LIMIT 1)
-        ORDER BY id DESC
-        """,
+        query("run_volumes"),
         [source.name, entity.name, RUNS + 1],
     ).fetchall()
     counts = [int(row["processed"]) for row in rows]

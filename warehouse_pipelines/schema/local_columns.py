@@ -18,6 +18,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading.redact import HASH, Redactor, redactor, scrubbed
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.tables import index_name
 
 if TYPE_CHECKING:
@@ -156,21 +157,9 @@ def _redact_dead_letters(connection: "Session", source: Source, entity: Entity, 
     ).fetchall()
     records = [(row["id"], row["payload"]) for row in found]
     changed = [[kept, number] for number, raw in records if (kept := redacting.record(raw.encode()).decode()) != raw]
-    statement = """
-        WITH given AS (SELECT %s::jsonb AS payload, %s::bigint AS id), hashed AS (
-            SELECT g.*, hashtextextended(g.payload::text, hashtextextended(%s, 0)) AS payload_hash FROM given g)
-        UPDATE orchestration.dead_letter AS d SET payload = h.payload, payload_hash = h.payload_hash,
-            status = CASE WHEN twin THEN 'superseded' ELSE status END,
-            resolved_at = CASE WHEN twin THEN now() ELSE resolved_at END
-        FROM hashed h CROSS JOIN LATERAL (
-            SELECT EXISTS (
-                SELECT FROM orchestration.dead_letter o WHERE o.open_payload = h.payload_hash AND o.id <> h.id)
-        ) AS t (twin)
-        WHERE d.id = h.id
-    """
     with connection.cursor() as writing:
         for payload, number in changed:  # one by one: two may have become the same, and are one then
-            writing.execute(statement, [payload, number, f"{source.name} {entity.name}"])
+            writing.execute(query("redact_dead_letter"), [payload, number, f"{source.name} {entity.name}"])
     return len(changed)
 
 

@@ -25,6 +25,7 @@ from psycopg.rows import tuple_row
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading import sync_schedule
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import local_columns, repeatable, tables
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
@@ -134,26 +135,13 @@ def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
 
 
 def _keep_strangers_from_public(connection: sa.Connection) -> None:
-    users = """
-        WITH ours AS (
-            SELECT c.oid, c.relowner, c.relacl FROM pg_class AS c
-            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-                AND NOT EXISTS (SELECT FROM pg_depend AS d
-                                WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
-        SELECT DISTINCT CASE WHEN user_ = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(user_)) END
-        FROM (SELECT o.relowner FROM ours AS o
-              UNION SELECT a.grantee FROM ours AS o, aclexplode(o.relacl) AS a
-              UNION SELECT a.grantee FROM ours AS o JOIN pg_attribute AS t ON t.attrelid = o.oid,
-                  aclexplode(t.attacl) AS a
-              UNION SELECT current_user::regrole::oid) AS u (user_)
-        """
     granted = """
         SELECT EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
                        WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'USAGE')
         """
     if not connection.scalar(sa.text(granted)):
         return
-    found = [row[0] for row in connection.execute(sa.text(users))]
+    found = [row[0] for row in connection.execute(sa.text(query("public_users")))]
     if "PUBLIC" in found:
         log.warning("Tables in the schema public are granted to PUBLIC, so every user may lock them.")
         return

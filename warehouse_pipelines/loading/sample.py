@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import MASK
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.observability import redaction
 
@@ -84,10 +85,10 @@ def value(entity: Entity, name: str, found: Any) -> str | None:
         return None
     text = str(found)
     if not harmless(entity, name):
-        return redaction.MASK
+        return MASK
     kind = entity.columns[name].kind
     if kind in {"id", "uuid"} or name in entity.keys or name in entity.refs or name.endswith("id"):
-        return text if _ID.fullmatch(text) else redaction.MASK
+        return text if _ID.fullmatch(text) else MASK
     if kind == "text":
-        return text if _CODE.fullmatch(text) else redaction.MASK
-    return redaction.MASK if kind in {"integer", "numeric"} and _LONG_NUMBER.search(text) else text
+        return text if _CODE.fullmatch(text) else MASK
+    return MASK if kind in {"integer", "numeric"} and _LONG_NUMBER.search(text) else text

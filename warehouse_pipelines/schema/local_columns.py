@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.loading.redact import HASH, Redactor, redactor, scrubbed
+from warehouse_pipelines.loading.hash_and_drop import HASH, Redactor, redactor, scrubbed
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query

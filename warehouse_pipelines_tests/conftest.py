@@ -19,6 +19,7 @@ import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
+from warehouse_pipelines_tests.harness.databases import Databases
 
 PREFIX = "warehouse-tests-"
 TEMPLATE, BARE = "migrated", "bare"
@@ -99,24 +100,29 @@ def template(test_server: Server) -> str:
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def databases(test_server: Server, template: str) -> Databases:
+    """What lends a database to each test of this process."""
+    return Databases(test_server)
+
+
 @pytest.fixture
-def database_url(test_server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def database_url(test_server: Server, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated, empty warehouse of this test alone; ``WAREHOUSE_DATABASE_URL`` names it."""
-    yield from _lent(test_server, template, monkeypatch)
+    yield from _lent(test_server, databases, TEMPLATE, monkeypatch)
 
 
 @pytest.fixture
-def bare_url(test_server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The same without the tables of the sources, for tests that bring their own; a third of the time to make."""
-    yield from _lent(test_server, BARE, monkeypatch)
+def bare_url(test_server: Server, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The same without the tables of the sources, for tests that bring their own."""
+    yield from _lent(test_server, databases, BARE, monkeypatch)
 
 
-def _lent(server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    url = server.create_database(name, template=template)
-    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", url)
-    yield url
-    server.drop_database(name)
+def _lent(server: Server, databases: Databases, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    name = databases.borrow(template)
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", server.url(name))
+    yield server.url(name)
+    databases.give_back(name, template)
 
 
 @pytest.fixture

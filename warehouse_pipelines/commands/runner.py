@@ -152,8 +152,8 @@ def origin(job: str) -> "RemoteJobOrigin":
 AT_A_TIME = 4
 """Jobs side by side."""
 
-IMPORTED = ("warehouse_pipelines.definitions", "warehouse_pipelines.loading.sync")
-"""What the processes of several jobs share; none of it starts a thread."""
+IMPORTED = ("warehouse_pipelines.definitions", "warehouse_pipelines.loading.sync", "dlt", "httpx", "phonenumbers")
+"""What the processes of several jobs share; none of it starts a thread of Python's."""
 
 Job = tuple[str, str]
 """A CRM, and an entity of it or ``all``."""

@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 USAGE = """Usage: ./run demo [--ui]        everything on this machine, with simulated vendors
        ./run stop               end what runs on this machine
-       ./run test               format, lint, types, tests
+       ./run test               format, lint, types, and the tests that take minutes
+       ./run test --all         the same with all tests, on each PostgreSQL of this machine
        ./run test <arguments>   pytest with these arguments, nothing else
        ./run lint               format, lint, types
        ./run <command>          a command of warehouse; ./run --help lists them"""
@@ -41,9 +42,16 @@ if __name__ == "__main__":
 """The first lines are sh and Python at once, because a ``#!`` takes no path with a space and none of over 127 bytes."""
 
 CHECKS = (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))
-PYTEST = ("pytest", "-rs", "-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
-"""A file stays on one worker, because its tests share what is costly; pytest-xdist 3.8 cannot group otherwise on pytest
-9.2. Files come in the order of conftest.py, the slowest first."""
+PYTEST = ("pytest", "-rs", "-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+"""Each worker takes its part in order, because the tests of a file share what is costly, and then from the others."""
+
+QUICK = ("-m", "not slow and not ui")
+ON_DEBIAN = (
+    "-m", "database and not slow and not ui", "--ignore", "warehouse_pipelines_tests/battery",
+    "--ignore", "warehouse_pipelines_tests/commands/test_cli.py", "--ignore-glob", "*/test_[!p]*_fetch.py",
+)  # fmt: skip
+"""What is asked of the oldest PostgreSQL beside the embedded one. The battery, the command line and the vendors' own
+tests send a server nothing that the others do not; those of PipeDesk stay, because it is read from a PostgreSQL."""
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
@@ -63,12 +71,26 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
     if [*arguments[:1]] == ["test"]:
         # A shell lets what it runs behind it ignore an interrupt; tests that send one must not inherit that.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        command = ("-m", *PYTEST[:2], *arguments[1:])
-        if not arguments[1:]:
-            check(python, environment)
-            command = ("-m", *PYTEST)
+        command = ("-m", *_tests(python, arguments[1:], environment))
+        print("$", *command, flush=True)
     sys.stdout.flush()
     os.execve(python, [str(python), *command], environment)  # noqa: S606  # no shell is wanted
+
+
+def _tests(python: Path, arguments: Sequence[str], environment: dict[str, str]) -> Sequence[str]:
+    """Check and test what comes before the last run of pytest, and return that one."""
+    if arguments and [*arguments] != ["--all"]:
+        return (*PYTEST[:2], *arguments)
+    check(python, environment)
+    if not arguments:
+        return (*PYTEST, *QUICK)
+    oldest = next((str(found.parent) for found in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    if oldest is not None and "PG_BIN" not in environment:
+        print(f"$ PG_BIN={oldest}", *PYTEST, *ON_DEBIAN, flush=True)
+        command: list[str | Path] = [python, "-m", *PYTEST, *ON_DEBIAN]
+        if code := subprocess.call(command, env={**environment, "PG_BIN": oldest}):
+            sys.exit(code)
+    return PYTEST
 
 
 def check(python: Path, environment: dict[str, str]) -> None:

@@ -29,6 +29,9 @@ from warehouse_pipelines.orchestration.io_manager import failures, key_of, vendo
 
 OWNERS = ["team:data-platform"]
 
+VENDORS = "vendors"
+"""The group of the external assets."""
+
 
 class SyncOptions(dg.ConfigurableResource[Any]):
     """How this run behaves; the defaults are a delta run. Wrong values fail the step with one clear message.
@@ -36,7 +39,9 @@ class SyncOptions(dg.ConfigurableResource[Any]):
     No default is null: the Launchpad's scaffold leaves such fields out.
     """
 
-    full: bool = Field(default=False, description="Read everything again; rows that are gone are marked deleted.")
+    full: bool = Field(
+        default=False, description="Read everything again; rows that the vendor no longer has are marked deleted."
+    )
     force: bool = Field(default=False, description="Replace values even where the warehouse has newer ones.")
     dry_run: bool = Field(default=False, description="Read, check and count; write nothing but the history row.")
     skip_validation: bool = Field(default=False, description="Skip business rules and shapes; never keys or types.")
@@ -95,13 +100,16 @@ def assets(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetsD
 
 
 def vendor(source: Source) -> dg.AssetSpec:
-    """Return the external asset that stands for a vendor's system: what its entities are read from."""
+    """Return the external asset that stands for a vendor's system: what its entities are read from.
+
+    All vendors are in a group of their own: Dagster counts an external asset as missing on the tile of its group.
+    """
     required = [name for name, field in source.settings.model_fields.items() if field.is_required()]
     prefix = source.settings.model_config.get("env_prefix", "")
     names = ", ".join(f"`{f'{prefix}{name}'.upper()}`" for name in required)
     return dg.AssetSpec(
         vendor_key(source),
-        group_name=source.name,
+        group_name=VENDORS,
         kinds={source.name, source.transport},
         description=(
             f"{source.title} itself, read by {source.transport}: {len(source.entities)} entities. "

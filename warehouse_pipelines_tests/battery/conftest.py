@@ -1,15 +1,31 @@
 """A case of each test for each entity to which it applies, in one warehouse."""
 
 import uuid
+import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.battery.applies import tables
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import BY_TABLE, SourceHarness, source_harness
 
 pytest.register_assert_rewrite("warehouse_pipelines_tests.battery.checks")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave all but a sample to ``./run test --all``: of each test an entity of each vendor, another one each time."""
+    cases: dict[tuple[str, str], list[pytest.Function]] = defaultdict(list)
+    for item in items:
+        if isinstance(item, pytest.Function) and "it" in item.fixturenames:
+            source, _ = BY_TABLE[item.callspec.params["it"]]
+            cases[item.originalname, source.name].append(item)
+    for (test, _), found in cases.items():
+        sample = zlib.crc32(test.encode()) % len(found)
+        for place, item in enumerate(found):
+            if place != sample:
+                item.add_marker("slow")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -197,3 +197,20 @@ def test_lint_that_fails_stops_before_the_tests(tmp_path: Path, monkeypatch: pyt
         bootstrap.check(tmp_path / "python", {})
     assert caught.value.code == 3
     assert calls == [["ruff", "format", "--check", "."]]
+
+
+def test_all_tests_run_on_the_oldest_postgresql_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str | None, list[object]]] = []
+
+    def call(command: list[object], *, env: dict[str, str]) -> int:
+        ran.append((env.get("PG_BIN"), command[2:]))
+        return 0
+
+    monkeypatch.setattr(subprocess, "call", call)
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: map(Path, ["/pg/15/bin/initdb", "/pg/17/bin/initdb"]))
+    assert bootstrap._tests(Path("python"), ["-k", "coerce"], {}) == ("pytest", "-rs", "-k", "coerce")
+    assert ran == []
+    assert bootstrap._tests(Path("python"), [], {})[-2:] == ("-m", "not slow and not ui")
+    assert [where for where, _ in ran] == [None] * len(bootstrap.CHECKS)
+    assert "-m" not in bootstrap._tests(Path("python"), ["--all"], {})
+    assert ran[-1][0] == "/pg/15/bin"

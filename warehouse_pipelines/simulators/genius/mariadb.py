@@ -32,7 +32,8 @@ MISSING = "MariaDB (mariadbd; Debian's package is mariadb-server)"
 SMALL = (
     "--skip-networking", "--skip-log-bin", "--skip-slave-start", "--skip-name-resolve", "--performance-schema=0",
     "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--innodb-flush-log-at-trx-commit=0",
-    "--innodb-doublewrite=0", "--innodb-file-per-table=0", "--innodb-lock-wait-timeout=5",
+    "--innodb-flush-method=nosync", "--debug-no-sync", "--innodb-doublewrite=0", "--innodb-file-per-table=0",
+    "--innodb-lock-wait-timeout=5",
     "--character-set-server=utf8mb4", "--max-allowed-packet=64M",
     "--sql-mode=NO_ENGINE_SUBSTITUTION",  # an old application: zero dates are stored
 )  # fmt: skip

@@ -14,7 +14,7 @@
     │   ├── RequestRefused          any other 4xx: we asked something that the vendor does not accept
     │   ├── AnswerChanged           an answer without the expected list, or not JSON at all
     │   ├── CursorStuck             a page repeats or a cursor does not advance
-    │   ├── SuspiciousRead          zero rows where there were many, or a read that would bury a table
+    │   ├── SuspiciousRead          zero rows where there were many, or a read that would tombstone a table
     │   └── WrongUse                a flag or a value that cannot be used
     └── BadRecord                 this one record cannot be loaded; it goes to the dead letters
 

@@ -256,7 +256,7 @@ def _begin(
 
 
 def _interrupt(stopped: "Event", parent: int) -> None:
-    """Interrupt this process when the event is set, or when the one that started it is gone."""
+    """Interrupt this process when the event is set, or when the one that started it has ended."""
     while not stopped.wait(1.0) and os.getppid() == parent:
         pass
     os.kill(os.getpid(), signal.SIGINT)

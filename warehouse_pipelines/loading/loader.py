@@ -7,8 +7,8 @@ moves only when a row changes, and unchanged rows are neither locked nor logged.
 
 When PostgreSQL refuses a batch because of its data, the batch is tried in halves down to the one record, which becomes
 a reject. The halves are tried within PostgreSQL, by one function whose plan is made once: sent from here, each of the
-10,000 tries that 5,000 bad records cost was planned anew. Any other error ends the run: the transaction is gone and
-with it everything the run did.
+10,000 tries that 5,000 bad records cost was planned anew. Any other error ends the run: the transaction is rolled back
+and with it everything the run did.
 
 Cost, of PostgreSQL's time and for a record of forty columns and 1.4 kB: 50 µs for a new or changed row (a fifth each
 for the transfer, for parsing ``raw_data`` and for the heap; the rest for four indexes), 14 µs for an unchanged one.

@@ -127,7 +127,7 @@ class RunReport:
         return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=unseen)
 
     def closing(self, result: Result, incomplete: str | None) -> dict[str, Any]:
-        """Return what the history row is closed with. The source's own doubt does not withhold its state."""
+        """Return what the history row is closed with. The source's own reason does not withhold its state."""
         state = self.extraction.next_state
         limited = self.options.dry_run or self.options.max_records or self.plan.narrowed
         if limited or incomplete not in (None, self.extraction.doubt):

@@ -242,12 +242,12 @@ class Run:
     def _detect_deletes(self, loader: Loader, window: Window) -> None:
         """Tombstone what a complete read did not return, unless bad records may hide what was found."""
         if keyless := loader.dead_letters.keyless:
-            self.extraction.noticed["sweep_skipped"] = (
+            skipped = self.extraction.noticed["delete_detection_skipped"] = (
                 f"the keys of {keyless} records in the dead letters could not be made out, and any row may be "
                 "theirs: no row was counted as deleted. Have them mended, or waive them: `warehouse dead-letters list "
                 f"--crm {self.source.name} --entity {self.entity.name}`"
             )
-            log.warning("%s %s: %s", self.source.name, self.entity.name, self.extraction.noticed["sweep_skipped"])
+            log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
         loader.tombstones.tombstone_missing(window, "erased" if self.extraction.reads_deleted else "missing")
 

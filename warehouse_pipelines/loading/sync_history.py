@@ -260,7 +260,7 @@ def fail(
         )
     except psycopg.Error as second:
         log.error(
-            "the history row of %s %s could not be closed (%s); the sensor `sweep` will close it",
+            "the history row of %s %s could not be closed (%s); the sensor `close_stale_runs` will close it",
             source.name,
             entity.name,
             type(second).__name__,

@@ -195,19 +195,19 @@ def _key(session: "Session", entity: Entity) -> dg.AssetCheckResult:
 def _dead_letters(session: "Session", source: Source, entity: Entity) -> dg.AssetCheckResult:
     rows = session.execute(
         """
-        SELECT rule, count(*) AS letters FROM orchestration.dead_letter
+        SELECT rule, count(*) AS records FROM orchestration.dead_letter
         WHERE crm_source = %s AND sync_type = %s AND status = 'pending' GROUP BY rule ORDER BY 2 DESC, 1
         """,
         [source.name, entity.name],
     ).fetchall()
-    pending = sum(row["letters"] for row in rows)
+    pending = sum(row["records"] for row in rows)
     text = (
         f"{pending} records wait in orchestration.dead_letter; mend the cause, then `warehouse replay "
         f"{source.name} {entity.name}`, or waive them: `warehouse dead-letters waive`"
         if pending
         else "no dead letters"
     )
-    by_rule = {row["rule"]: row["letters"] for row in rows[:20]}
+    by_rule = {row["rule"]: row["records"] for row in rows[:20]}
     return _result(entity, "dead_letters", not pending, text, pending=pending, by_rule=by_rule)
 
 

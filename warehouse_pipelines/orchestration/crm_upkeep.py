@@ -68,7 +68,7 @@ def slow_queries(crm: Crm) -> Report:
         [LONG_SECONDS],
     ).fetchall()
     scanned = crm.connection.execute(
-        "SELECT relname AS table, seq_scan AS whole_reads, seq_tup_read / greatest(seq_scan, 1) AS rows_each, "
+        "SELECT relname AS table, seq_scan AS full_scans, seq_tup_read / greatest(seq_scan, 1) AS rows_each, "
         "idx_scan AS index_reads FROM pg_stat_user_tables WHERE schemaname = 'crm' AND n_live_tup > 10000 "
         "AND seq_scan > 0 ORDER BY seq_tup_read DESC"
     ).fetchall()

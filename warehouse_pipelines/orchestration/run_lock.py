@@ -1,9 +1,9 @@
 """Which Dagster runs are alive, and what the dead ones leave: a slot of their vendor's pool, and a run that is STARTED.
 
 A process that executes a run holds a lock in the warehouse, named after the run, and tags the run with it (``held``).
-PostgreSQL frees the lock as soon as the process is gone, on whatever machine it was, so a run with the tag whose lock
+PostgreSQL frees the lock as soon as the process has ended, on whatever machine it was, so a run with the tag whose lock
 is free is dead. ``close_dead_runs`` marks such runs in Dagster, closes their history rows and frees their slots; every
-command does so before it starts its own run and while it waits, and the sensor ``sweep`` does so every minute.
+command does so before it starts its own run and while it waits, the sensor ``close_stale_runs`` every minute.
 
 Decided:
 
@@ -145,7 +145,7 @@ def tag(session: "Session", run_id: str) -> str:
 
 
 def dead(session: "Session", run: dg.DagsterRun, created_at: datetime) -> bool:
-    """Return whether the process of a run is gone, as far as one look can tell."""
+    """Return whether the process of a run has ended, as far as one look can tell."""
     from warehouse_pipelines.loading import sync_history
 
     if TAG not in run.tags:

@@ -84,7 +84,7 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
                 if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
                     connection.execute("SET LOCAL session_replication_role = replica")
                 rows = sum(_rewritten(connection, entity, redacting))
-                letters = _redact_dead_letters(connection, source, entity, redacting)
+                dead_letters = _redact_dead_letters(connection, source, entity, redacting)
                 columns = [
                     row["attname"] for row in connection.execute(
                         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
@@ -96,9 +96,9 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
                     connection.execute(
                         sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(_identifier(entity.table), sql.Identifier(name))
                     )
-            if rows or letters or columns:
+            if rows or dead_letters or columns:
                 without = f", without {', '.join(columns)}" if columns else ""
-                done.append(f"{entity.table}: {rows:,} rows and {letters:,} dead letters redacted{without}")
+                done.append(f"{entity.table}: {rows:,} rows and {dead_letters:,} dead letters redacted{without}")
     return done
 
 

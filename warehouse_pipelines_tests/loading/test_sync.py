@@ -346,7 +346,7 @@ def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
     assert fake.sync([thing("a")]).mode == "delta"
 
 
-def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(fake: FakeSource) -> None:
+def test_a_partial_run_moves_the_cursor_when_its_failures_are_dead_letters(fake: FakeSource) -> None:
     """X-11: one bad record must not pin the window for ever, and every failed record is kept."""
     result = fake.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
     assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
@@ -486,7 +486,7 @@ def test_a_run_that_failed_or_was_limited_leaves_no_state(fake: FakeSource) -> N
     assert [asked.state["token"] for asked in fake.asked[1:]] == ["1", "1", "1", "3", "3"]
 
 
-def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(fake: FakeSource) -> None:
+def test_a_deleted_row_says_so_in_the_words_of_its_vendor(fake: FakeSource) -> None:
     fake.entity = REMEMBERED
     fake.sync(PAIRS, entity=REMEMBERED)
     assert fake.sync(PAIRS[:1], entity=REMEMBERED).deleted == 1
@@ -560,7 +560,7 @@ def test_pages_without_records_end_too(fake: FakeSource, monkeypatch: pytest.Mon
     assert str(fake.sync().reason).startswith("safety_limit: ")
 
 
-def test_a_read_that_ends_at_the_safety_limit_is_whole(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_ends_at_the_safety_limit_is_complete(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """And --max-records is no such limit: whoever gave it wanted no more (B-055)."""
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
     assert fake.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"

@@ -93,7 +93,7 @@ def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_mor
     assert (killed.status, again.status) == (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS)
 
 
-def test_what_a_lost_machine_left_open_is_swept(here: DagsterHarness) -> None:
+def test_what_a_lost_machine_left_open_is_closed(here: DagsterHarness) -> None:
     """Daemon, code server and worker die at once; Dagster holds the run for started, PostgreSQL frees its locks."""
     [lost, *_] = here.runs(JOB)
     assert lost.status == dg.DagsterRunStatus.STARTED
@@ -103,7 +103,7 @@ def test_what_a_lost_machine_left_open_is_swept(here: DagsterHarness) -> None:
     daemon.wait()
     here.subprocesses.clear()
     here.start("dagster-daemon", "run", "-w", "workspace.yaml")
-    wait(lambda: rows(here)[0][0] == "failed", "the sweep closes the row", here)
+    wait(lambda: rows(here)[0][0] == "failed", "the sensor closes the row", here)
     [(_, message), *_] = rows(here)
     assert message is not None
     assert "died" in message

@@ -32,6 +32,7 @@ from warehouse_pipelines.loading.load_errors import sqlstate
 from warehouse_pipelines.loading.merge_sql import MergeStatements
 from warehouse_pipelines.loading.mirroring import MIRROR, may_not_mirror
 from warehouse_pipelines.loading.rejects import Reject
+from warehouse_pipelines.loading.stored_rows import StoredRows
 from warehouse_pipelines.loading.tombstones import Tombstones
 from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.model.entity import Entity
@@ -59,7 +60,8 @@ class Loader:
         self.rejects: list[Reject] = []
         self._merge: tuple[frozenset[str] | None, str] = (None, "")
         self._halves_keep: frozenset[str] | None = None
-        self._statements = MergeStatements(source, entity, force=force)
+        self._stored = StoredRows(source, entity)
+        self._statements = MergeStatements(self._stored, force=force)
         self.transaction = Transaction(url, entity.table)
         if source.mirrored:
             self._mirror()
@@ -68,13 +70,13 @@ class Loader:
             SELECT EXISTS (SELECT FROM {} t WHERE {}), EXISTS (
                 SELECT FROM orchestration.dead_letter
                 WHERE status IN ('pending', 'waived') AND crm_source = {} AND sync_type = {})
-        """).format(self._statements.target, self._statements.living(), source.name, entity.name)
+        """).format(self._stored.table, self._stored.living(), source.name, entity.name)
         self.had_rows, some_open = self.transaction.row(before)
         self.dead_letters = DeadLetterWriter(
             self.transaction, source, entity, history_id=history_id, some_open=some_open
         )
-        self._kept = KeptColumns(self.transaction, self._statements, entity)
-        self.tombstones = Tombstones(self.transaction, self._statements, source, entity, force=force)
+        self._kept = KeptColumns(self.transaction, self._statements)
+        self.tombstones = Tombstones(self.transaction, self._stored, force=force)
         if detect_deletes and self.had_rows:
             self.tombstones.track()
 
@@ -207,7 +209,7 @@ class Loader:
         self.transaction.run("SET LOCAL enable_seqscan = on")
         self.transaction.cursor.execute(
             sql.SQL("SELECT count(*), count(*) FILTER (WHERE NOT archived) FROM {}")
-            .format(self._statements.target)
+            .format(self._stored.table)
             .as_string()
         )
         rows, living = self.transaction.cursor.fetchone()

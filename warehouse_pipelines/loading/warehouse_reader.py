@@ -67,7 +67,7 @@ class WarehouseReader:
         parts = [name.split(" ", len(columns) - 1) for name in keys]
         wanted = [part for part in parts if len(part) == len(columns)]
         # Row by row, which OFFSET 0 sees to: no statistics can make a walk through the table of it.
-        # And of a key of several columns the first row from the key to the key, as in ``MergeStatements.place``.
+        # And of a key of several columns the first row from the key to the key, as in ``StoredRows.place``.
         mine, theirs = (
             sql.SQL(", ").join(
                 sql.SQL(f"{row}.{{}}{{}}").format(

@@ -256,7 +256,7 @@ def test_columns_that_are_kept_and_emptied_are_looked_up_by_key(
     name = entity.table.rpartition(".")[2]
     assert {used for used in indexes(seen) if used[0] == name} == {(name, f"{name}_pkey")}
     assert loader.transaction.row(
-        sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(loader._statements.target, sql.Identifier(column))
+        sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(loader._stored.table, sql.Identifier(column))
     ) == (5_000,)
 
 

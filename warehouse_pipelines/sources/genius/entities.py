@@ -4,7 +4,7 @@
 the vendor's name is then behind the ``=``. ``modified`` is the cursor: ``updated_at``, or when the row was added where
 that is NULL; ``updated_at`` stands beside it unchanged.
 
-Everything is read once a day (``whole_every``): hard deletes leave no trace, and a script may change a row without
+Everything is read once a day (``full_every``): hard deletes leave no trace, and a script may change a row without
 touching ``updated_at``. At 20,000 rows a second that is a minute for a million. Small tables without a time are read
 in full every time.
 
@@ -19,18 +19,11 @@ Tables, keys and columns are known from queries that run against the real databa
 unconfirmed, and how a wrong guess would show.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
-from warehouse_pipelines.errors import AnswerChanged
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import DAY, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
-from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources._sql import survey
-from warehouse_pipelines.sources.genius.catalogue import GeniusTable
-from warehouse_pipelines.sources.genius.client import GeniusClient
-from warehouse_pipelines.sources.genius.fetch import OVERLAP, PAGE, UNSEEN, fetch, inspect, prove
-from warehouse_pipelines.sources.genius.settings import Settings
+from warehouse_pipelines.sources.genius.fetch import OVERLAP
 
 QUARTER = timedelta(minutes=15)
 
@@ -52,6 +45,7 @@ def _table(
     times = names_by_kind.pop("timestamptz", "")
     if added is not None:
         times = f"{added} updated_at modified=updated_at|{added.rpartition('=')[2]} {times}"
+    cadence = Cadence(every=every, overlap=OVERLAP, lookback=OVERLAP, full_every=DAY, backfill_since=date(2024, 1, 1))
     return Entity(
         name=name,
         table=table,
@@ -59,13 +53,9 @@ def _table(
         path=path,
         key=key,
         cursor="modified" if added else None,
-        overlap=OVERLAP if added else timedelta(0),
-        lookback=OVERLAP if added else timedelta(0),
-        whole_every=DAY if added else None,
-        days_since=date(2024, 1, 1) if added else None,
+        cadence=cadence if added else Cadence(every=every),
         index=index,
         refs=refs or {},
-        every=every,
         columns=columns(**names_by_kind, **({"timestamptz": times} if times else {})),
     )
 
@@ -583,80 +573,4 @@ INTEGRATION_FIELD_DEFINITIONS = _table(
     integer="id integration_id",
     text="label key_name hint input_type",
     boolean="is_user is_division",
-)
-
-
-def check() -> str:
-    """Connect, and compare clocks; count the tables that can be read, and name the columns that are not there."""
-    extraction = Extraction(entity=LEADS, window=Window(None, datetime.now(UTC)), page_size=1)
-    with GeniusClient(extraction) as client:
-
-        def absent(entity: Entity) -> Mapping[str, str]:
-            table = GeniusTable(client, entity)
-            prove(client, table)
-            return table.absent
-
-        own, utc = client.clocks()
-        seen = {str(name) for (name,) in client.all(
-            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
-        )}  # fmt: skip
-        without, changed = survey([entity for entity in GENIUS.entities if entity.path in seen], absent, UNSEEN)
-        if changed:
-            raise AnswerChanged(" ".join(changed))
-        lacking = sorted({entity.path for entity in GENIUS.entities} - seen)
-        tables = f"all of {len(GENIUS.entities)} tables" + (f" but {', '.join(lacking)}" if lacking else "")
-        ahead = round((own - utc).total_seconds() / 900) / 4
-        return "; ".join(
-            [
-                f"Genius answers ({client.version}): {tables}",
-                *without,
-                f"its clock is UTC{ahead:+g} h, times are read as {client.settings.time_zone}",
-            ]
-        )
-
-
-GENIUS = Source(
-    name="genius",
-    title="Genius",
-    transport="database",
-    settings=Settings,
-    fetch=fetch,
-    check=check,
-    inspect=inspect,
-    page_size=PAGE,
-    entities=(
-        LEADS,
-        PROSPECTS,
-        PROSPECT_SOURCES,
-        APPOINTMENTS,
-        APPOINTMENT_SERVICES,
-        APPOINTMENT_TYPES,
-        APPOINTMENT_OUTCOMES,
-        APPOINTMENT_OUTCOME_TYPES,
-        USERS,
-        USER_TITLES,
-        USER_ASSOCIATIONS,
-        DIVISIONS,
-        DIVISION_GROUPS,
-        DIVISION_REGIONS,
-        CONTACTS,
-        QUOTES,
-        SERVICES,
-        MARKETING_SOURCES,
-        MARKETING_SOURCE_TYPES,
-        MARKETSHARP_SOURCES,
-        MARKETSHARP_MARKETING_SOURCE_MAPS,
-        MARKETSHARP_CONTACTS,
-        MARKETSHARP_APPOINTMENTS,
-        JOBS,
-        JOB_STATUSES,
-        JOB_FINANCINGS,
-        JOB_CHANGE_ORDERS,
-        JOB_CHANGE_ORDER_ITEMS,
-        JOB_CHANGE_ORDER_REASONS,
-        JOB_CHANGE_ORDER_STATUSES,
-        JOB_CHANGE_ORDER_TYPES,
-        INTEGRATION_FIELDS,
-        INTEGRATION_FIELD_DEFINITIONS,
-    ),
 )

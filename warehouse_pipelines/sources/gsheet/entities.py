@@ -1,14 +1,6 @@
 """The sheets of the marketing department, a row each: leads and spending."""
 
-from datetime import UTC, datetime
-
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
-from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources.gsheet.client import GSheetClient
-from warehouse_pipelines.sources.gsheet.fetch import fetch, inspect
-from warehouse_pipelines.sources.gsheet.rows import column_name
-from warehouse_pipelines.sources.gsheet.settings import Settings
 
 ROW = columns(
     integer="id=_id row_number=_row_number",
@@ -23,7 +15,7 @@ MARKETING_LEADS = Entity(
     about="Leads as the marketing department keeps them in a sheet.",
     path="marketing_lead",
     key="id",
-    by_state=True,
+    state_based=True,
     expected="first_name last_name email phone",
     index="email phone_e164",
     columns={
@@ -57,7 +49,7 @@ MARKETING_SPENDS = Entity(
     about="What was spent on marketing, by day, channel and campaign.",
     path="marketing_spend",
     key="id",
-    by_state=True,
+    state_based=True,
     expected="date channel campaign amount",
     index="date",
     columns={
@@ -69,31 +61,4 @@ MARKETING_SPENDS = Entity(
             integer="impressions clicks conversions",
         ),
     },
-)
-
-
-def check() -> str:
-    """Ask Drive for the version of both sheets."""
-    settings = Settings()
-    extraction = Extraction(entity=MARKETING_LEADS, window=Window(None, datetime.now(UTC)))
-    for spreadsheet_id in (
-        settings.gsheet_marketing_lead_spreadsheet_id,
-        settings.gsheet_marketing_spend_spreadsheet_id,
-    ):
-        GSheetClient(extraction, spreadsheet_id).version()
-    return "Google Sheets answers: the service account can read both sheets"
-
-
-GSHEET = Source(
-    name="gsheet",
-    title="Google Sheets",
-    transport="api",
-    settings=Settings,
-    fetch=fetch,
-    check=check,
-    inspect=inspect,
-    place=lambda name, kind: column_name(name),
-    page_size=2_000,
-    pool=1,
-    entities=(MARKETING_LEADS, MARKETING_SPENDS),
 )

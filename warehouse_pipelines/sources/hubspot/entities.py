@@ -19,20 +19,15 @@ Left out: ``deal_name`` (it is ``dealname``), and the appointment's and division
 specification gives them. Verified against: the simulator only; no live portal has been read yet.
 """
 
-import contextlib
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
-from warehouse_pipelines.errors import PermissionMissing
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Column, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.model.rules import Rule, not_negative
-from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.hubspot.associations import PAIRS
-from warehouse_pipelines.sources.hubspot.fetch import fetch
-from warehouse_pipelines.sources.hubspot.properties import below_properties, inspect, mapped
-from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
-from warehouse_pipelines.sources.hubspot.settings import Settings
+from warehouse_pipelines.sources.hubspot.properties import below_properties
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -58,7 +53,7 @@ def _object(
     created: str = "hs_createdate",
     modified: str = "hs_lastmodifieddate",
     every: timedelta = HOUR,
-    whole_every: timedelta = DAY,
+    full_every: timedelta = DAY,
     index: str = "",
     refs: Mapping[str, str] | None = None,
     rules: tuple[Rule, ...] = (),
@@ -80,17 +75,12 @@ def _object(
         path=path,
         key="id",
         cursor=modified,
-        overlap=HOUR,
-        whole_every=whole_every,
-        days_since=date(2024, 1, 1),
-        archived="archived",
-        archived_at="archivedAt",
-        merged="hs_merged_object_ids",
+        cadence=Cadence(every=every, overlap=HOUR, full_every=full_every, backfill_since=date(2024, 1, 1)),
+        deletes=Deletes(flag="archived", time="archivedAt", merged_keys="hs_merged_object_ids"),
         custom="properties",
         index=index,
         refs=refs or {},
         rules=rules,
-        every=every,
         columns={
             **columns(id="id"),
             **{name: Column(column.kind, below_properties(column.paths)) for name, column in own.items()},
@@ -167,7 +157,7 @@ DEALS = _object(
     "hubspot_deal",
     "Opportunities and what they are worth.",
     path="deals",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     every=QUARTER,
     refs={
@@ -189,7 +179,7 @@ COMPANIES = _object(
     "hubspot_company",
     "Organisations that contacts and deals belong to.",
     path="companies",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     refs={"hubspot_owner_id": "hubspot_owner"},
     text="""
@@ -207,7 +197,7 @@ LINE_ITEMS = _object(
     "hubspot_line_item",
     "What a deal consists of.",
     path="line_items",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     text="name description hs_product_id hs_sku hs_line_item_currency_code hs_recurring_billing_period",
     numeric="quantity price amount discount",
@@ -409,7 +399,7 @@ OWNERS = Entity(
     about="Users to whom contacts, companies, deals and appointments are assigned, as `hubspot_owner_id`.",
     path="owners",
     key="id",
-    archived="archived",
+    deletes=Deletes(flag="archived"),
     index="email",
     columns=columns(
         id="id",
@@ -461,25 +451,4 @@ PAIR_ENTITIES = (
     DEAL_TO_COMPANY,
     APPOINTMENT_TO_CONTACT,
     APPOINTMENT_TO_DEAL,
-)
-
-
-def check() -> str:
-    """Ask for the properties of contacts, which a token without that scope is refused by name."""
-    with contextlib.suppress(PermissionMissing):  # which is said of the entity
-        HubSpotReader(Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))).properties  # noqa: B018  (asks)
-    return "HubSpot answers: it knows the token"
-
-
-HUBSPOT: Source = Source(
-    name="hubspot",
-    title="HubSpot",
-    transport="api",
-    settings=Settings,
-    fetch=fetch,
-    check=check,
-    entities=(*OBJECT_ENTITIES, OWNERS, PIPELINES, PIPELINE_STAGES, *PAIR_ENTITIES),
-    inspect=inspect,
-    place=lambda name, kind: f"properties.{name}",
-    as_configured=lambda entity: mapped(HUBSPOT, entity, OBJECT_ENTITIES, Settings().property_map),
 )

@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import measure
@@ -37,10 +38,10 @@ def run(records: int, rounds: int) -> dict[str, Any]:
     querying: list[float] = []
     asked = Athena._run
 
-    def timed(self: Athena, *given: Any) -> str:
+    def timed(self: Athena, sql: str, parameters: Sequence[str]) -> tuple[str, str]:
         began = time.perf_counter()
         try:
-            return asked(self, *given)
+            return asked(self, sql, parameters)
         finally:
             querying.append(time.perf_counter() - began)
 

@@ -25,8 +25,10 @@ from typing import NamedTuple
 import msgspec
 from pydantic_settings import BaseSettings
 
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 
 PAGE = 100
@@ -57,12 +59,8 @@ CONTACT = Entity(
     path="contacts",
     key="id",
     cursor="lastmodifieddate",
-    overlap=timedelta(hours=1),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
-    archived="archived",
-    archived_at="archivedAt",
-    merged="hs_merged_object_ids",
+    cadence=Cadence(overlap=timedelta(hours=1), full_every=timedelta(days=1), backfill_since=date(2024, 1, 1)),
+    deletes=Deletes(flag="archived", time="archivedAt", merged_keys="hs_merged_object_ids"),
     index="email phone",
     # What a bad record costs is measured, and no source has one by its kind alone.
     severity=dict.fromkeys(("boolean", "integer", "numeric", "date", "timestamptz"), "reject"),
@@ -265,10 +263,11 @@ class NoSettings(BaseSettings):
 def source(answers: Callable[[], Iterable[bytes]]) -> Source:
     """Return a source whose vendor has answered already; like HubSpot's, only a delta asks by the window."""
 
-    def fetch(extraction: Extraction) -> Iterator[Page]:
+    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         for page in answers():
-            extraction.calls += 1
-            yield Page(split(page), in_window=not extraction.whole)
+            context.calls += 1
+            yield Page(split(page), in_window=not request.full)
+        return ReadReport()
 
     return Source(
         name="benchmark", title="The benchmark", transport="api", settings=NoSettings, fetch=fetch,

@@ -46,7 +46,7 @@ BIG = 10_000
 """Tables of fewer rows may be read whole."""
 
 INDEXES_MB = {"leads": 25, "lead_audit_log": 250, "lead_status_history": 50}
-"""What the specification allows at 50,000 leads."""
+"""What each may take at 50,000 leads."""
 
 # A lead's number decides everything about it. Of ten leads two are new, six have changed their status once and two
 # twice; nine have an owner; one is won. So there are ten audit rows and two of the history for each.
@@ -277,6 +277,7 @@ class Session:
         own = "" if self.role else "organization_id = %(org)s AND"
         text = case.sql.replace("{own}", own).replace("{schema}", "crm" if self.role else "pg_temp")
         given = {"org": ORG, **parameters}
+        answer: Any
         began = time.perf_counter()
         if case.name == "transaction":
             with self.connection.transaction():

@@ -67,7 +67,7 @@ def test_only_who_loads_is_given_the_warehouse_and_the_vendors() -> None:
         assert any("/run/secrets:ro" in volume for volume in SERVICES[name]["volumes"]) is loads
 
 
-class Overriding(yaml.SafeLoader):
+class Overriding(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is untyped
     """Reads Compose's ``!reset``, which takes away what the first file says."""
 
 

@@ -59,7 +59,7 @@ def imported_by(node: ast.AST, known: dict[str, Path]) -> Iterator[str]:
         assert not node.level, "imports are written in full"
         names = [f"{node.module}.{alias.name}" for alias in node.names]
     elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-        names = [one.value for one in node.args if isinstance(one, ast.Constant)]
+        names = [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
     for name in names:
         module = name if name in known else name.rpartition(".")[0]
         if module in known and module != PACKAGE:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from click.testing import CliRunner
 from psycopg.conninfo import conninfo_to_dict
+from pydantic_settings import BaseSettings
 from sqlalchemy.engine import make_url
 
 import warehouse_pipelines
@@ -26,6 +27,7 @@ from warehouse_pipelines.local import database
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.hubspot import HUBSPOT
+from warehouse_pipelines.sources.hubspot.settings import Settings as HubSpotSettings
 from warehouse_pipelines_tests.harness.source_harness import history
 
 SECRETS = {
@@ -108,7 +110,7 @@ def test_a_misspelt_setting_is_warned_of_without_its_value(
     assert len(found) == (said is not None)
     for one in found:
         assert one.startswith(f"{name} in ")
-        assert said in one
+        assert str(said) in one
         assert "planted" not in one
 
 
@@ -260,7 +262,7 @@ def test_a_token_changed_in_the_env_file_counts_although_dagster_copied_the_old_
     (tmp_path / ".env").write_text("HUBSPOT_ACCESS_TOKEN=old\nWAREHOUSE_RUN_DAYS=5\nOTHER=1\n")
     for name, value in {"HUBSPOT_ACCESS_TOKEN": "old", "WAREHOUSE_RUN_DAYS": "6", "OTHER": "1"}.items():
         monkeypatch.setenv(name, value)
-    forms = [settings.Settings, HUBSPOT.settings]
+    forms: list[type[BaseSettings]] = [settings.Settings, HUBSPOT.settings]
     (tmp_path / ".env").write_text((tmp_path / ".env").read_text().replace("old", "new"))
     assert token() == "old", "the environment comes first"
     (tmp_path / ".env").write_text((tmp_path / ".env").read_text().replace("new", "old"))
@@ -274,8 +276,8 @@ def test_a_token_changed_in_the_env_file_counts_although_dagster_copied_the_old_
 
 
 def token() -> str:
-    found = HUBSPOT.settings()
-    return str(found.access_token.get_secret_value())
+    found = HubSpotSettings()
+    return found.access_token.get_secret_value()
 
 
 def test_reading_a_vendors_settings_makes_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

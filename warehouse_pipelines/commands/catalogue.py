@@ -25,7 +25,7 @@ def entities(action: str, form: str) -> None:
                 "table": entity.table,
                 "transport": source.transport,
                 "cursor": entity.cursor,
-                "every_minutes": int(entity.every.total_seconds() // 60),
+                "every_minutes": int(entity.cadence.every.total_seconds() // 60),
                 "configured": not source.missing_settings(),
                 "reads": describe.reading(entity),
                 "deletes": describe.deletes(entity),
@@ -44,7 +44,7 @@ def entities(action: str, form: str) -> None:
             entity.table,
             source.transport,
             describe.read_by(entity).strip("`"),
-            describe.duration(entity.every),
+            describe.duration(entity.cadence.every),
             "no" if source.missing_settings() else "yes",
         )
     out().print(table)

@@ -148,8 +148,7 @@ def write(source: Source, proposals: Sequence[Proposal], sources: Sequence[Sourc
 def _found(source: Source, entity: Entity, portal: Portal) -> Iterator[Found]:
     """Yield what no column reads, each under a name that is free."""
     read = {path for column in (*entity.columns.values(), *entity.local.dropped.values()) for path in places(column)}
-    flags = [path.partition("=")[0] for path in (entity.archived, entity.archived_at) if path]
-    read |= {path for flag in flags for path in flag.split("|")}
+    read |= set(entity.deletes.paths)
     values: dict[str, list[Any]] = {}
     for record in portal.records:
         for path, value in _leaves(_decode(record)):

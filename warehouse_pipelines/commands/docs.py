@@ -40,12 +40,12 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     yield f"- A run reads {describe.reading(entity)}."
     seen = describe.seen_within(entity)
     yield f"- Deleted: {describe.deletes(entity)}. Without a trace, it is noticed within {seen}."
-    yield f"- Runs {describe.every(entity.every)}: `warehouse sync {source.name} {entity.name}`."
+    yield f"- Runs {describe.every(entity.cadence.every)}: `warehouse sync {source.name} {entity.name}`."
     if flags := [flag for flag in source.flags if flag.concerns(entity) and not flag.stands_for]:
         yield f"- Flags of its own: {'; '.join(f'`{flag.spelled}`: {flag.help}' for flag in flags)}"
-    if entity.days_since:
+    if since := entity.cadence.backfill_since:
         job = f"backfill_{source.name}_{entity.name}"
-        yield f"- Can be backfilled: `warehouse backfill`, or the job `{job}` by month since {entity.days_since:%Y-%m}."
+        yield f"- Can be backfilled: `warehouse backfill`, or the job `{job}` by month since {since:%Y-%m}."
     for fact in (describe.retention(entity), describe.parent(entity)):
         if fact:
             yield f"- {describe.sentence(fact)}"
@@ -98,7 +98,7 @@ def page(sources: Iterable[Source]) -> str:
                 name,
                 f"`{entity.table}`",
                 describe.read_by(entity),
-                describe.duration(entity.every),
+                describe.duration(entity.cadence.every),
                 describe.seen_within(entity),
             )
             lines.append(f"| {' | '.join(cells)} |")

@@ -5,6 +5,7 @@ have, else by the first page of ``fetch``. So a scope, an object, a table or a h
 here, for a request or few. Nothing is written, and no value is shown.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import msgspec
 
 from warehouse_pipelines.errors import CredentialRefused, WarehouseError
 from warehouse_pipelines.model.entity import Column, Entity
-from warehouse_pipelines.model.reading import Extraction, Json, Portal, Window
+from warehouse_pipelines.model.reading import Json, Portal, ReadContext, ReadRequest, Window
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability import redaction
 
@@ -60,26 +61,22 @@ def check(source: Source) -> Checked:
 
 def look(source: Source, entity: Entity, records: int) -> Portal:
     """Return what the vendor has of an entity, with so many records, or ``FEW`` where only they tell."""
-    if source.inspect and (found := source.inspect(_extraction(source, entity, records))):
+    if source.inspect and (found := source.inspect(_request(source, entity, records), ReadContext())):
         return found
-    extraction = _extraction(source, entity, max(records, FEW))
-    return Portal(records=list(first_records(source, extraction)))
+    request = _request(source, entity, max(records, FEW))
+    return Portal(records=list(first_records(source, request, ReadContext())))
 
 
-def first_records(source: Source, extraction: Extraction) -> Iterator[Json]:
+def first_records(source: Source, request: ReadRequest, context: ReadContext) -> Iterator[Json]:
     """Yield the first records of a read of everything, as many as its limit says."""
-    left = extraction.limit
-    pages = iter(source.fetch(extraction))
-    try:
+    left = request.limit
+    with contextlib.closing(source.fetch(request, context)) as pages:
         for page in pages:
             for record in page.records[:left]:
                 yield bytes(record)
                 left -= 1
-            if not left or (left == extraction.limit and extraction.calls > CALLS):
+            if not left or (left == request.limit and context.calls > CALLS):
                 return
-    finally:
-        if close := getattr(pages, "close", None):
-            close()
 
 
 def nowhere(entity: Entity, found: Portal) -> list[str]:
@@ -129,7 +126,7 @@ def _records(records: Sequence[Json]) -> str:
     return f"{len(records)} record{'s' * (len(records) != 1)}"
 
 
-def _extraction(source: Source, entity: Entity, records: int) -> Extraction:
+def _request(source: Source, entity: Entity, records: int) -> ReadRequest:
     size = min(records, entity.page_size or source.page_size)
-    until = datetime.now(UTC) + entity.lookahead
-    return Extraction(entity=entity, window=Window(None, until), page_size=size, limit=records)
+    until = datetime.now(UTC) + entity.cadence.lookahead
+    return ReadRequest(entity=entity, window=Window(None, until), page_size=size, limit=records)

@@ -38,7 +38,7 @@ def list_(crm: str | None) -> None:
             times = [f"{row[name]:%Y-%m-%d %H:%M}" if row[name] else "" for name in ("last_run", "next_run")]
             table.add_row(
                 f"{source.name} {entity.name}",
-                duration(entity.every),
+                duration(entity.cadence.every),
                 state if configured else f"{state}, not configured",
                 times[0] or "never",
                 times[1] if row["enabled"] and configured else "",

@@ -40,14 +40,15 @@ class Coercer:
         self.superseded = 0
         self.filled: Counter[str] = Counter()
         self._columns = dict(entity.columns)
-        flag, _, self._archived_word = (entity.archived or "").partition("=")
+        flag, _, self._archived_word = (entity.deletes.flag or "").partition("=")
         if flag:
             self._columns["archived"] = Column("text" if self._archived_word else "boolean", flag)
-        if entity.archived_at:
-            self._columns["deleted_at"] = Column("timestamptz", entity.archived_at)
+        if entity.deletes.time:
+            self._columns["deleted_at"] = Column("timestamptz", entity.deletes.time)
         self._problems = Problems(crm, entity, self._columns)
         self.warnings, self.lost = self._problems.warnings, self._problems.lost
-        self.missing = MissingColumns(entity, self._columns[entity.flag] if entity.flag else None)
+        column = entity.deletes.column
+        self.missing = MissingColumns(entity, self._columns[column] if column else None)
         self._redactor = redactor(entity)
         self._decoder = RecordDecoder(entity, self._columns, self._problems)
         self._reader = ColumnReader(entity, self._problems, skip_validation=skip_validation)
@@ -100,7 +101,7 @@ class Coercer:
         """Add what follows from the columns: deleted or not, numbers in E.164, texts that fit into their index."""
         if self._archived_word:
             arrays["archived"] = pc.equal(arrays["archived"], self._archived_word)
-        if self.entity.archived_at and not self.entity.archived:
+        if self.entity.deletes.time and not self.entity.deletes.flag:
             # A time that cannot be read is one nevertheless: the vendor says that the record is deleted.
             there = arrays["deleted_at"].is_valid()
             unread = mask_of(len(there), self._problems.unreadable_deletions)

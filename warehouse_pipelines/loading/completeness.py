@@ -1,5 +1,7 @@
 """Why a read cannot be called complete. Only a complete read moves the cursor and tombstones what it did not return.
 
+A pure function of the report that a source returned and of what was counted: ``incomplete_reason``.
+
 A read that went over the safety limit proves nothing. (``--max-records`` is no such limit: whoever gave it wanted no
 more, so the run is a success; it moves no cursor and tombstones nothing either.)
 
@@ -10,60 +12,79 @@ tombstones the missing rows, ``--force`` does so at once, and until then each ru
 alarm costs a look; rows that are tombstoned without a word cost the trust in all of them.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from warehouse_pipelines.errors import SuspiciousRead
-from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.plan import Plan
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import ReadReport, Window
 from warehouse_pipelines.model.source import Source
 
 
-def only_changes(extraction: Extraction) -> bool:
-    """Return True if the source returned only changes, so absence does not mean deletion."""
-    return extraction.unchanged or extraction.changes_only
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What one run counted, before anything is tombstoned.
+
+    ``read``           the records that were read
+    ``superseded``     those of them that were older versions of another one
+    ``found``          those that were created, updated, unchanged or refused
+    ``had_rows``       whether the table had living rows before
+    ``endless``        whether the read was given up at the safety limit
+    ``living``         returns the living rows of the table
+    ``living_within``  returns those of them whose cursor lies in a window
+    """
+
+    read: int
+    superseded: int = 0
+    found: int
+    had_rows: bool = False
+    endless: bool = False
+    living: Callable[[], int] = lambda: 0
+    living_within: Callable[[Window], int] = lambda window: 0
 
 
 def incomplete_reason(
-    source: Source, options: Options, plan: Plan, extraction: Extraction, loader: Loader, *, read: int, superseded: int
+    source: Source, entity: Entity, options: Options, plan: Plan, report: ReadReport | None, counts: Counts
 ) -> str | None:
-    """Return why this read cannot be called complete, None when it can.
+    """Return why this read cannot be called complete, None when it can, or when no more was wanted.
 
-    ``read`` records were read, of which ``superseded`` were older versions of another one. Raises ``SuspiciousRead``
-    for a full read of nothing where there were rows.
+    ``report`` is None for a read that was stopped by a limit. Raises ``SuspiciousRead`` for a full read of nothing
+    where there were rows.
     """
-    entity = extraction.entity
-    if extraction.endless:
+    read = counts.read
+    if counts.endless:
         return (
             f"safety_limit: {source.title} still had more {entity.name} after {read:,}. "
             "What was read is loaded, no row is counted as deleted, the cursor stays. If there are so many, raise "
             "WAREHOUSE_SAFETY_LIMIT and run again; else the list has no end: tell the vendor."
         )
-    if only_changes(extraction):
-        return extraction.doubt
-    limited = plan.narrowed or bool(options.max_records)
+    limited = plan.narrowed or bool(options.max_records) or report is None
+    report = report or ReadReport()
+    if report.changes_only:
+        return report.unproven
     full = plan.window.since is None and plan.mode == "full"
-    if full and not limited and not read and loader.had_rows and not options.force:
+    if full and not limited and not read and counts.had_rows and not options.force:
         raise SuspiciousRead(
             f"{source.title} answered with no {entity.name} at all, and {entity.table} has "
-            f"{loader.count_rows()[1]} living rows; nothing was changed. If that is right, run again with --force."
+            f"{counts.living()} living rows; nothing was changed. If that is right, run again with --force."
         )
     window = plan.complete_range if not full and not options.force else None
-    found = loader.created + loader.updated + loader.unchanged + loader.failed
-    if window is not None and not found and (living := loader.tombstones.count_living(window)):
+    if window is not None and not counts.found and (living := counts.living_within(window)):
         return (
             f"{source.title} shows no {entity.name} from {window.since} to {window.until}, where "
             f"{entity.table} has {living} living rows; they were left as they are. Has the credential lost a "
             "permission? If there are none any more, run again with --force."
         )
-    if extraction.doubt and not limited:
-        return extraction.doubt
-    outside = read - found - superseded
+    if report.unproven and not limited:
+        return report.unproven
+    outside = read - counts.found - counts.superseded
     if full and outside:
         return f"{outside} of {read} records were read and not loaded, though everything was asked for"
-    reported = extraction.reported
-    if reported is not None and extraction.trusted and not limited and reported != read:
+    if report.reported is not None and report.reported_trusted and not limited and report.reported != read:
         return (
-            f"{source.title} says, asked twice, that it has {reported} {entity.name} in the window, "
+            f"{source.title} says, asked twice, that it has {report.reported} {entity.name} in the window, "
             f"and {read} were read"
         )
     return None

@@ -119,14 +119,15 @@ class Loader:
             self.load(table.slice(0, half))
             self.load(table.slice(half))
             return
-        if self.entity.flag and "archived" not in table.column_names:
+        if self.entity.deletes.column and "archived" not in table.column_names:
             self.transaction.run(self._statements.keep_archived())
         refused = self._merge_staged(table.num_rows)
         self.transaction.run("RELEASE SAVEPOINT batch")
         self.tombstones.note_merged()
         self._kept.note_merged()
         self.dead_letters.note_merged()
-        if self.entity.merged and self.entity.merged not in self._kept.now:
+        merged_keys = self.entity.deletes.merged_keys
+        if merged_keys and merged_keys not in self._kept.now:
             self.tombstones.absorb(table, {parts[0] for parts in refused})
 
     def _merge_staged(self, records: int) -> list[tuple[str, ...]]:

@@ -24,7 +24,7 @@ class MissingColumns:
     """Finds chunk by chunk which columns of an entity are absent.
 
     ``absent``     columns that were filled before and whose member no record has; the tables lack them
-    ``vanished``   columns that the source itself reports as gone (``Extraction.absent``)
+    ``vanished``   columns that the source itself reports as gone (``ReadContext.mark_absent``)
     ``flag_sent``  of a sample of the records: how many had the vendor's deleted flag, be it null
     ``has_archived``  whether the table has rows that the flag tombstoned; asked once, when no record of a chunk has it
     """
@@ -36,7 +36,7 @@ class MissingColumns:
         self.vanished: set[str] = set()
         self.flag_sent = Sent(0, 0)
         self.has_archived: Callable[[], bool] = lambda: True
-        self._flag, self._flag_column = entity.flag, flag_column
+        self._flag, self._flag_column = entity.deletes.column, flag_column
         self._flag_expected: Sent | None = None
         self._flag_was_kept = False
         self._expected: dict[str, float] = {}
@@ -45,7 +45,7 @@ class MissingColumns:
     def expect(self, shares: Mapping[str, float], stood: Standing) -> None:
         """Set which share of the records had a value in each column the last time, and how the columns stood."""
         entity, absent = self.entity, stood.absent
-        needed = {*entity.keys, entity.cursor, entity.version, entity.merged}
+        needed = {*entity.keys, entity.cursor, entity.version, entity.deletes.merged_keys}
         self._expected = {name: share for name, share in shares.items() if name in entity.columns.keys() - needed}
         self.absent = set(absent) & entity.columns.keys() - needed
         self._expected |= dict.fromkeys(self.absent, 1.0)
@@ -81,7 +81,7 @@ class MissingColumns:
         """Those of the vanished columns that a merge can do without."""
         entity = self.entity
         values = {*entity.columns, *([self._flag] if self._flag else [])}
-        return (self.vanished & values) - {*entity.keys, entity.cursor, entity.version, entity.merged}
+        return (self.vanished & values) - {*entity.keys, entity.cursor, entity.version, entity.deletes.merged_keys}
 
     def _look_for_absent(self, arrays: Mapping[str, pa.Array], raws: Sequence[bytes], read: int) -> None:
         """Note the expected columns that no record had so far; one that is there, be it null, is expected no more."""

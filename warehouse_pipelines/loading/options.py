@@ -56,20 +56,21 @@ class Options:
         """
         if self.start_date is None or self.end_date is None:
             return None
-        if entity.days_since is None:
-            able = [other.name for other in source.entities if other.days_since]
+        if entity.cadence.backfill_since is None:
+            able = [other.name for other in source.entities if other.cadence.backfill_since]
             there = f"can: {', '.join(able)}" if able else "none of its entities can; read it with `full`"
             raise WrongUse(f"{source.name} {entity.name} cannot be asked by date. Of {source.name}, {there}.")
         now = now or datetime.now(UTC)
         first, after = (
             datetime.combine(day, datetime.min.time(), UTC) for day in (self.start_date, self.end_date + DAY)
         )
-        if first > now + entity.lookahead:
+        if first > now + entity.cadence.lookahead:
             raise WrongUse(f"{self.start_date} is in the future: {source.title} has no {entity.name} of it yet.")
-        if entity.retention and after <= now - entity.retention:
+        retention = entity.cadence.retention
+        if retention and after <= now - retention:
             raise WrongUse(
-                f"{source.title} keeps {entity.name} for {entity.retention.days} days, which is since "
-                f"{(now - entity.retention).date()}; {self.end_date} is before that."
+                f"{source.title} keeps {entity.name} for {retention.days} days, which is since "
+                f"{(now - retention).date()}; {self.end_date} is before that."
             )
         return Window(first, after)
 

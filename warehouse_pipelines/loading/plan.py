@@ -37,10 +37,11 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
 
     A delta begins at the watermark of the last run that moved it, less the overlap, and not later than that run's
     start; with a ``lookback`` at least so far before now. It becomes a read of everything when one fell due since the
-    last (``Entity.whole_due``). Backfills, replays, limited and dry runs never move the cursor, nor do runs that a
+    last (``Entity.full_due``). Backfills, replays, limited and dry runs never move the cursor, nor do runs that a
     vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
     """
-    until = now + entity.lookahead
+    cadence = entity.cadence
+    until = now + cadence.lookahead
     previous = last.cursor if last else None
     start = None
     if options.start_date is not None:
@@ -57,11 +58,11 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
         mode, window = "full", Window(None, until)
     else:
         assert last is not None  # noqa: S101  (the second branch)
-        since = min(last.cursor, last.start_time) - entity.overlap
-        if entity.lookback:
-            since = min(since, now - entity.lookback)
+        since = min(last.cursor, last.start_time) - cadence.overlap
+        if cadence.lookback:
+            since = min(since, now - cadence.lookback)
         mode, window = "delta", Window(since, until)
-    oldest = now - entity.retention if entity.retention else None
+    oldest = now - cadence.retention if cadence.retention else None
     if oldest and window.since and window.since < oldest:
         window = Window(oldest, max(oldest, window.until))
     limited = narrowed or bool(options.max_records or options.dry_run)
@@ -71,15 +72,16 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
     if not options.max_records and not narrowed:
         if window.since is None:
             complete_range = Window(oldest, window.until)
-        elif entity.missing == "window":
+        elif entity.deletes.by_window:
             complete_range = window
     return Plan(mode, window, previous, moves, complete_range, narrowed)
 
 
 def _full_is_due(entity: Entity, last: LastGood | None, now: datetime) -> bool:
     """Return whether to read everything. After one that failed the deltas go on, and it is tried again later."""
-    if entity.whole_every is None or last is None:
+    every, full_every = entity.cadence.every, entity.cadence.full_every
+    if full_every is None or last is None:
         return False
     if last.full_tried and (last.full_time is None or last.full_tried > last.full_time):
-        return now - last.full_tried >= min(FULL_RETRY_RUNS * entity.every, entity.whole_every / 2)
-    return last.full_time is None or last.full_time < entity.whole_due(now)
+        return now - last.full_tried >= min(FULL_RETRY_RUNS * every, full_every / 2)
+    return last.full_time is None or last.full_time < entity.full_due(now)

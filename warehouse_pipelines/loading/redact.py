@@ -70,9 +70,8 @@ class Redactor:
                     place.kind = column.kind
                 elif column.kind != "jsonb":
                     place.kept = True
-        for path in (entity.archived, entity.archived_at):
-            for one in (path or "").partition("=")[0].split("|") if path else ():
-                self._at(one).kept = True
+        for path in entity.deletes.paths:
+            self._at(path).kept = True
         for name, column in entity.local.dropped.items():
             for place in self._places(column):
                 place.drop = place.kind is None and not place.kept

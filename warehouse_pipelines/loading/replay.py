@@ -4,7 +4,7 @@
 ``replay``: what loads is ``resolved``, what fails again keeps its status and counts one attempt more.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from warehouse_pipelines.loading.dead_letters import pending
@@ -12,7 +12,7 @@ from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.sync_history import connect
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 
 
@@ -41,7 +41,7 @@ class DeadLetterReader:
     def __init__(self, url: str, ids: Sequence[int]) -> None:
         self._url, self._ids = url, ids
 
-    def __call__(self, extraction: Extraction) -> Iterator[Page]:
+    def __call__(self, request: ReadRequest, context: ReadContext) -> Pages:
         with connect(self._url) as connection:
             for start in range(0, len(self._ids), 1000):
                 rows = connection.execute(
@@ -50,3 +50,4 @@ class DeadLetterReader:
                     [list(self._ids[start : start + 1000])],
                 ).fetchall()
                 yield Page([str(row["text"]).encode() for row in rows], in_window=False)
+        return ReadReport()

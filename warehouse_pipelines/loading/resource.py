@@ -1,6 +1,6 @@
 """A dlt source per CRM with a resource per entity; nothing is read until somebody iterates.
 
-A resource takes its ``Extraction`` and a ``Coercer`` when it is read, and yields Arrow tables of typed columns. The
+A resource takes an ``EntityRead`` and a ``Coercer`` when it is bound, and yields Arrow tables of typed columns. The
 window is ``dlt.sources.incremental`` on the cursor: with both of its ends given dlt keeps no state, which is right,
 because the cursor is kept by ``orchestration.sync_history`` and commits with the data. Records outside of the window's
 question (``Page.in_window``) carry no ``WINDOW_COLUMN`` and pass.
@@ -8,13 +8,14 @@ question (``Page.in_window``) carry no ``WINDOW_COLUMN`` and pass.
 dlt costs half a second to import and is imported when a resource is made.
 """
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Json, Page
+from warehouse_pipelines.model.reading import Fetch, Json, Page, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 
 if TYPE_CHECKING:
@@ -43,12 +44,82 @@ def source(crm: Source) -> "DltSource":
     return dlt.source(lambda: resources, name=crm.name)()
 
 
+class EntityRead:
+    """One read of one entity by the loader: what it is asked for, how far it has come, and the report at its end.
+
+    ``safety_limit``  give a read up that still goes on after so many records, 0 for never; ``endless`` then says so
+    ``begun``         called once, when the first page is there or there is none
+    ``reported``      how many records the vendor says it has, as far as it has said
+    ``report``        what ``fetch`` returned; None before its end, and for a read that was stopped by a limit
+    """
+
+    def __init__(
+        self,
+        request: ReadRequest,
+        context: ReadContext,
+        *,
+        safety_limit: int = 0,
+        begun: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.request, self.context = request, context
+        self.safety_limit = safety_limit
+        self.begun = begun
+        self.endless = False
+        self.reported: int | None = None
+        self.report: ReadReport | None = None
+
+    def batches(self, fetch: Fetch) -> Iterator[tuple[list[Json], bool]]:
+        """Gather pages into batches of about ``CHUNK`` records that were asked for in the same way, ``limit`` in all.
+
+        A page beyond the safety limit is left out; a page without records counts as one, or many of them had no end.
+        """
+        left = self.request.limit or None
+        counted = 0
+        gathered: list[Json] = []
+        size = 0
+        asked = True
+        first = True
+        with contextlib.closing(self._pages(fetch)) as pages:
+            for page in pages:
+                if page.reported is not None:
+                    self.reported = page.reported
+                if first:
+                    first = False
+                    self.begun()
+                if self.safety_limit and counted >= self.safety_limit:
+                    self.endless = True
+                    break
+                if gathered and (page.in_window != asked or len(gathered) >= CHUNK or size >= CHUNK_BYTES):
+                    yield gathered, asked
+                    gathered, size = [], 0
+                asked = page.in_window
+                records = list(itertools.islice(page.records, left))
+                gathered += records
+                counted += max(1, len(records))
+                size += sum(len(memoryview(record)) for record in records)
+                if left is not None:
+                    left -= len(records)
+                    if not left:
+                        break
+        if first:
+            self.begun()
+        if gathered:
+            yield gathered, asked
+
+    def _pages(self, fetch: Fetch) -> Generator[Page]:
+        """Yield the pages and keep the report that comes after the last one."""
+        report = yield from fetch(self.request, self.context)
+        if not isinstance(report, ReadReport):  # completeness and deletes are judged by it
+            raise TypeError(f"fetch of {self.request.entity.table} returned {report!r} and no ReadReport")
+        self.report, self.reported = report, report.reported
+
+
 def resource(crm: Source, entity: Entity) -> "DltResource":
-    """Return the dlt resource of an entity, unread; call it with an ``Extraction`` and a ``Coercer`` to bind it."""
+    """Return the dlt resource of an entity, unread; call it with an ``EntityRead`` and a ``Coercer`` to bind it."""
     import dlt
 
-    def read(extraction: Extraction, coercer: "Coercer") -> Iterator["pa.Table"]:
-        for records, in_window in chunks(crm.fetch(extraction), extraction):
+    def read(reading: EntityRead, coercer: "Coercer") -> Iterator["pa.Table"]:
+        for records, in_window in reading.batches(crm.fetch):
             table = coercer.table(records)
             if entity.cursor:
                 import pyarrow as pa
@@ -60,18 +131,18 @@ def resource(crm: Source, entity: Entity) -> "DltResource":
     return dlt.resource(read, name=entity.name, table_name=entity.table_name, primary_key=list(entity.keys))
 
 
-def bound(unread: "DltResource", extraction: Extraction, coercer: "Coercer", end: datetime | None) -> "DltResource":
+def bound(unread: "DltResource", reading: EntityRead, coercer: "Coercer", end: datetime | None) -> "DltResource":
     """Return the resource bound to its run, with the window as dlt's incremental; ``end`` None leaves it open.
 
     A delta leaves it open: a record that was edited after its page was asked for is newer than the window, and welcome.
     """
-    read = unread(extraction, coercer)
-    if extraction.entity.cursor:
+    read = unread(reading, coercer)
+    if reading.request.entity.cursor:
         import dlt
 
         window: Any = dlt.sources.incremental(
             WINDOW_COLUMN,
-            initial_value=extraction.since,
+            initial_value=reading.request.since,
             end_value=end or END,
             range_end="open" if end else "closed",
             on_cursor_value_missing="include",
@@ -79,39 +150,3 @@ def bound(unread: "DltResource", extraction: Extraction, coercer: "Coercer", end
         )
         read.apply_hints(incremental=window)
     return read
-
-
-def chunks(pages: Iterable[Page], extraction: Extraction) -> Iterator[tuple[list[Json], bool]]:
-    """Gather pages into batches of about ``CHUNK`` records that were asked for in the same way, ``limit`` in all.
-
-    A page beyond the safety limit is left out; a page without records counts as one, or many of them had no end.
-    """
-    left = extraction.limit or None
-    counted = 0
-    gathered: list[Json] = []
-    size = 0
-    asked = True
-    first = True
-    for page in pages:
-        if first:
-            first = False
-            extraction.answered()
-        if extraction.safety_limit and counted >= extraction.safety_limit:
-            extraction.endless = True
-            break
-        if gathered and (page.in_window != asked or len(gathered) >= CHUNK or size >= CHUNK_BYTES):
-            yield gathered, asked
-            gathered, size = [], 0
-        asked = page.in_window
-        records = list(itertools.islice(page.records, left))
-        gathered += records
-        counted += max(1, len(records))
-        size += sum(len(memoryview(record)) for record in records)
-        if left is not None:
-            left -= len(records)
-            if not left:
-                break
-    if first:
-        extraction.answered()
-    if gathered:
-        yield gathered, asked

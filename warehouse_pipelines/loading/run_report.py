@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from warehouse_pipelines.loading import sample
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.loading.completeness import only_changes
 from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.plan import Plan
 from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.loading.resource import EntityRead
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadReport
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.lost_values import Sent, Standing
 
@@ -33,10 +33,10 @@ class RunReport:
     ``watermark``    the greatest cursor that was read
     """
 
-    def __init__(self, source: Source, options: Options, plan: Plan, extraction: Extraction, coercer: Coercer,
+    def __init__(self, source: Source, options: Options, plan: Plan, reading: EntityRead, coercer: Coercer,
                  budget: RequestBudget, now: datetime) -> None:  # fmt: skip
         self.source, self.options, self.plan, self.now = source, options, plan, now
-        self.extraction, self.coercer, self.budget = extraction, coercer, budget
+        self.reading, self.coercer, self.budget = reading, coercer, budget
         self.rows_before: tuple[int, int] | None = None
         self.stood = Standing()
         self.watermark: datetime | None = None
@@ -48,7 +48,7 @@ class RunReport:
         """Remember the watermark and a few rows of a batch."""
         if not table.num_rows:
             return
-        entity = self.extraction.entity
+        entity = self.reading.request.entity
         if entity.cursor:
             # What lies ahead is a plan or a sentinel (9999-12-31), and no time at which the vendor changed anything.
             cursor = table[entity.cursor]
@@ -65,7 +65,9 @@ class RunReport:
     @property
     def mode(self) -> str:
         """How everything or a window was read in the end."""
-        by_changes = self.extraction.entity.by_state and self.plan.mode == "full" and only_changes(self.extraction)
+        report = self.reading.report
+        changes_only = report is not None and report.changes_only
+        by_changes = self.reading.request.entity.state_based and self.plan.mode == "full" and changes_only
         return "delta" if by_changes else self.plan.mode
 
     def count_rows(self, loader: Loader) -> tuple[int, int]:
@@ -110,28 +112,27 @@ class RunReport:
             history_id=history_id, status=status, window=self.plan.window, mode=self.mode,
             processed=read, created=loader.created, updated=loader.updated,
             unchanged=loader.unchanged, failed=loader.failed, filtered=filtered, deleted=loader.deleted,
-            restored=loader.restored, total_rows=total, calls=self.extraction.calls, seconds=seconds, cursor=cursor,
-            reason=reason, sample=self.sample, metrics=metrics,
+            restored=loader.restored, total_rows=total, calls=self.reading.context.calls, seconds=seconds,
+            cursor=cursor, reason=reason, sample=self.sample, metrics=metrics,
         )  # fmt: skip
 
     def _standing(self) -> Standing:
         """Return how the columns stand after this run."""
-        coercer, missing, entity = self.coercer, self.coercer.missing, self.extraction.entity
+        coercer, missing, entity = self.coercer, self.coercer.missing, self.reading.request.entity
         full = self.mode == "full" and not self.plan.narrowed and not self.options.max_records and coercer.read > 0
         absent = missing.absent | missing.vanished_values
         if not full and not self.options.force:
             # A column that is back in a delta says nothing of the rows whose values were kept.
-            absent |= self.stood.absent & {*entity.columns, entity.flag}
-        flag = Sent(0, 0) if entity.flag in absent else missing.flag_sent
+            absent |= self.stood.absent & {*entity.columns, entity.deletes.column}
+        flag = Sent(0, 0) if entity.deletes.column in absent else missing.flag_sent
         unseen = missing.unseen(coercer.read)
         return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=unseen)
 
     def closing(self, result: Result, incomplete: str | None) -> dict[str, Any]:
-        """Return what the history row is closed with. The source's own doubt does not withhold its state."""
-        state = self.extraction.next_state
+        """Return what the history row is closed with. An unproven read keeps the state that its source returned."""
+        report = self.reading.report or ReadReport()
         limited = self.options.dry_run or self.options.max_records or self.plan.narrowed
-        if limited or incomplete not in (None, self.extraction.doubt):
-            state = None
+        state = report.next_state if not limited and incomplete in (None, report.unproven) else None
         return {
             "status": result.status,
             "processed": result.processed,
@@ -150,8 +151,9 @@ class RunReport:
     def metrics(self) -> dict[str, Any]:
         """Return the ``performance_metrics`` that are known at any moment; times in seconds, memory in MB."""
         seconds = time.monotonic() - self._began
-        read, calls = self.coercer.read, self.extraction.calls
-        waiting = self.extraction.waited_seconds + self.budget.waited_seconds
+        reading, context = self.reading, self.reading.context
+        read, calls = self.coercer.read, context.calls
+        waiting = context.waited_seconds + self.budget.waited_seconds
         return {
             "duration_seconds": round(seconds, 3),
             "records_per_second": round(read / seconds, 1) if seconds else 0.0,
@@ -169,11 +171,11 @@ class RunReport:
                 if lost
             },
             "columns_filled": {name: filled for name, filled in dict(self.coercer.filled).items() if filled},
-            "vendor_reported": self.extraction.reported,
-            "vendor_trusted": self.extraction.trusted,
-            "noticed": self.extraction.noticed,
+            "vendor_reported": reading.reported,
+            "vendor_trusted": reading.report is not None and reading.report.reported_trusted,
+            "noticed": context.noted,
             **dict.fromkeys(self.source.measures, 0),
-            **self.extraction.measured,
+            **context.measured,
         }
 
 
@@ -200,8 +202,8 @@ def configuration(entity: Entity, options: Options, plan: Plan, page_size: int) 
         "end_date": options.end_date.isoformat() if options.end_date else None,
         "vendor": dict(options.vendor),
         "narrowed": plan.narrowed,
-        "overlap_seconds": _seconds(entity.overlap),
-        "lookback_seconds": _seconds(entity.lookback),
+        "overlap_seconds": _seconds(entity.cadence.overlap),
+        "lookback_seconds": _seconds(entity.cadence.lookback),
         "previous_cursor": plan.previous.isoformat() if plan.previous else None,
         "cursor": None,
     }

@@ -27,7 +27,7 @@ from warehouse_pipelines.errors import DatabaseUnavailable, WarehouseError
 from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading import run_report, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.loading.completeness import incomplete_reason, only_changes
+from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
 from warehouse_pipelines.loading.interruption import Stopped, interruptible
 from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import Options, Result
@@ -36,7 +36,7 @@ from warehouse_pipelines.loading.read_ahead import read_ahead
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext, ReadReport, ReadRequest, Window
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability import logs
 from warehouse_pipelines.observability.lost_values import Standing
@@ -86,14 +86,14 @@ def sync(
                 and planned.mode == "full"
                 and not (options.full or options.force or options.start_date)
             ):
-                run.extraction.state = sync_history.last_state(session, source, entity)
+                run.change_request(state=sync_history.last_state(session, source, entity))
             source.require_settings()
             run.declare(source.as_configured(entity))
             run.expect(*sync_history.last_values(session, source, entity, planned.mode))
             how = {"strategy": planned.mode, "since": str(planned.window.since)}
             logs.asking(source.name, entity.name, source.title, configuration, **how)
-            run.extraction.answered = lambda: logs.started(
-                source.name, entity.name, run.extraction.reported, configuration, **how
+            run.reading.begun = lambda: logs.started(
+                source.name, entity.name, run.reading.reported, configuration, **how
             )
             return run.go(resource or extracting.resource(source, entity), replayed, progress)
 
@@ -124,24 +124,32 @@ class Run:
         self.stopping = threading.Event()
         self.warehouse = WarehouseReader(url)
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
-        self.extraction = Extraction(
-            entity=entity, window=planned.window, known=self.warehouse, page_size=page_size,
-            limit=options.max_records, safety_limit=settings().warehouse_safety_limit, options=flags,
-        )  # fmt: skip
-        self.budget = RequestBudget(url, self.extraction.cancelled)
-        self.extraction.take = self.budget.acquire
+        self.cancelled = threading.Event()
+        self.budget = RequestBudget(url, self.cancelled)
+        self.reading = extracting.EntityRead(
+            ReadRequest(
+                entity=entity, window=planned.window, page_size=page_size, limit=options.max_records, options=flags
+            ),
+            ReadContext(known=self.warehouse, acquire=self.budget.acquire, cancelled=self.cancelled),
+            safety_limit=settings().warehouse_safety_limit,
+        )
         self.coercer = self._coercer()
-        self.report = run_report.RunReport(source, options, planned, self.extraction, self.coercer, self.budget, now)
+        self.report = run_report.RunReport(source, options, planned, self.reading, self.coercer, self.budget, now)
         self.loader: Loader | None = None
 
     def declare(self, entity: Entity) -> None:
         """Read and load by this declaration."""
-        self.entity = self.extraction.entity = entity
+        self.entity = entity
+        self.change_request(entity=entity)
         self.coercer = self.report.coercer = self._coercer()
+
+    def change_request(self, **changes: Any) -> None:
+        """Ask for something else, before the read begins."""
+        self.reading.request = replace(self.reading.request, **changes)
 
     def _coercer(self) -> Coercer:
         coercer = Coercer(self.source.name, self.entity, skip_validation=self.options.skip_validation)
-        coercer.missing.vanished = self.extraction.absent
+        coercer.missing.vanished = self.reading.context.absent
         coercer.missing.has_archived = functools.cache(lambda: bool(self.warehouse.filled(self.entity, ["archived"])))
         return coercer
 
@@ -154,7 +162,7 @@ class Run:
     def stop(self) -> None:
         """Have another thread, in which this run goes on, end it soon."""
         self.stopping.set()
-        self.extraction.cancelled.set()
+        self.cancelled.set()
         if self.loader is not None:
             self.loader.cancel()
 
@@ -166,7 +174,7 @@ class Run:
         )  # fmt: skip
         end = self.plan.window.until if self.plan.mode == "backfill" else None
         try:
-            self._load(extracting.bound(unread, self.extraction, self.coercer, end), loader, progress)
+            self._load(extracting.bound(unread, self.reading, self.coercer, end), loader, progress)
             began = time.monotonic()
             incomplete = self._finish(loader, replayed)
             rows = self.report.count_rows(loader)
@@ -181,7 +189,7 @@ class Run:
             else:
                 loader.commit(closing)
         finally:
-            self.extraction.cancelled.set()
+            self.cancelled.set()
             loader.close()
             self.warehouse.close()
             self.budget.close()
@@ -194,7 +202,7 @@ class Run:
     def _load(self, tables: "DltResource", loader: Loader, progress: Callable[[int], None]) -> None:
         """Load the tables while the next ones are read."""
         name = f"read-{self.entity.table_name}"
-        for table in read_ahead(tables, self.extraction.cancelled, name=name, add_seconds=self.report.add_reading):
+        for table in read_ahead(tables, self.cancelled, name=name, add_seconds=self.report.add_reading):
             if self.stopping.is_set():
                 raise Stopped
             began = time.monotonic()
@@ -203,27 +211,33 @@ class Run:
             self._write_dead_letters(loader)
             self.report.loading_seconds += time.monotonic() - began
             progress(self.coercer.read)
-            logs.progress(self.source.name, self.entity.name, self.coercer.read, self.extraction.reported)
+            logs.progress(self.source.name, self.entity.name, self.coercer.read, self.reading.reported)
 
     def _finish(self, loader: Loader, replayed: Sequence[int]) -> str | None:
         """Tombstone and close dead letters once all is read. Return why the read is incomplete."""
         self._write_dead_letters(loader)
         loader.empty_returned(self.coercer.missing.absent | self.coercer.missing.vanished_values)
-        incomplete = incomplete_reason(
-            self.source, self.options, self.plan, self.extraction, loader,
-            read=self.coercer.read, superseded=self.coercer.superseded,
-        )  # fmt: skip
-        extraction, window = self.extraction, self.plan.complete_range
-        if window is not None and incomplete is None and not only_changes(extraction):
-            self._detect_deletes(loader, window)
-        elif window is not None and incomplete in (None, extraction.doubt) and extraction.gone:
-            loader.tombstones.tombstone(extraction.gone, window)
-        if incomplete is None:
-            loader.tombstones.mark_erased(extraction.erased)
+        report, window = self.reading.report, self.plan.complete_range
+        incomplete = incomplete_reason(self.source, self.entity, self.options, self.plan, report, self._counts(loader))
+        if report is not None:
+            if window is not None and incomplete is None and not report.changes_only:
+                self._detect_deletes(loader, window, report)
+            elif window is not None and incomplete in (None, report.unproven) and report.deleted_keys:
+                loader.tombstones.tombstone(report.deleted_keys, window)
+            if incomplete is None:
+                loader.tombstones.mark_erased(report.erased_keys)
         loader.dead_letters.close()
         if replayed:
             loader.dead_letters.resolve(replayed)
         return incomplete
+
+    def _counts(self, loader: Loader) -> Counts:
+        return Counts(
+            read=self.coercer.read, superseded=self.coercer.superseded,
+            found=loader.created + loader.updated + loader.unchanged + loader.failed,
+            had_rows=loader.had_rows, endless=self.reading.endless,
+            living=lambda: loader.count_rows()[1], living_within=loader.tombstones.count_living,
+        )  # fmt: skip
 
     def _write_dead_letters(self, loader: Loader) -> None:
         """Write what could not be read or loaded so far into the dead letters."""
@@ -235,17 +249,18 @@ class Run:
             )  # fmt: skip
         loader.write_dead_letters(rejects)
 
-    def _detect_deletes(self, loader: Loader, window: Window) -> None:
+    def _detect_deletes(self, loader: Loader, window: Window, report: ReadReport) -> None:
         """Tombstone what a complete read did not return, unless bad records may hide what was found."""
         if keyless := loader.dead_letters.keyless:
-            self.extraction.noticed["sweep_skipped"] = (
+            skipped = (
                 f"the keys of {keyless} records in the dead letters could not be made out, and any row may be "
                 "theirs: no row was counted as deleted. Have them mended, or waive them: `warehouse dead-letters list "
                 f"--crm {self.source.name} --entity {self.entity.name}`"
             )
-            log.warning("%s %s: %s", self.source.name, self.entity.name, self.extraction.noticed["sweep_skipped"])
+            self.reading.context.note(sweep_skipped=skipped)
+            log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
-        loader.tombstones.tombstone_missing(window, "erased" if self.extraction.reads_deleted else "missing")
+        loader.tombstones.tombstone_missing(window, "erased" if report.includes_deleted else "missing")
 
     def _close_dry(self, closing: dict[str, Any]) -> None:
         """Close the row of a dry run, whose transaction is gone."""

@@ -177,7 +177,7 @@ def last_good(connection: psycopg.Connection[dict[str, Any]], source: Source, en
     ).fetchone()
     if row is None:
         return None
-    full = _last_full(connection, source, entity) if entity.whole_every else (None, None)
+    full = _last_full(connection, source, entity) if entity.cadence.full_every else (None, None)
     return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"], *full)
 
 

@@ -47,7 +47,7 @@ def align(connection: sa.Connection, sources: Iterable[Source]) -> list[str]:
     rows = []
     for source in sources:
         for entity in source.entities:
-            every, period = cadence(entity.every)
+            every, period = cadence(entity.cadence.every)
             rows.append(
                 {
                     "name": f"{source.name} {entity.name}",
@@ -55,7 +55,7 @@ def align(connection: sa.Connection, sources: Iterable[Source]) -> list[str]:
                     "entity": entity.name,
                     "every": every,
                     "period": period,
-                    "schedule": dagster_name(source, entity.every),
+                    "schedule": dagster_name(source, entity.cadence.every),
                 }
             )
     changed = connection.execute(
@@ -92,7 +92,7 @@ def note(connection: "Connection", source: Source, entities: Sequence[Entity], a
     connection.execute(
         "UPDATE orchestration.sync_schedule SET last_run = %s, next_run = %s, updated_at = now() "
         "WHERE crm_source = %s AND model_name = ANY(%s) AND mode = 'delta'",
-        [at, at + entities[0].every, source.name, [entity.name for entity in entities]],
+        [at, at + entities[0].cadence.every, source.name, [entity.name for entity in entities]],
     )
 
 

@@ -100,7 +100,8 @@ class Tombstones:
 
     def absorb(self, table: pa.Table, refused: Set[str]) -> None:
         """Tombstone the rows that a record of the batch absorbed: the vendor forgets them without a trace."""
-        listed = table[self.entity.merged]
+        merged_keys = self.entity.deletes.merged_keys
+        listed = table[merged_keys]
         some = pc.indices_nonzero(pc.fill_null(pc.greater(pc.binary_length(listed), 0), False))
         if not len(some):
             return
@@ -109,7 +110,7 @@ class Tombstones:
         survivors = {
             key: survivor
             for survivor, keys, is_archived in zip(
-                few[self.entity.keys[0]].to_pylist(), few[self.entity.merged].to_pylist(), archived, strict=True
+                few[self.entity.keys[0]].to_pylist(), few[merged_keys].to_pylist(), archived, strict=True
             )
             if not is_archived and survivor not in refused
             for key in map(str.strip, keys.split(";"))
@@ -163,7 +164,8 @@ class Tombstones:
                 self._target,
                 reason,
                 sql.SQL("").join(
-                    sql.SQL(", {} = {}").format(sql.Identifier(name), value) for name, value in self.entity.gone.items()
+                    sql.SQL(", {} = {}").format(sql.Identifier(name), value)
+                    for name, value in self.entity.deletes.deleted_values.items()
                 ),
                 deleted,
             )

@@ -163,7 +163,10 @@ def _dropped(source: Source, entity: Entity, change: Change) -> Entity:
         columns={one: column for one, column in entity.columns.items() if one != name},
         index=" ".join(one for one in entity.index.split() if one not in names),
         refs={one: ref for one, ref in entity.refs.items() if one not in names},
-        gone={one: value for one, value in entity.gone.items() if one not in names},
+        deletes=replace(
+            entity.deletes,
+            deleted_values={one: value for one, value in entity.deletes.deleted_values.items() if one not in names},
+        ),
         rules=tuple(rule for rule in entity.rules if rule.column not in names),
         severity={one: value for one, value in entity.severity.items() if one not in names},
         local=local,
@@ -188,7 +191,10 @@ def _renamed(source: Source, entity: Entity, change: Change) -> Entity:
         columns={called(name): column for name, column in entity.columns.items()},
         index=" ".join(map(called, entity.index.split())),
         refs={called(name): ref for name, ref in entity.refs.items()},
-        gone={called(name): value for name, value in entity.gone.items()},
+        deletes=replace(
+            entity.deletes,
+            deleted_values={called(name): value for name, value in entity.deletes.deleted_values.items()},
+        ),
         rules=tuple(replace(rule, column=called(rule.column)) for rule in entity.rules),
         severity={called(name): value for name, value in entity.severity.items()},
         local=replace(
@@ -218,7 +224,7 @@ def _known(entity: Entity, change: Change) -> str:
 
 def _require_free(entity: Entity, change: Change, does: str, why: str) -> None:
     named = set(entity.expected.split()) if change.action in ("drop", "rename") else set()
-    if change.column in {*entity.keys, entity.cursor, entity.edited, entity.merged} | named:
+    if change.column in {*entity.keys, entity.cursor, entity.edited, entity.deletes.merged_keys} | named:
         raise change.refused(f"{does} {change.column}, by which {entity.table} is read; {why}")
 
 
@@ -234,12 +240,12 @@ def _require_unread(entity: Entity, change: Change, does: str) -> None:
 def _require_no_clear_twin(entity: Entity, changes: Sequence[Change]) -> None:
     """Refuse a hash whose value would stand in another column in clear."""
     places = {name: set(_places(column)) for name, column in entity.columns.items()}
-    flags = "|".join(path.partition("=")[0] for path in (entity.archived, entity.archived_at) if path).split("|")
+    flags = set(entity.deletes.paths)
     for change in changes:
         if change.action != "hash":
             continue
         mine = next((new for new, old in entity.local.renamed.items() if old == change.column), change.column)
-        if places[mine] & set(flags):
+        if places[mine] & flags:
             raise change.refused(f"hashes {change.column}, by which {entity.table} tells that a record is deleted")
         for name, theirs in places.items():
             if name not in entity.local.hashed and (shared := places[mine] & theirs):

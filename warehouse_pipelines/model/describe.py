@@ -38,43 +38,45 @@ def _units(span: timedelta) -> str:
 
 def read_by(entity: Entity) -> str:
     """Return in a word or two how an entity is read."""
-    if entity.by_state:
+    if entity.state_based:
         return "the vendor's state"
     return f"`{entity.cursor}`" if entity.cursor else "everything"
 
 
 def reading(entity: Entity) -> str:
     """Return what a run without flags reads."""
-    if entity.by_state:
+    if entity.state_based:
         return "what changed since the last good run, as the vendor tells by the token or version that run kept"
     if not entity.cursor:
         return "everything, each time"
+    cadence = entity.cadence
     parts = [f"what `{entity.cursor}` says is new"]
-    if entity.overlap:
-        parts.append(f"beginning {duration(entity.overlap)} before the last watermark")
-    if entity.lookback:
-        parts.append(f"and the last {duration(entity.lookback)} again, because edits do not move it")
-    if entity.lookahead:
-        parts.append(f"up to {duration(entity.lookahead)} ahead")
-    if entity.whole_every:
-        parts.append(f"and everything {every(entity.whole_every)}")
+    if cadence.overlap:
+        parts.append(f"beginning {duration(cadence.overlap)} before the last watermark")
+    if cadence.lookback:
+        parts.append(f"and the last {duration(cadence.lookback)} again, because edits do not move it")
+    if cadence.lookahead:
+        parts.append(f"up to {duration(cadence.lookahead)} ahead")
+    if cadence.full_every:
+        parts.append(f"and everything {every(cadence.full_every)}")
     return ", ".join(parts)
 
 
 def deletes(entity: Entity) -> str:
     """Return how a deleted record is noticed."""
     ways = []
-    if entity.archived:
-        ways.append(f"the vendor's flag `{entity.archived}`")
-    elif entity.archived_at:
-        ways.append(f"the vendor's time `{entity.archived_at}`")
-    if entity.merged:
-        ways.append(f"`{entity.merged}` lists the keys a record absorbed")
-    if entity.by_state:
+    words = entity.deletes
+    if words.flag:
+        ways.append(f"the vendor's flag `{words.flag}`")
+    elif words.time:
+        ways.append(f"the vendor's time `{words.time}`")
+    if words.merged_keys:
+        ways.append(f"`{words.merged_keys}` lists the keys a record absorbed")
+    if entity.state_based:
         ways.append("what the vendor reports, or shows, as deleted since the last good run")
-    if entity.missing == "window":
+    if entity.deletes.by_window:
         ways.append(f"absent from a read of the window that its `{entity.cursor}` lies in")
-    if entity.whole_every or not entity.cursor:
+    if entity.cadence.full_every or not entity.cursor:
         ways.append("absent from a read of everything")
     return "; ".join(ways)
 
@@ -82,18 +84,20 @@ def deletes(entity: Entity) -> str:
 def seen_within(entity: Entity) -> str:
     """Return how late a deletion that leaves no trace is noticed, where runs succeed."""
     if entity.unseen_for is None:
-        return f"never: {entity.never_whole}"
+        return f"never: {entity.cadence.never_full}"
     span = duration(entity.unseen_for)
-    if entity.missing == "window":
-        return f"{duration(entity.every)}; {span} if older than {duration(entity.lookback or entity.overlap)}"
+    if entity.deletes.by_window:
+        cadence = entity.cadence
+        return f"{duration(cadence.every)}; {span} if older than {duration(cadence.lookback or cadence.overlap)}"
     return span
 
 
 def retention(entity: Entity) -> str:
     """Return how far back the vendor can be asked; empty where it keeps everything."""
-    if not entity.retention:
+    kept = entity.cadence.retention
+    if not kept:
         return ""
-    return f"the vendor keeps {duration(entity.retention)}; older rows stay and are never counted as deleted"
+    return f"the vendor keeps {duration(kept)}; older rows stay and are never counted as deleted"
 
 
 def parent(entity: Entity) -> str:

@@ -2,8 +2,12 @@
 
 A file under ``sources/`` is a table of ``Entity`` rows and one ``fetch``. Everything else is derived from the
 rows: table and indexes, dlt resource, asset, jobs, schedule, checks, most of the tests, and
-``docs/entities.md``. A row may name things; it may not compute. A word that two vendors need becomes a field
-here, a word that one vendor needs is a line of Python in its ``fetch``.
+``docs/entities.md``. When an entity is read is said in its ``cadence``, how a deletion is known in its ``deletes``; the
+defaults of both fit a small list that is read in full every hour.
+
+A row may name things; it may not compute. A word that two vendors need becomes a field here. A word that one vendor
+needs is a line of Python in its ``fetch``, unless something else than the source acts on it: the loader, Dagster, or
+the columns of the installation.
 
 A wrong row raises ``ValueError`` at import and says what is wrong with it.
 """
@@ -12,10 +16,12 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.rules import KINDS, Kind, Rule, Severity
 
 
@@ -129,38 +135,28 @@ class Entity:
     ``about``        one sentence for the catalogue
     ``path``         what ``fetch`` asks the vendor for; its meaning is the source's own
     ``key``          the columns of the primary key
-    ``records``      the name of the list in the answer, where it is not ``name``
-    ``cursor``       the column an incremental run asks by; without one the table is read whole every time
-    ``overlap``      how far before the last high-water mark the next run begins: the vendor's lag, and clocks
-    ``lookback``     a trailing stretch to read again, for vendors whose cursor is not moved by edits
-    ``lookahead``    how far beyond now a window reaches, for a cursor that is a schedule
-    ``whole_every``  once in this time a delta becomes a read of everything, at a moment of the table's own
-                     (``whole_due``): what is deleted without a trace, and edits that do not move the cursor
-    ``never_whole``  why an entity with a cursor has no ``whole_every``, in words: deletions there are never noticed
+    ``columns``      the columns of the table, by name; ``columns()`` writes them
+    ``cursor``       the column a delta asks by; without one the table is read in full every time
+    ``state_based``  the vendor tells what changed since a ``state`` that the last good run left (``ReadRequest.state``)
     ``edited``       the column that grows with every edit, by which only newer wins, where it is not the cursor
-    ``retention``    how far back the vendor can be asked; older rows are kept and never counted as missing
-    ``days_since``   for entities that can be asked by date: its month is the first partition of their backfill job;
-                     a backfill may ask for older days by date
-    ``missing``      when a row that was not found counts as deleted: after a read of ``everything``, or also
-                     after a read of the ``window`` that its cursor lies in
-    ``by_state``     the vendor tells what changed since a ``state`` that the last good run left (``Extraction.state``)
-    ``archived``     path of the vendor's own deleted flag, ``path=word`` where it is one word among others;
-                     ``archived_at`` path of its time, which by itself is a flag
-    ``gone``         what columns say in a row that a whole read did not find, where the vendor has a word for it
-    ``merged``       column that lists the keys this record absorbed, with ``;`` between them
-    ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
+    ``cadence``      when it is read, and how much of it
+    ``deletes``      how a deleted record is known, beside being absent from a full read
+    ``parent``       table whose living keys are asked for one by one (HubSpot's associations); Dagster has it
+                     upstream, so that it is loaded first
     ``page_size``    records per request, where this entity's requests are not as large as its source's
-    ``parent``       table whose live keys are asked for one by one (associations); it is upstream in the lineage
-    ``expected``     columns whose names a header must have (a sheet, a file), or nothing is loaded
+    ``expected``     columns that a header must have, or nothing is loaded (Google Sheets); an installation can
+                     neither drop nor rename them
+    ``custom``       path of the object whose undeclared members are kept in ``custom_properties``
     ``index``        columns to index besides the key, the cursor, the ``refs`` and the numbers in E.164, which always
                      are; ``deleted_at`` may be one
     ``refs``         columns that should be found in the key of another table, or in a column of it where
                      ``table(column)`` says so; of the same type (``require_joinable``), checked, not enforced
     ``rules``        what a record must satisfy
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
-                     from ``rules.KINDS``
-    ``every``        cadence of the schedule
+                     from ``rules.KINDS``; no vendor needs it today, and tests and benchmarks reject records by it
     ``local``        what this installation changed in the columns, never part of a row
+
+    Raises ``ValueError`` that names the table and everything that is wrong with the row.
     """
 
     name: str
@@ -169,31 +165,19 @@ class Entity:
     path: str
     key: str
     columns: Mapping[str, Column]
-    records: str | None = None
     cursor: str | None = None
-    overlap: timedelta = timedelta(0)
-    lookback: timedelta = timedelta(0)
-    lookahead: timedelta = timedelta(0)
-    whole_every: timedelta | None = None
-    never_whole: str = ""
+    state_based: bool = False
     edited: str | None = None
-    retention: timedelta | None = None
-    days_since: date | None = None
-    missing: Literal["everything", "window"] = "everything"
-    by_state: bool = False
-    archived: str | None = None
-    archived_at: str | None = None
-    gone: Mapping[str, str] = field(default_factory=dict)
-    merged: str | None = None
-    custom: str | None = None
-    page_size: int | None = None
+    cadence: Cadence = field(default_factory=Cadence)
+    deletes: Deletes = field(default_factory=Deletes)
     parent: str | None = None
+    page_size: int | None = None
     expected: str = ""
+    custom: str | None = None
     index: str = ""
     refs: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     severity: Mapping[str, Severity] = field(default_factory=dict)
-    every: timedelta = timedelta(hours=1)
     local: Local = Local()
 
     def __post_init__(self) -> None:
@@ -210,35 +194,29 @@ class Entity:
             *(set(self.index.split()) - {"deleted_at"}),
             *self.expected.split(),
             *self.refs,
-            *self.gone,
+            *self.deletes.deleted_values,
             *(rule.column for rule in self.rules),
         ]
-        used += [name for name in (self.cursor, self.edited, self.merged) if name]
+        used += [name for name in (self.cursor, self.edited, self.deletes.merged_keys) if name]
         if unknown := sorted(set(used) - self.columns.keys() - set(self.e164)):
             wrong.append(f"not among the columns: {', '.join(unknown)}")
         if not self.keys:
             wrong.append("no key")
-        if self.by_state and self.cursor:
-            wrong.append("by_state and a cursor")
+        if self.state_based and self.cursor:
+            wrong.append("state_based and a cursor")
         if self.cursor and self.cursor in self.columns and self.columns[self.cursor].kind != "timestamptz":
             wrong.append(f"the cursor {self.cursor!r} is not a timestamptz")
         if not self.cursor:
-            for word in ("overlap", "lookback", "lookahead", "whole_every", "never_whole", "retention", "days_since"):
-                if getattr(self, word):
-                    wrong.append(f"{word} without a cursor")
-            if self.missing == "window":
-                wrong.append("missing='window' without a cursor")
-        elif self.whole_every and self.never_whole:
-            wrong.append("whole_every, and why there is none")
-        elif not self.whole_every and not self.never_whole:
+            wrong += [f"{word} without a cursor" for word in self.cadence.by_cursor]
+            if self.deletes.by_window:
+                wrong.append("by_window without a cursor")
+        elif not self.cadence.full_every and not self.cadence.never_full:
             wrong.append(
-                "a cursor without whole_every: a record deleted before the window is never noticed; say how often "
-                "everything is read, or in never_whole why it is not"
+                "a cursor without full_every: a record deleted before the window is never noticed; say in its cadence "
+                "how often everything is read, or in never_full why it is not"
             )
         if strange := sorted(self.severity.keys() - self.columns.keys() - KINDS.keys()):
             wrong.append(f"severity of something that is neither a column nor a kind: {', '.join(strange)}")
-        if self.every < timedelta(minutes=5):
-            wrong.append("a cadence under five minutes")
         if wrong:
             raise ValueError(f"{self.table}: {'; '.join(wrong)}")
 
@@ -251,11 +229,6 @@ class Entity:
     def schema(self) -> str:
         """The PostgreSQL schema of the table."""
         return self.table.rpartition(".")[0] or "public"
-
-    @property
-    def flag(self) -> str | None:
-        """The column of the bookkeeping that the vendor's deleted flag fills, if it has one."""
-        return "archived" if self.archived else "deleted_at" if self.archived_at else None
 
     @property
     def table_name(self) -> str:
@@ -285,7 +258,7 @@ class Entity:
     @property
     def version(self) -> str | None:
         """The column that grows with every edit, by which only newer wins; None where no column does."""
-        return self.edited or (None if self.lookback else self.cursor)
+        return self.edited or (None if self.cadence.lookback else self.cursor)
 
     @cached_property
     def indexes(self) -> tuple[str, ...]:
@@ -319,23 +292,24 @@ class Entity:
             declared += (sorted(self.local.hashed), sorted(self.local.dropped.items()))
         return zlib.crc32(repr(declared).encode())
 
-    def whole_due(self, now: datetime) -> datetime:
-        """Return when a read of everything last fell due, which is once in each ``whole_every``.
+    def full_due(self, now: datetime) -> datetime:
+        """Return when a full read last fell due, which is once in each ``full_every``.
 
         The moment depends on the table's name alone: tables fall due all over the period, whenever they were first
         loaded, and a read that fails stays due.
         """
-        assert self.whole_every is not None  # noqa: S101  (asked by the caller)
-        period = int(self.whole_every.total_seconds())
+        assert self.cadence.full_every is not None  # noqa: S101  (asked by the caller)
+        period = int(self.cadence.full_every.total_seconds())
         phase = zlib.crc32(self.table.encode()) % period
         return now - timedelta(seconds=(now.timestamp() - phase) % period)
 
     @property
     def unseen_for(self) -> timedelta | None:
         """How long a record that is deleted without a trace may still stand here; None where it stands for ever."""
+        cadence = self.cadence
         if not self.cursor:
-            return self.every
-        return self.every + self.whole_every if self.whole_every else None
+            return cadence.every
+        return cadence.every + cadence.full_every if cadence.full_every else None
 
     def severity_of(self, column: str) -> Severity:
         """What a value of ``column`` that cannot be read as its kind leads to; a key is always ``reject``."""

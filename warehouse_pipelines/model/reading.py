@@ -1,12 +1,25 @@
-"""What a source is asked for and what it answers: a window, pages of records, and what it noticed on the way."""
+"""One read of one entity, as a source sees it: ``ReadRequest`` and ``ReadContext`` in, pages and ``ReadReport`` out.
 
+    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
+        yield Page(...)
+        return ReadReport(...)
+
+The request is what is asked for, and does not change. The context is what may be done meanwhile: ask the warehouse,
+acquire budget, wait, take notes. Clients need the context only. The report decides whether the read is complete, so it
+exists only when the read came to its end. Notes and figures are in the context, because a read that fails has them too;
+so are absent columns, which must be known before their records are loaded.
+"""
+
+import contextlib
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
+from warehouse_pipelines.errors import VendorUnavailable
 from warehouse_pipelines.model.entity import Entity
 
 Json = bytes
@@ -23,12 +36,14 @@ class TooLarge(bytes):
 class Page(NamedTuple):
     """Records of one answer.
 
-    ``in_window`` is False for records that were not asked for by the cursor's window (an archived list, the
-    restored), which the window's filter must therefore let pass.
+    ``in_window``  False for records fetched outside the incremental query (an archived list, the restored), so that
+                   the incremental filter keeps them
+    ``reported``   how many records the vendor says the read has, for the progress; ``ReadReport`` has the last word
     """
 
     records: Sequence[Json]
     in_window: bool = True
+    reported: int | None = None
 
 
 class Window(NamedTuple):
@@ -92,67 +107,25 @@ class NothingKnown:
         return set()
 
 
-@dataclass(kw_only=True)
-class Extraction:
-    """One reading of one entity: what is asked, what is known, and what was noticed on the way.
+@dataclass(frozen=True, kw_only=True)
+class ReadRequest:
+    """What one read of one entity is asked for.
 
-    ``limit``     stop after so many records, 0 for no limit; the loader enforces it, a ``fetch`` may use it
-    ``safety_limit`` give a read up that still goes on after so many records, 0 for never; ``endless`` then says so
-    ``options``   the vendor's own flags of this run
-    ``take``      waits for the shared budget of a credential; raises ``BudgetSpent``
-    ``cancelled`` set when the run is stopped; a wait must end with it
-    ``state``     what the last good run of this entity left: page tokens, versions. Empty before there was one, and for
-                  a run that must read everything (``--full``, ``--force``, ``--start-date``, backfills, replays)
-    ``next_state`` what this run leaves, kept with its data when the run is good, complete and not a dry one; a
-                  ``fetch`` that is in ``doubt`` leaves it only if the next run may go on from it
-    ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
-    ``reported``  how many records the vendor says the asked window has; ``trusted`` when its notes say that the
-                  figure can be believed, so that a difference makes the run partial
-    ``answered``  called once, when the first page is there or there is none: what is ``reported`` then can be said
-    ``unchanged`` set by a ``fetch`` that proved that nothing changed and therefore read nothing: nothing is missing
-    ``changes_only`` set by a ``fetch`` that reads what changed since its ``state`` and nothing else: nothing is missing
-    ``gone``      keys, with blanks between the parts, of rows that a ``fetch`` of ``changes_only`` proved to be gone;
-                  they are tombstoned like what a read of everything did not find, in ``doubt`` too
-    ``reads_deleted`` set by a ``fetch`` whose read of everything includes what the vendor lists as deleted: a row that
-                  it did not find is ``erased`` then, not only ``missing``
-    ``erased``    keys of rows that the vendor listed as deleted, and does not list any more though it should
-    ``doubt``     set by a ``fetch`` that cannot prove that it read all it was asked for: the run is partial for this
-                  reason, and buries nothing but ``gone``
-    ``absent``    columns that the warehouse has values of and the source has no place for any more, as its own
-                  catalogue says; their values are kept, and the run in which that begins is partial
-    ``measured``  figures of the vendor's own for the metrics, by name; ``Source.measures`` are there from the start
-    ``noticed``   anything else that belongs into the history row
+    ``limit``    stop after so many records, 0 for no limit; the loader enforces it, a ``fetch`` may use it
+    ``options``  the vendor's own flags of this run
+    ``state``    what the last good run of this entity left: page tokens, versions. Empty before there was one, and for
+                 a run that must read everything (``--full``, ``--force``, ``--start-date``, backfills, replays)
     """
 
     entity: Entity
     window: Window
-    known: Known = field(default_factory=NothingKnown)
     page_size: int = 100
     limit: int = 0
-    safety_limit: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
-    take: Callable[[str, Budget], None] = lambda credential, budget: None
-    cancelled: threading.Event = field(default_factory=threading.Event)
     state: Mapping[str, str] = field(default_factory=dict)
-    next_state: Mapping[str, str] | None = None
-    calls: int = 0
-    waited_seconds: float = 0.0
-    reported: int | None = None
-    trusted: bool = False
-    answered: Callable[[], None] = lambda: None
-    unchanged: bool = False
-    changes_only: bool = False
-    gone: list[str] = field(default_factory=list)
-    reads_deleted: bool = False
-    erased: list[str] = field(default_factory=list)
-    endless: bool = False
-    doubt: str | None = None
-    absent: set[str] = field(default_factory=set)
-    measured: Counter[str] = field(default_factory=Counter)
-    noticed: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def whole(self) -> bool:
+    def full(self) -> bool:
         """Whether everything is read."""
         return self.window.since is None
 
@@ -162,7 +135,113 @@ class Extraction:
         return self.window.since or datetime.min.replace(tzinfo=UTC)
 
 
-Fetch = Callable[[Extraction], Iterable[Page]]
+class ReadContext:
+    """What a ``fetch`` and its clients may do during one read. Threads may share it to acquire budget and to wait.
+
+    ``known``      asks the warehouse
+    ``acquire``    waits for the shared budget of a credential; raises ``BudgetSpent``
+    ``cancelled``  set when the run is stopped; a wait must end with it
+    ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
+    ``noted``, ``measured`` and ``absent`` are what ``note``, ``measure`` and ``mark_absent`` were given. They are kept
+    in the history row when the read fails, too
+    """
+
+    def __init__(
+        self,
+        *,
+        known: Known | None = None,
+        acquire: Callable[[str, Budget], None] = lambda credential, budget: None,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        self.known: Known = known or NothingKnown()
+        self.acquire = acquire
+        self.cancelled = cancelled or threading.Event()
+        self.calls = 0
+        self.waited_seconds = 0.0
+        self.noted: dict[str, Any] = {}
+        self.measured: Counter[str] = Counter()
+        self.absent: set[str] = set()
+        self._lock = threading.Lock()
+        self._waiters, self._since = 0, 0.0
+
+    def note(self, **facts: Any) -> None:
+        """Set facts for the history row, by name."""
+        self.noted |= facts
+
+    def count(self, fact: str, number: int = 1) -> None:
+        """Add to a fact that is a number."""
+        self.noted[fact] = self.noted.get(fact, 0) + number
+
+    def measure(self, figure: str, number: int) -> None:
+        """Add to a figure of ``performance_metrics``; ``Source.measures`` are there from the start."""
+        self.measured[figure] += number
+
+    def mark_absent(self, columns: Iterable[str]) -> None:
+        """Keep the stored values of columns that the source lacks by its own catalogue; call it before their records.
+
+        The run in which that begins is partial. Only columns of which the warehouse holds values belong here.
+        """
+        self.absent |= set(columns)
+
+    @contextlib.contextmanager
+    def waiting(self, calls: int = 0) -> Iterator[None]:
+        """Count requests and the time of waiting for them; while several threads wait, time counts once."""
+        with self._lock:
+            self.calls += calls
+            if not self._waiters:
+                self._since = time.monotonic()
+            self._waiters += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiters -= 1
+                if not self._waiters:
+                    self.waited_seconds += time.monotonic() - self._since
+
+    def pause(self, title: str, seconds: float) -> None:
+        """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
+        with self.waiting():
+            cancelled = self.cancelled.wait(seconds)
+        if cancelled:
+            raise VendorUnavailable(f"{title}: the run was stopped while waiting for the vendor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadReport:
+    """What a ``fetch`` returns at its end: what decides whether the read is complete, and which rows are deleted.
+
+    A read that is stopped by a limit has no report, and tombstones nothing.
+
+    ``reported``          how many records the vendor says the window has
+    ``reported_trusted``  True if that figure can be believed, so that a difference makes the run partial
+    ``changes_only``      True if only changes were returned, or none because nothing changed: absence does not mean
+                          deletion
+    ``deleted_keys``      keys, with blanks between the parts, of rows that a read of ``changes_only`` proved to be
+                          deleted; they are tombstoned in an ``unproven`` read too
+    ``includes_deleted``  True if a full read includes what the vendor lists as deleted: an absent row is ``erased``
+                          then, and not only ``missing``
+    ``erased_keys``       keys of rows that the vendor listed as deleted, and does not list any more though it should
+    ``unproven``          why the source cannot prove that it read all it was asked for: the run is partial for this
+                          reason, and tombstones only ``deleted_keys``
+    ``next_state``        the ``state`` for the next run, kept with the data if the run is good, complete and not a dry
+                          one; an ``unproven`` read leaves it only if the next run may go on from it
+    """
+
+    reported: int | None = None
+    reported_trusted: bool = False
+    changes_only: bool = False
+    deleted_keys: Sequence[str] = ()
+    includes_deleted: bool = False
+    erased_keys: Sequence[str] = ()
+    unproven: str | None = None
+    next_state: Mapping[str, str] | None = None
+
+
+Pages = Generator[Page, None, ReadReport]
+"""Pages one after another, and the report as the generator's value."""
+
+Fetch = Callable[[ReadRequest, ReadContext], Pages]
 
 
 class Portal(NamedTuple):
@@ -180,4 +259,4 @@ class Portal(NamedTuple):
     told: bool = False
 
 
-Inspect = Callable[[Extraction], Portal | None]
+Inspect = Callable[[ReadRequest, ReadContext], Portal | None]

@@ -17,7 +17,7 @@ from warehouse_pipelines.settings import hash_key
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """A flag of ``sync`` that one vendor has beside those of all; its value is in ``Extraction.options``.
+    """A flag of ``sync`` that one vendor has beside those of all; its value is in ``ReadRequest.options``.
 
     ``name``        as Python spells it: ``booking_status`` is ``--booking-status``
     ``help``        what it does, for ``--help``
@@ -74,7 +74,7 @@ class Source:
                    rewrite nor refuse what the vendor says. CHECK, NOT NULL and unique indexes hold. Rows without a
                    ``sync_hash`` are those that were made here, and of no vendor's concern
     ``measures``   names of figures that the metrics of every run have, 0 where nothing was measured
-    ``inspect``    asks the vendor, in a request or few, what it has of the entity of the extraction, and so many
+    ``inspect``    asks the vendor, in a request or few, what it has of the entity of the request, and so many
                    records as its ``limit`` says; raises as ``fetch`` does where that would fail. Without it, or where
                    it returns None, the first records of ``fetch`` tell
     ``place``      the path of what the vendor calls by this name, for a column of this kind (``column_config``)

@@ -115,7 +115,7 @@ class Health:
 
 def limits(entity: Entity, hours: float | None = None, expected_hours: float | None = None) -> tuple[float, float]:
     """Return the hours that the rate is taken over and that the last run may be old; what is given is used as it is."""
-    twice = 2 * entity.every / timedelta(hours=1)
+    twice = 2 * entity.cadence.every / timedelta(hours=1)
     return (
         max(HOURS, twice) if hours is None else hours,
         max(EXPECTED_HOURS, twice) if expected_hours is None else expected_hours,

@@ -170,7 +170,7 @@ def step_key(entity: Entity) -> str:
 
 def freshness(entity: Entity) -> dg.FreshnessPolicy:
     """Return the age rule of ``health`` for the UI: twice the cadence, at least two hours; a warning before that."""
-    fail = max(timedelta(hours=2), 2 * entity.every)
+    fail = max(timedelta(hours=2), 2 * entity.cadence.every)
     return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=0.75 * fail)
 
 
@@ -178,11 +178,11 @@ def description(source: Source, entity: Entity) -> str:
     """Return the catalogue's text: the sentence of the row, and the facts that decide how it is read."""
     facts = [
         f"One row per `{', '.join(entity.keys)}` in `{entity.schema}.{entity.table_name}`, from {source.title} "
-        f"(`{entity.path}`), {describe.every(entity.every)}.",
+        f"(`{entity.path}`), {describe.every(entity.cadence.every)}.",
         f"A run reads {describe.reading(entity)}.",
         f"Deleted: {describe.deletes(entity)}." if describe.deletes(entity) else "",
     ]
-    if entity.days_since:
+    if entity.cadence.backfill_since:
         facts.append(
             f"Days are read again by the job `backfill_{source.name}_{entity.name}`, which has a partition a month and "
             "leaves the cursor alone."
@@ -222,12 +222,14 @@ def column_schema(entity: Entity) -> dg.TableSchema:
 
 def code_version(entity: Entity) -> str:
     """Return a hash of what decides the content of a row, so that the UI can tell that a declaration has changed."""
+    deletes = entity.deletes
     declared = {
         "types": dict(entity.pg_types),
         "columns": {name: tuple(column) for name, column in entity.columns.items()},
         "key": entity.key,
         "cursor": entity.cursor,
-        "deletes": [entity.missing, entity.archived, entity.archived_at, entity.merged],
+        # Spelt as in the hashes that Dagster has stored: another spelling marks every asset as changed.
+        "deletes": ["window" if deletes.by_window else "everything", deletes.flag, deletes.time, deletes.merged_keys],
         "custom": entity.custom,
         "rules": [(rule.name, rule.column, rule.severity) for rule in entity.rules],
         "severity": dict(entity.severity),

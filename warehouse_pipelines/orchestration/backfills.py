@@ -21,8 +21,8 @@ def jobs(sources: Sequence[Source], url: Callable[[], str]) -> Iterator[dg.JobDe
     """Yield the job of each entity that can be asked by date; ``url`` finds the warehouse."""
     for source in sources:
         for entity in source.entities:
-            if entity.days_since is not None:
-                yield job(source, entity, entity.days_since.replace(day=1).isoformat(), url)
+            if since := entity.cadence.backfill_since:
+                yield job(source, entity, since.replace(day=1).isoformat(), url)
 
 
 def job(source: Source, entity: Entity, first_month: str, url: Callable[[], str]) -> dg.JobDefinition:

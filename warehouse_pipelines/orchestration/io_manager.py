@@ -233,7 +233,7 @@ _turns: dict[tuple[str, str], float] = {}
 
 def _step(context: Step) -> tuple[str, str]:
     inner = context if isinstance(context, dg.OutputContext) else context.get_step_execution_context()
-    return context.run_id, inner.step_key if isinstance(inner, dg.OutputContext) else inner.step.key
+    return inner.run_id, inner.step_key if isinstance(inner, dg.OutputContext) else inner.step.key
 
 
 def _await_turn(context: Step) -> None:
@@ -277,9 +277,8 @@ def _at_debug(wanted: bool) -> Iterator[None]:
 
 
 def _tag_run(context: Step, tags: dict[str, str]) -> None:
-    run_id = context.run_id
-    instance = context.step_context.instance if isinstance(context, dg.OutputContext) else context.instance
-    instance.add_run_tags(run_id, tags)
+    inner = context.step_context if isinstance(context, dg.OutputContext) else context.get_step_execution_context()
+    inner.instance.add_run_tags(inner.run_id, tags)
 
 
 def _run_id(context: dg.OutputContext | dg.OpExecutionContext) -> str | None:

@@ -109,7 +109,7 @@ def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sche
     for place, source in enumerate(sources):
         by_cadence: dict[timedelta, list[Entity]] = {}
         for entity in source.entities:
-            by_cadence.setdefault(entity.every, []).append(entity)
+            by_cadence.setdefault(entity.cadence.every, []).append(entity)
         offset = 60 * place // len(sources)
         made += [schedule(source, entities, url, offset) for entities in by_cadence.values()]
     if not sources:
@@ -128,7 +128,7 @@ def schedule(
     source: Source, entities: Sequence[Entity], url: Callable[[], str], offset: int = 0
 ) -> dg.ScheduleDefinition:
     """Return the schedule of those entities of a CRM that have one cadence; they fire ``offset`` minutes late."""
-    every = entities[0].every
+    every = entities[0].cadence.every
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
         if missing := source.missing_settings():

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, RequestRefused
-from warehouse_pipelines.model.reading import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client
 
@@ -46,7 +46,7 @@ class GoogleSettings(FromEnvironment):
         return self.google_base_url or "https://www.googleapis.com"
 
 
-def client(extraction: Extraction, title: str, scopes: Sequence[str], host: str = "www") -> Client:
+def client(context: ReadContext, title: str, scopes: Sequence[str], host: str = "www") -> Client:
     """Return a client of one API, signed in as the service account."""
     settings = GoogleSettings()
     path = settings.google_application_credentials
@@ -56,10 +56,10 @@ def client(extraction: Extraction, title: str, scopes: Sequence[str], host: str 
         raise NotConfigured(f"GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be read: {error}") from error
 
     def login(renew: bool) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {_token(extraction, str(path), changed, tuple(scopes), renew)}"}
+        return {"Authorization": f"Bearer {_token(context, str(path), changed, tuple(scopes), renew)}"}
 
     return Client(
-        extraction,
+        context,
         title=title,
         base_url=settings.google_base_url or f"https://{host}.googleapis.com",
         headers={},
@@ -93,7 +93,7 @@ def _credentials(path: str, changed: int, scopes: tuple[str, ...]) -> Any:
         ) from error
 
 
-def _token(extraction: Extraction, path: str, changed: int, scopes: tuple[str, ...], renew: bool) -> str:
+def _token(context: ReadContext, path: str, changed: int, scopes: tuple[str, ...], renew: bool) -> str:
     """Return an access token that is good for some minutes; a new one when the last was refused."""
     from google.auth.exceptions import GoogleAuthError
 
@@ -101,7 +101,7 @@ def _token(extraction: Extraction, path: str, changed: int, scopes: tuple[str, .
     with _lock:
         if renew or not credentials.valid:
             try:
-                credentials.refresh(_exchange(extraction))
+                credentials.refresh(_exchange(context))
             except (RequestRefused, GoogleAuthError, CredentialRefused) as error:
                 raise CredentialRefused(
                     f"Google gives the service account no token: {error} Is its key still there, is this machine's "
@@ -110,12 +110,12 @@ def _token(extraction: Extraction, path: str, changed: int, scopes: tuple[str, .
         return str(credentials.token)
 
 
-def _exchange(extraction: Extraction) -> Any:
+def _exchange(context: ReadContext) -> Any:
     """Return what google-auth sends its one request by: our own client, so that it is counted and tried again."""
 
     def ask(url: str, method: str = "GET", body: bytes = b"", headers: Any = None, **how: Any) -> SimpleNamespace:
         parts = urlsplit(url)
-        there = Client(extraction, title="Google", base_url=f"{parts.scheme}://{parts.netloc}", headers={})
+        there = Client(context, title="Google", base_url=f"{parts.scheme}://{parts.netloc}", headers={})
         answer = there.send(method, parts.path, msgspec.json.Decoder(msgspec.Raw).decode, content=body, headers=headers)
         return SimpleNamespace(status=200, headers={}, data=bytes(answer))
 

@@ -14,7 +14,6 @@ would neither acquire the budget nor be counted, and a login by this client woul
 ``WAREHOUSE_RETRY_SECONDS`` (default 1) is the first backoff; each further one doubles, up to 60 s.
 """
 
-import contextlib
 import email.utils
 import functools
 import hashlib
@@ -23,9 +22,7 @@ import os
 import random
 import re
 import ssl
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -40,7 +37,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.model.reading import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._json import decoded
 
 if TYPE_CHECKING:
@@ -70,9 +67,18 @@ def _trusted() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=32)
 def _connections(base_url: str) -> "httpx.Client":
+    from contextlib import suppress
+
     import httpx
 
-    return httpx.Client(
+    class Connections(httpx.Client):
+        """Closes its sockets once the cache has dropped it and no thread uses it any more."""
+
+        def __del__(self) -> None:
+            with suppress(Exception):
+                self.close()
+
+    return Connections(
         base_url=base_url,
         verify=_trusted(),
         timeout=httpx.Timeout(60, connect=10, pool=60),
@@ -111,7 +117,7 @@ class NotModified(RequestRefused):
 
 
 class Client:
-    """Requests of one extraction to one vendor, with one credential.
+    """Requests of one read to one vendor, with one credential.
 
     ``headers``     carry the credential, by which ``budgets`` are counted
     ``renew``       names the settings of the credential, for the error that it is refused
@@ -126,7 +132,7 @@ class Client:
 
     def __init__(
         self,
-        extraction: Extraction,
+        context: ReadContext,
         *,
         title: str,
         base_url: str,
@@ -141,7 +147,7 @@ class Client:
     ) -> None:
         import httpx
 
-        self.extraction = extraction
+        self.context = context
         self.title = title
         try:
             address = httpx.URL(base_url)
@@ -154,8 +160,6 @@ class Client:
         self._renew = renew
         self._budgets = tuple(budgets)
         self._wait_for = wait_for
-        self._lock = threading.Lock()
-        self._waiters, self._since = 0, 0.0
         self._explain = explain
         self._login = login
         self._again = again
@@ -213,10 +217,10 @@ class Client:
         renewed, problem = False, ""
         for attempt in range(1, ATTEMPTS + 1):
             for budget in (*self._budgets, *budgets):
-                self.extraction.take(self._credential, budget)
+                self.context.acquire(self._credential, budget)
             sent = {**self._headers, **self._login(False), **(headers or {})}
             try:
-                with self._waiting(calls=1):
+                with self.context.waiting(calls=1):
                     answer = self._attempt(method, path, params=params, content=content, headers=sent)
                     if answer.status_code < 300:
                         return _read(self.title, method, path, answer, read)
@@ -273,34 +277,11 @@ class Client:
             )
         log.warning("%s: %s %s failed (%s), attempt %d of %d, next in %.1f s",
                     self.title, method, path, problem, attempt, ATTEMPTS, wait)  # fmt: skip
-        self.pause(wait)
+        self.context.pause(self.title, wait)
 
     def forget_session(self) -> None:
         """Send no cookie that this vendor has set so far."""
         self._http.cookies.clear()
-
-    def pause(self, seconds: float) -> None:
-        """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
-        with self._waiting():
-            cancelled = self.extraction.cancelled.wait(seconds)
-        if cancelled:
-            raise VendorUnavailable(f"{self.title}: the run was stopped while waiting for the vendor")
-
-    @contextlib.contextmanager
-    def _waiting(self, calls: int = 0) -> Iterator[None]:
-        """Count requests and the time of waiting. Threads may share a client: while several wait, time counts once."""
-        with self._lock:
-            self.extraction.calls += calls
-            if not self._waiters:
-                self._since = time.monotonic()
-            self._waiters += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waiters -= 1
-                if not self._waiters:
-                    self.extraction.waited_seconds += time.monotonic() - self._since
 
     def _refuse(self, method: str, path: str, answer: "httpx.Response", attempt: int) -> NoReturn:
         """Raise the error of an answer that is not good: ``_Passing`` where another attempt may help."""
@@ -339,15 +320,6 @@ def _refusal(title: str, method: str, path: str, answer: "httpx.Response", renew
     error = refusal(f"{asked}. The request is wrong or the vendor has changed; nothing was loaded.")
     error.status = status
     return error
-
-
-def pause(extraction: Extraction, title: str, seconds: float) -> None:
-    """Wait, unless the run is cancelled meanwhile; then raise ``VendorUnavailable``."""
-    began = time.monotonic()
-    cancelled = extraction.cancelled.wait(seconds)
-    extraction.waited_seconds += time.monotonic() - began
-    if cancelled:
-        raise VendorUnavailable(f"{title}: the run was stopped while waiting for the vendor")
 
 
 def first_backoff() -> float:

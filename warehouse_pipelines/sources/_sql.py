@@ -6,7 +6,7 @@ behind its last row.
 
 A declared column that the catalogue lacks costs that column only. It is left out of the record and not sent as null, so
 that whoever merges the record can tell an absent member from an empty value. ``note_absent`` reports it in the history
-row, in the log, and, if the warehouse holds values of that column, as an alarm (``Extraction.absent``).
+row, in the log, and, if the warehouse holds values of that column, as an alarm (``ReadContext.mark_absent``).
 """
 
 import difflib
@@ -17,8 +17,8 @@ from typing import ClassVar, Self, TypeVar
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction
-from warehouse_pipelines.sources._http import ATTEMPTS, backoff, pause
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest
+from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 
 class SqlClient:
-    """One read-only session of one extraction, closed at the end of a ``with``."""
+    """One read-only session of one read, closed at the end of a ``with``."""
 
     title: ClassVar[str]
 
-    def __init__(self, extraction: Extraction) -> None:
-        self.extraction = extraction
+    def __init__(self, context: ReadContext) -> None:
+        self.context = context
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +62,7 @@ class SqlClient:
             "%s: the database could not answer, attempt %d of %d, next in %.1f s",
             self.title, attempt, ATTEMPTS, seconds,
         )  # fmt: skip
-        pause(self.extraction, self.title, seconds)
+        self.context.pause(self.title, seconds)
 
     def rows_again(self, table: str) -> CursorStuck:
         """Return the error for rows that a walk in order of the key yields twice."""
@@ -101,25 +101,31 @@ def similar(name: str, there: Iterable[str]) -> list[str]:
 
 
 def note_absent(
-    extraction: Extraction, title: str, absent: Mapping[str, str], unseen: Container[str], *, all_read: bool
+    request: ReadRequest,
+    context: ReadContext,
+    title: str,
+    absent: Mapping[str, str],
+    unseen: Container[str],
+    *,
+    all_read: bool,
 ) -> None:
     """Report the declared columns that the source lacks; ``absent`` gives the reason for each.
 
     ``unseen`` names columns (``table.column``) that no installation is known to have: noted without a warning.
-    ``Extraction.absent`` gets those of which the warehouse holds values, unless ``--force`` said that they may go. That
-    it holds none takes a scan of its table, so ``unseen`` columns are looked up only when everything is read as well.
+    Those of which the warehouse holds values are marked absent, unless ``--force`` said that they may go. That it holds
+    none takes a scan of its table, so ``unseen`` columns are looked up only when everything is read as well.
     """
-    entity = extraction.entity
+    entity = request.entity
     if not absent:
         return
-    extraction.noticed["absent_columns"] = sorted(absent)
+    context.note(absent_columns=sorted(absent))
     unexpected = [name for name in sorted(absent) if f"{entity.table}.{name}" not in unseen]
     if unexpected:
         message = "; ".join(f"{name} ({absent[name]})" for name in unexpected)
         log.warning("%s: %s is read without %s", title, entity.table, message)
     asked = sorted(absent) if all_read else unexpected
-    if asked and not extraction.options.get("force"):
-        extraction.absent |= extraction.known.filled(entity, asked)
+    if asked and not request.options.get("force"):
+        context.mark_absent(context.known.filled(entity, asked))
 
 
 def survey(

@@ -25,14 +25,14 @@ The key is calendar and event: an event's id is unique in its calendar only. The
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, NotConfigured, PermissionMissing, RequestRefused
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Json, Page, Window
+from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._google import GoogleSettings, client
@@ -69,52 +69,57 @@ class Glance(msgspec.Struct):
 _glance = msgspec.json.Decoder(Glance).decode
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield what changed in the calendars since the last good run, or everything."""
     calendars = Settings().calendars
     if not calendars:
         raise NotConfigured("GCALENDAR_IDS names no calendar")
-    api = client(extraction, "Google Calendar", SCOPES)
-    readers = [GCalendarReader(extraction, api, calendar) for calendar in calendars]
-    if extraction.state and extraction.state.keys() <= set(calendars):
-        extraction.changes_only = True
+    api = client(context, "Google Calendar", SCOPES)
+    readers = [GCalendarReader(request, context, api, calendar) for calendar in calendars]
+    changes_only = bool(request.state) and request.state.keys() <= set(calendars)
+    if changes_only:
         try:
             for reader in readers:
-                yield from reader.pages(extraction.state.get(reader.calendar, ""))
+                yield from reader.pages(request.state.get(reader.calendar, ""))
         except RequestRefused as error:
             if error.status != 410:
                 raise
-            extraction.changes_only = False
-            extraction.noticed["sync_token_refused"] = reader.calendar
-            readers = [GCalendarReader(extraction, api, calendar) for calendar in calendars]
-    if not extraction.changes_only:
+            changes_only = False
+            context.note(sync_token_refused=reader.calendar)
+            readers = [GCalendarReader(request, context, api, calendar) for calendar in calendars]
+    if not changes_only:
         for reader in readers:
             yield from reader.pages()
+    unproven = None
     refused = [reader for reader in readers if reader.refusal]
     if refused:
         if len(refused) == len(readers) and refused[0].refusal:
             raise refused[0].refusal
         names = ", ".join(reader.calendar for reader in refused)
-        extraction.doubt = (
+        unproven = (
             f"Google Calendar: {len(refused)} of {len(readers)} calendars cannot be read: {names}. Their rows were "
             "left as they are; the others are loaded. Share them with the service account, or take them out of "
             "GCALENDAR_IDS."
         )
-        extraction.changes_only = True
-    if extraction.changes_only:
-        extraction.gone += _deleted_keys(extraction, {reader.calendar: reader for reader in readers})
-    extraction.next_state = {reader.calendar: reader.token for reader in readers if reader.token}
+        changes_only = True
+    by_calendar = {reader.calendar: reader for reader in readers}
+    return ReadReport(
+        changes_only=changes_only,
+        deleted_keys=_deleted_keys(request.entity, context, by_calendar) if changes_only else (),
+        unproven=unproven,
+        next_state={reader.calendar: reader.token for reader in readers if reader.token},
+    )
 
 
-def _deleted_keys(extraction: Extraction, readers: Mapping[str, "GCalendarReader"]) -> list[str]:
+def _deleted_keys(entity: Entity, context: ReadContext, readers: Mapping[str, "GCalendarReader"]) -> list[str]:
     """Return the keys of stored events that their calendar was listed without, and those of no calendar of ours."""
     if all(reader.listed is None for reader in readers.values()):
         return []
     unsure = [reader.calendar for reader in readers.values() if reader.unreadable]
     if unsure:
-        extraction.noticed["deletions_unknown"] = unsure
+        context.note(deletions_unknown=unsure)
     keys = []
-    for (calendar, event), _ in extraction.known.hashes(extraction.entity):
+    for (calendar, event), _ in context.known.hashes(entity):
         reader = readers.get(calendar)
         if reader is None or (reader.listed is not None and event not in reader.listed):
             keys.append(f"{calendar} {event}")
@@ -127,9 +132,9 @@ class GCalendarReader:
     ``listed`` has the ids of its events when all of them were read; not if one of them was ``unreadable``.
     """
 
-    def __init__(self, extraction: Extraction, api: Client, calendar: str) -> None:
-        self.extraction, self.api, self.calendar = extraction, api, calendar
-        self.token = extraction.state.get(calendar, "")
+    def __init__(self, request: ReadRequest, context: ReadContext, api: Client, calendar: str) -> None:
+        self.request, self.context, self.api, self.calendar = request, context, api, calendar
+        self.token = request.state.get(calendar, "")
         self.refusal: RequestRefused | PermissionMissing | None = None
         self.listed: set[str] | None = None
         self.unreadable = False
@@ -146,7 +151,7 @@ class GCalendarReader:
             self.refusal = error
 
     def _pages(self, since: str) -> Iterator[Page]:
-        params = {"maxResults": str(min(self.extraction.page_size, MOST)), "singleEvents": "false"}
+        params = {"maxResults": str(min(self.request.page_size, MOST)), "singleEvents": "false"}
         if since:
             params["syncToken"] = since
         asked: set[str] = set()
@@ -180,8 +185,8 @@ class GCalendarReader:
 
     def _records(self, items: Sequence[msgspec.Raw], glances: Sequence[Glance]) -> list[Json]:
         cancelled = [f"{self.calendar} {glance.id}" for glance in glances if glance.status == "cancelled"]
-        table = self.extraction.entity.table
-        stored = self.extraction.known.records(table, cancelled, "calendar_id google_event_id") if cancelled else {}
+        table = self.request.entity.table
+        stored = self.context.known.records(table, cancelled, "calendar_id google_event_id") if cancelled else {}
         records = []
         for item, glance in zip(items, glances, strict=True):
             known = stored.get(f"{self.calendar} {glance.id}") if glance.status == "cancelled" else None
@@ -215,10 +220,9 @@ EVENTS = Entity(
     about="Events of the shared calendars; a series is one row, a changed occurrence of it another.",
     path="events",
     key="calendar_id google_event_id",
-    by_state=True,
+    state_based=True,
     edited="updated_at",
-    archived="status=cancelled",
-    gone={"status": "cancelled"},
+    deletes=Deletes(flag="status=cancelled", deleted_values={"status": "cancelled"}),
     index="google_event_id status start_time end_time recurring_event_id",
     rules=(one_of("status", "confirmed", "tentative", "cancelled"),),
     columns=columns(
@@ -244,8 +248,7 @@ EVENTS = Entity(
 
 def check() -> str:
     """Ask every calendar for one event."""
-    extraction = Extraction(entity=EVENTS, window=Window(None, datetime.now(UTC)))
-    api = client(extraction, "Google Calendar", SCOPES)
+    api = client(ReadContext(), "Google Calendar", SCOPES)
     calendars = Settings().calendars
     refused = []
     for calendar in calendars:

@@ -25,14 +25,14 @@ Left out: contents, permissions, revisions, second parents. ``incompleteSearch``
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, RequestRefused, WrongUse
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Json, Page, Window
+from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._google import GoogleSettings, client
@@ -92,36 +92,42 @@ class FolderMoved(Exception):
     """What lies below the root is not what it was."""
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield what changed since the last good run, or everything."""
     root = Settings().gdrive_root_folder_id.strip()
-    reader = GDriveReader(extraction, root)
-    state = extraction.state
-    if state.get("root") == root and "page_token" in state:
-        extraction.changes_only = True
+    reader = GDriveReader(request, context, root)
+    state = request.state
+    changes_only = state.get("root") == root and "page_token" in state
+    if changes_only:
         reader.drive_id = state.get("drive_id", "")
         try:
             yield from reader.changes(state["page_token"])
         except FolderMoved:
-            extraction.changes_only = False
+            changes_only = False
         except RequestRefused as error:
             if error.status not in (400, 404, 410):
                 raise
-            extraction.changes_only = False
-            extraction.noticed["page_token_refused"] = True
-    if not extraction.changes_only:
+            changes_only = False
+            context.note(page_token_refused=True)
+    if not changes_only:
         yield from reader.everything()
-    if extraction.doubt is None:
-        extraction.next_state = {"root": root, "drive_id": reader.drive_id, "page_token": reader.token}
+    next_state = {"root": root, "drive_id": reader.drive_id, "page_token": reader.token}
+    return ReadReport(
+        changes_only=changes_only, unproven=reader.unproven, next_state=None if reader.unproven else next_state
+    )
 
 
 class GDriveReader:
-    """One read of one entity; ``token`` is what the next one begins with."""
+    """One read of one entity.
 
-    def __init__(self, extraction: Extraction, root: str) -> None:
-        self.extraction, self.root = extraction, root
-        self.api = client(extraction, "Google Drive", SCOPES)
-        self.folders = extraction.entity.path == FOLDERS.path
+    ``token`` is what the next read begins with, ``unproven`` why a list may lack files.
+    """
+
+    def __init__(self, request: ReadRequest, context: ReadContext, root: str) -> None:
+        self.request, self.context, self.root = request, context, root
+        self.api = client(context, "Google Drive", SCOPES)
+        self.unproven: str | None = None
+        self.folders = request.entity.path == FOLDERS.path
         self.drive_id = ""
         self.token = ""
         self._tree: set[str] | None = None
@@ -210,9 +216,9 @@ class GDriveReader:
                 records.append(bytes(change.file))
             else:
                 removed[file.id] = change.time
-        entity = self.extraction.entity
-        stored = self.extraction.known.records(entity.table, list(removed), entity.keys[0]) if removed else {}
-        if removed and self.extraction.known.records(FOLDERS.table, list(removed), FOLDERS.keys[0]):
+        entity = self.request.entity
+        stored = self.context.known.records(entity.table, list(removed), entity.keys[0]) if removed else {}
+        if removed and self.context.known.records(FOLDERS.table, list(removed), FOLDERS.keys[0]):
             raise FolderMoved
         for file_id, record in stored.items():
             overlaid = {**msgspec.json.decode(record, type=dict), "removed": True, "removedTime": removed[file_id]}
@@ -254,7 +260,7 @@ class GDriveReader:
         while True:
             answer = self.api.get("/drive/v3/files", Files, params=params)
             if answer.incomplete:
-                self.extraction.doubt = "Google Drive says that it did not search everywhere (incompleteSearch)"
+                self.unproven = "Google Drive says that it did not search everywhere (incompleteSearch)"
             keys = tuple(_seen(file).id for file in answer.files)
             if (keys and keys in turned) or (answer.following and answer.following == params.get("pageToken")):
                 raise CursorStuck("Google Drive: the list of files answered the same page twice; it would never end.")
@@ -266,7 +272,7 @@ class GDriveReader:
 
     @property
     def _size(self) -> str:
-        return str(min(self.extraction.page_size, MOST))
+        return str(min(self.request.page_size, MOST))
 
     def _where(self) -> Mapping[str, str]:
         known = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true" if self.drive_id else "false"}
@@ -298,10 +304,9 @@ FILES = Entity(
     about="Files of the service account, or below its root folder; no contents.",
     path="files",
     key="file_id",
-    by_state=True,
+    state_based=True,
     edited="version",
-    archived="removed|trashed",
-    archived_at="removedTime|trashedTime",
+    deletes=Deletes(flag="removed|trashed", time="removedTime|trashedTime"),
     index="parent_folder_id deleted_at",
     refs={"parent_folder_id": "pipedesk.google_drive_folders"},
     columns=columns(
@@ -324,10 +329,9 @@ FOLDERS = Entity(
     about="Folders; whose each is stands in PipeDesk's own table of folders, not in Drive.",
     path="folders",
     key="folder_id",
-    by_state=True,
+    state_based=True,
     edited="version",
-    archived="removed|trashed",
-    archived_at="removedTime|trashedTime",
+    deletes=Deletes(flag="removed|trashed", time="removedTime|trashedTime"),
     index="entity_id entity_type parent_folder_id deleted_at",
     rules=(one_of("entity_type", "company", "lead", "deal", "contact"),),
     columns=columns(
@@ -343,8 +347,8 @@ FOLDERS = Entity(
 
 def check() -> str:
     """Ask where the log of changes stands."""
-    reader = GDriveReader(Extraction(entity=FILES, window=Window(None, datetime.now(UTC)), page_size=1), "")
-    reader.api.get("/drive/v3/changes/startPageToken", Start, params={"supportsAllDrives": "true"})
+    api = client(ReadContext(), "Google Drive", SCOPES)
+    api.get("/drive/v3/changes/startPageToken", Start, params={"supportsAllDrives": "true"})
     return "Google Drive answers: the service account can read the log of changes"
 
 

@@ -34,8 +34,9 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Budget, Extraction, Json, Page, Window
+from warehouse_pipelines.model.reading import Budget, Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client
@@ -64,31 +65,32 @@ class Wrapped(msgspec.Struct):
     data: list[msgspec.Raw] | None
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the events, or the leads that they are folded to."""
-    if extraction.entity.path == EVENTS.path:
-        for records in feed(extraction):
+    if request.entity.path == EVENTS.path:
+        for records in feed(request, context):
             yield Page(records, in_window=False)
-        return
-    folds = Folds(extraction)
+        return ReadReport()
+    folds = Folds(request, context)
     try:
-        for records in feed(extraction):
+        for records in feed(request, context):
             if odd := folds.add(records):
                 yield Page(odd, in_window=False)
-            if extraction.limit and folds.count() >= extraction.limit:
+            if request.limit and folds.count() >= request.limit:
                 break
         for leads in folds.leads():
             yield Page(leads, in_window=False)
     finally:
         folds.close()
+    return ReadReport()
 
 
-def client(extraction: Extraction) -> Client:
+def client(context: ReadContext) -> Client:
     """Return the client of the key in the settings."""
     settings = Settings()
     login = f"{settings.user}:{settings.api_key.get_secret_value()}"
     return Client(
-        extraction,
+        context,
         title="LeadConduit",
         base_url=settings.base_url,
         renew="LEADCONDUIT_API_KEY",
@@ -97,14 +99,14 @@ def client(extraction: Extraction) -> Client:
     )
 
 
-def feed(extraction: Extraction) -> Iterator[list[Json]]:
+def feed(request: ReadRequest, context: ReadContext) -> Iterator[list[Json]]:
     """Yield the pages of the feed, oldest first."""
-    http = client(extraction)
-    params = {"sort": "asc", "limit": str(min(extraction.page_size, PER_PAGE))}
-    since, until = extraction.window
+    http = client(context)
+    params = {"sort": "asc", "limit": str(min(request.page_size, PER_PAGE))}
+    since, until = request.window
     if since is not None:
         params["start"] = _text(since)
-    if extraction.options.get("backfill"):
+    if request.options.get("backfill"):
         params["end"] = _text(until)
     near: dict[str, int] = {}
     asked_after: set[str] = set()
@@ -138,7 +140,7 @@ def feed(extraction: Extraction) -> Iterator[list[Json]]:
         near = {key: second for key, second in (near | seconds).items() if second >= newest - 2 * DISORDER}
         after = next(reversed(seconds))
         if disordered:
-            extraction.noticed["events_not_in_order"] = True
+            context.note(events_not_in_order=True)
             settled = (key for key, second in reversed(seconds.items()) if second < newest - DISORDER)
             after = next((key for key in settled if key not in asked_after), after)
         if after in asked_after:
@@ -162,10 +164,10 @@ def _second(event_id: str) -> int | None:
 class Folds:
     """The leads whose events were met, in a temporary file: there may be more than memory holds."""
 
-    def __init__(self, extraction: Extraction) -> None:
-        self._extraction = extraction
+    def __init__(self, request: ReadRequest, context: ReadContext) -> None:
+        self._table, self._context = request.entity.table, context
         # Everything that a lead has is about to be read, unless the reading stops early.
-        self._anew = extraction.whole and not extraction.limit
+        self._anew = request.full and not request.limit
         self._file = sqlite3.connect("", check_same_thread=False)
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("CREATE TABLE fold (lead_id TEXT PRIMARY KEY, events BLOB NOT NULL) WITHOUT ROWID")
@@ -182,8 +184,7 @@ class Folds:
                 continue
             lead_id = _inside(event, "vars", "lead", "id")
             if not lead_id:
-                noticed = self._extraction.noticed
-                noticed["events_without_lead"] = noticed.get("events_without_lead", 0) + 1
+                self._context.count("events_without_lead")
             else:
                 met.setdefault(str(lead_id), []).append(event)
         held = self._held(list(met))
@@ -200,7 +201,7 @@ class Folds:
         held = {lead_id: msgspec.json.decode(events) for lead_id, events in found}
         missing = [lead_id for lead_id in lead_ids if lead_id not in held]
         if missing and not self._anew:
-            stored = self._extraction.known.records(self._extraction.entity.table, missing, key="lead_id")
+            stored = self._context.known.records(self._table, missing, key="lead_id")
             held |= {lead_id: msgspec.json.decode(record)["events"] for lead_id, record in stored.items()}
         return held
 
@@ -277,9 +278,7 @@ EVENTS = Entity(
     path="events",
     key="id",
     cursor="start_timestamp",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=7),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=5), full_every=timedelta(days=7), backfill_since=date(2024, 1, 1)),
     index="lead_id",
     refs={"lead_id": "leadconduit_lead"},
     columns=columns(
@@ -302,14 +301,15 @@ LEADS = Entity(
     path="events by lead",
     key="lead_id",
     cursor="last_event_at",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=7),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(
+        every=timedelta(minutes=15),
+        overlap=timedelta(minutes=5),
+        full_every=timedelta(days=7),
+        backfill_since=date(2024, 1, 1),
+    ),
     custom="lead",
     index="id email phone_e164 created_at",
     refs={"salesrabbit_lead_id_hge": "salesrabbit_lead"},
-    severity={"integer": "warn"},
-    every=timedelta(minutes=15),
     columns=columns(
         id="id=event_id lead_id",
         text="""
@@ -328,8 +328,7 @@ LEADS = Entity(
 
 def check() -> str:
     """Ask for one event."""
-    extraction = Extraction(entity=EVENTS, window=Window(None, datetime.now(UTC)), page_size=1)
-    client(extraction).get("/events", list[msgspec.Raw] | Wrapped, params={"limit": "1"})  # type: ignore[arg-type]
+    client(ReadContext()).get("/events", list[msgspec.Raw] | Wrapped, params={"limit": "1"})  # type: ignore[arg-type]
     return "LeadConduit answers: the key can read events"
 
 

@@ -28,8 +28,10 @@ import msgspec
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Budget, Extraction, Page, Window
+from warehouse_pipelines.model.reading import Budget, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import between
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import FromEnvironment
@@ -79,23 +81,23 @@ class Mark(msgspec.Struct, rename="camel"):
 _mark = msgspec.json.Decoder(Mark).decode
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of one entity, each once."""
-    reader = SalesRabbitReader(extraction)
+    reader = SalesRabbitReader(request, context)
     for _ in range(WALKS):
         yield from reader.walk()
         if not reader.hidden:
-            return
+            return ReadReport(changes_only=reader.unchanged)
     raise VendorUnavailable(
-        f"SalesRabbit: /{extraction.entity.path} changed faster than {WALKS} walks could read it; nothing was loaded."
+        f"SalesRabbit: /{request.entity.path} changed faster than {WALKS} walks could read it; nothing was loaded."
     )
 
 
-def client(extraction: Extraction) -> Client:
+def client(context: ReadContext) -> Client:
     """Return the client of the token in the settings."""
     settings = Settings()
     return Client(
-        extraction,
+        context,
         title="SalesRabbit",
         base_url=settings.base_url,
         renew="SALESRABBIT_API_TOKEN",
@@ -105,16 +107,19 @@ def client(extraction: Extraction) -> Client:
 
 
 class SalesRabbitReader:
-    """One list, walked as often as it takes; ``hidden`` says whether the last walk may have missed something."""
+    """One list, walked as often as it takes.
 
-    def __init__(self, extraction: Extraction) -> None:
-        self.extraction = extraction
-        self.path = extraction.entity.path
-        self.hidden = False
+    ``hidden`` says whether the last walk may have missed something, ``unchanged`` that nothing is newer.
+    """
+
+    def __init__(self, request: ReadRequest, context: ReadContext) -> None:
+        self.request = request
+        self.path = request.entity.path
+        self.hidden = self.unchanged = False
         self._by_lead = self.path == LEAD_STATUS_HISTORIES.path
-        self._http = client(extraction)
-        self._per_page = min(extraction.page_size, PER_PAGE)
-        since = extraction.window.since
+        self._http = client(context)
+        self._per_page = min(request.page_size, PER_PAGE)
+        since = request.window.since
         self._condition = (
             {FILTERS[self.path]: since.astimezone(UTC).isoformat(timespec="seconds")} if since is not None else {}
         )
@@ -140,7 +145,7 @@ class SalesRabbitReader:
                 # A record without a key is the loader's to set aside, once.
                 if key not in self._seen and (key or self._walks == 1):
                     fresh.append(record)
-                    found += changed is not None and changed < self.extraction.window.until
+                    found += changed is not None and changed < self.request.window.until
             self._seen.update(key for key in keys if key)
             yield Page(fresh)
         self.hidden = bool(found) if self._walks > 1 else number > 1
@@ -155,7 +160,7 @@ class SalesRabbitReader:
         except NotModified:
             if not self._condition:
                 raise
-            self.extraction.unchanged = not self._seen
+            self.unchanged = not self._seen
             return [], False
         data, more = answer.data, answer.meta.more_pages
         if data is None and (number == 1 or more):
@@ -213,14 +218,16 @@ LEADS = Entity(
     path="leads",
     key="id",
     cursor="last_modified",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
-    archived_at="deletedAt",
+    cadence=Cadence(
+        every=timedelta(minutes=15),
+        overlap=timedelta(minutes=5),
+        full_every=timedelta(days=1),
+        backfill_since=date(2024, 1, 1),
+    ),
+    deletes=Deletes(time="deletedAt"),
     index="prospect_phone_e164 prospect_email user_id",
     refs={"user_id": "salesrabbit_user"},
     rules=(between("latitude", -90, 90), between("longitude", -180, 180)),
-    every=timedelta(minutes=15),
     columns=columns(
         integer="id user_id=userId campaign_id=campaignId",
         text=f"""
@@ -251,9 +258,7 @@ USERS = Entity(
     path="users",
     key="id",
     cursor="date_modified",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=5), full_every=timedelta(days=1), backfill_since=date(2024, 1, 1)),
     index="email",
     columns=columns(
         integer="""
@@ -281,9 +286,7 @@ LEAD_STATUS_HISTORIES = Entity(
     path="leadStatusHistories",
     key="id",
     cursor="status_updated",
-    overlap=timedelta(minutes=5),
-    whole_every=timedelta(days=1),
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=5), full_every=timedelta(days=1), backfill_since=date(2024, 1, 1)),
     index="lead_id",
     refs={"lead_id": "salesrabbit_lead", "changed_by_user_id": "salesrabbit_user"},
     columns=columns(
@@ -298,8 +301,7 @@ LEAD_STATUS_HISTORIES = Entity(
 
 def check() -> str:
     """Ask for one lead."""
-    extraction = Extraction(entity=LEADS, window=Window(None, datetime.now(UTC)), page_size=1)
-    client(extraction).get(f"/{LEADS.path}", Answer, params={"page": "1", "perPage": "1"})
+    client(ReadContext()).get(f"/{LEADS.path}", Answer, params={"page": "1", "perPage": "1"})
     return "SalesRabbit answers: the token can read leads"
 
 

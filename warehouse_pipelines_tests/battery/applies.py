@@ -17,8 +17,8 @@ _APPLIES: dict[str, Applies] = {}
 
 def tables(test: str) -> list[str]:
     """The tables of the entities to which a test applies."""
-    applies = _APPLIES.get(test, lambda source, entity: True)
-    return [table for table, (source, entity) in BY_TABLE.items() if applies(source, entity)]
+    applies = _APPLIES.get(test)
+    return [table for table, one in BY_TABLE.items() if applies is None or applies(*one)]
 
 
 def only(applies: Applies) -> Callable[[Test], Test]:
@@ -41,7 +41,7 @@ def has_no_cursor(source: Source, entity: Entity) -> bool:
 
 def has_window(source: Source, entity: Entity) -> bool:
     """Whether what a window does not show counts as deleted."""
-    return entity.missing == "window"
+    return entity.deletes.by_window
 
 
 def has_bad_values(source: Source, entity: Entity) -> bool:

@@ -15,9 +15,9 @@ METRICS = {
 """What a history row always tells."""
 
 
-def check_history(it: SourceHarness, result: Result) -> None:
+def check_history(harness: SourceHarness, result: Result) -> None:
     """The history row tells the same as the result, and its numbers add up."""
-    row = it.history()[-1]
+    row = harness.history()[-1]
     metrics = row["performance_metrics"]
     assert row["id"] == result.history_id
     assert row["status"] == result.status
@@ -29,25 +29,27 @@ def check_history(it: SourceHarness, result: Result) -> None:
     assert row["configuration"].keys() >= CONFIGURATION
     assert metrics.keys() >= METRICS
     assert metrics["total_records"] == result.processed
-    assert row["endpoint"] == it.entity.path
+    assert row["endpoint"] == harness.entity.path
 
 
-def check_nothing_changed(it: SourceHarness) -> tuple[Result, Result, dict[Key, dict[str, Any]]]:
+def check_nothing_changed(harness: SourceHarness) -> tuple[Result, Result, dict[Key, dict[str, Any]]]:
     """Sync twice; return both results and the rows, none of which the second run may have touched."""
-    first = it.sync()
-    before = it.rows()
-    it.simulator.reset_counters()
-    result = it.sync()
+    first = harness.sync()
+    before = harness.rows()
+    harness.simulator.reset_counters()
+    result = harness.sync()
     assert result.status == "success"
     assert (result.created, result.updated, result.deleted, result.restored) == (0, 0, 0, 0)
     assert result.unchanged == result.processed
-    assert it.rows() == before
-    assert len(it.history()) == 2
-    check_history(it, result)
+    assert harness.rows() == before
+    assert len(harness.history()) == 2
+    check_history(harness, result)
     return first, result, before
 
 
-def watermark(it: SourceHarness, result: Result) -> datetime:
+def watermark(harness: SourceHarness, result: Result) -> datetime:
     """The newest row's cursor; of a schedule that lies ahead, the present."""
-    newest: datetime = max(row[it.entity.cursor] for row in it.rows().values() if row[it.entity.cursor])
-    return min(newest, result.window.until - it.entity.lookahead)
+    cursor = harness.entity.cursor
+    assert cursor, "an entity without a cursor has no watermark"
+    newest: datetime = max(row[cursor] for row in harness.rows().values() if row[cursor])
+    return min(newest, result.window.until - harness.entity.cadence.lookahead)

@@ -18,8 +18,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave all but a sample to ``./run test --all``: of each test an entity of each vendor, another one each time."""
     cases: dict[tuple[str, str], list[pytest.Function]] = defaultdict(list)
     for item in items:
-        if isinstance(item, pytest.Function) and "it" in item.fixturenames:
-            source, _ = BY_TABLE[item.callspec.params["it"]]
+        if isinstance(item, pytest.Function) and "harness" in item.fixturenames:
+            source, _ = BY_TABLE[str(item.callspec.params["harness"])]
             cases[item.originalname, source.name].append(item)
     for (test, _), found in cases.items():
         sample = zlib.crc32(test.encode()) % len(found)
@@ -30,12 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The id of a case is the table's name."""
-    if "it" in metafunc.fixturenames:
-        metafunc.parametrize("it", tables(metafunc.function.__name__), indirect=True)
+    if "harness" in metafunc.fixturenames:
+        metafunc.parametrize("harness", tables(metafunc.function.__name__), indirect=True)
 
 
 @pytest.fixture
-def it(request: pytest.FixtureRequest, battery_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+def harness(
+    request: pytest.FixtureRequest, battery_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SourceHarness]:
     """The harness of each entity in turn."""
     with source_harness(request.param, battery_url, monkeypatch) as one:
         one.execute("SET session_replication_role = replica")  # rows of other tables may refer to these

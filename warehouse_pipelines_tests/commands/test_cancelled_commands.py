@@ -19,8 +19,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
-    """A world in which two CRMs are configured."""
+def shared_harness(
+    test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DagsterHarness]:
+    """A harness in which two CRMs are configured."""
     name = f"cancelled_{uuid.uuid4().hex[:8]}"
     with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as it:
         for setting in it.simulators.environment():
@@ -30,38 +32,38 @@ def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def here(made: DagsterHarness) -> DagsterHarness:
-    """The world with an empty history, in which CallRail's calls never come."""
-    with psycopg.connect(made.url, autocommit=True) as connection:
+def harness(shared_harness: DagsterHarness) -> DagsterHarness:
+    """The harness with an empty history, in which CallRail's calls never come."""
+    with psycopg.connect(shared_harness.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history")
-    made.simulators.control("callrail", "clear_faults")
-    made.simulators.control("hubspot", "clear_faults")
-    made.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="calls.json")
-    return made
+    shared_harness.simulators.control("callrail", "clear_faults")
+    shared_harness.simulators.control("hubspot", "clear_faults")
+    shared_harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="calls.json")
+    return shared_harness
 
 
-def started(here: DagsterHarness, *words: str) -> Command:
-    return Command(["sync", *words], here.environment, here.home / f"{uuid.uuid4().hex}.log")
+def started(harness: DagsterHarness, *words: str) -> Command:
+    return Command(["sync", *words], harness.environment, harness.home / f"{uuid.uuid4().hex}.log")
 
 
-def query(here: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(here.url) as connection:
+def query(harness: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(harness.url) as connection:
         return connection.execute(text).fetchall()
 
 
-def runs(here: DagsterHarness, limit: int) -> list[tuple[str, dg.DagsterRunStatus]]:
-    with here.instance() as instance:
+def runs(harness: DagsterHarness, limit: int) -> list[tuple[str, dg.DagsterRunStatus]]:
+    with harness.instance() as instance:
         return [(run.job_name, run.status) for run in instance.get_runs(limit=limit)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_cancels_the_run_and_what_was_not_begun(here: DagsterHarness, number: signal.Signals) -> None:
-    command = started(here, "callrail", "all")
-    eventually(lambda: [one[0] for one in here.history("calls")] == ["running"], "it reads the calls", 180)
+def test_an_interrupt_cancels_the_run_and_what_was_not_begun(harness: DagsterHarness, number: signal.Signals) -> None:
+    command = started(harness, "callrail", "all")
+    eventually(lambda: [one[0] for one in harness.history("calls")] == ["running"], "it reads the calls", 180)
     command.send(number)
     code, text = command.ended(60)
     assert code == 130, text
-    history = query(here, "SELECT sync_type, status, error_message FROM orchestration.sync_history ORDER BY id")
+    history = query(harness, "SELECT sync_type, status, error_message FROM orchestration.sync_history ORDER BY id")
     done = len(history) - 1
     assert history[-1][:2] == ("calls", "cancelled")
     assert {status for _, status, _ in history[:-1]} <= {"success"}
@@ -70,28 +72,28 @@ def test_an_interrupt_cancels_the_run_and_what_was_not_begun(here: DagsterHarnes
         f"loaded. {7 - done} were not begun."
     ) in text
     assert "because what it is read from failed" not in text
-    assert runs(here, 1) == [("sync_callrail_all", dg.DagsterRunStatus.CANCELED)]
+    assert runs(harness, 1) == [("sync_callrail_all", dg.DagsterRunStatus.CANCELED)]
 
 
-def test_several_crms_are_cancelled_together(here: DagsterHarness) -> None:
-    here.simulators.control("hubspot", "set_fault", kind="slow", seconds=200)
+def test_several_crms_are_cancelled_together(harness: DagsterHarness) -> None:
+    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200)
     command = subprocess.Popen(
         [sys.executable, "-m", "warehouse_pipelines.commands.cli", "sync", "all"],
-        env=here.environment,
+        env=harness.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     both = "SELECT count(DISTINCT crm_source) FROM orchestration.sync_history WHERE status = 'running'"
-    eventually(lambda: query(here, both) == [(2,)], "both read", 240)
+    eventually(lambda: query(harness, both) == [(2,)], "both read", 240)
     command.send_signal(signal.SIGTERM)
     text, _ = command.communicate(timeout=60)
     assert command.returncode == 130, text
     assert "Cancelled. " in text
-    statuses = query(here, "SELECT DISTINCT status FROM orchestration.sync_history")
+    statuses = query(harness, "SELECT DISTINCT status FROM orchestration.sync_history")
     assert {status for (status,) in statuses} <= {"cancelled", "success"}
-    assert query(here, "SELECT count(*) FROM orchestration.sync_history WHERE status = 'cancelled'") == [(2,)]
-    assert sorted(runs(here, 2)) == [
+    assert query(harness, "SELECT count(*) FROM orchestration.sync_history WHERE status = 'cancelled'") == [(2,)]
+    assert sorted(runs(harness, 2)) == [
         ("sync_callrail_all", dg.DagsterRunStatus.CANCELED),
         ("sync_hubspot_all", dg.DagsterRunStatus.CANCELED),
     ]

@@ -155,7 +155,7 @@ def warehouse(*words: str) -> Result:
 @pytest.mark.parametrize(("crm", "entity"), EVERY_ENTITY)
 @pytest.mark.parametrize("flag", EIGHT_FLAGS)
 def test_flag_matrix(fake: type[Fake], crm: str, entity: str, flag: str) -> None:
-    """B-058: every entity takes all eight flags."""
+    """Every entity takes all eight flags."""
     value, config = EIGHT_FLAGS[flag]
     result = warehouse("sync", crm, entity, flag, *value)
     assert result.exit_code == 0, result.output
@@ -164,7 +164,7 @@ def test_flag_matrix(fake: type[Fake], crm: str, entity: str, flag: str) -> None
 
 @pytest.mark.parametrize("line", GUIDE_LINES)
 def test_guide_examples(fake: type[Fake], line: str) -> None:
-    """B-059: each is understood as what it says."""
+    """Each example of the guide is understood as what it says."""
     crm, entity, *_ = line.split()
     result = warehouse("sync", *line.split())
     assert result.exit_code == 0, result.output
@@ -200,7 +200,7 @@ def test_the_config_of_every_flag_is_accepted_by_dagster() -> None:
     ],
 )
 def test_deprecated_flags_work_and_warn(fake: type[Fake], old: list[str], new: str, config: dict[str, Any]) -> None:
-    """X-13, X-14, B-060, B-061."""
+    """The old spelling does what the new one does, and the warning names the new one."""
     result = warehouse("sync", "hubspot", "deals", *old)
     assert result.exit_code == 0
     assert f"{old[0]} is deprecated; use {new}" in result.stderr
@@ -222,7 +222,6 @@ def test_help_lists_the_eight_flags_and_no_deprecated_one() -> None:
 
 @pytest.mark.parametrize("wrong", ["2025-13-01", "01/31/2025", "20250131", "2025-W01-1", "yesterday", ""])
 def test_a_wrong_date_names_the_format(fake: type[Fake], wrong: str) -> None:
-    """B-028."""
     result = warehouse("sync", "hubspot", "contacts", "--start-date", wrong)
     assert result.exit_code == 2
     assert "YYYY-MM-DD" in result.stderr
@@ -300,7 +299,7 @@ def test_flags_of_one_vendor_reach_its_run(fake: type[Fake], flagged: None, word
 
 
 def test_the_legacy_flags_of_leadconduit_work_and_are_listed(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
-    """B-066: each stands for one of all vendors, and is told of once."""
+    """Each stands for one of all vendors, and is told of once."""
     monkeypatch.setenv("LEADCONDUIT_API_KEY", "any")
     _, legacy = warehouse("sync", "leadconduit", "leads", "--help").output.split("Legacy flags of LeadConduit:")
     for flag in ("--since", "--force-overwrite", "--test", "--verbose"):
@@ -387,7 +386,7 @@ def test_a_backfill_is_one_run_over_the_range(fake: type[Fake]) -> None:
 
 
 def test_json_is_all_there_is_on_standard_output(fake: type[Fake]) -> None:
-    """C-029."""
+    """So that a program can read it."""
     result = warehouse("sync", "callrail", "calls", "--dry-run", "--log-format", "json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(line["crm_source"], line["sync_type"], line["status"]) for line in lines] == [
@@ -396,7 +395,6 @@ def test_json_is_all_there_is_on_standard_output(fake: type[Fake]) -> None:
 
 
 def test_every_entity_is_listed_with_its_transport() -> None:
-    """X-26."""
     listed = json.loads(warehouse("entities", "list", "--format", "json").stdout)
     assert [(one["crm"], one["sync_type"]) for one in listed] == EVERY_ENTITY
     assert {one["transport"] for one in listed} <= {"api", "database", "file", "query"}
@@ -414,7 +412,7 @@ def shown_config(*words: str) -> tuple[dict[str, tuple[str, str]], dict[str, Any
 
 
 def test_config_show_prints_the_three_sizes() -> None:
-    """X-27: a page, a chunk, and what is merged at a time, which is the chunk."""
+    """A page, a chunk, and what is merged at a time, which is the chunk."""
     text = warehouse("config", "show").stdout
     for size in ("API page size", "hubspot 100", "callrail 250", "stream chunk", "load sub-batch", "5,000"):
         assert size in text
@@ -575,6 +573,7 @@ def test_a_line_that_ended_counts_no_more_seconds() -> None:
         progress.moved("hubspot", "deals", 10, 100)
         progress.moved("callrail", "calls", 5, None)
         progress.ended("hubspot", "deals", "success", "10 created")
+        assert progress._bars is not None
         assert [task.description for task in progress._bars.tasks] == ["all", "callrail calls"]
         assert progress._bars.tasks[0].fields["count"] == "1 of 2"
 
@@ -634,7 +633,7 @@ def untouched(
 def test_guide_examples_run(
     untouched: tuple[str, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    """B-059: as a dry run, so that nothing is written; the history tells what each was taken for."""
+    """Each example runs as a dry run, so that nothing is written; the history tells what it was taken for."""
     url, environment = untouched
     for setting, value in environment.items():
         monkeypatch.setenv(setting, value)
@@ -718,14 +717,14 @@ def test_a_process_that_died_is_the_failure_of_its_jobs(vendors: Simulators, mon
 
 
 def test_a_limited_sync_leaves_the_cursor(vendors: Simulators, database_url: str) -> None:
-    """B-055."""
+    """What was left out is read by the next run."""
     assert warehouse("sync", "callrail", "calls", "--max-records", "25", "--batch-size", "10").exit_code in (0, 3)
     assert rows(database_url, LAST)[0][1] == 25
     assert rows(database_url, "SELECT configuration ->> 'cursor' FROM orchestration.sync_history") == [(None,)]
 
 
 def test_a_dry_run_in_json_prints_json_lines_only(vendors: Simulators, database_url: str) -> None:
-    """C-029."""
+    """So that a program can read it."""
     result = warehouse("sync", "callrail", "calls", "--dry-run", "--log-format", "json")
     assert result.exit_code == 0
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -735,7 +734,6 @@ def test_a_dry_run_in_json_prints_json_lines_only(vendors: Simulators, database_
 
 
 def test_debug_prints_debug_lines(vendors: Simulators) -> None:
-    """B-050."""
     done = subprocess.run(
         [sys.executable, "-m", "warehouse_pipelines.commands.cli", "sync", "callrail", "tags", "--dry-run", "--debug"],
         capture_output=True,

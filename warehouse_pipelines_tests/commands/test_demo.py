@@ -15,7 +15,7 @@ from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.registry import available, lacking
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium
+from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_the_ui_of_the_demo_shows_its_runs_assets_and_checks(
 ) -> None:
     """On Dagster's storage as it is by default, beside the warehouse."""
     chromium()
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
     for source in SOURCES:
         for name in source.settings.model_fields:
@@ -83,17 +83,11 @@ def test_the_ui_of_the_demo_shows_its_runs_assets_and_checks(
         assert done.returncode == 0, done.stdout + done.stderr
         address = f"http://127.0.0.1:{port}"
         assert address in done.stdout
-        expect.set_options(timeout=60_000)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-            )
-            page = browser.new_page()
+        with open_page(60) as page:
             page.goto(f"{address}/runs")
             expect(page.get_by_text("sync_callrail_all").first).to_be_visible()
             page.goto(f"{address}/assets/callrail_tag")
             expect(page.get_by_text("sync_history_id").first).to_be_visible()
-            browser.close()
         checks = ask(address, CHECKS)["assetNodeOrError"]["assetChecksOrError"]["checks"]
         assert "SUCCEEDED" in {(check["executionForLatestMaterialization"] or {}).get("status") for check in checks}
     finally:

@@ -22,7 +22,7 @@ SLOTS = 3
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def made(
+def shared_harness(
     request: pytest.FixtureRequest, test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DagsterHarness]:
     name = f"killed_{request.param}_{uuid.uuid4().hex[:8]}"
@@ -32,43 +32,43 @@ def made(
 
 
 @pytest.fixture
-def here(made: DagsterHarness) -> DagsterHarness:
-    """The world with an empty history and no faults."""
-    with psycopg.connect(made.url, autocommit=True) as connection:
+def harness(shared_harness: DagsterHarness) -> DagsterHarness:
+    """The harness with an empty history and no faults."""
+    with psycopg.connect(shared_harness.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, hubspot_contact CASCADE")
-    made.simulators.control("hubspot", "clear_faults")
-    return made
+    shared_harness.simulators.control("hubspot", "clear_faults")
+    return shared_harness
 
 
-def command(here: DagsterHarness, *words: str, **environment: str) -> Command:
-    count = len(list(here.home.glob("command-*")))
-    return Command(list(words), here.environment | environment, here.home / f"command-{count}.log")
+def command(harness: DagsterHarness, *words: str, **environment: str) -> Command:
+    count = len(list(harness.home.glob("command-*")))
+    return Command(list(words), harness.environment | environment, harness.home / f"command-{count}.log")
 
 
-def sync(here: DagsterHarness, *flags: str, **environment: str) -> Command:
-    return command(here, "sync", "hubspot", "contacts", *flags, **environment)
+def sync(harness: DagsterHarness, *flags: str, **environment: str) -> Command:
+    return command(harness, "sync", "hubspot", "contacts", *flags, **environment)
 
 
-def query(here: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(here.url) as connection:
+def query(harness: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(harness.url) as connection:
         return connection.execute(text).fetchall()
 
 
-def statuses(here: DagsterHarness) -> list[str]:
-    return [row[0] for row in query(here, "SELECT status FROM orchestration.sync_history ORDER BY id")]
+def statuses(harness: DagsterHarness) -> list[str]:
+    return [row[0] for row in query(harness, "SELECT status FROM orchestration.sync_history ORDER BY id")]
 
 
-def runs(here: DagsterHarness) -> list[dg.DagsterRunStatus]:
+def runs(harness: DagsterHarness) -> list[dg.DagsterRunStatus]:
     """Return the statuses of the runs, newest first."""
-    with here.instance() as found:
+    with harness.instance() as found:
         return [run.status for run in found.get_runs()]
 
 
-def waits(here: DagsterHarness, statement: str) -> Callable[[], bool]:
+def waits(harness: DagsterHarness, statement: str) -> Callable[[], bool]:
     """Return whether the loader waits for a lock with a statement that begins so."""
     return lambda: bool(
         query(
-            here,
+            harness,
             "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
             f"AND query LIKE '%{statement}%' AND application_name = 'warehouse-loader'",
         )
@@ -76,154 +76,156 @@ def waits(here: DagsterHarness, statement: str) -> Callable[[], bool]:
 
 
 @contextlib.contextmanager
-def held(here: DagsterHarness, statement: str) -> Iterator[None]:
+def held(harness: DagsterHarness, statement: str) -> Iterator[None]:
     """Hold what a statement locks."""
-    with psycopg.connect(here.url) as holder:
+    with psycopg.connect(harness.url) as holder:
         holder.execute(statement)
         yield
 
 
-def before_its_row(here: DagsterHarness) -> None:
+def before_its_row(harness: DagsterHarness) -> None:
     """It has its slot and waits for the lock of the entity, which a stranger holds."""
-    with held(here, "SELECT pg_advisory_lock(hashtextextended('hubspot:contacts', 0))"):
-        child = sync(here)
+    with held(harness, "SELECT pg_advisory_lock(hashtextextended('hubspot:contacts', 0))"):
+        child = sync(harness)
         eventually(lambda: "contacts waits at most 30 s for" in child.said, "it waits", 180)
         child.kill()
 
 
-def begun(here: DagsterHarness) -> Callable[[], bool]:
+def begun(harness: DagsterHarness) -> Callable[[], bool]:
     """Return whether a run has begun since now; the row of the one killed before may still be running."""
-    before = len(statuses(here))
-    return lambda: statuses(here)[before:] == ["running"]
+    before = len(statuses(harness))
+    return lambda: statuses(harness)[before:] == ["running"]
 
 
-def before_the_first_answer(here: DagsterHarness) -> None:
-    here.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
-    has_begun = begun(here)
-    child = sync(here)
+def before_the_first_answer(harness: DagsterHarness) -> None:
+    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
+    has_begun = begun(harness)
+    child = sync(harness)
     eventually(has_begun, "the row is there", 180)
     child.kill()
 
 
-def while_reading(here: DagsterHarness) -> None:
-    here.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1, after=4)
-    child = sync(here, "--batch-size", "5", "--full")
-    eventually(lambda: here.simulators.control("hubspot", "list_faults")[0]["fired"] == 1, "some pages were read", 180)
+def while_reading(harness: DagsterHarness) -> None:
+    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1, after=4)
+    child = sync(harness, "--batch-size", "5", "--full")
+    eventually(
+        lambda: harness.simulators.control("hubspot", "list_faults")[0]["fired"] == 1, "some pages were read", 180
+    )
     child.kill()
 
 
-def while_merging(here: DagsterHarness) -> None:
-    with held(here, "LOCK TABLE hubspot_contact IN EXCLUSIVE MODE"):
-        child = sync(here, "--full")
-        eventually(waits(here, ""), "it merges", 180)
+def while_merging(harness: DagsterHarness) -> None:
+    with held(harness, "LOCK TABLE hubspot_contact IN EXCLUSIVE MODE"):
+        child = sync(harness, "--full")
+        eventually(waits(harness, ""), "it merges", 180)
         child.kill()
 
 
-def while_committing(here: DagsterHarness) -> None:
-    here.simulators.control("hubspot", "set_fault", kind="slow", seconds=15, times=1)
-    has_begun = begun(here)
-    child = sync(here, "--full")
+def while_committing(harness: DagsterHarness) -> None:
+    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=15, times=1)
+    has_begun = begun(harness)
+    child = sync(harness, "--full")
     eventually(has_begun, "the row is there", 180)
-    with held(here, "SELECT FROM orchestration.sync_history WHERE status = 'running' FOR UPDATE"):
-        eventually(waits(here, "UPDATE orchestration.sync_history"), "it wants to close its row", 180)
+    with held(harness, "SELECT FROM orchestration.sync_history WHERE status = 'running' FOR UPDATE"):
+        eventually(waits(harness, "UPDATE orchestration.sync_history"), "it wants to close its row", 180)
         child.kill()
 
 
 STAGES = [before_its_row, before_the_first_answer, while_reading, while_merging, while_committing]
 
 
-def check_clean(here: DagsterHarness, usual: float) -> None:
+def check_clean(harness: DagsterHarness, usual: float) -> None:
     """A clean run succeeds in its usual time, and nothing is left open."""
-    here.simulators.control("hubspot", "clear_faults")
+    harness.simulators.control("hubspot", "clear_faults")
     began = time.monotonic()
-    code, text = sync(here).ended()
+    code, text = sync(harness).ended()
     assert code == 0, text
     assert "waits" not in text
     assert time.monotonic() - began < 2 * usual + 10
-    assert "running" not in statuses(here)
-    assert statuses(here)[-1] == "success"
-    assert query(here, "SELECT count(*) FROM hubspot_contact") == [(60,)]
-    assert not {*run_lock.UNFINISHED} & {*runs(here)}
-    with here.instance() as found:
+    assert "running" not in statuses(harness)
+    assert statuses(harness)[-1] == "success"
+    assert query(harness, "SELECT count(*) FROM hubspot_contact") == [(60,)]
+    assert not {*run_lock.UNFINISHED} & {*runs(harness)}
+    with harness.instance() as found:
         info = found.event_log_storage.get_concurrency_info(POOL)
     assert (info.slot_count, info.claimed_slots, info.pending_steps) == (SLOTS, [], [])
 
 
-def usual_seconds(here: DagsterHarness) -> float:
+def usual_seconds(harness: DagsterHarness) -> float:
     began = time.monotonic()
-    code, text = sync(here).ended()
+    code, text = sync(harness).ended()
     assert code == 0, text
-    with psycopg.connect(here.url, autocommit=True) as connection:
+    with psycopg.connect(harness.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, hubspot_contact CASCADE")
     return time.monotonic() - began
 
 
-def test_killed_at_every_stage_in_a_row(here: DagsterHarness) -> None:
+def test_killed_at_every_stage_in_a_row(harness: DagsterHarness) -> None:
     """More kills than the pool has slots, and each run is closed by the command after it."""
-    usual = usual_seconds(here)
+    usual = usual_seconds(harness)
     for stage in STAGES:
-        stage(here)
-        here.simulators.control("hubspot", "clear_faults")
-        assert runs(here)[0] in run_lock.UNFINISHED, "Dagster cannot know yet"
-    check_clean(here, usual)
-    assert runs(here)[:6] == [dg.DagsterRunStatus.SUCCESS, *[dg.DagsterRunStatus.FAILURE] * 5]
-    messages = query(here, "SELECT DISTINCT error_message FROM orchestration.sync_history WHERE status = 'failed'")
+        stage(harness)
+        harness.simulators.control("hubspot", "clear_faults")
+        assert runs(harness)[0] in run_lock.UNFINISHED, "Dagster cannot know yet"
+    check_clean(harness, usual)
+    assert runs(harness)[:6] == [dg.DagsterRunStatus.SUCCESS, *[dg.DagsterRunStatus.FAILURE] * 5]
+    messages = query(harness, "SELECT DISTINCT error_message FROM orchestration.sync_history WHERE status = 'failed'")
     assert messages == [("its process died without closing it; nothing of it was committed",)]
 
 
 @pytest.mark.parametrize("stage", [before_its_row, while_reading])
-def test_killed_four_times_at_the_same_stage(here: DagsterHarness, stage: Callable[[DagsterHarness], None]) -> None:
-    usual = usual_seconds(here)
+def test_killed_four_times_at_the_same_stage(harness: DagsterHarness, stage: Callable[[DagsterHarness], None]) -> None:
+    usual = usual_seconds(harness)
     for _ in range(4):
-        stage(here)
-        here.simulators.control("hubspot", "clear_faults")
-    check_clean(here, usual)
+        stage(harness)
+        harness.simulators.control("hubspot", "clear_faults")
+    check_clean(harness, usual)
 
 
 @contextlib.contextmanager
-def one_slot(here: DagsterHarness) -> Iterator[None]:
-    with here.instance() as found:
+def one_slot(harness: DagsterHarness) -> Iterator[None]:
+    with harness.instance() as found:
         found.event_log_storage.set_concurrency_slots(POOL, 1)
         yield
         found.event_log_storage.set_concurrency_slots(POOL, SLOTS)
 
 
-def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(here: DagsterHarness) -> None:
-    with one_slot(here):
-        here.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
-        first = sync(here)
-        eventually(lambda: statuses(here) == ["running"], "the first reads", 180)
-        second = command(here, "sync", "hubspot", "deals")
+def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(harness: DagsterHarness) -> None:
+    with one_slot(harness):
+        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
+        first = sync(harness)
+        eventually(lambda: statuses(harness) == ["running"], "the first reads", 180)
+        second = command(harness, "sync", "hubspot", "deals")
         eventually(lambda: "waits since" in second.said, "the second says what it waits for", 180)
         [line] = [line for line in second.said.splitlines() if "waits since" in line]
         assert "hubspot_deal waits since 0 s, at most 600 s for the slot of hubspot_api, held by" in line
         assert "sync_hubspot_contacts (run " in line
         time.sleep(run_lock.LOOK_SECONDS + 2)
-        assert statuses(here) == ["running"], "a living run keeps its slot"
+        assert statuses(harness) == ["running"], "a living run keeps its slot"
         first.kill()
         code, text = second.ended()
         assert code == 0, text
-        assert statuses(here) == ["failed", "success"]
-        assert runs(here)[:2] == [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+        assert statuses(harness) == ["failed", "success"]
+        assert runs(harness)[:2] == [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 
-def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(here: DagsterHarness) -> None:
-    with one_slot(here):
-        here.simulators.control("hubspot", "set_fault", kind="slow", seconds=40, times=1)
-        first = sync(here)
-        eventually(lambda: statuses(here) == ["running"], "the first reads", 180)
-        second = command(here, "sync", "hubspot", "deals", WAREHOUSE_POOL_WAIT_SECONDS="3")
+def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(harness: DagsterHarness) -> None:
+    with one_slot(harness):
+        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=40, times=1)
+        first = sync(harness)
+        eventually(lambda: statuses(harness) == ["running"], "the first reads", 180)
+        second = command(harness, "sync", "hubspot", "deals", WAREHOUSE_POOL_WAIT_SECONDS="3")
         code, text = second.ended()
         assert code == 1
         assert "hubspot_deal waited 3 s for the slot of hubspot_api, held by sync_hubspot_contacts (run " in text
         assert "WAREHOUSE_POOL_WAIT_SECONDS" in text
         refused = query(
-            here,
+            harness,
             "SELECT status, records_processed, configuration ->> 'mode', error_message LIKE 'PoolBusy: hubspot_deal%' "
             "FROM orchestration.sync_history WHERE sync_type = 'deals'",
         )
         assert refused == [("failed", 0, "refused", True)]
-        with here.instance() as found:
+        with harness.instance() as found:
             [claimed] = found.event_log_storage.get_concurrency_info(POOL).claimed_slots
             assert found.event_log_storage.get_concurrency_info(POOL).pending_step_count == 0
             holder = found.get_run_by_id(claimed.run_id)

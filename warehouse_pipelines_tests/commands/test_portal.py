@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from warehouse_pipelines.commands import cli, discover, portal
 from warehouse_pipelines.errors import CredentialRefused, PermissionMissing
 from warehouse_pipelines.model import column_config
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadRequest
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.simulators.registry import available
 from warehouse_pipelines.simulators.server import Simulators, start
@@ -130,13 +131,13 @@ THING = Entity(
     about="Things.",
     path="things",
     key="id",
-    archived="isGone",
+    deletes=Deletes(flag="isGone"),
     columns=columns(text="id name=fullName city=address.city", integer="size", jsonb="extra"),
 )
 
 
 def source_of(*records: bytes, entity: Entity = THING, **more: Any) -> Source:
-    def fetch(extraction: Extraction) -> Iterator[Page]:
+    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         yield Page(records)
         raise AssertionError("asked for more than a sample")
 
@@ -179,7 +180,7 @@ def test_what_the_vendor_lists_is_proposed_even_where_no_record_has_it() -> None
     from warehouse_pipelines.model.reading import Portal
 
     has = {"id": "string", "fullName": "string", "size": "number", "Preis": "decimal(10,2)", "address": "json"}
-    source = source_of(inspect=lambda extraction: Portal(has, RECORDS[:2], reasons={}))
+    source = source_of(inspect=lambda request, context: Portal(has, RECORDS[:2], reasons={}))
     (proposal,) = discover.discover(source, records=2)
     assert [(one.name, one.kind, one.filled, one.seen) for one in proposal.found] == [("preis", "numeric", 0, 2)]
     assert proposal.absent == {"extra": []}
@@ -194,7 +195,7 @@ def test_a_column_without_a_place_is_told_beside_what_it_may_be_called_now() -> 
 
 
 def test_an_entity_that_cannot_be_asked_costs_only_itself() -> None:
-    def refused(extraction: Extraction) -> None:
+    def refused(request: ReadRequest, context: ReadContext) -> None:
         raise PermissionMissing("not that")
 
     source = source_of(inspect=refused)

@@ -1,7 +1,7 @@
 """A vendor without a network, for tests of the core: its pages are a list, some of them functions to call."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -11,8 +11,10 @@ from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import not_negative
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import tables
@@ -32,12 +34,8 @@ THING = Entity(
     path="things",
     key="id",
     cursor="at",
-    overlap=timedelta(minutes=5),
-    never_whole="a test says when",
-    days_since=date(2024, 1, 1),
-    archived="gone",
-    archived_at="gone_at",
-    merged="absorbed",
+    cadence=Cadence(overlap=timedelta(minutes=5), never_full="a test says when", backfill_since=date(2024, 1, 1)),
+    deletes=Deletes(flag="gone", time="gone_at", merged_keys="absorbed"),
     custom="more",
     index="name",
     rules=(not_negative("amount"),),
@@ -66,8 +64,8 @@ TICKET = Entity(
     columns=columns(uuid="id owner_id", text="label city=address.city"),
 )
 LOG = replace(
-    THING, name="entries", table="fake_entry", archived=None, archived_at=None, merged=None, missing="window",
-    lookback=timedelta(days=30),
+    THING, name="entries", table="fake_entry", deletes=Deletes(by_window=True),
+    cadence=replace(THING.cadence, lookback=timedelta(days=30)),
 )  # fmt: skip
 ENTITIES = (THING, PAIR, TICKET, LOG)
 
@@ -76,13 +74,14 @@ Shown = Sequence[Record | bytes] | Page | Callable[[], object]
 
 
 class FakeSource:
-    """A source whose pages a test lays out."""
+    """A source whose pages and report a test lays out."""
 
     def __init__(self, url: str, entity: Entity = THING) -> None:
         self.url, self.entity = url, entity
         self.pages: Iterable[Shown] = []
-        self.asked: list[Extraction] = []
-        self.before: Callable[[Extraction], object] = lambda extraction: None
+        self.asked: list[ReadRequest] = []
+        self.before: Callable[[ReadContext], object] = lambda context: None
+        self.report = ReadReport()
         self.mirrored = False
         with engine(url).begin() as connection:
             if not sa.inspect(connection).has_table(THING.table):
@@ -101,9 +100,9 @@ class FakeSource:
             mirrored=self.mirrored,
         )
 
-    def fetch(self, extraction: Extraction) -> Iterator[Page]:
-        self.asked.append(extraction)
-        self.before(extraction)
+    def fetch(self, request: ReadRequest, context: ReadContext) -> Pages:
+        self.asked.append(request)
+        self.before(context)
         for shown in self.pages:
             if isinstance(shown, Page):
                 yield shown
@@ -111,6 +110,7 @@ class FakeSource:
                 shown()
             else:
                 yield page(*shown)
+        return self.report
 
     def sync(self, *pages: Shown, entity: Entity | None = None, **flags: Any) -> Result:
         """Show these pages to one run."""

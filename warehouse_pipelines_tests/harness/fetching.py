@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Budget, Extraction, Page, Window
+from warehouse_pipelines.model.reading import Budget, Page, Pages, ReadContext, ReadReport, ReadRequest, Window
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 
@@ -62,21 +62,26 @@ class Read:
         *,
         known: Held | None = None,
         page_size: int | None = None,
+        limit: int = 0,
         state: Mapping[str, str] = MappingProxyType({}),
         **options: Any,
     ) -> None:
         self.taken: list[Budget] = []
-        self.extraction = Extraction(
+        self.context = ReadContext(known=known or Held(), acquire=lambda credential, budget: self.taken.append(budget))
+        self.request = ReadRequest(
             entity=entity,
             window=Window(since, until or datetime.now(UTC)),
-            known=known or Held(),
             page_size=page_size or entity.page_size or source.page_size,
+            limit=limit,
             state=state,
             options=options,
-            take=lambda credential, budget: self.taken.append(budget),
         )
-        self.pages: Iterator[Page] = iter(source.fetch(self.extraction))
+        self.pages = self._kept(source.fetch(self.request, self.context))
         self._seen: list[Page] = []
+        self._report: ReadReport | None = None
+
+    def _kept(self, pages: Pages) -> Iterator[Page]:
+        self._report = yield from pages
 
     def step(self) -> Page:
         self._seen.append(next(self.pages))
@@ -87,8 +92,19 @@ class Read:
         return self
 
     @property
+    def report(self) -> ReadReport:
+        report = self.finished()._report
+        assert report is not None
+        return report
+
+    @property
+    def raw(self) -> list[bytes]:
+        """The records as they came, also those that are none."""
+        return [bytes(record) for page in self.finished()._seen for record in page.records]
+
+    @property
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(record) for page in self.finished()._seen for record in page.records]
+        return [json.loads(record) for record in self.raw]
 
     @property
     def beside_the_window(self) -> list[dict[str, Any]]:
@@ -100,7 +116,7 @@ class Read:
 
     @property
     def calls(self) -> int:
-        return self.finished().extraction.calls
+        return self.finished().context.calls
 
 
 @contextmanager

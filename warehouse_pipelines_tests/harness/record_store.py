@@ -1,6 +1,6 @@
 """A vendor without a network: three entities whose records lie in a store, for tests of what Dagster makes of rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.definitions import build_definitions
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
@@ -31,9 +32,7 @@ THINGS = Entity(
     path="things.json",
     key="id",
     cursor="updated_at",
-    overlap=timedelta(minutes=2),
-    never_whole="a test says when",
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(overlap=timedelta(minutes=2), never_full="a test says when", backfill_since=date(2024, 1, 1)),
     columns=columns(text="id name", timestamptz="updated_at"),
 )
 
@@ -43,10 +42,10 @@ PARTS = Entity(
     about="Parts, which belong to things.",
     path="parts.json",
     key="id thing_id",
+    cadence=Cadence(every=timedelta(minutes=90)),
     parent="store_thing",
     refs={"thing_id": "store_thing"},
     columns=columns(text="id thing_id"),
-    every=timedelta(minutes=90),
 )
 
 GADGETS = Entity(
@@ -55,8 +54,8 @@ GADGETS = Entity(
     about="Gadgets.",
     path="gadgets.json",
     key="id",
+    cadence=Cadence(every=timedelta(minutes=15)),
     columns=columns(text="id", integer="size"),
-    every=timedelta(minutes=15),
 )
 
 ENTITIES = (PARTS, THINGS, GADGETS)
@@ -74,15 +73,16 @@ class RecordStore:
             "gadgets": [{"id": "g", "size": 1}, {"id": "h", "size": 2}],
         }
         self.errors: dict[str, list[Exception]] = {}
-        self.asked: list[Extraction] = []
+        self.asked: list[ReadRequest] = []
 
-    def fetch(self, extraction: Extraction) -> Iterator[Page]:
+    def fetch(self, request: ReadRequest, context: ReadContext) -> Pages:
         """Yield the records in the window, on one page."""
-        self.asked.append(extraction)
-        name = extraction.entity.name
+        self.asked.append(request)
+        name = request.entity.name
         if self.errors.get(name):
             raise self.errors[name].pop(0)
         yield Page([msgspec.json.encode(record) for record in self.records[name]])
+        return ReadReport()
 
     def source(self) -> Source:
         """Return the vendor."""

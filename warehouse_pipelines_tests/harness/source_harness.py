@@ -3,9 +3,10 @@
 A new source needs a driver in ``drivers``; a failing test names it until it has one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -38,7 +39,7 @@ class SourceHarness:
         self, *, source: Source | None = None, entity: Entity | None = None, progress: Any = None, **flags: Any
     ) -> Result:
         """Run one sync with these flags; ``backfill`` and ``run_id`` are passed on."""
-        more = {name: flags.pop(name) for name in ("backfill", "run_id") if name in flags}
+        more: dict[str, Any] = {name: flags.pop(name) for name in ("backfill", "run_id") if name in flags}
         if progress:
             more["progress"] = progress
         return sync(source or self.source, entity or self.entity, Options(**flags), url=self.url, **more)
@@ -81,8 +82,13 @@ def looking(url: str) -> "psycopg.Connection[dict[str, Any]]":
         for former in _kept.values():
             former.close()
         _kept.clear()
-        options = {"options": "-c TimeZone=UTC", "application_name": "a test that looks on"}
-        _kept[url] = psycopg.connect(url, autocommit=True, row_factory=dict_row, **options)
+        _kept[url] = psycopg.connect(
+            url,
+            autocommit=True,
+            row_factory=dict_row,
+            options="-c TimeZone=UTC",
+            application_name="a test that looks on",
+        )
     return _kept[url]
 
 
@@ -105,10 +111,25 @@ def source_harness(
 ) -> Iterator[SourceHarness]:
     """Serve the vendor of ``table`` and yield its harness; ``settings`` are the simulator's."""
     source, entity = BY_TABLE[table]
-    for what in lacking((source.name,)).values():
-        missing(what)
-    with start((source.name,), contacts=contacts, **{source.name: settings}) as simulators:
-        for name, value in simulators.environment().items():
-            patch.setenv(name, value)
-        patch.setenv("WAREHOUSE_RETRY_SECONDS", "0.01")
+    with serve_vendor(source.name, patch, settings, contacts=contacts, retry_seconds="0.01") as simulators:
         yield SourceHarness(source, entity, simulators, url)
+
+
+@contextmanager
+def serve_vendor(
+    name: str,
+    patch: pytest.MonkeyPatch,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    contacts: int = 60,
+    retry_seconds: str = "0",
+) -> Iterator[Simulators]:
+    """Serve one vendor and point its settings at the simulator; skip the test where it cannot be simulated."""
+    for what in lacking((name,)).values():
+        missing(what)
+    vendors: dict[str, Any] = {name: settings}
+    with start((name,), contacts=contacts, **vendors) as simulators:
+        for setting, value in simulators.environment().items():
+            patch.setenv(setting, value)
+        patch.setenv("WAREHOUSE_RETRY_SECONDS", retry_seconds)
+        yield simulators

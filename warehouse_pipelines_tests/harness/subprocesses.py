@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading import resource
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines_tests.harness.source_harness import BY_TABLE, SourceHarness
@@ -30,7 +30,7 @@ def _sync(
     table: str, url: str, environment: dict[str, str], flags: dict[str, Any], wait: bool, told: Connection
 ) -> None:
     os.environ.update(environment)
-    extraction.CHUNK = 2
+    resource.CHUNK = 2
     source, entity = BY_TABLE[table]
 
     def progress(records: int) -> None:

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model import validate
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
 from warehouse_pipelines.model.rules import KINDS, Rule, between, not_negative, one_of
 from warehouse_pipelines.model.validate import Unreadable
@@ -211,7 +213,7 @@ def test_every_awkward_value_alone_and_among_others(kind: str) -> None:
 
 
 UUID = "0b5f3a9c-1d2e-4f60-8a7b-9c0d1e2f3a4b"
-GOOD = {
+GOOD: dict[str, list[tuple[str, Any]]] = {
     "text": [('"x"', "x"), ("5", "5"), ("1.50", "1.50"), ("true", "true"), ('""', ""), ('{"a":1}', '{"a":1}')],
     "id": [('"abc-1"', "abc-1"), ("17", "17"), ('" 5 "', "5"), ('""', None)],
     "uuid": [
@@ -337,7 +339,7 @@ BAD = {
     ("kind", "value", "expected"), [(kind, *case) for kind, cases in GOOD.items() for case in cases]
 )
 def test_good_values(kind: str, value: str, expected: Any) -> None:
-    """The ten validators of B-080; alone, and beside a value that is not of its form."""
+    """Every kind takes its forms; alone, and beside a value that is not of its form."""
     assert one(kind, value) == expected
     table, _ = coerced(entity_of(kind, "warn"), [value, '"?? ??"', value])
     assert table["x"][0].as_py() == table["x"][2].as_py() == expected
@@ -345,7 +347,7 @@ def test_good_values(kind: str, value: str, expected: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_none_passes_through(kind: str) -> None:
-    """B-081; a member that is not there is none as well."""
+    """A null stays null; a member that is not there is none as well."""
     assert one(kind, "null") is None
     coercer = Coercer("store", entity_of(kind))
     assert coercer.table([b'{"id":"1"}'])["x"].to_pylist() == [None]
@@ -355,17 +357,17 @@ def test_none_passes_through(kind: str) -> None:
 @pytest.mark.parametrize("severity", ["reject", "warn", "info"])
 @pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in BAD.items() for value in values])
 def test_validation_levels(kind: str, value: str, severity: str) -> None:
-    """B-072, B-080: rejected, or loaded with what the kind allows and counted."""
+    """A bad value is rejected, or loaded with what the kind allows and counted."""
     table, coercer = coerced(entity_of(kind, severity), ["null", value])
     if severity == "reject" and kind != "phone":
         (reject,) = coercer.rejects
-        assert (reject.key, reject.stage, reject.rule) == ("1", "coerce", KINDS[kind].validator)  # type: ignore[index]
+        assert (reject.key, reject.stage, reject.rule) == ("1", "coerce", KINDS[kind].validator)
         assert reject.message.startswith("x: ")
         assert table["id"].to_pylist() == ["0"]
         return
     assert coercer.rejects == []
     found = table["x"][1].as_py()
-    assert (found is None) == (not KINDS[kind].shape_only)  # type: ignore[index]
+    assert (found is None) == (not KINDS[kind].shape_only)
     assert coercer.lost["x"] == (found is None)
     level = "warn" if severity == "reject" else severity
     assert dict(coercer.warnings) == {f"{level}:x": 1} or kind == "phone"
@@ -377,7 +379,7 @@ def test_validation_levels(kind: str, value: str, severity: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_skipped_validation_never_skips_a_type(kind: str) -> None:
     table, coercer = coerced(entity_of(kind), ['"?? ??"'], skip_validation=True)
-    typed = KINDS[kind].pg_type not in ("text", "jsonb")  # type: ignore[index]
+    typed = KINDS[kind].pg_type not in ("text", "jsonb")
     assert coercer.rejects == []
     assert coercer.warnings.total() == coercer.lost["x"] == typed
     assert (table["x"][0].as_py() is None) == typed
@@ -594,7 +596,7 @@ def test_the_six_characters_of_a_nul_escape_may_be_harmless() -> None:
 
 
 def test_transform_order() -> None:
-    """B-071: read, typed, then the rules see the typed values, then the bookkeeping."""
+    """A record is read, typed, then the rules see the typed values, then the bookkeeping."""
     seen: list[pa.Array] = []
 
     def broken(values: pa.Array) -> pa.Array:
@@ -645,8 +647,9 @@ def test_a_rule_costs_no_record_unless_it_says_so(rule: Rule) -> None:
 
 
 def versioned(version: bool = True) -> Entity:
-    cursor = {"cursor": "at", "never_whole": "a test has no warehouse"} if version else {}
-    return entity_of("text", columns=columns(timestamptz="at"), **cursor)
+    timed: dict[str, Any] = {"cursor": "at", "cadence": Cadence(never_full="a test has no warehouse")}
+    timed = timed if version else {}
+    return entity_of("text", columns=columns(timestamptz="at"), **timed)
 
 
 @given(
@@ -722,12 +725,12 @@ def test_an_object_that_is_something_else_costs_what_it_hides(wrong: str, lost: 
     ("flag", "expected"), [('"yes"', True), ('"perhaps"', False), ("null", False), ("{}", False), ('"false"', False)]
 )
 def test_a_deletion_flag_that_cannot_be_read_costs_no_record(flag: str, expected: bool) -> None:
-    table, coercer = coerced(replace(entity_of("text"), archived="x"), [flag])
+    table, coercer = coerced(replace(entity_of("text"), deletes=Deletes(flag="x")), [flag])
     assert (bool(table["archived"][0].as_py()), coercer.rejects) == (expected, [])
 
 
 def test_a_time_of_deletion_that_cannot_be_read_is_one_nevertheless() -> None:
-    entity = replace(entity_of("text"), archived_at="x")
+    entity = replace(entity_of("text"), deletes=Deletes(time="x"))
     table, coercer = coerced(entity, ['"2024-01-01T00:00:00Z"', '"some day"', "null", '""'])
     assert table["archived"].to_pylist() == [True, True, False, False]
     assert (table["deleted_at"][1].as_py(), coercer.rejects, coercer.lost["deleted_at"]) == (None, [], 1)

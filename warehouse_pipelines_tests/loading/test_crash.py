@@ -14,8 +14,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.errors import CredentialRefused, CursorStuck, DatabaseUnavailable, SyncRunning
-from warehouse_pipelines.loading import resource as extraction
-from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading import resource, sync_history
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines_tests.conftest import missing
@@ -23,20 +22,20 @@ from warehouse_pipelines_tests.harness.fake_source import FakeSource, thing
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import Child, eventually
 
-Opened = Callable[..., SourceHarness]
+OpenHarness = Callable[..., SourceHarness]
 
 
 @pytest.fixture
-def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
-    """Opens the world of a table; every page is a batch of its own."""
-    monkeypatch.setattr(extraction, "CHUNK", 2)
+def open_harness(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenHarness]:
+    """Open the harness of a table; every page is a batch of its own."""
+    monkeypatch.setattr(resource, "CHUNK", 2)
     with ExitStack() as stack:
         yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
 
 @pytest.fixture
 def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
@@ -63,8 +62,8 @@ def with_changes(it: SourceHarness) -> dict[Any, Any]:
     return it.rows()
 
 
-def test_killed_before_the_first_page(opened: Opened) -> None:
-    it = opened("hubspot_deal")
+def test_killed_before_the_first_page(open_harness: OpenHarness) -> None:
+    it = open_harness("hubspot_deal")
     before = with_changes(it)
     it.simulator.set_fault("slow", seconds=20, times=1)
     child = Child(it)
@@ -73,9 +72,9 @@ def test_killed_before_the_first_page(opened: Opened) -> None:
     check_repaired(it, before)
 
 
-def test_killed_while_reading(opened: Opened) -> None:
+def test_killed_while_reading(open_harness: OpenHarness) -> None:
     """Some batches are loaded, the vendor is still answering."""
-    it = opened("hubspot_deal")
+    it = open_harness("hubspot_deal")
     before = with_changes(it)
     it.simulator.set_fault("slow", path="/batch/read", seconds=3, after=2, times=1)
     child = Child(it, batch_size=2)
@@ -85,8 +84,8 @@ def test_killed_while_reading(opened: Opened) -> None:
     check_repaired(it, before)
 
 
-def test_killed_while_loading(opened: Opened) -> None:
-    it = opened("callrail_form_submission")
+def test_killed_while_loading(open_harness: OpenHarness) -> None:
+    it = open_harness("callrail_form_submission")
     before = with_changes(it)
     child = Child(it, wait=True)
     assert child.has_loaded() > 0
@@ -100,9 +99,9 @@ def sessions(it: SourceHarness, where: str) -> bool:
     return bool(found)
 
 
-def test_killed_just_before_the_commit(opened: Opened) -> None:
+def test_killed_just_before_the_commit(open_harness: OpenHarness) -> None:
     """Everything is merged; only the closing of the history row waits, for a lock that we hold."""
-    it = opened("callrail_call")
+    it = open_harness("callrail_call")
     before = with_changes(it)
     it.simulator.set_fault("slow", seconds=2, times=1)
     with psycopg.connect(it.url) as holder:
@@ -116,9 +115,9 @@ def test_killed_just_before_the_commit(opened: Opened) -> None:
     check_repaired(it, before)
 
 
-def test_an_interrupt_closes_the_row(opened: Opened) -> None:
+def test_an_interrupt_closes_the_row(open_harness: OpenHarness) -> None:
     """Control-C, and a cancel from the UI, while the vendor keeps us waiting."""
-    it = opened("hubspot_deal")
+    it = open_harness("hubspot_deal")
     before = with_changes(it)
     it.simulator.set_fault("slow", seconds=20, times=1)
     child = Child(it)
@@ -143,8 +142,8 @@ def test_whatever_is_raised_closes_the_row(fake: FakeSource, interrupt: type[Bas
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["loading", "committing"])
 def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """B-102: at once, nothing half-loaded after the restart, and a sweep closes the row that nobody could."""
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    """The run fails at once, nothing is half-loaded after the restart, and the next run closes the row left open."""
+    monkeypatch.setattr(resource, "CHUNK", 1)
     server.start()
     url = server.create_database("warehouse_down")
     migrate(url)
@@ -178,8 +177,8 @@ def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, mom
 
 @pytest.mark.slow
 def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """B-105: the table lies on a tablespace of a few megabytes."""
-    monkeypatch.setattr(extraction, "CHUNK", 100)
+    """The table lies on a tablespace of a few megabytes."""
+    monkeypatch.setattr(resource, "CHUNK", 100)
     server.start()
     small = Path("/tmp") / f"warehouse-small-{tmp_path.name}-{server.data.stat().st_ino}"  # noqa: S108
     small.mkdir()
@@ -242,10 +241,10 @@ def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
     ("table", "delta"), [("callrail_call", False), ("hubspot_deal", True), ("hubspot_deal", False)]
 )
 def test_the_start_says_how_many_records_the_vendor_has(
-    opened: Opened, caplog: pytest.LogCaptureFixture, table: str, delta: bool
+    open_harness: OpenHarness, caplog: pytest.LogCaptureFixture, table: str, delta: bool
 ) -> None:
     """With its first answer, if that says so (a search of HubSpot does, its list does not); nothing more is asked."""
-    it = opened(table)
+    it = open_harness(table)
     if delta:
         it.sync()
     it.simulator.reset_counters()
@@ -316,9 +315,9 @@ BROKEN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("table", ["hubspot_deal", "callrail_call"])
 @pytest.mark.parametrize("how", BROKEN)
-def test_429_retry_after_and_backoff(opened: Opened, table: str, how: str) -> None:
-    """B-103: and everything else that another attempt mends; the rows are exact, in a first run and in a delta."""
-    it = opened(table)
+def test_429_retry_after_and_backoff(open_harness: OpenHarness, table: str, how: str) -> None:
+    """What another attempt mends is tried again; the rows are exact, in a first run and in a delta."""
+    it = open_harness(table)
     fault = BROKEN[how]
     it.simulator.set_fault(**fault)
     began = time.monotonic()
@@ -339,8 +338,8 @@ def test_429_retry_after_and_backoff(opened: Opened, table: str, how: str) -> No
 
 @pytest.mark.parametrize("body", ["json", "text"])
 @pytest.mark.parametrize("table", ["hubspot_deal", "callrail_call"])
-def test_a_token_revoked_mid_run_fails_at_once(opened: Opened, table: str, body: str) -> None:
-    it = opened(table)
+def test_a_token_revoked_mid_run_fails_at_once(open_harness: OpenHarness, table: str, body: str) -> None:
+    it = open_harness(table)
     it.simulator.set_fault("unauthorized", after=3, body=body)
     with pytest.raises(CredentialRefused, match="Renew the credential") as caught:
         it.sync(batch_size=2)
@@ -352,9 +351,9 @@ def test_a_token_revoked_mid_run_fails_at_once(opened: Opened, table: str, body:
 
 @pytest.mark.parametrize("fault", ["repeat_page", "endless"])
 @pytest.mark.parametrize("table", ["hubspot_contact", "hubspot_zipcode", "callrail_call", "callrail_tag"])
-def test_reading_always_ends(opened: Opened, table: str, fault: str) -> None:
+def test_reading_always_ends(open_harness: OpenHarness, table: str, fault: str) -> None:
     """A page that repeats or a list without end stops the run; where an empty page is the end, the rows are exact."""
-    it = opened(table)
+    it = open_harness(table)
     it.simulator.set_fault(fault, path=it.driver.path(it.entity))
     try:
         result = it.sync(batch_size=2)

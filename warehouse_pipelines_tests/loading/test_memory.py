@@ -1,4 +1,4 @@
-"""The memory of a run does not grow with what it reads (B-070, B-114)."""
+"""The memory of a run does not grow with what it reads."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, result.metrics["record
 
 @pytest.mark.slow
 def test_peak_memory_flat(database_url: str) -> None:
-    """Ten times the records, at most a fifth more memory; and more than 67 records a second (B-110)."""
+    """Ten times the records, at most a fifth more memory; and more than 67 records a second."""
     import psycopg
 
     peaks = {}

@@ -14,14 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines.errors import NotConfigured, SuspiciousRead, WrongUse
-from warehouse_pipelines.loading import dead_letters
-from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading import dead_letters, resource
 from warehouse_pipelines.loading.mirroring import check_mirroring
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
-from warehouse_pipelines.model.reading import Extraction, TooLarge
+from warehouse_pipelines.model.reading import ReadReport, TooLarge
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines_tests.harness.drivers.driver import Key
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, TICKET, FakeSource, Record, page, thing
@@ -34,7 +33,7 @@ SOME = settings(
 @pytest.fixture
 def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     """Every page is a batch of its own."""
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
@@ -104,7 +103,7 @@ runs_of_records = st.lists(st.tuples(st.lists(records, max_size=6), st.booleans(
 @given(runs_of_records)
 @SOME
 def test_io_manager_counts_are_exact(fake: FakeSource, runs: list[tuple[list[Record], bool]]) -> None:
-    """C-042: what a run says it did is the difference between the table before and after it."""
+    """What a run says it did is the difference between the table before and after it."""
     emptied(fake)
     for shown, force in runs:
         before = fake.rows()
@@ -227,7 +226,7 @@ OWN_RULES = """
 
 
 def test_a_mirrored_table_shows_what_the_vendor_says(fake: FakeSource) -> None:
-    """X-36: neither triggers nor foreign keys of ours act on it, in that transaction alone; a CHECK does."""
+    """Neither triggers nor foreign keys of ours act on it, in that transaction alone; a CHECK does."""
     fake.entity, fake.mirrored = TICKET, True
     execute(fake, OWN_RULES)
     records = [{"id": A, "owner_id": C, "label": "a"}, {"id": B, "label": "never"}]
@@ -258,11 +257,7 @@ def test_rows_that_were_made_here_are_never_missing_at_the_vendor(fake: FakeSour
 
 def told(fake: FakeSource, *gone: str) -> None:
     """Let the next reads tell what is gone, and nothing else."""
-
-    def tell(extraction: Extraction) -> None:
-        extraction.changes_only, extraction.gone = True, list(gone)
-
-    fake.before = tell
+    fake.report = ReadReport(changes_only=True, deleted_keys=gone)
 
 
 def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(fake: FakeSource) -> None:
@@ -334,7 +329,7 @@ def test_archived_by_the_vendor_and_restored(fake: FakeSource) -> None:
 
 
 def test_a_time_of_deletion_is_a_flag_by_itself(fake: FakeSource) -> None:
-    timed = replace(THING, archived=None)
+    timed = replace(THING, deletes=replace(THING.deletes, flag=None))
     deleted = thing("b", gone_at="2024-02-03T04:05:06Z")
     fake.sync([thing("a", gone_at=""), deleted, thing("c", gone_at=None)], entity=timed)
     assert {key for key, row in fake.rows().items() if row["archived"]} == {("b",)}
@@ -427,7 +422,7 @@ not declared."""
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("bad", [{0}, {6}, {0, 1, 2}, {1, 3, 5}, set(range(7))], ids=str)
 def test_bulk_fallback_isolates_one_row(fake: FakeSource, kind: str, bad: set[int]) -> None:
-    """B-100: and several in one batch; all others are loaded, each refused one is a dead letter of its own."""
+    """One bad record or several in a batch: all others are loaded, each refused one is a dead letter of its own."""
     execute(fake, f"CREATE INDEX ON {fake.entity.table} (absorbed)")
     shown = [REFUSED[kind](n) if n in bad else thing(n) for n in range(7)]
     result = fake.sync(shown)
@@ -575,10 +570,13 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
     fake.sync([thing(n, gone=n == 50) for n in range(100)])
     sent: list[str] = []
     run = Transaction.run
-    monkeypatch.setattr(
-        Transaction, "run", lambda self, statement: (sent.append(str(statement)), run(self, statement))[1]
-    )
-    monkeypatch.setattr(extraction, "CHUNK", 500)
+
+    def noted(self: Transaction, statement: Any) -> Any:
+        sent.append(str(statement))
+        return run(self, statement)
+
+    monkeypatch.setattr(Transaction, "run", noted)
+    monkeypatch.setattr(resource, "CHUNK", 500)
     refused = REFUSED["22"]
     before = fake.rows()
     result = fake.sync([refused(n) if n in bad else thing(n, 2, gone=n == 60) for n in range(500)], full=True)
@@ -677,7 +675,7 @@ def test_composite_keys(fake: FakeSource) -> None:
 
 
 def test_a_window_read_whole_buries_what_left_it(fake: FakeSource) -> None:
-    """missing='window': rows within it only, and never what lies outside."""
+    """by_window: rows within it only, and never what lies outside."""
     from datetime import UTC, datetime, timedelta
 
     log = FakeSource(fake.url, LOG)
@@ -693,7 +691,7 @@ def test_a_window_read_whole_buries_what_left_it(fake: FakeSource) -> None:
 
 
 def test_custom_properties_keep_what_is_not_declared(fake: FakeSource) -> None:
-    """test_unmapped_field_survives_in_raw is a part of it (A-027, B-074)."""
+    """A field without a column is kept there."""
     fake.sync([thing("a", more={"shade": "red", "roof": {"pitch": 4}, "none": None}, nobody="asked")])
     row = fake.row("a")
     assert (row["shade"], row["custom_properties"]) == ("red", {"roof": {"pitch": 4}})
@@ -701,7 +699,7 @@ def test_custom_properties_keep_what_is_not_declared(fake: FakeSource) -> None:
 
 
 def test_full_refresh_never_shows_fewer_rows(fake: FakeSource) -> None:
-    """X-15: a reader who polls during a full run sees the table as it was, then as it is."""
+    """A reader who polls during a full run sees the table as it was, then as it is."""
     fake.sync([thing(n) for n in range(20)])
     seen: list[int] = []
 

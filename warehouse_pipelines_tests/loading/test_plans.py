@@ -26,7 +26,7 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.rejects import Reject
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import Pages, ReadContext, ReadReport, ReadRequest, Window
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
@@ -36,8 +36,15 @@ ROWS = 100_000
 LETTER, HISTORY = "orchestration.dead_letter", "orchestration.sync_history"
 LINK = replace(PAIR, name="links", table="fake_link", key="one two", index="two label")
 """Its key begins with what all rows share, and each other column has an index that is no worse to a wrong estimate."""
+
+
+def no_pages(request: ReadRequest, context: ReadContext) -> Pages:
+    yield from ()
+    return ReadReport()
+
+
 FAKE = Source(
-    name="fake", title="Fake", transport="file", settings=Settings, fetch=lambda extraction: [],
+    name="fake", title="Fake", transport="file", settings=Settings, fetch=no_pages,
     check=lambda: "fine", entities=(THING, LINK, LOG),
 )  # fmt: skip
 BIG = (THING.table, LINK.table, LOG.table, LETTER, HISTORY)
@@ -76,7 +83,7 @@ STATISTICS = {
 
 
 @pytest.fixture(scope="module")
-def filled(shared_url: str) -> str:
+def filled_url(shared_url: str) -> str:
     FakeSource(shared_url)
     with engine(shared_url).begin() as made:
         tables.align(made, [LINK])
@@ -92,10 +99,10 @@ def filled(shared_url: str) -> str:
     params=[(name, analyzed) for name in STATISTICS for analyzed in (True, False)],
     ids=lambda given: (given[0] + (" analyzed" if given[1] else " not analyzed")).replace(" ", "_"),
 )
-def url(request: pytest.FixtureRequest, filled: str) -> str:
+def url(request: pytest.FixtureRequest, filled_url: str) -> str:
     """The warehouse with these statistics."""
     name, analyzed = request.param
-    with psycopg.connect(filled, autocommit=True) as connection:
+    with psycopg.connect(filled_url, autocommit=True) as connection:
         connection.execute(f"ANALYZE {', '.join(BIG)}")
         oids = connection.execute(
             "SELECT array_agg(oid::int8) FROM unnest(%(tables)s::regclass[]) t CROSS JOIN LATERAL ("
@@ -107,7 +114,7 @@ def url(request: pytest.FixtureRequest, filled: str) -> str:
             connection.execute(f"UPDATE pg_class SET {STATISTICS[name]} WHERE oid = ANY(%s)", [oids[0]])
         if not analyzed:
             connection.execute("DELETE FROM pg_statistic WHERE starelid = ANY(%s)", [oids[0]])
-    return filled
+    return filled_url
 
 
 Plan = dict[str, Any]
@@ -357,7 +364,9 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
     """Once a run, and its rows are committed one by one, so its statistics are seldom wrong. To wrong ones its primary
     key, read from the end, is as good as the index of the entity: one walk at most.
     """
-    sync_history.last_good(session, FAKE, replace(THING, whole_every=timedelta(days=1), never_whole=""))
+    sync_history.last_good(
+        session, FAKE, replace(THING, cadence=replace(THING.cadence, full_every=timedelta(days=1), never_full=""))
+    )
     sync_history.last_state(session, FAKE, THING)
     sync_history.last_rows(session, FAKE, THING)
     sync_history.begin(session, FAKE, THING, start_time=datetime.now(UTC), configuration={}, run_id=None)
@@ -374,7 +383,8 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
 def test_the_dead_letters_of_an_entity_are_read_by_index(session: Explaining) -> None:
     ids = dead_letters.pending("", FAKE, THING)
     assert len(ids) == ROWS / 2
-    list(replay.DeadLetterReader("", ids[:2000])(Extraction(entity=THING, window=Window(None, datetime.now(UTC)))))
+    request = ReadRequest(entity=THING, window=Window(None, datetime.now(UTC)))
+    list(replay.DeadLetterReader("", ids[:2000])(request, ReadContext()))
     (_, listing), *reading = session.seen.plans
     check("listing", listing, walks=True)
     assert [check(statement, plan) for statement, plan in reading] == [{"dead_letter": {"dead_letter_pkey"}}] * 2

@@ -16,16 +16,17 @@ import pytest
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
-from warehouse_pipelines.loading import resource as extraction
-from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading import resource, sync_history
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.plan import plan
 from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext, ReadReport, Window
 from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, page, thing
@@ -37,7 +38,7 @@ CURSOR = datetime(2024, 5, 31, 10, tzinfo=UTC)
 LAST = LastGood(CURSOR, CURSOR + timedelta(minutes=1))
 DAY = date(2024, 5, 20)
 MIDNIGHT = datetime(2024, 5, 20, tzinfo=UTC)
-OVERLAP = THING.overlap
+OVERLAP = THING.cadence.overlap
 
 
 @pytest.mark.parametrize(
@@ -53,38 +54,38 @@ OVERLAP = THING.overlap
     ],
 )
 def test_strategy_precedence(flags: dict[str, Any], last: LastGood | None, mode: str, since: datetime | None) -> None:
-    """B-026: --full, then --start-date, then the last good run, then everything."""
+    """The window begins by --full, then --start-date, then the last good run, then everything."""
     planned = plan(THING, Options(**flags), last, NOW)
     assert (planned.mode, planned.window) == (mode, Window(since, NOW))
 
 
 def test_a_delta_begins_no_later_than_the_last_run_did() -> None:
-    """X-10: a record that was edited during that run may be older than the newest one that it read."""
+    """A record that was edited during that run may be older than the newest one that it read."""
     late = LastGood(CURSOR + timedelta(hours=1), CURSOR)
     assert plan(THING, Options(), late, NOW).window.since == CURSOR - OVERLAP
 
 
 def test_a_lookback_reads_a_stretch_again() -> None:
-    assert plan(LOG, Options(), LAST, NOW).window.since == NOW - LOG.lookback
+    assert plan(LOG, Options(), LAST, NOW).window.since == NOW - LOG.cadence.lookback
     old = LastGood(NOW - timedelta(days=90), NOW)
     assert plan(LOG, Options(), old, NOW).window.since == NOW - timedelta(days=90) - OVERLAP
 
 
 def test_a_schedule_is_asked_for_ahead_of_now() -> None:
-    ahead = replace(THING, lookahead=timedelta(days=365))
+    ahead = replace(THING, cadence=replace(THING.cadence, lookahead=timedelta(days=365)))
     for flags in ({}, {"full": True}, {"start_date": DAY}):
         assert plan(ahead, Options(**flags), LAST, NOW).window.until == NOW + timedelta(days=365)
 
 
-WEEKLY = replace(THING, whole_every=timedelta(days=7), never_whole="")
+WEEKLY = replace(THING, cadence=replace(THING.cadence, full_every=timedelta(days=7), never_full=""))
 
 
 @pytest.mark.parametrize(
     ("full_time", "mode"),
     [
         (None, "full"),
-        (WEEKLY.whole_due(NOW) - timedelta(seconds=1), "full"),
-        (WEEKLY.whole_due(NOW) + timedelta(seconds=1), "delta"),
+        (WEEKLY.full_due(NOW) - timedelta(seconds=1), "full"),
+        (WEEKLY.full_due(NOW) + timedelta(seconds=1), "delta"),
     ],
 )
 def test_a_delta_reads_everything_when_that_is_due(full_time: datetime | None, mode: str) -> None:
@@ -96,34 +97,34 @@ def test_a_delta_reads_everything_when_that_is_due(full_time: datetime | None, m
 
 def test_a_read_of_everything_that_failed_is_tried_again_but_not_each_time() -> None:
     """Meanwhile the deltas go on: what is new does not wait until somebody has looked at a suspicious read."""
-    before = WEEKLY.whole_due(NOW) - timedelta(days=1)
-    later = 4 * WEEKLY.every
+    before = WEEKLY.full_due(NOW) - timedelta(days=1)
+    later = 4 * WEEKLY.cadence.every
     for tried, mode in ((NOW - later, "full"), (NOW - later + timedelta(minutes=1), "delta")):
         assert plan(WEEKLY, Options(), LastGood(CURSOR, CURSOR, before, tried), NOW).mode == mode
 
 
 def test_everything_is_due_once_in_each_period_and_at_a_moment_of_the_table() -> None:
-    due = {WEEKLY.whole_due(NOW + timedelta(hours=hours)) for hours in range(4 * 7 * 24)}
+    due = {WEEKLY.full_due(NOW + timedelta(hours=hours)) for hours in range(4 * 7 * 24)}
     first, *others = sorted(due)
     assert [one - first for one in others] == [timedelta(days=7 * n) for n in range(1, len(due))]
     assert len(due) in (4, 5)
-    assert all(WEEKLY.whole_due(one) == one for one in due)
-    assert replace(WEEKLY, table="another").whole_due(NOW) != WEEKLY.whole_due(NOW)
+    assert all(WEEKLY.full_due(one) == one for one in due)
+    assert replace(WEEKLY, table="another").full_due(NOW) != WEEKLY.full_due(NOW)
 
 
 def test_reads_of_everything_are_spread_over_the_day() -> None:
     """Loaded for the first time in one night, they would all fall due together ever after."""
-    entities = [entity for source in SOURCES for entity in source.entities if entity.whole_every]
-    hours = Counter(entity.whole_due(NOW).hour for entity in entities)
+    entities = [entity for source in SOURCES for entity in source.entities if entity.cadence.full_every]
+    hours = Counter(entity.full_due(NOW).hour for entity in entities)
     assert len(entities) > 50
     assert max(hours.values()) <= len(entities) / 8
     assert len(hours) >= 18
 
 
 def test_a_cursor_that_never_sees_a_deletion_must_say_why() -> None:
-    with pytest.raises(ValueError, match="fake_thing: a cursor without whole_every"):
-        replace(THING, never_whole="")
-    assert replace(THING, never_whole="", whole_every=timedelta(days=1)).unseen_for == timedelta(days=1, hours=1)
+    with pytest.raises(ValueError, match="fake_thing: a cursor without full_every"):
+        replace(THING, cadence=Cadence())
+    assert replace(THING, cadence=Cadence(full_every=timedelta(days=1))).unseen_for == timedelta(days=1, hours=1)
     assert THING.unseen_for is None
 
 
@@ -134,11 +135,11 @@ def test_no_deleted_record_lives_on(entity: Entity) -> None:
     """Without a trace at the vendor, a deletion is seen within a week, and of people whom it may erase within a day."""
     assert entity.unseen_for is not None
     people = entity.table in ("hubspot_contact", "hubspot_appointment", "salesrabbit_lead", "genius_lead")
-    assert entity.unseen_for <= entity.every + timedelta(days=1 if people else 7)
+    assert entity.unseen_for <= entity.cadence.every + timedelta(days=1 if people else 7)
 
 
 def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
-    short = replace(THING, retention=timedelta(days=10))
+    short = replace(THING, cadence=replace(THING.cadence, retention=timedelta(days=10)))
     oldest = NOW - timedelta(days=10)
     assert plan(short, Options(start_date=DAY), LAST, NOW).window.since == oldest
     old = Window(NOW - timedelta(days=30), NOW - timedelta(days=20))
@@ -161,7 +162,7 @@ def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
     ],
 )
 def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps: bool) -> None:
-    """B-067: and a limited, dry or filtered run proves nothing missing."""
+    """A whole read tombstones what is missing; a limited, dry or filtered run proves nothing missing."""
     planned = plan(THING, Options(**flags), LAST, NOW)
     assert (planned.moves_cursor, planned.complete_range is not None) == (moves, sweeps)
     narrowed = plan(THING, Options(**flags), LAST, NOW, narrowed=True)
@@ -253,7 +254,7 @@ def test_a_flag_that_cannot_be_used_says_why(fake: FakeSource, vendor: dict[str,
 
 
 def test_no_cursor_is_our_own_clock() -> None:
-    """X-09: a filter at the vendor by the time at which we loaded would mean nothing."""
+    """A filter at the vendor by the time at which we loaded would mean nothing."""
     for source in SOURCES:
         for entity in source.entities:
             assert not (entity.cursor or "").startswith("sync_")
@@ -261,7 +262,7 @@ def test_no_cursor_is_our_own_clock() -> None:
 
 @pytest.fixture
 def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
-    monkeypatch.setattr(extraction, "CHUNK", 1)
+    monkeypatch.setattr(resource, "CHUNK", 1)
     return FakeSource(bare_url)
 
 
@@ -313,7 +314,7 @@ def test_where_every_date_lies_ahead_everything_is_read_again(fake: FakeSource) 
 
 
 def test_a_schedule_moves_the_cursor_to_what_is_past(fake: FakeSource) -> None:
-    planned = replace(THING, lookahead=timedelta(days=365), lookback=timedelta(days=60))
+    planned = replace(THING, cadence=replace(THING.cadence, lookback=timedelta(days=60), lookahead=timedelta(days=365)))
     soon = {"id": "soon", "at": (datetime.now(UTC) + timedelta(days=90)).isoformat()}
     result = fake.sync([thing("a", 3), soon, {"id": "never", "at": SENTINELS[0]}], entity=planned)
     assert (result.created, result.filtered, result.cursor) == (3, 0, january(3))
@@ -333,7 +334,7 @@ def test_a_date_that_means_never_gives_way_to_a_true_one(fake: FakeSource) -> No
 def test_a_full_read_that_leaves_records_out_says_so(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is left out today; if one ever is, the run is no success and its cursor stays."""
     assert fake.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
-    monkeypatch.setattr(extraction, "END", january(4))
+    monkeypatch.setattr(resource, "END", january(4))
     result = fake.sync([thing("a", 3), thing("b", 5)], full=True)
     assert (result.status, result.filtered, result.cursor) == ("partial", 1, None)
     assert "1 of 2 records were read and not loaded" in str(result.reason)
@@ -347,7 +348,7 @@ def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
 
 
 def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(fake: FakeSource) -> None:
-    """X-11: one bad record must not pin the window for ever, and every failed record is kept."""
+    """One bad record must not pin the window for ever, and every failed record is kept."""
     result = fake.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
     assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
     assert fake.sync([thing("a", 6)]).mode == "delta"
@@ -380,7 +381,7 @@ def test_a_failed_run_moves_nothing(fake: FakeSource) -> None:
 
 
 def test_watermarks_do_not_leak_between_entities(fake: FakeSource) -> None:
-    """B-027: neither to another entity nor to an entity of the same name in another CRM."""
+    """Neither to another entity nor to an entity of the same name in another CRM."""
     fake.sync([thing("a", 9)])
     assert fake.sync([thing("a", 1)], entity=LOG).mode == "full"
     fake.sync(entity=THING)
@@ -409,39 +410,35 @@ def fresh() -> Iterator[list[dict[str, Any]]]:
 @pytest.mark.parametrize("full", [True, False])
 def test_a_source_that_proves_that_nothing_changed_loses_nothing(fake: FakeSource, full: bool) -> None:
     fake.sync([thing("a", 3)], [thing("b", 4)])
-    fake.before = lambda extraction: setattr(extraction, "unchanged", True)
+    fake.report = ReadReport(changes_only=True)
     result = fake.sync(full=full)
     assert (result.status, result.processed, result.deleted) == ("success", 0, 0)
     assert not any(row["archived"] for row in fake.rows().values())
-    fake.before = lambda extraction: None
+    fake.report = ReadReport()
     fake.sync()
     assert fake.asked[-1].window.since == january(4) - OVERLAP
 
 
 def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(fake: FakeSource) -> None:
     fake.sync([thing("a", 3)], [thing("b", 4)])
-    fake.before = lambda extraction: setattr(extraction, "doubt", "the vendor shows no more")
+    fake.report = ReadReport(unproven="the vendor shows no more")
     result = fake.sync([thing("a", 3)], [thing("c", 5)], full=True)
     assert (result.status, result.reason, result.created, result.deleted) == (
         "partial", "the vendor shows no more", 1, 0,
     )  # fmt: skip
     assert result.cursor is None
     assert fake.sync([thing("a", 3)], full=True, max_records=1).status == "success"
-    fake.before = lambda extraction: None
+    fake.report = ReadReport()
     assert fake.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
 
 
-REMEMBERED = replace(PAIR, by_state=True, gone={"label": "cancelled"})
+REMEMBERED = replace(PAIR, state_based=True, deletes=Deletes(deleted_values={"label": "cancelled"}))
 PAIRS = [{"one": "a", "two": 1, "label": "x"}, {"one": "b", "two": 2, "label": "y"}]
 
 
 def told(fake: FakeSource, changes_only: bool = False, **left: str) -> None:
     """Let the next read say that it leaves this state, and whether it was one of changes."""
-
-    def before(extraction: Extraction) -> None:
-        extraction.next_state, extraction.changes_only = left, changes_only
-
-    fake.before = before
+    fake.report = ReadReport(next_state=left, changes_only=changes_only)
 
 
 def test_what_a_good_run_left_is_given_to_the_next(fake: FakeSource) -> None:
@@ -451,7 +448,7 @@ def test_what_a_good_run_left_is_given_to_the_next(fake: FakeSource) -> None:
     result = fake.sync([{"one": "a", "two": 1, "label": "z"}], entity=REMEMBERED)
     assert (result.mode, result.status, result.updated, result.deleted) == ("delta", "success", 1, 0)
     assert result.total_rows == 2
-    fake.before = lambda extraction: setattr(extraction, "unchanged", True)
+    fake.report = ReadReport(changes_only=True)
     assert fake.sync(entity=REMEMBERED).mode == "delta"
     assert [dict(asked.state) for asked in fake.asked] == [{}, {"token": "1"}, {"token": "2"}]
     fake.sync(entity=REMEMBERED)
@@ -473,11 +470,7 @@ def test_a_run_that_failed_or_was_limited_leaves_no_state(fake: FakeSource) -> N
     told(fake, changes_only=True, token="2")
     fake.sync(entity=REMEMBERED, dry_run=True)
     fake.sync(PAIRS, entity=REMEMBERED, max_records=1)
-
-    def doubtful(extraction: Extraction) -> None:
-        extraction.next_state, extraction.changes_only, extraction.doubt = {"token": "3"}, True, "cannot prove it"
-
-    fake.before = doubtful
+    fake.report = ReadReport(next_state={"token": "3"}, changes_only=True, unproven="cannot prove it")
     assert fake.sync(entity=REMEMBERED).status == "partial"
     with pytest.raises(Exception, match="division"):
         fake.sync(lambda: 1 / 0, entity=REMEMBERED)
@@ -496,7 +489,7 @@ def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(fake: FakeSource)
 
 
 def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(fake: FakeSource) -> None:
-    fake.entity = flagged = replace(PAIR, archived="label=cancelled")
+    fake.entity = flagged = replace(PAIR, deletes=Deletes(flag="label=cancelled"))
     result = fake.sync([*PAIRS, {"one": "c", "two": 3, "label": "cancelled"}, {"one": "d", "two": 4}], entity=flagged)
     assert (result.created, result.deleted) == (4, 1)
     assert [key for key, row in sorted(fake.rows().items()) if row["archived"]] == [("c", "3")]
@@ -520,10 +513,33 @@ def test_everything_is_read_anew_when_the_last_time_is_long_ago(fake: FakeSource
     assert fake.sync(entity=weekly).mode == "delta"
 
 
+def test_a_read_that_a_limit_stops_has_no_report(fake: FakeSource) -> None:
+    fake.entity = PAIR
+    fake.sync(PAIRS)
+    fake.report = ReadReport(changes_only=True, deleted_keys=["b 2"], unproven="cannot prove it")
+    result = fake.sync(PAIRS, max_records=1)
+    assert (result.status, result.reason, result.deleted, result.mode) == ("success", None, 0, "full")
+    result = fake.sync(PAIRS[:1])
+    assert (result.status, result.reason, result.deleted) == ("partial", "cannot prove it", 1)
+
+
+def test_a_figure_on_a_page_is_kept_where_the_report_never_comes(fake: FakeSource) -> None:
+    fake.sync(page(thing("a"), thing("b"))._replace(reported=7), max_records=1)
+    metrics = fake.history()[-1]["performance_metrics"]
+    assert (metrics["vendor_reported"], metrics["vendor_trusted"]) == (7, False)
+
+
+def test_a_fetch_that_forgets_its_report_is_an_error(fake: FakeSource) -> None:
+    fake.report = None  # type: ignore[assignment]
+    with pytest.raises(Exception, match="fetch of fake_thing returned None and no ReadReport"):
+        fake.sync([thing("a")])
+    assert fake.rows() == {}
+
+
 def test_a_source_may_ask_for_the_records_that_are_stored(fake: FakeSource) -> None:
     fake.sync([thing("a", 3, name="first"), thing("b", 4)])
     found: dict[str, bytes] = {}
-    fake.before = lambda extraction: found.update(extraction.known.records("fake_thing", ["a", "z"]))
+    fake.before = lambda context: found.update(context.known.records("fake_thing", ["a", "z"]))
     fake.sync()
     assert list(found) == ["a"]
     assert json.loads(found["a"])["name"] == "first"
@@ -531,10 +547,10 @@ def test_a_source_may_ask_for_the_records_that_are_stored(fake: FakeSource) -> N
 
 @pytest.mark.parametrize("full", [True, False])
 def test_safety_limit_is_partial(fake: FakeSource, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
-    """X-12, X-28: never a success; what was read stays, and a read that did not end proves nothing missing."""
+    """It is never a success; what was read stays, and a read that did not end proves nothing missing."""
     fake.sync([thing("a", 3), thing("b", 4)])
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
-    fake.before = lambda extraction: setattr(fake, "pages", fresh())
+    fake.before = lambda context: setattr(fake, "pages", fresh())
     result = fake.sync(full=full)
     assert (result.status, result.created, result.deleted, result.cursor) == ("partial", 12, 0, None)
     assert str(result.reason).startswith("safety_limit: ")
@@ -542,7 +558,7 @@ def test_safety_limit_is_partial(fake: FakeSource, monkeypatch: pytest.MonkeyPat
     assert (row["status"], row["configuration"]["cursor"]) == ("partial", None)
     assert row["performance_metrics"]["partial_reason"] == row["error_message"] == result.reason
     assert not any(row["archived"] for row in fake.rows().values())
-    fake.before = lambda extraction: None
+    fake.before = lambda context: None
     fake.sync()
     assert fake.asked[-1].window.since == january(4) - OVERLAP
 
@@ -557,15 +573,15 @@ def test_a_window_that_did_not_end_buries_nothing(fake: FakeSource, monkeypatch:
 
 def test_pages_without_records_end_too(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
-    fake.before = lambda extraction: setattr(fake, "pages", itertools.repeat([]))
+    fake.before = lambda context: setattr(fake, "pages", itertools.repeat([]))
     assert str(fake.sync().reason).startswith("safety_limit: ")
 
 
 def test_a_read_that_ends_at_the_safety_limit_is_whole(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And --max-records is no such limit: whoever gave it wanted no more (B-055)."""
+    """And --max-records is no such limit: whoever gave it wanted no more."""
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
     assert fake.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
-    fake.before = lambda extraction: setattr(fake, "pages", fresh())
+    fake.before = lambda context: setattr(fake, "pages", fresh())
     assert fake.sync(max_records=4).status == "success"
 
 
@@ -586,10 +602,10 @@ def test_what_was_not_asked_by_the_window_passes_it(fake: FakeSource) -> None:
 
 
 def test_lifecycle_order(fake: FakeSource) -> None:
-    """C-012: row, fetch, load, close, cleanup; also when the run fails, nothing is left open."""
+    """First the history row, then fetch, load, close and cleanup; also when the run fails, nothing is left open."""
     seen: list[Any] = []
 
-    def look(extraction: Extraction) -> None:
+    def look(context: ReadContext) -> None:
         (row,) = [row for row in fake.history() if row["status"] == "running"]
         seen.append((row["end_time"], row["configuration"]["mode"], row["run_id"]))
 
@@ -627,7 +643,7 @@ def test_an_unexpected_error_closes_the_row_too(fake: FakeSource) -> None:
 def test_what_a_source_measures_is_in_the_metrics_of_every_run(
     fake: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A-070: a replay asks nobody, and its history row has the figure all the same."""
+    """A replay asks nobody, and its history row has the figure all the same."""
     source = replace(fake.source(), measures=("bytes_scanned",))
     monkeypatch.setattr(fake, "source", lambda: source)
     fake.sync([thing("a")])
@@ -653,7 +669,7 @@ def test_a_source_without_settings_asks_nothing(
 
 
 def test_state_survives_wiped_workdir(fake: FakeSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """B-014: there is nothing to wipe; dlt keeps no state, and the cursor lies in the history."""
+    """There is nothing to wipe; dlt keeps no state, and the cursor lies in the history."""
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("HOME", str(tmp_path))
     fake.sync([thing("a", 3)])
@@ -663,34 +679,35 @@ def test_state_survives_wiped_workdir(fake: FakeSource, tmp_path: Path, monkeypa
 
 def test_the_rows_of_the_table_are_counted_or_reckoned_alike(fake: FakeSource) -> None:
     """A delta reckons from the last run's figures, a whole read counts; both are true."""
-    for pages, flags in (
+    cases: tuple[tuple[list[Any], dict[str, Any]], ...] = (
         ([[thing("a"), thing("b"), thing("c", gone=True)]], {}),
         ([[thing("d", 2)], page(thing("a", 2, gone=True), in_window=False)], {}),
         ([page(thing("a", 3), in_window=False)], {}),
         ([[thing("d", 4, absorbed="b")]], {}),
         ([[thing("d", 4, absorbed="b")], [thing("a", 3)]], {"full": True}),
-    ):
+    )
+    for pages, flags in cases:
         result = fake.sync(*pages, **flags)
         rows = fake.rows().values()
         assert result.total_rows == len(rows)
         assert result.metrics["living_rows"] == sum(not row["archived"] for row in rows)
 
 
-Opened = Callable[..., SourceHarness]
+OpenHarness = Callable[..., SourceHarness]
 
 
 @pytest.fixture
-def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
-    """Opens the world of a table."""
+def open_harness(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenHarness]:
+    """Open the harness of a table."""
     from contextlib import ExitStack
 
     with ExitStack() as stack:
         yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
 
-def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
-    """B-011: while the vendor has not answered anything yet, the row stands there as running."""
-    it = opened("callrail_tag")
+def test_history_row_exists_before_first_http_call(open_harness: OpenHarness) -> None:
+    """While the vendor has not answered anything yet, the row stands there as running."""
+    it = open_harness("callrail_tag")
     it.simulator.set_fault("slow", seconds=1.0, times=1)
     running = threading.Thread(target=it.sync)
     running.start()
@@ -701,10 +718,10 @@ def test_history_row_exists_before_first_http_call(opened: Opened) -> None:
     assert [row["status"] for row in it.history()] == ["success"]
 
 
-def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    """X-10: edited after its page was read, and the newest record of the run is younger still."""
-    monkeypatch.setattr(extraction, "CHUNK", 2)
-    it = opened("hubspot_contact")
+def test_edit_during_run_is_not_lost(open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record is edited after its page was read, and the newest record of the run is younger still."""
+    monkeypatch.setattr(resource, "CHUNK", 2)
+    it = open_harness("hubspot_contact")
     keys = it.simulator.control("ids", object="contacts")
     edited = False
 
@@ -721,9 +738,9 @@ def test_edit_during_run_is_not_lost(opened: Opened, monkeypatch: pytest.MonkeyP
     assert it.rows()[keys[0],]["city"] == it.rows()[keys[-1],]["city"] == "Elsewhere"
 
 
-def test_same_timestamp_page_boundary(opened: Opened) -> None:
-    """X-28: an import gives more records than a page holds one and the same millisecond."""
-    it = opened("hubspot_contact", contacts=320)
+def test_same_timestamp_page_boundary(open_harness: OpenHarness) -> None:
+    """An import gives more records than a page holds one and the same millisecond."""
+    it = open_harness("hubspot_contact", contacts=320)
     it.sync()
     it.simulator.control("bulk_touch", object="contacts", properties={"city": "Elsewhere"})
     result = it.sync()
@@ -731,9 +748,9 @@ def test_same_timestamp_page_boundary(opened: Opened) -> None:
     assert {row["city"] for row in it.rows().values()} == {"Elsewhere"}
 
 
-def test_callrail_late_tag_is_captured(opened: Opened) -> None:
-    """A-050: nothing tells of the edit, so the last thirty days are read again."""
-    it = opened("callrail_call")
+def test_callrail_late_tag_is_captured(open_harness: OpenHarness) -> None:
+    """Nothing tells of the edit, so the last thirty days are read again."""
+    it = open_harness("callrail_call")
     at = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
     key = it.simulator.control("add_call", start_time=at)
     it.sync()
@@ -743,9 +760,9 @@ def test_callrail_late_tag_is_captured(opened: Opened) -> None:
     assert "Hot lead" in str(it.rows()[key,]["tags"])
 
 
-def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> None:
+def test_a_total_that_is_not_what_came_makes_the_run_partial(open_harness: OpenHarness) -> None:
     """The rows are kept, the cursor does not move, nothing is buried, and the reason says which figures differ."""
-    it = opened("callrail_call")
+    it = open_harness("callrail_call")
     it.driver.prepare(it.entity)
     first = it.sync()
     deleted = it.driver.delete(it.entity)
@@ -762,14 +779,17 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(opened: Opened) -> 
     it.simulator.clear_faults()
     after = it.sync()
     assert after.status == "success"
-    assert after.window.since == min(first.window.until, first.cursor or NOW, after.window.until - it.entity.lookback)
+    lookback = it.entity.cadence.lookback
+    assert after.window.since == min(first.window.until, first.cursor or NOW, after.window.until - lookback)
     assert it.rows()[deleted]["archived"]
 
 
-def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_vanishes_during_the_read_hides_no_other(
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another one moves over the edge of a page; counted as missing, it would be buried by a successful run."""
-    monkeypatch.setattr(extraction, "CHUNK", 2)
-    it = opened("callrail_call")
+    monkeypatch.setattr(resource, "CHUNK", 2)
+    it = open_harness("callrail_call")
     it.sync()
     keys = sorted(key for (key,) in it.driver.keys(it.entity))
     keys.sort(key=lambda key: it.rows()[key,]["start_time"])
@@ -786,18 +806,18 @@ def test_a_call_that_vanishes_during_the_read_hides_no_other(opened: Opened, mon
     assert it.living() == it.driver.keys(it.entity)
 
 
-def test_removed_association_is_tombstoned(opened: Opened) -> None:
-    """A-038: an association has no date, and its removal does not move its parent's."""
-    it = opened("hubspot_contact_to_deal_association")
+def test_removed_association_is_tombstoned(open_harness: OpenHarness) -> None:
+    """An association has no date, and its removal does not move its parent's."""
+    it = open_harness("hubspot_contact_to_deal_association")
     it.sync()
     key = it.driver.delete(it.entity)
     assert it.sync().deleted == 1
     assert it.rows()[key]["archived"]
 
 
-def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again(opened: Opened) -> None:
+def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again(open_harness: OpenHarness) -> None:
     """No delta shows it. Of the vendor's answer it can be told from a record that is only archived, or merged."""
-    it = opened("hubspot_contact")
+    it = open_harness("hubspot_contact")
     assert it.sync().mode == "full"
     erased, archived, winner, loser = (key for (key,) in sorted(it.rows())[:4])
     it.simulator.gdpr_delete(erased)
@@ -812,9 +832,9 @@ def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again
     assert (it.sync().mode, it.sync(full=True).deleted) == ("delta", 0)
 
 
-def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(opened: Opened) -> None:
+def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(open_harness: OpenHarness) -> None:
     """What left the vendor's list because its 90 days are over stays as it is; so does what is listed."""
-    it = opened("hubspot_contact")
+    it = open_harness("hubspot_contact")
     it.sync()
     erased, expired, kept, restored = (key for (key,) in sorted(it.rows())[:4])
     for key in (erased, expired, kept, restored):
@@ -829,9 +849,9 @@ def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(opened
     assert reasons == {erased: "erased", expired: "archived", kept: "archived"}
 
 
-def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(opened: Opened) -> None:
+def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(open_harness: OpenHarness) -> None:
     """A right to see it that was lost looks the same."""
-    it = opened("hubspot_contact")
+    it = open_harness("hubspot_contact")
     it.sync()
     for (key,) in sorted(it.rows())[:25]:
         it.simulator.archive("contacts", key)
@@ -842,8 +862,8 @@ def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(opened: Opene
     assert {row["delete_reason"] for row in it.rows().values() if row["archived"]} == {"archived"}
 
 
-def test_a_call_that_vanished_long_after_it_was_made_is_found_by_the_weekly_read(opened: Opened) -> None:
-    it = opened("callrail_call")
+def test_a_call_that_vanished_long_after_it_was_made_is_found_by_the_weekly_read(open_harness: OpenHarness) -> None:
+    it = open_harness("callrail_call")
     it.sync()
     (old, *_), day = min(it.rows().items(), key=lambda one: one[1]["start_time"])
     assert day["start_time"] < datetime.now(UTC) - timedelta(days=31)

@@ -56,7 +56,7 @@ def test_six_at_once_give_one_server(server: Server) -> None:
     program += "print(postgres.up(Path(sys.argv[1])))"
 
     def up(_: int) -> str:
-        command = [sys.executable, "-c", program, server.home]
+        command = [sys.executable, "-c", program, str(server.home)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     with ThreadPoolExecutor(6) as pool:

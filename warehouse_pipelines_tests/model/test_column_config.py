@@ -306,7 +306,7 @@ def test_a_renamed_column_keeps_its_data_and_its_index(fake: FakeSource, configu
         assert tables.differences(connection, [entity]) == []
         assert local_columns.rename(connection, [entity]) == []
     fake.entity = entity
-    assert fake.sync([thing(1, day=2, **PEOPLE | {"name": "Bo"})]).updated == 1
+    assert fake.sync([thing(1, day=2, **{**PEOPLE, "name": "Bo"})]).updated == 1
     assert fake.row("1")["title"] == "Bo"
 
 

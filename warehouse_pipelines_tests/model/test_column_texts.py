@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from warehouse_pipelines.model import column_texts
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.column_names import derived
 from warehouse_pipelines.model.column_texts import KEPT, MEANINGS, by_hand, crm, text, thing, written
 from warehouse_pipelines.model.entity import BOOKKEEPING, Entity, Local, columns, target
@@ -35,7 +36,7 @@ def test_the_ui_shows_the_text() -> None:
 def test_a_new_row_has_texts_at_once() -> None:
     visit = Entity(
         name="visits", table="store_visit", about="Visits.", path="visits", key="id", cursor="changed_on",
-        never_whole="a test says when", refs={"thing_id": "store_thing"},
+        cadence=Cadence(never_full="a test says when"), refs={"thing_id": "store_thing"},
         columns=columns(
             text="id thing_id door_colour full=first+last|whole", boolean="is_paid", integer="walk_minutes",
             numeric="door_price", timestamptz="changed_on", phone="home_phone",
@@ -78,9 +79,11 @@ def test_what_is_written_is_of_a_column_that_there_is() -> None:
     assert {path.stem for path in MEANINGS.glob("*.toml")} <= crms | {"any"}
     assert written("any")[""].keys() <= {name for entity in ENTITIES for name in entity.columns}
     for name in crms:
-        of_table = {entity.table: entity.columns.keys() for entity in ENTITIES if crm(entity) == name}
-        kinds = {column.kind for entity in ENTITIES if crm(entity) == name for column in entity.columns.values()}
-        there = {"": {key for keys in of_table.values() for key in keys}, "kinds": kinds, **of_table}
+        of_table = {entity.table: set(entity.columns) for entity in ENTITIES if crm(entity) == name}
+        kinds: set[str] = {
+            column.kind for entity in ENTITIES if crm(entity) == name for column in entity.columns.values()
+        }
+        there = {"": set().union(*of_table.values()), "kinds": kinds, **of_table}
         unknown = {table: sorted(keys.keys() - there.get(table, set())) for table, keys in written(name).items()}
         assert not {table: keys for table, keys in unknown.items() if keys}, name
     assert BOOKKEEPING.keys() | {"custom_properties"} == KEPT.keys()

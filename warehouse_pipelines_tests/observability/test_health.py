@@ -1,4 +1,4 @@
-"""The rules of health (B-122, B-123), on their own and against a history."""
+"""The rules of health, on their own and against a history."""
 
 import dataclasses
 import json
@@ -37,12 +37,13 @@ def test_health_thresholds(runs: int, successes: int, age: timedelta | None, hea
 def test_the_limits_follow_the_cadence_unless_they_are_given() -> None:
     contacts = SOURCES[0].entities[0]
     assert health.limits(contacts) == (24, 2)
-    assert health.limits(dataclasses.replace(contacts, every=timedelta(days=7))) == (14 * 24, 14 * 24)
+    weekly = dataclasses.replace(contacts.cadence, every=timedelta(days=7))
+    assert health.limits(dataclasses.replace(contacts, cadence=weekly)) == (14 * 24, 14 * 24)
     assert health.limits(contacts, 6, 1) == (6, 1)
 
 
 @pytest.fixture
-def record(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def record_run(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give the first source its settings, and return a function that writes one run of its first entity."""
     monkeypatch.setattr("warehouse_pipelines.local.database.database_url", lambda: bare_url)
     for name in SOURCES[0].missing_settings():
@@ -74,42 +75,42 @@ def first(bare_url: str, **limits: Any) -> health.Health:
     return health.judge(SOURCES[:1], url=bare_url, **limits)[0]
 
 
-def test_an_entity_that_never_ran_is_unhealthy(bare_url: str, record: Callable[..., None]) -> None:
+def test_an_entity_that_never_ran_is_unhealthy(bare_url: str, record_run: Callable[..., None]) -> None:
     found = first(bare_url)
     assert found.problems == ("no run ended in the last 24 h", "never started")
     assert found.status is None
 
 
-def test_a_recent_success_is_healthy(bare_url: str, record: Callable[..., None]) -> None:
-    record("success", 0.5)
+def test_a_recent_success_is_healthy(bare_url: str, record_run: Callable[..., None]) -> None:
+    record_run("success", 0.5)
     found = first(bare_url)
     assert found.healthy
     assert (found.runs, found.successes, found.status) == (1, 1, "success")
 
 
-def test_partial_does_not_count_as_success(bare_url: str, record: Callable[..., None]) -> None:
+def test_partial_does_not_count_as_success(bare_url: str, record_run: Callable[..., None]) -> None:
     """Decided by us: its records wait in the dead letters for a person, which is what health is there to tell."""
     for _ in range(4):
-        record("partial", 0.5)
-    record("success", 0.4)
+        record_run("partial", 0.5)
+    record_run("success", 0.4)
     assert first(bare_url).problems == ("1 of 5 runs in 24 h succeeded, less than 80%",)
 
 
-def test_a_success_makes_healthy_again_what_failed_before_it(bare_url: str, record: Callable[..., None]) -> None:
+def test_a_success_makes_healthy_again_what_failed_before_it(bare_url: str, record_run: Callable[..., None]) -> None:
     """For ``status``; the rate, by which ``health`` judges, is that of all runs."""
     for ago in (1.0, 0.9, 0.8):
-        record("failed", ago, error_message="HubSpot did not answer pat-na1-5f1c2ab9")
+        record_run("failed", ago, error_message="HubSpot did not answer pat-na1-5f1c2ab9")
     result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name])
     assert f"{SOURCES[0].name} {SOURCES[0].entities[0].name}, last error: HubSpot did not answer ***" in result.stdout
     assert shown()["healthy"] is False
-    record("success", 0.1)
+    record_run("success", 0.1)
     found = shown()
     assert found["healthy"] is True
     assert (found["problems"], found["status"], found["runs"], found["successes"]) == ([], "success", 4, 1)
     assert found["last_error"] == "HubSpot did not answer ***"
     assert found["last_error_at"] < datetime.now(UTC).isoformat()
     assert first(bare_url, rules=("rate",)).problems == ("1 of 4 runs in 24 h succeeded, less than 80%",)
-    record("partial", 0.01)
+    record_run("partial", 0.01)
     found = shown()
     assert found["healthy"] is False
     assert found["last_error"] == "1 records are in the dead letters"
@@ -123,23 +124,23 @@ def shown() -> dict[str, Any]:
     return found[0]
 
 
-def test_running_dry_and_replayed_runs_are_not_counted(bare_url: str, record: Callable[..., None]) -> None:
-    record("success", 0.5)
-    record("running", 0.1)
-    record("failed", 0.2, configuration='{"dry_run": true}')
-    record("failed", 0.2, configuration='{"mode": "replay"}')
+def test_running_dry_and_replayed_runs_are_not_counted(bare_url: str, record_run: Callable[..., None]) -> None:
+    record_run("success", 0.5)
+    record_run("running", 0.1)
+    record_run("failed", 0.2, configuration='{"dry_run": true}')
+    record_run("failed", 0.2, configuration='{"mode": "replay"}')
     found = first(bare_url)
     assert (found.runs, found.successes) == (1, 1)
     assert found.healthy
     assert found.status == "running"
 
 
-def test_refused_runs_are_told_and_not_judged(bare_url: str, record: Callable[..., None]) -> None:
+def test_refused_runs_are_told_and_not_judged(bare_url: str, record_run: Callable[..., None]) -> None:
     """They say nothing about the vendor; the run that refused them does, and its row comes before theirs."""
-    record("failed", 4, configuration='{"mode": "refused"}', error_message="SyncRunning: before the last run")
-    record("success", 3)
+    record_run("failed", 4, configuration='{"mode": "refused"}', error_message="SyncRunning: before the last run")
+    record_run("success", 3)
     for minute in (2, 1):
-        record(
+        record_run(
             "failed", minute / 60, configuration='{"mode": "refused"}', error_message=f"SyncRunning: minute {minute}"
         )
     found = first(bare_url)
@@ -149,15 +150,15 @@ def test_refused_runs_are_told_and_not_judged(bare_url: str, record: Callable[..
     result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name])
     assert "success, 2 refused" in result.stdout
     assert "hubspot contacts, refused since then: SyncRunning: minute 1" in result.stdout
-    record("success", 0.01)
+    record_run("success", 0.01)
     assert first(bare_url).refusals == 0
 
 
 def test_a_dead_letter_without_a_key_is_told_while_it_stops_the_deletes(
-    bare_url: str, record: Callable[..., None]
+    bare_url: str, record_run: Callable[..., None]
 ) -> None:
     """Each run is a success, and what the vendor deleted lives on."""
-    record("success", 1)
+    record_run("success", 1)
     with psycopg.connect(bare_url) as connection:
         for key in (None, "known"):
             connection.execute(
@@ -175,40 +176,40 @@ def test_a_dead_letter_without_a_key_is_told_while_it_stops_the_deletes(
     assert first(bare_url, rules=("rate", "age")).healthy
 
 
-def test_an_old_run_is_seen_by_its_age(bare_url: str, record: Callable[..., None]) -> None:
-    record("success", 5)
+def test_an_old_run_is_seen_by_its_age(bare_url: str, record_run: Callable[..., None]) -> None:
+    record_run("success", 5)
     assert first(bare_url).problems == ("last start 5.0 h ago, expected within 2 h",)
     assert first(bare_url, expected_hours=6).healthy
     assert first(bare_url, rules=("rate",)).healthy
     assert first(bare_url, hours=4, rules=("rate",)).problems == ("no run ended in the last 4 h",)
 
 
-def test_another_entity_does_not_help(bare_url: str, record: Callable[..., None]) -> None:
+def test_another_entity_does_not_help(bare_url: str, record_run: Callable[..., None]) -> None:
     """Judged by entity, not by CRM as in S2: one of ten that always fails would leave its CRM at 90 %."""
-    record("success", 0.5, sync_type=SOURCES[0].entities[1].name)
+    record_run("success", 0.5, sync_type=SOURCES[0].entities[1].name)
     assert not first(bare_url).healthy
 
 
 def test_a_source_that_is_not_configured_is_not_judged(
-    bare_url: str, record: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    bare_url: str, record_run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record("failed", 0.5)
+    record_run("failed", 0.5)
     monkeypatch.setattr(type(SOURCES[0]), "missing_settings", lambda self: ["PLANTED"])
     found = first(bare_url)
     assert not found.configured
     assert found.healthy
 
 
-def test_status_prints_a_row_and_exits_with_1(bare_url: str, record: Callable[..., None]) -> None:
-    record("failed", 0.5)
+def test_status_prints_a_row_and_exits_with_1(bare_url: str, record_run: Callable[..., None]) -> None:
+    record_run("failed", 0.5)
     result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name])
     assert result.exit_code == 1
     assert "0 of 1 runs in 24 h succeeded" in result.stdout
 
 
-def test_health_can_judge_one_rule(bare_url: str, record: Callable[..., None]) -> None:
+def test_health_can_judge_one_rule(bare_url: str, record_run: Callable[..., None]) -> None:
     for entity in SOURCES[0].entities:
-        record("failed", 0.5, sync_type=entity.name)
+        record_run("failed", 0.5, sync_type=entity.name)
     words = ["health", "--crm", SOURCES[0].name]
     assert CliRunner().invoke(cli.main, [*words, "--hours", "24"]).exit_code == 1
     assert CliRunner().invoke(cli.main, [*words, "--frequency", "--expected-hours", "2"]).exit_code == 0

@@ -99,7 +99,7 @@ def test_a_failed_run_carries_the_same_extras(lines: io.StringIO) -> None:
 
 
 def test_no_planted_pii_in_logs(lines: io.StringIO) -> None:
-    """X-31: every shape keeps its form and loses the person."""
+    """Every shape keeps its form and loses the person."""
     record = json.dumps({"id": "1", "email": EMAIL, "phone": PHONE, "name": NAME}).encode()
     for field, kind, value in (
         ("email", "email", EMAIL),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.loading import resource as extraction
+from warehouse_pipelines.loading import resource
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.observability import health
 from warehouse_pipelines.observability.lost_values import Loss, Standing
@@ -238,7 +238,7 @@ def test_a_member_that_comes_late_is_written_by_the_next_read(
     fake: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The records before it were merged without the column, which is emptied where they lack it: nothing is kept."""
-    monkeypatch.setattr(extraction, "CHUNK", 25)
+    monkeypatch.setattr(resource, "CHUNK", 25)
     first = [{**one, "more": {"shade": "red"}} for one in things(50)]
     fake.sync(first, full=True)
     late = [{**one, "name": "late"} for one in first]
@@ -255,7 +255,7 @@ def test_a_member_that_comes_late_is_written_by_the_next_read(
 
 
 def test_what_is_emptied_counts_once_and_a_newer_row_stays(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "CHUNK", 25)
+    monkeypatch.setattr(resource, "CHUNK", 25)
     fake.sync(things(50), full=True)
     gone = without(things(50), "name")
     assert fake.sync(gone, full=True).status == "partial"
@@ -290,7 +290,7 @@ def test_a_member_deep_in_the_record_is_looked_for_at_its_place(fake: FakeSource
     assert (result.status, kept(fake, "shade")) == ("partial", {"red"})
 
 
-TIMED = replace(THING, archived=None)
+TIMED = replace(THING, deletes=replace(THING.deletes, flag=None))
 FLAG = {"gone": (THING, "gone", True, False), "gone_at": (TIMED, "gone_at", "2024-02-03T04:05:06Z", None)}
 
 
@@ -301,7 +301,7 @@ def tombstones(fake: FakeSource) -> dict[str, tuple[Any, Any]]:
 @pytest.mark.parametrize("flag", FLAG)
 def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(fake: FakeSource, flag: str) -> None:
     fake.entity, name, yes, no = FLAG[flag]
-    column = "archived" if fake.entity.archived else "deleted_at"
+    column = "archived" if fake.entity.deletes.flag else "deleted_at"
 
     def flagged(number: int, first_living: int, **more: Any) -> list[dict[str, Any]]:
         return [{**one, name: yes if n < first_living else no} for n, one in enumerate(things(number, **more))]

@@ -1,4 +1,4 @@
-"""Nothing secret and nothing personal leaves the tables (X-31): logs, errors, history, what Dagster is told."""
+"""Nothing secret and nothing personal leaves the tables: logs, errors, history, what Dagster is told."""
 
 import json
 import logging
@@ -18,11 +18,11 @@ PHONES = ("9375550173", "937-555-0173", "555-0173")
 NAME = "Zebedee Plantedname"
 PLANTED = (TOKEN, "planted.person", *PHONES, "Zebedee", "Plantedname")
 
-Opened = Callable[[str], SourceHarness]
+OpenHarness = Callable[[str], SourceHarness]
 
 
 @pytest.fixture
-def opened(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+def open_harness(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenHarness]:
     with ExitStack() as stack:
         yield lambda table: stack.enter_context(source_harness(table, database_url, monkeypatch, token=TOKEN))
 
@@ -55,10 +55,10 @@ def plant(it: SourceHarness) -> None:
 
 @pytest.mark.parametrize("table", ["hubspot_contact", "callrail_call", "five9_contact"])
 def test_no_planted_pii_in_logs(
-    opened: Opened, table: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    open_harness: OpenHarness, table: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Every stream at DEBUG, extras included; the dead letters and the table are the only places that know."""
-    it = opened(table)
+    it = open_harness(table)
     plant(it)
     said: list[str] = []
     with caplog.at_level(logging.DEBUG):
@@ -85,9 +85,9 @@ def test_no_planted_pii_in_logs(
     assert any("Zebedee" in json.dumps(row, default=str) for row in it.rows().values()), "it was planted"
 
 
-def test_what_postgresql_says_of_a_value_is_masked(opened: Opened) -> None:
+def test_what_postgresql_says_of_a_value_is_masked(open_harness: OpenHarness) -> None:
     """Its messages quote what it refuses."""
-    it = opened("hubspot_contact")
+    it = open_harness("hubspot_contact")
     long = EMAIL + "".join(chr(33 + (n * n * 7919 + n // 13) % 90) for n in range(9000))
     it.simulator.control("create", object="contacts", properties={"division": long, "firstname": "Zebedee"})
     result = it.sync()

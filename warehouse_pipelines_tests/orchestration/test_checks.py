@@ -18,7 +18,7 @@ def store() -> record_store.RecordStore:
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, bare_url: str, store: record_store.RecordStore) -> dg.Definitions:
+def definitions(monkeypatch: pytest.MonkeyPatch, bare_url: str, store: record_store.RecordStore) -> dg.Definitions:
     monkeypatch.setenv("STORE_KEY", "a key")
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
     return record_store.definitions(store, bare_url)
@@ -43,27 +43,27 @@ def evaluations(result: dg.ExecuteInProcessResult) -> Found:
     return {(found.asset_key.path[-1], found.check_name): found for found in result.get_asset_check_evaluations()}
 
 
-def hourly(made: dg.Definitions, instance: dg.DagsterInstance) -> Found:
-    result = made.resolve_job_def("check_warehouse").execute_in_process(instance=instance)
+def hourly(definitions: dg.Definitions, instance: dg.DagsterInstance) -> Found:
+    result = definitions.resolve_job_def("check_warehouse").execute_in_process(instance=instance)
     assert result.success
     return evaluations(result)
 
 
-def test_after_a_sync_all_is_well(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    result = record_store.run(made, "sync_store_all", instance)
+def test_after_a_sync_all_is_well(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    result = record_store.run(definitions, "sync_store_all", instance)
     assert result.success
     found = evaluations(result)
     assert {name for _, name in found} == {"key", "dead_letters", "values"}
-    found |= hourly(made, instance)
+    found |= hourly(definitions, instance)
     assert len(found) == 3 * 5 + 1
     assert {key for key, check in found.items() if not check.passed} == set()
 
 
 def test_a_wrong_key_fails_the_run(
-    made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
+    definitions: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
     database.execute("INSERT INTO store_gadget (id, raw_data, archived) VALUES ('', '{}', true)")
-    result = record_store.run(made, "sync_store_gadgets", instance)
+    result = record_store.run(definitions, "sync_store_gadgets", instance)
     check = evaluations(result)["store_gadget", "key"]
     assert "whose id is empty" in (check.description or "")
     assert check.severity == dg.AssetCheckSeverity.ERROR
@@ -71,30 +71,34 @@ def test_a_wrong_key_fails_the_run(
 
 
 def test_another_primary_key_is_noticed(
-    made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
+    definitions: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
     database.execute("ALTER TABLE store_gadget DROP CONSTRAINT store_gadget_pkey")
-    found = check_only(made, instance, "store_gadget")
+    found = check_only(definitions, instance, "store_gadget")
     assert "has no primary key" in (found["store_gadget", "key"].description or "")
     database.execute("ALTER TABLE store_gadget ADD PRIMARY KEY (id, archived)")
-    found = check_only(made, instance, "store_gadget")
+    found = check_only(definitions, instance, "store_gadget")
     assert "is (id, archived), not (id)" in (found["store_gadget", "key"].description or "")
 
 
-def check_only(made: dg.Definitions, instance: dg.DagsterInstance, table: str) -> Found:
+def check_only(definitions: dg.Definitions, instance: dg.DagsterInstance, table: str) -> Found:
     """Evaluate the checks of a table without syncing it."""
     job = dg.define_asset_job("only_checks", dg.AssetSelection.checks_for_assets(dg.AssetKey(table)))
-    only = dg.Definitions(assets=made.assets, asset_checks=made.asset_checks, jobs=[job], resources=made.resources)
+    only = dg.Definitions(
+        assets=definitions.assets, asset_checks=definitions.asset_checks, jobs=[job], resources=definitions.resources
+    )
     return evaluations(only.resolve_job_def("only_checks").execute_in_process(instance=instance, raise_on_error=False))
 
 
-def test_dead_letters_warn(made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection) -> None:
+def test_dead_letters_warn(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
+) -> None:
     database.execute(
         "INSERT INTO orchestration.dead_letter "
         "(sync_history_id, crm_source, sync_type, stage, rule, error_message, payload) "
         "SELECT 1, 'store', 'gadgets', 'coerce', 'integer', 'not a number', '{}' FROM generate_series(1, 3)"
     )
-    result = record_store.run(made, "sync_store_gadgets", instance)
+    result = record_store.run(definitions, "sync_store_gadgets", instance)
     check = evaluations(result)["store_gadget", "dead_letters"]
     assert result.success
     assert not check.passed
@@ -102,9 +106,11 @@ def test_dead_letters_warn(made: dg.Definitions, instance: dg.DagsterInstance, d
     assert check.metadata["pending"].value == 3
 
 
-def test_lost_values_warn(made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore) -> None:
+def test_lost_values_warn(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore
+) -> None:
     store.records["gadgets"] = [{"id": str(n), "size": "large"} for n in range(9)]
-    result = record_store.run(made, "sync_store_gadgets", instance)
+    result = record_store.run(definitions, "sync_store_gadgets", instance)
     check = evaluations(result)["store_gadget", "values"]
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -113,24 +119,24 @@ def test_lost_values_warn(made: dg.Definitions, instance: dg.DagsterInstance, st
 
 
 def test_orphans_warn_above_the_threshold(
-    made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
+    definitions: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
     database.execute("INSERT INTO store_annex.part (id, thing_id, raw_data) VALUES ('q', 'nobody', '{}')")
-    found = hourly(made, instance)["part", "references"]
+    found = hourly(definitions, instance)["part", "references"]
     assert found.passed
     assert "still empty" in (found.description or "")
     database.execute("INSERT INTO store_thing (id, raw_data) VALUES ('1', '{}')")
-    found = hourly(made, instance)["part", "references"]
+    found = hourly(definitions, instance)["part", "references"]
     assert not found.passed
     assert found.metadata["thing_id_orphans"].value == 1
     database.execute(
         "INSERT INTO store_annex.part (id, thing_id, raw_data) SELECT n::text, '1', '{}' FROM generate_series(1, 19) n"
     )
-    assert hourly(made, instance)["part", "references"].passed
+    assert hourly(definitions, instance)["part", "references"].passed
 
 
 def test_orphans_of_another_crm_are_normal_until_hardly_any_is_found(
-    database: psycopg.Connection, made: dg.Definitions
+    database: psycopg.Connection, definitions: dg.Definitions
 ) -> None:
     """It forgets some and never knew others; ids that are written otherwise, or another account's, find nothing."""
     by_table = {entity.table: entity for entity in record_store.ENTITIES}
@@ -166,7 +172,10 @@ def test_a_reference_that_cannot_be_joined_is_refused() -> None:
 
 
 def test_a_large_table_is_sampled(
-    made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    database: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("warehouse_pipelines.orchestration.checks.SAMPLE_BYTES", 64 * 1024)
     database.execute("INSERT INTO store_thing (id, raw_data) VALUES ('1', '{}')")
@@ -174,30 +183,30 @@ def test_a_large_table_is_sampled(
         "INSERT INTO store_annex.part (id, thing_id, raw_data)"
         " SELECT n::text, '1', '{}' FROM generate_series(1, 9000) n"
     )
-    found = hourly(made, instance)["part", "references"]
+    found = hourly(definitions, instance)["part", "references"]
     assert found.passed
     assert found.metadata["sampled"].value is True
     assert int(str(found.metadata["thing_id_pointing"].value)) < 9000
 
 
 def test_a_missing_table_is_a_clear_failure(
-    made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
+    definitions: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
     database.execute("DROP TABLE store_annex.part, store_gadget")
-    found = check_only(made, instance, "store_gadget")
+    found = check_only(definitions, instance, "store_gadget")
     assert not found["store_gadget", "key"].passed
     assert "does not exist; run `warehouse migrate`" in (found["store_gadget", "key"].description or "")
-    assert "does not exist" in (hourly(made, instance)["part", "references"].description or "")
+    assert "does not exist" in (hourly(definitions, instance)["part", "references"].description or "")
 
 
 def test_health_speaks_when_the_sync_fails(
-    made: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = hourly(made, instance)["store_gadget", "health"]
+    shown = hourly(definitions, instance)["store_gadget", "health"]
     assert not shown.passed
     assert "no run ended" in (shown.description or "")
     monkeypatch.delenv("STORE_KEY")
-    shown = hourly(made, instance)["store_gadget", "health"]
+    shown = hourly(definitions, instance)["store_gadget", "health"]
     assert shown.passed
     assert "not configured" in (shown.description or "")
 
@@ -222,7 +231,7 @@ def test_volume(counts: list[int], whole: bool, passed: bool) -> None:
 
 
 def test_volume_compares_runs_of_a_kind(
-    made: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
+    definitions: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
     database.execute(
         """
@@ -236,6 +245,6 @@ def test_volume_compares_runs_of_a_kind(
               UNION ALL SELECT 100, '{"mode": "full", "dry_run": true, "max_records": 0}', 3) planted ORDER BY o
         """
     )
-    found = hourly(made, instance)["store_gadget", "volume"]
+    found = hourly(definitions, instance)["store_gadget", "volume"]
     assert not found.passed
     assert "found 10 records, where it usually finds 100" in (found.description or "")

@@ -15,7 +15,7 @@ from warehouse_pipelines.orchestration import crm_maintenance, crm_upkeep, maint
 from warehouse_pipelines.orchestration.crm_maintenance import TASKS
 from warehouse_pipelines.orchestration.crm_review import ANOMALIES
 from warehouse_pipelines.orchestration.crm_session import Crm
-from warehouse_pipelines_tests.harness.crm_world import A, B, add, one, populate
+from warehouse_pipelines_tests.harness.crm_database import A, B, add, one, populate
 
 NAMES = [task.name for task in TASKS]
 

@@ -16,61 +16,60 @@ MONTHS = [(THIS_MONTH - timedelta(days=1)).replace(day=1).isoformat(), THIS_MONT
 
 
 @pytest.fixture(scope="module")
-def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
-    """A world whose daemon runs."""
+def harness(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
+    """A harness whose daemon runs."""
     with dagster_harness(test_server, template, tmp_path_factory.mktemp("cli"), "dagster_cli") as made:
         made.start("dagster-daemon", "run", "-w", "workspace.yaml")
         yield made
 
 
-def test_the_workspace_is_valid(here: DagsterHarness) -> None:
-    said = here.dagster("definitions", "validate", "-w", "workspace.yaml")
+def test_the_workspace_is_valid(harness: DagsterHarness) -> None:
+    said = harness.dagster("definitions", "validate", "-w", "workspace.yaml")
     assert said.returncode == 0, said.stderr
     assert "BetaWarning" not in said.stderr
 
 
-def test_jobs_are_listed(here: DagsterHarness) -> None:
-    """B-009."""
-    jobs = here.dagster("job", "list", "-m", "warehouse_pipelines.definitions").stdout
+def test_jobs_are_listed(harness: DagsterHarness) -> None:
+    jobs = harness.dagster("job", "list", "-m", "warehouse_pipelines.definitions").stdout
     for name in ("sync_hubspot_contacts", "sync_hubspot_all", "sync_callrail_calls", "sync_callrail_all"):
         assert name in jobs
 
 
-def test_a_launched_job_is_a_delta(here: DagsterHarness) -> None:
+def test_a_launched_job_is_a_delta(harness: DagsterHarness) -> None:
     for expected in ("full", "delta"):
-        said = here.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_calls")
+        said = harness.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_calls")
         assert said.returncode == 0, said.stderr
-        runs = here.finished("sync_callrail_calls", count=1 if expected == "full" else 2)
+        runs = harness.finished("sync_callrail_calls", count=1 if expected == "full" else 2)
         assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
-        assert here.history("calls")[-1] == ("success", expected, runs[0].run_id)
+        assert harness.history("calls")[-1] == ("success", expected, runs[0].run_id)
 
 
-def test_options_are_the_config_of_one_resource(here: DagsterHarness) -> None:
+def test_options_are_the_config_of_one_resource(harness: DagsterHarness) -> None:
     config = '{"resources": {"sync": {"config": {"dry_run": true}}}}'
-    said = here.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_tags", "--config-json", config)
+    said = harness.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_tags", "--config-json", config)
     assert said.returncode == 0, said.stderr
-    [run] = here.finished("sync_callrail_tags", count=1)
+    [run] = harness.finished("sync_callrail_tags", count=1)
     assert run.status == dg.DagsterRunStatus.SUCCESS
     module = ("-m", "warehouse_pipelines.definitions")
-    said = here.dagster("job", "execute", *module, "-j", "sync_callrail_tags", "-c", "config/full.yaml")
+    said = harness.dagster("job", "execute", *module, "-j", "sync_callrail_tags", "-c", "config/full.yaml")
     assert said.returncode == 0, said.stderr
-    assert [mode for _, mode, _ in here.history("tags")] == ["full", "full"]
+    assert [mode for _, mode, _ in harness.history("tags")] == ["full", "full"]
 
 
-def test_a_backfill_from_the_command_line_is_a_run_per_month(here: DagsterHarness) -> None:
+def test_a_backfill_from_the_command_line_is_a_run_per_month(harness: DagsterHarness) -> None:
     job = "backfill_callrail_text_messages"
-    said = here.dagster(
+    said = harness.dagster(
         "job", "backfill", "-w", "workspace.yaml", "-j", job, "--from", MONTHS[0], "--to", MONTHS[-1], "--noprompt"
     )
     assert said.returncode == 0, said.stderr
-    runs = here.finished(job, count=len(MONTHS))
+    runs = harness.finished(job, count=len(MONTHS))
     assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert {run.tags["dagster/partition"] for run in runs} == set(MONTHS)
-    assert {mode for _, mode, _ in here.history("text_messages")} == {"backfill"}
+    assert {mode for _, mode, _ in harness.history("text_messages")} == {"backfill"}
 
 
-def test_an_asset_is_materialized_by_name(here: DagsterHarness) -> None:
+def test_an_asset_is_materialized_by_name(harness: DagsterHarness) -> None:
     module = ("-m", "warehouse_pipelines.definitions")
-    said = here.dagster("asset", "materialize", *module, "--select", "callrail_form_submission")
+    said = harness.dagster("asset", "materialize", *module, "--select", "callrail_form_submission")
     assert said.returncode == 0, said.stderr
-    assert [found[:2] for found in here.history("form_submissions")] == [("success", "full")]
+    assert [found[:2] for found in harness.history("form_submissions")] == [("success", "full")]

@@ -37,7 +37,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> record_store.RecordStore:
 
 
 @pytest.fixture
-def made(store: record_store.RecordStore, bare_url: str) -> dg.Definitions:
+def definitions(store: record_store.RecordStore, bare_url: str) -> dg.Definitions:
     return record_store.definitions(store, bare_url)
 
 
@@ -94,7 +94,7 @@ def test_an_entity_is_an_asset_with_all_its_facts(source: Any, entity: Any) -> N
 
 
 def test_all_assets_have_freshness() -> None:
-    """B-124: the same limit as the health check has."""
+    """The limit is that of the health check."""
     from warehouse_pipelines.observability.health import limits
 
     graph = defs.resolve_asset_graph()
@@ -104,8 +104,8 @@ def test_all_assets_have_freshness() -> None:
         assert policy.fail_window.to_timedelta() == timedelta(hours=limits(entity)[1])
 
 
-def test_a_table_outside_public_has_a_key_of_two_parts(made: dg.Definitions) -> None:
-    assert dg.AssetKey(["store_annex", "part"]) in made.resolve_asset_graph().get_all_asset_keys()
+def test_a_table_outside_public_has_a_key_of_two_parts(definitions: dg.Definitions) -> None:
+    assert dg.AssetKey(["store_annex", "part"]) in definitions.resolve_asset_graph().get_all_asset_keys()
 
 
 def test_vendors_are_external_assets_in_a_group_of_their_own() -> None:
@@ -144,23 +144,23 @@ def test_the_version_of_the_code_follows_the_declaration() -> None:
 
 
 def test_a_run_without_options_is_a_delta_and_says_what_it_did(
-    made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
 ) -> None:
-    assert record_store.run(made, "sync_store_things", instance).success
+    assert record_store.run(definitions, "sync_store_things", instance).success
     facts = latest(instance, THING)
     assert (facts["processed"], facts["created"], facts["dagster/row_count"]) == (3, 3, 3)
     assert facts["sync_history_id"] == history(bare_url)[0]["id"]
     assert facts["preview"].startswith("| id |")
-    assert record_store.run(made, "sync_store_things", instance).success
+    assert record_store.run(definitions, "sync_store_things", instance).success
     first, second = history(bare_url)
     assert first["configuration"]["mode"] == "full"
     assert second["configuration"]["mode"] == "delta"
 
 
 def test_the_parent_comes_first_in_the_job_of_the_crm(
-    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore
+    definitions: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore
 ) -> None:
-    assert record_store.run(made, "sync_store_all", instance).success
+    assert record_store.run(definitions, "sync_store_all", instance).success
     names = [asked.entity.name for asked in store.asked]
     assert sorted(names) == ["gadgets", "parts", "things"]
     assert names.index("things") < names.index("parts")
@@ -175,7 +175,7 @@ BACKFILLS = [
 
 @pytest.mark.parametrize(("config", "window", "count"), BACKFILLS)
 def test_a_backfill_loads_its_window_and_leaves_the_cursor_alone(
-    made: dg.Definitions,
+    definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     bare_url: str,
     config: dict[str, str],
@@ -183,7 +183,7 @@ def test_a_backfill_loads_its_window_and_leaves_the_cursor_alone(
     count: int,
 ) -> None:
     """Its last day is included, and the first may lie before the first partition."""
-    assert record_store.run(made, "backfill_store_things", instance, config=config).success
+    assert record_store.run(definitions, "backfill_store_things", instance, config=config).success
     [row] = history(bare_url)
     asked = row["configuration"]
     assert asked["mode"] == "backfill"
@@ -193,9 +193,9 @@ def test_a_backfill_loads_its_window_and_leaves_the_cursor_alone(
 
 
 def test_a_month_of_a_backfill_job_asks_for_its_days(
-    made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str
 ) -> None:
-    job = made.resolve_job_def("backfill_store_things")
+    job = definitions.resolve_job_def("backfill_store_things")
     assert job.partitions_def is not None
     months = job.partitions_def.get_partition_keys()
     assert months[:2] == ["2024-01-01", "2024-02-01"]
@@ -215,7 +215,7 @@ def test_a_month_of_a_backfill_job_asks_for_its_days(
 def test_only_what_can_be_asked_by_date_has_a_backfill_job() -> None:
     names = {job.name for job in defs.resolve_all_job_defs()}
     for source, entity in EVERY_ENTITY:
-        assert (f"backfill_{source.name}_{entity.name}" in names) == (entity.days_since is not None)
+        assert (f"backfill_{source.name}_{entity.name}" in names) == (entity.cadence.backfill_since is not None)
 
 
 TODAY = datetime.now(UTC).date()
@@ -234,9 +234,14 @@ WRONG_RANGES = [
 
 @pytest.mark.parametrize(("job", "config", "message"), WRONG_RANGES)
 def test_a_range_of_which_nothing_can_be_read_is_refused(
-    made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str, job: str, config: dict[str, str], message: str
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    bare_url: str,
+    job: str,
+    config: dict[str, str],
+    message: str,
 ) -> None:
-    result = record_store.run(made, job, instance, config=config)
+    result = record_store.run(definitions, job, instance, config=config)
     assert not result.success
     said = [f"{event.event_specific_data} {event.message}" for event in result.all_events if event.is_failure]
     assert message in " ".join(said)
@@ -246,15 +251,16 @@ def test_a_range_of_which_nothing_can_be_read_is_refused(
 def test_days_that_the_vendor_keeps_no_longer_are_refused() -> None:
     import dataclasses
 
-    short = dataclasses.replace(record_store.THINGS, retention=timedelta(days=90))
+    cadence = dataclasses.replace(record_store.THINGS.cadence, retention=timedelta(days=90))
+    short = dataclasses.replace(record_store.THINGS, cadence=cadence)
     source, now = record_store.RecordStore().source(), datetime(2024, 6, 1, tzinfo=UTC)
     with pytest.raises(WrongUse, match=r"keeps things for 90 days, which is since 2024-03-03; 2024-02-28 is before"):
         Options(start_date=date(2024, 1, 1), end_date=date(2024, 2, 28)).backfill(source, short, now)
     assert Options(start_date=date(2024, 1, 1), end_date=date(2024, 3, 10)).backfill(source, short, now)
 
 
-def test_a_dry_run_is_an_observation(made: dg.Definitions, instance: dg.DagsterInstance, bare_url: str) -> None:
-    result = record_store.run(made, "sync_store_all", instance, config={"dry_run": True})
+def test_a_dry_run_is_an_observation(definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str) -> None:
+    result = record_store.run(definitions, "sync_store_all", instance, config={"dry_run": True})
     assert result.success
     assert not [event for event in result.all_events if event.is_step_materialization]
     assert instance.get_latest_materialization_event(THING) is None
@@ -266,19 +272,19 @@ def test_a_dry_run_is_an_observation(made: dg.Definitions, instance: dg.DagsterI
 
 
 def test_a_failure_that_may_pass_is_tried_again(
-    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
     store.errors["gadgets"] = [VendorUnavailable("Store is down"), VendorUnavailable("Store is still down")]
-    assert record_store.run(made, "sync_store_gadgets", instance).success
+    assert record_store.run(definitions, "sync_store_gadgets", instance).success
     assert [row["status"] for row in history(bare_url)] == ["failed", "failed", "success"]
 
 
 def test_a_failure_for_a_person_is_not_repeated_by_anyone(
-    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
     """style.md, the last trap: the run is tagged too, or the daemon would try it again."""
     store.errors["gadgets"] = [CredentialRefused("Store answered 401. Renew the credential.")] * 3
-    result = record_store.run(made, "sync_store_gadgets", instance)
+    result = record_store.run(definitions, "sync_store_gadgets", instance)
     [row] = history(bare_url)
     [failed] = [event for event in result.all_events if event.is_step_failure]
     failure = failed.step_failure_data.user_failure_data
@@ -292,10 +298,10 @@ def test_a_failure_for_a_person_is_not_repeated_by_anyone(
 
 
 def test_a_bug_is_not_repeated_and_its_text_is_masked(
-    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
     store.errors["gadgets"] = [KeyError("jane@example.com")] * 3
-    result = record_store.run(made, "sync_store_gadgets", instance)
+    result = record_store.run(definitions, "sync_store_gadgets", instance)
     [failed] = [event for event in result.all_events if event.is_step_failure]
     failure = failed.step_failure_data.user_failure_data
     assert failure is not None
@@ -307,11 +313,11 @@ def test_a_bug_is_not_repeated_and_its_text_is_masked(
 
 
 def test_all_job_continues_after_one_failure(
-    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
-    """B-107."""
+    """The failed entity fails the run, and the others are loaded."""
     store.errors["gadgets"] = [CredentialRefused("no")] * 3
-    assert not record_store.run(made, "sync_store_all", instance).success
+    assert not record_store.run(definitions, "sync_store_all", instance).success
     assert {row["sync_type"]: row["status"] for row in history(bare_url)} == {
         "things": "success",
         "parts": "success",
@@ -320,10 +326,10 @@ def test_all_job_continues_after_one_failure(
 
 
 def test_a_crm_that_is_not_configured_fails_at_once_and_names_what_is_missing(
-    made: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, bare_url: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, bare_url: str
 ) -> None:
     monkeypatch.delenv("STORE_KEY")
-    result = record_store.run(made, "sync_store_gadgets", instance)
+    result = record_store.run(definitions, "sync_store_gadgets", instance)
     [failed] = [event for event in result.all_events if event.is_step_failure]
     failure = failed.step_failure_data.user_failure_data
     assert failure is not None
@@ -351,30 +357,30 @@ def test_a_database_that_is_away_fails_the_step_with_a_clear_message(
     ],
 )
 def test_a_wrong_option_fails_with_one_message(
-    made: dg.Definitions, instance: dg.DagsterInstance, config: dict[str, Any], message: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, config: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(dg.Failure, match=re.escape(message)):
         SyncOptions(**config).options()
-    result = record_store.run(made, "sync_store_gadgets", instance, config=config)
+    result = record_store.run(definitions, "sync_store_gadgets", instance, config=config)
     assert not result.success
     said = [f"{event.event_specific_data} {event.message}" for event in result.all_events if event.is_failure]
     assert message in " ".join(said)
 
 
 def test_options_reach_the_loader(
-    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore, bare_url: str
 ) -> None:
     config = {"full": True, "batch_size": 7, "max_records": 1, "vendor": {"colour": "red"}}
-    assert record_store.run(made, "sync_store_gadgets", instance, config=config).success
+    assert record_store.run(definitions, "sync_store_gadgets", instance, config=config).success
     assert (store.asked[0].page_size, store.asked[0].limit) == (7, 1)
     assert store.asked[0].options["colour"] == "red"
     assert history(bare_url)[0]["configuration"]["full"] is True
 
 
 def test_a_vendor_s_flag_that_does_not_exist_fails_with_one_message(
-    made: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore
+    definitions: dg.Definitions, instance: dg.DagsterInstance, store: record_store.RecordStore
 ) -> None:
-    result = record_store.run(made, "sync_store_gadgets", instance, config={"vendor": {"color": "red"}})
+    result = record_store.run(definitions, "sync_store_gadgets", instance, config={"vendor": {"color": "red"}})
     said = [str(event.event_specific_data) for event in result.all_events if event.is_step_failure]
     assert "Store has no flag color of its own; it has colour" in " ".join(said)
     assert store.asked == []
@@ -384,7 +390,7 @@ def test_a_vendor_s_flag_that_does_not_exist_fails_with_one_message(
 def test_debug_lets_the_lines_of_the_loader_into_the_log_of_the_run(
     store: record_store.RecordStore, bare_url: str, tmp_path: Path, debug: bool
 ) -> None:
-    """B-050, with the top-level ``dagster.yaml``, which names the loggers."""
+    """With the top-level ``dagster.yaml``, which names the loggers."""
     shutil.copy(Path(__file__).parents[2] / "dagster.yaml", tmp_path)
     made = record_store.definitions(store, bare_url)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
@@ -476,9 +482,9 @@ def test_a_run_that_reads_nothing_shows_rows_of_the_table(
     assert [line.split(" | ")[:2] for line in lines[2:]] == [[f"| {n}", "***"] for n in (8, 7, 6, 5, 4)]
 
 
-def test_a_vendor_that_was_read_is_observed(made: dg.Definitions, instance: dg.DagsterInstance) -> None:
+def test_a_vendor_that_was_read_is_observed(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
     """Its page in the UI shows when, and by how many calls."""
-    assert record_store.run(made, "sync_store_things", instance).success
+    assert record_store.run(definitions, "sync_store_things", instance).success
     [seen] = instance.fetch_observations(dg.AssetKey(["vendor", "store"]), limit=5).records
     assert seen.asset_observation is not None
     assert seen.asset_observation.metadata["api_calls"].value is not None

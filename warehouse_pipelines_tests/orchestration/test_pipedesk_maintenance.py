@@ -15,7 +15,7 @@ from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+def connection(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
     with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
         yield connection
 
@@ -33,36 +33,36 @@ def archive(name: str, url: str) -> int:
     return moved
 
 
-def keys(db: psycopg.Connection[dict[str, Any]], table: str, key: str) -> list[str]:
-    return [row["key"] for row in db.execute(f"SELECT {key} AS key FROM pipedesk.{table} ORDER BY 1".encode())]
+def keys(connection: psycopg.Connection[dict[str, Any]], table: str, key: str) -> list[str]:
+    return [row["key"] for row in connection.execute(f"SELECT {key} AS key FROM pipedesk.{table} ORDER BY 1".encode())]
 
 
-def event(db: psycopg.Connection[dict[str, Any]], key: str, **values: Any) -> None:
+def event(connection: psycopg.Connection[dict[str, Any]], key: str, **values: Any) -> None:
     row = {"google_event_id": key, "status": "cancelled", "sync_hash": 1, **values}
     columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-    db.execute(f"INSERT INTO pipedesk.calendar_events ({columns}) VALUES ({places})".encode(), row)
+    connection.execute(f"INSERT INTO pipedesk.calendar_events ({columns}) VALUES ({places})".encode(), row)
 
 
-def ago(db: psycopg.Connection[dict[str, Any]], span: str) -> Any:
-    found = db.execute("SELECT now() - %s::interval AS at", [span]).fetchone()
+def ago(connection: psycopg.Connection[dict[str, Any]], span: str) -> Any:
+    found = connection.execute("SELECT now() - %s::interval AS at", [span]).fetchone()
     return found and found["at"]
 
 
 def test_cancelled_events_are_archived_after_six_months(
-    db: psycopg.Connection[dict[str, Any]], database_url: str
+    connection: psycopg.Connection[dict[str, Any]], database_url: str
 ) -> None:
-    """D-011; an occurrence of a series by its begin, and one of which nothing is known by when it was cancelled."""
-    old, new = ago(db, "7 months"), ago(db, "5 months")
-    event(db, "old", end_time=old, summary="An estimate", raw_data='{"id": "old"}')
-    event(db, "new", end_time=new)
-    event(db, "held", end_time=old, status="confirmed")
-    event(db, "occurrence", start_time=old)
-    event(db, "bare", deleted_at=old)
-    event(db, "bare and new", deleted_at=new)
+    """By its end, else by its begin, else by when it was cancelled."""
+    old, new = ago(connection, "7 months"), ago(connection, "5 months")
+    event(connection, "old", end_time=old, summary="An estimate", raw_data='{"id": "old"}')
+    event(connection, "new", end_time=new)
+    event(connection, "held", end_time=old, status="confirmed")
+    event(connection, "occurrence", start_time=old)
+    event(connection, "bare", deleted_at=old)
+    event(connection, "bare and new", deleted_at=new)
     assert archive("weekly_archive_calendar_events", database_url) == 3
-    assert keys(db, "calendar_events", "google_event_id") == ["bare and new", "held", "new"]
-    assert keys(db, "calendar_events_archive", "google_event_id") == ["bare", "occurrence", "old"]
-    row = db.execute("SELECT * FROM pipedesk.calendar_events_archive WHERE google_event_id = 'old'").fetchone()
+    assert keys(connection, "calendar_events", "google_event_id") == ["bare and new", "held", "new"]
+    assert keys(connection, "calendar_events_archive", "google_event_id") == ["bare", "occurrence", "old"]
+    row = connection.execute("SELECT * FROM pipedesk.calendar_events_archive WHERE google_event_id = 'old'").fetchone()
     assert row is not None
     assert (row["calendar_id"], row["summary"], row["end_time"]) == ("primary", "An estimate", old)
     assert row["raw_data"] == {"id": "old"}
@@ -70,20 +70,27 @@ def test_cancelled_events_are_archived_after_six_months(
 
 
 def test_what_comes_again_is_archived_again_with_what_was_known(
-    db: psycopg.Connection[dict[str, Any]], database_url: str
+    connection: psycopg.Connection[dict[str, Any]], database_url: str
 ) -> None:
-    old = ago(db, "7 months")
-    event(db, "e", end_time=old, summary="An estimate", location="here", raw_data='{"id": "e", "location": "here"}')
+    old = ago(connection, "7 months")
+    event(
+        connection,
+        "e",
+        end_time=old,
+        summary="An estimate",
+        location="here",
+        raw_data='{"id": "e", "location": "here"}',
+    )
     archive("weekly_archive_calendar_events", database_url)
-    event(db, "e", start_time=old, summary="Renamed", raw_data='{"id": "e", "status": "cancelled"}')
+    event(connection, "e", start_time=old, summary="Renamed", raw_data='{"id": "e", "status": "cancelled"}')
     assert archive("weekly_archive_calendar_events", database_url) == 1
-    (row,) = db.execute("SELECT * FROM pipedesk.calendar_events_archive").fetchall()
+    (row,) = connection.execute("SELECT * FROM pipedesk.calendar_events_archive").fetchall()
     assert (row["summary"], row["end_time"], row["start_time"]) == ("Renamed", old, old)
     assert row["raw_data"] == {"id": "e", "location": "here", "status": "cancelled"}
 
 
 def test_deleted_files_are_archived_after_six_months(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-024, and the next sync does not miss them: a file that comes back is made anew."""
+    """The next sync does not miss them: a file that comes back is made anew."""
     with (
         source_harness("pipedesk.drive_files", database_url, monkeypatch, contacts=60) as it,
         psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as db,

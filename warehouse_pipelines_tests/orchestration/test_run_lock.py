@@ -9,6 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster._core.test_utils import create_run_for_test
+from dagster._core.utils import make_new_run_id
 
 from warehouse_pipelines.definitions import build_definitions
 from warehouse_pipelines.errors import PoolBusy
@@ -48,7 +49,7 @@ def started(
     instance: dg.DagsterInstance, url: str | None, tag: str = "", *, status: dg.DagsterRunStatus = STARTED
 ) -> str:
     """Make a run that holds the slot if it is free, and else waits for it; tagged if ``url`` or ``tag`` is given."""
-    run_id = dg._core.utils.make_new_run_id()
+    run_id = make_new_run_id()
     if url is not None:
         with sync_history.connect(url) as session:
             tag = run_lock.tag(session, run_id)
@@ -267,7 +268,9 @@ def test_a_run_of_the_daemon_holds_its_lock(
     assert seen == []
     made = build_definitions([record_store.RecordStore().source()], url=lambda: bare_url)
     for job in made.resolve_all_job_defs():
-        assert job.executor_def.executor_creation_fn.__qualname__.startswith("executor."), job.name
+        making = job.executor_def.executor_creation_fn
+        assert making is not None, job.name
+        assert making.__qualname__.startswith("executor."), job.name
 
 
 def test_a_run_whose_warehouse_is_away_runs_without_a_lock(instance: dg.DagsterInstance) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from dagster._core.events import StepSuccessData
+from dagster._core.execution.plan.objects import StepSuccessData
 from dagster._core.test_utils import create_run_for_test
 
 from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.loading import sync_history, sync_schedule
 from warehouse_pipelines.loading.sync_schedule import dagster_name
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.orchestration.schedules import UNFINISHED, cron, schedule
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines.sources import SOURCES
@@ -53,11 +54,11 @@ def test_every_entity_has_a_job_and_is_in_one_schedule() -> None:
         assert f"sync_{source.name}_all" in names
         for entity in source.entities:
             assert f"sync_{source.name}_{entity.name}" in names
-            found = ticking[dagster_name(source, entity.every)]
+            found = ticking[dagster_name(source, entity.cadence.every)]
             assert found.job_name == f"sync_{source.name}_all"
             assert entity.name in (found.description or "").split(": ")[1].rstrip(".").split(", ")
     assert sum(name.startswith("sync_") for name in ticking) == len(
-        {(source.name, entity.every) for source in SOURCES for entity in source.entities}
+        {(source.name, entity.cadence.every) for source in SOURCES for entity in source.entities}
     )
 
 
@@ -132,7 +133,7 @@ def test_a_tick_skips_while_the_warehouse_is_away(
 
 
 def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance, url: str) -> None:
-    """C-020: and for nothing else, so a manual and a scheduled run have the same config."""
+    """It asks for nothing else, so a manual and a scheduled run have the same config."""
     asked = tick(instance, url)
     assert asked_for(asked) == {"part", "thing", "gadget"}
     assert isinstance(asked, dg.RunRequest)
@@ -141,7 +142,7 @@ def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance
     with sync_history.connect(url) as connection:
         rows = sync_schedule.rows(connection)
     row = rows["store", "things"]
-    assert (row["last_run"], row["next_run"]) == (NOON, NOON + record_store.PARTS.every)
+    assert (row["last_run"], row["next_run"]) == (NOON, NOON + record_store.PARTS.cadence.every)
 
 
 def test_what_is_switched_off_is_left_out_and_said_so(instance: dg.DagsterInstance, url: str) -> None:
@@ -163,9 +164,10 @@ def test_what_is_switched_off_is_left_out_and_said_so(instance: dg.DagsterInstan
 def test_a_migration_leaves_the_switches_and_follows_the_cadence(url: str) -> None:
     with sync_history.connect(url) as connection:
         sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False)
+    often = Cadence(every=timedelta(minutes=5))
     faster = replace(
         STORE,
-        entities=(record_store.PARTS, record_store.THINGS, replace(record_store.GADGETS, every=timedelta(minutes=5))),
+        entities=(record_store.PARTS, record_store.THINGS, replace(record_store.GADGETS, cadence=often)),
     )
     with engine(url).begin() as connection:
         assert sync_schedule.align(connection, [STORE]) == []

@@ -24,7 +24,9 @@ POOL = "callrail_api"
 
 
 @pytest.fixture(scope="module")
-def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
+def shared_harness(
+    test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DagsterHarness]:
     name = f"terminate_{uuid.uuid4().hex[:8]}"
     with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as it:
         it.environment["WAREHOUSE_RETRY_SECONDS"] = "1"
@@ -32,29 +34,29 @@ def made(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def here(made: DagsterHarness) -> DagsterHarness:
-    """The world with an empty history and no faults."""
-    with psycopg.connect(made.url, autocommit=True) as connection:
+def harness(shared_harness: DagsterHarness) -> DagsterHarness:
+    """The harness with an empty history and no faults."""
+    with psycopg.connect(shared_harness.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, orchestration.request_budget, callrail_call CASCADE")
-    made.simulators.control("callrail", "clear_faults")
-    return made
+    shared_harness.simulators.control("callrail", "clear_faults")
+    return shared_harness
 
 
-def query(here: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(here.url) as connection:
+def query(harness: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(harness.url) as connection:
         return connection.execute(text).fetchall()
 
 
-def begun(here: DagsterHarness, sync_type: str = "calls") -> Callable[[], bool]:
+def begun(harness: DagsterHarness, sync_type: str = "calls") -> Callable[[], bool]:
     """Return whether the run is at an entity that is not its first."""
-    return lambda: [status for status, _, _ in here.history(sync_type)] == ["running"]
+    return lambda: [status for status, _, _ in harness.history(sync_type)] == ["running"]
 
 
-def said(here: DagsterHarness, text: str) -> Callable[[], bool]:
+def said(harness: DagsterHarness, text: str) -> Callable[[], bool]:
     """Return whether the log of the newest run has a text."""
 
     def look() -> bool:
-        with here.instance() as instance:
+        with harness.instance() as instance:
             [run] = instance.get_runs(limit=1)
             return any(text in entry.user_message for entry in instance.all_logs(run.run_id))
 
@@ -62,38 +64,38 @@ def said(here: DagsterHarness, text: str) -> Callable[[], bool]:
 
 
 @contextmanager
-def reading(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
-    here.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="calls.json")
-    yield begun(here)
+def reading(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="calls.json")
+    yield begun(harness)
 
 
 @contextmanager
-def backing_off(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
+def backing_off(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
     """The vendor asks to wait."""
-    here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=300, path="calls.json")
-    yield said(here, "attempt 1 of 7, next in 300")
+    harness.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=300, path="calls.json")
+    yield said(harness, "attempt 1 of 7, next in 300")
 
 
 @contextmanager
-def waiting_for_the_budget(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
-    here.simulators.control("callrail", "set_fault", kind="slow", seconds=3, path="calls.json", times=1)
-    yield begun(here)
-    with psycopg.connect(here.url, autocommit=True) as connection:
+def waiting_for_the_budget(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=3, path="calls.json", times=1)
+    yield begun(harness)
+    with psycopg.connect(harness.url, autocommit=True) as connection:
         connection.execute("UPDATE orchestration.request_budget SET used = 1000000 WHERE budget LIKE '%hour%'")
 
 
 @contextmanager
-def waiting_for_its_next_attempt(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
+def waiting_for_its_next_attempt(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
     """The vendor asks for an hour, so the step is tried again after half a minute, and after the others of the run."""
-    here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=3600, path="calls.json")
+    harness.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=3600, path="calls.json")
     ended = "SELECT count(*) FILTER (WHERE status = 'success'), count(*) FROM orchestration.sync_history"
-    yield lambda: query(here, ended) == [(7, 8)]
+    yield lambda: query(harness, ended) == [(7, 8)]
 
 
 @contextmanager
-def waiting_for_a_slot(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
+def waiting_for_a_slot(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
     """Another run has the only slot of the vendor's pool."""
-    with here.instance() as instance:
+    with harness.instance() as instance:
         storage = instance.event_log_storage
         storage.set_concurrency_slots(POOL, 1)
         other = created(instance)
@@ -106,12 +108,12 @@ def waiting_for_a_slot(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def merging(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
-    with psycopg.connect(here.url) as holder:
+def merging(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
+    with psycopg.connect(harness.url) as holder:
         holder.execute("LOCK TABLE callrail_call IN EXCLUSIVE MODE")
         yield lambda: bool(
             query(
-                here,
+                harness,
                 "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
                 "AND application_name = 'warehouse-loader'",
             )
@@ -119,9 +121,9 @@ def merging(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def between_steps(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
-    here.simulators.control("callrail", "set_fault", kind="slow", seconds=0.5)
-    yield lambda: query(here, "SELECT count(*) >= 2 FROM orchestration.sync_history WHERE status = 'success'")[0][0]
+def between_steps(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=0.5)
+    yield lambda: query(harness, "SELECT count(*) >= 2 FROM orchestration.sync_history WHERE status = 'success'")[0][0]
 
 
 MOMENTS: list[Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]]] = [
@@ -137,11 +139,11 @@ MOMENTS: list[Callable[[DagsterHarness], AbstractContextManager[Callable[[], boo
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
 def test_a_run_stops_when_it_is_asked_to(
-    here: DagsterHarness, moment: Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]]
+    harness: DagsterHarness, moment: Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]]
 ) -> None:
-    with here.instance() as instance, moment(here) as reached:
+    with harness.instance() as instance, moment(harness) as reached:
         run_id = created(instance)
-        worker = Worker(run_id, here.environment, here.home / f"worker-{run_id}.log")
+        worker = Worker(run_id, harness.environment, harness.home / f"worker-{run_id}.log")
         eventually(reached, f"it gets there:\n{worker.said}", 120)
         time.sleep(0.3)
         run = instance.get_run_by_id(run_id)
@@ -156,7 +158,7 @@ def test_a_run_stops_when_it_is_asked_to(
         worker.ended()
         info = instance.event_log_storage.get_concurrency_info(POOL)
         assert run_id not in info.active_run_ids | info.assigned_run_ids | info.pending_run_ids
-    statuses = query(here, "SELECT status, error_message FROM orchestration.sync_history ORDER BY id")
+    statuses = query(harness, "SELECT status, error_message FROM orchestration.sync_history ORDER BY id")
     assert "running" not in {status for status, _ in statuses}
     if moment is waiting_for_its_next_attempt:
         assert sorted(status for status, _ in statuses) == ["failed", *["success"] * 7]
@@ -170,8 +172,8 @@ def test_a_run_stops_when_it_is_asked_to(
         return
     assert statuses[-1][0] == "cancelled", statuses
     assert statuses[-1][1].startswith("cancelled after ")
-    assert query(here, "SELECT count(*) FROM callrail_call") == [(0,)]
-    assert query(here, "SELECT FROM pg_stat_activity WHERE application_name = 'warehouse-loader'") == []
+    assert query(harness, "SELECT count(*) FROM callrail_call") == [(0,)]
+    assert query(harness, "SELECT FROM pg_stat_activity WHERE application_name = 'warehouse-loader'") == []
 
 
 def created(instance: dg.DagsterInstance) -> str:

@@ -1,8 +1,6 @@
 """Deltas and backfills in the Dagster UI: one click is a delta, months are partitions of a job of their own."""
 
-import socket
 import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
-from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -32,44 +30,21 @@ query { assetNodeOrError(assetKey: {path: ["callrail_call"]}) { ... on AssetNode
 
 
 @pytest.fixture(scope="module")
-def here(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
+def harness(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
     chromium()
     with dagster_harness(test_server, template, tmp_path_factory.mktemp("ui_backfill"), "dagster_ui_backfill") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def address(here: DagsterHarness) -> str:
-    """Start ``dagster dev`` and return its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    child = here.start("dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port))
-    found = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"{found}/server_info", timeout=5):  # noqa: S310
-                return found
-        except OSError:
-            log = (here.home / "dagster.log").read_text()
-            assert child.poll() is None, log
-            assert time.monotonic() < deadline, log
-            time.sleep(0.5)
+def address(harness: DagsterHarness) -> str:
+    return start_ui(harness)
 
 
 @pytest.fixture
-def page(address: str) -> Iterator["Page"]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        shown = browser.new_page(viewport={"width": 1440, "height": 900})
-        shown.set_default_timeout(120_000)
-        yield shown
-        browser.close()
+def page() -> Iterator["Page"]:
+    with open_page() as page:
+        yield page
 
 
 def runs(address: str, job: str, count: int) -> list[dict[str, Any]]:
@@ -96,21 +71,21 @@ def months(count: int) -> list[str]:
     return [month.isoformat() for month in found]
 
 
-def test_a_delta_is_one_click_on_asset_and_job(here: DagsterHarness, address: str, page: "Page") -> None:
+def test_a_delta_is_one_click_on_asset_and_job(harness: DagsterHarness, address: str, page: "Page") -> None:
     page.goto(f"{address}/assets/callrail_text_message")
     page.get_by_role("button").filter(has_text="Materialize").first.click()
     [run] = runs(address, "__ASSET_JOB", 1)
     assert run["status"] == "SUCCESS"
-    assert here.history("text_messages") == [("success", "full", run["runId"])]
+    assert harness.history("text_messages") == [("success", "full", run["runId"])]
 
     page.goto(f"{address}/locations/warehouse/jobs/sync_callrail_text_messages")
     page.get_by_role("button").filter(has_text="Materialize").first.click()
     [run] = runs(address, "sync_callrail_text_messages", 1)
     assert run["status"] == "SUCCESS"
-    assert here.history("text_messages")[1:] == [("success", "delta", run["runId"])]
+    assert harness.history("text_messages")[1:] == [("success", "delta", run["runId"])]
 
 
-def test_months_are_backfilled_and_the_job_shows_them(here: DagsterHarness, address: str, page: "Page") -> None:
+def test_months_are_backfilled_and_the_job_shows_them(harness: DagsterHarness, address: str, page: "Page") -> None:
     from playwright.sync_api import expect
 
     job = "backfill_callrail_calls"
@@ -125,7 +100,7 @@ def test_months_are_backfilled_and_the_job_shows_them(here: DagsterHarness, addr
     assert {run["status"] for run in found} == {"SUCCESS"}
     assert {run["tags"]["dagster/partition"] for run in found} == set(wanted)
     assert {run["tags"]["dagster/backfill"] for run in found} == {found[0]["tags"]["dagster/backfill"]}
-    assert [row[:2] for row in here.history("calls")] == [("success", "backfill")] * len(wanted)
+    assert [row[:2] for row in harness.history("calls")] == [("success", "backfill")] * len(wanted)
 
     page.goto(f"{address}/locations/warehouse/jobs/{job}/partitions")
     expect(page.get_by_text(f"{len(wanted)} partitions", exact=False).first).to_be_visible()

@@ -10,10 +10,9 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.conftest import missing
+from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
-from warehouse_pipelines_tests.orchestration.test_ui import ask, chromium, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -29,7 +28,7 @@ STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { statu
 
 
 @pytest.fixture(scope="module", params=["postgresql", "sqlite"])
-def here(
+def harness(
     request: pytest.FixtureRequest, test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DagsterHarness]:
     chromium()
@@ -42,30 +41,19 @@ def here(
 
 
 @pytest.fixture(scope="module")
-def address(here: DagsterHarness) -> str:
-    return opened(here)
+def address(harness: DagsterHarness) -> str:
+    return start_ui(harness)
 
 
 @pytest.fixture
-def page(here: DagsterHarness) -> Iterator["Page"]:
-    """A page of a browser; the world has no faults and no history before and after."""
-    try:
-        from playwright.sync_api import expect, sync_playwright
-    except ImportError:
-        missing("playwright")
-    here.simulators.control("callrail", "clear_faults")
-    with psycopg.connect(here.url, autocommit=True) as connection:
+def page(harness: DagsterHarness) -> Iterator["Page"]:
+    """A page of a browser; the vendor has no faults before and after, and the history is empty."""
+    harness.simulators.control("callrail", "clear_faults")
+    with psycopg.connect(harness.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, callrail_tag")
-    expect.set_options(timeout=120_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        tab = browser.new_page(viewport={"width": 1440, "height": 900})
-        tab.set_default_timeout(120_000)
-        yield tab
-        browser.close()
-    here.simulators.control("callrail", "clear_faults")
+    with open_page() as page:
+        yield page
+    harness.simulators.control("callrail", "clear_faults")
 
 
 def launched(address: str, job: str = "sync_callrail_tags") -> str:
@@ -78,8 +66,8 @@ def status(address: str, run_id: str) -> str:
     return str(ask(address, STATUS, run=run_id)["runOrError"]["status"])
 
 
-def history(here: DagsterHarness) -> list[str]:
-    return [ended for ended, _, _ in here.history("tags")]
+def history(harness: DagsterHarness) -> list[str]:
+    return [ended for ended, _, _ in harness.history("tags")]
 
 
 def loads_of(page: "Page", url: str) -> Callable[[], int]:
@@ -90,11 +78,11 @@ def loads_of(page: "Page", url: str) -> Callable[[], int]:
     return lambda: len(loads)
 
 
-def test_the_page_of_a_run_follows_it_and_shows_its_error(here: DagsterHarness, address: str, page: "Page") -> None:
+def test_the_page_of_a_run_follows_it_and_shows_its_error(harness: DagsterHarness, address: str, page: "Page") -> None:
     from playwright.sync_api import expect
 
-    here.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=30, path="tags.json", times=1)
-    here.simulators.control("callrail", "set_fault", kind="status", status=403, path="tags.json", after=1)
+    harness.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=30, path="tags.json", times=1)
+    harness.simulators.control("callrail", "set_fault", kind="status", status=403, path="tags.json", after=1)
     run_id = launched(address)
     loads = loads_of(page, f"{address}/runs/{run_id}")
     expect(page.get_by_text("attempt 1 of 7").first).to_be_visible()
@@ -106,14 +94,14 @@ def test_the_page_of_a_run_follows_it_and_shows_its_error(here: DagsterHarness, 
 
 
 @contextmanager
-def reading(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
-    here.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
-    yield lambda: history(here) == ["running"]
+def reading(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
+    yield lambda: history(harness) == ["running"]
 
 
 @contextmanager
-def merging(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
-    with psycopg.connect(here.url) as holder, psycopg.connect(here.url, autocommit=True) as looker:
+def merging(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
+    with psycopg.connect(harness.url) as holder, psycopg.connect(harness.url, autocommit=True) as looker:
         holder.execute("LOCK TABLE callrail_tag IN EXCLUSIVE MODE")
         waits = (
             "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
@@ -124,38 +112,40 @@ def merging(here: DagsterHarness) -> Iterator[Callable[[], bool]]:
 
 @pytest.mark.parametrize("moment", [reading, merging], ids=lambda moment: moment.__name__)
 def test_terminate_stops_a_run(
-    here: DagsterHarness,
+    harness: DagsterHarness,
     address: str,
     page: "Page",
     moment: Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]],
 ) -> None:
     from playwright.sync_api import expect
 
-    with moment(here) as reached:
+    with moment(harness) as reached:
         run_id = launched(address)
         loads = loads_of(page, f"{address}/runs/{run_id}")
         eventually(reached, "it gets there", 240)
         page.get_by_role("button", name="Terminate").first.click()
         page.get_by_role("button", name="Terminate 1 run").click()
-        eventually(lambda: status(address, run_id) == "CANCELING" or history(here) != ["running"], "it is asked", 30)
+        eventually(lambda: status(address, run_id) == "CANCELING" or history(harness) != ["running"], "it is asked", 30)
         began = time.monotonic()
         eventually(lambda: status(address, run_id) == "CANCELED", "it ends", 30)
         assert time.monotonic() - began < 5
-    assert history(here) == ["cancelled"]
+    assert history(harness) == ["cancelled"]
     page.keyboard.press("Escape")
     expect(page.get_by_text("Canceled").first).to_be_visible(timeout=15_000)
     assert loads() == 0
-    with psycopg.connect(here.url) as connection:
+    with psycopg.connect(harness.url) as connection:
         assert connection.execute("SELECT count(*) FROM callrail_tag").fetchone() == (0,)
 
 
-def test_a_run_of_a_command_is_seen_wherever_one_of_the_ui_is(here: DagsterHarness, address: str, page: "Page") -> None:
+def test_a_run_of_a_command_is_seen_wherever_one_of_the_ui_is(
+    harness: DagsterHarness, address: str, page: "Page"
+) -> None:
     from playwright.sync_api import expect
 
-    command = Command(["sync", "callrail", "tags"], here.environment, here.home / "command.log")
+    command = Command(["sync", "callrail", "tags"], harness.environment, harness.home / "command.log")
     code, text = command.ended()
     assert code == 0, text
-    [run] = here.runs("sync_callrail_tags")[:1]
+    [run] = harness.runs("sync_callrail_tags")[:1]
     short = run.run_id[:8]
     page.goto(f"{address}/locations/warehouse/jobs/sync_callrail_tags/runs")
     expect(page.get_by_text(short).first).to_be_visible()

@@ -1,4 +1,4 @@
--- The check helpers of the requirements, section 0.2, as they stand there; test_crm_tables runs the checks with them.
+-- What the conditions of test_crm_tables and test_pipedesk_schema call.
 
 CREATE SCHEMA IF NOT EXISTS chk;
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse_pipelines_tests.harness.crm_world import (
+from warehouse_pipelines_tests.harness.crm_database import (
     CONSENT,
     OTHER_USER,
     TABLES,
@@ -28,7 +28,7 @@ FOREIGN = ("+442079460958", "+4930123456", "+919876543210", "+390612345678", "+4
 
 
 @pytest.fixture(scope="module")
-def world(shared_url: str) -> str:
+def crm_url(shared_url: str) -> str:
     with psycopg.connect(shared_url) as connection:
         for phone in (LISTED, *FOREIGN):
             add(connection, "dnc_list", phone=phone)
@@ -37,15 +37,15 @@ def world(shared_url: str) -> str:
 
 
 @pytest.fixture
-def app(world: str) -> Iterator[Connection]:
-    with session(world) as connection:
+def app(crm_url: str) -> Iterator[Connection]:
+    with session(crm_url) as connection:
         yield connection
 
 
 @pytest.fixture(scope="module")
-def listed(world: str) -> Iterator[Callable[[str | None], bool]]:
+def is_listed(crm_url: str) -> Iterator[Callable[[str | None], bool]]:
     # No transaction stays open: TRUNCATE in another test would wait for it.
-    with psycopg.connect(world, autocommit=True) as connection:
+    with psycopg.connect(crm_url, autocommit=True) as connection:
         connection.execute("SET ROLE crm_app")
         connection.execute("SELECT set_config('app.organization_id', %s, false)", [A])
         yield lambda phone: one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", phone, A)
@@ -62,9 +62,9 @@ def listed(world: str) -> Iterator[Callable[[str | None], bool]]:
         "9876543210", "09876543210", "+919876543210", "4712345678", "+6834002", "011 683 4002",
     ],
 )  # fmt: skip
-def test_a_listed_number_is_found_in_any_spelling(listed: Callable[[str | None], bool], phone: str) -> None:
-    """E-052."""
-    assert listed(phone) is True
+def test_a_listed_number_is_found_in_any_spelling(is_listed: Callable[[str | None], bool], phone: str) -> None:
+    """Spaces, brackets, a missing country code and other digits do not hide a listed number."""
+    assert is_listed(phone) is True
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_listed_number_is_found_in_any_spelling(listed: Callable[[str | None],
       "+0", "0", "++12065550166", "206555016６", "٢٠٦٥٥٥٠١٦٦",
      "1234567890123456789", "911", "+1206555", "+1 106 555 0166", "'; DROP TABLE crm.dnc_list; --", "12065550166e0"],
 )  # fmt: skip
-def test_what_cannot_be_read_blocks(listed: Callable[[str | None], bool], phone: str | None) -> None:
-    assert listed(phone) is True
+def test_what_cannot_be_read_blocks(is_listed: Callable[[str | None], bool], phone: str | None) -> None:
+    assert is_listed(phone) is True
 
 
 @pytest.mark.parametrize("phone", ["+12065550167", "(206) 555-0167", "+12065550177", "+442079460959", "3065550166"])
-def test_an_unlisted_number_does_not_block(listed: Callable[[str | None], bool], phone: str) -> None:
-    assert listed(phone) is False
+def test_an_unlisted_number_does_not_block(is_listed: Callable[[str | None], bool], phone: str) -> None:
+    assert is_listed(phone) is False
 
 
 SEPARATORS = ["", " ", "-", ".", "/", "\u00a0", "  ", ") ", "("]
@@ -103,17 +103,17 @@ def spellings(draw: st.DrawFn) -> str:
 
 @settings(max_examples=1500, deadline=None)
 @given(phone=spellings())
-def test_no_spelling_of_a_listed_number_gets_a_no(listed: Callable[[str | None], bool], phone: str) -> None:
-    assert listed(phone) is True, phone
+def test_no_spelling_of_a_listed_number_gets_a_no(is_listed: Callable[[str | None], bool], phone: str) -> None:
+    assert is_listed(phone) is True, phone
 
 
 @settings(max_examples=500, deadline=None)
 @given(phone=st.text(alphabet=st.sampled_from("0123456789+-() .x\u00a0"), max_size=22))
 def test_garbage_gets_a_no_only_when_it_is_read_as_another_number(
-    listed: Callable[[str | None], bool], phone: str
+    is_listed: Callable[[str | None], bool], phone: str
 ) -> None:
     """A no is given for a number that could be written as E.164 and shares its last digits with no listed one."""
-    if not listed(phone):
+    if not is_listed(phone):
         digits = "".join(character for character in phone if character.isdigit())
         assert 7 <= len(digits) <= 18
         assert not any(digits.endswith(number[-7:]) and digits[-10:] == number[-10:] for number in (LISTED, *FOREIGN))
@@ -121,12 +121,12 @@ def test_garbage_gets_a_no_only_when_it_is_read_as_another_number(
 
 @settings(max_examples=300, deadline=None)
 @given(st.from_regex(r"\A\+1[2-9][0-9]{2}[2-9][0-9]{6}\Z"))
-def test_a_plain_number_blocks_only_when_it_is_listed(listed: Callable[[str | None], bool], phone: str) -> None:
-    assert listed(phone) is (phone == LISTED)
+def test_a_plain_number_blocks_only_when_it_is_listed(is_listed: Callable[[str | None], bool], phone: str) -> None:
+    assert is_listed(phone) is (phone == LISTED)
 
 
 def test_dnc_expiry(app: Connection) -> None:
-    """E-051: an entry that has expired does not block, one that will still does."""
+    """An entry that has expired does not block, one that will still does."""
     add(app, "dnc_list", phone="+12065550120", reason="temporary", expires_at="2020-01-01")
     add(app, "dnc_list", phone="+12065550121", reason="temporary", expires_at="2999-01-01")
     add(app, "dnc_list", phone="+12065550122", reason="temporary", expires_at="2020-01-01")
@@ -143,9 +143,9 @@ def test_dnc_expiry(app: Connection) -> None:
             add(app, "dnc_list", reason=reason, expires_at="2999-01-01")
 
 
-def test_dnc_blocks_every_user_of_org(world: str) -> None:
-    """E-146: whoever listed it, and whoever asks; and no other organization."""
-    with session(world, user=OTHER_USER) as connection:
+def test_dnc_blocks_every_user_of_org(crm_url: str) -> None:
+    """A number is blocked whoever listed it and whoever asks, and in no other organization."""
+    with session(crm_url, user=OTHER_USER) as connection:
         add(connection, "dnc_list", phone="+12065550123", created_by=OTHER_USER)
         for user in (USER, OTHER_USER, ""):
             connection.execute("SELECT set_config('app.user_id', %s, true)", [user])
@@ -155,23 +155,23 @@ def test_dnc_blocks_every_user_of_org(world: str) -> None:
 
 
 def test_another_organizations_list_is_refused(app: Connection) -> None:
-    """X-50: an error, which is no no."""
+    """The question is an error, since an empty answer would allow the call."""
     assert sqlstate(app, "SELECT crm.is_on_dnc_list(%s, %s)", LISTED, B) == "42501"
     assert sqlstate(app, "SELECT crm.is_on_dnc_list(%s, NULL)", LISTED) == "42501"
 
 
-def test_an_administrator_asks_for_any_organization(world: str) -> None:
+def test_an_administrator_asks_for_any_organization(crm_url: str) -> None:
     """Who may lift the policies anyway needs no setting."""
-    with session(world, role=None, organization=None) as connection:
+    with session(crm_url, role=None, organization=None) as connection:
         assert one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", LISTED, A) is True
         assert one(connection, "SELECT crm.is_on_dnc_list(%s, NULL)", LISTED) is True
         assert one(connection, "SELECT crm.is_on_dnc_list(%s, %s)", "+12065550167", A) is False
 
 
 @pytest.mark.parametrize("role", ["crm_app", "crm_read"])
-def test_without_a_tenant_the_list_does_not_answer(world: str, role: str) -> None:
+def test_without_a_tenant_the_list_does_not_answer(crm_url: str, role: str) -> None:
     """An error is no no, and says what to set."""
-    with session(world, role=role, organization=None) as connection:
+    with session(crm_url, role=role, organization=None) as connection:
         for phone in (LISTED, "+12065550167", "garbage"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege) as raised, connection.transaction():
                 connection.execute("SELECT crm.is_on_dnc_list(%s, %s)", [phone, A])
@@ -196,8 +196,8 @@ def test_a_reason_is_one_of_the_list(app: Connection) -> None:
         assert sqlstate(app, change) == "42501"
 
 
-def test_an_entry_is_ended_with_who_and_why_and_never_deleted(world: str) -> None:
-    with session(world) as connection:
+def test_an_entry_is_ended_with_who_and_why_and_never_deleted(crm_url: str) -> None:
+    with session(crm_url) as connection:
         entry = add(connection, "dnc_list", phone="+12065550131")
         for statement in ("DELETE FROM crm.dnc_list", "UPDATE crm.dnc_list SET expires_at = now()",
                           "UPDATE crm.dnc_list SET ended_at = now(), ended_by = id, end_reason = 'x'",
@@ -220,7 +220,7 @@ def test_an_entry_is_ended_with_who_and_why_and_never_deleted(world: str) -> Non
         connection.execute("SELECT set_config('app.organization_id', %s, true)", [B])
         connection.execute("SELECT set_config('app.user_id', %s, true)", [USER])
         assert sqlstate(connection, "SELECT crm.end_dnc_entry(%s, 'not mine')", entry) == "P0002"
-    with session(world, role=None) as connection:
+    with session(crm_url, role=None) as connection:
         for statement in ("DELETE FROM crm.dnc_list", "TRUNCATE crm.dnc_list"):
             assert sqlstate(connection, statement) == "42501"
         connection.execute("SET LOCAL session_replication_role = replica")
@@ -250,9 +250,9 @@ def test_the_check_knows_channels(app: Connection, written: str) -> None:
             add(app, "dnc_list", phone=phone, channels=channels)
 
 
-def test_a_table_of_the_callers_does_not_stand_in(world: str) -> None:
+def test_a_table_of_the_callers_does_not_stand_in(crm_url: str) -> None:
     """The search path is the function's own."""
-    with session(world) as connection:
+    with session(crm_url) as connection:
         connection.execute("CREATE TEMP TABLE dnc_list AS SELECT * FROM crm.dnc_list WITH NO DATA")
         connection.execute("CREATE FUNCTION pg_temp.normalize_phone(text) RETURNS text LANGUAGE sql AS 'SELECT NULL'")
         connection.execute("SET LOCAL search_path = pg_temp, crm")
@@ -292,7 +292,7 @@ TOKENS = ("ebulon", "uagmire", "2065550188", "2065550187", "98199", "America/Nom
 
 
 def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(database_url: str) -> None:
-    """X-49."""
+    """Nothing of the person is found in any table, and the number stays blocked."""
     with session(database_url, role=None) as connection:
         earlier = add(connection, "leads", **SUBJECT, deleted_at="2025-01-01")
         lead = add(connection, "leads", **{**SUBJECT, "phone": "+12065550187"}, owner_id=USER)
@@ -389,8 +389,8 @@ def test_without_the_key_an_erased_entry_blocks_everything(app: Connection) -> N
 
 
 @pytest.mark.parametrize("organization", [B, None])
-def test_only_an_own_lead_is_erased(world: str, organization: str | None) -> None:
-    with session(world, role=None) as connection:
+def test_only_an_own_lead_is_erased(crm_url: str, organization: str | None) -> None:
+    with session(crm_url, role=None) as connection:
         lead = add(connection, "leads", first_name="Ada")
         connection.execute("SET LOCAL ROLE crm_app")
         connection.execute("SELECT set_config('app.organization_id', %s, true)", [organization or ""])
@@ -408,7 +408,7 @@ def test_only_erasure_sets_erased_at(app: Connection) -> None:
 
 
 def test_a_thousand_checks_take_less_than_a_tenth_of_a_second(app: Connection) -> None:
-    """E-164, with room: the benchmark measures it; this notices a check that reads the table."""
+    """With room: the benchmark measures it; this notices a check that reads the whole table."""
     numbers = [f"+1206{2_000_000 + 7_919 * number}" for number in range(1000)]
     app.execute("RESET ROLE")
     app.execute(
@@ -510,8 +510,8 @@ def test_a_consent_has_a_source_and_was_given(app: Connection) -> None:
     assert sqlstate(app, insert, A, json.dumps([given_("sms", "2024-01-01T08:00:00+01:00")])) == "accepted"
 
 
-def test_what_was_there_before_consents_were_checked_can_be_changed(world: str) -> None:
-    with session(world, role=None) as connection:
+def test_what_was_there_before_consents_were_checked_can_be_changed(crm_url: str) -> None:
+    with session(crm_url, role=None) as connection:
         connection.execute("ALTER TABLE crm.leads DISABLE TRIGGER check_consent")
         lead = add(connection, "leads", consent=json.dumps([given_("sms", "in spring")]))
         connection.execute("ALTER TABLE crm.leads ENABLE TRIGGER check_consent")

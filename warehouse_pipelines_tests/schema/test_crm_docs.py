@@ -12,7 +12,7 @@ from warehouse_pipelines.orchestration import pipedesk_maintenance
 from warehouse_pipelines.orchestration.crm_maintenance import TASKS
 from warehouse_pipelines.orchestration.maintenance import Task
 from warehouse_pipelines.schema.migrate import seed
-from warehouse_pipelines_tests.harness.crm_world import TABLES, Connection, session
+from warehouse_pipelines_tests.harness.crm_database import TABLES, Connection, session
 
 PAGE = docs.SCHEMA_PAGES["crm"].read_text(encoding="utf-8")
 ROADMAP = docs.PAGE.with_name("roadmap.md").read_text(encoding="utf-8")

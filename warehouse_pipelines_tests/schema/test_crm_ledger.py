@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_pipelines_tests.harness.crm_world import USER, A, B, Connection, add, one, session, sqlstate
+from warehouse_pipelines_tests.harness.crm_database import USER, A, B, Connection, add, one, session, sqlstate
 
 GAPS = """SELECT count(*) FROM (SELECT balance_before_usd, lag(balance_after_usd)
     OVER (PARTITION BY account_id ORDER BY created_at, id) AS prev FROM crm.budget_transactions) x
     WHERE prev IS NOT NULL AND prev <> balance_before_usd"""
-"""E-113, as it is asked."""
+"""Counts the entries that do not begin with the balance of the one before."""
 
 
 def entries(connection: Connection, account: str) -> list[Any]:
@@ -25,7 +25,7 @@ def entries(connection: Connection, account: str) -> list[Any]:
 
 
 def test_ledger_50_concurrent_writers(shared_url: str) -> None:
-    """E-114: fifty connections, each with two entries for a shared account and one for its own, in one go."""
+    """Fifty connections, each with two entries for a shared account and one for its own, in one go."""
     shared, start = str(uuid.uuid4()), threading.Barrier(50)
     failed: list[BaseException] = []
 
@@ -72,7 +72,7 @@ def test_ledger_50_concurrent_writers(shared_url: str) -> None:
 )
 @pytest.mark.parametrize("rows", [0, 1])
 def test_nobody_changes_an_entry(shared_url: str, role: str | None, statement: str, rows: int) -> None:
-    """E-110, E-111: also on an empty table, and for the superuser, whom no privilege stops."""
+    """Also on an empty table, and for the superuser, whom no privilege stops."""
     with session(shared_url, role=None) as connection:
         if rows:
             add(connection, "budget_transactions", account_id=str(uuid.uuid4()))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from warehouse_pipelines_tests.harness.crm_world import (
+from warehouse_pipelines_tests.harness.crm_database import (
     OTHER_USER,
     TABLES,
     USER,
@@ -38,7 +38,7 @@ def allowed(role: str, table: str, verb: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def world(shared_url: str) -> str:
+def crm_url(shared_url: str) -> str:
     """Both organizations have a row in every table."""
     with psycopg.connect(shared_url) as connection:
         for organization in (A, B):
@@ -47,8 +47,8 @@ def world(shared_url: str) -> str:
 
 
 @pytest.fixture
-def superuser(world: str) -> Iterator[Connection]:
-    with session(world, role=None, organization=None, user=None) as connection:
+def superuser(crm_url: str) -> Iterator[Connection]:
+    with session(crm_url, role=None, organization=None, user=None) as connection:
         yield connection
 
 
@@ -67,12 +67,12 @@ STATEMENTS = {
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("table", TABLES)
-def test_rls_two_orgs_all_tables(world: str, role: str, table: str) -> None:
-    """E-141: nothing of the other organization is seen, changed or deleted; of the own what the role may."""
+def test_rls_two_orgs_all_tables(crm_url: str, role: str, table: str) -> None:
+    """Nothing of the other organization is seen, changed or deleted; of the own what the role may."""
     for verb, template in STATEMENTS.items():
         statement = template.format(table=table, column=CHANGED.get(table, "organization_id"))
         for organization, other in ((A, B), (B, A)):
-            with session(world, role=role, organization=organization) as connection:
+            with session(crm_url, role=role, organization=organization) as connection:
                 if not allowed(role, table, verb):
                     assert sqlstate(connection, statement, organization) == "42501"
                     continue
@@ -87,9 +87,9 @@ def test_rls_two_orgs_all_tables(world: str, role: str, table: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("table", TABLES)
-def test_rls_with_check(world: str, role: str, table: str) -> None:
-    """E-143: no row is written into, or moved to, another organization."""
-    with session(world, role=None, organization=None) as connection:
+def test_rls_with_check(crm_url: str, role: str, table: str) -> None:
+    """No row is written into, or moved to, another organization."""
+    with session(crm_url, role=None, organization=None) as connection:
         given = {organization: references(connection, table, organization) for organization in (A, B)}
         connection.commit()
         for organization in (A, B):
@@ -104,16 +104,16 @@ def test_rls_with_check(world: str, role: str, table: str) -> None:
                 state = error.sqlstate or ""
             assert state == ("accepted" if organization == A and allowed(role, table, "insert") else "42501")
             connection.rollback()
-    with session(world, role=role) as connection:
+    with session(crm_url, role=role) as connection:
         moved = sqlstate(connection, f"UPDATE crm.{table} SET organization_id = %s", B)
         assert moved in ({"42501", "23514", "23503"} if allowed(role, table, "update") else {"42501"})
 
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("table", TABLES)
-def test_without_an_organization_there_are_no_rows(world: str, role: str, table: str) -> None:
-    """E-142, for a setting that was never made, and for one that a transaction left behind, which is empty then."""
-    with psycopg.connect(world) as connection:
+def test_without_an_organization_there_are_no_rows(crm_url: str, role: str, table: str) -> None:
+    """Nor for a setting that was never made, nor for one that a transaction left behind, which is empty then."""
+    with psycopg.connect(crm_url) as connection:
         connection.execute(f"SET ROLE {role}".encode())
         assert one(connection, f"SELECT count(*) FROM crm.{table}") == 0
         connection.execute("SELECT set_config('app.organization_id', %s, true)", [A])
@@ -124,35 +124,35 @@ def test_without_an_organization_there_are_no_rows(world: str, role: str, table:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_setting_that_is_no_organization_is_none(world: str, role: str) -> None:
+def test_a_setting_that_is_no_organization_is_none(crm_url: str, role: str) -> None:
     """No error, which would tell that a row was looked at."""
     for wrong in ("' OR true --", A[:-1], f"{A}0"):
-        with session(world, role=role, organization=wrong) as connection:
+        with session(crm_url, role=role, organization=wrong) as connection:
             assert one(connection, "SELECT count(*) FROM crm.leads") == 0
 
 
 @pytest.mark.parametrize("view", ["active_leads", "account_balances"])
-def test_views_respect_rls(world: str, superuser: Connection, view: str) -> None:
-    """E-145."""
+def test_views_respect_rls(crm_url: str, superuser: Connection, view: str) -> None:
+    """A view shows the rows of the organization that asks, although its owner may see all."""
     assert one(superuser, f"SELECT count(DISTINCT organization_id) FROM crm.{view}") == 2
     assert one(superuser, "SELECT count(*) FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v'"
                " AND NOT coalesce(reloptions::text LIKE '%security_invoker=true%', false)") == 0  # fmt: skip
     for role in ROLES:
-        with session(world, role=role, organization=B) as connection:
+        with session(crm_url, role=role, organization=B) as connection:
             found = connection.execute(f"SELECT DISTINCT organization_id FROM crm.{view}".encode()).fetchall()
             assert [str(row[0]) for row in found] == [B]
-        with session(world, role=role, organization=None) as connection:
+        with session(crm_url, role=role, organization=None) as connection:
             assert one(connection, f"SELECT count(*) FROM crm.{view}") == 0
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_partitions_and_the_archive_are_closed(world: str, superuser: Connection, role: str) -> None:
+def test_partitions_and_the_archive_are_closed(crm_url: str, superuser: Connection, role: str) -> None:
     partitions = superuser.execute(
         "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relispartition AND c.relkind = 'r'"
         " AND c.relnamespace = 'crm'::regnamespace"
     ).fetchall()
     assert len(partitions) >= 10
-    with session(world, role=role) as connection:
+    with session(crm_url, role=role) as connection:
         for (partition,) in partitions:
             if role == "crm_owner":
                 assert one(connection, f"SELECT count(*) FROM {partition}") == 0
@@ -160,8 +160,8 @@ def test_partitions_and_the_archive_are_closed(world: str, superuser: Connection
                 assert sqlstate(connection, f"SELECT FROM {partition}") == "42501"
 
 
-def test_a_private_segment_is_its_creators(world: str) -> None:
-    with session(world) as connection:
+def test_a_private_segment_is_its_creators(crm_url: str) -> None:
+    with session(crm_url) as connection:
         private = add(connection, "segments", name="mine", is_public=False)
         query = "SELECT count(*) FROM crm.segments WHERE id = %s"
         assert one(connection, query, private) == 1
@@ -171,8 +171,8 @@ def test_a_private_segment_is_its_creators(world: str) -> None:
         assert sqlstate(connection, "UPDATE crm.segments SET is_public = false, created_by = %s", USER) == "42501"
 
 
-def test_the_key_of_erased_numbers_is_hidden(world: str) -> None:
-    with psycopg.connect(world) as connection:
+def test_the_key_of_erased_numbers_is_hidden(crm_url: str) -> None:
+    with psycopg.connect(crm_url) as connection:
         connection.execute("INSERT INTO crm.system_config VALUES (%s, 'dnc.hash_key', '\"00\"')", [A])
         for role in ROLES:
             connection.execute(f"SET LOCAL ROLE {role}".encode())
@@ -188,7 +188,7 @@ def test_the_key_of_erased_numbers_is_hidden(world: str) -> None:
 
 
 def test_no_role_is_exempt(superuser: Connection) -> None:
-    """E-147, E-140: of all four; a table added later is found too."""
+    """Of the four, none bypasses row-level security; a table added later is found too."""
     assert (
         superuser.execute(
             "SELECT rolname FROM pg_roles WHERE rolname LIKE 'crm\\_%' AND (rolsuper OR rolbypassrls OR rolcanlogin)"
@@ -213,7 +213,7 @@ def test_no_role_is_exempt(superuser: Connection) -> None:
 
 
 def test_definer_functions_are_fixed(superuser: Connection) -> None:
-    """E-060: their search_path is set, PUBLIC may run nothing, and crm_definer owns those that see past policies."""
+    """Their search_path is set, PUBLIC may run nothing, and crm_definer owns those that see past policies."""
     found = superuser.execute(
         "SELECT proname, proconfig::text, pg_get_userbyid(proowner) FROM pg_proc"
         " WHERE pronamespace = 'crm'::regnamespace AND prosecdef"
@@ -240,13 +240,13 @@ def test_definer_functions_are_fixed(superuser: Connection) -> None:
 
 @pytest.mark.parametrize("function", ["ensure_partitions()", "archive_partitions()"])
 @pytest.mark.parametrize("role", ["crm_app", "crm_read"])
-def test_maintenance_is_not_the_applications(world: str, role: str, function: str) -> None:
-    with session(world, role=role) as connection:
+def test_maintenance_is_not_the_applications(crm_url: str, role: str, function: str) -> None:
+    with session(crm_url, role=role) as connection:
         assert sqlstate(connection, f"SELECT * FROM crm.{function}") == "42501"
 
 
-def test_the_functions_of_a_reader_work(world: str) -> None:
-    with session(world, role="crm_read") as connection:
+def test_the_functions_of_a_reader_work(crm_url: str) -> None:
+    with session(crm_url, role="crm_read") as connection:
         assert one(connection, "SELECT crm.is_on_dnc_list('+12065550166', %s)", A) is True
         assert one(connection, "SELECT count(*) FROM crm.list_leads()") > 0
         assert one(connection, "SELECT sum(entries) FROM crm.funnel()") > 0

@@ -11,29 +11,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse_pipelines_tests.harness.crm_world import OTHER_USER, USER, A, B, Connection, add, one, session, sqlstate
+from warehouse_pipelines_tests.harness.crm_database import (
+    OTHER_USER,
+    USER,
+    A,
+    B,
+    Connection,
+    add,
+    one,
+    session,
+    sqlstate,
+)
 
 NOW = datetime.now(UTC)
-LEADS: dict[str, dict[str, Any]] = {
-    str(uuid.UUID(int=number)): lead
-    for number, lead in enumerate(
-        [
-            {"first_name": "Ada", "last_name": "O'Neil", "source": "google", "lead_score": 90, "tags": ["hot", "vip"]},
-            {"first_name": "ada", "last_name": "50%_off", "source": "Google", "lead_score": 10, "tags": ["hot"]},
-            {"first_name": "Bo\\b", "source": "", "lead_score": 50, "value_usd": 100.5, "tags": ["a,b", '"}', ""]},
-            {"status": "won", "owner_id": USER, "value_usd": 0, "postal_code": "98101", "division": "north"},
-            {"status": "lost", "owner_id": OTHER_USER, "lead_score": 100, "source_metadata": {"utm": "x", "n": 1}},
-            {"source_metadata": {"utm": None, "a b": "x"}, "email": "x@example.com", "timezone": "Europe/Paris"},
-            {"created_at": NOW - timedelta(days=40), "phone": "+12065550101", "golden_id": USER},
-            {"created_at": datetime(2025, 1, 31, tzinfo=UTC), "first_name": "Zoe"},
-        ]
-    )
-}
+_LEADS: list[dict[str, Any]] = [
+    {"first_name": "Ada", "last_name": "O'Neil", "source": "google", "lead_score": 90, "tags": ["hot", "vip"]},
+    {"first_name": "ada", "last_name": "50%_off", "source": "Google", "lead_score": 10, "tags": ["hot"]},
+    {"first_name": "Bo\\b", "source": "", "lead_score": 50, "value_usd": 100.5, "tags": ["a,b", '"}', ""]},
+    {"status": "won", "owner_id": USER, "value_usd": 0, "postal_code": "98101", "division": "north"},
+    {"status": "lost", "owner_id": OTHER_USER, "lead_score": 100, "source_metadata": {"utm": "x", "n": 1}},
+    {"source_metadata": {"utm": None, "a b": "x"}, "email": "x@example.com", "timezone": "Europe/Paris"},
+    {"created_at": NOW - timedelta(days=40), "phone": "+12065550101", "golden_id": USER},
+    {"created_at": datetime(2025, 1, 31, tzinfo=UTC), "first_name": "Zoe"},
+]
+LEADS = {str(uuid.UUID(int=number)): lead for number, lead in enumerate(_LEADS)}
 DEFAULTS: dict[str, Any] = {"status": "new", "lead_score": 0, "tags": [], "source_metadata": {}, "created_at": NOW}
 
 
 @pytest.fixture(scope="module")
-def world(shared_url: str) -> str:
+def crm_url(shared_url: str) -> str:
     """The leads, one that is deleted, and the same leads in another organization."""
     with psycopg.connect(shared_url) as connection:
         for key, lead in LEADS.items():
@@ -47,8 +53,8 @@ def world(shared_url: str) -> str:
 
 
 @pytest.fixture
-def app(world: str) -> Iterator[Connection]:
-    with session(world) as connection:
+def app(crm_url: str) -> Iterator[Connection]:
+    with session(crm_url) as connection:
         yield connection
 
 
@@ -63,8 +69,8 @@ def ask(connection: Connection, given_filter: Any) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def found(world: str) -> Iterator[Found]:
-    with session(world) as connection:
+def matching(crm_url: str) -> Iterator[Found]:
+    with session(crm_url) as connection:
         yield lambda given_filter: ask(connection, given_filter)
 
 
@@ -72,9 +78,9 @@ Condition = Callable[[Any], str]
 
 
 @pytest.fixture(scope="module")
-def condition(world: str) -> Iterator[Condition]:
+def refusal(crm_url: str) -> Iterator[Condition]:
     """The state of the error with which a filter is refused."""
-    with session(world) as connection:
+    with session(crm_url) as connection:
         yield lambda wrong: sqlstate(connection, "SELECT crm.segment_condition(%s)", json.dumps(wrong))
 
 
@@ -94,40 +100,40 @@ def holds(lead: dict[str, Any], f: dict[str, Any]) -> bool:
     if "not" in f:
         return not holds(lead, f["not"])
     field, op, value = f["field"], f["op"], f["value"]
-    have = lead.get(field, DEFAULTS.get(field))
+    have: Any = lead.get(field, DEFAULTS.get(field))
     if field == "source_metadata":
         have = have.get(f["key"])
         have = None if have is None else str(have)
     if field == "tags":
-        return {
+        of_tags: dict[str, Callable[[], object]] = {
             "has": lambda: value in have,
-            "has_any": lambda: bool(set(value) & set(have)),
+            "has_any": lambda: set(value) & set(have),
             "has_all": lambda: set(value) <= set(have),
             "is_empty": lambda: (have == []) == value,
-        }[op]()
+        }
+        return bool(of_tags[op]())
     if op == "is_null":
-        return (have is None) == value
+        return bool((have is None) == value)
     if op == "ne":
         return bool(have != value)
     if have is None:
         return False
     if op in {"within_days", "older_than_days"}:
-        return (have >= datetime.now(UTC) - timedelta(days=value)) == (op == "within_days")
+        return bool((have >= datetime.now(UTC) - timedelta(days=value)) == (op == "within_days"))
     if field == "created_at":
         value = [moment(v) for v in value] if op == "between" else moment(value)
-    return bool(
-        {
-            "eq": lambda: have == value,
-            "in": lambda: have in value,
-            "contains": lambda: value.lower() in have.lower(),
-            "starts_with": lambda: have.lower().startswith(value.lower()),
-            "lt": lambda: have < value,
-            "lte": lambda: have <= value,
-            "gt": lambda: have > value,
-            "gte": lambda: have >= value,
-            "between": lambda: value[0] <= have <= value[1],
-        }[op]()
-    )
+    of_others: dict[str, Callable[[], object]] = {
+        "eq": lambda: have == value,
+        "in": lambda: have in value,
+        "contains": lambda: value.lower() in have.lower(),
+        "starts_with": lambda: have.lower().startswith(value.lower()),
+        "lt": lambda: have < value,
+        "lte": lambda: have <= value,
+        "gt": lambda: have > value,
+        "gte": lambda: have >= value,
+        "between": lambda: value[0] <= have <= value[1],
+    }
+    return bool(of_others[op]())
 
 
 TEXTS = st.sampled_from(
@@ -198,21 +204,21 @@ FILTERS = st.recursive(
 
 @settings(max_examples=500, deadline=None)
 @given(f=FILTERS)
-def test_segment_eval(found: Found, f: dict[str, Any]) -> None:
-    """E-057: every field and operator, nested, with nulls, against ``holds``."""
-    assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
+def test_segment_eval(matching: Found, f: dict[str, Any]) -> None:
+    """Every field and operator, nested, with nulls, against ``holds``."""
+    assert matching(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
 
 
 @pytest.mark.parametrize("value", ["%", "_", "\\", "50%", "0%_o", "%_off", "o\\b", "50_", "A_a"])
 @pytest.mark.parametrize("op", ["contains", "starts_with"])
-def test_signs_of_a_pattern_mean_themselves(found: Found, op: str, value: str) -> None:
+def test_signs_of_a_pattern_mean_themselves(matching: Found, op: str, value: str) -> None:
     for field in ("first_name", "last_name"):
         f = {"field": field, "op": op, "value": value}
-        assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
+        assert matching(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
 
 
-def test_the_empty_filter_finds_every_living_lead(found: Found) -> None:
-    assert found({}) == set(LEADS)
+def test_the_empty_filter_finds_every_living_lead(matching: Found) -> None:
+    assert matching({}) == set(LEADS)
 
 
 @settings(max_examples=100, deadline=None)
@@ -224,13 +230,13 @@ def test_the_empty_filter_finds_every_living_lead(found: Found) -> None:
     field=st.sampled_from(["first_name", "last_name", "source", "source_metadata", "tags"]),
     op=st.sampled_from(["eq", "in", "contains", "starts_with", "has", "has_any", "has_all"]),
 )  # fmt: skip
-def test_segment_injection(condition: Condition, found: Found, text: str, field: str, op: str) -> None:
-    """E-057: as a value, a key, a field, an operator, or the name of a connective, text is text."""
+def test_segment_injection(refusal: Condition, matching: Found, text: str, field: str, op: str) -> None:
+    """As a value, a key, a field, an operator, or the name of a connective, text is text."""
     listed = op in {"in", "has_any", "has_all"}
     if op.startswith("has") == (field == "tags"):
         f = {"field": field, "op": op, "value": [text] if listed else text}
         f |= {"key": text} if field == "source_metadata" else {}
-        assert found(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
+        assert matching(f) == {key for key, lead in LEADS.items() if holds(lead, f)}
     valid = {"field": "first_name", "op": "eq", "value": "x"}
     for wrong in (
         {**valid, "field": text}, {**valid, "op": text}, {text: [valid]}, {**valid, text: 1}, {"and": {text: valid}},
@@ -240,7 +246,7 @@ def test_segment_injection(condition: Condition, found: Found, text: str, field:
         {"field": "source_metadata", "key": [text], "op": "eq", "value": "x"},
         {"field": "source_metadata", "op": "eq", "value": "x"}, {**valid, "key": text},
     ):  # fmt: skip
-        assert condition(wrong) == "23514", wrong
+        assert refusal(wrong) == "23514", wrong
 
 
 def test_the_condition_holds_nothing_of_the_filter(app: Connection) -> None:
@@ -312,9 +318,9 @@ def test_a_page_of_leads(app: Connection) -> None:
     assert one(app, "SELECT first_name FROM crm.list_leads('{}', 1, '2025-06-01')") == "Zoe"
 
 
-def test_a_rare_tag_and_a_name_are_found_by_index(world: str) -> None:
+def test_a_rare_tag_and_a_name_are_found_by_index(crm_url: str) -> None:
     """Below a policy PostgreSQL would read every lead for them, because their operators are not leakproof."""
-    with session(world, role=None) as connection:
+    with session(crm_url, role=None) as connection:
         connection.execute(
             "INSERT INTO crm.leads (organization_id, last_name, tags) SELECT %s, md5(n::text),"
             " CASE WHEN n = 7 THEN '{rare}' ELSE '{common}' END::text[] FROM generate_series(1, 8000) AS n", [A]

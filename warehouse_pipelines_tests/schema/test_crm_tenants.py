@@ -14,7 +14,7 @@ from psycopg import sql
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
-from warehouse_pipelines_tests.harness.crm_world import (
+from warehouse_pipelines_tests.harness.crm_database import (
     CONSENT,
     OTHER_USER,
     TABLES,
@@ -53,7 +53,7 @@ REVIEWED = {
 
 
 @pytest.fixture(scope="module")
-def world(shared_url: str) -> str:
+def crm_url(shared_url: str) -> str:
     with psycopg.connect(shared_url) as connection:
         for organization in (A, B):
             populate(connection, organization)
@@ -63,14 +63,14 @@ def world(shared_url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def url_of_a(world: str) -> Iterator[str]:
-    with login(world) as url:
+def url_of_a(crm_url: str) -> Iterator[str]:
+    with login(crm_url) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def url_of_a_reader(world: str) -> Iterator[str]:
-    with login(world, role="crm_read") as url:
+def url_of_a_reader(crm_url: str) -> Iterator[str]:
+    with login(crm_url, role="crm_read") as url:
         yield url
 
 
@@ -113,9 +113,9 @@ def attempt(connection: Connection, *statements: str) -> list[str]:
     return states
 
 
-def test_every_function_of_ours_names_pg_temp_last(world: str) -> None:
+def test_every_function_of_ours_names_pg_temp_last(crm_url: str) -> None:
     """What the path does not name is looked for first: a type of the caller's would be ours."""
-    with psycopg.connect(world) as connection:
+    with psycopg.connect(crm_url) as connection:
         found = connection.execute(
             "SELECT p.oid::regprocedure::text, p.proconfig FROM pg_proc AS p JOIN pg_namespace AS n ON"
             " n.oid = pronamespace"
@@ -178,9 +178,9 @@ def test_the_owner_of_a_database_that_is_not_ours_is_asked(
 
 
 @pytest.mark.parametrize("role", REVIEWED)
-def test_a_role_executes_what_was_reviewed(world: str, role: str) -> None:
+def test_a_role_executes_what_was_reviewed(crm_url: str, role: str) -> None:
     wanted = REVIEWED[role] | (REVIEWED["crm_read"] if role == "crm_app" else set())
-    with psycopg.connect(world) as connection:
+    with psycopg.connect(crm_url) as connection:
         may = connection.execute(
             "SELECT replace(p.oid::regprocedure::text, 'crm.', '') FROM pg_proc AS p"
             " WHERE p.pronamespace = 'crm'::regnamespace AND has_function_privilege(%s, p.oid, 'EXECUTE')",
@@ -197,9 +197,9 @@ def test_a_role_executes_what_was_reviewed(world: str, role: str) -> None:
         assert triggers.fetchall() == []
 
 
-def test_the_domain_named_text_runs_as_nobody_else(world: str, url_of_a: str, url_of_a_reader: str) -> None:
+def test_the_domain_named_text_runs_as_nobody_else(crm_url: str, url_of_a: str, url_of_a_reader: str) -> None:
     """The caller's own domain with a CHECK, in place of a type that a function of ours names."""
-    before = of_the_victim(world)
+    before = of_the_victim(crm_url)
     for url in (url_of_a, url_of_a_reader):
         with acting(url) as connection:
             assert attempt(
@@ -229,16 +229,16 @@ def test_the_domain_named_text_runs_as_nobody_else(world: str, url_of_a: str, ur
                     "SELECT crm.erase_lead(id) FROM crm.leads WHERE phone = '+12065550191'",
                 ]
             assert attempt(connection, *calls) == ["done"] * len(calls)
-    assert of_the_victim(world) == before
+    assert of_the_victim(crm_url) == before
 
 
 TRIGGER_FUNCTIONS = ("record_new_leads", "record_changed_leads", "record_deleted_leads", "chain_budget_transaction",
                      "check_dnc_entry", "check_lead_change", "touch_updated_at")  # fmt: skip
 
 
-def test_no_trigger_function_is_attached_to_a_table_of_the_callers(world: str, url_of_a: str) -> None:
+def test_no_trigger_function_is_attached_to_a_table_of_the_callers(crm_url: str, url_of_a: str) -> None:
     """It would write audit, status and assignment rows of whatever organization that table names."""
-    before = of_the_victim(world)
+    before = of_the_victim(crm_url)
     with acting(url_of_a) as connection:
         assert attempt(
             connection,
@@ -253,12 +253,12 @@ def test_no_trigger_function_is_attached_to_a_table_of_the_callers(world: str, u
                 f"CREATE EVENT TRIGGER z ON ddl_command_start EXECUTE FUNCTION crm.{function}()",
             ) == ["42501"] * 3  # fmt: skip
         attempt(connection, f"INSERT INTO forge VALUES ('{VICTIM}', '{B}', 'won', '{USER}', '+13100000000')")
-    assert of_the_victim(world) == before
+    assert of_the_victim(crm_url) == before
 
 
-def test_a_cast_to_json_runs_as_nobody_else(world: str, url_of_a: str) -> None:
+def test_a_cast_to_json_runs_as_nobody_else(crm_url: str, url_of_a: str) -> None:
     """to_jsonb of a row calls the cast of a column's type, so no row of the caller's may reach a trigger function."""
-    before = of_the_victim(world)
+    before = of_the_victim(crm_url)
     with acting(url_of_a) as connection:
         states = attempt(
             connection,
@@ -272,13 +272,13 @@ def test_a_cast_to_json_runs_as_nobody_else(world: str, url_of_a: str) -> None:
             f"INSERT INTO f VALUES ('{VICTIM}', '{B}', 'won', NULL, 'a')",
         )
         assert states == [*["done"] * 4, "42501", "done"]
-    assert of_the_victim(world) == before
+    assert of_the_victim(crm_url) == before
 
 
 @pytest.mark.parametrize("role", ["crm_app", "crm_read"])
-def test_the_setting_only_chooses_among_the_organizations_of_the_login(world: str, role: str) -> None:
+def test_the_setting_only_chooses_among_the_organizations_of_the_login(crm_url: str, role: str) -> None:
     """Not even within one statement, by a function that the planner calls first."""
-    with login(world, role=role) as url, acting(url) as connection:
+    with login(crm_url, role=role) as url, acting(url) as connection:
         assert one(connection, "SELECT count(DISTINCT organization_id) FROM crm.leads") == 1
         for organization in (B, "00000000-0000-0000-0000-0000000000ff", ""):
             connection.execute("SELECT set_config('app.organization_id', %s, true)", [organization])
@@ -300,16 +300,16 @@ def test_the_setting_only_chooses_among_the_organizations_of_the_login(world: st
                    f" WHERE organization_id = '{B}'") == 0  # fmt: skip
 
 
-def test_a_login_that_is_nobodys_sees_nothing(world: str) -> None:
-    with login(world, organizations=()) as url, acting(url) as connection:
+def test_a_login_that_is_nobodys_sees_nothing(crm_url: str) -> None:
+    with login(crm_url, organizations=()) as url, acting(url) as connection:
         for table in TABLES:
             assert one(connection, f"SELECT count(*) FROM crm.{table}") == 0
         assert sqlstate(connection, f"INSERT INTO crm.leads (organization_id) VALUES ('{A}')") == "42501"
         assert sqlstate(connection, f"SELECT crm.is_on_dnc_list('{SECRET}', '{A}')") == "42501"
 
 
-def test_a_login_of_two_organizations_chooses(world: str) -> None:
-    with login(world, organizations=(A, B)) as url, acting(url, B) as connection:
+def test_a_login_of_two_organizations_chooses(crm_url: str) -> None:
+    with login(crm_url, organizations=(A, B)) as url, acting(url, B) as connection:
         assert one(connection, "SELECT last_name FROM crm.leads WHERE id = %s", VICTIM) == "Secret"
         connection.execute("SELECT set_config('app.organization_id', %s, true)", [A])
         assert one(connection, "SELECT count(*) FROM crm.leads WHERE organization_id = %s", B) == 0
@@ -337,8 +337,8 @@ def test_a_login_sees_its_own_memberships_and_changes_none(tenant: Connection) -
 
 
 @pytest.mark.parametrize("user", [USER, None])
-def test_who_and_from_where_is_told_by_the_login_unless_it_is_a_poolers(world: str, user: str | None) -> None:
-    with login(world, user=user) as url, acting(url) as connection:
+def test_who_and_from_where_is_told_by_the_login_unless_it_is_a_poolers(crm_url: str, user: str | None) -> None:
+    with login(crm_url, user=user) as url, acting(url) as connection:
         connection.execute("SELECT set_config('app.user_id', %s, true), set_config('app.client_ip',"
                            " '192.0.2.99', true)",
                            [OTHER_USER])  # fmt: skip
@@ -377,9 +377,9 @@ def test_no_tenant_locks_a_table(tenant: Connection) -> None:
             assert sqlstate(tenant, f"LOCK TABLE {table} IN {mode} MODE NOWAIT") == "42501", (table, mode)
 
 
-def test_a_foreign_id_is_as_free_as_any(world: str, tenant: Connection) -> None:
+def test_a_foreign_id_is_as_free_as_any(crm_url: str, tenant: Connection) -> None:
     """No answer tells whether another organization has the id, and none is taken from anybody."""
-    with psycopg.connect(world) as connection:
+    with psycopg.connect(crm_url) as connection:
         ids = {
             table: one(connection, f"SELECT id FROM crm.{table} WHERE organization_id = %s LIMIT 1", B)
             for table in TABLES
@@ -414,9 +414,9 @@ def test_a_foreign_id_is_as_free_as_any(world: str, tenant: Connection) -> None:
     assert unique == [("dnc_reasons_pkey",)], "a key without the organization"
 
 
-def test_rows_are_deleted_by_the_function_alone(tenant: Connection, world: str) -> None:
+def test_rows_are_deleted_by_the_function_alone(tenant: Connection, crm_url: str) -> None:
     kinds = {"segment": "segments", "sequence": "nurture_sequences", "source_cost": "lead_source_costs"}
-    with psycopg.connect(world) as connection:
+    with psycopg.connect(crm_url) as connection:
         foreign = {kind: one(connection, f"SELECT id FROM crm.{table} WHERE organization_id = %s", B)
                    for kind, table in kinds.items()}  # fmt: skip
     for kind, table in kinds.items():
@@ -448,18 +448,18 @@ def test_the_rest_of_the_database_is_closed_to_a_tenant(tenant: Connection) -> N
     }  # fmt: skip
 
 
-def test_statistics_and_other_peoples_work_tell_no_value(world: str, tenant: Connection) -> None:
-    with psycopg.connect(world, autocommit=True) as connection:
+def test_statistics_and_other_peoples_work_tell_no_value(crm_url: str, tenant: Connection) -> None:
+    with psycopg.connect(crm_url, autocommit=True) as connection:
         connection.execute("ANALYZE crm.leads")
     assert one(tenant, "SELECT count(*) FROM pg_stats WHERE schemaname = 'crm'") == 0
     assert sqlstate(tenant, "SELECT * FROM pg_statistic") == "42501"
-    with session(world, role=None) as other:
+    with session(crm_url, role=None) as other:
         other.execute("SELECT 'a secret of another'")
         seen = tenant.execute("SELECT string_agg(query, ' ') FROM pg_stat_activity").fetchone()
         assert "a secret" not in str(seen)
 
 
-def test_a_leaky_function_sees_no_row_of_another(world: str, tenant: Connection) -> None:
+def test_a_leaky_function_sees_no_row_of_another(crm_url: str, tenant: Connection) -> None:
     """Cheap and not leakproof: the planner would call it first, were it not for the policy's barrier."""
     attempt(
         tenant,
@@ -515,8 +515,8 @@ GUESSES = [
 
 
 @pytest.fixture(scope="module")
-def felt_for(world: str) -> None:
-    with psycopg.connect(world) as connection:
+def felt_for(crm_url: str) -> None:
+    with psycopg.connect(crm_url) as connection:
         add(connection, "dnc_list", organization_id=B, phone="+13105550119", reason="litigator")
         add(connection, "segments", organization_id=B, created_by=OTHER_USER)
         sequence = one(connection, "SELECT id FROM crm.nurture_sequences WHERE organization_id = %s LIMIT 1", B)
@@ -553,18 +553,18 @@ def test_no_condition_of_the_callers_goes_before_the_policy(
                                       ).fetchall() == []  # fmt: skip
 
 
-def test_no_setting_of_a_poolers_makes_a_policy_fail(world: str) -> None:
+def test_no_setting_of_a_poolers_makes_a_policy_fail(crm_url: str) -> None:
     """An error of the policy would say that a row was looked at."""
-    with login(world, user=None) as url, acting(url) as connection:
+    with login(crm_url, user=None) as url, acting(url) as connection:
         for name in ("app.user_id", "app.client_ip", "app.organization_id"):
             connection.execute("SELECT set_config(%s, 'x', false)", [name])
             assert sqlstate(connection, "SELECT FROM crm.leads WHERE email IS NULL") == "accepted", name
 
 
 @pytest.mark.parametrize("role", ["crm_app", "crm_read"])
-def test_no_row_is_asked_by_its_place(world: str, role: str) -> None:
+def test_no_row_is_asked_by_its_place(crm_url: str, role: str) -> None:
     """Whether a column of one row of B is null would be told: IS NULL costs nothing, so it goes before any policy."""
-    with login(world, role=role) as url, acting(url) as connection:
+    with login(crm_url, role=role) as url, acting(url) as connection:
         for table in (*TABLES, "organization_member", "dnc_reasons"):
             for column in ("ctid", "xmin", "tableoid"):
                 assert sqlstate(connection, f"SELECT {column} FROM crm.{table}") == "42501", (table, column)
@@ -574,9 +574,9 @@ def test_no_row_is_asked_by_its_place(world: str, role: str) -> None:
                 assert sqlstate(connection, f"LOCK TABLE crm.{table} IN {mode} MODE NOWAIT") == "42501", (table, mode)
 
 
-def test_a_change_past_the_policies_logs_each_organizations_own_values(world: str) -> None:
+def test_a_change_past_the_policies_logs_each_organizations_own_values(crm_url: str) -> None:
     """Ids are unique within an organization only; a superuser who names one touches the leads of two."""
-    with session(world, role=None, organization=None) as connection:
+    with session(crm_url, role=None, organization=None) as connection:
         shared = "00000000-0000-0000-00aa-000000000077"
         for organization, name in ((A, "of A"), (B, "of B")):
             add(connection, "leads", id=shared, organization_id=organization, last_name=name, owner_id=USER)
@@ -609,13 +609,13 @@ def test_a_sequence_that_leads_went_through_stays(tenant: Connection) -> None:
     assert sqlstate(tenant, "SELECT crm.delete_row('sequence', %s)", str(sequence)) == "23503"
 
 
-def test_the_application_writes_no_score_history_and_no_author(world: str, tenant: Connection) -> None:
+def test_the_application_writes_no_score_history_and_no_author(crm_url: str, tenant: Connection) -> None:
     lead = add(tenant, "leads", phone="+12065550195")
     assert sqlstate(tenant, "INSERT INTO crm.lead_score_history (organization_id, lead_id, score, factors,"
                     " model_version) VALUES (%s, %s, 1, '{}', 'x')", A, lead) == "42501"  # fmt: skip
     tenant.execute("SELECT crm.calculate_lead_score(%s)", [lead])
     assert one(tenant, "SELECT count(*) FROM crm.lead_score_history WHERE lead_id = %s", lead) == 1
-    with login(world, user=None) as url, acting(url) as connection:
+    with login(crm_url, user=None) as url, acting(url) as connection:
         entry = add(connection, "dnc_list", phone="+12065550196", created_by=OTHER_USER)
         assert one(connection, "SELECT created_by FROM crm.dnc_list WHERE id = %s", entry) is None
         connection.rollback()

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_pipelines_tests.harness.crm_world import (
+from warehouse_pipelines_tests.harness.crm_database import (
     CONSENT,
     OTHER_USER,
     THIRD_USER,
@@ -36,7 +36,7 @@ TRANSITIONS = {
     "lost": "contacted nurturing",
     "disqualified": "contacted",
 }
-"""X-43, written a second time: a change of the rules is a decision."""
+"""The allowed transitions, written a second time: a change of the rules is a decision."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def app(shared_url: str) -> Iterator[Connection]:
 
 @pytest.mark.parametrize("before", TRANSITIONS)
 def test_invalid_transition_rejected(app: Connection, before: str) -> None:
-    """E-059: all 81 pairs."""
+    """All 81 pairs: what is not listed is refused."""
     for after in TRANSITIONS:
         lead = add(app, "leads", status=before)
         state = sqlstate(app, "UPDATE crm.leads SET status = %s WHERE id = %s", after, lead)
@@ -73,7 +73,7 @@ def history(connection: Connection, lead: Any) -> list[Any]:
 
 
 def test_status_change_writes_history(app: Connection) -> None:
-    """E-054: exactly one row, right from and to, the time in the stage; nothing when the status stays."""
+    """Exactly one row, right from and to, the time in the stage; nothing when the status stays."""
     lead = add(app, "leads", status_changed_at="2025-01-01T00:00:00Z")
     assert history(app, lead) == [(None, "new", "user", USER, None)]
     app.execute("UPDATE crm.leads SET status = 'contacted' WHERE id = %s", [lead])
@@ -104,7 +104,7 @@ def audit(connection: Connection, lead: Any) -> dict[tuple[str, str], tuple[str 
 
 
 def test_audit_field_level(app: Connection) -> None:
-    """E-055, E-026: a row per field, with who and from where, for creation, change and deletion."""
+    """A row per field, with who and from where, for creation, change and deletion."""
     lead = add(app, "leads", first_name="Ada", tags=["hot"])
     created = audit(app, lead)
     assert created["create", "first_name"] == (None, "Ada")
@@ -142,7 +142,7 @@ def test_the_application_does_not_write_the_logs(app: Connection) -> None:
 
 
 def test_score_factors_sum(app: Connection) -> None:
-    """E-056: of leads of every kind, with the default weights and with others."""
+    """Of leads of every kind, with the default weights and with others."""
     leads = [
         add(app, "leads", status=status, source=source, phone=phone, email=email, status_changed_at=when,
             consent='[{"channel": "sms", "at": "2025-01-01", "source": "x", "text_version": "x"}]' if email else "[]")
@@ -161,7 +161,7 @@ def test_score_factors_sum(app: Connection) -> None:
             score = one(app, "SELECT crm.calculate_lead_score(%s)", lead)
             assert 0 <= score <= 100
             query = "SELECT lead_score, lead_score_factors FROM crm.leads WHERE id = %s"
-            stored, factors = app.execute(query, [lead]).fetchone() or (None, None)
+            ((stored, factors),) = app.execute(query, [lead]).fetchall()
             assert stored == score == sum(factors.values())
     assert one(app, "SELECT count(*) FROM crm.lead_score_history WHERE lead_id = ANY (%s)", leads) == 4 * len(leads)
     assert one(app, "SELECT count(*) FROM crm.lead_score_history WHERE score <>"
@@ -244,7 +244,10 @@ def test_workers_at_a_time_get_a_step_once(shared_url: str) -> None:
     with session(shared_url, keep=True) as connection:
         lead = add(connection, "leads", consent=CONSENT)
         sequence = add(connection, "nurture_sequences", name="for eight", steps='[{"channel": "email"}]')
-    start, enrolled, states, reports = threading.Barrier(8), [], [], []  # type: ignore[var-annotated]
+    start = threading.Barrier(8)
+    enrolled: list[Any] = []
+    states: list[Any] = []
+    reports: list[Any] = []
 
     def work() -> None:
         start.wait(30)
@@ -272,7 +275,7 @@ def test_workers_at_a_time_get_a_step_once(shared_url: str) -> None:
 
 
 def test_sequence_skips_dnc(app: Connection, sequence: Any) -> None:
-    """E-058: neither enrolled nor contacted, whenever the number was listed; what was done before stays recorded."""
+    """It is neither enrolled nor contacted, whenever the number was listed; what was done before stays recorded."""
     phone = "+12065550146"
     lead = add(app, "leads", phone=phone, consent=CONSENT)
     enrollment = enroll(app, lead, sequence)
@@ -474,7 +477,7 @@ def test_what_is_not_there_is_named(app: Connection, call: str) -> None:
 
 
 def test_the_funnel_adds_up_to_the_history(app: Connection) -> None:
-    """E-3.9."""
+    """Entries and leads of each status are those of the history, and a span without changes has none."""
     for status in ("contacted", "qualified", "lost"):
         lead = add(app, "leads")
         app.execute("UPDATE crm.leads SET status = %s WHERE id = %s", [status, lead])
@@ -487,7 +490,7 @@ def test_the_funnel_adds_up_to_the_history(app: Connection) -> None:
 
 
 def test_the_return_of_each_source(app: Connection) -> None:
-    """E-3.14: spend equals the costs; a source without costs has no return, one without leads has its costs."""
+    """Spend equals the costs; a source without costs has no return, one without leads has its costs."""
     for source, status, value, month in (
         ("google", "won", 500, "2025-01-31T23:59:59Z"), ("google", "new", 900, "2025-02-28T23:59:59Z"),
         ("google", "won", 900, "2025-03-01T00:00:00Z"), (None, "won", 7, "2025-01-05T00:00:00Z"),

@@ -54,13 +54,13 @@ SPECIFIED = """
     pipedesk.user_roles.user_id                     pipedesk.users.id
     pipedesk.drive_files.parent_folder_id           pipedesk.google_drive_folders.folder_id
 """
-"""The relationships that the specification names, and what each means."""
+"""The relationships that users join by, and what each means."""
 
 
 @pytest.mark.parametrize(
     "line", [line.split() for line in SPECIFIED.strip().splitlines()], ids=lambda line: str(line[0])
 )
-def test_a_relationship_of_the_specification_is_declared_and_indexed(line: list[str]) -> None:
+def test_a_relationship_that_users_join_by_is_declared_and_indexed(line: list[str]) -> None:
     (table, _, column), (other, _, key) = (name.rpartition(".") for name in line)
     entity = ENTITIES[table]
     found, column_of = target(entity.refs[column], ENTITIES)
@@ -131,7 +131,7 @@ ACROSS = {
 
 
 @pytest.fixture
-def loaded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
+def warehouse(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
     """A warehouse with the tables at both ends of ``ACROSS``, of one population."""
     tables = {name.rpartition(".")[0] for name in ACROSS}
     tables |= {
@@ -152,20 +152,20 @@ def loaded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[psyco
         yield connection
 
 
-def test_ids_of_another_system_find_their_row(loaded: psycopg.Connection) -> None:
+def test_ids_of_another_system_find_their_row(warehouse: psycopg.Connection) -> None:
     """Written as text or number, in capitals or not: joined by ``=``, most of them are found."""
     shares = {}
     for name in sorted(ACROSS):
         table, _, column = name.rpartition(".")
         other, key = target(ENTITIES[table].refs[column], ENTITIES)
-        counted = loaded.execute(
+        counted = warehouse.execute(
             f"SELECT count(*), count(o.{key}) FROM {table} t LEFT JOIN {other.table} o ON o.{key} = t.{column}"
             f" WHERE t.{column} IS NOT NULL"
         ).fetchone()
         assert counted is not None
         shares[name] = counted[1] / counted[0] if counted[0] else None
     assert {name: share for name, share in shares.items() if not share or share < 0.3} == {}
-    unread = loaded.execute(
+    unread = warehouse.execute(
         "SELECT count(*) FILTER (WHERE agent_id IS NULL), count(*) FROM genius_lead"
         " WHERE raw_data ->> 'agent_id' = 'not assigned'"
     ).fetchone()

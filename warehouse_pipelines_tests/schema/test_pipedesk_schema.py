@@ -1,4 +1,4 @@
-"""The schema ``pipedesk``: what the requirements check, what it refuses of ours and not of a vendor's, up and down."""
+"""The schema ``pipedesk``: what it promises, what it refuses of ours and not of a vendor's, up and down."""
 
 import subprocess
 import threading
@@ -20,12 +20,13 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import repeatable, tables
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness.crm_world import Connection, dump, one, sqlstate, undone_by
+from warehouse_pipelines_tests.harness.crm_database import Connection, dump, one, sqlstate, undone_by
 from warehouse_pipelines_tests.harness.fake_source import Record, Settings, page
 from warehouse_pipelines_tests.harness.source_harness import source_harness
 
@@ -34,37 +35,46 @@ MIRRORED = sorted(table.removeprefix("pipedesk.") for table in ENTITIES if table
 ACCEPTED = "accepted"
 
 COLUMNS = {
-    "D-001": ("calendar_sync_states", "id resource_id channel_id calendar_id sync_token expiration active created_at"
-              " updated_at token_sha256"),
-    "D-004": ("calendar_events", "id google_event_id calendar_id summary description start_time end_time meet_link"
-              " html_link status organizer_email attendees created_at updated_at"),
-    "D-014": ("drive_webhook_channels", "id channel_id resource_id resource_type watched_resource_id expires_at active"
-              " created_at updated_at token_sha256"),
-    "D-016": ("google_drive_folders", "id entity_id entity_type folder_id folder_url created_at deleted_at deleted_by"
-              " delete_reason"),
-    "D-018": ("drive_files", "id file_id parent_folder_id name mime_type size created_at deleted_at deleted_by"
-              " delete_reason"),
-    "D-020": ("drive_change_logs", "id channel_id resource_id resource_state changed_resource_id event_type received_at"
-              " raw_headers"),
-    "D-023": ("drive_change_cursors", "drive_id page_token updated_at"),
-    "D-025": ("drive_structure_templates", "id name entity_type active"),
-    "D-026": ("drive_structure_nodes", "id template_id parent_id name order"),
-    "D-030": ("companies", "id name"),
-    "D-031": ("users", "id name email"),
-    "D-032": ("contacts", "id name email phone role"),
-    "D-033": ("lead_contacts", "is_primary added_at"),
-    "D-035": ("leads", "id legal_name trade_name lead_status_id lead_origin_id owner_user_id qualified_company_id"
-              " qualified_master_deal_id address_city address_state last_interaction_at priority_score disqualified_at"
-              " disqualification_reason qualified_at deleted_at created_at updated_at"),
-    "D-039": ("leads_v", "title"),
-    "D-040": ("master_deals", "id client_name company_id"),
-    "D-041": ("tags", "id name color"),
-    "D-043": ("lead_statuses", "id code label description is_active sort_order created_at"),
-    "D-044": ("lead_origins", "id code label description is_active sort_order created_at"),
-    "D-045": ("lead_activity_stats", "engagement_score last_interaction_at last_email_at last_event_at total_emails"
-              " total_events total_interactions created_at updated_at"),
-    "X-38": ("calendar_sync_states", "token_sha256"),
-}  # fmt: skip
+    "calendar_sync_states": (
+        "id resource_id channel_id calendar_id sync_token expiration active created_at updated_at token_sha256"
+    ),
+    "calendar_events": (
+        "id google_event_id calendar_id summary description start_time end_time meet_link html_link status"
+        " organizer_email attendees created_at updated_at"
+    ),
+    "drive_webhook_channels": (
+        "id channel_id resource_id resource_type watched_resource_id expires_at active created_at updated_at"
+        " token_sha256"
+    ),
+    "google_drive_folders": (
+        "id entity_id entity_type folder_id folder_url created_at deleted_at deleted_by delete_reason"
+    ),
+    "drive_files": "id file_id parent_folder_id name mime_type size created_at deleted_at deleted_by delete_reason",
+    "drive_change_logs": (
+        "id channel_id resource_id resource_state changed_resource_id event_type received_at raw_headers"
+    ),
+    "drive_change_cursors": "drive_id page_token updated_at",
+    "drive_structure_templates": "id name entity_type active",
+    "drive_structure_nodes": "id template_id parent_id name order",
+    "companies": "id name",
+    "users": "id name email",
+    "contacts": "id name email phone role",
+    "lead_contacts": "is_primary added_at",
+    "leads": (
+        "id legal_name trade_name lead_status_id lead_origin_id owner_user_id qualified_company_id"
+        " qualified_master_deal_id address_city address_state last_interaction_at priority_score disqualified_at"
+        " disqualification_reason qualified_at deleted_at created_at updated_at"
+    ),
+    "leads_v": "title",
+    "master_deals": "id client_name company_id",
+    "tags": "id name color",
+    "lead_statuses": "id code label description is_active sort_order created_at",
+    "lead_origins": "id code label description is_active sort_order created_at",
+    "lead_activity_stats": (
+        "engagement_score last_interaction_at last_email_at last_event_at total_emails total_events"
+        " total_interactions created_at updated_at"
+    ),
+}
 
 
 def index(table: str, *columns: str) -> str:
@@ -72,63 +82,88 @@ def index(table: str, *columns: str) -> str:
 
 
 CHECKS = {
-    "D-002": "chk.idx('pipedesk.calendar_sync_states','channel_id',true)"
+    "the channel of a calendar is unique": "chk.idx('pipedesk.calendar_sync_states','channel_id',true)"
     f" AND {index('calendar_sync_states', 'expiration', 'active')}",
-    "D-003": "NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema='pipedesk' AND"
+    "a calendar has defaults": "NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema='pipedesk' AND"
     " table_name='calendar_sync_states' AND column_name IN ('calendar_id','active','created_at')"
     " AND column_default IS NULL)",
-    "D-005": "chk.state($q$INSERT INTO pipedesk.calendar_events(google_event_id) VALUES (NULL)$q$) = '23502'",
-    "D-006": index("calendar_events", "status", "start_time", "end_time"),
-    "D-007": "chk.state($q$INSERT INTO pipedesk.calendar_events(google_event_id,status) VALUES ('e1','done')$q$)"
-    " = '23514'",
-    "D-011": "NOT EXISTS (SELECT FROM pipedesk.calendar_events WHERE status='cancelled'"
-    " AND end_time < now() - interval '6 months')",
-    "D-013": "to_regclass('pipedesk.calendar_recurrences') IS NOT NULL",
-    "D-015": "chk.idx('pipedesk.drive_webhook_channels','channel_id',true) AND"
+    "an event has Google's id": (
+        "chk.state($q$INSERT INTO pipedesk.calendar_events(google_event_id) VALUES (NULL)$q$) = '23502'"
+    ),
+    "events are indexed by status and time": index("calendar_events", "status", "start_time", "end_time"),
+    "an unknown status of an event is refused": (
+        "chk.state($q$INSERT INTO pipedesk.calendar_events(google_event_id,status) VALUES ('e1','done')$q$) = '23514'"
+    ),
+    "no event is left that was cancelled long ago": (
+        "NOT EXISTS (SELECT FROM pipedesk.calendar_events WHERE status='cancelled'"
+        " AND end_time < now() - interval '6 months')"
+    ),
+    "series have a table": "to_regclass('pipedesk.calendar_recurrences') IS NOT NULL",
+    "the channel of a webhook is unique": "chk.idx('pipedesk.drive_webhook_channels','channel_id',true) AND"
     f" {index('drive_webhook_channels', 'resource_id', 'watched_resource_id', 'active')}",
-    "D-017": "chk.idx('pipedesk.google_drive_folders','folder_id',true) AND"
+    "a folder is unique": "chk.idx('pipedesk.google_drive_folders','folder_id',true) AND"
     f" {index('google_drive_folders', 'entity_id', 'entity_type', 'deleted_at')}",
-    "D-019": "chk.idx('pipedesk.drive_files','file_id',true) AND chk.typ('pipedesk.drive_files','size')='bigint' AND"
-    f" {index('drive_files', 'parent_folder_id', 'deleted_at')}",
-    "D-021": index("drive_change_logs", "channel_id", "resource_id", "changed_resource_id"),
-    "D-024": "to_regclass('pipedesk.drive_files_archive') IS NOT NULL",
-    "D-025": "chk.idx('pipedesk.drive_structure_templates','name',true)"
+    "a file is unique, and its size may exceed two gigabytes": (
+        "chk.idx('pipedesk.drive_files','file_id',true) AND chk.typ('pipedesk.drive_files','size')='bigint' AND"
+        f" {index('drive_files', 'parent_folder_id', 'deleted_at')}"
+    ),
+    "the log of changes is indexed by what changed": index(
+        "drive_change_logs", "channel_id", "resource_id", "changed_resource_id"
+    ),
+    "deleted files have an archive": "to_regclass('pipedesk.drive_files_archive') IS NOT NULL",
+    "the name of a template is unique": "chk.idx('pipedesk.drive_structure_templates','name',true)"
     f" AND {index('drive_structure_templates', 'entity_type')}",
-    "D-026": "(SELECT count(*) = 2 FROM pg_constraint WHERE conrelid=to_regclass('pipedesk.drive_structure_nodes')"
-    " AND contype='f')",
-    "D-028": "pipedesk.render_node_name('{{year}} - {{entity_name}}',"
+    "a node refers to its template and its parent": (
+        "(SELECT count(*) = 2 FROM pg_constraint WHERE conrelid=to_regclass('pipedesk.drive_structure_nodes')"
+        " AND contype='f')"
+    ),
+    "a name is filled in": "pipedesk.render_node_name('{{year}} - {{entity_name}}',"
     """ '{"year":"2025","entity_name":"Acme"}'::jsonb) = '2025 - Acme'""",
-    "D-029": "(SELECT count(*) = count(DISTINCT name) AND count(*) > 3 FROM pipedesk.drive_structure_templates)",
-    "D-033": "chk.pk('pipedesk.lead_contacts') = 'lead_id contact_id'",
-    "D-034": "chk.idx('pipedesk.lead_contacts','lead_id',true,true)",
-    "D-036": "(SELECT bool_and(chk.idx('pipedesk.leads',c)) FROM unnest(ARRAY['last_interaction_at','priority_score',"
-    "'disqualified_at','qualified_at','deleted_at','updated_at']) c)",
-    "D-037": "(SELECT count(*) = 5 FROM pg_constraint WHERE conrelid=to_regclass('pipedesk.leads') AND contype='f')",
-    "D-038": "(SELECT column_default LIKE '0%' FROM information_schema.columns WHERE table_schema='pipedesk'"
-    " AND table_name='leads' AND column_name='priority_score')",
-    "D-041": "chk.idx('pipedesk.tags','name',true)",
-    "D-042": "chk.pk('pipedesk.lead_tags') = 'lead_id tag_id'",
-    "D-043": "chk.idx('pipedesk.lead_statuses','code',true)",
-    "D-044": "chk.idx('pipedesk.lead_origins','code',true)",
-    "D-045": "chk.pk('pipedesk.lead_activity_stats') = 'lead_id'",
-    "D-046": "chk.state($q$INSERT INTO pipedesk.user_roles(user_id,role)"
+    "there are templates, each once": (
+        "(SELECT count(*) = count(DISTINCT name) AND count(*) > 3 FROM pipedesk.drive_structure_templates)"
+    ),
+    "a contact is once in a lead": "chk.pk('pipedesk.lead_contacts') = 'lead_id contact_id'",
+    "a lead has one primary contact": "chk.idx('pipedesk.lead_contacts','lead_id',true,true)",
+    "leads are indexed by their dates and their priority": (
+        "(SELECT bool_and(chk.idx('pipedesk.leads',c)) FROM unnest(ARRAY['last_interaction_at','priority_score',"
+        "'disqualified_at','qualified_at','deleted_at','updated_at']) c)"
+    ),
+    "a lead has five references": (
+        "(SELECT count(*) = 5 FROM pg_constraint WHERE conrelid=to_regclass('pipedesk.leads') AND contype='f')"
+    ),
+    "the priority of a lead begins at 0": (
+        "(SELECT column_default LIKE '0%' FROM information_schema.columns WHERE table_schema='pipedesk'"
+        " AND table_name='leads' AND column_name='priority_score')"
+    ),
+    "the name of a tag is unique": "chk.idx('pipedesk.tags','name',true)",
+    "a tag is once on a lead": "chk.pk('pipedesk.lead_tags') = 'lead_id tag_id'",
+    "the code of a status is unique": "chk.idx('pipedesk.lead_statuses','code',true)",
+    "the code of an origin is unique": "chk.idx('pipedesk.lead_origins','code',true)",
+    "a lead has one row of statistics": "chk.pk('pipedesk.lead_activity_stats') = 'lead_id'",
+    "an unknown role is refused": "chk.state($q$INSERT INTO pipedesk.user_roles(user_id,role)"
     " VALUES ('00000000-0000-0000-0000-000000000001','owner')$q$) = '23514'",
-    "D-071": "NOT EXISTS (SELECT FROM pg_indexes WHERE schemaname='pipedesk' AND indexname !~ '^(idx_)'"
-    " AND indexname !~ '(_pkey|_key)$')",
-    "D-072": "NOT EXISTS (SELECT FROM pg_constraint c WHERE c.contype='f' AND c.connamespace='pipedesk'::regnamespace"
-    " AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid=c.conrelid AND i.indkey[0]=c.conkey[1]))",
-    "D-074": "NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema IN ('pipedesk','public','crm')"
-    " AND column_name ~ '(access_token|refresh_token|api_key|password|client_secret)')",
-    "X-37": "chk.idx('pipedesk.calendar_events','calendar_id google_event_id', true)",
-    "X-39": "chk.typ('pipedesk.calendar_events','attendees') = 'jsonb'"
+    "indexes have names of one form": (
+        "NOT EXISTS (SELECT FROM pg_indexes WHERE schemaname='pipedesk' AND indexname !~ '^(idx_)'"
+        " AND indexname !~ '(_pkey|_key)$')"
+    ),
+    "every foreign key is indexed": (
+        "NOT EXISTS (SELECT FROM pg_constraint c WHERE c.contype='f' AND c.connamespace='pipedesk'::regnamespace"
+        " AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid=c.conrelid AND i.indkey[0]=c.conkey[1]))"
+    ),
+    "no column holds a credential": (
+        "NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema IN ('pipedesk','public','crm')"
+        " AND column_name ~ '(access_token|refresh_token|api_key|password|client_secret)')"
+    ),
+    "an event is unique in its calendar": "chk.idx('pipedesk.calendar_events','calendar_id google_event_id', true)",
+    "attendees and headers are jsonb": "chk.typ('pipedesk.calendar_events','attendees') = 'jsonb'"
     " AND chk.typ('pipedesk.drive_change_logs','raw_headers') = 'jsonb'",
-    "X-40": "chk.typ('pipedesk.leads','id') = 'uuid'",
+    "the id of a lead is a uuid": "chk.typ('pipedesk.leads','id') = 'uuid'",
 }
-"""The checks of the requirements, as they stand there, each turned into what must be true; after the seed."""
+"""What is promised of the seeded schema, and the condition that shows it."""
 
 
 @pytest.fixture(scope="module")
-def seeded(test_server: Server, template: str) -> Iterator[str]:
+def seeded_url(test_server: Server, template: str) -> Iterator[str]:
     name = f"seeded_{uuid.uuid4().hex[:12]}"
     url = test_server.create_database(name, template=template)
     with psycopg.connect(url) as connection:
@@ -138,24 +173,25 @@ def seeded(test_server: Server, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def db(shared_url: str) -> Iterator[Connection]:
+def connection(shared_url: str) -> Iterator[Connection]:
     """A transaction that is undone."""
     with psycopg.connect(shared_url) as connection:
         yield connection
         connection.rollback()
 
 
-@pytest.mark.parametrize("item", CHECKS)
-def test_what_the_requirements_check_is_true(seeded: str, item: str) -> None:
-    with psycopg.connect(seeded, autocommit=True) as connection:
-        assert one(connection, f"SELECT {CHECKS[item]}") is True
+@pytest.mark.parametrize("promise", CHECKS)
+def test_the_schema_keeps_its_promises(seeded_url: str, promise: str) -> None:
+    with psycopg.connect(seeded_url, autocommit=True) as connection:
+        assert one(connection, f"SELECT {CHECKS[promise]}") is True
 
 
-@pytest.mark.parametrize("item", COLUMNS)
-def test_the_columns_that_are_required_are_there(seeded: str, item: str) -> None:
-    table, wanted = COLUMNS[item]
-    with psycopg.connect(seeded) as connection:
-        assert connection.execute("SELECT * FROM chk.cols(%s, %s)", [f"pipedesk.{table}", wanted]).fetchall() == []
+@pytest.mark.parametrize("table", COLUMNS)
+def test_every_table_has_the_columns_that_its_users_rely_on(seeded_url: str, table: str) -> None:
+    with psycopg.connect(seeded_url) as connection:
+        assert (
+            connection.execute("SELECT * FROM chk.cols(%s, %s)", [f"pipedesk.{table}", COLUMNS[table]]).fetchall() == []
+        )
 
 
 OURS = (
@@ -164,8 +200,8 @@ OURS = (
 )  # fmt: skip
 
 
-def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_folders(db: Connection) -> None:
-    found = db.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
+def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_folders(connection: Connection) -> None:
+    found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
     assert {row[0] for row in found} == {*OURS, *MIRRORED}
     assert len(found) == 23
 
@@ -222,16 +258,16 @@ def with_references(connection: Connection) -> None:
     "table",
     ["calendar_sync_states", "drive_change_logs", "drive_structure_templates", "drive_webhook_channels", *MIRRORED],
 )
-def test_a_row_of_ours_needs_no_bookkeeping(db: Connection, table: str) -> None:
-    with_references(db)
-    row = add(db, table)
+def test_a_row_of_ours_needs_no_bookkeeping(connection: Connection, table: str) -> None:
+    with_references(connection)
+    row = add(connection, table)
     for name in ("created_at", "added_at", "received_at"):
         assert row.get(name, "") is not None
     if "raw_data" in row:
         assert (row["raw_data"], row["sync_hash"], row["archived"]) == ({}, None, False)
 
 
-DEFAULTS = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     "calendar_sync_states": {"calendar_id": "primary", "active": True},
     "calendar_events": {"calendar_id": "primary", "updated_at": None},
     "drive_webhook_channels": {"resource_type": "folder", "active": True},
@@ -245,18 +281,18 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize("table", DEFAULTS)
-def test_defaults(db: Connection, table: str) -> None:
-    """D-003, D-015, D-026, D-038. Only Google says when an event was updated, or its own news would count as old."""
-    with_references(db)
-    assert add(db, table).items() >= DEFAULTS[table].items()
+def test_defaults(connection: Connection, table: str) -> None:
+    """Only Google says when an event was updated, or its own news would count as old."""
+    with_references(connection)
+    assert add(connection, table).items() >= DEFAULTS[table].items()
 
 
-def test_ids_are_counted_and_not_chosen(db: Connection) -> None:
+def test_ids_are_counted_and_not_chosen(connection: Connection) -> None:
     for table in ("calendar_events", "drive_files", "google_drive_folders"):
         key = next(iter(LEAST[table]))
-        first, second = (add(db, table, **{key: value})["id"] for value in "ab")
+        first, second = (add(connection, table, **{key: value})["id"] for value in "ab")
         assert second == first + 1
-        assert state(db, table, **{key: "c", "id": 7}) == "428C9"
+        assert state(connection, table, **{key: "c", "id": 7}) == "428C9"
 
 
 REFUSED: list[tuple[str, str, list[Any], list[Any]]] = [
@@ -281,16 +317,16 @@ REFUSED: list[tuple[str, str, list[Any], list[Any]]] = [
 
 @pytest.mark.parametrize(("table", "column", "wrong", "right"), REFUSED, ids=lambda value: str(value)[:30])
 def test_each_check_refuses_and_accepts(
-    db: Connection, table: str, column: str, wrong: list[Any], right: list[Any]
+    connection: Connection, table: str, column: str, wrong: list[Any], right: list[Any]
 ) -> None:
-    """D-007, D-017, D-046, X-38. A mirrored row is judged by the rules of its entity, and not here."""
-    with_references(db)
+    """A row of ours is judged here; a mirrored one by the rules of its entity."""
+    with_references(connection)
     for value in wrong:
-        assert state(db, table, **{column: value}) == "23514", value
+        assert state(connection, table, **{column: value}) == "23514", value
         if table in MIRRORED:
-            assert state(db, table, **{column: value}, sync_hash=1) == ACCEPTED, value
+            assert state(connection, table, **{column: value}, sync_hash=1) == ACCEPTED, value
     for value in right:
-        assert state(db, table, **{column: value}) == ACCEPTED, value
+        assert state(connection, table, **{column: value}) == ACCEPTED, value
 
 
 NEEDED = {
@@ -308,24 +344,24 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("table", NEEDED)
-def test_what_a_row_cannot_be_without(db: Connection, table: str) -> None:
+def test_what_a_row_cannot_be_without(connection: Connection, table: str) -> None:
     for column in NEEDED[table].split():
-        assert state(db, table, **{column: None}) == "23502", column
+        assert state(connection, table, **{column: None}) == "23502", column
 
 
-def test_unknown_drive_state_is_logged_not_rejected(db: Connection) -> None:
-    """D-022."""
+def test_unknown_drive_state_is_logged_not_rejected(connection: Connection) -> None:
+    """A state that Google adds later must not cost a notification."""
     for said in ("sync", "add", "remove", "update", "trash", "untrash", "change", "something new", None):
-        assert state(db, "drive_change_logs", resource_state=said) == ACCEPTED
+        assert state(connection, "drive_change_logs", resource_state=said) == ACCEPTED
 
 
 @pytest.mark.parametrize("statement", ["UPDATE %s SET event_type = 'x'", "DELETE FROM %s", "TRUNCATE %s"])
-def test_the_log_of_changes_is_only_added_to(db: Connection, statement: str) -> None:
-    """D-020; also for a session that mirrors."""
-    add(db, "drive_change_logs")
+def test_the_log_of_changes_is_only_added_to(connection: Connection, statement: str) -> None:
+    """Nobody updates, deletes or truncates it, nor does a session that mirrors."""
+    add(connection, "drive_change_logs")
     for role in ("origin", "replica"):
-        db.execute(f"SET LOCAL session_replication_role = {role}".encode())
-        assert sqlstate(db, statement % "pipedesk.drive_change_logs") == "42501"
+        connection.execute(f"SET LOCAL session_replication_role = {role}".encode())
+        assert sqlstate(connection, statement % "pipedesk.drive_change_logs") == "42501"
 
 
 UNIQUE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -347,15 +383,15 @@ UNIQUE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("table", "row", "other"), UNIQUE, ids=lambda value: str(value)[:40])
-def test_what_there_is_once(db: Connection, table: str, row: dict[str, Any], other: dict[str, Any]) -> None:
-    """D-002, D-015, D-017, D-019, D-025, D-033, D-034, D-041 to D-045, X-37."""
-    with_references(db)
-    add(db, "leads", id=B)
-    add(db, "contacts", id=B)
-    add(db, table, **row)
+def test_what_there_is_once(connection: Connection, table: str, row: dict[str, Any], other: dict[str, Any]) -> None:
+    """A second row with the same natural key is refused."""
+    with_references(connection)
+    add(connection, "leads", id=B)
+    add(connection, "contacts", id=B)
+    add(connection, table, **row)
     again = {**row, "contact_id": B} if row.get("is_primary") else row
-    assert state(db, table, **again) == "23505"
-    assert state(db, table, **{**row, **other}) == ACCEPTED
+    assert state(connection, table, **again) == "23505"
+    assert state(connection, table, **{**row, **other}) == ACCEPTED
 
 
 REFERENCES = [
@@ -374,27 +410,32 @@ REFERENCES = [
 
 
 @pytest.mark.parametrize(("table", "column", "target"), REFERENCES)
-def test_a_row_of_ours_refers_to_what_is_there(db: Connection, table: str, column: str, target: str) -> None:
-    """D-033, D-037, D-040, D-042, D-045; the mirror is free to bring what it refers to later, or never."""
-    with_references(db)
-    assert state(db, table, **{column: C}) == "23503"
-    add(db, target, id=C)
-    add(db, table, **{column: C})
-    assert sqlstate(db, f"DELETE FROM pipedesk.{target} WHERE id = '{C}'") == "23503"
-    db.execute("SET LOCAL session_replication_role = replica")
-    assert state(db, table, **{column: B}) == ACCEPTED
+def test_a_row_of_ours_refers_to_what_is_there(connection: Connection, table: str, column: str, target: str) -> None:
+    """A reference to nothing is refused; the mirror is free to bring what it refers to later, or never."""
+    with_references(connection)
+    assert state(connection, table, **{column: C}) == "23503"
+    add(connection, target, id=C)
+    add(connection, table, **{column: C})
+    assert sqlstate(connection, f"DELETE FROM pipedesk.{target} WHERE id = '{C}'") == "23503"
+    connection.execute("SET LOCAL session_replication_role = replica")
+    assert state(connection, table, **{column: B}) == ACCEPTED
 
 
 def mirror(url: str, table: str, *records: Record) -> Result:
     """Load records as the vendor's, through the loader."""
     source, entity = ENTITIES[f"pipedesk.{table}"]
-    shown: Source = replace(source, fetch=lambda extraction: [page(*records)], settings=Settings)
+
+    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
+        yield page(*records)
+        return ReadReport()
+
+    shown: Source = replace(source, fetch=fetch, settings=Settings)
     return sync(shown, entity, Options(), url=url)
 
 
 @pytest.mark.parametrize(("table", "column"), [("tags", "name"), ("lead_statuses", "code"), ("lead_origins", "code")])
 def test_the_mirror_may_swap_and_repeat_names(database_url: str, table: str, column: str) -> None:
-    """D-041, D-043, D-044 bind what is ours; a swap in one batch, and a name that a deleted row had, are the truth."""
+    """Unique names bind what is ours; a swap in one batch, and a name that a deleted row had, are the truth."""
     assert mirror(database_url, table, {"id": A, column: "one"}, {"id": B, column: "two"}).status == "success"
     assert mirror(database_url, table, {"id": A, column: "two"}, {"id": B, column: "one"}).updated == 2
     assert mirror(database_url, table, {"id": A, column: "two"}, {"id": C, column: "one"}).deleted == 1
@@ -405,7 +446,7 @@ def test_the_mirror_may_swap_and_repeat_names(database_url: str, table: str, col
 
 
 def test_the_mirror_may_move_the_primary_contact_and_refer_to_what_is_missing(database_url: str) -> None:
-    """D-034, in either order of the rows."""
+    """One primary contact a lead binds what is ours; a mirrored flag moves in either order of the rows."""
     for flagged in (A, B, A):
         links = [{"lead_id": C, "contact_id": who, "is_primary": who == flagged} for who in (A, B)]
         result = mirror(database_url, "lead_contacts", *links)
@@ -456,37 +497,37 @@ def tree(connection: Connection, *parents: int | None, template: int) -> list[in
 MOVE = "UPDATE pipedesk.drive_structure_nodes SET parent_id = %s WHERE id = %s"
 
 
-def test_template_cycle_rejected(db: Connection) -> None:
-    """D-027: whoever is asked to lie below itself, at any depth."""
-    template = add(db, "drive_structure_templates")["id"]
-    top, middle, low, other = tree(db, None, 0, 1, None, template=template)
+def test_template_cycle_rejected(connection: Connection) -> None:
+    """A node that would lie below itself, at any depth, is refused."""
+    template = add(connection, "drive_structure_templates")["id"]
+    top, middle, low, other = tree(connection, None, 0, 1, None, template=template)
     for below in (top, middle, low):
-        assert sqlstate(db, MOVE, below, top) == "23514"
-    assert sqlstate(db, MOVE, other, top) == ACCEPTED
-    assert sqlstate(db, MOVE, other, low) == ACCEPTED
+        assert sqlstate(connection, MOVE, below, top) == "23514"
+    assert sqlstate(connection, MOVE, other, top) == ACCEPTED
+    assert sqlstate(connection, MOVE, other, low) == ACCEPTED
     both = f"({low + 10}, {template}, {low + 11}, 'a'), ({low + 11}, {template}, {low + 10}, 'b')"
     insert = "INSERT INTO pipedesk.drive_structure_nodes (id, template_id, parent_id, name) VALUES"
-    assert sqlstate(db, f"{insert} {both}") == "23514"
-    assert sqlstate(db, f"{insert} ({low + 10}, {template}, {low + 10}, 'a')") == "23514"
+    assert sqlstate(connection, f"{insert} {both}") == "23514"
+    assert sqlstate(connection, f"{insert} ({low + 10}, {template}, {low + 10}, 'a')") == "23514"
 
 
-def test_a_branch_may_be_turned_around_in_one_statement(db: Connection) -> None:
-    template = add(db, "drive_structure_templates")["id"]
-    top, low = tree(db, None, 0, template=template)
+def test_a_branch_may_be_turned_around_in_one_statement(connection: Connection) -> None:
+    template = add(connection, "drive_structure_templates")["id"]
+    top, low = tree(connection, None, 0, template=template)
     turned = f"CASE id WHEN {top} THEN {low}::bigint END"
-    assert sqlstate(db, f"UPDATE pipedesk.drive_structure_nodes SET parent_id = {turned}") == ACCEPTED
+    assert sqlstate(connection, f"UPDATE pipedesk.drive_structure_nodes SET parent_id = {turned}") == ACCEPTED
 
 
-def test_a_parent_of_another_template_is_refused(db: Connection) -> None:
-    """D-027."""
-    here, there = (add(db, "drive_structure_templates", name=name)["id"] for name in "ab")
-    (top,) = tree(db, None, template=here)
-    assert state(db, "drive_structure_nodes", template_id=there, parent_id=top) == "23503"
-    (low,) = tree(db, None, template=there)
-    assert sqlstate(db, MOVE, top, low) == "23503"
-    tree(db, None, 0, template=here)
+def test_a_parent_of_another_template_is_refused(connection: Connection) -> None:
+    """Parent and child belong to one template."""
+    here, there = (add(connection, "drive_structure_templates", name=name)["id"] for name in "ab")
+    (top,) = tree(connection, None, template=here)
+    assert state(connection, "drive_structure_nodes", template_id=there, parent_id=top) == "23503"
+    (low,) = tree(connection, None, template=there)
+    assert sqlstate(connection, MOVE, top, low) == "23503"
+    tree(connection, None, 0, template=here)
     moved = f"UPDATE pipedesk.drive_structure_nodes SET template_id = {there} WHERE parent_id IS NOT NULL"
-    assert sqlstate(db, moved) == "23503"
+    assert sqlstate(connection, moved) == "23503"
 
 
 def test_two_sessions_cannot_make_a_cycle_together(database_url: str) -> None:
@@ -512,11 +553,11 @@ def test_two_sessions_cannot_make_a_cycle_together(database_url: str) -> None:
         assert [type(error) for error in raised] == [psycopg.errors.CheckViolation]
 
 
-def test_a_template_goes_with_its_nodes_and_a_folder_not_without_what_is_in_it(db: Connection) -> None:
-    template = add(db, "drive_structure_templates")["id"]
-    top, _ = tree(db, None, 0, template=template)
-    assert sqlstate(db, "DELETE FROM pipedesk.drive_structure_nodes WHERE id = %s", top) == "23503"
-    assert sqlstate(db, "DELETE FROM pipedesk.drive_structure_templates WHERE id = %s", template) == ACCEPTED
+def test_a_template_goes_with_its_nodes_and_a_folder_not_without_what_is_in_it(connection: Connection) -> None:
+    template = add(connection, "drive_structure_templates")["id"]
+    top, _ = tree(connection, None, 0, template=template)
+    assert sqlstate(connection, "DELETE FROM pipedesk.drive_structure_nodes WHERE id = %s", top) == "23503"
+    assert sqlstate(connection, "DELETE FROM pipedesk.drive_structure_templates WHERE id = %s", template) == ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -533,13 +574,13 @@ def test_a_template_goes_with_its_nodes_and_a_folder_not_without_what_is_in_it(d
         ("{{a b}} {{}} {year}", '{"a b": "x", "": "y", "year": "z"}', "{{a b}} {{}} {year}"),
     ],
 )
-def test_names_of_folders_are_filled_in(db: Connection, name: str, values: str, rendered: str) -> None:
-    """D-028."""
-    assert one(db, "SELECT pipedesk.render_node_name(%s, %s::jsonb)", name, values) == rendered
+def test_names_of_folders_are_filled_in(connection: Connection, name: str, values: str, rendered: str) -> None:
+    """Placeholders become values; what has no value stays as it is written."""
+    assert one(connection, "SELECT pipedesk.render_node_name(%s, %s::jsonb)", name, values) == rendered
 
 
 def test_the_templates_come_with_the_migration_and_stay_as_somebody_left_them(database_url: str) -> None:
-    """D-029."""
+    """A second migration neither repeats nor resets a template that somebody changed."""
 
     def nodes() -> list[Any]:
         with psycopg.connect(database_url) as connection:
@@ -565,18 +606,18 @@ def test_the_templates_come_with_the_migration_and_stay_as_somebody_left_them(da
     assert nodes() == [row for row in first if row[2] != "Signed"]
 
 
-def test_primary_contact_fallback(db: Connection) -> None:
-    """D-034: the one that is flagged, else the one added first; of several flags, as a mirror may have, the first."""
-    add(db, "leads", id=A)
+def test_primary_contact_fallback(connection: Connection) -> None:
+    """It is the one that is flagged, else the one added first; of several flags, as a mirror may have, the first."""
+    add(connection, "leads", id=A)
     for contact, day in ((A, 3), (B, 1), (C, 2)):
-        add(db, "contacts", id=contact, name=contact[-1])
-        add(db, "lead_contacts", contact_id=contact, added_at=f"2025-01-0{day}", sync_hash=1)
+        add(connection, "contacts", id=contact, name=contact[-1])
+        add(connection, "lead_contacts", contact_id=contact, added_at=f"2025-01-0{day}", sync_hash=1)
 
     def primary() -> Any:
-        return one(db, "SELECT name || ' ' || is_flagged FROM pipedesk.primary_contacts WHERE lead_id = %s", A)
+        return one(connection, "SELECT name || ' ' || is_flagged FROM pipedesk.primary_contacts WHERE lead_id = %s", A)
 
     def change(contact: str, what: str) -> None:
-        db.execute(f"UPDATE pipedesk.lead_contacts SET {what} WHERE contact_id = %s".encode(), [contact])
+        connection.execute(f"UPDATE pipedesk.lead_contacts SET {what} WHERE contact_id = %s".encode(), [contact])
 
     assert primary() == "b false"
     change(A, "is_primary = true")
@@ -587,24 +628,27 @@ def test_primary_contact_fallback(db: Connection) -> None:
     assert primary() == "a true"
     change(A, "is_primary = NULL")
     assert primary() == "b false"
-    db.execute("DELETE FROM pipedesk.lead_contacts")
+    connection.execute("DELETE FROM pipedesk.lead_contacts")
     assert primary() is None
 
 
-def test_title_reads_as_legal_name(db: Connection) -> None:
-    """D-039."""
-    add(db, "leads", id=A, legal_name="Alfa Ltda")
-    assert one(db, "SELECT title FROM pipedesk.leads_v WHERE id = %s", A) == "Alfa Ltda"
+def test_title_reads_as_legal_name(connection: Connection) -> None:
+    """The product calls the legal name of a lead its title."""
+    add(connection, "leads", id=A, legal_name="Alfa Ltda")
+    assert one(connection, "SELECT title FROM pipedesk.leads_v WHERE id = %s", A) == "Alfa Ltda"
 
 
-def test_the_rules_of_a_series_are_rows(db: Connection) -> None:
-    """D-013; whatever else a vendor puts there."""
+def test_the_rules_of_a_series_are_rows(connection: Connection) -> None:
+    """Each rule is a row, whatever else a vendor puts there."""
     add(
-        db, "calendar_events", recurrence='["RRULE:FREQ=WEEKLY", "exdate;TZID=UTC:20250101T090000"]', status="confirmed"
+        connection,
+        "calendar_events",
+        recurrence='["RRULE:FREQ=WEEKLY", "exdate;TZID=UTC:20250101T090000"]',
+        status="confirmed",
     )
     for number, strange in enumerate(("{}", '"RRULE:FREQ=DAILY"', "[[1], null]", None)):
-        add(db, "calendar_events", google_event_id=f"e{number}", recurrence=strange)
-    found = db.execute("SELECT google_event_id, number, kind, line FROM pipedesk.calendar_recurrences"
+        add(connection, "calendar_events", google_event_id=f"e{number}", recurrence=strange)
+    found = connection.execute("SELECT google_event_id, number, kind, line FROM pipedesk.calendar_recurrences"
                        " WHERE kind IS NOT NULL ORDER BY 1, 2").fetchall()  # fmt: skip
     assert found == [
         ("e", 1, "RRULE", "RRULE:FREQ=WEEKLY"),
@@ -614,7 +658,7 @@ def test_the_rules_of_a_series_are_rows(db: Connection) -> None:
 
 
 def test_the_sync_token_of_each_calendar_is_shown(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-001, D-009: from the transaction that holds the events, and only from a good run; each channel of it has it."""
+    """It comes from the transaction that holds the events, from a good run only, and for each channel."""
     with source_harness("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
 
         def shown() -> dict[str, Any]:
@@ -648,24 +692,26 @@ def test_the_sync_token_of_each_calendar_is_shown(database_url: str, monkeypatch
 
 
 @pytest.mark.parametrize("role", ["origin", "replica"])
-def test_a_token_that_is_the_same_touches_no_row(db: Connection, role: str) -> None:
+def test_a_token_that_is_the_same_touches_no_row(connection: Connection, role: str) -> None:
     """Whether the session mirrors or not."""
-    db.execute(f"SET LOCAL session_replication_role = {role}".encode())
+    connection.execute(f"SET LOCAL session_replication_role = {role}".encode())
     for token, touched in (("t", True), ("t", False), ("u", True)):
-        db.execute("UPDATE pipedesk.calendar_sync_states SET updated_at = '2020-01-01'")
-        db.execute("INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time)"
+        connection.execute("UPDATE pipedesk.calendar_sync_states SET updated_at = '2020-01-01'")
+        connection.execute("INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time)"
                    " VALUES ('gcalendar', 'events', now())")  # fmt: skip
-        db.execute(
+        connection.execute(
             "UPDATE orchestration.sync_history SET status = 'success', end_time = now(),"
             " configuration = jsonb_build_object('state', jsonb_build_object('a', %s::text))",
             [token],
         )
-        (row,) = db.execute("SELECT sync_token, updated_at = now() FROM pipedesk.calendar_sync_states").fetchall()
+        (row,) = connection.execute(
+            "SELECT sync_token, updated_at = now() FROM pipedesk.calendar_sync_states"
+        ).fetchall()
         assert row == (token, touched)
 
 
 def test_list_events_makes_no_http_call(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-012: what was synced is read from the table, with Google gone."""
+    """What was synced is read from the table, with Google gone."""
     with source_harness("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
         it.sync()
     with psycopg.connect(database_url) as connection:
@@ -674,7 +720,7 @@ def test_list_events_makes_no_http_call(database_url: str, monkeypatch: pytest.M
 
 
 def test_the_page_token_of_drive_is_shown(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-023: one for the files and one for the folders, of the last run that left one."""
+    """One for the files and one for the folders, of the last run that left one."""
     with source_harness("pipedesk.drive_files", database_url, monkeypatch, contacts=30) as it:
         cursors = "SELECT sync_type, drive_id, page_token, updated_at FROM pipedesk.drive_change_cursors"
         assert it.query(cursors) == []

@@ -9,6 +9,7 @@ import pytest
 
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
 
@@ -20,7 +21,7 @@ class Client:
         self.arrivy = simulators.of(Arrivy)
         settings = simulators.environment()
         keys = {"X-Auth-Key": settings["ARRIVY_AUTH_KEY"], "X-Auth-Token": settings["ARRIVY_AUTH_TOKEN"]}
-        self.http = httpx.Client(base_url=f"{settings['ARRIVY_BASE_URL']}/api", headers=keys, timeout=10)
+        self.http = HttpClient(base_url=f"{settings['ARRIVY_BASE_URL']}/api", headers=keys, timeout=10)
 
     def get(self, path: str, answered: int = 200, **query: Any) -> Any:
         answer = self.http.get(path, params=query)
@@ -41,7 +42,7 @@ def begin(contacts: int = 1000, **settings: Any) -> Simulators:
 
 
 @pytest.fixture(scope="module")
-def quiet() -> Iterator[Client]:
+def shared_client() -> Iterator[Client]:
     """A company that no test changes."""
     with begin(1500) as simulators:
         yield Client(simulators)
@@ -57,83 +58,84 @@ def at(record: dict[str, Any], name: str = "start_datetime") -> datetime:
     return datetime.fromisoformat(record[name]).replace(tzinfo=UTC)
 
 
-def test_both_headers_are_needed(quiet: Client) -> None:
-    assert quiet.get("/users/profile")["company_name"]
+def test_both_headers_are_needed(shared_client: Client) -> None:
+    assert shared_client.get("/users/profile")["company_name"]
     for headers in ({"X-Auth-Key": "wrong"}, {"X-Auth-Token": "wrong"}):
-        assert quiet.http.get("/tasks", headers=headers).status_code == 401
-    bearer = {"Authorization": f"Bearer {quiet.arrivy.settings.token}"}
-    assert httpx.get(f"{quiet.arrivy.url}/api/tasks", headers=bearer).status_code == 401
+        assert shared_client.http.get("/tasks", headers=headers).status_code == 401
+    bearer = {"Authorization": f"Bearer {shared_client.arrivy.settings.token}"}
+    assert httpx.get(f"{shared_client.arrivy.url}/api/tasks", headers=bearer).status_code == 401
 
 
-def test_a_list_is_a_bare_array_and_ends_with_an_empty_page(quiet: Client) -> None:
-    pages = [quiet.get("/tasks", page=page, order_by="CREATED") for page in (1, 2, 3)]
+def test_a_list_is_a_bare_array_and_ends_with_an_empty_page(shared_client: Client) -> None:
+    pages = [shared_client.get("/tasks", page=page, order_by="CREATED") for page in (1, 2, 3)]
     assert [len(page) for page in pages] == [500, 407, 0]
     assert len({task["id"] for page in pages for task in page}) == 907
 
 
-def test_page_size_is_ignored_and_items_per_page_is_not(quiet: Client) -> None:
-    assert len(quiet.get("/tasks", page_size=10)) == 500
-    assert len(quiet.get("/tasks", items_per_page=10)) == 10
-    assert len(quiet.get("/groups", items_per_page=2, page=2)) == 2
-    assert len(quiet.get("/entities", items_per_page=2, page=2)) == 14
+def test_page_size_is_ignored_and_items_per_page_is_not(shared_client: Client) -> None:
+    assert len(shared_client.get("/tasks", page_size=10)) == 500
+    assert len(shared_client.get("/tasks", items_per_page=10)) == 10
+    assert len(shared_client.get("/groups", items_per_page=2, page=2)) == 2
+    assert len(shared_client.get("/entities", items_per_page=2, page=2)) == 14
 
 
-def test_ids_are_above_what_a_float_holds(quiet: Client) -> None:
-    ids = [task["id"] for task in quiet.walk("/tasks")]
+def test_ids_are_above_what_a_float_holds(shared_client: Client) -> None:
+    ids = [task["id"] for task in shared_client.walk("/tasks")]
     assert all(5_000_000_000_000_000 <= id < 10_000_000_000_000_000 for id in ids)
     assert any(id != int(float(id)) for id in ids)
-    assert quiet.get(f"/tasks/{ids[17]}")["id"] == ids[17]
+    assert shared_client.get(f"/tasks/{ids[17]}")["id"] == ids[17]
 
 
-def test_times_are_utc_without_saying_so(quiet: Client) -> None:
-    for task in quiet.get("/tasks", items_per_page=20):
+def test_times_are_utc_without_saying_so(shared_client: Client) -> None:
+    for task in shared_client.get("/tasks", items_per_page=20):
         assert len(task["start_datetime"]) == 19
         assert datetime.fromisoformat(task["start_datetime_original_iso_str"]) == at(task)
 
 
-def test_the_window_is_on_the_schedule_and_includes_both_ends(quiet: Client) -> None:
-    tasks = sorted(quiet.walk("/tasks"), key=at)
+def test_the_window_is_on_the_schedule_and_includes_both_ends(shared_client: Client) -> None:
+    tasks = sorted(shared_client.walk("/tasks"), key=at)
     one, other = at(tasks[300]), at(tasks[340])
-    found = quiet.walk("/tasks", **{"from": one.isoformat(), "to": other.isoformat()})
+    found = shared_client.walk("/tasks", **{"from": one.isoformat(), "to": other.isoformat()})
     assert {task["id"] for task in found} == {task["id"] for task in tasks if one <= at(task) <= other}
-    assert quiet.get("/tasks", updated_after="2026-09-01", items_per_page=3, order_by="CREATED") == quiet.get(
-        "/tasks", items_per_page=3, order_by="CREATED"
-    )
+    assert shared_client.get(
+        "/tasks", updated_after="2026-09-01", items_per_page=3, order_by="CREATED"
+    ) == shared_client.get("/tasks", items_per_page=3, order_by="CREATED")
 
 
-def test_a_plus_that_is_not_escaped_is_refused(quiet: Client) -> None:
-    assert quiet.http.get("/tasks?from=2026-01-01T00:00:00+00:00").status_code == 400
+def test_a_plus_that_is_not_escaped_is_refused(shared_client: Client) -> None:
+    assert shared_client.http.get("/tasks?from=2026-01-01T00:00:00+00:00").status_code == 400
 
 
-def test_the_unscheduled_are_shown_only_when_asked_for(quiet: Client) -> None:
+def test_the_unscheduled_are_shown_only_when_asked_for(shared_client: Client) -> None:
     plain, loose, undated = (
-        quiet.walk("/tasks", **query) for query in ({}, {"unscheduled": "true"}, {"tasks_with_no_datetime": "true"})
+        shared_client.walk("/tasks", **query)
+        for query in ({}, {"unscheduled": "true"}, {"tasks_with_no_datetime": "true"})
     )
     assert (len(loose), len(undated)) == (46, 23)
     assert all(task["start_datetime"] is None for task in (*loose, *undated))
     assert {task["unscheduled"] for task in loose} == {True}
     ids = [task["id"] for task in (*plain, *loose, *undated)]
-    assert len(ids) == len(set(ids)) == quiet.arrivy.counts()["tasks"]
+    assert len(ids) == len(set(ids)) == shared_client.arrivy.counts()["tasks"]
 
 
-def test_without_an_order_pages_overlap(quiet: Client) -> None:
-    pages = [task["id"] for page in (1, 2) for task in quiet.get("/tasks", page=page)]
+def test_without_an_order_pages_overlap(shared_client: Client) -> None:
+    pages = [task["id"] for page in (1, 2) for task in shared_client.get("/tasks", page=page)]
     assert len(set(pages)) < len(pages)
-    created = [task["created"] for task in quiet.walk("/tasks")]
+    created = [task["created"] for task in shared_client.walk("/tasks")]
     assert created == sorted(created)
 
 
-def test_each_task_has_a_booking_and_a_template_that_exist(quiet: Client) -> None:
-    tasks = quiet.walk("/tasks")
-    bookings = {booking["id"] for booking in quiet.walk("/bookings")}
+def test_each_task_has_a_booking_and_a_template_that_exist(shared_client: Client) -> None:
+    tasks = shared_client.walk("/tasks")
+    bookings = {booking["id"] for booking in shared_client.walk("/bookings")}
     assert {task["booking_id"] for task in tasks if task["booking_id"]} <= bookings
-    assert {task["template_id"] for task in tasks} <= {one["id"] for one in quiet.get("/templates")}
-    groups = {group["id"] for group in quiet.walk("/groups")}
-    assert {booking["group_id"] for booking in quiet.walk("/bookings")} <= groups
+    assert {task["template_id"] for task in tasks} <= {one["id"] for one in shared_client.get("/templates")}
+    groups = {group["id"] for group in shared_client.walk("/groups")}
+    assert {booking["group_id"] for booking in shared_client.walk("/bookings")} <= groups
 
 
-def test_the_status_can_be_asked_for(quiet: Client) -> None:
-    assert {task["status"] for task in quiet.walk("/tasks", status="cancelled")} == {"CANCELLED"}
+def test_the_status_can_be_asked_for(shared_client: Client) -> None:
+    assert {task["status"] for task in shared_client.walk("/tasks", status="cancelled")} == {"CANCELLED"}
     with begin(100, status_filter=False) as simulators:
         assert len({task["status"] for task in Client(simulators).walk("/tasks", status="cancelled")}) > 1
 
@@ -204,7 +206,7 @@ def test_a_limit_says_nothing_of_when_to_come_back() -> None:
 def test_a_bare_list_can_be_spoilt(fault: str, page: int, expected: Any) -> None:
     with begin(100) as simulators:
         client = Client(simulators)
-        how = {"items_per_page": 50, "order_by": "CREATED"}
+        how: dict[str, Any] = {"items_per_page": 50, "order_by": "CREATED"}
         first = client.get("/tasks", page=1, **how)
         client.arrivy.set_fault(fault)
         found = client.get("/tasks", page=page, **how)
@@ -212,12 +214,12 @@ def test_a_bare_list_can_be_spoilt(fault: str, page: int, expected: Any) -> None
         assert found or expected != "some"
 
 
-def test_people_are_those_of_the_other_systems(quiet: Client) -> None:
+def test_people_are_those_of_the_other_systems(shared_client: Client) -> None:
     with start(["hubspot"], contacts=1500) as simulators:
         hubspot: Any = simulators.named("hubspot")
         emails = {str(hubspot.record("contacts", key)["properties"]["email"]).lower()
                   for key in hubspot.ids("contacts")[:200]}  # fmt: skip
-    ours = {task["customer_email"].lower() for task in quiet.walk("/tasks")}
+    ours = {task["customer_email"].lower() for task in shared_client.walk("/tasks")}
     assert len(emails & ours) > 40, "one in three has a crew come"
 
 
@@ -225,5 +227,5 @@ def test_a_million_tasks_cost_nothing_to_begin_with() -> None:
     with begin(1_700_000) as simulators:
         client = Client(simulators)
         assert len(client.get("/tasks", page=1500, order_by="CREATED")) == 500
-        window = {"from": "2026-09-01T00:00:00Z", "to": "2026-09-01T06:00:00Z"}
+        window: dict[str, Any] = {"from": "2026-09-01T00:00:00Z", "to": "2026-09-01T06:00:00Z"}
         assert client.get("/tasks", order_by="CREATED", **window)

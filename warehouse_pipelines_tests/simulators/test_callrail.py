@@ -13,10 +13,11 @@ import pytest
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 # A fixed present, away from a change of clocks: noon in Dayton on the second of September 2026.
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
-EVERYTHING = {"start_date": "2024-08-15", "end_date": "2026-12-31"}
+EVERYTHING: dict[str, Any] = {"start_date": "2024-08-15", "end_date": "2026-12-31"}
 DAYTON, CHICAGO = ZoneInfo("America/New_York"), ZoneInfo("America/Chicago")
 
 
@@ -28,7 +29,7 @@ class Client:
         settings = simulators.environment()
         self.key = settings["CALLRAIL_API_KEY"]
         key = {"Authorization": f'Token token="{self.key}"'}
-        self.http = httpx.Client(base_url=settings["CALLRAIL_BASE_URL"], headers=key, timeout=10)
+        self.http = HttpClient(base_url=settings["CALLRAIL_BASE_URL"], headers=key, timeout=10)
         self.account = self.http.get("/v3/a.json").json()["accounts"][0]["id"]
 
     def get(self, path: str, status: int = 200, **query: Any) -> Any:
@@ -53,7 +54,7 @@ def begin(contacts: int = 1000, **settings: Any) -> Simulators:
 
 
 @pytest.fixture(scope="module")
-def quiet() -> Iterator[Client]:
+def shared_client() -> Iterator[Client]:
     """An account that no test changes."""
     with begin(2000) as simulators:
         yield Client(simulators)
@@ -69,112 +70,120 @@ def at(record: dict[str, Any], name: str = "start_time") -> datetime:
     return datetime.fromisoformat(record[name])
 
 
-def test_the_key_is_accepted_with_and_without_quotation_marks(quiet: Client) -> None:
-    url = f"{quiet.callrail.url}/v3/a.json"
-    for value, status in [(f'"{quiet.key}"', 200), (quiet.key, 200), ('"wrong"', 401)]:
+def test_the_key_is_accepted_with_and_without_quotation_marks(shared_client: Client) -> None:
+    url = f"{shared_client.callrail.url}/v3/a.json"
+    for value, status in [(f'"{shared_client.key}"', 200), (shared_client.key, 200), ('"wrong"', 401)]:
         assert httpx.get(url, headers={"Authorization": f"Token token={value}"}).status_code == status
     assert httpx.get(url).status_code == 401
 
 
-def test_an_account_is_described_with_a_time_that_is_not_iso(quiet: Client) -> None:
-    account = quiet.http.get(f"/v3/a/{quiet.account}.json").json()
+def test_an_account_is_described_with_a_time_that_is_not_iso(shared_client: Client) -> None:
+    account = shared_client.http.get(f"/v3/a/{shared_client.account}.json").json()
     assert account["created_at"] == "2024-02-10 03:43:50 -0500"
     assert "numeric_id" not in account
-    assert "numeric_id" in quiet.http.get("/v3/a.json", params={"fields": "numeric_id"}).json()["accounts"][0]
+    assert "numeric_id" in shared_client.http.get("/v3/a.json", params={"fields": "numeric_id"}).json()["accounts"][0]
 
 
-def test_ids_are_masked_and_those_of_tags_are_numbers(quiet: Client) -> None:
+def test_ids_are_masked_and_those_of_tags_are_numbers(shared_client: Client) -> None:
     for path, prefix in [("companies", "COM"), ("calls", "CAL"), ("trackers", "TRK"), ("users", "USR")]:
-        identity = quiet.get(path)[path][0]["id"]
+        identity = shared_client.get(path)[path][0]["id"]
         assert identity.startswith(prefix)
         assert len(identity) == 35
-    assert isinstance(quiet.get("tags")["tags"][0]["id"], int)
+    assert isinstance(shared_client.get("tags")["tags"][0]["id"], int)
 
 
-def test_pages_have_totals_and_a_cap(quiet: Client) -> None:
-    body = quiet.get("calls", per_page=1000, **EVERYTHING)
+def test_pages_have_totals_and_a_cap(shared_client: Client) -> None:
+    body = shared_client.get("calls", per_page=1000, **EVERYTHING)
     assert (body["page"], body["per_page"], body["total_pages"], body["total_records"]) == (1, 250, 4, 1000)
     assert len(body["calls"]) == 250
-    assert quiet.get("calls", page="two", per_page="many", **EVERYTHING)["per_page"] == 100
-    calls = quiet.walk("calls")
+    assert shared_client.get("calls", page="two", per_page="many", **EVERYTHING)["per_page"] == 100
+    calls = shared_client.walk("calls")
     assert len({call["id"] for call in calls}) == 1000
     assert [at(call) for call in calls] == sorted((at(call) for call in calls), reverse=True)
-    ascending = quiet.walk("calls", sort="start_time", order="asc")
+    ascending = shared_client.walk("calls", sort="start_time", order="asc")
     assert ascending == calls[::-1]
 
 
-def test_every_list_is_served_under_its_own_key(quiet: Client) -> None:
-    counts = quiet.callrail.counts()
+def test_every_list_is_served_under_its_own_key(shared_client: Client) -> None:
+    counts = shared_client.callrail.counts()
     for path, key in [("companies", "companies"), ("trackers", "trackers"), ("users", "users"), ("tags", "tags")]:
-        assert len(quiet.walk(path, key)) == counts[key] > 0
+        assert len(shared_client.walk(path, key)) == counts[key] > 0
     for path, key, most in [("form_submissions", "form_submissions", 400), ("text-messages", "conversations", 200)]:
-        assert len(quiet.walk(path, key)) == counts[key] == most
-    assert quiet.http.get(f"/v3/a/{quiet.account}/text_messages.json").status_code == 404
-    assert quiet.http.get(f"/v3/a/{quiet.account}/calls").status_code == 406
+        assert len(shared_client.walk(path, key)) == counts[key] == most
+    assert shared_client.http.get(f"/v3/a/{shared_client.account}/text_messages.json").status_code == 404
+    assert shared_client.http.get(f"/v3/a/{shared_client.account}/calls").status_code == 406
 
 
-def test_relative_paging_is_for_calls_and_has_no_totals(quiet: Client) -> None:
-    body = quiet.get("calls", relative_pagination="true", per_page=250, offset=0, **EVERYTHING)
+def test_relative_paging_is_for_calls_and_has_no_totals(shared_client: Client) -> None:
+    body = shared_client.get("calls", relative_pagination="true", per_page=250, offset=0, **EVERYTHING)
     found = body["calls"]
     pages = 1
     while body["has_next_page"]:
         assert set(body) == {"has_next_page", "next_page", "per_page", "calls"}
-        assert body["next_page"].startswith(quiet.callrail.url)
-        body = quiet.http.get(body["next_page"]).json()
+        assert body["next_page"].startswith(shared_client.callrail.url)
+        body = shared_client.http.get(body["next_page"]).json()
         found += body["calls"]
         pages += 1
     assert (len(found), pages) == (1000, 4)
     assert body["next_page"] is None
-    assert "total_pages" in quiet.get("form_submissions", relative_pagination="true")
+    assert "total_pages" in shared_client.get("form_submissions", relative_pagination="true")
 
 
-def test_without_dates_only_the_recent_window_is_shown(quiet: Client) -> None:
+def test_without_dates_only_the_recent_window_is_shown(shared_client: Client) -> None:
     month_ago = NOW - timedelta(days=30)
-    shown = quiet.get("calls", per_page=250)["calls"]
-    every = quiet.walk("calls")
+    shown = shared_client.get("calls", per_page=250)["calls"]
+    every = shared_client.walk("calls")
     assert [call["id"] for call in shown] == [call["id"] for call in every if at(call) >= month_ago]
     assert 0 < len(shown) < 100
 
 
-def test_what_it_does_not_know_it_ignores_without_a_word(quiet: Client) -> None:
-    expected = quiet.get("calls")["total_records"]
-    for query in ({"created_at": "2026-01-01"}, {"answered": "no"}, {"start_date": "last week"}, {"sorting": "x"}):
-        assert quiet.get("calls", **query)["total_records"] == expected
+def test_what_it_does_not_know_it_ignores_without_a_word(shared_client: Client) -> None:
+    expected = shared_client.get("calls")["total_records"]
+    for name, value in (
+        ("created_at", "2026-01-01"),
+        ("answered", "no"),
+        ("start_date", "last week"),
+        ("sorting", "x"),
+    ):
+        query: dict[str, Any] = {name: value}
+        assert shared_client.get("calls", **query)["total_records"] == expected
     # An offset whose plus sign was not escaped is such a value.
-    answer = quiet.http.get(f"/v3/a/{quiet.account}/calls.json?start_date=2026-01-01T00:00:00+00:00")
+    answer = shared_client.http.get(f"/v3/a/{shared_client.account}/calls.json?start_date=2026-01-01T00:00:00+00:00")
     assert answer.json()["total_records"] == expected
 
 
-def test_both_ends_of_a_window_are_included(quiet: Client) -> None:
-    calls = quiet.walk("calls", order="asc")
+def test_both_ends_of_a_window_are_included(shared_client: Client) -> None:
+    calls = shared_client.walk("calls", order="asc")
     first, last = calls[100], calls[110]
-    window = {"start_date": first["start_time"], "end_date": last["start_time"]}
-    got = quiet.get("calls", order="asc", **window)["calls"]
+    window: dict[str, Any] = {"start_date": first["start_time"], "end_date": last["start_time"]}
+    got = shared_client.get("calls", order="asc", **window)["calls"]
     assert [call["id"] for call in got] == [call["id"] for call in calls[100:111]]
 
 
-def test_a_bare_date_is_a_day_in_the_zone_of_the_account_or_the_company(quiet: Client) -> None:
-    every = quiet.walk("calls", fields="company_id")
-    companies = quiet.get("companies")["companies"]
+def test_a_bare_date_is_a_day_in_the_zone_of_the_account_or_the_company(shared_client: Client) -> None:
+    every = shared_client.walk("calls", fields="company_id")
+    companies = shared_client.get("companies")["companies"]
     day = at(every[400]).astimezone(DAYTON).date()
-    window = {"start_date": str(day), "end_date": str(day)}
-    got = {call["id"] for call in quiet.get("calls", **window)["calls"]}
+    window: dict[str, Any] = {"start_date": str(day), "end_date": str(day)}
+    got = {call["id"] for call in shared_client.get("calls", **window)["calls"]}
     assert got == {call["id"] for call in every if at(call).astimezone(DAYTON).date() == day}
     chicago = next(company["id"] for company in companies if company["time_zone"] == "America/Chicago")
-    got = {call["id"] for call in quiet.get("calls", company_id=chicago, **window)["calls"]}
+    got = {call["id"] for call in shared_client.get("calls", company_id=chicago, **window)["calls"]}
     theirs = [call for call in every if call["company_id"] == chicago]
     assert got == {call["id"] for call in theirs if at(call).astimezone(CHICAGO).date() == day}
     local = f"{day}T00:00:00"
     utc = datetime.fromisoformat(local).replace(tzinfo=DAYTON).astimezone(UTC).isoformat()
-    totals = {quiet.get("calls", start_date=each, end_date="2026-12-31")["total_records"] for each in (local, utc)}
+    totals = {
+        shared_client.get("calls", start_date=each, end_date="2026-12-31")["total_records"] for each in (local, utc)
+    }
     assert len(totals) == 1
 
 
-def test_times_are_written_in_the_zone_of_the_company(quiet: Client) -> None:
-    for call in quiet.get("calls", per_page=20, fields="company_time_zone")["calls"]:
+def test_times_are_written_in_the_zone_of_the_company(shared_client: Client) -> None:
+    for call in shared_client.get("calls", per_page=20, fields="company_time_zone")["calls"]:
         zone = ZoneInfo(call["company_time_zone"])
         assert at(call).utcoffset() == at(call).astimezone(zone).utcoffset()
-    zones = {each["company_time_zone"] for each in quiet.get("calls", fields="company_time_zone")["calls"]}
+    zones = {each["company_time_zone"] for each in shared_client.get("calls", fields="company_time_zone")["calls"]}
     assert zones == {"America/New_York", "America/Chicago"}
 
 
@@ -187,18 +196,18 @@ def test_history_beyond_twenty_five_months_is_an_error(status: int) -> None:
         assert client.get("calls", start_date="2024-08-03", end_date="2026-09-02")["total_records"] == 25
 
 
-def test_fields_open_what_is_hidden(quiet: Client) -> None:
-    bare = quiet.get("calls", per_page=1)["calls"][0]
+def test_fields_open_what_is_hidden(shared_client: Client) -> None:
+    bare = shared_client.get("calls", per_page=1)["calls"][0]
     assert len(bare) == 16
     assert not {"company_id", "tracker_id", "source", "tags", "lead_status", "created_at"} & set(bare)
-    more = quiet.get("calls", per_page=1, fields="company_id,tags,nonsense,value")["calls"][0]
+    more = shared_client.get("calls", per_page=1, fields="company_id,tags,nonsense,value")["calls"][0]
     assert set(more) == set(bare) | {"company_id", "tags", "value"}
-    assert quiet.get("form_submissions", per_page=1, fields="tags")["form_submissions"][0].keys() >= {
+    assert shared_client.get("form_submissions", per_page=1, fields="tags")["form_submissions"][0].keys() >= {
         "tags",
         "form_data",
     }
-    assert "campaign_name" not in quiet.get("trackers")["trackers"][0]
-    assert "campaign_name" in quiet.get("trackers", fields="campaign_name")["trackers"][0]
+    assert "campaign_name" not in shared_client.get("trackers")["trackers"][0]
+    assert "campaign_name" in shared_client.get("trackers", fields="campaign_name")["trackers"][0]
 
 
 def test_unknown_fields_are_an_error_by_setting() -> None:
@@ -206,9 +215,9 @@ def test_unknown_fields_are_an_error_by_setting() -> None:
         Client(simulators).get("calls", status=400, fields="nonsense")
 
 
-def test_types_are_mixed(quiet: Client) -> None:
+def test_types_are_mixed(shared_client: Client) -> None:
     fields = "value,tags,keywords_spotted,speaker_percent,keypad_entries,custom,detail_tags"
-    calls = quiet.walk("calls", fields=fields)
+    calls = shared_client.walk("calls", fields=fields)
 
     def kinds(name: str) -> set[type]:
         return {type(call[name]) for call in calls}
@@ -222,11 +231,11 @@ def test_types_are_mixed(quiet: Client) -> None:
     assert {type(tag) for call in calls for tag in call["detail_tags"]} == {dict}
 
 
-def test_filters_agree_with_the_records(quiet: Client) -> None:
-    every = quiet.walk("calls", fields="lead_status,tracker_id,company_id,tags")
+def test_filters_agree_with_the_records(shared_client: Client) -> None:
+    every = shared_client.walk("calls", fields="lead_status,tracker_id,company_id,tags")
 
     def ids(**query: Any) -> set[str]:
-        return {call["id"] for call in quiet.walk("calls", **query)}
+        return {call["id"] for call in shared_client.walk("calls", **query)}
 
     assert ids(answered="true") == {call["id"] for call in every if call["answered"]}
     assert ids(direction="outbound") == {call["id"] for call in every if call["direction"] == "outbound"}
@@ -234,13 +243,13 @@ def test_filters_agree_with_the_records(quiet: Client) -> None:
     assert ids(min_duration=500) == {call["id"] for call in every if call["duration"] >= 500}
     tracker = every[0]["tracker_id"]
     assert ids(tracker_id=tracker) == {call["id"] for call in every if call["tracker_id"] == tracker}
-    assert quiet.get("companies", status=200, search="Lakeside")["total_records"] == 1
+    assert shared_client.get("companies", status=200, search="Lakeside")["total_records"] == 1
 
 
-def test_the_people_who_call_are_those_of_the_population(quiet: Client) -> None:
+def test_the_people_who_call_are_those_of_the_population(shared_client: Client) -> None:
     population = Population(1, 2000)
     phones = {population.person(number).phone: population.person(number) for number in range(2000)}
-    calls = quiet.walk("calls")
+    calls = shared_client.walk("calls")
     known = [call for call in calls if call["customer_phone_number"] in phones]
     assert 0.85 < len(known) / len(calls) < 0.95
     spelt = [call for call in known if call["customer_name"] is not None]
@@ -251,7 +260,7 @@ def test_the_people_who_call_are_those_of_the_population(quiet: Client) -> None:
 def test_a_late_call_appears_in_the_past(client: Client) -> None:
     late = client.callrail.add_call(start_time="2026-08-20T10:00:00-04:00", customer_name="LATE L", company=1)
     assert client.get("calls", start_date="2026-09-01")["total_records"] < 5
-    window = {"start_date": "2026-08-20T09:00:00", "end_date": "2026-08-20T11:00:00"}
+    window: dict[str, Any] = {"start_date": "2026-08-20T09:00:00", "end_date": "2026-08-20T11:00:00"}
     calls = client.get("calls", **window)["calls"]
     found = next(call for call in calls if call["id"] == late)
     assert found["customer_name"] == "LATE L"
@@ -402,6 +411,6 @@ def test_midnight_is_the_companys_own_when_a_company_is_named(client: Client) ->
     companies = client.get("companies")["companies"]
     chicago = next(company["id"] for company in companies if company["time_zone"] == "America/Chicago")
     late = client.callrail.add_call(start_time="2026-08-20T23:30:00-05:00", company=chicago)
-    day = {"start_date": "2026-08-20", "end_date": "2026-08-20"}
+    day: dict[str, Any] = {"start_date": "2026-08-20", "end_date": "2026-08-20"}
     assert late in {call["id"] for call in client.get("calls", company_id=chicago, **day)["calls"]}
     assert late not in {call["id"] for call in client.get("calls", **day)["calls"]}

@@ -14,6 +14,7 @@ import pytest
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 # A fixed present: nine in the morning in California.
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
@@ -26,7 +27,7 @@ class Client:
     def __init__(self, simulators: Simulators) -> None:
         self.five9 = simulators.of(Five9)
         self.auth = (self.five9.settings.username, self.five9.settings.token)
-        self.http = httpx.Client(base_url=self.five9.url, timeout=30)
+        self.http = HttpClient(base_url=self.five9.url, timeout=30)
 
     def post(self, operation: str, arguments: str = "", path: str = "v13", **how: Any) -> httpx.Response:
         body = (
@@ -72,7 +73,7 @@ def begin(contacts: int, **settings: Any) -> Simulators:
 
 
 @pytest.fixture(scope="module")
-def quiet() -> Iterator[Client]:
+def shared_client() -> Iterator[Client]:
     """A domain that no test changes."""
     with begin(4000) as simulators:
         yield Client(simulators)
@@ -84,17 +85,17 @@ def client() -> Iterator[Client]:
         yield Client(simulators)
 
 
-def test_every_request_needs_basic_credentials(quiet: Client) -> None:
-    for auth in (None, ("warehouse@example.test", "wrong"), ("someone", quiet.auth[1])):
-        answer = quiet.post("getContactFields", auth=auth)
+def test_every_request_needs_basic_credentials(shared_client: Client) -> None:
+    for auth in (None, ("warehouse@example.test", "wrong"), ("someone", shared_client.auth[1])):
+        answer = shared_client.post("getContactFields", auth=auth)
         assert answer.status_code == 401
         assert "Fault" not in answer.text
-    assert quiet.post("getContactFields", path="v1").status_code == 404
-    assert quiet.post("getContactFields", path="v9_5").status_code == 200
+    assert shared_client.post("getContactFields", path="v1").status_code == 404
+    assert shared_client.post("getContactFields", path="v9_5").status_code == 200
 
 
-def test_fields_say_their_type_their_meaning_and_their_format(quiet: Client) -> None:
-    fields = {one.findtext("name"): one for one in quiet.ask("getContactFields").findall("return")}
+def test_fields_say_their_type_their_meaning_and_their_format(shared_client: Client) -> None:
+    fields = {one.findtext("name"): one for one in shared_client.ask("getContactFields").findall("return")}
     assert fields.keys() >= {"number1", "first_name", "email", "contactID", "Lead Status", "Market"}
     created = fields["sys_created_date"]
     assert [child.tag for child in created] == [
@@ -109,25 +110,25 @@ def test_fields_say_their_type_their_meaning_and_their_format(quiet: Client) -> 
     assert (created.findtext("mapTo"), created.findtext("type")) == ("CreatedDateTime", "DATE_TIME")
     formats = {one.findtext("type"): one.findtext("value") for one in created.findall("restrictions")}
     assert formats == {"DateFormat": "yyyy-MM-dd", "TimeFormat": "HH:mm:ss.SSS"}
-    some = quiet.ask("getContactFields", "<namePattern>number.*</namePattern>").findall("return")
+    some = shared_client.ask("getContactFields", "<namePattern>number.*</namePattern>").findall("return")
     assert [one.findtext("name") for one in some] == ["number1", "number2", "number3"]
 
 
-def test_a_lookup_shows_a_thousand_and_says_nothing_of_more(quiet: Client) -> None:
-    assert len(quiet.look(number1="%")) == 1000
-    assert len(quiet.look(number1="9%")) == 1000
-    few = quiet.look(number1="93720%")
+def test_a_lookup_shows_a_thousand_and_says_nothing_of_more(shared_client: Client) -> None:
+    assert len(shared_client.look(number1="%")) == 1000
+    assert len(shared_client.look(number1="9%")) == 1000
+    few = shared_client.look(number1="93720%")
     assert 0 < len(few) < 1000
     assert all(str(one["number1"]).startswith("93720") for one in few)
-    assert quiet.look(number1="00%") == []
+    assert shared_client.look(number1="00%") == []
 
 
-def test_criteria_are_anded_and_ignore_case(quiet: Client) -> None:
-    one = next(c for c in quiet.look(number1="513%") if c["first_name"] and c["contactID"])
-    same = quiet.look(number1=str(one["number1"]), first_name=str(one["first_name"]).swapcase())
+def test_criteria_are_anded_and_ignore_case(shared_client: Client) -> None:
+    one = next(c for c in shared_client.look(number1="513%") if c["first_name"] and c["contactID"])
+    same = shared_client.look(number1=str(one["number1"]), first_name=str(one["first_name"]).swapcase())
     assert one in same
-    assert quiet.look(number1=str(one["number1"]), first_name="Nobody") == []
-    assert one in quiet.look(number1=f"%{str(one['number1'])[3:]}", state="oh")
+    assert shared_client.look(number1=str(one["number1"]), first_name="Nobody") == []
+    assert one in shared_client.look(number1=f"%{str(one['number1'])[3:]}", state="oh")
 
 
 def test_contacts_without_a_number_are_found_by_an_empty_value_or_not(client: Client) -> None:
@@ -145,17 +146,17 @@ def _criterion(name: str, value: str) -> str:
     return f"<lookupCriteria><criteria><field>{name}</field><value>{value}</value></criteria></lookupCriteria>"
 
 
-def test_numbers_are_not_unique_and_not_all_of_digits(quiet: Client) -> None:
-    everyone = [quiet.five9.record(each) for each in quiet.five9.ids()]
+def test_numbers_are_not_unique_and_not_all_of_digits(shared_client: Client) -> None:
+    everyone = [shared_client.five9.record(each) for each in shared_client.five9.ids()]
     numbers = [one["number1"] for one in everyone if one["number1"]]
     assert len(set(numbers)) < len(numbers) < len(everyone)
     assert any(number.startswith("+1") for number in numbers)
 
 
-def test_people_are_those_of_the_population(quiet: Client) -> None:
+def test_people_are_those_of_the_population(shared_client: Client) -> None:
     population = Population(1, 5000)
     alike = 0
-    for number, one in enumerate(quiet.five9.record(each) for each in quiet.five9.ids()[:300]):
+    for number, one in enumerate(shared_client.five9.record(each) for each in shared_client.five9.ids()[:300]):
         person = population.person(number)
         alike += one["number1"] == person.phone[2:]
         assert str(one["last_name"]).casefold() == person.last_name.casefold()
@@ -163,8 +164,8 @@ def test_people_are_those_of_the_population(quiet: Client) -> None:
     assert alike > 250
 
 
-def test_times_are_local_and_without_a_zone(quiet: Client) -> None:
-    newest = max(str(quiet.five9.record(each)["sys_created_date"]) for each in quiet.five9.ids())
+def test_times_are_local_and_without_a_zone(shared_client: Client) -> None:
+    newest = max(str(shared_client.five9.record(each)["sys_created_date"]) for each in shared_client.five9.ids())
     assert re.fullmatch(r"2026-09-02 0\d:\d\d:\d\d\.\d{3}", newest)
 
 
@@ -175,8 +176,8 @@ def test_more_than_a_thousand_may_be_a_fault() -> None:
         assert client.look(number1="2167%")
 
 
-def test_an_unknown_field_is_a_fault_that_names_it(quiet: Client) -> None:
-    name, said = quiet.fault("getContactRecords", _criterion("no such", "1"))
+def test_an_unknown_field_is_a_fault_that_names_it(shared_client: Client) -> None:
+    name, said = shared_client.fault("getContactRecords", _criterion("no such", "1"))
     assert (name, said["fieldName"]) == ("CrmFieldNotFoundFault", "no such")
 
 

@@ -32,7 +32,7 @@ def opened(**settings: Any) -> Genius:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Genius]:
+def shared_genius() -> Iterator[Genius]:
     """For tests that change nothing."""
     vendor = opened()
     yield vendor
@@ -64,18 +64,18 @@ def refused(vendor: Genius, statement: str, **options: Any) -> int:
     return int(error.value.args[0])
 
 
-def test_its_people_are_the_towns(shared: Genius) -> None:
+def test_its_people_are_the_towns(shared_genius: Genius) -> None:
     population = Population(1, 80)
-    for number, phone, first in ask(shared, "SELECT lead_id, phone1, first_name FROM `lead`"):
+    for number, phone, first in ask(shared_genius, "SELECT lead_id, phone1, first_name FROM `lead`"):
         person = population.person(number)
         assert person.phone[-10:] in "".join(filter(str.isdigit, phone))
         assert first == person.nickname
-    assert ask(shared, "SELECT count(*) FROM `lead`") == [(60,)]
+    assert ask(shared_genius, "SELECT count(*) FROM `lead`") == [(60,)]
 
 
-def test_every_table_has_rows_and_the_habits_of_the_notes(shared: Genius) -> None:
+def test_every_table_has_rows_and_the_habits_of_the_notes(shared_genius: Genius) -> None:
     for table in TABLES:
-        assert ask(shared, f"SELECT count(*) FROM `{table}`") > [(1,)], table
+        assert ask(shared_genius, f"SELECT count(*) FROM `{table}`") > [(1,)], table
     habits = {
         "updated_at IS NULL": "lead",
         "CAST(end_date AS char) = '0000-00-00'": "marketing_source",
@@ -83,11 +83,11 @@ def test_every_table_has_rows_and_the_habits_of_the_notes(shared: Genius) -> Non
         "carpentry_followup_notes LIKE 'Fenêtre%'": "lead",
     }
     for condition, table in habits.items():
-        assert ask(shared, f"SELECT count(*) FROM `{table}` WHERE {condition}") > [(0,)], condition
-    assert ask(shared, "SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'contact'") == [(0,)]
+        assert ask(shared_genius, f"SELECT count(*) FROM `{table}` WHERE {condition}") > [(0,)], condition
+    assert ask(shared_genius, "SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'contact'") == [(0,)]
 
 
-def test_the_same_seed_gives_the_same_rows(shared: Genius) -> None:
+def test_the_same_seed_gives_the_same_rows(shared_genius: Genius) -> None:
     now = 1_790_000_000.0
     one, other = opened(now=now), opened(now=now)
     try:
@@ -159,10 +159,10 @@ def test_faults_are_the_servers_errors(genius: Genius, fault: dict[str, Any], nu
     assert ask(genius, "SELECT count(*) FROM `job`") == [(15,)]
 
 
-def test_faults_without_a_counterpart_are_refused(shared: Genius) -> None:
+def test_faults_without_a_counterpart_are_refused(shared_genius: Genius) -> None:
     for kind in ("html", "endless", "lying_total", "missing_list", "null_last_page"):
         with pytest.raises(ValueError, match="no counterpart"):
-            shared.set_fault(kind)
+            shared_genius.set_fault(kind)
 
 
 def test_connections_end_when_they_are_killed(genius: Genius) -> None:

@@ -210,7 +210,7 @@ def test_the_name_of_a_source_is_the_same_in_all_crms(loaded: Warehouse) -> None
         "gsheet_marketing_spend": "channel",
     }
     for table, column in named.items():
-        found = {row[column] for row in loaded.execute(f"SELECT DISTINCT {column} FROM {table}")}  # type: ignore[call-overload]
+        found = {row[column] for row in loaded.execute(f"SELECT DISTINCT {column} FROM {table}")}
         found -= {None}
         assert found == set(PAID_SOURCES if table == "gsheet_marketing_spend" else SOURCES), table
 

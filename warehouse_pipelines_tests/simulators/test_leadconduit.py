@@ -10,6 +10,7 @@ import pytest
 
 from warehouse_pipelines.simulators.leadconduit.simulator import LeadConduit
 from warehouse_pipelines.simulators.server import start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
 
@@ -19,7 +20,7 @@ class Client:
 
     def __init__(self, conduit: LeadConduit) -> None:
         self.conduit = conduit
-        self.http = httpx.Client(base_url=conduit.url, auth=("API", conduit.settings.token), timeout=10)
+        self.http = HttpClient(base_url=conduit.url, auth=("API", conduit.settings.token), timeout=10)
 
     def get(self, path: str = "/events", status: int = 200, **query: Any) -> Any:
         answer = self.http.get(path, params=query)
@@ -37,7 +38,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
         yield Client(simulators.of(LeadConduit))
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("client", [settings], indirect=True, ids=str)
 
 

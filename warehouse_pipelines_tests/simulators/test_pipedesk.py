@@ -30,7 +30,7 @@ def opened(**settings: Any) -> PipeDesk:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[PipeDesk]:
+def shared_pipedesk() -> Iterator[PipeDesk]:
     """For tests that change nothing."""
     vendor = opened()
     yield vendor
@@ -60,28 +60,34 @@ def refused(vendor: PipeDesk, statement: str, *, plain: bool = False) -> str | N
     return error.value.sqlstate or str(error.value)
 
 
-def test_its_people_are_the_towns(shared: PipeDesk) -> None:
+def test_its_people_are_the_towns(shared_pipedesk: PipeDesk) -> None:
     population = Population(1, 80)
     people = {person.email: person for person in map(population.person, range(1, 61))}
-    found = ask(shared, "SELECT email, name, phone FROM contacts WHERE email IS NOT NULL AND phone IS NOT NULL")
+    found = ask(
+        shared_pipedesk, "SELECT email, name, phone FROM contacts WHERE email IS NOT NULL AND phone IS NOT NULL"
+    )
     assert len(found) > 30
     for email, name, phone in found:
         assert people[email].phone[-10:] in "".join(filter(str.isdigit, phone))
         assert name.split()[-1].lower() == people[email].last_name.lower()
 
 
-def test_every_table_has_rows_and_the_habits_of_the_notes(shared: PipeDesk) -> None:
+def test_every_table_has_rows_and_the_habits_of_the_notes(shared_pipedesk: PipeDesk) -> None:
     for table in TABLES:
-        assert ask(shared, f"SELECT count(*) FROM {table}") > [(1,)], table
+        assert ask(shared_pipedesk, f"SELECT count(*) FROM {table}") > [(1,)], table
     for condition in (
         "updated_at IS NULL",
         "qualified_at IS NOT NULL",
         "deleted_at IS NOT NULL AND qualified_at IS NULL",
     ):
-        assert ask(shared, f"SELECT count(*) FROM leads WHERE {condition}") > [(0,)], condition
-    (flags,) = ask(shared, "SELECT max(n) FROM (SELECT sum(is_primary::int) n FROM lead_contacts GROUP BY lead_id) f")
+        assert ask(shared_pipedesk, f"SELECT count(*) FROM leads WHERE {condition}") > [(0,)], condition
+    (flags,) = ask(
+        shared_pipedesk, "SELECT max(n) FROM (SELECT sum(is_primary::int) n FROM lead_contacts GROUP BY lead_id) f"
+    )
     assert flags == (1,)
-    assert ask(shared, "SELECT expected_volume::text FROM leads LIMIT 1")[0][0].endswith(".1234567890123456789")
+    assert ask(shared_pipedesk, "SELECT expected_volume::text FROM leads LIMIT 1")[0][0].endswith(
+        ".1234567890123456789"
+    )
 
 
 def test_the_same_seed_gives_the_same_rows() -> None:
@@ -95,12 +101,12 @@ def test_the_same_seed_gives_the_same_rows() -> None:
         other.close()
 
 
-def test_row_level_security_filters_without_a_word(shared: PipeDesk) -> None:
+def test_row_level_security_filters_without_a_word(shared_pipedesk: PipeDesk) -> None:
     """What makes the source ask for row_security = off, which is then refused."""
-    assert ask(shared, "SELECT count(*) FROM leads") == [(60,)]
-    assert ask(shared, "SELECT count(*) FROM leads", plain=True) == [(0,)]
-    assert ask(shared, "SELECT count(*) FROM users", plain=True) == [(12,)]
-    with client(shared, plain=True) as connection:
+    assert ask(shared_pipedesk, "SELECT count(*) FROM leads") == [(60,)]
+    assert ask(shared_pipedesk, "SELECT count(*) FROM leads", plain=True) == [(0,)]
+    assert ask(shared_pipedesk, "SELECT count(*) FROM users", plain=True) == [(12,)]
+    with client(shared_pipedesk, plain=True) as connection:
         connection.execute("SET row_security = off")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
             connection.execute("SELECT count(*) FROM leads")
@@ -190,10 +196,10 @@ def test_faults_are_the_servers_errors(pipedesk: PipeDesk, fault: dict[str, Any]
     assert len(ask(pipedesk, "SELECT * FROM leads")) == 60
 
 
-def test_faults_without_a_counterpart_are_refused(shared: PipeDesk) -> None:
+def test_faults_without_a_counterpart_are_refused(shared_pipedesk: PipeDesk) -> None:
     for kind in ("html", "endless", "lying_total", "missing_list", "null_last_page"):
         with pytest.raises(ValueError, match="no counterpart"):
-            shared.set_fault(kind)
+            shared_pipedesk.set_fault(kind)
 
 
 def test_connections_end_when_they_are_killed(pipedesk: PipeDesk) -> None:

@@ -16,6 +16,7 @@ from warehouse_pipelines.simulators.salespro.records import COLUMNS, KEYS
 from warehouse_pipelines.simulators.salespro.results import csv, parsed
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
 OUTPUT = "s3://simulated-athena-results/tests/"
@@ -30,9 +31,7 @@ class Client:
         credential = (
             f"AWS4-HMAC-SHA256 Credential={settings['AWS_ACCESS_KEY_ID']}/20260902/us-east-1/athena/aws4_request"
         )
-        self.http = httpx.Client(
-            base_url=settings["AWS_ENDPOINT_URL"], headers={"Authorization": credential}, timeout=10
-        )
+        self.http = HttpClient(base_url=settings["AWS_ENDPOINT_URL"], headers={"Authorization": credential}, timeout=10)
 
     def call(self, operation: str, status: int = 200, **asked: Any) -> Any:
         answer = self.http.post("/", json=asked, headers={"X-Amz-Target": f"AmazonAthena.{operation}"})
@@ -67,7 +66,7 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def quiet() -> Iterator[Client]:
+def shared_client() -> Iterator[Client]:
     """A vendor that no test changes."""
     with start(["salespro"], contacts=400, now=NOW.timestamp()) as simulators:
         yield Client(simulators)
@@ -81,26 +80,28 @@ def client() -> Iterator[Client]:
 
 class TestTheQuery:
     @pytest.mark.parametrize("table", KEYS)
-    def test_a_table_has_its_columns(self, quiet: Client, table: str) -> None:
+    def test_a_table_has_its_columns(self, shared_client: Client, table: str) -> None:
         names = list(COLUMNS[table])
-        header, *rows = quiet.run(f'SELECT {", ".join(names)} FROM "{table}"')
+        header, *rows = shared_client.run(f'SELECT {", ".join(names)} FROM "{table}"')
         assert header == names
-        assert {row[names.index(KEYS[table])] for row in rows} == set(quiet.salespro.ids(table))
-        described = quiet.call(
+        assert {row[names.index(KEYS[table])] for row in rows} == set(shared_client.salespro.ids(table))
+        described = shared_client.call(
             "GetTableMetadata", CatalogName="AwsDataCatalog", DatabaseName="salespro", TableName=table
         )
         assert {one["Name"]: one["Type"] for one in described["TableMetadata"]["Columns"]} == COLUMNS[table]
 
-    def test_a_parameter_is_pasted_as_a_literal(self, quiet: Client) -> None:
+    def test_a_parameter_is_pasted_as_a_literal(self, shared_client: Client) -> None:
         sql = "SELECT estimate_id FROM estimate WHERE updated_at >= CAST(? AS timestamp)"
-        some = len(quiet.run(sql, "'2026-01-01 00:00:00'"))
+        some = len(shared_client.run(sql, "'2026-01-01 00:00:00'"))
         assert 1 < some < 200
-        assert some == len(quiet.run("SELECT estimate_id FROM estimate WHERE updated_at >= timestamp '2026-01-01'"))
         assert some == len(
-            quiet.run("SELECT estimate_id FROM estimate WHERE updated_at >= ?", "timestamp '2026-01-01'")
+            shared_client.run("SELECT estimate_id FROM estimate WHERE updated_at >= timestamp '2026-01-01'")
         )
-        assert "TYPE_MISMATCH" in quiet.failed(sql, "2026-01-01"), "without quotation marks it is a subtraction"
-        assert "INVALID_PARAMETER_USAGE" in quiet.failed(sql)
+        assert some == len(
+            shared_client.run("SELECT estimate_id FROM estimate WHERE updated_at >= ?", "timestamp '2026-01-01'")
+        )
+        assert "TYPE_MISMATCH" in shared_client.failed(sql, "2026-01-01"), "without quotation marks it is a subtraction"
+        assert "INVALID_PARAMETER_USAGE" in shared_client.failed(sql)
 
     @pytest.mark.parametrize(
         ("sql", "reason"),
@@ -116,30 +117,30 @@ class TestTheQuery:
             ("SELECT nosuch(city) FROM estimate", "FUNCTION_NOT_FOUND"),
         ],
     )
-    def test_what_is_wrong_with_a_query_ends_it(self, quiet: Client, sql: str, reason: str) -> None:
-        assert quiet.failed(sql).startswith(reason)
+    def test_what_is_wrong_with_a_query_ends_it(self, shared_client: Client, sql: str, reason: str) -> None:
+        assert shared_client.failed(sql).startswith(reason)
 
     @pytest.mark.parametrize("sql", ["selekt nonsense from", "SELECT 1 1 FROM office", ""])
-    def test_what_is_no_query_is_not_started(self, quiet: Client, sql: str) -> None:
-        assert quiet.start(sql, status=400)["__type"] == "InvalidRequestException"
+    def test_what_is_no_query_is_not_started(self, shared_client: Client, sql: str) -> None:
+        assert shared_client.start(sql, status=400)["__type"] == "InvalidRequestException"
 
-    def test_a_try_is_null_where_it_fails(self, quiet: Client) -> None:
+    def test_a_try_is_null_where_it_fails(self, shared_client: Client) -> None:
         iso = "TRY(CAST(from_iso8601_timestamp(city) AS timestamp))"
         sql = f"SELECT TRY_CAST(city AS timestamp) AS a, {iso} AS b FROM estimate"
-        assert set(map(tuple, quiet.run(sql)[1:])) == {(None, None)}
+        assert set(map(tuple, shared_client.run(sql)[1:])) == {(None, None)}
 
-    def test_an_array_is_no_json_unless_it_is_cast(self, quiet: Client) -> None:
+    def test_an_array_is_no_json_unless_it_is_cast(self, shared_client: Client) -> None:
         (_, plain), (_, cast) = (
-            quiet.run("SELECT allowed_offices FROM user LIMIT 1"),
-            quiet.run("SELECT json_format(CAST(allowed_offices AS json)) AS allowed_offices FROM user LIMIT 1"),
+            shared_client.run("SELECT allowed_offices FROM user LIMIT 1"),
+            shared_client.run("SELECT json_format(CAST(allowed_offices AS json)) AS allowed_offices FROM user LIMIT 1"),
         )
         assert (plain, cast) == (["[off0001]"], ['["off0001"]'])
 
-    def test_the_catalogue_is_a_query_that_scans_nothing(self, quiet: Client) -> None:
+    def test_the_catalogue_is_a_query_that_scans_nothing(self, shared_client: Client) -> None:
         sql = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = ? AND table_name = ?"
-        number = quiet.start(sql, "'salespro'", "'lead_results'")["QueryExecutionId"]
-        assert quiet.execution(number)["Statistics"]["DataScannedInBytes"] == 0
-        rows = quiet.run(sql, "'salespro'", "'lead_results'")
+        number = shared_client.start(sql, "'salespro'", "'lead_results'")["QueryExecutionId"]
+        assert shared_client.execution(number)["Statistics"]["DataScannedInBytes"] == 0
+        rows = shared_client.run(sql, "'salespro'", "'lead_results'")
         assert rows[1:] == [["estimate_id", "varchar"], ["company_id", "varchar"], ["lead_results", "varchar"],
                             ["created_at", "timestamp(3)"]]  # fmt: skip
 
@@ -202,11 +203,14 @@ class TestTheExecution:
             {"ResultConfiguration": {"OutputLocation": "s3://somebody-elses/"}},
         ],
     )
-    def test_a_wrong_setting_is_refused_at_the_start(self, quiet: Client, wrong: dict[str, Any]) -> None:
-        assert quiet.start("SELECT 1 AS one FROM office", status=400, **wrong)["__type"] == "InvalidRequestException"
+    def test_a_wrong_setting_is_refused_at_the_start(self, shared_client: Client, wrong: dict[str, Any]) -> None:
+        assert (
+            shared_client.start("SELECT 1 AS one FROM office", status=400, **wrong)["__type"]
+            == "InvalidRequestException"
+        )
 
-    def test_an_unknown_query_is_an_invalid_request(self, quiet: Client) -> None:
-        refused = quiet.call("GetQueryExecution", 400, QueryExecutionId=str(uuid.uuid4()))
+    def test_an_unknown_query_is_an_invalid_request(self, shared_client: Client) -> None:
+        refused = shared_client.call("GetQueryExecution", 400, QueryExecutionId=str(uuid.uuid4()))
         assert refused["__type"] == "InvalidRequestException"
 
     def test_a_cutoff_cancels(self, client: Client) -> None:
@@ -221,33 +225,33 @@ class TestTheResult:
         assert body == b'"a","b"\n"x",\n"","say ""hi"""\n"two\nlines, one comma","7"\n'
         assert parsed(body)[1:] == [["x", None], ["", 'say "hi"'], ["two\nlines, one comma", "7"]]
 
-    def test_an_object_can_be_had_from_any_byte(self, quiet: Client) -> None:
-        execution = quiet.execution(quiet.start("SELECT office_id FROM office")["QueryExecutionId"])
+    def test_an_object_can_be_had_from_any_byte(self, shared_client: Client) -> None:
+        execution = shared_client.execution(shared_client.start("SELECT office_id FROM office")["QueryExecutionId"])
         path = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3:/")
-        whole = quiet.http.get(path)
-        head = quiet.http.head(path)
+        whole = shared_client.http.get(path)
+        head = shared_client.http.head(path)
         assert (head.headers["content-length"], head.content) == (str(len(whole.content)), b"")
-        part = quiet.http.get(path, headers={"Range": "bytes=10-", "If-Match": whole.headers["etag"]})
+        part = shared_client.http.get(path, headers={"Range": "bytes=10-", "If-Match": whole.headers["etag"]})
         assert (part.status_code, part.content) == (206, whole.content[10:])
-        assert quiet.http.get(path, headers={"Range": "bytes=2-4"}).content == whole.content[2:5]
-        assert quiet.http.get(path, headers={"If-Match": '"another"'}).status_code == 412
-        assert quiet.http.get(path, headers={"Range": "bytes=999999-"}).status_code == 416
-        assert "NoSuchKey" in quiet.http.get("/simulated-athena-results/nosuch.csv").text
-        assert "NoSuchBucket" in quiet.http.get("/nosuch/x.csv").text
+        assert shared_client.http.get(path, headers={"Range": "bytes=2-4"}).content == whole.content[2:5]
+        assert shared_client.http.get(path, headers={"If-Match": '"another"'}).status_code == 412
+        assert shared_client.http.get(path, headers={"Range": "bytes=999999-"}).status_code == 416
+        assert "NoSuchKey" in shared_client.http.get("/simulated-athena-results/nosuch.csv").text
+        assert "NoSuchBucket" in shared_client.http.get("/nosuch/x.csv").text
 
-    def test_a_stranger_is_refused(self, quiet: Client) -> None:
-        url = quiet.salespro.url
+    def test_a_stranger_is_refused(self, shared_client: Client) -> None:
+        url = shared_client.salespro.url
         target = {"X-Amz-Target": "AmazonAthena.GetWorkGroup"}
         assert httpx.post(url, json={}, headers=target).json()["__type"] == "UnrecognizedClientException"
         assert httpx.get(f"{url}/simulated-athena-results/x.csv").status_code == 403
 
 
 class TestThePeople:
-    def test_the_town_is_the_same_every_time(self, quiet: Client) -> None:
+    def test_the_town_is_the_same_every_time(self, shared_client: Client) -> None:
         with start(["salespro"], contacts=400, now=NOW.timestamp()) as simulators:
             again = Client(simulators)
             for table in KEYS:
-                assert again.run(f'SELECT * FROM "{table}"') == quiet.run(f'SELECT * FROM "{table}"')
+                assert again.run(f'SELECT * FROM "{table}"') == shared_client.run(f'SELECT * FROM "{table}"')
 
     def test_a_customer_is_a_contact_of_hubspot(self) -> None:
         with start(["salespro", "hubspot"], contacts=100) as simulators:
@@ -261,14 +265,14 @@ class TestThePeople:
             alike = sum(str(one).casefold() == other.casefold() for (_, one), other in zip(linked, names, strict=True))
             assert alike > 0.8 * len(linked), "but for misspelt ones"
 
-    def test_a_customer_has_a_row_for_each_estimate(self, quiet: Client) -> None:
-        counts = quiet.salespro.counts()
-        rows = quiet.run("SELECT customer_id FROM customer")[1:]
+    def test_a_customer_has_a_row_for_each_estimate(self, shared_client: Client) -> None:
+        counts = shared_client.salespro.counts()
+        rows = shared_client.run("SELECT customer_id FROM customer")[1:]
         assert 190 < len(rows) == counts["estimate"] <= 200, "but for the visits that lie ahead"
         assert counts["customer"] == pytest.approx(0.8 * len(rows), abs=1)
 
-    def test_forms_are_lists_of_titles_and_values(self, quiet: Client) -> None:
-        for (text,) in quiet.run("SELECT lead_results FROM lead_results")[1:]:
+    def test_forms_are_lists_of_titles_and_values(self, shared_client: Client) -> None:
+        for (text,) in shared_client.run("SELECT lead_results FROM lead_results")[1:]:
             assert all(answer.keys() == {"title", "value"} for answer in json.loads(text or ""))
 
     def test_an_edit_moves_updated_at_and_a_silent_one_does_not(self, client: Client) -> None:

@@ -10,6 +10,7 @@ import pytest
 from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.salesrabbit.simulator import SalesRabbit
 from warehouse_pipelines.simulators.server import start
+from warehouse_pipelines_tests.harness.http_client import HttpClient
 
 NOW = datetime(2026, 9, 2, 16, 0, tzinfo=UTC)
 
@@ -19,7 +20,7 @@ class Client:
 
     def __init__(self, rabbit: SalesRabbit) -> None:
         self.rabbit = rabbit
-        self.http = httpx.Client(
+        self.http = HttpClient(
             base_url=rabbit.url, headers={"Authorization": f"Bearer {rabbit.settings.token}"}, timeout=10
         )
 
@@ -40,7 +41,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
         yield Client(simulators.of(SalesRabbit))
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("client", [settings], indirect=True, ids=str)
 
 

@@ -4,9 +4,9 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,11 +33,10 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
 from warehouse_pipelines.simulators.core.wire import Request
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.arrivy import ARRIVY, client
 from warehouse_pipelines.sources.arrivy.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in ARRIVY.entities}
 TASKS, BOOKINGS, TEMPLATES = ENTITIES["tasks"], ENTITIES["bookings"], ENTITIES["templates"]
@@ -47,10 +46,7 @@ TASKS, BOOKINGS, TEMPLATES = ENTITIES["tasks"], ENTITIES["bookings"], ENTITIES["
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Arrivy]:
     """A company with 367 tasks that have a time; ``of`` gives settings."""
     settings = {"contacts": 600, **getattr(request, "param", {})}
-    with start(("arrivy",), contacts=settings["contacts"], arrivy=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("arrivy", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(Arrivy)
 
 
@@ -73,22 +69,12 @@ def tasks(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source
         yield it
 
 
-@dataclass
-class Stored(Held):
-    """Tasks that the warehouse holds, whole."""
-
-    stored: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, bytes]:
-        return {name: json.dumps(self.stored[name]).encode() for name in keys}
-
-
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
 def read(entity: Entity, since: datetime | None = None, until: datetime | None = None, **how: Any) -> Read:
-    ahead = until or datetime.now(UTC) + entity.lookahead
+    ahead = until or datetime.now(UTC) + entity.cadence.lookahead
     return Read(ARRIVY, entity, since, ahead, **how)
 
 
@@ -178,7 +164,7 @@ class TestSchedule:
         vendor.set_fault("status", path="/tasks", status=400, after=before, times=1)
         reading = read(TASKS)
         assert reading.ids == sorted(vendor.ids("tasks"))
-        assert reading.extraction.noticed["far_future"] == "refused with 400"
+        assert reading.context.noted["far_future"] == "refused with 400"
 
     def test_times_are_sent_with_an_offset(self, vendor: Arrivy) -> None:
         since = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
@@ -219,14 +205,14 @@ class TestSchedule:
     def test_scheduled_tasks_among_the_unscheduled_are_told_of(self, vendor: Arrivy) -> None:
         reading = read(TASKS)
         assert reading.ids == sorted(vendor.ids("tasks"))
-        assert reading.extraction.noticed == {}, "each comes once"
+        assert reading.context.noted == {}, "each comes once"
         delta = read(TASKS, ago(days=60)).finished()
-        assert delta.extraction.noticed["scheduled_among_unscheduled"] > 100
+        assert delta.context.noted["scheduled_among_unscheduled"] > 100
 
     def test_a_delta_reaches_from_two_months_ago_to_a_year_ahead(self) -> None:
         now = datetime(2026, 5, 1, tzinfo=UTC)
         for entity in (TASKS, BOOKINGS):
-            last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), entity.whole_due(now))
+            last = LastGood(now - timedelta(hours=1), now - timedelta(hours=1), entity.full_due(now))
             planned = plan(entity, Options(), last, now)
             assert (planned.mode, planned.window) == ("delta", (now - timedelta(days=60), now + timedelta(days=365)))
             assert planned.complete_range is None, "a task may leave the window by being rescheduled"
@@ -276,7 +262,7 @@ class TestShifting:
         for key in everything[:3]:
             vendor.delete("tasks", key)
         assert set(reading.ids) == set(everything)
-        assert reading.extraction.noticed["walked_again"] == "3 known tasks were not met at first"
+        assert reading.context.noted["walked_again"] == "3 known tasks were not met at first"
 
     def test_a_task_that_moves_to_a_list_that_was_read_is_found(self, vendor: Arrivy) -> None:
         loose = vendor.ids("tasks", "unscheduled")[0]
@@ -380,7 +366,7 @@ class TestConcurrentPages:
         vendor.set_fault("slow", seconds=0.05)
         began = time.monotonic()
         reading = read(TASKS, page_size=40, concurrent_pages=8).finished()
-        assert 0.05 <= reading.extraction.waited_seconds <= time.monotonic() - began
+        assert 0.05 <= reading.context.waited_seconds <= time.monotonic() - began
 
     def test_a_limited_run_leaves_nothing_running(self, vendor: Arrivy) -> None:
         reading = read(TASKS, page_size=5, concurrent_pages=4)
@@ -404,7 +390,7 @@ class TestLimits:
         monkeypatch.setattr(client, "Budget", lambda name, requests, seconds: Budget(name, 20, 1.0))
         budget = RequestBudget(database_url, threading.Event())
         reading = read(TASKS, page_size=8, concurrent_pages=8)
-        reading.extraction.take = budget.acquire
+        reading.context.acquire = budget.acquire
         reading.finished()
         budget.close()
         at = sorted(entry["at"] for entry in vendor.requests()["log"])
@@ -434,7 +420,6 @@ class TestFlags:
         self, vendor: Arrivy, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str, flag: str, value: str,
         tmp_path: Any,
     ) -> None:  # fmt: skip
-        """B-062, B-063."""
         monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
         result = CliRunner().invoke(cli.main, ["sync", "arrivy", name, flag, value, "--dry-run"])
         assert result.exit_code == 0, result.output
@@ -450,7 +435,7 @@ class TestFlags:
     def test_the_statuses_that_were_left_out_are_told(self, vendor: Arrivy) -> None:
         reading = read(TASKS, task_status="done").finished()
         truth = Counter(vendor.record("tasks", key)["status"] for key in vendor.ids("tasks"))
-        assert reading.extraction.noticed["other_statuses"] == truth
+        assert reading.context.noted["other_statuses"] == truth
 
     def test_filtered_run_keeps_watermark(self, tasks: SourceHarness) -> None:
         """And buries nothing; the flags that only make it faster do neither."""
@@ -473,7 +458,7 @@ class TestOptional:
     def test_an_account_without_bookings_has_none(self, vendor: Arrivy) -> None:
         reading = read(BOOKINGS)
         assert reading.ids == []
-        assert reading.extraction.noticed == {"absent": "this account has no /bookings"}
+        assert reading.context.noted == {"absent": "this account has no /bookings"}
         with pytest.raises(RequestRefused):
             read(BOOKINGS, ago(days=60)).finished()
         vendor.set_fault("status", path="/tasks", status=404)
@@ -502,7 +487,8 @@ class TestOptional:
             task("4", None, "None", "2025-01-03T00:00:00"),
         ]
         vendor_answers({})
-        known = Stored(living=["1", "2", "3", "4"], stored={one["id"]: one for one in stored})
+        records = {str(one["id"]): json.dumps(one).encode() for one in stored}
+        known = Held(living=["1", "2", "3", "4"], stored=records)
         assert read(TEMPLATES, known=known).records == [
             {"id": 6_000_000_000_000_001, "name": "Appointment", "type": "TASK"},
             {"id": 9_007_199_254_740_993, "name": "Service", "type": "TASK"},
@@ -567,15 +553,12 @@ class TestRecords:
             *((f"arrivy_{one}", "id raw_data") for one in ("entity", "group", "status", "template")),
         ],
     )  # fmt: skip
-    def test_the_tables_have_the_columns_of_the_specification(
-        self, tasks: SourceHarness, table: str, names: str
-    ) -> None:
-        """A-059 to A-061."""
+    def test_the_tables_have_the_columns_that_users_rely_on(self, tasks: SourceHarness, table: str, names: str) -> None:
         there = tasks.query("SELECT column_name FROM information_schema.columns WHERE table_name = %s", table)
         assert set(names.split()) <= {row["column_name"] for row in there}
 
     def test_each_task_has_its_booking_and_its_template(self, tasks: SourceHarness) -> None:
-        """A-062."""
+        """And each booking its group; no join loses a row."""
         for entity in ARRIVY.entities:
             tasks.sync(entity=entity)
         for table, column in (("arrivy_booking", "booking_id"), ("arrivy_template", "template_id")):

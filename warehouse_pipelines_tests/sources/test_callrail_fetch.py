@@ -16,12 +16,14 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.wire import Request
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.callrail import CALLRAIL
 from warehouse_pipelines.sources.callrail.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor
 
 ENTITIES = {entity.name: entity for entity in CALLRAIL.entities}
+LISTS = {"text_messages": "conversations"}
+"""What a list is called in an answer, where it is not called as its entity."""
 CALLS = ENTITIES["calls"]
 TEXTS = ENTITIES["text_messages"]
 WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
@@ -31,10 +33,7 @@ WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[CallRail]:
     """An account with 600 calls; ``@pytest.mark.parametrize("vendor", [...], indirect=True)`` gives settings."""
     settings = {"contacts": 1200, **getattr(request, "param", {})}
-    with start(("callrail",), contacts=settings["contacts"], callrail=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("callrail", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(CallRail)
 
 
@@ -50,7 +49,7 @@ def vendor_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mappin
         yield serve
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -72,8 +71,8 @@ class TestPaging:
     @pytest.mark.parametrize("name", list(ENTITIES))
     def test_everything_is_read_and_counted(self, vendor: CallRail, name: str) -> None:
         reading = read(ENTITIES[name], page_size=100)
-        assert reading.ids == sorted(vendor.ids(ENTITIES[name].records or name))
-        assert (reading.extraction.reported, reading.extraction.trusted) == (len(reading.ids), True)
+        assert reading.ids == sorted(vendor.ids(LISTS.get(name, name)))
+        assert (reading.report.reported, reading.report.reported_trusted) == (len(reading.ids), True)
 
     @pytest.mark.parametrize("name", list(ENTITIES))
     def test_a_row_that_is_declared_otherwise_is_read_alike(self, vendor: CallRail, name: str) -> None:
@@ -138,7 +137,7 @@ class TestPaging:
         vendor.set_fault("malformed", path="/calls.json", what="missing_id", after=1, times=1)
         reading = read(CALLS)
         assert sum("id" not in record for record in reading.records) == 1
-        assert reading.extraction.reported == len(reading.records) == 600
+        assert reading.report.reported == len(reading.records) == 600
 
     def test_a_call_that_arrives_late_during_the_walk_comes_once(self, vendor: CallRail) -> None:
         until = datetime.now(UTC)
@@ -153,7 +152,7 @@ class TestCounts:
     def test_a_count_that_was_wrong_once_is_asked_again(self, vendor: CallRail) -> None:
         vendor.set_fault("lying_total", path="/calls.json", times=1)
         reading = read(CALLS).finished()
-        assert reading.extraction.reported == len(reading.ids) == 600
+        assert reading.report.reported == len(reading.ids) == 600
         assert reading.calls == 1 + 2 * (1 + 3)  # accounts; twice a count and three pages, as after a loss
 
     @pytest.mark.parametrize("name", ["calls", "form_submissions"])
@@ -169,7 +168,7 @@ class TestCounts:
             assert number is not None
             store.remove(number)
         assert reading.ids == sorted([*vendor.ids(name), *gone])
-        assert (reading.extraction.reported, reading.extraction.trusted) == (len(reading.ids), True)
+        assert (reading.report.reported, reading.report.reported_trusted) == (len(reading.ids), True)
 
     @pytest.mark.parametrize("name", ["calls", "form_submissions"])
     def test_a_list_that_goes_on_shrinking_is_not_believed(self, vendor: CallRail, name: str) -> None:
@@ -187,20 +186,20 @@ class TestCounts:
                 break
             pages += 1
         assert pages
-        assert reading.extraction.reported is not None
-        assert reading.extraction.reported != len(reading.ids)
+        assert reading.report.reported is not None
+        assert reading.report.reported != len(reading.ids)
 
     def test_a_count_that_stays_different_is_reported(self, vendor: CallRail) -> None:
         vendor.set_fault("lying_total", path="/calls.json", add=7)
         reading = read(CALLS).finished()
-        assert reading.extraction.reported == len(reading.ids) + 7
+        assert reading.report.reported == len(reading.ids) + 7
 
     def test_spam_is_gone_from_list_and_count(self, vendor: CallRail) -> None:
         spam = vendor.ids("calls")[-1]
         vendor.spam_call(spam)
         reading = read(CALLS)
         assert spam not in reading.ids
-        assert reading.extraction.reported == 599
+        assert reading.report.reported == 599
 
 
 class TestWindows:
@@ -234,7 +233,7 @@ class TestWindows:
     def test_a_delta_reads_thirty_days_again(self) -> None:
         """Edits move no cursor; the loader begins so far back and therefore cannot compare versions."""
         for name in ("calls", "form_submissions", "text_messages"):
-            assert ENTITIES[name].lookback == timedelta(days=30)
+            assert ENTITIES[name].cadence.lookback == timedelta(days=30)
             assert ENTITIES[name].version is None
 
 
@@ -266,7 +265,7 @@ class TestAccounts:
     @of(accounts=2)
     def test_each_account_is_read(self, vendor: CallRail) -> None:
         reading = read(CALLS)
-        assert len(reading.ids) == reading.extraction.reported == 600
+        assert len(reading.ids) == reading.report.reported == 600
         assert len({entry["path"].split("/")[3] for entry in vendor.requests()["log"] if "/a/" in entry["path"]}) == 2
 
     def test_a_user_of_two_accounts_is_one_record(self, vendor_answers: Callable[..., None]) -> None:
@@ -275,7 +274,7 @@ class TestAccounts:
         vendor_answers({"/v3/a.json": accounts, "/v3/a/ACC1/users.json": users, "/v3/a/ACC2/users.json": users})
         reading = read(ENTITIES["users"])
         assert reading.ids == ["USR1", "USR2"]
-        assert reading.extraction.reported == 2
+        assert reading.report.reported == 2
 
     def test_a_key_without_an_account_is_no_empty_list(self, vendor_answers: Callable[..., None]) -> None:
         vendor_answers({"/v3/a.json": {"accounts": [], "total_pages": 0, "total_records": 0}})
@@ -326,7 +325,7 @@ class TestRecords:
             coercer = Coercer("callrail", entity)
             table = coercer.table([json.dumps(record).encode() for record in read(entity).records])
             assert coercer.rejects == []
-            assert table.num_rows == len(vendor.ids(entity.records or name))
+            assert table.num_rows == len(vendor.ids(LISTS.get(name, name)))
 
     def test_the_documented_calls_are_typed(self) -> None:
         coercer = Coercer("callrail", CALLS)

@@ -25,13 +25,12 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.five9.simulator import Five9
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.five9 import FIVE9
 from warehouse_pipelines.sources.five9.answers import Field, call_counters, contacts_shown, fault_in
 from warehouse_pipelines.sources.five9.domain import date_reader, strptime_format
 from warehouse_pipelines.sources.five9.service import Service
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 (CONTACTS,) = FIVE9.entities
 NUMBERED = 10**9  # a domain whose contacts all have a number
@@ -43,14 +42,11 @@ PROOF = 2
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Five9]:
     """A domain of 1,800 contacts; ``@of(...)`` gives settings."""
     settings = {"contacts": 1800, **getattr(request, "param", {})}
-    with start(("five9",), contacts=settings["contacts"], five9=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("five9", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(Five9)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -59,7 +55,7 @@ def read() -> Read:
 
 
 def noticed(reading: Read) -> dict[str, Any]:
-    return reading.finished().extraction.noticed
+    return reading.finished().context.noted
 
 
 def lookups(vendor: Five9) -> list[list[tuple[str, str]]]:
@@ -73,7 +69,7 @@ class TestCompleteness:
     def test_a_small_domain_costs_one_lookup_and_its_proof(self, vendor: Five9) -> None:
         reading = read()
         assert reading.ids == sorted(vendor.ids())
-        assert reading.extraction.doubt is None
+        assert reading.report.unproven is None
         assert reading.calls == BESIDE + 1 + PROOF
         assert lookups(vendor)[0] == [("number1", "%")]
 
@@ -97,10 +93,10 @@ class TestCompleteness:
         reading = read()
         assert reading.ids == sorted(vendor.ids())
         assert len(set(reading.ids)) == len(reading.ids)
-        assert vendor.settings.unnumbered == 1 or reading.extraction.doubt is None
+        assert vendor.settings.unnumbered == 1 or reading.report.unproven is None
 
     def test_a_crowded_part_is_split_until_it_shows_less_than_a_thousand(self, vendor: Five9) -> None:
-        assert read().finished().extraction.doubt is None
+        assert read().report.unproven is None
         asked = [criteria[0][1] for criteria in lookups(vendor) if len(criteria) == 1]
         for value in asked:
             if re.fullmatch(r"[\d+]+%", value) and len(vendor.lookups.find([("number1", value)])) >= 1000:
@@ -109,37 +105,37 @@ class TestCompleteness:
     @of(contacts=4550)
     def test_a_split_that_worked_is_not_looked_for_again(self, vendor: Five9) -> None:
         first = read().finished()
-        cost = first.extraction.calls
+        cost = first.context.calls
         vendor.create()
-        state = first.extraction.next_state
+        state = first.report.next_state
         assert state
         again = Read(FIVE9, CONTACTS, state=state)
         assert again.ids == sorted(vendor.ids())
-        assert again.extraction.doubt is None
+        assert again.report.unproven is None
         crowded = [part.removeprefix("number1=") for part in json.loads(state["crowded"])]
         assert "%" in crowded
         asked = [criteria[0][1] for criteria in lookups(vendor)[cost - BESIDE + 1 :] if len(criteria) == 1]
         assert not set(crowded) & set(asked)
-        assert again.extraction.calls == cost - len(crowded)
-        assert again.extraction.next_state == state
+        assert again.context.calls == cost - len(crowded)
+        assert again.report.next_state == state
 
     @of(contacts=4550)
     def test_a_remembered_split_is_proven_again_after_a_week(self, vendor: Five9) -> None:
         first = read().finished()
-        state = dict(first.extraction.next_state or {})
+        state = dict(first.report.next_state or {})
         state["proven_at"] = (datetime.now(UTC) - timedelta(days=7, minutes=1)).isoformat()
         again = Read(FIVE9, CONTACTS, state=state).finished()
-        assert again.extraction.calls == first.extraction.calls
+        assert again.context.calls == first.context.calls
 
     @of(contacts=1300)
     def test_a_part_that_is_crowded_no_longer_is_asked_for_as_one_in_the_run_after(self, vendor: Five9) -> None:
-        state = read().finished().extraction.next_state or {}
+        state = read().report.next_state or {}
         assert json.loads(state["crowded"])
         for key in vendor.ids()[:400]:
             vendor.delete(key)
         second = Read(FIVE9, CONTACTS, state=state)
         assert second.ids == sorted(vendor.ids())
-        state = second.extraction.next_state or {}
+        state = second.report.next_state or {}
         assert json.loads(state["crowded"]) == []
         third = Read(FIVE9, CONTACTS, state=state)
         assert third.ids == sorted(vendor.ids())
@@ -158,9 +154,9 @@ class TestCompleteness:
         vendor.configure(empty_value=how)
         reading = read().finished()
         assert len(reading.ids) < len(vendor.ids())
-        assert reading.extraction.doubt is not None
-        assert "contacts without a number1" in reading.extraction.doubt
-        assert "FIVE9_ALL_CONTACTS_NUMBERED" in reading.extraction.doubt
+        assert reading.report.unproven is not None
+        assert "contacts without a number1" in reading.report.unproven
+        assert "FIVE9_ALL_CONTACTS_NUMBERED" in reading.report.unproven
 
     @pytest.mark.parametrize("how", ["matches", "nothing", "ignored", "dropped", "fault"])
     @of(contacts=300, unnumbered=NUMBERED)
@@ -171,33 +167,33 @@ class TestCompleteness:
         vendor.configure(empty_value=how)
         reading = read()
         assert len(reading.ids) == 300
-        assert (reading.extraction.doubt is None) == (how == "matches")
+        assert (reading.report.unproven is None) == (how == "matches")
         monkeypatch.setenv("FIVE9_ALL_CONTACTS_NUMBERED", "true")
-        assert read().finished().extraction.doubt is None
+        assert read().report.unproven is None
 
     @of(leading_wildcard=False)
     def test_numbers_that_are_not_digits_and_may_be_missed_are_doubted(self, vendor: Five9) -> None:
         reading = read().finished()
-        assert reading.extraction.doubt is not None
-        assert "not of digits only" in reading.extraction.doubt
+        assert reading.report.unproven is not None
+        assert "not of digits only" in reading.report.unproven
 
     @of(limit=600)
     def test_a_lower_limit_than_documented_is_found_by_the_lists(self, vendor: Five9) -> None:
         reading = read().finished()
         assert len(reading.ids) < 1800
-        assert reading.extraction.doubt is not None
-        assert "1800" in reading.extraction.doubt
+        assert reading.report.unproven is not None
+        assert "1800" in reading.report.unproven
 
     @of(contacts=50)
     def test_a_list_larger_than_what_was_read_is_asked_again(self, vendor: Five9) -> None:
         vendor.set_fault("lying_total", path="/getListsInfo", times=1)
-        assert read().finished().extraction.doubt is None
+        assert read().report.unproven is None
         vendor.clear_faults()
         vendor.set_fault("lying_total", path="/getListsInfo", add=7)
         reading = read().finished()
         assert len(reading.ids) == 50
-        assert reading.extraction.doubt is not None
-        assert "57 contacts, and 50 were found" in reading.extraction.doubt
+        assert reading.report.unproven is not None
+        assert "57 contacts, and 50 were found" in reading.report.unproven
 
     def test_what_a_crowd_showed_and_no_part_did_is_read_and_doubted(self, vendor: Five9) -> None:
         """Digits of another alphabet: no part begins with them."""
@@ -205,12 +201,12 @@ class TestCompleteness:
         reading = read()
         assert set(reading.ids) & set(odd)
         assert set(vendor.ids()) - set(odd) <= set(reading.ids)
-        assert "crowded lookup" in str(reading.extraction.doubt)
+        assert "crowded lookup" in str(reading.report.unproven)
 
     @of(contacts=0)
     def test_an_empty_domain_is_proven_by_its_lists(self, vendor: Five9) -> None:
         reading = read()
-        assert (reading.ids, reading.extraction.doubt) == ([], None)
+        assert (reading.ids, reading.report.unproven) == ([], None)
 
     @pytest.mark.parametrize("fault", ["endless", "repeat_page"])
     def test_the_same_contacts_whatever_is_asked_for_are_no_answer(self, vendor: Five9, fault: str) -> None:
@@ -236,7 +232,7 @@ class TestCompleteness:
         assert len(reading.ids) == len(set(reading.ids))
         assert made in reading.ids
         assert noticed(reading)["listed_again"] == 1
-        assert reading.extraction.doubt is None
+        assert reading.report.unproven is None
 
     def test_a_contact_that_moves_from_a_part_to_come_to_one_that_was_read_is_not_lost(self, vendor: Five9) -> None:
         reading = Read(FIVE9, CONTACTS, known=Held(living=[*vendor.ids(), "100999999", "0" * 32]))
@@ -253,7 +249,7 @@ class TestCompleteness:
     def test_a_limited_read_asks_no_more_than_it_needs(self, vendor: Five9) -> None:
         reading = read()
         reading.step()
-        assert reading.extraction.calls < 120
+        assert reading.context.calls < 120
 
 
 class TestKeys:
@@ -291,7 +287,7 @@ class TestKeys:
         again = read()
         assert again.ids == reading.ids
         assert noticed(again)["listed_again"] == 1
-        assert again.extraction.doubt is not None
+        assert again.report.unproven is not None
 
     @of(contacts=20, contact_id="absent")
     def test_a_contact_that_nothing_tells_apart_is_set_aside(self, vendor: Five9) -> None:
@@ -304,7 +300,7 @@ class TestKeys:
 
 def typed(reading: Read) -> list[dict[str, Any]]:
     coercer = Coercer("five9", CONTACTS)
-    rows = coercer.table([json.dumps(record).encode() for record in reading.records]).to_pylist()
+    rows: list[dict[str, Any]] = coercer.table([json.dumps(record).encode() for record in reading.records]).to_pylist()
     assert coercer.rejects == []
     return rows
 
@@ -512,7 +508,7 @@ class TestFaults:
         vendor.set_soap_fault("Server", times=1, operation="getContactRecords")
         reading = read()
         assert reading.ids == sorted(vendor.ids())
-        assert reading.extraction.doubt is None
+        assert reading.report.unproven is None
 
     @of(contacts=20)
     def test_a_wrong_password_is_reported(self, vendor: Five9, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -567,7 +563,7 @@ class TestLimits:
                 raise BudgetSpent("the day is spent")
 
         reading = read()
-        reading.extraction.take = take
+        reading.context.acquire = take
         with pytest.raises(BudgetSpent):
             reading.finished()
 
@@ -587,7 +583,7 @@ class TestLimits:
             vendor.configure(**{window: 100_000})
             return False
 
-        monkeypatch.setattr(reading.extraction.cancelled, "wait", wait)
+        monkeypatch.setattr(reading.context.cancelled, "wait", wait)
         if seconds == 60:
             assert len(reading.ids) == 20
             assert 60 <= waits[0] < 61
@@ -605,69 +601,69 @@ class TestLimits:
         self, vendor: Five9, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "1")
-        service = Service(read().extraction)
+        service = Service(read().context)
         assert service._wait_for(httpx.Response(429), 1) == 60
         assert service._wait_for(httpx.Response(503), 1) is None
 
 
 class TestSync:
     @pytest.fixture
-    def it(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+    def harness(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
         with source_harness("five9_contact", database_url, monkeypatch) as one:
             yield one
 
-    def test_undeclared_fields_keep_the_names_of_the_domain(self, it: SourceHarness) -> None:
-        it.sync()
-        for (key,), row in it.rows().items():
-            truth = it.simulator.record(key)
+    def test_undeclared_fields_keep_the_names_of_the_domain(self, harness: SourceHarness) -> None:
+        harness.sync()
+        for (key,), row in harness.rows().items():
+            truth = harness.simulator.record(key)
             custom = row["custom_properties"]
             assert custom["Lead Status"] == truth["Lead Status"]
             assert "first_name" not in custom
             assert {**row["raw_data"]["contact"], **row["raw_data"]["received"]} == truth
 
-    def test_a_read_that_is_not_proven_buries_nothing(self, it: SourceHarness) -> None:
-        it.sync()
-        deleted, created = it.driver.delete(it.entity), it.driver.create(it.entity)
-        it.simulator.configure(empty_value="nothing")
-        result = it.sync()
+    def test_a_read_that_is_not_proven_buries_nothing(self, harness: SourceHarness) -> None:
+        harness.sync()
+        deleted, created = harness.driver.delete(harness.entity), harness.driver.create(harness.entity)
+        harness.simulator.configure(empty_value="nothing")
+        result = harness.sync()
         assert (result.status, result.deleted, result.failed) == ("partial", 0, 0)
         assert "without a number1" in str(result.reason)
-        assert created in it.living()
-        assert deleted in it.living()
-        it.simulator.configure(empty_value="matches")
-        assert (it.sync().status, it.living()) == ("success", it.driver.keys(it.entity))
+        assert created in harness.living()
+        assert deleted in harness.living()
+        harness.simulator.configure(empty_value="matches")
+        assert (harness.sync().status, harness.living()) == ("success", harness.driver.keys(harness.entity))
 
-    def test_the_history_row_has_the_evidence(self, it: SourceHarness) -> None:
-        it.sync()
-        found = it.history()[-1]["performance_metrics"]["noticed"]
+    def test_the_history_row_has_the_evidence(self, harness: SourceHarness) -> None:
+        harness.sync()
+        found = harness.history()[-1]["performance_metrics"]["noticed"]
         assert (found["largest_list"], found["listed_again"], found["fields"]) == (60, 0, 29)
         assert found["query_limits"].keys() == {"60", "3600", "86400"}
 
-    def test_the_split_is_kept_with_the_run(self, it: SourceHarness) -> None:
-        it.sync()
-        kept = it.history()[-1]["configuration"]["state"]
+    def test_the_split_is_kept_with_the_run(self, harness: SourceHarness) -> None:
+        harness.sync()
+        kept = harness.history()[-1]["configuration"]["state"]
         assert kept["crowded"] == "[]"
-        it.sync()
-        assert it.history()[-1]["configuration"]["state"] == kept
-        it.sync(full=True)
-        assert it.history()[-1]["configuration"]["state"]["proven_at"] > kept["proven_at"]
+        harness.sync()
+        assert harness.history()[-1]["configuration"]["state"] == kept
+        harness.sync(full=True)
+        assert harness.history()[-1]["configuration"]["state"]["proven_at"] > kept["proven_at"]
 
-    def test_a_row_is_written_again_only_when_its_contact_changed(self, it: SourceHarness) -> None:
-        it.sync()
-        before = it.rows()
-        it.simulator.edit(it.simulator.ids()[3], {"Market": "Toledo"})
-        result = it.sync()
+    def test_a_row_is_written_again_only_when_its_contact_changed(self, harness: SourceHarness) -> None:
+        harness.sync()
+        before = harness.rows()
+        harness.simulator.edit(harness.simulator.ids()[3], {"Market": "Toledo"})
+        result = harness.sync()
         assert (result.updated, result.unchanged) == (1, 59)
-        changed = [key for key, row in it.rows().items() if row != before[key]]
-        assert changed == [(it.simulator.ids()[3],)]
-        assert it.rows()[changed[0]]["division"] == "Toledo"
+        changed = [key for key, row in harness.rows().items() if row != before[key]]
+        assert changed == [(harness.simulator.ids()[3],)]
+        assert harness.rows()[changed[0]]["division"] == "Toledo"
 
-    def test_a_contact_without_a_number_is_loaded(self, it: SourceHarness) -> None:
-        it.sync()
-        assert sum(row["phone"] is None for row in it.rows().values()) == 1
+    def test_a_contact_without_a_number_is_loaded(self, harness: SourceHarness) -> None:
+        harness.sync()
+        assert sum(row["phone"] is None for row in harness.rows().values()) == 1
 
 
 def test_contacts_are_read_once_a_day() -> None:
     """The quota is the domain's, and every run reads everything."""
-    assert CONTACTS.every.total_seconds() == 86_400
+    assert CONTACTS.cadence.every.total_seconds() == 86_400
     assert CONTACTS.cursor is None

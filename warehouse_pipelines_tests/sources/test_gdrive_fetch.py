@@ -7,7 +7,7 @@ import pytest
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, WrongUse
 from warehouse_pipelines.loading.coerce import Coercer
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.google.drive import (
     FOLDER,
@@ -26,213 +26,217 @@ from warehouse_pipelines_tests.harness.source_harness import SourceHarness, sour
 
 
 @pytest.fixture
-def it(database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SourceHarness]:
+def harness(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[SourceHarness]:
     settings = getattr(request, "param", {})
     with source_harness("pipedesk.drive_files", database_url, monkeypatch, contacts=90, **settings) as one:
         yield one
 
 
-def of(**settings: Any) -> Any:
-    return pytest.mark.parametrize("it", [settings], indirect=True, ids=str)
+def of(**settings: Any) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("harness", [settings], indirect=True, ids=str)
 
 
-def asked(it: SourceHarness) -> list[str]:
-    paths = [entry["path"] for entry in it.simulator.requests()["log"]]
+def asked(harness: SourceHarness) -> list[str]:
+    paths = [entry["path"] for entry in harness.simulator.requests()["log"]]
     return [path.removeprefix("/drive/v3/") for path in paths if path != "/token"]
 
 
-def test_the_first_run_lists_and_the_next_asks_what_changed(it: SourceHarness) -> None:
-    it.sync()
-    assert asked(it) == ["changes/startPageToken", "files"]
-    it.simulator.reset_counters()
-    key = it.simulator.create_file(name="New.pdf")
-    result = it.sync()
+def test_the_first_run_lists_and_the_next_asks_what_changed(harness: SourceHarness) -> None:
+    harness.sync()
+    assert asked(harness) == ["changes/startPageToken", "files"]
+    harness.simulator.reset_counters()
+    key = harness.simulator.create_file(name="New.pdf")
+    result = harness.sync()
     assert (result.mode, result.created, result.processed) == ("delta", 1, 1)
-    assert asked(it) == ["changes"]
-    assert (key,) in it.living()
+    assert asked(harness) == ["changes"]
+    assert (key,) in harness.living()
 
 
-def test_what_changes_during_the_first_listing_is_in_the_second_run(it: SourceHarness) -> None:
-    original, first = it.simulator.file_list, it.simulator.file_ids()[0]
+def test_what_changes_during_the_first_listing_is_in_the_second_run(harness: SourceHarness) -> None:
+    original, first = harness.simulator.file_list, harness.simulator.file_ids()[0]
 
     def file_list(request: Request) -> Answer:
         answer: Answer = original(request)
-        it.simulator.edit_file(first, name="Edited meanwhile")
-        it.simulator.file_list = original
+        harness.simulator.edit_file(first, name="Edited meanwhile")
+        harness.simulator.file_list = original
         return answer
 
-    it.simulator.file_list = file_list
-    it.sync()
-    assert it.rows()[first,]["name"] != "Edited meanwhile"
-    assert it.sync().updated == 1
-    assert it.rows()[first,]["name"] == "Edited meanwhile"
+    harness.simulator.file_list = file_list
+    harness.sync()
+    assert harness.rows()[first,]["name"] != "Edited meanwhile"
+    assert harness.sync().updated == 1
+    assert harness.rows()[first,]["name"] == "Edited meanwhile"
 
 
-def test_trashed_and_removed_are_kept_and_come_back(it: SourceHarness) -> None:
-    it.sync()
-    trashed, removed = it.simulator.file_ids()[:2]
-    before = it.rows()[removed,]
-    it.simulator.trash_file(trashed)
-    it.simulator.remove_file(removed)
-    result = it.sync()
+def test_trashed_and_removed_are_kept_and_come_back(harness: SourceHarness) -> None:
+    harness.sync()
+    trashed, removed = harness.simulator.file_ids()[:2]
+    before = harness.rows()[removed,]
+    harness.simulator.trash_file(trashed)
+    harness.simulator.remove_file(removed)
+    result = harness.sync()
     assert (result.mode, result.deleted, result.processed) == ("delta", 2, 2)
-    rows = it.rows()
+    rows = harness.rows()
     for key in (trashed, removed):
         assert (rows[key,]["archived"], rows[key,]["delete_reason"]) == (True, "archived")
         assert rows[key,]["deleted_at"] is not None
     assert (rows[removed,]["name"], rows[removed,]["size"]) == (before["name"], before["size"])
-    it.simulator.untrash_file(trashed)
-    it.simulator.share_file(removed)
-    assert it.sync().restored == 2
-    assert it.living() == it.driver.keys(it.entity)
+    harness.simulator.untrash_file(trashed)
+    harness.simulator.share_file(removed)
+    assert harness.sync().restored == 2
+    assert harness.living() == harness.driver.keys(harness.entity)
 
 
-def test_a_file_that_nobody_knew_is_not_missed_when_it_goes(it: SourceHarness) -> None:
-    it.sync()
-    key = it.simulator.create_file(name="Short-lived")
-    it.simulator.remove_file(key)
-    assert (it.sync().processed, (key,) in it.rows()) == (0, False)
+def test_a_file_that_nobody_knew_is_not_missed_when_it_goes(harness: SourceHarness) -> None:
+    harness.sync()
+    key = harness.simulator.create_file(name="Short-lived")
+    harness.simulator.remove_file(key)
+    assert (harness.sync().processed, (key,) in harness.rows()) == (0, False)
 
 
-def test_sizes_above_two_gigabytes_are_kept(it: SourceHarness) -> None:
-    it.sync()
-    assert max(row["size"] for row in it.rows().values() if row["size"]) == LARGE > 2**31
+def test_sizes_above_two_gigabytes_are_kept(harness: SourceHarness) -> None:
+    harness.sync()
+    assert max(row["size"] for row in harness.rows().values() if row["size"]) == LARGE > 2**31
 
 
-def test_a_page_token_is_saved_only_after_the_last_page(it: SourceHarness) -> None:
-    it.sync()
+def test_a_page_token_is_saved_only_after_the_last_page(harness: SourceHarness) -> None:
+    harness.sync()
     for _ in range(5):
-        it.simulator.create_file(name="New")
-    it.simulator.set_fault("status", path="/changes", after=1, status=403)
+        harness.simulator.create_file(name="New")
+    harness.simulator.set_fault("status", path="/changes", after=1, status=403)
     with pytest.raises(Exception, match="403"):
-        it.sync(batch_size=2)
-    it.simulator.clear_faults()
-    assert it.sync(batch_size=2).created == 5
-    assert it.sync().processed == 0
+        harness.sync(batch_size=2)
+    harness.simulator.clear_faults()
+    assert harness.sync(batch_size=2).created == 5
+    assert harness.sync().processed == 0
 
 
-def test_a_token_that_is_refused_lists_everything_anew(it: SourceHarness) -> None:
-    it.sync()
-    gone = it.simulator.file_ids()[0]
-    it.simulator.forget_file(gone)
-    it.execute(
+def test_a_token_that_is_refused_lists_everything_anew(harness: SourceHarness) -> None:
+    harness.sync()
+    gone = harness.simulator.file_ids()[0]
+    harness.simulator.forget_file(gone)
+    harness.execute(
         "UPDATE orchestration.sync_history SET configuration = jsonb_set(configuration, '{state,page_token}', '\"x\"')"
     )
-    result = it.sync()
+    result = harness.sync()
     assert (result.mode, result.deleted) == ("full", 1)
-    assert it.sync().mode == "delta"
+    assert harness.sync().mode == "delta"
 
 
-def test_only_what_lies_below_the_root_is_read(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = it.simulator.file_ids(folders=True)[1]
-    below = it.simulator.create_file(parent=folder, folder=True, name="Below")
-    inside = it.simulator.create_file(parent=below, name="Inside.pdf")
+def test_only_what_lies_below_the_root_is_read(harness: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = harness.simulator.file_ids(folders=True)[1]
+    below = harness.simulator.create_file(parent=folder, folder=True, name="Below")
+    inside = harness.simulator.create_file(parent=below, name="Inside.pdf")
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", folder)
-    it.sync()
-    assert (inside,) in it.living()
-    assert all(row["parent_folder_id"] in (folder, below) for row in it.rows().values())
-    count = len(it.living())
+    harness.sync()
+    assert (inside,) in harness.living()
+    assert all(row["parent_folder_id"] in (folder, below) for row in harness.rows().values())
+    count = len(harness.living())
 
-    it.simulator.edit_file(inside, parents=[ROOT])
-    result = it.sync()
+    harness.simulator.edit_file(inside, parents=[ROOT])
+    result = harness.sync()
     assert (result.mode, result.deleted) == ("delta", 1)
-    it.simulator.edit_file(inside, parents=[below])
-    assert it.sync().restored == 1
+    harness.simulator.edit_file(inside, parents=[below])
+    assert harness.sync().restored == 1
 
-    it.simulator.edit_file(below, parents=[ROOT])
-    result = it.sync()
+    harness.simulator.edit_file(below, parents=[ROOT])
+    result = harness.sync()
     assert (result.mode, result.deleted) == ("full", 1)
-    assert len(it.living()) == count - 1
+    assert len(harness.living()) == count - 1
 
 
-def test_another_root_is_another_reading(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    it.sync()
+def test_another_root_is_another_reading(harness: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.sync()
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", ROOT)
-    result = it.sync()
+    result = harness.sync()
     assert result.mode == "full"
-    assert it.living() == it.driver.keys(it.entity)
+    assert harness.living() == harness.driver.keys(harness.entity)
 
 
-def test_a_shared_drive_has_a_log_of_its_own(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_drive_has_a_log_of_its_own(harness: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", SHARED_ROOT)
-    it.sync()
-    assert {key for (key,) in it.living()} == set(it.simulator.file_ids(drive_id=SHARED_DRIVE))
-    assert it.living()
-    one = it.simulator.file_ids(drive_id=SHARED_DRIVE)[0]
-    it.simulator.edit_file(one, name="Edited in the shared drive")
-    it.simulator.edit_file(it.simulator.file_ids()[0], name="Edited elsewhere")
-    result = it.sync()
+    harness.sync()
+    assert {key for (key,) in harness.living()} == set(harness.simulator.file_ids(drive_id=SHARED_DRIVE))
+    assert harness.living()
+    one = harness.simulator.file_ids(drive_id=SHARED_DRIVE)[0]
+    harness.simulator.edit_file(one, name="Edited in the shared drive")
+    harness.simulator.edit_file(harness.simulator.file_ids()[0], name="Edited elsewhere")
+    result = harness.sync()
     assert (result.mode, result.processed, result.updated) == ("delta", 1, 1)
 
 
 @of(incomplete_search=True)
-def test_a_search_that_was_not_complete_is_partial_and_buries_nothing(it: SourceHarness) -> None:
-    result = it.sync()
+def test_a_search_that_was_not_complete_is_partial_and_buries_nothing(harness: SourceHarness) -> None:
+    result = harness.sync()
     assert result.status == "partial"
     assert "incompleteSearch" in str(result.reason)
-    assert it.sync().mode == "full"
+    assert harness.sync().mode == "full"
 
 
 @pytest.mark.parametrize("fault", ["repeat_page", "endless"])
-def test_a_list_without_an_end_is_stopped(it: SourceHarness, fault: str) -> None:
-    it.simulator.set_fault(fault, path="/files")
+def test_a_list_without_an_end_is_stopped(harness: SourceHarness, fault: str) -> None:
+    harness.simulator.set_fault(fault, path="/files")
     with pytest.raises(CursorStuck):
         Read(GDRIVE, FILES, page_size=10).finished()
 
 
-def test_a_log_that_repeats_is_stopped(it: SourceHarness) -> None:
-    it.sync()
-    it.simulator.set_fault("repeat_page", path="/changes")
+def test_a_log_that_repeats_is_stopped(harness: SourceHarness) -> None:
+    harness.sync()
+    harness.simulator.set_fault("repeat_page", path="/changes")
     with pytest.raises(CursorStuck):
-        it.sync()
+        harness.sync()
 
 
 @pytest.mark.parametrize("path", ["/files", "/changes"])
-def test_an_answer_without_its_list_is_no_empty_drive(it: SourceHarness, path: str) -> None:
-    it.sync()
-    it.simulator.set_fault("missing_list", path=path)
+def test_an_answer_without_its_list_is_no_empty_drive(harness: SourceHarness, path: str) -> None:
+    harness.sync()
+    harness.simulator.set_fault("missing_list", path=path)
     with pytest.raises(AnswerChanged):
-        it.sync(full=path == "/files")
+        harness.sync(full=path == "/files")
 
 
-def test_a_root_that_is_not_shared_ends_the_run(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_that_is_not_shared_ends_the_run(harness: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in check()
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", "nowhere")
     with pytest.raises(WrongUse, match="404 for GDRIVE_ROOT_FOLDER_ID"):
-        it.sync()
+        harness.sync()
 
 
-def test_a_folder_that_goes_takes_along_what_lies_in_it(it: SourceHarness) -> None:
+def test_a_folder_that_goes_takes_along_what_lies_in_it(harness: SourceHarness) -> None:
     """Whether the log tells of each file is unconfirmed; here it tells of the folder alone."""
-    it.sync(entity=FOLDERS)
-    it.sync()
-    folder = it.simulator.file_ids(folders=True)[2]
-    inside = {key for (key,), row in it.rows().items() if row["parent_folder_id"] == folder}
+    harness.sync(entity=FOLDERS)
+    harness.sync()
+    folder = harness.simulator.file_ids(folders=True)[2]
+    inside = {key for (key,), row in harness.rows().items() if row["parent_folder_id"] == folder}
     for key in (folder, *inside):
-        it.simulator.forget_file(key)
-    it.simulator.touch(folder)
-    result = it.sync()
+        harness.simulator.forget_file(key)
+    harness.simulator.touch(folder)
+    result = harness.sync()
     assert inside
     assert (result.mode, result.deleted) == ("full", len(inside))
 
 
-def test_an_unreadable_record_below_a_root_is_set_aside(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_record_below_a_root_is_set_aside(
+    harness: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", ROOT)
-    it.simulator.set_fault("malformed", path="/files", times=1, after=1, what="non_object")
-    result = it.sync()
+    harness.simulator.set_fault("malformed", path="/files", times=1, after=1, what="non_object")
+    result = harness.sync()
     assert (result.status, result.failed) == ("partial", 1)
 
 
-def test_whose_a_folder_is_drive_tells_only_the_program_that_wrote_it(it: SourceHarness) -> None:
+def test_whose_a_folder_is_drive_tells_only_the_program_that_wrote_it(harness: SourceHarness) -> None:
     """appProperties are private: those that PipeDesk wrote are not shown, those of our own program are."""
-    ours = it.simulator.create_file(
+    ours = harness.simulator.create_file(
         folder=True,
         mimeType=FOLDER,
         name="Of the warehouse",
         appProperties={"entity_id": "4711", "entity_type": "lead"},
     )
-    it.sync(entity=FOLDERS)
-    rows = it.query("SELECT * FROM pipedesk.google_drive_folders")
+    harness.sync(entity=FOLDERS)
+    rows = harness.query("SELECT * FROM pipedesk.google_drive_folders")
     assert [(row["folder_id"], row["entity_type"]) for row in rows if row["entity_id"]] == [(ours, "lead")]
     assert {folder_id(0), folder_id(1), folder_id(2)} <= {row["folder_id"] for row in rows}
     assert all(row["folder_url"].endswith(row["folder_id"]) for row in rows)
@@ -240,51 +244,52 @@ def test_whose_a_folder_is_drive_tells_only_the_program_that_wrote_it(it: Source
     assert len(set(names)) < len(names)
 
 
-def test_a_shortcut_is_a_file_that_names_its_target(it: SourceHarness) -> None:
-    it.sync()
-    rows = it.query("SELECT * FROM pipedesk.drive_files WHERE shortcut_target_id IS NOT NULL")
+def test_a_shortcut_is_a_file_that_names_its_target(harness: SourceHarness) -> None:
+    harness.sync()
+    rows = harness.query("SELECT * FROM pipedesk.drive_files WHERE shortcut_target_id IS NOT NULL")
     assert rows
     for row in rows:
-        target = it.rows()[row["shortcut_target_id"],]
+        target = harness.rows()[row["shortcut_target_id"],]
         assert (row["shortcut_target_mime_type"], target["mime_type"]) == ("application/pdf", "application/pdf")
         assert (row["mime_type"], row["size"]) == (SHORTCUT, None)
 
 
-def test_a_shortcut_to_elsewhere_is_not_followed(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shortcut_to_elsewhere_is_not_followed(harness: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the root promises is what lies below it; the target is named, and is no row."""
-    folder, outside = it.simulator.file_ids(folders=True)[1], it.simulator.create_file(name="Outside.pdf")
+    folder, outside = harness.simulator.file_ids(folders=True)[1], harness.simulator.create_file(name="Outside.pdf")
     details = {"targetId": outside, "targetMimeType": "application/pdf"}
-    shortcut = it.simulator.create_file(parent=folder, name="To it", mimeType=SHORTCUT, shortcutDetails=details)
+    shortcut = harness.simulator.create_file(parent=folder, name="To it", mimeType=SHORTCUT, shortcutDetails=details)
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", folder)
-    it.sync()
-    assert it.rows()[shortcut,]["shortcut_target_id"] == outside
-    assert (outside,) not in it.rows()
+    harness.sync()
+    assert harness.rows()[shortcut,]["shortcut_target_id"] == outside
+    assert (outside,) not in harness.rows()
 
 
-def test_an_unreadable_entry_of_the_log_costs_only_itself(it: SourceHarness) -> None:
-    it.sync()
-    keys = it.simulator.file_ids()[:3]
+def test_an_unreadable_entry_of_the_log_costs_only_itself(harness: SourceHarness) -> None:
+    harness.sync()
+    keys = harness.simulator.file_ids()[:3]
     for key in keys:
-        it.simulator.edit_file(key, name="Edited")
-    before = it.living()
-    it.simulator.set_fault("malformed", path="/changes", what="non_object", times=1)
-    result = it.sync()
-    assert [it.rows()[key,]["name"] == "Edited" for key in keys] == [False, True, True]
+        harness.simulator.edit_file(key, name="Edited")
+    before = harness.living()
+    harness.simulator.set_fault("malformed", path="/changes", what="non_object", times=1)
+    result = harness.sync()
+    assert [harness.rows()[key,]["name"] == "Edited" for key in keys] == [False, True, True]
     assert (result.status, result.updated, result.failed, result.deleted) == ("partial", 2, 1, 0)
-    assert it.living() == before
+    assert harness.living() == before
 
 
-def test_the_documented_answer_is_read_as_the_notes_say(it: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_answer_is_read_as_the_notes_say(
+    harness: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def answer(request: Request) -> Answer:
         return answer_json(200, sample("google_changes"))
 
-    def client(extraction: Extraction, title: str, scopes: Any) -> Client:
-        return Client(extraction, title=title, base_url=listener.url, headers={})
+    def client(context: ReadContext, title: str, scopes: Any) -> Client:
+        return Client(context, title=title, base_url=listener.url, headers={})
 
     listener = Listener("127.0.0.1", 0, answer)
     monkeypatch.setattr(gdrive, "client", client)
-    reading = Read(GDRIVE, FILES)
-    reading.extraction.state = {"root": "", "page_token": "8123"}
+    reading = Read(GDRIVE, FILES, state={"root": "", "page_token": "8123"})
     try:
         reading.finished()
     finally:
@@ -292,4 +297,4 @@ def test_the_documented_answer_is_read_as_the_notes_say(it: SourceHarness, monke
     coercer = Coercer("gdrive", FILES)
     (row,) = coercer.table([record for page in reading._seen for record in page.records]).to_pylist()
     assert (row["file_id"], row["name"], row["version"], row["archived"]) == ("1AbC", "Zip map", 88, False)
-    assert reading.extraction.next_state == {"root": "", "drive_id": "", "page_token": "8130"}
+    assert reading.report.next_state == {"root": "", "drive_id": "", "page_token": "8130"}

@@ -29,7 +29,6 @@ from warehouse_pipelines.simulators.core import journey
 from warehouse_pipelines.simulators.genius import mariadb
 from warehouse_pipelines.simulators.genius.simulator import Genius
 from warehouse_pipelines.simulators.registry import lacking
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources._http import ATTEMPTS
 from warehouse_pipelines.sources._sql import is_secret
 from warehouse_pipelines.sources.genius import GENIUS
@@ -39,7 +38,7 @@ from warehouse_pipelines.sources.genius.fetch import OVERLAP
 from warehouse_pipelines.sources.genius.reader import Offsets
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in GENIUS.entities}
 LEADS, PROSPECTS, ORDERS = ENTITIES["leads"], ENTITIES["prospects"], ENTITIES["job_change_orders"]
@@ -50,12 +49,7 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Genius]:
-    for what in lacking(["genius"]).values():
-        missing(what)
-    with start(["genius"], contacts=60) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
+    with serve_vendor("genius", monkeypatch, retry_seconds="0.001") as simulators:
         yield simulators.of(Genius)
 
 
@@ -87,7 +81,7 @@ def typed(entity: Entity, read: Read) -> tuple[dict[Any, dict[str, Any]], Coerce
 
 
 def test_genius_database_source(vendor: Genius) -> None:
-    """Every table comes whole, in pages, each row once (C-015)."""
+    """Every table comes whole, in pages, each row once."""
     vendor.add_contact_table()
     for entity in GENIUS.entities:
         read = Read(GENIUS, entity, page_size=7)
@@ -96,7 +90,7 @@ def test_genius_database_source(vendor: Genius) -> None:
         if len(entity.keys) == 1:
             assert {str(key) for key in rows} == {key for (key,) in vendor.keys(entity.path)}
         assert coercer.rejects == []
-    assert len(GENIUS.entities) >= 32  # B-033
+    assert len(GENIUS.entities) >= 32
 
 
 def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +124,7 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
 
 
 def test_same_timestamp_page_boundary(vendor: Genius) -> None:
-    """More rows of one second than a page holds are read once each, and the walk ends (X-28)."""
+    """More rows of one second than a page holds are read once each, and the walk ends."""
     at = wall(now() - timedelta(minutes=5))
     vendor.many("job_change_order", 35, at=at)
     vendor.create("job_change_order")
@@ -209,10 +203,10 @@ def test_the_columns_of_s1(vendor: Genius) -> None:
     rows, _ = typed(ENTITIES["appointments"], visits)
     assert (rows[1]["appointment_time"], rows[1]["lead_id"], rows[1]["status"]) == ("10:30:00", 2, "Follow up")
     assert (rows[5]["complete_outcome_id"], rows[5]["status"]) == (None, None)
-    assert visits.extraction.noticed == {}
+    assert visits.context.noted == {}
     rows, _ = typed(PROSPECTS, prospects := Read(GENIUS, PROSPECTS))
     assert (rows[1]["source"], rows[1]["status"]) == (vendor.population.person(1).source, None)
-    assert prospects.extraction.noticed == {"absent_columns": ["status"]}
+    assert prospects.context.noted == {"absent_columns": ["status"]}
 
 
 def test_the_lead_of_an_appointment_is_the_newest_that_its_prospect_had(vendor: Genius) -> None:
@@ -241,7 +235,7 @@ def test_every_table_is_quoted(vendor: Genius) -> None:
     vendor.reset_counters()
     for entity in GENIUS.entities:
         if entity.path != "contact":
-            assert "hubspot_appointment_id" not in Read(GENIUS, entity).extraction.noticed.get("absent_columns", ())
+            assert "hubspot_appointment_id" not in Read(GENIUS, entity).context.noted.get("absent_columns", ())
     GENIUS.check()
     said = [entry["body"] for entry in vendor.requests()["log"]] + [
         one for each in EXPRESSIONS.values() for one in each.values()
@@ -300,13 +294,13 @@ def test_an_idle_delta_does_not_look_for_values_that_were_never_there(vendor: Ge
     vendor.sql("ALTER TABLE prospect DROP COLUMN notes")
     held = Held(values={"status", "notes"})
     read = (Read(GENIUS, PROSPECTS, known=held) if whole else delta(PROSPECTS, known=held)).finished()
-    assert read.extraction.noticed["absent_columns"] == ["notes", "status"]
-    assert held.asked == read.extraction.absent == ({"notes", "status"} if whole else {"notes"})
+    assert read.context.noted["absent_columns"] == ["notes", "status"]
+    assert held.asked == read.context.absent == ({"notes", "status"} if whole else {"notes"})
 
 
 def test_the_session_can_only_read(vendor: Genius, monkeypatch: pytest.MonkeyPatch) -> None:
     vendor.sql(f"GRANT ALL ON `{vendor.name}`.* TO `{vendor.name}`@localhost")
-    database = GeniusClient(delta(ORDERS).extraction)
+    database = GeniusClient(delta(ORDERS).context)
     with pytest.raises(RequestRefused, match="1792"):
         database.all("DELETE FROM job")
     assert vendor.count("job") == 15
@@ -470,7 +464,7 @@ def test_a_column_that_is_gone_is_null_and_named(vendor: Genius) -> None:
     read = Read(GENIUS, ORDERS)
     rows, _ = typed(ORDERS, read)
     assert {row["signer_name"] for row in rows.values()} == {None}
-    assert read.extraction.noticed == {"absent_columns": ["signer_name"]}
+    assert read.context.noted == {"absent_columns": ["signer_name"]}
 
 
 def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCaptureFixture) -> None:
@@ -489,7 +483,7 @@ def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCa
         read = Read(GENIUS, PROSPECTS)
         rows, coercer = typed(PROSPECTS, read)
         assert (len(rows), coercer.rejects) == (total, [])
-        assert read.extraction.noticed == {"absent_columns": ["hubspot_contact_id", "status"]}
+        assert read.context.noted == {"absent_columns": ["hubspot_contact_id", "status"]}
         assert "hubspot_contact_id" not in read.records[0]
         assert re.search(rf"genius_prospect is read without hubspot_contact_id \({reason}", caplog.text)
         assert "status" not in caplog.text  # no installation is known to have that
@@ -500,7 +494,7 @@ def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCa
     vendor.sql("ALTER TABLE prospect_source DROP KEY prospect_id")
     read = Read(GENIUS, VISITS)
     assert len(read.records) == vendor.count("appointment")
-    assert read.extraction.noticed["absent_columns"] == ["hubspot_appointment_id", "lead_id"]
+    assert read.context.noted["absent_columns"] == ["hubspot_appointment_id", "lead_id"]
     Read(GENIUS, PROSPECTS).finished()
     assert "source (prospect_source has no index on prospect_id" in caplog.text
 
@@ -512,7 +506,7 @@ def test_a_lookup_that_the_database_refuses_costs_its_own_column_only(
     monkeypatch.setitem(EXPRESSIONS, "prospect", expressions)
     read = Read(GENIUS, PROSPECTS)
     assert len(read.records) == vendor.count("prospect")
-    assert read.extraction.noticed == {"absent_columns": ["hubspot_contact_id", "status"]}
+    assert read.context.noted == {"absent_columns": ["hubspot_contact_id", "status"]}
     assert {record["source"] for record in read.records} >= {"Google Ads"}
     said = r"hubspot_contact_id \(the database does not accept how it is looked up: error 1\d+: .*no_such_function"
     assert re.search(said, caplog.text)
@@ -538,7 +532,7 @@ def test_values_of_fields_are_not_read_unless_it_is_known_which_are_passwords(ve
         read = Read(GENIUS, fields)
         assert len(read.records) == 7
         assert not any("field_value" in one for one in read.records)
-        assert read.extraction.noticed == {"absent_columns": ["field_value"]}
+        assert read.context.noted == {"absent_columns": ["field_value"]}
 
 
 def test_a_table_that_lost_its_cursor_is_read_in_full(orders: SourceHarness) -> None:
@@ -682,7 +676,7 @@ def test_check_says_in_one_line_what_can_be_read(vendor: Genius) -> None:
 
 @pytest.mark.slow
 def test_change_orders_100k_under_60s(orders: SourceHarness) -> None:
-    """Seconds, not hours (B-115); and nothing is cut off at 100,000 (X-28)."""
+    """Seconds, not hours; and nothing is cut off at 100,000."""
     orders.simulator.many("job_change_order", 100_000)
     total = orders.simulator.count("job_change_order")
     result = orders.sync()

@@ -22,21 +22,17 @@ from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, 
 from warehouse_pipelines.simulators.google.marketing import LEAD_HEADER, LEADS, SPENDS
 from warehouse_pipelines.simulators.google.sheet import CellError
 from warehouse_pipelines.simulators.google.simulator import Google
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import _google
 from warehouse_pipelines.sources.gsheet import GSHEET, client
 from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS, check
 from warehouse_pipelines.sources.gsheet.rows import column_name
 from warehouse_pipelines_tests.harness.fetching import Read, sample
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Google]:
-    with start(("gsheet",), contacts=120, gsheet=getattr(request, "param", {})) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("gsheet", monkeypatch, getattr(request, "param", {}), contacts=120) as simulators:
         yield simulators.of(Google)
 
 
@@ -118,7 +114,7 @@ class TestReading:
         assert rows[-1]["weather"] is None
 
     def test_sheet_empty_first_cell_keeps_column(self, leads: SourceHarness) -> None:
-        """A-073: the first data row has no source, which says nothing about the column."""
+        """The first data row has no source, which says nothing about the column."""
         assert read().records[0]["source"] is None
         leads.sync()
         row = leads.query("SELECT * FROM gsheet_marketing_lead ORDER BY row_number")
@@ -129,11 +125,11 @@ class TestReading:
 
     def test_serial_dates_are_in_the_time_zone_of_the_sheet(self, google: Google) -> None:
         google.insert_row(
-            LEADS, **{"Date": "2002-12-31", "Created At": "2022-12-31T23:59:59", "Email": "a@example.test"}
+            LEADS, None, **{"Date": "2002-12-31", "Created At": "2022-12-31T23:59:59", "Email": "a@example.test"}
         )
         row = read().records[-1]
         assert (row["date"], row["created_at"]) == ("2002-12-31", "2022-12-31T23:59:59-05:00")
-        google.insert_row(LEADS, **{"Created At": 44926.99998842592, "Date": 37621, "Email": "b@example.test"})
+        google.insert_row(LEADS, None, **{"Created At": 44926.99998842592, "Date": 37621, "Email": "b@example.test"})
         row = read().records[-1]
         assert (row["date"], row["created_at"]) == ("2002-12-31", "2022-12-31T23:59:59-05:00")
 
@@ -148,7 +144,7 @@ class TestReading:
         with pytest.raises(CursorStuck):
             read(page_size=10).finished()
 
-    def test_an_edit_during_the_read_begins_it_anew(self, google: Google) -> None:
+    def test_an_edit_during_the_read_begins_it_anew(self, google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
         google.set_fault("slow", path="/values/", seconds=0)
         before = google.table(LEADS)
         original, edits = google.values, iter([True, False, False])
@@ -159,12 +155,14 @@ class TestReading:
                 google.insert_row(LEADS, 2, **{"Email": "new@example.test"})
             return answer
 
-        google.values = values  # type: ignore[method-assign]
+        monkeypatch.setattr(google, "values", values)
         rows = read(page_size=10).records
         assert len(rows) == len(before) + 1
         assert rows[0]["email"] == "new@example.test"
 
-    def test_a_sheet_that_never_rests_is_read_in_one_answer(self, google: Google) -> None:
+    def test_a_sheet_that_never_rests_is_read_in_one_answer(
+        self, google: Google, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Somebody inserts a row on top before each answer, so only rows of one answer fit together."""
         original = google.values
 
@@ -172,32 +170,34 @@ class TestReading:
             google.insert_row(LEADS, 2, **{"Email": f"new{len(google.sheets[LEADS][0].order)}@example.test"})
             return original(*args)
 
-        google.values = values  # type: ignore[method-assign]
+        monkeypatch.setattr(google, "values", values)
         reading = read(page_size=20)
         rows = reading.records
         assert len(rows) == len(google.table(LEADS))
         assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
         assert len({row["_id"] for row in rows}) == len(rows)
-        assert reading.extraction.noticed["edited_during_reads"] == 2
-        assert reading.extraction.next_state
+        assert reading.context.noted["edited_during_reads"] == 2
+        assert reading.report.next_state
         version = google.described(LEADS)["version"]
-        assert reading.extraction.next_state["version"] != version  # so the next run reads what was edited since
+        assert reading.report.next_state["version"] != version  # so the next run reads what was edited since
 
-    def test_edits_elsewhere_in_the_file_cost_a_second_read(self, google: Google) -> None:
+    def test_edits_elsewhere_in_the_file_cost_a_second_read(
+        self, google: Google, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         original = google.values
 
         def values(*args: Any) -> Answer:
             google.touch(LEADS)
             return original(*args)
 
-        google.values = values  # type: ignore[method-assign]
+        monkeypatch.setattr(google, "values", values)
         whole = read(page_size=20)
         assert len(whole.records) == len(google.table(LEADS))
-        assert whole.extraction.noticed["edited_during_reads"] == 1
+        assert whole.context.noted["edited_during_reads"] == 1
 
     def test_a_million_empty_rows_cost_few_requests(self, google: Google) -> None:
         google.add_empty_rows(LEADS, 1_000_000)
-        google.insert_row(LEADS, **{"Email": "last@example.test"})
+        google.insert_row(LEADS, None, **{"Email": "last@example.test"})
         rows = read().records
         assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
         assert google.requests()["routes"]["GET /v4/spreadsheets/{id}/values/{range}"] <= 12
@@ -205,7 +205,7 @@ class TestReading:
     def test_rows_below_a_gap_are_found(self, google: Google) -> None:
         for _ in range(40):
             google.insert_row(LEADS)
-        google.insert_row(LEADS, **{"Email": "below@example.test"})
+        google.insert_row(LEADS, None, **{"Email": "below@example.test"})
         rows = read(page_size=5).records
         assert rows[-1]["email"] == "below@example.test"
         assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
@@ -243,7 +243,7 @@ class TestReading:
 def _to(url: str) -> Any:
     from warehouse_pipelines.sources._http import Client
 
-    return lambda extraction, title, scopes, host="www": Client(extraction, title=title, base_url=url, headers={})
+    return lambda context, title, scopes, host="www": Client(context, title=title, base_url=url, headers={})
 
 
 class TestHeader:
@@ -284,15 +284,15 @@ class TestHeader:
         with pytest.raises(AnswerChanged) as refused:
             reading.finished()
         assert "rivera" not in str(refused.value).lower()
-        assert "header" not in reading.extraction.noticed
+        assert "header" not in reading.context.noted
 
     def test_unknown_duplicate_and_blank_headers_are_reported_and_kept(self, google: Google) -> None:
         google.set_header(LEADS, [*LEAD_HEADER, "Notes", 2026])
-        google.insert_row(LEADS, **{"Email": "a@example.test", "Weather": "rain", "2026": "x", "": "stray"})
+        google.insert_row(LEADS, None, **{"Email": "a@example.test", "Weather": "rain", "2026": "x", "": "stray"})
         reading = read()
         row = reading.records[-1]
         assert (row["weather"], row["2026"], row["column_o"]) == ("rain", "x", "stray")
-        noticed = reading.extraction.noticed
+        noticed = reading.context.noted
         assert noticed["unknown_headers"] == ["weather", "notes_2", "2026"]
         assert (noticed["duplicate_headers"], noticed["blank_headers"]) == (["notes"], ["column_o"])
         assert "page_url" in noticed["absent_columns"]
@@ -301,7 +301,7 @@ class TestHeader:
         """``notes_2`` is what the third is called; the second must not take its place in ``raw_data``."""
         google.set_header(LEADS, [*LEAD_HEADER, "Notes", "Notes 2", "Column O", "Column V"])
         cells = {"Notes": "a", "Notes 2": "b", "Column O": "c", "": "d", "Column V": "e"}
-        google.insert_row(LEADS, **{"Email": "a@example.test", **cells})
+        google.insert_row(LEADS, None, **{"Email": "a@example.test", **cells})
         google.edit_row(LEADS, google.table(LEADS)[-1]["row"], beyond=["f"])
         record = read().records[-1]
         assert (record["notes"], record["notes_3"], record["notes_2"]) == ("a", "a", "b")
@@ -334,7 +334,7 @@ class TestSnapshot:
         assert leads.sync(full=True).processed == len(leads.rows())
 
     def test_row_insert_does_not_duplicate_leads(self, leads: SourceHarness) -> None:
-        """X-34: the rows below move and stay the rows they were."""
+        """The rows below move and stay the rows they were."""
         leads.sync()
         before = leads.rows()
         leads.simulator.insert_row(LEADS, 2, **{"Date": "2026-05-01", "Email": "new@example.test"})
@@ -528,7 +528,7 @@ class TestErrorCells:
         (row,) = leads.query("SELECT * FROM gsheet_marketing_lead WHERE row_number = 2")
         assert row["notes"] == text
 
-    def test_a_cell_that_was_still_loading_is_an_error(self, google: Google) -> None:
+    def test_a_cell_that_was_still_loading_is_an_error(self, google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
         """When it is asked about it has its value, and the read has not."""
         google.edit_row(LEADS, 2, Notes={"error": "LOADING"})
         original = google.values
@@ -539,10 +539,10 @@ class TestErrorCells:
                 google.recalculate(LEADS, 2, Notes="loaded")
             return answer
 
-        google.values = values  # type: ignore[method-assign]
+        monkeypatch.setattr(google, "values", values)
         reading = read()
         assert reading.records[0]["notes"] is None
-        assert "H2" in str(reading.extraction.doubt)
+        assert "H2" in str(reading.report.unproven)
 
     def test_only_what_looks_like_an_error_is_asked_about(self, google: Google) -> None:
         read().finished()
@@ -630,7 +630,7 @@ class TestMergedCells:
         assert [row["date"] for row in rows[:3]] == ["2026-05-01"] * 3
         assert rows[3]["date"] != "2026-05-01"
         assert [row["amount"] for row in rows[:3]] == [9, None, 5]
-        assert reading.extraction.noticed["merged_numbers"] == ["amount"]
+        assert reading.context.noted["merged_numbers"] == ["amount"]
 
     def test_a_merged_cell_makes_no_row_of_a_blank_one(self, google: Google) -> None:
         count = len(read(MARKETING_SPENDS).records)

@@ -18,11 +18,10 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, retry_after
 from warehouse_pipelines.sources._json import decoded
-from warehouse_pipelines.sources.callrail import CALLRAIL
 
 
 class Things(msgspec.Struct):
@@ -90,8 +89,7 @@ def test_nothing_newer_is_told_apart_from_a_refusal(status: int) -> None:
 
     listener = Listener("127.0.0.1", 0, answer)
     try:
-        extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
-        client = Client(extraction, title="Any", base_url=listener.url, headers={"Authorization": "key"})
+        client = Client(ReadContext(), title="Any", base_url=listener.url, headers={"Authorization": "key"})
         with pytest.raises(RequestRefused) as raised:
             client.get("/things", Things, headers={"If-Modified-Since": "then"})
     finally:
@@ -118,8 +116,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 
 def client_of(url: str, **more: object) -> Client:
-    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
-    return Client(extraction, title="Vendor", base_url=url, headers={"Accept": "text/xml"}, **more)  # type: ignore[arg-type]
+    return Client(ReadContext(), title="Vendor", base_url=url, headers={"Accept": "text/xml"}, **more)  # type: ignore[arg-type]
 
 
 def test_a_body_that_is_not_json_is_sent_and_read_as_its_vendor_has_it(serve: Serve) -> None:
@@ -139,7 +136,7 @@ def test_a_body_that_its_reader_cannot_read_is_asked_for_again(serve: Serve) -> 
     http = client_of(serve(lambda request: Answer(200, b"<a>")))
     with pytest.raises(AnswerChanged, match="too early"):
         http.send("GET", "/", cut)
-    assert http.extraction.calls == ATTEMPTS
+    assert http.context.calls == ATTEMPTS
 
 
 def test_a_body_explains_what_a_status_leaves_open(serve: Serve) -> None:
@@ -149,7 +146,7 @@ def test_a_body_explains_what_a_status_leaves_open(serve: Serve) -> None:
     http = client_of(serve(lambda request: Answer(500, b"no right to see it")), explain=explain)
     with pytest.raises(PermissionMissing, match="no right"):
         http.send("GET", "/", bytes.decode)
-    assert http.extraction.calls == 1
+    assert http.context.calls == 1
 
 
 def test_a_session_can_be_forgotten(serve: Serve) -> None:
@@ -176,8 +173,7 @@ def asked_with_login(statuses: list[int], **how: Any) -> list[str]:
 
     tokens = ["old"]
     listener = Listener("127.0.0.1", 0, answer)
-    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
-    client = Client(extraction, title="It", base_url=listener.url, headers={}, login=login, **how)
+    client = Client(ReadContext(), title="It", base_url=listener.url, headers={}, login=login, **how)
     try:
         client.get("/", dict)
     except WarehouseError as error:
@@ -202,10 +198,9 @@ def test_what_a_vendor_says_is_cut_between_words(limit: int) -> None:
 def test_of_a_refusal_in_xml_the_words_are_told() -> None:
     body = b'<?xml version="1.0"?><m:error xmlns:m="urn:m"><m:code/><m:message>No   such\n option</m:message></m:error>'
     listener = Listener("127.0.0.1", 0, lambda request: Answer(400, body))
-    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
     try:
         with pytest.raises(RequestRefused, match=r"answered 400 to GET /: No such option\. The request"):
-            Client(extraction, title="It", base_url=listener.url, headers={}).get("/", dict)
+            Client(ReadContext(), title="It", base_url=listener.url, headers={}).get("/", dict)
     finally:
         listener.close()
 
@@ -227,9 +222,8 @@ def test_each_attempt_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
     stamps = itertools.count()
     listener = Listener("127.0.0.1", 0, answer)
-    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
     client = Client(
-        extraction, title="It", base_url=listener.url, headers={},
+        ReadContext(), title="It", base_url=listener.url, headers={},
         login=lambda renew: {"Authorization": f"stamp {next(stamps)}"}, credential="key",
     )  # fmt: skip
     try:
@@ -269,8 +263,7 @@ def test_what_cannot_be_sent_is_not_tried_again(serve: Serve, base_url: str, tok
         return Answer(200, b"{}")
 
     url = base_url.replace("{port}", serve(respond).rpartition(":")[2])
-    extraction = Extraction(entity=CALLRAIL.entities[0], window=Window(None, datetime.now(UTC)))
     with pytest.raises(NotConfigured, match=said) as raised:
-        Client(extraction, title="It", base_url=url, headers={"Authorization": f"Bearer {token}"}).get("/", dict)
+        Client(ReadContext(), title="It", base_url=url, headers={"Authorization": f"Bearer {token}"}).get("/", dict)
     assert "s3cr" not in str(raised.value)
     assert not asked

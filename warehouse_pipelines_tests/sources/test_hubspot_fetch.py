@@ -26,11 +26,10 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.core.wire import Request
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in HUBSPOT.entities}
 CONTACTS = ENTITIES["contacts"]
@@ -45,10 +44,7 @@ BIG = 10_400  # contacts; more than a search may reach
 def portal(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[HubSpot]:
     """A portal of 300 contacts; ``@pytest.mark.parametrize("portal", [...], indirect=True)`` gives settings."""
     settings = {"contacts": 300, **getattr(request, "param", {})}
-    with start(("hubspot",), contacts=settings["contacts"], hubspot=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("hubspot", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(HubSpot)
 
 
@@ -64,7 +60,7 @@ def vendor_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mappin
         yield serve
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("portal", [settings], indirect=True, ids=str)
 
 
@@ -82,7 +78,8 @@ def soon() -> datetime:
 
 
 def routes(portal: HubSpot) -> dict[str, int]:
-    return portal.requests()["routes"]
+    found: dict[str, int] = portal.requests()["routes"]
+    return found
 
 
 class TestEverything:
@@ -189,7 +186,7 @@ class TestDelta:
         assert len(reading.ids) == 1000
         assert all(record["properties"]["lead_id"] for record in reading.records)
         assert reading.calls == 5 + 1 + 10 + 1  # searches, properties, batch reads, archived list
-        assert (reading.extraction.reported, reading.extraction.trusted) == (1000, False)
+        assert (reading.report.reported, reading.report.reported_trusted) == (1000, False)
 
     @of(contacts=20_100)
     def test_twenty_thousand_changes_in_one_millisecond(self, portal: HubSpot) -> None:
@@ -203,7 +200,7 @@ class TestDelta:
         """The notes: whether ids sort as numbers is unconfirmed; issue: windows that split until under 10,000."""
         reading = read(CONTACTS, ago(days=3650))
         assert reading.ids == sorted(portal.ids("contacts"))
-        assert reading.extraction.noticed["search_read_again_by_windows"]
+        assert reading.context.noted["search_read_again_by_windows"]
         assert routes(portal)[BATCH_READ] == BIG / 100
         asked = [entry for entry in portal.requests()["log"] if entry["path"].endswith("/search")]
         assert {entry["status"] for entry in asked} == {200}
@@ -221,7 +218,7 @@ class TestDelta:
         portal.bulk_touch("contacts")
         reading = read(CONTACTS, ago(minutes=1), soon())
         assert reading.ids == sorted(portal.ids("contacts"))
-        assert "search_read_again_by_windows" not in reading.extraction.noticed
+        assert "search_read_again_by_windows" not in reading.context.noted
 
     def test_ids_sorted_as_text_and_compared_as_numbers_lose_nothing(self, vendor_answers: Callable[..., None]) -> None:
         """Each id is larger than the one before and yet 200 is passed over; only the count tells."""
@@ -274,7 +271,7 @@ class TestDelta:
         portal.edit("contacts", edited, {"city": "Dayton"})
         # The edited one has left the window; everything else is there, and the next window has it.
         assert set(reading.ids) == set(portal.ids("contacts")) - {edited}
-        assert "search_read_again_by_windows" not in reading.extraction.noticed
+        assert "search_read_again_by_windows" not in reading.context.noted
         assert [record["properties"]["city"] for record in read(CONTACTS, until, soon()).records] == ["Dayton"]
 
     def test_the_window_is_asked_in_milliseconds_with_both_ends(self, portal: HubSpot) -> None:
@@ -294,7 +291,7 @@ class TestDelta:
         reading = read(CONTACTS, ago(minutes=1), soon())
         assert len(reading.ids) == 9
         assert gone not in reading.ids
-        assert reading.extraction.noticed["not_found"] == 1
+        assert reading.context.noted["not_found"] == 1
 
 
 class TestDeletions:
@@ -504,10 +501,10 @@ TWO_PROPERTIES = {
     for name, column in entity.columns.items()
     if len(column.paths) > 1
 }
-"""The columns that the specification names otherwise than HubSpot or those portals that were seen."""
+"""The columns whose names differ from the property in HubSpot or in the portals that were seen."""
 
 
-def test_a_name_of_the_specification_is_looked_for_under_itself_first() -> None:
+def test_a_column_is_looked_for_under_its_own_name_first() -> None:
     assert TWO_PROPERTIES == {
         "deals.priority": "priority|hs_priority",
         "appointments.createdate": "createdate|hs_createdate",
@@ -676,17 +673,19 @@ class TestCheck:
 
 class TestIntoTheWarehouse:
     @pytest.fixture
-    def opened(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SourceHarness]]:
+    def open_harness(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Callable[..., SourceHarness]]:
         with ExitStack() as stack:
             yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
     @pytest.mark.parametrize("which", TWO_PROPERTIES)
     def test_the_property_of_the_columns_own_name_is_read_and_the_other_stands_in(
-        self, opened: Callable[..., SourceHarness], which: str
+        self, open_harness: Callable[..., SourceHarness], which: str
     ) -> None:
         name, _, column = which.partition(".")
         own, other = TWO_PROPERTIES[which].split("|")
-        it = opened(ENTITIES[name].table)
+        it = open_harness(ENTITIES[name].table)
         timed = it.entity.columns[column].kind == "timestamptz"
         first, second, third = ("2025-01-02", "2025-01-03", "2025-01-04") if timed else ("north", "south", "east")
 
@@ -706,9 +705,9 @@ class TestIntoTheWarehouse:
         assert edited(**{own: ""}) == third
 
     def test_a_portals_own_appointment_is_loaded_and_its_edits_arrive(
-        self, opened: Callable[..., SourceHarness]
+        self, open_harness: Callable[..., SourceHarness]
     ) -> None:
-        it = opened("hubspot_appointment", appointment="custom")
+        it = open_harness("hubspot_appointment", appointment="custom")
         it.sync()
         for row in it.rows().values():
             assert row["subject"]
@@ -725,9 +724,9 @@ class TestIntoTheWarehouse:
         assert not it.rows()[key,]["subject"]
 
     def test_a_mapped_column_is_read_anew_by_a_full_read(
-        self, opened: Callable[..., SourceHarness], monkeypatch: pytest.MonkeyPatch
+        self, open_harness: Callable[..., SourceHarness], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        it = opened("hubspot_deal", contacts=30)
+        it = open_harness("hubspot_deal", contacts=30)
         it.simulator.define_property("deals", "rank")
         key, other = it.simulator.ids("deals")[:2]
         it.simulator.edit("deals", key, {"rank": "1", "priority": "low"})
@@ -746,9 +745,9 @@ class TestIntoTheWarehouse:
         assert not it.rows()[key,]["priority"]
 
     def test_a_map_that_cannot_be_used_fails_the_run_in_the_history(
-        self, opened: Callable[..., SourceHarness], monkeypatch: pytest.MonkeyPatch
+        self, open_harness: Callable[..., SourceHarness], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        it = opened("hubspot_deal")
+        it = open_harness("hubspot_deal")
         monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", "deals.amonut=value")
         with pytest.raises(NotConfigured, match="did you mean amount"):
             it.sync()
@@ -757,8 +756,8 @@ class TestIntoTheWarehouse:
         assert "deals.amonut=value" in row["error_message"]
         assert it.simulator.requests()["total"] == 0
 
-    def test_a_negative_amount_is_loaded_and_warned_of(self, opened: Callable[..., SourceHarness]) -> None:
-        it = opened("hubspot_deal")
+    def test_a_negative_amount_is_loaded_and_warned_of(self, open_harness: Callable[..., SourceHarness]) -> None:
+        it = open_harness("hubspot_deal")
         it.sync()
         key = it.simulator.ids("deals")[4]
         it.simulator.edit("deals", key, {"amount": "-1250.50"})
@@ -768,8 +767,8 @@ class TestIntoTheWarehouse:
         assert result.metrics["warnings"] == {"warn:amount": 1}
         assert it.dead_letters() == []
 
-    def test_attendees_are_a_list_where_the_portal_has_them(self, opened: Callable[..., SourceHarness]) -> None:
-        it = opened("hubspot_appointment")
+    def test_attendees_are_a_list_where_the_portal_has_them(self, open_harness: Callable[..., SourceHarness]) -> None:
+        it = open_harness("hubspot_appointment")
         it.sync()
         told = [row["attendees"] for row in it.rows().values() if row["attendees"]]
         assert len(told) > 5
@@ -780,8 +779,8 @@ class TestIntoTheWarehouse:
         it.sync(full=True, force=True)
         assert {row["attendees"] for row in it.rows().values()} == {None}
 
-    def test_line_items_are_tied_to_their_deals(self, opened: Callable[..., SourceHarness]) -> None:
-        it = opened("hubspot_deal_to_line_item_association")
+    def test_line_items_are_tied_to_their_deals(self, open_harness: Callable[..., SourceHarness]) -> None:
+        it = open_harness("hubspot_deal_to_line_item_association")
         entities = [ENTITIES[name] for name in ("deals", "line_items")]
         for entity in (*entities, it.entity):
             assert it.sync(entity=entity).status == "success"
@@ -798,9 +797,9 @@ class TestIntoTheWarehouse:
         assert len(tied) == len(it.simulator.ids("line_items")) == 40
 
     def test_an_erased_contact_is_erased_by_a_full_read_and_its_pairs_with_it(
-        self, opened: Callable[..., SourceHarness]
+        self, open_harness: Callable[..., SourceHarness]
     ) -> None:
-        it = opened("hubspot_contact")
+        it = open_harness("hubspot_contact")
         pairs = ENTITIES["contact_to_company_associations"]
         for entity in (it.entity, pairs):
             it.sync(entity=entity)
@@ -821,8 +820,10 @@ class TestIntoTheWarehouse:
         assert len(of_erased) == 4
         assert all(row["archived"] for row in of_erased)
 
-    def test_a_missing_scope_fails_its_entities_and_the_others_run(self, opened: Callable[..., SourceHarness]) -> None:
-        it = opened("hubspot_contact", missing_scopes=["deals"])
+    def test_a_missing_scope_fails_its_entities_and_the_others_run(
+        self, open_harness: Callable[..., SourceHarness]
+    ) -> None:
+        it = open_harness("hubspot_contact", missing_scopes=["deals"])
         with pytest.raises(PermissionMissing, match=r"crm\.objects\.deals\.read"):
             it.sync(entity=ENTITIES["deals"])
         assert it.sync().status == "success"

@@ -17,10 +17,9 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.leadconduit.simulator import LeadConduit
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.leadconduit import LEADCONDUIT, Folds, fold, lead, plain
 from warehouse_pipelines_tests.harness.fetching import Read, sample, served
-from warehouse_pipelines_tests.harness.source_harness import source_harness
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor, source_harness
 
 LEADS, EVENTS = LEADCONDUIT.entities
 
@@ -28,10 +27,7 @@ LEADS, EVENTS = LEADCONDUIT.entities
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[LeadConduit]:
     """An account with 50 leads and 200 events; ``@of(...)`` gives settings."""
-    with start(("leadconduit",), contacts=100, leadconduit=getattr(request, "param", {})) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("leadconduit", monkeypatch, getattr(request, "param", {}), contacts=100) as simulators:
         yield simulators.of(LeadConduit)
 
 
@@ -47,7 +43,7 @@ def vendor_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mappin
         yield serve
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -138,7 +134,7 @@ class TestFeed:
             assert sorted(reading.ids) == sorted(ids)
         finally:
             listener.close()
-        assert reading.extraction.noticed == {"events_not_in_order": True}
+        assert reading.context.noted == {"events_not_in_order": True}
 
     def test_an_id_of_another_form_stops_nothing(self, vendor_answers: Callable[..., None]) -> None:
         events = [{"id": f"{5:024x}"}, {"id": "none of theirs"}, {"id": f"{6:024x}"}]
@@ -175,7 +171,7 @@ class TestFeed:
     def test_an_event_that_is_none_is_left_to_the_loader(self, vendor: LeadConduit) -> None:
         for entity in (EVENTS, LEADS):
             vendor.set_fault("malformed", what="non_object", times=1)
-            assert "not a record" in read(entity).records
+            assert b'"not a record"' in read(entity).raw
 
     def test_what_is_written_during_the_walk_is_read(self, vendor: LeadConduit) -> None:
         reading = read(EVENTS, page_size=50)
@@ -277,16 +273,16 @@ class TestFold:
         vendor_answers({"/events": lambda request: [] if request.first("after_id") else events})
         reading = read(LEADS)
         assert len(reading.records) == 1
-        assert reading.extraction.noticed == {"events_without_lead": 1}
+        assert reading.context.noted == {"events_without_lead": 1}
 
     def test_a_read_that_is_limited_ends_early(self, vendor: LeadConduit) -> None:
-        reading = read(LEADS, page_size=10)
-        reading.extraction.limit = 3
+        reading = read(LEADS, page_size=10, limit=3)
         assert len(reading.records) >= 3
         assert reading.calls < 3
 
     def test_the_folds_are_not_held(self, vendor: LeadConduit) -> None:
-        folds = Folds(read(LEADS).extraction)
+        reading = read(LEADS)
+        folds = Folds(reading.request, reading.context)
         (file,) = folds._file.execute("PRAGMA database_list").fetchall()
         assert file[2] == ""  # a temporary file, and not :memory:
         folds.close()

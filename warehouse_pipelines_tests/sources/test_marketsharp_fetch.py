@@ -7,6 +7,7 @@ import json
 import re
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -25,11 +26,10 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
 from warehouse_pipelines.simulators.core.population import words
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.marketsharp.simulator import MarketSharp
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.marketsharp import MARKETSHARP
 from warehouse_pipelines.sources.marketsharp.atom import Feed, feed
 from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
@@ -37,7 +37,7 @@ from warehouse_pipelines.sources.marketsharp.entities import camel_case
 from warehouse_pipelines.sources.marketsharp.reader import MarketSharpReader
 from warehouse_pipelines.sources.marketsharp.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Read
-from warehouse_pipelines_tests.harness.source_harness import source_harness
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor, source_harness
 
 SETS: dict[str, Entity] = {entity.name: entity for entity in MARKETSHARP.entities}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -47,14 +47,11 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[MarketSharp]:
     """A company of 120 contacts; ``@of(...)`` gives settings."""
     settings = {"contacts": 120, **getattr(request, "param", {})}
-    with start(("marketsharp",), contacts=settings["contacts"], marketsharp=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("marketsharp", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(MarketSharp)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -126,7 +123,7 @@ class TestDocumented:
         other = text.replace("hasDNCPhone", "hasDncPhone").replace("d:id>", "d:ID>").replace("lastUpdate", "LastUpdate")
         (entry,) = feed(other.encode()).entries
         service: Any = Shown([])
-        walk = MarketSharpReader(service, SETS["customer"])
+        walk = MarketSharpReader(service, replace(EMPLOYEES, entity=SETS["customer"]))
         walk._named(Feed([entry], None))
         (row,) = typed("customer", [dict(entry.properties or {})])
         assert (row["has_dnc_phone"], row["id"]) == (True, "0f9c2a4e-1b7d-4c52-9a3e-5d1f60b7c811")
@@ -223,7 +220,12 @@ class TestPaging:
 
     def test_a_next_page_elsewhere_is_not_asked_for(self, vendor: MarketSharp) -> None:
         came: list[Request] = []
-        elsewhere = Listener("127.0.0.1", 0, lambda request: came.append(request) or Answer(500))  # type: ignore[func-returns-value]
+
+        def answer(request: Request) -> Answer:
+            came.append(request)
+            return Answer(500)
+
+        elsewhere = Listener("127.0.0.1", 0, answer)
         vendor.configure(most_per_page=7, link_base=elsewhere.url)
         try:
             with pytest.raises(AnswerChanged, match="elsewhere"):
@@ -287,7 +289,7 @@ class TestPaging:
     def test_records_from_which_nothing_can_go_on_are_told(self, vendor: MarketSharp) -> None:
         vendor.set_fault("malformed", what="bad_date", property="lastUpdate", records=1000)
         reading = read("inquiry", LONG_AGO).finished()
-        assert "nothing can go on" in str(reading.extraction.doubt)
+        assert "nothing can go on" in str(reading.report.unproven)
 
 
 class TestTrouble:
@@ -346,7 +348,7 @@ class TestTrouble:
         self, vendor: MarketSharp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "1")
-        service = MarketSharpClient(Extraction(entity=SETS["contact"], window=Window(None, datetime.now(UTC))))
+        service = MarketSharpClient(ReadContext())
         waits = [service._http._wait_for(httpx.Response(status), 1) for status in (503, 500, 429)]
         assert waits == [10, None, None]
 
@@ -451,7 +453,7 @@ class TestData:
         vendor.configure(**lacking)
         reading = read("data")
         assert reading.ids == vendor.ids("Inquiries")
-        assert reading.extraction.noticed["absent"] == told
+        assert reading.context.noted["absent"] == told
         rows = typed("data", reading.records)
         columns = ("lead_id", "customer_name", "email", "phone", "city", "status")
         assert [name for name in columns if not any(row[name] for row in rows)] == null
@@ -490,7 +492,7 @@ class TestData:
         vendor.configure(absent="Contact/")
         reading = read("data", datetime.now(UTC) - timedelta(minutes=5))
         assert reading.ids == [key]
-        assert reading.extraction.noticed["absent"] == ["filter by Contact/lastUpdate"]
+        assert reading.context.noted["absent"] == ["filter by Contact/lastUpdate"]
 
     def test_a_list_that_is_not_all_there_is_an_error(self) -> None:
         text = (SAMPLES / "marketsharp_customers.xml").read_text()
@@ -543,7 +545,10 @@ class TestTables:
             "data", "contact", "lead", "prospect", "customer", "inquiry", "appointment", "activity", "activity_result",
             "job", "employee",
         }  # fmt: skip
-        assert SETS["data"].days_since == date(2024, 1, 1)
+        assert SETS["data"].cadence.backfill_since == date(2024, 1, 1)
+
+
+EMPLOYEES = ReadRequest(entity=SETS["employee"], window=Window(None, datetime.now(UTC)), page_size=500)
 
 
 class Shown:
@@ -551,7 +556,7 @@ class Shown:
 
     def __init__(self, keys: Any) -> None:
         self.keys = keys
-        self.extraction = Extraction(entity=SETS["employee"], window=Window(None, datetime.now(UTC)), page_size=500)
+        self.context = ReadContext()
 
     def ask(self, name: str, **options: str | None) -> Feed:
         found = re.search(r"id ge '(\w+)'", options["filter"] or "")
@@ -571,7 +576,7 @@ def test_a_service_that_does_not_heed_the_filter_is_noticed() -> None:
 
     service: Any = Deaf(500)
     with pytest.raises(CursorStuck, match="same page twice"):
-        list(MarketSharpReader(service, SETS["employee"]).pages())
+        list(MarketSharpReader(service, EMPLOYEES).pages())
 
 
 def test_memory_does_not_grow_with_the_set() -> None:
@@ -579,7 +584,7 @@ def test_memory_does_not_grow_with_the_set() -> None:
     for count in (2_000, 20_000):
         service: Any = Shown(count)
         tracemalloc.start()
-        assert sum(len(page) for page in MarketSharpReader(service, SETS["employee"]).pages()) == count
+        assert sum(len(page) for page in MarketSharpReader(service, EMPLOYEES).pages()) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] <= 1.1 * peaks[0], peaks

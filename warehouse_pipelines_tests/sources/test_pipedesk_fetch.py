@@ -24,6 +24,7 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.pipedesk import postgresql
 from warehouse_pipelines.simulators.pipedesk.simulator import PipeDesk
@@ -36,7 +37,7 @@ from warehouse_pipelines.sources.pipedesk.client import parameters
 from warehouse_pipelines.sources.pipedesk.settings import Settings
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in PIPEDESK.entities}
 LEADS, TAGS, USERS = ENTITIES["leads"], ENTITIES["tags"], ENTITIES["users"]
@@ -44,12 +45,7 @@ LEADS, TAGS, USERS = ENTITIES["leads"], ENTITIES["tags"], ENTITIES["users"]
 
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[PipeDesk]:
-    for what in lacking(["pipedesk"]).values():
-        missing(what)
-    with start(["pipedesk"], contacts=60) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
+    with serve_vendor("pipedesk", monkeypatch, retry_seconds="0.001") as simulators:
         yield simulators.of(PipeDesk)
 
 
@@ -116,11 +112,11 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
     assert (beta["archived"], beta["deleted_at"]) == (True, datetime(2025, 11, 5, 12, 30, tzinfo=UTC))
     assert (beta["qualified_at"], beta["legal_name"]) == (beta["deleted_at"], 'Beta "& Filhos"')
     assert role == {"id": 1, "user_id": "00000000-0000-0000-0000-000000000001", "role": "admin"}
-    assert read.extraction.noticed == {"undeclared_columns": ["segment"]}
+    assert read.context.noted == {"undeclared_columns": ["segment"]}
 
 
 def test_a_qualified_lead_arrives_though_its_updated_at_stands_still(leads: SourceHarness) -> None:
-    """X-36: the product's own qualify_lead sets no updated_at; whether it sets deleted_at is unconfirmed."""
+    """The product's own qualify_lead sets no updated_at; whether it sets deleted_at is unconfirmed."""
     first, second, *_ = lead_where(leads, "qualified_at IS NULL AND deleted_at IS NULL")
     before = leads.rows()
     leads.simulator.qualify(first)
@@ -185,7 +181,7 @@ def test_a_link_that_is_gone_is_buried_and_comes_back(database_url: str, monkeyp
 
 
 def test_the_primary_flag_moves_within_one_batch(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-034: at most one contact of a lead is flagged; the truth of the vendor is loaded in any order."""
+    """At most one contact of a lead is flagged; the truth of the vendor is loaded in any order."""
     with of("pipedesk.lead_contacts", database_url, monkeypatch) as it:
         it.simulator.run(
             "UPDATE lead_contacts c SET is_primary = NOT is_primary WHERE EXISTS ("
@@ -199,7 +195,7 @@ def test_the_primary_flag_moves_within_one_batch(database_url: str, monkeypatch:
 
 
 def test_two_tags_swap_their_names(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D-041: a name is unique at the vendor at any moment, and here at none is a row refused for it."""
+    """A name is unique at the vendor at any moment, and here at none is a row refused for it."""
     with of("pipedesk.tags", database_url, monkeypatch) as it:
         (one, first), (other, second), *_ = [
             (row["id"], row["name"]) for row in it.simulator.run("SELECT id::text, name FROM tags ORDER BY name")
@@ -285,7 +281,8 @@ def test_rows_hidden_by_a_policy_are_an_error_and_not_absent(
     """PostgreSQL would show a role without BYPASSRLS no lead, and say nothing."""
     before = leads.rows()
     leads.simulator.bypass(False)
-    for flags in ({}, {"full": True, "force": True}):
+    runs: tuple[dict[str, Any], ...] = ({}, {"full": True, "force": True})
+    for flags in runs:
         with pytest.raises(PermissionMissing, match=rf"ALTER ROLE {leads.simulator.name} BYPASSRLS"):
             leads.sync(**flags)
     with pytest.raises(
@@ -344,11 +341,11 @@ def test_a_column_that_only_some_versions_have_is_looked_for_when_everything_is_
     companies = ENTITIES["companies"]
     vendor.run("ALTER TABLE companies DROP cnpj")
     first = Read(PIPEDESK, companies, known=(held := Held(values={"cnpj"}))).finished()
-    assert first.extraction.absent == held.asked == {"cnpj"}
-    state = first.extraction.next_state
+    assert first.context.absent == held.asked == {"cnpj"}
+    state = first.report.next_state
     assert state is not None
     swept = Read(PIPEDESK, companies, known=(held := Held(values={"cnpj"})), state=state).finished()
-    assert swept.extraction.noticed["absent_columns"] == ["cnpj"]
+    assert swept.context.noted["absent_columns"] == ["cnpj"]
     assert held.asked == set()
     assert "cnpj" not in PIPEDESK.check()
     vendor.run("ALTER TABLE companies DROP name")
@@ -527,8 +524,7 @@ def test_nothing_outlives_the_transaction(vendor: PipeDesk) -> None:
     """What a pooler in transaction mode needs: no SET, nothing prepared; and nothing that could write or lock."""
     whole = Read(PIPEDESK, LEADS).finished()
     held = Held(hashed={tuple(key): 0 for key in vendor.keys("leads")})
-    swept = Read(PIPEDESK, LEADS, known=held)
-    swept.extraction.state = whole.extraction.next_state or {}
+    swept = Read(PIPEDESK, LEADS, known=held, state=whole.report.next_state or {})
     assert len(swept.records) == 60
     asked = [str(entry["body"]) for entry in vendor.requests()["log"] if entry["path"] != "/connect"]
     begun = [statement for statement in asked if statement.startswith("BEGIN")]
@@ -586,4 +582,4 @@ def test_a_lead_of_the_notes_is_in_every_column(vendor: PipeDesk) -> None:
     """What nobody declared stays in the record; what is declared is there."""
     (record, *_) = Read(PIPEDESK, LEADS).records
     assert record.keys() - {"expected_volume", "deleted_at"} == LEADS.columns.keys()
-    assert replace(LEADS, archived_at=None).columns == LEADS.columns
+    assert replace(LEADS, deletes=Deletes()).columns == LEADS.columns

@@ -22,11 +22,9 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
 from warehouse_pipelines.simulators.salespro.engine import QueryFailed
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
-from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources.salespro import SALESPRO, athena, athena_result
 from warehouse_pipelines.sources.salespro.aws import Account
 from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS, LEAD_RESULTS
@@ -34,7 +32,7 @@ from warehouse_pipelines.sources.salespro.fetch import encoder
 from warehouse_pipelines.sources.salespro.forms import QUESTIONS, answered, in_columns, lines
 from warehouse_pipelines.sources.salespro.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read, sample
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in SALESPRO.entities}
 CUSTOMERS, ESTIMATES, RESULTS = (ENTITIES[name] for name in ("customers", "estimates", "lead_results"))
@@ -47,14 +45,11 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 def vendor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SalesPro]:
     """150 estimates; ``@of(...)`` gives settings."""
     settings = {"contacts": 300, **getattr(request, "param", {})}
-    with start(("salespro",), contacts=settings["contacts"], salespro=settings) as simulators:
-        for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0")
+    with serve_vendor("salespro", monkeypatch, settings, contacts=settings["contacts"]) as simulators:
         yield simulators.of(SalesPro)
 
 
-def of(**settings: Any) -> Any:
+def of(**settings: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vendor", [settings], indirect=True, ids=str)
 
 
@@ -81,7 +76,7 @@ class TestTheResult:
         reading = read(ENTITIES[name])
         assert keys(reading, ENTITIES[name]) == sorted(vendor.ids(ENTITIES[name].path))
         assert reading.calls == 4 + (name == "lead_results")  # the catalogue, start, poll, the result; two catalogues
-        assert reading.extraction.measured["athena_bytes_scanned"] > 0
+        assert reading.context.measured["athena_bytes_scanned"] > 0
 
     @pytest.mark.parametrize("name", ENTITIES)
     def test_a_row_that_is_declared_otherwise_is_read_alike(self, vendor: SalesPro, name: str) -> None:
@@ -152,7 +147,7 @@ class TestTheResult:
         table = Coercer("salespro", CUSTOMERS).table([json.dumps(record).encode() for record in reading.records])
         assert table["updated_at"].to_pylist() == [datetime(2025, 3, 1, 12, tzinfo=UTC), None]
         assert table["created_at"].to_pylist()[1] == datetime(2025, 3, 2, 8, 30, 0, 250_000, tzinfo=UTC)
-        assert reading.extraction.measured == {"athena_bytes_scanned": 1_234_567}
+        assert reading.context.measured == {"athena_bytes_scanned": 1_234_567}
         assert asked["path"] == "/bkt/athena/7ad0a4a8-2b0b-4f6f-9a52-0f5d1c7a5e11.csv"
         started = asked["StartQueryExecution"]
         assert started["ExecutionParameters"] == ["'2025-03-01 00:00:00.000'"]
@@ -189,9 +184,9 @@ class TestTheResult:
         self, vendor: SalesPro, more: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from warehouse_pipelines.simulators.salespro import athena as simulated
+        from warehouse_pipelines.simulators.salespro.results import csv
 
-        whole = simulated.csv
-        monkeypatch.setattr(simulated, "csv", lambda *given: whole(*given) + more)
+        monkeypatch.setattr(simulated, "csv", lambda *given: csv(*given) + more)
         with pytest.raises(VendorUnavailable, match="middle of a row"):
             read(ESTIMATES).finished()
 
@@ -237,7 +232,7 @@ class TestTheResult:
         (reject,) = coercer.rejects
         assert (reject.key, reject.rule) == ("longer", "size")
         assert len(reject.raw) < 5000
-        assert reading.extraction.noticed["oversize_rows"] == 1
+        assert reading.context.noted["oversize_rows"] == 1
 
     def test_a_row_that_is_too_long_is_a_dead_letter_and_the_rest_is_loaded(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
@@ -328,10 +323,10 @@ class TestTheQuery:
         vendor.create("estimate", estimate_id="new", status="won")
         reading = read(ESTIMATES)
         assert reading.records
-        assert reading.extraction.noticed == {"absent_columns": ["bank_name"]}
+        assert reading.context.noted == {"absent_columns": ["bank_name"]}
         assert not any("bank_name" in record for record in reading.records)
         reading = read(ESTIMATES, known=Held(values={"bank_name", "city"}))
-        assert reading.finished().extraction.absent == {"bank_name"}
+        assert reading.finished().context.absent == {"bank_name"}
         reading = read(ESTIMATES)
         table = Coercer("salespro", ESTIMATES).table([json.dumps(record).encode() for record in reading.records])
         statuses = dict(zip(table["id" if "id" in table.column_names else "estimate_id"].to_pylist(),
@@ -366,8 +361,7 @@ class TestTheQuery:
         assert "5 of the 6 tables, not user" in SALESPRO.check()
 
     def test_a_limit_reaches_the_query(self, vendor: SalesPro) -> None:
-        reading = read(ESTIMATES)
-        reading.extraction.limit = 7
+        reading = read(ESTIMATES, limit=7)
         assert len(reading.records) == 7
         assert queries(vendor)[-1].endswith("LIMIT 7")
 
@@ -433,7 +427,7 @@ class TestTheEnd:
     def test_a_cancelled_run_stops_its_query(self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "1")
         reading = read(ESTIMATES)
-        threading.Timer(0.5, reading.extraction.cancelled.set).start()
+        threading.Timer(0.5, reading.context.cancelled.set).start()
         began = time.monotonic()
         with pytest.raises(VendorUnavailable, match="stopped"):
             reading.finished()
@@ -533,8 +527,7 @@ class TestTrouble:
             with pytest.raises(CredentialRefused) as caught:
                 read(CUSTOMERS).finished()
         said = [record.getMessage() for record in caplog.records] + [str(caught.value), repr(Settings())]
-        extraction = Extraction(entity=OFFICES, window=Window(None, datetime.now(UTC)))
-        said.append(repr(Account(access_key="key", secret=secret)) + repr(extraction))
+        said.append(repr(Account(access_key="key", secret=secret)) + repr(read(CUSTOMERS).request))
         assert not any(secret in text for text in said)
 
 
@@ -704,7 +697,7 @@ def customers(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[So
 
 class TestInTheWarehouse:
     def test_a_customer_has_the_newest_of_its_estimates(self, customers: SourceHarness) -> None:
-        """X-54: one row a customer, whatever the order in which its estimates were made, edited and removed."""
+        """One row a customer, whatever the order in which its estimates were made, edited and removed."""
         vendor = customers.simulator
         old = {"customer_id": "c", "estimate_id": "first", "created_at": "2026-01-01 00:00:00.000"}
         new = {"customer_id": "c", "estimate_id": "second", "created_at": "2026-02-01 00:00:00.000"}
@@ -736,7 +729,6 @@ class TestInTheWarehouse:
         assert customers.sync().mode == "full"
 
     def test_every_run_tells_the_bytes_scanned(self, customers: SourceHarness) -> None:
-        """A-070"""
         customers.sync()
         customers.sync()
         customers.sync(dry_run=True)
@@ -808,11 +800,11 @@ class TestInTheWarehouse:
             record["estimate_id"]: known[record["estimate_id"]] for record in reading.records
         }
         assert sum(record["lead_id"] is not None for record in reading.records) > 50
-        assert reading.extraction.noticed == {"absent_columns": ["updated_at"]}
+        assert reading.context.noted == {"absent_columns": ["updated_at"]}
         vendor.retype("customer", crm_source_id=None)
         reading = read(RESULTS)
         assert len(reading.records) == len(vendor.ids("lead_results"))
-        assert reading.extraction.noticed == {"absent_columns": ["lead_id", "updated_at"]}
+        assert reading.context.noted == {"absent_columns": ["lead_id", "updated_at"]}
         vendor.drop("customer")
         assert len(read(RESULTS).records) == len(vendor.ids("lead_results"))
         vendor.retype("lead_results", lead_id="string")
@@ -827,7 +819,7 @@ class TestInTheWarehouse:
             vendor.engine.run('SELECT 1 FROM "customer" c JOIN "lead_results" r ON c."estimate_id" = r."estimate_id"')
         reading = read(RESULTS)
         assert sum(record["lead_id"] is not None for record in reading.records) > 50
-        assert reading.extraction.noticed == {"absent_columns": ["updated_at"]}
+        assert reading.context.noted == {"absent_columns": ["updated_at"]}
 
     @pytest.mark.parametrize("why", ["denied", "refused", "refused at once"])
     def test_a_look_up_that_is_refused_costs_its_own_column_only(
@@ -843,8 +835,8 @@ class TestInTheWarehouse:
         reading = read(RESULTS, known=Held(values={"lead_id"}))
         assert len(reading.records) == total
         assert not any("lead_id" in record for record in reading.records)
-        assert reading.extraction.noticed == {"absent_columns": ["lead_id", "updated_at"]}
-        assert reading.extraction.absent == {"lead_id"}
+        assert reading.context.noted == {"absent_columns": ["lead_id", "updated_at"]}
+        assert reading.context.absent == {"lead_id"}
         assert "lead_id (Athena refuses the query that looks it up" in caplog.text
         assert "Ana Rivera" not in caplog.text
         assert "unconfirmed" in RESULTS.about
@@ -860,5 +852,5 @@ class TestInTheWarehouse:
         self, vendor: SalesPro, since: datetime | None
     ) -> None:
         held = Held()
-        assert read(RESULTS, since, known=held).finished().extraction.noticed == {"absent_columns": ["updated_at"]}
+        assert read(RESULTS, since, known=held).finished().context.noted == {"absent_columns": ["updated_at"]}
         assert held.asked == (set() if since else {"updated_at"})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from warehouse_pipelines.model.reading import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ from warehouse_pipelines.sources.arrivy.settings import Settings
 T = TypeVar("T")
 
 
-def client(extraction: Extraction) -> Client:
+def client(context: ReadContext) -> Client:
     """Return the client of the company in the settings."""
     settings = Settings()
     return Client(
-        extraction,
+        context,
         title="Arrivy",
         base_url=settings.base_url,
         renew="ARRIVY_AUTH_KEY and ARRIVY_AUTH_TOKEN",

@@ -7,6 +7,7 @@ Unconfirmed: ``customer_name`` and ``customer_address`` of a booking are the spe
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
 
 if TYPE_CHECKING:
@@ -44,11 +45,13 @@ TASKS = Entity(
     path="tasks",
     key="id",
     cursor="start_datetime",
-    lookback=timedelta(days=60),
-    lookahead=timedelta(days=365),
-    whole_every=timedelta(days=1),
     edited="updated",
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(
+        lookback=timedelta(days=60),
+        lookahead=timedelta(days=365),
+        full_every=timedelta(days=1),
+        backfill_since=date(2024, 1, 1),
+    ),
     page_size=500,
     index="booking_id customer_id customer_email",
     refs={"booking_id": "arrivy_booking", "template_id": "arrivy_template", "group_id": "arrivy_group"},
@@ -73,11 +76,13 @@ BOOKINGS = Entity(
     path="bookings",
     key="id",
     cursor="start_datetime",
-    lookback=timedelta(days=60),
-    lookahead=timedelta(days=365),
-    whole_every=timedelta(days=1),
     edited="updated",
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(
+        lookback=timedelta(days=60),
+        lookahead=timedelta(days=365),
+        full_every=timedelta(days=1),
+        backfill_since=date(2024, 1, 1),
+    ),
     page_size=500,
     index="customer_id customer_email",
     refs={"group_id": "arrivy_group"},
@@ -157,7 +162,7 @@ STATUSES = Entity(
     about="The statuses that a crew may report, the company's own among them.",
     path="statuses",
     key="id",
-    every=timedelta(days=1),
+    cadence=Cadence(every=timedelta(days=1)),
     columns=columns(
         id="id type_id",
         text="title name type description color",
@@ -174,7 +179,7 @@ TEMPLATES = Entity(
     about="The kinds of tasks; of the stored tasks where the account lists none.",
     path="templates",
     key="id",
-    every=timedelta(days=1),
+    cadence=Cadence(every=timedelta(days=1)),
     columns=columns(
         id="id",
         text="name=name|title type=type|template_type description",

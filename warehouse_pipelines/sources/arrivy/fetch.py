@@ -20,32 +20,29 @@ Verified against the simulator only; no live account has been read yet.
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from warehouse_pipelines.errors import RequestRefused
-from warehouse_pipelines.model.reading import Extraction, Page
-
-if TYPE_CHECKING:
-    pass
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, TASKS, TEMPLATES
 from warehouse_pipelines.sources.arrivy.reader import ArrivyReader
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the pages of one entity."""
-    entity = extraction.entity
-    reader = ArrivyReader(extraction)
+    entity = request.entity
+    reader = ArrivyReader(request, context)
     try:
         yield from reader.pages()
     except RequestRefused as refused:
-        absent = refused.status == 404 and extraction.whole and not reader.seen
+        absent = refused.status == 404 and request.full and not reader.seen
         if not absent or entity.path not in (BOOKINGS.path, TEMPLATES.path):
             raise
-        extraction.noticed["absent"] = f"this account has no /{entity.path}"
+        context.note(absent=f"this account has no /{entity.path}")
         if entity.path == TEMPLATES.path:
-            yield from templates_of_tasks(extraction)
+            yield from templates_of_tasks(context)
+    return ReadReport()
 
 
 class OfTask(msgspec.Struct):
@@ -57,12 +54,12 @@ class OfTask(msgspec.Struct):
     updated: str | None = None
 
 
-def templates_of_tasks(extraction: Extraction) -> Iterator[Page]:
+def templates_of_tasks(context: ReadContext) -> Iterator[Page]:
     """Yield the templates that the stored tasks name, each as the task edited last names it."""
     found: dict[str, OfTask] = {}
-    keys = extraction.known.keys(TASKS.table)
+    keys = context.known.keys(TASKS.table)
     while some := list(itertools.islice(keys, 1_000)):
-        for record in extraction.known.records(TASKS.table, some).values():
+        for record in context.known.records(TASKS.table, some).values():
             task = msgspec.json.decode(record, type=OfTask)
             former = found.get(str(task.template_id))
             if task.template_id and (former is None or (task.updated or "") >= (former.updated or "")):

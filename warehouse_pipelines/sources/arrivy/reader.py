@@ -5,12 +5,12 @@ read shifts records to a page that was read already. Pages are therefore asked f
 merged by id, and a full read that did not meet a row of the warehouse reads the lists once more before the row counts
 as deleted. A delta that misses a record in this way meets it an hour later.
 
-Unconfirmed, each a setting of the simulator; ``noticed`` of the history row shows the last three:
+Unconfirmed, each a setting of the simulator; the notes of the history row shows the last three:
 
 - ``/entities``, ``/statuses`` and ``/templates`` are said to answer at once. The second page is asked for all the same:
   empty, or equal to the first, is the end.
 - Whether a query ends after a thousand records or so, as one client suspects. A round number of them, a thousand or
-  more, is read again in halves of its time; among the unscheduled it is only ``noticed``.
+  more, is read again in halves of its time; among the unscheduled it is only noted.
 - Whether ``unscheduled=true`` shows scheduled records too: then a delta reads everything.
 - The ``status`` filter, and the spelling of statuses: records of another status are left out here.
 """
@@ -19,16 +19,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.arrivy.client import client, in_order
 from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, PAGED, TASKS
 
@@ -67,15 +64,15 @@ class Scheduled(msgspec.Struct):
 class ArrivyReader:
     """Read one entity. ``seen`` has a hash of each record by its key."""
 
-    def __init__(self, extraction: Extraction) -> None:
-        self.extraction = extraction
-        self.entity = extraction.entity
-        options = extraction.options
+    def __init__(self, request: ReadRequest, context: ReadContext) -> None:
+        self.request, self.context = request, context
+        self.entity = request.entity
+        options = request.options
         self.status = options.get("booking_status") or options.get("task_status")
         self.at_once = options.get("concurrent_pages") or (AT_ONCE if options.get("high_performance") else 1)
         self.seen: dict[str, int] = {}
-        self._http = client(extraction)
-        self._size = str(min(extraction.page_size, TASKS.page_size or extraction.page_size))
+        self._http = client(context)
+        self._size = str(min(request.page_size, TASKS.page_size or request.page_size))
         self._decode = msgspec.json.Decoder(Scheduled).decode
         self._left_out: Counter[str] = Counter()
         self._answered = 0
@@ -83,38 +80,38 @@ class ArrivyReader:
     def pages(self) -> Iterator[Page]:
         """Yield the records, each once unless it changed meanwhile."""
         yield from self._lists()
-        if self.extraction.whole and not self.status and self.entity.path in PAGED and self._missed():
+        if self.request.full and not self.status and self.entity.path in PAGED and self._missed():
             yield from self._lists()
         if self._left_out:
-            self.extraction.noticed["other_statuses"] = dict(self._left_out)
+            self.context.note(other_statuses=dict(self._left_out))
 
     def _missed(self) -> bool:
-        missed = sum(key not in self.seen for key in self.extraction.known.keys(self.entity.table))
+        missed = sum(key not in self.seen for key in self.context.known.keys(self.entity.table))
         if missed:
-            self.extraction.noticed["walked_again"] = f"{missed} known {self.entity.name} were not met at first"
+            self.context.note(walked_again=f"{missed} known {self.entity.name} were not met at first")
         return missed > 0
 
     def _lists(self) -> Iterator[Page]:
         if not self.entity.cursor:
             yield from map(Page, self._walk({}))
             return
-        window = self.extraction.window
-        until = max(window.until, datetime.now(UTC) + END) if self.extraction.whole else window.until
+        window = self.request.window
+        until = max(window.until, datetime.now(UTC) + END) if self.request.full else window.until
         yield from map(Page, self._scheduled(window.since or BEGINNING, until))
-        if self.extraction.whole:
+        if self.request.full:
             try:
                 yield from map(Page, self._scheduled(until, FAR))
             except RequestRefused as refused:
-                self.extraction.noticed["far_future"] = f"refused with {refused.status}"
+                self.context.note(far_future=f"refused with {refused.status}")
                 log.warning("Arrivy does not say what is scheduled beyond %s: %s", until.date(), refused)
-        if self.extraction.options.get("backfill"):
+        if self.request.options.get("backfill"):
             return
         for without_time in WITHOUT_TIME:
             for records in self._walk({without_time: "true"}):
                 self._note_scheduled(records)
                 yield Page(records, in_window=False)
             if self._looks_cut():
-                self.extraction.noticed[f"round_{without_time}"] = self._answered
+                self.context.note(**{f"round_{without_time}": self._answered})
 
     def _scheduled(self, since: datetime, until: datetime) -> Iterator[list[bytes]]:
         """Yield the records scheduled between two times, both included."""
@@ -188,5 +185,4 @@ class ArrivyReader:
             except msgspec.DecodeError:
                 continue
             if scheduled:
-                noticed = self.extraction.noticed
-                noticed["scheduled_among_unscheduled"] = noticed.get("scheduled_among_unscheduled", 0) + 1
+                self.context.count("scheduled_among_unscheduled")

@@ -1,13 +1,8 @@
 """The account of Arrivy, and its rate."""
 
-from typing import TYPE_CHECKING
-
 from pydantic import SecretStr
 
 from warehouse_pipelines.settings import FromEnvironment
-
-if TYPE_CHECKING:
-    pass
 
 
 class Settings(FromEnvironment, env_prefix="ARRIVY_"):

@@ -1,13 +1,9 @@
 """Arrivy as a source: its entities, its flags, and how its credential is checked."""
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Flag, Source
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.arrivy.client import client
 from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, ENTITIES, GROUPS, STATUSES, TASKS, TEMPLATES
 from warehouse_pipelines.sources.arrivy.fetch import fetch
@@ -20,8 +16,7 @@ MOST_AT_ONCE = 16
 
 def check() -> str:
     """Ask for the profile of the company, as the vendor's own Zapier app does."""
-    extraction = Extraction(entity=GROUPS, window=Window(None, datetime.now(UTC)), page_size=1)
-    client(extraction).get("/api/users/profile", dict[str, Any])
+    client(ReadContext()).get("/api/users/profile", dict[str, Any])
     return "Arrivy answers: it knows the key and the token"
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from warehouse_pipelines.model.reading import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def answers(name: str) -> type[Answer]:
     return cast(type[Answer], form)
 
 
-def client(extraction: Extraction) -> Client:
+def client(context: ReadContext) -> Client:
     """Return the client of the key in the settings."""
     settings = Settings()
     return Client(
-        extraction,
+        context,
         title="CallRail",
         base_url=settings.base_url,
         renew="CALLRAIL_API_KEY",

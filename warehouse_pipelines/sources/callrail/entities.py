@@ -11,6 +11,8 @@ newest, so no column picks one as ``direction`` and ``message``.
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.rules import one_of
 
@@ -126,11 +128,8 @@ CALLS = Entity(
     path="calls.json",
     key="id",
     cursor="start_time",
-    lookback=AGAIN,
-    whole_every=WEEK,
-    retention=RETENTION,
-    days_since=date(2024, 1, 1),
-    missing="window",
+    cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),
+    deletes=Deletes(by_window=True),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company", "tracker_id": "callrail_tracker"},
     rules=(one_of("direction", "inbound", "outbound"),),
@@ -164,13 +163,9 @@ TEXT_MESSAGES = Entity(
     table="callrail_text_message",
     about="Conversations by text message, with their recent messages.",
     path="text-messages.json",
-    records="conversations",
     key="id",
     cursor="last_message_at",
-    lookback=AGAIN,
-    whole_every=WEEK,
-    retention=RETENTION,
-    days_since=date(2024, 1, 1),
+    cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company"},
     columns=columns(
@@ -190,11 +185,8 @@ FORM_SUBMISSIONS = Entity(
     path="form_submissions.json",
     key="id",
     cursor="submitted_at",
-    lookback=AGAIN,
-    whole_every=WEEK,
-    retention=RETENTION,
-    days_since=date(2024, 1, 1),
-    missing="window",
+    cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),
+    deletes=Deletes(by_window=True),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company"},
     columns=columns(

@@ -19,15 +19,10 @@ loader's limit. Times are sent with an offset, because a bare date means the tim
 Verified against the simulator only; no live account has been read yet.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING
 
 from warehouse_pipelines.errors import PermissionMissing
-from warehouse_pipelines.model.reading import Extraction, Page
-
-if TYPE_CHECKING:
-    pass
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources.callrail.client import VERSION
 from warehouse_pipelines.sources.callrail.entities import ACCOUNTS, RETENTION, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.reader import CallRailReader
@@ -54,15 +49,15 @@ FIELDS = {
 """Members that a list answers only on request. The declared ones are requested; an unknown name may be a 400."""
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the pages of one entity, for every account that the key can see."""
-    entity = extraction.entity
-    params = question(extraction)
+    entity = request.entity
+    params = question(request)
     if params is None:
-        return
+        return ReadReport()
     paths = [f"/{VERSION}/{entity.path}"]
     if entity.path != ACCOUNTS.path:
-        visible = CallRailReader(extraction, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
+        visible = CallRailReader(request, context, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
         for _ in visible.pages():
             pass
         if not visible.seen:
@@ -71,29 +66,28 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
     seen: set[str] = set()
     totals: list[int | None] = []
     for path in paths:
-        reader = CallRailReader(extraction, entity, path, params, seen)
+        reader = CallRailReader(request, context, entity, path, params, seen)
         for records in reader.pages():
-            if len(paths) == 1:
-                extraction.reported = reader.counted
-            yield Page(records, in_window=entity.path != TEXT_MESSAGES.path)
+            reported = reader.counted if len(paths) == 1 else None
+            yield Page(records, in_window=entity.path != TEXT_MESSAGES.path, reported=reported)
         totals.append(reader.total())
     known = [total for total in totals if total is not None]
-    extraction.reported, extraction.trusted = sum(known) if len(known) == len(totals) else None, True
+    return ReadReport(reported=sum(known) if len(known) == len(totals) else None, reported_trusted=True)
 
 
-def question(extraction: Extraction) -> dict[str, str] | None:
+def question(request: ReadRequest) -> dict[str, str] | None:
     """Return the parameters of every list of the entity; None if the window lies before the vendor's retention."""
-    entity = extraction.entity
+    entity = request.entity
     declared = {column.path.partition(".")[0] for column in entity.columns.values()}
     fields = [name for name in FIELDS.get(entity.path, "").split() if name in declared]
     params = {"fields": ",".join(fields)} if fields else {}
     if not entity.cursor:
         return params
-    until = extraction.window.until
-    since = max(extraction.since, until - RETENTION)
+    until = request.window.until
+    since = max(request.since, until - RETENTION)
     if entity.path != TEXT_MESSAGES.path:
         params |= {"sort": entity.cursor, "order": "asc"}
-    elif not extraction.options.get("backfill"):
+    elif not request.options.get("backfill"):
         until += timedelta(days=1)
     if since >= until:
         return None

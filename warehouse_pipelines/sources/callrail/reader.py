@@ -9,21 +9,20 @@ more: that finds the hidden record in the same run.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of, listed
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.callrail.client import PER_PAGE, Answer, answers, client
 from warehouse_pipelines.sources.callrail.entities import CALLS, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.settings import Settings
+
+LIST_NAMES = {TEXT_MESSAGES.path: "conversations"}
+"""What the list in the answer is called, by the path of the entity, where it is not called as the entity."""
 
 
 class CallRailReader:
@@ -33,14 +32,20 @@ class CallRailReader:
     """
 
     def __init__(
-        self, extraction: Extraction, entity: Entity, path: str, params: Mapping[str, str], seen: set[str]
+        self,
+        request: ReadRequest,
+        context: ReadContext,
+        entity: Entity,
+        path: str,
+        params: Mapping[str, str],
+        seen: set[str],
     ) -> None:
         self.entity = entity
         self.path = path
-        self.params = {**params, "per_page": str(min(extraction.page_size, PER_PAGE))}
+        self.params = {**params, "per_page": str(min(request.page_size, PER_PAGE))}
         self.seen = seen
-        self._http = client(extraction)
-        self._form = answers(entity.records or entity.name)
+        self._http = client(context)
+        self._form = answers(LIST_NAMES.get(entity.path, entity.name))
         self._elsewhere = frozenset(seen)
         self._pages_seen: set[tuple[str | None, ...]] = set()
         self._read = 0

@@ -1,13 +1,8 @@
 """The key of CallRail, and its rates."""
 
-from typing import TYPE_CHECKING
-
 from pydantic import SecretStr
 
 from warehouse_pipelines.settings import FromEnvironment
-
-if TYPE_CHECKING:
-    pass
 
 
 class Settings(FromEnvironment, env_prefix="CALLRAIL_"):

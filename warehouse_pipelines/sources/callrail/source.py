@@ -1,13 +1,7 @@
 """CallRail as a source: its entities, and how its credential is checked."""
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.callrail.client import PER_PAGE, VERSION, answers, client
 from warehouse_pipelines.sources.callrail.entities import (
     ACCOUNTS,
@@ -25,8 +19,7 @@ from warehouse_pipelines.sources.callrail.settings import Settings
 
 def check() -> str:
     """Ask for one account."""
-    extraction = Extraction(entity=ACCOUNTS, window=Window(None, datetime.now(UTC)), page_size=1)
-    answer = client(extraction).get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": "1"})
+    answer = client(ReadContext()).get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": "1"})
     return f"CallRail answers: the key sees {answer.total_records or len(answer.records or [])} account(s)"
 
 

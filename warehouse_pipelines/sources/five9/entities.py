@@ -1,9 +1,10 @@
 """The table of Five9. ``fetch`` says how it is read."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.five9.answers import LIMIT
 from warehouse_pipelines.sources.five9.domain import Domain
@@ -16,10 +17,10 @@ CONTACTS = Entity(
     about="The contacts of the call center and what their last call came to; all fields of the domain are kept.",
     path="getContactRecords",
     key="id",
+    cadence=Cadence(every=timedelta(days=1)),
     custom="contact",
     index="email phone_e164 created_date",
     # 20,000 contacts cost some 300 lookups and 100,000 some 850, of a quota that the domain's other programs share.
-    every=timedelta(days=1),
     columns=columns(
         id="id",
         text="""
@@ -41,8 +42,7 @@ CONTACTS = Entity(
 
 def check() -> str:
     """Ask for the fields of the domain."""
-    extraction = Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))
-    domain = Domain(Service(extraction).fields(), Settings())
+    domain = Domain(Service(ReadContext()).fields(), Settings())
     absent = f"; none is called {' or '.join(domain.missing)}" if domain.missing else ""
     return f"Five9 answers: a contact has {len(domain.names)} fields{absent}"
 

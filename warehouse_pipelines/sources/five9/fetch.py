@@ -21,12 +21,12 @@ Left out: ``contactIdField`` of the lookup, of which nothing is known; reports, 
 first; membership of dialing lists. Verified against the simulator only; no live domain has been read yet.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
 
-from warehouse_pipelines.model.reading import Extraction, Page, Portal
+from warehouse_pipelines.model.reading import Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources.five9.domain import Domain
 from warehouse_pipelines.sources.five9.reader import LONGEST, Five9Reader
 from warehouse_pipelines.sources.five9.service import Service, Settings
@@ -35,58 +35,57 @@ PROVEN_FOR = timedelta(days=7)
 """How long a remembered split is trusted before the crowded part is asked for again, as a proof of its parts."""
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield all contacts of the domain."""
     settings = Settings()
-    service = Service(extraction)
+    service = Service(context)
     service.keep_to_limits()
     domain = Domain(service.fields(), settings)
     largest = service.largest_list()
-    known, proven_at = remembered(extraction.state, extraction.window.until)
+    known, proven_at = remembered(request.state, request.window.until)
     reader = Five9Reader(service, domain, known)
     for records in reader.contacts():
         yield Page(records)
-    for records in reader.moved(extraction.known.keys(extraction.entity.table)):
+    for records in reader.moved(context.known.keys(request.entity.table)):
         yield Page(records)
-    doubts = sorted(reader.doubts)
+    reasons = sorted(reader.reasons)
     for name, contacts in sorted(reader.unproven):
         if name != "number1":
-            doubts.append(f"it is not proven that {contacts} are found")
+            reasons.append(f"it is not proven that {contacts} are found")
         elif not settings.all_contacts_numbered:
-            doubts.append(
+            reasons.append(
                 f"it is not proven that {contacts} are found (if every contact has a number1 of digits only, set "
                 "FIVE9_ALL_CONTACTS_NUMBERED=true)"
             )
-    if largest > reader.read:
+    if largest > reader.found.number:
         largest = service.largest_list()
-    if largest > reader.read:
-        doubts.append(f"a dialing list has, asked twice, {largest} contacts, and {reader.read} were found")
-    if doubts:
-        extraction.doubt = (
-            f"Five9 may have contacts that were not read: {'; '.join(doubts)}. No row was counted as deleted."
+    if largest > reader.found.number:
+        reasons.append(f"a dialing list has, asked twice, {largest} contacts, and {reader.found.number} were found")
+    context.note(
+        fields=len(domain.names),
+        fields_not_there=domain.missing,
+        unread_dates=dict(domain.unread),
+        listed_again=reader.found.again,
+        largest_list=largest,
+    )
+    if reasons:
+        return ReadReport(
+            unproven=f"Five9 may have contacts that were not read: {'; '.join(reasons)}. No row was counted as deleted."
         )
-    else:
-        crowded = msgspec.json.encode(sorted(reader.crowded)).decode()
-        extraction.next_state = {"crowded": crowded, "proven_at": proven_at.isoformat()}
-    extraction.noticed |= {
-        "fields": len(domain.names),
-        "fields_not_there": domain.missing,
-        "unread_dates": dict(domain.unread),
-        "listed_again": reader.again,
-        "largest_list": largest,
-    }
+    crowded = msgspec.json.encode(sorted(reader.crowded)).decode()
+    return ReadReport(next_state={"crowded": crowded, "proven_at": proven_at.isoformat()})
 
 
-def inspect(extraction: Extraction) -> Portal:
+def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     """Return the fields of the domain, and the contacts of one lookup; for one record, that a lookup is allowed."""
-    service = Service(extraction)
+    service = Service(context)
     domain = Domain(service.fields(), Settings())
-    value = "%" if extraction.limit > 1 else "0" * LONGEST
+    value = "%" if request.limit > 1 else "0" * LONGEST
     shown = Five9Reader(service, domain).ask(("number1", value))
     records = [domain.record(key, shown.names, row) for key, _, row in domain.contacts(shown)]
     has = {f"contact.{name}": type_ for name, type_ in domain.types.items()}
     has |= {f"mapped.{column}": domain.types.get(name, "STRING") for column, name in domain.mapped.items()}
-    return Portal({"id": "made here", **has}, records[: extraction.limit])
+    return Portal({"id": "made here", **has}, records[: request.limit])
 
 
 def remembered(state: Mapping[str, str], now: datetime) -> tuple[frozenset[str], datetime]:

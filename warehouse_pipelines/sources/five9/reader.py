@@ -11,17 +11,11 @@ finds contacts without one is unconfirmed, so each run proves it by a contact th
 lack another; that ``%`` works in front is proven likewise. The contacts of a crowded answer must appear in its parts.
 Not covered: a number in characters beyond ASCII, and what the vendor may take for wildcards (``% _ \``).
 
-**The key** ``id`` is the ``contactID`` if the domain has such a field and the contact a value, else a hash of number1,
-first and last name. A contact that two answers show is one record. Of two contacts with one key and different creation
-times the second gets a hash of both; without creation times they count as one (``listed_again``). A contact that gets
-an id, or without one another name or number, becomes another row; the former is marked as missing.
-
 A contact whose number changes during the read, from a part to come to one that was read, is in neither. So known
 contacts that were not found are asked for by their ``contactID``, up to ``MOVED`` of them, before they count as
 deleted.
 """
 
-import hashlib
 import re
 import string
 from collections import Counter
@@ -30,11 +24,10 @@ from itertools import islice
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-import msgspec
-
 from warehouse_pipelines.errors import CursorStuck, RequestRefused, SuspiciousRead
 from warehouse_pipelines.sources.five9.answers import LIMIT, Shown, contacts_shown
-from warehouse_pipelines.sources.five9.domain import Domain, digest
+from warehouse_pipelines.sources.five9.domain import Domain
+from warehouse_pipelines.sources.five9.found import FoundContacts
 from warehouse_pipelines.sources.five9.service import ServerFault, Service
 
 OTHERS = "".join(char for char in map(chr, range(32, 127)) if char not in f"{string.digits}%_\\")
@@ -74,7 +67,7 @@ class Five9Reader:
 
     ``known`` are parts that were crowded in an earlier run, ``crowded`` those that are crowded in this one.
     ``unproven`` has, with the field that was asked by, what may be missing if the vendor reads an empty value or a
-    ``%`` otherwise than we do; ``doubts`` says what else speaks against a complete read.
+    ``%`` otherwise than we do; ``reasons`` says what else speaks against a complete read.
     """
 
     def __init__(self, service: Service, domain: Domain, known: frozenset[str] = frozenset()) -> None:
@@ -82,40 +75,32 @@ class Five9Reader:
         self.crowded: set[str] = set()
         self._known = known
         self.unproven: set[tuple[str, str]] = set()
-        self.doubts: set[str] = set()
-        self.again = 0
-        self._keyless = 0
-        self._seen: dict[str, int] = {}
-        self._answers: set[bytes] = set()
+        self.reasons: set[str] = set()
+        self.found = FoundContacts(domain)
         self._unsure: dict[tuple[str, str], bool] = {}
         self._control: Control | None = None
         self._empty_works: bool | None = None
         named = [domain.id_field if name == "contactID" else name for name in SPLITTERS]
         self._fields = tuple(name for name in dict.fromkeys(named) if name in domain.names and name)
 
-    @property
-    def read(self) -> int:
-        """How many contacts were found."""
-        return len(self._seen) + self._keyless
-
     def contacts(self) -> Iterator[list[bytes]]:
         """Yield the records of all contacts, each once."""
         yield from self._split((), self._fields)
         if not self._empty_is_proven():
             self.unproven |= {
-                what for what, found in self._unsure.items() if self._control or (self.read and not found)
+                what for what, found in self._unsure.items() if self._control or (self.found.number and not found)
             }
 
     def moved(self, known: Iterable[str]) -> Iterator[list[bytes]]:
         """Yield the ``known`` contacts that no part showed and that exist."""
-        if self.domain.id_field is None or not self.read:
+        if self.domain.id_field is None or not self.found.number:
             return
-        vanished = (key for key in known if key not in self._seen and not re.fullmatch("[0-9a-f]{32}", key))
+        vanished = (key for key in known if key not in self.found and not re.fullmatch("[0-9a-f]{32}", key))
         for key in islice(vanished, MOVED):
             shown = self.ask((self.domain.id_field, key))
             if shown.fault:
-                self.doubts.add("contacts that are known could not be asked for")
-            yield from self._given(shown, elsewhere=True)
+                self.reasons.add("contacts that are known could not be asked for")
+            yield from self.found.new(shown, elsewhere=True)
 
     def _split(
         self, fixed: tuple[Criterion, ...], fields: tuple[str, ...], crowd: Shown | None = None
@@ -130,7 +115,7 @@ class Five9Reader:
                 "numbers, or a contactID."
             )
         name = fields[0]
-        before = self.read
+        before = self.found.number
         everything = self._crowd(*fixed, (name, "%"))
         if everything.fault and self.ask(*fixed, (name, "0" * LONGEST)).fault:
             raise everything.fault  # no contact has that value, so the fault does not mean too many
@@ -142,7 +127,7 @@ class Five9Reader:
             yield from self._left(fixed, name, everything)
             self._remember(before, *fixed, (name, "%"))
         else:
-            yield from self._given(everything)
+            yield from self.found.new(everything)
         yield from self._empty(fixed, fields)
 
     def _beginning(
@@ -150,10 +135,10 @@ class Five9Reader:
     ) -> Iterator[list[bytes]]:
         """Yield the contacts whose value begins with ``begin``."""
         name = fields[0]
-        before = self.read
+        before = self.found.number
         shown = self._crowd(*fixed, (name, f"{begin}%"))
         if not shown.more:
-            yield from self._given(shown)
+            yield from self.found.new(shown)
             return
         exactly = self.ask(*fixed, (name, begin))
         unlike = shown.rows and not any(value.startswith(begin) for value in shown.values(name))
@@ -164,7 +149,7 @@ class Five9Reader:
         if exactly.more:
             yield from self._split((*fixed, (name, begin)), fields[1:], exactly)
         else:
-            yield from self._given(exactly)
+            yield from self.found.new(exactly)
         for char in alphabet:
             yield from self._beginning(fixed, fields, begin + char, alphabet)
         yield from self._left(fixed, name, shown)
@@ -176,7 +161,7 @@ class Five9Reader:
 
     def _remember(self, before: int, *criteria: Criterion) -> None:
         """Remember a part that was split, if what was found in it would not fit into one answer."""
-        if self.read - before >= LIMIT:
+        if self.found.number - before >= LIMIT:
             self.crowded.add(name_of(criteria))
 
     def _empty(self, fixed: tuple[Criterion, ...], fields: tuple[str, ...]) -> Iterator[list[bytes]]:
@@ -190,13 +175,13 @@ class Five9Reader:
             return
         if any(shown.values(name)):  # the criterion was dropped, so these are contacts of the parts as well
             self.unproven.add(without)
-            yield from self._given(shown, elsewhere=True)
+            yield from self.found.new(shown, elsewhere=True)
         elif shown.fault and not self._empty_is_proven():
             self.unproven.add(without)
         elif shown.more:
             yield from self._split((*fixed, (name, "")), fields[1:], shown)
         else:
-            yield from self._given(shown)
+            yield from self.found.new(shown)
             self._unsure[without] = bool(shown.rows)
 
     def _empty_is_proven(self) -> bool:
@@ -235,15 +220,13 @@ class Five9Reader:
         lost = {
             dict(zip(crowd.names, row, strict=True)).get(name) or ""
             for key, created, row in self.domain.contacts(crowd)
-            if key and self._identity(key, created) not in self._seen
+            if key and self.found.identity(key, created) not in self.found
         }
         for value in sorted(lost - {""}):
-            again = self.again
-            found = list(self._given(self.ask(*fixed, (name, value)), elsewhere=True))
-            self.again = again
-            if found:
-                self.doubts.add("the parts of a crowded lookup did not show all that it showed itself")
-            yield from found
+            missed = list(self.found.new(self.ask(*fixed, (name, value)), elsewhere=True, listed_again=False))
+            if missed:
+                self.reasons.add("the parts of a crowded lookup did not show all that it showed itself")
+            yield from missed
 
     def ask(self, *criteria: Criterion) -> Shown:
         """Ask for the contacts that meet all criteria. The fault ``Server`` may mean too many."""
@@ -258,34 +241,6 @@ class Five9Reader:
         if self._control is None:
             self._control = self._control_among(shown)
         return shown
-
-    def _given(self, shown: Shown, *, elsewhere: bool = False) -> Iterator[list[bytes]]:
-        """Yield the new records of a part. Raise CursorStuck if two parts return the same, unless ``elsewhere``."""
-        if not shown.rows:
-            return
-        if not elsewhere:
-            answer = hashlib.sha256(b"".join(sorted(map(msgspec.json.encode, shown.rows)))).digest()
-            if answer in self._answers:
-                raise CursorStuck("Five9 answered two lookups with the same contacts; reading on would prove nothing.")
-            self._answers.add(answer)
-        records = []
-        for key, created, row in self.domain.contacts(shown):
-            if key is None:
-                self._keyless += 1
-                records.append(self.domain.record(None, shown.names, row))
-                continue
-            mine = self._identity(key, created)
-            if mine in self._seen:
-                self.again += 1
-            else:
-                self._seen[mine] = hash(created)
-                records.append(self.domain.record(mine, shown.names, row))
-        if records:
-            yield records
-
-    def _identity(self, key: str, created: str) -> str:
-        """Return the key, or a hash if a contact of another creation time has the same key."""
-        return key if self._seen.get(key, hash(created)) == hash(created) else digest(key, created)
 
     def _control_among(self, shown: Shown) -> Control | None:
         """Return a contact with a number that no other has, with one more field and without another."""

@@ -22,7 +22,7 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
-from warehouse_pipelines.model.reading import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.five9.answers import (
@@ -94,15 +94,15 @@ def error_of(fault: Fault, operation: str) -> WarehouseError:
 class Service:
     """One operation at a time, within the limits of the domain."""
 
-    def __init__(self, extraction: Extraction) -> None:
+    def __init__(self, context: ReadContext) -> None:
         settings = Settings()
         login = f"{settings.username}:{settings.password.get_secret_value()}".encode()
-        self.extraction = extraction
+        self.context = context
         self._user = settings.username
         self._operation = ""
         self._limits: list[Budget] = []
         self._http = Client(
-            extraction,
+            context,
             title="Five9",
             base_url=settings.base_url,
             renew="FIVE9_USERNAME and FIVE9_PASSWORD",
@@ -165,7 +165,7 @@ class Service:
             part = 600 / one.seconds if 600 < one.seconds <= 3600 else 1
             allowed = max(1, int(one.limit * SHARE * part))
             self._limits.append(Budget(f"query {one.seconds}", allowed, one.seconds * part))
-        self.extraction.noticed["query_limits"] = {str(one.seconds): [one.value, one.limit] for one in limits}
+        self.context.note(query_limits={str(one.seconds): [one.value, one.limit] for one in limits})
 
     def _explain(self, answer: "httpx.Response") -> None:
         """Raise for a fault that a repetition would not change. Too many records may be ``Server``: nobody waits."""

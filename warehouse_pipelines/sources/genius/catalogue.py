@@ -6,16 +6,13 @@ A declared column that is not there, or that the account may not see, is left ou
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from warehouse_pipelines.errors import (
     AnswerChanged,
 )
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.sources._sql import is_secret, missing_place
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.genius.client import GeniusClient
 
 _HUBSPOT_ID = """(

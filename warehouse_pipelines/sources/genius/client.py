@@ -6,7 +6,6 @@ as the server wrote them, and times as text.
 """
 
 import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources._sql import SqlClient
 
 if TYPE_CHECKING:
@@ -56,12 +55,12 @@ TRANSIENT = frozenset({
 
 
 class GeniusClient(SqlClient):
-    """One read-only session with the database, for one extraction."""
+    """One read-only session with the database, for one read."""
 
     title = "Genius"
 
-    def __init__(self, extraction: Extraction) -> None:
-        super().__init__(extraction)
+    def __init__(self, context: ReadContext) -> None:
+        super().__init__(context)
         self.settings = Settings()
         self.version = ""
         self._connection: pymysql.Connection[Any] | None = None
@@ -70,13 +69,11 @@ class GeniusClient(SqlClient):
         """Ask once, and yield the rows as they come. Raises the translated error."""
         import pymysql
 
-        self.extraction.calls += 1
-        began = time.monotonic()
         try:
-            connection = self._connected()
-            with connection.cursor() as cursor:
+            with self.context.waiting(calls=1):
+                cursor = self._connected().cursor()
                 cursor.execute(statement, list(values))
-                self.extraction.waited_seconds += time.monotonic() - began
+            with cursor:
                 while some := cursor.fetchmany(500):
                     yield from some
         except (pymysql.MySQLError, OSError) as error:

@@ -4,7 +4,7 @@
 the vendor's name is then behind the ``=``. ``modified`` is the cursor: ``updated_at``, or when the row was added where
 that is NULL; ``updated_at`` stands beside it unchanged.
 
-Everything is read once a day (``whole_every``): hard deletes leave no trace, and a script may change a row without
+Everything is read once a day (``full_every``): hard deletes leave no trace, and a script may change a row without
 touching ``updated_at``. At 20,000 rows a second that is a minute for a million. Small tables without a time are read
 in full every time.
 
@@ -20,11 +20,12 @@ unconfirmed, and how a wrong guess would show.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from warehouse_pipelines.errors import AnswerChanged
+from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import DAY, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._sql import survey
 from warehouse_pipelines.sources.genius.catalogue import GeniusTable
@@ -52,6 +53,7 @@ def _table(
     times = names_by_kind.pop("timestamptz", "")
     if added is not None:
         times = f"{added} updated_at modified=updated_at|{added.rpartition('=')[2]} {times}"
+    cadence = Cadence(every=every, overlap=OVERLAP, lookback=OVERLAP, full_every=DAY, backfill_since=date(2024, 1, 1))
     return Entity(
         name=name,
         table=table,
@@ -59,13 +61,9 @@ def _table(
         path=path,
         key=key,
         cursor="modified" if added else None,
-        overlap=OVERLAP if added else timedelta(0),
-        lookback=OVERLAP if added else timedelta(0),
-        whole_every=DAY if added else None,
-        days_since=date(2024, 1, 1) if added else None,
+        cadence=cadence if added else Cadence(every=every),
         index=index,
         refs=refs or {},
-        every=every,
         columns=columns(**names_by_kind, **({"timestamptz": times} if times else {})),
     )
 
@@ -588,8 +586,7 @@ INTEGRATION_FIELD_DEFINITIONS = _table(
 
 def check() -> str:
     """Connect, and compare clocks; count the tables that can be read, and name the columns that are not there."""
-    extraction = Extraction(entity=LEADS, window=Window(None, datetime.now(UTC)), page_size=1)
-    with GeniusClient(extraction) as client:
+    with GeniusClient(ReadContext()) as client:
 
         def absent(entity: Entity) -> Mapping[str, str]:
             table = GeniusTable(client, entity)

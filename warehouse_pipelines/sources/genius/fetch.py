@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, timedelta
 
 from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
-from warehouse_pipelines.model.reading import Extraction, Page, Portal
+from warehouse_pipelines.model.reading import Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._sql import note_absent
 from warehouse_pipelines.sources.genius.catalogue import GeniusTable
 from warehouse_pipelines.sources.genius.client import GeniusClient, describe_error
@@ -37,33 +37,34 @@ UNSEEN = frozenset({
 """Columns that the specification names and no installation is known to have."""
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the rows of one table."""
-    with GeniusClient(extraction) as client:
-        table = GeniusTable(client, extraction.entity)
+    with GeniusClient(context) as client:
+        table = GeniusTable(client, request.entity)
         if not table.types:
             _require(client, table)
-            return
+            return ReadReport()
         prove(client, table)
-        note_absent(extraction, "Genius", table.absent, UNSEEN, all_read=extraction.whole)
-        if extraction.whole:
-            yield from GeniusReader(client, table, table.keys).pages("TRUE", ())
+        note_absent(request, context, "Genius", table.absent, UNSEEN, all_read=request.full)
+        if request.full:
+            yield from GeniusReader(client, table, table.keys, request.page_size).pages("TRUE", ())
         elif table.cursor is None:
-            for page in GeniusReader(client, table, table.keys).pages("TRUE", ()):
+            for page in GeniusReader(client, table, table.keys, request.page_size).pages("TRUE", ()):
                 yield page._replace(in_window=False)
         else:
-            yield from _delta(client, table, table.cursor)
+            yield from _delta(request, client, table, table.cursor)
+        return ReadReport()
 
 
-def inspect(extraction: Extraction) -> Portal:
+def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     """Return the columns of a table that may be asked for, and its first rows; ``check`` names absent columns."""
-    with GeniusClient(extraction) as client:
-        table = GeniusTable(client, extraction.entity)
+    with GeniusClient(context) as client:
+        table = GeniusTable(client, request.entity)
         if not table.types:
             _require(client, table)
             return Portal({}, told=True)
         prove(client, table)
-        pages = GeniusReader(client, table, table.keys).pages("TRUE", ())
+        pages = GeniusReader(client, table, table.keys, request.page_size).pages("TRUE", ())
         records = next(pages, Page(())).records
         return Portal(
             {**table.types, **dict.fromkeys(table.expressions, "text")}, records, reasons=table.absent, told=True
@@ -90,27 +91,27 @@ def _refusal(client: GeniusClient, statement: str, values: Sequence[object] = ()
     return None
 
 
-def _delta(client: GeniusClient, table: GeniusTable, cursor: str) -> Iterator[Page]:
+def _delta(request: ReadRequest, client: GeniusClient, table: GeniusTable, cursor: str) -> Iterator[Page]:
     """Yield the rows that changed in the window, and those that were added in it and never changed.
 
     Only a backfill has an end: a row with a change in the future would otherwise never be read.
     """
-    extraction, added = client.extraction, table.added
-    backfill = bool(extraction.options.get("backfill"))
+    added = table.added
+    backfill = bool(request.options.get("backfill"))
 
     def within(name: str) -> tuple[str, list[str]]:
         zone = UTC if table.types[name] == "timestamp" else client.settings.time_zone
-        ends = [extraction.since, extraction.window.until] if backfill else [extraction.since]
+        ends = [request.since, request.window.until] if backfill else [request.since]
         local = [moment.astimezone(zone).replace(tzinfo=None).isoformat(" ") for moment in ends]
         return f"t.`{name}` >= %s" + (f" AND t.`{name}` < %s" if backfill else ""), local
 
-    yield from GeniusReader(client, table, [cursor, *table.keys]).pages(*within(cursor))
+    yield from GeniusReader(client, table, [cursor, *table.keys], request.page_size).pages(*within(cursor))
     values: list[str] = []
     never = f"(t.`{cursor}` IS NULL OR t.`{cursor}` < '{FIRST_DATE}')"
     if added is not None:
         condition, values = within(added)
         never += f" AND (t.`{added}` IS NULL OR t.`{added}` < '{FIRST_DATE}' OR ({condition}))"
-    yield from GeniusReader(client, table, table.keys).pages(never, values)
+    yield from GeniusReader(client, table, table.keys, request.page_size).pages(never, values)
 
 
 def _require(client: GeniusClient, table: GeniusTable) -> None:
@@ -121,6 +122,6 @@ def _require(client: GeniusClient, table: GeniusTable) -> None:
         # Without a right to a table, MySQL does not tell whether it exists.
         if table.name not in MAY_BE_ABSENT:
             raise
-        client.extraction.noticed["absent_table"] = table.name
+        client.context.note(absent_table=table.name)
         return
     raise AnswerChanged(f"Genius: table {table.name} shows none of its columns to this account; nothing was loaded.")

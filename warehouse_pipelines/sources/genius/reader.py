@@ -17,7 +17,7 @@ stores the record beside its columns. It would save the statement only.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -25,9 +25,6 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
 )
 from warehouse_pipelines.model.reading import Page
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.genius.catalogue import GeniusTable
 from warehouse_pipelines.sources.genius.client import GeniusClient
 
@@ -68,8 +65,8 @@ def after(order: Sequence[str], values: Sequence[Any]) -> tuple[str, list[Any]]:
 class GeniusReader:
     """Read the rows of one table in one order; keep the place of the last row between pages."""
 
-    def __init__(self, client: GeniusClient, table: GeniusTable, order: Sequence[str]) -> None:
-        self.client, self.table, self.order = client, table, list(order)
+    def __init__(self, client: GeniusClient, table: GeniusTable, order: Sequence[str], page_size: int) -> None:
+        self.client, self.table, self.order, self.page_size = client, table, list(order), page_size
         self.last: tuple[Any, ...] | None = None
         self._encode = msgspec.json.Encoder().encode
         names = table.names
@@ -84,7 +81,7 @@ class GeniusReader:
 
     def pages(self, condition: str, values: Sequence[Any]) -> Iterator[Page]:
         """Yield the rows that satisfy ``condition``, each once."""
-        size = self.client.extraction.page_size
+        size = self.page_size
         met, attempt = size, 1
         while met >= size:
             where, bound = condition, list(values)

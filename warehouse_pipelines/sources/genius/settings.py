@@ -1,14 +1,11 @@
 """Where the Genius database is, and the zone of its times."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
 from warehouse_pipelines.settings import FromEnvironment, url_of
-
-if TYPE_CHECKING:
-    pass
 
 
 class Settings(FromEnvironment, env_prefix="GENIUS_"):

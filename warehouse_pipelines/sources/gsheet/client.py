@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources import _google
 from warehouse_pipelines.sources.gsheet.answers import File, GridAnswer, GridData, Spreadsheet, Values
 from warehouse_pipelines.sources.gsheet.area import Area
@@ -18,11 +18,11 @@ SCOPES = ("spreadsheets.readonly", "drive.metadata.readonly")
 class GSheetClient:
     """One spreadsheet, as the service account may read it."""
 
-    def __init__(self, extraction: Extraction, spreadsheet_id: str) -> None:
+    def __init__(self, context: ReadContext, spreadsheet_id: str) -> None:
         self.spreadsheet_id = spreadsheet_id
         self._quoted_id = quote(spreadsheet_id, safe="")
-        self._sheets = _google.client(extraction, "Google Sheets", SCOPES, host="sheets")
-        self._drive = _google.client(extraction, "Google Drive", SCOPES)
+        self._sheets = _google.client(context, "Google Sheets", SCOPES, host="sheets")
+        self._drive = _google.client(context, "Google Drive", SCOPES)
 
     def version(self) -> File:
         """Return the version of the file, which any edit changes."""

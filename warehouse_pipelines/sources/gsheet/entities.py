@@ -1,9 +1,7 @@
 """The sheets of the marketing department, a row each: leads and spending."""
 
-from datetime import UTC, datetime
-
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.gsheet.client import GSheetClient
 from warehouse_pipelines.sources.gsheet.fetch import fetch, inspect
@@ -23,7 +21,7 @@ MARKETING_LEADS = Entity(
     about="Leads as the marketing department keeps them in a sheet.",
     path="marketing_lead",
     key="id",
-    by_state=True,
+    state_based=True,
     expected="first_name last_name email phone",
     index="email phone_e164",
     columns={
@@ -57,7 +55,7 @@ MARKETING_SPENDS = Entity(
     about="What was spent on marketing, by day, channel and campaign.",
     path="marketing_spend",
     key="id",
-    by_state=True,
+    state_based=True,
     expected="date channel campaign amount",
     index="date",
     columns={
@@ -75,12 +73,11 @@ MARKETING_SPENDS = Entity(
 def check() -> str:
     """Ask Drive for the version of both sheets."""
     settings = Settings()
-    extraction = Extraction(entity=MARKETING_LEADS, window=Window(None, datetime.now(UTC)))
     for spreadsheet_id in (
         settings.gsheet_marketing_lead_spreadsheet_id,
         settings.gsheet_marketing_spend_spreadsheet_id,
     ):
-        GSheetClient(extraction, spreadsheet_id).version()
+        GSheetClient(ReadContext(), spreadsheet_id).version()
     return "Google Sheets answers: the service account can read both sheets"
 
 

@@ -22,14 +22,14 @@ Verified against the simulator only; no live sheet has been read yet.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 import msgspec
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Page, Portal
+from warehouse_pipelines.model.reading import Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources.gsheet.answers import Document, Values
 from warehouse_pipelines.sources.gsheet.area import area_of
 from warehouse_pipelines.sources.gsheet.cells import Cells, zone_of
@@ -46,52 +46,51 @@ PERMANENT = timedelta(days=1)
 """A column that has shown errors for this long is no longer waited for; values from elsewhere come back sooner."""
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the rows of one sheet, unless the last good run read the same version."""
-    entity = extraction.entity
+    entity = request.entity
     spreadsheet_id, asked = Settings().spreadsheet_of(entity.path)
-    client = GSheetClient(extraction, spreadsheet_id)
+    client = GSheetClient(context, spreadsheet_id)
     before = client.version()
     declared = zlib.crc32(repr((sorted(entity.columns.items()), IDENTITY.get(entity.name))).encode())
     state = {"spreadsheet_id": spreadsheet_id, "range": asked, "declared": f"{declared:08x}"}
-    extraction.noticed["modified_time"] = before.modified_time
-    now = extraction.window.until
-    if extraction.state.items() >= {**state, "version": before.version}.items() and _is_fresh(extraction.state, now):
-        extraction.unchanged = True
-        return
-    snapshot = take_snapshot(extraction, client, asked, before)
+    context.note(modified_time=before.modified_time)
+    now = request.window.until
+    if request.state.items() >= {**state, "version": before.version}.items() and _is_fresh(request.state, now):
+        return ReadReport(changes_only=True)
+    snapshot = take_snapshot(context, client, asked, before, request.page_size)
     zone = _zone(snapshot.document, entity)
     errors = Errors(client, snapshot.area)
     titles = msgspec.json.decode(snapshot.header, type=Values).values
     errors.mark(snapshot.area.top, titles, snapshot.header)
     if errors.count:
-        _refuse_header(extraction, errors)
-        return
+        context.note(error_cells=errors.count)
+        return _refused_header(errors)
     cells = Cells(snapshot.document.locale, zone)
     reader = GSheetReader(entity, spreadsheet_id, snapshot.area, cells, titles[0] if titles else [])
     reader.require(entity)
-    extraction.noticed |= reader.noticed
+    context.note(**reader.noticed)
     for first, stretch in snapshot.stretches:
         rows = msgspec.json.decode(stretch, type=Values).values
         errors.mark(first, rows, stretch)
         reader.fill_merged(first, rows)
-        yield Page(_completed(extraction, reader.records(first, rows)))
-    extraction.noticed |= reader.noticed
-    _finish(extraction, state, snapshot.version, errors, reader)
+        yield Page(_completed(entity, context, reader.records(first, rows)))
+    context.note(**reader.noticed)
+    return _report(request, context, state, snapshot.version, errors, reader)
 
 
-def inspect(extraction: Extraction) -> Portal:
+def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     """Return the names of the header, and the first rows. Raises ``AnswerChanged`` for a header of others."""
-    entity = extraction.entity
+    entity = request.entity
     spreadsheet_id, asked = Settings().spreadsheet_of(entity.path)
-    client = GSheetClient(extraction, spreadsheet_id)
+    client = GSheetClient(context, spreadsheet_id)
     spreadsheet = client.spreadsheet()
     area = area_of(spreadsheet, asked)
     titles = msgspec.json.decode(client.values(area, area.top, area.top), type=Values).values
     cells = Cells(spreadsheet.properties.locale, _zone(spreadsheet.properties, entity))
     reader = GSheetReader(entity, spreadsheet_id, area, cells, titles[0] if titles else [])
     reader.require(entity)
-    first, last = area.top + 1, min(area.top + extraction.limit, area.bottom)
+    first, last = area.top + 1, min(area.top + request.limit, area.bottom)
     rows = msgspec.json.decode(client.values(area, first, last), type=Values).values if last >= first else []
     made = [column.path for column in entity.columns.values() if column.path.startswith("_")]
     return Portal(dict.fromkeys([*reader.names, *made], "cell"), [row.encoded() for row in reader.records(first, rows)])
@@ -114,10 +113,10 @@ def _zone(document: Document, entity: Entity) -> tzinfo:
         ) from error
 
 
-def _completed(extraction: Extraction, rows: Sequence[Row]) -> list[bytes]:
+def _completed(entity: Entity, context: ReadContext, rows: Sequence[Row]) -> list[bytes]:
     """Return rows as JSON; an error cell gets the value of the stored record of its row."""
     broken = [str(row.id) for row in rows if row.errors]
-    stored = extraction.known.records(extraction.entity.table, broken, "id") if broken else {}
+    stored = context.known.records(entity.table, broken, "id") if broken else {}
     found = []
     for row in rows:
         if row.errors:
@@ -128,49 +127,55 @@ def _completed(extraction: Extraction, rows: Sequence[Row]) -> list[bytes]:
     return found
 
 
-def _refuse_header(extraction: Extraction, errors: Errors) -> None:
-    """End the run partial and without rows: an error hides the name of a column."""
-    extraction.noticed["error_cells"] = errors.count
-    extraction.changes_only = True
-    extraction.doubt = (
-        f"Google Sheets: {errors.named()}. It is in the header, so no row was loaded and nothing was tombstoned. "
-        "The next run reads the sheet again; mend the formula if the error stays."
+def _refused_header(errors: Errors) -> ReadReport:
+    """Return the report of a read without rows: an error hides the name of a column."""
+    return ReadReport(
+        changes_only=True,
+        unproven=f"Google Sheets: {errors.named()}. It is in the header, so no row was loaded and nothing was "
+        "tombstoned. The next run reads the sheet again; mend the formula if the error stays.",
     )
 
 
-def _finish(
-    extraction: Extraction, state: Mapping[str, str], version: str, errors: Errors, reader: GSheetReader
-) -> None:
-    """Leave the next run its state, and report the errors of this one.
+def _report(
+    request: ReadRequest,
+    context: ReadContext,
+    state: Mapping[str, str],
+    version: str,
+    errors: Errors,
+    reader: GSheetReader,
+) -> ReadReport:
+    """Return the state for the next run, and what the errors of this one prevent.
 
     The version is left out while errors may go away by themselves, so that the next run reads the sheet.
     """
-    now = extraction.window.until
-    same_range = extraction.state.items() >= {name: state[name] for name in ("spreadsheet_id", "range")}.items()
-    former = extraction.state if same_range else {}
+    now = request.window.until
+    same_range = request.state.items() >= {name: state[name] for name in ("spreadsheet_id", "range")}.items()
+    former = request.state if same_range else {}
     shown = {f"errors_in_{reader.name(place)}": place for place in errors.first}
     begun = {name: former.get(name, now.isoformat()) for name in shown}
     waiting = any(now - datetime.fromisoformat(at) < PERMANENT for at in begun.values())
-    extraction.next_state = {**state, **begun, "read_at": now.isoformat()}
-    if not waiting:
-        extraction.next_state = {**extraction.next_state, "version": version}
-    if errors.count:
-        extraction.noticed |= {"error_cells": errors.count, **begun}
-        extraction.changes_only = waiting or reader.left_out > 0
-        _report_errors(extraction, errors, [place for name, place in shown.items() if name not in former], reader)
+    next_state = {**state, **begun, "read_at": now.isoformat(), **({} if waiting else {"version": version})}
+    if not errors.count:
+        return ReadReport(next_state=next_state)
+    context.note(error_cells=errors.count, **begun)
+    new = [place for name, place in shown.items() if name not in former]
+    return ReadReport(
+        changes_only=waiting or reader.left_out > 0, unproven=_unproven(errors, new, reader), next_state=next_state
+    )
 
 
-def _report_errors(extraction: Extraction, errors: Errors, new: Sequence[int], reader: GSheetReader) -> None:
-    """Make the run partial for errors in ``new`` columns and for rows that were left out."""
+def _unproven(errors: Errors, new: Sequence[int], reader: GSheetReader) -> str | None:
+    """Return why errors in ``new`` columns, and rows that were left out, make the run partial."""
     if reader.left_out:
-        extraction.doubt = (
+        return (
             f"Google Sheets: {errors.named(new)}. {reader.left_out} rows were not loaded for errors that hide whom or "
             "what they are about. Nothing was tombstoned, since their stored rows cannot be told from deleted ones. "
             "This goes on until their formulas are mended, or the rows taken out of the sheet."
         )
-    elif new:
-        extraction.doubt = (
+    if new:
+        return (
             f"Google Sheets: {errors.named(new)}. What those cells said before stays, and nothing is tombstoned for "
             "a day, unless the errors go away before; later runs count them in error_cells and are no longer partial "
             "for them. Mend their formulas if they stay."
         )
+    return None

@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources.gsheet.answers import Document, File, Values
 from warehouse_pipelines.sources.gsheet.area import Area, area_of
 from warehouse_pipelines.sources.gsheet.client import GSheetClient
@@ -33,8 +33,11 @@ class Snapshot:
     version: str
 
 
-def take_snapshot(extraction: Extraction, client: GSheetClient, asked: str, before: File) -> Snapshot:
-    """Return the sheet of the range ``asked``; ``before`` is the version of the file before the first read."""
+def take_snapshot(context: ReadContext, client: GSheetClient, asked: str, before: File, size: int) -> Snapshot:
+    """Return the sheet of the range ``asked``, read by stretches of ``size`` rows.
+
+    ``before`` is the version of the file before the first read.
+    """
     former: tuple[Area, bytes] | None = None
     for attempt in range(1, READS + 1):
         at_once = attempt == READS
@@ -44,7 +47,7 @@ def take_snapshot(extraction: Extraction, client: GSheetClient, asked: str, befo
             header, stretches = _at_once(client, area)
         else:
             header = client.values(area, area.top, area.top)
-            stretches = list(_stretches(client, area, max(1, extraction.page_size)))
+            stretches = list(_stretches(client, area, max(1, size)))
         snapshot = Snapshot(spreadsheet.properties, area, header, stretches, before.version)
         after = client.version()
         if at_once or after.version == before.version:
@@ -56,7 +59,7 @@ def take_snapshot(extraction: Extraction, client: GSheetClient, asked: str, befo
             break
         former, before = (area, digest.digest()), after
     if attempt > 1:
-        extraction.noticed["edited_during_reads"] = attempt - 1
+        context.note(edited_during_reads=attempt - 1)
     return snapshot
 
 

@@ -5,38 +5,32 @@ a call or as many as ``--batch-size`` says. Of line items and appointments that 
 several line items, so deals are asked; an appointment is of one contact or few, and most contacts have none.
 """
 
-from collections.abc import Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from warehouse_pipelines.errors import (
     CursorStuck,
 )
-from warehouse_pipelines.model.reading import Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadReport
 from warehouse_pipelines.sources.hubspot.answers import (
     Pairs,
     PairsBatch,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from warehouse_pipelines.sources.hubspot.client import ASSOCIATIONS
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 
 PAIRS = 1_000  # most records of one association read
 
 
-def pairs(reader: HubSpotReader, parent: str) -> Iterator[Page]:
+def pairs(reader: HubSpotReader, parent: str) -> Pages:
     """Yield one record for each association type of each pair, for all living records of the first side."""
-    extraction, entity = reader.extraction, reader.entity
+    request, context, entity = reader.request, reader.context, reader.entity
     asked_key, found_key, _ = entity.keys
-    known = iter(()) if extraction.options.get("full") else extraction.known.keys(parent)
+    known = iter(()) if request.options.get("full") else context.known.keys(parent)
     first = next(known, None)
     ids = reader.ids(archived=False) if first is None else chain([first], known)
-    size = min(extraction.page_size, PAIRS)
+    size = min(request.page_size, PAIRS)
     more: list[dict[str, str]] = []
     followed: set[tuple[str, str]] = set()
     path = f"{ASSOCIATIONS}/{reader.object_type}/{reader.type_of(entity.path.partition('/')[2])}/batch/read"
@@ -44,7 +38,7 @@ def pairs(reader: HubSpotReader, parent: str) -> Iterator[Page]:
         answer = reader.client.post(path, PairsBatch, body={"inputs": inputs})
         reader.check(path, answer.errors)
         if absent := sum(not (one.sub_category or "").endswith("NO_ASSOCIATIONS_FOUND") for one in answer.errors):
-            reader.count("not_found", absent)
+            context.count("not_found", absent)
         records, more = [], []
         for pair in answer.results:
             records += _records(pair, asked_key, found_key)
@@ -55,6 +49,7 @@ def pairs(reader: HubSpotReader, parent: str) -> Iterator[Page]:
                 followed.add(follow)
                 more.append({"id": follow[0], "after": follow[1]})
         yield Page(records)
+    return ReadReport()
 
 
 def _records(pair: Pairs, asked_key: str, found_key: str) -> list[bytes]:

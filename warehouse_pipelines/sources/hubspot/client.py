@@ -7,7 +7,7 @@ import msgspec
 from warehouse_pipelines.errors import (
     PermissionMissing,
 )
-from warehouse_pipelines.model.reading import Budget, Extraction
+from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.hubspot.answers import (
     Forbidden,
@@ -28,10 +28,10 @@ PIPELINES = f"/crm/{VERSION}/pipelines"
 ASSOCIATIONS = "/crm/v4/associations"  # v3 has neither labels nor type ids
 
 
-def client(extraction: Extraction, settings: Settings) -> Client:
+def client(context: ReadContext, settings: Settings) -> Client:
     """Return the client of the portal in the settings."""
     return Client(
-        extraction,
+        context,
         title="HubSpot",
         base_url=settings.base_url,
         renew="HUBSPOT_ACCESS_TOKEN",

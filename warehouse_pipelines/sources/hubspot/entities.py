@@ -24,8 +24,10 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from warehouse_pipelines.errors import PermissionMissing
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Column, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
 from warehouse_pipelines.model.rules import Rule, not_negative
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.hubspot.associations import PAIRS
@@ -58,7 +60,7 @@ def _object(
     created: str = "hs_createdate",
     modified: str = "hs_lastmodifieddate",
     every: timedelta = HOUR,
-    whole_every: timedelta = DAY,
+    full_every: timedelta = DAY,
     index: str = "",
     refs: Mapping[str, str] | None = None,
     rules: tuple[Rule, ...] = (),
@@ -80,17 +82,12 @@ def _object(
         path=path,
         key="id",
         cursor=modified,
-        overlap=HOUR,
-        whole_every=whole_every,
-        days_since=date(2024, 1, 1),
-        archived="archived",
-        archived_at="archivedAt",
-        merged="hs_merged_object_ids",
+        cadence=Cadence(every=every, overlap=HOUR, full_every=full_every, backfill_since=date(2024, 1, 1)),
+        deletes=Deletes(flag="archived", time="archivedAt", merged_keys="hs_merged_object_ids"),
         custom="properties",
         index=index,
         refs=refs or {},
         rules=rules,
-        every=every,
         columns={
             **columns(id="id"),
             **{name: Column(column.kind, below_properties(column.paths)) for name, column in own.items()},
@@ -167,7 +164,7 @@ DEALS = _object(
     "hubspot_deal",
     "Opportunities and what they are worth.",
     path="deals",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     every=QUARTER,
     refs={
@@ -189,7 +186,7 @@ COMPANIES = _object(
     "hubspot_company",
     "Organisations that contacts and deals belong to.",
     path="companies",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     refs={"hubspot_owner_id": "hubspot_owner"},
     text="""
@@ -207,7 +204,7 @@ LINE_ITEMS = _object(
     "hubspot_line_item",
     "What a deal consists of.",
     path="line_items",
-    whole_every=WEEK,
+    full_every=WEEK,
     created="createdate",
     text="name description hs_product_id hs_sku hs_line_item_currency_code hs_recurring_billing_period",
     numeric="quantity price amount discount",
@@ -409,7 +406,7 @@ OWNERS = Entity(
     about="Users to whom contacts, companies, deals and appointments are assigned, as `hubspot_owner_id`.",
     path="owners",
     key="id",
-    archived="archived",
+    deletes=Deletes(flag="archived"),
     index="email",
     columns=columns(
         id="id",
@@ -467,7 +464,7 @@ PAIR_ENTITIES = (
 def check() -> str:
     """Ask for the properties of contacts, which a token without that scope is refused by name."""
     with contextlib.suppress(PermissionMissing):  # which is said of the entity
-        HubSpotReader(Extraction(entity=CONTACTS, window=Window(None, datetime.now(UTC)))).properties  # noqa: B018  (asks)
+        HubSpotReader(ReadRequest(entity=CONTACTS, window=Window(None, datetime.now(UTC))), ReadContext()).properties  # noqa: B018  (asks)
     return "HubSpot answers: it knows the token"
 
 

@@ -21,9 +21,7 @@ Not used: ``updatedAt`` (the last-modified property is the cursor), inline assoc
 incomplete), property history, pipelines of other objects than deals. No live portal has been read yet.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
@@ -32,16 +30,12 @@ from warehouse_pipelines.errors import (
     AnswerChanged,
     RequestRefused,
 )
-from warehouse_pipelines.model.reading import Extraction, Page
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
     Pipeline,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from warehouse_pipelines.sources.hubspot.associations import pairs
 from warehouse_pipelines.sources.hubspot.client import OWNERS, PIPELINES
 from warehouse_pipelines.sources.hubspot.reader import LONGEST_LIST, HubSpotReader, batches
@@ -53,21 +47,20 @@ FEW = 20
 """If nothing is archived any more, at most so many are erased; more look like a lost right to see the archive."""
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the pages of one entity."""
-    reader = HubSpotReader(extraction)
-    if extraction.entity.path == "owners":
+    reader, entity = HubSpotReader(request, context), request.entity
+    if entity.path == "owners":
         return owners(reader)
-    if extraction.entity.path.startswith("pipelines/"):
+    if entity.path.startswith("pipelines/"):
         return pipelines(reader)
-    if extraction.entity.parent:
-        return pairs(reader, extraction.entity.parent)
-    return everything(reader) if extraction.whole else changes(reader)
+    if entity.parent:
+        return pairs(reader, entity.parent)
+    return everything(reader) if request.full else changes(reader)
 
 
-def everything(reader: HubSpotReader) -> Iterator[Page]:
+def everything(reader: HubSpotReader) -> Pages:
     """Yield all live records, all archived ones, and the restored. All are outside of the incremental query."""
-    reader.extraction.reads_deleted = True
     restored = set(reader.ids(archived=True))
     in_url = True
     for archived in (False, True):
@@ -90,39 +83,44 @@ def everything(reader: HubSpotReader) -> Iterator[Page]:
             yield Page(reader.read(ids, archived=archived), in_window=False)
     for ids in batches(sorted(restored), reader.size):
         yield Page(reader.read(ids), in_window=False)
+    return ReadReport(includes_deleted=True)
 
 
-def changes(reader: HubSpotReader) -> Iterator[Page]:
+def changes(reader: HubSpotReader) -> Pages:
     """Yield the records that changed in the window; then, except in a backfill, those archived or restored."""
-    extraction = reader.extraction
-    for ids in batches(HubSpotSearch(reader).changed(extraction.since, extraction.window.until), reader.size):
-        yield Page(reader.read(ids))
-    if extraction.options.get("backfill"):
-        return
+    request, context = reader.request, reader.context
+    search = HubSpotSearch(reader)
+    for ids in batches(search.changed(request.since, request.window.until), reader.size):
+        yield Page(reader.read(ids), reported=search.counted)
+    if request.options.get("backfill"):
+        return ReadReport(reported=search.counted)
     now = datetime.now(UTC)
-    known = extraction.known.archived(reader.entity.table, now - ARCHIVED_FOR)
+    known = context.known.archived(reader.entity.table, now - ARCHIVED_FOR)
     listed = set(reader.ids(archived=True))
-    extraction.noticed["archived_listed"] = len(listed)
+    context.note(archived_listed=len(listed))
     for ids in batches(sorted(listed - known), reader.size):
-        yield Page(reader.read(ids, archived=True), in_window=False)
+        yield Page(reader.read(ids, archived=True), in_window=False, reported=search.counted)
     erased = known - listed
     for ids in batches(sorted(known - listed), reader.size):
         records = reader.read(ids)
         erased -= {str(key_of(msgspec.Raw(record))) for record in records}
-        yield Page(records, in_window=False)
+        yield Page(records, in_window=False, reported=search.counted)
     if listed or len(erased) <= FEW:
-        erased &= extraction.known.archived(reader.entity.table, now - CERTAINLY_ARCHIVED_FOR)
-        extraction.erased = sorted(erased)
+        erased &= context.known.archived(reader.entity.table, now - CERTAINLY_ARCHIVED_FOR)
+    else:
+        erased = set()
+    return ReadReport(reported=search.counted, erased_keys=sorted(erased))
 
 
-def owners(reader: HubSpotReader) -> Iterator[Page]:
+def owners(reader: HubSpotReader) -> Pages:
     """Yield all owners, live and archived."""
     for archived in (False, True):
         for records in reader.pages(OWNERS, Answer[msgspec.Raw], {"limit": str(reader.size)}, archived=archived):
             yield Page([bytes(record) for record in records])
+    return ReadReport()
 
 
-def pipelines(reader: HubSpotReader) -> Iterator[Page]:
+def pipelines(reader: HubSpotReader) -> Pages:
     """Yield the pipelines of an object type, or their stages; one answer has both."""
     _, declared, *stages = reader.entity.path.split("/")
     path = f"{PIPELINES}/{reader.type_of(declared)}"
@@ -131,6 +129,7 @@ def pipelines(reader: HubSpotReader) -> Iterator[Page]:
         yield Page([stage for pipeline in found for stage in stages_of(pipeline, path)])
     else:
         yield Page([bytes(pipeline) for pipeline in found])
+    return ReadReport()
 
 
 def stages_of(pipeline: msgspec.Raw, path: str) -> list[bytes]:

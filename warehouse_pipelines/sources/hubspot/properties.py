@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from warehouse_pipelines.errors import AnswerChanged, NotConfigured
 from warehouse_pipelines.model.column_config import Change, applied, instead
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Portal
+from warehouse_pipelines.model.reading import Portal, ReadContext, ReadRequest
 from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
@@ -81,20 +81,20 @@ def _where(entry: str) -> str:
     return f"HUBSPOT_PROPERTY_MAP cannot be used: {entry!r}"
 
 
-def inspect(extraction: Extraction) -> Portal | None:
+def inspect(request: ReadRequest, context: ReadContext) -> Portal | None:
     """Return what the portal has of an object type: its properties, its first records, and remarks about them.
 
     None for an entity that is no object type: its members are HubSpot's own and not the portal's. Raises
     ``AnswerChanged`` when it could not be asked what changed.
     """
-    entity = extraction.entity
+    entity = request.entity
     if entity.parent or entity.cursor is None:
         return None
-    reader = HubSpotReader(extraction)
+    reader = HubSpotReader(request, context)
     if why := unreadable(entity, reader.properties):
         raise AnswerChanged(f"HubSpot: {why}")
     has = {f"properties.{name}": type_ for name, type_ in reader.properties.items()}
-    records = reader.first(extraction.limit)
+    records = reader.first(request.limit)
     return Portal({"id": "string", **has}, records, remarks(entity, reader.properties))
 
 

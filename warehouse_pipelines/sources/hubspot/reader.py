@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -20,7 +20,7 @@ from warehouse_pipelines.errors import (
     CursorStuck,
     PermissionMissing,
 )
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
@@ -30,10 +30,6 @@ from warehouse_pipelines.sources.hubspot.answers import (
     Property,
     Schema,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from warehouse_pipelines.sources.hubspot.client import OBJECTS, PROPERTIES, SCHEMAS, client
 from warehouse_pipelines.sources.hubspot.settings import Settings
 
@@ -49,14 +45,14 @@ T = TypeVar("T")
 
 
 class HubSpotReader:
-    """Read one object type, for one extraction."""
+    """Read one object type, for one request."""
 
-    def __init__(self, extraction: Extraction) -> None:
-        self.extraction = extraction
-        self.entity = extraction.entity
+    def __init__(self, request: ReadRequest, context: ReadContext) -> None:
+        self.request, self.context = request, context
+        self.entity = request.entity
         self.settings = Settings()
-        self.client = client(extraction, self.settings)
-        self.size = min(extraction.page_size, PAGE)
+        self.client = client(context, self.settings)
+        self.size = min(request.page_size, PAGE)
 
     @cached_property
     def object_type(self) -> str:
@@ -158,7 +154,7 @@ class HubSpotReader:
         answer = self.client.post(path, Batch, params={"archived": str(archived).lower()}, body=body)
         self.check(path, answer.errors)
         if absent := len(ids) - len(answer.results):
-            self.count("not_found", absent)
+            self.context.count("not_found", absent)
         once = {key_of(record) or place: bytes(record) for place, record in enumerate(answer.results)}
         return list(once.values())
 
@@ -170,10 +166,6 @@ class HubSpotReader:
                     f"HubSpot answered {path} in part: {error.category} {error.sub_category or ''}. "
                     "What is missing is unknown, so nothing was loaded."
                 )
-
-    def count(self, what: str, number: int) -> None:
-        """Add to a figure of the history row."""
-        self.extraction.noticed[what] = self.extraction.noticed.get(what, 0) + number
 
 
 def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -14,7 +14,7 @@ The search's ``total`` may start that second read. It is never taken as a proof 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from warehouse_pipelines.errors import (
     CursorStuck,
@@ -24,10 +24,6 @@ from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines.sources.hubspot.answers import (
     Found,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from warehouse_pipelines.sources.hubspot.client import OBJECTS
 from warehouse_pipelines.sources.hubspot.reader import EMPTY_PAGES, HubSpotReader
 
@@ -40,11 +36,12 @@ class OutOfOrder(Exception):
 
 
 class HubSpotSearch:
-    """Search one object type by its modified time."""
+    """Search one object type by its modified time; ``counted`` is what the search first counted, if it can be told."""
 
     def __init__(self, reader: HubSpotReader) -> None:
         entity = reader.entity
-        self.extraction, self.client, self.object_type = reader.extraction, reader.client, reader.object_type
+        self.context, self.client, self.object_type = reader.context, reader.client, reader.object_type
+        self.counted: int | None = None
         self.modified = entity.columns[entity.cursor].path.rpartition(".")[2] if entity.cursor else ""
         self.budget = Budget("search", reader.settings.searches_per_second, 1)
 
@@ -57,7 +54,7 @@ class HubSpotSearch:
                 given.add(int(key))
                 yield key
         except OutOfOrder:
-            self.extraction.noticed["search_read_again_by_windows"] = True
+            self.context.note(search_read_again_by_windows=True)
             for key in self._by_offset(since, until):
                 if int(key) not in given:
                     given.add(int(key))
@@ -100,7 +97,7 @@ class HubSpotSearch:
             if counted is None:
                 counted = page.total
                 if numeric and counted < LIMIT:
-                    self.extraction.reported = counted
+                    self.counted = counted
             for hit in hits:
                 if numeric and last is not None and int(hit.id) <= int(last):
                     raise OutOfOrder

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines.errors import CredentialRefused, RequestRefused
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.marketsharp.atom import Feed, feed, metadata
 
@@ -26,13 +26,13 @@ SPURIOUS = 2
 class MarketSharpClient:
     """The service, one request at a time. Its limits are unknown."""
 
-    def __init__(self, extraction: Extraction) -> None:
-        self.extraction = extraction
+    def __init__(self, context: ReadContext) -> None:
+        self.context = context
         self.settings = Settings()
         self.base_url = self.settings.base_url.rstrip("/")
         self._spurious = 0
         self._http = Client(
-            extraction,
+            context,
             title="MarketSharp",
             base_url=self.base_url,
             headers={"Accept": "application/atom+xml"},

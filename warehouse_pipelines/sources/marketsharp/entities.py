@@ -1,7 +1,7 @@
 """The entity sets of MarketSharp, a row each, and ``data``, the flattened view. ``fetch`` says how they are read.
 
 Columns are those that installations hold; a property's name is its column's in camel case, unless it is written behind
-``=``. Sets with ``lastUpdate`` are read by it, and once a day in full (``whole_every``): a hard delete leaves no
+``=``. Sets with ``lastUpdate`` are read by it, and once a day in full (``full_every``): a hard delete leaves no
 trace, and ``lastUpdate`` may be empty. The others are read in full every time, ``ProductInterests`` too, which has the
 property. ``isActive`` false is how things are deleted here; such a row is ``archived``.
 
@@ -17,11 +17,13 @@ crews, lead paint and others), and the REST interface, whose delta shows records
 ``docs/vendors/marketsharp.md`` lists what is unconfirmed, and how a wrong guess would show.
 """
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import date, timedelta
 
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Json, Page, Portal, Window
+from warehouse_pipelines.model.reading import Json, Pages, Portal, ReadContext, ReadRequest
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
 from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, read
@@ -69,6 +71,7 @@ def _set(
     """Return the row of one set; one with ``last_update`` is read by it if it is ``timed``. ``of`` are shared names."""
     names_by_kind = {**(of or {}), **names_by_kind}
     timed = timed and "last_update" in names_by_kind.get("timestamptz", "").split()
+    cadence = Cadence(every=every, overlap=OVERLAP, lookback=OVERLAP, full_every=DAY, backfill_since=date(2024, 1, 1))
     return Entity(
         name=table.removeprefix("marketsharp_"),
         table=table,
@@ -76,14 +79,10 @@ def _set(
         path=path,
         key=key,
         cursor="last_update" if timed else None,
-        overlap=OVERLAP if timed else timedelta(0),
-        lookback=OVERLAP if timed else timedelta(0),
-        whole_every=DAY if timed else None,
-        days_since=date(2024, 1, 1) if timed else None,
-        archived="isActive=false" if archived else None,
+        cadence=cadence if timed else Cadence(every=every),
+        deletes=Deletes(flag="isActive=false" if archived else None),
         index=index,
         refs=refs or {},
-        every=every,
         columns=columns(**{kind: paths(names, kind) for kind, names in names_by_kind.items()}),
     )
 
@@ -413,31 +412,29 @@ DATA = _set(
 )
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of one set."""
-    yield from read(extraction, INQUIRY_STATUSES)
+    return read(request, context, INQUIRY_STATUSES)
 
 
-def inspect(extraction: Extraction) -> Portal | None:
+def inspect(request: ReadRequest, context: ReadContext) -> Portal | None:
     """Return the properties of a set, and its first records; None where the service does not describe itself."""
-    described = MarketSharpClient(extraction).described(extraction.entity.path.partition("?")[0])
-    if described is None or "?" in extraction.entity.path:
+    described = MarketSharpClient(context).described(request.entity.path.partition("?")[0])
+    if described is None or "?" in request.entity.path:
         return None
     records: list[Json] = []
-    for page in read(extraction, INQUIRY_STATUSES):
+    for page in read(request, context, INQUIRY_STATUSES):
         records += page.records
-        if len(records) >= extraction.limit:
+        if len(records) >= request.limit:
             break
     # Names are matched whatever their case, as those of a record are.
-    ours = {path.lower(): path for column in extraction.entity.columns.values() for path in column.paths}
-    return Portal(
-        {ours.get(name.lower(), name): type_ for name, type_ in described.items()}, records[: extraction.limit]
-    )
+    ours = {path.lower(): path for column in request.entity.columns.values() for path in column.paths}
+    return Portal({ours.get(name.lower(), name): type_ for name, type_ in described.items()}, records[: request.limit])
 
 
 def check() -> str:
     """Ask for one company."""
-    client = MarketSharpClient(Extraction(entity=COMPANIES, window=Window(None, datetime.now(UTC))))
+    client = MarketSharpClient(ReadContext())
     seen = len(client.ask(COMPANIES.path, top="1").entries)
     return f"MarketSharp answers: the key reads {'a company' if seen else 'no company'}"
 

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, RequestRefused
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources.marketsharp.atom import Entry, Feed
 from warehouse_pipelines.sources.marketsharp.client import ROOT, MarketSharpClient
 
@@ -42,10 +42,17 @@ class Place(NamedTuple):
 
 
 class MarketSharpReader:
-    """Read one set from its begin to its end; ``base`` is the filter of the whole read."""
+    """Read the set of one entity from its begin to its end.
 
-    def __init__(self, client: MarketSharpClient, entity: Entity, *, base: str = "", by_time: bool = False) -> None:
-        self.client, self.extraction = client, client.extraction
+    ``base`` is the filter of the whole read; ``unproven`` says why the end may not be the end.
+    """
+
+    def __init__(
+        self, client: MarketSharpClient, request: ReadRequest, *, base: str = "", by_time: bool = False
+    ) -> None:
+        self.client, self.entity = client, request.entity
+        self.unproven: str | None = None
+        entity = request.entity
         self.set, _, self._expand = entity.path.partition("?$expand=")
         (key,) = entity.keys
         self._key, self._numbered = entity.columns[key].path, entity.columns[key].kind == "integer"
@@ -53,7 +60,7 @@ class MarketSharpReader:
         paths = [path for column in entity.columns.values() for parts in column.parts for path in parts]
         self._names = {name.lower(): name for name in (path.rpartition(".")[2] for path in paths)}
         # The first record of a page is the last one of the page before.
-        self._top = str(max(2, self.extraction.page_size))
+        self._top = str(max(2, request.page_size))
         self._given: set[int] = set()
         self._followed: set[str] = set()
 
@@ -76,7 +83,7 @@ class MarketSharpReader:
                 answer = self._follow(answer.following)
                 fresh = self._new(answer.entries)
             if more and place == before:
-                self.extraction.doubt = f"MarketSharp: {self.set} ends with records from which nothing can go on"
+                self.unproven = f"MarketSharp: {self.set} ends with records from which nothing can go on"
                 return
 
     def _ask(self, filter: str, top: str | None = None) -> Feed:
@@ -102,7 +109,7 @@ class MarketSharpReader:
         except RequestRefused as refused:
             if refused.status != 400:
                 raise
-            note_absent(self.extraction, f"{self.set}?$expand={path}")
+            note_absent(self.client.context, self.entity, f"{self.set}?$expand={path}")
             return False
         return True
 
@@ -180,20 +187,20 @@ class MarketSharpReader:
         return None
 
 
-def note_absent(extraction: Extraction, what: str, *members: str) -> None:
+def note_absent(context: ReadContext, entity: Entity, what: str, *members: str) -> None:
     """Report once, in the log and in the history row, what the service lacks.
 
     The columns that only these ``members`` of the record could fill keep the values that the warehouse has.
     """
-    absent = extraction.noticed.setdefault("absent", [])
+    absent = context.noted.get("absent", [])
     if what in absent:
         return
-    absent.append(what)
-    log.warning("MarketSharp has no %s; %s is loaded without it", what, extraction.entity.table)
+    context.note(absent=[*absent, what])
+    log.warning("MarketSharp has no %s; %s is loaded without it", what, entity.table)
     below = [
         name
-        for name, column in extraction.entity.columns.items()
+        for name, column in entity.columns.items()
         if all(path.partition(".")[0] in members for parts in column.parts for path in parts)
     ]
     if below:
-        extraction.absent |= extraction.known.filled(extraction.entity, below)
+        context.mark_absent(context.known.filled(entity, below))

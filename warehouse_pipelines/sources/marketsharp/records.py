@@ -8,6 +8,7 @@ offset, under ``zoned``.
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ import msgspec
 
 from warehouse_pipelines.errors import RequestRefused
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import ReadRequest
 from warehouse_pipelines.sources.marketsharp.atom import Entry, Properties
 from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
 from warehouse_pipelines.sources.marketsharp.reader import WALL_CLOCK, MarketSharpReader, note_absent
@@ -50,18 +52,21 @@ def offset_of(hour: str, zone: str) -> str:
 
 
 class Flattener:
-    """Make one record of an inquiry and the records that it refers to."""
+    """Make one record of an inquiry and the records that it refers to; ``unproven`` is of the set of statuses."""
 
-    def __init__(self, client: MarketSharpClient, statuses: Entity) -> None:
-        self._extraction = client.extraction
+    def __init__(self, client: MarketSharpClient, request: ReadRequest, statuses: Entity) -> None:
+        self._context, self._entity = client.context, request.entity
+        self.unproven: str | None = None
         self._statuses: dict[str | None, Properties] = {}
         try:
-            for entries in MarketSharpReader(client, statuses).pages():
+            reader = MarketSharpReader(client, replace(request, entity=statuses))
+            for entries in reader.pages():
                 self._statuses |= {(entry.properties or {}).get("id"): entry.properties or {} for entry in entries}
+            self.unproven = reader.unproven
         except RequestRefused as refused:
             if refused.status != 404:
                 raise
-            note_absent(self._extraction, statuses.path, "InquiryStatus")
+            note_absent(self._context, self._entity, statuses.path, "InquiryStatus")
 
     def flat(self, entry: Entry) -> Mapping[str, Any]:
         """Return the inquiry with ``Contact``, ``Address``, ``ContactPhone`` and ``InquiryStatus`` as members.
@@ -91,7 +96,7 @@ class Flattener:
         """Return the expanded entries; none, and note it, if the service did not expand the navigation."""
         if name not in entry.linked:
             members = ("Contact", "Address", "ContactPhone") if name == "Contact" else (name,)
-            note_absent(self._extraction, f"expanded {name}", *members)
+            note_absent(self._context, self._entity, f"expanded {name}", *members)
         return entry.linked.get(name, [])
 
 

@@ -11,7 +11,6 @@ says what to do. A permissive policy does not help: it cannot be told from one t
 
 import contextlib
 import re
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
-from warehouse_pipelines.model.reading import Extraction
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.settings import postgresql_url
 from warehouse_pipelines.sources._sql import SqlClient
 
@@ -77,12 +76,12 @@ CONNECTION_REFUSED = (
 
 
 class PipeDeskClient(SqlClient):
-    """One read-only snapshot of the database, for one extraction."""
+    """One read-only snapshot of the database, for one read."""
 
     title = "PipeDesk"
 
-    def __init__(self, extraction: Extraction) -> None:
-        super().__init__(extraction)
+    def __init__(self, context: ReadContext) -> None:
+        super().__init__(context)
         self.settings = Settings()
         self.snapshots = 0
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -121,15 +120,12 @@ class PipeDeskClient(SqlClient):
         """Count a request and the time it takes; raise the translated error."""
         import psycopg
 
-        began = time.monotonic()
-        self.extraction.calls += 1
-        try:
-            yield
-        except psycopg.Error as error:
-            self.close()
-            raise translate_error(error, self.settings) from error
-        finally:
-            self.extraction.waited_seconds += time.monotonic() - began
+        with self.context.waiting(calls=1):
+            try:
+                yield
+            except psycopg.Error as error:
+                self.close()
+                raise translate_error(error, self.settings) from error
 
     def close(self) -> None:
         """End the session."""

@@ -18,21 +18,19 @@ Unconfirmed, and how a wrong guess would show:
   contacts and deals, which only the product's migrations have: an absent column is null, and in ``absent_columns``.
 """
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from warehouse_pipelines.errors import (
     AnswerChanged,
     PermissionMissing,
 )
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._sql import survey
-
-if TYPE_CHECKING:
-    pass
 from warehouse_pipelines.sources.pipedesk.client import PipeDeskClient
 from warehouse_pipelines.sources.pipedesk.fetch import PAGE, UNSURE, fetch, inspect
 from warehouse_pipelines.sources.pipedesk.reader import PipeDeskReader
@@ -47,8 +45,8 @@ COMPANIES = Entity(
     about="Companies, which leads become when they qualify.",
     path="companies",
     key="id",
-    by_state=True,
-    archived_at="deleted_at",
+    state_based=True,
+    deletes=Deletes(time="deleted_at"),
     index="deleted_at",
     columns=columns(uuid="id", text="name cnpj", timestamptz="updated_at"),
 )
@@ -60,7 +58,7 @@ USERS = Entity(
     about="Who uses PipeDesk.",
     path="users|profiles",
     key="id",
-    by_state=True,
+    state_based=True,
     columns=columns(uuid="id", text="name", email="email"),
 )
 
@@ -71,7 +69,7 @@ CONTACTS = Entity(
     about="People at leads and companies.",
     path="contacts",
     key="id",
-    by_state=True,
+    state_based=True,
     index="company_id email phone_e164",
     refs={"company_id": "pipedesk.companies"},
     columns=columns(uuid="id company_id", text="name role", email="email", phone="phone", timestamptz="updated_at"),
@@ -84,10 +82,10 @@ LEAD_CONTACTS = Entity(
     about="Which contacts a lead has, and which of them is the primary one.",
     path="lead_contacts",
     key="lead_id contact_id",
-    by_state=True,
+    state_based=True,
+    cadence=Cadence(every=QUARTER),
     index="contact_id",
     refs={"lead_id": "pipedesk.leads", "contact_id": "pipedesk.contacts"},
-    every=QUARTER,
     columns=columns(uuid="lead_id contact_id", boolean="is_primary", timestamptz="added_at"),
 )
 
@@ -98,8 +96,9 @@ LEADS = Entity(
     about="Sales leads. One with a deleted_at was deleted, or qualified if qualified_at says so.",
     path="leads",
     key="id",
-    by_state=True,
-    archived_at="deleted_at",
+    state_based=True,
+    cadence=Cadence(every=QUARTER),
+    deletes=Deletes(time="deleted_at"),
     index="""
         lead_status_id lead_origin_id owner_user_id qualified_company_id qualified_master_deal_id last_interaction_at
         priority_score disqualified_at qualified_at deleted_at updated_at
@@ -111,7 +110,6 @@ LEADS = Entity(
         "qualified_company_id": "pipedesk.companies",
         "qualified_master_deal_id": "pipedesk.master_deals",
     },
-    every=QUARTER,
     columns=columns(
         uuid="id lead_status_id lead_origin_id owner_user_id qualified_company_id qualified_master_deal_id",
         text="legal_name trade_name address_city address_state disqualification_reason",
@@ -127,8 +125,8 @@ MASTER_DEALS = Entity(
     about="Opportunities.",
     path="master_deals",
     key="id",
-    by_state=True,
-    archived_at="deleted_at",
+    state_based=True,
+    deletes=Deletes(time="deleted_at"),
     index="company_id deleted_at",
     refs={"company_id": "pipedesk.companies"},
     columns=columns(uuid="id company_id", text="client_name", timestamptz="updated_at"),
@@ -141,7 +139,7 @@ TAGS = Entity(
     about="Tags that a lead may have.",
     path="tags",
     key="id",
-    by_state=True,
+    state_based=True,
     columns=columns(uuid="id", text="name color"),
 )
 
@@ -152,10 +150,10 @@ LEAD_TAGS = Entity(
     about="Which tags a lead has.",
     path="lead_tags",
     key="lead_id tag_id",
-    by_state=True,
+    state_based=True,
+    cadence=Cadence(every=QUARTER),
     index="tag_id",
     refs={"lead_id": "pipedesk.leads", "tag_id": "pipedesk.tags"},
-    every=QUARTER,
     columns=columns(uuid="lead_id tag_id"),
 )
 
@@ -166,8 +164,8 @@ LEAD_STATUSES = Entity(
     about="What a lead's status may be.",
     path="lead_statuses",
     key="id",
-    by_state=True,
-    every=DAY,
+    state_based=True,
+    cadence=Cadence(every=DAY),
     columns=columns(
         uuid="id", text="code label description", boolean="is_active", integer="sort_order", timestamptz="created_at"
     ),
@@ -180,8 +178,8 @@ LEAD_ORIGINS = Entity(
     about="Where a lead may have come from.",
     path="lead_origins",
     key="id",
-    by_state=True,
-    every=DAY,
+    state_based=True,
+    cadence=Cadence(every=DAY),
     columns=columns(
         uuid="id", text="code label description", boolean="is_active", integer="sort_order", timestamptz="created_at"
     ),
@@ -194,7 +192,7 @@ LEAD_ACTIVITY_STATS = Entity(
     about="How much was said and written with a lead, one row for each.",
     path="lead_activity_stats",
     key="lead_id",
-    by_state=True,
+    state_based=True,
     index="last_interaction_at updated_at",
     refs={"lead_id": "pipedesk.leads"},
     columns=columns(
@@ -211,11 +209,11 @@ USER_ROLES = Entity(
     about="What a user may do.",
     path="user_roles",
     key="id",
-    by_state=True,
+    state_based=True,
+    cadence=Cadence(every=DAY),
     index="user_id",
     refs={"user_id": "pipedesk.users"},
     rules=(one_of("role", "admin", "manager", "sales"),),
-    every=DAY,
     columns=columns(integer="id", uuid="user_id", text="role"),
 )
 
@@ -226,8 +224,8 @@ DRIVE_FOLDER_LINKS = Entity(
     about="Whose each folder of Google Drive is: a lead's, a company's, a deal's or a contact's.",
     path="google_drive_folders",
     key="id",
-    by_state=True,
-    archived_at="deleted_at",
+    state_based=True,
+    deletes=Deletes(time="deleted_at"),
     index="folder_id entity_id",
     refs={"folder_id": "pipedesk.google_drive_folders"},
     columns=columns(
@@ -240,8 +238,7 @@ def check() -> str:
     """Ask for the tables, and whether row-level security would hide rows of any."""
     from psycopg import sql
 
-    extraction = Extraction(entity=LEADS, window=Window(None, datetime.now(UTC)), page_size=1)
-    with PipeDeskClient(extraction) as client:
+    with PipeDeskClient(ReadContext()) as client:
         schema = client.settings.schema_name
         statement = sql.SQL("""
             SELECT c.relname, has_table_privilege(c.oid, 'SELECT'), row_security_active(c.oid),

@@ -14,9 +14,8 @@ Verified against the simulator only; no live account has been read yet.
 """
 
 import contextlib
-from collections.abc import Iterator
 
-from warehouse_pipelines.model.reading import Extraction, Page, Portal
+from warehouse_pipelines.model.reading import Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._sql import note_absent
 from warehouse_pipelines.sources.pipedesk.client import PipeDeskClient
 from warehouse_pipelines.sources.pipedesk.hash_diff import NotComparable, hash_diff
@@ -32,27 +31,27 @@ UNSURE = frozenset({
 """Columns that only some versions of the product have: no warning where they are absent."""
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the rows that differ from the warehouse's, or all."""
-    with PipeDeskClient(extraction) as client:
-        reader = PipeDeskReader(client, extraction.entity)
-        comparable = dict(extraction.state) == reader.state and not extraction.entity.local.hashed
-        note_absent(extraction, "PipeDesk", reader.absent, UNSURE, all_read=not comparable)
-        extraction.next_state = reader.state
+    with PipeDeskClient(context) as client:
+        reader = PipeDeskReader(client, request.entity)
+        comparable = dict(request.state) == reader.state and not request.entity.local.hashed
+        note_absent(request, context, "PipeDesk", reader.absent, UNSURE, all_read=not comparable)
         if comparable:
             with contextlib.suppress(NotComparable):
-                changed = hash_diff(reader, extraction)
-                extraction.changes_only = True
-                for start in range(0, len(changed), extraction.page_size):
-                    yield Page(reader.records(changed[start : start + extraction.page_size]))
-                return
-        for rows in reader.walk(reader.record, extraction.page_size):
+                changed, deleted = hash_diff(reader, context)
+                for start in range(0, len(changed), request.page_size):
+                    yield Page(reader.records(changed[start : start + request.page_size]))
+                keys = [" ".join(map(str, place)) for place in deleted]
+                return ReadReport(changes_only=True, deleted_keys=keys, next_state=reader.state)
+        for rows in reader.walk(reader.record, request.page_size):
             yield Page([record.encode() for _, record in rows])
+        return ReadReport(next_state=reader.state)
 
 
-def inspect(extraction: Extraction) -> Portal:
+def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     """Return the columns of a table that may be asked for, and its first rows; ``check`` names absent columns."""
-    with PipeDeskClient(extraction) as client:
-        reader = PipeDeskReader(client, extraction.entity)
-        rows = next(reader.walk(reader.record, extraction.limit), [])
+    with PipeDeskClient(context) as client:
+        reader = PipeDeskReader(client, request.entity)
+        rows = next(reader.walk(reader.record, request.limit), [])
         return Portal(reader.types, [record.encode() for _, record in rows], reasons=reader.absent, told=True)

@@ -13,12 +13,9 @@ import contextlib
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from warehouse_pipelines.model.reading import Extraction
-
-if TYPE_CHECKING:
-    pass
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources.pipedesk.reader import PipeDeskReader, Place
 
 COMPARED_AT_ONCE = 10_000
@@ -35,11 +32,19 @@ class NotComparable(Exception):
     """Raised where a diff would cost more than reading all, or prove nothing."""
 
 
-def hash_diff(reader: PipeDeskReader, extraction: Extraction) -> list[Place]:
-    """Return the keys of the rows that are new or differ, and set ``extraction.gone`` to those that are deleted."""
+class Difference(NamedTuple):
+    """The keys of the rows that are new or differ, and of those that are deleted."""
+
+    changed: list[Place]
+    deleted: list[Place]
+
+
+def hash_diff(reader: PipeDeskReader, context: ReadContext) -> Difference:
+    """Compare the table with the warehouse's. Raises ``NotComparable``."""
     began = time.monotonic()
-    kinds = [extraction.entity.columns[key].kind for key in extraction.entity.keys]
-    stored = ((reader.place(key), digest) for key, digest in extraction.known.hashes(extraction.entity))
+    entity = reader.entity
+    kinds = [entity.columns[key].kind for key in entity.keys]
+    stored = ((reader.place(key), digest) for key, digest in context.known.hashes(entity))
     held = next(stored, None)
     changed: list[Place] = []
     deleted: list[Place] = []
@@ -47,7 +52,7 @@ def hash_diff(reader: PipeDeskReader, extraction: Extraction) -> list[Place]:
     with contextlib.closing(reader.walk(reader.digest, COMPARED_AT_ONCE)) as walk:
         for rows in walk:
             compared += len(rows)
-            extraction.measured["swept_bytes"] += len(rows) * len("".join(map(str, (*rows[0][0], rows[0][1]))))
+            context.measure("swept_bytes", len(rows) * len("".join(map(str, (*rows[0][0], rows[0][1])))))
             for place, digest in rows:
                 while held is not None and held[0] < place:
                     deleted.append(held[0])
@@ -67,10 +72,9 @@ def hash_diff(reader: PipeDeskReader, extraction: Extraction) -> list[Place]:
         held = next(stored, None)
     if not compared:
         raise NotComparable
-    extraction.gone = [" ".join(map(str, place)) for place in deleted]
-    extraction.measured["swept_rows"] += compared
-    extraction.measured["sweep_ms"] += round(1000 * (time.monotonic() - began))
-    return changed
+    context.measure("swept_rows", compared)
+    context.measure("sweep_ms", round(1000 * (time.monotonic() - began)))
+    return Difference(changed, deleted)
 
 
 def _is_written_as_stored(kinds: Sequence[str], place: Place) -> bool:

@@ -61,17 +61,17 @@ class PipeDeskReader:
                 raise AnswerChanged(f"PipeDesk: {self.name}.{key} is {type_} now; nothing was loaded.")
         dropped = {one.path for one in entity.local.dropped.values()} - {one.path for one in entity.columns.values()}
         self.types = {name: type_ for name, type_ in types.items() if not is_secret(name) and name not in dropped}
-        declared = {column.path for column in entity.columns.values()} | {entity.archived_at} - {None}
+        declared = {column.path for column in entity.columns.values()} | {entity.deletes.time} - {None}
         if undeclared := sorted(types.keys() - declared):
-            client.extraction.noticed["undeclared_columns"] = undeclared
+            client.context.note(undeclared_columns=undeclared)
         self.absent = {
             name: missing_place(self.name, column.paths, undeclared)
             for name, column in entity.columns.items()
             if column.path not in types
         }
         """The declared columns that the table lacks, and the reason for each."""
-        if entity.archived_at and entity.archived_at not in types:
-            self.absent["deleted_at"] = missing_place(self.name, [entity.archived_at], undeclared)
+        if entity.deletes.time and entity.deletes.time not in types:
+            self.absent["deleted_at"] = missing_place(self.name, [entity.deletes.time], undeclared)
         self.state = {"read_as": hashlib.sha256(repr((entity.seed, self.types)).encode()).hexdigest()[:16]}
         self._from = sql.SQL("FROM {} t").format(sql.Identifier(client.settings.schema_name, self.name))
         listed = sql.SQL(", ").join(sql.Identifier("t", name) for name in self.types)

@@ -1,13 +1,10 @@
 """Where PipeDesk's database is."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import SecretStr
 
 from warehouse_pipelines.settings import POSTGRESQL, FromEnvironment, url_of
-
-if TYPE_CHECKING:
-    pass
 
 
 class Settings(FromEnvironment, env_prefix="PIPEDESK_"):

@@ -19,8 +19,8 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.model.reading import Extraction
-from warehouse_pipelines.sources._http import backoff, first_backoff, pause
+from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.sources._http import backoff, first_backoff
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,11 +47,11 @@ HARMLESS = re.compile(r"(SYNTAX_ERROR|TYPE_MISMATCH|[A-Z]+_NOT_FOUND|INVALID_PAR
 
 
 class Athena:
-    """One database, for one extraction."""
+    """One database, for one read."""
 
     def __init__(
         self,
-        extraction: Extraction,
+        context: ReadContext,
         *,
         title: str,
         account: Account,
@@ -60,11 +60,11 @@ class Athena:
         workgroup: str,
         output: str,
     ) -> None:
-        self.extraction = extraction
+        self.context = context
         self.title = title
         self.catalog, self.database, self.workgroup, self.output = catalog, database, workgroup, output
         self.oversize: Oversize = []
-        self._aws = AwsRequests(extraction, title=title, account=account)
+        self._aws = AwsRequests(context, title=title, account=account)
 
     def types(self, table: str) -> dict[str, str]:
         """Return the type of each column of a table, in lower case: as Hive or as Trino spells it.
@@ -148,13 +148,13 @@ class Athena:
                     self._aws.athena.stop_query_execution(QueryExecutionId=number)
                 raise
             scanned = execution.get("Statistics", {}).get("DataScannedInBytes", 0)
-            self.extraction.measured["athena_bytes_scanned"] += scanned
+            self.context.measure("athena_bytes_scanned", scanned)
             if execution["Status"]["State"] == "SUCCEEDED":
                 return number, str(execution.get("ResultConfiguration", {}).get("OutputLocation") or "")
             reason = self._judge(execution["Status"])
             if attempt < RUNS:
                 log.warning("%s: a query failed (%s), run %d of %d", self.title, reason, attempt, RUNS)
-                pause(self.extraction, self.title, backoff(attempt))
+                self.context.pause(self.title, backoff(attempt))
         raise VendorUnavailable(f"{self.title}: a query did not succeed in {RUNS} runs (last: {reason}); {NOTHING}")
 
     def _finished(self, number: str) -> Mapping[str, Any]:
@@ -172,7 +172,7 @@ class Athena:
                     f"{self.title}: a query was {execution['Status']['State']} for {LONGEST_QUERY:,.0f} s and was "
                     f"stopped; {NOTHING}"
                 )
-            pause(self.extraction, self.title, wait * first_backoff())
+            self.context.pause(self.title, wait * first_backoff())
             wait = min(LONGEST_POLL, wait * 1.5)
 
     def _judge(self, status: Mapping[str, Any]) -> str:

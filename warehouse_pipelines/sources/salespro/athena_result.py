@@ -12,7 +12,6 @@ A workgroup with managed query results keeps them itself and names no place: onl
 import logging
 import re
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from warehouse_pipelines.errors import (
     CursorStuck,
     VendorUnavailable,
 )
-from warehouse_pipelines.sources._http import ATTEMPTS, backoff, pause
+from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,20 +75,18 @@ class ResultFile:
         for attempt in range(1, ATTEMPTS + 1):
             if self._body is None:
                 self._open()
-            began = time.monotonic()
             try:
-                chunk: bytes = self._body.read(size)
+                with self.aws.context.waiting():
+                    chunk: bytes = self._body.read(size)
                 if chunk or self._read == self._size:
                     return self._noted(chunk)
                 problem = "too short"
             except (BotoCoreError, OSError) as error:
                 problem = type(error).__name__
-            finally:
-                self.aws.extraction.waited_seconds += time.monotonic() - began
             self.close()
             log.warning("%s: a result broke off at byte %d of %s (%s), attempt %d of %d",
                         self.aws.title, self._read, self._size, problem, attempt, ATTEMPTS)  # fmt: skip
-            pause(self.aws.extraction, self.aws.title, backoff(attempt))
+            self.aws.context.pause(self.aws.title, backoff(attempt))
         raise VendorUnavailable(
             f"{self.aws.title}: a result broke off {ATTEMPTS} times at byte {self._read}; {NOTHING}"
         )

@@ -6,8 +6,7 @@ boto3 makes one attempt for each request, so that a wait ends with its run, is c
 import functools
 import logging
 import threading
-import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from warehouse_pipelines.errors import (
     AnswerChanged,
@@ -18,11 +17,8 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.model.reading import Extraction
-from warehouse_pipelines.sources._http import ATTEMPTS, LONGEST_WAIT, backoff, pause, retry_after
-
-if TYPE_CHECKING:
-    pass
+from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.sources._http import ATTEMPTS, LONGEST_WAIT, backoff, retry_after
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -88,12 +84,12 @@ def _clients(account: Account) -> tuple[Any, Any]:
 
 
 class AwsRequests:
-    """Requests of one extraction, with one account."""
+    """Requests of one read, with one account."""
 
-    def __init__(self, extraction: Extraction, *, title: str, account: Account) -> None:
+    def __init__(self, context: ReadContext, *, title: str, account: Account) -> None:
         from botocore.exceptions import BotoCoreError
 
-        self.extraction = extraction
+        self.context = context
         self.title = title
         try:
             with _making:
@@ -120,11 +116,10 @@ class AwsRequests:
         name = method.__name__
         problem = ""
         for attempt in range(1, ATTEMPTS + 1):
-            self.extraction.calls += 1
             asked = None
-            began = time.monotonic()
             try:
-                answer = method(**parameters)
+                with self.context.waiting(calls=1):
+                    answer = method(**parameters)
                 if wanted is None or wanted in answer:
                     return answer if wanted is None else answer[wanted]
                 problem = f"an answer without {wanted}"
@@ -140,8 +135,6 @@ class AwsRequests:
                 problem = type(error).__name__
             except BotoCoreError as error:
                 raise RequestRefused(f"{self.title}: {name} was not sent: {masked(str(error))}") from error
-            finally:
-                self.extraction.waited_seconds += time.monotonic() - began
             if attempt == ATTEMPTS:
                 break
             wait = backoff(attempt) if asked is None else asked
@@ -149,7 +142,7 @@ class AwsRequests:
                 break
             log.warning("%s: %s failed (%s), attempt %d of %d, next in %.1f s",
                         self.title, name, problem, attempt, ATTEMPTS, wait)  # fmt: skip
-            pause(self.extraction, self.title, wait)
+            self.context.pause(self.title, wait)
         if problem.startswith("an answer"):
             raise AnswerChanged(f"{self.title} answered {name} with {problem}, {ATTEMPTS} times; nothing was loaded.")
         raise VendorUnavailable(

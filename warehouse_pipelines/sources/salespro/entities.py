@@ -16,10 +16,12 @@ Left out: payments and user activities, which the catalogue does not have. ``doc
 unconfirmed, and how a wrong guess would show. Verified against the simulator only; no live account has been read yet.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
+from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
-from warehouse_pipelines.model.reading import Extraction, Window
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.salespro.athena import quoted
 from warehouse_pipelines.sources.salespro.fetch import athena, fetch, inspect, table_of
@@ -38,9 +40,7 @@ CREDIT_APPLICATIONS = Entity(
     path="credit_applications",
     key="id",
     cursor="updated_at",
-    overlap=DAY,
-    whole_every=DAY,
-    days_since=SINCE,
+    cadence=Cadence(overlap=DAY, full_every=DAY, backfill_since=SINCE),
     index="customer_id",
     refs={"customer_id": "salespro_customer", "estimate_id": "salespro_estimate"},
     columns=columns(
@@ -61,10 +61,7 @@ CUSTOMERS = Entity(
     path="customer",
     key="customer_id",
     cursor="updated_at",
-    overlap=DAY,
-    lookback=DAY,
-    whole_every=DAY,
-    days_since=SINCE,
+    cadence=Cadence(overlap=DAY, lookback=DAY, full_every=DAY, backfill_since=SINCE),
     index="estimate_id crm_source crm_source_id",
     refs={"estimate_id": "salespro_estimate"},
     columns=columns(
@@ -81,9 +78,7 @@ ESTIMATES = Entity(
     path="estimate",
     key="estimate_id",
     cursor="updated_at",
-    overlap=DAY,
-    whole_every=DAY,
-    days_since=SINCE,
+    cadence=Cadence(overlap=DAY, full_every=DAY, backfill_since=SINCE),
     index="customer_id office_id",
     refs={"customer_id": "salespro_customer", "office_id": "salespro_office"},
     columns=columns(
@@ -109,10 +104,8 @@ LEAD_RESULTS = Entity(
     path="lead_results",
     key="id",
     cursor="created_at",
-    lookback=timedelta(days=7),
-    whole_every=DAY,
-    days_since=SINCE,
-    missing="window",
+    cadence=Cadence(lookback=timedelta(days=7), full_every=DAY, backfill_since=SINCE),
+    deletes=Deletes(by_window=True),
     index="estimate_id status_bucket",
     refs={"estimate_id": "salespro_estimate"},
     columns={
@@ -133,10 +126,8 @@ LEAD_RESULT_LINE_ITEMS = Entity(
     path="lead_results/line_items",
     key="estimate_id job_type_number",
     cursor="created_at",
-    lookback=timedelta(days=7),
-    whole_every=DAY,
-    days_since=SINCE,
-    missing="window",
+    cadence=Cadence(lookback=timedelta(days=7), full_every=DAY, backfill_since=SINCE),
+    deletes=Deletes(by_window=True),
     refs={"estimate_id": "salespro_estimate"},
     columns=columns(
         id="estimate_id company_id",
@@ -153,7 +144,7 @@ OFFICES = Entity(
     about="The offices of the company.",
     path="office",
     key="office_id",
-    every=DAY,
+    cadence=Cadence(every=DAY),
     columns=columns(
         id="office_id company_id last_edit_user",
         text="name company_name",
@@ -168,7 +159,7 @@ USERS = Entity(
     about="Who may use SalesPro, and for which offices.",
     path="user",
     key="user_object_id",
-    every=DAY,
+    cadence=Cadence(every=DAY),
     columns=columns(
         id="user_object_id company_id selected_office identifier",
         text="username first_name last_name license_number",
@@ -187,10 +178,9 @@ USERS = Entity(
 def check() -> str:
     """Ask for the tables of the database: a query that scans nothing, and needs all that others need but the data."""
     settings = Settings()
-    extraction = Extraction(entity=OFFICES, window=Window(None, datetime.now(UTC)))
     sql = "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = ?"
     found: set[str] = set()
-    for batch in athena(extraction).rows(sql, ["table_name"], [quoted(settings.salespro_athena_database)]):
+    for batch in athena(ReadContext()).rows(sql, ["table_name"], [quoted(settings.salespro_athena_database)]):
         found.update(batch.column(0).to_pylist())
     wanted = {table_of(entity) for entity in SALESPRO.entities}
     missing = f", not {', '.join(sorted(wanted - found))}" if wanted - found else ""

@@ -23,7 +23,7 @@ import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Extraction, Json, Page, Portal, TooLarge
+from warehouse_pipelines.model.reading import Json, Page, Pages, Portal, ReadContext, ReadReport, ReadRequest, TooLarge
 from warehouse_pipelines.sources._sql import missing_place, note_absent
 from warehouse_pipelines.sources.salespro.athena import Athena, quoted
 from warehouse_pipelines.sources.salespro.aws import Account
@@ -49,12 +49,12 @@ MARGIN = timedelta(days=1)
 ZONELESS = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?")
 
 
-def athena(extraction: Extraction) -> Athena:
+def athena(context: ReadContext) -> Athena:
     """Return the database in the settings."""
     settings = Settings()
     secrets = (settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token)
     return Athena(
-        extraction,
+        context,
         title="SalesPro",
         account=Account(
             settings.aws_region or settings.aws_default_region,
@@ -69,15 +69,15 @@ def athena(extraction: Extraction) -> Athena:
     )
 
 
-def fetch(extraction: Extraction) -> Iterator[Page]:
+def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the rows of one table as records, ``page_size`` at a time: a result has no pages."""
-    entity = extraction.entity
+    entity = request.entity
     zone = Settings().salespro_athena_time_zone
-    database = athena(extraction)
+    database = athena(context)
     types = database.types(table_of(entity))
     lacking = look_up(database, entity, types)
-    names = there(extraction, types, lacking)
-    batches = asked(database, names, types, zone)
+    names = there(request, context, types, lacking)
+    batches = asked(request, database, names, types, zone)
     try:
         first = next(batches, None)
     except (RequestRefused, PermissionMissing) as error:
@@ -87,41 +87,42 @@ def fetch(extraction: Extraction) -> Iterator[Page]:
         for name in looked_up:
             del types[name]
             lacking[name] = f"Athena refuses the query that looks it up: {error}"
-        names = there(extraction, types, lacking)
-        batches = asked(database, names, types, zone)
+        names = there(request, context, types, lacking)
+        batches = asked(request, database, names, types, zone)
         first = next(batches, None)
     records_of = encoder(entity, names, zone)
     for batch in () if first is None else itertools.chain([first], batches):
         records = records_of([column.to_pylist() for column in batch.columns])
-        for start in range(0, len(records), extraction.page_size):
-            yield Page(records[start : start + extraction.page_size])
+        for start in range(0, len(records), request.page_size):
+            yield Page(records[start : start + request.page_size])
     if database.oversize:
-        extraction.noticed["oversize_rows"] = len(database.oversize)
+        context.note(oversize_rows=len(database.oversize))
         yield Page([TooLarge(msgspec.json.encode(cells)) for cells in database.oversize])
+    return ReadReport()
 
 
-def inspect(extraction: Extraction) -> Portal:
+def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     """Return the columns of a table in the catalogue, and its first rows, by a query of some ten megabytes.
 
     Members made of a form are there if the form is. An entity made of another entity's table costs no query.
     """
-    entity = extraction.entity
-    database = athena(extraction)
+    entity = request.entity
+    database = athena(context)
     types = database.types(table_of(entity))
     lacking = look_up(database, entity, types)
-    there(extraction, types, lacking)
+    there(request, context, types, lacking)
     made = ("line" if "/" in entity.path else "answers",) if set(ANSWERS) & types.keys() else ()
     records: list[Json] = []
-    for page in () if "/" in entity.path else fetch(extraction):
+    for page in () if "/" in entity.path else fetch(request, context):
         records += page.records
-    return Portal({**types, **dict.fromkeys(made, "form")}, records[: extraction.limit], reasons=lacking)
+    return Portal({**types, **dict.fromkeys(made, "form")}, records[: request.limit], reasons=lacking)
 
 
 def asked(
-    database: Athena, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
+    request: ReadRequest, database: Athena, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
 ) -> "Iterator[pa.RecordBatch]":
     """Ask for these columns, and yield the result as texts."""
-    sql, literals = question(database.extraction, names, types, zone)
+    sql, literals = question(request, names, types, zone)
     return database.rows(sql, names, literals)
 
 
@@ -170,9 +171,11 @@ def table_of(entity: Entity) -> str:
     return entity.path.partition("/")[0]
 
 
-def there(extraction: Extraction, types: Mapping[str, str], lacking: Mapping[str, str]) -> list[str]:
+def there(
+    request: ReadRequest, context: ReadContext, types: Mapping[str, str], lacking: Mapping[str, str]
+) -> list[str]:
     """Return the declared columns that exist. A path with a dot is a member of the form."""
-    entity = extraction.entity
+    entity = request.entity
     form = ANSWERS if set(ANSWERS) & types.keys() or table_of(entity) == ANSWERS[0] else ()
     places = {name: [path for path in column.paths if "." not in path] for name, column in entity.columns.items()}
     missing = sorted(name for name, paths in places.items() if paths and not types.keys() & set(paths))
@@ -187,16 +190,16 @@ def there(extraction: Extraction, types: Mapping[str, str], lacking: Mapping[str
     declared = {path for paths in places.values() for path in paths}
     undeclared = [name for name in types if name not in declared]
     absent = {name: lacking.get(name) or missing_place(table_of(entity), places[name], undeclared) for name in missing}
-    note_absent(extraction, "SalesPro", absent, UNSEEN, all_read=extraction.whole)
+    note_absent(request, context, "SalesPro", absent, UNSEEN, all_read=request.full)
     names = dict.fromkeys((*(path for paths in places.values() for path in paths), *form))
     return [name for name in names if name in types]
 
 
 def question(
-    extraction: Extraction, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
+    request: ReadRequest, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
 ) -> tuple[str, list[str]]:
     """Return the query, and the literals for its ``?``. All names in it are declared by entities."""
-    entity = extraction.entity
+    entity = request.entity
     table = f'"{table_of(entity)}"'
     conditions: list[str] = []
     literals: list[str] = []
@@ -206,15 +209,15 @@ def question(
         every = ", ".join(f'"{name}"' for name in names if types[name] != LOOK_UP)
         table = f'(SELECT {every}, row_number() OVER (PARTITION BY "{key}" ORDER BY {by}) AS place FROM {table})'  # noqa: S608
         conditions.append("place = 1")
-    if entity.cursor and extraction.window.since is not None:
+    if entity.cursor and request.window.since is not None:
         path = next(path for path in entity.columns[entity.cursor].paths if path in types)
         cursor, margin = f'"{path}"', timedelta(0)
         if not types[path].startswith(("timestamp", "date")):
             iso = f"TRY(CAST(from_iso8601_timestamp({cursor}) AS timestamp))"
             cursor, margin = f"coalesce(TRY_CAST({cursor} AS timestamp), {iso})", MARGIN
-        bounds = [(">=", extraction.window.since - margin)]
-        if extraction.options.get("backfill"):
-            bounds.append(("<", extraction.window.until + margin))
+        bounds = [(">=", request.window.since - margin)]
+        if request.options.get("backfill"):
+            bounds.append(("<", request.window.until + margin))
         for sign, moment in bounds:
             conditions.append(f"({cursor} IS NULL OR {cursor} {sign} CAST(? AS timestamp))")
             local = moment.astimezone(zone).replace(tzinfo=None)
@@ -230,7 +233,7 @@ def question(
         for name in names
     )
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    limit = f" LIMIT {extraction.limit}" if extraction.limit and "/" not in entity.path else ""
+    limit = f" LIMIT {request.limit}" if request.limit and "/" not in entity.path else ""
     return f"SELECT {selected} FROM {table} r{where}{limit}", literals  # noqa: S608
 
 

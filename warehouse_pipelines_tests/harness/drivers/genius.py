@@ -39,7 +39,7 @@ class GeniusDriver:
             return None
         key = self._last(entity)
         column, path = next((one for one in texts if one[0] in ("label", "notes")), texts[0])
-        self.simulator.edit(entity.path, key, **{path: "edited"})
+        self.simulator.edit(entity.path, key, True, **{path: "edited"})
         return tuple(key), column, "edited"
 
     def create(self, entity: Entity) -> Key | None:

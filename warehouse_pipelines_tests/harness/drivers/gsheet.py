@@ -21,11 +21,11 @@ class SheetsDriver:
         return LEADS if entity.name == "marketing_leads" else SPENDS
 
     def _identified(self, entity: Entity) -> list[tuple[Key, dict[str, Any]]]:
-        names = ("First Name", " Last Name", "Email", "Phone")
+        names: tuple[str, ...] = ("First Name", " Last Name", "Email", "Phone")
         if entity.name == "marketing_spends":
             names = ("Date", "Channel", "Campaign")
         seen: Counter[str] = Counter()
-        found = []
+        found: list[tuple[Key, dict[str, Any]]] = []
         for row in self.simulator.table(self._sheet(entity)):
             who = "\x1f".join(str(row.get(name) or "").strip().casefold() for name in names)
             found.append(((str(row_id(self._sheet(entity), 0, who, seen[who])),), row))

@@ -91,10 +91,10 @@ class HubSpotDriver:
             self.simulator.archive(self._name(entity), key)
             return (key,)
         before = self.keys(entity)
-        key = min(key for key in before if sum(other[:2] == key[:2] for other in before) == 1)
+        pair = min(key for key in before if sum(other[:2] == key[:2] for other in before) == 1)
         one, other = self._ends(entity)
-        self.simulator.dissociate(one, key[0], other, key[1])
-        return key
+        self.simulator.dissociate(one, pair[0], other, pair[1])
+        return pair
 
     def bring_back(self, entity: Entity, key: Key) -> None:
         if kind := self._lookup(entity):

@@ -52,14 +52,14 @@ class MarketSharpDriver:
 
     def delete(self, entity: Entity) -> Key:
         key = self.simulator.recent(self._set(entity))
-        if entity.archived:
+        if entity.deletes.flag:
             self.simulator.edit(self._set(entity), key, {"isActive": False})
         else:
             self.simulator.delete(self._set(entity), key)
         return (key,)
 
     def bring_back(self, entity: Entity, key: Key) -> None:
-        if entity.archived:
+        if entity.deletes.flag:
             self.simulator.edit(self._set(entity), key[0], {"isActive": True})
         else:
             self.simulator.restore(self._set(entity), key[0])

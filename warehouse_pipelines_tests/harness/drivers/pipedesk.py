@@ -15,7 +15,7 @@ class PipeDeskDriver:
         self.simulator = simulator
 
     def prepare(self, entity: Entity) -> None:
-        if entity.archived_at:
+        if entity.deletes.time:
             self.simulator.run(f"UPDATE {self._table(entity)} SET deleted_at = NULL")
         for _ in range(2):
             self.create(entity)

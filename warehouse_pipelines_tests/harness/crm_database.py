@@ -163,6 +163,6 @@ def undone_by(revision: str) -> list[str]:
 def dump(url: str, *schemas: str) -> str:
     """The schemas as pg_dump writes them, without the random token of its \\restrict line."""
     wanted = itertools.chain.from_iterable(("--schema", schema) for schema in schemas)
-    command = [find_binaries() / "pg_dump", "--schema-only", *wanted, url]
+    command = [str(find_binaries() / "pg_dump"), "--schema-only", *wanted, url]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.MULTILINE)

@@ -122,7 +122,8 @@ class Client:
     ``headers``     carry the credential, by which ``budgets`` are counted
     ``renew``       names the settings of the credential, for the error that it is refused
     ``login``       returns the auth headers of a credential that expires, or signs the moment, for each attempt. Called
-                    with True once after a 401, to renew them
+                    with True once after a 401, to renew them. No ``httpx.Auth``: what that sends a second time would be
+                    neither counted nor held to the budget
     ``credential``  what budgets are counted by if ``login`` makes the headers, which change
     ``wait_for``    returns the seconds that an answer asks to wait, None if it does not say
     ``again``       returns True to retry a response that would otherwise be permanent (a rate limit that is a 403)

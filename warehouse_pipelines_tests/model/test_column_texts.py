@@ -79,12 +79,12 @@ def test_what_is_written_is_of_a_column_that_there_is() -> None:
     assert {path.stem for path in MEANINGS.glob("*.toml")} <= crms | {"any"}
     assert written("any")[""].keys() <= {name for entity in ENTITIES for name in entity.columns}
     for name in crms:
-        of_table = {entity.table: set(entity.columns) for entity in ENTITIES if crm(entity) == name}
+        of_table = {entity.table: {*entity.columns} for entity in ENTITIES if crm(entity) == name}
         kinds: set[str] = {
             column.kind for entity in ENTITIES if crm(entity) == name for column in entity.columns.values()
         }
         there = {"": set().union(*of_table.values()), "kinds": kinds, **of_table}
-        unknown = {table: sorted(keys.keys() - there.get(table, set())) for table, keys in written(name).items()}
+        unknown = {table: sorted({*keys} - there.get(table, set())) for table, keys in written(name).items()}
         assert not {table: keys for table, keys in unknown.items() if keys}, name
     assert BOOKKEEPING.keys() | {"custom_properties"} == KEPT.keys()
 

@@ -24,8 +24,9 @@ from warehouse_pipelines.simulators.google.sheet import CellError
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.sources import _google
 from warehouse_pipelines.sources.gsheet import GSHEET, client
-from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS, check
+from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS
 from warehouse_pipelines.sources.gsheet.rows import column_name
+from warehouse_pipelines.sources.gsheet.source import check
 from warehouse_pipelines_tests.harness.fetching import Read, sample
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 

@@ -5,14 +5,9 @@ Unconfirmed: ``customer_name`` and ``customer_address`` of a booking are the spe
 """
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
-
-if TYPE_CHECKING:
-    pass
-
 
 BOTH_ID = "id owner group_id customer_id template_id external_id created_by updated_by route_id internal_route_id"
 

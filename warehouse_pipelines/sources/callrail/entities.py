@@ -9,16 +9,11 @@ newest, so no column picks one as ``direction`` and ``message``.
 """
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.rules import one_of
-
-if TYPE_CHECKING:
-    pass
-
 
 RETENTION = timedelta(days=757)
 """The vendor keeps 25 months, at least 758 days, and refuses a window that begins before."""

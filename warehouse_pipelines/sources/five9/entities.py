@@ -4,12 +4,6 @@ from datetime import timedelta
 
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.entity import Entity, columns
-from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources.five9.answers import LIMIT
-from warehouse_pipelines.sources.five9.domain import Domain
-from warehouse_pipelines.sources.five9.fetch import fetch, inspect
-from warehouse_pipelines.sources.five9.service import Service, Settings
 
 CONTACTS = Entity(
     name="contacts",
@@ -37,26 +31,4 @@ CONTACTS = Entity(
             sys_last_disposition_time=mapped.sys_last_disposition_time
         """,
     ),
-)
-
-
-def check() -> str:
-    """Ask for the fields of the domain."""
-    domain = Domain(Service(ReadContext()).fields(), Settings())
-    absent = f"; none is called {' or '.join(domain.missing)}" if domain.missing else ""
-    return f"Five9 answers: a contact has {len(domain.names)} fields{absent}"
-
-
-FIVE9 = Source(
-    name="five9",
-    title="Five9",
-    transport="api",
-    settings=Settings,
-    fetch=fetch,
-    check=check,
-    inspect=inspect,
-    place=lambda name, kind: f"contact.{name}",
-    page_size=LIMIT,
-    pool=1,
-    entities=(CONTACTS,),
 )

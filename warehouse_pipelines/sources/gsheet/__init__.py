@@ -1,5 +1,5 @@
 """Google Sheets: what the marketing department types, its leads and its spending."""
 
-from warehouse_pipelines.sources.gsheet.entities import GSHEET
+from warehouse_pipelines.sources.gsheet.source import GSHEET
 
 __all__ = ["GSHEET"]

@@ -19,22 +19,15 @@ Left out: ``deal_name`` (it is ``dealname``), and the appointment's and division
 specification gives them. Verified against: the simulator only; no live portal has been read yet.
 """
 
-import contextlib
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
-from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Column, Entity, columns
-from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
 from warehouse_pipelines.model.rules import Rule, not_negative
-from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources.hubspot.associations import PAIRS
-from warehouse_pipelines.sources.hubspot.fetch import fetch
-from warehouse_pipelines.sources.hubspot.properties import below_properties, inspect, mapped
-from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
-from warehouse_pipelines.sources.hubspot.settings import Settings
+from warehouse_pipelines.sources.hubspot.properties import below_properties
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -458,25 +451,4 @@ PAIR_ENTITIES = (
     DEAL_TO_COMPANY,
     APPOINTMENT_TO_CONTACT,
     APPOINTMENT_TO_DEAL,
-)
-
-
-def check() -> str:
-    """Ask for the properties of contacts, which a token without that scope is refused by name."""
-    with contextlib.suppress(PermissionMissing):  # which is said of the entity
-        HubSpotReader(ReadRequest(entity=CONTACTS, window=Window(None, datetime.now(UTC))), ReadContext()).properties  # noqa: B018  (asks)
-    return "HubSpot answers: it knows the token"
-
-
-HUBSPOT: Source = Source(
-    name="hubspot",
-    title="HubSpot",
-    transport="api",
-    settings=Settings,
-    fetch=fetch,
-    check=check,
-    entities=(*OBJECT_ENTITIES, OWNERS, PIPELINES, PIPELINE_STAGES, *PAIR_ENTITIES),
-    inspect=inspect,
-    place=lambda name, kind: f"properties.{name}",
-    as_configured=lambda entity: mapped(HUBSPOT, entity, OBJECT_ENTITIES, Settings().property_map),
 )

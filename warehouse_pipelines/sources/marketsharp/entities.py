@@ -23,12 +23,7 @@ from datetime import date, timedelta
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import DAY, Entity, columns
-from warehouse_pipelines.model.reading import Json, Pages, Portal, ReadContext, ReadRequest
-from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources.marketsharp.client import MarketSharpClient
-from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP, read
-from warehouse_pipelines.sources.marketsharp.reader import PAGE
-from warehouse_pipelines.sources.marketsharp.settings import Settings
+from warehouse_pipelines.sources.marketsharp.fetch import OVERLAP
 
 SIX_HOURS = timedelta(hours=6)
 """Cadence of sets as large as the contacts that are read in full every time."""
@@ -409,72 +404,4 @@ DATA = _set(
     email="email=Contact.email1",
     boolean="is_active",
     timestamptz="created_date last_update",
-)
-
-
-def fetch(request: ReadRequest, context: ReadContext) -> Pages:
-    """Yield the records of one set."""
-    return read(request, context, INQUIRY_STATUSES)
-
-
-def inspect(request: ReadRequest, context: ReadContext) -> Portal | None:
-    """Return the properties of a set, and its first records; None where the service does not describe itself."""
-    described = MarketSharpClient(context).described(request.entity.path.partition("?")[0])
-    if described is None or "?" in request.entity.path:
-        return None
-    records: list[Json] = []
-    for page in read(request, context, INQUIRY_STATUSES):
-        records += page.records
-        if len(records) >= request.limit:
-            break
-    # Names are matched whatever their case, as those of a record are.
-    ours = {path.lower(): path for column in request.entity.columns.values() for path in column.paths}
-    return Portal({ours.get(name.lower(), name): type_ for name, type_ in described.items()}, records[: request.limit])
-
-
-def check() -> str:
-    """Ask for one company."""
-    client = MarketSharpClient(ReadContext())
-    seen = len(client.ask(COMPANIES.path, top="1").entries)
-    return f"MarketSharp answers: the key reads {'a company' if seen else 'no company'}"
-
-
-MARKETSHARP = Source(
-    name="marketsharp",
-    title="MarketSharp",
-    transport="api",
-    settings=Settings,
-    fetch=fetch,
-    check=check,
-    inspect=inspect,
-    place=lambda name, kind: f"zoned.{name}|{name}" if kind == "timestamptz" else name,
-    page_size=PAGE,
-    # Its limits are not published, and it answers 503 under load.
-    pool=1,
-    entities=(
-        DATA,
-        CONTACTS,
-        LEADS,
-        PROSPECTS,
-        CUSTOMERS,
-        CONTACT_PHONES,
-        CONTACT_TYPES,
-        CUSTOM_FIELDS,
-        ADDRESSES,
-        INQUIRIES,
-        INQUIRY_SOURCE_PRIMARIES,
-        INQUIRY_SOURCE_SECONDARIES,
-        INQUIRY_STATUSES,
-        APPOINTMENTS,
-        APPOINTMENT_RESULTS,
-        ACTIVITIES,
-        ACTIVITY_REFERENCES,
-        ACTIVITY_RESULTS,
-        JOBS,
-        PRODUCT_INTERESTS,
-        PRODUCT_TYPES,
-        PRODUCT_DETAILS,
-        EMPLOYEES,
-        COMPANIES,
-    ),
 )

@@ -101,10 +101,11 @@ class PipeDeskClient(SqlClient):
         """Ask once, and yield the rows as they come, ``size`` at a time."""
         import psycopg
 
-        with self._waiting():
-            cursor = self._connected().cursor(name="rows")
-            cursor.execute(statement, values or None)
+        cursor: psycopg.ServerCursor[tuple[Any, ...]] | None = None
         try:
+            with self._waiting():
+                cursor = self._connected().cursor(name="rows")
+                cursor.execute(statement, values or None)
             while True:
                 with self._waiting():
                     found = cursor.fetchmany(size)
@@ -112,8 +113,9 @@ class PipeDeskClient(SqlClient):
                     break
                 yield found
         finally:
-            with contextlib.suppress(psycopg.Error):
-                cursor.close()
+            if cursor is not None:
+                with contextlib.suppress(psycopg.Error):
+                    cursor.close()
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:

@@ -21,12 +21,7 @@ from datetime import date, timedelta
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Column, Entity, columns
-from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources.salespro.athena import quoted
-from warehouse_pipelines.sources.salespro.fetch import athena, fetch, inspect, table_of
 from warehouse_pipelines.sources.salespro.forms import FORM
-from warehouse_pipelines.sources.salespro.settings import Settings
 
 DAY = timedelta(days=1)
 """An overlap costs no scan, and the time of the vendor's export is unknown."""
@@ -172,33 +167,4 @@ USERS = Entity(
         timestamptz="created_at updated_at last_login_date deactivated_date",
         jsonb="allowed_offices",
     ),
-)
-
-
-def check() -> str:
-    """Ask for the tables of the database: a query that scans nothing, and needs all that others need but the data."""
-    settings = Settings()
-    sql = "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = ?"
-    found: set[str] = set()
-    for batch in athena(ReadContext()).rows(sql, ["table_name"], [quoted(settings.salespro_athena_database)]):
-        found.update(batch.column(0).to_pylist())
-    wanted = {table_of(entity) for entity in SALESPRO.entities}
-    missing = f", not {', '.join(sorted(wanted - found))}" if wanted - found else ""
-    return (
-        f"SalesPro answers: the database {settings.salespro_athena_database!r} has {len(wanted & found)} of the "
-        f"{len(wanted)} tables{missing}"
-    )
-
-
-SALESPRO = Source(
-    name="salespro",
-    title="SalesPro",
-    transport="query",
-    settings=Settings,
-    fetch=fetch,
-    check=check,
-    inspect=inspect,
-    page_size=1_000,
-    measures=("athena_bytes_scanned",),
-    entities=(CREDIT_APPLICATIONS, CUSTOMERS, ESTIMATES, LEAD_RESULTS, LEAD_RESULT_LINE_ITEMS, OFFICES, USERS),
 )

@@ -1,0 +1,41 @@
+"""HubSpot as a source: its entities, and how its credential is checked."""
+
+import contextlib
+from datetime import UTC, datetime
+
+from warehouse_pipelines.errors import PermissionMissing
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.sources.hubspot.entities import (
+    CONTACTS,
+    OBJECT_ENTITIES,
+    OWNERS,
+    PAIR_ENTITIES,
+    PIPELINE_STAGES,
+    PIPELINES,
+)
+from warehouse_pipelines.sources.hubspot.fetch import fetch
+from warehouse_pipelines.sources.hubspot.properties import inspect, mapped
+from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
+from warehouse_pipelines.sources.hubspot.settings import Settings
+
+
+def check() -> str:
+    """Ask for the properties of contacts, which a token without that scope is refused by name."""
+    with contextlib.suppress(PermissionMissing):  # which is said of the entity
+        HubSpotReader(ReadRequest(entity=CONTACTS, window=Window(None, datetime.now(UTC))), ReadContext()).properties  # noqa: B018  (asks)
+    return "HubSpot answers: it knows the token"
+
+
+HUBSPOT: Source = Source(
+    name="hubspot",
+    title="HubSpot",
+    transport="api",
+    settings=Settings,
+    fetch=fetch,
+    check=check,
+    entities=(*OBJECT_ENTITIES, OWNERS, PIPELINES, PIPELINE_STAGES, *PAIR_ENTITIES),
+    inspect=inspect,
+    place=lambda name, kind: f"properties.{name}",
+    as_configured=lambda entity: mapped(HUBSPOT, entity, OBJECT_ENTITIES, Settings().property_map),
+)

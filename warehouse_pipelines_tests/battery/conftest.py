@@ -4,12 +4,15 @@ import uuid
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.battery.applies import tables
 from warehouse_pipelines_tests.harness.source_harness import BY_TABLE, SourceHarness, source_harness
+
+HERE = Path(__file__).parent
 
 pytest.register_assert_rewrite("warehouse_pipelines_tests.battery.checks")
 
@@ -18,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave all but a sample to ``./run test --all``: of each test an entity of each vendor, another one each time."""
     cases: dict[tuple[str, str], list[pytest.Function]] = defaultdict(list)
     for item in items:
-        if isinstance(item, pytest.Function) and "harness" in item.fixturenames:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and "harness" in item.fixturenames:
             source, _ = BY_TABLE[str(item.callspec.params["harness"])]
             cases[item.originalname, source.name].append(item)
     for (test, _), found in cases.items():

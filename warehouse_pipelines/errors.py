@@ -14,7 +14,7 @@
     │   ├── RequestRefused          any other 4xx: we asked something that the vendor does not accept
     │   ├── AnswerChanged           an answer without the expected list, or not JSON at all
     │   ├── CursorStuck             a page repeats or a cursor does not advance
-    │   ├── SuspiciousRead          zero rows where there were many, or a read that would bury a table
+    │   ├── SuspiciousRead          zero rows where there were many, or a read that would tombstone a table
     │   └── WrongUse                a flag or a value that cannot be used
     └── BadRecord                 this one record cannot be loaded; it goes to the dead letters
 
@@ -94,17 +94,26 @@ class BadRecord(WarehouseError):
     """This one record cannot be loaded."""
 
 
+MASK = "***"
+"""Stands for what is not printed."""
+
+EMAIL = r"[\w.+-]+@[\w-]+\.[\w.-]+"
+LOGIN_IN_URL = r"(?<=://)[^/@\s]+@"
+
 _PERSONAL = re.compile(
-    r"[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
+    rf"{EMAIL}|{LOGIN_IN_URL}"
     r"|(?<![\w-])(?!\d{4}-\d\d-\d\d)\+?\d[\d ().-]{6,}\d(?![\w-])"  # phone, any long number; no date, no part of an id
     r"|(?i:bearer|token=|key=|pat-)[\s\"']*[\w-]+"
-    r"|(?<=://)[^/@\s]+@"  # user:password in a URL
 )
 
 
 def masked(text: str, limit: int = 300) -> str:
-    """Return ``text`` without what looks personal or secret, cut between words to at most ``limit`` characters."""
-    text = _PERSONAL.sub("***", text)
+    """Return ``text`` without what looks personal or secret, cut between words to at most ``limit`` characters.
+
+    For texts of others that become part of an error: stricter than ``redaction.redacted``, which removes the secrets
+    that this process knows from lines of our own, and lets long numbers stand.
+    """
+    text = _PERSONAL.sub(MASK, text)
     if len(text) <= limit:
         return text
     kept = text[:limit]  # one more than there is room for beside the ellipsis, which may be the blank to cut at

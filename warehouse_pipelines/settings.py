@@ -154,8 +154,8 @@ class Settings(FromEnvironment):
     warehouse_columns_file: Path | None = None
     """The columns of this installation; unset: ``config/columns.toml``, see ``column_config``."""
     warehouse_hash_key: SecretStr | None = None
-    """What hashed columns are hashed with, see ``loading.redact``. Whoever has it can test a guess; another key makes
-    another hash of every value."""
+    """What hashed columns are hashed with, see ``loading.hash_and_drop``. Whoever has it can test a guess; another key
+    makes another hash of every value."""
 
 
 def settings() -> Settings:

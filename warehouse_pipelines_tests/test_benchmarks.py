@@ -46,10 +46,10 @@ def test_a_short_read_of_a_database_counts_what_is_there() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
-def test_a_short_sweep_finds_what_changed() -> None:
-    said = last_line("sweep.py", "--leads", "500", "--rounds", "1")
+def test_a_short_hash_diff_finds_what_changed() -> None:
+    said = last_line("hash_diff.py", "--leads", "500", "--rounds", "1")
     assert said["counts_exact"] is True
-    assert said["sweep_mb"] < said["whole_mb"]
+    assert said["hash_diff_mb"] < said["full_mb"]
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: list[tuple[str, ...]] = [
     ("errors", "running"),
     ("settings",),
+    ("queries", "warehouse"),
     ("model",),
     ("observability",),
     ("sources", "loading"),

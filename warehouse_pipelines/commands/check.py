@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import (
     WRONG_USE,
     complete_crms,
@@ -127,21 +128,19 @@ def _required(source: "Source") -> list[str]:
 
 
 def _check_database() -> int:
-    import psycopg
-
     from warehouse_pipelines.local.database import database_url
 
     try:
-        with psycopg.connect(database_url(), connect_timeout=10) as connection:
-            version = connection.info.server_version // 10_000
-            row = connection.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL").fetchone()
-    except (psycopg.OperationalError, WarehouseError) as error:
+        with warehouse.session(database_url()) as session:
+            version = session.info.server_version // 10_000
+            row = session.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
+    except WarehouseError as error:
         click.echo(f"database: does not answer: {redaction.redacted(str(error).splitlines()[0])}")
         return 1
     if version < 15:
         click.echo(f"database: PostgreSQL {version}; at least 15 is needed")
         return 1
-    if not (row and row[0]):
+    if not (row and row["there"]):
         click.echo(f"database: PostgreSQL {version}, not migrated; run `warehouse migrate`")
         return 1
     click.echo(f"database: PostgreSQL {version}, migrated")

@@ -23,7 +23,7 @@ import click
 from psycopg import sql
 from pydantic import SecretStr
 
-from warehouse_pipelines import running, settings
+from warehouse_pipelines import running, settings, warehouse
 from warehouse_pipelines.commands import runner
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.database import database_url
@@ -75,20 +75,17 @@ def _claim(url: str) -> None:
     Raises ``ActionNeeded`` when it holds runs that are not the demo's and that may be of real people: the server is
     not on this machine, or a vendor is configured that is not.
     """
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        row = connection.execute(
-            "SELECT EXISTS (SELECT FROM orchestration.sync_history),"
-            " obj_description('orchestration'::regnamespace, 'pg_namespace')"
+    with warehouse.session(url) as session:
+        row = session.execute(
+            "SELECT EXISTS (SELECT FROM orchestration.sync_history) AS filled,"
+            " obj_description('orchestration'::regnamespace, 'pg_namespace') AS comment"
         ).fetchone()
-        filled, comment = row or (False, None)
-        if filled and comment != MARK and not (_local(url) and all(map(_local, _vendors()))):
+        if row and row["filled"] and row["comment"] != MARK and not (_local(url) and all(map(_local, _vendors()))):
             raise ActionNeeded(
                 f"The warehouse at {settings.masked_url(url)} holds runs that are not the demo's, and invented people "
                 "do not belong among them. Unset WAREHOUSE_DATABASE_URL, or set WAREHOUSE_HOME to an empty folder."
             )
-        connection.execute(sql.SQL("COMMENT ON SCHEMA orchestration IS {}").format(sql.Literal(MARK)))
+        session.execute(sql.SQL("COMMENT ON SCHEMA orchestration IS {}").format(sql.Literal(MARK)))
 
 
 def _vendors() -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model import column_texts, describe
 from warehouse_pipelines.model.entity import BOOKKEEPING, Entity
 from warehouse_pipelines.model.source import Source
@@ -204,14 +205,11 @@ def main() -> None:
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(DECLARED), encoding="utf-8")
     if "--schemas" in sys.argv:
-        import psycopg
-        from psycopg.rows import dict_row
-
         from warehouse_pipelines.local.database import database_url
 
-        with psycopg.connect(database_url(), row_factory=dict_row) as connection:
+        with warehouse.session(database_url()) as session:
             for schema, path in SCHEMA_PAGES.items():
-                path.write_text(schema_page(schema, path.read_text(encoding="utf-8"), connection), encoding="utf-8")
+                path.write_text(schema_page(schema, path.read_text(encoding="utf-8"), session), encoding="utf-8")
 
 
 if __name__ == "__main__":

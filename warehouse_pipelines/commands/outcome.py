@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
+
 if TYPE_CHECKING:
     from warehouse_pipelines.loading.options import Result
 
@@ -55,11 +57,8 @@ FROM orchestration.sync_history WHERE run_id = %s ORDER BY crm_source, sync_type
 
 def outcomes_of(run_id: str, url: str) -> list[Outcome]:
     """Return what the history says of a Dagster run; of an entity that was tried again, its last attempt."""
-    import psycopg
-    from psycopg.rows import dict_row
-
-    with psycopg.connect(url, row_factory=dict_row) as connection:
-        rows = sorted(connection.execute(HISTORY, (run_id,)).fetchall(), key=lambda row: int(row["id"]))
+    with warehouse.session(url) as session:
+        rows = sorted(session.execute(HISTORY, (run_id,)).fetchall(), key=lambda row: int(row["id"]))
     return [_outcome(row) for row in rows]
 
 

@@ -27,7 +27,7 @@ from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines import settings
+from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.commands.outcome import Outcome, outcomes_of
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.observability import logs, redaction
@@ -45,10 +45,8 @@ if TYPE_CHECKING:
 
 def require_database(url: str) -> None:
     """Raise before anything is started when the warehouse does not answer or has no history to write."""
-    from warehouse_pipelines.loading.sync_history import connect
-
-    with connect(url) as connection:
-        row = connection.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
+    with warehouse.session(url) as session:
+        row = session.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
     if not (row and row["there"]):
         raise ActionNeeded("The database is not migrated; run `warehouse migrate`.")
 
@@ -258,7 +256,7 @@ def _begin(
 
 
 def _interrupt(stopped: "Event", parent: int) -> None:
-    """Interrupt this process when the event is set, or when the one that started it is gone."""
+    """Interrupt this process when the event is set, or when the one that started it has ended."""
     while not stopped.wait(1.0) and os.getppid() == parent:
         pass
     os.kill(os.getpid(), signal.SIGINT)
@@ -296,7 +294,7 @@ def _refused(
     """Write a row of each entity that had to give up waiting, and return these outcomes."""
     from warehouse_pipelines.loading import sync_history
 
-    with sync_history.connect(url) as session:
+    with warehouse.session(url) as session:
         for source, declared in _missing(crm, entity, outcomes):
             sync_history.refuse(session, source, declared, error, start_time=sync_history.utc_now(), run_id=run_id)
     have = {outcome.sync_type for outcome in outcomes}

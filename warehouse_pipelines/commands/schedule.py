@@ -2,6 +2,7 @@
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import complete_crms, complete_entities, entity_named, source_named, sources
 from warehouse_pipelines.commands.console import out
 
@@ -20,12 +21,12 @@ def list_(crm: str | None) -> None:
     """List the entities with their cadence, their switch, and when they were last asked for."""
     from rich.table import Table
 
-    from warehouse_pipelines.loading import sync_history, sync_schedule
+    from warehouse_pipelines.loading import sync_schedule
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.model.describe import duration
 
     chosen = [source_named(crm)] if crm else list(sources().values())
-    with sync_history.connect(database_url()) as connection:
+    with warehouse.session(database_url()) as connection:
         rows = sync_schedule.rows(connection)
     table = Table()
     for name in ("entity", "every", "schedule", "last asked for", "next"):
@@ -63,12 +64,12 @@ def off(crm: str, entity: str | None) -> None:
 
 
 def _switch(crm: str, entity: str | None, *, on: bool) -> None:
-    from warehouse_pipelines.loading import sync_history, sync_schedule
+    from warehouse_pipelines.loading import sync_schedule
     from warehouse_pipelines.local.database import database_url
 
     source = source_named(crm)
     chosen = entity_named(source, entity) if entity and entity != "all" else None
-    with sync_history.connect(database_url()) as connection:
+    with warehouse.session(database_url()) as connection:
         done = sync_schedule.switch(connection, source, chosen, on=on)
     word = "on" if on else "off"
     click.echo(f"Switched {word}: {crm} {', '.join(done)}" if done else f"Nothing to do: it is {word} already.")

@@ -67,7 +67,7 @@ run_flags = options(
 
 
 window_flags = options(
-    click.option("--full", is_flag=True, help="Read everything again; rows that are gone are marked deleted."),
+    click.option("--full", is_flag=True, help="Read everything again; rows that are not found are marked deleted."),
     click.option("--start-date", type=day, metavar="YYYY-MM-DD", help="Read what changed since this day, UTC."),
 )
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse_pipelines.loading.column_reader import ColumnReader, mask_of, true_rows
+from warehouse_pipelines.loading.hash_and_drop import redactor
 from warehouse_pipelines.loading.missing_columns import MissingColumns
 from warehouse_pipelines.loading.problems import Problems
 from warehouse_pipelines.loading.record_decoder import Misfit, RecordDecoder
-from warehouse_pipelines.loading.redact import redactor
 from warehouse_pipelines.loading.rejects import Reject
 from warehouse_pipelines.model.entity import Column, Entity
 from warehouse_pipelines.model.reading import Json

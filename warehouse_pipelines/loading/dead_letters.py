@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.rejects import TOO_LARGE, Reject
-from warehouse_pipelines.loading.sync_history import connect
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 
@@ -149,7 +149,7 @@ def pending(url: str, source: Source, entity: Entity, *, waived: bool = False) -
 
     Not those of records that were too large: their payload is not the record, which only the vendor has.
     """
-    with connect(url) as connection:
+    with warehouse.session(url) as connection:
         rows = connection.execute(
             "SELECT id FROM orchestration.dead_letter"
             " WHERE status = ANY(%s) AND status IN ('pending', 'waived') AND crm_source = %s AND sync_type = %s"
@@ -173,7 +173,7 @@ def listed(url: str, *, crm: str | None = None, entity: str | None = None, statu
     ``first_id`` is one to show. Neither keys nor payloads nor messages are returned: they may be personal.
     """
     condition, values = _matching({"crm_source": crm, "sync_type": entity, "status": status, "rule": rule})
-    with connect(url) as connection:
+    with warehouse.session(url) as connection:
         return connection.execute(
             sql.SQL("""
                 SELECT crm_source, sync_type, status, stage, rule, count(*) AS records, max(attempts) AS attempts,
@@ -186,7 +186,7 @@ def listed(url: str, *, crm: str | None = None, entity: str | None = None, statu
 
 def shown(url: str, number: int) -> dict[str, Any] | None:
     """Return a dead letter with its payload; None when there is none of this number."""
-    with connect(url) as connection:
+    with warehouse.session(url) as connection:
         return connection.execute(
             """
             SELECT id, crm_source, sync_type, record_key, status, stage, rule, error_message, attempts, created_at,
@@ -206,7 +206,7 @@ def waive(url: str, *, by: str, reason: str, ids: Sequence[int] | None = None, c
     """
     condition, values = _matching({"crm_source": crm, "sync_type": entity, "rule": rule})
     numbers = None if ids is None else list(ids)
-    with connect(url) as connection:
+    with warehouse.session(url) as connection:
         connection.execute("SET lock_timeout = '5s'")
         try:
             rows = connection.execute(

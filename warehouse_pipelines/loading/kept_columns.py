@@ -9,18 +9,18 @@ from collections.abc import Set
 import pyarrow as pa
 from psycopg import sql
 
-from warehouse_pipelines.loading.merge_sql import MergeStatements, name_list
+from warehouse_pipelines.loading.merge_sql import MergeStatements
+from warehouse_pipelines.loading.stored_rows import name_list
 from warehouse_pipelines.loading.transaction import Transaction
-from warehouse_pipelines.model.entity import Entity
 
 
 class KeptColumns:
     """The columns that the present batch lacks (``now``), and the rows that were merged without some."""
 
-    def __init__(self, transaction: Transaction, statements: MergeStatements, entity: Entity) -> None:
+    def __init__(self, transaction: Transaction, statements: MergeStatements) -> None:
         self.now: frozenset[str] = frozenset()
         self._ever: frozenset[str] = frozenset()
-        self._transaction, self._statements, self._entity = transaction, statements, entity
+        self._transaction, self._statements, self._entity = transaction, statements, statements.entity
 
     def begin(self, table: pa.Table) -> None:
         """Keep what ``table`` lacks until the next batch."""
@@ -31,7 +31,7 @@ class KeptColumns:
         if not self.now:
             return
         if not self._ever:
-            self._transaction.create_temp_table("kept", self._statements.key_columns)
+            self._transaction.create_temp_table("kept", self._statements.stored.key_columns)
         self._ever |= self.now
         self._transaction.run(sql.SQL("INSERT INTO kept SELECT {} FROM incoming").format(name_list(self._entity.keys)))
 

@@ -3,40 +3,25 @@
 ``MergeStatements`` belongs to one run. What changes from batch to batch is ``kept``: the columns that the batch lacks,
 whose stored values stay.
 
-Every statement has one plan, whatever the statistics say. They can be wrong by any factor: autovacuum that comes by
-during a long uncommitted load writes that the table is empty. So what belongs together is looked up row by row in a
-``LATERAL`` subquery that PostgreSQL cannot turn round (``OFFSET 0``), or by an array; a table of many rows never stands
-in a join that the planner may order.
+Every statement has one plan, whatever the statistics say, for which ``stored_rows`` gives the reason: what belongs
+together is looked up row by row in a ``LATERAL`` subquery that PostgreSQL cannot turn round (``OFFSET 0``), or by an
+array; a table of many rows never stands in a join that the planner may order.
 """
 
-import functools
 import itertools
 import zlib
 from collections.abc import Sequence, Set
 
 from psycopg import sql
 
-from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Window
-from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.loading.stored_rows import StoredRows, name_list
 
 
 class MergeStatements:
-    """The statements of one run of an entity. With ``force`` unchanged and older records are written too."""
+    """The statements of one run. With ``force`` unchanged and older records are written too."""
 
-    def __init__(self, source: Source, entity: Entity, *, force: bool) -> None:
-        self.source, self.entity, self.force = source, entity, force
-        self.target = sql.Identifier(entity.schema, entity.table_name)
-
-    @functools.cached_property
-    def key_types(self) -> dict[str, sql.SQL]:
-        """The PostgreSQL type of each column of the key."""
-        return {key: sql.SQL(self.entity.pg_types[key].split(" ")[0]) for key in self.entity.keys}
-
-    @property
-    def key_columns(self) -> list[sql.Composable]:
-        """The definition of the columns of a table of keys."""
-        return [sql.SQL("{} {}").format(sql.Identifier(key), type_) for key, type_ in self.key_types.items()]
+    def __init__(self, stored: StoredRows, *, force: bool) -> None:
+        self.stored, self.source, self.entity, self.force = stored, stored.source, stored.entity, force
 
     @property
     def incoming_columns(self) -> list[sql.Composable]:
@@ -56,31 +41,6 @@ class MergeStatements:
         if self.source.mirrored:
             return self.entity.seed
         return self.entity.seed ^ zlib.crc32(" ".join(sorted(kept)).encode())
-
-    def living(self, window: Window | None = None) -> sql.Composable:
-        """Return the condition for living rows of ``t``; with a window that has a begin, of those in it."""
-        # A mirrored table may have rows that were made here, which no vendor can show.
-        living = sql.SQL("NOT t.archived AND t.sync_hash IS NOT NULL" if self.source.mirrored else "NOT t.archived")
-        if window is None or window.since is None or not self.entity.cursor:
-            return living
-        return sql.SQL("{0} AND t.{1} >= {2} AND t.{1} < {3}").format(
-            living, sql.Identifier(self.entity.cursor), window.since.isoformat(), window.until.isoformat()
-        )
-
-    def place(self, other: str) -> sql.Composable:
-        """Return the condition and the order by which the row of ``t`` with the key of ``other`` is looked up.
-
-        A key of several columns is not compared by equality: to statistics that are wrong, an index of one of its
-        columns is as good as the key's, and may hold half of the table at that place. The first row from the key to the
-        key, in the order of the key, can be had from the key's index alone.
-        """
-        keys = self.entity.keys
-        if len(keys) == 1:
-            return sql.SQL("{} OFFSET 0").format(same_key(keys, other))
-        mine, theirs = (sql.SQL(", ").join(sql.Identifier(row, key) for key in keys) for row in ("t", other))
-        return sql.SQL("({mine}) >= ({theirs}) AND ({mine}) <= ({theirs}) ORDER BY {mine} LIMIT 1").format(
-            mine=mine, theirs=theirs
-        )
 
     def merge(self, kept: Set[str], which: sql.Composable | None = None) -> sql.Composed:
         """Compose the merge of ``incoming``, or of ``which`` of its rows.
@@ -131,9 +91,9 @@ class MergeStatements:
             typed=sql.SQL(", ").join(self._typed(name) for name in own),
             differs=differs,
             not_older=not_older,
-            target=self.target,
-            place=self.place("i"),
-            row_place=self.place("n"),
+            target=self.stored.table,
+            place=self.stored.place("i"),
+            row_place=self.stored.place("n"),
             mine=sql.SQL(", ").join(sql.Identifier("t", name) for name in compared),
             theirs=sql.SQL(", ").join(sql.Identifier("n", name) for name in compared),
             written=name_list(written),
@@ -202,7 +162,7 @@ class MergeStatements:
                 FROM (SELECT t.delete_reason, t.deleted_at FROM {target} t WHERE {place}) t
                 WHERE t.delete_reason = 'archived'
             )
-        """).format(target=self.target, place=self.place("i"))
+        """).format(target=self.stored.table, place=self.stored.place("i"))
 
     def empty_returned(self, returned: Sequence[str]) -> sql.Composed:
         """Empty the ``returned`` columns of the rows whose key is in ``kept`` and whose ``raw_data`` lacks them.
@@ -232,25 +192,13 @@ class MergeStatements:
             ) SELECT (SELECT count(*) FROM emptied), (SELECT count(DISTINCT place) FROM found WHERE untouched)
         """).format(
             any=sql.SQL(" OR ").join(lacking.values()),
-            target=self.target,
-            place=self.place("k"),
+            target=self.stored.table,
+            place=self.stored.place("k"),
             assignments=sql.SQL(", ").join(
                 sql.SQL("{0} = CASE WHEN NOT {1} THEN t.{0} END").format(sql.Identifier(name), lacks)
                 for name, lacks in lacking.items()
             ),
         )
-
-
-def name_list(names: Sequence[str]) -> sql.Composed:
-    """Return column names with commas between them."""
-    return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def same_key(keys: Sequence[str], other: str) -> sql.Composed:
-    """Return the condition that ``t`` and ``other`` have the same key, column by column."""
-    return sql.SQL(" AND ").join(
-        sql.SQL("t.{0} = {1}.{0}").format(sql.Identifier(key), sql.Identifier(other)) for key in keys
-    )
 
 
 _MERGE_IN_HALVES = """

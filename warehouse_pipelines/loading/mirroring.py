@@ -7,7 +7,8 @@ superuser can grant: ``check_mirroring`` asks for it before a run needs it.
 
 import psycopg
 
-from warehouse_pipelines.errors import DatabaseUnavailable, NotConfigured, masked
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.model.source import Source
 
 MIRROR = "SET LOCAL session_replication_role = replica"
@@ -24,9 +25,7 @@ def may_not_mirror(source: Source) -> NotConfigured:
 def check_mirroring(url: str, source: Source) -> None:
     """Raise ``NotConfigured`` when ``url``'s role may not load a mirrored source; ``DatabaseUnavailable``."""
     try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            connection.execute(MIRROR)
+        with warehouse.session(url) as session, session.transaction():
+            session.execute(MIRROR)
     except psycopg.errors.InsufficientPrivilege as error:
         raise may_not_mirror(source) from error
-    except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(f"cannot connect to the warehouse: {masked(str(error))}") from error

@@ -24,7 +24,7 @@ class MissingColumns:
     """Finds chunk by chunk which columns of an entity are absent.
 
     ``absent``     columns that were filled before and whose member no record has; the tables lack them
-    ``vanished``   columns that the source itself reports as gone (``ReadContext.mark_absent``)
+    ``vanished``   columns that the source itself reports as absent (``ReadContext.mark_absent``)
     ``flag_sent``  of a sample of the records: how many had the vendor's deleted flag, be it null
     ``has_archived``  whether the table has rows that the flag tombstoned; asked once, when no record of a chunk has it
     """

@@ -7,10 +7,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading.dead_letters import pending
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines.loading.sync_history import connect
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
@@ -42,7 +42,7 @@ class DeadLetterReader:
         self._url, self._ids = url, ids
 
     def __call__(self, request: ReadRequest, context: ReadContext) -> Pages:
-        with connect(self._url) as connection:
+        with warehouse.session(self._url) as connection:
             for start in range(0, len(self._ids), 1000):
                 rows = connection.execute(
                     "SELECT CASE jsonb_typeof(payload) WHEN 'string' THEN payload #>> '{}' ELSE payload::text END text"

@@ -5,16 +5,22 @@ A vendor's limit holds for the account and not for our process: ten entities in 
 round trip.
 """
 
+import contextlib
 import logging
 import math
 import threading
 import time
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 import psycopg
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, VendorUnavailable
-from warehouse_pipelines.loading.sync_history import connect
 from warehouse_pipelines.model.reading import Budget
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -36,15 +42,28 @@ def _spoken(seconds: float) -> str:
 
 
 class RequestBudget:
-    """Acquires requests from budgets; one per run, on a session of its own that opens with the first request."""
+    """Acquires requests from budgets; one per run. It borrows a session with the first, until the end of the block."""
 
     def __init__(self, url: str, cancelled: threading.Event) -> None:
         self._url = url
         self._cancelled = cancelled
-        self._connection: psycopg.Connection[dict[str, object]] | None = None
+        self._borrowed = contextlib.ExitStack()
+        self._session: Session | None = None
+        self._ended = False
         self._held: dict[tuple[str, Budget], tuple[int, float]] = {}
         self._lock = threading.Lock()
         self.waited_seconds = 0.0
+
+    def __enter__(self) -> "RequestBudget":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give the session back once no thread uses it; after an error, end it at once."""
+        with self._lock if kind is None else contextlib.nullcontext():
+            self._ended = True
+            self._borrowed.__exit__(kind, error, traceback)
 
     def acquire(self, credential: str, budget: Budget) -> None:
         """Wait for one request of ``budget``.
@@ -77,10 +96,12 @@ class RequestBudget:
 
     def _ask(self, credential: str, budget: Budget, wanted: int) -> float:
         """Return 0 when the requests are granted, else the seconds to wait."""
+        if self._ended:
+            raise VendorUnavailable("the run has ended, so it acquires no request")
         try:
-            if self._connection is None:
-                self._connection = connect(self._url)
-            row = self._connection.execute(
+            if self._session is None:
+                self._session = self._borrowed.enter_context(warehouse.session(self._url))
+            row = self._session.execute(
                 "SELECT orchestration.take_requests(%s, %s, %s, %s, %s) AS wait",
                 [credential, budget.name, budget.requests, budget.seconds, wanted],
             ).fetchone()
@@ -89,8 +110,3 @@ class RequestBudget:
                 f"the budget {budget.name} cannot be asked for ({type(error).__name__}): is PostgreSQL up and migrated?"
             ) from error
         return float(str(row["wait"])) if row else 0.0
-
-    def close(self) -> None:
-        """End the session."""
-        if self._connection is not None:
-            self._connection.close()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from warehouse_pipelines.loading.sync_history import connect
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import MASK
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.observability import redaction
 
@@ -61,7 +62,7 @@ def stored(url: str, entity: Entity, limit: int = ROWS) -> list[dict[str, Any]]:
         order,
         sql.Literal(limit),
     )
-    with connect(url) as connection:
+    with warehouse.session(url) as connection:
         found = connection.execute(statement).fetchall()
     return [{name: value(entity, name, row[name]) for name in names} for row in found]
 
@@ -84,10 +85,10 @@ def value(entity: Entity, name: str, found: Any) -> str | None:
         return None
     text = str(found)
     if not harmless(entity, name):
-        return redaction.MASK
+        return MASK
     kind = entity.columns[name].kind
     if kind in {"id", "uuid"} or name in entity.keys or name in entity.refs or name.endswith("id"):
-        return text if _ID.fullmatch(text) else redaction.MASK
+        return text if _ID.fullmatch(text) else MASK
     if kind == "text":
-        return text if _CODE.fullmatch(text) else redaction.MASK
-    return redaction.MASK if kind in {"integer", "numeric"} and _LONG_NUMBER.search(text) else text
+        return text if _CODE.fullmatch(text) else MASK
+    return MASK if kind in {"integer", "numeric"} and _LONG_NUMBER.search(text) else text

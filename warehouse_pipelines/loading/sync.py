@@ -23,6 +23,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, WarehouseError
 from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading import run_report, sync_history
@@ -106,7 +107,7 @@ def sync(
             else:
                 # The session may still be busy in the thread that was stopped. If there is no other,
                 # ``close_stale_runs`` closes the row.
-                with contextlib.suppress(DatabaseUnavailable), sync_history.connect(url) as own:
+                with contextlib.suppress(DatabaseUnavailable), warehouse.session(url) as own:
                     sync_history.fail(own, source, entity, error, run.report.metrics())
             logs.sync_failed(source.name, entity.name, error, configuration)
             if error is raised:
@@ -168,6 +169,15 @@ class Run:
 
     def go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close the history row, commit."""
+        with self.warehouse, self.budget:
+            result = self._go(unread, replayed, progress)
+        logs.completed(
+            self.source.name, self.entity.name, result.created, result.updated, result.failed,
+            status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
+        )  # fmt: skip
+        return result
+
+    def _go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         loader = self.loader = Loader(
             self.url, self.source, self.entity, history_id=self.history_id,
             force=self.options.force, detect_deletes=self.plan.complete_range is not None,
@@ -188,16 +198,10 @@ class Run:
                 self._close_dry(closing)
             else:
                 loader.commit(closing)
+            return result
         finally:
             self.cancelled.set()
             loader.close()
-            self.warehouse.close()
-            self.budget.close()
-        logs.completed(
-            self.source.name, self.entity.name, result.created, result.updated, result.failed,
-            status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
-        )  # fmt: skip
-        return result
 
     def _load(self, tables: "DltResource", loader: Loader, progress: Callable[[int], None]) -> None:
         """Load the tables while the next ones are read."""
@@ -257,7 +261,7 @@ class Run:
                 "theirs: no row was counted as deleted. Have them mended, or waive them: `warehouse dead-letters list "
                 f"--crm {self.source.name} --entity {self.entity.name}`"
             )
-            self.reading.context.note(sweep_skipped=skipped)
+            self.reading.context.note(delete_detection_skipped=skipped)
             log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
         loader.tombstones.tombstone_missing(window, "erased" if report.includes_deleted else "missing")

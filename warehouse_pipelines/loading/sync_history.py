@@ -20,15 +20,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.rows import dict_row
 
-from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, masked
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import SyncRunning, masked
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, Standing
+from warehouse_pipelines.queries import query
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
 
 log = logging.getLogger("warehouse.sync")
 
@@ -59,41 +63,13 @@ class LastGood:
     full_tried: datetime | None = None
 
 
-def connect(url: str, **options: Any) -> psycopg.Connection[dict[str, Any]]:
-    """Return an autocommitting session in UTC. Raises ``DatabaseUnavailable``.
-
-    The server asks a silent client after a minute whether it is there: a lost machine's locks are free after 90 s
-    and not after the two hours that TCP takes by itself.
-    """
-    try:
-        return psycopg.connect(
-            url,
-            autocommit=True,
-            row_factory=dict_row,
-            application_name="warehouse",
-            connect_timeout=10,
-            keepalives_idle=60,
-            keepalives_interval=10,
-            keepalives_count=3,
-            options="-c TimeZone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
-            **options,
-        )
-    except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(
-            f"cannot connect to the warehouse: {masked(str(error))}. Is PostgreSQL up, is WAREHOUSE_DATABASE_URL right?"
-        ) from error
-
-
 @contextlib.contextmanager
-def locked(
-    url: str, source: Source, entity: Entity, run_id: str | None = None
-) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-    """Hold the lock of an entity on a session of its own; rows that a dead process left are closed first.
+def locked(url: str, source: Source, entity: Entity, run_id: str | None = None) -> Iterator["Session"]:
+    """Hold the lock of an entity in the session that is lent; rows that a dead process left are closed first.
 
     Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, and leaves a row that says so.
     """
-    connection = connect(url)
-    try:
+    with warehouse.session(url) as connection:
         start_time, deadline = utc_now(), time.monotonic() + LOCK_SECONDS
         other = ""
         while not _lock(connection, source.name, entity.name):
@@ -109,11 +85,9 @@ def locked(
             time.sleep(0.2)
         _close_dead(connection, source.name, entity.name)
         yield connection
-    finally:
-        connection.close()
 
 
-def _other(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_type: str) -> str:
+def _other(connection: "Session", crm: str, sync_type: str) -> str:
     """Return which run holds the lock of an entity, as far as the history knows."""
     row = connection.execute(
         """
@@ -129,7 +103,7 @@ def _other(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_type: 
 
 
 def refuse(
-    connection: psycopg.Connection[dict[str, Any]],
+    connection: "Session",
     source: Source,
     entity: Entity,
     error: Exception,
@@ -157,14 +131,14 @@ def refuse(
     )
 
 
-def _lock(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_type: str) -> bool:
+def _lock(connection: "Session", crm: str, sync_type: str) -> bool:
     row = connection.execute(
         "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free", [f"{crm}:{sync_type}"]
     ).fetchone()
     return bool(row and row["free"])
 
 
-def last_good(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> LastGood | None:
+def last_good(connection: "Session", source: Source, entity: Entity) -> LastGood | None:
     """Return the cursor of the last run of exactly this entity that moved it; None before there is one."""
     row = connection.execute(
         """
@@ -181,9 +155,7 @@ def last_good(connection: psycopg.Connection[dict[str, Any]], source: Source, en
     return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"], *full)
 
 
-def _last_full(
-    connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity
-) -> tuple[datetime | None, datetime | None]:
+def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[datetime | None, datetime | None]:
     row = connection.execute(
         """
         SELECT max(start_time) AS tried, max(start_time) FILTER (
@@ -198,7 +170,7 @@ def _last_full(
     return (row["good"], row["tried"]) if row else (None, None)
 
 
-def last_state(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> dict[str, str]:
+def last_state(connection: "Session", source: Source, entity: Entity) -> dict[str, str]:
     """Return what the last run of this entity that kept a state left; empty before there is one."""
     row = connection.execute(
         """
@@ -212,7 +184,7 @@ def last_state(connection: psycopg.Connection[dict[str, Any]], source: Source, e
     return row["state"] if row else {}
 
 
-def last_rows(connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity) -> tuple[int, int] | None:
+def last_rows(connection: "Session", source: Source, entity: Entity) -> tuple[int, int] | None:
     """Return the rows and the living rows that the last run left in the table; None before there is one."""
     row = connection.execute(
         """
@@ -227,29 +199,14 @@ def last_rows(connection: psycopg.Connection[dict[str, Any]], source: Source, en
     return (int(row["total"]), int(row["living"])) if row and row["total"] else None
 
 
-def last_values(
-    connection: psycopg.Connection[dict[str, Any]], source: Source, entity: Entity, mode: str
-) -> tuple[Standing, dict[str, float]]:
+def last_values(connection: "Session", source: Source, entity: Entity, mode: str) -> tuple[Standing, dict[str, float]]:
     """Return how the columns stood after the last run, and which share of its records had a value in each column.
 
     The shares are of the last run of at least ``ENOUGH_RECORDS``, of the same ``mode`` if there is one. Runs that were
     dry, limited, narrowed or replays do not count.
     """
     rows = connection.execute(
-        """
-        WITH good AS (
-            SELECT id, configuration ->> 'mode' AS mode, records_processed AS processed, performance_metrics AS metrics
-            FROM orchestration.sync_history
-            WHERE crm_source = %(crm)s AND sync_type = %(sync_type)s AND (status IN ('success', 'partial')) IS TRUE
-                AND configuration ->> 'dry_run' = 'false' AND coalesce(configuration ->> 'max_records', '0') = '0'
-                AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
-                AND configuration ->> 'mode' <> 'replay' AND performance_metrics ? 'columns_filled'
-        )
-        (SELECT metrics, processed FROM good ORDER BY id DESC LIMIT 1)
-        UNION ALL
-        (SELECT metrics, processed FROM good WHERE processed >= %(enough)s
-         ORDER BY mode = %(mode)s DESC, id DESC LIMIT 1)
-        """,
+        query("last_values"),
         {"crm": source.name, "sync_type": entity.name, "enough": ENOUGH_RECORDS, "mode": mode},
     ).fetchall()
     if not rows:
@@ -259,7 +216,7 @@ def last_values(
 
 
 def begin(
-    connection: psycopg.Connection[dict[str, Any]],
+    connection: "Session",
     source: Source,
     entity: Entity,
     *,
@@ -279,26 +236,8 @@ def begin(
     return int(row["id"])
 
 
-CLOSE = """
-    UPDATE orchestration.sync_history h SET
-        end_time = clock_timestamp(),
-        status = p ->> 'status',
-        records_processed = (p ->> 'processed')::integer,
-        records_created = (p ->> 'created')::integer,
-        records_updated = (p ->> 'updated')::integer,
-        records_failed = (p ->> 'failed')::integer,
-        error_message = p ->> 'error_message',
-        configuration = h.configuration || (p -> 'configuration'),
-        performance_metrics = p -> 'performance_metrics'
-    FROM (SELECT $1::text::jsonb AS p) given
-    WHERE h.id = $2::bigint AND h.status = 'running'
-    RETURNING h.id
-"""
-"""Closes a row that is still running; one JSON text holds all there is to say."""
-
-
 def fail(
-    connection: psycopg.Connection[dict[str, Any]],
+    connection: "Session",
     source: Source,
     entity: Entity,
     error: BaseException,
@@ -321,7 +260,7 @@ def fail(
         )
     except psycopg.Error as second:
         log.error(
-            "the history row of %s %s could not be closed (%s); the sensor `sweep` will close it",
+            "the history row of %s %s could not be closed (%s); the sensor `close_stale_runs` will close it",
             source.name,
             entity.name,
             type(second).__name__,
@@ -330,7 +269,7 @@ def fail(
 
 def close_run(url: str, run_id: str, message: str, status: str = "failed") -> int:
     """Close the rows that a Dagster run left open; returns how many. Its processes have ended, or are ending."""
-    with connect(url) as connection:
+    with warehouse.session(url) as connection:
         closed = connection.execute(
             """
             UPDATE orchestration.sync_history
@@ -345,7 +284,7 @@ def close_run(url: str, run_id: str, message: str, status: str = "failed") -> in
 def close_stale_runs(url: str) -> list[int]:
     """Close every running row whose process is dead; returns their ids."""
     closed: list[int] = []
-    with connect(url) as connection:
+    with warehouse.session(url) as connection:
         running = connection.execute(
             "SELECT DISTINCT crm_source, sync_type FROM orchestration.sync_history WHERE status = 'running'"
         ).fetchall()
@@ -359,7 +298,7 @@ def close_stale_runs(url: str) -> list[int]:
     return closed
 
 
-def _close_dead(connection: psycopg.Connection[dict[str, Any]], crm: str, sync_type: str) -> list[int]:
+def _close_dead(connection: "Session", crm: str, sync_type: str) -> list[int]:
     """Close what is running under a lock that the caller now holds."""
     rows = connection.execute(
         """

@@ -15,11 +15,9 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from warehouse_pipelines.errors import SuspiciousRead
-from warehouse_pipelines.loading.merge_sql import MergeStatements, name_list, same_key
+from warehouse_pipelines.loading.stored_rows import StoredRows, name_list, same_key
 from warehouse_pipelines.loading.transaction import Transaction
-from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Window
-from warehouse_pipelines.model.source import Source
 
 LARGEST_SHARE = 0.2
 SMALL_TABLE = 100
@@ -35,18 +33,16 @@ reports a read that found less than half of what is usual.
 class Tombstones:
     """Marks the deleted rows of one entity in the transaction of its run, and counts them."""
 
-    def __init__(
-        self, transaction: Transaction, statements: MergeStatements, source: Source, entity: Entity, *, force: bool
-    ) -> None:
-        self.source, self.entity, self.force = source, entity, force
+    def __init__(self, transaction: Transaction, stored: StoredRows, *, force: bool) -> None:
+        self.source, self.entity, self.force = stored.source, stored.entity, force
         self.tracking = False
         self.tombstoned = self.absorbed = 0
-        self._transaction, self._statements, self._target = transaction, statements, statements.target
+        self._transaction, self._stored = transaction, stored
 
     def track(self) -> None:
         """Keep the keys of all records from now on, as ``tombstone_missing`` needs them."""
         key = sql.SQL("PRIMARY KEY ({})").format(name_list(self.entity.keys))
-        self._transaction.create_temp_table("seen", [*self._statements.key_columns, key])
+        self._transaction.create_temp_table("seen", [*self._stored.key_columns, key])
         self.tracking = True
 
     def note_merged(self) -> None:
@@ -60,7 +56,7 @@ class Tombstones:
     def note_rejected(self) -> None:
         """Note the keys of the records that just went to the dead letters: a bad record is at the vendor too."""
         if self.tracking:
-            types = self._statements.key_types.values()
+            types = self._stored.key_types.values()
             typed = [sql.SQL(f"key_{n}::{{}}").format(type_) for n, type_ in enumerate(types)]
             self._transaction.run(
                 sql.SQL(
@@ -95,7 +91,7 @@ class Tombstones:
                 sql.SQL(
                     "UPDATE {} t SET delete_reason = 'erased', sync_updated_at = now()"
                     " WHERE t.{} = ANY({}) AND t.archived AND t.delete_reason = 'archived'"
-                ).format(self._target, sql.Identifier(self.entity.keys[0]), list(keys))
+                ).format(self._stored.table, sql.Identifier(self.entity.keys[0]), list(keys))
             )
 
     def absorb(self, table: pa.Table, refused: Set[str]) -> None:
@@ -127,7 +123,7 @@ class Tombstones:
             ) SELECT count(*) FROM tombstoned
         """).format(
             key=sql.Identifier(self.entity.keys[0]),
-            target=self._target,
+            target=self._stored.table,
             survivors=json.dumps(survivors),
             keys=list(survivors),
         )
@@ -135,11 +131,11 @@ class Tombstones:
 
     def count_living(self, window: Window) -> int:
         """Return how many living rows the window holds; all of them when it has no begin."""
-        return self._count(self._statements.living(window))
+        return self._count(self._stored.living(window))
 
     def _tombstone(self, window: Window, which: sql.Composable, reason: str, *, named_by_source: bool = False) -> None:
         """Tombstone the living rows of ``window`` that ``which`` selects."""
-        deleted = sql.SQL("{} AND {}").format(self._statements.living(window), which)
+        deleted = sql.SQL("{} AND {}").format(self._stored.living(window), which)
         count = self._count(deleted)
         if not count:
             return
@@ -148,8 +144,7 @@ class Tombstones:
         none_found = (
             not named_by_source
             and window.since is None
-            and count
-            == self._count(sql.SQL("{} AND t.sync_created_at < now()").format(self._statements.living(window)))
+            and count == self._count(sql.SQL("{} AND t.sync_created_at < now()").format(self._stored.living(window)))
         )
         if (none_found or (living > SMALL_TABLE and count > LARGEST_SHARE * living)) and not self.force:
             raise SuspiciousRead(
@@ -161,7 +156,7 @@ class Tombstones:
                 "UPDATE {} t SET archived = true, deleted_at = now(), delete_reason = {},"
                 " sync_updated_at = now(){} WHERE {}"
             ).format(
-                self._target,
+                self._stored.table,
                 reason,
                 sql.SQL("").join(
                     sql.SQL(", {} = {}").format(sql.Identifier(name), value)
@@ -173,4 +168,6 @@ class Tombstones:
         self.tombstoned += count
 
     def _count(self, condition: sql.Composable) -> int:
-        return self._transaction.number(sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._target, condition))
+        return self._transaction.number(
+            sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(self._stored.table, condition)
+        )

@@ -17,7 +17,7 @@ import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 from psycopg import sql
 
-from warehouse_pipelines.errors import DatabaseUnavailable, masked
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading.load_errors import DATA_ERRORS, sqlstate, translate_error
 
 SETTINGS = {
@@ -41,7 +41,7 @@ class Transaction:
             self._connection = _connect(url)
             self.cursor = self._connection.cursor()
         except adbc_driver_manager.Error as error:
-            raise DatabaseUnavailable(f"cannot connect to the warehouse: {masked(str(error))}") from error
+            raise warehouse.unavailable(error) from error
         self.run("BEGIN")
         settings = [sql.SQL("set_config({}, {}, true)").format(*setting) for setting in SETTINGS.items()]
         self.row(sql.SQL("SELECT {}").format(sql.SQL(", ").join(settings)))
@@ -109,8 +109,7 @@ def _connect(url: str) -> dbapi.Connection:
     """
     with _databases_lock:
         if url not in _databases:
-            name = f"{'&' if '?' in url else '?'}application_name=warehouse-loader"
-            database = dbapi.connect(url + name, autocommit=True)
+            database = dbapi.connect(warehouse.with_parameters(url, "warehouse-loader"), autocommit=True)
             database.adbc_connection.close()
             for other in _databases.values():  # a process loads one warehouse, but for tests
                 other.close()

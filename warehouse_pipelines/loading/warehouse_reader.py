@@ -1,29 +1,48 @@
 """What a source may ask the warehouse, for a ``fetch`` whose vendor cannot tell it (``model.reading.Known``)."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from warehouse_pipelines.loading.sync_history import connect
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Json
 
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
 
 class WarehouseReader:
-    """Reads keys, records and hashes; its session opens with the first call, in the thread that reads the vendor."""
+    """Reads keys, records and hashes; borrows a session with the first call, until the end of the block."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._connection: psycopg.Connection[dict[str, Any]] | None = None
+        self._borrowed = contextlib.ExitStack()
+        self._session: Session | None = None
+        self._ended = False
 
-    def _open(self) -> psycopg.Connection[dict[str, Any]]:
-        if self._connection is None:
-            self._connection = connect(self._url)
-        return self._connection
+    def __enter__(self) -> "WarehouseReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended = True
+        self._borrowed.__exit__(kind, error, traceback)
+
+    def _open(self) -> "Session":
+        """Return the session. Raises ``DatabaseUnavailable``, also once the block has ended: another may have it."""
+        if self._ended:
+            raise DatabaseUnavailable("the run has ended, so nothing can be asked for it")
+        if self._session is None:
+            self._session = self._borrowed.enter_context(warehouse.session(self._url))
+        return self._session
 
     def keys(self, table: str) -> Iterator[str]:
         """Yield the keys of the living rows of ``table``, in order, without holding them all."""
@@ -48,7 +67,7 @@ class WarehouseReader:
         parts = [name.split(" ", len(columns) - 1) for name in keys]
         wanted = [part for part in parts if len(part) == len(columns)]
         # Row by row, which OFFSET 0 sees to: no statistics can make a walk through the table of it.
-        # And of a key of several columns the first row from the key to the key, as in ``MergeStatements.place``.
+        # And of a key of several columns the first row from the key to the key, as in ``StoredRows.place``.
         mine, theirs = (
             sql.SQL(", ").join(
                 sql.SQL(f"{row}.{{}}{{}}").format(
@@ -125,11 +144,6 @@ class WarehouseReader:
         ]
         row = self._open().execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(asked))).fetchone() or {}
         return {name for name, found in row.items() if found}
-
-    def close(self) -> None:
-        """End the session."""
-        if self._connection is not None:
-            self._connection.close()
 
 
 def _identifier(table: str) -> sql.Identifier:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from warehouse_pipelines import settings
+from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, NotConfigured, masked
 
 log = logging.getLogger("warehouse")
@@ -139,9 +139,7 @@ def _locked_storage(url: str | None) -> Iterator[None]:
     if url is None:
         yield
         return
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
+    with warehouse.connect(url, application_name="warehouse-storage") as connection:
         connection.execute("SELECT pg_advisory_lock(hashtextextended('warehouse: migrate', 0))")
         yield
 
@@ -161,24 +159,24 @@ def _create_database(url: str) -> bool:
     from psycopg import conninfo, sql
 
     try:
-        psycopg.connect(url, connect_timeout=10).close()
+        warehouse.connect(url, application_name="warehouse-storage").close()
         return True
-    except psycopg.OperationalError as error:
-        name = str(conninfo.conninfo_to_dict(url).get("dbname"))
-        if f'database "{name}" does not exist' not in str(error):
+    except DatabaseUnavailable as error:
+        refused, name = error.__cause__, str(conninfo.conninfo_to_dict(url).get("dbname"))
+        if f'database "{name}" does not exist' not in str(refused):
             raise DatabaseUnavailable(
-                f"cannot connect to Dagster's storage, {settings.masked_url(url)}: {masked(str(error))}. Is it up? "
+                f"cannot connect to Dagster's storage, {settings.masked_url(url)}: {masked(str(refused))}. Is it up? "
                 f"DAGSTER_STORAGE_URL names another database for it, or {SQLITE}."
-            ) from error
+            ) from refused
     database = sql.Identifier(name)
     try:
-        with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
+        with warehouse.connect(url, application_name="warehouse-storage", dbname="postgres") as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
             connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(database))
     except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):  # by another process, a moment ago
         return True
-    except (psycopg.errors.InsufficientPrivilege, psycopg.OperationalError) as error:
+    except (psycopg.errors.InsufficientPrivilege, DatabaseUnavailable) as error:
         raise NotConfigured(
             f"Dagster's storage, the database {name}, is not there and cannot be created by this login "
             f"({masked(str(error).splitlines()[0])}). Let its administrator do that (CREATE DATABASE {name} OWNER "

@@ -22,7 +22,7 @@ and the command line all see the same columns; ``docs/entities.md`` documents th
 process starts, and a word of it that cannot be used stops every command and names its line. ``WAREHOUSE_COLUMNS_FILE``
 names another file. ``HUBSPOT_PROPERTY_MAP`` is an older spelling of ``map`` and is applied by the same code.
 
-**hash** replaces the value by a keyed hash (``loading.redact``) before anything is stored: in the column, in
+**hash** replaces the value by a keyed hash (``loading.hash_and_drop``) before anything is stored: in the column, in
 ``raw_data``, in the dead letters. **drop** takes the column out of what is loaded and its value out of the record.
 Neither touches rows that are there: the column and its data stay, no longer written, until ``warehouse migrate
 --redact``. **rename** renames the column of the table by the next ``warehouse migrate``, with its data and its indexes.

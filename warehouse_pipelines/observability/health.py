@@ -22,59 +22,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import psycopg
-from psycopg.rows import dict_row
-
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.lost_values import Standing
+from warehouse_pipelines.queries import query
 
 ENOUGH = 0.8
 HOURS = 24.0
 EXPECTED_HOURS = 2.0
-
-ASKED = """
-WITH real AS (
-    SELECT * FROM orchestration.sync_history
-    WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
-      AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused')
-)
-SELECT last.*, clock_timestamp() - last.start_time AS age, ended.*, good.metrics AS good_metrics, refused.*, waiting.*
-FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
-         WITH ORDINALITY AS entity (crm, sync_type, hours, n)
-LEFT JOIN LATERAL (
-    SELECT * FROM real WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type ORDER BY id DESC LIMIT 1
-) AS last ON true
-CROSS JOIN LATERAL (
-    SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'success') AS successes,
-        (array_agg(status ORDER BY id DESC))[1] AS last_ending,
-        (array_agg(coalesce(error_message, performance_metrics ->> 'partial_reason',
-                            records_failed || ' records are in the dead letters') ORDER BY id DESC)
-            FILTER (WHERE status <> 'success'))[1] AS last_error,
-        max(coalesce(end_time, start_time)) FILTER (WHERE status <> 'success') AS last_error_at
-    FROM real
-    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type
-      AND status NOT IN ('running', 'cancelled')
-      AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
-) AS ended
-LEFT JOIN LATERAL (
-    SELECT performance_metrics AS metrics FROM real
-    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status IN ('success', 'partial')
-      AND coalesce(configuration ->> 'max_records', '0') = '0' AND performance_metrics ? 'columns_filled'
-    ORDER BY id DESC LIMIT 1
-) AS good ON true
-CROSS JOIN LATERAL (
-    SELECT count(*) AS refusals, (array_agg(error_message ORDER BY id DESC))[1] AS refusal
-    FROM orchestration.sync_history
-    WHERE crm_source = entity.crm AND sync_type = entity.sync_type AND configuration ->> 'mode' = 'refused'
-      AND id > coalesce(last.id, 0)
-) AS refused
-CROSS JOIN LATERAL (
-    SELECT count(*) AS pending, count(*) FILTER (WHERE record_key IS NULL) AS keyless FROM orchestration.dead_letter d
-    WHERE d.status = 'pending' AND d.crm_source = entity.crm AND d.sync_type = entity.sync_type
-) AS waiting
-ORDER BY entity.n
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +124,8 @@ def judge(
         "sync_types": [entity.name for _, entity, *_ in entities],
         "hours": [rate_hours for _, _, rate_hours, _ in entities],
     }
-    with psycopg.connect(url, row_factory=dict_row) as connection:
-        found = connection.execute(ASKED, asked).fetchall()
+    with warehouse.session(url) as session:
+        found = session.execute(query("health"), asked).fetchall()
     configured = {source.name: not source.missing_settings() for source, *_ in entities}
     return [
         Health(

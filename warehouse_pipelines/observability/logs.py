@@ -19,10 +19,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, cast
 
-from warehouse_pipelines.errors import masked
+from warehouse_pipelines.errors import MASK, masked
 from warehouse_pipelines.observability.redaction import (
     ENDED,
-    MASK,
     SAID,
     Redaction,
     redacted,

@@ -1,4 +1,6 @@
-"""What is never printed: secrets, and values that may say something about a person.
+"""Keep secrets, and values that may say something about a person, out of all that is printed.
+
+What is stored is ``loading.hash_and_drop``'s affair; texts of others within an error are masked by ``errors.masked``.
 
 ``hide`` and ``hide_settings`` register the secrets of this process; ``redacted`` removes them from a text, and bearer
 tokens, passwords in URLs and e-mail addresses as well. ``Redaction`` does so to every log record. ``is_personal`` says
@@ -11,16 +13,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from warehouse_pipelines.errors import masked
-
-MASK = "***"
-
+from warehouse_pipelines.errors import EMAIL, LOGIN_IN_URL, MASK, masked
 
 _SECRET = re.compile(
     r"(?i:\bbearer|\btoken|\bapi[_-]?key|\bkey|\bpassword|\bsecret)(?:\s*[=:]\s*|\s+token=|\s+)[\"']?[A-Za-z0-9_\-./+]{12,}=*"
     r"|\bpat-[\w-]+"
-    r"|(?<=://)[^/@\s]+@"  # user:password in a URL
-    r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
+    rf"|{LOGIN_IN_URL}|{EMAIL}"
 )
 
 

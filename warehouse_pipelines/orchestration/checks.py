@@ -30,14 +30,12 @@ import dagster as dg
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.orchestration.io_manager import key_of
+from warehouse_pipelines.orchestration.io_manager import key_of, session_of_step
+from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
-    import psycopg
-
     from warehouse_pipelines.observability.health import Health
-
-    Connection = psycopg.Connection[dict[str, Any]]
+    from warehouse_pipelines.warehouse import Session
 
 SAMPLE_BYTES = 32 * 2**20
 ORPHANS = 0.05
@@ -93,19 +91,19 @@ def judge_at_once(source: Source, entity: Entity, url: str, wanted: Set[str]) ->
 
     Raises ``dg.Failure`` when the warehouse does not answer.
     """
-    with _connected(url) as connection:
-        there = _exists(connection, entity)
+    with session_of_step(url) as session:
+        there = _exists(session, entity)
         for name in AT_ONCE:
             if name not in wanted:
                 continue
             if not there:
                 yield _absent(entity, name)
             elif name == "key":
-                yield _key(connection, entity)
+                yield _key(session, entity)
             elif name == "dead_letters":
-                yield _dead_letters(connection, source, entity)
+                yield _dead_letters(session, source, entity)
             else:
-                yield _values(connection, source, entity)
+                yield _values(session, source, entity)
 
 
 def hourly_checks(
@@ -118,19 +116,17 @@ def hourly_checks(
         from warehouse_pipelines.observability.health import judge
 
         wanted = context.selected_asset_check_keys
-        with _connected(url()) as connection:
+        with session_of_step(url()) as session:
             health = {(found.crm, found.sync_type): found for found in judge(sources, url=url())}
             for source in sources:
                 own = {entity.table for entity in source.entities}
                 for entity in source.entities:
                     names = {key.name for key in hourly([entity]) if key in wanted}
-                    there = _exists(connection, entity)
+                    there = _exists(session, entity)
                     if "references" in names:
-                        yield (
-                            _references(connection, entity, by_table, own) if there else _absent(entity, "references")
-                        )
+                        yield (_references(session, entity, by_table, own) if there else _absent(entity, "references"))
                     if "volume" in names:
-                        yield _volume(connection, source, entity)
+                        yield _volume(session, source, entity)
                     if "health" in names:
                         yield _health(entity, health[source.name, entity.name])
 
@@ -160,40 +156,21 @@ def _result(entity: Entity, name: str, passed: bool, text: str, /, **facts: Any)
     )
 
 
-def _connected(url: str) -> "Connection":
-    import psycopg
-    from psycopg.rows import dict_row
-
-    try:
-        return psycopg.connect(url, autocommit=True, connect_timeout=10, row_factory=dict_row)
-    except psycopg.OperationalError as error:
-        raise dg.Failure(f"the warehouse does not answer: {masked(str(error))}") from error
-
-
 def _quoted(entity: Entity) -> str:
     """Return the table's name as ``to_regclass`` reads it."""
     return f'"{entity.schema}"."{entity.table_name}"'
 
 
-def _exists(connection: "Connection", entity: Entity) -> bool:
-    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [_quoted(entity)]).fetchone()
+def _exists(session: "Session", entity: Entity) -> bool:
+    row = session.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [_quoted(entity)]).fetchone()
     return bool(row and row["there"])
 
 
-def _key(connection: "Connection", entity: Entity) -> dg.AssetCheckResult:
+def _key(session: "Session", entity: Entity) -> dg.AssetCheckResult:
     from psycopg import sql
 
-    row = connection.execute(
-        """
-        SELECT c.convalidated AND i.indisvalid AND i.indisunique AS valid,
-               array_agg(a.attname::text ORDER BY k.n) AS columns, bool_and(a.attnotnull) AS not_null
-        FROM pg_constraint c
-            JOIN pg_index i ON i.indexrelid = c.conindid
-            CROSS JOIN unnest(c.conkey) WITH ORDINALITY k (attnum, n)
-            JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
-        WHERE c.conrelid = to_regclass(%s) AND c.contype = 'p'
-        GROUP BY 1
-        """,
+    row = session.execute(
+        query("primary_key"),
         [_quoted(entity)],
     ).fetchone()
     declared = ", ".join(entity.keys)
@@ -205,7 +182,7 @@ def _key(connection: "Connection", entity: Entity) -> dg.AssetCheckResult:
     if not (row["valid"] and row["not_null"]):
         return _result(entity, "key", False, f"the primary key of {entity.table} is not valid: REINDEX it")
     if entity.pg_types[entity.keys[0]].startswith("text"):
-        empty = connection.execute(
+        empty = session.execute(
             sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = '') AS found").format(
                 sql.Identifier(entity.schema, entity.table_name), sql.Identifier(entity.keys[0])
             )
@@ -215,36 +192,36 @@ def _key(connection: "Connection", entity: Entity) -> dg.AssetCheckResult:
     return _result(entity, "key", True, f"({declared}) is unique and never null")
 
 
-def _dead_letters(connection: "Connection", source: Source, entity: Entity) -> dg.AssetCheckResult:
-    rows = connection.execute(
+def _dead_letters(session: "Session", source: Source, entity: Entity) -> dg.AssetCheckResult:
+    rows = session.execute(
         """
-        SELECT rule, count(*) AS letters FROM orchestration.dead_letter
+        SELECT rule, count(*) AS records FROM orchestration.dead_letter
         WHERE crm_source = %s AND sync_type = %s AND status = 'pending' GROUP BY rule ORDER BY 2 DESC, 1
         """,
         [source.name, entity.name],
     ).fetchall()
-    pending = sum(row["letters"] for row in rows)
+    pending = sum(row["records"] for row in rows)
     text = (
         f"{pending} records wait in orchestration.dead_letter; mend the cause, then `warehouse replay "
         f"{source.name} {entity.name}`, or waive them: `warehouse dead-letters waive`"
         if pending
         else "no dead letters"
     )
-    by_rule = {row["rule"]: row["letters"] for row in rows[:20]}
+    by_rule = {row["rule"]: row["records"] for row in rows[:20]}
     return _result(entity, "dead_letters", not pending, text, pending=pending, by_rule=by_rule)
 
 
-def _values(connection: "Connection", source: Source, entity: Entity) -> dg.AssetCheckResult:
+def _values(session: "Session", source: Source, entity: Entity) -> dg.AssetCheckResult:
     from warehouse_pipelines.loading.sync_history import last_values
 
-    standing, _ = last_values(connection, source, entity, "full")
+    standing, _ = last_values(session, source, entity, "full")
     losing = {name: loss.lost for name, loss in standing.losing.items()}
     text = "; ".join(standing.problems) or "no column loses its values"
     return _result(entity, "values", not standing.problems, text, lost=losing, absent=sorted(standing.absent))
 
 
 def _references(
-    connection: "Connection", entity: Entity, by_table: Mapping[str, Entity], own: Set[str]
+    session: "Session", entity: Entity, by_table: Mapping[str, Entity], own: Set[str]
 ) -> dg.AssetCheckResult:
     """Count, for each reference, the rows of the table, or of a sample, that point at nothing.
 
@@ -253,7 +230,7 @@ def _references(
     from psycopg import sql
 
     table = sql.Identifier(entity.schema, entity.table_name)
-    found = connection.execute("SELECT pg_relation_size(to_regclass(%s)) AS bytes", [_quoted(entity)]).fetchone()
+    found = session.execute("SELECT pg_relation_size(to_regclass(%s)) AS bytes", [_quoted(entity)]).fetchone()
     size = found["bytes"] if found else 0
     sample: sql.Composable = sql.SQL("")
     if size > SAMPLE_BYTES:
@@ -263,10 +240,10 @@ def _references(
     passed = True
     for column, ref in entity.refs.items():
         other, key = target(ref, by_table)
-        if not _exists(connection, other):
+        if not _exists(session, other):
             said.append(f"{other.table} does not exist yet")
             continue
-        row = connection.execute(
+        row = session.execute(
             sql.SQL(
                 """
                 WITH pointing AS MATERIALIZED (
@@ -298,21 +275,10 @@ def _references(
     return _result(entity, "references", passed, "; ".join(said), **facts)
 
 
-def _volume(connection: "Connection", source: Source, entity: Entity) -> dg.AssetCheckResult:
+def _volume(session: "Session", source: Source, entity: Entity) -> dg.AssetCheckResult:
     """Compare the last run with up to thirty before it that were asked in the same way."""
-    rows = connection.execute(
-        """
-        WITH ended AS (
-            SELECT id, records_processed AS processed, configuration ->> 'mode' AS mode
-            FROM orchestration.sync_history
-            WHERE crm_source = %s AND sync_type = %s AND status IN ('success', 'partial')
-                AND configuration ->> 'dry_run' = 'false' AND coalesce(configuration ->> 'max_records', '0') = '0'
-                AND configuration ->> 'mode' IN ('full', 'delta')
-            ORDER BY id DESC LIMIT %s
-        )
-        SELECT processed, mode FROM ended WHERE mode = (SELECT mode FROM ended ORDER BY id DESC LIMIT 1)
-        ORDER BY id DESC
-        """,
+    rows = session.execute(
+        query("run_volumes"),
         [source.name, entity.name, RUNS + 1],
     ).fetchall()
     counts = [int(row["processed"]) for row in rows]

@@ -29,12 +29,12 @@ from warehouse_pipelines.orchestration.crm_upkeep import (
 from warehouse_pipelines.orchestration.maintenance import Report, Task
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.orchestration.maintenance import Connection
+    from warehouse_pipelines.warehouse import Session
 
 
-def _crm(run: Callable[[Crm], Report]) -> "Callable[[Connection], Report]":
+def _crm(run: Callable[[Crm], Report]) -> "Callable[[Session], Report]":
     @functools.wraps(run)
-    def on(connection: "Connection") -> Report:
+    def on(connection: "Session") -> Report:
         return run(Crm(connection))
 
     return on

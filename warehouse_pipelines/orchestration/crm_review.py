@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from warehouse_pipelines.orchestration.crm_session import Crm
 from warehouse_pipelines.orchestration.maintenance import Report, Row
+from warehouse_pipelines.queries import query
 
 STUCK = "1 day"
 
@@ -19,14 +20,7 @@ ENOUGH_CLOSED = 30
 def stuck_sequences(crm: Crm) -> Report:
     """List enrollments that have been due for a day, and those that wait for a sequence which is switched off."""
     rows = crm.each(
-        """
-        SELECT e.sequence_id::text AS sequence_id, s.is_active AS sequence_is_active, count(*) AS enrollments,
-            min(e.next_run_at) AS oldest_due, (array_agg(e.id::text ORDER BY e.next_run_at))[1] AS oldest_enrollment
-        FROM crm.lead_sequence_enrollments AS e
-            JOIN crm.nurture_sequences AS s ON s.organization_id = e.organization_id AND s.id = e.sequence_id
-        WHERE e.status = 'active' AND (e.next_run_at IS NULL OR e.next_run_at < now() - %(stuck)s::interval)
-        GROUP BY e.sequence_id, s.is_active ORDER BY 3 DESC
-        """,
+        query("crm_stuck_sequences"),
         {"stuck": STUCK},
     )
     stuck = sum(row["enrollments"] for row in rows if row["sequence_is_active"])
@@ -40,14 +34,7 @@ def stuck_sequences(crm: Crm) -> Report:
 
 def dnc_review(crm: Crm) -> Report:
     """List the entries that the AI added to the do-not-call lists in the last week, the least certain first."""
-    rows = crm.each(
-        """
-        SELECT id::text AS id, reason, detection_confidence::float8 AS confidence, created_at, expires_at,
-            created_at > now() - interval '1 day' AS new
-        FROM crm.dnc_list WHERE detected_by = 'ai' AND created_at > now() - interval '7 days'
-        ORDER BY detection_confidence NULLS FIRST, created_at
-        """
-    )
+    rows = crm.each(query("crm_dnc_review"))
     new = sum(row["new"] for row in rows)
     unsure = sum(row["confidence"] is None or row["confidence"] < 0.8 for row in rows)
     return Report(
@@ -59,15 +46,7 @@ def dnc_review(crm: Crm) -> Report:
 
 def score_distribution(crm: Crm) -> Report:
     """Count the living leads of each ten points, by organization."""
-    rows = crm.each(
-        """
-        SELECT count(*) AS leads, round(avg(l.lead_score), 1)::float8 AS mean,
-            percentile_disc(0.5) WITHIN GROUP (ORDER BY l.lead_score) AS median,
-            count(*) FILTER (WHERE l.lead_score_factors = '{}') AS never_scored,
-            array_agg(least(l.lead_score / 10, 9)) AS tens
-        FROM crm.leads AS l WHERE l.deleted_at IS NULL HAVING count(*) > 0
-        """
-    )
+    rows = crm.each(query("crm_score_distribution"))
     totals = [0] * 10
     for row in rows:
         tens = row.pop("tens")
@@ -122,21 +101,12 @@ ANOMALIES = {
 """Name and count. The constraints refuse what can be refused; this is what they cannot see."""
 
 
-NEW_LEADS = """
-    SELECT array_agg(n ORDER BY week) AS by_week FROM (
-        SELECT week, (SELECT count(*) FROM crm.leads AS l
-                      WHERE l.created_at >= now() - (week + 1) * interval '7 days'
-                          AND l.created_at < now() - week * interval '7 days') AS n
-        FROM generate_series(0, 8) AS week) AS weeks
-    """
-
-
 def anomalies(crm: Crm) -> Report:
     """Count what no constraint can refuse, and compare last week's new leads with those of eight weeks before."""
     found: list[Row] = []
-    for name, query in ANOMALIES.items():
-        found += [{"anomaly": name, **row} for row in crm.each(query) if row["n"]]
-    for row in crm.each(NEW_LEADS):
+    for name, count in ANOMALIES.items():
+        found += [{"anomaly": name, **row} for row in crm.each(count) if row["n"]]
+    for row in crm.each(query("crm_new_leads_by_week")):
         last, *before = row["by_week"]
         usual = statistics.median(before)
         if usual >= 20 and not usual / 3 <= last <= usual * 3:
@@ -161,30 +131,7 @@ def scoring_weights(crm: Crm) -> Report:
     The points are those of the last score before the lead was closed. Nothing is set: whoever agrees writes the
     proposal to ``scoring.weights`` of ``system_config``.
     """
-    rows = crm.each(
-        """
-        WITH closed AS (
-            SELECT l.id, l.organization_id, l.status, l.status_changed_at FROM crm.leads AS l
-            WHERE l.status IN ('won', 'lost') AND l.status_changed_at > now() - interval '12 months'
-        ), scored AS (
-            SELECT c.id, c.status, s.factors FROM closed AS c, LATERAL (
-                SELECT h.factors FROM crm.lead_score_history AS h
-                WHERE h.organization_id = c.organization_id AND h.lead_id = c.id AND h.created_at < c.status_changed_at
-                ORDER BY h.created_at DESC LIMIT 1) AS s
-        ), weights AS (
-            SELECT coalesce((SELECT value FROM crm.system_config WHERE key = 'scoring.weights'),
-                '{"reachable": 25, "source": 20, "stage": 30, "recency": 15, "consent": 10}') AS of_now
-        )
-        SELECT w.key AS factor, w.value::float8 AS weight,
-            count(*) FILTER (WHERE s.status = 'won') AS won, count(*) FILTER (WHERE s.status = 'lost') AS lost,
-            avg((s.factors ->> w.key)::float8) FILTER (WHERE s.status = 'won')
-                / nullif(w.value::float8, 0) AS share_won,
-            avg((s.factors ->> w.key)::float8) FILTER (WHERE s.status = 'lost')
-                / nullif(w.value::float8, 0) AS share_lost
-        FROM weights, jsonb_each_text(weights.of_now) AS w LEFT JOIN scored AS s ON true
-        GROUP BY w.key, w.value ORDER BY w.key
-        """
-    )
+    rows = crm.each(query("crm_scoring_weights"))
     by_organization: dict[str, list[Row]] = {}
     for row in rows:
         by_organization.setdefault(row["organization_id"], []).append(row)
@@ -206,26 +153,7 @@ def scoring_weights(crm: Crm) -> Report:
 
 def reconcile_budget(crm: Crm) -> Report:
     """Add up every account from its first entry, and fail where the chain of balances does not hold."""
-    rows = crm.each(
-        """
-        WITH chained AS (
-            SELECT b.*, lag(b.balance_after_usd) OVER chain AS expected_before,
-                lag(b.entry_no) OVER chain AS entry_before,
-                last_value(b.balance_after_usd) OVER (chain ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
-                    AS last_balance
-            FROM crm.budget_transactions AS b WINDOW chain AS (PARTITION BY b.account_id ORDER BY b.entry_no)
-        )
-        SELECT account_id::text AS account_id, count(*) AS entries, sum(amount_usd)::text AS sum_usd,
-            max(last_balance)::text AS balance_usd,
-            count(*) FILTER (WHERE balance_before_usd <> coalesce(expected_before, 0)
-                OR entry_no <> coalesce(entry_before, 0) + 1
-                OR balance_after_usd <> balance_before_usd + amount_usd) AS breaks,
-            sum(amount_usd) <> max(last_balance) AS differs,
-            coalesce(sum(amount_usd) FILTER (WHERE amount_usd < 0 AND created_at >= date_trunc('month', now())
-                - interval '1 month' AND created_at < date_trunc('month', now())), 0)::text AS spent_last_month_usd
-        FROM chained GROUP BY account_id ORDER BY 5 DESC, 1
-        """
-    )
+    rows = crm.each(query("crm_reconcile_budget"))
     wrong = [row for row in rows if row["breaks"] or row["differs"]]
     return Report(
         {

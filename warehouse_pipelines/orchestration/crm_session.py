@@ -16,7 +16,7 @@ import dagster as dg
 from warehouse_pipelines.orchestration.maintenance import Row
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.orchestration.maintenance import Connection
+    from warehouse_pipelines.warehouse import Session
 
 
 ORGANIZATIONS = " UNION ".join(
@@ -35,11 +35,11 @@ ORGANIZATIONS = " UNION ".join(
 class Crm:
     """A session of the warehouse's own user, which takes the roles of the schema as it needs them."""
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "Session") -> None:
         self.connection = connection
 
     @contextlib.contextmanager
-    def role(self, name: str) -> "Iterator[Connection]":
+    def role(self, name: str) -> "Iterator[Session]":
         """Take a role for the block, outside a transaction."""
         import psycopg
         from psycopg import sql

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from warehouse_pipelines.orchestration.crm_session import Crm
 from warehouse_pipelines.orchestration.maintenance import Report
+from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.orchestration.maintenance import Connection
+    from warehouse_pipelines.warehouse import Session
 
 
 SLOW_MS = 100
@@ -67,7 +68,7 @@ def slow_queries(crm: Crm) -> Report:
         [LONG_SECONDS],
     ).fetchall()
     scanned = crm.connection.execute(
-        "SELECT relname AS table, seq_scan AS whole_reads, seq_tup_read / greatest(seq_scan, 1) AS rows_each, "
+        "SELECT relname AS table, seq_scan AS full_scans, seq_tup_read / greatest(seq_scan, 1) AS rows_each, "
         "idx_scan AS index_reads FROM pg_stat_user_tables WHERE schemaname = 'crm' AND n_live_tup > 10000 "
         "AND seq_scan > 0 ORDER BY seq_tup_read DESC"
     ).fetchall()
@@ -88,20 +89,12 @@ def vacuum_analyze(crm: Crm) -> Report:
     """VACUUM (ANALYZE) every table of the schema, and say what that brought."""
     from psycopg import sql
 
-    query = """
-        SELECT coalesce(p.relname, c.relname)::text AS table, sum(s.n_live_tup)::bigint AS rows,
-            sum(s.n_dead_tup)::bigint AS dead,
-            round(sum(pg_total_relation_size(c.oid)) / 2 ^ 20::numeric, 1)::float8 AS mb
-        FROM pg_class AS c JOIN pg_stat_all_tables AS s ON s.relid = c.oid
-            LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid LEFT JOIN pg_class AS p ON p.oid = i.inhparent
-        WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'r'
-        GROUP BY 1 ORDER BY 1
-        """
-    before = {row["table"]: row for row in crm.connection.execute(query)}
+    sizes = query("crm_table_sizes")
+    before = {row["table"]: row for row in crm.connection.execute(sizes)}
     with crm.role("crm_owner") as connection:
         for table in before:
             connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier("crm", table)))
-    rows = [{**row, "dead_before": before[row["table"]]["dead"]} for row in crm.connection.execute(query)]
+    rows = [{**row, "dead_before": before[row["table"]]["dead"]} for row in crm.connection.execute(sizes)]
     return Report(
         {
             "tables": len(rows),
@@ -114,7 +107,7 @@ def vacuum_analyze(crm: Crm) -> Report:
 
 
 @contextlib.contextmanager
-def _locking(crm: Crm) -> "Iterator[Connection]":
+def _locking(crm: Crm) -> "Iterator[Session]":
     """Act as the owner, for work on partitions. Wait 5 s for a lock at most: every writer waits behind this one."""
     with crm.role("crm_owner") as connection, connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '5s'")
@@ -140,31 +133,8 @@ def archive_audit(crm: Crm) -> Report:
 
 def index_review(crm: Crm) -> Report:
     """List indexes that nothing has used, are invalid, or are contained in another. It drops none."""
-    rows = crm.connection.execute(
-        """
-        SELECT coalesce(p.relname, i.relname)::text AS index, coalesce(pt.relname, t.relname)::text AS table,
-            sum(s.idx_scan)::bigint AS used, round(sum(pg_relation_size(i.oid)) / 2 ^ 20::numeric, 1)::float8 AS mb,
-            bool_or(x.indisunique) AS is_unique, bool_and(x.indisvalid) AS is_valid
-        FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_class AS t ON t.oid = x.indrelid
-            JOIN pg_stat_all_indexes AS s ON s.indexrelid = i.oid
-            LEFT JOIN pg_inherits AS h ON h.inhrelid = i.oid LEFT JOIN pg_class AS p ON p.oid = h.inhparent
-            LEFT JOIN pg_inherits AS th ON th.inhrelid = t.oid LEFT JOIN pg_class AS pt ON pt.oid = th.inhparent
-        WHERE t.relnamespace = 'crm'::regnamespace AND t.relkind = 'r'
-        GROUP BY 1, 2 ORDER BY sum(pg_relation_size(i.oid)) DESC
-        """
-    ).fetchall()
-    # indkey as text ends with a blank, so that 1 2 is not taken for the beginning of 1 23.
-    contained = crm.connection.execute(
-        """
-        SELECT a.indexrelid::regclass::text AS index, b.indexrelid::regclass::text AS contained_in
-        FROM pg_index AS a JOIN pg_index AS b ON b.indrelid = a.indrelid AND b.indexrelid <> a.indexrelid
-            JOIN pg_class AS t ON t.oid = a.indrelid
-        WHERE t.relnamespace = 'crm'::regnamespace AND t.relkind IN ('r', 'p') AND NOT t.relispartition
-            AND NOT a.indisunique AND a.indexprs IS NULL AND b.indexprs IS NULL
-            AND starts_with(b.indkey::text || ' ', a.indkey::text || ' ')
-            AND a.indpred IS NOT DISTINCT FROM b.indpred AND a.indclass[0] = b.indclass[0]
-        """
-    ).fetchall()
+    rows = crm.connection.execute(query("crm_indexes")).fetchall()
+    contained = crm.connection.execute(query("crm_contained_indexes")).fetchall()
     since = crm.connection.execute(
         "SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()"
     ).fetchone()

@@ -4,6 +4,7 @@ The ``dagster.yaml`` of ``DAGSTER_HOME`` names this class, so no URL and no pass
 Dagster's finds the storage without a setting of its own, and the embedded server is started by whoever comes first.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,5 +42,9 @@ def keep_connections(instance: dg.DagsterInstance) -> None:
 
     Dagster opens one for each statement otherwise, as it cannot know how many instances a process has; what its own
     webserver does about that is what is done here, without its limit on the time of a statement. Nothing on SQLite.
+
+    Whether a table is there is asked once: Dagster asks for each materialization, and opens a connection for it.
     """
     instance.optimize_for_webserver(statement_timeout=0, pool_recycle=600, max_overflow=20)
+    storage: Any = instance.event_log_storage
+    storage.has_table = functools.cache(storage.has_table)

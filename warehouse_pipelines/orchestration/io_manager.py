@@ -23,15 +23,19 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
-from warehouse_pipelines.errors import TryAgain, WarehouseError, masked
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import DatabaseUnavailable, TryAgain, WarehouseError, masked
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability import logs
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
 
 E = TypeVar("E", bound=BaseException)
 
@@ -106,11 +110,8 @@ def load(
 
 def _history(url: str, source: Source, entity: Entity, run_id: str | None) -> dict[str, Any]:
     """Return the id and the counts of the history row that the failed sync left."""
-    import psycopg
-    from psycopg.rows import dict_row
-
-    with psycopg.connect(url, connect_timeout=5, row_factory=dict_row) as connection:
-        row = connection.execute(
+    with warehouse.session(url) as session:
+        row = session.execute(
             """
             SELECT id AS sync_history_id, records_processed AS processed, records_created AS created,
                    records_updated AS updated, records_failed AS failed
@@ -225,6 +226,17 @@ def failures(context: Step, history: Callable[[], Mapping[str, Any]] = dict) -> 
             _turns[_step(context)] = time.monotonic() + seconds
             raise dg.RetryRequested(max_retries=RETRIES) from failure
         raise failure from None
+
+
+@contextlib.contextmanager
+def session_of_step(url: str) -> "Iterator[Session]":
+    """Lend a session of the warehouse to a step that is no sync. Raises ``dg.Failure`` when the warehouse is away."""
+    with contextlib.ExitStack() as borrowed:
+        try:
+            session = borrowed.enter_context(warehouse.session(url))
+        except DatabaseUnavailable as error:
+            raise dg.Failure(str(error)) from error
+        yield session
 
 
 _turns: dict[tuple[str, str], float] = {}

@@ -7,19 +7,18 @@ run. Metadata hold ids and counts, and nothing that names a person.
 A schedule is on by default, and skips while the schema is not there.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
+from warehouse_pipelines.orchestration.io_manager import session_of_step
 
 if TYPE_CHECKING:
-    import psycopg
-
-    Connection = psycopg.Connection[dict[str, Any]]
+    from warehouse_pipelines.warehouse import Session
 
 LISTED = 50
 """At most so many rows of a kind are listed; counts are of all."""
@@ -55,7 +54,7 @@ class Task:
 
     name: str
     cron: str
-    run: "Callable[[Connection], Report]"
+    run: "Callable[[Session], Report]"
 
     @property
     def about(self) -> str:
@@ -71,8 +70,8 @@ def _job(schema: str, task: Task, url: Callable[[], str]) -> dg.JobDefinition:
     # A retry is for a lock that was not free or a server that was away; none of the tasks leaves half of its work.
     @dg.op(name=f"{task.name}_op", description=task.about, retry_policy=dg.RetryPolicy(max_retries=3, delay=60))
     def run(context: dg.OpExecutionContext) -> None:
-        with connected(url()) as connection:
-            report = task.run(connection)
+        with session_of_step(url()) as session:
+            report = task.run(session)
         key = [f"{schema}_maintenance", task.name]
         context.log_event(dg.AssetMaterialization(key, description=task.about, metadata=report.metadata()))
         if report.attention:
@@ -87,20 +86,6 @@ def _job(schema: str, task: Task, url: Callable[[], str]) -> dg.JobDefinition:
     return job
 
 
-@contextlib.contextmanager
-def connected(url: str) -> "Iterator[Connection]":
-    """Connect to the warehouse for the block; each statement commits by itself."""
-    import psycopg
-    from psycopg.rows import dict_row
-
-    try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, row_factory=dict_row)
-    except psycopg.OperationalError as error:
-        raise dg.Failure(f"the warehouse does not answer: {masked(str(error))}") from error
-    with connection:
-        yield connection
-
-
 def schedules(schema: str, tasks: Sequence[Task], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
     """Return the schedule of each task."""
     return [_schedule(schema, task, url) for task in tasks]
@@ -109,8 +94,8 @@ def schedules(schema: str, tasks: Sequence[Task], url: Callable[[], str]) -> lis
 def _schedule(schema: str, task: Task, url: Callable[[], str]) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            with connected(url()) as connection:
-                found = connection.execute("SELECT to_regnamespace(%s) IS NOT NULL AS there", [schema]).fetchone()
+            with warehouse.session(url()) as session:
+                found = session.execute("SELECT to_regnamespace(%s) IS NOT NULL AS there", [schema]).fetchone()
         except Exception as error:
             return dg.SkipReason(f"{type(error).__name__}: {masked(str(error))}")
         if not (found and found["there"]):

@@ -14,13 +14,13 @@ from warehouse_pipelines.orchestration import maintenance
 from warehouse_pipelines.orchestration.maintenance import Report, Task
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.orchestration.maintenance import Connection
+    from warehouse_pipelines.warehouse import Session
 
 EVENTS_KEPT = "6 months"
 FILES_KEPT = "6 months"
 
 
-def archive_events(connection: "Connection") -> Report:
+def archive_events(connection: "Session") -> Report:
     """Move cancelled events that ended over six months ago into calendar_events_archive."""
     # A cancelled occurrence of a series may have no end, and a cancelled event that nobody knew before no times at all.
     return _moved(
@@ -36,7 +36,7 @@ def archive_events(connection: "Connection") -> Report:
     )
 
 
-def archive_files(connection: "Connection") -> Report:
+def archive_files(connection: "Session") -> Report:
     """Move files that were deleted over six months ago into drive_files_archive."""
     return _moved(
         connection,
@@ -48,7 +48,7 @@ def archive_files(connection: "Connection") -> Report:
     )
 
 
-def _moved(connection: "Connection", table: str, key: str, others: str, old: str, kept: str) -> Report:
+def _moved(connection: "Session", table: str, key: str, others: str, old: str, kept: str) -> Report:
     from psycopg import sql
 
     def listed(form: str, names: list[str]) -> sql.Composed:

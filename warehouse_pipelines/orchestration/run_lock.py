@@ -1,9 +1,9 @@
 """Which Dagster runs are alive, and what the dead ones leave: a slot of their vendor's pool, and a run that is STARTED.
 
 A process that executes a run holds a lock in the warehouse, named after the run, and tags the run with it (``held``).
-PostgreSQL frees the lock as soon as the process is gone, on whatever machine it was, so a run with the tag whose lock
+PostgreSQL frees the lock as soon as the process has ended, on whatever machine it was, so a run with the tag whose lock
 is free is dead. ``close_dead_runs`` marks such runs in Dagster, closes their history rows and frees their slots; every
-command does so before it starts its own run and while it waits, and the sensor ``sweep`` does so every minute.
+command does so before it starts its own run and while it waits, the sensor ``close_stale_runs`` every minute.
 
 Decided:
 
@@ -34,13 +34,15 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.executor.in_process import InProcessExecutor
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import PoolBusy, WarehouseError
 from warehouse_pipelines.orchestration.dagster_storage import keep_connections
 
 if TYPE_CHECKING:
-    import psycopg
     from dagster._core.execution.context.system import PlanOrchestrationContext
     from dagster._core.execution.plan.plan import ExecutionPlan
+
+    from warehouse_pipelines.warehouse import Session
 
 log = logging.getLogger("warehouse")
 
@@ -80,7 +82,7 @@ class RunLock:
         self._url = url
         self._run_id = run_id
         self._stopped = threading.Event()
-        self._connection: psycopg.Connection[dict[str, Any]] | None = None
+        self._connection: Session | None = None
 
     def __enter__(self) -> Mapping[str, str]:
         return self.hold()
@@ -102,10 +104,8 @@ class RunLock:
         if self._connection is not None:
             self._connection.close()
 
-    def _take(self) -> "psycopg.Connection[dict[str, Any]]":
-        from warehouse_pipelines.loading import sync_history
-
-        connection = sync_history.connect(self._url)
+    def _take(self) -> "Session":
+        connection = warehouse.connect(self._url)
         connection.execute("SELECT pg_advisory_lock(hashtextextended('run:' || %s, 0))", [self._run_id])
         self._connection = connection
         return connection
@@ -131,7 +131,7 @@ class RunLock:
         self._connection = None
 
 
-def tag(session: "psycopg.Connection[dict[str, Any]]", run_id: str) -> str:
+def tag(session: "Session", run_id: str) -> str:
     """Return the value of the tag of a run that holds its lock in this warehouse."""
     row = session.execute(
         """
@@ -144,8 +144,8 @@ def tag(session: "psycopg.Connection[dict[str, Any]]", run_id: str) -> str:
     return str(row["tag"])
 
 
-def dead(session: "psycopg.Connection[dict[str, Any]]", run: dg.DagsterRun, created_at: datetime) -> bool:
-    """Return whether the process of a run is gone, as far as one look can tell."""
+def dead(session: "Session", run: dg.DagsterRun, created_at: datetime) -> bool:
+    """Return whether the process of a run has ended, as far as one look can tell."""
     from warehouse_pipelines.loading import sync_history
 
     if TAG not in run.tags:
@@ -182,7 +182,7 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
     if not found and not claims:
         return []
     sync_history.close_stale_runs(url)
-    with sync_history.connect(url) as session:
+    with warehouse.session(url) as session:
         holders = []
         for run_id in claims:
             holder = instance.get_run_record_by_id(run_id)
@@ -201,13 +201,11 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
         return [record.dagster_run.run_id for record in unended if _close(instance, record.dagster_run, url)]
 
 
-def _dead(session: "psycopg.Connection[dict[str, Any]]", records: Iterable[dg.RunRecord]) -> list[dg.RunRecord]:
+def _dead(session: "Session", records: Iterable[dg.RunRecord]) -> list[dg.RunRecord]:
     return [one for one in records if dead(session, one.dagster_run, one.create_timestamp.astimezone(UTC))]
 
 
-def _without_process(
-    session: "psycopg.Connection[dict[str, Any]]", ended: Iterable[dg.RunRecord]
-) -> list[dg.RunRecord]:
+def _without_process(session: "Session", ended: Iterable[dg.RunRecord]) -> list[dg.RunRecord]:
     """Return the runs that ended and have no process any more; Dagster's daemon waits a minute for that."""
     found = []
     for record in ended:

@@ -16,6 +16,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.model.entity import Entity
@@ -136,10 +137,9 @@ def schedule(
         import psycopg
 
         from warehouse_pipelines.errors import WarehouseError
-        from warehouse_pipelines.loading import sync_history
 
         try:
-            with sync_history.connect(url()) as connection:
+            with warehouse.session(url()) as connection:
                 left_out = dict.fromkeys(sync_schedule.switched_off(connection, source), "switched off")
                 left_out |= being_synced(context.instance, source)
                 due = [entity for entity in entities if entity.name not in left_out]

@@ -2,17 +2,17 @@
 
 A run that ends in Python closes its own row. Three things do not: a killed step, whose run fails (``close_failed``);
 a killed run that was cancelled (``close_cancelled``); a lost machine, of which Dagster hears nothing for hours
-(``sweep``). A row that is ``running`` while its advisory lock is free belongs to a dead process, which ``sweep``
-asks PostgreSQL every minute; runs that Dagster believes started are closed with it, as ``run_lock`` says.
+(``close_stale_runs``). A row that is ``running`` while its advisory lock is free belongs to a dead process; the last
+sensor asks PostgreSQL every minute. Runs that Dagster believes started are closed with it, as ``run_lock`` says.
 
-They run by default. When the database is away they skip and say so: what ``close_*`` misses, ``sweep`` finds later.
+They run by default. When the database is away they skip and say so: what the first two miss, the last finds.
 """
 
 from collections.abc import Callable
 
 import dagster as dg
 
-SWEEP_SECONDS = 60
+STALE_SECONDS = 60
 
 
 def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
@@ -32,8 +32,10 @@ def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
         """Close the history rows of a run that was cancelled."""
         return _close(url, context.dagster_run.run_id, "cancelled", "cancelled")
 
-    @dg.sensor(name="sweep", minimum_interval_seconds=SWEEP_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
-    def sweep(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    @dg.sensor(
+        name="close_stale_runs", minimum_interval_seconds=STALE_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING
+    )
+    def close_stale_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         """Close the history rows and the runs whose process is dead, and free their slots."""
         from warehouse_pipelines.loading import sync_history
         from warehouse_pipelines.orchestration import run_lock
@@ -47,7 +49,7 @@ def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
             return dg.SkipReason("nothing was left open")
         return dg.SkipReason(f"closed {', '.join(map(str, rows)) or 'no row'}; runs: {', '.join(runs) or 'none'}")
 
-    return [close_failed, close_cancelled, sweep]
+    return [close_failed, close_cancelled, close_stale_runs]
 
 
 def _close(url: Callable[[], str], run_id: str, message: str, status: str = "failed") -> dg.SkipReason:

@@ -8,15 +8,21 @@ letters, and drops the columns. Rows that a later read changes are the loader's.
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
-import psycopg
 import sqlalchemy as sa
 from psycopg import sql
+from psycopg.rows import tuple_row
 
-from warehouse_pipelines.loading.redact import HASH, Redactor, redactor, scrubbed
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.loading.hash_and_drop import HASH, Redactor, redactor, scrubbed
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.tables import index_name
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
 
 log = logging.getLogger("warehouse")
 
@@ -74,13 +80,13 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
             redacting = redactor(entity)
             if redacting is None:
                 continue
-            with psycopg.connect(url) as connection:
+            with warehouse.connect(url) as connection, connection.transaction():
                 if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
                     connection.execute("SET LOCAL session_replication_role = replica")
                 rows = sum(_rewritten(connection, entity, redacting))
-                letters = _redact_dead_letters(connection, source, entity, redacting)
+                dead_letters = _redact_dead_letters(connection, source, entity, redacting)
                 columns = [
-                    name for (name,) in connection.execute(
+                    row["attname"] for row in connection.execute(
                         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
                         " AND NOT attisdropped AND attname = ANY(%s) ORDER BY attnum",
                         [_identifier(entity.table).as_string(), list(_dropped(entity))],
@@ -90,15 +96,13 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
                     connection.execute(
                         sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(_identifier(entity.table), sql.Identifier(name))
                     )
-            if rows or letters or columns:
+            if rows or dead_letters or columns:
                 without = f", without {', '.join(columns)}" if columns else ""
-                done.append(f"{entity.table}: {rows:,} rows and {letters:,} dead letters redacted{without}")
+                done.append(f"{entity.table}: {rows:,} rows and {dead_letters:,} dead letters redacted{without}")
     return done
 
 
-def _rewritten(
-    connection: "psycopg.Connection[tuple[object, ...]]", entity: Entity, redacting: Redactor
-) -> Iterator[int]:
+def _rewritten(connection: "Session", entity: Entity, redacting: Redactor) -> Iterator[int]:
     """Rewrite the rows whose record has something to take out, and yield how many.
 
     ``sync_hash`` becomes 0, so that the next read compares them.
@@ -118,7 +122,7 @@ def _rewritten(
         ),
         sql.SQL(" AND ").join(sql.SQL("{} = %s").format(key) for key in keys),
     )
-    with connection.cursor(name="stored") as stored, connection.cursor() as writing:
+    with connection.cursor(name="stored", row_factory=tuple_row) as stored, connection.cursor() as writing:
         stored.itersize = AT_ONCE
         stored.execute(
             sql.SQL("SELECT {} FROM {} WHERE sync_hash IS NOT NULL FOR UPDATE").format(
@@ -145,30 +149,17 @@ def _rewritten(
             yield len(changed)
 
 
-def _redact_dead_letters(
-    connection: "psycopg.Connection[tuple[object, ...]]", source: Source, entity: Entity, redacting: Redactor
-) -> int:
+def _redact_dead_letters(connection: "Session", source: Source, entity: Entity, redacting: Redactor) -> int:
     """Rewrite the payloads, whose key stays, and return how many."""
     found = connection.execute(
-        "SELECT id, payload::text FROM orchestration.dead_letter WHERE crm_source = %s AND sync_type = %s",
+        "SELECT id, payload::text AS payload FROM orchestration.dead_letter WHERE crm_source = %s AND sync_type = %s",
         [source.name, entity.name],
     ).fetchall()
-    changed = [[kept, number] for number, raw in found if (kept := redacting.record(str(raw).encode()).decode()) != raw]
-    statement = """
-        WITH given AS (SELECT %s::jsonb AS payload, %s::bigint AS id), hashed AS (
-            SELECT g.*, hashtextextended(g.payload::text, hashtextextended(%s, 0)) AS payload_hash FROM given g)
-        UPDATE orchestration.dead_letter AS d SET payload = h.payload, payload_hash = h.payload_hash,
-            status = CASE WHEN twin THEN 'superseded' ELSE status END,
-            resolved_at = CASE WHEN twin THEN now() ELSE resolved_at END
-        FROM hashed h CROSS JOIN LATERAL (
-            SELECT EXISTS (
-                SELECT FROM orchestration.dead_letter o WHERE o.open_payload = h.payload_hash AND o.id <> h.id)
-        ) AS t (twin)
-        WHERE d.id = h.id
-    """
+    records = [(row["id"], row["payload"]) for row in found]
+    changed = [[kept, number] for number, raw in records if (kept := redacting.record(raw.encode()).decode()) != raw]
     with connection.cursor() as writing:
         for payload, number in changed:  # one by one: two may have become the same, and are one then
-            writing.execute(statement, [payload, number, f"{source.name} {entity.name}"])
+            writing.execute(query("redact_dead_letter"), [payload, number, f"{source.name} {entity.name}"])
     return len(changed)
 
 

@@ -13,15 +13,19 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import alembic.command
 import psycopg
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg.rows import tuple_row
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading import sync_schedule
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import local_columns, repeatable, tables
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
@@ -30,8 +34,14 @@ log = logging.getLogger("warehouse")
 
 
 def engine(url: str) -> sa.Engine:
-    """Return an engine for a ``postgresql://`` URL, by psycopg 3."""
-    return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+    """Return an engine for a ``postgresql://`` URL, by psycopg 3. Its connections raise ``DatabaseUnavailable``."""
+
+    def connect() -> Any:
+        session: Any = warehouse.connect(url, application_name="warehouse-migrate", autocommit=False)
+        session.row_factory = tuple_row
+        return session
+
+    return sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
 
 
 def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = False) -> list[str]:
@@ -125,26 +135,13 @@ def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:
 
 
 def _keep_strangers_from_public(connection: sa.Connection) -> None:
-    users = """
-        WITH ours AS (
-            SELECT c.oid, c.relowner, c.relacl FROM pg_class AS c
-            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-                AND NOT EXISTS (SELECT FROM pg_depend AS d
-                                WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
-        SELECT DISTINCT CASE WHEN user_ = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(user_)) END
-        FROM (SELECT o.relowner FROM ours AS o
-              UNION SELECT a.grantee FROM ours AS o, aclexplode(o.relacl) AS a
-              UNION SELECT a.grantee FROM ours AS o JOIN pg_attribute AS t ON t.attrelid = o.oid,
-                  aclexplode(t.attacl) AS a
-              UNION SELECT current_user::regrole::oid) AS u (user_)
-        """
     granted = """
         SELECT EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
                        WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'USAGE')
         """
     if not connection.scalar(sa.text(granted)):
         return
-    found = [row[0] for row in connection.execute(sa.text(users))]
+    found = [row[0] for row in connection.execute(sa.text(query("public_users")))]
     if "PUBLIC" in found:
         log.warning("Tables in the schema public are granted to PUBLIC, so every user may lock them.")
         return
@@ -174,7 +171,7 @@ def seed(url: str) -> list[str]:
     """
     files = sorted((sql_folder() / "seeds").glob("*.sql"))
     for file in files:
-        with psycopg.connect(url) as connection:
+        with warehouse.connect(url) as connection, connection.transaction():
             connection.execute(file.read_bytes())
     return [f"seed {file.stem}" for file in files]
 

@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave all but a sample to ``./run test --all``: of each test an entity of each vendor, another one each time."""
     cases: dict[tuple[str, str], list[pytest.Function]] = defaultdict(list)
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.parent == HERE and "harness" in item.fixturenames:
+        if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent:
             source, _ = BY_TABLE[str(item.callspec.params["harness"])]
             cases[item.originalname, source.name].append(item)
     for (test, _), found in cases.items():

@@ -4,8 +4,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from warehouse_pipelines.commands.cli import main
-from warehouse_pipelines.loading import sync_history, sync_schedule
+from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.warehouse import connect
 
 CALLRAIL = next(source for source in SOURCES if source.name == "callrail")
 
@@ -21,7 +22,7 @@ def schedule(*words: str) -> Result:
 
 
 def off(url: str) -> set[str]:
-    with sync_history.connect(url) as connection:
+    with connect(url) as connection:
         return sync_schedule.switched_off(connection, CALLRAIL)
 
 

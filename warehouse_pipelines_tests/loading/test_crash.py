@@ -40,7 +40,7 @@ def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
 
 
 def check_repaired(it: SourceHarness, before: dict[Any, Any]) -> None:
-    """The table is as it was; a sweep closes the row; the next run loads everything."""
+    """The table is as it was; `close_stale_runs` closes the row; the next run loads everything."""
     assert it.rows() == before
     (dead,) = [row for row in it.history() if row["status"] == "running"]
     assert sync_history.close_stale_runs(it.url) == [dead["id"]]
@@ -290,7 +290,7 @@ def test_an_orphan_cannot_commit_after_its_row_was_closed(fake: FakeSource) -> N
     assert (row["status"], row["error_message"]) == ("failed", "canceled from the UI")
 
 
-def test_a_sweep_leaves_living_runs_alone(fake: FakeSource) -> None:
+def test_stale_runs_are_closed_and_living_ones_left_alone(fake: FakeSource) -> None:
     swept: list[Any] = []
     fake.sync([thing("a")], lambda: swept.extend(sync_history.close_stale_runs(fake.url)))
     assert swept == []

@@ -248,11 +248,8 @@ def test_rows_that_were_made_here_are_never_missing_at_the_vendor(fake: FakeSour
     fake.sync([{"id": A}, {"id": B}])
     assert fake.sync([{"id": A}]).deleted == 1
     assert {key for key, row in fake.rows().items() if row["archived"]} == {(B,)}
-    warehouse = WarehouseReader(fake.url)
-    try:
+    with WarehouseReader(fake.url) as warehouse:
         assert [key for key, _ in warehouse.hashes(TICKET)] == [(A,)], "neither what is missing nor what is ours"
-    finally:
-        warehouse.close()
 
 
 def told(fake: FakeSource, *gone: str) -> None:
@@ -260,7 +257,7 @@ def told(fake: FakeSource, *gone: str) -> None:
     fake.report = ReadReport(changes_only=True, deleted_keys=gone)
 
 
-def test_what_a_fetch_proved_to_be_gone_is_buried_like_what_is_missing(fake: FakeSource) -> None:
+def test_keys_that_a_fetch_reports_as_deleted_are_tombstoned_as_missing(fake: FakeSource) -> None:
     fake.entity = PAIR
     fake.sync([{"one": "a", "two": n} for n in range(200)])
     told(fake, "a 7", "a 8", "b 1")
@@ -280,9 +277,8 @@ def test_the_hash_of_a_record_can_be_computed_elsewhere(fake: FakeSource) -> Non
     fake.entity = PAIR
     records = [{"one": one, "two": 1, "label": "ä\u20ac"} for one in ("b", "B", "a-b", "ab")]
     fake.sync(records)
-    warehouse = WarehouseReader(fake.url)
-    found = dict(warehouse.hashes(PAIR))
-    warehouse.close()
+    with WarehouseReader(fake.url) as warehouse:
+        found = dict(warehouse.hashes(PAIR))
     assert list(found) == [("B", "1"), ("a-b", "1"), ("ab", "1"), ("b", "1")]
     with psycopg.connect(fake.url) as connection:
         for record in records:
@@ -337,7 +333,7 @@ def test_a_time_of_deletion_is_a_flag_by_itself(fake: FakeSource) -> None:
     assert fake.sync([thing("b")], entity=timed).restored == 1
 
 
-def test_what_a_whole_read_does_not_find_is_missing(fake: FakeSource) -> None:
+def test_what_a_full_read_does_not_find_is_missing(fake: FakeSource) -> None:
     """Tombstoned, not deleted; once; and restored when it returns."""
     fake.sync([thing("a"), thing("b"), thing("c", gone=True)])
     result = fake.sync([thing("a")], full=True)
@@ -354,7 +350,7 @@ def test_a_delta_proves_nothing_missing(fake: FakeSource) -> None:
     assert fake.sync([thing("a")]).deleted == 0
 
 
-def test_merged_records_are_buried_with_their_survivor_s_name(fake: FakeSource) -> None:
+def test_merged_records_are_tombstoned_with_their_survivor_s_name(fake: FakeSource) -> None:
     fake.sync([thing("a"), thing("b"), thing("c"), thing("d")])
     result = fake.sync([thing("a", 2, absorbed="b; c")])
     assert (result.deleted, result.metrics["merged"], result.updated) == (2, 2, 1)
@@ -373,7 +369,7 @@ def test_a_survivor_and_what_it_absorbed_in_one_batch(fake: FakeSource) -> None:
     assert (result.created, result.deleted, result.total_rows) == (4, 1, 4)
 
 
-def test_a_record_is_not_buried_by_itself(fake: FakeSource) -> None:
+def test_a_record_does_not_tombstone_itself(fake: FakeSource) -> None:
     fake.sync([thing("a", absorbed="a"), thing("b", absorbed="")])
     assert not fake.row("a")["archived"]
 
@@ -381,7 +377,7 @@ def test_a_record_is_not_buried_by_itself(fake: FakeSource) -> None:
 @pytest.mark.parametrize(
     ("living", "missing", "stopped"), [(100, 100, True), (100, 99, False), (120, 24, False), (120, 25, True)]
 )
-def test_a_read_that_would_bury_a_fifth_is_stopped(fake: FakeSource, living: int, missing: int, stopped: bool) -> None:
+def test_a_read_that_misses_a_fifth_is_stopped(fake: FakeSource, living: int, missing: int, stopped: bool) -> None:
     """Of a table of over a hundred; a read of nothing is stopped for any table."""
     fake.sync([thing(n) for n in range(living)])
     before = fake.rows()
@@ -407,7 +403,7 @@ def test_a_bad_record_is_not_missing(fake: FakeSource) -> None:
     assert (bad.failed, bad.deleted, fake.row("b")["archived"], fake.row("c")["archived"]) == (1, 1, False, True)
     hidden = fake.sync([thing("a"), {"name": "nobody"}], full=True)
     assert (hidden.failed, hidden.deleted, fake.row("b")["archived"]) == (1, 0, False)
-    assert "sweep_skipped" in hidden.metrics["noticed"]
+    assert "delete_detection_skipped" in hidden.metrics["noticed"]
 
 
 INCOMPRESSIBLE = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=9000))  # noqa: S311
@@ -508,7 +504,7 @@ def test_what_is_waived_stays_so_until_its_payload_changes(fake: FakeSource) -> 
     assert json.loads(shown["payload"]) == bad
     result = fake.sync([thing("b"), bad, nobody], full=True)
     assert (result.status, result.metrics["known_failed"], result.deleted) == ("success", 2, 0)
-    assert "1 records" in result.metrics["noticed"]["sweep_skipped"]
+    assert "1 records" in result.metrics["noticed"]["delete_detection_skipped"]
     assert len(dead_letters.waive(fake.url, by="ann", reason="rubbish", crm="fake", entity="things")) == 1
     result = fake.sync([thing("b"), bad, nobody], full=True)
     assert (result.status, result.deleted) == ("success", 1), "what a person gave up hides nothing any more"
@@ -674,7 +670,7 @@ def test_composite_keys(fake: FakeSource) -> None:
     assert (bad.failed, bad.deleted) == (1, 0), "part of a key cannot say which row it hides"
 
 
-def test_a_window_read_whole_buries_what_left_it(fake: FakeSource) -> None:
+def test_a_window_read_completely_tombstones_what_left_it(fake: FakeSource) -> None:
     """by_window: rows within it only, and never what lies outside."""
     from datetime import UTC, datetime, timedelta
 

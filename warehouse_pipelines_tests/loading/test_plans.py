@@ -20,6 +20,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import SuspiciousRead
 from warehouse_pipelines.loading import dead_letters, replay, sync_history, warehouse_reader
 from warehouse_pipelines.loading.coerce import Coercer
@@ -262,7 +263,7 @@ def test_columns_that_are_kept_and_emptied_are_looked_up_by_key(
     name = entity.table.rpartition(".")[2]
     assert {used for used in indexes(seen) if used[0] == name} == {(name, f"{name}_pkey")}
     assert loader.transaction.row(
-        sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(loader._statements.target, sql.Identifier(column))
+        sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(loader._stored.table, sql.Identifier(column))
     ) == (5_000,)
 
 
@@ -354,8 +355,7 @@ def session(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Explaining]:
     with Explaining.connect(url, row_factory=dict_row) as connection:
         connection.server_cursor_factory = ExplainingServerCursor
         connection.seen = Seen()
-        for module in (sync_history, warehouse_reader, dead_letters, replay):
-            monkeypatch.setattr(module, "connect", lambda url: contextlib.nullcontext(connection))
+        monkeypatch.setattr(warehouse, "session", lambda url: contextlib.nullcontext(connection))
         yield connection
         connection.rollback()
 
@@ -391,16 +391,15 @@ def test_the_dead_letters_of_an_entity_are_read_by_index(session: Explaining) ->
 
 
 def test_what_is_stored_is_read_by_key(session: Explaining) -> None:
-    warehouse = warehouse_reader.WarehouseReader("")
-    warehouse._connection = session
-    assert len(warehouse.records(THING.table, [str(n) for n in range(1, 1000)])) == 999
-    assert len(warehouse.records(LINK.table, [f"most {n}" for n in range(2, 1002, 2)], "one two")) == 500
+    reader = warehouse_reader.WarehouseReader("")
+    assert len(reader.records(THING.table, [str(n) for n in range(1, 1000)])) == 999
+    assert len(reader.records(LINK.table, [f"most {n}" for n in range(2, 1002, 2)], "one two")) == 500
     used = [found for statement, plan in session.seen.plans if (found := check(statement, plan))]
     assert used == [{"fake_thing": {"fake_thing_pkey"}}, {"fake_link": {"fake_link_pkey"}}]
     session.seen.plans.clear()
-    assert sum(1 for _ in warehouse.keys(THING.table)) == ROWS
-    warehouse.archived(THING.table, datetime.now(UTC))
-    assert sum(1 for _ in warehouse.hashes(LINK)) == ROWS
+    assert sum(1 for _ in reader.keys(THING.table)) == ROWS
+    reader.archived(THING.table, datetime.now(UTC))
+    assert sum(1 for _ in reader.hashes(LINK)) == ROWS
     for statement, plan in session.seen.plans:
         check(statement, plan, walks=True)
     assert len(session.seen.plans) == 3

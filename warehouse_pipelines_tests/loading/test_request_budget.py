@@ -21,9 +21,8 @@ DAY = Budget("day", 3, 86_400)
 
 @pytest.fixture
 def budget(bare_url: str) -> Iterator[RequestBudget]:
-    one = RequestBudget(bare_url, threading.Event())
-    yield one
-    one.close()
+    with RequestBudget(bare_url, threading.Event()) as one:
+        yield one
 
 
 def _take(url: str, seconds: float, told: Connection) -> None:
@@ -88,10 +87,8 @@ def test_a_spent_day_ends_the_run(budget: RequestBudget) -> None:
 def test_what_was_taken_is_remembered_by_the_next_run(bare_url: str, budget: RequestBudget) -> None:
     for _ in range(3):
         budget.acquire("credential", DAY)
-    another = RequestBudget(bare_url, threading.Event())
-    with pytest.raises(BudgetSpent):
+    with RequestBudget(bare_url, threading.Event()) as another, pytest.raises(BudgetSpent):
         another.acquire("credential", DAY)
-    another.close()
 
 
 def test_short_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestBudget) -> None:
@@ -114,7 +111,6 @@ def test_a_stopped_run_does_not_wait(bare_url: str) -> None:
     with pytest.raises(VendorUnavailable, match="stopped"):
         budget.acquire("credential", minute)
     assert time.monotonic() - began < 5
-    budget.close()
 
 
 def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -128,7 +124,6 @@ def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCa
     with caplog.at_level("INFO", "warehouse.sync"), pytest.raises(VendorUnavailable, match="stopped"):
         budget.acquire("credential", hour)
     assert re.search(r"the budget hour \(2 requests in 3600 s\) is spent; waiting 6\d minutes", caplog.text)
-    budget.close()
 
 
 def test_without_a_database_nothing_is_granted() -> None:

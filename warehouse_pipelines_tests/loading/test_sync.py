@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_pipelines import settings
+from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import resource, sync_history
 from warehouse_pipelines.loading.options import Options
@@ -220,7 +220,7 @@ def test_a_run_narrowed_by_a_flag_is_no_read_of_everything(fake: FakeSource) -> 
     full = Options(full=True)
     fake.pages = [[thing(n, 3, phone="5551234567") for n in range(30)]]
     sync(flagged, WEEKLY, full, url=fake.url)
-    with sync_history.connect(fake.url) as session:
+    with warehouse.connect(fake.url) as session:
         last = sync_history.last_good(session, flagged, WEEKLY)
         values = sync_history.last_values(session, flagged, WEEKLY, "full")
         assert last is not None
@@ -347,7 +347,7 @@ def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
     assert fake.sync([thing("a")]).mode == "delta"
 
 
-def test_a_partial_run_moves_the_cursor_when_its_failures_are_letters(fake: FakeSource) -> None:
+def test_a_partial_run_moves_the_cursor_when_its_failures_are_dead_letters(fake: FakeSource) -> None:
     """One bad record must not pin the window for ever, and every failed record is kept."""
     result = fake.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
     assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
@@ -479,7 +479,7 @@ def test_a_run_that_failed_or_was_limited_leaves_no_state(fake: FakeSource) -> N
     assert [asked.state["token"] for asked in fake.asked[1:]] == ["1", "1", "1", "3", "3"]
 
 
-def test_a_row_that_is_gone_says_so_in_the_words_of_its_vendor(fake: FakeSource) -> None:
+def test_a_deleted_row_says_so_in_the_words_of_its_vendor(fake: FakeSource) -> None:
     fake.entity = REMEMBERED
     fake.sync(PAIRS, entity=REMEMBERED)
     assert fake.sync(PAIRS[:1], entity=REMEMBERED).deleted == 1
@@ -497,9 +497,8 @@ def test_a_word_of_the_vendor_may_be_its_flag_of_deletion(fake: FakeSource) -> N
 
 def test_stored_records_are_found_by_several_columns(fake: FakeSource) -> None:
     fake.sync(PAIRS, entity=PAIR)
-    known = WarehouseReader(fake.url)
-    assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
-    known.close()
+    with WarehouseReader(fake.url) as known:
+        assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
 
 
 def test_everything_is_read_anew_when_the_last_time_is_long_ago(fake: FakeSource) -> None:
@@ -577,7 +576,7 @@ def test_pages_without_records_end_too(fake: FakeSource, monkeypatch: pytest.Mon
     assert str(fake.sync().reason).startswith("safety_limit: ")
 
 
-def test_a_read_that_ends_at_the_safety_limit_is_whole(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_ends_at_the_safety_limit_is_complete(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """And --max-records is no such limit: whoever gave it wanted no more."""
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "4")
     assert fake.sync([thing(1), thing(2)], [thing(3), thing(4)]).status == "success"
@@ -617,17 +616,22 @@ def test_lifecycle_order(fake: FakeSource) -> None:
     with pytest.raises(RequestRefused):
         fake.sync([thing("b")], fail)
     assert seen == [(None, "full", "a-run"), (None, "delta", None)]
-    with psycopg.connect(fake.url) as connection:
-        open_ones = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND application_name <> 'a test that looks on'"
+    with psycopg.connect(fake.url, autocommit=True) as connection:
+        others = (
+            "datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'a test that looks on'"
         )
+        busy = f"""
+            SELECT count(*) FROM pg_stat_activity AS s WHERE {others} AND (application_name = 'warehouse-loader'
+                OR state <> 'idle' OR EXISTS (SELECT FROM pg_locks AS l WHERE l.pid = s.pid))
+        """
 
-        def gone() -> bool:
-            return connection.execute(open_ones).fetchone() == (0,)
+        def quiet() -> bool:
+            return connection.execute(busy).fetchone() == (0,)
 
-        connection.autocommit = True
-        eventually(gone, "all sessions are closed", 5)
+        eventually(quiet, "the loader's sessions are closed, those that are kept hold no lock", 5)
+        warehouse.close_kept()
+        all_closed = f"SELECT count(*) = 0 FROM pg_stat_activity WHERE {others}"
+        eventually(lambda: connection.execute(all_closed).fetchone() == (True,), "no other session was opened", 5)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]
 
 

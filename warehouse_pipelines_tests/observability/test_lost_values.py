@@ -190,7 +190,7 @@ def test_a_column_that_is_no_longer_sent_is_an_alarm_and_its_values_are_kept(fak
     assert (back.status, fake.row("new")["name"], problems(fake)) == ("success", "thing new", ())
 
 
-def test_force_empties_a_column_that_is_gone_for_good(fake: FakeSource) -> None:
+def test_force_empties_a_column_that_the_vendor_removed(fake: FakeSource) -> None:
     fake.sync(things(30), full=True)
     assert renamed(fake).status == "partial"
     assert renamed(fake, force=True).status == "success"

@@ -98,7 +98,7 @@ def test_what_postgresql_says_of_a_value_is_masked(open_harness: OpenHarness) ->
 
 
 def test_a_wrong_url_does_not_tell_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    from warehouse_pipelines.loading.sync_history import connect
+    from warehouse_pipelines.warehouse import connect
 
     with pytest.raises(WarehouseError) as caught:
         connect(f"postgresql://someone:{TOKEN}@127.0.0.1:1/warehouse")

@@ -7,8 +7,9 @@ import dagster as dg
 import psycopg
 import pytest
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions
-from warehouse_pipelines.orchestration.checks import _connected, _references, judge_volume
+from warehouse_pipelines.orchestration.checks import _references, judge_volume
 from warehouse_pipelines_tests.harness import record_store
 
 
@@ -142,10 +143,8 @@ def test_orphans_of_another_crm_are_normal_until_hardly_any_is_found(
     by_table = {entity.table: entity for entity in record_store.ENTITIES}
 
     def judged(*, abroad: bool) -> bool:
-        with _connected(database.info.dsn + f" password={database.info.password}") as connection:
-            return bool(
-                _references(connection, record_store.PARTS, by_table, set() if abroad else by_table.keys()).passed
-            )
+        with warehouse.session(database.info.dsn + f" password={database.info.password}") as session:
+            return bool(_references(session, record_store.PARTS, by_table, set() if abroad else by_table.keys()).passed)
 
     def parts(found: int, orphans: int) -> None:
         database.execute("TRUNCATE store_annex.part")

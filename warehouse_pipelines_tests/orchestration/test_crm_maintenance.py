@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.orchestration import crm_maintenance, crm_upkeep, maintenance
+from warehouse_pipelines.orchestration import crm_maintenance, crm_upkeep
 from warehouse_pipelines.orchestration.crm_maintenance import TASKS
 from warehouse_pipelines.orchestration.crm_review import ANOMALIES
 from warehouse_pipelines.orchestration.crm_session import Crm
@@ -106,7 +107,7 @@ def test_a_user_without_the_roles_is_told_what_to_grant(
 def test_a_session_of_a_job_sees_one_organization_at_a_time(plain_url: str, database: psycopg.Connection) -> None:
     for organization in (A, B):
         add(database, "leads", organization_id=organization)
-    with maintenance.connected(plain_url) as connection:
+    with warehouse.connect(plain_url) as connection:
         crm = Crm(connection)
         rows = crm.each("SELECT count(*) AS n, count(DISTINCT organization_id) AS organizations FROM crm.leads")
         assert [(row["n"], row["organizations"]) for row in rows] == [(1, 1), (1, 1)]
@@ -119,7 +120,7 @@ def test_a_session_of_a_job_sees_one_organization_at_a_time(plain_url: str, data
 def test_an_organization_that_has_only_a_ledger_is_found(database: psycopg.Connection, bare_url: str) -> None:
     add(database, "budget_transactions", organization_id=B, account_id=A)
     add(database, "leads", organization_id=A)
-    with maintenance.connected(bare_url) as connection:
+    with warehouse.connect(bare_url) as connection:
         assert [str(found) for found in Crm(connection).organizations()] == [A, B]
 
 
@@ -268,7 +269,7 @@ def test_partitions_are_made_ahead(database: psycopg.Connection, plain_url: str,
 
 
 def test_work_on_partitions_does_not_wait_long_for_its_lock(bare_url: str) -> None:
-    with psycopg.connect(bare_url) as reader, maintenance.connected(bare_url) as connection:
+    with psycopg.connect(bare_url) as reader, warehouse.connect(bare_url) as connection:
         reader.execute("SELECT count(*) FROM crm.lead_audit_log")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             crm_upkeep.archive_audit(Crm(connection))
@@ -346,5 +347,5 @@ def test_a_tick_skips_while_the_warehouse_is_away() -> None:
     schedule = crm_maintenance.schedules(lambda: "postgresql://nobody:secret@127.0.0.1:1/none")[0]
     with dg.build_schedule_context() as context:
         said = schedule.evaluate_tick(context).skip_message or ""
-    assert "the warehouse does not answer" in said
+    assert "cannot connect to the warehouse" in said
     assert "secret" not in said

@@ -95,7 +95,7 @@ def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_mor
     assert (killed.status, again.status) == (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS)
 
 
-def test_what_a_lost_machine_left_open_is_swept(harness: DagsterHarness) -> None:
+def test_what_a_lost_machine_left_open_is_closed(harness: DagsterHarness) -> None:
     """Daemon, code server and worker die at once; Dagster holds the run for started, PostgreSQL frees its locks."""
     [lost, *_] = harness.runs(JOB)
     assert lost.status == dg.DagsterRunStatus.STARTED
@@ -105,7 +105,7 @@ def test_what_a_lost_machine_left_open_is_swept(harness: DagsterHarness) -> None
     daemon.wait()
     harness.subprocesses.clear()
     harness.start("dagster-daemon", "run", "-w", "workspace.yaml")
-    wait(lambda: rows(harness)[0][0] == "failed", "the sweep closes the row", harness)
+    wait(lambda: rows(harness)[0][0] == "failed", "the sensor closes the row", harness)
     [(_, message), *_] = rows(harness)
     assert message is not None
     assert "died" in message

@@ -11,6 +11,7 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from dagster._core.utils import make_new_run_id
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions
 from warehouse_pipelines.errors import PoolBusy
 from warehouse_pipelines.loading import sync_history
@@ -51,7 +52,7 @@ def started(
     """Make a run that holds the slot if it is free, and else waits for it; tagged if ``url`` or ``tag`` is given."""
     run_id = make_new_run_id()
     if url is not None:
-        with sync_history.connect(url) as session:
+        with warehouse.connect(url) as session:
             tag = run_lock.tag(session, run_id)
     own = {run_lock.TAG: tag} if tag else {}
     create_run_for_test(instance, run_id=run_id, job_name="sync_store_gadgets", status=status, tags=own)
@@ -106,7 +107,7 @@ def test_living_runs_are_left_alone(instance: dg.DagsterInstance, bare_url: str,
     with ExitStack() as stack:
         alive = started(instance, bare_url)
         stack.enter_context(run_lock.RunLock(bare_url, alive))
-        with sync_history.connect(bare_url) as session:
+        with warehouse.connect(bare_url) as session:
             again = started(instance, None, run_lock.tag(session, "00000000-0000-0000-0000-000000000001"))
         elsewhere = started(instance, test_server.url("postgres"))
         unknown = started(instance, None)
@@ -186,7 +187,7 @@ def test_a_living_run_that_lost_its_session_keeps_its_slot(
             instance.report_run_failed(run)
         other.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND objid ="
                       " (hashtextextended('run:' || %s, 0) & 4294967295)::bigint", [run_id])  # fmt: skip
-        with sync_history.connect(bare_url) as session:
+        with warehouse.connect(bare_url) as session:
             record = instance.get_run_record_by_id(run_id)
             assert record is not None
             assert run_lock.dead(session, record.dagster_run, record.create_timestamp), "the first look is deceived"

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from dagster._core.execution.plan.objects import StepSuccessData
 from dagster._core.test_utils import create_run_for_test
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions, defs
-from warehouse_pipelines.loading import sync_history, sync_schedule
+from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.loading.sync_schedule import dagster_name
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.orchestration.schedules import UNFINISHED, cron, schedule
@@ -139,14 +140,14 @@ def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance
     assert isinstance(asked, dg.RunRequest)
     assert not asked.run_config
     assert asked.partition_key is None
-    with sync_history.connect(url) as connection:
+    with warehouse.connect(url) as connection:
         rows = sync_schedule.rows(connection)
     row = rows["store", "things"]
     assert (row["last_run"], row["next_run"]) == (NOON, NOON + record_store.PARTS.cadence.every)
 
 
 def test_what_is_switched_off_is_left_out_and_said_so(instance: dg.DagsterInstance, url: str) -> None:
-    with sync_history.connect(url) as connection:
+    with warehouse.connect(url) as connection:
         assert sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False) == ["gadgets"]
         assert sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False) == []
         asked = tick(instance, url)
@@ -162,7 +163,7 @@ def test_what_is_switched_off_is_left_out_and_said_so(instance: dg.DagsterInstan
 
 
 def test_a_migration_leaves_the_switches_and_follows_the_cadence(url: str) -> None:
-    with sync_history.connect(url) as connection:
+    with warehouse.connect(url) as connection:
         sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False)
     often = Cadence(every=timedelta(minutes=5))
     faster = replace(
@@ -172,7 +173,7 @@ def test_a_migration_leaves_the_switches_and_follows_the_cadence(url: str) -> No
     with engine(url).begin() as connection:
         assert sync_schedule.align(connection, [STORE]) == []
         assert sync_schedule.align(connection, [faster]) == ["schedule of store gadgets: every 5 minutes"]
-    with sync_history.connect(url) as connection:
+    with warehouse.connect(url) as connection:
         row = sync_schedule.rows(connection)["store", "gadgets"]
     assert (row["enabled"], row["every"], row["period"]) == (False, 5, "minutes")
     assert row["dagster_schedule_name"] == "sync_store_every_5_minutes_schedule"

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import defs
-from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines.orchestration.sensors import sensors
 
@@ -47,7 +47,7 @@ def named(url: str, name: str) -> dg.SensorDefinition:
 
 def test_they_run_by_default() -> None:
     found = {sensor.name: sensor for sensor in defs.sensors or ()}
-    assert {"close_failed", "close_cancelled", "sweep"} <= found.keys()
+    assert {"close_failed", "close_cancelled", "close_stale_runs"} <= found.keys()
     assert {each.default_status for each in sensors(lambda: AWAY)} == {dg.DefaultSensorStatus.RUNNING}
 
 
@@ -76,38 +76,38 @@ def test_a_run_that_ended_closes_its_rows_and_no_others(
     assert status(bare_url, theirs)[0] == "running"
 
 
-def test_the_sweep_closes_rows_whose_process_is_dead(running: Callable[[str], int], bare_url: str) -> None:
+def test_the_rows_are_closed_whose_process_is_dead(running: Callable[[str], int], bare_url: str) -> None:
     dead = running("a")
     with psycopg.connect(bare_url) as alive:
         alive.execute("SELECT pg_advisory_lock(hashtextextended('store:gadgets', 0))")
-        assert "nothing" in sweep(bare_url)
+        assert "nothing" in close_stale_runs(bare_url)
         assert status(bare_url, dead)[0] == "running"
-    assert f"closed {dead}" in sweep(bare_url)
+    assert f"closed {dead}" in close_stale_runs(bare_url)
     assert status(bare_url, dead)[0] == "failed"
 
 
-def test_the_sweep_ends_runs_whose_process_is_dead(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runs_are_ended_whose_process_is_dead(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_lock, "PING_SECONDS", 0.5)
-    with dg.DagsterInstance.ephemeral() as instance, sync_history.connect(bare_url) as session:
+    with dg.DagsterInstance.ephemeral() as instance, warehouse.connect(bare_url) as session:
         ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2)]
         for run_id in ids:
             tags = {run_lock.TAG: run_lock.tag(session, run_id)}
             create_run_for_test(instance, run_id=run_id, status=dg.DagsterRunStatus.STARTED, tags=tags)
         with run_lock.RunLock(bare_url, ids[1]):
-            assert f"runs: {ids[0]}" in sweep(bare_url, instance)
+            assert f"runs: {ids[0]}" in close_stale_runs(bare_url, instance)
         found = [instance.get_run_by_id(run_id) for run_id in ids]
     assert [run and run.status for run in found] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
 
 
-def sweep(url: str, instance: dg.DagsterInstance | None = None) -> str:
+def close_stale_runs(url: str, instance: dg.DagsterInstance | None = None) -> str:
     with dg.DagsterInstance.ephemeral() as empty:
-        found = named(url, "sweep")(dg.build_sensor_context(instance=instance or empty))
+        found = named(url, "close_stale_runs")(dg.build_sensor_context(instance=instance or empty))
     assert isinstance(found, dg.SkipReason)
     return found.skip_message or ""
 
 
 def test_a_database_that_is_away_is_a_reason_to_skip() -> None:
-    assert "does not answer" in sweep(AWAY)
+    assert "does not answer" in close_stale_runs(AWAY)
     for name in ("close_failed", "close_cancelled"):
         skipped = ended(AWAY, name, "00000000-0000-0000-0000-000000000001")
         assert "does not answer" in (skipped.skip_message or "")

@@ -575,7 +575,7 @@ def test_impossible_rows_are_refused(checked: psycopg.Connection[Any], case: str
     assert state == expected
 
 
-def test_the_letters_are_nobody_s_but_the_owner_s(checked: psycopg.Connection[Any]) -> None:
+def test_the_dead_letters_are_the_owner_s_alone(checked: psycopg.Connection[Any]) -> None:
     """They hold whole records."""
     granted = checked.execute("SELECT relacl::text FROM pg_class WHERE oid = %s::regclass", [LETTER]).fetchone()
     assert granted is None or not re.search(r"[{,]=", granted[0] or "")

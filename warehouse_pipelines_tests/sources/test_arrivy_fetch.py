@@ -388,11 +388,10 @@ class TestLimits:
     ) -> None:
         """In no second are there more requests than it allows, whichever of eight threads asks."""
         monkeypatch.setattr(client, "Budget", lambda name, requests, seconds: Budget(name, 20, 1.0))
-        budget = RequestBudget(database_url, threading.Event())
-        reading = read(TASKS, page_size=8, concurrent_pages=8)
-        reading.context.acquire = budget.acquire
-        reading.finished()
-        budget.close()
+        with RequestBudget(database_url, threading.Event()) as budget:
+            reading = read(TASKS, page_size=8, concurrent_pages=8)
+            reading.context.acquire = budget.acquire
+            reading.finished()
         at = sorted(entry["at"] for entry in vendor.requests()["log"])
         assert len(at) > 45
         # The simulator notes when it answered, a little after the request was granted.

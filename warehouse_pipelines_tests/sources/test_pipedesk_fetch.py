@@ -159,12 +159,12 @@ def test_what_a_sweep_costs_is_reported(leads: SourceHarness) -> None:
     assert leads.sync().created == 500
     result = leads.sync()
     metrics = result.metrics
-    assert (metrics["total_records"], metrics["swept_rows"]) == (0, 560)
-    assert 560 * 40 < metrics["swept_bytes"] < 560 * 60
-    assert metrics["sweep_ms"] > 0
+    assert (metrics["total_records"], metrics["hash_diff_rows"]) == (0, 560)
+    assert 560 * 40 < metrics["hash_diff_bytes"] < 560 * 60
+    assert metrics["hash_diff_ms"] > 0
     assert result.calls == 4, "the columns, and a cursor: declared, and read to its end"
     assert metrics["noticed"]["undeclared_columns"] == ["expected_volume"]
-    assert leads.sync(full=True).metrics["swept_rows"] == 0
+    assert leads.sync(full=True).metrics["hash_diff_rows"] == 0
 
 
 def test_a_link_that_is_gone_is_buried_and_comes_back(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,9 +268,9 @@ def test_everything_is_read_where_a_sweep_would_not_be_cheaper(
         source, entity = leads.with_entity(columns={**LEADS.columns, "trade_name": LEADS.columns["legal_name"]})
         changed = {"source": source, "entity": entity}
     result = leads.sync(**changed)
-    assert (result.mode, result.processed, result.updated, result.metrics["swept_rows"]) == ("full", 60, 60, 0)
+    assert (result.mode, result.processed, result.updated, result.metrics["hash_diff_rows"]) == ("full", 60, 60, 0)
     again = leads.sync(**changed)
-    assert (again.mode, again.processed, again.metrics["swept_rows"]) == ("delta", 0, 60)
+    assert (again.mode, again.processed, again.metrics["hash_diff_rows"]) == ("delta", 0, 60)
     if why == "a column more":
         assert result.metrics["noticed"]["undeclared_columns"] == ["expected_volume", "mood"]
 
@@ -337,7 +337,7 @@ def test_an_id_that_is_no_uuid_costs_its_value_only(database_url: str, monkeypat
 
 
 def test_a_column_that_only_some_versions_have_is_looked_for_when_everything_is_read(vendor: PipeDesk) -> None:
-    """To find no value of it costs a walk through the warehouse's table, in each sweep. `check` does not warn of it."""
+    """To find no value of it costs a walk through the warehouse's table, in each run. `check` does not warn of it."""
     companies = ENTITIES["companies"]
     vendor.run("ALTER TABLE companies DROP cnpj")
     first = Read(PIPEDESK, companies, known=(held := Held(values={"cnpj"}))).finished()
@@ -449,7 +449,7 @@ def test_a_read_that_broke_off_goes_on(vendor: PipeDesk, fault: dict[str, Any], 
     assert vendor.list_faults()[-1]["fired"] >= 3
 
 
-def test_a_sweep_that_broke_off_goes_on(leads: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hash_diff_that_broke_off_goes_on(leads: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hash_diff, "COMPARED_AT_ONCE", 9)
     first, second, *_ = lead_where(leads, "deleted_at IS NULL")
     leads.simulator.edit("leads", [first], touch=False, trade_name="edited")

@@ -23,8 +23,8 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
-from warehouse_pipelines.simulators.salespro.engine import QueryFailed
 from warehouse_pipelines.simulators.salespro.simulator import SalesPro
+from warehouse_pipelines.simulators.salespro.trino_query import QueryFailed
 from warehouse_pipelines.sources.salespro import SALESPRO, athena, athena_result
 from warehouse_pipelines.sources.salespro.aws import Account
 from warehouse_pipelines.sources.salespro.entities import LEAD_RESULT_LINE_ITEMS, LEAD_RESULTS

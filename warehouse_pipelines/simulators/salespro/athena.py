@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
-from warehouse_pipelines.simulators.salespro.engine import Engine, MalformedQuery, QueryFailed
+from warehouse_pipelines.simulators.salespro.engine import Engine
 from warehouse_pipelines.simulators.salespro.results import csv, parsed
 from warehouse_pipelines.simulators.salespro.settings import SalesProSettings
+from warehouse_pipelines.simulators.salespro.trino_query import MalformedQuery, QueryFailed
 
 LOCATION = re.compile(r"s3://([a-z0-9.-]{3,63})(?:/(.*))?")
 LARGEST_QUERY = 262_144

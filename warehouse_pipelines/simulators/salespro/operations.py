@@ -9,9 +9,10 @@ from typing import Any
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import Simulator, operation
 from warehouse_pipelines.simulators.salespro.athena import Athena
-from warehouse_pipelines.simulators.salespro.engine import Engine, canonical
+from warehouse_pipelines.simulators.salespro.engine import Engine
 from warehouse_pipelines.simulators.salespro.records import COLUMNS, KEYS, Records, Row, moment
 from warehouse_pipelines.simulators.salespro.settings import SalesProSettings
+from warehouse_pipelines.simulators.salespro.trino_query import canonical
 
 
 class SalesProOperations(Simulator):

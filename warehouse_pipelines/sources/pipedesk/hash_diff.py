@@ -2,11 +2,11 @@
 
 PipeDesk's server computes ``sync_hash`` of each row as the warehouse did when it loaded it: both are PostgreSQL, and
 the server is given ``Entity.seed``. The two lists of key and hash are compared in order of the key. No change is
-missed, whoever made it. The cost is in the metrics of each run: ``swept_rows``, ``swept_bytes``, ``sweep_ms``. For
-100,000 leads it is half the time and a thirteenth of the bytes of reading them, 5.5 MB (``benchmarks/sweep.py``).
+missed, whoever made it. The cost is in the metrics of each run: ``hash_diff_rows``, ``_bytes``, ``_ms``. For 100,000
+leads it is half the time and a thirteenth of the bytes of reading them, 5.5 MB (``benchmarks/hash_diff.py``).
 
 Unconfirmed: that the hashes of the two servers agree, which they do for PostgreSQL 11 to 18. Otherwise every run would
-read all rows and update none (``total_records`` near ``swept_rows``).
+read all rows and update none (``total_records`` near ``hash_diff_rows``).
 """
 
 import contextlib
@@ -52,7 +52,7 @@ def hash_diff(reader: PipeDeskReader, context: ReadContext) -> Difference:
     with contextlib.closing(reader.walk(reader.digest, COMPARED_AT_ONCE)) as walk:
         for rows in walk:
             compared += len(rows)
-            context.measure("swept_bytes", len(rows) * len("".join(map(str, (*rows[0][0], rows[0][1])))))
+            context.measure("hash_diff_bytes", len(rows) * len("".join(map(str, (*rows[0][0], rows[0][1])))))
             for place, digest in rows:
                 while held is not None and held[0] < place:
                     deleted.append(held[0])
@@ -72,8 +72,8 @@ def hash_diff(reader: PipeDeskReader, context: ReadContext) -> Difference:
         held = next(stored, None)
     if not compared:
         raise NotComparable
-    context.measure("swept_rows", compared)
-    context.measure("sweep_ms", round(1000 * (time.monotonic() - began)))
+    context.measure("hash_diff_rows", compared)
+    context.measure("hash_diff_ms", round(1000 * (time.monotonic() - began)))
     return Difference(changed, deleted)
 
 

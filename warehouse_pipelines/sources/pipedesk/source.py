@@ -75,7 +75,7 @@ PIPEDESK = Source(
     inspect=inspect,
     page_size=PAGE,
     mirrored=True,
-    measures=("swept_rows", "swept_bytes", "sweep_ms"),
+    measures=("hash_diff_rows", "hash_diff_bytes", "hash_diff_ms"),
     entities=(
         COMPANIES,
         USERS,

@@ -1,9 +1,9 @@
-"""What it costs to find what changed in PipeDesk without trusting any time: the sweep, against reading everything.
+"""What it costs to find what changed in PipeDesk without trusting any time, against reading everything.
 
-    python benchmarks/sweep.py --leads 100000 --rounds 3
+    python benchmarks/hash_diff.py --leads 100000 --rounds 3
 
 The vendor is the simulated PipeDesk in a process of its own: a real PostgreSQL, behind a proxy. Each round changes
-ten leads and deletes one, sweeps, and then reads everything; both must say so. Bytes are of the leads' keys and hashes,
+ten leads and deletes one, diffs, and then reads everything; both must say so. Bytes are of the leads' keys and hashes,
 and of the records. The last line is one JSON object.
 """
 
@@ -50,36 +50,36 @@ def run(leads: int, rounds: int) -> dict[str, Any]:
         keys = simulators.control("pipedesk", "keys", table="leads")
         right = read()[0].created == leads
         read()  # warms the vendor
-        lines, sweeps, wholes = [], [], []
+        lines, diffs, wholes = [], [], []
         for number in range(rounds):
             for key in keys[number * 11 : number * 11 + 10]:
                 simulators.control(
                     "pipedesk", "edit", table="leads", key=key, touch=False, trade_name=f"round {number}"
                 )
             simulators.control("pipedesk", "remove", table="leads", key=keys[number * 11 + 10])
-            swept, swept_cost = read()
+            compared, compared_cost = read()
             whole, whole_cost = read(full=True)
-            right = right and (swept.mode, swept.updated, whole.updated) == ("delta", 10, 0)
-            right = right and swept.metrics["swept_rows"] == whole.processed == leads - number - 1
+            right = right and (compared.mode, compared.updated, whole.updated) == ("delta", 10, 0)
+            right = right and compared.metrics["hash_diff_rows"] == whole.processed == leads - number - 1
             with server.connect() as connection:
                 row = connection.execute("SELECT sum(length(raw_data::text)) FROM pipedesk.leads").fetchone()
             size = int(row[0]) if row else 0
-            sweeps.append(swept.seconds)
+            diffs.append(compared.seconds)
             wholes.append(whole.seconds)
             for what, result, cost, read_bytes in (
-                ("sweep", swept, swept_cost, swept.metrics["swept_bytes"]),
+                ("hash_diff", compared, compared_cost, compared.metrics["hash_diff_bytes"]),
                 ("everything", whole, whole_cost, size),
             ):
                 lines.append([what, f"{result.processed:,}", f"{result.seconds:.2f}", f"{read_bytes / 1e6:.1f}",
                               f"{cost.other_cores:.1f}"])  # fmt: skip
-            sizes = (swept.metrics["swept_bytes"], size)
+            sizes = (compared.metrics["hash_diff_bytes"], size)
     print(measure.table(["read", "records", "seconds", "MB", "other cores"], lines))
     return {
         "leads": leads,
-        "sweep_seconds": round(statistics.median(sweeps), 3),
-        "whole_seconds": round(statistics.median(wholes), 3),
-        "sweep_mb": round(sizes[0] / 1e6, 2),
-        "whole_mb": round(sizes[1] / 1e6, 2),
+        "hash_diff_seconds": round(statistics.median(diffs), 3),
+        "full_seconds": round(statistics.median(wholes), 3),
+        "hash_diff_mb": round(sizes[0] / 1e6, 2),
+        "full_mb": round(sizes[1] / 1e6, 2),
         "counts_exact": right,
     }
 

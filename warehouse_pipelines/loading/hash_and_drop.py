@@ -1,4 +1,4 @@
-"""What ``config/columns.toml`` hashes and drops, taken out of the records before anything is made of them.
+"""Hash and drop values of records, as ``config/columns.toml`` says, before anything is made of a record.
 
 A record passes here as the loader gets it, so its columns, ``raw_data``, the dead letters, the log and the rows that
 Dagster shows have the hash and never the value. A value that is hashed is replaced wherever else the record has it:
@@ -28,6 +28,7 @@ from typing import Any
 
 import msgspec
 
+from warehouse_pipelines.errors import MASK
 from warehouse_pipelines.model import phones, validate
 from warehouse_pipelines.model.entity import Column, Entity
 from warehouse_pipelines.model.reading import Json
@@ -42,7 +43,6 @@ _LEAF = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\w.+-])\d{7,15}(?![\w.])', re.DOTAL
 """A text of JSON, or a whole number as long as a phone's."""
 _WITHIN = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\+?\d[\d ().\-/]{5,}\d")
 _NUMBER = re.compile(r"\+?[\d ().\-/]{7,}")
-_REMOVED = "***"
 
 
 class _Place:
@@ -143,7 +143,7 @@ class Redactor:
                 if child.drop:
                     owner[key] = msgspec.Raw(b"null")
                     if child.personal:
-                        _note(found, text, _REMOVED)
+                        _note(found, text, MASK)
                     continue
                 token = self.hashed(text, child.kind or "text")
                 owner[key] = msgspec.Raw(msgspec.json.encode(token))

@@ -1,0 +1,157 @@
+"""Sessions of the warehouse: kept between callers, clean, alive, and of this process only."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import DatabaseUnavailable
+from warehouse_pipelines.schema.migrate import engine
+
+AWAY = "postgresql://somebody:s3cret@127.0.0.1:1/none"
+
+
+@pytest.fixture
+def url(bare_url: str) -> Iterator[str]:
+    warehouse.close_kept()
+    yield bare_url
+    warehouse.close_kept()
+
+
+def lent(url: str) -> int:
+    """Return the process id of the server's side of the next session that is lent."""
+    with warehouse.session(url) as session:
+        return session.info.backend_pid
+
+
+def test_a_session_is_lent_again(url: str) -> None:
+    assert lent(url) == lent(url)
+    with warehouse.session(url) as one, warehouse.session(url) as other:
+        assert one is not other
+        assert lent(url) not in (one.info.backend_pid, other.info.backend_pid)
+
+
+def test_no_more_are_kept_than_a_run_needs(url: str) -> None:
+    with contextlib.ExitStack() as borrowed:
+        for _ in range(warehouse.KEPT + 2):
+            borrowed.enter_context(warehouse.session(url))
+    assert len(warehouse._kept[url]) == warehouse.KEPT
+
+
+def test_a_session_comes_back_clean(url: str) -> None:
+    """Nothing that one borrower did to it reaches the next: locks, settings, roles, temporary tables."""
+    with warehouse.session(url) as session:
+        pid = session.info.backend_pid
+        session.execute("SELECT pg_advisory_lock(42)")
+        session.execute("SET lock_timeout = '5s'")
+        session.execute("SET ROLE pg_monitor")
+        session.execute("CREATE TEMP TABLE mine AS SELECT 1 AS n")
+        session.execute("RESET ROLE")
+    with psycopg.connect(url) as other:
+        assert other.execute("SELECT pg_try_advisory_lock(42)").fetchone() == (True,)
+    with warehouse.session(url) as session:
+        row = session.execute(
+            "SELECT pg_backend_pid() AS pid, current_setting('lock_timeout') AS timeout, "
+            "current_setting('TimeZone') AS zone, to_regclass('mine') AS mine, current_user = session_user AS own"
+        ).fetchone()
+    assert row == {"pid": pid, "timeout": "0", "zone": "UTC", "mine": None, "own": True}
+
+
+def test_a_session_that_failed_or_is_in_a_transaction_is_not_kept(url: str) -> None:
+    with pytest.raises(KeyboardInterrupt), warehouse.session(url) as failed:
+        raise KeyboardInterrupt
+    assert failed.closed
+    with warehouse.session(url) as open_:
+        open_.execute("BEGIN")
+    assert open_.closed
+    assert url not in warehouse._kept
+
+
+def test_a_dead_session_is_not_lent(url: str) -> None:
+    """As after a restart of the server: what was kept is gone, and a new one is opened without a word."""
+    pid = lent(url)
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    assert lent(url) != pid
+
+
+def test_a_session_that_nobody_borrowed_for_long_is_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = lent(url)
+    monkeypatch.setattr(warehouse, "IDLE_SECONDS", 0.0)
+    assert lent(url) != pid
+
+
+def test_the_sessions_of_one_warehouse_are_kept(url: str, database_url: str) -> None:
+    lent(url)
+    lent(database_url)
+    assert [*warehouse._kept] == [database_url]
+
+
+def test_threads_never_share_a_session(url: str) -> None:
+    held: set[int] = set()
+    shared: list[int] = []
+
+    def borrow() -> None:
+        for _ in range(20):
+            with warehouse.session(url) as session:
+                pid = session.info.backend_pid
+                if pid in held:
+                    shared.append(pid)
+                held.add(pid)
+                session.execute("SELECT")
+                held.discard(pid)
+
+    threads = [threading.Thread(target=borrow) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not shared
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork beside threads, which is what is tried here
+def test_a_forked_child_opens_its_own(url: str) -> None:
+    pid = lent(url)
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        try:
+            os.write(write, str(lent(url)).encode())
+        finally:
+            warehouse.close_kept()
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(read, 100)) != pid
+    assert lent(url) == pid, "the child has not ended the parent's session"
+
+
+def connect(url: str, way: str) -> None:
+    if way == "engine":
+        engine(url).connect()
+    elif way == "session":
+        lent(url)
+    else:
+        warehouse.connect(url)
+
+
+@pytest.mark.parametrize("way", ["connect", "session", "engine"])
+def test_a_warehouse_that_is_away_is_said_once_and_alike(way: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as raised:
+        connect(AWAY, way)
+    said = str(raised.value)
+    assert said.startswith("cannot connect to the warehouse: ")
+    assert said.endswith("Is PostgreSQL up, is WAREHOUSE_DATABASE_URL right?")
+    assert "s3cret" not in said
+
+
+def test_the_parameters_of_a_session_go_into_a_url(url: str) -> None:
+    for given in (url, f"{url}?sslmode=prefer"):
+        with psycopg.connect(warehouse.with_parameters(given, "a-name")) as connection:
+            row = connection.execute(
+                "SELECT current_setting('application_name'), current_setting('TimeZone'), "
+                "current_setting('tcp_keepalives_idle')"
+            ).fetchone()
+        assert row == ("a-name", "UTC", "60")

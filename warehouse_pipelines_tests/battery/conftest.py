@@ -12,8 +12,6 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.battery.applies import tables
 from warehouse_pipelines_tests.harness.source_harness import BY_TABLE, SourceHarness, source_harness
 
-HERE = Path(__file__).parent
-
 pytest.register_assert_rewrite("warehouse_pipelines_tests.battery.checks")
 
 

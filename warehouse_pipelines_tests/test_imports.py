@@ -22,7 +22,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("model",),
     ("observability",),
     ("sources", "loading"),
-    ("local",),
+    ("local", "dlt_sources"),
     ("simulators", "schema"),
     ("orchestration",),
     ("definitions",),

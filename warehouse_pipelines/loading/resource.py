@@ -1,11 +1,9 @@
-"""A dlt source per CRM with a resource per entity; nothing is read until somebody iterates.
+"""From a vendor's pages to Arrow tables of typed columns, and a dlt resource (``dlt_source``) bound to a run.
 
 A resource takes an ``EntityRead`` and a ``Coercer`` when it is bound, and yields Arrow tables of typed columns. The
 window is ``dlt.sources.incremental`` on the cursor: with both of its ends given dlt keeps no state, which is right,
 because the cursor is kept by ``orchestration.sync_history`` and commits with the data. Records outside of the window's
 question (``Page.in_window``) carry no ``WINDOW_COLUMN`` and pass.
-
-dlt costs half a second to import and is imported when a resource is made.
 """
 
 import contextlib
@@ -14,13 +12,12 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Fetch, Json, Page, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from dlt.extract import DltResource, DltSource
+    from dlt.extract import DltResource
 
     from warehouse_pipelines.loading.coerce import Coercer
 
@@ -34,14 +31,6 @@ WINDOW_COLUMN = "_cursor"
 END = datetime.max.replace(tzinfo=UTC)
 """The end of a window without one, which belongs to it: vendors write 9999-12-31 for "never", and that is a record too.
 """
-
-
-def source(crm: Source) -> "DltSource":
-    """Return the dlt source of a CRM."""
-    import dlt
-
-    resources = [resource(crm, entity) for entity in crm.entities]
-    return dlt.source(lambda: resources, name=crm.name)()
 
 
 class EntityRead:
@@ -114,21 +103,16 @@ class EntityRead:
         self.report, self.reported = report, report.reported
 
 
-def resource(crm: Source, entity: Entity) -> "DltResource":
-    """Return the dlt resource of an entity, unread; call it with an ``EntityRead`` and a ``Coercer`` to bind it."""
-    import dlt
+def tables(crm: Source, reading: EntityRead, coercer: "Coercer") -> Iterator["pa.Table"]:
+    """Yield what the vendor answers as tables of typed columns, with ``WINDOW_COLUMN`` if there is a cursor."""
+    for records, in_window in reading.batches(crm.fetch):
+        table = coercer.table(records)
+        if cursor := reading.request.entity.cursor:
+            import pyarrow as pa
 
-    def read(reading: EntityRead, coercer: "Coercer") -> Iterator["pa.Table"]:
-        for records, in_window in reading.batches(crm.fetch):
-            table = coercer.table(records)
-            if entity.cursor:
-                import pyarrow as pa
-
-                cursor = table[entity.cursor] if in_window else pa.nulls(table.num_rows, table[entity.cursor].type)
-                table = table.append_column(WINDOW_COLUMN, cursor)
-            yield table
-
-    return dlt.resource(read, name=entity.name, table_name=entity.table_name, primary_key=list(entity.keys))
+            asked = table[cursor] if in_window else pa.nulls(table.num_rows, table[cursor].type)
+            table = table.append_column(WINDOW_COLUMN, asked)
+        yield table
 
 
 def bound(unread: "DltResource", reading: EntityRead, coercer: "Coercer", end: datetime | None) -> "DltResource":

@@ -29,6 +29,7 @@ from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading import run_report, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
+from warehouse_pipelines.loading.dlt_source import dlt_resource
 from warehouse_pipelines.loading.interruption import Stopped, interruptible
 from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import Options, Result
@@ -96,7 +97,7 @@ def sync(
             run.reading.begun = lambda: logs.started(
                 source.name, entity.name, run.reading.reported, configuration, **how
             )
-            return run.go(resource or extracting.resource(source, entity), replayed, progress)
+            return run.go(resource or dlt_resource(source, entity), replayed, progress)
 
         try:
             return interruptible(work, run.stop)

@@ -61,8 +61,15 @@ class Budget(NamedTuple):
     seconds: float
 
 
+class NotStored(Exception):
+    """A stored record is asked for and there is no warehouse; unless the ``fetch`` catches it, everything is read."""
+
+
 class Known(Protocol):
-    """What the warehouse already holds, for a ``fetch`` whose vendor cannot be asked."""
+    """What the warehouse already holds, for a ``fetch`` whose vendor cannot be asked.
+
+    Where there is none (``loading.dlt_known``), ``records`` and ``hashes`` raise ``NotStored``.
+    """
 
     def keys(self, table: str) -> Iterator[str]:
         """Yield the keys of the living rows of ``table``, in order."""

@@ -153,10 +153,10 @@ def asset(
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         if context.selected_asset_keys:
-            from warehouse_pipelines.loading import resource as extraction
+            from warehouse_pipelines.loading.dlt_source import dlt_resource
 
             with failures(context):
-                unread = extraction.resource(source, entity)
+                unread = dlt_resource(source, entity)
             yield dg.Output(unread, name)
         yield from judge_at_once(source, entity, url(), {key.name for key in context.selected_asset_check_keys})
 

@@ -40,10 +40,10 @@ def job(source: Source, entity: Entity, first_month: str, url: Callable[[], str]
         out=dg.Out(dg.Nothing),
     )
     def read_again(context: dg.OpExecutionContext) -> None:
-        from warehouse_pipelines.loading import resource as extraction
+        from warehouse_pipelines.loading.dlt_source import dlt_resource
 
         options = context.resources.sync.options()
-        result = load(context, source, entity, options, url=url, unread=extraction.resource(source, entity))
+        result = load(context, source, entity, options, url=url, unread=dlt_resource(source, entity))
         if options.dry_run:
             context.log_event(dg.AssetObservation(key_of(entity), metadata=metadata(result), description="a dry run"))
         else:

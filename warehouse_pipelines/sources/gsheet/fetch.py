@@ -21,6 +21,7 @@ An unknown time zone of the spreadsheet ends the run: a wrong one would shift ev
 Verified against the simulator only; no live sheet has been read yet.
 """
 
+import contextlib
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -29,7 +30,7 @@ import msgspec
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
+from warehouse_pipelines.model.reading import NotStored, Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources.gsheet.answers import Document, Values
 from warehouse_pipelines.sources.gsheet.area import area_of
 from warehouse_pipelines.sources.gsheet.cells import Cells, zone_of
@@ -114,9 +115,11 @@ def _zone(document: Document, entity: Entity) -> tzinfo:
 
 
 def _completed(entity: Entity, context: ReadContext, rows: Sequence[Row]) -> list[bytes]:
-    """Return rows as JSON; an error cell gets the value of the stored record of its row."""
+    """Return rows as JSON; an error cell gets the value of the stored record of its row, without a warehouse none."""
     broken = [str(row.id) for row in rows if row.errors]
-    stored = context.known.records(entity.table, broken, "id") if broken else {}
+    stored: Mapping[str, bytes] = {}
+    with contextlib.suppress(NotStored):
+        stored = context.known.records(entity.table, broken, "id") if broken else {}
     found = []
     for row in rows:
         if row.errors:

@@ -3,7 +3,7 @@
 ``build_definitions`` takes other sources and another warehouse, for tests and the demo. Nothing is read from the
 environment but which CRMs are configured, which decides whether their schedules run; no secret is needed to import.
 
-The executor runs all steps of a run in its own process: 0.1 s a step instead of 2.4 s (decision 5). A step that fails
+The executor runs all steps of a run in its own process: 0.1 s a step instead of 2.4 s. A step that fails
 stops what depends on it and nothing else.
 """
 

@@ -1,4 +1,4 @@
--- Invented people for a first look at the schema crm (E-004): `warehouse migrate --seed`. Not for production.
+-- Invented people for a first look at the schema crm: `warehouse migrate --seed`. Not for production.
 --
 -- Safe to repeat: every row has a fixed key, and one that is there stays as it is. The phone numbers are of the
 -- range that is kept for fiction.

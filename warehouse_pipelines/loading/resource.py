@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from warehouse_pipelines.loading.coerce import Coercer
 
 CHUNK = 5_000
-"""Records of a batch: 2,000 to 5,000 load fastest and keep the memory flat (evidence: loading, chunk size)."""
+"""Records of a batch: 2,000 to 5,000 load fastest and keep the memory flat (``benchmarks/load.py``)."""
 
 CHUNK_BYTES = 32 * 2**20
 

@@ -1,8 +1,7 @@
 """What a value and a record must satisfy, and what follows when they do not.
 
-Two layers. A *kind* is what a column holds: the ten validators of S2 (string, object id, email, phone, url,
-boolean, number, date, datetime, json) under the names of PostgreSQL where it has one. A *rule* is business
-(a deal's amount is not negative). Each has a severity:
+Two layers. A *kind* is what a column holds, under PostgreSQL's name where that has one. A *rule* is business (a deal's
+amount is not negative). Each has a severity:
 
     reject   the record goes to the dead letters
     warn     it is loaded, the value as the kind allows (see ``KINDS``), and counted as a warning
@@ -28,7 +27,7 @@ Kind = Literal[
 
 
 class KindSpec(NamedTuple):
-    """A kind: its validator's name in S2, its column type, and what a bad value leads to.
+    """A kind: what its validator is called in messages, its column type, and what a bad value leads to.
 
     With ``shape_only`` a bad value still fits the column and is kept; without it, and unless the severity is
     ``reject``, the column becomes null and the value remains in ``raw_data``.

@@ -68,7 +68,7 @@ class GeniusDatabase(DatabaseSimulator):
 
     @operation
     def add_contact_table(self) -> None:
-        """The table that S1 speaks of and that nobody has seen."""
+        """A table of contacts, which some descriptions of the database have and nobody has seen."""
         self.sql(create_table("contact", CONTACT))
         self.grant("contact")
         at = self._clock()

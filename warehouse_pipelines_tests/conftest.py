@@ -78,12 +78,15 @@ def test_server() -> Server:
 
 @pytest.fixture(scope="session")
 def template(test_server: Server) -> str:
-    """The name of a migrated and otherwise empty database; ``BARE`` is its copy without the tables of the sources.
+    """The name of a migrated and otherwise empty database.
 
-    Nobody is ever connected to them.
+    ``BARE`` is its copy with the tables of ``FakeSource`` and ``RecordStore`` in place of those of the sources. Nobody
+    is ever connected to the two.
     """
-    from warehouse_pipelines.schema.migrate import migrate
+    from warehouse_pipelines.schema import tables
+    from warehouse_pipelines.schema.migrate import engine, migrate
     from warehouse_pipelines.sources import SOURCES
+    from warehouse_pipelines_tests.harness import fake_source, record_store
 
     with (test_server.home / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -94,8 +97,10 @@ def template(test_server: Server) -> str:
             migrate(test_server.create_database(TEMPLATE))
             test_server.create_database(BARE, template=TEMPLATE)
             with test_server.connect(BARE) as connection:
-                tables = ", ".join(entity.table for source in SOURCES for entity in source.entities)
-                connection.execute(f"DROP TABLE {tables} CASCADE")
+                declared = ", ".join(entity.table for source in SOURCES for entity in source.entities)
+                connection.execute(f"DROP TABLE {declared} CASCADE")
+            with engine(test_server.url(BARE)).begin() as connection:
+                tables.align(connection, [*fake_source.ENTITIES, *record_store.ENTITIES])
             done.touch()
     return TEMPLATE
 
@@ -114,7 +119,7 @@ def database_url(test_server: Server, databases: Databases, monkeypatch: pytest.
 
 @pytest.fixture
 def bare_url(test_server: Server, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The same without the tables of the sources, for tests that bring their own."""
+    """The same with the tables of the vendors that have no network, instead of those of the sources."""
     yield from _lent(test_server, databases, BARE, monkeypatch)
 
 

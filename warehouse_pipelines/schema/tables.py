@@ -195,4 +195,4 @@ def _comment(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]
         return []
     # Without parameters, so that % means itself.
     connection.execution_options(no_parameters=True).exec_driver_sql("\n".join(statements))
-    return [f"comments of {len(statements)} columns"]
+    return [f"comments of {len(statements)} column{'s' * (len(statements) != 1)}"]

@@ -350,7 +350,7 @@ def test_the_migration_says_what_it_would_do_and_does_it(
     lines = [
         "column hubspot_deal.dealname renamed to title (config/columns.toml)",
         "column hubspot_deal.rank (config/columns.toml)",
-        "comments of 2 columns",
+        "comments of 1 column",
     ]
     planned = CliRunner().invoke(cli.main, ["migrate", "--dry-run"])
     assert planned.stdout.splitlines() == [f"would be done: {line}" for line in lines]

@@ -225,7 +225,7 @@ def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:
         connection.execute("CREATE TABLE somebody_else (x int)")
     assert sorted(migrate(empty_url)) == [
         "column callrail_tag.color",
-        "comments of 1 columns",
+        "comments of 1 column",
         "index idx_callrail_call_company_id",
     ]
     with psycopg.connect(empty_url) as connection:
@@ -260,7 +260,7 @@ def test_a_table_s_comment_follows_its_row(empty_url: str, comment: str) -> None
     with psycopg.connect(empty_url) as connection:
         connection.execute(f"COMMENT ON TABLE callrail_tag IS {comment}".encode())
         connection.execute(f"COMMENT ON COLUMN callrail_tag.color IS {comment}".encode())
-    assert migrate(empty_url) == ["comments of 1 columns"]
+    assert migrate(empty_url) == ["comments of 1 column"]
     tag = next(entity for entity in ENTITIES if entity.table == "callrail_tag")
     with psycopg.connect(empty_url) as connection:
         found = connection.execute(

@@ -152,7 +152,14 @@ def origin(job: str) -> "RemoteJobOrigin":
 AT_A_TIME = 4
 """Jobs side by side."""
 
-IMPORTED = ("warehouse_pipelines.definitions", "warehouse_pipelines.loading.sync", "dlt", "httpx", "phonenumbers")
+IMPORTED = (
+    "warehouse_pipelines.definitions",
+    "warehouse_pipelines.loading.sync",
+    "warehouse_pipelines.loading.dlt_read",
+    "dlt.sources.helpers.requests",
+    "httpx",
+    "phonenumbers",
+)
 """What the processes of several jobs share; none of it starts a thread of Python's."""
 
 Job = tuple[str, str]

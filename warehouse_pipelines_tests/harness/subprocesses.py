@@ -10,20 +10,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from warehouse_pipelines.commands.runner import IMPORTED
 from warehouse_pipelines.loading import resource
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines_tests.harness.source_harness import BY_TABLE, SourceHarness
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [
-        "warehouse_pipelines.loading.sync",
-        "warehouse_pipelines_tests.harness.source_harness",
-        "dlt",
-        "warehouse_pipelines.definitions",
-    ]
-)
+FORKS.set_forkserver_preload([*IMPORTED, "warehouse_pipelines_tests.harness.source_harness"])
 
 
 def _sync(

@@ -19,6 +19,7 @@ import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
+from warehouse_pipelines.observability import redaction
 from warehouse_pipelines_tests.harness.databases import Databases
 
 PREFIX = "warehouse-tests-"
@@ -66,6 +67,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header() -> str:
     return f"PostgreSQL: {find_binaries()}"
+
+
+@pytest.fixture(autouse=True)
+def hidden_for_this_test() -> Iterator[None]:
+    """What a test hides as a secret is hidden for this test alone: another one may print the same word."""
+    before = set(redaction._hidden)
+    yield
+    redaction._hidden &= before
 
 
 @pytest.fixture(scope="session")

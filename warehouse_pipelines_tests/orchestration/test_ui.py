@@ -17,7 +17,7 @@ from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, da
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
-RUN_SECONDS = 120
+RUN_SECONDS = 240
 
 RUNS = """
 query { runsOrError(limit: 100) { ... on Runs { results { runId status jobName tags { key value }

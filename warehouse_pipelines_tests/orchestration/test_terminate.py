@@ -173,7 +173,8 @@ def test_a_run_stops_when_it_is_asked_to(
     assert statuses[-1][0] == "cancelled", statuses
     assert statuses[-1][1].startswith("cancelled after ")
     assert query(harness, "SELECT count(*) FROM callrail_call") == [(0,)]
-    assert query(harness, "SELECT FROM pg_stat_activity WHERE application_name = 'warehouse-loader'") == []
+    sessions = "SELECT FROM pg_stat_activity WHERE application_name = 'warehouse-loader'"
+    eventually(lambda: query(harness, sessions) == [], "its sessions end")
 
 
 def created(instance: dg.DagsterInstance) -> str:

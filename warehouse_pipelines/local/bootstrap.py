@@ -42,8 +42,9 @@ if __name__ == "__main__":
 """The first lines are sh and Python at once, because a ``#!`` takes no path with a space and none of over 127 bytes."""
 
 CHECKS = (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))
-PYTEST = ("pytest", "-rs", "-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
-"""Each worker takes its part in order, because the tests of a file share what is costly, and then from the others."""
+PYTEST = ("pytest", "-rs", "-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
+"""A file stays on one worker, because its tests share what is costly. Files come in the order of conftest.py, the
+slowest first."""
 
 QUICK = ("-m", "not slow and not ui")
 ON_DEBIAN = (

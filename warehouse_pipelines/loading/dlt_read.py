@@ -18,7 +18,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -36,7 +36,7 @@ from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.plan import Plan, plan
 from warehouse_pipelines.loading.process_budget import ProcessBudget
 from warehouse_pipelines.loading.rejects import Reject
-from warehouse_pipelines.loading.resource import EntityRead
+from warehouse_pipelines.loading.resource import EntityRead, newest_cursor
 from warehouse_pipelines.loading.tombstones import LARGEST_SHARE, SMALL_TABLE
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import NotStored, ReadContext, ReadReport, ReadRequest, Window
@@ -44,9 +44,6 @@ from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import settings
 
 log = logging.getLogger("warehouse.dlt")
-
-AHEAD = timedelta(days=1)
-"""How far ahead of ours a vendor's clock may be; a cursor beyond that is no watermark."""
 
 DEAD_LETTER = pa.schema([
     pa.field("id", pa.string(), nullable=False),
@@ -175,7 +172,7 @@ class _Pass:
         if self.everything:
             table = self._without_met(table)
         if (cursor := self.entity.cursor) and table.num_rows:
-            newest = pc.max(pc.filter(table[cursor], pc.less_equal(table[cursor], self.read.now + AHEAD))).as_py()
+            newest = newest_cursor(table[cursor], self.read.now)
             self.watermark = max(filter(None, (newest, self.watermark)), default=None)
         table = dlt_columns.delivered(self.entity, table, self.read.now)
         archived, living = table.filter(table["archived"]), table.filter(pc.invert(table["archived"]))
@@ -242,7 +239,7 @@ class _Pass:
             )
 
     def _replaces(self, incomplete: str | None) -> bool:
-        """Return whether this read is all there is, so that what it did not find is gone."""
+        """Return whether this read is all there is, so that what it did not find is deleted."""
         report = self.reading.report
         proved = incomplete is None and report is not None and not report.changes_only and not self.rejected
         ours = self.read.resource.write_disposition == "merge"  # the pipeline's author may have another in mind

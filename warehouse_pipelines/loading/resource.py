@@ -9,7 +9,7 @@ question (``Page.in_window``) carry no ``WINDOW_COLUMN`` and pass.
 import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines.model.reading import Fetch, Json, Page, ReadContext, ReadReport, ReadRequest
@@ -27,6 +27,9 @@ CHUNK = 5_000
 CHUNK_BYTES = 32 * 2**20
 
 WINDOW_COLUMN = "_cursor"
+
+AHEAD = timedelta(days=1)
+"""How far ahead of ours a vendor's clock may be; a cursor beyond that is no watermark."""
 
 END = datetime.max.replace(tzinfo=UTC)
 """The end of a window without one, which belongs to it: vendors write 9999-12-31 for "never", and that is a record too.
@@ -101,6 +104,15 @@ class EntityRead:
         if not isinstance(report, ReadReport):  # completeness and deletes are judged by it
             raise TypeError(f"fetch of {self.request.entity.table} returned {report!r} and no ReadReport")
         self.report, self.reported = report, report.reported
+
+
+def newest_cursor(cursors: "pa.ChunkedArray", now: datetime) -> datetime | None:
+    """Return the newest of these cursors that can be a watermark, None when there is none."""
+    import pyarrow.compute as pc
+
+    # What lies ahead is a plan or a sentinel (9999-12-31), and no time at which the vendor changed anything.
+    found: datetime | None = pc.max(pc.filter(cursors, pc.less_equal(cursors, now + AHEAD))).as_py()
+    return found
 
 
 def tables(crm: Source, reading: EntityRead, coercer: "Coercer") -> Iterator["pa.Table"]:

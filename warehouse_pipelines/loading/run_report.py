@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from warehouse_pipelines.loading import sample
 from warehouse_pipelines.loading.coerce import Coercer
@@ -15,14 +14,11 @@ from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.plan import Plan
 from warehouse_pipelines.loading.request_budget import RequestBudget
-from warehouse_pipelines.loading.resource import EntityRead
+from warehouse_pipelines.loading.resource import EntityRead, newest_cursor
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadReport
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.lost_values import Sent, Standing
-
-AHEAD = timedelta(days=1)
-"""How far ahead of ours a vendor's clock may be; a cursor beyond that is no watermark."""
 
 
 class RunReport:
@@ -50,9 +46,7 @@ class RunReport:
             return
         entity = self.reading.request.entity
         if entity.cursor:
-            # What lies ahead is a plan or a sentinel (9999-12-31), and no time at which the vendor changed anything.
-            cursor = table[entity.cursor]
-            newest = pc.max(pc.filter(cursor, pc.less_equal(cursor, self.now + AHEAD))).as_py()
+            newest = newest_cursor(table[entity.cursor], self.now)
             if newest is not None and (self.watermark is None or newest > self.watermark):
                 self.watermark = newest
         if (wanted := sample.ROWS - len(self.sample)) > 0:

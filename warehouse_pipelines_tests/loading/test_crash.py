@@ -291,9 +291,9 @@ def test_an_orphan_cannot_commit_after_its_row_was_closed(fake: FakeSource) -> N
 
 
 def test_stale_runs_are_closed_and_living_ones_left_alone(fake: FakeSource) -> None:
-    swept: list[Any] = []
-    fake.sync([thing("a")], lambda: swept.extend(sync_history.close_stale_runs(fake.url)))
-    assert swept == []
+    closed: list[Any] = []
+    fake.sync([thing("a")], lambda: closed.extend(sync_history.close_stale_runs(fake.url)))
+    assert closed == []
     assert [row["status"] for row in fake.history()] == ["success"]
 
 

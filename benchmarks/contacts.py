@@ -7,11 +7,12 @@ things. It has no ``custom``, because all properties of these pages are declared
 real row only warns, because a benchmark of bad records needs some; and it has four indexes, the key's included,
 between the two that most entities have and the seven of ``hubspot_contact`` (each costs PostgreSQL 2 to 4 µs a record).
 
-Three datasets of N records:
+The datasets of N records:
 
 - ``base``   all new
 - ``delta``  of each twenty: 17 of ``base`` unchanged, 2 changed, 1 new. All of ``base`` was modified within the hour
              that is the cursor's overlap, so a delta run reads the unchanged ones again, as after an import
+- ``edited`` every record of ``base`` changed; about twenty of its columns are others
 - ``dirty``  ``base`` with one record in a thousand corrupt, in five ways in turn
 - ``refused``  ``base`` with every record corrupt, in the same ways; ``unloadable`` with every record of a kind that
   PostgreSQL alone refuses
@@ -208,7 +209,9 @@ class Truth(NamedTuple):
 
 
 def truth(dataset: str, records: int) -> Truth:
-    """Return what must come of a dataset; that of ``delta`` after ``base``."""
+    """Return what must come of a dataset; that of ``delta`` and ``edited`` after ``base``."""
+    if dataset == "edited":
+        return Truth(0, records, 0)
     if dataset == "delta":
         changed = sum(place % 20 in (3, 11) for place in range(records))
         new = sum(place % 20 == 7 for place in range(records))
@@ -226,6 +229,8 @@ def _record_of(dataset: str, records: int, place: int) -> bytes:
         if place % 20 == 7:
             return record(records + place, 1)
         return record(place, int(place % 20 in (3, 11)))
+    if dataset == "edited":
+        return record(place, 1)
     if dataset == "dirty" and place % SPOILT_EVERY == SPOILT_EVERY // 2:
         return _spoilt(place, place // SPOILT_EVERY % 5)
     if dataset == "refused":

@@ -43,13 +43,15 @@ def measured(server: Server) -> Iterator[Cost]:
         connection.execute("CHECKPOINT")
     cost = Cost()
     _forget_peak()
-    memory, client, postgres, machine = _memory("VmRSS"), _client(), _postgres(server), _machine()
+    memory, client, postgres, machine = _memory("VmRSS"), _client(), postgres_seconds(server), machine_seconds()
     began = time.perf_counter()
     yield cost
     cost.seconds = time.perf_counter() - began
     cost.client_seconds = _client() - client
-    cost.postgres_seconds = _postgres(server) - postgres
-    cost.other_cores = max(0.0, (_machine() - machine - cost.client_seconds - cost.postgres_seconds) / cost.seconds)
+    cost.postgres_seconds = postgres_seconds(server) - postgres
+    cost.other_cores = max(
+        0.0, (machine_seconds() - machine - cost.client_seconds - cost.postgres_seconds) / cost.seconds
+    )
     cost.memory_mb = _memory("VmHWM") - memory
 
 
@@ -74,7 +76,7 @@ def _client() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _postgres(server: Server) -> float:
+def postgres_seconds(server: Server) -> float:
     """Return the processor time of the postmaster, of its ended children and of its living ones."""
     postmaster = int((server.data / "postmaster.pid").read_text().split("\n", 1)[0])
     total = 0
@@ -87,7 +89,7 @@ def _postgres(server: Server) -> float:
     return total / TICK
 
 
-def _machine() -> float:
+def machine_seconds() -> float:
     """Return the processor time that the whole machine was not idle."""
     user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
     return (user + nice + system + irq + softirq) / TICK

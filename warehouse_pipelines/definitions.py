@@ -14,12 +14,26 @@ import dagster as dg
 from warehouse_pipelines import settings
 from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.orchestration import backfills, crm_maintenance, dagster_maintenance, pipedesk_maintenance
+from warehouse_pipelines.observability import dagster_logs
+from warehouse_pipelines.observability.alerts.settings import AlertSettings
+from warehouse_pipelines.orchestration import (
+    alerts,
+    backfills,
+    crm_maintenance,
+    dagster_maintenance,
+    identity_maintenance,
+    marts,
+    pipedesk_maintenance,
+    retention,
+    schedule_rows,
+    unified,
+    webhooks,
+)
 from warehouse_pipelines.orchestration.assets import SyncOptions, assets
 from warehouse_pipelines.orchestration.checks import checks
 from warehouse_pipelines.orchestration.io_manager import SyncIOManager, by_key
 from warehouse_pipelines.orchestration.run_lock import executor
-from warehouse_pipelines.orchestration.schedules import jobs, schedules
+from warehouse_pipelines.orchestration.schedules import jobs, schedules, whole
 from warehouse_pipelines.orchestration.sensors import sensors
 from warehouse_pipelines.sources import SOURCES
 
@@ -27,34 +41,51 @@ from warehouse_pipelines.sources import SOURCES
 def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], str] = database_url) -> dg.Definitions:
     """Return the definitions of ``sources``, loaded into the warehouse at ``url()``."""
     entities = by_key(sources)
+    sync_jobs, sync_schedules = jobs(sources), schedules(sources, url)
 
     @dg.io_manager(required_resource_keys={"sync"}, description="Reads what an asset returned into its table.")
     def io_manager(context: dg.InitResourceContext) -> SyncIOManager:
         return SyncIOManager(entities, url, context.resources.sync.options())
 
     return dg.Definitions(
-        assets=assets(sources, url),
+        assets=[*assets(sources, url), *unified.assets(url), *marts.assets(url)],
         asset_checks=checks(sources, url),
         jobs=[
-            *jobs(sources),
+            *sync_jobs,
             *backfills.jobs(sources, url),
             *crm_maintenance.jobs(url),
             *pipedesk_maintenance.jobs(url),
-            *dagster_maintenance.jobs(),
+            *identity_maintenance.jobs(url),
+            *dagster_maintenance.jobs(url),
+            *retention.jobs(sources, url),
+            *unified.jobs(),
+            *webhooks.jobs(sources, url),
+            *marts.jobs(),
+            *alerts.jobs(sources, url),
         ],
         schedules=[
-            *schedules(sources, url),
+            *sync_schedules,
             *crm_maintenance.schedules(url),
             *pipedesk_maintenance.schedules(url),
+            *identity_maintenance.schedules(url),
             *dagster_maintenance.schedules(),
+            *retention.schedules(sources, url),
+            *unified.schedules(sources),
+            *alerts.schedules(),
         ],
-        sensors=sensors(url),
+        sensors=[
+            *sensors(url),
+            *schedule_rows.sensors(sources, sync_schedules, whole(sync_jobs, sources), url),
+            *webhooks.sensors(sources, url),
+            *alerts.sensors(sources, url),
+        ],
         resources={"io_manager": io_manager, "sync": SyncOptions()},
         executor=executor(url),
     )
 
 
 # The code server lives for days, and its runs and ticks have its environment; each reads .env anew.
-settings.forget_copies([settings.Settings, *(source.settings for source in SOURCES)])
+settings.forget_copies([settings.Settings, AlertSettings, *(source.settings for source in SOURCES)])
+dagster_logs.configure()
 
 defs = build_definitions()

@@ -32,8 +32,8 @@ def dlt_source(
     ``flags``        those of ``warehouse sync``: ``full``, ``force``, ``skip_validation``, ``batch_size``,
                      ``max_records``, ``start_date``, ``end_date``, ``vendor``
 
-    Raises ``WrongUse`` for a CRM or a flag that there is not, ``ValueError`` for a value that cannot be used. What is
-    missing in the settings is told when a resource is read.
+    Raises ``WrongUse`` for a CRM or a flag that there is not, ``ValueError`` for a value that cannot be used. A setting
+    that is missing raises ``NotConfigured`` when a resource is read.
     """
     from warehouse_pipelines.loading.dlt_read import Delivery
 

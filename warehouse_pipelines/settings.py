@@ -4,20 +4,24 @@ Read from the environment, then from ``.env`` at the top level, whatever folder 
 read at import, and nothing here needs a secret to be imported.
 """
 
-import difflib
 import os
 import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, TypeVar, get_args
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 from warehouse_pipelines import running
 from warehouse_pipelines.errors import NotConfigured
+
+S = TypeVar("S", bound="FromEnvironment")
 
 
 def project_root() -> Path:
@@ -85,14 +89,14 @@ class _InFile:
             raise ValueError(f"the file {self.path} cannot be read: {type(error).__name__}") from None
 
 
-def _spelt(form: type[BaseSettings], name: str) -> str:
+def setting_name(form: type[BaseSettings], field: str) -> str:
     """Return the name of a field as it stands in the environment."""
-    return f"{form.model_config.get('env_prefix', '')}{name}".upper()
+    return f"{form.model_config.get('env_prefix', '')}{field}".upper()
 
 
 def _in_files(form: type[BaseSettings]) -> dict[str, Any]:
     """Return the fields that the environment gives by ``<NAME>_FILE`` and not by ``<NAME>``."""
-    spelt = {name: _spelt(form, name) for name in form.model_fields}
+    spelt = {name: setting_name(form, name) for name in form.model_fields}
     return {
         name: _InFile(path)
         for name, setting in spelt.items()
@@ -106,7 +110,7 @@ def _simulated(form: type[BaseSettings]) -> dict[str, str]:
     Real credentials never meet a simulator, and invented people no other warehouse than the demo's: with a ``.env``, a
     ``WAREHOUSE_DATABASE_URL``, or any setting of the vendor in the environment there are none.
     """
-    spelt = {_spelt(form, name): name for name in form.model_fields}
+    spelt = {setting_name(form, name): name for name in form.model_fields}
     if form is Settings or any(os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in spelt):
         return {}
     if env_file().exists() or Settings().warehouse_database_url is not None:
@@ -126,7 +130,7 @@ def forget_copies(forms: Sequence[type[BaseSettings]]) -> None:
     Dagster's programs copy the file into their environment when they start, where a token of that time would hide a
     newer one in the file until the next start.
     """
-    names = {f"{form.model_config.get('env_prefix', '')}{name}".upper() for form in forms for name in form.model_fields}
+    names = {setting_name(form, field) for form in forms for field in form.model_fields}
     for name, value in dotenv_values(env_file()).items():
         if name.upper() in names and os.environ.get(name) == value:
             del os.environ[name]
@@ -148,20 +152,81 @@ class Settings(FromEnvironment):
     """
     warehouse_pool_wait_seconds: PositiveInt = 600
     """Seconds that a command waits for a slot of the vendor's pool, which other runs hold, before it gives up."""
-    warehouse_run_days: PositiveInt = 7
-    warehouse_failed_run_days: PositiveInt = 30
-    """Days that Dagster's runs are kept with their logs, those that failed longer; see ``dagster_maintenance``."""
+    warehouse_run_days: PositiveInt | None = None
+    warehouse_failed_run_days: PositiveInt | None = None
+    """Days that Dagster's runs are kept with their logs, and those that failed; unset, as
+    ``orchestration.retention_policy`` says. See ``dagster_maintenance``."""
+    warehouse_log_format: Literal["text", "json"] = "text"
+    """What programs print without ``--log-format``: lines for people, or JSON on standard output."""
+    warehouse_log_folder: Path | None = None
+    warehouse_log_file_mb: PositiveInt = 50
+    warehouse_log_files: PositiveInt = 10
+    """Where JSON lines are written besides, if anywhere; how large a file may be, and how many full ones are kept of
+    each. See ``observability.log_files``."""
     warehouse_columns_file: Path | None = None
     """The columns of this installation; unset: ``config/columns.toml``, see ``column_config``."""
+    warehouse_time_zone: ZoneInfo = ZoneInfo("America/New_York")
+    """Where the business has its days: an activity at midnight UTC is one of the day before there."""
+    crm_organization_id: UUID = UUID("00000000-0000-0000-0000-000000000001")
+    """The organization that sources and files of leads feed, unless ``crm.feed_source`` says otherwise."""
     warehouse_hash_key: SecretStr | None = None
     """What hashed columns are hashed with, see ``loading.hash_and_drop``. Whoever has it can test a guess; another key
     makes another hash of every value."""
+    warehouse_erase_at_once: bool = False
+    """Whether a person whose record a vendor deleted for good is erased without being asked about first."""
+
+
+class ServeSettings(FromEnvironment):
+    """Of ``warehouse serve``: where it listens, who may sign in, and how deliveries are verified.
+
+    ``WAREHOUSE_PUBLIC_URL`` is how vendors and browsers reach it: HubSpot signs it, and behind a proxy nobody else
+    knows it. A vendor without a secret cannot deliver. ``CALLRAIL_SIGNING_KEYS`` has one of each company, with commas.
+    """
+
+    warehouse_serve_host: str = "127.0.0.1"
+    warehouse_serve_port: int = Field(default=8080, ge=0, le=65535)
+    warehouse_public_url: str = ""
+    warehouse_webhook_rate: PositiveInt = 1_000
+    """Deliveries a second that one sender may make to one source, with twice as many at once; more is answered 429."""
+    warehouse_metrics_token: SecretStr | None = None
+    """What Prometheus sends to read ``/metrics``; without it, this machine alone may."""
+    warehouse_tls_certificate: Path | None = None
+    warehouse_tls_key: Path | None = None
+    """Files in PEM, with which it speaks HTTPS itself."""
+    warehouse_trusted_proxy: str = ""
+    """Addresses or networks of the proxies in front, with commas: what they say of who calls is believed. Unset: a
+    proxy on this machine, while it listens on this machine alone."""
+    warehouse_dagster_api_url: str = "http://127.0.0.1:3000"
+    """Dagster's webserver, which is asked to run syncs."""
+    warehouse_oidc_issuer: str = ""
+    warehouse_oidc_client_id: str = ""
+    warehouse_oidc_client_secret: SecretStr | None = None
+    warehouse_oidc_name: str = "single sign-on"
+    hubspot_client_secret: SecretStr | None = None
+    callrail_signing_keys: SecretStr | None = None
+    arrivy_webhook_secret: SecretStr | None = None
+    leadconduit_webhook_secret: SecretStr | None = None
+
+    @property
+    def can_verify(self) -> bool:
+        """Whether any vendor has a secret, so that deliveries are to be expected."""
+        return any(isinstance(value, SecretStr) and not name.startswith("warehouse_") for name, value in self)
 
 
 def settings() -> Settings:
     """Read the settings now. Raises ``NotConfigured`` for one that cannot be used."""
+    return read(Settings)
+
+
+def serve_settings() -> ServeSettings:
+    """Read those of ``serve`` now. Raises ``NotConfigured`` for one that cannot be used."""
+    return read(ServeSettings)
+
+
+def read(form: type[S]) -> S:
+    """Read the settings of a form now. Raises ``NotConfigured`` for one that cannot be used."""
     try:
-        return Settings()
+        return form()
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors())
         raise NotConfigured(f"A setting cannot be used, in the environment or in .env: {wrong}") from None
@@ -228,7 +293,7 @@ def database_url_problem(url: str, scheme: str, example: str) -> str | None:
 
 
 def url_of(scheme: str, example: str) -> AfterValidator:
-    """Return what refuses a setting that is not the URL of one database of this kind."""
+    """Return what raises ``ValueError`` for a setting that is not the URL of one database of this kind."""
 
     def checked(value: SecretStr) -> SecretStr:
         url = value.get_secret_value().strip()
@@ -242,7 +307,10 @@ def url_of(scheme: str, example: str) -> AfterValidator:
 
 
 def postgresql_url(name: str, value: SecretStr) -> str:
-    """Return the value as ``postgresql://…``, which libpq, ADBC and SQLAlchemy all read; a driver in it is dropped."""
+    """Return the value as ``postgresql://…``, which libpq, ADBC and SQLAlchemy all read; a driver in it is dropped.
+
+    Raises ``NotConfigured`` for another kind of URL.
+    """
     url = value.get_secret_value().strip()
     if problem := database_url_problem(url, POSTGRESQL, "postgresql://user:password@host:port/database"):
         raise NotConfigured(f"{name} {problem}.")
@@ -260,13 +328,14 @@ def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
         written = DotEnvSettingsSource(form, env_file=env_file()).env_vars
         simulated, files = _simulated(form), _in_files(form)
         for name, field in form.model_fields.items():
-            spelt = _spelt(form, name).lower()
+            spelt = setting_name(form, name).lower()
             value, origin = "" if field.default is None else str(field.default), "default"
             if name in files:
                 value, origin = "***", str(files[name].path)
             elif given := environment.get(spelt) or written.get(spelt) or simulated.get(name):
                 secret = SecretStr in (field.annotation, *get_args(field.annotation))
                 value = _harmless(given) if secret or "://" in given else given
+                value = "***" if _hidden(field) else value
                 origin = "environment" if environment.get(spelt) else ".env" if written.get(spelt) else "the demo"
             elif field.is_required():
                 value, origin = "", "missing"
@@ -274,45 +343,9 @@ def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
     return rows
 
 
-ELSEWHERE = frozenset({
-    "WAREHOUSE_RETRY_SECONDS", "WAREHOUSE_DATABASE_PASSWORD", "WAREHOUSE_DATABASE_PORT", "DAGSTER_PORT", "DAGSTER_HOME",
-    "DAGSTER_STORAGE_URL", "PG_BIN",
-})  # fmt: skip
-"""Settings that no form has: of the HTTP client, of Docker compose, of Dagster and of the embedded server."""
-
-SHARED = ("AWS_", "GOOGLE_", "DAGSTER_", "PG_", "GCALENDAR_", "GDRIVE_", "GSHEET_")
-"""Beginnings of names under which others have settings too, so that an unknown one is none of ours unless it is close
-to one; the last three are forms' own, whose names have no prefix declared."""
-
-
-def misspelt(forms: Sequence[type[BaseSettings]]) -> list[str]:
-    """Return a sentence for each name in the environment or in ``.env`` that looks like a setting and is none.
-
-    Such is a name that is close to one of these forms', and any that begins as the names of one form alone do. The
-    names in ``.env.example`` count as known. No value is shown.
-    """
-    known = set(ELSEWHERE)
-    prefixes = {"WAREHOUSE_"}
-    every: list[type[BaseSettings]] = [Settings, *forms]
-    for form in every:
-        prefix = str(form.model_config.get("env_prefix", "")).upper()
-        prefixes |= {prefix} - {""}
-        known |= {f"{prefix}{name}".upper() for name in form.model_fields}
-    if (example := project_root() / ".env.example").is_file():
-        known |= set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", example.read_text(encoding="utf-8"), re.MULTILINE))
-    written = DotEnvSettingsSource(Settings, env_file=env_file()).env_vars
-    given = {name.upper(): f"in {env_file().name}" for name in written}
-    given |= {name.upper(): "in the environment" for name in os.environ}
-    said = []
-    for name in sorted(given.keys() - known):
-        close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.85)
-        if close:
-            said.append(f"{name} {given[name]} is no setting and is ignored; did you mean {close[0]}?")
-        elif name.startswith(tuple(prefixes)) and not name.startswith((*SHARED, "WAREHOUSE_TEST_")):
-            said.append(
-                f"{name} {given[name]} is no setting and is ignored; `warehouse config show` lists all there are"
-            )
-    return said
+def _hidden(field: FieldInfo) -> bool:
+    """Whether not even a part of a URL may be shown: its path may be a token."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("hidden"))
 
 
 def _harmless(value: str) -> str:

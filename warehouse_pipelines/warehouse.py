@@ -39,10 +39,12 @@ PARAMETERS: dict[str, str | int] = {
     "keepalives_idle": 60,
     "keepalives_interval": 10,
     "keepalives_count": 3,
-    "options": "-c TimeZone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
+    "options": "-c TimeZone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+    " -c client_connection_check_interval=5s",
 }
 """Of every session. The server asks a silent client after a minute whether it is there: the locks of a lost machine are
-free after 90 s and not after the two hours that TCP takes by itself."""
+free after 90 s and not after the two hours that TCP takes by itself. A statement whose client was killed ends after 5 s
+with its locks, and not when it is done."""
 
 KEPT = 4
 """Sessions that a process keeps at most: a run borrows three at a time."""
@@ -72,11 +74,26 @@ def connect(url: str, *, application_name: str = "warehouse", **parameters: Any)
         raise unavailable(error) from error
 
 
+async def connect_async(url: str, *, application_name: str = "warehouse") -> "psycopg.AsyncConnection[Any]":
+    """Return a session as ``connect`` does, for a program of one thread; whose commit is on the disk when it returns.
+
+    Raises ``DatabaseUnavailable``.
+    """
+    import psycopg
+
+    options = f"{PARAMETERS['options']} -c synchronous_commit=on -c statement_timeout=4000"
+    given: dict[str, Any] = {**PARAMETERS, "connect_timeout": 4, "options": options}
+    try:
+        return await psycopg.AsyncConnection.connect(url, autocommit=True, application_name=application_name, **given)
+    except psycopg.OperationalError as error:
+        raise unavailable(error) from error
+
+
 def unavailable(error: Exception) -> DatabaseUnavailable:
     """Return the error for a driver's ``error`` that no session could be opened."""
-    said = " ".join(masked(str(error)).split()).rstrip(".?")
+    message = " ".join(masked(str(error)).split()).rstrip(".?")
     return DatabaseUnavailable(
-        f"cannot connect to the warehouse: {said}. Is PostgreSQL up, is WAREHOUSE_DATABASE_URL right?"
+        f"cannot connect to the warehouse: {message}. Is PostgreSQL up, is WAREHOUSE_DATABASE_URL right?"
     )
 
 
@@ -96,6 +113,21 @@ def session(url: str) -> "Iterator[Session]":
         lent.close()
         raise
     _take_back(url, lent)
+
+
+@contextlib.contextmanager
+def try_lock(session: "Session", name: str) -> Iterator[bool]:
+    """Hold PostgreSQL's advisory lock of this name for the block; yields False while another session holds it.
+
+    The lock ends with the session too, so whoever is killed keeps nobody waiting.
+    """
+    row = session.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free", [name]).fetchone()
+    free = bool(row and row["free"])
+    try:
+        yield free
+    finally:
+        if free and not session.closed:
+            session.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
 def _kept_one(url: str) -> "Session | None":

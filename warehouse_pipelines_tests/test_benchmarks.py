@@ -22,7 +22,7 @@ def last_line(program: str, *arguments: str) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_load_counts_what_the_generator_made() -> None:
     said = last_line("load.py", "--records", "5000", "--rounds", "1")
@@ -34,7 +34,7 @@ def test_a_short_load_counts_what_the_generator_made() -> None:
     assert all(said[name] > 0 for name in ratios | rates)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_read_of_a_database_counts_what_is_there() -> None:
     for what in lacking(["genius"]).values():
@@ -44,7 +44,7 @@ def test_a_short_read_of_a_database_counts_what_is_there() -> None:
     assert min(said["records_per_second"], said["copy_ratio"], said["peak_memory_ratio"]) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_hash_diff_finds_what_changed() -> None:
     said = last_line("hash_diff.py", "--leads", "500", "--rounds", "1")
@@ -52,7 +52,7 @@ def test_a_short_hash_diff_finds_what_changed() -> None:
     assert said["hash_diff_mb"] < said["full_mb"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_run_of_the_crm_reads_no_big_table() -> None:
     """And ``crm_app`` gets the same answers as the owner, or the program would have stopped."""
@@ -72,7 +72,16 @@ def test_a_short_run_of_the_crm_reads_no_big_table() -> None:
     assert all(said[f"{case}_ms"] > 0 and said[f"{case}_price"] > 0 for case in cases)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_of_identity_knows_who_is_who() -> None:
+    said = last_line("identity.py", "--records", "6000", "--changed", "100", "--order", "600", "--no-sets")
+    assert (said["changed"], said["order_changes_nothing"]) == (100, True)
+    assert said["precision"] >= 0.985
+    assert said["recall"] >= 0.90
+
+
+@pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_case_that_takes_too_long_is_told_by_the_exit_code() -> None:
     command = [sys.executable, str(BENCHMARKS / "crm.py"), "--leads", "100", "--rounds", "1", "--case", "lead_by_id"]
@@ -91,3 +100,29 @@ def test_the_workload_is_the_same_every_time(monkeypatch: pytest.MonkeyPatch) ->
     records = [contacts.record(place) for place in range(300)]
     assert len(set(records)) == 300
     assert 1_300 < sum(map(len, records)) / 300 < 1_600
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_of_the_marts_ends_as_a_run_of_everything() -> None:
+    said = last_line("marts.py", "--rows", "3000", "--changed", "40")
+    assert said["same"] is True
+    assert said["rows"] > 2000
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_of_the_api_answers_with_the_rows_that_it_has() -> None:
+    said = last_line("api.py", "--leads", "6000", "--seconds", "3", "--rate", "20", "--port", "18082")
+    assert said["all_right"], said["wrong"]
+    assert said["requests"] == 60
+    assert said["p99_ms"] > 0
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_with_the_log_of_changes_counts_the_same_as_without() -> None:
+    said = last_line("change_log.py", "--records", "2000", "--rounds", "1")
+    assert said["counts_exact"] is True
+    assert said["rows_logged"] > 2000
+    assert min(said["base_ratio"], said["delta_ratio"], said["edited_ratio"]) > 0

@@ -30,14 +30,18 @@ from warehouse_pipelines.sources.pipedesk import PIPEDESK
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: Mapping[str, Any] = COMPOSE["services"]
-OURS = [name for name in SERVICES if name != "postgres"]
+STORES = ("WAREHOUSE_DATABASE_URL", "DAGSTER_STORAGE_URL")
+OTHERS = ("postgres", "caddy")
+OURS = [name for name in SERVICES if name not in OTHERS]
 ENTRYPOINT = json.loads(re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])
 READY_SECONDS = 120
 
 
 def test_ports_answer_on_this_machine_only() -> None:
-    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(published) == 2
+    """All but Caddy's, which encrypts and asks for a login, and is started only when it is asked for."""
+    assert SERVICES["caddy"]["profiles"] == ["caddy"]
+    published = [port for name, service in SERVICES.items() if name != "caddy" for port in service.get("ports", [])]
+    assert len(published) == 3
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
@@ -59,9 +63,14 @@ def test_every_service_has_limits_and_logs_that_end(name: str) -> None:
     assert SERVICES[name]["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
 
 
+def test_who_watches_the_daemon_is_given_the_database_of_its_heartbeats() -> None:
+    storage = "DAGSTER_STORAGE_URL"
+    assert SERVICES["serve"]["environment"][storage] == SERVICES["daemon"]["environment"][storage]
+
+
 def test_only_who_loads_is_given_the_warehouse_and_the_vendors() -> None:
     for name in OURS:
-        loads = name in ("migrate", "code")
+        loads = name in ("migrate", "code", "serve")
         assert ("WAREHOUSE_DATABASE_URL" in SERVICES[name]["environment"]) is loads
         assert ("env_file" in SERVICES[name]) is loads
         assert any("/run/secrets:ro" in volume for volume in SERVICES[name]["volumes"]) is loads
@@ -85,11 +94,13 @@ def overridden(base: Any, over: Any) -> Any:
 def test_an_own_postgresql_takes_the_place_of_the_bundled_one() -> None:
     over = yaml.load((ROOT / "docker-compose.own-postgres.yml").read_text(), Overriding)  # noqa: S506  # a SafeLoader
     whole = overridden(COMPOSE, over)
-    assert {*whole["services"]} == {*OURS}
-    assert {*whole["volumes"]} == {"compute-logs"}
+    assert {*whole["services"]} == {*OURS, "caddy"}
+    assert {*whole["volumes"]} == {"compute-logs", "caddy"}
     for name, service in whole["services"].items():
+        if name == "caddy":
+            continue
         assert "postgres" not in service.get("depends_on", {}), name
-        urls = {key: value for key, value in service["environment"].items() if key.endswith("_URL")}
+        urls = {key: value for key, value in service["environment"].items() if key in STORES}
         assert all(value.startswith(f"${{{key}:?") for key, value in urls.items()), name
         assert service["environment"]["DAGSTER_HOME"] == "/var/lib/dagster"
 
@@ -145,6 +156,8 @@ class Machine:
             r"\b0\.0\.0\.0\b|\bcode\b": "127.0.0.1",
             r"\b4000\b": str(self.code),
             r"\b3000\b": str(self.web),
+            r"\b8080\b": str(free_port()),
+            r"^/var/lib/dagster$": str(folder / "serve"),
         }
         workspace = Path("config", "workspace.compose.yaml")
         (folder / workspace.parent).mkdir()
@@ -250,7 +263,7 @@ mutation launch($job: String!) {
 STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
-@pytest.mark.slow
+@pytest.mark.slow("every service of compose")
 @pytest.mark.timeout(600)
 def test_the_services_run_a_sync_together(machine: Machine, server: Server) -> None:
     """Migrations, code location, webserver, daemon; a run launched in the UI is queued, run, and in the warehouse."""
@@ -259,7 +272,7 @@ def test_the_services_run_a_sync_together(machine: Machine, server: Server) -> N
     assert migrated.returncode == 0, migrated.stderr
     again = run(command, environment, machine.folder)
     assert "Nothing to do." in again.stdout, again.stderr
-    for name in ("code", "webserver", "daemon"):
+    for name in ("code", "webserver", "daemon", "serve"):
         machine.start(name)
     with server.connect("dagster") as connection:
         found = connection.execute('SELECT concurrency_key, "limit" FROM concurrency_limits ORDER BY 1').fetchall()

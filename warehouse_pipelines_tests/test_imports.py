@@ -24,6 +24,8 @@ LAYERS: list[tuple[str, ...]] = [
     ("sources", "loading"),
     ("local", "dlt_sources"),
     ("simulators", "schema"),
+    ("unified",),
+    ("serving",),
     ("orchestration",),
     ("definitions",),
     ("commands",),

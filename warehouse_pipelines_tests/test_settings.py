@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 import warehouse_pipelines
 from warehouse_pipelines import settings
-from warehouse_pipelines.commands import cli
+from warehouse_pipelines.commands import cli, misspelt_settings
 from warehouse_pipelines.commands.arguments import WRONG_USE
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.loading.options import Options
@@ -101,12 +101,12 @@ def test_a_misspelt_setting_is_warned_of_without_its_value(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, said: str | None, where: str
 ) -> None:
     monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
-    before = settings.misspelt([source.settings for source in SOURCES])
+    before = misspelt_settings.misspelt([source.settings for source in SOURCES])
     if where == ".env":
         (tmp_path / ".env").write_text(f"{name}=planted\n")
     else:
         monkeypatch.setenv(name, "planted")
-    found = [one for one in settings.misspelt([source.settings for source in SOURCES]) if one not in before]
+    found = [one for one in misspelt_settings.misspelt([source.settings for source in SOURCES]) if one not in before]
     assert len(found) == (said is not None)
     for one in found:
         assert one.startswith(f"{name} in ")

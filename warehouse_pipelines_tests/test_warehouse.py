@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -11,6 +13,7 @@ import pytest
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.schema.migrate import engine
+from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 AWAY = "postgresql://somebody:s3cret@127.0.0.1:1/none"
 
@@ -155,3 +158,24 @@ def test_the_parameters_of_a_session_go_into_a_url(url: str) -> None:
                 "current_setting('tcp_keepalives_idle')"
             ).fetchone()
         assert row == ("a-name", "UTC", "60")
+
+
+def test_a_statement_ends_soon_after_its_client_was_killed(url: str) -> None:
+    """Its locks with it: a killed run must not keep the next one waiting until the statement is done."""
+    program = (
+        "import sys; from warehouse_pipelines import warehouse\n"
+        "warehouse.connect(sys.argv[1]).execute('SELECT pg_advisory_lock(77), pg_sleep(600)')"
+    )
+    client = subprocess.Popen([sys.executable, "-c", program, url])
+    with warehouse.session(url) as session:
+
+        def is_held() -> bool:
+            row = session.execute("SELECT pg_try_advisory_lock(77) AS free, pg_advisory_unlock_all()").fetchone()
+            return row is not None and not row["free"]
+
+        try:
+            eventually(is_held, "the client holds its lock")
+        finally:
+            client.kill()
+            client.wait()
+        eventually(lambda: not is_held(), "the killed client's statement has ended", seconds=60)

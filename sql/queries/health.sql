@@ -3,7 +3,7 @@
 WITH real AS (
     SELECT * FROM orchestration.sync_history
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
-      AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused')
+      AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused', 'webhook')
 )
 SELECT last.*, clock_timestamp() - last.start_time AS age, ended.*, good.metrics AS good_metrics, refused.*, waiting.*
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])

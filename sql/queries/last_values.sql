@@ -6,7 +6,7 @@ WITH good AS (
     WHERE crm_source = %(crm)s AND sync_type = %(sync_type)s AND (status IN ('success', 'partial')) IS TRUE
         AND configuration ->> 'dry_run' = 'false' AND coalesce(configuration ->> 'max_records', '0') = '0'
         AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
-        AND configuration ->> 'mode' <> 'replay' AND performance_metrics ? 'columns_filled'
+        AND configuration ->> 'mode' NOT IN ('replay', 'webhook') AND performance_metrics ? 'columns_filled'
 )
 (SELECT metrics, processed FROM good ORDER BY id DESC LIMIT 1)
 UNION ALL

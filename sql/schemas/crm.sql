@@ -1,3 +1,5 @@
+-- Leads of many organizations and what is done with them: statuses, consent, do-not-call list, sequences, ledger.
+--
 -- What the schema crm does and who may do it: its functions, triggers, policies and privileges, as they are today.
 --
 -- Run after an upgrade in which this file has changed; safe to repeat. The tables are in sql/migrations, and so are the
@@ -212,6 +214,7 @@ DECLARE
     subject crm.leads;
     ids     uuid[] := ARRAY[wanted];
     found_  uuid[];
+    others  uuid[];
     left_   boolean := false;
     found_here boolean;
     tokens  text[];
@@ -240,8 +243,16 @@ BEGIN
             MESSAGE = format('Erasing lead %s: the organization of this session has no such lead.', wanted),
             HINT = 'Set app.organization_id within the transaction.';
     END IF;
+    -- Who shared a number or an address with the person, and is somebody else: a lead that became part of another's.
+    others := ARRAY(SELECT l.id FROM crm.leads AS l
+                    WHERE l.organization_id = org AND l.deleted_at IS NOT NULL AND l.id <> wanted
+                        AND l.golden_id IS DISTINCT FROM subject.golden_id
+                        AND EXISTS (SELECT FROM crm.leads AS o
+                                    WHERE o.organization_id = org AND o.golden_id = l.golden_id AND o.id <> wanted
+                                        AND o.deleted_at IS NULL));
     ids := ids || ARRAY(SELECT l.id FROM crm.leads AS l
                         WHERE l.organization_id = org AND l.deleted_at IS NOT NULL AND l.id <> wanted
+                            AND l.id <> ALL (others)
                             AND (l.phone = ANY (tokens) OR lower(l.email) = ANY (tokens)));
     FOREACH log_ IN ARRAY logs LOOP
         EXECUTE format('SELECT array_agg(DISTINCT a.lead_id) FROM %s AS a WHERE a.organization_id = $1
@@ -249,7 +260,7 @@ BEGIN
                         AND (lower(a.old_value) = ANY ($2) OR lower(a.new_value) = ANY ($2)) AND a.lead_id <> ALL ($3)
                         AND NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.organization_id = $1 AND l.id = a.lead_id
                                         AND l.deleted_at IS NULL)', log_)
-            INTO found_ USING org, tokens, ids;
+            INTO found_ USING org, tokens, ids || others;
         ids := ids || found_;
     END LOOP;
     -- Also the numbers and addresses that the leads had before.
@@ -337,6 +348,11 @@ BEGIN
         WHERE h.organization_id = org AND h.lead_id = ANY (ids) AND h.factors <> '{}';
     GET DIAGNOSTICS changed = ROW_COUNT;
     done := done || jsonb_build_object('lead_score_history', changed);
+    UPDATE crm.lead_import_row AS r SET changes = '{}', fingerprint = NULL
+        WHERE r.organization_id = org AND r.lead_id = ANY (ids)
+            AND (r.changes <> '{}' OR r.fingerprint IS NOT NULL);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('lead_import_row', changed);
     UPDATE crm.segments AS s SET name = '[erased]'
         WHERE s.organization_id = org AND EXISTS (
             SELECT FROM unnest(tokens) AS t WHERE strpos(lower(s.name), t) > 0);
@@ -388,6 +404,41 @@ BEGIN
 END
 $$;
 
+-- The points of each factor of a lead's score, by weights and shares of sources as system_config has them: whole numbers,
+-- rounded down, so that no sum passes that of the weights. The one formula, for one lead and for all.
+CREATE OR REPLACE FUNCTION crm.score_factors(lead crm.leads, weights jsonb, sources jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    factors jsonb := '{}';
+    factor  text;
+    points  numeric;
+BEGIN
+    FOR factor, points IN SELECT w.key, w.value::numeric FROM jsonb_each_text(weights) AS w LOOP
+        -- Each share is between 0 and 1.
+        factors := factors || jsonb_build_object(factor, floor(points * CASE factor
+            WHEN 'reachable' THEN (CASE WHEN lead.phone IS NOT NULL THEN 0.6 ELSE 0 END)
+                + (CASE WHEN lead.email IS NOT NULL THEN 0.3 ELSE 0 END)
+                + (CASE WHEN lead.last_name IS NOT NULL THEN 0.1 ELSE 0 END)
+            WHEN 'source' THEN CASE WHEN lead.source IS NULL THEN 0
+                WHEN jsonb_typeof(sources -> lead.source) = 'number'
+                    THEN greatest(0, least(1, (sources ->> lead.source)::numeric))
+                ELSE 0.5 END
+            WHEN 'stage' THEN CASE lead.status WHEN 'new' THEN 0.2 WHEN 'contacted' THEN 0.4 WHEN 'nurturing' THEN 0.4
+                WHEN 'qualified' THEN 0.6 WHEN 'appointment_set' THEN 0.8 WHEN 'proposal' THEN 0.9 WHEN 'won' THEN 1
+                ELSE 0 END
+            WHEN 'recency' THEN CASE WHEN now() - lead.status_changed_at < interval '7 days' THEN 1
+                WHEN now() - lead.status_changed_at < interval '30 days' THEN 0.6
+                WHEN now() - lead.status_changed_at < interval '90 days' THEN 0.3 ELSE 0 END
+            -- One that was taken back is none.
+            WHEN 'consent' THEN CASE WHEN lead.consent = '[]' THEN 0
+                WHEN crm.has_consent(lead.consent, 'call') OR crm.has_consent(lead.consent, 'sms')
+                    OR crm.has_consent(lead.consent, 'email') THEN 1 ELSE 0 END
+            END)::integer);
+    END LOOP;
+    RETURN factors;
+END
+$$;
+
 -- Scores a lead, writes the score with its factors to the lead (when it changed) and to the history (always). Each
 -- factor is a whole number of points, and they add up to the score. The weights and the shares of sources come from
 -- system_config. It runs as crm_definer, because the application may not write the history of scores.
@@ -400,7 +451,6 @@ DECLARE
     lead    crm.leads;
     weights jsonb := '{"reachable": 25, "source": 20, "stage": 30, "recency": 15, "consent": 10}';
     sources jsonb;
-    shares  jsonb;
     factors jsonb;
     score   integer;
 BEGIN
@@ -427,28 +477,8 @@ BEGIN
             MESSAGE = 'Scoring leads: scoring.weights of system_config are not numbers of at most 100 together.',
             HINT = 'The factors are reachable, source, stage, recency and consent.';
     END IF;
-    -- Each share is between 0 and 1.
-    shares := jsonb_build_object(
-        'reachable', (CASE WHEN lead.phone IS NOT NULL THEN 0.6 ELSE 0 END)
-            + (CASE WHEN lead.email IS NOT NULL THEN 0.3 ELSE 0 END)
-            + (CASE WHEN lead.last_name IS NOT NULL THEN 0.1 ELSE 0 END),
-        'source', CASE WHEN lead.source IS NULL THEN 0
-            WHEN jsonb_typeof(sources -> lead.source) = 'number'
-                THEN greatest(0, least(1, (sources ->> lead.source)::numeric))
-            ELSE 0.5 END,
-        'stage', CASE lead.status WHEN 'new' THEN 0.2 WHEN 'contacted' THEN 0.4 WHEN 'nurturing' THEN 0.4
-            WHEN 'qualified' THEN 0.6 WHEN 'appointment_set' THEN 0.8 WHEN 'proposal' THEN 0.9 WHEN 'won' THEN 1
-            ELSE 0 END,
-        'recency', CASE WHEN now() - lead.status_changed_at < interval '7 days' THEN 1
-            WHEN now() - lead.status_changed_at < interval '30 days' THEN 0.6
-            WHEN now() - lead.status_changed_at < interval '90 days' THEN 0.3 ELSE 0 END,
-        'consent', CASE WHEN lead.consent <> '[]' THEN 1 ELSE 0 END);
-    -- Rounded down, so that no sum passes that of the weights.
-    SELECT jsonb_object_agg(w.key, floor(w.value::numeric * (shares ->> w.key)::numeric)::integer),
-           sum(floor(w.value::numeric * (shares ->> w.key)::numeric))
-        INTO factors, score FROM jsonb_each_text(weights) AS w;
-    factors := coalesce(factors, '{}');
-    score := coalesce(score, 0);
+    factors := crm.score_factors(lead, weights, sources);
+    score := coalesce((SELECT sum(f.value::integer) FROM jsonb_each_text(factors) AS f), 0);
     INSERT INTO crm.lead_score_history (organization_id, lead_id, score, factors, model_version)
         VALUES (lead.organization_id, lead.id, score, factors, 'weights-1');
     IF lead.erased_at IS NULL THEN
@@ -479,7 +509,9 @@ BEGIN
             CASE WHEN by_user IS NULL THEN 'system' ELSE 'user' END), by_user, clock_timestamp()
         FROM new_rows AS n;
     INSERT INTO crm.lead_assignments (organization_id, lead_id, to_user_id, strategy)
-        SELECT n.organization_id, n.id, n.owner_id, 'manual' FROM new_rows AS n WHERE n.owner_id IS NOT NULL;
+        SELECT n.organization_id, n.id, n.owner_id,
+            CASE WHEN current_setting('app.triggered_by', true) = 'import' THEN 'import' ELSE 'manual' END
+        FROM new_rows AS n WHERE n.owner_id IS NOT NULL;
     RETURN NULL;
 END
 $$;
@@ -516,7 +548,8 @@ BEGIN
         FROM new_rows AS n JOIN old_rows AS o USING (organization_id, id)
         WHERE n.status <> o.status;
     INSERT INTO crm.lead_assignments (organization_id, lead_id, from_user_id, to_user_id, strategy, context)
-        SELECT n.organization_id, n.id, o.owner_id, n.owner_id, coalesce(chosen ->> 'strategy', 'manual'),
+        SELECT n.organization_id, n.id, o.owner_id, n.owner_id, coalesce(chosen ->> 'strategy',
+                   CASE WHEN current_setting('app.triggered_by', true) = 'import' THEN 'import' ELSE 'manual' END),
                coalesce(chosen -> 'context', '{}')
         FROM new_rows AS n JOIN old_rows AS o USING (organization_id, id)
         WHERE n.owner_id IS DISTINCT FROM o.owner_id;
@@ -543,6 +576,57 @@ RESET ROLE;
 REVOKE CREATE ON SCHEMA crm FROM crm_definer;
 GRANT EXECUTE ON FUNCTION crm.session_context() TO crm_owner;
 SET LOCAL ROLE crm_owner;
+
+-- What of a lead may change. Its feed says what a vendor says: an administrator's session with app.triggered_by = import
+-- may go from any status to any, and set created_at to an earlier time, of a record that turned up later. The login
+-- decides that, not the setting alone.
+CREATE OR REPLACE FUNCTION crm.check_lead_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    is_feed CONSTANT boolean := current_setting('app.triggered_by', true) = 'import'
+        AND pg_has_role(session_user, 'crm_owner', 'MEMBER');
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.erased_at IS NOT NULL THEN
+            RAISE check_violation USING MESSAGE = 'Adding a lead with erased_at: only crm.erase_lead sets it.';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF (NEW.id, NEW.organization_id) IS DISTINCT FROM (OLD.id, OLD.organization_id)
+        OR NEW.created_at IS DISTINCT FROM OLD.created_at
+            AND NOT (is_feed AND NEW.created_at < OLD.created_at) IS TRUE
+    THEN
+        RAISE check_violation USING
+            MESSAGE = format('Changing lead %s: id, organization_id and created_at never change.', OLD.id),
+            HINT = 'Add a new lead instead.';
+    END IF;
+    IF NEW.erased_at IS DISTINCT FROM OLD.erased_at AND current_user <> 'crm_definer' THEN
+        RAISE check_violation USING MESSAGE = format('Changing lead %s: only crm.erase_lead sets erased_at.', OLD.id);
+    END IF;
+    IF OLD.erased_at IS NOT NULL AND current_user <> 'crm_definer' THEN
+        RAISE check_violation USING
+            MESSAGE = format('Changing lead %s: it was erased, and stays as it is.', OLD.id),
+            HINT = 'Add a new lead if the person has come back.';
+    END IF;
+    NEW.status_changed_at := OLD.status_changed_at;
+    IF NEW.status <> OLD.status THEN
+        IF NOT coalesce(is_feed, false) AND NEW.status <> ALL (crm.next_statuses(OLD.status))
+            AND crm.next_statuses(NEW.status) IS NOT NULL
+        THEN
+            RAISE check_violation USING
+                MESSAGE = format('Changing the status of lead %s: from %s to %s is no allowed transition.',
+                                 OLD.id, OLD.status, NEW.status),
+                HINT = format('After %s may come: %s.', OLD.status,
+                              array_to_string(crm.next_statuses(OLD.status), ', ')),
+                CONSTRAINT = 'leads_status_transition';
+        END IF;
+        -- Not now(): two changes in one transaction take time too.
+        NEW.status_changed_at := clock_timestamp();
+    END IF;
+    NEW.updated_at := now();
+    RETURN NEW;
+END
+$$;
 
 CREATE OR REPLACE FUNCTION crm.touch_updated_at() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1127,7 +1211,8 @@ DECLARE
 BEGIN
     FOREACH of_ IN ARRAY ARRAY['leads', 'lead_audit_log', 'lead_status_history', 'dnc_list', 'lead_source_costs',
         'nurture_sequences', 'lead_sequence_enrollments', 'segments', 'budget_transactions', 'lead_assignments',
-        'lead_score_history', 'system_config']
+        'lead_score_history', 'system_config', 'feed_source', 'lead_feed', 'consent_fact', 'lead_import',
+        'lead_import_row']
     LOOP
         and_ := CASE of_
             -- A private segment is its creator's.
@@ -1192,6 +1277,8 @@ GRANT UPDATE (execution_log, status, stop_reason, completed_at, next_run_at) ON 
     TO crm_definer;
 GRANT UPDATE (name, filter_criteria) ON crm.segments TO crm_definer;
 
+GRANT SELECT ON crm.lead_field_origin TO crm_app, crm_read;
+
 -- Function by function. A trigger function is nobody's: attached to a table of somebody's own it would write what that
 -- table says. What a constraint or a trigger of ours calls is called as whoever writes.
 DO $$
@@ -1207,17 +1294,17 @@ GRANT EXECUTE ON FUNCTION crm.session_context() TO crm_owner, crm_app, crm_read;
 GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.segment_condition(jsonb, text[]), crm.utc_time(text),
     crm.is_utc_time(text), crm.is_on_dnc_list(text, uuid, text), crm.evaluate_filter(jsonb),
     crm.list_leads(jsonb, integer, timestamptz, uuid), crm.evaluate_segment(uuid),
-    crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date) TO crm_app, crm_read;
+    crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date), crm.lead_source(text) TO crm_app, crm_read;
 GRANT EXECUTE ON FUNCTION crm.is_iana_timezone(text), crm.is_consent(jsonb), crm.are_steps(jsonb),
     crm.next_statuses(text), crm.has_consent(jsonb, text), crm.lead_block_reason(crm.leads, text),
     crm.is_address_listed(text, uuid, text), crm.enroll_lead(uuid, uuid), crm.advance_enrollment(uuid, integer, jsonb, interval),
     crm.calculate_lead_score(uuid), crm.assign_lead(uuid, text), crm.erase_lead(uuid),
     crm.end_dnc_entry(uuid, text), crm.delete_row(text, text) TO crm_app;
 -- What crm_definer calls of the owner's.
-GRANT EXECUTE ON FUNCTION crm.is_utc_time(text), crm.utc_time(text) TO crm_definer;
--- The owner runs these below the policies in maintenance, and in functions that are its own.
+GRANT EXECUTE ON FUNCTION crm.is_utc_time(text), crm.utc_time(text), crm.has_consent(jsonb, text) TO crm_definer;
+-- The owner runs these below the policies: in maintenance, in imports, and in functions that are its own.
 GRANT EXECUTE ON FUNCTION crm.is_on_dnc_list(text, uuid, text), crm.evaluate_filter(jsonb), crm.erase_lead(uuid),
-    crm.list_leads(jsonb, integer, timestamptz, uuid) TO crm_owner;
+    crm.list_leads(jsonb, integer, timestamptz, uuid), crm.is_address_listed(text, uuid, text) TO crm_owner;
 
 -- What the columns mean, where the migrations do not say it.
 COMMENT ON COLUMN crm.budget_transactions.id IS 'Key.';
@@ -1237,6 +1324,165 @@ COMMENT ON COLUMN crm.dnc_list.detection_confidence IS 'How sure the detection i
 COMMENT ON COLUMN crm.dnc_list.evidence IS 'What the entry rests on.';
 COMMENT ON COLUMN crm.dnc_list.lead_id IS 'The lead by whom it came about.';
 COMMENT ON COLUMN crm.dnc_list.expires_at IS 'When it ends by itself; null is never.';
+COMMENT ON COLUMN crm.dnc_list.channels IS 'What it forbids: call, sms, email, mail.';
+COMMENT ON COLUMN crm.dnc_list.since IS 'Since when the person wished it, where a source tells; else created_at says it.';
+COMMENT ON COLUMN crm.lead_source_costs.fed_amount IS
+    'What the feed wrote last; null in a row that was entered by hand.';
+COMMENT ON TABLE crm.feed_source IS 'Which organization the credential of a CRM feeds, where it is not CRM_ORGANIZATION_ID.';
+COMMENT ON COLUMN crm.feed_source.crm IS 'Key: the CRM, as in sync_history.';
+COMMENT ON COLUMN crm.feed_source.organization_id IS 'The organization that its people are leads of.';
+COMMENT ON TABLE crm.status_mapping IS
+    'What a status of a source means here. May be edited: the next feed computes all leads anew.';
+COMMENT ON COLUMN crm.status_mapping.source IS 'The CRM and the field that the word stands in; import for files of leads.';
+COMMENT ON COLUMN crm.status_mapping.source_status IS 'The word of the source, in lower case.';
+COMMENT ON COLUMN crm.status_mapping.status IS 'What it means: a status of crm.leads.';
+COMMENT ON COLUMN crm.status_mapping.opt_out IS 'Channels by which such a person must not be reached; null is none.';
+COMMENT ON TABLE crm.status_rank IS 'Which of several statuses of one person stands. May be edited.';
+COMMENT ON COLUMN crm.status_rank.status IS 'Key: a status of crm.leads.';
+COMMENT ON COLUMN crm.status_rank.rank IS 'The higher one stands.';
+COMMENT ON COLUMN crm.status_rank.is_closed IS 'Whether it ends a lead: an open one stands only when it is later.';
+COMMENT ON COLUMN crm.status_rank.reopens IS 'Whether it reopens a closed lead when it is later.';
+COMMENT ON TABLE crm.source_status IS 'The status words that the sources have; marts.unmapped_status lists the unknown ones.';
+COMMENT ON COLUMN crm.source_status.source IS 'As in status_mapping.';
+COMMENT ON COLUMN crm.source_status.source_status IS 'The word, in lower case.';
+COMMENT ON COLUMN crm.source_status.loaded_as IS 'The status it was loaded as.';
+COMMENT ON COLUMN crm.source_status.records IS 'How many records had it, in the last run of everything at least.';
+COMMENT ON COLUMN crm.source_status.first_seen_at IS 'When it was seen first.';
+COMMENT ON COLUMN crm.source_status.last_seen_at IS 'When it was seen last.';
+COMMENT ON TABLE crm.feed_position IS 'How far the feed has read each table.';
+COMMENT ON COLUMN crm.feed_position.source_table IS 'Key: the table.';
+COMMENT ON COLUMN crm.feed_position.read_until IS 'What was committed until then has been read.';
+COMMENT ON COLUMN crm.feed_position.fingerprint IS 'Of the mappings, in the row crm.status_mapping.';
+COMMENT ON COLUMN crm.feed_position.read_at IS 'When it was read.';
+COMMENT ON TABLE crm.fx_rate IS 'What foreign money was worth, as somebody entered it. Without a row its costs are refused.';
+COMMENT ON COLUMN crm.fx_rate.currency IS 'The currency, by its ISO 4217 code.';
+COMMENT ON COLUMN crm.fx_rate.since IS 'The day from which the rate holds, until the next.';
+COMMENT ON COLUMN crm.fx_rate.rate_to_usd IS 'US dollars for one unit.';
+COMMENT ON TABLE crm.lead_feed IS
+    'What the sources said of a lead last, and what the feed wrote of it. lead_field_origin shows it by field.';
+COMMENT ON COLUMN crm.lead_feed.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.lead_feed.lead_id IS 'The lead.';
+COMMENT ON COLUMN crm.lead_feed.proposed IS 'Field to value: what the sources said last.';
+COMMENT ON COLUMN crm.lead_feed.written IS
+    'Field to value: what the feed wrote last. Where the lead has another value, somebody entered it.';
+COMMENT ON COLUMN crm.lead_feed.origins IS 'Field to table, key and time of the record that said it.';
+COMMENT ON COLUMN crm.lead_feed.fed_at IS 'When this row last changed.';
+COMMENT ON TABLE crm.consent_fact IS
+    'What records of the sources say, or said, of how their person may be reached. Rows stay when a flag is withdrawn.';
+COMMENT ON COLUMN crm.consent_fact.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.consent_fact.source_table IS 'The table of the record.';
+COMMENT ON COLUMN crm.consent_fact.source_key IS 'Its key.';
+COMMENT ON COLUMN crm.consent_fact.flag IS 'The column that says it, or the word list of the status that does.';
+COMMENT ON COLUMN crm.consent_fact.crm IS 'The CRM.';
+COMMENT ON COLUMN crm.consent_fact.says IS 'opt_out, consent, or not_before: an opt-out until a time.';
+COMMENT ON COLUMN crm.consent_fact.channels IS 'What it is about: call, sms, email, mail.';
+COMMENT ON COLUMN crm.consent_fact.phone IS 'The number it was said from, of a message of nobody known.';
+COMMENT ON COLUMN crm.consent_fact.proof IS 'What the source keeps as a proof, such as the id of a certificate.';
+COMMENT ON COLUMN crm.consent_fact.given_at IS 'Since when, by the source; where it does not tell, when it was last edited.';
+COMMENT ON COLUMN crm.consent_fact.until IS 'Until when, of not_before.';
+COMMENT ON COLUMN crm.consent_fact.seen_at IS 'When the feed saw it first, or again after it was withdrawn.';
+COMMENT ON COLUMN crm.consent_fact.withdrawn_at IS 'When the flag said the contrary; null while it stands.';
+COMMENT ON COLUMN crm.lead_feed.entered IS 'What stood in the lead before the feed wrote into it; null where the feed made it.';
+COMMENT ON TABLE crm.lead_source_alias IS
+    'How sources of leads are spelt, and the one name under which leads and costs count. Administrators write it.';
+COMMENT ON COLUMN crm.lead_source_alias.spelling IS 'Key: in lower case, with one blank for blanks, `_` and `-`.';
+COMMENT ON COLUMN crm.lead_source_alias.source IS 'The name of the source.';
+COMMENT ON VIEW crm.entered_leads IS
+    'Leads as a file or a user entered them, without what the feed wrote since: what identity reads of crm.';
+COMMENT ON COLUMN crm.entered_leads.gone IS 'Whether it is no record of identity: deleted, erased, or made by the feed.';
+COMMENT ON VIEW crm.lead_person IS 'Whose each lead is: what the views of activities have in common.';
+COMMENT ON COLUMN crm.lead_person.id IS 'The lead.';
+COMMENT ON COLUMN crm.lead_person.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.lead_person.person_id IS 'The person in identity.';
+COMMENT ON COLUMN crm.lead_person.archived IS 'Whether a user deleted it, or it was erased.';
+COMMENT ON COLUMN crm.lead_person.sync_updated_at IS 'When the lead was last changed.';
+COMMENT ON VIEW crm.lead_entry IS
+    'That a file or a user entered a lead, as it was entered: an activity of marts.activity_timeline.';
+COMMENT ON COLUMN crm.lead_entry.id IS 'The lead.';
+COMMENT ON COLUMN crm.lead_entry.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.lead_entry.person_id IS 'The person in identity.';
+COMMENT ON COLUMN crm.lead_entry.created_at IS 'When it was made.';
+COMMENT ON COLUMN crm.lead_entry.source IS 'Where it came from, as it was entered.';
+COMMENT ON COLUMN crm.lead_entry.division IS 'The branch, as it was entered.';
+COMMENT ON COLUMN crm.lead_entry.status IS 'The status with which it was entered.';
+COMMENT ON COLUMN crm.lead_entry.user_id IS 'The owner, as it was entered.';
+COMMENT ON COLUMN crm.lead_entry.archived IS 'Whether it is no activity: deleted, erased, or made by the feed.';
+COMMENT ON COLUMN crm.lead_entry.sync_updated_at IS 'When the lead was last changed.';
+COMMENT ON VIEW crm.lead_status_change IS
+    'Changes of status by users, sequences, programs and files; those of the feed are told by its sources.';
+COMMENT ON COLUMN crm.lead_status_change.id IS 'The row of lead_status_history; of a file, its import and row.';
+COMMENT ON COLUMN crm.lead_status_change.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.lead_status_change.lead_id IS 'The lead.';
+COMMENT ON COLUMN crm.lead_status_change.person_id IS 'The person in identity.';
+COMMENT ON COLUMN crm.lead_status_change.changed_at IS 'When.';
+COMMENT ON COLUMN crm.lead_status_change.status IS 'The status after it.';
+COMMENT ON COLUMN crm.lead_status_change.triggered_by IS 'What caused it; file of a file.';
+COMMENT ON COLUMN crm.lead_status_change.user_id IS 'Who did it.';
+COMMENT ON COLUMN crm.lead_status_change.archived IS
+    'Whether it is no activity: the lead was deleted or erased, or the import undone.';
+COMMENT ON COLUMN crm.lead_status_change.sync_updated_at IS 'When the row was written.';
+COMMENT ON COLUMN crm.lead_status_change.lead_updated_at IS 'When the lead was last changed.';
+COMMENT ON VIEW crm.lead_assignment IS
+    'Whom a lead was given to by a user or a rule; those of the feed are told by its sources.';
+COMMENT ON COLUMN crm.lead_assignment.id IS 'The row of lead_assignments.';
+COMMENT ON COLUMN crm.lead_assignment.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.lead_assignment.lead_id IS 'The lead.';
+COMMENT ON COLUMN crm.lead_assignment.person_id IS 'The person in identity.';
+COMMENT ON COLUMN crm.lead_assignment.assigned_at IS 'When.';
+COMMENT ON COLUMN crm.lead_assignment.user_id IS 'The owner after it; null is nobody.';
+COMMENT ON COLUMN crm.lead_assignment.strategy IS 'How the owner was chosen.';
+COMMENT ON COLUMN crm.lead_assignment.archived IS 'Whether the lead was deleted by a user, or erased.';
+COMMENT ON COLUMN crm.lead_assignment.sync_updated_at IS 'When the row was written.';
+COMMENT ON COLUMN crm.lead_assignment.lead_updated_at IS 'When the lead was last changed.';
+COMMENT ON VIEW crm.lead_tag_change IS 'Tags that users added or took away, as long as the audit log is kept.';
+COMMENT ON COLUMN crm.lead_tag_change.id IS 'The row of lead_audit_log.';
+COMMENT ON COLUMN crm.lead_tag_change.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.lead_tag_change.lead_id IS 'The lead.';
+COMMENT ON COLUMN crm.lead_tag_change.person_id IS 'The person in identity.';
+COMMENT ON COLUMN crm.lead_tag_change.changed_at IS 'When.';
+COMMENT ON COLUMN crm.lead_tag_change.user_id IS 'Who did it.';
+COMMENT ON COLUMN crm.lead_tag_change.tags IS 'Each with + if it came, and - if it went.';
+COMMENT ON COLUMN crm.lead_tag_change.archived IS 'Whether the lead was deleted by a user, or erased.';
+COMMENT ON COLUMN crm.lead_tag_change.sync_updated_at IS 'When the row was written.';
+COMMENT ON COLUMN crm.lead_tag_change.lead_updated_at IS 'When the lead was last changed.';
+COMMENT ON VIEW crm.sequence_step IS 'Steps of sequences that were done, such as a text that was sent.';
+COMMENT ON COLUMN crm.sequence_step.id IS 'The enrollment, and the place in its log.';
+COMMENT ON COLUMN crm.sequence_step.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.sequence_step.lead_id IS 'The lead.';
+COMMENT ON COLUMN crm.sequence_step.person_id IS 'The person in identity.';
+COMMENT ON COLUMN crm.sequence_step.done_at IS 'When it was done.';
+COMMENT ON COLUMN crm.sequence_step.kind IS 'call, text, email, letter or task.';
+COMMENT ON COLUMN crm.sequence_step.outcome IS 'What came of it.';
+COMMENT ON COLUMN crm.sequence_step.sequence IS 'The name of the sequence.';
+COMMENT ON COLUMN crm.sequence_step.archived IS 'Whether the lead was deleted by a user, or erased.';
+COMMENT ON COLUMN crm.sequence_step.sync_updated_at IS 'When the enrollment was last changed.';
+COMMENT ON COLUMN crm.sequence_step.lead_updated_at IS 'When the lead was last changed.';
+COMMENT ON VIEW crm.lead_field_origin IS
+    'Per field of a lead: its value, since when, and the record of a source that says it, or crm where it was entered.';
+COMMENT ON COLUMN crm.lead_field_origin.field IS 'A column of leads.';
+COMMENT ON COLUMN crm.lead_field_origin.value IS 'What it holds now.';
+COMMENT ON COLUMN crm.lead_field_origin.source_table IS 'The table of the source that it came from; null where entered.';
+COMMENT ON COLUMN crm.lead_field_origin.source_key IS 'The key of the row there.';
+COMMENT ON COLUMN crm.lead_field_origin.since IS
+    'When the source says that it was so; where it was entered, when that was.';
+COMMENT ON COLUMN crm.entered_leads.company IS 'The company, as it was entered.';
+COMMENT ON COLUMN crm.entered_leads.phone_e164 IS 'The first phone number, in E.164.';
+COMMENT ON COLUMN crm.entered_leads.phone2_e164 IS 'The second phone number, in E.164.';
+COMMENT ON COLUMN crm.entered_leads.phone3_e164 IS 'The third phone number, in E.164.';
+COMMENT ON COLUMN crm.entered_leads.phone4_e164 IS 'The fourth phone number, in E.164.';
+COMMENT ON COLUMN crm.entered_leads.phone5_e164 IS 'The fifth phone number, in E.164.';
+COMMENT ON COLUMN crm.entered_leads.street IS 'Street and number.';
+COMMENT ON COLUMN crm.entered_leads.unit IS 'Apartment, suite or unit.';
+COMMENT ON COLUMN crm.entered_leads.city IS 'City.';
+COMMENT ON COLUMN crm.entered_leads.state IS 'State.';
+COMMENT ON COLUMN crm.entered_leads.raw_data IS 'Empty, in the place where a source''s table has the record.';
+COMMENT ON COLUMN crm.entered_leads.archived IS 'False, in the place where a source''s table has its tombstones.';
+COMMENT ON COLUMN crm.entered_leads.sync_created_at IS 'When the lead was made.';
+COMMENT ON COLUMN crm.entered_leads.sync_updated_at IS 'When the lead was last changed.';
+COMMENT ON COLUMN crm.account_balances.balance_usd IS 'Balance after the last entry, in US dollars.';
+COMMENT ON COLUMN crm.account_balances.entries IS 'How many entries the account has.';
+COMMENT ON COLUMN crm.account_balances.last_entry_at IS 'When the last entry was made.';
+COMMENT ON COLUMN crm.lead_field_origin.entered_in IS 'source, or crm: somebody entered it there.';
 COMMENT ON COLUMN crm.dnc_list.created_by IS 'User who made the entry.';
 COMMENT ON COLUMN crm.dnc_list.created_at IS 'When the row was written.';
 COMMENT ON COLUMN crm.dnc_list.ended_at IS 'When it was ended; null while it holds.';
@@ -1249,7 +1495,8 @@ COMMENT ON COLUMN crm.lead_assignments.organization_id IS 'The organization that
 COMMENT ON COLUMN crm.lead_assignments.lead_id IS 'The lead.';
 COMMENT ON COLUMN crm.lead_assignments.from_user_id IS 'Owner before; null is nobody.';
 COMMENT ON COLUMN crm.lead_assignments.to_user_id IS 'Owner after; null is nobody.';
-COMMENT ON COLUMN crm.lead_assignments.strategy IS 'How the owner was chosen.';
+COMMENT ON COLUMN crm.lead_assignments.strategy IS
+    'How the owner was chosen: by a user (manual), by a rule, or by a source or a file that says so (import).';
 COMMENT ON COLUMN crm.lead_assignments.context IS 'What the choice went by.';
 COMMENT ON COLUMN crm.lead_assignments.created_at IS 'When the row was written.';
 COMMENT ON COLUMN crm.lead_audit_log.id IS 'Key.';
@@ -1262,6 +1509,36 @@ COMMENT ON COLUMN crm.lead_audit_log.new_value IS 'Its value after.';
 COMMENT ON COLUMN crm.lead_audit_log.changed_by IS 'User who did it; null is nobody.';
 COMMENT ON COLUMN crm.lead_audit_log.ip_address IS 'Address that it was done from.';
 COMMENT ON COLUMN crm.lead_audit_log.created_at IS 'When the row was written.';
+COMMENT ON COLUMN crm.lead_import.id IS 'Key: the id that `warehouse import undo` takes.';
+COMMENT ON COLUMN crm.lead_import.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.lead_import.file_name IS 'Name of the file, without its folder.';
+COMMENT ON COLUMN crm.lead_import.file_hash IS 'SHA-256 of the file, by which it is known again.';
+COMMENT ON COLUMN crm.lead_import.sheet IS 'The sheet of a workbook; empty for a CSV file.';
+COMMENT ON COLUMN crm.lead_import.mapping IS 'Which column fills which field, and the options of the import.';
+COMMENT ON COLUMN crm.lead_import.status IS 'running (or broken off: the same command goes on), complete, undone.';
+COMMENT ON COLUMN crm.lead_import.rows_read IS 'Number of the last row that was read and committed.';
+COMMENT ON COLUMN crm.lead_import.created IS 'Rows that made a lead.';
+COMMENT ON COLUMN crm.lead_import.updated IS 'Rows that changed a lead which was there.';
+COMMENT ON COLUMN crm.lead_import.duplicates IS 'Rows whose lead was there and has all that they say.';
+COMMENT ON COLUMN crm.lead_import.refused IS 'Rows that could not be used.';
+COMMENT ON COLUMN crm.lead_import.started_by IS 'User of the machine who began it.';
+COMMENT ON COLUMN crm.lead_import.started_at IS 'When it began.';
+COMMENT ON COLUMN crm.lead_import.finished_at IS 'When its last row was committed.';
+COMMENT ON COLUMN crm.lead_import.undone_by IS 'User of the machine who undid it.';
+COMMENT ON COLUMN crm.lead_import.undone_at IS 'When it was undone.';
+COMMENT ON COLUMN crm.lead_import_row.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.lead_import_row.import_id IS 'The import.';
+COMMENT ON COLUMN crm.lead_import_row.row_number IS 'Number of the row in the file, as a spreadsheet counts.';
+COMMENT ON COLUMN crm.lead_import_row.outcome IS 'What became of it: created, updated, duplicate, refused.';
+COMMENT ON COLUMN crm.lead_import_row.lead_id IS 'The lead; null when the row was refused or the lead was deleted.';
+COMMENT ON COLUMN crm.lead_import_row.same_as_row IS 'An earlier row of the file that has the same lead.';
+COMMENT ON COLUMN crm.lead_import_row.remarks IS 'Why it was refused, or what of it was not taken; no personal data.';
+COMMENT ON COLUMN crm.lead_import_row.changes IS
+    'Of an update, by field, what was there and what came; erasure empties it.';
+COMMENT ON COLUMN crm.lead_import_row.fingerprint IS
+    'Hash of the lead as this row left it, which tells whether somebody worked on it since.';
+COMMENT ON COLUMN crm.lead_import_row.undone IS 'What undoing did: deleted, put_back, partly, left.';
+COMMENT ON COLUMN crm.lead_import_row.created_at IS 'When the row was written.';
 COMMENT ON COLUMN crm.lead_score_history.id IS 'Key.';
 COMMENT ON COLUMN crm.lead_score_history.organization_id IS 'The organization that the row belongs to.';
 COMMENT ON COLUMN crm.lead_score_history.lead_id IS 'The lead.';

@@ -1,3 +1,5 @@
+-- What is known of runs: history and cursors, schedules, records that could not be loaded.
+--
 -- What the columns of the schema orchestration mean, where the migrations that made them do not say it.
 --
 -- Run after an upgrade in which this file has changed; safe to repeat.

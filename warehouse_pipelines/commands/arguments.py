@@ -4,6 +4,7 @@ A command takes a CRM by ``source_named`` and its entity by ``entity_named``. Ra
 be meant, ``Stop`` for any other end with one message.
 """
 
+import contextlib
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-
 
 WRONG_USE = 2
 
@@ -39,7 +39,7 @@ class Misused(Stop):
 
 
 def day(value: str) -> date:
-    """Read a date in the one format that cannot be misread."""
+    """Read a date in the one format that cannot be misread. Raises ``click.BadParameter``."""
     wrong = f"{value!r} is not a date; write it as YYYY-MM-DD, for example 2025-01-31"
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", value):  # fromisoformat also takes 20250101 and 2025-W01-1
         raise click.BadParameter(wrong)
@@ -58,19 +58,22 @@ def unknown(what: str, name: str, there_are: Sequence[str]) -> str:
 
 def sources() -> Mapping[str, "Source"]:
     """Return all sources by name, and keep their secrets out of what is printed."""
+    from pydantic import ValidationError
+
     from warehouse_pipelines.sources import SOURCES
 
     for source in SOURCES:
-        if not source.missing_settings():
+        with contextlib.suppress(ValidationError):
             redaction.hide_settings(source.settings())
     return {source.name: source for source in SOURCES}
 
 
 def warn_of_misspelt_settings() -> None:
     """Name on standard error what looks like a setting and is none."""
-    from warehouse_pipelines import settings
+    from warehouse_pipelines.commands import misspelt_settings
+    from warehouse_pipelines.sources import SOURCES
 
-    for sentence in settings.misspelt([source.settings for source in sources().values()]):
+    for sentence in misspelt_settings.misspelt([source.settings for source in SOURCES]):
         click.echo(f"Warning: {sentence}", err=True)
 
 

@@ -57,9 +57,11 @@ def config(action: str, form: str) -> None:
     """Show every setting with its value and where it comes from, secrets masked, and the sizes records travel in."""
     from warehouse_pipelines import settings
     from warehouse_pipelines.loading.resource import CHUNK
+    from warehouse_pipelines.observability.alerts.settings import AlertSettings
 
     found = sources()
-    rows = settings.shown([settings.Settings, *(source.settings for source in found.values())])
+    of_sources = (source.settings for source in found.values())
+    rows = settings.shown([settings.Settings, settings.ServeSettings, AlertSettings, *of_sources])
     listed = [{"setting": name, "value": redaction.redacted(value), "from": origin} for name, value, origin in rows]
     pages = {name: source.page_size for name, source in found.items()}
     pages |= {

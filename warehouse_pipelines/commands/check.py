@@ -40,7 +40,7 @@ def check(crm: str | None) -> None:
     codes = [_check_database()]
     for source in chosen:
         if wrong := absent[source.name]:
-            forgotten = crm is not None or any(wrong.values()) or len(wrong) < len(_required(source))
+            forgotten = crm is not None or any(wrong.values()) or len(wrong) < len(source.required_settings)
             click.echo(f"{source.name}: {source.settings_problem()}")
             codes.append(WRONG_USE if forgotten else 0)
             continue
@@ -62,7 +62,7 @@ def _check_source(source: "Source") -> int:
     from warehouse_pipelines.local.database import database_url
 
     try:
-        said = source.check()
+        message = source.check()
         if source.mirrored:
             from warehouse_pipelines.loading.mirroring import check_mirroring
 
@@ -72,16 +72,16 @@ def _check_source(source: "Source") -> int:
         return 1
     except WarehouseError as error:
         click.echo(f"{source.name}: {redaction.redacted(str(error))}")
-        said = ""
+        message = ""
     try:
         found = portal.check(source)
     except WarehouseError as error:
         click.echo(f"{source.name}: {redaction.redacted(str(error))}")
         return 1
-    click.echo(f"{source.name}: {'; '.join(filter(None, (redaction.redacted(said), found.lines[0])))}")
+    click.echo(f"{source.name}: {'; '.join(filter(None, (redaction.redacted(message), found.lines[0])))}")
     for line in found.lines[1:]:
         click.echo(f"  {line}")
-    return 0 if said and not found.failing else 1
+    return 0 if message and not found.failing else 1
 
 
 @click.command()
@@ -121,10 +121,6 @@ def discover(crm: str, entity: str | None, sample: int, least: float, write: boo
         if one.problem:
             click.echo(f"{crm} {one.entity.name} could not be asked: {one.problem}", err=True)
     sys.exit(1 if any(one.problem for one in proposals) else 0)
-
-
-def _required(source: "Source") -> list[str]:
-    return [name for name, field in source.settings.model_fields.items() if field.is_required()]
 
 
 def _check_database() -> int:

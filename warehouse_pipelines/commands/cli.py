@@ -19,16 +19,28 @@ from typing import Any
 
 import click
 
+from warehouse_pipelines.commands.alerts import alerts, report
 from warehouse_pipelines.commands.arguments import Misused, Stop, unknown
+from warehouse_pipelines.commands.ask import ask
 from warehouse_pipelines.commands.catalogue import config, entities
 from warehouse_pipelines.commands.check import check, discover
 from warehouse_pipelines.commands.completion import completion
 from warehouse_pipelines.commands.dead_letters import dead_letters_group, replay
-from warehouse_pipelines.commands.programs import dagster, demo, dg, psql, simulators, stop, ui
+from warehouse_pipelines.commands.erase import erase, export_person
+from warehouse_pipelines.commands.export import export_group
+from warehouse_pipelines.commands.identity import feed, identity_group
+from warehouse_pipelines.commands.import_leads import import_group
+from warehouse_pipelines.commands.marts import marts
+from warehouse_pipelines.commands.new import new
+from warehouse_pipelines.commands.programs import dagster, demo, dg, psql, serve, simulators, stop, ui
+from warehouse_pipelines.commands.retention import retention
 from warehouse_pipelines.commands.schedule import schedule
 from warehouse_pipelines.commands.setup import init, migrate
 from warehouse_pipelines.commands.status import health, status
 from warehouse_pipelines.commands.sync import backfill, sync
+from warehouse_pipelines.commands.trial import try_
+from warehouse_pipelines.commands.users import tokens, users
+from warehouse_pipelines.commands.webhooks import webhooks
 from warehouse_pipelines.errors import NotConfigured, WarehouseError, WrongUse
 
 DATABASE_ERRORS = {
@@ -106,17 +118,34 @@ for _command in (
     sync,
     backfill,
     status,
+    report,
+    alerts,
     health,
     check,
     discover,
+    try_,
     init,
     migrate,
     entities,
+    new,
     config,
     schedule,
+    retention,
     replay,
     dead_letters_group,
+    import_group,
+    identity_group,
+    feed,
+    marts,
+    ask,
+    erase,
+    export_person,
+    export_group,
     ui,
+    serve,
+    users,
+    tokens,
+    webhooks,
     demo,
     simulators,
     stop,

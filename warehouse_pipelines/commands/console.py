@@ -111,7 +111,7 @@ def log(outcomes: Sequence[Outcome]) -> None:
     """Say the same in the log, for ``--log-format json``."""
     for outcome in outcomes:
         counts = {f"records_{name}": getattr(outcome, name) for name in COUNTS}
-        said = {
+        members = {
             "crm_source": outcome.crm,
             "sync_type": outcome.sync_type,
             "status": outcome.status,
@@ -123,7 +123,7 @@ def log(outcomes: Sequence[Outcome]) -> None:
             "dry_run": outcome.dry_run,
             "reason": outcome.reason,
         }
-        logs.general.info("%s %s: %s", outcome.crm, outcome.sync_type, outcome.status, extra=said)
+        logs.general.info("%s %s: %s", outcome.crm, outcome.sync_type, outcome.status, extra=members)
 
 
 class Progress:

@@ -75,7 +75,7 @@ def list_dead_letters(crm: str | None, entity: str | None, rule: str | None, sta
         source_named(crm)
     from warehouse_pipelines.loading import dead_letters
 
-    found = dead_letters.listed(
+    found = dead_letters.summary(
         database_url(), crm=crm, entity=entity, rule=rule, status=None if status == "all" else status
     )
     if form == "json":
@@ -114,7 +114,7 @@ def show_dead_letter(number: int, form: str) -> None:
     from warehouse_pipelines.loading import dead_letters
     from warehouse_pipelines.local.database import database_url
 
-    found = dead_letters.shown(database_url(), number)
+    found = dead_letters.find(database_url(), number)
     if found is None:
         raise Misused(f"There is no dead letter {number}; `warehouse dead-letters list` has those there are.")
     if form == "json":

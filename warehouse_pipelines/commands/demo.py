@@ -28,11 +28,15 @@ from warehouse_pipelines.commands import runner
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
+from warehouse_pipelines.queries import query
 
 OURS = ("simulators", "ui")
 """The names under which ``running`` knows what the demo starts."""
 
 READY_SECONDS = 120.0
+
+SHOWN = ("roi", "reps", "follow_up")
+"""The questions whose answers stand at the end; ``warehouse ask`` has the others."""
 
 MARK = "filled by ./run demo with invented people"
 """The comment on the schema ``orchestration`` of a warehouse that the demo may fill."""
@@ -58,9 +62,10 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     _say("Simulators", ", ".join(urls))
     for name, what in lacking().items():
         _say("Left out", f"{name}, because this machine lacks {what}")
-    code = _sync(url)
+    code = _sync(url) or _unify(url)
     _say("Took", f"{time.monotonic() - began:.0f} s")
     click.echo()
+    click.echo("Ask another question:   ./run ask")
     click.echo("Look into the tables:   ./run psql")
     click.echo("See it run in Dagster:  " + (_ui(port) if ui else "./run ui"))
     if settings.settings().warehouse_database_url is None and not settings.env_file().exists():
@@ -118,6 +123,27 @@ def _sync(url: str) -> int:
     progress.rest(outcomes)
     report(outcomes, out())
     return worst(outcomes)
+
+
+def _unify(url: str) -> int:
+    """Decide who is who, feed the schema crm and the marts; say what came of it, and return the exit code."""
+    if why := runner.run_apart("unify", url=url):
+        click.echo(f"unify failed: {why}", err=True)
+        return 1
+    from warehouse_pipelines.commands.ask import show
+    from warehouse_pipelines.unified import answers
+
+    with warehouse.session(url) as session:
+        made = session.execute(query("people_made")).fetchone() or {}
+        found = {name: answers.ask(session, name) for name in SHOWN}
+    click.echo(
+        "{records:,} records of people in {tables} tables are {persons:,} persons in {households:,} households, and "
+        "{leads:,} leads in crm; {reviews:,} pairs wait for `./run identity review`.".format(**made)
+    )
+    for name, answer in found.items():
+        click.echo()
+        show(answer, answers.answers()[name].question)
+    return 0
 
 
 def _simulators(contacts: int) -> dict[str, str]:

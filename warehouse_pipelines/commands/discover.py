@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from warehouse_pipelines.commands.portal import look, nowhere, places
+from warehouse_pipelines.commands.portal import look, nowhere
 from warehouse_pipelines.errors import WarehouseError
 from warehouse_pipelines.model import column_config, phones, validate
 from warehouse_pipelines.model.entity import Entity
@@ -147,7 +147,7 @@ def write(source: Source, proposals: Sequence[Proposal], sources: Sequence[Sourc
 
 def _found(source: Source, entity: Entity, portal: Portal) -> Iterator[Found]:
     """Yield what no column reads, each under a name that is free."""
-    read = {path for column in (*entity.columns.values(), *entity.local.dropped.values()) for path in places(column)}
+    read = {path for column in (*entity.columns.values(), *entity.local.dropped.values()) for path in column.members}
     read |= set(entity.deletes.paths)
     values: dict[str, list[Any]] = {}
     for record in portal.records:
@@ -248,7 +248,7 @@ def _snake(part: str) -> str:
 
 
 def _own(entity: Entity, column: str) -> str:
-    return places(entity.columns[column])[0].rpartition(".")[2]
+    return entity.columns[column].members[0].rpartition(".")[2]
 
 
 def _ordered(found: Sequence[Found]) -> list[Found]:

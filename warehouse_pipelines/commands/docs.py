@@ -1,7 +1,12 @@
 """Writes ``docs/entities.md`` from the rows of the sources: ``python -m warehouse_pipelines.commands.docs``.
 
-With ``--schemas`` it also writes what is generated of ``docs/crm-schema.md`` and ``docs/pipedesk-schema.md``, from the
-catalog of the migrated warehouse. A test fails when a committed page is not what this writes.
+Also ``docs/lineage.md`` and ``sql/marts/lineage.json`` from the SQL of the marts and of ``crm.leads``, and the tables
+of ``docs/api.md`` from the routes of ``serve``.
+
+With ``--schemas`` it also writes what is generated of ``docs/crm-schema.md``, ``docs/pipedesk-schema.md`` and
+``docs/alerts.md``, from the
+migrated warehouse, and with ``--answers`` docs/answers.md, from the warehouse of a demo. A test fails
+when a committed page is not what this writes.
 """
 
 import re
@@ -18,7 +23,10 @@ from warehouse_pipelines.model.source import Source
 if TYPE_CHECKING:
     import psycopg
 
+    from warehouse_pipelines.unified.marts.lineage import Lineage
+
 PAGE = Path(__file__).parents[2] / "docs" / "entities.md"
+LINEAGE_PAGE = PAGE.with_name("lineage.md")
 SCHEMA_PAGES = {schema: PAGE.with_name(f"{schema}-schema.md") for schema in ("crm", "pipedesk")}
 
 
@@ -41,7 +49,7 @@ def _entity(source: Source, entity: Entity) -> Iterable[str]:
     yield f"- A run reads {describe.reading(entity)}."
     seen = describe.seen_within(entity)
     yield f"- Deleted: {describe.deletes(entity)}. Without a trace, it is noticed within {seen}."
-    yield f"- Runs {describe.every(entity.cadence.every)}: `warehouse sync {source.name} {entity.name}`."
+    yield f"- Runs {describe.cadence(entity)}: `warehouse sync {source.name} {entity.name}`."
     if flags := [flag for flag in source.flags if flag.concerns(entity) and not flag.stands_for]:
         yield f"- Flags of its own: {'; '.join(f'`{flag.spelled}`: {flag.help}' for flag in flags)}"
     if since := entity.cadence.backfill_since:
@@ -105,9 +113,7 @@ def page(sources: Iterable[Source]) -> str:
             lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
     for source in sources:
-        required = [name for name, field in source.settings.model_fields.items() if field.is_required()]
-        prefix = source.settings.model_config.get("env_prefix", "")
-        settings = ", ".join(f"`{f'{prefix}{name}'.upper()}`" for name in required)
+        settings = ", ".join(f"`{name}`" for name in source.required_settings)
         lines += [f"## {source.title}", "", f"Read by {source.transport}. Settings: {settings or 'none'}.", ""]
         for entity in source.entities:
             lines += _entity(source, entity)
@@ -198,18 +204,87 @@ def schema_page(schema: str, page: str, connection: "psycopg.Connection[dict[str
     return page
 
 
+def lineage_page(lineage: "Lineage") -> str:
+    """Return the page of what each column of the marts and of crm.leads comes from."""
+    from warehouse_pipelines.unified.marts.rows import BY_NAME
+
+    lines = [
+        "# Lineage",
+        "",
+        "Written by `python -m warehouse_pipelines.commands.docs` from the SQL of `sql/marts`, of the activities",
+        "and of the feed, by sqlglot. A column comes from the columns that its value is made of; what rows are",
+        "chosen, joined or grouped by is not told. Dagster has it at each table, as `dagster/column_lineage`.",
+        "",
+        "From HubSpot to what a source of leads was worth:",
+        "",
+        "```mermaid",
+        "flowchart LR",
+        *(f"    {start} --> {end}" for start, end in way(lineage, "hubspot_", "marts.source_roi")),
+        "```",
+        "",
+    ]
+    for table, of in lineage.items():
+        mart = BY_NAME.get(table.removeprefix("marts."))
+        lines += [f"## {table}", "", mart.about if mart else "One lead per organization and person.", ""]
+        lines += ["| column | comes from |", "|---|---|"]
+        for name, origins in of.items():
+            told = ", ".join(f"`{origin}`" for origin in origins) or "what the SQL itself says"
+            lines.append(f"| `{name}` | {told} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def way(lineage: "Lineage", start: str, end: str) -> list[tuple[str, str]]:
+    """Return the steps from tables whose names begin with ``start`` to the table ``end``, each once."""
+    reads = {
+        table: {origin.rpartition(".")[0] for origins in of.values() for origin in origins} - {table}
+        for table, of in lineage.items()
+    }
+    leads: dict[str, bool] = {}
+
+    def comes_from_there(table: str) -> bool:
+        if table not in leads:
+            leads[table] = table.startswith(start) or any(map(comes_from_there, reads.get(table, ())))
+        return leads[table]
+
+    steps, todo, done = [], [end], set()
+    while todo:
+        table = todo.pop()
+        if table in done:
+            continue
+        done.add(table)
+        above = sorted(origin for origin in reads.get(table, ()) if comes_from_there(origin))
+        steps += [(origin, table) for origin in above]
+        todo += above
+    return sorted(steps)
+
+
 def main() -> None:
     """Write the pages."""
+    from warehouse_pipelines.commands import api_page
     from warehouse_pipelines.sources import DECLARED
+    from warehouse_pipelines.unified.marts import lineage
 
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(DECLARED), encoding="utf-8")
+    lineage.file().write_text(lineage.written(), encoding="utf-8")
+    LINEAGE_PAGE.write_text(lineage_page(lineage.known()), encoding="utf-8")
+    api_page.API_PAGE.write_text(api_page.page(api_page.API_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     if "--schemas" in sys.argv:
+        from warehouse_pipelines.commands import alerts_page
         from warehouse_pipelines.local.database import database_url
 
         with warehouse.session(database_url()) as session:
             for schema, path in SCHEMA_PAGES.items():
                 path.write_text(schema_page(schema, path.read_text(encoding="utf-8"), session), encoding="utf-8")
+            told = alerts_page.page(alerts_page.ALERTS_PAGE.read_text(encoding="utf-8"), session)
+            alerts_page.ALERTS_PAGE.write_text(told, encoding="utf-8")
+    if "--answers" in sys.argv:
+        from warehouse_pipelines.commands import answers_page
+        from warehouse_pipelines.local.database import database_url
+
+        with warehouse.session(database_url()) as session:
+            answers_page.ANSWERS_PAGE.write_text(answers_page.page(answers_page.found(session)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import get_args
 
 from pydantic import SecretStr
-from pydantic_core import PydanticUndefined
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.settings import POSTGRESQL, database_url_problem
+from warehouse_pipelines.settings import POSTGRESQL, database_url_problem, setting_name
 
 FIRST_RECORDS = 100
 DATABASE = "WAREHOUSE_DATABASE_URL"
@@ -33,11 +32,10 @@ Ask = Callable[[str, str, bool], str]
 
 def required(source: Source) -> dict[str, bool]:
     """Return the settings that a CRM cannot do without, and whether each is a secret."""
-    prefix = source.settings.model_config.get("env_prefix", "")
     return {
-        f"{prefix}{name}".upper(): SecretStr in (field.annotation, *get_args(field.annotation))
+        setting_name(source.settings, name): SecretStr in (field.annotation, *get_args(field.annotation))
         for name, field in source.settings.model_fields.items()
-        if field.default is PydanticUndefined and field.default_factory is None
+        if field.is_required()
     }
 
 

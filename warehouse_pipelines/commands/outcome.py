@@ -14,6 +14,9 @@ ENDINGS: Mapping[str, int] = {"success": 0, "partial": 3, "failed": 1, "cancelle
 """The exit code of each ending; ``worst`` says which of several counts."""
 
 
+DIED = "its process died; look for a kill by the system (memory), then run again"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What one run did to one entity. ``reason`` says why it is not a success."""

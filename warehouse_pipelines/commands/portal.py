@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
-
 from warehouse_pipelines.errors import CredentialRefused, WarehouseError
-from warehouse_pipelines.model.entity import Column, Entity
+from warehouse_pipelines.loading.record_paths import ANY, has_member
+from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Json, Portal, ReadContext, ReadRequest, Window
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability import redaction
@@ -23,8 +22,6 @@ FEW = 25
 
 CALLS = 10
 """Requests after which a vendor that shows no record is taken to have none."""
-
-_decode = msgspec.json.Decoder(Any, float_hook=str).decode
 
 
 class Checked(NamedTuple):
@@ -49,11 +46,11 @@ def check(source: Source) -> Checked:
             lines.append(f"{entity.name} would fail: {redaction.redacted(str(error))}")
             continue
         null = nowhere(entity, found)
-        told = [f"{name} ({why})" if (why := found.reasons.get(name)) else name for name in null]
-        if told and found.has is None:
-            lines.append(f"{entity.name} would be null, not in the {_records(found.records)} seen: {', '.join(told)}")
-        elif told:
-            lines.append(f"{entity.name} would be null, the portal has no place for it: {', '.join(told)}")
+        named = [f"{name} ({why})" if (why := found.reasons.get(name)) else name for name in null]
+        if named and found.has is None:
+            lines.append(f"{entity.name} would be null, not in the {_records(found.records)} seen: {', '.join(named)}")
+        elif named:
+            lines.append(f"{entity.name} would be null, the portal has no place for it: {', '.join(named)}")
         lines += [f"{entity.name}: {remark}" for remark in found.remarks]
     good = len(source.entities) - failing
     return Checked([f"{good} of {len(source.entities)} entities can be read", *lines], failing)
@@ -81,39 +78,22 @@ def first_records(source: Source, request: ReadRequest, context: ReadContext) ->
 
 def nowhere(entity: Entity, found: Portal) -> list[str]:
     """Return the columns that would be null, because nothing of what was found is where they are read."""
-    names = {*entity.local.added, *entity.local.mapped} if found.told else set(entity.columns)
+    names = {*entity.local.added, *entity.local.mapped} if found.already_named else set(entity.columns)
     if found.has is not None:
         has = found.has
         return [
             name
             for name in entity.columns
-            if name in names and not any(_listed(p, has) for p in places(entity.columns[name]))
+            if name in names and not any(_listed(path, has) for path in entity.columns[name].members)
         ]
-    records = [_decode(record) for record in found.records]
+    records = [ANY.decode(record) for record in found.records]
     return [
         name
         for name, column in entity.columns.items()
         if name in names
         and records
-        and not any(has_member(record, path) for record in records for path in places(column))
+        and not any(has_member(record, path.split(".")) for record in records for path in column.members)
     ]
-
-
-def places(column: Column) -> list[str]:
-    """Return every path that a column is read from."""
-    return [path for parts in column.parts for path in parts]
-
-
-def has_member(record: Any, path: str) -> bool:
-    """Whether a record has a member, be it null."""
-    for part in path.split("."):
-        if isinstance(record, dict) and part in record:
-            record = record[part]
-        elif isinstance(record, list) and part.isdigit() and int(part) < len(record):
-            record = record[int(part)]
-        else:
-            return False
-    return True
 
 
 def _listed(path: str, has: Any) -> bool:

@@ -46,6 +46,24 @@ def ui(host: str, port: int) -> None:
     os.execv(command[0], command)  # noqa: S606
 
 
+@click.command()
+def serve() -> None:
+    """Serve webhooks and the API; ctrl-c stops it. WAREHOUSE_SERVE_HOST and WAREHOUSE_SERVE_PORT say where."""
+    from warehouse_pipelines import running, settings
+    from warehouse_pipelines.local.database import database_url
+    from warehouse_pipelines.observability import logs
+
+    logs.configure()
+    found = settings.serve_settings()
+    url = database_url()
+    from warehouse_pipelines.serving.server import serve as program
+
+    running.note(settings.state_folder(), "serve in a terminal", os.getpid())
+    scheme = "https" if found.warehouse_tls_certificate else "http"
+    click.echo(f"{scheme}://{found.warehouse_serve_host}:{found.warehouse_serve_port}", err=True)
+    program(found, url)
+
+
 def _dagsters_own(program: str) -> click.Command:
     """Return a command of Dagster's, run on the instance of this project."""
 

@@ -24,11 +24,12 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import settings, warehouse
-from warehouse_pipelines.commands.outcome import Outcome, outcomes_of
+from warehouse_pipelines.commands.outcome import DIED, Outcome, outcomes_of
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.observability import logs, redaction
 
@@ -44,11 +45,46 @@ if TYPE_CHECKING:
 
 
 def require_database(url: str) -> None:
-    """Raise before anything is started when the warehouse does not answer or has no history to write."""
+    """Ask, before anything is started, whether the warehouse answers and has a history to write.
+
+    Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when it is not migrated.
+    """
     with warehouse.session(url) as session:
         row = session.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
     if not (row and row["there"]):
         raise ActionNeeded("The database is not migrated; run `warehouse migrate`.")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that has ended: its events, and why it gave up waiting for a vendor's slot."""
+
+    run_id: str
+    events: "Sequence[dg.DagsterEvent]"
+    gave_up: Exception | None
+
+    def failure(self) -> str | None:
+        """Return why the run failed, None when it succeeded."""
+        step = next((_message(event) for event in self.events if event.is_step_failure), None)
+        if step is not None:
+            return step
+        return next((event.message for event in self.events if event.is_failure), None)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the first materialization says of the run, without Dagster's own names."""
+        first = next(iter(self.materializations()), {})
+        return {name: value for name, value in first.items() if name != "rows"}
+
+    def materializations(self) -> list[dict[str, Any]]:
+        """Return what each materialization says, without Dagster's own names, and its row count as ``rows``."""
+        found = []
+        for event in self.events:
+            if event.event_type_value == "ASSET_MATERIALIZATION":
+                shown = event.step_materialization_data.materialization.metadata
+                rows = shown.get("dagster/row_count")
+                counted = {"rows": rows.value} if rows is not None else {}
+                found.append(counted | {name: value.value for name, value in shown.items() if "/" not in name})
+        return found
 
 
 class Runner:
@@ -97,13 +133,25 @@ class Runner:
         backfill. An entity that failed before it had a row in the history is returned with Dagster's message as its
         reason.
         """
+        resources = {"sync": {"config": {**(config or {}), **_range(days)}}}
+        done = self.execute(f"{'backfill' if days else 'sync'}_{crm}_{entity}", {"resources": resources})
+        outcomes = outcomes_of(done.run_id, self.url)
+        if done.gave_up is not None:
+            return [*outcomes, *_refused(crm, entity, done.run_id, done.gave_up, outcomes, self.url)]
+        return [*outcomes, *_without_row(crm, entity, done.events, outcomes)]
+
+    def execute(self, name: str, run_config: Mapping[str, Any], assets: Iterable[str] = ()) -> Done:
+        """Run the job ``name``, or of it the ``assets``, as the UI does, and return what Dagster said of it."""
+        import dagster as dg
         from dagster._core.definitions.job_base import InMemoryJob
         from dagster._core.execution.api import execute_run_iterator
         from dagster._utils.interrupts import capture_interrupts
 
         from warehouse_pipelines.orchestration import run_lock
 
-        job = self._defs.resolve_job_def(f"{'backfill' if days else 'sync'}_{crm}_{entity}")
+        job = self._defs.resolve_job_def(name)
+        if chosen := {dg.AssetKey(asset.split(".")) for asset in assets}:
+            job = job.get_subset(asset_selection=chosen)
         run_id = str(uuid.uuid4())
         longest = settings.settings().warehouse_pool_wait_seconds
         with (
@@ -115,17 +163,13 @@ class Runner:
                 job,
                 run_id=run_id,
                 run_config={
-                    "resources": {"sync": {"config": {**(config or {}), **_range(days)}}},
+                    **run_config,
                     "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
                 },
                 tags={**job.run_tags, **tag, **NO_RUN_RETRIES},
                 remote_job_origin=origin(job.name),
             )
-            events = [*execute_run_iterator(InMemoryJob(job), run, self.instance)]
-        outcomes = outcomes_of(run_id, self.url)
-        if waited.gave_up is not None:
-            return [*outcomes, *_refused(crm, entity, run_id, waited.gave_up, outcomes, self.url)]
-        return [*outcomes, *_without_row(crm, entity, events, outcomes)]
+            return Done(run_id, [*execute_run_iterator(InMemoryJob(job), run, self.instance)], waited.gave_up)
 
 
 NO_RUN_RETRIES = {"dagster/max_retries": "0"}
@@ -220,11 +264,24 @@ def run_jobs(
             try:
                 outcomes += done.result()
             except BrokenProcessPool:
-                reason = "its process died; look for a kill by the system (memory), then run again"
-                outcomes.append(Outcome(crm=crm, sync_type=entity, status="failed", reason=reason))
+                outcomes.append(Outcome(crm=crm, sync_type=entity, status="failed", reason=DIED))
     steps.put(None)
     forwarding.join()
     return outcomes
+
+
+def run_apart(job: str, *, url: str) -> str | None:
+    """Run a job that syncs nothing in a process of its own, which imports nothing; return why it failed, if it did."""
+    processes = start_importing()
+    form: logs.Format = "text"
+    given = (dict(os.environ), url, form, logging.ERROR, processes.SimpleQueue(), processes.Event())
+    with ProcessPoolExecutor(1, processes, _begin, given) as pool, contextlib.suppress(BrokenProcessPool):
+        return pool.submit(_execute, job).result()
+    return DIED
+
+
+def _execute(job: str) -> str | None:
+    return _runners[0].execute(job, {}).failure()
 
 
 @contextlib.contextmanager

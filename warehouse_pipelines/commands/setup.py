@@ -143,14 +143,14 @@ def may_ask() -> bool:
     return sys.stdin.isatty()
 
 
-def _step(said: str, words: Sequence[str]) -> None:
+def _step(line: str, words: Sequence[str]) -> None:
     """Run another command of ours in a process of its own, which reads the settings anew; end with its exit code."""
     import subprocess
 
-    click.echo(f"\n$ warehouse {said}")
+    click.echo(f"\n$ warehouse {line}")
     done = subprocess.run([sys.executable, "-m", "warehouse_pipelines.commands.cli", *words], check=False)
     if done.returncode:
         click.echo(
-            f"`warehouse {said}` ended with exit code {done.returncode}; mend that, then `warehouse init` again."
+            f"`warehouse {line}` ended with exit code {done.returncode}; mend that, then `warehouse init` again."
         )
         sys.exit(done.returncode)

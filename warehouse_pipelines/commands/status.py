@@ -16,8 +16,11 @@ from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.observability import redaction
 
 if TYPE_CHECKING:
+    from warehouse_pipelines.model.source import Source
     from warehouse_pipelines.observability.health import Health
 
+REFUSED_HOURS = 24
+"""Over how many hours refused deliveries of webhooks are counted."""
 
 health_flags = options(
     click.option("--crm", help="Only this CRM.", shell_complete=complete_crms),
@@ -106,16 +109,36 @@ def _status(
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
     if waiting := sum(one.pending for one in found):
         click.echo(f"Pending in the dead letters: {waiting:,}; `warehouse dead-letters list` counts them by rule.")
+    for line in _webhooks(chosen, url):
+        click.echo(line)
     if not judged:
         raise NotConfigured("No CRM is configured; `warehouse check` names what is missing.")
     click.echo(f"{len(judged) - len(ill)} of {len(judged)} entities are healthy.")
     sys.exit(1 if ill else 0)
 
 
+def _webhooks(chosen: Sequence["Source"], url: str) -> list[str]:
+    """Return what is polled less often because webhooks deliver, and which deliveries were refused."""
+    from warehouse_pipelines import warehouse
+    from warehouse_pipelines.loading import webhook_inbox, webhook_pace
+    from warehouse_pipelines.model.describe import every
+
+    with warehouse.session(url) as session:
+        slower = [
+            f"{source.name} {pace.entity} {every(pace.every)}"
+            for source in chosen
+            for pace in webhook_pace.slower(session, source, source.entities)
+        ]
+        refused = webhook_inbox.refused(session, REFUSED_HOURS)
+    told = [f"{row['source']} {row['deliveries']:,} {row['outcome']}" for row in refused]
+    lines = [f"Polled less often, because webhooks deliver: {', '.join(slower)}."] if slower else []
+    return lines + ([f"Webhooks refused within {REFUSED_HOURS} h: {', '.join(told)}."] if told else [])
+
+
 def _health(one: "Health") -> dict[str, Any]:
     """Return what ``status --format json`` says of an entity. Times are ISO 8601, durations seconds."""
 
-    def said(error: str | None) -> str | None:
+    def shown(error: str | None) -> str | None:
         return None if error is None else redaction.redacted(error)
 
     return {
@@ -134,8 +157,8 @@ def _health(one: "Health") -> dict[str, Any]:
         "pending": one.pending,
         "runs": one.runs,
         "successes": one.successes,
-        "last_error": said(one.last_error),
+        "last_error": shown(one.last_error),
         "last_error_at": None if one.last_error_at is None else one.last_error_at.isoformat(),
         "refusals": one.refusals,
-        "refusal": said(one.refusal),
+        "refusal": shown(one.refusal),
     }

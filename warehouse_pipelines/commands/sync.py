@@ -62,15 +62,15 @@ run_flags = options(
     click.option(
         "--max-records", type=click.IntRange(0), metavar="N", help="Stop after so many (default 0: no limit)."
     ),
-    click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True),
+    click.option(
+        "--log-format", type=click.Choice(["text", "json"]), help="Default text, or what WAREHOUSE_LOG_FORMAT says."
+    ),
 )
-
 
 window_flags = options(
     click.option("--full", is_flag=True, help="Read everything again; rows that are not found are marked deleted."),
     click.option("--start-date", type=day, metavar="YYYY-MM-DD", help="Read what changed since this day, UTC."),
 )
-
 
 deprecated_flags = options(
     click.option("--since", type=day, hidden=True, expose_value=False, callback=_deprecated("--start-date")),
@@ -104,7 +104,11 @@ class SyncCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = [word for word in args if not word.startswith("-")]
-        found = sources() if words else {}
+        found: dict[str, Source] = {}
+        if words:
+            from warehouse_pipelines.sources import SOURCES
+
+            found = {source.name: source for source in SOURCES}
         source = next((found[word] for word in words if word in found), None)
         if source is not None:
             standard = {str(param.name): param for param in self.params}
@@ -200,7 +204,7 @@ def _configured() -> Iterator["Source"]:
 @click.option("--to", "last", type=day, metavar="YYYY-MM-DD", required=True, help="The last day; it is included.")
 @run_flags
 def backfill(crm: str, entity: str, first: date, last: date, **flags: Any) -> None:
-    """Load a range of days again, in one run, without moving the cursor of the delta runs."""
+    """Load a range of days again, in one run, without moving the watermark."""
     source = source_named(crm)
     declared = entity_named(source, entity)
     from warehouse_pipelines.loading.options import Options
@@ -224,9 +228,11 @@ def _config(flags: Mapping[str, Any]) -> dict[str, Any]:
 def _run(jobs: Sequence[tuple[str, str]], flags: Mapping[str, Any], days: tuple[date, date] | None = None) -> None:
     """Run the jobs, print what they did, and end with the exit code of the worst."""
     from warehouse_pipelines.local.database import database_url
+    from warehouse_pipelines.settings import settings
 
     config = _config(flags)
-    form, level = flags["log_format"], logging.DEBUG if flags.get("debug") else logging.INFO
+    form: logs.Format = flags["log_format"] or settings().warehouse_log_format
+    level = logging.DEBUG if flags.get("debug") else logging.INFO
     logs.configure(form, level)
     from warehouse_pipelines.commands import runner
 

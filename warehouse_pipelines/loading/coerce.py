@@ -1,6 +1,6 @@
 """From the vendor's JSON to typed columns, and the records that cannot be typed set aside.
 
-A ``Coercer`` belongs to one run: ``table`` turns a chunk of records into an Arrow table. ``RecordDecoder`` reads the
+A ``Coercer`` belongs to one run: ``table`` turns a batch of records into an Arrow table. ``RecordDecoder`` reads the
 JSON, ``ColumnReader`` types a column, ``Problems`` counts what is wrong, ``MissingColumns`` tells which columns the
 vendor no longer sends. Here the rules of the entity are applied, and of the records with one key the newest is chosen.
 """
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse_pipelines.loading.column_reader import ColumnReader, mask_of, true_rows
+from warehouse_pipelines.loading.erased import Erased
 from warehouse_pipelines.loading.hash_and_drop import redactor
 from warehouse_pipelines.loading.missing_columns import MissingColumns
 from warehouse_pipelines.loading.problems import Problems
@@ -27,14 +28,18 @@ _CODE = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,39}")
 
 
 class Coercer:
-    """Turns chunks of records of one entity into Arrow tables.
+    """Turns batches of records of one entity into Arrow tables.
 
     ``read`` counts the records, ``superseded`` those of which a newer one was read, ``filled`` the values that are not
     null by column, ``warnings`` and ``lost`` what ``Problems`` found.
     """
 
-    def __init__(self, crm: str, entity: Entity, *, skip_validation: bool = False) -> None:
+    def __init__(
+        self, crm: str, entity: Entity, *, skip_validation: bool = False, erased: Erased | None = None
+    ) -> None:
+        """``erased`` are the people who are kept out; nobody without it."""
         self.entity = entity
+        self.erased = erased or Erased(entity)
         self.skip_validation = skip_validation
         self.read = 0
         self.superseded = 0
@@ -61,7 +66,7 @@ class Coercer:
     def take_rejects(self) -> list[Reject]:
         """Return the rejects and forget them."""
         taken, self._problems.rejects = self._problems.rejects, []
-        return taken
+        return self.erased.without_rejects(taken) if self.erased and taken else taken
 
     def table(self, records: Sequence[Json]) -> pa.Table:
         """Return the good ones of ``records`` as a table; the others are added to ``rejects``.
@@ -70,12 +75,14 @@ class Coercer:
         """
         self.read += len(records)
         records = self._decoder.without_too_large(records)
+        if self.erased:
+            records = self.erased.without_values(records)
         if self._redactor:
             records = self._redactor.records(records)
-        chunk = self._decoder.decode(records)
-        self._problems.begin(chunk.raws)
-        arrays = {name: self._reader.read(name, column, chunk.values[name]) for name, column in self._columns.items()}
-        self._count_misfits(chunk.misfits, arrays)
+        batch = self._decoder.decode(records)
+        self._problems.begin(batch.raws)
+        arrays = {name: self._reader.read(name, column, batch.values[name]) for name, column in self._columns.items()}
+        self._count_misfits(batch.misfits, arrays)
         self._derive(arrays)
         for name in self.entity.columns:
             self.filled[name] += len(arrays[name]) - arrays[name].null_count
@@ -87,6 +94,8 @@ class Coercer:
             self._apply_rules(arrays)
         arrays["raw_data"] = _strings(self._problems.raws)
         table = self._newest(self._without_bad(pa.table(arrays)))
+        if self.erased:
+            table = self.erased.without_people(table)
         kept = self.missing.kept(arrays, self._problems.raws, self.read)
         return table.drop_columns(sorted(kept)) if kept else table
 

@@ -2,7 +2,7 @@
 
 A column at a time: Arrow casts what is of the plain form, and ``validate`` reads the other values one by one. A value
 that cannot be read becomes null and is counted (``warn``, ``info``), or costs its record (``reject``), as a key does.
-So a chunk with bad records costs little more than a good one, since only the suspects are read twice.
+So a batch with bad records costs little more than a good one, since only the suspects are read twice.
 """
 
 import re
@@ -65,7 +65,7 @@ class ColumnReader:
         self.entity, self.problems, self.skip_validation = entity, problems, skip_validation
 
     def read(self, name: str, column: Column, parts: Sequence[pa.Array | Sequence[Any]]) -> pa.Array:
-        """Return one column of a chunk, whose ``parts`` are texts in Arrow or values as JSON has them."""
+        """Return one column of a batch, whose ``parts`` are texts in Arrow or values as JSON has them."""
         kind = column.kind
         type_ = ARROW[KINDS[kind].pg_type]
         if not all(isinstance(part, pa.Array) for part in parts):

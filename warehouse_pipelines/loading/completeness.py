@@ -1,13 +1,13 @@
-"""Why a read cannot be called complete. Only a complete read moves the cursor and tombstones what it did not return.
+"""Why a read cannot be called complete. Only a complete read moves the watermark and tombstones what it did not return.
 
 A pure function of the report that a source returned and of what was counted: ``incomplete_reason``.
 
 A read that went over the safety limit proves nothing. (``--max-records`` is no such limit: whoever gave it wanted no
-more, so the run is a success; it moves no cursor and tombstones nothing either.)
+more, so the run is a success; it moves no watermark and tombstones nothing either.)
 
 A window without records where rows are known to be is the mark of a lost permission as well, but a small customer's
 month may truly be empty once its only call turned out to be spam. So that run is ``partial``: no row is tombstoned, and
-the cursor stays, so that the window of the next run still holds those rows. The first run that finds anything in it
+the watermark stays, so that the window of the next run still holds those rows. The first run that finds anything in it
 tombstones the missing rows, ``--force`` does so at once, and until then each run reports that it is incomplete. A false
 alarm costs a look; rows that are tombstoned without a word cost the trust in all of them.
 """
@@ -57,7 +57,7 @@ def incomplete_reason(
     if counts.endless:
         return (
             f"safety_limit: {source.title} still had more {entity.name} after {read:,}. "
-            "What was read is loaded, no row is counted as deleted, the cursor stays. If there are so many, raise "
+            "What was read is loaded, no row is counted as deleted, the watermark stays. If there are so many, raise "
             "WAREHOUSE_SAFETY_LIMIT and run again; else the list has no end: tell the vendor."
         )
     limited = plan.narrowed or bool(options.max_records) or report is None

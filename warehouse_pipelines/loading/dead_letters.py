@@ -48,6 +48,8 @@ class DeadLetterWriter:
         """Write records that cannot be loaded; they stay in the temporary table ``rejects`` until the next ones.
 
         A dead letter with this payload is met again and keeps its status: what was waived stays waived.
+
+        Raises ``DatabaseUnavailable`` or ``ActionNeeded``.
         """
         import adbc_driver_manager
         import pyarrow as pa
@@ -166,8 +168,8 @@ def _matching(given: Mapping[str, object]) -> tuple[sql.Composable, list[object]
     return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"), [*chosen.values()]
 
 
-def listed(url: str, *, crm: str | None = None, entity: str | None = None, status: str | None = None,
-           rule: str | None = None) -> list[dict[str, Any]]:  # fmt: skip
+def summary(url: str, *, crm: str | None = None, entity: str | None = None, status: str | None = None,
+            rule: str | None = None) -> list[dict[str, Any]]:  # fmt: skip
     """Return how many dead letters there are of each entity, status, stage and rule, and how old they are.
 
     ``first_id`` is one to show. Neither keys nor payloads nor messages are returned: they may be personal.
@@ -184,7 +186,7 @@ def listed(url: str, *, crm: str | None = None, entity: str | None = None, statu
         ).fetchall()
 
 
-def shown(url: str, number: int) -> dict[str, Any] | None:
+def find(url: str, number: int) -> dict[str, Any] | None:
     """Return a dead letter with its payload; None when there is none of this number."""
     with warehouse.session(url) as connection:
         return connection.execute(

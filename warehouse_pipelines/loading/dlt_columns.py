@@ -9,7 +9,6 @@ warehouse knows; dlt has ``_dlt_load_id``. A ``numeric`` is a decimal of 38 digi
 dlt's own: more digits behind it are rounded, and a larger number is null. ``raw_data`` has each as it came.
 """
 
-import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,9 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse_pipelines.loading.column_reader import ARROW
+from warehouse_pipelines.loading.record_paths import declared_members
 from warehouse_pipelines.model.entity import Entity
 
-Json = Literal["json", "text"]
+JsonType = Literal["json", "text"]
+"""How dlt is given JSON: as its own type, or as text for destinations that cannot load JSON from Parquet."""
 
 DECIMAL = pa.decimal128(38, 9)
 ELSEWHERE = ("sync_hash", "sync_created_at", "sync_updated_at")
@@ -33,30 +34,32 @@ _NANO = Decimal("1e-9")
 _DIGITS = Context(prec=38, rounding=ROUND_HALF_EVEN)
 
 
-class _Meant(logging.Filter):
-    """Leaves out what dlt says with each batch of hints that are meant.
+class _HintFilter(logging.Filter):
+    """Leaves out dlt's warnings of hints that are right, which come with each batch: messages of these ``prefixes``.
 
     JSON is a text in Arrow, and ``replace`` has no use for the column by which a merge finds the newest of one key.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: set[str] = set()
+        self.prefixes: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for a message that begins with one of these."""
-        return not str(record.msg).startswith(tuple(self.said))
+        return not str(record.msg).startswith(tuple(self.prefixes))
 
 
-_meant = _Meant()
+_hint_filter = _HintFilter()
 
 
 def quiet(entities: Iterable[Entity]) -> None:
     """Have dlt's logger leave out that the hints of these entities differ from Arrow's types."""
     for entity in entities:
-        _meant.said.add(f"In resource: {entity.name}, when merging arrow schema with dlt schema")
-        _meant.said.add(f'The "dedup_sort" column hint for column "{entity.version}" in table "{entity.table_name}"')
-    logging.getLogger("dlt").addFilter(_meant)
+        _hint_filter.prefixes |= {
+            f"In resource: {entity.name}, when merging arrow schema with dlt schema",
+            f'The "dedup_sort" column hint for column "{entity.version}" in table "{entity.table_name}"',
+        }
+    logging.getLogger("dlt").addFilter(_hint_filter)
 
 
 def names(entity: Entity) -> list[str]:
@@ -64,9 +67,9 @@ def names(entity: Entity) -> list[str]:
     return [name for name in entity.pg_types if name not in ELSEWHERE]
 
 
-def hints(entity: Entity, json: Json, *, hard_delete: bool) -> Any:
-    """Return what dlt is told of each column: its type, whether it may be null, whether it tells the newest record."""
-    told: dict[str, dict[str, Any]] = {}
+def hints(entity: Entity, json: JsonType, *, hard_delete: bool) -> Any:
+    """Return dlt's hints of each column: its type, whether it may be null, whether it tells the newest record."""
+    by_name: dict[str, dict[str, Any]] = {}
     for name in names(entity):
         hint: dict[str, Any] = {"name": name, "nullable": name not in entity.keys}
         if entity.pg_types[name].startswith("jsonb") and json == "json":
@@ -75,8 +78,8 @@ def hints(entity: Entity, json: Json, *, hard_delete: bool) -> Any:
             hint["dedup_sort"] = "desc"
         if name == "archived" and hard_delete:
             hint["hard_delete"] = True
-        told[name] = hint
-    return told
+        by_name[name] = hint
+    return by_name
 
 
 def schema(entity: Entity) -> pa.Schema:
@@ -125,12 +128,7 @@ def _decimal(text: str | None) -> Decimal | None:
 def custom_properties(entity: Entity, records: Sequence[str]) -> pa.Array:
     """Return what each record has at ``Entity.custom`` and no column reads, without members that are null."""
     path = (entity.custom or "").split(".")
-    declared = {
-        place.removeprefix(f"{entity.custom}.")
-        for column in entity.columns.values()
-        for place in itertools.chain.from_iterable(column.parts)
-        if place.startswith(f"{entity.custom}.")
-    }
+    declared = set(declared_members(entity))
     return pa.array([_custom(record, path, declared) for record in records], pa.string())
 
 

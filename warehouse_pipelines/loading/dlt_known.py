@@ -4,7 +4,7 @@
   read itself no key is known.
 - ``archived`` is in dlt's state.
 - ``records`` and ``hashes`` of the table that is read are nowhere. A read of everything does without them; a read that
-  would go on from a stored record gets ``NotStored`` and is begun again as a read of everything (``dlt_source``).
+  would go on from a stored record gets ``NotStored`` and is begun again as a read of everything (``dlt_read``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -68,7 +68,7 @@ class Delivery:
     options: Options = field(default_factory=Options)
     hard_delete: bool = False
     strict: bool = False
-    json: dlt_columns.Json = "json"
+    json: dlt_columns.JsonType = "json"
 
 
 class DltRead:
@@ -274,8 +274,8 @@ class _Pass:
         if self.everything and not report.changes_only:
             state.note_full(self.read.now if self.entity.cursor else None, self.living)
         marks = [mark for mark in (self.plan.previous, self.watermark) if mark is not None]
-        if self.plan.moves_cursor and marks:
-            state.move_cursor(min(max(marks), self.read.now), self.read.now)
+        if self.plan.moves_watermark and marks:
+            state.move_watermark(min(max(marks), self.read.now), self.read.now)
         if self.entity.deletes.column and self.entity.cursor:
             living = self.not_archived | set(report.erased_keys)
             state.note_archived(self.archived, living, began=self.read.now, full=self.everything)

@@ -1,10 +1,10 @@
 """A dlt source per CRM with a resource per entity, for two uses; nothing is read until somebody iterates.
 
 **The warehouse** binds a resource to a run (``resource.bound``): ``sync`` plans, coerces, judges and commits, and keeps
-the cursor in ``orchestration.sync_history``.
+the watermark in ``orchestration.sync_history``.
 
 **A pipeline of dlt's own** iterates the resource unbound, as in ``pipeline.run(dlt_source("hubspot"))``. Then
-``DltRead`` does without a warehouse what ``sync`` does with one, and the cursor is in dlt's state.
+``DltRead`` does without a warehouse what ``sync`` does with one, and the watermark is in dlt's state.
 
 Both read the same pages into the same batches (``resource.tables``). They cannot share the window's filter: dlt wants
 the ends of an ``incremental`` when a resource is made, and a pipeline's state is known only while it extracts.

@@ -31,7 +31,7 @@ class DltState:
 
     @property
     def last_good(self) -> LastGood | None:
-        """The last complete read that moved the cursor, None when there was none."""
+        """The last complete read that moved the watermark, None when there was none."""
         if "cursor" not in self._kept:
             return None
         full = self._time("full_time")
@@ -51,9 +51,9 @@ class DltState:
         """Return the keys that the vendor archived at ``since`` or later."""
         return {key for key, at in self._kept.get("archived", {}).items() if datetime.fromisoformat(at) >= since}
 
-    def move_cursor(self, cursor: datetime, began: datetime) -> None:
-        """Note a complete read up to ``cursor``."""
-        self._kept |= {"cursor": cursor.isoformat(), "start_time": began.isoformat()}
+    def move_watermark(self, watermark: datetime, began: datetime) -> None:
+        """Note a complete read up to ``watermark``."""
+        self._kept |= {"cursor": watermark.isoformat(), "start_time": began.isoformat()}
 
     def note_full(self, began: datetime | None, living: int) -> None:
         """Note a complete read of everything, and when it ``began`` if that decides about the next one."""

@@ -114,7 +114,7 @@ class Redactor:
         return key
 
     def _places(self, column: Column) -> list[_Place]:
-        return [self._at(path) for parts in column.parts for path in parts]
+        return list(map(self._at, column.members))
 
     def _at(self, path: str) -> _Place:
         place = self._root

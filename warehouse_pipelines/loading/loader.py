@@ -25,6 +25,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from warehouse_pipelines.errors import DatabaseUnavailable, masked
+from warehouse_pipelines.loading.change_log import ChangeLog
 from warehouse_pipelines.loading.column_reader import ARROW
 from warehouse_pipelines.loading.dead_letters import DeadLetterWriter
 from warehouse_pipelines.loading.kept_columns import KeptColumns
@@ -61,7 +62,8 @@ class Loader:
         self._merge: tuple[frozenset[str] | None, str] = (None, "")
         self._halves_keep: frozenset[str] | None = None
         self._stored = StoredRows(source, entity)
-        self._statements = MergeStatements(self._stored, force=force)
+        log = ChangeLog(self._stored, history_id) if entity.change_log else None
+        self._statements = MergeStatements(self._stored, force=force, log=log)
         self.transaction = Transaction(url, entity.table)
         if source.mirrored:
             self._mirror()
@@ -76,7 +78,7 @@ class Loader:
             self.transaction, source, entity, history_id=history_id, some_open=some_open
         )
         self._kept = KeptColumns(self.transaction, self._statements)
-        self.tombstones = Tombstones(self.transaction, self._stored, force=force)
+        self.tombstones = Tombstones(self.transaction, self._stored, force=force, log=log)
         if detect_deletes and self.had_rows:
             self.tombstones.track()
 
@@ -102,6 +104,8 @@ class Loader:
         """Merge a batch whose keys are distinct; records that PostgreSQL refuses become ``rejects``.
 
         Columns that ``table`` lacks are kept as they are stored; without the vendor's deleted flag, what it tombstoned.
+
+        Raises ``DatabaseUnavailable`` or ``ActionNeeded`` for an error that the data did not cause.
         """
         if not table.num_rows:
             return

@@ -8,20 +8,25 @@ together is looked up row by row in a ``LATERAL`` subquery that PostgreSQL canno
 array; a table of many rows never stands in a join that the planner may order.
 """
 
-import itertools
 import zlib
 from collections.abc import Sequence, Set
 
 from psycopg import sql
 
+from warehouse_pipelines.loading.change_log import ChangeLog
+from warehouse_pipelines.loading.record_paths import declared_members
 from warehouse_pipelines.loading.stored_rows import StoredRows, name_list
 
 
 class MergeStatements:
-    """The statements of one run. With ``force`` unchanged and older records are written too."""
+    """The statements of one run. With ``force`` unchanged and older records are written too.
 
-    def __init__(self, stored: StoredRows, *, force: bool) -> None:
+    With a ``log`` they write there what they change.
+    """
+
+    def __init__(self, stored: StoredRows, *, force: bool, log: ChangeLog | None = None) -> None:
         self.stored, self.source, self.entity, self.force = stored, stored.source, stored.entity, force
+        self.log = log
 
     @property
     def incoming_columns(self) -> list[sql.Composable]:
@@ -39,8 +44,8 @@ class MergeStatements:
         A mirrored source computes the hashes itself and knows of none; it reads everything when a column returns.
         """
         if self.source.mirrored:
-            return self.entity.seed
-        return self.entity.seed ^ zlib.crc32(" ".join(sorted(kept)).encode())
+            return self.entity.hash_seed
+        return self.entity.hash_seed ^ zlib.crc32(" ".join(sorted(kept)).encode())
 
     def merge(self, kept: Set[str], which: sql.Composable | None = None) -> sql.Composed:
         """Compose the merge of ``incoming``, or of ``which`` of its rows.
@@ -79,7 +84,7 @@ class MergeStatements:
                 INSERT INTO {target} AS t ({written}) SELECT {written} FROM fresh
                 ON CONFLICT ({key}) DO UPDATE SET {assignments}, sync_updated_at = now() {newer}
                 RETURNING (xmax = 0) AS created
-            )
+            ){logged}
             SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created),
                 (SELECT count(*) FROM fresh WHERE was_archived AND NOT archived),
                 (SELECT count(*) FROM fresh WHERE archived AND NOT coalesce(was_archived, false))
@@ -104,20 +109,15 @@ class MergeStatements:
                 if name not in entity.keys
             ),
             newer=newer,
+            logged=self.log.merged([*own, "deleted_at", "delete_reason"]) if self.log else sql.SQL(""),
         )
 
     def _typed(self, name: str) -> sql.Composable:
         """Return the expression that gives a column of the table from a row of ``incoming``."""
         entity, column = self.entity, sql.Identifier("i", name)
         if name == "custom_properties":
-            declared = [
-                path.partition(".")[2]
-                for one in entity.columns.values()
-                for path in itertools.chain.from_iterable(one.parts)
-                if path.startswith(f"{entity.custom}.")
-            ]
             return sql.SQL("jsonb_strip_nulls(d.document #> {}) - {}::text[] AS custom_properties").format(
-                (entity.custom or "").split("."), declared
+                (entity.custom or "").split("."), declared_members(entity)
             )
         if name == "raw_data":
             return sql.SQL("d.document AS raw_data")
@@ -175,18 +175,26 @@ class MergeStatements:
                 sql.Identifier("t", name),
                 sql.SQL(" AND ").join(
                     sql.SQL("t.raw_data #> {} IS NULL").format(path.split("."))
-                    for path in itertools.chain.from_iterable(self.entity.columns[e164.get(name, name)].parts)
+                    for path in self.entity.columns[e164.get(name, name)].members
                 ),
             )
             for name in returned
         }
+        logged: sql.Composable = sql.SQL("")
+        if self.log:
+            emptied = {
+                name: sql.SQL("CASE WHEN NOT {} THEN t.{}::text END").format(lacks, sql.Identifier(name))
+                for name, lacks in lacking.items()
+            }
+            which = sql.SQL("t.ctid = ANY(ARRAY(SELECT place FROM found))")
+            logged = sql.SQL(", logged AS ({})").format(self.log.set_to(emptied, which))
         return sql.SQL("""
             WITH found AS MATERIALIZED (
                 SELECT t.place, t.untouched FROM kept k CROSS JOIN LATERAL (
                     SELECT t.ctid AS place, t.sync_updated_at < now() AS untouched, {any} AS stale
                     FROM {target} t WHERE {place}
                 ) t WHERE t.stale
-            ), emptied AS (
+            ){logged}, emptied AS (
                 UPDATE {target} t SET {assignments}, sync_updated_at = now()
                 WHERE t.ctid = ANY(ARRAY(SELECT place FROM found)) RETURNING 1
             ) SELECT (SELECT count(*) FROM emptied), (SELECT count(DISTINCT place) FROM found WHERE untouched)
@@ -198,6 +206,7 @@ class MergeStatements:
                 sql.SQL("{0} = CASE WHEN NOT {1} THEN t.{0} END").format(sql.Identifier(name), lacks)
                 for name, lacks in lacking.items()
             ),
+            logged=logged,
         )
 
 

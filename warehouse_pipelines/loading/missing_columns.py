@@ -3,7 +3,6 @@
 ``observability.lost_values`` says what counts as absent, and what a run keeps of it for the next one.
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -14,19 +13,19 @@ from warehouse_pipelines.model.entity import Column, Entity
 from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, EXPECTED_VALUES, Sent, Standing
 
 FLAG_SAMPLE, ALWAYS = 20, 0.9
-"""Records of a chunk in which the deleted flag is looked for, and the share from which a vendor always sends it."""
+"""Records of a batch in which the deleted flag is looked for, and the share from which a vendor always sends it."""
 
 READ_AGAIN = 500
-"""Records of a chunk that are read again for a member that lies deep."""
+"""Records of a batch that are read again for a member that lies deep."""
 
 
 class MissingColumns:
-    """Finds chunk by chunk which columns of an entity are absent.
+    """Finds batch by batch which columns of an entity are absent.
 
     ``absent``     columns that were filled before and whose member no record has; the tables lack them
     ``vanished``   columns that the source itself reports as absent (``ReadContext.mark_absent``)
     ``flag_sent``  of a sample of the records: how many had the vendor's deleted flag, be it null
-    ``has_archived``  whether the table has rows that the flag tombstoned; asked once, when no record of a chunk has it
+    ``has_archived``  whether the table has rows that the flag tombstoned; asked once, when no record of a batch has it
     """
 
     def __init__(self, entity: Entity, flag_column: Column | None) -> None:
@@ -66,7 +65,7 @@ class MissingColumns:
         }
 
     def kept(self, arrays: Mapping[str, pa.Array], raws: Sequence[bytes], read: int) -> set[str]:
-        """Return the columns that the chunk of ``raws`` is loaded without; ``read`` counts the records up to here."""
+        """Return the columns that the batch of ``raws`` is loaded without; ``read`` counts the records up to here."""
         self._look_for_absent(arrays, raws, read)
         flag_kept = self._keeps_flag(raws, read)
         self.absent |= self.vanished_values
@@ -98,7 +97,7 @@ class MissingColumns:
                     self.absent.add(name)
 
     def _keeps_flag(self, raws: Sequence[bytes], read: int) -> bool:
-        """Whether what the vendor deleted stays so in this chunk, because no record of it has the deleted flag.
+        """Whether what the vendor deleted stays so in this batch, because no record of it has the deleted flag.
 
         A vendor that sends the flag with every record would send it as false, or null, with one that it restored. Of
         one that sends it now and then, or of which nothing is known yet, so many records must lack it as of a column.
@@ -129,7 +128,7 @@ class MissingColumns:
 
 
 def _is_sent(column: Column, raws: Sequence[bytes]) -> bool:
-    """Whether a record of the chunk has the member of a column; of those that lie deep, a few hundred are read."""
+    """Whether a record of the batch has the member of a column; of those that lie deep, a few hundred are read."""
     paths = _paths(column)
     spelled = {msgspec.json.encode(path[-1]) for path in paths}
     likely = [raw for raw in raws if any(name in raw for name in spelled)]
@@ -137,4 +136,4 @@ def _is_sent(column: Column, raws: Sequence[bytes]) -> bool:
 
 
 def _paths(column: Column) -> list[list[str]]:
-    return [path.split(".") for path in itertools.chain.from_iterable(column.parts)]
+    return [path.split(".") for path in column.members]

@@ -17,12 +17,12 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The flags of one run, as ``interface.md`` names them; the defaults are a delta run.
+    """The flags of one run, as the command line names them; the defaults are a delta run.
 
     ``batch_size`` is the number of records asked for per request; None leaves it to the entity and its source, whose
     page is as large as the vendor allows, and no source asks for more than that. ``start_date`` is read as midnight
     UTC. With ``end_date``, a day that is included, the run is a backfill. ``vendor`` holds a vendor's own flags
-    (``entity.Flag``).
+    (``source.Flag``).
     """
 
     full: bool = False
@@ -79,8 +79,8 @@ class Options:
 class Result:
     """What one run of an entity did. ``processed`` = created + updated + unchanged + failed + filtered.
 
-    ``deleted`` rows were tombstoned, ``restored`` ones came back; both are besides the sum. ``cursor`` is the
-    watermark that the next delta begins at (less the overlap), or None when it was not moved.
+    ``deleted`` rows were tombstoned, ``restored`` ones came back; both are besides the sum. ``watermark`` is where the
+    next delta begins (less the overlap), None when it was not moved.
     ``reason`` says why a run is partial. ``sample`` is up to five rows as the UI may show them.
     ``metrics`` are the ``performance_metrics`` of the history row.
     """
@@ -100,7 +100,7 @@ class Result:
     total_rows: int
     calls: int
     seconds: float
-    cursor: datetime | None
+    watermark: datetime | None
     reason: str | None
     sample: list[dict[str, Any]]
     metrics: Mapping[str, Any]

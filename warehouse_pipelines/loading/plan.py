@@ -1,4 +1,4 @@
-"""Which window a run asks for, whether it moves the cursor, and in which range an absent row counts as deleted."""
+"""Which window a run asks for, whether it moves the watermark, and in which range an absent row counts as deleted."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,9 @@ FULL_RETRY_RUNS = 4
 what is new at a vendor would not arrive until somebody has looked at a suspicious read.
 """
 
+BY_KEY = "webhook"
+"""The mode of a run that reads given keys: only webhooks name any."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -26,28 +29,31 @@ class Plan:
     mode: str
     window: Window
     previous: datetime | None
-    moves_cursor: bool
+    moves_watermark: bool
     complete_range: Window | None
     narrowed: bool = False
 
 
 def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
-         backfill: Window | None = None, *, replay: bool = False, narrowed: bool = False) -> Plan:  # fmt: skip
+         backfill: Window | None = None, *, replay: bool = False, narrowed: bool = False,
+         by_key: bool = False) -> Plan:  # fmt: skip
     """Choose the window of a run: ``--full`` or ``--force``, then ``--start-date``, then the last good run, then all.
 
     A delta begins at the watermark of the last run that moved it, less the overlap, and not later than that run's
     start; with a ``lookback`` at least so far before now. It becomes a read of everything when one fell due since the
-    last (``Entity.full_due``). Backfills, replays, limited and dry runs never move the cursor, nor do runs that a
-    vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
+    last (``Entity.full_due``). Backfills, replays, reads of given keys, limited and dry runs never move the watermark,
+    nor do runs that a vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
     """
     cadence = entity.cadence
     until = now + cadence.lookahead
-    previous = last.cursor if last else None
+    previous = last.watermark if last else None
     start = None
     if options.start_date is not None:
         start = datetime.combine(options.start_date, datetime.min.time(), UTC)
     if replay:
         return Plan("replay", Window(None, now), previous, False, None)
+    if by_key:
+        return Plan(BY_KEY, Window(None, now), previous, False, None)
     if backfill is not None:
         mode, window = "backfill", backfill
     elif entity.cursor is None or options.full or (start is None and (options.force or last is None)):
@@ -58,7 +64,7 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
         mode, window = "full", Window(None, until)
     else:
         assert last is not None  # noqa: S101  (the second branch)
-        since = min(last.cursor, last.start_time) - cadence.overlap
+        since = min(last.watermark, last.start_time) - cadence.overlap
         if cadence.lookback:
             since = min(since, now - cadence.lookback)
         mode, window = "delta", Window(since, until)

@@ -1,6 +1,6 @@
-"""What is wrong with the values of a chunk of records: warnings, lost values, and records that cannot be loaded.
+"""What is wrong with the values of a batch of records: warnings, lost values, and records that cannot be loaded.
 
-``ColumnReader`` and ``Coercer`` report by row of the chunk; ``begin`` tells which records these rows are.
+``ColumnReader`` and ``Coercer`` report by row of the batch; ``begin`` tells which records these rows are.
 """
 
 from collections import Counter
@@ -20,12 +20,12 @@ LOGGED = 100
 
 
 class Problems:
-    """Counts over the run, and the bad rows of one chunk.
+    """Counts over the run, and the bad rows of one batch.
 
     ``rejects``  records that cannot be loaded, until somebody takes them
     ``lost``     values that were there and are null in their column, by column
-    ``raws``     the records of the chunk by row; what PostgreSQL could not hold is mended here
-    ``bad``      by row of the chunk, why its record cannot be loaded: stage, rule, message
+    ``raws``     the records of the batch by row; what PostgreSQL could not hold is mended here
+    ``bad``      by row of the batch, why its record cannot be loaded: stage, rule, message
     ``unreadable_deletions``  rows that have a time of deletion which cannot be read
     """
 
@@ -37,7 +37,7 @@ class Problems:
         self.begin([])
 
     def begin(self, raws: list[bytes]) -> None:
-        """Begin a chunk of these records."""
+        """Begin a batch of these records."""
         self.raws = raws
         self.bad: dict[int, tuple[str, str, str]] = {}
         self.unreadable_deletions: set[int] = set()

@@ -1,6 +1,6 @@
 """From the vendor's JSON to the values of each column: one pass over the records, which knows only declared paths.
 
-msgspec decodes a chunk of records into structs of the declared paths. A record that is no object becomes a reject. One
+msgspec decodes a batch of records into structs of the declared paths. A record that is no object becomes a reject. One
 of another shape than declared is read without the members that do not fit.
 
 The record itself stays as the vendor sent it, byte for byte but for what PostgreSQL cannot hold: NUL is left out, and
@@ -55,7 +55,7 @@ class Misfit(NamedTuple):
     message: str
 
 
-class Chunk(NamedTuple):
+class DecodedBatch(NamedTuple):
     """Decoded records: as they are stored, and the values of each column in parts of ``IN_CACHE`` records."""
 
     raws: list[bytes]
@@ -77,7 +77,7 @@ class RecordDecoder:
                 self._taken[name] = column
                 continue
             self._scattered[name] = [[f"{name}={path}" for path in parts] for parts in column.parts]
-            self._taken |= {f"{name}={path}": Column(column.kind, path) for parts in column.parts for path in parts}
+            self._taken |= {f"{name}={path}": Column(column.kind, path) for path in column.members}
         root = PathNode()
         for name, column in self._taken.items():
             node = root
@@ -91,7 +91,7 @@ class RecordDecoder:
         self._exact = msgspec.json.Decoder(Any, float_hook=Decimal)
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
 
-    def decode(self, records: Sequence[Json]) -> Chunk:
+    def decode(self, records: Sequence[Json]) -> DecodedBatch:
         """Return the records that are objects, with the values of each column."""
         raws: list[bytes] = []
         self._misfits = []
@@ -106,7 +106,7 @@ class RecordDecoder:
                 values[name] = list(map(first_filled, *found))
             for name, column in self._columns.items():
                 parts[name].append(_json_array(values[name]) if column.kind == "jsonb" else _as_strings(values[name]))
-        return Chunk(raws, parts, self._misfits)
+        return DecodedBatch(raws, parts, self._misfits)
 
     def without_too_large(self, records: Sequence[Json]) -> Sequence[Json]:
         """Return the records that can be held; of the others the key alone becomes a dead letter."""

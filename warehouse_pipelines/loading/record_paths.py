@@ -38,6 +38,13 @@ def leaves(node: PathNode, path: str = "") -> list[tuple[PathNode, str]]:
     return found
 
 
+def declared_members(entity: Entity) -> list[str]:
+    """Return the members below ``Entity.custom`` that a column reads, so that they are no custom properties."""
+    above = f"{entity.custom}."
+    members = (member for column in entity.columns.values() for member in column.members)
+    return [member.removeprefix(above) for member in members if member.startswith(above)]
+
+
 def first_filled(*values: Any) -> Any:
     """Return the first value that is neither absent nor null nor empty; the first of all where none is."""
     return next((value for value in values if not is_empty(value)), values[0])

@@ -22,6 +22,8 @@ def replay(
     """Load the pending dead letters again, of all or of one CRM or entity; with ``waived`` those as well.
 
     Returns what came of each entity that had any.
+
+    Raises as ``sync`` does.
     """
     done = []
     for source in sources:

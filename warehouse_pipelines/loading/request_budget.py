@@ -44,8 +44,9 @@ def _spoken(seconds: float) -> str:
 class RequestBudget:
     """Acquires requests from budgets; one per run. It borrows a session with the first, until the end of the block."""
 
-    def __init__(self, url: str, cancelled: threading.Event) -> None:
-        self._url = url
+    def __init__(self, url: str, cancelled: threading.Event, crm: str | None = None) -> None:
+        """``crm`` is whose requests these are, for whoever looks at what is left."""
+        self._url, self._crm = url, crm
         self._cancelled = cancelled
         self._borrowed = contextlib.ExitStack()
         self._session: Session | None = None
@@ -102,8 +103,8 @@ class RequestBudget:
             if self._session is None:
                 self._session = self._borrowed.enter_context(warehouse.session(self._url))
             row = self._session.execute(
-                "SELECT orchestration.take_requests(%s, %s, %s, %s, %s) AS wait",
-                [credential, budget.name, budget.requests, budget.seconds, wanted],
+                "SELECT orchestration.take_requests(%s, %s, %s, %s, %s, %s) AS wait",
+                [credential, budget.name, budget.requests, budget.seconds, wanted, self._crm],
             ).fetchone()
         except psycopg.Error as error:
             raise DatabaseUnavailable(

@@ -2,8 +2,8 @@
 
 A resource takes an ``EntityRead`` and a ``Coercer`` when it is bound, and yields Arrow tables of typed columns. The
 window is ``dlt.sources.incremental`` on the cursor: with both of its ends given dlt keeps no state, which is right,
-because the cursor is kept by ``orchestration.sync_history`` and commits with the data. Records outside of the window's
-question (``Page.in_window``) carry no ``WINDOW_COLUMN`` and pass.
+because the watermark is kept by ``orchestration.sync_history`` and commits with the data. Records outside of the
+window's question (``Page.in_window``) carry no ``WINDOW_COLUMN`` and pass.
 """
 
 import contextlib
@@ -131,8 +131,11 @@ def bound(unread: "DltResource", reading: EntityRead, coercer: "Coercer", end: d
     """Return the resource bound to its run, with the window as dlt's incremental; ``end`` None leaves it open.
 
     A delta leaves it open: a record that was edited after its page was asked for is newer than the window, and welcome.
+    What a pipeline is told of the columns is dropped: the loader has its own, and dlt takes 50 ms to check the hints of
+    166 of them.
     """
     read = unread(reading, coercer)
+    read.apply_hints(columns={})
     if reading.request.entity.cursor:
         import dlt
 

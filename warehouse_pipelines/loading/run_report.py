@@ -81,14 +81,15 @@ class RunReport:
         # A replay was asked to load what failed again; any other run is a success when it met what is known.
         bad = loader.failed if self.plan.mode == "replay" else loader.dead_letters.new
         status: Status = "partial" if bad or incomplete or columns else "success"
-        cursor = None
-        if self.plan.moves_cursor and incomplete is None:
+        watermark = None
+        if self.plan.moves_watermark and incomplete is None:
             marks = [mark for mark in (self.plan.previous, self.watermark) if mark is not None]
-            cursor = min(max(marks), self.now) if marks else None
+            watermark = min(max(marks), self.now) if marks else None
         seconds = time.monotonic() - self._began
         metrics = self.metrics() | {
             "unchanged": loader.unchanged,
             "filtered": filtered,
+            "erased": self.coercer.erased.dropped,
             "duplicates": self.coercer.superseded,
             "deleted": loader.deleted,
             "merged": loader.tombstones.absorbed,
@@ -107,7 +108,7 @@ class RunReport:
             processed=read, created=loader.created, updated=loader.updated,
             unchanged=loader.unchanged, failed=loader.failed, filtered=filtered, deleted=loader.deleted,
             restored=loader.restored, total_rows=total, calls=self.reading.context.calls, seconds=seconds,
-            cursor=cursor, reason=reason, sample=self.sample, metrics=metrics,
+            watermark=watermark, reason=reason, sample=self.sample, metrics=metrics,
         )  # fmt: skip
 
     def _standing(self) -> Standing:
@@ -136,7 +137,7 @@ class RunReport:
             "error_message": result.reason,
             "configuration": {
                 "mode": result.mode,
-                "cursor": result.cursor.isoformat() if result.cursor else None,
+                "cursor": result.watermark.isoformat() if result.watermark else None,
                 **({} if state is None else {"state": dict(state)}),
             },
             "performance_metrics": dict(result.metrics),

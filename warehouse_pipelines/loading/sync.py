@@ -30,10 +30,11 @@ from warehouse_pipelines.loading import run_report, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
 from warehouse_pipelines.loading.dlt_source import dlt_resource
+from warehouse_pipelines.loading.erased import Erased
 from warehouse_pipelines.loading.interruption import Stopped, interruptible
 from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import Options, Result
-from warehouse_pipelines.loading.plan import Plan, plan
+from warehouse_pipelines.loading.plan import BY_KEY, Plan, plan
 from warehouse_pipelines.loading.read_ahead import read_ahead
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
@@ -46,6 +47,8 @@ from warehouse_pipelines.settings import settings
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource
+
+    from warehouse_pipelines.warehouse import Session
 
 log = logging.getLogger("warehouse.sync")
 
@@ -60,9 +63,14 @@ def sync(
     run_id: str | None = None,
     resource: "DltResource | None" = None,
     replayed: Sequence[int] = (),
+    keys: Sequence[str] = (),
+    for_webhooks: bool = False,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Result:
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
+
+    With ``keys`` the source's ``fetch`` reads these and nothing else (``keyed.sync_keys``). ``for_webhooks`` notes in
+    the history that a delivery asked for this run, and not a schedule.
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded.
     """
@@ -72,48 +80,37 @@ def sync(
         now = sync_history.utc_now()
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill,
-            replay=bool(replayed), narrowed=any(flag.narrows for flag in flags),
+            replay=bool(replayed), narrowed=any(flag.narrows for flag in flags), by_key=bool(keys),
         )  # fmt: skip
         page_size = options.batch_size or entity.page_size or source.page_size
         configuration = run_report.configuration(entity, options, planned, page_size)
+        configuration |= {"for_webhooks": True} if for_webhooks else {}
         run = Run(source, entity, options, planned, url, now, page_size)
 
         def work() -> Result:
-            run.history_id = sync_history.begin(
-                session, source, entity, start_time=now, configuration=configuration, run_id=run_id
-            )
-            run.report.rows_before = sync_history.last_rows(session, source, entity)
-            if (
-                entity.cursor is None
-                and planned.mode == "full"
-                and not (options.full or options.force or options.start_date)
-            ):
-                run.change_request(state=sync_history.last_state(session, source, entity))
-            source.require_settings()
-            run.declare(source.as_configured(entity))
-            run.expect(*sync_history.last_values(session, source, entity, planned.mode))
-            how = {"strategy": planned.mode, "since": str(planned.window.since)}
-            logs.asking(source.name, entity.name, source.title, configuration, **how)
-            run.reading.begun = lambda: logs.started(
-                source.name, entity.name, run.reading.reported, configuration, **how
-            )
-            return run.go(resource or dlt_resource(source, entity), replayed, progress)
+            run.begin(session, configuration, run_id, keys)
+            return run.execute(resource or dlt_resource(source, entity), replayed, progress)
 
         try:
             return interruptible(work, run.stop)
         except BaseException as raised:
             error = unwrap_error(raised)
-            if isinstance(error, Exception):
-                sync_history.fail(session, source, entity, error, run.report.metrics())
-            else:
-                # The session may still be busy in the thread that was stopped. If there is no other,
-                # ``close_stale_runs`` closes the row.
-                with contextlib.suppress(DatabaseUnavailable), warehouse.session(url) as own:
-                    sync_history.fail(own, source, entity, error, run.report.metrics())
+            _close_failed(run, error, session)
             logs.sync_failed(source.name, entity.name, error, configuration)
             if error is raised:
                 raise
             raise error from raised
+
+
+def _close_failed(run: "Run", error: BaseException, session: "Session") -> None:
+    """Close the history row of a run that raised."""
+    if isinstance(error, Exception):
+        sync_history.fail(session, run.source, run.entity, error, run.report.metrics())
+        return
+    # The session may still be busy in the thread that was stopped. If there is no other, ``close_stale_runs``
+    # closes the row.
+    with contextlib.suppress(DatabaseUnavailable), warehouse.session(run.url) as own:
+        sync_history.fail(own, run.source, run.entity, error, run.report.metrics())
 
 
 class Run:
@@ -127,7 +124,8 @@ class Run:
         self.warehouse = WarehouseReader(url)
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
         self.cancelled = threading.Event()
-        self.budget = RequestBudget(url, self.cancelled)
+        self.erased = Erased(entity)
+        self.budget = RequestBudget(url, self.cancelled, source.name)
         self.reading = extracting.EntityRead(
             ReadRequest(
                 entity=entity, window=planned.window, page_size=page_size, limit=options.max_records, options=flags
@@ -139,8 +137,28 @@ class Run:
         self.report = run_report.RunReport(source, options, planned, self.reading, self.coercer, self.budget, now)
         self.loader: Loader | None = None
 
-    def declare(self, entity: Entity) -> None:
-        """Read and load by this declaration."""
+    def begin(self, session: "Session", configuration: dict[str, Any], run_id: str | None, keys: Sequence[str]) -> None:
+        """Write the history row, and take over what earlier runs left: rows, the vendor's state, how columns stood."""
+        source, entity, options, mode = self.source, self.entity, self.options, self.plan.mode
+        self.history_id = sync_history.begin(
+            session, source, entity, start_time=self.report.now, configuration=configuration, run_id=run_id
+        )
+        self.report.rows_before = sync_history.last_rows(session, source, entity)
+        if entity.cursor is None and mode == "full" and not (options.full or options.force or options.start_date):
+            self.change_request(state=sync_history.last_state(session, source, entity))
+        source.require_settings()
+        self.declare(source.as_configured(entity), session)
+        self.change_request(keys=tuple(keys))
+        self.expect(*sync_history.last_values(session, source, entity, mode))
+        how = {"strategy": mode, "since": str(self.plan.window.since)}
+        logs.asking(source.name, entity.name, source.title, configuration, **how)
+        self.reading.begun = lambda: logs.started(source.name, entity.name, self.reading.reported, configuration, **how)
+
+    def declare(self, entity: Entity, session: "Session") -> None:
+        """Read and load by this declaration, without the people who were erased so far."""
+        self.erased = Erased.read(session, entity)
+        if entity is self.entity and not self.erased:
+            return
         self.entity = entity
         self.change_request(entity=entity)
         self.coercer = self.report.coercer = self._coercer()
@@ -150,7 +168,9 @@ class Run:
         self.reading.request = replace(self.reading.request, **changes)
 
     def _coercer(self) -> Coercer:
-        coercer = Coercer(self.source.name, self.entity, skip_validation=self.options.skip_validation)
+        coercer = Coercer(
+            self.source.name, self.entity, skip_validation=self.options.skip_validation, erased=self.erased
+        )
         coercer.missing.vanished = self.reading.context.absent
         coercer.missing.has_archived = functools.cache(lambda: bool(self.warehouse.filled(self.entity, ["archived"])))
         return coercer
@@ -168,17 +188,17 @@ class Run:
         if self.loader is not None:
             self.loader.cancel()
 
-    def go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
+    def execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close the history row, commit."""
         with self.warehouse, self.budget:
-            result = self._go(unread, replayed, progress)
+            result = self._execute(unread, replayed, progress)
         logs.completed(
             self.source.name, self.entity.name, result.created, result.updated, result.failed,
             status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
         )  # fmt: skip
         return result
 
-    def _go(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
+    def _execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         loader = self.loader = Loader(
             self.url, self.source, self.entity, history_id=self.history_id,
             force=self.options.force, detect_deletes=self.plan.complete_range is not None,
@@ -198,6 +218,7 @@ class Run:
                 loader.close()
                 self._close_dry(closing)
             else:
+                self.erased.require_unchanged(loader.transaction)
                 loader.commit(closing)
             return result
         finally:
@@ -213,6 +234,7 @@ class Run:
             began = time.monotonic()
             self.report.note(table)
             loader.load(table)
+            loader.tombstones.note_erased(self.erased.take_keys())
             self._write_dead_letters(loader)
             self.report.loading_seconds += time.monotonic() - began
             progress(self.coercer.read)
@@ -227,8 +249,8 @@ class Run:
         if report is not None:
             if window is not None and incomplete is None and not report.changes_only:
                 self._detect_deletes(loader, window, report)
-            elif window is not None and incomplete in (None, report.unproven) and report.deleted_keys:
-                loader.tombstones.tombstone(report.deleted_keys, window)
+            elif report.deleted_keys and incomplete in (None, report.unproven):
+                self._tombstone_named(loader, window, report)
             if incomplete is None:
                 loader.tombstones.mark_erased(report.erased_keys)
         loader.dead_letters.close()
@@ -239,7 +261,7 @@ class Run:
     def _counts(self, loader: Loader) -> Counts:
         return Counts(
             read=self.coercer.read, superseded=self.coercer.superseded,
-            found=loader.created + loader.updated + loader.unchanged + loader.failed,
+            found=loader.created + loader.updated + loader.unchanged + loader.failed + self.erased.dropped,
             had_rows=loader.had_rows, endless=self.reading.endless,
             living=lambda: loader.count_rows()[1], living_within=loader.tombstones.count_living,
         )  # fmt: skip
@@ -266,6 +288,14 @@ class Run:
             log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
         loader.tombstones.tombstone_missing(window, "erased" if report.includes_deleted else "missing")
+
+    def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:
+        """Tombstone the rows whose keys the source named, if this run may."""
+        if self.plan.mode == BY_KEY:
+            window = self.plan.window
+        if window is not None:
+            reason = "erased" if report.includes_deleted else "missing"
+            loader.tombstones.tombstone(report.deleted_keys, window, reason)
 
     def _close_dry(self, closing: dict[str, Any]) -> None:
         """Close the row of a dry run, whose transaction is gone."""

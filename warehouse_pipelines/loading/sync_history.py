@@ -1,4 +1,4 @@
-"""``orchestration.sync_history``: one row per run of an entity, and the only store of cursors.
+"""``orchestration.sync_history``: one row per run of an entity, and the only store of watermarks.
 
 A row is written as ``running`` under the advisory lock of its entity and closed in every case: by the loader's own
 transaction when the run succeeds, by ``fail`` when it raises or is cancelled, by ``close_run`` when a sensor learns
@@ -51,13 +51,13 @@ LOCK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class LastGood:
-    """The last good run that moved the cursor: the watermark that it left, and when it began.
+    """The last good run that moved the watermark: where it left it, and when it began.
 
     Where the entity is read in full now and then, ``full_time`` is when the last good one began, and
     ``full_tried`` when the last one began, whatever became of it; dry, limited and narrowed runs are none.
     """
 
-    cursor: datetime
+    watermark: datetime
     start_time: datetime
     full_time: datetime | None = None
     full_tried: datetime | None = None
@@ -138,8 +138,31 @@ def _lock(connection: "Session", crm: str, sync_type: str) -> bool:
     return bool(row and row["free"])
 
 
+def is_running(connection: "Session", source: Source, entity: Entity) -> bool:
+    """Return whether a run holds the lock of an entity now."""
+    if not _lock(connection, source.name, entity.name):
+        return True
+    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"{source.name}:{entity.name}"])
+    return False
+
+
+def seconds_since_poll(connection: "Session", source: Source, entity: Entity) -> float | None:
+    """Return how long ago the last good run began that asked the vendor what is new; None before there is one."""
+    row = connection.execute(
+        """
+        SELECT extract(epoch FROM clock_timestamp() - start_time)::float8 AS seconds FROM orchestration.sync_history
+        WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
+            AND configuration ->> 'mode' IN ('delta', 'full') AND configuration ->> 'dry_run' = 'false'
+            AND configuration ->> 'max_records' = '0' AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
+        ORDER BY id DESC LIMIT 1
+        """,
+        [source.name, entity.name],
+    ).fetchone()
+    return row["seconds"] if row else None
+
+
 def last_good(connection: "Session", source: Source, entity: Entity) -> LastGood | None:
-    """Return the cursor of the last run of exactly this entity that moved it; None before there is one."""
+    """Return the last good run of exactly this entity that moved the watermark; None before there is one."""
     row = connection.execute(
         """
         SELECT configuration ->> 'cursor' AS cursor, start_time FROM orchestration.sync_history
@@ -268,7 +291,10 @@ def fail(
 
 
 def close_run(url: str, run_id: str, message: str, status: str = "failed") -> int:
-    """Close the rows that a Dagster run left open; returns how many. Its processes have ended, or are ending."""
+    """Close the rows that a Dagster run left open; returns how many. Its processes have ended, or are ending.
+
+    Raises ``DatabaseUnavailable``.
+    """
     with warehouse.session(url) as connection:
         closed = connection.execute(
             """
@@ -282,7 +308,7 @@ def close_run(url: str, run_id: str, message: str, status: str = "failed") -> in
 
 
 def close_stale_runs(url: str) -> list[int]:
-    """Close every running row whose process is dead; returns their ids."""
+    """Close every running row whose process is dead; returns their ids. Raises ``DatabaseUnavailable``."""
     closed: list[int] = []
     with warehouse.session(url) as connection:
         running = connection.execute(

@@ -8,13 +8,14 @@ A read that would tombstone too much is not believed: it raises ``SuspiciousRead
 """
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
 from warehouse_pipelines.errors import SuspiciousRead
+from warehouse_pipelines.loading.change_log import ChangeLog
 from warehouse_pipelines.loading.stored_rows import StoredRows, name_list, same_key
 from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.model.reading import Window
@@ -30,14 +31,19 @@ reports a read that found less than half of what is usual.
 """
 
 
-class Tombstones:
-    """Marks the deleted rows of one entity in the transaction of its run, and counts them."""
+_DELETED = {"archived": sql.SQL("true"), "deleted_at": sql.SQL("now()")}
 
-    def __init__(self, transaction: Transaction, stored: StoredRows, *, force: bool) -> None:
+
+class Tombstones:
+    """Marks the deleted rows of one entity in the transaction of its run, and counts and perhaps logs them."""
+
+    def __init__(
+        self, transaction: Transaction, stored: StoredRows, *, force: bool, log: ChangeLog | None = None
+    ) -> None:
         self.source, self.entity, self.force = stored.source, stored.entity, force
         self.tracking = False
         self.tombstoned = self.absorbed = 0
-        self._transaction, self._stored = transaction, stored
+        self._transaction, self._stored, self._log = transaction, stored, log
 
     def track(self) -> None:
         """Keep the keys of all records from now on, as ``tombstone_missing`` needs them."""
@@ -65,6 +71,17 @@ class Tombstones:
                 ).format(sql.SQL(", ").join(typed))
             )
 
+    def note_erased(self, keys: Sequence[Sequence[object]]) -> None:
+        """Note the keys of records that were dropped because their person was erased: what is left of a row stays."""
+        if self.tracking and keys:
+            columns = [
+                sql.SQL("unnest({}::text[])::{}").format([str(part) for part in parts], type_)
+                for parts, type_ in zip(zip(*keys, strict=True), self._stored.key_types.values(), strict=True)
+            ]
+            self._transaction.run(
+                sql.SQL("INSERT INTO seen SELECT {} ON CONFLICT DO NOTHING").format(sql.SQL(", ").join(columns))
+            )
+
     def tombstone_missing(self, window: Window, reason: str = "missing") -> None:
         """Tombstone the living rows in ``window`` that a complete read of it did not return; all when it has no begin.
 
@@ -75,27 +92,33 @@ class Tombstones:
         missing = sql.SQL("NOT EXISTS (SELECT FROM seen s WHERE {} OFFSET 0)").format(same_key(self.entity.keys, "s"))
         self._tombstone(window, missing, reason)
 
-    def tombstone(self, keys: Sequence[str], window: Window) -> None:
+    def tombstone(self, keys: Sequence[str], window: Window, reason: str = "missing") -> None:
         """Tombstone the living rows of these ``keys``, whose parts have blanks between them.
 
         Raises ``SuspiciousRead`` when they are too many to believe, unless forced.
         """
         texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", key)) for key in self.entity.keys)
         named = sql.SQL("concat_ws(' ', {}) = ANY({})").format(texts, list(keys))
-        self._tombstone(window, named, "missing", named_by_source=True)
+        self._tombstone(window, named, reason, named_by_source=True)
 
     def mark_erased(self, keys: Sequence[str]) -> None:
         """Mark rows that are archived already and that the vendor no longer has; ``keys`` are of one column."""
         if keys:
+            which = sql.SQL("t.{} = ANY({}) AND t.archived AND t.delete_reason = 'archived'").format(
+                sql.Identifier(self.entity.keys[0]), list(keys)
+            )
+            self._note_change({"delete_reason": sql.SQL("'erased'")}, which)
             self._transaction.run(
-                sql.SQL(
-                    "UPDATE {} t SET delete_reason = 'erased', sync_updated_at = now()"
-                    " WHERE t.{} = ANY({}) AND t.archived AND t.delete_reason = 'archived'"
-                ).format(self._stored.table, sql.Identifier(self.entity.keys[0]), list(keys))
+                sql.SQL("UPDATE {} t SET delete_reason = 'erased', sync_updated_at = now() WHERE {}").format(
+                    self._stored.table, which
+                )
             )
 
     def absorb(self, table: pa.Table, refused: Set[str]) -> None:
-        """Tombstone the rows that a record of the batch absorbed: the vendor forgets them without a trace."""
+        """Tombstone the rows that a record of the batch absorbed: the vendor forgets them without a trace.
+
+        Raises as ``Transaction.run`` does.
+        """
         merged_keys = self.entity.deletes.merged_keys
         listed = table[merged_keys]
         some = pc.indices_nonzero(pc.fill_null(pc.greater(pc.binary_length(listed), 0), False))
@@ -114,19 +137,20 @@ class Tombstones:
         }
         if not survivors:
             return
+        key = sql.Identifier("t", self.entity.keys[0])
+        reason = sql.SQL("'merged into ' || ({}::jsonb ->> {})").format(json.dumps(survivors), key)
+        which = sql.SQL("{} = ANY({}) AND (NOT t.archived OR t.delete_reason NOT LIKE 'merged%')").format(
+            key, list(survivors)
+        )
+        self._note_change({**_DELETED, "delete_reason": reason}, which)
         statement = sql.SQL("""
             WITH tombstoned AS (
                 UPDATE {target} t SET archived = true, deleted_at = now(), sync_updated_at = now(),
-                    delete_reason = 'merged into ' || ({survivors}::jsonb ->> t.{key})
-                WHERE t.{key} = ANY({keys}) AND (NOT t.archived OR t.delete_reason NOT LIKE 'merged%')
+                    delete_reason = {reason}
+                WHERE {which}
                 RETURNING 1
             ) SELECT count(*) FROM tombstoned
-        """).format(
-            key=sql.Identifier(self.entity.keys[0]),
-            target=self._stored.table,
-            survivors=json.dumps(survivors),
-            keys=list(survivors),
-        )
+        """).format(target=self._stored.table, reason=reason, which=which)
         self.absorbed += self._transaction.number(statement)
 
     def count_living(self, window: Window) -> int:
@@ -151,6 +175,8 @@ class Tombstones:
                 f"{self.source.title} no longer shows {count} of the {living} living rows of {self.entity.table}; "
                 "nothing was loaded. If that is right, run again with --force."
             )
+        values = {name: sql.Literal(value) for name, value in self.entity.deletes.deleted_values.items()}
+        self._note_change({**_DELETED, "delete_reason": sql.Literal(reason), **values}, deleted)
         self._transaction.run(
             sql.SQL(
                 "UPDATE {} t SET archived = true, deleted_at = now(), delete_reason = {},"
@@ -159,13 +185,17 @@ class Tombstones:
                 self._stored.table,
                 reason,
                 sql.SQL("").join(
-                    sql.SQL(", {} = {}").format(sql.Identifier(name), value)
-                    for name, value in self.entity.deletes.deleted_values.items()
+                    sql.SQL(", {} = {}").format(sql.Identifier(name), value) for name, value in values.items()
                 ),
                 deleted,
             )
         )
         self.tombstoned += count
+
+    def _note_change(self, values: Mapping[str, sql.Composable], which: sql.Composable) -> None:
+        """Log that the rows of ``which`` are about to get these values, if the entity asks for it."""
+        if self._log:
+            self._transaction.run(self._log.set_to(values, which))
 
     def _count(self, condition: sql.Composable) -> int:
         return self._transaction.number(

@@ -54,17 +54,17 @@ class Transaction:
             raise self.translated(error) from error
 
     def row(self, statement: sql.Composable) -> tuple[Any, ...]:
-        """Send a statement and return the first row of its result."""
+        """Send a statement and return the first row of its result. Raises as ``run`` does."""
         self.run(statement)
         row: tuple[Any, ...] = self.cursor.fetchone()
         return row
 
     def number(self, statement: sql.Composable) -> int:
-        """Send a statement and return the one number of its result."""
+        """Send a statement and return the one number of its result. Raises as ``run`` does."""
         return int(self.row(statement)[0])
 
     def create_temp_table(self, name: str, columns: Sequence[sql.Composable]) -> None:
-        """Create a table that the end of the transaction drops."""
+        """Create a table that the end of the transaction drops. Raises as ``run`` does."""
         self.run(
             sql.SQL("CREATE TEMP TABLE {} ({}) WITH (toast_tuple_target = 8160) ON COMMIT DROP").format(
                 sql.Identifier(name), sql.SQL(", ").join(columns)

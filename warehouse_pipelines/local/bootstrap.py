@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 USAGE = """Usage: ./run demo [--ui]        everything on this machine, with simulated vendors
        ./run stop               end what runs on this machine
-       ./run test               format, lint, types, and the tests that take minutes
+       ./run test               format, lint, types, and all but the slow tests
        ./run test --all         the same with all tests, on each PostgreSQL of this machine
        ./run test <arguments>   pytest with these arguments, nothing else
        ./run lint               format, lint, types
@@ -41,18 +41,27 @@ if __name__ == "__main__":
 """
 """The first lines are sh and Python at once, because a ``#!`` takes no path with a space and none of over 127 bytes."""
 
-CHECKS = (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))
+CHECKS = (("ruff", "format", "--check", "."), ("ruff", "check", "."))
+TYPES = ("mypy",)
 PYTEST = ("pytest", "-rs", "-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
-"""A file stays on one worker, because its tests share what is costly. Files come in the order of conftest.py, the
-slowest first."""
+"""A file stays on one worker, because its tests share what is costly. Files come in the order of conftest.py, those
+that take longest first. There is one worker more than cores, because tests wait for servers and for processes that they
+start; ``PYTEST_XDIST_AUTO_NUM_WORKERS`` says otherwise."""
 
-QUICK = ("-m", "not slow and not ui")
-ON_DEBIAN = (
-    "-m", "database and not slow and not ui", "--ignore", "warehouse_pipelines_tests/battery",
-    "--ignore", "warehouse_pipelines_tests/commands/test_cli.py", "--ignore-glob", "*/test_[!p]*_fetch.py",
+QUICK = ("-m", "not slow")
+_TESTS = "warehouse_pipelines_tests"
+_SAME_ON_EACH = (
+    "battery", "commands", "local/test_dagster_home.py", "loading/test_crash.py", "loading/test_dlt_source.py",
+    "orchestration/test_checks.py", "orchestration/test_dagster_maintenance.py", "orchestration/test_definitions.py",
+    "orchestration/test_schedules.py", "orchestration/test_sensors.py", "simulators", "test_settings.py",
 )  # fmt: skip
-"""What is asked of the oldest PostgreSQL beside the embedded one. The battery, the command line and the vendors' own
-tests send a server nothing that the others do not; those of PipeDesk stay, because it is read from a PostgreSQL."""
+ON_DEBIAN = (
+    "-m", "database and (not slow or revisions)", "--ignore-glob", "*/test_[!p]*_fetch.py",
+    *(word for name in _SAME_ON_EACH for word in ("--ignore", f"{_TESTS}/{name}")),
+)  # fmt: skip
+"""What is asked of the oldest PostgreSQL beside the embedded one: migrations, roles and grants, plans, merges, locks,
+maintenance. What is left out sends a server nothing that these do not; the tests of PipeDesk stay, because it is read
+from a PostgreSQL."""
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
@@ -67,39 +76,63 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> NoReturn:
     }
     if [*arguments] == ["lint"]:
         check(python, environment)
-        sys.exit()
+        sys.exit(subprocess.call(_shown([python, "-m", *TYPES]), env=environment))
     command: Sequence[str] = (str(python.with_name("warehouse")), *arguments)
     if [*arguments[:1]] == ["test"]:
+        environment.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str((os.cpu_count() or 1) + 1))
+        if [*arguments[1:]] in ([], ["--all"]):
+            sys.exit(test(python, environment, everything=bool(arguments[1:])))
         # A shell lets what it runs behind it ignore an interrupt; tests that send one must not inherit that.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        command = ("-m", *_tests(python, arguments[1:], environment))
+        command = ("-m", *PYTEST[:2], *arguments[1:])
         print("$", *command, flush=True)
     sys.stdout.flush()
     os.execve(python, [str(python), *command], environment)  # noqa: S606  # no shell is wanted
 
 
-def _tests(python: Path, arguments: Sequence[str], environment: dict[str, str]) -> Sequence[str]:
-    """Check and test what comes before the last run of pytest, and return that one."""
-    if arguments and [*arguments] != ["--all"]:
-        return (*PYTEST[:2], *arguments)
+def test(python: Path, environment: dict[str, str], *, everything: bool) -> int:
+    """Check and test, and return the exit code of the first that found something.
+
+    Types are checked beside the tests, which leave time to it, and told of at the end.
+    """
     check(python, environment)
-    if not arguments:
-        return (*PYTEST, *QUICK)
+    # An interrupt is for pytest, which stops its servers; this waits for that, and none of its children ignores it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with tempfile.TemporaryFile("w+") as report:
+        types = subprocess.Popen([python, "-m", *TYPES], env=environment, stdout=report, stderr=subprocess.STDOUT)
+        code = 0
+        for extra, command in _runs(environment, everything=everything):
+            print("$", *(f"{name}={value}" for name, value in extra.items()), *command, flush=True)
+            code = subprocess.call([python, "-m", *command], env={**environment, **extra})
+            if code:
+                break
+        _shown([python, "-m", *TYPES])
+        wrong = types.wait()
+        report.seek(0)
+        print(report.read(), end="", flush=True)
+    return code or wrong
+
+
+def _runs(environment: dict[str, str], *, everything: bool) -> list[tuple[dict[str, str], tuple[str, ...]]]:
+    """Return the runs of pytest: what is set for each, and its words."""
+    if not everything:
+        return [({}, (*PYTEST, *QUICK))]
     oldest = next((str(found.parent) for found in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    if oldest is not None and "PG_BIN" not in environment:
-        print(f"$ PG_BIN={oldest}", *PYTEST, *ON_DEBIAN, flush=True)
-        command: list[str | Path] = [python, "-m", *PYTEST, *ON_DEBIAN]
-        if code := subprocess.call(command, env={**environment, "PG_BIN": oldest}):
-            sys.exit(code)
-    return PYTEST
+    on_oldest = [({"PG_BIN": oldest}, (*PYTEST, *ON_DEBIAN))] if oldest and "PG_BIN" not in environment else []
+    return [*on_oldest, ({"WAREHOUSE_TESTS_ALL": "1"}, PYTEST)]
 
 
 def check(python: Path, environment: dict[str, str]) -> None:
-    """Run what needs no test; end with the exit code of the first that finds something."""
+    """Check form and rules; end with the exit code of the first that finds something."""
     for command in CHECKS:
-        print("$", *command, flush=True)
-        if code := subprocess.call([python, "-m", *command], env=environment):
+        if code := subprocess.call(_shown([python, "-m", *command]), env=environment):
             sys.exit(code)
+
+
+def _shown(command: list[str | Path]) -> list[str | Path]:
+    """Print a command of Python's, and return it."""
+    print("$", *command[2:], flush=True)
+    return command
 
 
 def set_up(root: Path, environment: dict[str, str]) -> Path:

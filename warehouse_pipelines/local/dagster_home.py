@@ -92,6 +92,8 @@ def storage_url() -> str | None:
 
     ``DAGSTER_STORAGE_URL``, else the database that is named after the warehouse's on the same server; beside the
     warehouse of the embedded server it is ``dagster``.
+
+    Raises ``NotConfigured`` for a name that PostgreSQL cannot have.
     """
     found = settings.settings()
     if (given := found.dagster_storage_url) is not None:

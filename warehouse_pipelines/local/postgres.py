@@ -53,7 +53,8 @@ CONFIGURATION = {
     "log_timezone": "UTC",
     "lc_messages": "C",
 }
-NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}  # a commit still outlives a kill of the server
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB"}
+"""A commit still outlives a kill of the server. The folder may lie in memory."""
 
 
 def up(home: Path | None = None) -> str:
@@ -172,13 +173,13 @@ class Server:
     def _comes_up(self) -> bool:
         """Wait for a server that is there and does not answer yet, or is going; return False when there is none."""
         began = time.monotonic()
-        deadline, said = began + START_SECONDS, False
+        deadline, warned = began + START_SECONDS, False
         while self._folder.pid() is not None:
             with contextlib.suppress(psycopg.OperationalError):
                 self.connect("postgres").close()
                 return True
-            if not said and time.monotonic() > began + 2:
-                said = True
+            if not warned and time.monotonic() > began + 2:
+                warned = True
                 log.warning("%s does not answer yet; waiting at most %d s", self._folder.name(), START_SECONDS)
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
@@ -192,7 +193,7 @@ class Server:
         if self.log.exists() and self.log.stat().st_size > 10_000_000:
             self.log.unlink()
         log.info("%s is not up; starting it, which may take %d s", self._folder.name(), START_SECONDS)
-        said = ""
+        message = ""
         for attempt in range(5):
             time.sleep(attempt * 0.5)
             self._folder.forget_stranger()
@@ -217,8 +218,8 @@ class Server:
             if started.returncode == 0:
                 (self.home / "postgres.port").write_text(str(port))
                 return
-            said = started.stderr.strip()
-        raise DatabaseUnavailable(f"{self._folder.name()} did not start: {said} {self._folder.last_words()}")
+            message = started.stderr.strip()
+        raise DatabaseUnavailable(f"{self._folder.name()} did not start: {message} {self._folder.last_words()}")
 
     def _signal(self, number: signal.Signals) -> bool:
         pid = self._folder.pid()

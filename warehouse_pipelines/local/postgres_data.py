@@ -61,7 +61,7 @@ class DataFolder:
             yield
 
     def password(self) -> str:
-        """Return the password of the superuser."""
+        """Return the password of the superuser. Raises ``NotConfigured`` when none was made yet."""
         try:
             return (self.home / "postgres.password").read_text()
         except FileNotFoundError as error:
@@ -84,7 +84,10 @@ class DataFolder:
         return pid if str(self.data) in _command_line(pid) else None
 
     def initialise(self, binaries: Path) -> tuple[Account, Path]:
-        """Make the data folder unless there is one; return as whom PostgreSQL runs, and which binaries."""
+        """Make the data folder unless there is one; return as whom PostgreSQL runs, and which binaries.
+
+        Raises ``DatabaseUnavailable`` when ``initdb`` fails, ``NotConfigured`` when nobody can run it.
+        """
         if (self.home / "postgres.elsewhere").exists() and (self.data / "PG_VERSION").exists():
             return "nobody", reachable(binaries, self.data.with_name("binaries"))
         account = account_for(binaries, self.home)

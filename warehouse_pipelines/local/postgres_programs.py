@@ -67,16 +67,19 @@ def find_binaries() -> Path:
 
 @cache
 def major(binaries: Path) -> int:
-    """Return the major version of these binaries."""
-    said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"(\d+)(?:\.\d+|\w+)", said)
+    """Return the major version of these binaries. Raises ``NotConfigured`` for another program."""
+    answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)(?:\.\d+|\w+)", answer)
     if found is None:
-        raise NotConfigured(f"{binaries / 'postgres'} --version answered {said!r}, which is not PostgreSQL's answer.")
+        raise NotConfigured(f"{binaries / 'postgres'} --version answered {answer!r}, which is not PostgreSQL's answer.")
     return int(found[1])
 
 
 def account_for(binaries: Path, home: Path) -> Account:
-    """Return as whom PostgreSQL can run here with its data in ``home``, by trying it."""
+    """Return as whom PostgreSQL can run here with its data in ``home``, by trying it.
+
+    Raises ``NotConfigured`` when nobody can.
+    """
     if os.geteuid() != 0:
         return "self"
     may: list[str | Path] = [
@@ -116,8 +119,7 @@ def reachable(binaries: Path, copies: Path) -> Path:
 
 
 def run(command: Sequence[str | Path], account: Account) -> "subprocess.CompletedProcess[str]":
-    """Run a program of PostgreSQL, without the settings of another server."""
-    # Another server's settings (PGDATA, PGPORT) must not reach this one.
+    """Run a program of PostgreSQL, without the settings of another server (PGDATA, PGPORT)."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     if account == "namespace":
         command = [sys.executable, "-I", "-S", "-c", _NAMESPACE, *command]

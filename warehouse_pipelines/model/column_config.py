@@ -1,33 +1,27 @@
 """``config/columns.toml``: the columns of this installation. Without the file the declared columns stand as they are.
 
     [hubspot.contacts.add]
-    favourite_colour = "text"                                 # a column, its kind; read from the property of its name
-    visits = { kind = "integer", from = "number_of_visits" }  # read from another
+    favourite_colour = "text"                                 # column = kind; read from the property of its name
+    visits = { kind = "integer", from = "number_of_visits" }  # read from another one
 
     [hubspot.contacts.rename]
-    lifecyclestage = "stage"                                  # declared column = what it is called in the warehouse
+    lifecyclestage = "stage"                                  # declared column = its name in the warehouse
 
     [hubspot.appointments.map]
     subject = "visit_title|subject"                           # column = where it is read; of several the first filled
 
     [hubspot.contacts]
-    hash = ["email", "phone"]
-    drop = ["date_of_birth"]
+    hash = ["email", "phone"]                                 # a keyed hash is stored instead (loading.hash_and_drop)
+    drop = ["date_of_birth"]                                  # neither loaded nor kept in raw_data
 
 Columns are named as they are declared, also in ``hash``, ``drop`` and ``map`` of one that is renamed. ``from`` and
-``map`` take the vendor's own name, or the path in the record (``raw_data``) with dots.
+``map`` take the vendor's own name, or the path in the record (``raw_data``) with dots. ``HUBSPOT_PROPERTY_MAP`` is an
+older spelling of ``map``.
 
-The file is applied where the sources are listed (``sources.SOURCES``), so the migrations, Dagster's assets, the loader
-and the command line all see the same columns; ``docs/entities.md`` documents the declared ones. It is read when a
-process starts, and a word of it that cannot be used stops every command and names its line. ``WAREHOUSE_COLUMNS_FILE``
-names another file. ``HUBSPOT_PROPERTY_MAP`` is an older spelling of ``map`` and is applied by the same code.
-
-**hash** replaces the value by a keyed hash (``loading.hash_and_drop``) before anything is stored: in the column, in
-``raw_data``, in the dead letters. **drop** takes the column out of what is loaded and its value out of the record.
-Neither touches rows that are there: the column and its data stay, no longer written, until ``warehouse migrate
---redact``. **rename** renames the column of the table by the next ``warehouse migrate``, with its data and its indexes.
-A key, a cursor and what else a read goes by can be neither dropped nor hashed nor mapped, and what a view or a schema
-of ``sql/`` reads can be neither dropped nor renamed.
+The file is applied where the sources are listed (``sources.SOURCES``), when a process starts, so that everything sees
+the same columns; a word of it that cannot be used stops every command and names its line. ``rename`` reaches the table
+by the next ``warehouse migrate``. ``hash`` and ``drop`` leave stored rows as they are until ``warehouse migrate
+--redact``. A change of what a read goes by, such as a key, and a drop or rename of what ``sql/`` reads are refused.
 """
 
 import difflib
@@ -66,7 +60,7 @@ class Change(NamedTuple):
 
 
 def columns_file() -> Path:
-    """Return the file, whether or not it is there."""
+    """Return the file, whether or not it is there; ``WAREHOUSE_COLUMNS_FILE`` names another one."""
     return settings().warehouse_columns_file or project_root() / "config" / "columns.toml"
 
 
@@ -239,7 +233,7 @@ def _require_unread(entity: Entity, change: Change, does: str) -> None:
 
 def _require_no_clear_twin(entity: Entity, changes: Sequence[Change]) -> None:
     """Refuse a hash whose value would stand in another column in clear."""
-    places = {name: set(_places(column)) for name, column in entity.columns.items()}
+    places = {name: set(column.members) for name, column in entity.columns.items()}
     flags = set(entity.deletes.paths)
     for change in changes:
         if change.action != "hash":
@@ -253,10 +247,6 @@ def _require_no_clear_twin(entity: Entity, changes: Sequence[Change]) -> None:
                     f"hashes {change.column}, and {name} reads the same place ({sorted(shared)[0]}) in clear; "
                     "hash or drop that as well"
                 )
-
-
-def _places(column: Column) -> list[str]:
-    return [path for parts in column.parts for path in parts]
 
 
 def _path(source: Source, change: Change, kind: Kind) -> str:
@@ -276,7 +266,7 @@ def can_read(path: str) -> bool:
 
 
 def _with_joins(sources: Sequence[Source]) -> tuple[Source, ...]:
-    """Return the sources with ``refs`` that follow what the columns they mean are called now, without what is gone."""
+    """Return the sources with ``refs`` that name renamed columns by their new name, and no dropped one."""
     by_table = {entity.table: entity for source in sources for entity in source.entities}
 
     def ref_of(ref: str) -> str | None:

@@ -93,15 +93,15 @@ def derived(name: str, kind: str, thing: str) -> str:
         return _id(own.removesuffix("_id"), thing)
     if kind in {"integer", "numeric"}:
         return _number(own, kind, thing)
-    said = _of(own, thing)
+    phrase = _of(own, thing)
     if kind == "email":
-        return f"{_address(said)}, as the vendor has it"
+        return f"{_address(phrase)}, as the vendor has it"
     if kind == "phone":
-        said = re.sub(r"\b([Pp])hone\b(?! number)", r"\1hone number", said)
-        return f"{said}, as the vendor writes it"
+        phrase = re.sub(r"\b([Pp])hone\b(?! number)", r"\1hone number", phrase)
+        return f"{phrase}, as the vendor writes it"
     if kind == "url" and own.endswith(("_url", "_link", "_path")):
         return f"Link to the {spoken(re.sub(r'_(url|link|path)$', '', own))} of the {thing}"
-    return f"{said}, as JSON in the vendor's form" if kind == "jsonb" else _address(said)
+    return f"{phrase}, as JSON in the vendor's form" if kind == "jsonb" else _address(phrase)
 
 
 def _of(name: str, thing: str) -> str:
@@ -114,9 +114,9 @@ def _of(name: str, thing: str) -> str:
     return _capital(words) if words.endswith(f" {thing}") or words == thing else f"{_capital(words)} of the {thing}"
 
 
-def _address(said: str) -> str:
+def _address(phrase: str) -> str:
     """Spell an address of e-mail out where it is one: "E-mail of the user" has none in it."""
-    return re.sub(r"\b([Ee])-mail\b( \d)?(?= of |$)", r"\1-mail address\2", said)
+    return re.sub(r"\b([Ee])-mail\b( \d)?(?= of |$)", r"\1-mail address\2", phrase)
 
 
 def _moment(name: str, thing: str, when: str) -> str:
@@ -210,14 +210,14 @@ def _id(stem: str, thing: str) -> str:
 def _number(name: str, kind: str, thing: str) -> str:
     if unit := _SPAN.search(name):
         what = _SPAN.sub("", name)
-        said = _of(what, thing) if what else f"Length of the {thing}"
-        return f"{said}, in {'milliseconds' if unit[1] == 'ms' else unit[1]}"
+        phrase = _of(what, thing) if what else f"Length of the {thing}"
+        return f"{phrase}, in {'milliseconds' if unit[1] == 'ms' else unit[1]}"
     if count := _COUNT.match(name):
         return f"Number of {spoken(count['what']) if count['what'] else plural(spoken(count['counted']))}"
-    said = _of(name, thing)
+    phrase = _of(name, thing)
     if name.endswith(("latitude", "longitude")):
-        return f"{said}, in degrees"
-    return f"{said}; an amount of money" if kind == "numeric" and _MONEY.search(name) else said
+        return f"{phrase}, in degrees"
+    return f"{phrase}; an amount of money" if kind == "numeric" and _MONEY.search(name) else phrase
 
 
 def _capital(words: str) -> str:

@@ -61,20 +61,20 @@ def text(entity: Entity, name: str) -> str:
 def meaning(entity: Entity, name: str) -> str:
     """Return the first sentence, without its end."""
     kind = entity.columns[name].kind
-    said = by_hand(entity, name) or derived(name, kind, thing(entity))
+    phrase = by_hand(entity, name) or derived(name, kind, thing(entity))
     if note := written(crm(entity)).get("kinds", {}).get(kind):
-        said += f"; {note}"
+        phrase += f"; {note}"
     if kind == "phone":
-        said += f"; `{name}_e164` has it in one form"
-    if (ref := entity.refs.get(name)) and f"joins `{ref}" not in said:
-        said += f"; joins `{ref}`"
+        phrase += f"; `{name}_e164` has it in one form"
+    if (ref := entity.refs.get(name)) and f"joins `{ref}" not in phrase:
+        phrase += f"; joins `{ref}`"
     if name in entity.local.hashed:
-        said += "; kept here as a hash of it"
+        phrase += "; kept here as a hash of it"
     if name in entity.keys:
-        said += "; the key" if len(entity.keys) == 1 else "; part of the key"
+        phrase += "; the key" if len(entity.keys) == 1 else "; part of the key"
     if name == entity.cursor:
-        said += "; the cursor, by which a delta run asks"
-    return said
+        phrase += "; the cursor, by which a delta run asks"
+    return phrase
 
 
 def by_hand(entity: Entity, name: str) -> str | None:

@@ -28,6 +28,13 @@ def every(span: timedelta) -> str:
     return f"every {duration(span).removeprefix('1 ')}"
 
 
+def cadence(entity: Entity) -> str:
+    """Return how often an entity is read."""
+    longer = entity.cadence.with_webhooks
+    told = f", or {every(longer)} while its webhooks deliver" if longer else ""
+    return f"{every(entity.cadence.every)}{told}"
+
+
 def _units(span: timedelta) -> str:
     seconds = int(span.total_seconds())
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):

@@ -46,12 +46,18 @@ class Column(NamedTuple):
         """The parts of the value in each of its places."""
         return tuple(tuple(path.split("+")) for path in self.paths)
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Every member of the record that the value is read from: the parts of all of its places."""
+        return tuple(member for parts in self.parts for member in parts)
+
 
 def columns(**names_by_kind: str) -> Mapping[str, Column]:
     """Return the columns of a table, written as names grouped by kind.
 
     A value that is nested, or named otherwise by the vendor, is written ``name=path``, and ``name=path|path`` where it
-    may be in several places; ``name=first+last`` joins texts.
+    may be in several places; ``name=first+last`` joins texts. Raises ``ValueError`` for a kind that there is not, a
+    name declared twice, and a join of other kinds than text.
 
     >>> columns(text="id city=city|address.city")
     {'id': Column(kind='text', path='id'), 'city': Column(kind='text', path='city|address.city')}
@@ -152,6 +158,7 @@ class Entity:
     ``refs``         columns that should be found in the key of another table, or in a column of it where
                      ``table(column)`` says so; of the same type (``require_joinable``), checked, not enforced
     ``rules``        what a record must satisfy
+    ``change_log``   whether what changes in its rows is kept in ``orchestration.change_log`` (``loading.change_log``)
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
                      from ``rules.KINDS``; no vendor needs it today, and tests and benchmarks reject records by it
     ``local``        what this installation changed in the columns, never part of a row
@@ -177,6 +184,7 @@ class Entity:
     index: str = ""
     refs: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    change_log: bool = False
     severity: Mapping[str, Severity] = field(default_factory=dict)
     local: Local = Local()
 
@@ -285,8 +293,8 @@ class Entity:
         return {**own, **dict.fromkeys(self.e164, "text"), **custom, **times, **BOOKKEEPING}
 
     @cached_property
-    def seed(self) -> int:
-        """What the hash of a record depends on beside the record: ``hashtextextended(record, seed)``."""
+    def hash_seed(self) -> int:
+        """What the hash of a record depends on beside the record: ``hashtextextended(record, hash_seed)``."""
         declared: tuple[object, ...] = (sorted(self.columns.items()), self.custom, sorted(self.e164))
         if self.local.hashed or self.local.dropped:
             declared += (sorted(self.local.hashed), sorted(self.local.dropped.items()))

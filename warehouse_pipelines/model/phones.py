@@ -9,7 +9,6 @@ import re
 REGION = "US"
 """The country of a number without a country code."""
 
-
 _BETWEEN = re.compile(r"\s*(?:[/,;|&\n]|\b(?:or|and)\b)\s*", re.IGNORECASE)
 
 

@@ -122,6 +122,7 @@ class ReadRequest:
     ``options``  the vendor's own flags of this run
     ``state``    what the last good run of this entity left: page tokens, versions. Empty before there was one, and for
                  a run that must read everything (``--full``, ``--force``, ``--start-date``, backfills, replays)
+    ``keys``     the records that ``Source.read_keys`` is asked for; a ``fetch`` has none
     """
 
     entity: Entity
@@ -130,6 +131,7 @@ class ReadRequest:
     limit: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, str] = field(default_factory=dict)
+    keys: Sequence[str] = ()
 
     @property
     def full(self) -> bool:
@@ -224,10 +226,10 @@ class ReadReport:
     ``reported_trusted``  True if that figure can be believed, so that a difference makes the run partial
     ``changes_only``      True if only changes were returned, or none because nothing changed: absence does not mean
                           deletion
-    ``deleted_keys``      keys, with blanks between the parts, of rows that a read of ``changes_only`` proved to be
-                          deleted; they are tombstoned in an ``unproven`` read too
-    ``includes_deleted``  True if a full read includes what the vendor lists as deleted: an absent row is ``erased``
-                          then, and not only ``missing``
+    ``deleted_keys``      keys, with blanks between the parts, of rows that a read of ``changes_only`` or by key proved
+                          to be deleted; they are tombstoned in an ``unproven`` read too
+    ``includes_deleted``  True if a full read, or one by key, includes what the vendor lists as deleted: an absent row
+                          is ``erased`` then, and not only ``missing``
     ``erased_keys``       keys of rows that the vendor listed as deleted, and does not list any more though it should
     ``unproven``          why the source cannot prove that it read all it was asked for: the run is partial for this
                           reason, and tombstones only ``deleted_keys``
@@ -256,14 +258,14 @@ class Portal(NamedTuple):
 
     ``has`` is the vendor's own list of what a record may have, types by path; None where only ``records`` tell.
     ``remarks`` are what else is to know, and ``reasons`` why a column has no place, where more is known than that.
-    ``told`` says that ``Source.check`` has named the declared columns without a place already.
+    ``already_named`` says that ``Source.check`` names the declared columns without a place itself.
     """
 
     has: Mapping[str, str] | None = None
     records: Sequence[Json] = ()
     remarks: Sequence[str] = ()
     reasons: Mapping[str, str] = {}
-    told: bool = False
+    already_named: bool = False
 
 
 Inspect = Callable[[ReadRequest, ReadContext], Portal | None]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Fetch, Inspect
 from warehouse_pipelines.model.rules import Kind
-from warehouse_pipelines.settings import hash_key
+from warehouse_pipelines.settings import hash_key, setting_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Flag:
     ``help``        what it does, for ``--help``
     ``type``        what is given with it; a number goes from 1 to ``most``
     ``entities``    the entities that it concerns, all of them when empty
-    ``narrows``     whether fewer records are read with it, so that the run neither moves the cursor nor buries a row
+    ``narrows``     whether fewer records are read with it, so that the run neither moves the watermark nor tombstones
     ``stands_for``  the flag of all vendors that this is an old spelling of; the command line alone knows it
     """
 
@@ -77,6 +77,9 @@ class Source:
     ``inspect``    asks the vendor, in a request or few, what it has of the entity of the request, and so many
                    records as its ``limit`` says; raises as ``fetch`` does where that would fail. Without it, or where
                    it returns None, the first records of ``fetch`` tell
+    ``read_keys``  reads the records of ``ReadRequest.keys`` and no others, outside of the window; a key that the vendor
+                   no longer has is among ``ReadReport.deleted_keys``
+    ``by_key``     the entities that ``read_keys`` can read, and how many keys of each one run may ask for
     ``place``      the path of what the vendor calls by this name, for a column of this kind (``column_config``)
     ``as_configured``  returns an entity with the columns that this installation's settings give it, read when a run
                    begins; raises ``NotConfigured`` for a setting that cannot be used
@@ -95,6 +98,8 @@ class Source:
     mirrored: bool = False
     measures: tuple[str, ...] = ()
     inspect: Inspect | None = None
+    read_keys: Fetch | None = None
+    by_key: Mapping[str, int] = field(default_factory=dict)
     place: Callable[[str, Kind], str] = lambda name, kind: name
     as_configured: Callable[[Entity], Entity] = lambda entity: entity
 
@@ -105,9 +110,14 @@ class Source:
             names = [getattr(entity, what) for entity in self.entities]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"source {self.name!r}: {what} declared twice: {', '.join(twice)}")
+        known = {entity.name for entity in self.entities}
         meant = {name for flag in self.flags for name in flag.entities}
-        if unknown := sorted(meant - {entity.name for entity in self.entities}):
+        if unknown := sorted(meant - known):
             raise ValueError(f"source {self.name!r}: flags for entities that it has not: {', '.join(unknown)}")
+        if unknown := sorted(self.by_key.keys() - known):
+            raise ValueError(f"source {self.name!r}: by_key has entities that it has not: {', '.join(unknown)}")
+        if bool(self.by_key) != (self.read_keys is not None):
+            raise ValueError(f"source {self.name!r}: read_keys and by_key belong together")
 
     @property
     def pool_name(self) -> str:
@@ -122,6 +132,12 @@ class Source:
             raise WrongUse(f"{self.title} has no flag {', '.join(unknown)} of its own; {there}")
         return {flags[name]: flags[name].read(value) for name, value in given.items() if flags[name].concerns(entity)}
 
+    @property
+    def required_settings(self) -> list[str]:
+        """The names of the settings that it cannot do without, as they are spelt in the environment."""
+        fields = self.settings.model_fields.items()
+        return [setting_name(self.settings, name) for name, field in fields if field.is_required()]
+
     def missing_settings(self) -> list[str]:
         """Return the names of all settings that are missing or unusable, as they are spelt in the environment."""
         return sorted(self.wrong_settings())
@@ -131,9 +147,8 @@ class Source:
         try:
             self.settings()
         except ValidationError as error:
-            prefix = self.settings.model_config.get("env_prefix", "")
             return {
-                f"{prefix}{'_'.join(map(str, wrong['loc']))}".upper(): ""
+                setting_name(self.settings, "_".join(map(str, wrong["loc"]))): ""
                 if wrong["type"] == "missing"
                 else wrong["msg"].removeprefix("Value error, ")
                 for wrong in error.errors(include_input=False)
@@ -146,9 +161,9 @@ class Source:
         if not wrong:
             return None
         missing = sorted(name for name, problem in wrong.items() if not problem)
-        said = [f"set {', '.join(missing)}"] if missing else []
-        said += [f"{name} cannot be used ({problem})" for name, problem in sorted(wrong.items()) if problem]
-        return f"{self.title} is not configured: {'; '.join(said)}, in the environment or in .env"
+        problems = [f"set {', '.join(missing)}"] if missing else []
+        problems += [f"{name} cannot be used ({problem})" for name, problem in sorted(wrong.items()) if problem]
+        return f"{self.title} is not configured: {'; '.join(problems)}, in the environment or in .env"
 
     def require_settings(self) -> None:
         """Raise ``NotConfigured``, naming all that is missing at once, and what cannot be used."""

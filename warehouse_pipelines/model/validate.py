@@ -2,7 +2,8 @@
 
 This is the reference. ``coerce`` reads whole columns at once and comes here only for the values that are not of the
 plain form; a property test holds the two against each other. None passes through every validator. An empty string is
-null for every kind but ``text``. Text is cleaned of NUL, which PostgreSQL cannot hold.
+null for every kind but ``text``. A value that is not of its kind raises ``Unreadable``. Text is cleaned of NUL, which
+PostgreSQL cannot hold.
 """
 
 import re
@@ -33,10 +34,8 @@ _NO_DATE = re.compile(r"0000-00-00(?:[T ]00:00:00(?:\.0+)?)?")
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 
-
 NUL = r"(?<!\\)((?:\\\\)*)\\u0000"
 """A NUL as JSON writes it: after an even number of backslashes, which are the first group."""
-
 
 _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*"?|[+-]?\b(?:NaN|Infinity)\b|-?\d+(?:\.\d+)?[eE][+-]?\d{5,}', re.ASCII | re.DOTALL
@@ -104,7 +103,10 @@ def read_id(value: Any) -> str | None:
 
 
 def read_uuid(value: Any) -> str | None:
-    """A UUID as PostgreSQL writes it: in lower case, with four hyphens; it may come in braces, or without hyphens."""
+    """A UUID as PostgreSQL writes it: in lower case, with four hyphens; it may come in braces, or without hyphens.
+
+    Raises ``Unreadable``.
+    """
     text = read_trimmed(value)
     if text is None:
         return None
@@ -120,7 +122,7 @@ def read_phone(value: Any) -> str | None:
 
 
 def read_boolean(value: Any) -> bool | None:
-    """true/false, yes/no, on/off, y/n, t/f, 1/0 in any case."""
+    """true/false, yes/no, on/off, y/n, t/f, 1/0 in any case. Raises ``Unreadable`` for anything else."""
     if value is None or isinstance(value, bool):
         return value
     text = _text(value).strip(BLANKS).lower()
@@ -170,13 +172,19 @@ def _decimal(value: Any) -> Decimal | None:
 
 
 def read_numeric(value: Any) -> str | None:
-    """A decimal number, as text so that no digit is lost on the way to ``numeric``."""
+    """A decimal number, as text so that no digit is lost on the way to ``numeric``.
+
+    Raises ``Unreadable``, and ``NumberOutOfRange`` for an exponent over ``LARGEST_EXPONENT``.
+    """
     number = _decimal(value)
     return None if number is None else format(number, "f")
 
 
 def read_integer(value: Any) -> int | None:
-    """A whole number of 64 bits; ``12.0`` is one, ``12.5`` is not."""
+    """A whole number of 64 bits; ``12.0`` is one, ``12.5`` is not.
+
+    Raises ``Unreadable``, and ``NumberOutOfRange`` beyond 64 bits.
+    """
     number = _decimal(value)
     if number is None:
         return None
@@ -304,6 +312,8 @@ def read_datetime(value: Any, *, day_first: bool = False, zone: tzinfo = UTC) ->
     ``12/31/2025 2:05 PM``, ``Jan 5, 2026`` and the like are read; the month comes first unless ``day_first``. So
     31/12/2025 is unreadable: where it comes from, 03/04/2025 means another day than here, and a warning is better
     than a wrong date. A number is read by its magnitude (``_counted``).
+
+    Raises ``Unreadable``, also for a year before ``FIRST_YEAR``.
     """
     moment = _written(value, day_first=day_first)
     if moment is None:
@@ -318,7 +328,10 @@ def read_datetime(value: Any, *, day_first: bool = False, zone: tzinfo = UTC) ->
 
 
 def read_date(value: Any, *, day_first: bool = False) -> date | None:
-    """The day that is written in anything that ``read_datetime`` reads, whatever its zone; of a number the UTC day."""
+    """The day that is written in anything that ``read_datetime`` reads, whatever its zone; of a number the UTC day.
+
+    Raises ``Unreadable``.
+    """
     try:
         moment = _written(value, day_first=day_first)
     except Unreadable as error:

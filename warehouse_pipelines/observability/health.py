@@ -5,8 +5,8 @@ Each entity is judged by itself: one of ten that always fails would leave its CR
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
   one: it met bad records that nobody knew, or could not read a column. Those that wait in the dead letters are
   ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no
-  outcome yet, a cancelled one has none, dry runs load nothing, replays read no vendor, a refused run never began; none
-  of them is counted. How many were refused since the last run began is told beside it.
+  outcome yet, a cancelled one has none, dry runs load nothing, replays read no vendor, runs of webhooks few records,
+  a refused run never began; none of them is counted. How many were refused since the last run began is shown beside it.
 - *recovery*: the same, but a success makes up for what failed before it. `warehouse status` judges by this one.
 - *none*: no such run is unhealthy.
 - *age*: the last run began within ``expected_hours``.
@@ -14,13 +14,15 @@ Each entity is judged by itself: one of ten that always fails would leave its CR
   deleted, and each of these reads is a success.
 - *values*: no column loses its values, and none is missing that was filled (``lost_values``).
 
-The defaults, 24 and 2 hours, fit an hourly cadence; an entity that runs less often gets twice its cadence.
+The defaults, 24 and 2 hours, fit an hourly cadence; an entity that runs less often gets twice its cadence, or what its
+polls may be apart while webhooks deliver.
 A CRM that is not configured is listed and not judged.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.entity import Entity
@@ -71,10 +73,10 @@ class Health:
 
 def limits(entity: Entity, hours: float | None = None, expected_hours: float | None = None) -> tuple[float, float]:
     """Return the hours that the rate is taken over and that the last run may be old; what is given is used as it is."""
-    twice = 2 * entity.cadence.every / timedelta(hours=1)
+    gap = entity.cadence.longest_gap / timedelta(hours=1)
     return (
-        max(HOURS, twice) if hours is None else hours,
-        max(EXPECTED_HOURS, twice) if expected_hours is None else expected_hours,
+        max(HOURS, gap) if hours is None else hours,
+        max(EXPECTED_HOURS, gap) if expected_hours is None else expected_hours,
     )
 
 
@@ -114,7 +116,10 @@ def judge(
     expected_hours: float | None = None,
     rules: Iterable[str] = ("rate", "age", "values", "deletes"),
 ) -> list[Health]:
-    """Return the health of every entity of ``sources``, in their order. The clock is the database's."""
+    """Return the health of every entity of ``sources``, in their order. The clock is the database's.
+
+    Raises ``DatabaseUnavailable``.
+    """
     rules = frozenset(rules)
     entities = [
         (source, entity, *limits(entity, hours, expected_hours)) for source in sources for entity in source.entities
@@ -128,44 +133,57 @@ def judge(
         found = session.execute(query("health"), asked).fetchall()
     configured = {source.name: not source.missing_settings() for source, *_ in entities}
     return [
-        Health(
-            crm=source.name,
-            sync_type=entity.name,
+        _health(
+            source.name,
+            entity.name,
+            row,
             configured=configured[source.name],
-            problems=(
-                *problems(
-                    runs=row["runs"],
-                    successes=row["successes"],
-                    age=row["age"],
-                    hours=rate_hours,
-                    expected_hours=age_hours,
-                    rules=rules,
-                    recovered=row["last_ending"] == "success",
-                ),
-                *(Standing.read(row["good_metrics"]).problems if "values" in rules else ()),
-                *(
-                    (f"no row is counted as deleted while {row['keyless']} dead letters without a key are pending",)
-                    if "deletes" in rules and row["keyless"]
-                    else ()
-                ),
-            )
-            if configured[source.name]
-            else (),
-            runs=row["runs"],
-            successes=row["successes"],
-            status=row["status"],
-            started_at=row["start_time"],
-            age=row["age"],
-            seconds=(row["end_time"] - row["start_time"]).total_seconds() if row["end_time"] else None,
-            created=row["records_created"] or 0,
-            updated=row["records_updated"] or 0,
-            failed=row["records_failed"] or 0,
-            pending=row["pending"],
-            error=row["error_message"],
-            last_error=row["last_error"],
-            last_error_at=row["last_error_at"],
-            refusals=row["refusals"],
-            refusal=row["refusal"],
+            problems=_problems(row, rate_hours, age_hours, rules) if configured[source.name] else (),
         )
         for (source, entity, rate_hours, age_hours), row in zip(entities, found, strict=True)
     ]
+
+
+def _problems(row: Mapping[str, Any], hours: float, expected_hours: float, rules: Set[str]) -> tuple[str, ...]:
+    """Return what is wrong with an entity by its row of the query ``health``."""
+    values = Standing.read(row["good_metrics"]).problems if "values" in rules else ()
+    keyless = row["keyless"] if "deletes" in rules else 0
+    deletes = (f"no row is counted as deleted while {keyless} dead letters without a key are pending",)
+    return (
+        *problems(
+            runs=row["runs"],
+            successes=row["successes"],
+            age=row["age"],
+            hours=hours,
+            expected_hours=expected_hours,
+            rules=rules,
+            recovered=row["last_ending"] == "success",
+        ),
+        *values,
+        *(deletes if keyless else ()),
+    )
+
+
+def _health(crm: str, sync_type: str, row: Mapping[str, Any], *, configured: bool, problems: tuple[str, ...]) -> Health:
+    """Return the health of an entity by its row of the query ``health``."""
+    return Health(
+        crm=crm,
+        sync_type=sync_type,
+        configured=configured,
+        problems=problems,
+        runs=row["runs"],
+        successes=row["successes"],
+        status=row["status"],
+        started_at=row["start_time"],
+        age=row["age"],
+        seconds=(row["end_time"] - row["start_time"]).total_seconds() if row["end_time"] else None,
+        created=row["records_created"] or 0,
+        updated=row["records_updated"] or 0,
+        failed=row["records_failed"] or 0,
+        pending=row["pending"],
+        error=row["error_message"],
+        last_error=row["last_error"],
+        last_error_at=row["last_error_at"],
+        refusals=row["refusals"],
+        refusal=row["refusal"],
+    )

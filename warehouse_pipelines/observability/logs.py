@@ -7,6 +7,9 @@ A line never holds a personal value: the caller says which values are, and they 
 is found in ``orchestration.dead_letter``. Whatever passes one of the three loggers, or a handler made here, is
 redacted besides (``redaction``). httpx is silent below WARNING, because its INFO lines quote URLs.
 
+``WAREHOUSE_LOG_FORMAT`` says which form programs print, and ``WAREHOUSE_LOG_FOLDER`` where JSON lines go besides
+(``log_files``); ``dagster_logs`` does the same for the runs of Dagster.
+
 Importing this module costs nothing but ``logging``; ``configure`` is for programs, never for libraries.
 """
 
@@ -15,14 +18,14 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, cast
 
 from warehouse_pipelines.errors import MASK, masked
 from warehouse_pipelines.observability.redaction import (
     ENDED,
-    SAID,
+    REDACTED,
     Redaction,
     redacted,
     redacted_members,
@@ -36,12 +39,13 @@ ingestion = logging.getLogger("warehouse.ingestion")
 sync = logging.getLogger("warehouse.sync")
 general = logging.getLogger("warehouse")
 
+_DAGSTER = {"run_id": "run_id", "job": "job_name", "step": "step_key"}
+
 PROGRESS_SECONDS = 30.0
 """At least this often a long run says at INFO how far it is; every other progress line is DEBUG."""
 
 LINES_PER_RUN = 50
 """So many lines about single records per run; further ones are DEBUG, the dead letters have them all anyway."""
-
 
 _PLAN = ("strategy", "since", "until", "dry_run", "status")
 
@@ -62,23 +66,30 @@ for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
-def _stream(logger: str) -> str:
+def stream_of(logger: str) -> str:
+    """Return the stream of a logger."""
     return {ingestion.name: "ingestion", sync.name: "sync"}.get(logger, "general")
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line: time, level, stream, logger, message, the extras, and an exception."""
+    """One JSON object per line: time, level, stream, logger, message, the extras, and an exception.
+
+    Within a run of Dagster's its id, its job and the step besides, which Dagster's handler has written into the record.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        said = dict(record.__dict__[SAID])
+        members = dict(record.__dict__[REDACTED])
+        told = record.__dict__.get("dagster_meta")
+        if isinstance(told, Mapping):
+            members = {name: told[given] for name, given in _DAGSTER.items() if told.get(given)} | members
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
+            members["exception"] = self.formatException(record.exc_info)
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
-            "stream": _stream(record.name),
+            "stream": stream_of(record.name),
             "logger": record.name,  # not redacted: a password may well be "warehouse"
-            **redacted_members(said),
+            **redacted_members(members),
         }
         return json.dumps(line, ensure_ascii=False)
 
@@ -88,9 +99,9 @@ class Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        said = record.__dict__[SAID]
-        plan = "".join(f" {name}={said[name]}" for name in _PLAN if name in said)
-        text = f"{at} {record.levelname} {_stream(record.name)}: {said['message']}{plan}"
+        members = record.__dict__[REDACTED]
+        plan = "".join(f" {name}={members[name]}" for name in _PLAN if name in members)
+        text = f"{at} {record.levelname} {stream_of(record.name)}: {members['message']}{plan}"
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"
         return redacted(text)
@@ -119,18 +130,32 @@ def handler(form: Format, level: int = logging.INFO, stream: IO[str] | None = No
     return made
 
 
-def configure(form: Format = "text", level: int = logging.INFO, stream: IO[str] | None = None) -> logging.Handler:
-    """Print the three streams, and the warnings of everyone else, in this form; replaces what was configured."""
-    made = handler(form, level, stream)
-    root = logging.getLogger()
-    for old in list(root.handlers):
-        if isinstance(old.formatter, JsonLines | Text):
-            root.removeHandler(old)
-    root.addHandler(made)
+def configure(form: Format | None = None, level: int = logging.INFO, stream: IO[str] | None = None) -> logging.Handler:
+    """Print the three streams, and the warnings of everyone else, in this form; replaces what was configured.
+
+    Without a ``form`` that of the settings is taken. Files are written where the settings ask for them.
+    """
+    from warehouse_pipelines.observability import log_files
+    from warehouse_pipelines.settings import settings
+
+    found = settings()
+    made = handler(form or found.warehouse_log_format, level, stream)
+    replace_handlers([made, *log_files.handlers(found, level, stream_of, JsonLines())])
     general.setLevel(level)
     for stream_logger in (ingestion, sync):
         stream_logger.setLevel(logging.NOTSET)  # a Dagster run leaves its own level on them
     return made
+
+
+def replace_handlers(handlers: Sequence[logging.Handler]) -> None:
+    """Let the root logger write by these, and no more by those that were made here before."""
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        if isinstance(old.formatter, JsonLines | Text):
+            root.removeHandler(old)
+            old.close()
+    for made in handlers:
+        root.addHandler(made)
 
 
 def _level(crm_source: str, sync_type: str, level: int) -> int:
@@ -248,7 +273,7 @@ def started(
 
 
 def progress(crm_source: str, sync_type: str, processed: int, estimated: int | None = None) -> bool:
-    """Log how far a run is. May be called for every chunk: INFO every 30 seconds, DEBUG in between.
+    """Log how far a run is. May be called for every batch: INFO every 30 seconds, DEBUG in between.
 
     Returns whether it was INFO, for a caller that tells others at the same pace.
     """

@@ -1,31 +1,26 @@
 """When a column loses values, or is no longer sent: what a run keeps of it in its history row, and what is an alarm.
 
-A value is *lost* when it stands in the record and is null in its column, since it cannot be read as the column's kind;
-``raw_data`` has it still. A column is *absent* when it was filled the last time and no record has its member any more,
-not even as null: the vendor renamed it or took it away. Its stored values are then kept, until a full read finds the
-member again, the column's path is changed, or a run with ``--force`` empties it. Rows that were kept before a later
-record of the same run had the member are emptied where theirs lacks it: the vendor leaves out what is empty. The
-vendor's deleted flag is such a column too (``archived``, or ``deleted_at`` where a time is the flag): while no record
-has it, what it tombstoned stays so.
+A value is *lost* when the record has it and it cannot be read as the column's kind: the column is null, ``raw_data``
+has it still. A column is *absent* when it was filled the last time and no record has its member any more, not even as
+null. Its stored values are kept until a full read finds the member again, the column's path is changed, or a run with
+``--force`` empties it; if a later record of the run has the member, rows whose record lacks it are emptied. The
+vendor's deleted flag is such a column too (``archived``, or ``deleted_at`` where a time is the flag).
 
 In ``performance_metrics`` of each run:
 
-    values_lost     {column: {"lost": 40, "of": 200}}: in this run, of the values that are not empty; columns without
-                    a loss are left out
-    losses          the same over the runs since the last one that read everything, or that read ``CLEAN`` values of
-                    the column and lost none: what ``judge`` looks at. A run that lost more by itself speaks for itself
+    values_lost     {column: {"lost": 40, "of": 200}}: in this run, of the values that are not empty
+    losses          the same, added up over the runs since the last full one, or since one that read ``CLEAN`` values of
+                    the column and lost none; a run that lost a greater share counts by itself
     columns_filled  {column: 160}: values that are not null
     columns_absent  the columns whose stored values are kept
-    columns_unseen  {column: 19}: of a column that was filled, how many records came without its member since one had
-                    it. They are too few to judge by, and it is null in them; the runs add up until they are enough
+    columns_unseen  {column: 19}: of a column that was filled, how many records came since one had its member: too few
+                    to judge by, so the runs add up
     flag_sent       [19, 20]: of how many records of a sample so many had the vendor's deleted flag, be it null
 
 An alarm is a loss of more than ``SHARE`` of a column's values, but at least ``FEWEST``, or of ``JUMP``, but at least
-``FEWEST_OF_JUMP``: one typing error in a delta of one record is all of it and says nothing about the column.
-
-The run in which an alarm begins, or in which the loss doubles or grows by ``JUMP``, is partial. The runs after it are
-not, for a read of everything meets the same records each time, and a run that is always partial tells nobody anything;
-``warehouse status`` and the asset check ``values`` show the column until a run ends it.
+``FEWEST_OF_JUMP``: one typing error in a delta of one record says nothing about the column. The run in which an alarm
+begins, or in which the loss doubles or grows by ``JUMP``, is partial. The runs after it are not, because a full read
+meets the same records each time; ``warehouse status`` and the check ``values`` show the column until a run ends it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -104,13 +99,13 @@ class Standing:
     @property
     def problems(self) -> list[str]:
         """Sentences for a person; none when all is well."""
-        said = []
+        sentences = []
         if losing := sorted(self.losing.items()):
             each = [f"{name} {loss.lost:,} of {loss.of:,} ({loss.share:.0%})" for name, loss in losing]
-            said.append(f"values lost: {_few(each)}")
+            sentences.append(f"values lost: {_few(each)}")
         if self.absent:
-            said.append(f"no longer sent, values kept: {_few(sorted(self.absent))}")
-        return said
+            sentences.append(f"no longer sent, values kept: {_few(sorted(self.absent))}")
+        return sentences
 
     def after(
         self,
@@ -141,7 +136,7 @@ class Standing:
 
     def reason(self, before: "Standing") -> str | None:
         """Return why a run that found the columns so after ``before`` is partial; None where nothing is new."""
-        said = []
+        reasons = []
         old = before.losing
         worse = [
             f"{name} {loss.lost:,} of {loss.of:,}"
@@ -149,17 +144,17 @@ class Standing:
             if name not in old or loss.share >= min(2 * old[name].share, old[name].share + JUMP)
         ]
         if worse:
-            said.append(
+            reasons.append(
                 f"values_lost: {_few(worse)} values cannot be read as what their columns hold. They are null "
                 "there and whole in raw_data. Correct the vendor's records or the column's kind, then run with --full."
             )
         if new := sorted(self.absent - before.absent):
-            said.append(
+            reasons.append(
                 f"columns_absent: {_few(new)} had values the last time and no record has them now. The values "
                 "that are stored are kept. If the vendor renamed them, change their paths; if they are gone for good, "
                 "--force empties them."
             )
-        return " ".join(said) or None
+        return " ".join(reasons) or None
 
     def metrics(self) -> dict[str, Any]:
         """Return what the next run will read."""

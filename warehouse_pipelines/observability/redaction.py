@@ -21,9 +21,7 @@ _SECRET = re.compile(
     rf"|{LOGIN_IN_URL}|{EMAIL}"
 )
 
-
 _DATE = re.compile(r"\s*(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/\d{2,4})")
-
 
 _PERSONAL_NAME = re.compile(
     r"e?mail|phone|mobile|fax|address|street|city|zip|postal|birth|ssn|passw|token|secret|signature|transcri|recording"
@@ -32,17 +30,13 @@ _PERSONAL_NAME = re.compile(
     r"|note|comment|message|body|content|latitude|longitude|\bip\b|ip_address"
 )
 
-
-SAID = "warehouse_said"
-"""The attribute of a log record that keeps the redacted message and extras."""
-
+REDACTED = "warehouse_said"
+"""The attribute of a log record that keeps its redacted message and extras."""
 
 ENDED = "warehouse_ended"
 """The attribute of the log record that says that a sync ended."""
 
-
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", SAID, ENDED}
-
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", REDACTED, ENDED}
 
 _hidden: set[str] = set()
 
@@ -91,15 +85,15 @@ def redacted_members(value: Any) -> Any:
 class Redaction(logging.Filter):
     """Redact a log record in place, so that handlers of others (Dagster's) print the redacted text too.
 
-    ``SAID`` keeps the message beside it, because Dagster's handler writes its run and step into the message.
+    ``REDACTED`` keeps the message beside it, because Dagster's handler writes its run and step into the message.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if SAID not in record.__dict__:
+        if REDACTED not in record.__dict__:
             record.msg, record.args = redacted(record.getMessage()), ()
             extra = {name: redacted_members(record.__dict__[name]) for name in record.__dict__.keys() - _OWN}
             record.__dict__.update(extra)
-            record.__dict__[SAID] = {"message": record.msg, **extra}
+            record.__dict__[REDACTED] = {"message": record.msg, **extra}
         return True
 
 

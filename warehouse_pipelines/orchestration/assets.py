@@ -5,7 +5,7 @@ What follows then are the entity's checks: in the same step, because a step of i
 A run may also select the checks alone.
 
 No asset is partitioned, so that to materialize one is a delta by cursor and asks for nothing. Partitions belong to the
-jobs ``backfill_<crm>_<entity>`` (``schedules``).
+jobs ``backfill_<crm>_<entity>`` (``backfills``).
 
 dlt and pyarrow are imported when an asset runs: definitions would otherwise take twice as long to load.
 """
@@ -55,8 +55,8 @@ class SyncOptions(dg.ConfigurableResource[Any]):
     )
     end_date: str | None = Field(
         default="",
-        description="Read from start_date to this day, YYYY-MM-DD, which is included: a backfill. The cursor of the "
-        "delta runs stays where it is.",
+        description="Read from start_date to this day, YYYY-MM-DD, which is included: a backfill, which leaves the "
+        "watermark alone.",
     )
     vendor: dict[str, Any] = Field(
         default={},
@@ -104,9 +104,7 @@ def vendor(source: Source) -> dg.AssetSpec:
 
     All vendors are in a group of their own: Dagster counts an external asset as missing on the tile of its group.
     """
-    required = [name for name, field in source.settings.model_fields.items() if field.is_required()]
-    prefix = source.settings.model_config.get("env_prefix", "")
-    names = ", ".join(f"`{f'{prefix}{name}'.upper()}`" for name in required)
+    names = ", ".join(f"`{name}`" for name in source.required_settings)
     return dg.AssetSpec(
         vendor_key(source),
         group_name=VENDORS,
@@ -122,7 +120,10 @@ def vendor(source: Source) -> dg.AssetSpec:
 def asset(
     source: Source, entity: Entity, by_table: Mapping[str, Entity], url: Callable[[], str]
 ) -> dg.AssetsDefinition:
-    """Return the asset of one entity. ``by_table`` finds its parent, ``url`` the warehouse for its checks."""
+    """Return the asset of one entity. ``by_table`` finds its parent, ``url`` the warehouse for its checks.
+
+    Raises ``ValueError`` for a parent that is no table.
+    """
     if entity.parent and entity.parent not in by_table:
         raise ValueError(f"{entity.table}: its parent {entity.parent!r} is not the table of any entity")
     name = step_key(entity)
@@ -169,8 +170,8 @@ def step_key(entity: Entity) -> str:
 
 
 def freshness(entity: Entity) -> dg.FreshnessPolicy:
-    """Return the age rule of ``health`` for the UI: twice the cadence, at least two hours; a warning before that."""
-    fail = max(timedelta(hours=2), 2 * entity.cadence.every)
+    """Return the age rule of ``health`` for the UI: its longest gap, at least two hours; a warning before that."""
+    fail = max(timedelta(hours=2), entity.cadence.longest_gap)
     return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=0.75 * fail)
 
 
@@ -178,14 +179,14 @@ def description(source: Source, entity: Entity) -> str:
     """Return the catalogue's text: the sentence of the row, and the facts that decide how it is read."""
     facts = [
         f"One row per `{', '.join(entity.keys)}` in `{entity.schema}.{entity.table_name}`, from {source.title} "
-        f"(`{entity.path}`), {describe.every(entity.cadence.every)}.",
+        f"(`{entity.path}`), {describe.cadence(entity)}.",
         f"A run reads {describe.reading(entity)}.",
         f"Deleted: {describe.deletes(entity)}." if describe.deletes(entity) else "",
     ]
     if entity.cadence.backfill_since:
         facts.append(
             f"Days are read again by the job `backfill_{source.name}_{entity.name}`, which has a partition a month and "
-            "leaves the cursor alone."
+            "leaves the watermark alone."
         )
     facts += [describe.sentence(fact) for fact in (describe.retention(entity), describe.parent(entity)) if fact]
     return "\n\n".join([entity.about, " ".join(filter(None, facts))])

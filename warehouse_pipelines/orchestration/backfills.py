@@ -28,7 +28,7 @@ def jobs(sources: Sequence[Source], url: Callable[[], str]) -> Iterator[dg.JobDe
 def job(source: Source, entity: Entity, first_month: str, url: Callable[[], str]) -> dg.JobDefinition:
     """Return the job of one entity."""
     about = (
-        f"{source.title} {entity.name} of a month, read again. The cursor of the delta runs stays where it is. "
+        f"{source.title} {entity.name} of a month, read again. The watermark stays where it is. "
         "Other days: start_date and end_date in the Launchpad."
     )
 

@@ -7,7 +7,7 @@ step with its events on SQLite, 1 to 3 ms of it in PostgreSQL):
   duplicates and nulls by itself, so no row is read, however many there are. Only an empty text, which is not null, is
   looked for, in the key's index.
 - ``dead_letters`` (warning): records that wait for a person, by rule.
-- ``values`` (warning): columns that lose values, or that the vendor no longer sends (``loading.lost_values``).
+- ``values`` (warning): columns that lose values, or that the vendor no longer sends (``observability.lost_values``).
 
 *Hourly*, in one step for all entities, in a job of its own: what is only true once everything is loaded, and what must
 also speak when an asset failed, which is when the steps after it are skipped. All are warnings:
@@ -15,14 +15,12 @@ also speak when an asset failed, which is when the steps after it are skipped. A
 - ``references``: the share of rows that refer to something the warehouse does not have. Of a table over
   ``SAMPLE_BYTES`` random pages are read. A table that is still empty cannot be judged by, and passes. What refers to
   another CRM warns only when hardly any is found there.
-- ``volume``: the last run against the thirty before it. A whole read is expected to find as much as ever, within a
-  factor of two; a delta may find nothing, but not ten times in a row where it used to find something, and not ten
-  times the most it ever found.
+- ``volume``: whether the last two runs found as much as is usual at their time of the week, by the SELECT of the alert
+  of that name (``sql/alerts/volume.sql``), with the threshold of its row.
 - ``health``: the rules of ``warehouse status``, the share of good runs and the age of the last.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -46,10 +44,8 @@ ORPHANS_ABROAD, ENOUGH_ABROAD = 0.95, 20
 fault. But when of a few dozen hardly any is found, ids are written in two ways, or it is the wrong account.
 """
 
-RUNS = 30
-ENOUGH_RUNS = 5
-EMPTY_RUNS = 10
-
+TOLD_OTHERWISE = ("dead_letters", "values", "volume", "health")
+"""The checks whose subject has an alert of its own, so that a failure of theirs is none."""
 
 AT_ONCE = ("key", "dead_letters", "values")
 
@@ -74,13 +70,16 @@ ABOUT = {
     "dead_letters": "No record waits in orchestration.dead_letter.",
     "values": "No column loses its values, and none is missing that was filled.",
     "references": "What a row refers to is in the warehouse.",
-    "volume": "The last run found about as much as those before it.",
+    "volume": "The last two runs found as much as is usual at their time.",
     "health": "Enough of the last runs succeeded, and the last began in time.",
 }
 
 
 def checks(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.AssetChecksDefinition]:
-    """Return the hourly checks; those that follow a sync belong to its asset."""
+    """Return the hourly checks; those that follow a sync belong to its asset.
+
+    Raises ``ValueError`` for ``refs`` that cannot be joined.
+    """
     by_table = {entity.table: entity for source in sources for entity in source.entities}
     require_joinable(by_table.values())
     return [hourly_checks(sources, by_table, url)] if by_table else []
@@ -118,6 +117,7 @@ def hourly_checks(
         wanted = context.selected_asset_check_keys
         with session_of_step(url()) as session:
             health = {(found.crm, found.sync_type): found for found in judge(sources, url=url())}
+            unusual = _unusual(session, sources) if any(key.name == "volume" for key in wanted) else {}
             for source in sources:
                 own = {entity.table for entity in source.entities}
                 for entity in source.entities:
@@ -126,7 +126,8 @@ def hourly_checks(
                     if "references" in names:
                         yield (_references(session, entity, by_table, own) if there else _absent(entity, "references"))
                     if "volume" in names:
-                        yield _volume(session, source, entity)
+                        text = unusual.get((source.name, entity.name))
+                        yield _result(entity, "volume", text is None, text or "as much as is usual, or too few runs")
                     if "health" in names:
                         yield _health(entity, health[source.name, entity.name])
 
@@ -235,13 +236,13 @@ def _references(
     sample: sql.Composable = sql.SQL("")
     if size > SAMPLE_BYTES:
         sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * SAMPLE_BYTES / size))
-    said: list[str] = []
+    findings: list[str] = []
     facts: dict[str, Any] = {"sampled": size > SAMPLE_BYTES}
     passed = True
     for column, ref in entity.refs.items():
         other, key = target(ref, by_table)
         if not _exists(session, other):
-            said.append(f"{other.table} does not exist yet")
+            findings.append(f"{other.table} does not exist yet")
             continue
         row = session.execute(
             sql.SQL(
@@ -263,7 +264,7 @@ def _references(
             )
         ).fetchone()
         if row is None or not row["loaded"]:
-            said.append(f"{other.table} is still empty")
+            findings.append(f"{other.table} is still empty")
             continue
         share = row["orphans"] / row["pointing"] if row["pointing"] else 0.0
         abroad = other.table not in own
@@ -271,20 +272,18 @@ def _references(
         passed = passed and (few or share <= (ORPHANS_ABROAD if abroad else ORPHANS))
         facts[f"{column}_orphans"] = row["orphans"]
         facts[f"{column}_pointing"] = row["pointing"]
-        said.append(f"{row['orphans']} of {row['pointing']} {column} ({share:.1%}) are not in {other.table}")
-    return _result(entity, "references", passed, "; ".join(said), **facts)
+        findings.append(f"{row['orphans']} of {row['pointing']} {column} ({share:.1%}) are not in {other.table}")
+    return _result(entity, "references", passed, "; ".join(findings), **facts)
 
 
-def _volume(session: "Session", source: Source, entity: Entity) -> dg.AssetCheckResult:
-    """Compare the last run with up to thirty before it that were asked in the same way."""
-    rows = session.execute(
-        query("run_volumes"),
-        [source.name, entity.name, RUNS + 1],
-    ).fetchall()
-    counts = [int(row["processed"]) for row in rows]
-    passed, text = judge_volume(counts, whole=bool(rows) and rows[0]["mode"] == "full")
-    facts = {"last": counts[0], "median": float(median(counts[1:]))} if len(counts) > 1 else {}
-    return _result(entity, "volume", passed, text, **facts)
+def _unusual(session: "Session", sources: Sequence[Source]) -> dict[tuple[str, str], str]:
+    """Return of each entity whose last runs found unusually much or little what to say about it."""
+    from warehouse_pipelines.observability.alerts import program, rules
+
+    about = program.circumstances(sources)
+    with rules.asking(session):
+        asked = [fault for rule in rules.enabled(session, ["volume"]) for fault in rules.ask(session, rule, about)]
+    return {(fault.crm or "", fault.entity or ""): fault.text for fault in asked}
 
 
 def _health(entity: Entity, found: "Health") -> dg.AssetCheckResult:
@@ -299,22 +298,3 @@ def _health(entity: Entity, found: "Health") -> dg.AssetCheckResult:
         last_status=found.status or "never ran",
         last_error=masked(found.error or ""),
     )
-
-
-def judge_volume(counts: Sequence[int], *, whole: bool) -> tuple[bool, str]:
-    """Return whether the first of ``counts`` (newest first) is like the others, and what to say about it."""
-    if len(counts) <= ENOUGH_RUNS:
-        return True, f"{len(counts)} such runs, too few to compare"
-    last, before = counts[0], counts[1:]
-    usual = median(before)
-    if whole:
-        if last * 2 < usual or last > 2 * usual + 10:
-            return False, f"a read of everything found {last} records, where it usually finds {usual:g}"
-        return True, f"{last} records, usually {usual:g}"
-    if len(counts) >= 2 * EMPTY_RUNS and not any(counts[:EMPTY_RUNS]):
-        found = median(counts[EMPTY_RUNS:])
-        if found > 0:
-            return False, f"{EMPTY_RUNS} runs in a row found nothing, where they usually find {found:g}"
-    if last > 1000 and last > 10 * max(before):
-        return False, f"{last} records, where the most so far was {max(before)}"
-    return True, f"{last} records, usually {usual:g}"

@@ -12,7 +12,6 @@ from warehouse_pipelines.queries import query
 
 STUCK = "1 day"
 
-
 ENOUGH_CLOSED = 30
 """Fewer won, or fewer lost, leads of an organization say nothing about its weights."""
 
@@ -121,8 +120,8 @@ def anomalies(crm: Crm) -> Report:
     counts = dict.fromkeys([*ANOMALIES, "new_leads_of_the_week"], 0)
     for row in found:
         counts[row["anomaly"]] += 1 if "usual" in row else row["n"]
-    said = ", ".join(f"{name}: {n}" for name, n in counts.items() if n)
-    return Report(dict(counts), {"found": [{"usual": "", **row} for row in found]}, said)
+    attention = ", ".join(f"{name}: {n}" for name, n in counts.items() if n)
+    return Report(dict(counts), {"found": [{"usual": "", **row} for row in found]}, attention)
 
 
 def scoring_weights(crm: Crm) -> Report:

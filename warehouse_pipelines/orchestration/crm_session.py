@@ -40,7 +40,7 @@ class Crm:
 
     @contextlib.contextmanager
     def role(self, name: str) -> "Iterator[Session]":
-        """Take a role for the block, outside a transaction."""
+        """Take a role for the block, outside a transaction. Raises ``dg.Failure`` when the user may not."""
         import psycopg
         from psycopg import sql
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 SLOW_MS = 100
 
-
 LONG_SECONDS = 60
-
 
 KEEP = "12 months"
 

@@ -1,12 +1,12 @@
 """Keeps Dagster's own storage from growing without end: ``prune_dagster`` deletes old runs every night.
 
 With all schedules on there are 800 runs a day, and Dagster deletes none of them. A run goes with its events, its
-compute log and its check evaluations when it is older than ``WAREHOUSE_RUN_DAYS``, one that failed when it is older
-than ``WAREHOUSE_FAILED_RUN_DAYS``. What the UI shows of an asset is kept, however old: the run of its last
-materialization and observation and of the last evaluation of each check; and of a backfill job the last run of each
-partition. Ticks of schedules and sensors are deleted by Dagster (``retention`` in ``dagster.yaml``).
+compute log and its check evaluations when it is older than ``orchestration.retention_policy`` says, or a setting
+(``WAREHOUSE_RUN_DAYS``, ``WAREHOUSE_FAILED_RUN_DAYS``), which wins. What the UI shows of an asset is kept, however old:
+the run of its last materialization and observation and of the last evaluation of each check; and of a backfill job the
+last run of each partition. Ticks of schedules and sensors are deleted by Dagster (``retention`` in ``dagster.yaml``).
 
-What a sync did stands in ``orchestration.sync_history``, which is not touched.
+What a sync did stands in ``orchestration.sync_history``, which is not touched here.
 
 Everything goes through the instance, so it works on any storage of Dagster; check evaluations, which Dagster deletes
 with their asset only, through the table that Dagster declares, and SQLite's file of a run, which Dagster leaves empty.
@@ -14,10 +14,11 @@ PostgreSQL and SQLite use the room again.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import sqlalchemy as sa
@@ -25,7 +26,11 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
 from dagster._core.storage.tags import PARTITION_SET_TAG
 
-from warehouse_pipelines import settings
+from warehouse_pipelines import settings, warehouse
+from warehouse_pipelines.errors import DatabaseUnavailable, masked
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.loading.retention import Amount, Policy
 
 log = logging.getLogger("warehouse")
 
@@ -35,14 +40,71 @@ Ages = Mapping[dg.DagsterRunStatus, int]
 """How many days a run is kept, by how it ended."""
 
 
-def ages() -> Ages:
-    """Return the ages of the settings."""
+ENDINGS = {
+    "dagster_runs": (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED),
+    "dagster_failed_runs": (dg.DagsterRunStatus.FAILURE,),
+}
+"""How the runs ended that each kind of ``orchestration.retention_policy`` has."""
+
+DEFAULTS = {"dagster_runs": 7, "dagster_failed_runs": 30}
+"""Days that runs are kept while the warehouse does not say."""
+
+
+def policies(url: str) -> "dict[str, Policy]":
+    """Return the policies of Dagster's runs, as the settings and the warehouse say; a setting wins."""
+    import psycopg
+
+    from warehouse_pipelines.loading import retention
+
     found = settings.settings()
+    set_days = {"dagster_runs": found.warehouse_run_days, "dagster_failed_runs": found.warehouse_failed_run_days}
+    stored: dict[str, Policy] = {}
+    try:
+        with warehouse.session(url) as session:
+            stored = retention.policies(session)
+    except (psycopg.Error, DatabaseUnavailable) as error:
+        log.warning("how long runs are kept is not known, so the defaults hold: %s", masked(str(error)))
+    known = {kind: stored.get(kind) or _default(kind) for kind in ENDINGS}
+    return {kind: replace(one, keep_days=set_days[kind] or one.keep_days) for kind, one in known.items()}
+
+
+def _default(kind: str) -> "Policy":
+    from warehouse_pipelines.loading.retention import Policy
+
+    return Policy(
+        kind=kind, about="", keep_days=DEFAULTS[kind], last_run=None, last_removed=None, removed=0, problem=None
+    )
+
+
+def ages(url: str) -> Ages:
+    """Return how long runs are kept; those that are kept for ever are left out."""
     return {
-        dg.DagsterRunStatus.SUCCESS: found.warehouse_run_days,
-        dg.DagsterRunStatus.CANCELED: found.warehouse_run_days,
-        dg.DagsterRunStatus.FAILURE: found.warehouse_failed_run_days,
+        status: policy.keep_days
+        for kind, policy in policies(url).items()
+        if policy.keep_days
+        for status in ENDINGS[kind]
     }
+
+
+def amounts(instance: dg.DagsterInstance, url: str) -> "list[Amount]":
+    """Return how many runs of Dagster there are, and how many are due."""
+    from warehouse_pipelines.loading.retention import Amount
+
+    now, found = datetime.now(UTC), []
+    for kind, policy in policies(url).items():
+        statuses = list(ENDINGS[kind])
+        cutoff = policy.cutoff(now)
+        due = instance.get_runs_count(dg.RunsFilter(statuses=statuses, updated_before=cutoff)) if cutoff else 0
+        oldest = instance.get_run_records(dg.RunsFilter(statuses=statuses), limit=1, ascending=True)
+        found.append(
+            Amount(
+                policy=policy,
+                rows=instance.get_runs_count(dg.RunsFilter(statuses=statuses)),
+                due=due,
+                oldest=oldest[0].create_timestamp if oldest else None,
+            )
+        )
+    return found
 
 
 def prune(instance: dg.DagsterInstance, kept: Ages, now: datetime | None = None) -> dict[str, int]:
@@ -97,12 +159,12 @@ def _delete_file(instance: dg.DagsterInstance, run_id: str) -> None:
             Path(storage.path_for_shard(run_id) + suffix).unlink(missing_ok=True)
 
 
-def jobs() -> list[dg.JobDefinition]:
-    """Return the job."""
+def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
+    """Return the job; the warehouse at ``url()`` says how long runs are kept."""
 
     @dg.op(name=f"{NAME}_op", description="Delete old runs from Dagster's storage.")
     def run(context: dg.OpExecutionContext) -> None:
-        facts = prune(context.instance, ages())
+        facts = prune(context.instance, ages(url()))
         context.log_event(dg.AssetMaterialization(["dagster_maintenance", NAME], metadata=facts))
         log.info("deleted %(runs_deleted)d old runs of Dagster, %(runs_left)d are left", facts)
 

@@ -1,4 +1,4 @@
-"""From Dagster to the loader and back: the only file in ``loading`` that knows Dagster.
+"""From Dagster to the loader and back: how a step of a run loads an entity, and what it says of that.
 
 An asset returns its dlt resource unread. ``SyncIOManager`` decides which window the run asks for, lets
 ``loading.sync`` read and load it, and puts what came of it on the materialization. The lock, the history row and the
@@ -61,8 +61,7 @@ class SyncIOManager(dg.IOManager):
         self._options = options
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Run one sync, and tell Dagster about it."""
-
+        """Run one sync, and tell Dagster about it. Raises as ``load`` does."""
         source, entity = self._entities[context.asset_key]
         result = load(context, source, entity, self._options, url=self._url, unread=obj)
         facts = metadata(result)
@@ -73,7 +72,7 @@ class SyncIOManager(dg.IOManager):
         context.add_output_metadata(facts)
 
     def load_input(self, context: dg.InputContext) -> None:
-        """Refuse: what reads a table reads it in SQL and declares ``deps``."""
+        """Raise ``NotImplementedError``: what reads a table reads it in SQL and declares ``deps``."""
         raise NotImplementedError(f"{context.asset_key.to_user_string()} is a table; declare it in deps and query it")
 
 
@@ -144,8 +143,8 @@ def metadata(result: Result) -> dict[str, Any]:
         "api_calls": result.calls,
         "sync_history_id": result.history_id,
     }
-    if result.cursor is not None:
-        facts["cursor"] = dg.TimestampMetadataValue(result.cursor.timestamp())
+    if result.watermark is not None:
+        facts["cursor"] = dg.TimestampMetadataValue(result.watermark.timestamp())
     if result.reason:
         facts["reason"] = result.reason
     if result.sample:
@@ -191,6 +190,8 @@ def failures(context: Step, history: Callable[[], Mapping[str, Any]] = dict) -> 
     """Turn what goes wrong into another attempt, if that may help and there were not too many, or a ``dg.Failure``.
 
     ``history`` returns metadata for the failure; when it fails itself, there is none.
+
+    Raises ``dg.RetryRequested`` or ``dg.Failure``.
     """
     _await_turn(context)
     try:

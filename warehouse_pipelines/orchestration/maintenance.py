@@ -4,11 +4,15 @@ A job has one step. What it found or did is the metadata of a materialization of
 that Dagster draws its numbers over time. What needs a person is also a warning in the log; what is broken fails the
 run. Metadata hold ids and counts, and nothing that names a person.
 
+What needs a person goes to the channels of alerts as well, once a day, and so does every report of a task that is
+``told``: one that nobody opens a run for. A channel that does not take it stops no job.
+
 A schedule is on by default, and skips while the schema is not there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -16,12 +20,16 @@ import dagster as dg
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.orchestration.io_manager import session_of_step
+from warehouse_pipelines.orchestration.ticks import told_plainly
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 LISTED = 50
 """At most so many rows of a kind are listed; counts are of all."""
+
+TOLD = 10
+"""At most so many rows of a kind are in a message."""
 
 Row = dict[str, Any]
 
@@ -34,6 +42,15 @@ class Report:
     lists: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     attention: str = ""
     broken: str = ""
+
+    def text(self) -> str:
+        """Return it as a message has it: what needs a person, the numbers, and the first rows of each list."""
+        lines = [line for line in (self.broken, self.attention) if line]
+        lines += [f"{name.replace('_', ' ')}: {value}" for name, value in self.facts.items()]
+        for name, rows in self.lists.items():
+            lines += [f"{name.replace('_', ' ')}: {len(rows)}"]
+            lines += ["  " + ", ".join(f"{key} {_shown(value)}" for key, value in row.items()) for row in rows[:TOLD]]
+        return "\n".join(lines)
 
     def metadata(self) -> dict[str, Any]:
         """Return it as Dagster shows it."""
@@ -50,14 +67,19 @@ def _shown(value: Any) -> str | int | float | bool:
 
 @dataclass(frozen=True)
 class Task:
-    """A job, its schedule and what it does, in a session that commits by itself."""
+    """A job, its schedule and what it does, in a session that commits by itself.
+
+    ``told`` sends its report to the channels of alerts even if nothing in it needs a person.
+    """
 
     name: str
     cron: str
     run: "Callable[[Session], Report]"
+    told: bool = False
 
     @property
     def about(self) -> str:
+        """The first line of what it does, for the UI."""
         return (self.run.__doc__ or "").strip().partition("\n")[0]
 
 
@@ -74,6 +96,7 @@ def _job(schema: str, task: Task, url: Callable[[], str]) -> dg.JobDefinition:
             report = task.run(session)
         key = [f"{schema}_maintenance", task.name]
         context.log_event(dg.AssetMaterialization(key, description=task.about, metadata=report.metadata()))
+        _tell(task, report, url(), context.log)
         if report.attention:
             context.log.warning(f"{task.name}: {report.attention}")
         if report.broken:
@@ -86,6 +109,23 @@ def _job(schema: str, task: Task, url: Callable[[], str]) -> dg.JobDefinition:
     return job
 
 
+def _tell(task: Task, report: Report, url: str, log: dg.DagsterLogManager) -> None:
+    """Send a report to the channels of alerts, if anybody should read it."""
+    if not (task.told or report.attention or report.broken):
+        return
+    from warehouse_pipelines.observability.alerts import program
+
+    severity = "critical" if report.broken else "warning" if report.attention else "info"
+    now = datetime.now(UTC)
+    try:
+        program.send_text(
+            url, f"{task.name} {now:%Y-%m-%d}", f"[{severity}] {task.name}: {task.about}", report.text(),
+            severity=severity, now=now,
+        )  # fmt: skip
+    except Exception as error:
+        log.warning(f"{task.name}: the report could not be sent: {type(error).__name__}: {masked(str(error))}")
+
+
 def schedules(schema: str, tasks: Sequence[Task], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
     """Return the schedule of each task."""
     return [_schedule(schema, task, url) for task in tasks]
@@ -93,11 +133,8 @@ def schedules(schema: str, tasks: Sequence[Task], url: Callable[[], str]) -> lis
 
 def _schedule(schema: str, task: Task, url: Callable[[], str]) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        try:
-            with warehouse.session(url()) as session:
-                found = session.execute("SELECT to_regnamespace(%s) IS NOT NULL AS there", [schema]).fetchone()
-        except Exception as error:
-            return dg.SkipReason(f"{type(error).__name__}: {masked(str(error))}")
+        with told_plainly(), warehouse.session(url()) as session:
+            found = session.execute("SELECT to_regnamespace(%s) IS NOT NULL AS there", [schema]).fetchone()
         if not (found and found["there"]):
             return dg.SkipReason(f"there is no schema {schema}; run `warehouse migrate`")
         return dg.RunRequest()

@@ -1,6 +1,6 @@
-"""What keeps the schema ``pipedesk`` small: what was cancelled or deleted long ago moves into an archive.
+"""The upkeep of the schema ``pipedesk``: push channels are renewed, and what was deleted long ago is archived.
 
-Each is one statement, so a row is in one of the two tables and never in neither. An archive has the columns of the
+Each move is one statement, so a row is in one of the two tables and never in neither. An archive has the columns of the
 schema's document and the whole record in ``raw_data``. What comes again, because Google still lists it, is archived
 again: the newer row wins, but for what it does not say. A sync may run at the same time.
 """
@@ -70,7 +70,22 @@ def _moved(connection: "Session", table: str, key: str, others: str, old: str, k
     return Report({"rows_archived": connection.execute(statement, [kept]).rowcount})
 
 
+def renew_channels(connection: "Session") -> Report:
+    """Replace push channels of Google that end within a day, and mark those that have ended.
+
+    What cannot be replaced stays, and fails the run: there is a day left until it ends.
+    """
+    from warehouse_pipelines.serving import push_channels
+
+    made, failed, marked = push_channels.renew(connection)
+    return Report(
+        {"channels_made": len(made), "rows_marked_ended": marked, "failed": len(failed)},
+        broken="; ".join(failed),
+    )
+
+
 TASKS = [
+    Task("hourly_renew_push_channels", "40 * * * *", renew_channels),
     Task("weekly_archive_calendar_events", "0 5 * * 0", archive_events),
     Task("weekly_archive_drive_files", "15 5 * * 0", archive_files),
 ]

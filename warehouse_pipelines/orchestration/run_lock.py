@@ -17,8 +17,8 @@ Decided:
 - A run without the tag (an older version's, or one that could not reach the warehouse) is dead when its last history
   row was closed because its process had died; otherwise it is left alone.
 
-``executor`` is Dagster's in-process executor, doing this for the runs of the daemon and the UI. The command line does
-it in ``in_process``, where it also gives up waiting and is cancelled by an interrupt.
+``executor`` is Dagster's in-process executor, doing this for the runs of the daemon and the UI. The command line holds
+the lock itself (``commands.runner``), where a run also gives up waiting and is cancelled by an interrupt.
 """
 
 import contextlib
@@ -69,7 +69,6 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 """Runs that have a process or had one; a queued run has none yet."""
-
 
 _held: set[str] = set()
 """The runs whose lock is held by this process."""

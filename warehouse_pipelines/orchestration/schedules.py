@@ -2,8 +2,9 @@
 
 A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, because each run costs a process that
 takes six seconds of processor time to start; the CRMs fire at different minutes of the hour for the same reason. It
-leaves out what is switched off (``loading.sync_schedule``) and what an unfinished run has still to sync, and says so
-in the log of the tick and in a tag of the run.
+leaves out what is switched off (``loading.sync_schedule``), what an unfinished run has still to sync, and what need not
+be polled yet because its webhooks deliver (``loading.webhook_pace``); it says so in its log and in a tag of the run.
+A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
 
 A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
 switched on without them skips and says which are missing.
@@ -17,13 +18,13 @@ from datetime import timedelta
 import dagster as dg
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import masked
-from warehouse_pipelines.loading import sync_schedule
+from warehouse_pipelines.loading import sync_schedule, webhook_pace
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.checks import at_once, hourly
 from warehouse_pipelines.orchestration.io_manager import key_of
+from warehouse_pipelines.orchestration.ticks import told_plainly
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -71,6 +72,14 @@ def jobs(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
     made = [_job(source, [entity], job_name(source, entity)) for source in sources for entity in source.entities]
     made += [_job(source, source.entities, job_name(source, None)) for source in sources]
     return [*made, *_check_job(sources)]
+
+
+def whole(
+    made: Sequence["dg.UnresolvedAssetJobDefinition"], sources: Sequence[Source]
+) -> list["dg.UnresolvedAssetJobDefinition"]:
+    """Return those of the ``made`` jobs that are of a whole CRM."""
+    names = {job_name(source, None) for source in sources}
+    return [job for job in made if job.name in names]
 
 
 def _job(source: Source, entities: Sequence[Entity], name: str) -> "dg.UnresolvedAssetJobDefinition":
@@ -128,36 +137,32 @@ def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sche
 def schedule(
     source: Source, entities: Sequence[Entity], url: Callable[[], str], offset: int = 0
 ) -> dg.ScheduleDefinition:
-    """Return the schedule of those entities of a CRM that have one cadence; they fire ``offset`` minutes late."""
+    """Return the schedule of those entities of a CRM that have one cadence; they fire ``offset`` minutes late.
+
+    Raises ``ValueError`` for a cadence that cron cannot express.
+    """
     every = entities[0].cadence.every
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
         if missing := source.missing_settings():
             return dg.SkipReason(f"{source.title} is not configured: set {', '.join(missing)}")
-        import psycopg
-
-        from warehouse_pipelines.errors import WarehouseError
-
-        try:
-            with warehouse.session(url()) as connection:
-                left_out = dict.fromkeys(sync_schedule.switched_off(connection, source), "switched off")
-                left_out |= being_synced(context.instance, source)
-                due = [entity for entity in entities if entity.name not in left_out]
-                if due:
-                    sync_schedule.note(connection, source, due, context.scheduled_execution_time)
-        except psycopg.errors.UndefinedTable:
-            return dg.SkipReason("the database is not migrated; run `warehouse migrate`")
-        except (psycopg.Error, WarehouseError) as error:
-            return dg.SkipReason(f"the warehouse does not answer: {masked(str(error))}")
-        said = "; ".join(f"{entity.name}: {left_out[entity.name]}" for entity in entities if entity.name in left_out)
+        with told_plainly(), warehouse.session(url()) as connection:
+            paces = webhook_pace.slower(connection, source, entities)
+            left_out = {pace.entity: pace.reason for pace in paces if not pace.is_due}
+            left_out |= dict.fromkeys(sync_schedule.switched_off(connection, source), "switched off")
+            left_out |= being_synced(context.instance, source)
+            due = [entity for entity in entities if entity.name not in left_out]
+            if due:
+                sync_schedule.note(connection, source, due, context.scheduled_execution_time)
+        reasons = "; ".join(f"{entity.name}: {left_out[entity.name]}" for entity in entities if entity.name in left_out)
         if not due:
-            return dg.SkipReason(f"nothing is due: {said}")
-        if said:
-            context.log.info("left out: %s", said)
+            return dg.SkipReason(f"nothing is due: {reasons}")
+        if reasons:
+            context.log.info("left out: %s", reasons)
         return dg.RunRequest(
             asset_selection=[key_of(entity) for entity in due],
             asset_check_keys=[check for entity in due for check in at_once(entity)],
-            tags={"warehouse/left_out": said} if said else None,
+            tags={"warehouse/left_out": reasons} if reasons else None,
         )
 
     return dg.ScheduleDefinition(

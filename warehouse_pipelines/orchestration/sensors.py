@@ -5,12 +5,14 @@ a killed run that was cancelled (``close_cancelled``); a lost machine, of which 
 (``close_stale_runs``). A row that is ``running`` while its advisory lock is free belongs to a dead process; the last
 sensor asks PostgreSQL every minute. Runs that Dagster believes started are closed with it, as ``run_lock`` says.
 
-They run by default. When the database is away they skip and say so: what the first two miss, the last finds.
+They run by default. While the database is away their ticks fail; what the first two miss, the last finds.
 """
 
 from collections.abc import Callable
 
 import dagster as dg
+
+from warehouse_pipelines.orchestration.ticks import told_plainly
 
 STALE_SECONDS = 60
 
@@ -40,11 +42,9 @@ def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
         from warehouse_pipelines.loading import sync_history
         from warehouse_pipelines.orchestration import run_lock
 
-        try:
+        with told_plainly():
             rows = sync_history.close_stale_runs(url())
             runs = run_lock.close_dead_runs(context.instance, url())
-        except Exception as error:
-            return _away(error)
         if not rows and not runs:
             return dg.SkipReason("nothing was left open")
         return dg.SkipReason(f"closed {', '.join(map(str, rows)) or 'no row'}; runs: {', '.join(runs) or 'none'}")
@@ -55,14 +55,6 @@ def sensors(url: Callable[[], str]) -> list[dg.SensorDefinition]:
 def _close(url: Callable[[], str], run_id: str, message: str, status: str = "failed") -> dg.SkipReason:
     from warehouse_pipelines.loading import sync_history
 
-    try:
+    with told_plainly():
         closed = sync_history.close_run(url(), run_id, message, status)
-    except Exception as error:
-        return _away(error)
     return dg.SkipReason(f"closed {closed} rows of run {run_id}")
-
-
-def _away(error: Exception) -> dg.SkipReason:
-    from warehouse_pipelines.errors import masked
-
-    return dg.SkipReason(f"the warehouse does not answer ({type(error).__name__}: {masked(str(error))}); later")

@@ -59,11 +59,11 @@ def stored_in_clear(connection: sa.Connection, entities: Sequence[Entity]) -> li
         there = _columns(connection, entity)
         clear = [name for name in sorted(entity.local.hashed & there) if _has_clear(connection, entity, name)]
         dropped = sorted(_dropped(entity) & there)
-        said = [f"{', '.join(clear)} in clear, to be hashed"] if clear else []
-        said += [f"{', '.join(dropped)}, dropped and no longer written"] if dropped else []
-        if said:
+        phrases = [f"{', '.join(clear)} in clear, to be hashed"] if clear else []
+        phrases += [f"{', '.join(dropped)}, dropped and no longer written"] if dropped else []
+        if phrases:
             found.append(
-                f"{entity.table} still holds {' and '.join(said)} (config/columns.toml). They stay until "
+                f"{entity.table} still holds {' and '.join(phrases)} (config/columns.toml). They stay until "
                 "`warehouse migrate --redact` rewrites the rows and removes the columns, which cannot be undone."
             )
     return found
@@ -73,6 +73,8 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
     """Hash and remove what is stored of the columns that the file hashes or drops; return a line for each table.
 
     A transaction for each table; safe to repeat.
+
+    Raises ``NotConfigured`` without a key to hash with, ``DatabaseUnavailable``.
     """
     done = []
     for source in sources:
@@ -85,6 +87,7 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
                     connection.execute("SET LOCAL session_replication_role = replica")
                 rows = sum(_rewritten(connection, entity, redacting))
                 dead_letters = _redact_dead_letters(connection, source, entity, redacting)
+                _forget_changes(connection, entity)
                 columns = [
                     row["attname"] for row in connection.execute(
                         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
@@ -161,6 +164,11 @@ def _redact_dead_letters(connection: "Session", source: Source, entity: Entity, 
         for payload, number in changed:  # one by one: two may have become the same, and are one then
             writing.execute(query("redact_dead_letter"), [payload, number, f"{source.name} {entity.name}"])
     return len(changed)
+
+
+def _forget_changes(connection: "Session", entity: Entity) -> None:
+    """Delete what is logged of changes: documents among the old values may hold what is hashed or dropped now."""
+    connection.execute("DELETE FROM orchestration.change_log WHERE table_name = %s", [entity.table])
 
 
 def _has_clear(connection: sa.Connection, entity: Entity, name: str) -> bool:

@@ -26,7 +26,15 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import local_columns, repeatable, tables
+from warehouse_pipelines.schema import (
+    comments,
+    local_columns,
+    masked_views,
+    reading,
+    repeatable,
+    source_tables,
+    tables,
+)
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 
@@ -59,6 +67,8 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
         connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
         config.attributes["connection"] = connection
         before = _revisions(connection, script)
+        if down or before[-1:] != script.get_heads():
+            masked_views.drop(connection)
         if not down:
             alembic.command.upgrade(config, "head")
             after = _revisions(connection, script)
@@ -68,13 +78,18 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
             if before != after:
                 made.add("orchestration")  # whose tables the revisions make, and their columns
             _keep_strangers_from_making_objects(connection)
+            views = sql_folder() / "views"
             changes = [
                 *(f"revision {revision}" for revision in after if revision not in before),
                 *aligned,
                 *sync_schedule.align(connection, SOURCES),
+                *source_tables.align(connection, SOURCES),
                 *repeatable.align_schemas(connection, sql_folder() / "schemas", made),
-                *repeatable.align_views(connection, sql_folder() / "views"),
+                *repeatable.align_views(connection, views),
+                *repeatable.align_defaults(connection, sql_folder() / "defaults"),
             ]
+            read, of_views = reading.align(connection, entities, views)
+            changes += [*read, *comments.align(connection, entities, views, of_views)]
             for remark in local_columns.stored_in_clear(connection, entities):
                 log.warning("%s", remark)
             if dry_run:
@@ -86,8 +101,8 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
             alembic.command.downgrade(config, f"-{min(down, len(before))}" if before else "base")
         except sa.exc.DBAPIError as error:
             if isinstance(error.orig, psycopg.errors.ObjectInUse) and error.orig.diag.message_hint:
-                said = error.orig.diag
-                raise WrongUse(f"{said.message_primary} {said.message_hint}") from error
+                diagnosis = error.orig.diag
+                raise WrongUse(f"{diagnosis.message_primary} {diagnosis.message_hint}") from error
             raise
         after = _revisions(connection, script)
         if not after:
@@ -168,6 +183,8 @@ def seed(url: str) -> list[str]:
     """Add the invented rows of ``sql/seeds``, one transaction per file; return a line for each. Safe to repeat.
 
     Rows that are needed come with the migrations.
+
+    Raises ``DatabaseUnavailable``.
     """
     files = sorted((sql_folder() / "seeds").glob("*.sql"))
     for file in files:
@@ -189,8 +206,8 @@ def check_backup(archive: Path, url: str, *, hours: float) -> None:
             command, capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
         ).stdout
     except subprocess.CalledProcessError as error:
-        said = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
-        raise WrongUse(f"Reading the backup {archive} failed: {said}. {again}") from error
+        message = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
+        raise WrongUse(f"Reading the backup {archive} failed: {message}. {again}") from error
     made = re.search(r"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", listed)
     name = re.search(r"dbname: (.*)", listed)
     if made is None or name is None:

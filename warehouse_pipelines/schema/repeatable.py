@@ -6,6 +6,9 @@ whose tables are written (``crm``) it holds what changes without a migration: fu
 
 A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema.
 
+A file of ``sql/defaults`` adds the rows that are missing of tables that users edit, and changes none that is there. It
+runs in every migration, so a row that is not wanted is changed and not deleted.
+
 What was run stands at the end of the comment of the schema or view, so one whose file has not changed is left alone,
 with whatever others have built upon it.
 """
@@ -13,6 +16,7 @@ with whatever others have built upon it.
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -51,6 +55,21 @@ def align_views(connection: sa.Connection, folder: Path) -> list[str]:
         connection.exec_driver_sql(f"CREATE VIEW {view} AS\n{query}")
         connection.exec_driver_sql(f"COMMENT ON VIEW {view} IS {sql.quote(comment)}")
         done.append(f"view {path.stem}")
+    return done
+
+
+def align_defaults(connection: sa.Connection, folder: Path) -> list[str]:
+    """Add the default rows that are missing; return a line for each file that had some."""
+    done = []
+    for path in _files(folder):
+        cursor: Any = connection.connection.cursor()
+        with cursor:
+            cursor.execute(path.read_text())
+            added = cursor.rowcount
+            while cursor.nextset():
+                added += cursor.rowcount
+        if added:
+            done.append(f"default rows of {path.stem}: {added}")
     return done
 
 

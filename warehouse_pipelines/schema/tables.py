@@ -3,27 +3,27 @@
 Nothing about a source table is written twice: ``metadata`` turns entities into SQLAlchemy tables, ``align`` adds to a
 database what is declared and missing there. A column that is no longer declared stays, with its data; a column whose
 type differs is refused with a message, because changing it needs a migration that somebody has read.
+
+One query of the catalog tells what is there. Alembic's comparison reflects every table and takes 2 s of processor time
+for 120 tables, in every migration; this takes 0.1 s.
 """
 
-import functools
 import logging
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from psycopg.sql import Identifier, quote
 from sqlalchemy.dialects.postgresql import JSONB
 
 from warehouse_pipelines.model import column_texts
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.queries import query
 
 log = logging.getLogger("warehouse")
-
-COMMENT = "modify_comment"
 
 TYPES: dict[str, Any] = {
     "text": sa.Text(),
@@ -36,12 +36,15 @@ TYPES: dict[str, Any] = {
     "jsonb": JSONB(),
 }
 
+_REGTYPES = {"timestamptz": "timestamp with time zone"}
+"""What PostgreSQL calls a type when asked, where that is not how we spell it."""
+
 
 def metadata(entities: Sequence[Entity]) -> sa.MetaData:
-    """Return the tables that ``entities`` declare, with their primary keys and indexes."""
+    """Return the tables that ``entities`` declare, with their primary keys and indexes; columns without comments."""
     declared = sa.MetaData()
     for entity in entities:
-        table = sa.Table(entity.table_name, declared, schema=_schema(entity), comment=entity.about)
+        table = sa.Table(entity.table_name, declared, schema=_schema(entity))
         for name, spelled in entity.pg_types.items():
             type_, _, constraints = spelled.partition(" ")
             default = constraints.partition("DEFAULT ")[2]
@@ -55,13 +58,20 @@ def metadata(entities: Sequence[Entity]) -> sa.MetaData:
                     nullable="NOT NULL" not in constraints,
                     autoincrement=False,
                     server_default=sa.text(default) if default else None,
-                    comment=column_texts.text(entity, name),
                 )
             )
         table.primary_key.name = f"{entity.table_name}_pkey"
         for name in entity.indexes:
             there = table.c[name].is_not(None) if name in entity.sparse else None
             sa.Index(index_name(entity.table_name, name), table.c[name], postgresql_where=there)
+        # By which readers find what was loaded since they last looked: 0.1 ms, where a scan of 200,000 contacts took
+        # 330. Rows that are written later lie together, so an index of ranges will do, which costs a loader nothing.
+        sa.Index(
+            index_name(entity.table_name, "sync_updated_at"),
+            table.c["sync_updated_at"],
+            postgresql_using="brin",
+            postgresql_with={"autosummarize": "on"},
+        )
     return declared
 
 
@@ -75,124 +85,163 @@ def _schema(entity: Entity) -> str | None:
     return None if entity.schema == "public" else entity.schema
 
 
-def differences(connection: sa.Connection, entities: Sequence[Entity]) -> list[Any]:
-    """Return what the database lacks or has otherwise, as Alembic's comparison says it; empty when it is right.
+@dataclass(frozen=True)
+class Difference:
+    """What a database lacks of an entity's table, or has otherwise; ``name`` is that of the column or index."""
+
+    entity: Entity
+    what: Literal["table", "column", "index", "comment", "type", "nullability", "columns of index"]
+    name: str = ""
+
+    def __str__(self) -> str:
+        name = f".{self.name}" if self.name else ""
+        return f"{self.what} {self.entity.table}{name}"
+
+
+_REFUSED = {"type", "nullability", "columns of index"}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A table as the catalog has it."""
+
+    comment: str | None
+    columns: dict[str, tuple[str, bool, str | None]]
+    """The type without its modifier, whether it is NOT NULL, and the comment."""
+    indexes: dict[str, tuple[bool, list[str | None]]]
+    """Whether it is unique, and its columns."""
+
+
+def differences(connection: sa.Connection, entities: Sequence[Entity]) -> list[Difference]:
+    """Return what the database lacks or has otherwise; empty when it is right.
 
     Tables and columns of which no entity speaks are none of our business and are not compared.
     """
-    declared = metadata(entities)
-    names = {(table.schema, table.name) for table in declared.tables.values()}
-
-    def ours(item: Any, name: str | None, type_: str, reflected: bool, compare_to: Any) -> bool:
-        if type_ == "table":
-            return (item.schema, name) in names
-        return not (reflected and compare_to is None)
-
-    context = MigrationContext.configure(
-        connection,
-        opts={
-            "target_metadata": declared,
-            "include_schemas": True,
-            "include_object": ours,
-            "include_name": functools.partial(_wanted_schema, {schema for schema, _ in names}),
-            "compare_type": True,
-            "compare_server_default": False,
-        },
-    )
-    return list(compare_metadata(context, declared))
+    found = _found(connection, entities)
+    return [difference for entity in entities for difference in _differences(entity, found.get(entity.table))]
 
 
-def _wanted_schema(schemas: set[str | None], name: str | None, type_: str, parents: Any) -> bool:
-    return name in schemas if type_ == "schema" else True
+def _found(connection: sa.Connection, entities: Sequence[Entity]) -> dict[str, _Found]:
+    """Return the tables that are there, by the name that the entity has for them."""
+    names = {(entity.schema, entity.table_name): entity.table for entity in entities}
+    asked = {"schemas": [schema for schema, _ in names], "names": [name for _, name in names]}
+    rows = connection.exec_driver_sql(query("declared_tables"), asked)
+    return {
+        names[schema, name]: _Found(comment, columns or {}, indexes or {})
+        for schema, name, comment, columns, indexes in rows
+    }
+
+
+def _differences(entity: Entity, found: _Found | None) -> Iterator[Difference]:
+    if found is None:
+        yield Difference(entity, "table")
+        return
+    for name, spelled in entity.pg_types.items():
+        if name not in found.columns:
+            yield Difference(entity, "column", name)
+        else:
+            type_, not_null, comment = found.columns[name]
+            if type_ != _REGTYPES.get(declared := spelled.split(" ")[0], declared):
+                yield Difference(entity, "type", name)
+            if not_null != ("NOT NULL" in spelled):
+                yield Difference(entity, "nullability", name)
+            if comment != column_texts.text(entity, name):
+                yield Difference(entity, "comment", name)
+    for name in (*entity.indexes, "sync_updated_at"):
+        index = index_name(entity.table_name, name)
+        if index not in found.indexes:
+            yield Difference(entity, "index", index)
+        elif [*found.indexes[index]] != [False, [name]]:
+            yield Difference(entity, "columns of index", index)
+    if (found.comment or "") != entity.about:
+        yield Difference(entity, "comment")
 
 
 def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
     """Create what is declared and missing; return a line for each change, none when there was nothing to do.
 
-    Raises ``RuntimeError`` when a column exists with another type or nullability.
+    Raises ``RuntimeError`` when a column exists with another type or nullability, or an index on other columns.
     """
-    refused: list[str] = []
-    added: dict[tuple[str, str], list[str]] = {}
-    indexes: list[sa.Index] = []
-    done, there = _create_missing(connection, entities)
-    own = {(_schema(entity), entity.table_name): (*entity.local.added, *entity.local.renamed) for entity in entities}
-    operations = Operations(MigrationContext.configure(connection))
-    for difference in differences(connection, there):
-        if isinstance(difference, list):
-            refused += [f"{kind} of {table}.{column}" for kind, _, table, column, *_ in difference if kind != COMMENT]
-            continue
-        kind, item = difference[0], difference[-1]
-        if kind == "add_column":
-            _, schema, table, column = difference
-            spelled = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            added.setdefault((schema or "public", table), []).append(str(spelled))
-            here = " (config/columns.toml)" if column.name in own.get((schema, table), ()) else ""
-            done.append(f"column {table}.{column.name}{here}")
-        elif kind == "add_index":
-            indexes.append(item)
-            done.append(f"index {item.name}")
-        elif kind == "add_table_comment":
-            table = difference[1]
-            operations.create_table_comment(table.name, table.comment, schema=table.schema)
-        else:
-            refused.append(f"{kind} {getattr(item, 'name', item)}")
-    for (schema, table), spellings in added.items():
-        # In one statement: a generated column rewrites the table, and it is rewritten once.
-        name = Identifier(schema, table).as_string()
-        connection.exec_driver_sql(f"ALTER TABLE {name} {', '.join(f'ADD COLUMN {one}' for one in spellings)}")
-    for index in indexes:
-        index.create(connection, checkfirst=False)
-    if refused:
+    found: dict[str, list[Difference]] = defaultdict(list)
+    for difference in differences(connection, entities):
+        found[difference.what].append(difference)
+    if refused := [str(difference) for what in _REFUSED for difference in found[what]]:
         raise RuntimeError(
             "the database differs from the declared entities where only a written migration may change it: "
             + ", ".join(sorted(refused))
         )
-    return [*done, *_comment(connection, entities)]
-
-
-def _create_missing(connection: sa.Connection, entities: Sequence[Entity]) -> tuple[list[str], list[Entity]]:
-    """Create the tables that are missing; return a line for each change, and the entities whose table was there.
-
-    A comparison would come to the same, and take three times as long for an empty database.
-    """
-    schemas = {_schema(entity) for entity in entities}
-    for schema in sorted(schema for schema in schemas if schema):
-        connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-    inspector = sa.inspect(connection)
-    found = {(schema, name) for schema in schemas for name in inspector.get_table_names(schema=schema)}
-    there = [entity for entity in entities if (_schema(entity), entity.table_name) in found]
-    declared = metadata([entity for entity in entities if entity not in there])
-    done = []
-    for table in declared.tables.values():
-        for column in table.columns:
-            column.comment = None  # or each would cost a statement
-        table.create(connection, checkfirst=False)
-        done += [f"table {table.fullname}", *sorted(f"index {index.name}" for index in table.indexes)]
-    return done, there
-
-
-def _comment(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
-    """Write the comments that differ, all in one statement; return a line if there were any."""
-    known = {
-        (table, column): comment
-        for table, column, comment in connection.execute(
-            sa.text("""
-                SELECT n.nspname || '.' || c.relname, a.attname, col_description(c.oid, a.attnum)
-                FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
-                    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                WHERE n.nspname = ANY(:schemas) AND a.attnum > 0 AND NOT a.attisdropped
-                """),
-            {"schemas": list({entity.schema for entity in entities})},
-        )
-    }
-    statements = [
-        f"COMMENT ON COLUMN {Identifier(entity.schema, entity.table_name, name).as_string()} IS {quote(text)};"
-        for entity in entities
-        for name in entity.pg_types
-        if known.get((f"{entity.schema}.{entity.table_name}", name)) != (text := column_texts.text(entity, name))
+    missing = [difference.entity for difference in found["table"]]
+    done = [
+        *_create_tables(connection, missing),
+        *_add_columns(connection, found["column"]),
+        *_create_indexes(connection, found["index"]),
     ]
-    if not statements:
-        return []
-    # Without parameters, so that % means itself.
-    connection.execution_options(no_parameters=True).exec_driver_sql("\n".join(statements))
-    return [f"comments of {len(statements)} column{'s' * (len(statements) != 1)}"]
+    comments = [
+        *((entity, "") for entity in missing if entity.about),
+        *((entity, name) for entity in missing for name in entity.pg_types),
+        *((difference.entity, difference.name) for difference in (*found["column"], *found["comment"])),
+    ]
+    _run(connection, [_comment(entity, name) for entity, name in comments])
+    if columns := sum(bool(name) for _, name in comments):
+        done.append(f"comments of {columns} column{'s' * (columns != 1)}")
+    return done
+
+
+def _create_tables(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
+    schemas = sorted({entity.schema for entity in entities} - {"public"})
+    statements: list[Any] = [sa.schema.CreateSchema(schema, if_not_exists=True) for schema in schemas]
+    done = []
+    for table in metadata(entities).tables.values():
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [sa.schema.CreateTable(table), *map(sa.schema.CreateIndex, indexes)]
+        done += [f"table {table.fullname}", *(f"index {index.name}" for index in indexes)]
+    _run(connection, [_compiled(connection, statement) for statement in statements])
+    return done
+
+
+def _add_columns(connection: sa.Connection, missing: Sequence[Difference]) -> list[str]:
+    """Add the columns, those of a table in one statement: a generated column rewrites it, and it is rewritten once."""
+    added: dict[str, list[str]] = defaultdict(list)
+    done = []
+    declared = _tables_of(missing)
+    for entity, name in ((difference.entity, difference.name) for difference in missing):
+        column = declared[entity.table].c[name]
+        added[Identifier(entity.schema, entity.table_name).as_string()].append(
+            f"ADD COLUMN {_compiled(connection, sa.schema.CreateColumn(column))}"
+        )
+        here = " (config/columns.toml)" if name in (*entity.local.added, *entity.local.renamed) else ""
+        done.append(f"column {entity.table_name}.{name}{here}")
+    _run(connection, [f"ALTER TABLE {table} {', '.join(columns)}" for table, columns in added.items()])
+    return done
+
+
+def _create_indexes(connection: sa.Connection, missing: Sequence[Difference]) -> list[str]:
+    indexes = {str(index.name): index for table in _tables_of(missing).values() for index in table.indexes}
+    statements = [sa.schema.CreateIndex(indexes[difference.name]) for difference in missing]
+    _run(connection, [_compiled(connection, statement) for statement in statements])
+    return [f"index {difference.name}" for difference in missing]
+
+
+def _tables_of(differences: Sequence[Difference]) -> dict[str, sa.Table]:
+    """Return the declared tables in which something differs, by the name that the entity has for them."""
+    entities = {difference.entity.table: difference.entity for difference in differences}
+    return dict(zip(entities, metadata([*entities.values()]).tables.values(), strict=True))
+
+
+def _compiled(connection: sa.Connection, statement: Any) -> str:
+    return str(statement.compile(dialect=connection.dialect))
+
+
+def _comment(entity: Entity, name: str) -> str:
+    """Return the statement that writes the comment of a column, or without a name that of the table."""
+    if not name:
+        table = Identifier(entity.schema, entity.table_name).as_string()
+        return f"COMMENT ON TABLE {table} IS {quote(entity.about)}"
+    column = Identifier(entity.schema, entity.table_name, name).as_string()
+    return f"COMMENT ON COLUMN {column} IS {quote(column_texts.text(entity, name))}"
+
+
+def _run(connection: sa.Connection, statements: Sequence[str]) -> None:
+    """Send all statements at once, without parameters, so that % means itself."""
+    if statements:
+        connection.exec_driver_sql(";\n".join(statements), execution_options={"no_parameters": True})

@@ -1,11 +1,11 @@
 """The login that the Google sources share: a service account, by google-auth, over the client of all vendors.
 
 google-auth signs the assertion and keeps the token, which is the part that is easy to get wrong. Requests do not go
-through google-api-python-client, though the issue names it: it is 111 MB of API descriptions; its httplib2 connections
-belong to one thread; its retries ignore ``Retry-After``, sleep where a cancelled run cannot wake them, and are not
-counted; and it hands over dictionaries where we keep the record's own bytes. So there is one machinery of retries,
-budgets, counts and cancelling for all vendors, and what is left of Google's client is a path and a dictionary of
-parameters. (Its import costs 0.19 s, google-auth's 0.11 s, and both can wait until a run needs them.)
+through google-api-python-client: it is 111 MB of API descriptions; its httplib2 connections belong to one thread; its
+retries ignore ``Retry-After``, sleep where a cancelled run cannot wake them, and are not counted; and it hands over
+dictionaries where we keep the record's own bytes. So there is one machinery of retries, budgets, counts and cancelling
+for all vendors, and what is left of Google's client is a path and a dictionary of parameters. (Its import costs 0.19 s,
+google-auth's 0.11 s, and both can wait until a run needs them.)
 
 A token lives an hour and is kept in this process; one that is refused before its time is replaced once.
 """
@@ -47,7 +47,10 @@ class GoogleSettings(FromEnvironment):
 
 
 def client(context: ReadContext, title: str, scopes: Sequence[str], host: str = "www") -> Client:
-    """Return a client of one API, signed in as the service account."""
+    """Return a client of one API, signed in as the service account.
+
+    Raises ``NotConfigured`` for a key file that cannot be read.
+    """
     settings = GoogleSettings()
     path = settings.google_application_credentials
     try:

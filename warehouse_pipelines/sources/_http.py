@@ -14,6 +14,7 @@ would neither acquire the budget nor be counted, and a login by this client woul
 ``WAREHOUSE_RETRY_SECONDS`` (default 1) is the first backoff; each further one doubles, up to 60 s.
 """
 
+import contextlib
 import email.utils
 import functools
 import hashlib
@@ -67,18 +68,12 @@ def _trusted() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=32)
 def _connections(base_url: str) -> "httpx.Client":
-    from contextlib import suppress
+    """Return the client of an address. Its sockets are closed when the cache and every thread have let go of it."""
+    import weakref
 
     import httpx
 
-    class Connections(httpx.Client):
-        """Closes its sockets once the cache has dropped it and no thread uses it any more."""
-
-        def __del__(self) -> None:
-            with suppress(Exception):
-                self.close()
-
-    return Connections(
+    client = httpx.Client(
         base_url=base_url,
         verify=_trusted(),
         timeout=httpx.Timeout(60, connect=10, pool=60),
@@ -86,6 +81,16 @@ def _connections(base_url: str) -> "httpx.Client":
         headers={"User-Agent": "warehouse-pipelines", "Accept": "application/json"},
         follow_redirects=False,
     )
+    # Not by __del__: of a circle, which a caught error makes, the sockets may be collected before their client.
+    weakref.finalize(client, _close, [client._transport, *client._mounts.values()])
+    return client
+
+
+def _close(transports: "Sequence[httpx.BaseTransport | None]") -> None:
+    for transport in transports:
+        if transport is not None:
+            with contextlib.suppress(Exception):
+                transport.close()
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:

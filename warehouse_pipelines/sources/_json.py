@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def listed(records: list[T] | None, what: str, *, first: bool, last: bool) -> list[T]:
-    """Return the records of a page. Some vendors end with null instead of a list; elsewhere null is an error."""
+    """Return the records of a page. Some vendors end with null; raises ``AnswerChanged`` for null anywhere else."""
     if records is None and (first or not last):
         raise AnswerChanged(f"{what} answered null instead of its list; nothing was loaded.")
     return records or []
@@ -34,10 +34,8 @@ def key_of(record: msgspec.Raw) -> str | None:
 
 _BOM = b"\xef\xbb\xbf"
 
-
 _STRING_OR_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 """A string of JSON, or what Python and others write for a float that is no number."""
-
 
 _MENDED = re.compile(
     rb"\\\\"

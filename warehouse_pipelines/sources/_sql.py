@@ -40,7 +40,7 @@ class SqlClient:
         self.close()
 
     def close(self) -> None:
-        """End the session."""
+        """End the session; the client of a driver says how."""
         raise NotImplementedError
 
     def retried(self, ask: Callable[[], T]) -> T:

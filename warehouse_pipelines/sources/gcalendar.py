@@ -70,7 +70,10 @@ _glance = msgspec.json.Decoder(Glance).decode
 
 
 def fetch(request: ReadRequest, context: ReadContext) -> Pages:
-    """Yield what changed in the calendars since the last good run, or everything."""
+    """Yield what changed in the calendars since the last good run, or everything.
+
+    Raises ``NotConfigured`` without a calendar, and what the vendor refused with when none of them can be read.
+    """
     calendars = Settings().calendars
     if not calendars:
         raise NotConfigured("GCALENDAR_IDS names no calendar")
@@ -247,7 +250,7 @@ EVENTS = Entity(
 
 
 def check() -> str:
-    """Ask every calendar for one event."""
+    """Ask every calendar for one event. Raises ``PermissionMissing`` that names those that cannot be read."""
     api = client(ReadContext(), "Google Calendar", SCOPES)
     calendars = Settings().calendars
     refused = []

@@ -133,7 +133,10 @@ class GDriveReader:
         self._tree: set[str] | None = None
 
     def everything(self) -> Iterator[Page]:
-        """Yield every file, or folder, below the root."""
+        """Yield every file, or folder, below the root.
+
+        Raises ``WrongUse`` for a root that is no folder or is not shared.
+        """
         if self.root:
             there = self._root()
             if there.mime_type != FOLDER:

@@ -100,7 +100,10 @@ def client(context: ReadContext) -> Client:
 
 
 def feed(request: ReadRequest, context: ReadContext) -> Iterator[list[Json]]:
-    """Yield the pages of the feed, oldest first."""
+    """Yield the pages of the feed, oldest first.
+
+    Raises ``CursorStuck`` for a feed that repeats or is not sorted, ``AnswerChanged`` for ids without a time.
+    """
     http = client(context)
     params = {"sort": "asc", "limit": str(min(request.page_size, PER_PAGE))}
     since, until = request.window
@@ -303,6 +306,7 @@ LEADS = Entity(
     cursor="last_event_at",
     cadence=Cadence(
         every=timedelta(minutes=15),
+        with_webhooks=timedelta(hours=1),
         overlap=timedelta(minutes=5),
         full_every=timedelta(days=7),
         backfill_since=date(2024, 1, 1),

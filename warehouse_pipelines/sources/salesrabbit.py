@@ -82,7 +82,10 @@ _mark = msgspec.json.Decoder(Mark).decode
 
 
 def fetch(request: ReadRequest, context: ReadContext) -> Pages:
-    """Yield the records of one entity, each once."""
+    """Yield the records of one entity, each once.
+
+    Raises ``VendorUnavailable`` for a list that changes faster than it can be read.
+    """
     reader = SalesRabbitReader(request, context)
     for _ in range(WALKS):
         yield from reader.walk()
@@ -127,7 +130,10 @@ class SalesRabbitReader:
         self._walks = 0
 
     def walk(self) -> Iterator[Page]:
-        """Yield page by page what no earlier walk has shown."""
+        """Yield page by page what no earlier walk has shown.
+
+        Raises ``CursorStuck`` for a page that comes twice, ``AnswerChanged`` for one of another form.
+        """
         turned: set[tuple[str | None, ...]] = set()
         self._walks += 1
         number, found = 0, 0
@@ -199,13 +205,13 @@ def _event(lead: str, item: msgspec.Raw) -> bytes:
     """Return a change of status with the lead it belongs to and the id that it lacks."""
     try:
         mark = _mark(item)
-        told = msgspec.json.decode(item, type=dict[str, msgspec.Raw])
+        members = msgspec.json.decode(item, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return bytes(item)
     own = {"leadId": lead}
     if mark.id is not None and mark.status_updated:
         own["eventId"] = f"{lead}/{mark.id}/{mark.status_updated}"
-    return msgspec.json.encode({**own, **told})
+    return msgspec.json.encode({**own, **members})
 
 
 _PARTS = ("street1", "street2", "city", "state", "zip")

@@ -58,6 +58,17 @@ def can_lose_ids(source: Source, entity: Entity) -> bool:
     return driver_of(source.name).bad_column(entity, "missing_id") is not None
 
 
+def kind(entity: Entity) -> tuple[object, ...]:
+    """How an entity is read: what differs beside that are names and columns."""
+    return (
+        bool(entity.cursor),
+        entity.state_based,
+        bool(entity.deletes.flag),
+        entity.deletes.by_window,
+        len(entity.keys),
+    )
+
+
 def local_values(entity: Entity) -> dict[str, Any]:
     """Values that somebody may write by hand, by column: where neither a rule nor a key has a say."""
     ruled = {rule.column for rule in entity.rules}

@@ -41,10 +41,10 @@ def test_the_first_run_loads_everything(harness: SourceHarness) -> None:
     assert len(harness.history()) == 1
     check_history(harness, result)
     if harness.entity.cursor:
-        assert result.cursor == watermark(harness, result)
-        assert harness.history()[0]["configuration"]["cursor"] == result.cursor.isoformat()
+        assert result.watermark == watermark(harness, result)
+        assert harness.history()[0]["configuration"]["cursor"] == result.watermark.isoformat()
     else:
-        assert result.cursor is None
+        assert result.watermark is None
 
 
 @only(has_cursor)
@@ -52,8 +52,8 @@ def test_second_run_requests_only_window(harness: SourceHarness) -> None:
     """Nothing changed over there, so nothing changes here, not even a row's version; the overlap is read again."""
     first, result, before = check_nothing_changed(harness)
     assert harness.entity.cursor
-    assert first.cursor is not None
-    since = first.cursor - harness.entity.cadence.overlap
+    assert first.watermark is not None
+    since = first.watermark - harness.entity.cadence.overlap
     if harness.entity.cadence.lookback:
         since = min(since, result.window.until - harness.entity.cadence.lookahead - harness.entity.cadence.lookback)
     assert (result.mode, result.window.since) == ("delta", since)
@@ -64,7 +64,7 @@ def test_second_run_requests_only_window(harness: SourceHarness) -> None:
         row for row in before.values() if row[harness.entity.cursor] is None or row[harness.entity.cursor] >= since
     ]
     assert result.processed == len(newest) < len(before)
-    assert result.cursor == watermark(harness, result)
+    assert result.watermark == watermark(harness, result)
 
 
 @only(has_no_cursor)
@@ -247,7 +247,7 @@ def test_max_records_is_exact_and_leaves_the_cursor(harness: SourceHarness) -> N
     wanted = max(1, len(harness.driver.keys(harness.entity)) // 2)
     result = harness.sync(max_records=wanted, batch_size=7)
     assert (result.processed, result.created, result.status) == (wanted, wanted, "success")
-    assert result.cursor is None
+    assert result.watermark is None
     assert harness.history()[-1]["configuration"]["cursor"] is None
     check_history(harness, result)
     full = harness.sync()
@@ -273,7 +273,7 @@ def test_start_date_asks_from_that_day(harness: SourceHarness) -> None:
     assert all(
         row[harness.entity.cursor] is None or row[harness.entity.cursor] >= start for row in harness.rows().values()
     )
-    assert result.cursor is None  # nothing is known of what lies before, so the next run reads everything
+    assert result.watermark is None  # nothing is known of what lies before, so the next run reads everything
     assert harness.sync().mode == "full"
     assert harness.rows().keys() == harness.driver.keys(harness.entity)
 
@@ -323,7 +323,7 @@ def test_a_window_that_comes_back_empty_tombstones_nothing(harness: SourceHarnes
     harness.driver.empty(harness.entity)
     for _ in range(2):
         result = harness.sync()
-        assert (result.mode, result.status, result.deleted, result.cursor) == ("delta", "partial", 0, None)
+        assert (result.mode, result.status, result.deleted, result.watermark) == ("delta", "partial", 0, None)
         assert "--force" in str(result.reason)
         assert harness.rows() == before
         check_history(harness, result)

@@ -15,7 +15,7 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow("commands, which are cancelled"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

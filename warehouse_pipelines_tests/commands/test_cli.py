@@ -1,5 +1,6 @@
 """The command line: its words, its exit codes, and that it does what Dagster does."""
 
+import contextlib
 import io
 import json
 import os
@@ -30,12 +31,12 @@ from warehouse_pipelines.commands.outcome import Outcome, worst
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.model.source import Flag
 from warehouse_pipelines.observability import logs
-from warehouse_pipelines.simulators.registry import simulated
+from warehouse_pipelines.simulators.registry import available, simulated
 from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
 
 EVERY_ENTITY = [(source.name, entity.name) for source in SOURCES for entity in source.entities]
-EIGHT_FLAGS = {
+EIGHT_FLAGS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "--full": ([], {"full": True}),
     "--force": ([], {"force": True}),
     "--dry-run": ([], {"dry_run": True}),
@@ -110,18 +111,28 @@ def config_of(line: str) -> dict[str, Any]:
     return config
 
 
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Something for each setting that a source lacks, and an address where nobody listens."""
+    found = {"WAREHOUSE_RETRY_SECONDS": "0.001"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "env_file", lambda: tmp_path_factory.getbasetemp() / "none" / ".env")
+        for source in SOURCES:
+            for name in source.missing_settings():
+                scheme = "mysql+pymysql" if source.name == "genius" else "postgresql"
+                url = f"{scheme}://planted:planted-password@127.0.0.1:1/none"
+                found[name] = url if name.endswith("DATABASE_URL") else f"planted-{name.lower()}"
+            if "base_url" in source.settings.model_fields:
+                found[f"{source.settings.model_config['env_prefix']}BASE_URL"] = "http://127.0.0.1:1"
+    return found
+
+
 @pytest.fixture(autouse=True)
-def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Give every source something for each setting, and an address where nobody listens. No .env is read."""
+def configured(planted: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every source is configured. No .env is read."""
     monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
-    monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
-    for source in SOURCES:
-        for name in source.missing_settings():
-            scheme = "mysql+pymysql" if source.name == "genius" else "postgresql"
-            url = f"{scheme}://planted:planted-password@127.0.0.1:1/none"
-            monkeypatch.setenv(name, url if name.endswith("DATABASE_URL") else f"planted-{name.lower()}")
-        if "base_url" in source.settings.model_fields:
-            monkeypatch.setenv(f"{source.settings.model_config['env_prefix']}BASE_URL", "http://127.0.0.1:1")
+    for name, value in planted.items():
+        monkeypatch.setenv(name, value)
 
 
 class Fake:
@@ -152,14 +163,19 @@ def warehouse(*words: str) -> Result:
     return CliRunner().invoke(cli.main, list(words))
 
 
-@pytest.mark.parametrize(("crm", "entity"), EVERY_ENTITY)
-@pytest.mark.parametrize("flag", EIGHT_FLAGS)
-def test_flag_matrix(fake: type[Fake], crm: str, entity: str, flag: str) -> None:
-    """Every entity takes all eight flags."""
-    value, config = EIGHT_FLAGS[flag]
-    result = warehouse("sync", crm, entity, flag, *value)
-    assert result.exit_code == 0, result.output
-    assert fake.asked == [(crm, entity, config, None)]
+@pytest.mark.parametrize("crm", [source.name for source in SOURCES])
+def test_flag_matrix(fake: type[Fake], crm: str) -> None:
+    """Every entity takes all eight flags; each alone is what it says, for an entity of each CRM."""
+    entities = [entity for name, entity in EVERY_ENTITY if name == crm]
+    every = [word for flag, (value, _) in EIGHT_FLAGS.items() for word in (flag, *value)]
+    together = {name: value for _, config in EIGHT_FLAGS.values() for name, value in config.items()}
+    lines = [(entity, every, together) for entity in entities]
+    lines += [(entities[0], [flag, *value], config) for flag, (value, config) in EIGHT_FLAGS.items()]
+    for entity, words, config in lines:
+        fake.asked = []
+        result = warehouse("sync", crm, entity, *words)
+        assert result.exit_code == 0, result.output
+        assert fake.asked == [(crm, entity, config, None)]
 
 
 @pytest.mark.parametrize("line", GUIDE_LINES)
@@ -601,13 +617,32 @@ def test_psql_is_given_the_password_by_the_environment(database_url: str, tmp_pa
     assert password not in done.stdout
 
 
-@pytest.fixture
-def vendors(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Simulators]:
-    """Simulated vendors, an empty warehouse and a DAGSTER_HOME of this test alone."""
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
-    with start(contacts=60) as simulators:
+@pytest.fixture(scope="module")
+def dagster_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A DAGSTER_HOME, which takes a second to prepare; each run in it has an id of its own."""
+    return str(tmp_path_factory.mktemp("dagster"))
+
+
+@contextlib.contextmanager
+def served(names: Sequence[str], folder: str, patch: pytest.MonkeyPatch) -> Iterator[Simulators]:
+    patch.setenv("DAGSTER_HOME", folder)
+    with start(names, contacts=60) as simulators:
         for name, value in simulators.environment().items():
-            monkeypatch.setenv(name, value)
+            patch.setenv(name, value)
+        yield simulators
+
+
+@pytest.fixture
+def vendors(database_url: str, dagster_folder: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulators]:
+    """HubSpot and CallRail, and an empty warehouse."""
+    with served(("hubspot", "callrail"), dagster_folder, monkeypatch) as simulators:
+        yield simulators
+
+
+@pytest.fixture
+def all_vendors(database_url: str, dagster_folder: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulators]:
+    """All that this machine can simulate, and an empty warehouse."""
+    with served(available(), dagster_folder, monkeypatch) as simulators:
         yield simulators
 
 
@@ -617,19 +652,32 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def untouched(
-    test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Mapping[str, str]]]:
+def untouched(test_server: Server, template: str, dagster_folder: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     """A warehouse for dry runs, which may share it, and the settings by which it and the vendors are reached."""
     name = f"untouched_{uuid.uuid4().hex[:12]}"
     url = test_server.create_database(name, template=template)
-    home = {"WAREHOUSE_DATABASE_URL": url, "DAGSTER_HOME": str(tmp_path_factory.mktemp("dagster"))}
-    with start(contacts=60) as simulators:
+    home = {"WAREHOUSE_DATABASE_URL": url, "DAGSTER_HOME": dagster_folder}
+    with start({line.split()[0] for line in GUIDE_LINES} & set(available()), contacts=60) as simulators:
         yield url, {**home, **simulators.environment()}
     test_server.drop_database(name)
 
 
-@pytest.mark.parametrize("line", [line for line in GUIDE_LINES if line.split()[0] in simulated()])
+SLOW_LINE = pytest.mark.slow("the guide's other combinations of flags")
+
+
+def first_with_each_flag(lines: Sequence[str]) -> list[Any]:
+    """Return the lines; those whose CRM and flags, each by itself, were in one before are slow."""
+    seen: set[str] = set()
+    found: list[Any] = []
+    for line in lines:
+        crm, name, *words = line.split()
+        new = {crm, "all" if name == "all" else "", *(word.partition("=")[0] for word in words)} - seen
+        seen |= new
+        found.append(line if new else pytest.param(line, marks=SLOW_LINE))
+    return found
+
+
+@pytest.mark.parametrize("line", first_with_each_flag([line for line in GUIDE_LINES if line.split()[0] in simulated()]))
 def test_guide_examples_run(
     untouched: tuple[str, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
@@ -689,7 +737,7 @@ def test_a_sync_runs_the_job_of_the_ui_and_reports_the_history(vendors: Simulato
     assert rows(database_url, LAST)[0][2] == 0
 
 
-def test_all_crms_are_synced_side_by_side(vendors: Simulators, database_url: str) -> None:
+def test_all_crms_are_synced_side_by_side(all_vendors: Simulators, database_url: str) -> None:
     result = warehouse("sync", "all")
     assert result.exit_code == 0, result.output
     configured = [source for source in SOURCES if not source.missing_settings()]
@@ -774,7 +822,7 @@ def test_a_backfill_leaves_the_cursor(vendors: Simulators, database_url: str) ->
     assert configuration["window_end"][:10] == str(today)
 
 
-def test_check_asks_settings_database_and_vendors(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_asks_settings_database_and_vendors(all_vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
     result = warehouse("check")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("database: PostgreSQL ")
@@ -789,7 +837,7 @@ def test_check_asks_settings_database_and_vendors(vendors: Simulators, monkeypat
 
 
 def test_check_says_when_a_mirrored_source_could_not_be_loaded(
-    vendors: Simulators, monkeypatch: pytest.MonkeyPatch
+    all_vendors: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The vendor answers, and the warehouse's own role lacks a right."""
     from warehouse_pipelines.loading import mirroring

@@ -1,48 +1,108 @@
 """The demo, twice, and what it refuses."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from warehouse_pipelines import running
-from warehouse_pipelines.commands import demo
+from warehouse_pipelines.commands import demo, runner
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.registry import available, lacking
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page
 
+CONTACTS = "20"
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_demo_loads_every_entity_and_may_be_run_again(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+
+@dataclass(frozen=True)
+class Demo:
+    """Two demos in one warehouse, the second with the UI; ``said`` is what each printed."""
+
+    url: str
+    home: Path
+    address: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    said: list["subprocess.CompletedProcess[str]"] = field(default_factory=list)
+    alive: list[bool] = field(default_factory=list)
+    """Whether the simulators went on after each."""
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``warehouse demo`` with these words."""
+        return subprocess.run(
+            [*self.command, *words],
+            env=self.environment, cwd=self.home, capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def twice(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo, run twice, on Dagster's storage as it is by default, beside the warehouse."""
+    home = tmp_path_factory.mktemp("demo")
+    name = f"demo_{uuid.uuid4().hex[:12]}"
+    given = {
+        f"{source.settings.model_config['env_prefix']}{setting}".upper()
+        for source in SOURCES
+        for setting in source.settings.model_fields
+    }
+    kept = {setting: value for setting, value in os.environ.items() if not setting.startswith("DAGSTER_")}
+    environment = {setting: value for setting, value in kept.items() if setting not in given}
+    environment |= {"WAREHOUSE_HOME": str(home), "WAREHOUSE_DATABASE_URL": test_server.url(name)}
+    command = [sys.executable, "-m", "warehouse_pipelines.commands.cli", "demo"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    url = test_server.create_database(name, template=template)
+    made = Demo(url, home, f"http://127.0.0.1:{port}", command, environment)
+    try:
+        for words in ([], ["--ui", "--port", port]):
+            made.said.append(made.run("--contacts", CONTACTS, *words))
+            made.alive.append(running.alive(home, "simulators"))
+        yield made
+    finally:
+        running.stop(home)
+        for database in (name, f"{name}_dagster"):
+            test_server.drop_database(database)
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_who_is_who_whose_process_died_is_an_error_in_one_sentence(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for source in SOURCES:
-        for name in source.settings.model_fields:
-            monkeypatch.delenv(f"{source.settings.model_config['env_prefix']}{name}".upper(), raising=False)
-    environment = {**os.environ, "WAREHOUSE_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
-    command = [sys.executable, "-m", "warehouse_pipelines.commands.cli", "demo", "--contacts", "30"]
+    monkeypatch.setattr(runner, "_execute", die)
+    assert demo._unify(database_url) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("unify failed: its process died")
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow("the whole demo")
+@pytest.mark.timeout(900)
+def test_the_demo_loads_every_entity_and_may_be_run_again(twice: Demo) -> None:
     here = [source for source in SOURCES if source.name in available()]
-    request.addfinalizer(lambda: running.stop(tmp_path))
-    for _ in range(2):
-        done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
-        )
+    assert twice.alive == [True, True]
+    for done in twice.said:
         assert done.returncode == 0, done.stdout + done.stderr
         for source in here:
             for entity in source.entities:
                 assert f"{source.name} {entity.name} " in done.stdout
         assert [name for name in lacking() if f"{name}, because this machine lacks" not in done.stderr] == []
         assert "./run psql" in done.stdout
-        assert database_url.split(":")[2].split("@", maxsplit=1)[0] not in done.stdout + done.stderr, "the password"
-        assert running.alive(tmp_path, "simulators")
-    with psycopg.connect(database_url) as connection:
+        assert twice.url.split(":")[2].split("@", maxsplit=1)[0] not in done.stdout + done.stderr, "the password"
+    with psycopg.connect(twice.url) as connection:
         row = connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE status = 'success') FROM orchestration.sync_history"
         )
@@ -57,43 +117,26 @@ query { assetNodeOrError(assetKey: {path: ["callrail_tag"]}) { ... on AssetNode 
 
 
 @pytest.mark.ui
-@pytest.mark.slow
+@pytest.mark.slow("the whole demo")
 @pytest.mark.timeout(900)
-def test_the_ui_of_the_demo_shows_its_runs_assets_and_checks(
-    database_url: str, test_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On Dagster's storage as it is by default, beside the warehouse."""
+def test_the_ui_of_the_demo_shows_its_runs_assets_and_checks(twice: Demo) -> None:
     chromium()
     from playwright.sync_api import expect
 
-    for source in SOURCES:
-        for name in source.settings.model_fields:
-            monkeypatch.delenv(f"{source.settings.model_config['env_prefix']}{name}".upper(), raising=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
-    environment["WAREHOUSE_HOME"] = str(tmp_path)
-    command = [sys.executable, "-m", "warehouse_pipelines.commands.cli", "demo"]
-    try:
-        done = subprocess.run(
-            [*command, "--ui", "--contacts", "20", "--port", port],
-            env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        address = f"http://127.0.0.1:{port}"
-        assert address in done.stdout
-        with open_page(60) as page:
-            page.goto(f"{address}/runs")
-            expect(page.get_by_text("sync_callrail_all").first).to_be_visible()
-            page.goto(f"{address}/assets/callrail_tag")
-            expect(page.get_by_text("sync_history_id").first).to_be_visible()
-        checks = ask(address, CHECKS)["assetNodeOrError"]["assetChecksOrError"]["checks"]
-        assert "SUCCEEDED" in {(check["executionForLatestMaterialization"] or {}).get("status") for check in checks}
-    finally:
-        stopped = subprocess.run([*command, "--stop"], env=environment, capture_output=True, text=True, check=False)
-        test_server.drop_database(f"{database_url.rpartition('/')[2]}_dagster")
-    assert "ui" in stopped.stdout
+    assert twice.address in twice.said[-1].stdout
+    with open_page(60) as page:
+        page.goto(f"{twice.address}/runs")
+        expect(page.get_by_text("sync_callrail_all").first).to_be_visible()
+        page.goto(f"{twice.address}/assets/callrail_tag")
+        expect(page.get_by_text("sync_history_id").first).to_be_visible()
+    checks = ask(twice.address, CHECKS)["assetNodeOrError"]["assetChecksOrError"]["checks"]
+    assert "SUCCEEDED" in {(check["executionForLatestMaterialization"] or {}).get("status") for check in checks}
+
+
+@pytest.mark.slow("the whole demo")
+def test_the_demo_is_stopped(twice: Demo) -> None:
+    assert "ui" in twice.run("--stop").stdout
+    assert not running.alive(twice.home, "simulators")
 
 
 def test_the_demo_refuses_a_warehouse_that_may_hold_real_people(

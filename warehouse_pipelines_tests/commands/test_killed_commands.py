@@ -15,7 +15,11 @@ from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("killed_commands"), pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow("commands, which are killed"),
+    pytest.mark.xdist_group("killed_commands"),
+    pytest.mark.timeout(900),
+]
 
 POOL = "hubspot_api"
 SLOTS = 3
@@ -122,11 +126,12 @@ def while_merging(harness: DagsterHarness) -> None:
 
 
 def while_committing(harness: DagsterHarness) -> None:
-    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=15, times=1)
+    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
     has_begun = begun(harness)
     child = sync(harness, "--full")
     eventually(has_begun, "the row is there", 180)
     with held(harness, "SELECT FROM orchestration.sync_history WHERE status = 'running' FOR UPDATE"):
+        harness.simulators.control("hubspot", "clear_faults")
         eventually(waits(harness, "UPDATE orchestration.sync_history"), "it wants to close its row", 180)
         child.kill()
 
@@ -173,8 +178,10 @@ def test_killed_at_every_stage_in_a_row(harness: DagsterHarness) -> None:
     assert messages == [("its process died without closing it; nothing of it was committed",)]
 
 
+@pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("stage", [before_its_row, while_reading])
 def test_killed_four_times_at_the_same_stage(harness: DagsterHarness, stage: Callable[[DagsterHarness], None]) -> None:
+    """What a storage keeps of a kill is what the kills in a row leave in both."""
     usual = usual_seconds(harness)
     for _ in range(4):
         stage(harness)
@@ -211,7 +218,7 @@ def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(h
 
 def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(harness: DagsterHarness) -> None:
     with one_slot(harness):
-        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=40, times=1)
+        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
         first = sync(harness)
         eventually(lambda: statuses(harness) == ["running"], "the first reads", 180)
         second = command(harness, "sync", "hubspot", "deals", WAREHOUSE_POOL_WAIT_SECONDS="3")
@@ -231,5 +238,6 @@ def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(ha
             holder = found.get_run_by_id(claimed.run_id)
         assert holder is not None
         assert (holder.job_name, holder.status) == ("sync_hubspot_contacts", dg.DagsterRunStatus.STARTED)
+        harness.simulators.control("hubspot", "clear_faults")
         code, text = first.ended()
         assert code == 0, text

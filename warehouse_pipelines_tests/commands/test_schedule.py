@@ -59,3 +59,39 @@ def test_a_name_that_there_is_not_is_wrong_use(words: list[str], says: str) -> N
     result = schedule(*words)
     assert result.exit_code == 2
     assert says in result.output
+
+
+def test_a_schedule_is_added_and_removed(warehouse: str) -> None:
+    added = schedule("add", "callrail", "calls", "--mode", "full", "--cron", "0 2 * * 0")
+    assert added.stdout == "Added: callrail calls full 0 2 * * 0\n"
+    assert "already" in schedule("add", "callrail", "calls", "--mode", "full", "--cron", "0 2 * * 0").output
+    assert schedule("add", "callrail", "tags", "--every", "6h", "--name", "often").exit_code == 0
+    lines = schedule("list", "callrail").stdout
+    assert "0 2 * * 0" in lines
+    assert "6 hours" in lines
+    assert schedule("off", "callrail", "calls", "--mode", "full").stdout == "Switched off: callrail calls\n"
+    assert off(warehouse) == set()
+    for name in ("callrail calls full 0 2 * * 0", "often"):
+        assert schedule("remove", name).exit_code == 0
+    assert schedule("remove", "often").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--every", "6h", "--cron", "0 2 * * *"], "Give one of"),
+        (["--every", "6 h"], "is no interval"),
+        (["--cron", "0 2 * *"], "is no crontab"),
+        (["--cron", "61 2 * * *"], "is no crontab"),
+    ],
+)
+def test_a_recurrence_that_cannot_be_is_wrong_use(words: list[str], says: str) -> None:
+    result = schedule("add", "callrail", "calls", *words)
+    assert result.exit_code == 2
+    assert says in result.output
+
+
+def test_a_mode_that_has_no_schedule_is_wrong_use(warehouse: str) -> None:
+    result = schedule("on", "callrail", "tags", "--mode", "force7")
+    assert result.exit_code == 2
+    assert "warehouse schedule add" in result.output

@@ -1,5 +1,6 @@
 """The schema ``crm`` in tests: two organizations, their users, a row of each in every table, sessions as each role."""
 
+import atexit
 import contextlib
 import itertools
 import json
@@ -34,6 +35,15 @@ TABLES = (
     "system_config",
 )  # fmt: skip
 
+FEED_TABLES = (
+    "feed_source", "status_mapping", "status_rank", "source_status", "feed_position", "fx_rate", "lead_feed",
+    "consent_fact", "lead_source_alias",
+)  # fmt: skip
+"""What the feed goes by and keeps. The application reads them below their policies, and writes none."""
+
+IMPORTS = ("lead_import", "lead_import_row")
+"""Of files of leads. Applications read them, and the warehouse's own user writes them."""
+
 Connection = psycopg.Connection[Any]
 
 
@@ -45,7 +55,8 @@ def session(
 
     ``role=None`` stays the superuser, whom row-level security does not bind.
     """
-    with psycopg.connect(url) as connection:
+    with contextlib.ExitStack() as closing:
+        connection = closing.enter_context(contextlib.closing(_borrowed(url)))
         if role:
             connection.execute(f"SET LOCAL ROLE {role}".encode())
         connection.execute(
@@ -54,8 +65,51 @@ def session(
             [organization or "", user or ""],
         )
         yield connection
-        if not keep:
-            connection.rollback()
+        if keep:
+            connection.commit()
+        if _is_kept(url, connection):
+            closing.pop_all()
+
+
+_kept: dict[str, list[Connection]] = {}
+"""Sessions of one database, for the next: a new one has to read the catalog and to compile each function anew."""
+KEPT = 3
+
+
+def _borrowed(url: str) -> Connection:
+    """Return a session as if it were new."""
+    for other in _kept.keys() - {url}:
+        for former in _kept.pop(other, []):
+            former.close()
+    with contextlib.suppress(IndexError):  # threads borrow at a time
+        while True:
+            found = _kept.setdefault(url, []).pop()
+            try:
+                found.execute("")
+            except psycopg.OperationalError:
+                found.close()
+            else:
+                return found
+    return psycopg.connect(url, prepare_threshold=None)  # DISCARD ALL would drop prepared statements
+
+
+def _is_kept(url: str, connection: Connection) -> bool:
+    """Undo what was not committed, and all settings; return whether the session is kept for the next."""
+    if connection.closed or len(_kept.setdefault(url, [])) >= KEPT:
+        return False
+    connection.rollback()
+    connection.autocommit = True
+    connection.execute("DISCARD ALL")
+    connection.autocommit = False
+    _kept[url].append(connection)
+    return True
+
+
+@atexit.register
+def _close_kept() -> None:
+    for kept in _kept.values():
+        for connection in kept:
+            connection.close()
 
 
 @contextlib.contextmanager

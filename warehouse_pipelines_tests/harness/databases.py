@@ -60,6 +60,7 @@ class Databases:
         self._server = server
         self._free: dict[str, list[str]] = defaultdict(list)
         self._made: dict[str, tuple[str, Contents]] = {}
+        self._sessions: dict[str, psycopg.Connection] = {}
 
     def borrow(self, template: str) -> str:
         """Return the name of a database that equals ``template``."""
@@ -68,19 +69,38 @@ class Databases:
         name = f"test_{uuid.uuid4().hex[:12]}"
         self._server.create_database(name, template=template)
         if template not in self._made:
-            with self._server.connect(name) as connection:
-                self._made[template] = _catalog(connection), _contents(connection)
+            session = self._session(name)
+            self._made[template] = _catalog(session), _contents(session)
         return name
 
     def give_back(self, name: str, template: str) -> None:
         """Clean a database, or drop it where that is not enough."""
         cleaned = False
-        with contextlib.suppress(psycopg.Error), self._server.connect(name) as connection:
-            cleaned = self._clean(connection, template)
+        with contextlib.suppress(psycopg.Error):
+            cleaned = self._clean(self._session(name), template)
         if cleaned:
             self._free[template].append(name)
         else:
+            if name in self._sessions:
+                self._sessions.pop(name).close()
             self._server.drop_database(name)
+
+    def close(self) -> None:
+        """Close the sessions that clean."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+
+    def _session(self, name: str) -> psycopg.Connection:
+        """Return the session that cleans a database; kept, because a new one reads the whole catalog anew."""
+        try:
+            self._sessions[name].execute("RESET ALL")
+        except (KeyError, psycopg.OperationalError):
+            if name in self._sessions:
+                self._sessions.pop(name).close()
+            self._sessions[name] = psycopg.connect(
+                self._server.url(name), autocommit=True, connect_timeout=5, application_name="a test that looks on"
+            )
+        return self._sessions[name]
 
     def _clean(self, connection: psycopg.Connection, template: str) -> bool:
         """Delete the rows that the template does not have; return whether the database equals it then."""

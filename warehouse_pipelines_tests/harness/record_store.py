@@ -1,5 +1,6 @@
 """A vendor without a network: three entities whose records lie in a store, for tests of what Dagster makes of rows."""
 
+import functools
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadRepo
 from warehouse_pipelines.model.source import Flag, Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
+from warehouse_pipelines_tests.harness.source_harness import has_table
 
 
 class Settings(BaseSettings, env_prefix="STORE_"):
@@ -65,6 +67,10 @@ class RecordStore:
     """What the vendor has: records by entity, or an error to raise, or several to raise one after another."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Be as new."""
         self.records: dict[str, list[Mapping[str, Any]]] = {
             "things": [
                 {"id": str(n), "name": f"thing {n}", "updated_at": f"2024-02-0{n}T12:00:00Z"} for n in (1, 2, 3)
@@ -99,10 +105,19 @@ class RecordStore:
 
 
 def definitions(store: RecordStore, url: str) -> dg.Definitions:
-    """Return the store's definitions, after making its tables."""
-    with engine(url).begin() as connection:
-        connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
-        tables.align(connection, ENTITIES)
+    """Return the store's definitions, after making its tables where they are not there.
+
+    A store that is used again has the same for the same warehouse: to make them takes longer than most runs.
+    """
+    if not has_table(url, THINGS.table):
+        with engine(url).begin() as connection:
+            connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
+            tables.align(connection, ENTITIES)
+    return _made(store, url)
+
+
+@functools.lru_cache(maxsize=8)
+def _made(store: RecordStore, url: str) -> dg.Definitions:
     return build_definitions([store.source()], url=lambda: url)
 
 

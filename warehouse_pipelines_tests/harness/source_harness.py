@@ -3,16 +3,19 @@
 A new source needs a driver in ``drivers``; a failing test names it until it has one.
 """
 
+import atexit
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
@@ -74,6 +77,12 @@ class SourceHarness:
 _kept: dict[str, "psycopg.Connection[dict[str, Any]]"] = {}
 
 
+@atexit.register
+def _close_kept() -> None:
+    for connection in _kept.values():
+        connection.close()
+
+
 def looking(url: str) -> "psycopg.Connection[dict[str, Any]]":
     """Return the session that looks into a database, which commits by itself; kept, since most tests look often."""
     try:
@@ -89,7 +98,14 @@ def looking(url: str) -> "psycopg.Connection[dict[str, Any]]":
             options="-c TimeZone=UTC",
             application_name="a test that looks on",
         )
+        set_json_loads(msgspec.json.decode, _kept[url])
     return _kept[url]
+
+
+def has_table(url: str, table: str) -> bool:
+    """Return whether a database has a table."""
+    (found,) = looking(url).execute("SELECT to_regclass(%s) IS NOT NULL AS there", [table]).fetchall()
+    return bool(found["there"])
 
 
 def rows(url: str, entity: Entity) -> dict[Key, dict[str, Any]]:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from warehouse_pipelines.loading import resource
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines_tests.harness.source_harness import BY_TABLE, SourceHarness
+
+PATIENCE = 120
+"""Seconds until a process counts as stuck; on a busy machine the first takes half a minute to be forked."""
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([*IMPORTED, "warehouse_pipelines_tests.harness.source_harness"])
@@ -46,15 +49,41 @@ class Child:
 
     def has_loaded(self) -> int:
         """Wait for the first batch to be loaded, and say how many records that were."""
-        assert self._told.poll(30), "the child never loaded anything"
+        assert self._told.poll(PATIENCE), "the child never loaded anything"
         return int(self._told.recv())
 
     def send(self, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal and return the exit code."""
+        self.signal(number)
+        return self.ended()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
         os.kill(self._process.pid, number)
-        self._process.join(30)
+
+    def ended(self) -> int:
+        """Wait for its end and return the exit code."""
+        self._process.join(PATIENCE)
         assert self._process.exitcode is not None, "the child goes on"
         return int(self._process.exitcode)
+
+
+def _prepare(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    from warehouse_pipelines.local import dagster_home
+
+    dagster_home.prepare()
+
+
+def prepare_at_once(environments: Sequence[dict[str, str]]) -> None:
+    """Prepare the ``DAGSTER_HOME`` of each of these environments, in processes that begin together."""
+    processes: list[Any] = [FORKS.Process(target=_prepare, args=(one,), daemon=True) for one in environments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
 
 
 def _command(words: list[str], environment: dict[str, str], file: str) -> None:
@@ -96,7 +125,7 @@ class Command:
     def kill(self) -> None:
         """Kill it as ``kill -9`` does."""
         os.kill(self._process.pid, signal.SIGKILL)
-        self._process.join(30)
+        self._process.join(PATIENCE)
         assert self._process.exitcode == -signal.SIGKILL, self.said
 
 

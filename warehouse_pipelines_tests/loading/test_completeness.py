@@ -19,8 +19,8 @@ from warehouse_pipelines_tests.harness.fake_source import THING, Settings
 
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
-FULL = Plan("full", Window(None, NOW), None, moves_cursor=True, complete_range=Window(None, NOW))
-DELTA = Plan("delta", Window(SINCE, NOW), SINCE, moves_cursor=True, complete_range=None)
+FULL = Plan("full", Window(None, NOW), None, moves_watermark=True, complete_range=Window(None, NOW))
+DELTA = Plan("delta", Window(SINCE, NOW), SINCE, moves_watermark=True, complete_range=None)
 RANGE = replace(DELTA, complete_range=DELTA.window)
 """A delta whose window is read completely."""
 

@@ -66,6 +66,11 @@ class Piped:
         return json.loads(json.dumps(kept))  # type: ignore[no-any-return]
 
 
+def other(value: str) -> Any:
+    """A vendor or an option that shows what another of the same test does."""
+    return pytest.param(value, marks=pytest.mark.slow("other vendors and options of a pipeline of dlt's"))
+
+
 @pytest.fixture
 def piped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Piped]]:
     """Make a vendor and its pipeline, by table; ``url`` is the warehouse where one is compared with."""
@@ -93,7 +98,7 @@ def fails(run: Callable[[], Any]) -> BaseException:
 
 
 class TestAnyVendor:
-    @pytest.mark.parametrize("table", ["hubspot_contact", "marketsharp_data", "pipedesk.leads"])
+    @pytest.mark.parametrize("table", ["hubspot_contact", *map(other, ("marketsharp_data", "pipedesk.leads"))])
     def test_rows_and_columns_are_those_of_the_warehouse(
         self, piped: Callable[..., Piped], database_url: str, table: str
     ) -> None:
@@ -126,12 +131,15 @@ class TestAnyVendor:
         assert columns["custom_properties"]["data_type"] == "json"
         assert it.pipeline.default_schema.get_table("hubspot_deal")["write_disposition"] == "replace"
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_json_may_be_text(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_deal")
         it.run(json="text")
         assert it.pipeline.default_schema.get_table_columns("hubspot_deal")["raw_data"]["data_type"] == "text"
 
-    @pytest.mark.parametrize("table", ["gsheet_marketing_spend", "pipedesk.calendar_events", "pipedesk.drive_files"])
+    @pytest.mark.parametrize(
+        "table", ["gsheet_marketing_spend", *map(other, ("pipedesk.calendar_events", "pipedesk.drive_files"))]
+    )
     def test_a_vendor_that_tells_of_no_change_is_read_no_further(self, piped: Callable[..., Piped], table: str) -> None:
         it = piped(table)
         it.run()
@@ -142,7 +150,8 @@ class TestAnyVendor:
         assert it.rows() == found
 
     @pytest.mark.parametrize(
-        "table", ["hubspot_contact", "leadconduit_lead", "pipedesk.calendar_events", "gsheet_marketing_spend"]
+        "table",
+        ["hubspot_contact", *map(other, ("leadconduit_lead", "pipedesk.calendar_events", "gsheet_marketing_spend"))],
     )
     def test_an_edit_a_delete_and_a_restore_arrive(self, piped: Callable[..., Piped], table: str) -> None:
         """A vendor that lists what it deleted has it archived; one that does not is read whole, and the row is gone.
@@ -180,6 +189,7 @@ class TestState:
         assert len(it.driver.bounds(it.entity)) == 2
         assert it.driver.bounds(it.entity)[1] > datetime(2020, 1, 1, tzinfo=UTC)
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_everything_is_read_again_when_it_falls_due(
         self, piped: Callable[..., Piped], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -204,6 +214,7 @@ class TestState:
         assert it.rows()[edit[0]][edit[1]] == edit[2]
         assert it.state() != state
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_read_that_may_not_be_complete_is_loaded_and_moves_nothing(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_contact")
         it.run()
@@ -221,6 +232,7 @@ class TestState:
         assert "cursor" not in it.state()
         assert it.run() == {"hubspot_contact": 30}
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_backfill_reads_its_days_and_moves_nothing(self, piped: Callable[..., Piped]) -> None:
         it = piped("callrail_call")
         it.run()
@@ -255,6 +267,7 @@ class TestDeletes:
         it.run(hard_delete=True)
         assert it.rows().keys() == it.driver.keys(it.entity)
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_what_a_full_read_does_not_find_is_gone(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_contact_to_deal_association")
         it.run()
@@ -275,6 +288,7 @@ class TestDeletes:
         it.run(force=True)
         assert not it.rows()
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_an_author_may_choose_another_disposition(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_owner")
         it.run()
@@ -296,6 +310,7 @@ class TestBadRecords:
         assert json.loads(letter["payload"])
         assert it.rows().keys() == before.keys(), "the row of a bad record stays, since nothing was replaced"
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_the_same_payload_is_the_same_dead_letter(self, piped: Callable[..., Piped]) -> None:
         it = piped("callrail_tag")
         for _ in range(2):
@@ -311,17 +326,20 @@ class TestBadRecords:
 
 
 class TestWithoutAWarehouse:
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_pairs_are_asked_for_by_the_vendors_own_keys(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_contact_to_deal_association")
         it.run()
         assert it.rows().keys() == it.driver.keys(it.entity)
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_templates_are_found_in_tasks_that_are_read_again(self, piped: Callable[..., Piped]) -> None:
         it = piped("arrivy_template")
         it.simulator.configure(templates=False)
         it.run()
         assert it.rows().keys() == it.driver.keys(it.entity)
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_removed_file_has_everything_read(self, piped: Callable[..., Piped]) -> None:
         it = piped("pipedesk.drive_files")
         it.run()
@@ -333,7 +351,7 @@ class TestWithoutAWarehouse:
 
 
 class TestFiles:
-    @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+    @pytest.mark.parametrize("file_format", ["parquet", other("jsonl")])
     def test_full_reads_replace_the_files_and_deltas_add_to_them(
         self, piped: Callable[..., Piped], tmp_path: Path, file_format: str
     ) -> None:
@@ -427,6 +445,7 @@ class TestUse:
         files = list((tmp_path / "crm_files" / "sales" / "hubspot_owner").glob("*.parquet"))
         assert sum(pa.parquet.read_table(file).num_rows for file in files) == 5
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_source_may_be_run_twice_and_in_threads(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_contact")
         source = dlt_source("hubspot").with_resources("contacts", "owners")

@@ -24,7 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, result.metrics["record
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a million records")
 def test_peak_memory_flat(database_url: str) -> None:
     """Ten times the records, at most a fifth more memory; and more than 67 records a second."""
     import psycopg

@@ -23,10 +23,13 @@ from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.reading import ReadReport, TooLarge
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines_tests.harness.drivers.driver import Key
+from warehouse_pipelines_tests.harness.examples import examples
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, TICKET, FakeSource, Record, page, thing
 
 SOME = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(4, of=25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -273,7 +276,7 @@ def test_keys_that_a_fetch_reports_as_deleted_are_tombstoned_as_missing(fake: Fa
 
 
 def test_the_hash_of_a_record_can_be_computed_elsewhere(fake: FakeSource) -> None:
-    """What Entity.seed promises: any PostgreSQL says the same of the same text."""
+    """What Entity.hash_seed promises: any PostgreSQL says the same of the same text."""
     fake.entity = PAIR
     records = [{"one": one, "two": 1, "label": "ä\u20ac"} for one in ("b", "B", "a-b", "ab")]
     fake.sync(records)
@@ -283,7 +286,7 @@ def test_the_hash_of_a_record_can_be_computed_elsewhere(fake: FakeSource) -> Non
     with psycopg.connect(fake.url) as connection:
         for record in records:
             row = connection.execute(
-                "SELECT hashtextextended(%s::text, %s)", [json.dumps(record), PAIR.seed]
+                "SELECT hashtextextended(%s::text, %s)", [json.dumps(record), PAIR.hash_seed]
             ).fetchone()
             assert row == (found[str(record["one"]), "1"],)
 
@@ -294,7 +297,7 @@ def test_a_role_that_may_not_mirror_is_told_what_to_grant(fake: FakeSource) -> N
     execute(fake, f"CREATE ROLE {role} LOGIN PASSWORD 'loader'")
     own = fake.url
     try:
-        for schema in ("fake", "orchestration"):
+        for schema in ("fake", "orchestration", "identity"):
             execute(fake, f"GRANT USAGE ON SCHEMA {schema} TO {role}")
             execute(fake, f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}")
             execute(fake, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")
@@ -493,12 +496,12 @@ def test_two_bad_forms_of_a_record_do_not_supersede_each_other_in_turn(fake: Fak
 def test_what_is_waived_stays_so_until_its_payload_changes(fake: FakeSource) -> None:
     bad, nobody = thing("a", size="big"), {"name": "nobody"}
     fake.sync([thing("b"), thing("c"), bad, nobody])
-    (found,) = [one for one in dead_letters.listed(fake.url, crm="fake") if one["rule"] == "number"]
+    (found,) = [one for one in dead_letters.summary(fake.url, crm="fake") if one["rule"] == "number"]
     assert (found["records"], found["attempts"], "payload" in found, "record_key" in found) == (1, 1, False, False)
     number = found["first_id"]
     assert dead_letters.waive(fake.url, by="ann", reason="a test", ids=[number, 10**6]) == [number]
     assert dead_letters.waive(fake.url, by="ann", reason="a test", crm="fake", rule="number") == []
-    shown = dead_letters.shown(fake.url, found["first_id"])
+    shown = dead_letters.find(fake.url, found["first_id"])
     assert shown is not None
     assert (shown["status"], shown["waived_by"], shown["waive_reason"]) == ("waived", "ann", "a test")
     assert json.loads(shown["payload"]) == bad
@@ -535,7 +538,7 @@ def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(fake: FakeSource) -
 def test_what_a_running_sync_holds_cannot_be_waived_and_does_not_hang(fake: FakeSource) -> None:
     bad = thing("a", size="big")
     fake.sync([bad])
-    number = dead_letters.listed(fake.url, crm="fake")[0]["first_id"]
+    number = dead_letters.summary(fake.url, crm="fake")[0]["first_id"]
     with psycopg.connect(fake.url) as running:
         running.execute("SELECT FROM orchestration.dead_letter WHERE id = %s FOR UPDATE", [number])
         with pytest.raises(WrongUse, match="when it has ended"):
@@ -649,7 +652,7 @@ def test_a_text_too_long_for_its_index_costs_no_record(fake: FakeSource) -> None
 def test_a_year_that_python_lacks_is_null(fake: FakeSource, at: str) -> None:
     """Arrow reads it; then the cursor and the sample could not be read back, and the run ended."""
     result = fake.sync([thing("a") | {"at": at}, thing("b")])
-    assert (result.failed, result.created, result.cursor is not None) == (0, 2, True)
+    assert (result.failed, result.created, result.watermark is not None) == (0, 2, True)
     assert fake.row("a")["at"] is None
 
 

@@ -82,6 +82,9 @@ STATISTICS = {
 }
 """What pg_class says of the tables and their indexes; each with what ANALYZE says of the columns, and without."""
 
+MOST_APART = {("true", True), ("never counted", False), ("empty no pages", True), ("huge", False)}
+OTHERS = (pytest.mark.slow("statistics between those that lie furthest apart"),)
+
 
 @pytest.fixture(scope="module")
 def filled_url(shared_url: str) -> str:
@@ -97,7 +100,11 @@ def filled_url(shared_url: str) -> str:
 
 @pytest.fixture(
     scope="module",
-    params=[(name, analyzed) for name in STATISTICS for analyzed in (True, False)],
+    params=[
+        pytest.param((name, analyzed), marks=() if (name, analyzed) in MOST_APART else OTHERS)
+        for name in STATISTICS
+        for analyzed in (True, False)
+    ],
     ids=lambda given: (given[0] + (" analyzed" if given[1] else " not analyzed")).replace(" ", "_"),
 )
 def url(request: pytest.FixtureRequest, filled_url: str) -> str:

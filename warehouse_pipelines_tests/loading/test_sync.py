@@ -89,7 +89,7 @@ WEEKLY = replace(THING, cadence=replace(THING.cadence, full_every=timedelta(days
     ],
 )
 def test_a_delta_reads_everything_when_that_is_due(full_time: datetime | None, mode: str) -> None:
-    last = LastGood(LAST.cursor, LAST.start_time, full_time, full_time)
+    last = LastGood(LAST.watermark, LAST.start_time, full_time, full_time)
     planned = plan(WEEKLY, Options(), last, NOW)
     assert (planned.mode, planned.complete_range is not None) == (mode, mode == "full")
     assert plan(WEEKLY, Options(start_date=DAY), last, NOW).mode == "start_date"
@@ -164,25 +164,25 @@ def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
 def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps: bool) -> None:
     """A whole read tombstones what is missing; a limited, dry or filtered run proves nothing missing."""
     planned = plan(THING, Options(**flags), LAST, NOW)
-    assert (planned.moves_cursor, planned.complete_range is not None) == (moves, sweeps)
+    assert (planned.moves_watermark, planned.complete_range is not None) == (moves, sweeps)
     narrowed = plan(THING, Options(**flags), LAST, NOW, narrowed=True)
-    assert (narrowed.moves_cursor, narrowed.complete_range) == (False, None)
+    assert (narrowed.moves_watermark, narrowed.complete_range) == (False, None)
 
 
 def test_backfills_and_replays_leave_the_cursor_alone() -> None:
     window = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1))
     planned = plan(THING, Options(), LAST, NOW, window)
     assert (planned.mode, planned.window) == ("backfill", window)
-    assert (planned.moves_cursor, planned.complete_range) == (False, None)
+    assert (planned.moves_watermark, planned.complete_range) == (False, None)
     assert plan(LOG, Options(), LAST, NOW, window).complete_range == window
     replayed = plan(THING, Options(), LAST, NOW, replay=True)
-    assert (replayed.mode, replayed.moves_cursor, replayed.complete_range) == ("replay", False, None)
+    assert (replayed.mode, replayed.moves_watermark, replayed.complete_range) == ("replay", False, None)
 
 
 def test_without_a_cursor_everything_is_read_each_time() -> None:
     for flags in ({}, {"start_date": DAY}, {"full": True}):
         planned = plan(PAIR, Options(**flags), None, NOW)
-        assert (planned.mode, planned.window.since, planned.moves_cursor) == ("full", None, False)
+        assert (planned.mode, planned.window.since, planned.moves_watermark) == ("full", None, False)
         assert planned.complete_range is not None
 
 
@@ -200,17 +200,17 @@ def test_only_a_flag_that_narrows_keeps_the_cursor_and_the_dead(fake: FakeSource
     flagged = replace(fake.source(), flags=FLAGS)
     fake.pages = [[thing("a", 5)]]
     fast = sync(flagged, THING, Options(full=True, vendor={"at_once": 4, "quickly": True}), url=fake.url)
-    assert (fast.deleted, fast.cursor) == (1, january(5))
+    assert (fast.deleted, fast.watermark) == (1, january(5))
     fake.pages = [[thing("b", 6)]]
     some = sync(flagged, THING, Options(full=True, vendor={"colour": "red"}), url=fake.url)
-    assert (some.deleted, some.cursor, some.status) == (0, None, "success")
+    assert (some.deleted, some.watermark, some.status) == (0, None, "success")
     fake.pages = []
     none = sync(flagged, THING, Options(full=True, vendor={"colour": "no such"}), url=fake.url)
     assert (none.deleted, none.status) == (0, "success"), "nothing of that colour is no suspicion"
     assert [one.options.get("colour") for one in fake.asked] == [None, None, "red", "no such"]
     fake.pages = [[thing("b", 7)]]
     other = sync(flagged, LOG, Options(vendor={"colour": "red"}), url=fake.url)
-    assert other.cursor == january(7)
+    assert other.watermark == january(7)
     assert "colour" not in fake.asked[-1].options
 
 
@@ -272,11 +272,11 @@ def january(day: int) -> datetime:
 
 def test_the_cursor_is_the_source_s_high_water_mark(fake: FakeSource) -> None:
     """The newest of all batches; a delta that finds nothing keeps it; what is undated does not move it."""
-    assert fake.sync([thing("a", 3)], [thing("b", 9), thing("c", 5)]).cursor == january(9)
-    assert fake.sync().cursor == january(9)
+    assert fake.sync([thing("a", 3)], [thing("b", 9), thing("c", 5)]).watermark == january(9)
+    assert fake.sync().watermark == january(9)
     assert fake.asked[-1].window.since == january(9) - OVERLAP
-    assert fake.sync([thing("d") | {"at": None}]).cursor == january(9)
-    assert fake.sync([thing("a", 11)]).cursor == january(11)
+    assert fake.sync([thing("d") | {"at": None}]).watermark == january(9)
+    assert fake.sync([thing("a", 11)]).watermark == january(11)
     assert [row["configuration"]["cursor"] for row in fake.history()] == [
         january(day).isoformat() for day in (9, 9, 9, 11)
     ]
@@ -285,7 +285,7 @@ def test_the_cursor_is_the_source_s_high_water_mark(fake: FakeSource) -> None:
 def test_a_clock_that_is_ahead_does_not_hide_what_comes(fake: FakeSource) -> None:
     ahead = {"id": "a", "at": (datetime.now(UTC) + timedelta(hours=3)).isoformat()}
     result = fake.sync([ahead])
-    assert result.cursor == result.window.until
+    assert result.watermark == result.window.until
     fake.sync()
     since = fake.asked[-1].window.since
     assert since is not None
@@ -299,17 +299,17 @@ def test_a_date_that_means_never_is_loaded_and_is_no_cursor(fake: FakeSource) ->
     """By a full read and by a delta; the next delta begins at the newest date at which something did change."""
     never = [{"id": str(n), "at": at} for n, at in enumerate(SENTINELS)]
     result = fake.sync([thing("a", 3), *never])
-    assert (result.created, result.filtered, result.status, result.cursor) == (4, 0, "success", january(3))
+    assert (result.created, result.filtered, result.status, result.watermark) == (4, 0, "success", january(3))
     assert str(fake.row("0")["at"]) == "9999-12-31 23:59:59.999999+00:00"
     result = fake.sync([*never, {"id": "new", "at": SENTINELS[0]}, thing("b", 5)])
     assert (result.mode, result.created, result.unchanged, result.filtered) == ("delta", 2, 3, 0)
-    assert result.cursor == january(5)
+    assert result.watermark == january(5)
     result = fake.sync([thing("a", 3), thing("b", 5), *never], full=True)
-    assert (result.filtered, result.deleted, result.cursor) == (0, 1, january(5))
+    assert (result.filtered, result.deleted, result.watermark) == (0, 1, january(5))
 
 
 def test_where_every_date_lies_ahead_everything_is_read_again(fake: FakeSource) -> None:
-    assert fake.sync([{"id": "a", "at": SENTINELS[0]}]).cursor is None
+    assert fake.sync([{"id": "a", "at": SENTINELS[0]}]).watermark is None
     assert fake.sync([{"id": "a", "at": SENTINELS[0]}]).mode == "full"
 
 
@@ -317,7 +317,7 @@ def test_a_schedule_moves_the_cursor_to_what_is_past(fake: FakeSource) -> None:
     planned = replace(THING, cadence=replace(THING.cadence, lookback=timedelta(days=60), lookahead=timedelta(days=365)))
     soon = {"id": "soon", "at": (datetime.now(UTC) + timedelta(days=90)).isoformat()}
     result = fake.sync([thing("a", 3), soon, {"id": "never", "at": SENTINELS[0]}], entity=planned)
-    assert (result.created, result.filtered, result.cursor) == (3, 0, january(3))
+    assert (result.created, result.filtered, result.watermark) == (3, 0, january(3))
     result = fake.sync([soon], entity=planned)
     assert (result.mode, result.unchanged, result.filtered) == ("delta", 1, 0)
     assert result.window.since == january(3) - OVERLAP
@@ -332,16 +332,16 @@ def test_a_date_that_means_never_gives_way_to_a_true_one(fake: FakeSource) -> No
 
 
 def test_a_full_read_that_leaves_records_out_says_so(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None is left out today; if one ever is, the run is no success and its cursor stays."""
+    """None is left out today; if one ever is, the run is no success and its watermark stays."""
     assert fake.sync([thing("a", 3), thing("a", 2)]).status == "success", "the same key twice is no loss"
     monkeypatch.setattr(resource, "END", january(4))
     result = fake.sync([thing("a", 3), thing("b", 5)], full=True)
-    assert (result.status, result.filtered, result.cursor) == ("partial", 1, None)
+    assert (result.status, result.filtered, result.watermark) == ("partial", 1, None)
     assert "1 of 2 records were read and not loaded" in str(result.reason)
 
 
 def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
-    assert fake.sync().cursor is None
+    assert fake.sync().watermark is None
     assert fake.sync([thing("a") | {"at": None}]).mode == "full"
     assert fake.sync([thing("a")]).mode == "full"
     assert fake.sync([thing("a")]).mode == "delta"
@@ -350,7 +350,7 @@ def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
 def test_a_partial_run_moves_the_cursor_when_its_failures_are_dead_letters(fake: FakeSource) -> None:
     """One bad record must not pin the window for ever, and every failed record is kept."""
     result = fake.sync([thing("a", 2), thing("b", 5, size="big"), thing("c", 3)])
-    assert (result.status, result.failed, result.cursor) == ("partial", 1, january(3))
+    assert (result.status, result.failed, result.watermark) == ("partial", 1, january(3))
     assert fake.sync([thing("a", 6)]).mode == "delta"
     with psycopg.connect(fake.url) as connection:
         unkept = connection.execute("""
@@ -395,7 +395,7 @@ def test_a_backfill_loads_its_window_and_leaves_the_cursor(fake: FakeSource) -> 
     fake.sync([thing("new", 20)])
     window = Window(january(3), january(5))
     result = fake.sync([thing("a", 2), thing("b", 3), thing("c", 4), thing("d", 5)], backfill=window)
-    assert (result.mode, result.created, result.filtered, result.cursor) == ("backfill", 2, 2, None)
+    assert (result.mode, result.created, result.filtered, result.watermark) == ("backfill", 2, 2, None)
     assert fake.rows().keys() == {("new",), ("b",), ("c",)}
     fake.sync()
     assert fake.asked[-1].window.since == january(20) - OVERLAP
@@ -426,7 +426,7 @@ def test_a_source_that_cannot_prove_that_it_read_all_buries_nothing(fake: FakeSo
     assert (result.status, result.reason, result.created, result.deleted) == (
         "partial", "the vendor shows no more", 1, 0,
     )  # fmt: skip
-    assert result.cursor is None
+    assert result.watermark is None
     assert fake.sync([thing("a", 3)], full=True, max_records=1).status == "success"
     fake.report = ReadReport()
     assert fake.sync([thing("a", 3)], [thing("c", 5)], full=True).deleted == 1
@@ -551,7 +551,7 @@ def test_safety_limit_is_partial(fake: FakeSource, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("WAREHOUSE_SAFETY_LIMIT", "10")
     fake.before = lambda context: setattr(fake, "pages", fresh())
     result = fake.sync(full=full)
-    assert (result.status, result.created, result.deleted, result.cursor) == ("partial", 12, 0, None)
+    assert (result.status, result.created, result.deleted, result.watermark) == ("partial", 12, 0, None)
     assert str(result.reason).startswith("safety_limit: ")
     row = fake.history()[-1]
     assert (row["status"], row["configuration"]["cursor"]) == ("partial", None)
@@ -618,7 +618,8 @@ def test_lifecycle_order(fake: FakeSource) -> None:
     assert seen == [(None, "full", "a-run"), (None, "delta", None)]
     with psycopg.connect(fake.url, autocommit=True) as connection:
         others = (
-            "datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'a test that looks on'"
+            "datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid() "
+            "AND application_name <> 'a test that looks on'"
         )
         busy = f"""
             SELECT count(*) FROM pg_stat_activity AS s WHERE {others} AND (application_name = 'warehouse-loader'
@@ -773,7 +774,7 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(open_harness: OpenH
     created = it.driver.create(it.entity)
     it.simulator.set_fault("lying_total", path="calls.json", add=7)
     result = it.sync()
-    assert (result.status, result.failed, result.cursor) == ("partial", 0, None)
+    assert (result.status, result.failed, result.watermark) == ("partial", 0, None)
     assert result.reason is not None
     assert str(result.processed + 7) in result.reason
     row = it.history()[-1]
@@ -784,7 +785,7 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(open_harness: OpenH
     after = it.sync()
     assert after.status == "success"
     lookback = it.entity.cadence.lookback
-    assert after.window.since == min(first.window.until, first.cursor or NOW, after.window.until - lookback)
+    assert after.window.since == min(first.window.until, first.watermark or NOW, after.window.until - lookback)
     assert it.rows()[deleted]["archived"]
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from warehouse_pipelines.local import bootstrap
+from warehouse_pipelines_tests.harness import examples
 
 ROOT = Path(__file__).parents[2]
 
@@ -200,17 +202,31 @@ def test_lint_that_fails_stops_before_the_tests(tmp_path: Path, monkeypatch: pyt
 
 
 def test_all_tests_run_on_the_oldest_postgresql_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[tuple[str | None, list[object]]] = []
-
-    def call(command: list[object], *, env: dict[str, str]) -> int:
-        ran.append((env.get("PG_BIN"), command[2:]))
-        return 0
-
-    monkeypatch.setattr(subprocess, "call", call)
     monkeypatch.setattr(Path, "glob", lambda folder, pattern: map(Path, ["/pg/15/bin/initdb", "/pg/17/bin/initdb"]))
-    assert bootstrap._tests(Path("python"), ["-k", "coerce"], {}) == ("pytest", "-rs", "-k", "coerce")
-    assert ran == []
-    assert bootstrap._tests(Path("python"), [], {})[-2:] == ("-m", "not slow and not ui")
-    assert [where for where, _ in ran] == [None] * len(bootstrap.CHECKS)
-    assert "-m" not in bootstrap._tests(Path("python"), ["--all"], {})
-    assert ran[-1][0] == "/pg/15/bin"
+    assert bootstrap._runs({}, everything=False) == [({}, (*bootstrap.PYTEST, "-m", "not slow"))]
+    oldest, embedded = bootstrap._runs({}, everything=True)
+    assert oldest == ({"PG_BIN": "/pg/15/bin"}, (*bootstrap.PYTEST, *bootstrap.ON_DEBIAN))
+    assert embedded == ({examples.ALL: "1"}, bootstrap.PYTEST)
+    assert bootstrap._runs({"PG_BIN": "/mine"}, everything=True) == [embedded]
+
+
+def test_what_is_left_out_on_the_oldest_is_there() -> None:
+    for word in bootstrap.ON_DEBIAN:
+        assert not word.startswith(bootstrap._TESTS) or (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize(("types", "tests", "code"), [(0, 0, 0), (1, 0, 1), (0, 2, 2), (1, 2, 2)])
+def test_types_are_checked_beside_the_tests_and_told_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], types: int, tests: int, code: int
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"""#!/bin/sh
+case "$2" in mypy) echo "types were checked"; exit {types};; pytest) exit {tests};; esac
+""")
+    python.chmod(0o755)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert bootstrap.test(python, {"PATH": os.defpath}, everything=False) == code
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capfd.readouterr().out.endswith("$ mypy\ntypes were checked\n")

@@ -6,7 +6,6 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.local import dagster_home
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.orchestration.dagster_storage import keep_connections
+from warehouse_pipelines_tests.harness.subprocesses import prepare_at_once
 
 
 @dg.job
@@ -37,14 +37,10 @@ def limits(home: Path) -> dict[str, int]:
 def test_six_at_once_leave_one_sound_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the lock all six failed, and so did every later run."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-
-    def prepare(_: int) -> str:
-        command = [sys.executable, "-m", "warehouse_pipelines.local.dagster_home"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    with ThreadPoolExecutor(6) as pool:
-        assert {*pool.map(prepare, range(6))} == {f"{tmp_path / 'home'}\n"}
+    prepare_at_once([dict(os.environ)] * 6)
     assert limits(tmp_path / "home") == dagster_home.declared_pools()
+    command = [sys.executable, "-m", "warehouse_pipelines.local.dagster_home"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{tmp_path / 'home'}\n"
 
 
 def test_a_prepared_folder_costs_nothing_and_does_not_import_dagster(
@@ -94,6 +90,7 @@ def test_the_configuration_follows_ours_and_leaves_another_alone(
     assert (home / "dagster.yaml").read_text() == "# mine\n"
 
 
+@pytest.mark.slow("four processes that prepare Dagster's storage")
 def test_four_at_once_leave_one_sound_storage_in_postgresql(
     tmp_path: Path, empty_url: str, monkeypatch: pytest.MonkeyPatch, test_server: Server
 ) -> None:
@@ -101,13 +98,8 @@ def test_four_at_once_leave_one_sound_storage_in_postgresql(
     monkeypatch.delenv("DAGSTER_STORAGE_URL")
     monkeypatch.setenv("WAREHOUSE_DATABASE_URL", empty_url)
 
-    def prepare(number: int) -> None:
-        environment = {**os.environ, "DAGSTER_HOME": str(tmp_path / f"home {number % 2}")}
-        command = [sys.executable, "-m", "warehouse_pipelines.local.dagster_home"]
-        subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-
-    with ThreadPoolExecutor(6) as pool:
-        assert len([*pool.map(prepare, range(4))]) == 4
+    homes = [tmp_path / f"home {number % 2}" for number in range(4)]
+    prepare_at_once([{**os.environ, "DAGSTER_HOME": str(home)} for home in homes])
     assert limits(tmp_path / "home 0") == limits(tmp_path / "home 1") == dagster_home.declared_pools()
     test_server.drop_database(f"{name_of(empty_url)}_dagster")
 

@@ -41,7 +41,9 @@ def test_a_server_starts_stops_and_starts_again_at_the_same_address(server: Serv
     assert rows(server) == [*range(1, 1001)]
 
 
-@pytest.mark.parametrize("how", ["kill", "immediate"])
+@pytest.mark.parametrize(
+    "how", ["kill", pytest.param("immediate", marks=pytest.mark.slow("a server of its own, which is stopped"))]
+)
 def test_rows_survive_a_crash(server: Server, how: str) -> None:
     url = server.start()
     fill(server)
@@ -51,19 +53,19 @@ def test_rows_survive_a_crash(server: Server, how: str) -> None:
     assert rows(server) == [*range(1, 1001)]
 
 
-def test_six_at_once_give_one_server(server: Server) -> None:
+def test_six_at_once_give_one_server(new_server: Server) -> None:
     program = "import sys; from pathlib import Path; from warehouse_pipelines.local import postgres; "
     program += "print(postgres.up(Path(sys.argv[1])))"
 
     def up(_: int) -> str:
-        command = [sys.executable, "-c", program, str(server.home)]
+        command = [sys.executable, "-c", program, str(new_server.home)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     with ThreadPoolExecutor(6) as pool:
         assert len({*pool.map(up, range(6))}) == 1
     # Each of the six has ended, and the server is still there.
-    assert server.running()
-    assert server.log.read_text().count("starting PostgreSQL") == 1
+    assert new_server.running()
+    assert new_server.log.read_text().count("starting PostgreSQL") == 1
 
 
 def test_a_pid_file_with_the_number_of_another_program_is_no_server(server: Server) -> None:
@@ -98,12 +100,12 @@ def test_data_of_another_major_version_are_left_alone(server: Server) -> None:
     assert (server.data / "base").is_dir()
 
 
-def test_an_interrupted_initdb_is_begun_again(server: Server) -> None:
-    server.home.mkdir()
-    (server.home / "postgres.unfinished").mkdir()
-    (server.home / "postgres.unfinished" / "PG_VERSION").touch()
-    server.start()
-    assert not (server.home / "postgres.unfinished").exists()
+def test_an_interrupted_initdb_is_begun_again(new_server: Server) -> None:
+    new_server.home.mkdir()
+    (new_server.home / "postgres.unfinished").mkdir()
+    (new_server.home / "postgres.unfinished" / "PG_VERSION").touch()
+    new_server.start()
+    assert not (new_server.home / "postgres.unfinished").exists()
 
 
 def test_what_the_server_said_is_in_the_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,31 +140,33 @@ def test_a_name_with_a_quote_is_a_name(test_server: Server) -> None:
 
 
 @as_root
-def test_root_needs_no_other_account(server: Server) -> None:
+def test_root_needs_no_other_account(new_server: Server) -> None:
     """In the private namespace the files stay ours; nothing on the machine is changed."""
-    if postgres_programs.account_for(postgres_programs.find_binaries(), server.home) != "namespace":
+    if postgres_programs.account_for(postgres_programs.find_binaries(), new_server.home) != "namespace":
         pytest.skip("this machine refuses user namespaces")
-    server.start()
-    assert (server.data / "PG_VERSION").stat().st_uid == 0
+    new_server.start()
+    assert (new_server.data / "PG_VERSION").stat().st_uid == 0
 
 
+@pytest.mark.slow("a server of its own, as nobody")
 @as_root
 def test_where_namespaces_are_refused_the_server_runs_as_nobody(
-    server: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    new_server: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     refuse_namespaces(monkeypatch)
-    url = server.start()
+    url = new_server.start()
     assert "runs as nobody, with its data in" in capfd.readouterr().err
-    assert server.data.stat().st_uid not in (0, os.geteuid())
-    fill(server)
-    server.kill()
-    assert server.start() == url
-    assert len(rows(server)) == 1000
+    assert new_server.data.stat().st_uid not in (0, os.geteuid())
+    fill(new_server)
+    new_server.kill()
+    assert new_server.start() == url
+    assert len(rows(new_server)) == 1000
 
 
+@pytest.mark.slow("a server of its own, as nobody")
 @as_root
 def test_binaries_that_nobody_may_read_are_copied(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    new_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A checkout in root's own home is such a place. What a wheel keeps beside its programs goes with them."""
     refuse_namespaces(monkeypatch)
@@ -174,8 +178,8 @@ def test_binaries_that_nobody_may_read_are_copied(
     for folder in binaries.parents[1], binaries.parents[1].with_suffix(".libs"):
         (hidden / folder.name).symlink_to(folder)
     monkeypatch.setenv("PG_BIN", str(hidden / binaries.relative_to(binaries.parents[2])))
-    server.start()
-    assert str(server.data.parent) in Path(f"/proc/{DataFolder(server.home).pid()}/exe").readlink().as_posix()
+    new_server.start()
+    assert str(new_server.data.parent) in Path(f"/proc/{DataFolder(new_server.home).pid()}/exe").readlink().as_posix()
 
 
 def refuse_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:

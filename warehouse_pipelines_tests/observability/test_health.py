@@ -37,8 +37,10 @@ def test_health_thresholds(runs: int, successes: int, age: timedelta | None, hea
 def test_the_limits_follow_the_cadence_unless_they_are_given() -> None:
     contacts = SOURCES[0].entities[0]
     assert health.limits(contacts) == (24, 2)
-    weekly = dataclasses.replace(contacts.cadence, every=timedelta(days=7))
+    weekly = dataclasses.replace(contacts.cadence, every=timedelta(days=7), with_webhooks=None)
     assert health.limits(dataclasses.replace(contacts, cadence=weekly)) == (14 * 24, 14 * 24)
+    told = dataclasses.replace(contacts.cadence, with_webhooks=timedelta(hours=3))
+    assert health.limits(dataclasses.replace(contacts, cadence=told)) == (24, 3.25)
     assert health.limits(contacts, 6, 1) == (6, 1)
 
 

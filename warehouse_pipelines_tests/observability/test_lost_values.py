@@ -139,7 +139,7 @@ def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read
     assert (result.status, result.updated, result.failed) == ("partial", 40, 0)
     assert result.reason is not None
     assert result.reason.startswith("values_lost: amount 40 of 40 ")
-    assert result.cursor is not None  # the records are loaded, so the next delta goes on from here
+    assert result.watermark is not None  # the records are loaded, so the next delta goes on from here
     assert metrics(fake)["values_lost"] == {"amount": {"lost": 40, "of": 40}}
     assert kept(fake, "amount") == {None}
     assert {row["raw_data"]["amount"] for row in fake.rows().values()} == {"twelve"}

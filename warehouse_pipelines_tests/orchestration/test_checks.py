@@ -9,13 +9,16 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions
-from warehouse_pipelines.orchestration.checks import _references, judge_volume
+from warehouse_pipelines.orchestration.checks import _references
 from warehouse_pipelines_tests.harness import record_store
+
+STORE = record_store.RecordStore()
 
 
 @pytest.fixture
 def store() -> record_store.RecordStore:
-    return record_store.RecordStore()
+    STORE.reset()
+    return STORE
 
 
 @pytest.fixture
@@ -210,40 +213,33 @@ def test_health_speaks_when_the_sync_fails(
     assert "not configured" in (shown.description or "")
 
 
-@pytest.mark.parametrize(
-    ("counts", "whole", "passed"),
-    [
-        ([0], True, True),  # nothing to compare with
-        ([100] * 8, True, True),
-        ([40, *[100] * 8], True, False),
-        ([300, *[100] * 8], True, False),
-        ([12, *[0] * 8], True, False),
-        ([0, *[50] * 12], False, True),  # a quiet hour
-        ([*[0] * 10, *[50] * 12], False, False),
-        ([*[0] * 10, *[0] * 12], False, True),
-        ([900, *[50] * 12], False, True),
-        ([9000, *[50] * 12], False, False),
-    ],
-)
-def test_volume(counts: list[int], whole: bool, passed: bool) -> None:
-    assert judge_volume(counts, whole=whole)[0] is passed
-
-
-def test_volume_compares_runs_of_a_kind(
+def test_volume_anomaly_flags_planted_drop(
     definitions: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
+    """Two reads of everything that found a tenth of the usual; what was limited or dry does not count."""
+    database.execute(
+        "INSERT INTO orchestration.sync_schedule (name, crm_source, model_name, mode, recurrence_type, every, period) "
+        "VALUES ('store gadgets', 'store', 'gadgets', 'delta', 'interval', 1, 'hours')"
+    )
     database.execute(
         """
         INSERT INTO orchestration.sync_history
             (crm_source, sync_type, start_time, end_time, status, records_processed, records_created, configuration)
-        SELECT 'store', 'gadgets', now(), now(), 'success', n, n, c::jsonb
-        FROM (SELECT 100 AS n, '{"mode": "full", "dry_run": false, "max_records": 0}' AS c, 0 AS o
-                FROM generate_series(1, 8)
-              UNION ALL SELECT 10, '{"mode": "full", "dry_run": false, "max_records": 0}', 1
-              UNION ALL SELECT 3, '{"mode": "full", "dry_run": false, "max_records": 3}', 2
-              UNION ALL SELECT 100, '{"mode": "full", "dry_run": true, "max_records": 0}', 3) planted ORDER BY o
+        SELECT 'store', 'gadgets', now() - (20 - o) * interval '1 day', now(), 'success', n, n, c::jsonb
+        FROM (SELECT 100 AS n, '{"mode": "full", "dry_run": false, "max_records": 0}' AS c, g AS o
+                FROM generate_series(1, 8) AS g
+              UNION ALL SELECT 10, '{"mode": "full", "dry_run": false, "max_records": 0}', 10
+              UNION ALL SELECT 3, '{"mode": "full", "dry_run": false, "max_records": 3}', 11
+              UNION ALL SELECT 100, '{"mode": "full", "dry_run": true, "max_records": 0}', 12) planted ORDER BY o
         """
+    )
+    assert hourly(definitions, instance)["store_gadget", "volume"].passed
+    database.execute(
+        "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status,"
+        " records_processed, records_created, configuration)"
+        " SELECT 'store', 'gadgets', now() - interval '1 day', now(), 'success', 11, 11, configuration"
+        " FROM orchestration.sync_history WHERE records_processed = 10"
     )
     found = hourly(definitions, instance)["store_gadget", "volume"]
     assert not found.passed
-    assert "found 10 records, where it usually finds 100" in (found.description or "")
+    assert "found 10 and 11 records, where 100 are usual" in (found.description or "")

@@ -14,7 +14,11 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dagster_kills"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow("Dagster's processes, which are killed"),
+    pytest.mark.xdist_group("dagster_kills"),
+    pytest.mark.timeout(600),
+]
 
 JOB = "sync_callrail_tags"
 

@@ -1,5 +1,6 @@
 """Old runs of Dagster are deleted, and what the UI shows of an asset stays; on both storages."""
 
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,18 +39,27 @@ def broken() -> None:
     raise ValueError("planted")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def instance(
-    request: pytest.FixtureRequest, tmp_path: Path, test_server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_instance(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, test_server: Server
 ) -> Iterator[dg.DagsterInstance]:
-    name = f"dagster_{tmp_path.name.lower()}"
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    if request.param == "postgresql":
-        monkeypatch.setenv("DAGSTER_STORAGE_URL", test_server.url(name))
-    dagster_home.prepare(tmp_path, pools={})
-    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
-        yield made
+    home = tmp_path_factory.mktemp("dagster")
+    name = f"dagster_{uuid.uuid4().hex[:12]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        if request.param == "postgresql":
+            patch.setenv("DAGSTER_STORAGE_URL", test_server.url(name))
+        dagster_home.prepare(home, pools={})
+        with dg.DagsterInstance.from_config(str(home)) as made:
+            yield made
     test_server.drop_database(name)
+
+
+@pytest.fixture
+def instance(shared_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """An instance without runs: emptying it is much cheaper than making one."""
+    shared_instance.wipe()
+    return shared_instance
 
 
 def run(instance: dg.DagsterInstance, *assets: Any, month: str | None = None) -> str:
@@ -66,11 +76,12 @@ def stored(instance: dg.DagsterInstance, table: sa.Table) -> set[str]:
         return {run_id for (run_id,) in connection.execute(sa.select(table.c.run_id).distinct())}
 
 
-def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance) -> None:
+    home = Path(instance.root_directory)
     month_again, month, last_month = (run(instance, whole, month=key) for key in (MONTHS[0], MONTHS[0], MONTHS[1]))
     first, second, third = (run(instance, whole, good) for _ in range(3))
     failed = run(instance, broken)
-    logs = {path.name for path in (tmp_path / "storage").iterdir()}
+    logs = {path.name for path in (home / "storage").iterdir()}
     assert {first, second, third} <= logs
 
     assert dagster_maintenance.prune(instance, KEPT, NOW)["runs_deleted"] == 0, "none is old"
@@ -80,9 +91,9 @@ def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance, t
     gone, left = {first, second, month_again}, {third, month, last_month, failed}
     assert {found.run_id for found in instance.get_runs()} == left
     for run_id in gone:
-        assert not (tmp_path / "history" / "runs" / f"{run_id}.db").exists()
+        assert not (home / "history" / "runs" / f"{run_id}.db").exists()
     assert instance.all_logs(third)
-    assert not gone & {path.name for path in (tmp_path / "storage").iterdir()}
+    assert not gone & {path.name for path in (home / "storage").iterdir()}
     assert not gone & stored(instance, SqlEventLogStorageTable)
     assert stored(instance, AssetCheckExecutionsTable) == {third}
 

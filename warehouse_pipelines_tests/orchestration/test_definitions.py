@@ -27,13 +27,15 @@ from warehouse_pipelines_tests.harness import record_store
 
 EVERY_ENTITY = [(source, entity) for source in SOURCES for entity in source.entities]
 THING = dg.AssetKey("store_thing")
+STORE = record_store.RecordStore()
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> record_store.RecordStore:
     monkeypatch.setenv("STORE_KEY", "a key")
     monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
-    return record_store.RecordStore()
+    STORE.reset()
+    return STORE
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from warehouse_pipelines.simulators.server import start_process
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow("Dagster's processes")
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,9 +1,10 @@
 """Which runs are taken for dead, and what becomes of them; a living run keeps its slot."""
 
+import logging
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import dagster as dg
 import psycopg
@@ -25,19 +26,31 @@ STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
 POOL = "store_api"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def instance(
-    request: pytest.FixtureRequest, tmp_path: Path, test_server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(
+    scope="module", params=[pytest.param("sqlite", marks=pytest.mark.slow("the same with SQLite")), "postgresql"]
+)
+def shared_instance(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, test_server: Server
 ) -> Iterator[dg.DagsterInstance]:
-    """An instance whose pool has one slot."""
-    name = f"lock_{tmp_path.name.lower()}"
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    if request.param == "postgresql":
-        monkeypatch.setenv("DAGSTER_STORAGE_URL", test_server.url(name))
-    dagster_home.prepare(tmp_path, pools={POOL: 1})
-    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
-        yield made
+    home = tmp_path_factory.mktemp("lock")
+    name = f"lock_{uuid.uuid4().hex[:12]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        if request.param == "postgresql":
+            patch.setenv("DAGSTER_STORAGE_URL", test_server.url(name))
+        dagster_home.prepare(home, pools={POOL: 1})
+        with dg.DagsterInstance.from_config(str(home)) as made:
+            yield made
     test_server.drop_database(name)
+
+
+@pytest.fixture
+def instance(shared_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """An instance without runs, whose pool has one slot: emptying it is much cheaper than making one."""
+    shared_instance.wipe()
+    shared_instance.event_log_storage.set_concurrency_slots(POOL, 1)
+    assert shared_instance.event_log_storage.get_concurrency_info(POOL).active_run_ids == set()
+    return shared_instance
 
 
 @pytest.fixture(autouse=True)
@@ -145,24 +158,31 @@ def test_an_ended_run_whose_process_goes_on_keeps_its_slot(instance: dg.DagsterI
         assert holders(instance) == {run_id}
 
 
-LOCKS = """
-    SELECT pid FROM pg_locks WHERE locktype = 'advisory'
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
+def lock_holders(other: psycopg.Connection, run_id: str) -> list[int]:
+    """Return the process ids of the sessions that hold the run's lock; a test before may have left others."""
+    rows = other.execute(
+        """
+        SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (classid::bigint << 32 | objid::bigint) = hashtextextended('run:' || %s, 0)
+        """,
+        [run_id],
+    )
+    return [int(pid) for (pid,) in rows]
 
 
-def breaks(other: psycopg.Connection) -> int:
-    """End the one session that holds a lock, and return its process id once it is gone."""
-    [(pid,)] = other.execute(LOCKS).fetchall()
+def breaks(other: psycopg.Connection, run_id: str) -> int:
+    """End the one session that holds the run's lock, and return its process id once it is gone."""
+    [pid] = lock_holders(other, run_id)
     assert other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid]).fetchone() == (True,)
-    return int(pid)
+    return pid
 
 
 def test_the_lock_is_taken_again_when_its_session_breaks(instance: dg.DagsterInstance, bare_url: str) -> None:
     run_id = started(instance, bare_url)
     with run_lock.RunLock(bare_url, run_id), psycopg.connect(bare_url, autocommit=True) as other:
-        first = breaks(other)
-        eventually(lambda: other.execute(LOCKS).fetchall() not in ([], [(first,)]), "it is taken again")
+        first = breaks(other, run_id)
+        eventually(lambda: lock_holders(other, run_id) not in ([], [first]), "it is taken again")
         assert run_lock.close_dead_runs(instance, bare_url) == []
         assert status(instance, run_id) == STARTED
 
@@ -197,6 +217,7 @@ def test_a_living_run_that_lost_its_session_keeps_its_slot(
         assert other.execute("SELECT status FROM orchestration.sync_history").fetchall() == [("running",)]
 
 
+@pytest.mark.parametrize("shared_instance", ["sqlite"], indirect=True)
 def test_nobody_is_called_dead_just_after_the_server_came_up(
     instance: dg.DagsterInstance, server: Server, template: str, test_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +251,7 @@ def test_a_run_that_waits_frees_the_slot_of_a_dead_one(instance: dg.DagsterInsta
 def test_a_run_that_waits_says_so_and_gives_up(
     instance: dg.DagsterInstance, bare_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger="warehouse")  # another test of this process may have left its own
     alive = started(instance, bare_url)
     said = f"the slot of {POOL}, held by sync_store_gadgets (run {alive}, 0 min)"
     with run_lock.RunLock(bare_url, alive), run_lock.waiting(instance, bare_url, 1) as waited:

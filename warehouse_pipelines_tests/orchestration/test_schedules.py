@@ -1,11 +1,11 @@
 """Cadences as cron, and what a schedule does when its time comes."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -20,6 +20,7 @@ from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.loading.sync_schedule import dagster_name
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.orchestration.schedules import UNFINISHED, cron, schedule
+from warehouse_pipelines.orchestration.ticks import TickFailed
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness import record_store
@@ -86,10 +87,17 @@ def test_a_schedule_is_off_until_the_crm_is_configured(monkeypatch: pytest.Monke
     assert tick.cron_schedule == ["0,15,30,45 * * * *"]
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as found:
+@pytest.fixture(scope="module")
+def shared_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as found:
         yield found
+
+
+@pytest.fixture
+def instance(shared_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """An instance without runs: emptying it is much cheaper than making one."""
+    shared_instance.wipe()
+    return shared_instance
 
 
 @pytest.fixture
@@ -124,13 +132,42 @@ def test_a_tick_skips_and_names_the_settings_that_are_missing(
     assert "STORE_KEY" in (skipped.skip_message or "")
 
 
-def test_a_tick_skips_while_the_warehouse_is_away(
+def test_a_tick_fails_while_the_warehouse_is_away(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORE_KEY", "set")
-    skipped = tick(instance, "postgresql://a:b@127.0.0.1:1/none")
-    assert isinstance(skipped, dg.SkipReason)
-    assert "does not answer" in (skipped.skip_message or "")
+    with pytest.raises(TickFailed, match="DatabaseUnavailable"):
+        tick(instance, "postgresql://a:b@127.0.0.1:1/none")
+
+
+def test_what_webhooks_tell_of_is_polled_less_often(
+    instance: dg.DagsterInstance, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And again as usual once a poll has found what no delivery told."""
+    told = replace(
+        record_store.GADGETS, cadence=replace(record_store.GADGETS.cadence, with_webhooks=timedelta(hours=1))
+    )
+    entities = (record_store.PARTS, record_store.THINGS, told)
+    monkeypatch.setattr(record_store, "ENTITIES", entities)
+    run = (
+        "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, records_created,"
+        " records_processed, configuration)"
+        " VALUES ('store', 'gadgets', now() - %(age)s::interval, now(), 'success', %(new)s, %(new)s, %(how)s)"
+    )
+    how = {"dry_run": False, "max_records": 0, "previous_cursor": None}
+    with warehouse.connect(url) as connection:
+        connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
+        connection.execute(run, {"age": "14 minutes", "new": 0, "how": json.dumps(how | {"mode": "full"})})
+        assert asked_for(tick(instance, url)) == {"part", "thing", "gadget"}, "there are no webhooks"
+        connection.execute(run, {"age": "3 minutes", "new": 7, "how": json.dumps(how | {"mode": "webhook"})})
+        asked = tick(instance, url)
+        assert asked_for(asked) == {"part", "thing"}
+        assert isinstance(asked, dg.RunRequest)
+        why = "gadgets: its webhooks deliver, so it is polled every hour (last 14 minutes ago)"
+        assert asked.tags["warehouse/left_out"] == why
+        connection.execute(run, {"age": "1 minute", "new": 1, "how": json.dumps(how | {"mode": "full"})})
+        assert asked_for(tick(instance, url)) == {"part", "thing", "gadget"}, "an eighth came only by polling"
+        connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
 
 
 def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance, url: str) -> None:

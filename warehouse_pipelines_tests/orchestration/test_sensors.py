@@ -1,5 +1,6 @@
 """The sensors that close what killed processes left open."""
 
+import sys
 from collections.abc import Callable
 
 import dagster as dg
@@ -11,6 +12,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines.orchestration.sensors import sensors
+from warehouse_pipelines.orchestration.ticks import TickFailed, told_plainly
 
 AWAY = "postgresql://a:b@127.0.0.1:1/none"
 
@@ -106,8 +108,22 @@ def close_stale_runs(url: str, instance: dg.DagsterInstance | None = None) -> st
     return found.skip_message or ""
 
 
-def test_a_database_that_is_away_is_a_reason_to_skip() -> None:
-    assert "does not answer" in close_stale_runs(AWAY)
+def test_a_database_that_is_away_fails_the_tick() -> None:
+    """A skipped tick looks like one that had nothing to do, and nobody would hear of it."""
+    with pytest.raises(TickFailed, match="DatabaseUnavailable"):
+        close_stale_runs(AWAY)
     for name in ("close_failed", "close_cancelled"):
-        skipped = ended(AWAY, name, "00000000-0000-0000-0000-000000000001")
-        assert "does not answer" in (skipped.skip_message or "")
+        with pytest.raises(TickFailed, match="DatabaseUnavailable"):
+            ended(AWAY, name, "00000000-0000-0000-0000-000000000001")
+
+
+def test_what_a_failed_tick_keeps_has_no_credential_in_it() -> None:
+    from dagster._utils.error import serializable_error_info_from_exc_info
+
+    try:
+        with told_plainly():
+            raise ValueError("no connection to postgresql://ann:invented-word@db.example.test/warehouse")
+    except TickFailed:
+        told = str(serializable_error_info_from_exc_info(sys.exc_info()))
+    assert "no connection" in told
+    assert "invented-word" not in told

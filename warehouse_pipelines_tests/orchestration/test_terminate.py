@@ -17,7 +17,7 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Worker, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow("Dagster's processes, which are stopped"), pytest.mark.timeout(600)]
 
 SECONDS = 5.0
 POOL = "callrail_api"
@@ -162,19 +162,17 @@ def test_a_run_stops_when_it_is_asked_to(
     assert "running" not in {status for status, _ in statuses}
     if moment is waiting_for_its_next_attempt:
         assert sorted(status for status, _ in statuses) == ["failed", *["success"] * 7]
-        return
-    if moment is waiting_for_a_slot:
+    elif moment is waiting_for_a_slot:
         assert statuses == []
-        return
-    if moment is between_steps:
+    elif moment is between_steps:
         assert {status for status, _ in statuses[:-1]} == {"success"}
         assert len(statuses) < 8, "it did not go on to the end"
-        return
-    assert statuses[-1][0] == "cancelled", statuses
-    assert statuses[-1][1].startswith("cancelled after ")
-    assert query(harness, "SELECT count(*) FROM callrail_call") == [(0,)]
-    sessions = "SELECT FROM pg_stat_activity WHERE application_name = 'warehouse-loader'"
-    eventually(lambda: query(harness, sessions) == [], "its sessions end")
+    else:
+        assert statuses[-1][0] == "cancelled", statuses
+        assert statuses[-1][1].startswith("cancelled after ")
+        assert query(harness, "SELECT count(*) FROM callrail_call") == [(0,)]
+        sessions = "SELECT FROM pg_stat_activity WHERE application_name = 'warehouse-loader'"
+        eventually(lambda: query(harness, sessions) == [], "its sessions end")
 
 
 def created(instance: dg.DagsterInstance) -> str:

@@ -15,7 +15,7 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 
-pytestmark = [pytest.mark.ui, pytest.mark.slow]
+pytestmark = [pytest.mark.ui, pytest.mark.slow("Chromium, and Dagster's processes")]
 
 RUN_SECONDS = 240
 

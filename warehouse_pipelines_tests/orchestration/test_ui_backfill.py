@@ -14,7 +14,7 @@ from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, da
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.ui, pytest.mark.slow]
+pytestmark = [pytest.mark.ui, pytest.mark.slow("Chromium, and Dagster's processes")]
 
 SECONDS = 240
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}

@@ -17,7 +17,7 @@ from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ui, pytest.mark.slow("Chromium, and Dagster's processes"), pytest.mark.timeout(900)]
 
 LAUNCH = """
 mutation launch($job: String!) { launchRun(executionParams: {runConfigData: {}, selector: {

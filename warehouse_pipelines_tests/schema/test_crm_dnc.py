@@ -22,6 +22,7 @@ from warehouse_pipelines_tests.harness.crm_database import (
     session,
     sqlstate,
 )
+from warehouse_pipelines_tests.harness.examples import examples
 
 LISTED = "+12065550166"
 FOREIGN = ("+442079460958", "+4930123456", "+919876543210", "+390612345678", "+4712345678", "+6834002")
@@ -101,13 +102,13 @@ def spellings(draw: st.DrawFn) -> str:
     return head + draw(st.sampled_from(SEPARATORS)) + body + tail
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(150, of=1500), deadline=None)
 @given(phone=spellings())
 def test_no_spelling_of_a_listed_number_gets_a_no(is_listed: Callable[[str | None], bool], phone: str) -> None:
     assert is_listed(phone) is True, phone
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(100, of=500), deadline=None)
 @given(phone=st.text(alphabet=st.sampled_from("0123456789+-() .x\u00a0"), max_size=22))
 def test_garbage_gets_a_no_only_when_it_is_read_as_another_number(
     is_listed: Callable[[str | None], bool], phone: str
@@ -119,7 +120,7 @@ def test_garbage_gets_a_no_only_when_it_is_read_as_another_number(
         assert not any(digits.endswith(number[-7:]) and digits[-10:] == number[-10:] for number in (LISTED, *FOREIGN))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(60, of=300), deadline=None)
 @given(st.from_regex(r"\A\+1[2-9][0-9]{2}[2-9][0-9]{6}\Z"))
 def test_a_plain_number_blocks_only_when_it_is_listed(is_listed: Callable[[str | None], bool], phone: str) -> None:
     assert is_listed(phone) is (phone == LISTED)
@@ -407,8 +408,8 @@ def test_only_erasure_sets_erased_at(app: Connection) -> None:
         add(app, "leads", erased_at="2025-01-01", deleted_at="2025-01-01")
 
 
-def test_a_thousand_checks_take_less_than_a_tenth_of_a_second(app: Connection) -> None:
-    """With room: the benchmark measures it; this notices a check that reads the whole table."""
+def test_a_check_reads_no_more_of_the_list_than_it_needs(app: Connection) -> None:
+    """By what PostgreSQL counts, since a time depends on the machine; the benchmark measures it."""
     numbers = [f"+1206{2_000_000 + 7_919 * number}" for number in range(1000)]
     app.execute("RESET ROLE")
     app.execute(
@@ -416,17 +417,20 @@ def test_a_thousand_checks_take_less_than_a_tenth_of_a_second(app: Connection) -
         " FROM generate_series(2000000, 2020000) AS n", [A]
     )  # fmt: skip
     app.execute("ANALYZE crm.dnc_list")
-    app.execute("SET LOCAL ROLE crm_app")
-    took = min(
-        float(line[0].split()[2])
-        for _ in range(3)
-        for line in app.execute(
-            "EXPLAIN (ANALYZE, TIMING OFF) SELECT FROM unnest(%s::text[]) AS n WHERE crm.is_on_dnc_list(n, %s)",
-            [numbers, A],
+
+    def rows_read() -> int:
+        statement = (
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'crm.dnc_list'::regclass"
         )
-        if line[0].startswith("Execution Time")
-    )
-    assert took < 300, "three times the budget of 100 ms, because this machine may be busy"
+        return int(one(app, statement))
+
+    before = rows_read()
+    app.execute("SET LOCAL ROLE crm_app")
+    checked = "SELECT count(*) FROM unnest(%s::text[]) AS n WHERE crm.is_on_dnc_list(n, %s)"
+    assert one(app, checked, numbers, A) == 0
+    assert one(app, checked, ["+14252000007"], A) == 1
+    app.execute("RESET ROLE")
+    assert 0 < rows_read() - before < 1000
 
 
 def test_an_entry_by_lead_follows_the_person(app: Connection) -> None:

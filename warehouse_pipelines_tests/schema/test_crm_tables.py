@@ -21,6 +21,8 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.schema.migrate import migrate, seed
 from warehouse_pipelines_tests.harness.crm_database import (
+    FEED_TABLES,
+    IMPORTS,
     TABLES,
     USER,
     A,
@@ -214,11 +216,11 @@ def test_every_table_has_the_columns_that_its_users_rely_on(seeded_url: str, tab
         assert connection.execute("SELECT * FROM chk.cols(%s, %s)", [f"crm.{table}", COLUMNS[table]]).fetchall() == []
 
 
-def test_there_are_twelve_tables_and_who_may_and_why(seeded_url: str) -> None:
+def test_there_are_twelve_tables_who_may_and_why_and_what_comes_in(seeded_url: str) -> None:
     with psycopg.connect(seeded_url) as connection:
         found = connection.execute("SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace"
                                    " AND relkind IN ('r', 'p') AND NOT relispartition").fetchall()  # fmt: skip
-    assert {row[0] for row in found} == {*TABLES, "organization_member", "dnc_reasons"}
+    assert {row[0] for row in found} == {*TABLES, *IMPORTS, *FEED_TABLES, "organization_member", "dnc_reasons"}
 
 
 CONSENT = {"channel": "sms", "at": "2025-01-01T00:00:00Z", "source": "form", "text_version": "1"}
@@ -362,16 +364,14 @@ def test_the_key_of_a_lead_never_changes(owner: Connection) -> None:
     assert sqlstate(owner, "TRUNCATE crm.leads CASCADE") == "42501"
 
 
-def test_a_thousand_leads_with_their_logs_are_quick(shared_url: str) -> None:
-    """One statement each, which is the slow way; the benchmark measures it."""
+def test_a_thousand_leads_have_their_logs(shared_url: str) -> None:
+    """One statement each; ``benchmarks/crm.py`` measures what it costs."""
     with session(shared_url) as connection, connection.cursor() as cursor:
-        began = datetime.now(UTC)
         cursor.executemany(
             "INSERT INTO crm.leads (organization_id, first_name, phone, email, source, tags, timezone, consent)"
             " VALUES (%s, 'Ada', %s, 'a@example.com', 'import', '{a}', 'America/New_York', '[]')",
             [(A, f"+1206{2_000_000 + number}") for number in range(1000)],
         )
-        assert datetime.now(UTC) - began < timedelta(seconds=3)
         assert one(connection, "SELECT count(*) FROM crm.lead_status_history") == 1000
         assert one(connection, "SELECT count(*) FROM crm.lead_audit_log") >= 7000
 
@@ -452,21 +452,23 @@ def test_rows_that_waited_in_the_default_partition_move_to_their_month(owner: Co
     assert one(owner, "SELECT count(*) FROM crm.lead_audit_log_default") == 2
 
 
-def test_up_down_up_leaves_the_same_schema(empty_url: str) -> None:
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
+def test_up_down_up_leaves_the_same_schema(database_url: str) -> None:
     """Down leaves no trace of the schema, and up after it gives the same schema."""
-    migrate(empty_url)
-    first = dump(empty_url, *SCHEMAS)
+    first = dump(database_url, *SCHEMAS)
     assert first.count("CREATE POLICY") > 12
     undone = undone_by("0003_crm")
-    assert migrate(empty_url, down=len(undone)) == undone
-    with psycopg.connect(empty_url) as connection:
+    assert migrate(database_url, down=len(undone)) == undone
+    with psycopg.connect(database_url) as connection:
         assert one(connection, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'crm%'") == 0
         assert one(connection, "SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace"
                    " WHERE n.nspname LIKE 'crm%'") == 0  # fmt: skip
-    migrate(empty_url)
-    assert dump(empty_url, *SCHEMAS) == first
+    migrate(database_url)
+    assert dump(database_url, *SCHEMAS) == first
 
 
+@pytest.mark.slow("a dump that is restored")
 def test_a_dump_is_restored_with_its_rows(seeded_url: str, test_server: Server, tmp_path: Path) -> None:
     """Constraints and generated columns call functions, and a restore must find them."""
     url = test_server.create_database("restored")
@@ -501,6 +503,8 @@ def test_down_refuses_with_rows(database_url: str) -> None:
     assert (forced.exit_code, forced.stdout) == (0, "".join(f"{line}\n" for line in undone))
 
 
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
 def test_down_refuses_for_archived_rows(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         add(connection, "lead_audit_log", lead_id=USER, created_at="2020-01-15")
@@ -559,16 +563,30 @@ def run_files(url: str, *patterns: str) -> None:
             connection.execute(part.read_bytes())
 
 
+SINCE = (
+    "0012_identity",
+    "0013_crm_feed",
+    "0014_lead_import",
+    "0015_erasure",
+    "0018_identity_lookups",
+    "0019_entered_leads",
+    "0025_crm_activities",
+)
+"""The revisions whose tables the schema's file speaks of."""
+
+
 def up(url: str) -> None:
     with psycopg.connect(url) as connection:  # schemas that other revisions make
         connection.execute("CREATE SCHEMA IF NOT EXISTS orchestration; CREATE SCHEMA IF NOT EXISTS pipedesk")
-    run_files(url, "0003_crm_[0-9]_*.sql", "0005_crm_tenants.sql", "../../schemas/crm.sql")
+    since = [f"{revision}.sql" for revision in SINCE]
+    run_files(url, "0003_crm_[0-9]_*.sql", "0005_crm_tenants.sql", *since, "../../schemas/crm.sql")
 
 
 def down(url: str, *, force: bool = False) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(f"SET LOCAL warehouse.force_down = {'on' if force else 'off'}".encode())
-        connection.execute((VERSIONS / "0005_crm_tenants_down.sql").read_bytes())
+        for revision in [*reversed(SINCE), "0005_crm_tenants"]:
+            connection.execute((VERSIONS / f"{revision}_down.sql").read_bytes())
         connection.execute("SET LOCAL warehouse.keep_roles = off")
         connection.execute((VERSIONS / "0003_crm_down.sql").read_bytes())
 
@@ -596,22 +614,23 @@ SELECT crm.archive_partitions();
 """
 
 
-def test_a_warehouse_of_the_revision_before_comes_out_alike_with_its_rows(empty_url: str) -> None:
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
+def test_a_warehouse_of_the_revision_before_comes_out_alike_with_its_rows(database_url: str) -> None:
     """Reasons that were free text are mapped and kept, archived statuses come back, the schema is that of a new one."""
-    migrate(empty_url)
-    new = dump(empty_url, "crm")
+    new = dump(database_url, "crm")
     undone = undone_by("0005_crm_tenants")
-    assert migrate(empty_url, down=len(undone)) == undone
-    with psycopg.connect(empty_url) as connection:
+    assert migrate(database_url, down=len(undone)) == undone
+    with psycopg.connect(database_url) as connection:
         assert one(connection, "SELECT to_regprocedure('crm.session_context()')") is None
         assert one(connection, "SELECT to_regprocedure('crm.is_on_dnc_list(text, uuid)')") is not None
         psycopg.ClientCursor(connection).execute(OLD_ROWS, {"a": A, "b": B, "user": USER})
         assert one(connection, "SELECT count(*) FROM crm_archive.lead_status_history_2020_01") == 1
-    again = migrate(empty_url)
+    again = migrate(database_url)
     assert [line for line in again if line.startswith(("revision", "schema crm"))] == [
         *(line.removesuffix(" undone") for line in reversed(undone)), "schema crm",
     ]  # fmt: skip
-    with session(empty_url, role=None) as connection:
+    with session(database_url, role=None) as connection:
         reasons = connection.execute(
             "SELECT right(phone, 3), reason, evidence FROM crm.dnc_list ORDER BY phone"
         ).fetchall()
@@ -628,11 +647,11 @@ def test_a_warehouse_of_the_revision_before_comes_out_alike_with_its_rows(empty_
         assert one(connection, "SELECT sum(entries) FROM crm.funnel('-infinity')") == 3
         add(connection, "budget_transactions", account_id=A, amount_usd=1)
         assert one(connection, "SELECT max(entry_no) FROM crm.budget_transactions") == 2
-    with psycopg.connect(empty_url) as connection:
+    with psycopg.connect(database_url) as connection:
         # The old months are the one thing that a new schema lacks.
         connection.execute("DROP TABLE crm.lead_status_history_2020_01, crm.lead_status_history_2020_03")
         connection.execute("DROP TABLE crm.lead_audit_log_2020_03")
-    assert without_order(dump(empty_url, "crm")) == without_order(new)
+    assert without_order(dump(database_url, "crm")) == without_order(new)
 
 
 def without_order(text: str) -> list[str]:
@@ -643,7 +662,8 @@ def test_no_extension_is_required(empty_url: str) -> None:
     """As on a server that has none: the index on parts of names is left out, and the search answers all the same."""
     with psycopg.connect(empty_url) as connection:
         connection.execute("CREATE SCHEMA orchestration; CREATE SCHEMA pipedesk")
-        for pattern in ("0003_crm_[0-9]_*.sql", "0005_crm_tenants.sql", "../../schemas/crm.sql"):
+        since = [f"{revision}.sql" for revision in SINCE]
+        for pattern in ("0003_crm_[0-9]_*.sql", "0005_crm_tenants.sql", *since, "../../schemas/crm.sql"):
             for part in sorted(VERSIONS.glob(pattern)) or [VERSIONS / pattern]:
                 text = re.sub("'(pg_trgm|pgcrypto|uuid-ossp)'", "'not_there'", part.read_text())
                 connection.execute(text.encode())
@@ -655,7 +675,7 @@ def test_no_extension_is_required(empty_url: str) -> None:
         assert one(connection, "SELECT to_regclass('crm.leads_names')") is None
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a server of its own")
 def test_a_cluster_of_its_own(server: Server) -> None:
     """Roles are the cluster's: made once by migrations at a time, dropped with the last of its databases.
 

@@ -53,37 +53,54 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0009_sync_schedule",
         "revision 0010_cancelled_runs",
         "revision 0011_flags",
+        "revision 0012_identity",
+        "revision 0013_crm_feed",
+        "revision 0014_lead_import",
+        "revision 0015_erasure",
+        "revision 0016_marts",
+        "revision 0017_answers",
+        "revision 0018_identity_lookups",
+        "revision 0019_entered_leads",
+        "revision 0020_webhooks",
+        "revision 0021_reading",
+        "revision 0022_alerts",
+        "revision 0023_operations",
+        "revision 0024_webhook_outcomes",
+        "revision 0025_crm_activities",
+        "revision 0026_access",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 10
+    assert len(migrate(empty_url, down=99)) == 25
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
     assert contents(empty_url) == first
 
 
-def test_revisions_down_and_up(empty_url: str) -> None:
-    migrate(empty_url)
-    first = contents(empty_url)
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
+def test_revisions_down_and_up(database_url: str) -> None:
+    first = contents(database_url)
     for line in undone_by("0003_crm"):
-        assert migrate(empty_url, down=1) == [line]
-    assert not {"crm", "crm_archive"} & {schema for schema, _, _ in contents(empty_url)}
-    assert migrate(empty_url, down=1) == ["revision 0002_source_tables undone"]
-    assert {name for schema, name, _ in contents(empty_url) if schema == "public"} == set()
-    migrate(empty_url)
-    assert contents(empty_url) == first
+        assert migrate(database_url, down=1) == [line]
+    assert not {"crm", "crm_archive"} & {schema for schema, _, _ in contents(database_url)}
+    assert migrate(database_url, down=1) == ["revision 0002_source_tables undone"]
+    assert {name for schema, name, _ in contents(database_url) if schema == "public"} == set()
+    migrate(database_url)
+    assert contents(database_url) == first
 
 
-def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
+def test_ids_become_numbers_and_texts_again(database_url: str) -> None:
     """What can be read stays; the row, its other columns and the index of the column stay as they are."""
-    migrate(empty_url)
     since = undone_by("0008_join_keys")
-    assert migrate(empty_url, down=len(since)) == since
+    assert migrate(database_url, down=len(since)) == since
     texts = {"1": "7", "2": " 42 ", "3": "not assigned", "4": "A12", "5": "", "6": "12.0", "7": "9" * 25, "8": None}
-    with psycopg.connect(empty_url) as connection:
+    with psycopg.connect(database_url) as connection:
         for key, text in texts.items():
             connection.execute(
                 "INSERT INTO genius_lead (lead_id, agent_id, agent_name, raw_data) VALUES (%s, %s, 'Ann', '{}')",
@@ -98,8 +115,8 @@ def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
             " VALUES ('0B5E93C1-6D73-4A0F-8001-00000000ABCD', 'C-NO-UUID', 'ABC', '{}')"
         )
     wanted = {"1": 7, "2": 42, "3": None, "4": None, "5": None, "6": 12, "7": None, "8": None}
-    assert migrate(empty_url)[0] == "revision 0008_join_keys"
-    with psycopg.connect(empty_url) as connection:
+    assert migrate(database_url)[0] == "revision 0008_join_keys"
+    with psycopg.connect(database_url) as connection:
         found = connection.execute("SELECT lead_id::text, agent_id, agent_name FROM genius_lead").fetchall()
         assert {key: number for key, number, _ in found} == wanted
         assert {name for *_, name in found} == {"Ann"}
@@ -107,23 +124,24 @@ def test_ids_become_numbers_and_texts_again(empty_url: str) -> None:
         job = connection.execute("SELECT id, contact_id, number FROM marketsharp_job").fetchone()
         assert job == ("0b5e93c1-6d73-4a0f-8001-00000000abcd", "C-NO-UUID", "ABC")
         assert connection.execute("SELECT to_regclass('idx_genius_lead_agent_id') IS NOT NULL").fetchone() == (True,)
-    migrate(empty_url, down=len(since))
-    with psycopg.connect(empty_url) as connection:
+    migrate(database_url, down=len(since))
+    with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT agent_id FROM genius_lead WHERE lead_id = 2").fetchone() == ("42",)
-    migrate(empty_url)
-    with engine(empty_url).connect() as connection:
+    migrate(database_url)
+    with engine(database_url).connect() as connection:
         assert tables.differences(connection, ENTITIES) == []
 
 
 GUID, OTHER_GUID = "0B5E93C1-6D73-4A0F-8001-00000000ABCD", "0B5E93C1-6D73-4A0F-8001-00000000BEEF"
 
 
-def test_uuids_in_capitals_are_put_into_lower_case(empty_url: str) -> None:
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
+def test_uuids_in_capitals_are_put_into_lower_case(database_url: str) -> None:
     """In keys of every source, in what refers to them, and in the dead letters, which are found by their key."""
-    migrate(empty_url)
-    migrate(empty_url, down=len(undone_by("0008_join_keys")))
+    migrate(database_url, down=len(undone_by("0008_join_keys")))
     low = GUID.lower()
-    with psycopg.connect(empty_url) as connection:
+    with psycopg.connect(database_url) as connection:
         for key, first_name, day in (
             (GUID, "newer", 2),
             (low, "older", 1),
@@ -159,8 +177,8 @@ def test_uuids_in_capitals_are_put_into_lower_case(empty_url: str) -> None:
                 " FROM orchestration.sync_history",
                 [crm, entity, key, entity, key],
             )
-    assert migrate(empty_url)[0] == "revision 0008_join_keys"
-    with psycopg.connect(empty_url) as connection:
+    assert migrate(database_url)[0] == "revision 0008_join_keys"
+    with psycopg.connect(database_url) as connection:
         assert connection.execute(
             "SELECT customer_id, estimate_id, customer_first_name FROM salespro_customer ORDER BY 3"
         ).fetchall() == [
@@ -180,89 +198,92 @@ def test_uuids_in_capitals_are_put_into_lower_case(empty_url: str) -> None:
         assert letters == [(low, True), (f"{low} 2", True), ("OBJECT-ID", True), (GUID, True)]
 
 
-def test_a_cancelled_run_is_a_failed_one_to_the_version_before(empty_url: str) -> None:
-    migrate(empty_url)
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
+def test_a_cancelled_run_is_a_failed_one_to_the_version_before(database_url: str) -> None:
     cancelled = (
         "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, error_message)"
         " VALUES ('x', 'y', now(), now(), 'cancelled', %s)"
     )
-    with psycopg.connect(empty_url, autocommit=True) as connection:
+    with psycopg.connect(database_url, autocommit=True) as connection:
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute(cancelled, [""])
         connection.execute(cancelled, ["by hand"])
         undone = undone_by("0010_cancelled_runs")
-        assert migrate(empty_url, down=len(undone)) == undone
+        assert migrate(database_url, down=len(undone)) == undone
         found = connection.execute("SELECT status, error_message FROM orchestration.sync_history").fetchall()
         assert found == [("failed", "by hand")]
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute(cancelled, ["by hand"])
 
 
-def test_flags_kept_as_numbers_become_booleans_and_numbers_again(empty_url: str) -> None:
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
+def test_flags_kept_as_numbers_become_booleans_and_numbers_again(database_url: str) -> None:
     """What is neither 0 nor 1 is null, as the loader reads it."""
-    migrate(empty_url)
     undone = undone_by("0011_flags")
-    assert migrate(empty_url, down=len(undone)) == undone
+    assert migrate(database_url, down=len(undone)) == undone
     flags = "SELECT lead_id, is_dnc FROM genius_lead ORDER BY lead_id"
-    with psycopg.connect(empty_url, autocommit=True) as connection:
+    with psycopg.connect(database_url, autocommit=True) as connection:
         rows = [(1, 1), (2, 0), (3, None), (4, 7)]
         for row in rows:
             connection.execute("INSERT INTO genius_lead (lead_id, is_dnc, raw_data) VALUES (%s, %s, '{}')", row)
         assert connection.execute(flags).fetchall() == rows
-        migrate(empty_url)
+        migrate(database_url)
         assert connection.execute(flags).fetchall() == [(1, True), (2, False), (3, None), (4, None)]
-        migrate(empty_url, down=len(undone))
+        migrate(database_url, down=len(undone))
         assert connection.execute(flags).fetchall() == [(1, 1), (2, 0), (3, None), (4, None)]
 
 
-def test_a_missing_column_and_a_missing_index_are_added(empty_url: str) -> None:
+def test_a_missing_column_and_a_missing_index_are_added(database_url: str) -> None:
     """With the rows that are there; what nobody declares is left alone."""
-    migrate(empty_url)
-    with psycopg.connect(empty_url) as connection:
-        connection.execute("ALTER TABLE callrail_tag DROP COLUMN color, ADD COLUMN remembered text")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE callrail_tag DROP COLUMN color CASCADE, ADD COLUMN remembered text")
         connection.execute("DROP INDEX idx_callrail_call_company_id")
         connection.execute("INSERT INTO callrail_tag (id, raw_data, remembered) VALUES ('1', '{}', 'yes')")
         connection.execute("CREATE TABLE somebody_else (x int)")
-    assert sorted(migrate(empty_url)) == [
+    assert sorted(migrate(database_url)) == [
         "column callrail_tag.color",
         "comments of 1 column",
+        "comments of masked views",
         "index idx_callrail_call_company_id",
+        "masked views: 1 made",
     ]
-    with psycopg.connect(empty_url) as connection:
+    with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT color, remembered FROM callrail_tag").fetchone() == (None, "yes")
         assert connection.execute("SELECT to_regclass('somebody_else') IS NOT NULL").fetchone() == (True,)
 
 
-def test_a_view_follows_its_file(empty_url: str) -> None:
+def test_a_view_follows_its_file(database_url: str) -> None:
     """It is left alone while that is the same, so that a view somebody built upon it stays."""
-    migrate(empty_url)
-    with psycopg.connect(empty_url) as connection:
+    with psycopg.connect(database_url) as connection:
         connection.execute('CREATE VIEW upon_it AS SELECT "leadHash" FROM salesrabbit_lead_v1')
-    assert migrate(empty_url) == []
-    with psycopg.connect(empty_url) as connection:
+    assert migrate(database_url) == []
+    with psycopg.connect(database_url) as connection:
         connection.execute("DROP VIEW upon_it")
         connection.execute("COMMENT ON VIEW salesrabbit_lead_v1 IS 'of another file'")
-    assert migrate(empty_url) == ["view salesrabbit_lead_v1"]
-    assert migrate(empty_url) == []
+    assert migrate(database_url) == [
+        "view salesrabbit_lead_v1", "warehouse_read may read 1 more relation", "comments of 18 columns",
+    ]  # fmt: skip
+    assert migrate(database_url) == []
 
 
-def test_a_column_of_another_type_is_refused(empty_url: str) -> None:
-    migrate(empty_url)
-    with psycopg.connect(empty_url) as connection:
+def test_a_column_of_another_type_is_refused(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP VIEW masked.callrail_tag")
         connection.execute("ALTER TABLE callrail_tag ALTER COLUMN color TYPE integer USING NULL")
     with pytest.raises(RuntimeError, match=r"callrail_tag\.color"):
-        migrate(empty_url)
+        migrate(database_url)
 
 
 @pytest.mark.parametrize("comment", ["'something else'", "NULL"])
-def test_a_table_s_comment_follows_its_row(empty_url: str, comment: str) -> None:
-    migrate(empty_url)
-    with psycopg.connect(empty_url) as connection:
+def test_a_table_s_comment_follows_its_row(database_url: str, comment: str) -> None:
+    with psycopg.connect(database_url) as connection:
         connection.execute(f"COMMENT ON TABLE callrail_tag IS {comment}".encode())
         connection.execute(f"COMMENT ON COLUMN callrail_tag.color IS {comment}".encode())
-    assert migrate(empty_url) == ["comments of 1 column"]
+    assert migrate(database_url) == ["comments of 1 column"]
     tag = next(entity for entity in ENTITIES if entity.table == "callrail_tag")
-    with psycopg.connect(empty_url) as connection:
+    with psycopg.connect(database_url) as connection:
         found = connection.execute(
             "SELECT obj_description(a.attrelid), col_description(a.attrelid, a.attnum) FROM pg_attribute AS a "
             "WHERE a.attrelid = 'callrail_tag'::regclass AND a.attname = 'color'"
@@ -325,8 +346,8 @@ HISTORY = "orchestration.sync_history"
 LETTER = "orchestration.dead_letter"
 SCHEDULE = "orchestration.sync_schedule"
 OURS = """pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    AND n.nspname IN ('public', 'pipedesk', 'crm', 'orchestration') AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-    AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e')"""
+    AND n.nspname IN ('public', 'pipedesk', 'crm', 'orchestration', 'identity') AND c.relkind IN ('r', 'p')
+    AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e')"""
 COLUMNS = {
     SCHEDULE: (
         "id name crm_source model_name mode recurrence_type every period crontab_minute crontab_hour"
@@ -463,10 +484,6 @@ TRUE = {
         f"NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid=to_regclass('{SCHEDULE}') AND contype='f')"
     ),
     "schedules are indexed": f"chk.idx('{SCHEDULE}','crm_source') AND chk.idx('{SCHEDULE}','enabled')",
-    "every table has a comment": f"NOT EXISTS (SELECT FROM {OURS} WHERE obj_description(c.oid, 'pg_class') IS NULL)",
-    "every column has a comment": f"""NOT EXISTS (SELECT FROM {OURS}
-        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE coalesce(col_description(c.oid, a.attnum), '') = '')""",
     "a schedule per entity": f"(SELECT count(*) FROM {SCHEDULE} WHERE enabled) = {len(ENTITIES)}",
     "the times of the sync have one name": """NOT EXISTS (SELECT FROM information_schema.columns
         WHERE column_name IN ('synced_at','last_synced','last_sync_at') AND table_schema = 'public')""",

@@ -76,7 +76,7 @@ def test_they_follow_what_is_loaded(database_url: str, monkeypatch: pytest.Monke
 
 
 def test_a_table_that_is_there_gets_both_for_the_rows_that_it_has(database_url: str) -> None:
-    dropped = "ALTER TABLE salesrabbit_user DROP COLUMN source_created_at, DROP COLUMN source_updated_at"
+    dropped = "ALTER TABLE salesrabbit_user DROP source_created_at CASCADE, DROP source_updated_at CASCADE"
     with psycopg.connect(database_url) as connection:
         connection.execute(dropped)
         connection.execute(
@@ -85,7 +85,7 @@ def test_a_table_that_is_there_gets_both_for_the_rows_that_it_has(database_url: 
         )
     changes = migrate(database_url)
     made = ["column salesrabbit_user.source_created_at", "column salesrabbit_user.source_updated_at"]
-    assert changes == [*made, "comments of 2 columns"]
+    assert changes == [*made, "comments of 2 columns", "masked views: 1 made", "comments of masked views"]
     with psycopg.connect(database_url) as connection:
         found = connection.execute("SELECT source_created_at, source_updated_at FROM salesrabbit_user").fetchone()
     assert found == (datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 3, 4, tzinfo=UTC))

@@ -157,7 +157,7 @@ def test_people_are_those_of_the_population(shared_client: Client) -> None:
     population = Population(1, 5000)
     alike = 0
     for number, one in enumerate(shared_client.five9.record(each) for each in shared_client.five9.ids()[:300]):
-        person = population.person(number)
+        person = population.person(number).told("five9")
         alike += one["number1"] == person.phone[2:]
         assert str(one["last_name"]).casefold() == person.last_name.casefold()
         assert one["city"] == person.place.city

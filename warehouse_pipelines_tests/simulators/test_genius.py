@@ -67,7 +67,7 @@ def refused(vendor: Genius, statement: str, **options: Any) -> int:
 def test_its_people_are_the_towns(shared_genius: Genius) -> None:
     population = Population(1, 80)
     for number, phone, first in ask(shared_genius, "SELECT lead_id, phone1, first_name FROM `lead`"):
-        person = population.person(number)
+        person = population.person(number).told("genius lead")
         assert person.phone[-10:] in "".join(filter(str.isdigit, phone))
         assert first == person.nickname
     assert ask(shared_genius, "SELECT count(*) FROM `lead`") == [(60,)]

@@ -4,6 +4,7 @@ One population is loaded once. What is counted here is what a join by ``=`` find
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,8 +13,10 @@ from psycopg.rows import dict_row
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import target
+from warehouse_pipelines.simulators.core import population
 from warehouse_pipelines.simulators.core.journey import Journeys
 from warehouse_pipelines.simulators.core.population import PAID_SOURCES, SOURCES, Population
+from warehouse_pipelines.simulators.core.truth import owners
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES as CRMS
@@ -293,6 +296,37 @@ def test_visits_lie_ahead_and_sales_do_not(loaded: Warehouse) -> None:
     assert int(str(row["visits"])) > 0
     assert int(str(row["tasks"])) > 0
     assert (row["done"], row["jobs"]) == (0, 0)
+
+
+def test_ids_of_another_crm_are_those_of_the_same_person(loaded: Warehouse) -> None:
+    """As far as both are people: what joins here is one human in the truth, but for HubSpot's doubles."""
+    owner = owners(Population(1, 670), 600)
+    known = {table for table, _ in owner}
+    checked = 0
+    for name in (*EXPECTED, "hubspot_contact.lead_id"):
+        table, _, column = name.rpartition(".")
+        other, key = ("genius_lead", "lead_id")
+        if name in EXPECTED:
+            entity, key = target(ENTITIES[table].refs[column], ENTITIES)
+            other = entity.table
+        mine = ENTITIES[table].keys[0]
+        if not {table, other} <= known or key != ENTITIES[other].keys[0]:
+            continue
+        rows = loaded.execute(
+            f"SELECT t.{mine} AS one, o.{key} AS other FROM {table} t JOIN {other} o ON o.{key} = t.{column}".encode()
+        ).fetchall()
+        assert len(rows) > 20, name
+        pairs = [(owner[table, str(row["one"])], owner[other, str(row["other"])]) for row in rows]
+        assert [pair for pair in pairs if pair[0] != pair[1]] == [], name
+        checked += 1
+    assert checked >= 8
+
+
+def test_the_truth_is_out_of_reach() -> None:
+    """Nothing but tests and benchmarks imports it."""
+    package = Path(population.__file__).parents[2]
+    importing = [str(path) for path in package.rglob("*.py") if "core.truth" in path.read_text()]
+    assert importing == []
 
 
 def test_a_person_turns_up_at_the_same_time_in_every_process() -> None:

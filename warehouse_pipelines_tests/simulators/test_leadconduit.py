@@ -134,7 +134,7 @@ def test_a_lead_may_be_purged(client: Client) -> None:
 
 def test_people_are_those_of_the_population(client: Client) -> None:
     for number, lead in enumerate(client.conduit.ids("leads")):
-        person = client.conduit.population.person(2 * number)
+        person = client.conduit.population.person(2 * number).told("leadconduit")
         fields = client.conduit.record(client.conduit.ids("events")[4 * number])["vars"]["lead"]
         assert (fields["id"], fields["last_name"], fields["city"]) == (lead, person.last_name, person.place.city)
 

@@ -62,14 +62,15 @@ def refused(vendor: PipeDesk, statement: str, *, plain: bool = False) -> str | N
 
 def test_its_people_are_the_towns(shared_pipedesk: PipeDesk) -> None:
     population = Population(1, 80)
-    people = {person.email: person for person in map(population.person, range(1, 61))}
+    told = [population.person(number).told("pipedesk") for number in range(1, 61)]
     found = ask(
         shared_pipedesk, "SELECT email, name, phone FROM contacts WHERE email IS NOT NULL AND phone IS NOT NULL"
     )
     assert len(found) > 30
     for email, name, phone in found:
-        assert people[email].phone[-10:] in "".join(filter(str.isdigit, phone))
-        assert name.split()[-1].lower() == people[email].last_name.lower()
+        digits = "".join(filter(str.isdigit, phone))
+        people = [one for one in told if one.email == email and one.phone[-10:] in digits]
+        assert any(name.lower().endswith(one.last_name.lower()) for one in people)
 
 
 def test_every_table_has_rows_and_the_habits_of_the_notes(shared_pipedesk: PipeDesk) -> None:

@@ -263,7 +263,7 @@ class TestThePeople:
             assert {key for key, _ in linked} <= known
             names = [hubspot.record("contacts", key)["properties"]["lastname"] for key, _ in linked]
             alike = sum(str(one).casefold() == other.casefold() for (_, one), other in zip(linked, names, strict=True))
-            assert alike > 0.8 * len(linked), "but for misspelt ones"
+            assert alike > 0.7 * len(linked), "but for misspelt ones"
 
     def test_a_customer_has_a_row_for_each_estimate(self, shared_client: Client) -> None:
         counts = shared_client.salespro.counts()

@@ -181,7 +181,8 @@ def test_the_same_seed_is_the_same_account() -> None:
 def test_people_are_those_of_the_population(client: Client) -> None:
     """But for one in eleven, whom nobody knows, they are HubSpot's contacts, at the same address."""
     client.rabbit.configure(shape="flat")
-    people = {journey.salesrabbit_lead(number): client.rabbit.population.person(number) for number in range(50)}
+    known = client.rabbit.population
+    people = {journey.salesrabbit_lead(n): known.person(n).told("salesrabbit") for n in range(50)}
     leads = {lead["id"]: lead for lead in client.get("/leads", perPage=50)["data"]}
     assert len(leads.keys() & people.keys()) == 46
     for key in leads.keys() & people.keys():

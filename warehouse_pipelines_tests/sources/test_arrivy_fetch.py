@@ -333,7 +333,7 @@ class TestConcurrentPages:
 
     def test_high_performance_same_rows_in_the_warehouse(self, tasks: SourceHarness) -> None:
         fast = tasks.sync(vendor={"high_performance": True, "concurrent_pages": 3}, batch_size=10)
-        assert fast.cursor is not None
+        assert fast.watermark is not None
         before = tasks.rows()
         plain = tasks.sync(full=True)
         assert (plain.unchanged, plain.deleted) == (len(before), 0)
@@ -443,13 +443,13 @@ class TestFlags:
         gone = tasks.simulator.ids("tasks")[-1]
         tasks.simulator.delete("tasks", gone)
         some = tasks.sync(full=True, vendor={"task_status": "COMPLETE"})
-        assert (some.status, some.deleted, some.cursor) == ("success", 0, None)
+        assert (some.status, some.deleted, some.watermark) == ("success", 0, None)
         assert 0 < some.processed < len(before)
         none = tasks.sync(full=True, vendor={"task_status": "no such status"})
         assert (none.status, none.processed, none.deleted) == ("success", 0, 0)
         fast = tasks.sync(full=True, vendor={"concurrent_pages": 4, "high_performance": True})
         assert (fast.status, fast.deleted) == ("success", 1)
-        assert fast.cursor is not None
+        assert fast.watermark is not None
 
 
 class TestOptional:

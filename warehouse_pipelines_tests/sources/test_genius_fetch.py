@@ -605,8 +605,8 @@ def test_a_sentinel_neither_hides_its_row_nor_poisons_the_cursor(orders: SourceH
     vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 23:59:59", number="forever")
     first = orders.sync()
     assert orders.rows()[("1",)]["number"] == "forever"
-    assert first.cursor is not None
-    assert first.cursor <= now()
+    assert first.watermark is not None
+    assert first.watermark <= now()
     vendor.edit("job_change_order", ["1"], updated_at="9999-12-31 23:59:59", number="edited")
     (late,) = vendor.create("job_change_order", number="late")
     result = orders.sync()
@@ -674,7 +674,7 @@ def test_check_says_in_one_line_what_can_be_read(vendor: Genius) -> None:
         GENIUS.check()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("many records")
 def test_change_orders_100k_under_60s(orders: SourceHarness) -> None:
     """Seconds, not hours; and nothing is cut off at 100,000."""
     orders.simulator.many("job_change_order", 100_000)

@@ -372,7 +372,7 @@ class TestData:
             contact = vendor.record("Contacts", inquiry["contactId"])
             phones = vendor.record("ContactPhones", inquiry["contactId"])
             assert row["lead_id"] == inquiry["contactId"]
-            assert row["customer_name"] == f"{contact['firstName']} {contact['lastName']}"
+            assert row["customer_name"] == f"{contact['firstName']} {contact['lastName']}".strip()
             assert row["email"] == (contact["email1"].lower() or None)
             assert row["status"] == statuses.get(inquiry["inquiryStatusId"])
             number = phones.get("homePhone") or phones.get("cellPhone") or phones["workPhone"]

@@ -216,7 +216,7 @@ class TestTheResult:
         if managed:
             vendor.configure(managed_results=True)
             monkeypatch.setenv("SALESPRO_ATHENA_OUTPUT", "")
-        note = 'He said "yes",\n"no"\n' * 150_000  # 3 MB
+        note = 'He said "yes",\n"no"\n' * 75_000  # 1.5 MB
         vendor.create("credit_applications", leap_credit_app_id="long", credit_app_note=note)
         vendor.create("credit_applications", leap_credit_app_id="longer", credit_app_note=note * 4)
         vendor.create("credit_applications", leap_credit_app_id="last", credit_app_note="short")

@@ -223,7 +223,7 @@ class TestFilters:
         """Even if the vendor takes the bound for an exclusive one."""
         with source_harness("salesrabbit_lead", database_url, monkeypatch, inclusive=False) as it:
             it.simulator.create_lead()
-            cursor = it.sync().cursor
+            cursor = it.sync().watermark
             assert cursor is not None
             it.simulator.edit_lead(it.simulator.ids("leads")[0], at=int(cursor.timestamp()), notes="late")
             assert it.sync().updated == 1

@@ -42,7 +42,8 @@ DROP VIEW crm.account_balances, crm.active_leads;
 DROP TABLE crm.system_config, crm.lead_score_history, crm.lead_assignments, crm.budget_transactions,
     crm.lead_sequence_enrollments, crm.nurture_sequences, crm.lead_source_costs, crm.dnc_list,
     crm.lead_status_history, crm.lead_audit_log;
-DROP FUNCTION IF EXISTS crm.lead_is_blocked(crm.leads, text), crm.list_leads(jsonb, integer, timestamptz);
+DROP FUNCTION IF EXISTS crm.lead_is_blocked(crm.leads, text), crm.list_leads(jsonb, integer, timestamptz),
+    crm.score_factors(crm.leads, jsonb, jsonb);
 DROP TABLE crm.segments, crm.leads;
 DO $$
 DECLARE
@@ -64,6 +65,11 @@ BEGIN
     FOREACH wanted IN ARRAY ARRAY['crm_owner', 'crm_definer', 'crm_app', 'crm_read'] LOOP
         -- 0005_crm_tenants makes the schema anew, and they may have members.
         EXIT WHEN coalesce(nullif(current_setting('warehouse.keep_roles', true), ''), 'off')::boolean;
+        -- To try it would lock the role, and deadlock with a database of this cluster that migrates at the time.
+        CONTINUE WHEN EXISTS (
+            SELECT FROM pg_shdepend AS d JOIN pg_database AS b ON b.oid = d.dbid
+            WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(wanted)
+                AND b.datname <> current_database());
         BEGIN
             EXECUTE format('DROP ROLE IF EXISTS %I', wanted);
         EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege OR object_in_use THEN

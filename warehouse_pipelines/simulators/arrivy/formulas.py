@@ -24,7 +24,7 @@ def original(ms: int | None) -> str | None:
 
 def _common(company: Company, store: RecordStore, number: int, random_bytes: bytes) -> dict[str, Any]:
     """What tasks and bookings share."""
-    person = company.population.person(store.person_of(number))
+    person = company.population.person(store.person_of(number)).told("arrivy")
     start = store.time_of(number)
     minutes = 60 + 30 * (random_bytes[0] % 5)
     end = None if start is None else start + minutes * 60_000

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from warehouse_pipelines.simulators.arrivy.company import Company
 from warehouse_pipelines.simulators.arrivy.formulas import booking, task
@@ -21,6 +24,7 @@ from warehouse_pipelines.simulators.arrivy.record_store import (
 from warehouse_pipelines.simulators.arrivy.settings import ArrivySettings
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import Simulator, operation
+from warehouse_pipelines.simulators.core.webhooks import Event, Message
 
 FIXED = ("entities", "groups", "statuses", "templates")
 
@@ -40,6 +44,7 @@ class ArrivyOperations(Simulator):
             "bookings": lambda number, now: booking(self.company, number, now),
         }
         self._deleted: dict[str, dict[str, Any]] = {}
+        self._event_ids = itertools.count(1)
 
     def now_ms(self) -> int:
         return int((time.time() + self._ahead) * 1000)
@@ -76,7 +81,29 @@ class ArrivyOperations(Simulator):
         start = (self._at(at) or now + 86_400_000) if kind == SCHEDULED else None
         number = store.add(now, start, kind)
         store.changes[number] = dict(fields)
+        self._note(path, id_of(path, number), "TASK_CREATED")
         return str(id_of(path, number))
+
+    def _note(self, path: str, object_id: int | str, kind: str) -> None:
+        """Note what the vendor delivers; of other lists than tasks and bookings it delivers nothing."""
+        now = utc(self.now_ms())
+        self.outbox.note(
+            {
+                "EVENT_ID": next(self._event_ids),
+                "EVENT_TYPE": kind,
+                "EVENT_SUB_TYPE": None,
+                "EVENT_TIME": f"{now}Z",
+                "OBJECT_ID": int(object_id),
+                "OBJECT_TYPE": {"tasks": "TASK", "bookings": "BOOKING"}[path],
+                "REPORTER_NAME": "Office",
+                "MESSAGE": "invented",
+                "OBJECT_FIELDS": {},
+            }
+        )
+
+    def signed(self, events: Sequence[Event], url: str) -> Message:
+        headers = {"Content-Type": "application/json", "X-Webhook-Secret": self.settings.webhook_secret}
+        return Message(msgspec.json.encode(events[0]), headers)
 
     @operation
     def edit(self, path: str, id: int | str, fields: Mapping[str, Any], quietly: bool = False) -> None:
@@ -86,6 +113,7 @@ class ArrivyOperations(Simulator):
             store.changes.setdefault(number, {}).update(fields)
             if not quietly:
                 store.updated[number] = self.now_ms()
+            self._note(path, id, "TASK_STATUS")
         else:
             row = self._row(path, id)
             row.update({**fields, **({} if quietly else {"updated": utc(self.now_ms())})})
@@ -96,12 +124,14 @@ class ArrivyOperations(Simulator):
         store, number = self.stores[path], self._number(path, id)
         store.place(number, self._at(at), kind)
         store.updated[number] = self.now_ms()
+        self._note(path, id, "TASK_RESCHEDULED")
 
     @operation
     def delete(self, path: str, id: int | str) -> None:
         """Hard: no list and no single answer has it any more."""
         if path in self.stores:
             self.stores[path].remove(self._number(path, id))
+            self._note(path, id, "TASK_DELETED")
         else:
             row = self._row(path, id)
             getattr(self.company, path).remove(row)

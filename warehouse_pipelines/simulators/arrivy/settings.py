@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class ArrivySettings:
     auth_key: str = "simulated-arrivy-key"
     token: str = "simulated-arrivy-token"  # noqa: S105  (nobody's token)
+    webhook_secret: str = "simulated-arrivy-word"  # noqa: S105  (nobody's: a header of each delivery)
     contacts: int = 1000  # fixed at start: tasks are three fifths of them, bookings a third
     now: float | None = None  # fixed at start: seconds since 1970
     per_minute: int | None = None

@@ -33,6 +33,7 @@ class Arrivy(ArrivyOperations):
             "ARRIVY_AUTH_KEY": self.settings.auth_key,
             "ARRIVY_AUTH_TOKEN": self.settings.token,
             "ARRIVY_BASE_URL": self.url,
+            "ARRIVY_WEBHOOK_SECRET": self.settings.webhook_secret,
             "ARRIVY_REQUESTS_PER_MINUTE": "1000000",
         }
 

@@ -153,7 +153,7 @@ def call(account: Account, number: int, tags_as: str) -> dict[str, Any]:
 def form(account: Account, number: int) -> dict[str, Any]:
     store = account.forms
     random_bytes = account.population.random_bytes("form", number)
-    person = account.population.person(5 * number if number < store.count else number)
+    person = account.population.person(5 * number if number < store.count else number).told("form")
     changes = store.changes.get(number, {})
     place = changes.get("company", number % 2)
     company = account.companies[place]

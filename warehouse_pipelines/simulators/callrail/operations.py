@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from warehouse_pipelines.simulators.callrail.account import Account
 from warehouse_pipelines.simulators.callrail.fields import LISTINGS
@@ -16,6 +21,7 @@ from warehouse_pipelines.simulators.callrail.record_store import RecordStore
 from warehouse_pipelines.simulators.callrail.settings import CallRailSettings
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import Simulator, operation
+from warehouse_pipelines.simulators.core.webhooks import Event, Message
 
 
 class CallRailOperations(Simulator):
@@ -74,7 +80,20 @@ class CallRailOperations(Simulator):
         store: RecordStore = self.stores[name]
         number = store.add(self._at(at))
         store.changes[number] = {**fields, "company": self._company_place(company)}
+        self._note(name, number)
         return store.id_of(number)
+
+    def _note(self, name: str, number: int, **more: Any) -> None:
+        """Note what the vendor delivers of a record: its fields, numbers as texts, and the id under another name."""
+        record = self.formulas[name](number)
+        texts = {field: str(value) if isinstance(value, int | float) else value for field, value in record.items()}
+        self.outbox.note({**texts, "resource_id": record["id"], "timestamp": _utc_text(self.now_ms()), **more})
+
+    def signed(self, events: Sequence[Event], url: str) -> Message:
+        body = msgspec.json.encode(events[0])
+        digest = hmac.new(self.settings.signing_key.encode(), body, hashlib.sha1).digest()
+        signature = base64.b64encode(digest).decode()
+        return Message(body, {"Content-Type": "application/json", "Signature": signature})
 
     @operation
     def add_call(self, start_time: str | int | None = None, company: int | str = 0, **fields: Any) -> str:
@@ -89,6 +108,7 @@ class CallRailOperations(Simulator):
         if start_time is not None:
             self.account.calls.move(number, self._at(start_time))
         self.account.calls.changes.setdefault(number, {}).update(fields)
+        self._note("calls", number, changes=[*fields])
 
     @operation
     def tag_late(self, id: str, tag: str) -> None:
@@ -97,6 +117,7 @@ class CallRailOperations(Simulator):
         shown = call(self.account, number, "strings")
         self.account.tag_named(tag, shown["company_id"])
         self.account.calls.changes.setdefault(number, {})["tag_names"] = [*shown["tags"], tag]
+        self._note("calls", number, changes=["tags"])
 
     @operation
     def spam_call(self, id: str) -> None:
@@ -149,6 +170,7 @@ class CallRailOperations(Simulator):
             {"direction": direction, "content": content, "at": moment}
         )
         self.account.conversations.move(number, moment)
+        self._note("text-messages", number, content=content)
 
     @operation
     def counts(self) -> dict[str, int]:

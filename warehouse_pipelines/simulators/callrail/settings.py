@@ -8,6 +8,7 @@ from dataclasses import dataclass
 @dataclass
 class CallRailSettings:
     token: str = "simulated-callrail-key"  # noqa: S105  (nobody's key)
+    signing_key: str = "simulated-callrail-signing-key"  # of the company; what deliveries are signed with
     contacts: int = 1000  # fixed at start: calls are half of them, forms a fifth, conversations a tenth
     now: float | None = None  # fixed at start: seconds since 1970
     accounts: int = 1  # the second and later ones are empty

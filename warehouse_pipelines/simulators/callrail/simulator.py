@@ -40,6 +40,7 @@ class CallRail(CallRailOperations):
         return {
             "CALLRAIL_API_KEY": self.settings.token,
             "CALLRAIL_BASE_URL": self.url,
+            "CALLRAIL_SIGNING_KEYS": f"another-company's-key,{self.settings.signing_key}",
             "CALLRAIL_REQUESTS_PER_HOUR": "1000000",
             "CALLRAIL_REQUESTS_PER_DAY": "10000000",
         }

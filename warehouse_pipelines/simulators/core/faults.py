@@ -21,7 +21,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "status": {"status": 503, "body": "json", "retry_after": None},  # body: json | html | text | empty
     "html": {"status": 502},  # a page for people, with 502 or, worse, with 200
     "unauthorized": {"body": "json"},  # a revoked token; body: json | text
-    "slow": {"seconds": 1.0},
+    "slow": {"seconds": 1.0},  # or until the faults are cleared
     "reset": {},  # the connection is reset in the middle of the body
     "truncated": {
         "mode": "length"
@@ -50,6 +50,7 @@ class Fault:
     parameters: dict[str, Any] = field(default_factory=dict)
     seen: int = 0
     fired: int = 0
+    lifted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -71,6 +72,10 @@ class Fault:
             return False
         self.fired += 1
         return True
+
+    def delay(self) -> None:
+        """Keep a request waiting that is slow."""
+        self.lifted.wait(self["seconds"])
 
     def report(self) -> dict[str, Any]:
         limits = {"path": self.path, "times": self.times, "every": self.every, "after": self.after}
@@ -98,7 +103,9 @@ class Faults:
 
     def clear(self) -> None:
         with self._lock:
-            self._faults = []
+            lifted, self._faults = self._faults, []
+        for fault in lifted:
+            fault.lifted.set()
 
     def firing(self, request: Request) -> list[Fault]:
         if not self._faults:

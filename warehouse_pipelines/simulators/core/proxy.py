@@ -130,7 +130,11 @@ class ProxyConnection:
     ) -> None:
         self._client = client
         self._server = socket.socket(socket.AF_UNIX if isinstance(upstream, str) else socket.AF_INET)
-        self._server.connect(upstream)
+        try:
+            self._server.connect(upstream)
+        except OSError:
+            self._server.close()
+            raise
         if not isinstance(upstream, str):
             self._server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import wraps
 from typing import Any, ClassVar, TypeVar, cast
@@ -19,6 +19,7 @@ import msgspec
 
 from warehouse_pipelines.simulators.core.faults import BEFORE, PAYLOAD, Fault, Faults, answer_before
 from warehouse_pipelines.simulators.core.population import Population
+from warehouse_pipelines.simulators.core.webhooks import Event, Message, Outbox, send
 from warehouse_pipelines.simulators.core.wire import Answer, BadRequestError, Listener, Request, answer_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -105,6 +106,7 @@ class Simulator:
         self.lock = threading.RLock()
         self.listener: Listener | None = None
         self._serial = itertools.count(1)
+        self.outbox = Outbox()
 
     @classmethod
     def lacking(cls) -> str | None:
@@ -138,8 +140,16 @@ class Simulator:
         return self.listener.url
 
     def close(self) -> None:
+        self.outbox.close()
         if self.listener is not None:
             self.listener.close()
+
+    most_together: ClassVar[int] = 1
+    """Events of one delivery."""
+
+    def signed(self, events: Sequence[Event], url: str) -> Message:
+        """A delivery of these events; a vendor without webhooks has none."""
+        raise ValueError(f"{type(self).__name__} delivers nothing")
 
     def respond(self, request: Request) -> Answer:
         if request.path.startswith(CONTROL):
@@ -161,7 +171,7 @@ class Simulator:
         firing = self.faults.firing(request)
         for fault in firing:
             if fault.kind == "slow":
-                time.sleep(fault["seconds"])
+                fault.delay()
         for fault in firing:
             if fault.kind in BEFORE:
                 policy = fault.parameters.get("policy", "")
@@ -231,6 +241,22 @@ class Simulator:
     @operation
     def list_faults(self) -> list[dict[str, Any]]:
         return self.faults.report()
+
+    def deliver(
+        self, url: str, copies: int = 1, lost: float = 0.0, shuffle: bool = False, forged: int = 0, seed: int = 1
+    ) -> dict[str, int]:
+        """Send the events noted so far; returns how many were lost, and how often each status was answered."""
+        return send(
+            self.outbox.take(), url, self.signed,
+            copies=copies, lost=lost, shuffle=shuffle, together=self.most_together, forged=forged, seed=seed,
+        )  # fmt: skip
+
+    deliver.__dict__["is_operation"] = True  # without the lock: who is told asks back at once
+
+    @operation
+    def subscribe(self, url: str) -> None:
+        """From now on send each event as it happens, and again until it is taken."""
+        self.outbox.follow(url, self.signed, self.most_together)
 
     @operation
     def configure(self, **settings: Any) -> dict[str, Any]:

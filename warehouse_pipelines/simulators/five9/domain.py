@@ -151,7 +151,7 @@ class Domain:
         created = self._created(number) if born else 0
         values: dict[str, str | None] = {}
         if born:
-            person = self.population.person(number)
+            person = self.population.person(number).told("five9")
             given = (person.first_name, person.nickname, person.first_name.upper())[random_bytes[9] % 3]
             surname = person.last_name.upper() if random_bytes[9] % 3 == 2 else person.last_name
             values = {

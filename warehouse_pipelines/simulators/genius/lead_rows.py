@@ -28,8 +28,10 @@ class LeadRows(Business):
         }
 
     def _lead(self, number: int) -> Row:
-        person = self.person(number)
+        person = self.person(number).told("genius lead")
         source, surname = 1 + SOURCES.index(person.source), misspell(person.last_name, person.random_bytes[21])
+        times = self.stage(number, journey.LEAD, "added_on")
+        consents = person.consents
         return {
             "lead_id": number, "contact": None if number % 4 else number, "division": 1 + person.place.division,
             "first_name": person.nickname,
@@ -47,7 +49,8 @@ class LeadRows(Business):
             "is_dnc": int(person.do_not_call and person.random_bytes[14] < 200), "marketing_source": source,
             "prospect_id": journey.genius_prospect(number),
             "salesrabbit_lead_id": journey.salesrabbit_lead(number) if person.source == "Canvassing" else None,
-            **self.stage(number, journey.LEAD, "added_on"),
+            "is_express_consent": int(consents), "express_consent_source": 1 if consents else None,
+            "express_consent_set_on": times["added_on"] if consents else None, **times,
         }  # fmt: skip
 
     def _prospect(self, number: int) -> Row:
@@ -97,7 +100,7 @@ class LeadRows(Business):
         return {"marketsharp_id": f"ms-{number}", "marketing_source_id": number, **self.times(number, 4)}
 
     def _marketsharp_contacts(self, number: int) -> Row:
-        person = self.person(number)
+        person = self.person(number).told("marketsharp")
         return {
             "id": number, "external_id": f"c-{number}", "first_name": person.first_name, "last_name": person.last_name,
             "email": person.email, "phone": spell_phone(person.phone, person.random_bytes[16]),

@@ -15,6 +15,7 @@ import functools
 import getpass
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import tempfile
@@ -91,12 +92,18 @@ class MariaDB:
 
         deadline = time.monotonic() + 60
         while True:
-            with contextlib.suppress(pymysql.err.OperationalError):
-                self.connect().close()
-                return
+            if self._listens():
+                with contextlib.suppress(pymysql.err.OperationalError):
+                    self.connect().close()
+                    return
             if time.monotonic() > deadline:
                 raise RuntimeError(f"MariaDB did not start: {log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.05)
+
+    def _listens(self) -> bool:
+        """Return whether somebody is at the socket; pymysql leaves its own open when there is nobody."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            return asking.connect_ex(self.socket) == 0
 
     def connect(self, **options: Any) -> pymysql.Connection[Any]:
         """A connection of the administrator, through the socket."""

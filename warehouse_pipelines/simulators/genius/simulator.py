@@ -19,7 +19,6 @@ The rest has no counterpart and is refused. What the notes could not confirm is 
 from __future__ import annotations
 
 import re
-import time
 
 from warehouse_pipelines.simulators.core.proxy import Proxy, Treatment
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
@@ -65,7 +64,7 @@ class Genius(GeniusOperations):
         for fault in self.faults.firing(request):
             match fault.kind:
                 case "slow":
-                    time.sleep(fault["seconds"])
+                    fault.delay()
                 case "rate_limit":
                     refusal = MySQLRefusal(1226, "42000", "User has exceeded the 'max_queries_per_hour' resource")
                     treatment = Treatment(refusal)

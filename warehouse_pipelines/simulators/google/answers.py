@@ -41,6 +41,11 @@ REST: dict[str, tuple[Route, ...]] = {
             "GET", r"/calendar/v3/calendars/([^/]+)/events/([^/]+)", "event",
             "/calendar/v3/calendars/{id}/events/{id}", READ_CALENDAR,
         ),
+        Route(
+            "POST", r"/calendar/v3/calendars/([^/]+)/events/watch", "watch_events",
+            "/calendar/v3/calendars/{id}/events/watch", READ_CALENDAR,
+        ),
+        Route("POST", r"/calendar/v3/channels/stop", "stop_calendar", "/calendar/v3/channels/stop", READ_CALENDAR),
     ),
     "drive": (
         Route("GET", r"/drive/v3/files", "file_list", "/drive/v3/files", READ_DRIVE),
@@ -50,6 +55,8 @@ REST: dict[str, tuple[Route, ...]] = {
             "/drive/v3/changes/startPageToken", READ_DRIVE,
         ),
         Route("GET", r"/drive/v3/changes", "changes", "/drive/v3/changes", READ_DRIVE),
+        Route("POST", r"/drive/v3/changes/watch", "watch_changes", "/drive/v3/changes/watch", READ_DRIVE),
+        Route("POST", r"/drive/v3/channels/stop", "stop_drive", "/drive/v3/channels/stop", READ_DRIVE),
     ),
 }  # fmt: skip
 

@@ -145,6 +145,10 @@ class CalendarApi(Simulator):
         calendar.touched[event_id] = self._sequence
         calendar.erased.discard(event_id)
         calendar.changes.setdefault(event_id, {}).update({"updated": moment(self.now()), **fields})
+        self.event_touched(name)
+
+    def event_touched(self, calendar: str) -> None:
+        """Called after each change of an event."""
 
     @operation
     def create_event(self, calendar: str, **fields: Any) -> str:

@@ -106,6 +106,10 @@ class DriveApi(Simulator):
         log.sequence += 1
         log.touched.pop(file_id, None)
         log.touched[file_id] = log.sequence
+        self.file_touched(str(self.described(file_id).get("driveId", "")))
+
+    def file_touched(self, drive_id: str) -> None:
+        """Called after each change of a file, with its drive."""
 
     def file(self, request: Request, file_id: str) -> Answer:
         if file_id not in self._file_ids() or not _visible(self.described(file_id), request):

@@ -40,7 +40,10 @@ class Marketing:
         """Person ``3 * number`` as somebody typed them in; every ninth row is left blank."""
         if number % 9 == 7:
             return {}
-        person, random_bytes = self.population.person(3 * number), self.population.random_bytes("sheet", number)
+        person, random_bytes = (
+            self.population.person(3 * number).told("sheet"),
+            self.population.random_bytes("sheet", number),
+        )
         created = datetime.fromtimestamp(self._journeys.after(person.number, journey.FORM) // 1000, ZONE)
         created = created.replace(tzinfo=None)
         phone: Any = spell_phone(person.phone, random_bytes[1])

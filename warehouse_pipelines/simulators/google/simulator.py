@@ -27,6 +27,7 @@ from warehouse_pipelines.simulators.core.simulator import operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.google.answers import REST, error_v3, error_v4
 from warehouse_pipelines.simulators.google.calendar import CalendarApi
+from warehouse_pipelines.simulators.google.channels import ChannelApi
 from warehouse_pipelines.simulators.google.drive import DriveApi
 from warehouse_pipelines.simulators.google.sheets import SheetsApi
 
@@ -47,6 +48,8 @@ class GoogleSettings:
     empty_pages: bool = False  # of Calendar: every second page has no items and yet a next page
     bare_stubs: bool = True  # a deleted event carries only its id and status
     incomplete_search: bool = False  # of Drive: not all corpora were searched
+    plain_addresses: bool = False  # whether a channel may be sent to http://, as in tests
+    channel_seconds: int | None = None  # the most that a channel lasts
     token_with_time_min: bool = False  # whether a first list with time bounds or an order ends with a sync token
 
 
@@ -57,7 +60,7 @@ def _key() -> Any:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-class Google(CalendarApi, DriveApi, SheetsApi):
+class Google(CalendarApi, DriveApi, SheetsApi, ChannelApi):
     settings_type = GoogleSettings
     settings: GoogleSettings
 
@@ -177,6 +180,12 @@ class Google(CalendarApi, DriveApi, SheetsApi):
         self._tokens[token] = (time.monotonic() + self.settings.token_seconds, scopes)
         granted = {"access_token": token, "expires_in": self.settings.token_seconds, "token_type": "Bearer"}
         return answer_json(200, granted, route="/token")
+
+    def event_touched(self, calendar: str) -> None:
+        self.notify("calendar", calendar)
+
+    def file_touched(self, drive_id: str) -> None:
+        self.notify("drive", drive_id)
 
     @operation
     def expire_tokens(self) -> int:

@@ -49,8 +49,8 @@ PRODUCTS = (
 
 def contact_formula(population: Population) -> Callable[[int, int, int], Properties]:
     def contact(number: int, created: int, modified: int) -> Properties:
-        person = population.person(journey.original(number))
         double = journey.is_double(number)
+        person = population.person(journey.original(number)).told("hubspot double" if double else "hubspot")
         # A second contact of the same person was typed by somebody else, under another address.
         random_bytes = population.random_bytes("double", number) if double else person.random_bytes
         place = person.place
@@ -74,7 +74,7 @@ def contact_formula(population: Population) -> Callable[[int, int, int], Propert
             "country": "US",
             "division": division,
             "division_id": str(place.division + 1),
-            "email": email if random_bytes[12] > 12 else None,
+            "email": email if random_bytes[12] > 12 and not person.family_email else None,  # no two have the same
             "firstname": person.nickname if double or random_bytes[27] < 40 else person.first_name,
             "gutter_feet": str(random_bytes[13]) if kind & 2 else "",
             "hoa_approval": ("true", "false", "", "false")[kind & 3],
@@ -90,7 +90,7 @@ def contact_formula(population: Population) -> Callable[[int, int, int], Propert
             "lead_city": place.city,
             "lead_cost": f"{random_bytes[17]}.{random_bytes[18] % 100:02d}" if random_bytes[18] > 15 else "",
             "lead_division": str(place.division + 1),
-            "lead_id": str(3_000_000 + number),
+            "lead_id": str(number) if number and not double else None,
             "lead_is_dnc": "1" if person.do_not_call and kind < 200 else "0",
             "lead_notes": f"{person.year_built} house, {1 + kind % 3} stories\ndog: {PETS[random_bytes[19] & 7]}",
             "lead_phone1": person.phone[2:],
@@ -214,7 +214,7 @@ def line_item_formula(population: Population) -> Callable[[int, int, int], Prope
 
 def appointment_formula(population: Population, journeys: Journeys) -> Callable[[int, int, int], Properties]:
     def appointment(number: int, created: int, modified: int) -> Properties:
-        person = population.person(2 * number)
+        person = population.person(2 * number).told("hubspot appointment")
         random_bytes = population.random_bytes("appointment", number)
         place = person.place
         start = journeys.visit(person.number)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import Simulator, operation
+from warehouse_pipelines.simulators.hubspot import webhooks
 from warehouse_pipelines.simulators.hubspot.portal import HubSpotSettings, Portal
 from warehouse_pipelines.simulators.hubspot.properties import FIELD_TYPES, Property
+from warehouse_pipelines.simulators.hubspot.store import Store
+from warehouse_pipelines.simulators.hubspot.subscriptions import App
 
 
 class HubSpotOperations(Simulator):
@@ -20,6 +24,22 @@ class HubSpotOperations(Simulator):
     def __init__(self, population: Population, settings: HubSpotSettings) -> None:
         super().__init__(population, settings)
         self.portal = Portal(population, settings)
+        self.portal.on_change = self._note
+        self._event_ids = itertools.count(1)
+        self.app = App(settings)
+
+    def _note(self, kind: str, store: Store, object_id: str, more: dict[str, Any]) -> None:
+        self.outbox.note(webhooks.event(store.kind, kind, object_id, next(self._event_ids), self.portal.now_ms(), more))
+
+    most_together = webhooks.MOST_TOGETHER
+
+    def signed(self, events: Sequence[webhooks.Event], url: str) -> webhooks.Message:
+        return webhooks.signed(events, url, self.settings.client_secret, self.settings.public_url)
+
+    @operation
+    def list_subscriptions(self) -> dict[str, Any]:
+        """Where the app delivers to, and what it subscribes to."""
+        return {"target": self.app.target, "subscriptions": list(self.app.subscriptions.values())}
 
     @operation
     def lookup_ids(self, kind: str) -> list[str]:
@@ -74,6 +94,7 @@ class HubSpotOperations(Simulator):
             raise ValueError(f"{object} {id} is not archived")
         modified = self.portal.bumped(row) if self.settings.restore_bumps else row.modified
         self.portal.write(store, number, replace(row, state="live", archived_at=None, modified=modified))
+        self.portal.on_change("restore", store, id, {})
 
     @operation
     def expire(self, object: str, id: str) -> None:
@@ -95,6 +116,7 @@ class HubSpotOperations(Simulator):
         if store.row(number).state == "gone":
             raise ValueError(f"{object} {id} is gone already")
         self.portal.erase(store, number)
+        self.portal.on_change("privacyDeletion", store, id, {})
 
     @operation
     def define_property(self, object: str, name: str, type: str = "string") -> None:

@@ -6,6 +6,7 @@ What the notes could not confirm is a setting, with the stricter reading as its 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +42,11 @@ class HubSpotSettings:
     search_total_cut: bool = False  # whether total stops at 10,000
     search_body_limit: int = 3_000
     search_body_counts: str = "all"  # all | filters: what those characters count
+    client_secret: str = "simulated-hubspot-secret"  # noqa: S105  (nobody's: what deliveries are signed with)
+    app_id: int = 4_440_009  # of the app whose subscriptions are made by API
+    developer_key: str = "simulated-developer-key"  # nobody's
+    untold_properties: list[str] = field(default_factory=list)  # that cannot be subscribed to
+    public_url: str = ""  # what the address of a delivery is called by, where that is not where it is sent
     merged_read: str = "survivor"  # survivor | missing: what an absorbed id answers with
     restore_bumps: bool = False
     association_page: int = 500
@@ -74,6 +80,8 @@ class Portal:
         self.index_is_held = False
         """Whether search sees nothing of what is written."""
         self.paths = {path: store for store in self.stores.values() for path in store.kind.path_names}
+        self.on_change: Callable[[str, Store, str, dict[str, Any]], None] = lambda kind, store, object_id, more: None
+        """Called with each change: what happened, of which type, to which id, and what else is said of it."""
 
     def now_ms(self) -> int:
         return int((time.time() + self._ahead) * 1000)
@@ -120,6 +128,8 @@ class Portal:
         row = store.row(number)
         texts = {name: None if value is None else str(value) for name, value in properties.items()}
         self.write(store, number, store.edited(number, texts, self.bumped(row) if bump else row.modified))
+        for name, value in texts.items():
+            self.on_change("propertyChange", store, store.id_of(number), {"propertyName": name, "propertyValue": value})
         return number
 
     def create(self, store: Store, properties: dict[str, Any]) -> int:
@@ -128,12 +138,14 @@ class Portal:
         number = store.create(texts, at, time.monotonic() + self.settings.index_lag_seconds)
         if self.settings.index_lag_seconds <= 0 and not self.index_is_held:
             store.settle_index(time.monotonic(), everything=True)
+        self.on_change("creation", store, store.id_of(number), {})
         return number
 
     def archive(self, store: Store, object_id: Any) -> None:
         number = store.number_of(object_id)
         if number is not None and store.is_live(number):
             self.write(store, number, replace(store.row(number), state="archived", archived_at=self.now_ms()))
+            self.on_change("deletion", store, store.id_of(number), {})
 
     def erase(self, store: Store, number: int, merged_into: int | None = None) -> None:
         self.write(store, number, replace(store.row(number), state="gone", merged_into=merged_into))
@@ -167,6 +179,10 @@ class Portal:
         self.erase(store, loser, survivor)
         if new_id:
             self.erase(store, winner, survivor)
+        self.on_change("deletion", store, str(secondary), {})
+        merge = {"primaryObjectId": int(primary), "mergedObjectIds": [int(secondary)], "numberOfPropertiesMoved": 1}
+        new = {"newObjectId": int(store.id_of(survivor))} if new_id else {}
+        self.on_change("merge", store, str(primary), {**merge, **new})
         return survivor
 
     def shown(self, store: Store, number: int) -> Any:

@@ -17,6 +17,7 @@ from warehouse_pipelines.simulators.core.faults import Fault
 from warehouse_pipelines.simulators.core.journey import DAY_MS
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
+from warehouse_pipelines.simulators.hubspot import subscriptions
 from warehouse_pipelines.simulators.hubspot.answers import Refusal, error_answer, results_answer
 from warehouse_pipelines.simulators.hubspot.associations import associations_of_record, batch_associations, type_json
 from warehouse_pipelines.simulators.hubspot.corruption import corrupt
@@ -51,6 +52,9 @@ class HubSpot(HubSpotOperations):
         return {
             "HUBSPOT_ACCESS_TOKEN": self.settings.token,
             "HUBSPOT_BASE_URL": self.url,
+            "HUBSPOT_CLIENT_SECRET": self.settings.client_secret,
+            "HUBSPOT_APP_ID": str(self.settings.app_id),
+            "HUBSPOT_DEVELOPER_KEY": self.settings.developer_key,
             "HUBSPOT_REQUESTS_PER_10_SECONDS": "100000",
             "HUBSPOT_SEARCHES_PER_SECOND": "100000",
         }
@@ -58,6 +62,13 @@ class HubSpot(HubSpotOperations):
     def answer(self, request: Request) -> Answer:
         if len(request.target) > self.settings.url_limit:
             return Answer(414, b"<html><h1>414 Request-URI Too Large</h1></html>", content_type="text/html")
+        if match := subscriptions.PATH.fullmatch(request.path):
+            try:
+                answer = self.app.answer(request, *match.groups())
+            except Refusal as refusal:
+                answer = refusal.answer
+            answer.route = "/webhooks/v3/{appId}/" + match[2]
+            return answer
         if request.headers.get("authorization") != f"Bearer {self.settings.token}":
             return self.refused()
         is_search = request.method == "POST" and request.path.endswith("/search")

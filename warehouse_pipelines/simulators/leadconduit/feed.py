@@ -97,7 +97,7 @@ class Feed:
         return {**event, **changes}
 
     def _fields(self, lead: int) -> dict[str, Any]:
-        person = self.population.person(2 * lead)
+        person = self.population.person(2 * lead).told("leadconduit")
         typed = {"plain": 0, "objects": 1 + lead % 2}.get(self.settings.typed, lead % 3)
         number = spell_phone(person.phone, person.random_bytes[16])
         domain = person.email.partition("@")[2]

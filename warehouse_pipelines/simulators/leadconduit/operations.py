@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import Simulator, operation
+from warehouse_pipelines.simulators.core.webhooks import Event, Message
 from warehouse_pipelines.simulators.leadconduit.feed import STEP_MS, Feed
 from warehouse_pipelines.simulators.leadconduit.settings import LeadConduitSettings
 
@@ -42,7 +45,13 @@ class LeadConduitOperations(Simulator):
             "changes": changes,
         }
         self.feed.timeline.place(number, created)
+        self.outbox.note({"lead_id": self.feed.lead_id(lead), "outcome": fields.get("outcome", "success")})
         return self.feed.id_of(number)
+
+    def signed(self, events: Sequence[Event], url: str) -> Message:
+        """What the customer's recipient posts: a form, or whatever else was configured."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return Message(urlencode(events[0]).encode(), {**headers, "X-Webhook-Secret": self.settings.webhook_secret})
 
     @operation
     def create_lead(self, **fields: Any) -> str:

@@ -11,6 +11,7 @@ MOST = 1000
 @dataclass
 class LeadConduitSettings:
     token: str = "simulated-leadconduit-key"  # noqa: S105  (nobody's key)
+    webhook_secret: str = "simulated-leadconduit-word"  # noqa: S105  (nobody's: a header of the recipient)
     contacts: int = 1000  # fixed at start: there are half as many leads
     now: float | None = None  # fixed at start: seconds since 1970
     typed: str = "mixed"  # how a lead's values are written: plain | objects | mixed

@@ -34,6 +34,7 @@ class LeadConduit(LeadConduitOperations):
         return {
             "LEADCONDUIT_API_KEY": self.settings.token,
             "LEADCONDUIT_BASE_URL": self.url,
+            "LEADCONDUIT_WEBHOOK_SECRET": self.settings.webhook_secret,
             "LEADCONDUIT_REQUESTS_PER_MINUTE": "1000000",
         }
 

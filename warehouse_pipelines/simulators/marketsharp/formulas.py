@@ -13,7 +13,7 @@ from warehouse_pipelines.simulators.marketsharp.sets import SETS
 
 
 def _contact(office: Office, number: int, time: int) -> Record:
-    person = office.population.person(number)
+    person = office.population.person(number).told("marketsharp")
     random_bytes = office.population.random_bytes("ms", number)
     created = office.created("Contacts", number)
     given = (person.first_name, person.nickname, person.first_name.upper())[random_bytes[1] % 3]
@@ -41,7 +41,7 @@ def _contact(office: Office, number: int, time: int) -> Record:
 
 
 def _address(office: Office, number: int, time: int) -> Record:
-    person = office.population.person(number)
+    person = office.population.person(number).told("marketsharp")
     place = person.place
     random_bytes = office.population.random_bytes("ms", number)
     return {

@@ -23,7 +23,6 @@ The rest has no counterpart and is refused. What the notes could not confirm is 
 from __future__ import annotations
 
 import re
-import time
 
 from warehouse_pipelines.simulators.core.proxy import Proxy, Treatment
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
@@ -70,7 +69,7 @@ class PipeDesk(PipeDeskOperations):
         for fault in self.faults.firing(request):
             match fault.kind:
                 case "slow":
-                    time.sleep(fault["seconds"])
+                    fault.delay()
                 case "rate_limit":
                     treatment = Treatment(PostgresRefusal(1, "53300", "sorry, too many clients already"))
                 case "status" if path == "/connect":

@@ -113,6 +113,11 @@ TITLES = ("Owner", "CEO", "Manager", "Partner", "", "Buyer")
 Row = dict[str, Any]
 
 
+def pipedesk_id(population: Population, of: str, number: int) -> str:
+    """The id of the n-th contact, lead and so on."""
+    return str(UUID(bytes=population.random_bytes(f"pipedesk {of}", number)[:16], version=4))
+
+
 class Rows:
     """The rows of every table in the order in which they refer to each other; `now` is when the newest was written."""
 
@@ -121,7 +126,7 @@ class Rows:
         self._journeys = Journeys(population, contacts, int(now.timestamp() * 1000))
 
     def id(self, of: str, number: int) -> str:
-        return str(UUID(bytes=self.population.random_bytes(f"pipedesk {of}", number)[:16], version=4))
+        return pipedesk_id(self.population, of, number)
 
     def at(self, number: int, of: int) -> datetime:
         """A time in the last two years; the higher the number the later."""
@@ -163,7 +168,7 @@ class Rows:
 
     def contacts(self) -> Iterator[Row]:
         for n in range(1, self.people + 1):
-            person = self.population.person(n)
+            person = self.population.person(n).told("pipedesk")
             yield {
                 "id": self.id("contact", n),
                 "company_id": self.id("company", n % self._companies) if n % 4 == 0 else None,

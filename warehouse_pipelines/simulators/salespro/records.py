@@ -158,7 +158,7 @@ class Records:
 
     def _customer(self, number: int) -> Row:
         customer = self._customer_number(number)
-        person = self.population.person(2 * customer)
+        person = self.population.person(2 * customer).told("salespro")
         contact = journey.hubspot_contact(person.number)
         random_bytes = self.population.random_bytes("salespro customer", customer)
         created, updated = self._times("estimate", number)
@@ -177,7 +177,7 @@ class Records:
 
     def _estimate(self, number: int) -> Row:
         customer = self._customer(number)
-        person = self.population.person(2 * self._customer_number(number))
+        person = self.population.person(2 * self._customer_number(number)).told("salespro")
         random_bytes = self.population.random_bytes("estimate", number)
         seller = self.population.employee(1 + random_bytes[5] % USERS)
         office = person.place.division

@@ -88,7 +88,7 @@ class Crew:
         return self.events_of(number)[-1][0]
 
     def lead(self, number: int) -> dict[str, Any]:
-        person = self.population.person(self.person(number))
+        person = self.population.person(self.person(number)).told("salesrabbit")
         random_bytes = person.random_bytes
         changes = self.changes.get(number, {})
         events = self.events_of(number)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
+from warehouse_pipelines.sources.arrivy.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
-from warehouse_pipelines.sources.arrivy.settings import Settings
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """The lists of Arrivy, a row each. ``fetch`` says how they are read.
 
-Unconfirmed: ``customer_name`` and ``customer_address`` of a booking are the specification's and may stay null;
-``customer_first_name`` and its like are there.
+Unconfirmed: ``customer_name`` and ``customer_address`` of a booking may stay null; ``customer_first_name`` and its like
+are there.
 """
 
 from datetime import date, timedelta
@@ -11,7 +11,6 @@ from warehouse_pipelines.model.entity import Entity, columns
 
 BOTH_ID = "id owner group_id customer_id template_id external_id created_by updated_by route_id internal_route_id"
 
-
 BOTH_TEXT = """
     url_safe_id title details status template template_type created_by_user updated_by_user
     start_datetime_original_iso_str start_datetime_timezone end_datetime_original_iso_str end_datetime_timezone
@@ -20,18 +19,15 @@ BOTH_TEXT = """
     external_type linked_internal_ref linked_external_ref travel_time wait_time task_time total_time rating_text
 """
 
-
 BOTH_INTEGER = """
     duration number_of_workers_required outbound_sms_count inbound_sms_count outbound_email_count inbound_email_count
 """
-
 
 BOTH_JSONB = """
     entity_ids crew_ids worker_ids resource_ids extra_fields template_extra_fields customer_exact_location
     additional_addresses routes entity_routes current_destination document_ids file_ids files forms items
     entity_confirmation_statuses
 """
-
 
 TASKS = Entity(
     name="tasks",
@@ -42,6 +38,7 @@ TASKS = Entity(
     cursor="start_datetime",
     edited="updated",
     cadence=Cadence(
+        with_webhooks=timedelta(hours=3),
         lookback=timedelta(days=60),
         lookahead=timedelta(days=365),
         full_every=timedelta(days=1),
@@ -63,7 +60,6 @@ TASKS = Entity(
     ),
 )
 
-
 BOOKINGS = Entity(
     name="bookings",
     table="arrivy_booking",
@@ -73,6 +69,7 @@ BOOKINGS = Entity(
     cursor="start_datetime",
     edited="updated",
     cadence=Cadence(
+        with_webhooks=timedelta(hours=3),
         lookback=timedelta(days=60),
         lookahead=timedelta(days=365),
         full_every=timedelta(days=1),
@@ -96,7 +93,6 @@ BOOKINGS = Entity(
         jsonb=f"{BOTH_JSONB} custom_fields",
     ),
 )
-
 
 ENTITIES = Entity(
     name="entities",
@@ -128,7 +124,6 @@ ENTITIES = Entity(
     ),
 )
 
-
 GROUPS = Entity(
     name="groups",
     table="arrivy_group",
@@ -150,7 +145,6 @@ GROUPS = Entity(
     ),
 )
 
-
 STATUSES = Entity(
     name="statuses",
     table="arrivy_status",
@@ -167,7 +161,6 @@ STATUSES = Entity(
     ),
 )
 
-
 TEMPLATES = Entity(
     name="templates",
     table="arrivy_template",
@@ -183,7 +176,6 @@ TEMPLATES = Entity(
         jsonb="extra_fields",
     ),
 )
-
 
 PAGED = frozenset(entity.path for entity in (TASKS, BOOKINGS, GROUPS))
 """Lists in which a repeated page is an error; the others are said to answer the same single page to any question."""

@@ -13,7 +13,7 @@ is scheduled. Three reads together find everything:
 those that the stored tasks name (id, name, type), and one that no task names any more counts as deleted.
 
 Left out: the journal and the rating of each task (a request each), GPS reports but the last, ``/customers`` (each task
-carries its customer), and what the field catalogue has from exports (``assignees``, ``demo_sold``, ...).
+carries its customer), and fields that are known from exports only (``assignees``, ``demo_sold``, ...).
 
 Verified against the simulator only; no live account has been read yet.
 """

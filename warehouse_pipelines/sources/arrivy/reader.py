@@ -5,7 +5,7 @@ read shifts records to a page that was read already. Pages are therefore asked f
 merged by id, and a full read that did not meet a row of the warehouse reads the lists once more before the row counts
 as deleted. A delta that misses a record in this way meets it an hour later.
 
-Unconfirmed, each a setting of the simulator; the notes of the history row shows the last three:
+Unconfirmed, each a setting of the simulator; the notes of the history row show the last three:
 
 - ``/entities``, ``/statuses`` and ``/templates`` are said to answer at once. The second page is asked for all the same:
   empty, or equal to the first, is the end.
@@ -37,19 +37,15 @@ AT_ONCE = 4
 CUT_FROM = 1_000
 """A query that ends after a multiple of a hundred records, and at least so many, may have been cut."""
 
-
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
-
 
 END = timedelta(days=3_650)
 """A full read names its bounds too, so that no default of the vendor applies: before the company was founded, and ten
 years from now."""
 
-
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
 """End of a full read: programs write dates up to here for an unknown time. Dates beyond ten years are asked for apart,
 so that a vendor that refuses such a bound does not fail the rest."""
-
 
 WITHOUT_TIME = ("unscheduled", "tasks_with_no_datetime")
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Flag, Source
+from warehouse_pipelines.sources.arrivy import by_key
 from warehouse_pipelines.sources.arrivy.client import client
 from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, ENTITIES, GROUPS, STATUSES, TASKS, TEMPLATES
 from warehouse_pipelines.sources.arrivy.fetch import fetch
@@ -27,6 +28,8 @@ ARRIVY = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    read_keys=by_key.read_keys,
+    by_key={entity.name: by_key.MOST for entity in (TASKS, BOOKINGS)},
     entities=(GROUPS, ENTITIES, STATUSES, BOOKINGS, TASKS, TEMPLATES),
     flags=(
         Flag(name="booking_status", help="Only bookings of this status.", entities=("bookings",), narrows=True),

@@ -7,10 +7,10 @@ import msgspec
 
 from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
+from warehouse_pipelines.sources.callrail.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
-from warehouse_pipelines.sources.callrail.settings import Settings
 
 VERSION = "v3"
 PER_PAGE = 250

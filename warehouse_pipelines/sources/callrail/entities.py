@@ -18,16 +18,16 @@ from warehouse_pipelines.model.rules import one_of
 RETENTION = timedelta(days=757)
 """The vendor keeps 25 months, at least 758 days, and refuses a window that begins before."""
 
-
 AGAIN = timedelta(days=30)
 """How long a record is read again. Edits come within days. At 250 a page, 10,000 calls a month are 40 requests an hour
 of 1,000; 90 days would be 120."""
 
+TOLD = timedelta(hours=3)
+"""How often these 30 days are read while webhooks tell of each call."""
 
 WEEK = timedelta(days=7)
 """How often everything is read, for late edits and deletes. 250,000 calls are 1,000 requests of the 63,000 of a week; a
 read of more than an hour allows waits for the budget."""
-
 
 ACCOUNTS = Entity(
     name="accounts",
@@ -42,7 +42,6 @@ ACCOUNTS = Entity(
         timestamptz="created_at",
     ),
 )
-
 
 COMPANIES = Entity(
     name="companies",
@@ -63,7 +62,6 @@ COMPANIES = Entity(
     ),
 )
 
-
 USERS = Entity(
     name="users",
     table="callrail_user",
@@ -79,7 +77,6 @@ USERS = Entity(
         jsonb="companies",
     ),
 )
-
 
 TRACKERS = Entity(
     name="trackers",
@@ -99,7 +96,6 @@ TRACKERS = Entity(
     ),
 )
 
-
 TAGS = Entity(
     name="tags",
     table="callrail_tag",
@@ -115,7 +111,6 @@ TAGS = Entity(
     ),
 )
 
-
 CALLS = Entity(
     name="calls",
     table="callrail_call",
@@ -123,7 +118,9 @@ CALLS = Entity(
     path="calls.json",
     key="id",
     cursor="start_time",
-    cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),
+    cadence=Cadence(
+        with_webhooks=TOLD, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
+    ),
     deletes=Deletes(by_window=True),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company", "tracker_id": "callrail_tracker"},
@@ -152,7 +149,6 @@ CALLS = Entity(
     ),
 )
 
-
 TEXT_MESSAGES = Entity(
     name="text_messages",
     table="callrail_text_message",
@@ -160,7 +156,9 @@ TEXT_MESSAGES = Entity(
     path="text-messages.json",
     key="id",
     cursor="last_message_at",
-    cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),
+    cadence=Cadence(
+        with_webhooks=TOLD, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
+    ),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company"},
     columns=columns(
@@ -172,7 +170,6 @@ TEXT_MESSAGES = Entity(
     ),
 )
 
-
 FORM_SUBMISSIONS = Entity(
     name="form_submissions",
     table="callrail_form_submission",
@@ -180,7 +177,9 @@ FORM_SUBMISSIONS = Entity(
     path="form_submissions.json",
     key="id",
     cursor="submitted_at",
-    cadence=Cadence(lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)),
+    cadence=Cadence(
+        with_webhooks=TOLD, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
+    ),
     deletes=Deletes(by_window=True),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company"},

@@ -22,6 +22,7 @@ Verified against the simulator only; no live account has been read yet.
 from datetime import UTC, timedelta
 
 from warehouse_pipelines.errors import PermissionMissing
+from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources.callrail.client import VERSION
 from warehouse_pipelines.sources.callrail.entities import ACCOUNTS, RETENTION, TEXT_MESSAGES
@@ -50,19 +51,17 @@ FIELDS = {
 
 
 def fetch(request: ReadRequest, context: ReadContext) -> Pages:
-    """Yield the pages of one entity, for every account that the key can see."""
+    """Yield the pages of one entity, for every account that the key can see.
+
+    Raises ``PermissionMissing`` when it sees none.
+    """
     entity = request.entity
     params = question(request)
     if params is None:
         return ReadReport()
     paths = [f"/{VERSION}/{entity.path}"]
     if entity.path != ACCOUNTS.path:
-        visible = CallRailReader(request, context, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
-        for _ in visible.pages():
-            pass
-        if not visible.seen:
-            raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user, then run again.")
-        paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in sorted(visible.seen)]
+        paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in visible_accounts(request, context)]
     seen: set[str] = set()
     totals: list[int | None] = []
     for path in paths:
@@ -75,12 +74,27 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     return ReadReport(reported=sum(known) if len(known) == len(totals) else None, reported_trusted=True)
 
 
+def visible_accounts(request: ReadRequest, context: ReadContext) -> list[str]:
+    """Return the ids of the accounts that the key sees. Raises ``PermissionMissing`` when it sees none."""
+    visible = CallRailReader(request, context, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
+    for _ in visible.pages():
+        pass
+    if not visible.seen:
+        raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user, then run again.")
+    return sorted(visible.seen)
+
+
+def asked_fields(entity: Entity) -> dict[str, str]:
+    """Return the parameter that asks for the declared members that come only on request."""
+    declared = {column.path.partition(".")[0] for column in entity.columns.values()}
+    fields = [name for name in FIELDS.get(entity.path, "").split() if name in declared]
+    return {"fields": ",".join(fields)} if fields else {}
+
+
 def question(request: ReadRequest) -> dict[str, str] | None:
     """Return the parameters of every list of the entity; None if the window lies before the vendor's retention."""
     entity = request.entity
-    declared = {column.path.partition(".")[0] for column in entity.columns.values()}
-    fields = [name for name in FIELDS.get(entity.path, "").split() if name in declared]
-    params = {"fields": ",".join(fields)} if fields else {}
+    params = asked_fields(entity)
     if not entity.cursor:
         return params
     until = request.window.until

@@ -2,6 +2,7 @@
 
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.sources.callrail import by_key
 from warehouse_pipelines.sources.callrail.client import PER_PAGE, VERSION, answers, client
 from warehouse_pipelines.sources.callrail.entities import (
     ACCOUNTS,
@@ -31,5 +32,7 @@ CALLRAIL = Source(
     fetch=fetch,
     check=check,
     page_size=PER_PAGE,
+    read_keys=by_key.read_keys,
+    by_key={entity.name: by_key.MOST for entity in (CALLS, FORM_SUBMISSIONS)},
     entities=(ACCOUNTS, COMPANIES, USERS, TRACKERS, TAGS, CALLS, TEXT_MESSAGES, FORM_SUBMISSIONS),
 )

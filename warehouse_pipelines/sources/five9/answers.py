@@ -17,23 +17,23 @@ class Fault(NamedTuple):
     """A SOAP fault: the name of its detail without ``Fault``, and what the detail says."""
 
     name: str
-    said: dict[str, str]
+    details: dict[str, str]
 
 
 def fault_in(content: bytes) -> Fault | None:
     """Return the SOAP fault of an answer, None when it is none."""
     if b"faultcode" not in content:
         return None
-    name, said = "Server", {}
+    name, details = "Server", {}
     try:
         for one in ended(content):
             if one.parent == "detail":
                 name = one.name.removesuffix("Fault").removesuffix("Exception")
             elif one.parent.endswith(("Fault", "Exception")):
-                said[one.name] = one.text or ""
+                details[one.name] = one.text or ""
     except msgspec.DecodeError:
         return None
-    return Fault(name, said) if "faultcode" in said else None
+    return Fault(name, details) if "faultcode" in details else None
 
 
 def whole(text: str | None) -> int:
@@ -87,7 +87,7 @@ class Field:
 
 
 def contact_fields(content: bytes) -> list[Field]:
-    """Read ``getContactFields``; fields of which none is ``number1`` are no answer."""
+    """Read ``getContactFields``. Raises ``msgspec.ValidationError`` if none of the fields is ``number1``."""
     found = [Field()]
     restriction: dict[str, str] = {}
     for name, parent, text in ended(content):
@@ -131,7 +131,10 @@ class Shown:
 
 
 def contacts_shown(content: bytes) -> Shown:
-    """Read ``getContactRecords``; a record may have fewer values than there are fields, and never more."""
+    """Read ``getContactRecords``; a record may have fewer values than there are fields, and never more.
+
+    Raises ``msgspec.ValidationError``.
+    """
     shown = Shown()
     row: Row = []
     answered = False

@@ -1,8 +1,8 @@
 """Read the contacts of Five9: everything in each run, and report what proves that it is everything.
 
-The specifications say REST; contacts are read by SOAP, as every known client does. ``getContactRecords`` cannot be
-asked for edited records, so each run reads everything (``reader``). An unchanged row costs only its lookup. The size
-of an answer is the vendor's, so ``--batch-size`` is noted and changes nothing.
+Contacts are read by SOAP, as every known client does, and not by REST. ``getContactRecords`` cannot be asked for edited
+records, so each run reads everything (``reader``). An unchanged row costs only its lookup. The size of an answer is the
+vendor's, so ``--batch-size`` is noted and changes nothing.
 
 **Completeness**: no dialing list may be larger than what was read, and the reader's proofs must hold. A run without
 proof is partial, with its reason; with ``FIVE9_ALL_CONTACTS_NUMBERED=true`` a person vouches that every contact has a

@@ -32,18 +32,14 @@ from warehouse_pipelines.sources.five9.service import ServerFault, Service
 
 OTHERS = "".join(char for char in map(chr, range(32, 127)) if char not in f"{string.digits}%_\\")
 
-
 LONGEST = 40
 """Most characters by which a value is split; phone numbers and ids are shorter."""
-
 
 MOVED = 200
 """Most known contacts that a read did not find and that are asked for by their id, a lookup each."""
 
-
 SPLITTERS = ("number1", "contactID", "number2", "number3", "zip")
 """Fields to split by, each where the one before cannot: of digits mostly, so that ASCII is all that they hold."""
-
 
 Criterion = tuple[str, str]
 

@@ -77,7 +77,7 @@ PASSING = {
 
 def error_of(fault: Fault, operation: str) -> WarehouseError:
     """Return the error that a fault is."""
-    what = f"Five9 answered {operation} with the fault {fault.name}: {masked(fault.said.get('message', ''), 200)}"
+    what = f"Five9 answered {operation} with the fault {fault.name}: {masked(fault.details.get('message', ''), 200)}"
     if fault.name == "Server":
         return ServerFault(f"{what}. Nothing was loaded; the next run reads everything again.")
     if fault.name in PASSING:
@@ -184,7 +184,7 @@ class Service:
         if fault is None or fault.name != "OperationsLimitExceeded":
             return seconds * first_backoff() if answer.status_code == 429 else None
         if self._operation != "getCallCountersState":
-            kind = fault.said.get("operationType", "Query")
+            kind = fault.details.get("operationType", "Query")
             full = [one.seconds for one in self.counters() if one.operation == kind and one.value >= one.limit]
             seconds = max(full, default=seconds)
         return seconds * first_backoff()

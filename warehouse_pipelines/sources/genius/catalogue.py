@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from warehouse_pipelines.errors import (
-    AnswerChanged,
-)
+from warehouse_pipelines.errors import AnswerChanged
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.sources._sql import is_secret, missing_place
 from warehouse_pipelines.sources.genius.client import GeniusClient
@@ -21,7 +19,6 @@ _HUBSPOT_ID = """(
         ON y.{third_party_source_type.id} = s.{third_party_source.third_party_source_type_id|type_id}
     WHERE s.{third_party_source.id indexed} = t.{OWN.third_party_source_id}
         AND y.{third_party_source_type.label} = 'hubspot' LIMIT 1)"""
-
 
 EXPRESSIONS: dict[str, dict[str, str]] = {
     "prospect": {
@@ -56,7 +53,6 @@ EXPRESSIONS: dict[str, dict[str, str]] = {
 ``{table.column}`` is a column that must be there, ``{table.one|other}`` either. ``indexed`` requires an index that
 begins with it, since it is looked up for every row. Every name is quoted: ``lead`` is a reserved word of MySQL 8.
 """
-
 
 NEEDED = re.compile(r"\{(\w+)\.([\w|]+)( indexed)?\}")
 

@@ -22,13 +22,12 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources._sql import SqlClient
+from warehouse_pipelines.sources.genius.settings import Settings
 
 if TYPE_CHECKING:
     import pymysql
-from warehouse_pipelines.sources.genius.settings import Settings
 
 STATEMENT_SECONDS = 300
-
 
 REFUSED = {
     1044: PermissionMissing, 1045: CredentialRefused, 1130: PermissionMissing, 1142: PermissionMissing,
@@ -36,7 +35,6 @@ REFUSED = {
     1820: CredentialRefused, 1862: CredentialRefused, 1054: AnswerChanged, 1146: AnswerChanged,
 }  # fmt: skip
 """Errors of the server that need a person."""
-
 
 TRANSIENT = frozenset({
     0,     # the driver: the connection is closed

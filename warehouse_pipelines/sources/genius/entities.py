@@ -1,8 +1,8 @@
 """The tables of Genius, a row each. ``fetch`` says how they are read.
 
-``path`` is the vendor's table. Names are the vendor's, unless the specification gives another (``lead.firstname``);
-the vendor's name is then behind the ``=``. ``modified`` is the cursor: ``updated_at``, or when the row was added where
-that is NULL; ``updated_at`` stands beside it unchanged.
+``path`` is the vendor's table. Names are the vendor's; where the warehouse has another (``lead.firstname``), the
+vendor's is behind the ``=``. ``modified`` is the cursor: ``updated_at``, or when the row was added where that is NULL;
+``updated_at`` stands beside it unchanged.
 
 Everything is read once a day (``full_every``): hard deletes leave no trace, and a script may change a row without
 touching ``updated_at``. At 20,000 rows a second that is a minute for a million. Small tables without a time are read

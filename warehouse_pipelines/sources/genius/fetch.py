@@ -34,7 +34,7 @@ UNSEEN = frozenset({
     "genius_prospect.status", "genius_user_association.definition_id", "genius_user_association.division_id",
     "genius_user_association.field_value", "genius_user_association.user_id",
 })  # fmt: skip
-"""Columns that the specification names and no installation is known to have."""
+"""Declared columns that no installation is known to have."""
 
 
 def fetch(request: ReadRequest, context: ReadContext) -> Pages:
@@ -62,12 +62,15 @@ def inspect(request: ReadRequest, context: ReadContext) -> Portal:
         table = GeniusTable(client, request.entity)
         if not table.types:
             _require(client, table)
-            return Portal({}, told=True)
+            return Portal({}, already_named=True)
         prove(client, table)
         pages = GeniusReader(client, table, table.keys, request.page_size).pages("TRUE", ())
         records = next(pages, Page(())).records
         return Portal(
-            {**table.types, **dict.fromkeys(table.expressions, "text")}, records, reasons=table.absent, told=True
+            {**table.types, **dict.fromkeys(table.expressions, "text")},
+            records,
+            reasons=table.absent,
+            already_named=True,
         )
 
 

@@ -21,9 +21,7 @@ from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.errors import (
-    VendorUnavailable,
-)
+from warehouse_pipelines.errors import VendorUnavailable
 from warehouse_pipelines.model.reading import Page
 from warehouse_pipelines.sources.genius.catalogue import GeniusTable
 from warehouse_pipelines.sources.genius.client import GeniusClient

@@ -49,7 +49,10 @@ from warehouse_pipelines.sources.genius.settings import Settings
 
 
 def check() -> str:
-    """Connect, and compare clocks; count the tables that can be read, and name the columns that are not there."""
+    """Connect, and compare clocks; count the tables that can be read, and name the columns that are not there.
+
+    Raises ``AnswerChanged`` for a table without its key.
+    """
     with GeniusClient(ReadContext()) as client:
 
         def absent(entity: Entity) -> Mapping[str, str]:

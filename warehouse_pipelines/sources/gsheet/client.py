@@ -68,7 +68,10 @@ class GSheetClient:
         return bytes(raw)
 
     def effective_values(self, ranges: Sequence[str]) -> list[GridData]:
-        """Return the cells of some ranges with their ``effectiveValue``, in the order asked."""
+        """Return the cells of some ranges with their ``effectiveValue``, in the order asked.
+
+        Raises ``AnswerChanged`` for another number of them.
+        """
         fields = "sheets(data(rowData(values(effectiveValue(errorValue(type),stringValue)))))"
         query = urlencode([*(("ranges", one) for one in ranges), ("fields", fields)])
         answer = self._sheets.get(f"/v4/spreadsheets/{self._quoted_id}?{query}", GridAnswer)

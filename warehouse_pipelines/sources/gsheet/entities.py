@@ -8,7 +8,6 @@ ROW = columns(
 )
 """Columns of each row besides its cells."""
 
-
 MARKETING_LEADS = Entity(
     name="marketing_leads",
     table="gsheet_marketing_lead",
@@ -41,7 +40,6 @@ MARKETING_LEADS = Entity(
         ),
     },
 )
-
 
 MARKETING_SPENDS = Entity(
     name="marketing_spends",

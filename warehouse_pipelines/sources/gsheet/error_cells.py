@@ -19,7 +19,6 @@ from warehouse_pipelines.sources.gsheet.client import GSheetClient
 RANGES = 50
 """Ranges of one request: more make its URL too long."""
 
-
 SUSPECT = re.compile(r"#.{1,30}|.{0,30}(?:\.\.\.|…)", re.DOTALL)
 """Texts that may be an error. All begin with ``#`` except "Loading...", which is translated by locale."""
 

@@ -29,9 +29,11 @@ class Answer(msgspec.Struct, Generic[T]):
 
     @property
     def after(self) -> str | None:
+        """Where the next page begins; None on the last one."""
         return str(self.paging.next.after) if self.paging and self.paging.next else None
 
     def page(self, path: str, *, first: bool = True) -> list[T]:
+        """Return the records. Raises ``AnswerChanged`` for null where more should follow."""
         return listed(self.results, f"HubSpot: {path}", first=first, last=self.after is None)
 
 

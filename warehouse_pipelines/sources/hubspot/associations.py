@@ -9,14 +9,9 @@ from itertools import chain, islice
 
 import msgspec
 
-from warehouse_pipelines.errors import (
-    CursorStuck,
-)
+from warehouse_pipelines.errors import CursorStuck
 from warehouse_pipelines.model.reading import Page, Pages, ReadReport
-from warehouse_pipelines.sources.hubspot.answers import (
-    Pairs,
-    PairsBatch,
-)
+from warehouse_pipelines.sources.hubspot.answers import Pairs, PairsBatch
 from warehouse_pipelines.sources.hubspot.client import ASSOCIATIONS
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 
@@ -24,7 +19,10 @@ PAIRS = 1_000  # most records of one association read
 
 
 def pairs(reader: HubSpotReader, parent: str) -> Pages:
-    """Yield one record for each association type of each pair, for all living records of the first side."""
+    """Yield one record for each association type of each pair, for all living records of the first side.
+
+    Raises ``CursorStuck`` when the pairs of one record repeat a page.
+    """
     request, context, entity = reader.request, reader.context, reader.entity
     asked_key, found_key, _ = entity.keys
     known = iter(()) if request.options.get("full") else context.known.keys(parent)

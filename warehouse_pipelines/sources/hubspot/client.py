@@ -4,20 +4,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from warehouse_pipelines.errors import (
-    PermissionMissing,
-)
+from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
-from warehouse_pipelines.sources.hubspot.answers import (
-    Forbidden,
-    Refused,
-)
+from warehouse_pipelines.sources.hubspot.answers import Forbidden, Refused
+from warehouse_pipelines.sources.hubspot.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
-
-from warehouse_pipelines.sources.hubspot.settings import Settings
 
 VERSION = "v3"
 OBJECTS = f"/crm/{VERSION}/objects"

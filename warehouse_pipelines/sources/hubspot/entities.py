@@ -1,22 +1,22 @@
 """HubSpot: the entities, and the source.
 
-Columns are those that installations hold under the names of the specification, one for each property, all of them
-below ``properties``; what a portal has beside them is in ``custom_properties``. Every value comes as text, a choice
-of several as ``a;b;c``. A number, a date or a yes/no may hold junk: the column is then null, the record is loaded
-and warned about, and the text remains in ``raw_data``; only an unreadable cursor costs the record.
+Columns are those that installations hold, one for each property, all of them below ``properties``; what a portal has
+beside them is in ``custom_properties``. Every value comes as text, a choice of several as ``a;b;c``. A number, a date
+or a yes/no may hold junk: the column is then null, the record is loaded and warned about, and the text remains in
+``raw_data``; only an unreadable cursor costs the record.
 
 Contacts are the one type whose cursor is ``lastmodifieddate``. The overlap of an hour is for the search index, which
 shows a change seconds to many minutes late.
 
-A column whose name is the specification's and not HubSpot's has two properties: one of the column's own name, which a
+A column whose name is the warehouse's and not HubSpot's has two properties: one of the column's own name, which a
 portal may have added, and after it HubSpot's. The second stands in where the first is not there or is empty, so an
 emptied ``subject`` shows ``hs_appointment_name`` in a portal that has both; whoever wants it empty then maps it to
 ``subject`` alone (``column_config``), and ``warehouse check hubspot`` names the columns concerned.
 HubSpot's own appointment has no other outcome than ``hs_appointment_status`` (SCHEDULED, COMPLETED, NO_SHOW, ...), and
 no attendees: that column is filled where a portal has such a property.
 
-Left out: ``deal_name`` (it is ``dealname``), and the appointment's and division's names beside those that the
-specification gives them. Verified against: the simulator only; no live portal has been read yet.
+Left out: ``deal_name`` (it is ``dealname``), and the appointment's and division's names beside those of the warehouse.
+Verified against: the simulator only; no live portal has been read yet.
 """
 
 from collections.abc import Mapping
@@ -75,7 +75,13 @@ def _object(
         path=path,
         key="id",
         cursor=modified,
-        cadence=Cadence(every=every, overlap=HOUR, full_every=full_every, backfill_since=date(2024, 1, 1)),
+        cadence=Cadence(
+            every=every,
+            with_webhooks=HOUR if every < HOUR else None,
+            overlap=HOUR,
+            full_every=full_every,
+            backfill_since=date(2024, 1, 1),
+        ),
         deletes=Deletes(flag="archived", time="archivedAt", merged_keys="hs_merged_object_ids"),
         custom="properties",
         index=index,

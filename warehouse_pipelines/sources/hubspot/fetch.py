@@ -26,16 +26,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from warehouse_pipelines.errors import (
-    AnswerChanged,
-    RequestRefused,
-)
+from warehouse_pipelines.errors import AnswerChanged, RequestRefused
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._json import key_of
-from warehouse_pipelines.sources.hubspot.answers import (
-    Answer,
-    Pipeline,
-)
+from warehouse_pipelines.sources.hubspot.answers import Answer, Pipeline
 from warehouse_pipelines.sources.hubspot.associations import pairs
 from warehouse_pipelines.sources.hubspot.client import OWNERS, PIPELINES
 from warehouse_pipelines.sources.hubspot.reader import LONGEST_LIST, HubSpotReader, batches
@@ -133,7 +127,10 @@ def pipelines(reader: HubSpotReader) -> Pages:
 
 
 def stages_of(pipeline: msgspec.Raw, path: str) -> list[bytes]:
-    """Return the stages of a pipeline, each with the pipeline's id."""
+    """Return the stages of a pipeline, each with the pipeline's id.
+
+    Raises ``AnswerChanged`` for one without id or stages.
+    """
     try:
         it = msgspec.json.decode(pipeline, type=Pipeline)
     except msgspec.MsgspecError as error:

@@ -40,7 +40,6 @@ LONGEST_LIST = 15_000
 portal that refuses a shorter one costs one lost call."""
 STANDARD_APPOINTMENT = "0-421"
 
-
 T = TypeVar("T")
 
 
@@ -60,7 +59,11 @@ class HubSpotReader:
         return self.type_of(self.entity.path.partition("/")[0])
 
     def type_of(self, declared: str) -> str:
-        """Return the object type for a path; custom ones are found by name among the schemas (``Settings``)."""
+        """Return the object type for a path; custom ones are found by name among the schemas (``Settings``).
+
+        Raises ``ActionNeeded`` for a custom object that the portal has not, and ``PermissionMissing`` when the schemas
+        may not be read.
+        """
         custom, _, name = declared.rpartition(":")
         if not custom:
             return name

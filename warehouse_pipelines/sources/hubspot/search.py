@@ -16,14 +16,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from warehouse_pipelines.errors import (
-    CursorStuck,
-    SuspiciousRead,
-)
+from warehouse_pipelines.errors import CursorStuck, SuspiciousRead
 from warehouse_pipelines.model.reading import Budget
-from warehouse_pipelines.sources.hubspot.answers import (
-    Found,
-)
+from warehouse_pipelines.sources.hubspot.answers import Found
 from warehouse_pipelines.sources.hubspot.client import OBJECTS
 from warehouse_pipelines.sources.hubspot.reader import EMPTY_PAGES, HubSpotReader
 

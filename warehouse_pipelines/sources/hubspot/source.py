@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.sources.hubspot import by_key
 from warehouse_pipelines.sources.hubspot.entities import (
     CONTACTS,
     OBJECT_ENTITIES,
@@ -36,6 +37,8 @@ HUBSPOT: Source = Source(
     check=check,
     entities=(*OBJECT_ENTITIES, OWNERS, PIPELINES, PIPELINE_STAGES, *PAIR_ENTITIES),
     inspect=inspect,
+    read_keys=by_key.read_keys,
+    by_key={entity.name: by_key.MOST for entity in OBJECT_ENTITIES},
     place=lambda name, kind: f"properties.{name}",
     as_configured=lambda entity: mapped(HUBSPOT, entity, OBJECT_ENTITIES, Settings().property_map),
 )

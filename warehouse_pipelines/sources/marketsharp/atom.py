@@ -53,71 +53,77 @@ def feed(content: bytes) -> Feed:
     Raises ``msgspec.ValidationError`` for what is no feed, for an entry without properties and for an expanded list
     that is not all there, ``msgspec.DecodeError`` for what is no XML or breaks off with an error.
     """
-    lists: list[list[Entry]] = []
-    opened: list[Entry] = []
-    links: list[str] = []
-    pieces: list[str] = []
-    values: Properties | None = None
-    following: str | None = None
-    depth, null = 0, False
+    reader = _FeedReader()
+    for _ in parsed(content, start=reader.start, end=reader.end, text=reader.pieces.append):
+        pass
+    (entries,) = reader.lists
+    return Feed(entries, reader.following)
 
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal values, following, depth, null
-        if values is not None:
-            depth += 1
-            pieces.clear()
-            null = attributes.get(NULL) == "true"
+
+class _FeedReader:
+    """What a page has so far: ``lists`` are the feed and the expanded lists that are open, ``pieces`` of a text."""
+
+    def __init__(self) -> None:
+        self.lists: list[list[Entry]] = []
+        self.pieces: list[str] = []
+        self.following: str | None = None
+        self._opened: list[Entry] = []
+        self._links: list[str] = []
+        self._values: Properties | None = None
+        self._depth, self._null = 0, False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Begin an element."""
+        if self._values is not None:
+            self._depth += 1
+            self.pieces.clear()
+            self._null = attributes.get(NULL) == "true"
             return
         match name.rpartition("}")[2]:
             case "feed":
-                if not lists:
-                    lists.append([])
-            case other if not lists:
+                if not self.lists:
+                    self.lists.append([])
+            case other if not self.lists:
                 raise msgspec.ValidationError(f"<{other}> instead of a feed")
             case "entry":
-                opened.append(Entry())
+                self._opened.append(Entry())
             case "properties":
-                values = {}
+                self._values = {}
             case "link":
-                links.append(attributes.get("rel", "").rpartition("/")[2])
-                if links[-1] == "next":
-                    if opened:
+                self._links.append(attributes.get("rel", "").rpartition("/")[2])
+                if self._links[-1] == "next":
+                    if self._opened:
                         raise msgspec.ValidationError("an expanded list that is not all there")
-                    following = attributes.get("href", "")
+                    self.following = attributes.get("href", "")
             case "inline":
-                lists.append([])
+                self.lists.append([])
             case "id":
-                pieces.clear()
+                self.pieces.clear()
             case "error":
                 raise msgspec.DecodeError("it breaks off with an error")
 
-    def end(name: str) -> None:
-        nonlocal values, depth
-        if values is not None and depth:
-            depth -= 1
-            if not depth:
-                values[name.rpartition("}")[2]] = None if null else "".join(pieces)
-            pieces.clear()
+    def end(self, name: str) -> None:
+        """End an element."""
+        if self._values is not None and self._depth:
+            self._depth -= 1
+            if not self._depth:
+                self._values[name.rpartition("}")[2]] = None if self._null else "".join(self.pieces)
+            self.pieces.clear()
             return
         match name.rpartition("}")[2]:
             case "properties":
-                opened[-1].properties, values = values, None
+                self._opened[-1].properties, self._values = self._values, None
             case "entry":
-                entry = opened.pop()
+                entry = self._opened.pop()
                 if entry.properties is None:
                     raise msgspec.ValidationError("an entry without properties")
-                lists[-1].append(entry)
+                self.lists[-1].append(entry)
             case "inline":
-                opened[-1].linked[links[-1]] = lists.pop()
+                self._opened[-1].linked[self._links[-1]] = self.lists.pop()
             case "link":
-                links.pop()
-            case "id" if opened and not opened[-1].id:
-                opened[-1].id = "".join(pieces)
-
-    for _ in parsed(content, start=start, end=end, text=pieces.append):
-        pass
-    (entries,) = lists
-    return Feed(entries, following)
+                self._links.pop()
+            case "id" if self._opened and not self._opened[-1].id:
+                self._opened[-1].id = "".join(self.pieces)
 
 
 def metadata(content: bytes) -> dict[str, dict[str, str]]:

@@ -11,13 +11,12 @@ from warehouse_pipelines.errors import CredentialRefused, RequestRefused
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.marketsharp.atom import Feed, feed, metadata
+from warehouse_pipelines.sources.marketsharp.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
-from warehouse_pipelines.sources.marketsharp.settings import Settings
 
 ROOT = "/WcfDataService.svc"
-
 
 SPURIOUS = 2
 """Repetitions of a request after a 400 or a 404: one client met some that the next attempt did not get."""

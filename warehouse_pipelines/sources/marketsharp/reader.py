@@ -30,7 +30,6 @@ log = logging.getLogger("warehouse.ingestion")
 PAGE = 1_000
 """Clients ask for up to 5,000. A thousand contacts are 4 MB, and a page is held in memory."""
 
-
 WALL_CLOCK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,7})?)?")
 
 
@@ -57,7 +56,7 @@ class MarketSharpReader:
         (key,) = entity.keys
         self._key, self._numbered = entity.columns[key].path, entity.columns[key].kind == "integer"
         self._base, self._by_time = base, by_time
-        paths = [path for column in entity.columns.values() for parts in column.parts for path in parts]
+        paths = [path for column in entity.columns.values() for path in column.members]
         self._names = {name.lower(): name for name in (path.rpartition(".")[2] for path in paths)}
         # The first record of a page is the last one of the page before.
         self._top = str(max(2, request.page_size))
@@ -200,7 +199,7 @@ def note_absent(context: ReadContext, entity: Entity, what: str, *members: str) 
     below = [
         name
         for name, column in entity.columns.items()
-        if all(path.partition(".")[0] in members for parts in column.parts for path in parts)
+        if all(path.partition(".")[0] in members for path in column.members)
     ]
     if below:
         context.mark_absent(context.known.filled(entity, below))

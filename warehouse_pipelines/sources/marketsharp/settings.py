@@ -41,7 +41,10 @@ class Settings(FromEnvironment, env_prefix="MARKETSHARP_"):
         return self.literal(datetime.fromisoformat(wall).replace(tzinfo=self.time_zone))
 
     def signature(self) -> Mapping[str, str]:
-        """Return the auth header of a request that is sent now: the signature includes the time."""
+        """Return the auth header of a request that is sent now: the signature includes the time.
+
+        Raises ``NotConfigured`` for a secret key that is not Base64.
+        """
         key, stamp = self.api_key.get_secret_value(), str(int(time.time()))
         try:
             secret = base64.b64decode(self.secret_key.get_secret_value(), validate=True)

@@ -27,14 +27,13 @@ from warehouse_pipelines.errors import (
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.settings import postgresql_url
 from warehouse_pipelines.sources._sql import SqlClient
+from warehouse_pipelines.sources.pipedesk.settings import Settings
 
 if TYPE_CHECKING:
     import psycopg
     from psycopg import sql
-from warehouse_pipelines.sources.pipedesk.settings import Settings
 
 STATEMENT_SECONDS = 300
-
 
 LOCAL = {
     "row_security": "off",
@@ -49,7 +48,6 @@ LOCAL = {
 }
 """Settings of the transaction."""
 
-
 TRANSIENT = re.compile(
     "08...|53...|"  # the connection; too many connections, no memory
     "40001|40P01|"  # a conflict with recovery on a replica, a deadlock
@@ -58,13 +56,11 @@ TRANSIENT = re.compile(
 )
 """SQLSTATEs after which another attempt may help."""
 
-
 REFUSED = {
     "28000": CredentialRefused, "28P01": CredentialRefused, "42501": PermissionMissing,
     "42P01": AnswerChanged, "42703": AnswerChanged, "3D000": AnswerChanged, "3F000": AnswerChanged,
 }  # fmt: skip
 """SQLSTATEs that need a person."""
-
 
 CONNECTION_REFUSED = (
     (r"password authentication failed|role .* does not exist|tenant or user not found|no password", CredentialRefused),
@@ -156,7 +152,10 @@ class PipeDeskClient(SqlClient):
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
-    """Return the connection parameters of libpq, with TLS unless the server is this machine."""
+    """Return the connection parameters of libpq, with TLS unless the server is this machine.
+
+    Raises ``NotConfigured`` for a URL that libpq does not read.
+    """
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 

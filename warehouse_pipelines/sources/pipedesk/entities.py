@@ -7,7 +7,7 @@ the rest vanish without a trace (``delete_reason`` is then ``missing``).
 is mirrored as ``drive_folder_links``, beside ``pipedesk.google_drive_folders``, which Drive itself fills; the view
 ``pipedesk.google_drive_folders_v`` joins the two.
 
-Left out: ``entity_tags``, ``lead_members`` and other tables that the specification does not have.
+Left out: ``entity_tags``, ``lead_members`` and other tables that nobody asked for.
 
 Unconfirmed, and how a wrong guess would show:
 
@@ -27,7 +27,6 @@ from warehouse_pipelines.model.rules import one_of
 
 QUARTER = timedelta(minutes=15)
 
-
 COMPANIES = Entity(
     name="companies",
     table="pipedesk.companies",
@@ -40,7 +39,6 @@ COMPANIES = Entity(
     columns=columns(uuid="id", text="name cnpj", timestamptz="updated_at"),
 )
 
-
 USERS = Entity(
     name="users",
     table="pipedesk.users",
@@ -50,7 +48,6 @@ USERS = Entity(
     state_based=True,
     columns=columns(uuid="id", text="name", email="email"),
 )
-
 
 CONTACTS = Entity(
     name="contacts",
@@ -64,7 +61,6 @@ CONTACTS = Entity(
     columns=columns(uuid="id company_id", text="name role", email="email", phone="phone", timestamptz="updated_at"),
 )
 
-
 LEAD_CONTACTS = Entity(
     name="lead_contacts",
     table="pipedesk.lead_contacts",
@@ -77,7 +73,6 @@ LEAD_CONTACTS = Entity(
     refs={"lead_id": "pipedesk.leads", "contact_id": "pipedesk.contacts"},
     columns=columns(uuid="lead_id contact_id", boolean="is_primary", timestamptz="added_at"),
 )
-
 
 LEADS = Entity(
     name="leads",
@@ -107,7 +102,6 @@ LEADS = Entity(
     ),
 )
 
-
 MASTER_DEALS = Entity(
     name="master_deals",
     table="pipedesk.master_deals",
@@ -121,7 +115,6 @@ MASTER_DEALS = Entity(
     columns=columns(uuid="id company_id", text="client_name", timestamptz="updated_at"),
 )
 
-
 TAGS = Entity(
     name="tags",
     table="pipedesk.tags",
@@ -131,7 +124,6 @@ TAGS = Entity(
     state_based=True,
     columns=columns(uuid="id", text="name color"),
 )
-
 
 LEAD_TAGS = Entity(
     name="lead_tags",
@@ -146,7 +138,6 @@ LEAD_TAGS = Entity(
     columns=columns(uuid="lead_id tag_id"),
 )
 
-
 LEAD_STATUSES = Entity(
     name="lead_statuses",
     table="pipedesk.lead_statuses",
@@ -160,7 +151,6 @@ LEAD_STATUSES = Entity(
     ),
 )
 
-
 LEAD_ORIGINS = Entity(
     name="lead_origins",
     table="pipedesk.lead_origins",
@@ -173,7 +163,6 @@ LEAD_ORIGINS = Entity(
         uuid="id", text="code label description", boolean="is_active", integer="sort_order", timestamptz="created_at"
     ),
 )
-
 
 LEAD_ACTIVITY_STATS = Entity(
     name="lead_activity_stats",
@@ -191,7 +180,6 @@ LEAD_ACTIVITY_STATS = Entity(
     ),
 )
 
-
 USER_ROLES = Entity(
     name="user_roles",
     table="pipedesk.user_roles",
@@ -205,7 +193,6 @@ USER_ROLES = Entity(
     rules=(one_of("role", "admin", "manager", "sales"),),
     columns=columns(integer="id", uuid="user_id", text="role"),
 )
-
 
 DRIVE_FOLDER_LINKS = Entity(
     name="drive_folder_links",

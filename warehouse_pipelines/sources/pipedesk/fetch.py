@@ -54,4 +54,4 @@ def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     with PipeDeskClient(context) as client:
         reader = PipeDeskReader(client, request.entity)
         rows = next(reader.walk(reader.record, request.limit), [])
-        return Portal(reader.types, [record.encode() for _, record in rows], reasons=reader.absent, told=True)
+        return Portal(reader.types, [record.encode() for _, record in rows], reasons=reader.absent, already_named=True)

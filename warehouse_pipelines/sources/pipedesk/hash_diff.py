@@ -1,7 +1,7 @@
 """Find what changed in a table by comparing key and hash of each row with the warehouse's.
 
 PipeDesk's server computes ``sync_hash`` of each row as the warehouse did when it loaded it: both are PostgreSQL, and
-the server is given ``Entity.seed``. The two lists of key and hash are compared in order of the key. No change is
+the server is given ``Entity.hash_seed``. The two lists of key and hash are compared in order of the key. No change is
 missed, whoever made it. The cost is in the metrics of each run: ``hash_diff_rows``, ``_bytes``, ``_ms``. For 100,000
 leads it is half the time and a thirteenth of the bytes of reading them, 5.5 MB (``benchmarks/hash_diff.py``).
 
@@ -20,10 +20,8 @@ from warehouse_pipelines.sources.pipedesk.reader import PipeDeskReader, Place
 
 COMPARED_AT_ONCE = 10_000
 
-
 MOST_CHANGED = 50_000
 """If more rows differ, reading all costs no more than asking for them by key."""
-
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

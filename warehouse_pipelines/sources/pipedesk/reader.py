@@ -10,22 +10,17 @@ import hashlib
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from warehouse_pipelines.errors import (
-    AnswerChanged,
-    VendorUnavailable,
-)
+from warehouse_pipelines.errors import AnswerChanged, VendorUnavailable
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.sources._sql import is_secret, missing_place
+from warehouse_pipelines.sources.pipedesk.client import PipeDeskClient
 
 if TYPE_CHECKING:
     from psycopg import sql
-from warehouse_pipelines.sources.pipedesk.client import PipeDeskClient
 
 TEXTS = ("text", "character varying", "character")
 
-
 INTEGERS = ("smallint", "integer", "bigint")
-
 
 Place = tuple[str | int, ...]
 """A key. Both databases order it alike."""
@@ -72,11 +67,11 @@ class PipeDeskReader:
         """The declared columns that the table lacks, and the reason for each."""
         if entity.deletes.time and entity.deletes.time not in types:
             self.absent["deleted_at"] = missing_place(self.name, [entity.deletes.time], undeclared)
-        self.state = {"read_as": hashlib.sha256(repr((entity.seed, self.types)).encode()).hexdigest()[:16]}
+        self.state = {"read_as": hashlib.sha256(repr((entity.hash_seed, self.types)).encode()).hexdigest()[:16]}
         self._from = sql.SQL("FROM {} t").format(sql.Identifier(client.settings.schema_name, self.name))
         listed = sql.SQL(", ").join(sql.Identifier("t", name) for name in self.types)
         self.record = sql.SQL("(SELECT row_to_json(r) FROM (SELECT {}) r)::text").format(listed)
-        self.digest = sql.SQL("hashtextextended({}, {})").format(self.record, entity.seed)
+        self.digest = sql.SQL("hashtextextended({}, {})").format(self.record, entity.hash_seed)
         self._keys = [sql.Identifier("t", entity.columns[key].path) for key in entity.keys]
         # Text is compared by its bytes: for UUIDs that is the order of their own type.
         self._types = [types[entity.columns[key].path] for key in entity.keys]
@@ -86,7 +81,10 @@ class PipeDeskReader:
         ]
 
     def walk(self, what: "sql.Composable", size: int) -> Generator[list[tuple[Place, Any]]]:
-        """Yield the key of each row and the expression ``what`` of it, in order of the key."""
+        """Yield the key of each row and the expression ``what`` of it, in order of the key.
+
+        Raises ``CursorStuck`` for rows that come again, ``VendorUnavailable`` after the last attempt.
+        """
         from psycopg import sql
 
         last: Place | None = None
@@ -115,7 +113,10 @@ class PipeDeskReader:
                 attempt += 1
 
     def records(self, places: Sequence[Place]) -> list[bytes]:
-        """Return the rows of these keys. In a later snapshot than the diff's, one may have been deleted."""
+        """Return the rows of these keys. In a later snapshot than the diff's, one may have been deleted.
+
+        Raises ``AnswerChanged`` for other rows than those asked for.
+        """
         from psycopg import sql
 
         snapshot = self.client.snapshots

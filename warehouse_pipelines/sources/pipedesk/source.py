@@ -1,9 +1,6 @@
 """PipeDesk as a source: its entities, and how its credential is checked."""
 
-from warehouse_pipelines.errors import (
-    AnswerChanged,
-    PermissionMissing,
-)
+from warehouse_pipelines.errors import AnswerChanged, PermissionMissing
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._sql import survey
@@ -29,7 +26,10 @@ from warehouse_pipelines.sources.pipedesk.settings import Settings
 
 
 def check() -> str:
-    """Ask for the tables, and whether row-level security would hide rows of any."""
+    """Ask for the tables, and whether row-level security would hide rows of any.
+
+    Raises ``AnswerChanged`` for tables that are not there, ``PermissionMissing`` for rows that cannot be seen.
+    """
     from psycopg import sql
 
     with PipeDeskClient(ReadContext()) as client:

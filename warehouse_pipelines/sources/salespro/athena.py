@@ -21,12 +21,11 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources._http import backoff, first_backoff
+from warehouse_pipelines.sources.salespro.athena_result import Oversize, ResultFile, csv_batches, managed_batches
+from warehouse_pipelines.sources.salespro.aws import NOTHING, Account, AwsRequests
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-from warehouse_pipelines.sources.salespro.athena_result import Oversize, ResultFile, csv_batches, managed_batches
-from warehouse_pipelines.sources.salespro.aws import NOTHING, Account, AwsRequests
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -71,6 +70,8 @@ class Athena:
 
         The catalogue answers in one request, for free. If the policy forbids it, ``information_schema`` is queried,
         which every policy allows that allows a query; that takes a second or two and scans nothing.
+
+        Raises ``RequestRefused`` for a table without columns.
         """
         named = {"CatalogName": self.catalog, "DatabaseName": self.database, "TableName": table}
         try:

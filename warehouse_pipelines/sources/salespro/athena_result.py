@@ -15,17 +15,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines.errors import (
-    AnswerChanged,
-    CursorStuck,
-    VendorUnavailable,
-)
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable
 from warehouse_pipelines.sources._http import ATTEMPTS, backoff
+from warehouse_pipelines.sources.salespro.aws import NOTHING, AwsRequests
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-from warehouse_pipelines.sources.salespro.aws import NOTHING, AwsRequests
 
 log = logging.getLogger("warehouse.ingestion")
 
@@ -117,7 +112,10 @@ class ResultFile:
 
 
 def csv_batches(file: "ResultFile", names: Sequence[str], oversize: Oversize) -> Iterator["pa.RecordBatch"]:
-    """Yield the rows of a CSV as texts, NULL as null."""
+    """Yield the rows of a CSV as texts, NULL as null.
+
+    Raises ``AnswerChanged`` for another form, ``VendorUnavailable`` for one that breaks off.
+    """
     import pyarrow as pa
     from pyarrow import csv
 
@@ -183,7 +181,10 @@ def _complete(file: "ResultFile", names: Sequence[str], oversize: Oversize) -> I
 def managed_batches(
     aws: AwsRequests, number: str, names: Sequence[str], oversize: Oversize
 ) -> Iterator["pa.RecordBatch"]:
-    """Yield the rows of a result that Athena keeps itself. The first row of the first page is the header."""
+    """Yield the rows of a result that Athena keeps itself. The first row of the first page is the header.
+
+    Raises ``AnswerChanged`` for another form, ``CursorStuck`` for a token that repeats.
+    """
     import pyarrow as pa
 
     further: dict[str, Any] = {}

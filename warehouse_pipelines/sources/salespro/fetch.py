@@ -76,7 +76,7 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     database = athena(context)
     types = database.types(table_of(entity))
     lacking = look_up(database, entity, types)
-    names = there(request, context, types, lacking)
+    names = existing_columns(request, context, types, lacking)
     batches = asked(request, database, names, types, zone)
     try:
         first = next(batches, None)
@@ -87,7 +87,7 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         for name in looked_up:
             del types[name]
             lacking[name] = f"Athena refuses the query that looks it up: {error}"
-        names = there(request, context, types, lacking)
+        names = existing_columns(request, context, types, lacking)
         batches = asked(request, database, names, types, zone)
         first = next(batches, None)
     records_of = encoder(entity, names, zone)
@@ -110,7 +110,7 @@ def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     database = athena(context)
     types = database.types(table_of(entity))
     lacking = look_up(database, entity, types)
-    there(request, context, types, lacking)
+    existing_columns(request, context, types, lacking)
     made = ("line" if "/" in entity.path else "answers",) if set(ANSWERS) & types.keys() else ()
     records: list[Json] = []
     for page in () if "/" in entity.path else fetch(request, context):
@@ -146,7 +146,7 @@ UNSEEN = frozenset({
     "salespro_credit_application.estimate_id", "salespro_credit_application.credit_limit",
     "salespro_lead_result.updated_at",
 })  # fmt: skip
-"""Columns that the specification names and no installation is known to have."""
+"""Declared columns that no installation is known to have."""
 
 
 def look_up(database: Athena, entity: Entity, types: dict[str, str]) -> dict[str, str]:
@@ -171,10 +171,13 @@ def table_of(entity: Entity) -> str:
     return entity.path.partition("/")[0]
 
 
-def there(
+def existing_columns(
     request: ReadRequest, context: ReadContext, types: Mapping[str, str], lacking: Mapping[str, str]
 ) -> list[str]:
-    """Return the declared columns that exist. A path with a dot is a member of the form."""
+    """Return the declared columns that exist. A path with a dot is a member of the form.
+
+    Raises ``AnswerChanged`` when the key, the cursor or the form is not among them.
+    """
     entity = request.entity
     form = ANSWERS if set(ANSWERS) & types.keys() or table_of(entity) == ANSWERS[0] else ()
     places = {name: [path for path in column.paths if "." not in path] for name, column in entity.columns.items()}

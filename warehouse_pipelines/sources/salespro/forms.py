@@ -66,7 +66,6 @@ QUESTIONS = {question.strip(): name for name in FORM for question in SPELT.get(n
 
 JOB_TYPE = re.compile(r"job type ([0-9]{1,3})")
 
-
 TITLES = ("title", "question", "label", "name", "field", "key")
 VALUES = ("value", "answer", "response", "text")
 """What the two members of an answer are called, the usual name first."""

@@ -1,0 +1,40 @@
+-- What a source of leads cost in a month, and what of that month is credited to it, by each model of attribution. What was
+-- spent without a channel, and what came of no known source, is `unattributed`. Spent is what crm.lead_source_costs has, and
+-- what of the sheet was not posted there although it is in dollars; a row without a day is of the month it was found.
+WITH spent AS (
+    SELECT c.month, crm.lead_source(c.source) AS source, c.amount_usd AS amount FROM crm.lead_source_costs AS c
+    UNION ALL
+    SELECT date_trunc('month', coalesce(r.spent_on, (r.found_at AT TIME ZONE {zone})::date))::date,
+        coalesce(r.source, 'unattributed'), r.amount::numeric
+    FROM marts.refused_costs AS r
+    WHERE r.currency = 'USD' AND r.amount ~ '^-?[0-9]+([.][0-9]+)?$'
+), credited AS (
+    SELECT date_trunc('month', c.converted_day)::date AS month, c.source, c.conversion,
+        sum(c.first_credit) AS first_credit, sum(c.last_credit) AS last_credit, sum(c.linear_credit) AS linear_credit,
+        sum(c.first_amount) AS first_amount, sum(c.last_amount) AS last_amount, sum(c.linear_amount) AS linear_amount
+    FROM marts.attribution_credit AS c
+    GROUP BY 1, 2, 3
+), told AS (
+    SELECT s.month, s.source, s.amount AS spent, NULL AS conversion, 0::numeric AS first_credit, 0::numeric AS last_credit,
+        0::numeric AS linear_credit, 0::numeric AS first_amount, 0::numeric AS last_amount, 0::numeric AS linear_amount
+    FROM spent AS s
+    UNION ALL
+    SELECT c.month, c.source, 0, c.conversion, c.first_credit, c.last_credit, c.linear_credit, c.first_amount,
+        c.last_amount, c.linear_amount
+    FROM credited AS c
+)
+SELECT t.month, t.source, sum(t.spent)::numeric(16, 2) AS spent,
+    coalesce(sum(t.first_credit) FILTER (WHERE t.conversion = 'lead'), 0)::numeric(18, 6) AS leads_first,
+    coalesce(sum(t.last_credit) FILTER (WHERE t.conversion = 'lead'), 0)::numeric(18, 6) AS leads_last,
+    coalesce(sum(t.linear_credit) FILTER (WHERE t.conversion = 'lead'), 0)::numeric(18, 6) AS leads_linear,
+    coalesce(sum(t.first_credit) FILTER (WHERE t.conversion = 'appointment'), 0)::numeric(18, 6) AS appointments_first,
+    coalesce(sum(t.last_credit) FILTER (WHERE t.conversion = 'appointment'), 0)::numeric(18, 6) AS appointments_last,
+    coalesce(sum(t.linear_credit) FILTER (WHERE t.conversion = 'appointment'), 0)::numeric(18, 6) AS appointments_linear,
+    coalesce(sum(t.first_credit) FILTER (WHERE t.conversion = 'sale'), 0)::numeric(18, 6) AS sold_first,
+    coalesce(sum(t.last_credit) FILTER (WHERE t.conversion = 'sale'), 0)::numeric(18, 6) AS sold_last,
+    coalesce(sum(t.linear_credit) FILTER (WHERE t.conversion = 'sale'), 0)::numeric(18, 6) AS sold_linear,
+    sum(t.first_amount)::numeric(16, 2) AS revenue_first,
+    sum(t.last_amount)::numeric(16, 2) AS revenue_last,
+    sum(t.linear_amount)::numeric(16, 2) AS revenue_linear
+FROM told AS t
+GROUP BY t.month, t.source

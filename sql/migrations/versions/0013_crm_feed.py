@@ -1,0 +1,23 @@
+"""The feed of crm: what people and records of the sources become there, and the schema marts. SQL that psql can run."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0013_crm_feed"
+down_revision = "0012_identity"
+
+
+def upgrade() -> None:
+    """Make the tables, the columns, and the mapping of statuses with its defaults."""
+    _run(Path(__file__).with_suffix(".sql"))
+
+
+def downgrade() -> None:
+    """Drop them; refuse while they hold what cannot be made again, unless forced."""
+    _run(Path(__file__).with_name("0013_crm_feed_down.sql"))
+
+
+def _run(part: Path) -> None:
+    # Without parameters, so that % means itself.
+    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())

@@ -1,0 +1,25 @@
+-- What flags say now goes into crm.consent_fact. A flag that is set again counts from then; one that is withdrawn is
+-- marked, and only what says so expressly withdraws: silence does not.
+WITH fresh AS (
+    SELECT DISTINCT ON (organization_id, source_table, source_key, flag) * FROM feed_consent
+    ORDER BY organization_id, source_table, source_key, flag, value DESC, given_at
+), withdrawn AS (
+    UPDATE crm.consent_fact AS f SET withdrawn_at = least(greatest(n.edited_at, f.given_at), now())
+    FROM fresh AS n
+    WHERE (f.organization_id, f.source_table, f.source_key, f.flag)
+            = (n.organization_id, n.source_table, n.source_key, n.flag)
+        AND NOT n.value AND f.withdrawn_at IS NULL AND f.says <> 'not_before'
+)
+INSERT INTO crm.consent_fact AS f (organization_id, source_table, source_key, flag, crm, says, channels, phone, proof,
+                                   given_at, until)
+    SELECT organization_id, source_table, source_key, flag, crm, says, channels, phone, proof,
+        least(given_at, now()), until
+    FROM fresh WHERE value
+    ON CONFLICT (organization_id, source_table, source_key, flag) DO UPDATE
+        SET channels = excluded.channels, phone = coalesce(excluded.phone, f.phone), proof = excluded.proof,
+            until = excluded.until,
+            given_at = CASE WHEN f.withdrawn_at IS NULL THEN f.given_at
+                            ELSE greatest(excluded.given_at, f.withdrawn_at) END,
+            seen_at = CASE WHEN f.withdrawn_at IS NULL THEN f.seen_at ELSE now() END, withdrawn_at = NULL
+        WHERE f.withdrawn_at IS NOT NULL OR (f.channels, f.proof, f.until)
+            IS DISTINCT FROM (excluded.channels, excluded.proof, excluded.until)

@@ -1,0 +1,25 @@
+-- feed_fact: what is said of how people of the organization may be reached. feed_computed: the same as elements of
+-- leads.consent; an opt-out is one that was taken back when it was given.
+CREATE TEMP TABLE feed_fact ON COMMIT DROP AS
+    SELECT f.*, coalesce(m.person_id, t.person_id) AS person_id
+    FROM crm.consent_fact AS f
+        LEFT JOIN feed_member AS m ON m.source_table = f.source_table AND m.source_key = f.source_key
+        LEFT JOIN identity.touch AS t ON t.source_table = f.source_table AND t.source_key = f.source_key
+            AND t.certainty = 'certain' AND m.person_id IS NULL
+    WHERE f.organization_id = %(organization)s
+        AND (m.person_id IS NOT NULL OR t.person_id IN (SELECT p.person_id FROM feed_person AS p)
+             OR f.phone IS NOT NULL AND t.person_id IS NULL);
+ANALYZE feed_fact;
+CREATE TEMP TABLE feed_computed ON COMMIT DROP AS
+    SELECT f.person_id, jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'channel', c, 'at', feed_time.at, 'source', f.crm,
+            'text_version', coalesce(nullif(btrim(f.proof), ''), f.flag),
+            'record', concat_ws(' ', f.source_table, f.source_key), 'flag', f.flag,
+            'revoked_at', CASE WHEN f.says = 'opt_out' THEN feed_time.at ELSE feed_time.withdrawn_at END))
+        ORDER BY f.given_at, f.source_table, f.source_key, f.flag, c) AS elements
+    FROM feed_fact AS f, unnest(f.channels) AS c,
+        LATERAL (SELECT to_char(f.given_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at,
+            to_char(f.withdrawn_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS withdrawn_at) AS feed_time
+    WHERE f.says <> 'not_before' AND f.person_id IS NOT NULL
+    GROUP BY f.person_id;
+ANALYZE feed_computed

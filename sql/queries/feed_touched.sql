@@ -1,0 +1,10 @@
+-- The people that identity changed since the feed's position.
+INSERT INTO feed_person
+    WITH since AS MATERIALIZED (
+        SELECT coalesce((SELECT p.read_until FROM crm.feed_position AS p WHERE p.source_table = 'identity.person'),
+                        '-infinity') AS at)
+    SELECT p.person_id FROM identity.person AS p, since WHERE p.updated_at > since.at
+    UNION SELECT m.person_id FROM identity.member AS m, since WHERE m.since > since.at
+    UNION SELECT m.person_id FROM identity.record AS r JOIN identity.member AS m USING (record_id), since
+        WHERE r.changed_at > since.at
+    UNION SELECT a.person_id FROM identity.alias AS a, since WHERE a.created_at > since.at

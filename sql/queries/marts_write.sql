@@ -1,0 +1,21 @@
+-- Write the rows of mart_made that are new or differ, delete what it did not make, and count. Everything in braces is
+-- composed; {person} is the person of a row, or null where the table has none. Who is written of is kept as touched.
+WITH deleted AS (
+    DELETE FROM {table} AS o
+    WHERE {within} AND NOT EXISTS (SELECT FROM mart_made AS n WHERE {old_is_new})
+    RETURNING {person} AS person_id
+), written AS (
+    INSERT INTO {table} AS o ({names})
+        SELECT {new_names} FROM mart_made AS n LEFT JOIN {table} AS o ON {old_is_new}
+        WHERE {old_key} IS NULL OR {differs}
+    ON CONFLICT ({keys}) DO UPDATE SET {set}
+    RETURNING xmax = 0 AS is_new, {person} AS person_id
+), touched AS (
+    INSERT INTO marts.touched_person AS p (mart, person_id, touched_at)
+        SELECT {mart}, w.person_id, now()
+        FROM (SELECT person_id FROM deleted UNION SELECT person_id FROM written) AS w WHERE w.person_id IS NOT NULL
+    ON CONFLICT (mart, person_id) DO UPDATE SET touched_at = now()
+)
+SELECT count(*) FILTER (WHERE is_new) AS inserted, count(*) FILTER (WHERE NOT is_new) AS updated,
+    (SELECT count(*) FROM deleted) AS deleted
+FROM written

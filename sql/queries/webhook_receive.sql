@@ -1,0 +1,21 @@
+-- Keep deliveries, each once, and log the notifications of Google Drive. Returns the keys that were new.
+WITH given AS (
+    SELECT * FROM unnest(%(sources)s::text[], %(keys)s::text[], %(ids)s::text[], %(headers)s::text[], %(bodies)s::text[],
+        %(statuses)s::text[], %(errors)s::text[]) AS g (source, dedupe_key, event_ids, headers, body, status, error)
+), kept AS (
+    INSERT INTO orchestration.webhook_inbox
+        (source, dedupe_key, event_ids, headers, body, signature_valid, status, processed_at, error_message)
+    SELECT source, dedupe_key, ARRAY(SELECT jsonb_array_elements_text(event_ids::jsonb)), headers::jsonb, body, true,
+        status, CASE WHEN status <> 'pending' THEN now() END, nullif(error, '')
+    FROM given
+    ON CONFLICT (dedupe_key) DO NOTHING
+    RETURNING source, dedupe_key, headers
+), logged AS (
+    INSERT INTO pipedesk.drive_change_logs
+        (channel_id, resource_id, resource_state, changed_resource_id, event_type, raw_headers)
+    SELECT headers ->> 'x-goog-channel-id', headers ->> 'x-goog-resource-id', headers ->> 'x-goog-resource-state',
+        substring(headers ->> 'x-goog-resource-uri' FROM '/files/([^/?]+)'),
+        coalesce(headers ->> 'x-goog-changed', headers ->> 'x-goog-resource-state'), headers
+    FROM kept WHERE source = 'google' AND headers ->> 'x-goog-resource-uri' LIKE '%%/drive/%%'
+)
+SELECT dedupe_key FROM kept

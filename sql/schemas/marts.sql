@@ -1,0 +1,34 @@
+-- What the business asks, over all organizations: written by the feed, read by administrators.
+COMMENT ON VIEW marts.unmapped_status IS
+    'Status words of the sources that crm.status_mapping does not know. A row there takes them out of here.';
+COMMENT ON COLUMN marts.unmapped_status.source IS 'As in crm.status_mapping.';
+COMMENT ON COLUMN marts.unmapped_status.source_status IS 'The word.';
+COMMENT ON COLUMN marts.unmapped_status.loaded_as IS 'The status that it was loaded as, which claims least.';
+COMMENT ON COLUMN marts.unmapped_status.records IS 'How many records have it.';
+COMMENT ON COLUMN marts.unmapped_status.first_seen_at IS 'When it was seen first.';
+COMMENT ON COLUMN marts.unmapped_status.last_seen_at IS 'When it was seen last.';
+COMMENT ON TABLE marts.dnc_conflicts IS
+    'Who was called or written to by us although the number was listed for that channel.';
+COMMENT ON COLUMN marts.dnc_conflicts.organization_id IS 'The organization of the list.';
+COMMENT ON COLUMN marts.dnc_conflicts.channel IS 'call or sms.';
+COMMENT ON COLUMN marts.dnc_conflicts.source_table IS 'The table of the call or message.';
+COMMENT ON COLUMN marts.dnc_conflicts.source_key IS 'Its key.';
+COMMENT ON COLUMN marts.dnc_conflicts.contacted_at IS 'When we called or wrote.';
+COMMENT ON COLUMN marts.dnc_conflicts.phone IS 'The number, in E.164.';
+COMMENT ON COLUMN marts.dnc_conflicts.lead_id IS 'The lead that the entry names.';
+COMMENT ON COLUMN marts.dnc_conflicts.listed_at IS 'Since when it was listed, or the person wished it.';
+COMMENT ON COLUMN marts.dnc_conflicts.reason IS 'Why it is listed, as in crm.dnc_list.';
+COMMENT ON COLUMN marts.dnc_conflicts.evidence IS 'What the entry rests on.';
+COMMENT ON COLUMN marts.dnc_conflicts.found_at IS 'When the feed found it.';
+COMMENT ON TABLE marts.refused_costs IS 'Costs that were not loaded into crm.lead_source_costs, and why.';
+COMMENT ON COLUMN marts.refused_costs.organization_id IS 'The organization that they are of.';
+COMMENT ON COLUMN marts.refused_costs.source_table IS 'The table.';
+COMMENT ON COLUMN marts.refused_costs.source_key IS 'The key of the row.';
+COMMENT ON COLUMN marts.refused_costs.source IS 'The source of leads.';
+COMMENT ON COLUMN marts.refused_costs.spent_on IS 'The day.';
+COMMENT ON COLUMN marts.refused_costs.amount IS 'The amount as it was read, or written.';
+COMMENT ON COLUMN marts.refused_costs.currency IS 'The currency, where it can be told.';
+COMMENT ON COLUMN marts.refused_costs.reason IS 'Why it was refused.';
+COMMENT ON COLUMN marts.refused_costs.found_at IS 'When it was refused first.';
+COMMENT ON COLUMN marts.unmapped_lead_source.leads IS 'How many leads have it.';
+COMMENT ON COLUMN marts.unmapped_lead_source.costs IS 'How many costs have it.';

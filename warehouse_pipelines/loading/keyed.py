@@ -1,0 +1,32 @@
+"""Read given records of an entity again, because an event named them.
+
+An event only says which records to read: they are asked for at the vendor, and go through the same coercion and merge
+as any other read, with a history row of mode ``webhook``. So the order of events, duplicates and ties do not matter.
+The watermark stays where it is, and no row counts as deleted because it was not read: only a key that was asked for and
+that the vendor no longer has does. Neither health nor the values that columns usually have are judged by such a run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
+
+
+def sync_keys(source: Source, entity: Entity, keys: Sequence[str], *, url: str, run_id: str | None = None) -> Result:
+    """Read these keys of ``entity``, and return what was done.
+
+    Raises ``WrongUse`` for an entity that cannot be read by key, for no key, and for more than one run may ask for;
+    else as ``sync`` does.
+    """
+    most = source.by_key.get(entity.name, 0)
+    asked = tuple(dict.fromkeys(keys))
+    if source.read_keys is None or not most:
+        raise WrongUse(f"{source.name} {entity.name} cannot be read by key")
+    if not 0 < len(asked) <= most:
+        raise WrongUse(f"{len(asked)} keys of {source.name} {entity.name} were given; one run reads 1 to {most}")
+    return sync(replace(source, fetch=source.read_keys), entity, Options(), url=url, keys=asked, run_id=run_id,
+                for_webhooks=True)  # fmt: skip

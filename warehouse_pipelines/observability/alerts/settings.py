@@ -1,0 +1,64 @@
+"""Where alerts go, when they may, and where their links lead. Read when they are used; all of it may be unset."""
+
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, field_validator
+
+from warehouse_pipelines import settings
+from warehouse_pipelines.settings import FromEnvironment
+
+
+class AlertSettings(FromEnvironment):
+    """``WAREHOUSE_ALERT_URLS`` has a URL of apprise for each channel, with blanks between them.
+
+    The URLs hold tokens, so nothing of them is ever shown. ``WAREHOUSE_HEARTBEAT_URL`` is asked for after each
+    evaluation, so that a service outside can tell when evaluations end.
+    """
+
+    warehouse_alert_urls: SecretStr | None = Field(default=None, json_schema_extra={"hidden": True})
+    warehouse_alert_quiet_hours: str = ""
+    """Such as 22:00-07:00, where the business has its days."""
+    warehouse_heartbeat_url: SecretStr | None = Field(default=None, json_schema_extra={"hidden": True})
+    warehouse_dagster_public_url: str = "http://127.0.0.1:3000"
+    """Where people open Dagster's UI."""
+
+    @field_validator("warehouse_alert_quiet_hours")
+    @classmethod
+    def _two_times(cls, value: str) -> str:
+        if value:
+            _times(value)
+        return value
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs of the channels, each once."""
+        given = self.warehouse_alert_urls.get_secret_value() if self.warehouse_alert_urls else ""
+        return list(dict.fromkeys(given.split()))
+
+
+def read() -> AlertSettings:
+    """Read the settings now. Raises ``NotConfigured`` for one that cannot be used."""
+    return settings.read(AlertSettings)
+
+
+def _times(value: str) -> tuple[time, time]:
+    try:
+        begin, end = (time.fromisoformat(part.strip()) for part in value.split("-"))
+    except ValueError:
+        raise ValueError("write two times, such as 22:00-07:00") from None
+    return begin, end
+
+
+def quiet_until(hours: str, now: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return when the quiet hours end that ``now`` is in; None outside of them."""
+    if not hours:
+        return None
+    begin, end = _times(hours)
+    local = now.astimezone(zone)
+    at = local.time().replace(tzinfo=None)
+    inside = begin <= at < end if begin <= end else (at >= begin or at < end)
+    if not inside:
+        return None
+    day = local.date() + timedelta(days=1) if begin > end and at >= begin else local.date()
+    return datetime.combine(day, end, zone).astimezone(now.tzinfo)

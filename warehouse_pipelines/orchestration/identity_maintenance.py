@@ -1,0 +1,46 @@
+"""The jobs of the schema ``identity``: erasures that vendors start (``unified.erasure_proposals``).
+
+With ``WAREHOUSE_ERASE_AT_ONCE`` Dagster's storage and the folders of the job's machine are looked through.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from warehouse_pipelines import settings
+from warehouse_pipelines.orchestration import maintenance
+from warehouse_pipelines.orchestration.maintenance import Report, Task
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+
+def propose_erasures(connection: "Session") -> Report:
+    """List the records that their vendor deleted for good, for erasure; erase them at once if the settings say so."""
+    from warehouse_pipelines.unified import erasure_proposals
+    from warehouse_pipelines.unified.erasing_files import places
+
+    found = erasure_proposals.find(connection)
+    erased = 0
+    if settings.settings().warehouse_erase_at_once:
+        done = erasure_proposals.erase_all(connection, by="WAREHOUSE_ERASE_AT_ONCE", places=places())
+        erased = len(done)
+    left = len(erasure_proposals.waiting(connection))
+    return Report(
+        {"new_proposals": found, "erased": erased, "waiting": left},
+        attention=f"{left} records may have to be erased: `warehouse erase --proposals`" if left else "",
+    )
+
+
+TASKS = [Task("daily_propose_erasures", "20 4 * * *", propose_erasures)]
+
+
+def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
+    """Return a job for each task, on the warehouse at ``url()``."""
+    return maintenance.jobs("identity", TASKS, url)
+
+
+def schedules(url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
+    """Return the schedule of each task."""
+    return maintenance.schedules("identity", TASKS, url)

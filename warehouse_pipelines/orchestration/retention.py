@@ -1,0 +1,44 @@
+"""The job ``daily_retention``: what is past its age goes (``loading.retention``), and a report says what went.
+
+Runs of Dagster go in the job ``prune_dagster`` (``dagster_maintenance``), by the ages of the same table.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration import maintenance
+from warehouse_pipelines.orchestration.maintenance import Report, Task
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+
+def tasks(sources: Sequence[Source]) -> list[Task]:
+    """Return the task."""
+
+    def remove_old(session: "Session") -> Report:
+        """Remove or archive what is older than orchestration.retention_policy says."""
+        from warehouse_pipelines.loading import retention
+
+        done = retention.run(session, sources)
+        problems = [f"{one.kind}: {one.problem}" for one in done if one.problem]
+        return Report(
+            {f"removed_{one.kind}": one.removed for one in done},
+            lists={"kinds": [{"kind": one.kind, "removed": one.removed, "problem": one.problem} for one in done]},
+            attention="; ".join(problems),
+        )
+
+    return [Task("daily_retention", "50 3 * * *", remove_old)]
+
+
+def jobs(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.JobDefinition]:
+    """Return the job, on the warehouse at ``url()``."""
+    return maintenance.jobs("orchestration", tasks(sources), url)
+
+
+def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
+    """Return its schedule."""
+    return maintenance.schedules("orchestration", tasks(sources), url)

@@ -1,0 +1,225 @@
+"""The assets of the unified CRM: who is who (group ``identity``), and the leads that come of it (group ``crm``).
+
+Two steps make them: ``resolve_identity`` reads what changed in the tables that hold people and decides who is who,
+``feed_crm`` brings the people into ``crm.leads``, with consent, do-not-call entries, costs and scores. Each writes all
+of its tables in one transaction, so its assets are materialized together. The job ``unify`` runs both, and the marts;
+its schedule is on as soon as a CRM is configured. A run without a change costs little more than its process.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.assets import OWNERS
+from warehouse_pipelines.orchestration.io_manager import failures, session_of_step
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.entered import ENTERED
+from warehouse_pipelines.unified.people import PEOPLE
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+JOB = "unify"
+MARTS_GROUP = "marts"
+"""Whose assets ``marts`` makes; the job runs them after those of ``crm``."""
+
+COUNTED_BYTES = 4 * 2**20
+"""Up to this size a table is counted: some ten milliseconds."""
+
+CRON = "7,22,37,52 * * * *"
+"""A few minutes after most of the syncs have ended (``schedules.cron``)."""
+
+IDENTITY = {
+    "identity.record": (
+        "Records of all sources that are, or name, a person, in the form that is compared.",
+        [*(row.table for row in PEOPLE), ENTERED.table],
+    ),
+    "identity.edge": ("Pairs of records that have to do with each other, with the evidence.", ["identity.record"]),
+    "identity.review": ("Pairs that a person decides: `warehouse identity review`.", ["identity.edge"]),
+    "identity.person": ("People, each with the best value of every field and where it comes from.", ["identity.edge"]),
+    "identity.member": ("Which source records are which person.", ["identity.edge"]),
+    "identity.household": ("People under one roof, or of one family with one phone.", ["identity.person"]),
+    "identity.property": ("Houses, by their address.", ["identity.person"]),
+    "identity.touch": (
+        "Calls, texts and forms without a name, and whose they are as far as that can be told.",
+        ["identity.record", "identity.person", "identity.household"],
+    ),
+}
+"""Tables of the first step: what they are, and what they are made of."""
+
+CRM = {
+    "crm.leads": (
+        "One lead per organization and person that a source calls a lead or a customer.",
+        ["identity.person", "identity.member"],
+    ),
+    "crm.dnc_list": ("Numbers that must not be called or written to, with what every source says.", ["crm.leads"]),
+    "crm.lead_source_costs": ("What a source of leads cost in a month.", ["gsheet_marketing_spend"]),
+    "crm.lead_status_history": ("Each change of a lead's status.", ["crm.leads"]),
+    "crm.lead_score_history": ("Each scoring of a lead, with the points of its factors.", ["crm.leads"]),
+    "marts.unmapped_status": ("Statuses of sources that no row of crm.status_mapping translates.", ["crm.leads"]),
+    "marts.dnc_conflicts": ("Who was called or written to although listed.", ["crm.dnc_list", "identity.touch"]),
+}
+"""Tables and views of the second step."""
+
+
+class UnifyOptions(dg.Config):
+    """How this run behaves."""
+
+    full: bool = Field(
+        default=False, description="Read and judge everything again. The result is that of the runs before."
+    )
+
+
+def assets(url: Callable[[], str]) -> list[dg.AssetsDefinition]:
+    """Return the two steps, on the warehouse at ``url()``."""
+
+    @dg.multi_asset(name="resolve_identity", specs=_specs("identity", IDENTITY), can_subset=False)
+    def resolve_identity(
+        context: dg.AssetExecutionContext, config: UnifyOptions
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        """Decide who is who among what has changed."""
+        from warehouse_pipelines.unified import resolve
+
+        with failures(context), session_of_step(url()) as session:
+            summary = resolve.run(session, full=config.full)
+            yield from _results(session, IDENTITY, summary)
+
+    @dg.multi_asset(name="feed_crm", specs=_specs("crm", CRM), can_subset=False)
+    def feed_crm(context: dg.AssetExecutionContext, config: UnifyOptions) -> Iterator[dg.MaterializeResult[Any]]:
+        """Bring the people, their consent, costs and scores into the schema crm."""
+        from warehouse_pipelines.unified import feed
+
+        with failures(context), session_of_step(url()) as session:
+            summary = feed.run(session, full=config.full)
+            yield from _results(session, CRM, summary)
+
+    return [resolve_identity, feed_crm]
+
+
+def key(table: str) -> dg.AssetKey:
+    """Return the asset key of a table: its schema and its name, or its name alone in ``public``."""
+    return dg.AssetKey(table.split("."))
+
+
+def _specs(group: str, tables: Mapping[str, tuple[str, Iterable[str]]]) -> list[dg.AssetSpec]:
+    return [
+        dg.AssetSpec(
+            key(table),
+            deps=[key(source) for source in made_of],
+            group_name=group,
+            description=about,
+            kinds={"postgres", "view" if table.startswith("marts.") else "table"},
+            owners=OWNERS,
+            metadata={"dagster/table_name": table},
+        )
+        for table, (about, made_of) in tables.items()
+    ]
+
+
+def _results(session: "Session", tables: Iterable[str], summary: Any) -> Iterator[dg.MaterializeResult[Any]]:
+    facts = {name: value for name, value in dataclasses.asdict(summary).items() if value is not None}
+    for table in tables:
+        yield dg.MaterializeResult(
+            key(table),
+            metadata={
+                **rows_of(session, table),
+                "dagster/column_schema": table_columns(session, table),
+                **column_lineage(table),
+                **facts,
+            },
+        )
+
+
+def rows_of(session: "Session", table: str) -> dict[str, int]:
+    """Return how many rows a table or view has: counted where that is cheap, else as PostgreSQL estimates it.
+
+    To count a million records took longer than a run in which nothing has changed.
+    """
+    from psycopg import sql
+
+    known: Any = session.execute(query("table_rows"), [table]).fetchone()
+    if known["is_table"] and known["bytes"] > COUNTED_BYTES and known["estimate"] >= 0:
+        return {"estimated_rows": known["estimate"]}
+    counted = session.execute(
+        sql.SQL("SELECT count(*) AS rows FROM {}").format(sql.Identifier(*table.split(".")))
+    ).fetchone()
+    return {"dagster/row_count": counted["rows"] if counted else 0}
+
+
+def column_lineage(table: str) -> dict[str, Any]:
+    """Return, for a table whose lineage is known, the metadata that says from which columns each of its own comes."""
+    from warehouse_pipelines.unified.marts import lineage
+
+    of = lineage.known().get(table)
+    if of is None:
+        return {}
+    deps = {
+        name: [dg.TableColumnDep(key(origin.rpartition(".")[0]), origin.rpartition(".")[2]) for origin in origins]
+        for name, origins in of.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
+
+
+def table_columns(session: "Session", table: str) -> dg.TableSchema:
+    """Return the table's columns as the database has them, with their comments."""
+    rows = session.execute(
+        """
+        SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, NOT a.attnotnull AS nullable,
+               coalesce(col_description(a.attrelid, a.attnum), '') AS about
+        FROM pg_attribute AS a WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum
+        """,
+        [table],
+    ).fetchall()
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                row["name"],
+                type=row["type"],
+                description=row["about"],
+                constraints=dg.TableColumnConstraints(nullable=row["nullable"]),
+            )
+            for row in rows
+        ]
+    )
+
+
+def jobs() -> list["dg.UnresolvedAssetJobDefinition"]:
+    """Return the job of both steps and the marts, and a job for each step: what the command line runs."""
+    steps = {"identity": IDENTITY, "crm": CRM}
+    return [
+        dg.define_asset_job(
+            JOB,
+            selection=dg.AssetSelection.groups(*steps, MARTS_GROUP),
+            description="Decide who is who, bring the people into the schema crm, then bring the marts up to date.",
+        ),
+        dg.define_asset_job(
+            "resolve_identity_job",
+            selection=dg.AssetSelection.groups("identity"),
+            description="Decide who is who among what has changed.",
+        ),
+        dg.define_asset_job(
+            "feed_crm_job",
+            selection=dg.AssetSelection.groups("crm"),
+            description="Bring the people, their consent, costs and scores into the schema crm.",
+        ),
+    ]
+
+
+def schedules(sources: Sequence[Source]) -> list[dg.ScheduleDefinition]:
+    """Return the schedule of the job, four times an hour."""
+    configured = any(not source.missing_settings() for source in sources)
+    return [
+        dg.ScheduleDefinition(
+            name="unify_schedule",
+            job_name=JOB,
+            cron_schedule=CRON,
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING if configured else dg.DefaultScheduleStatus.STOPPED,
+            description="Who is who and the feed of crm, of what was synced since.",
+        )
+    ]

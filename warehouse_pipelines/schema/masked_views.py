@@ -1,0 +1,149 @@
+"""The views of the schema ``masked``: one for every table, with its personal columns masked (``masks``).
+
+A view is called as its table, with the schema before it where that is not ``public``: ``masked.identity_person``. It
+belongs to ``warehouse_masking``, which may read what ``warehouse_read`` may and nothing more, and in whose name the
+view reads. So row-level security binds a reader of the views like any other: the policies ask for the login.
+
+Views keep columns from being changed, so they are dropped before a written migration runs, and made again after it.
+What stands at the end of a view's comment is the hash of its definition: one that has not changed is left alone, with
+whatever others have built upon it, and one that only got columns is replaced in place. A column that the installation
+drops (``config/columns.toml``) is in no view, so that ``warehouse migrate --redact`` can remove it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from warehouse_pipelines.schema.comments import Name
+from warehouse_pipelines.schema.masks import mask_of, quoted
+from warehouse_pipelines.schema.readable import Relation
+
+MASKED, MASKING = "warehouse_read_masked", "warehouse_masking"
+
+
+@dataclass(frozen=True)
+class View:
+    """A view that is wanted; ``comments`` has what is said behind the comment of the table, and of its columns."""
+
+    name: str
+    definition: str
+    comments: Mapping[Name, tuple[Name, str]]
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.definition.encode()).hexdigest()[:12]
+
+
+def wanted(relations: Sequence[Relation], files: Path) -> list[View]:
+    """Return the views. Other views have none: what they show is in the tables that they read."""
+    with_files = {path.stem for path in files.glob("*.sql")}
+    return [
+        _view(relation)
+        for relation in relations
+        if relation.label != "crm.organization_member"
+        and (relation.kind != "v" or (relation.schema == "marts" and relation.label not in with_files))
+    ]
+
+
+def _view(relation: Relation) -> View:
+    name = (relation.name if relation.schema == "public" else f"{relation.schema}_{relation.name}")[:63]
+    dropped = set(relation.entity.local.dropped) if relation.entity else set()
+    dropped |= {f"{column}_e164" for column in dropped}
+    shown, said = [], {}
+    for column, pg_type in relation.columns.items():
+        if column in dropped and not (relation.entity and column in relation.entity.pg_types):
+            continue
+        mask = mask_of(relation, column)
+        shown.append(f"{mask.of(column, pg_type) if mask else f't.{quoted(column)}'} AS {quoted(column)}")
+        said[column] = mask.said if mask else ""
+    # Composed of names of the catalog, each quoted.
+    definition = f"SELECT {', '.join(shown)} FROM {quoted(relation.schema)}.{quoted(relation.name)} AS t"  # noqa: S608
+    view = View(name, definition, {})
+    table = (relation.schema, relation.name)
+    comments: dict[Name, tuple[Name, str]] = {
+        ("masked", name, column): ((*table, column), said[column]) for column in said
+    }
+    comments["masked", name, None] = ((*table, None), f"Personal columns are masked. [{view.hash}]")
+    return View(name, definition, comments)
+
+
+def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
+    """Make, replace and drop views until they are those; return a line if anything was done.
+
+    Runs as ``warehouse_masking``. A view that somebody else made in the schema is left alone. Fails when somebody's own
+    view depends on one that has to be dropped: a person must drop that first.
+    """
+    there = {row.name: row.hash for row in _ours(connection)}
+    left = sorted(there.keys() - {view.name for view in views})
+    changed = [view for view in views if there.get(view.name) != view.hash]
+    if left:
+        _run(connection, f"DROP VIEW {_named(left)}")
+    new = [view for view in changed if view.name not in there]
+    if new:
+        _run(connection, "\n".join(f"{_create(view)};" for view in new))
+    for view in changed:
+        if view.name in there:
+            _replace(connection, view)
+    if changed:
+        _run(connection, f"GRANT SELECT ON {_named(view.name for view in changed)} TO {MASKED}")
+    counts = ((len(changed), "made"), (len(left), "dropped"))
+    said = [f"{count} {what}" for count, what in counts if count]
+    return [f"masked views: {', '.join(said)}"] if said else []
+
+
+def drop(connection: sa.Connection) -> None:
+    """Drop the views; they would keep their tables from being changed."""
+    if names := [row.name for row in _ours(connection)]:
+        _run(connection, f"DROP VIEW {_named(names)}")
+
+
+def give_to_their_owner(connection: sa.Connection) -> None:
+    """Give the views to ``warehouse_masking``: a dump that was restored without owners has them as somebody else's.
+
+    Raises psycopg's ``InsufficientPrivilege`` where they are somebody's whom this user may not act for.
+    """
+    for row in _ours(connection):
+        if row.owner != MASKING:
+            _run(connection, f"ALTER VIEW {_named([row.name])} OWNER TO {MASKING}")
+
+
+def _ours(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, str]]]:
+    """Return the views that we made: name, hash and owner."""
+    statement = """
+        SELECT relname::text AS name, substring(obj_description(oid, 'pg_class') FROM '\\[(\\w{12})\\]$') AS hash,
+            pg_get_userbyid(relowner)::text AS owner
+        FROM pg_class
+        WHERE relnamespace = to_regnamespace('masked') AND relkind = 'v'
+            AND obj_description(oid, 'pg_class') ~ '\\[\\w{12}\\]$'
+        ORDER BY 1
+        """
+    return connection.execute(sa.text(statement)).all()
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(sql.Identifier("masked", name).as_string() for name in names)
+
+
+def _create(view: View) -> str:
+    return f"CREATE OR REPLACE VIEW {_named([view.name])} AS {view.definition}"
+
+
+def _replace(connection: sa.Connection, view: View) -> None:
+    """Replace a view in place, which succeeds if its columns stay and others come behind them; else make it anew."""
+    try:
+        with connection.begin_nested():
+            _run(connection, _create(view))
+    except sa.exc.DBAPIError as error:
+        if not isinstance(error.orig, psycopg.errors.InvalidTableDefinition):
+            raise
+        _run(connection, f"DROP VIEW {_named([view.name])}; {_create(view)}")
+
+
+def _run(connection: sa.Connection, statements: str) -> None:
+    # Without parameters, so that % means itself.
+    connection.execution_options(no_parameters=True).exec_driver_sql(statements)

@@ -1,0 +1,78 @@
+"""Run a sync, see how it goes, cancel it. Dagster runs it (``serving.dagster``).
+
+A repetition under the same Idempotency-Key is answered with the first run: the key is kept in one transaction with the
+launch, which is the last that happens in it.
+"""
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.serving import guard
+from warehouse_pipelines.serving.api.answers import reply
+from warehouse_pipelines.serving.api.bodies import NewSync
+from warehouse_pipelines.serving.api.crms import source_named
+from warehouse_pipelines.serving.api.writes import once
+from warehouse_pipelines.serving.dagster import DagsterAway
+from warehouse_pipelines.serving.guard import visitor
+from warehouse_pipelines.serving.problems import Refusal
+from warehouse_pipelines.serving.rights import Right, needs
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.serving.database import Session
+
+routes = guard.router("/api/syncs", tags=["syncs"], in_schema=True)
+
+TAG = "warehouse/requested_by"
+
+
+@routes.post("", status_code=202)
+@needs(Right.SYNCS_RUN)
+async def run_sync(request: Request, wanted: NewSync) -> Response:
+    """Ask Dagster for a sync of an entity, or of `all` of a CRM; answers with the id of the run."""
+    source = source_named(wanted.crm)
+    if wanted.entity != "all" and wanted.entity not in (names := [entity.name for entity in source.entities]):
+        raise Refusal(404, f"{source.name} has no such entity. There are: {', '.join(names)}, all.")
+    options = wanted.model_dump(exclude={"crm", "entity"}, exclude_defaults=True)
+    config = {"resources": {"sync": {"config": options}}} if options else {}
+    job = f"sync_{source.name}_{wanted.entity}"
+
+    async def write(session: "Session") -> str:
+        run_id: str = await request.app.state.dagster.launch(job, config, {TAG: str(visitor(request).user_id)})
+        return run_id
+
+    async def show(session: "Session", run_id: str) -> Response:
+        return reply({"id": run_id, "job": job}, 202, {"Location": f"/api/syncs/{run_id}"})
+
+    return await once(request, write, show)
+
+
+@routes.get("/{run_id}")
+@needs(Right.STATUS_READ)
+async def read_sync(request: Request, run_id: UUID) -> Response:
+    """Tell how a run goes: Dagster's status, and what each entity has loaded so far."""
+    async with request.app.state.pool.session() as session:
+        rows = await (await session.execute(query("api_sync"), {"run_id": str(run_id)})).fetchall()
+    run: dict[str, Any] | None = None
+    try:
+        run = await request.app.state.dagster.run(str(run_id))
+    except DagsterAway:
+        if not rows:
+            raise
+    if run is None and not rows:
+        raise Refusal(404, "There is no such run.")
+    return reply({
+        "id": str(run_id), "job": run and run["jobName"], "status": run and run["status"].lower(), "entities": rows,
+    })  # fmt: skip
+
+
+@routes.post("/{run_id}/cancel", status_code=202)
+@needs(Right.SYNCS_RUN)
+async def cancel_sync(request: Request, run_id: UUID) -> Response:
+    """Ask for the end of a run. Nothing of what it reads is loaded then, and its history row says so."""
+    if not await request.app.state.dagster.cancel(str(run_id)):
+        raise Refusal(409, "There is no such run that could be ended.")
+    return reply({"id": str(run_id)}, 202)

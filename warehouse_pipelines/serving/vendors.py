@@ -1,0 +1,83 @@
+"""Who may deliver: a row for each ``/webhooks/<name>``.
+
+Headers that are kept say something of the event or of its signature. What proves who sent it, a channel's token or a
+secret, is never among them.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from warehouse_pipelines.model.webhook import Delivery, Events
+from warehouse_pipelines.serving import signatures
+from warehouse_pipelines.settings import ServeSettings
+from warehouse_pipelines.sources.webhooks import READERS
+
+_ATTEMPT = re.compile(rb'"attemptNumber"\s*:\s*\d+')
+
+EVERYWHERE = ("content-type", "user-agent")
+
+
+def by_body(delivery: Delivery) -> str:
+    """Tell deliveries apart by their bytes, without the count of tries that HubSpot writes into them."""
+    return hashlib.sha256(_ATTEMPT.sub(b"", delivery.body)).hexdigest()
+
+
+def by_message(delivery: Delivery) -> str:
+    """Tell Google's notifications apart by channel and number; they have no body."""
+    named = (delivery.headers.get(name, "") for name in ("x-goog-channel-id", "x-goog-message-number"))
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vendor:
+    """How deliveries of one name are verified, known again, kept and read.
+
+    ``verify``  returns whether a delivery is the vendor's; None where only the table of channels can tell
+    """
+
+    name: str
+    verify: Callable[[Delivery, ServeSettings], bool] | None
+    headers: tuple[str, ...] = ()
+    digest: Callable[[Delivery], str] = by_body
+
+    def read(self, delivery: Delivery) -> Events:
+        """Return what a delivery says. Raises ``UnreadableDelivery``."""
+        return READERS[self.name](delivery)
+
+    def key(self, delivery: Delivery) -> str:
+        """Return the key of a delivery, by which a second one of the same is known."""
+        return f"{self.name}:{self.digest(delivery)}"
+
+    def kept_headers(self, delivery: Delivery) -> dict[str, str]:
+        """Return the headers that are kept."""
+        return {
+            name: delivery.headers[name].replace("\0", "")
+            for name in (*EVERYWHERE, *self.headers)
+            if name in delivery.headers
+        }
+
+
+VENDORS: Mapping[str, Vendor] = {
+    one.name: one
+    for one in (
+        Vendor(
+            name="hubspot",
+            verify=signatures.hubspot,
+            headers=("x-hubspot-signature-version", "x-hubspot-request-timestamp"),
+        ),
+        Vendor(name="callrail", verify=signatures.callrail),
+        Vendor(name="arrivy", verify=signatures.arrivy),
+        Vendor(name="leadconduit", verify=signatures.leadconduit),
+        Vendor(
+            name="google",
+            verify=None,
+            headers=(
+                "x-goog-channel-id", "x-goog-message-number", "x-goog-resource-id", "x-goog-resource-state",
+                "x-goog-resource-uri", "x-goog-changed", "x-goog-channel-expiration",
+            ),
+            digest=by_message,
+        ),
+    )
+}  # fmt: skip

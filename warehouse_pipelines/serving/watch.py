@@ -1,0 +1,173 @@
+"""What `warehouse serve` watches, because it lives outside of Dagster: a daemon that is dead cannot say so.
+
+    daemon_silent     Dagster's daemon, by its heartbeats in Dagster's own storage; and the sensor that evaluates
+                      alerts, by the row it leaves in ``orchestration.heartbeat``
+    webhook_refused   deliveries that were answered 401, by source
+
+Both are rules like any other, told through the same channels (``observability.alerts``). Whoever never ran Dagster's
+daemon is told nothing of it.
+
+When the warehouse does not answer, no incident can be written: the channels are told from memory, once and then every
+hour, and when it is back. This program writes a heartbeat too, which the sensor of Dagster watches, and deletes it when
+it ends as it should.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from warehouse_pipelines import settings, warehouse
+from warehouse_pipelines.errors import WarehouseError, masked
+from warehouse_pipelines.local import dagster_home
+from warehouse_pipelines.observability.alerts import program
+from warehouse_pipelines.observability.alerts import settings as alert_settings
+from warehouse_pipelines.observability.alerts.channels import ChannelRefused, channels
+from warehouse_pipelines.observability.alerts.evaluate import Collector
+from warehouse_pipelines.observability.alerts.rules import Fault, Rule
+from warehouse_pipelines.sources import SOURCES
+
+log = logging.getLogger("warehouse.alerts")
+
+LOOK_SECONDS = 60.0
+AWAY = timedelta(minutes=3)
+"""How long the warehouse may be away before anybody is told: as long as a restart takes."""
+
+AGAIN = timedelta(hours=1)
+REFUSED_WITHIN = timedelta(minutes=10)
+
+HEARTBEATS = "SELECT body FROM daemon_heartbeats"
+
+
+class Watch:
+    """Looks every minute, until it is cancelled; in a thread, so that deliveries do not wait for it."""
+
+    def __init__(self, url: str, outcomes: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
+        """``outcomes`` returns how many deliveries of each source ended how, since the program began."""
+        self._url, self._outcomes = url, outcomes
+        self._refused: deque[tuple[datetime, Mapping[str, int]]] = deque()
+        self._away_since: datetime | None = None
+        self._told_at: datetime | None = None
+        self._has_heartbeat = False
+
+    def prepare(self) -> None:
+        """Import what sends messages, which takes two seconds, before the first delivery has to wait for it."""
+        try:
+            channels(alert_settings.read().urls)
+        except WarehouseError as error:
+            log.warning("alerts cannot be sent: %s", error)
+
+    async def run(self) -> None:
+        """Look, again and again."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    async def close(self) -> None:
+        """Delete the heartbeat of this program."""
+        if self._has_heartbeat:
+            with contextlib.suppress(Exception):
+                await asyncio.to_thread(program.delete_heartbeat, self._url, "serve")
+
+    def look(self, now: datetime | None = None) -> None:
+        """Evaluate what is watched here, and send what is due. Logs and returns whatever goes wrong."""
+        at = now or datetime.now(UTC)
+        self._count_refused(at)
+        try:
+            collectors: dict[str, Collector] = {
+                "daemon_silent": lambda rule: self._silent(rule, at),
+                "webhook_refused": self._refusals,
+            }
+            program.write_heartbeat(self._url, "serve", at)
+            self._has_heartbeat = True
+            program.run(self._url, SOURCES, collectors=collectors, warehouse_rules=False, now=at)
+            self._back(at)
+        except Exception as error:
+            log.warning("alerts could not be evaluated: %s: %s", type(error).__name__, masked(str(error)))
+            self._away(at)
+
+    def _silent(self, rule: Rule, now: datetime) -> Sequence[Fault]:
+        late = now - timedelta(minutes=rule.threshold or 0)
+        with warehouse.session(self._url) as session:
+            row = session.execute("SELECT beat_at FROM orchestration.heartbeat WHERE name = 'alerts'").fetchone()
+        heartbeats = {
+            "Dagster's daemon": last_heartbeat(),
+            "the sensor that evaluates alerts": row["beat_at"] if row else None,
+        }
+        return [
+            Fault(name, f"it was last alive at {at:%Y-%m-%d %H:%M} UTC", cause="Dagster")
+            for name, at in heartbeats.items()
+            if at is not None and at < late
+        ]
+
+    def _count_refused(self, now: datetime) -> None:
+        counts = {source: outcomes.get("refused", 0) for source, outcomes in self._outcomes().items()}
+        self._refused.append((now, counts))
+        while self._refused[0][0] < now - REFUSED_WITHIN and len(self._refused) > 1:
+            self._refused.popleft()
+
+    def _refusals(self, rule: Rule) -> Sequence[Fault]:
+        before, last = self._refused[0][1], self._refused[-1][1]
+        new = {source: count - before.get(source, 0) for source, count in last.items()}
+        return [
+            Fault(source, f"{count} deliveries of the last ten minutes were answered 401", source)
+            for source, count in new.items()
+            if count > (rule.threshold or 0)
+        ]
+
+    def _away(self, now: datetime) -> None:
+        """Tell the channels that the warehouse is away, if it is and has been for long enough."""
+        try:
+            with warehouse.session(self._url) as session:
+                session.execute("SELECT")
+            return
+        except Exception:
+            self._away_since = self._away_since or now
+        if now - self._away_since >= AWAY and (self._told_at is None or now - self._told_at >= AGAIN):
+            self._told_at = now
+            minutes = (now - self._away_since).total_seconds() / 60
+            self._say(
+                "[critical] The warehouse does not answer", f"No session could be opened for {minutes:.0f} minutes."
+            )
+
+    def _back(self, now: datetime) -> None:
+        since, told = self._away_since, self._told_at
+        self._away_since = self._told_at = None
+        if since is not None and told is not None:
+            minutes = (now - since).total_seconds() / 60
+            self._say("[critical] Resolved: The warehouse does not answer", f"It was away for {minutes:.0f} minutes.")
+
+    def _say(self, title: str, body: str) -> None:
+        try:
+            usable, _ = channels(alert_settings.read().urls)
+        except WarehouseError:
+            return
+        for channel in usable:
+            try:
+                channel.send(title, body, "critical")
+            except ChannelRefused:
+                log.warning("the channel %s refused a message", channel.name)
+
+
+def last_heartbeat() -> datetime | None:
+    """Return when any of Dagster's daemons was last alive; None before the first time, or where that cannot be read."""
+    url = dagster_home.storage_url()
+    try:
+        if url is None:
+            file = settings.dagster_home() / "history" / "runs.db"
+            if not file.exists():
+                return None
+            with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+                bodies = [body for (body,) in connection.execute(HEARTBEATS)]
+        else:
+            with warehouse.connect(url, application_name="warehouse-serve") as session:
+                bodies = [row["body"] for row in session.execute(HEARTBEATS)]
+    except Exception as error:
+        log.warning("Dagster's storage could not be asked for heartbeats: %s", type(error).__name__)
+        return None
+    times = [json.loads(body)["timestamp"] for body in bodies]
+    return datetime.fromtimestamp(max(times), UTC) if times else None

@@ -1,0 +1,38 @@
+"""Read calls and forms of CallRail by their ids, a request each; spam is answered with 404 and counts as deleted.
+
+A conversation is not read so: its single answer has all messages under another name, and the row holds the recent ones.
+"""
+
+from urllib.parse import quote
+
+import msgspec
+
+from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
+from warehouse_pipelines.sources.callrail.client import VERSION, client
+from warehouse_pipelines.sources.callrail.fetch import asked_fields, visible_accounts
+
+MOST = 100
+"""Keys of one run: a tenth of what the vendor allows in an hour."""
+
+
+def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
+    """Yield the records of the keys of the request, whichever account has them."""
+    http, fields = client(context), asked_fields(request.entity)
+    collection = request.entity.path.removesuffix(".json")
+    accounts = visible_accounts(request, context)
+    gone: list[str] = []
+    for key in request.keys:
+        for account in accounts:
+            path = f"/{VERSION}/a/{account}/{collection}/{quote(key, safe='')}.json"
+            try:
+                record = http.get(path, msgspec.Raw, params=fields)
+            except RequestRefused as refused:
+                if refused.status != 404:
+                    raise
+                continue
+            yield Page([bytes(record)], in_window=False)
+            break
+        else:
+            gone.append(key)
+    return ReadReport(deleted_keys=gone)

@@ -1,0 +1,40 @@
+"""How the deliveries of each vendor are read, by the name in its address ``/webhooks/<name>``.
+
+LeadConduit and Google say nothing of the record: LeadConduit's recipient sends what its customer chose, so the feed is
+asked for what is new; Google's notification has no body, and its own list of changes is asked.
+"""
+
+from collections.abc import Callable, Mapping
+
+from warehouse_pipelines.model.webhook import Change, Delivery, Events
+from warehouse_pipelines.sources.arrivy import webhooks as arrivy
+from warehouse_pipelines.sources.callrail import webhooks as callrail
+from warehouse_pipelines.sources.hubspot import webhooks as hubspot
+
+
+def leadconduit(delivery: Delivery) -> Events:
+    """Return that there is news in the feed."""
+    return Events((), [Change("leadconduit", "events"), Change("leadconduit", "leads")])
+
+
+def google(delivery: Delivery) -> Events:
+    """Return which of Google's services has news, by the address that the notification names."""
+    headers = delivery.headers
+    state, watched = headers.get("x-goog-resource-state", ""), headers.get("x-goog-resource-uri", "")
+    ids = [f"{headers.get('x-goog-channel-id', '')} {headers.get('x-goog-message-number', '')}"]
+    if state == "sync":  # the channel says that it is there
+        return Events(ids)
+    if "/calendar/" in watched:
+        return Events(ids, [Change("gcalendar", "events")])
+    if "/drive/" in watched:
+        return Events(ids, [Change("gdrive", "files"), Change("gdrive", "folders")])
+    return Events(ids)
+
+
+READERS: Mapping[str, Callable[[Delivery], Events]] = {
+    "hubspot": hubspot.read,
+    "callrail": callrail.read,
+    "arrivy": arrivy.read,
+    "leadconduit": leadconduit,
+    "google": google,
+}

@@ -1,0 +1,82 @@
+"""What the set-based steps of ``unified`` share: ids in a temporary table, memory for sorts, indexes set aside.
+
+A step works in temporary tables of its transaction, because one statement of all its parts is planned without knowing
+how many rows its parts have: with them analysed, the same SQL serves 5 persons and a million.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from warehouse_pipelines.queries import query
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+MANY = 100_000
+"""From so many rows on, a step has memory for its sorts, and sets indexes and foreign keys aside."""
+
+
+@contextlib.contextmanager
+def step(session: "Session", *, memory: str | None = None) -> Iterator[None]:
+    """A transaction, or a part of the one that is open. With ``memory`` each sort and hash inside may take so much.
+
+    Without compiling queries: the planner thinks that they cost more than they do, and to compile one takes a second.
+    """
+    with session.transaction():
+        before = {
+            name: session.execute("SELECT current_setting(%s) AS value", [name]).fetchone()
+            for name in ("work_mem", "jit")
+        }
+        _set(session, {"jit": "off"} | ({"work_mem": memory} if memory else {}))
+        yield
+        _set(session, {name: row["value"] for name, row in before.items() if row})
+
+
+def _set(session: "Session", values: dict[str, str]) -> None:
+    for name, value in values.items():
+        session.execute("SELECT set_config(%s, %s, true)", [name, value])
+
+
+def temporary(session: "Session", name: str, columns: str) -> None:
+    """Make an empty temporary table that goes with the transaction; one of that name is dropped."""
+    table = sql.Identifier("pg_temp", name)
+    session.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+    session.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(sql.Identifier(name), sql.SQL(columns)))
+
+
+def fill(session: "Session", name: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Copy ``rows`` into a temporary table."""
+    with (
+        session.cursor() as cursor,
+        cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier("pg_temp", name))) as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
+
+
+def analyze(session: "Session", name: str) -> None:
+    """Let the planner know how many rows a temporary table has."""
+    session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("pg_temp", name)))
+
+
+@contextlib.contextmanager
+def bare(session: "Session", table: str, *, rows: int) -> Iterator[None]:
+    """Drop what PostgreSQL keeps up row by row, write ``rows`` of ``table``'s rows, and make it again.
+
+    These are the indexes that no constraint needs, and the table's foreign keys, which are cheaper to check at once.
+    Only from ``MANY`` rows on, and when these are most of the table: that is a first load. Until the transaction ends
+    nobody else reads the table. Who writes the table in several such blocks puts one around them all.
+    """
+    again: list[str] = []
+    there = session.execute(f"SELECT count(*) AS rows FROM {table}".encode()).fetchone() if rows >= MANY else None  # noqa: S608
+    if there and rows > there["rows"] / 2:
+        found = session.execute(query("identity_bare"), {"table": table}).fetchall()
+        for one in found:
+            session.execute(one["dropped"].encode())
+        again = [one["made"] for one in found]
+    yield
+    for statement in again:
+        session.execute(statement.encode())

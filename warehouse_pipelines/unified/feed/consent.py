@@ -1,0 +1,202 @@
+"""How people may be reached: flags of all sources into ``crm.consent_fact``, the do-not-call list, ``leads.consent``.
+
+Decided:
+
+- Silence changes nothing. Only a flag that expressly says the contrary withdraws a consent, and a withdrawn flag
+  lifts no opt-out: ``crm.end_dnc_entry`` does, by a person with a reason.
+- An opt-out holds for all numbers of the person, whichever CRM has them, for the channels that it names. A flag about
+  calls is one about text messages too. Numbers of the business and of its reps are never listed.
+- A text message that says STOP is an opt-out, and so is a status that ``crm.status_mapping`` gives channels for.
+"""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from psycopg import sql
+
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.feed.columns import RAW, Scope
+from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Contacted
+from warehouse_pipelines.unified.people import BY_TABLE, OWN_NUMBERS, PEOPLE, Consent
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+CRM_OF = {signal.table: signal.crm for signal in SIGNALS}
+
+_STAGE = """
+    INSERT INTO feed_consent
+    SELECT coalesce(f.organization_id, %(organization)s), {table_name}, m.source_key, v.flag, {crm}, v.says,
+        v.channels, NULL, v.proof, coalesce(v.given_at, {edited}), v.until, v.value, {edited}
+    FROM {table} AS t
+        JOIN feed_member AS m ON m.source_table = {table_name} AND {key} = m.source_key::{type}
+        LEFT JOIN crm.feed_source AS f ON f.crm = {crm},
+        LATERAL (VALUES {flags}) AS v (flag, says, channels, value, given_at, until, proof)
+    WHERE v.value OR NOT v.value AND EXISTS (
+        SELECT FROM crm.consent_fact AS k
+        WHERE k.organization_id = coalesce(f.organization_id, %(organization)s) AND k.source_table = {table_name}
+            AND k.source_key = m.source_key AND k.flag = v.flag)
+"""
+
+_STOP = r"^\W*(stop|stopall|unsubscribe|cancel|end|quit|opt.?out|revoke)\W*$"
+"""What carriers, and the rules of the trade, take for an opt-out when it is all that a message says."""
+
+
+def read(session: "Session", organization: UUID, *, full: bool) -> None:
+    """Read the flags of the people in ``feed_person``, and the opt-outs by word, into ``crm.consent_fact``."""
+    session.execute(query("feed_consent_temp"))
+    given = {"organization": organization}
+    for row in PEOPLE:
+        consents = (*row.consent, *MORE_CONSENT.get(row.table, ()))
+        if consents and row.kind != "staff":
+            session.execute(_stage(row.table, consents), given)
+    session.execute(query("feed_consent_words"))
+    _read_stops(session, organization, full=full)
+    session.execute(query("feed_consent_kept"))
+    for table, column in OWN_NUMBERS:
+        number = columns.e164("t", table, column)
+        session.execute(
+            sql.SQL("INSERT INTO feed_own SELECT DISTINCT {0} FROM {1} AS t WHERE {0} IS NOT NULL").format(
+                number, columns.table(table)
+            )
+        )
+    session.execute("ANALYZE feed_own")
+
+
+def _stage(table: str, consents: tuple[Consent, ...]) -> sql.Composed:
+    entity = columns.entities()[table]
+    scope = Scope(table)
+    edited = [name for name in ("source_updated_at", "source_created_at") if name in entity.source_times]
+    return sql.SQL(_STAGE).format(
+        table_name=sql.Literal(table),
+        table=columns.table(table),
+        crm=sql.Literal(CRM_OF[table]),
+        key=sql.Identifier("t", entity.keys[0]),
+        type=sql.SQL(entity.pg_types[entity.keys[0]].split()[0]),
+        edited=sql.SQL("coalesce({})").format(
+            sql.SQL(", ").join(sql.Identifier("t", name) for name in (*edited, "sync_created_at"))
+        ),
+        flags=sql.SQL(", ").join(_flag(scope, consent) for consent in consents),
+    )
+
+
+def _flag(scope: Scope, consent: Consent) -> sql.Composed:
+    column = scope.column(consent.column)
+    value: sql.Composable = sql.SQL("{}::boolean").format(column)
+    until: sql.Composable = sql.SQL("NULL::timestamptz")
+    if consent.says == "not_before":
+        value, until = sql.SQL("{}::timestamptz > now()").format(column), sql.SQL("{}::timestamptz").format(column)
+    elif consent.column.startswith(RAW):
+        value = sql.SQL(
+            "CASE WHEN lower(btrim({0})) IN ('1', 'true', 'yes', 'y', 't', 'on') THEN true"
+            " WHEN lower(btrim({0})) IN ('0', 'false', 'no', 'n', 'f', 'off') THEN false END"
+        ).format(column)
+    if not consent.when:
+        value = sql.SQL("NOT {}").format(value)
+    if consent.email:
+        value = sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(scope.value(consent.email), value)
+    proof = [scope.value(name) for name in consent.proof.split()]
+    return sql.SQL("({}, {}, {}::text[], {}, {}, {}, {})").format(
+        sql.Literal(consent.column.removeprefix(RAW)),
+        sql.Literal(consent.says),
+        sql.Literal(list(consent.channels)),
+        value,
+        scope.value(consent.at, "timestamptz"),
+        until,
+        sql.SQL("concat_ws(' ', {})").format(sql.SQL(", ").join(proof)) if proof else sql.SQL("NULL::text"),
+    )
+
+
+def _read_stops(session: "Session", organization: UUID, *, full: bool) -> None:
+    """Add the opt-outs of text messages: all, or those of conversations that changed since the position."""
+    table = "callrail_text_message"
+    row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [table]).fetchone()
+    messages = columns.one("t", table, "recent_messages")
+    session.execute(
+        sql.SQL(query("feed_consent_stops")).format(
+            table=columns.table(table),
+            key=columns.key("t", table),
+            phone=columns.e164("t", table, "customer_phone_number"),
+            last=columns.one("t", table, "last_message_at"),
+            messages=messages,
+        ),
+        {"organization": organization, "since": row["read_until"] if row and not full else "-infinity", "stop": _STOP},
+    )
+
+
+def compute(session: "Session", organization: UUID) -> None:
+    """Fill ``feed_fact`` and ``feed_computed`` for the organization, before its leads are written."""
+    session.execute("DROP TABLE IF EXISTS feed_fact, feed_computed")
+    run_script(session, query("feed_facts"), {"organization": organization})
+
+
+def write(session: "Session", organization: UUID) -> dict[str, int]:
+    """Write the do-not-call list and the consent of the organization's leads; return the rows of each."""
+    given = {"organization": organization}
+    session.execute("DROP TABLE IF EXISTS feed_live, feed_number")
+    return {
+        "listed": run_script(session, query("feed_dnc"), given),
+        "consent": run_script(session, query("feed_consent"), given),
+    }
+
+
+def find_conflicts(session: "Session", organization: UUID) -> int:
+    """Write ``marts.dnc_conflicts`` of the organization: calls and messages of ours after the listing; return them."""
+    session.execute("DROP TABLE IF EXISTS feed_contacted, feed_conflict")
+    session.execute(
+        "CREATE TEMP TABLE feed_contacted (channel text, source_table text, source_key text, phone text,"
+        " contacted_at timestamptz) ON COMMIT DROP"
+    )
+    for row in CONTACTED:
+        session.execute(_contacts(row), {"organization": organization})
+    run_script(session, query("feed_conflicts"), {"organization": organization})
+    found = session.execute(
+        "SELECT count(*) AS n FROM marts.dnc_conflicts WHERE organization_id = %s", [organization]
+    ).fetchone()
+    return found["n"] if found else 0
+
+
+def _contacts(row: Contacted) -> sql.Composed:
+    """Return what puts contacts with listed numbers into ``feed_contacted``."""
+    number = columns.e164("t", row.table, row.phone)
+    at: sql.Composable = columns.one("t", row.table, row.at)
+    source: sql.Composable = sql.SQL("")
+    outbound: sql.Composable = sql.SQL("true")
+    if row.outbound[0]:
+        outbound = sql.SQL("{} = {}").format(columns.one("t", row.table, row.outbound[0]), sql.Literal(row.outbound[1]))
+    if row.counted:
+        outbound = sql.SQL("{} > 0").format(columns.one("t", row.table, row.counted))
+    if row.messages:
+        messages = columns.one("t", row.table, row.messages)
+        source = sql.SQL(
+            ", LATERAL (SELECT max((g ->> 'created_at')::timestamptz) AS at FROM jsonb_array_elements("
+            "CASE jsonb_typeof({0}) WHEN 'array' THEN {0} ELSE '[]' END) AS g"
+            " WHERE g ->> 'direction' IN ('outgoing', 'outbound') AND g ->> 'created_at' ~ '^[0-9]{{4}}-') AS sent"
+        ).format(messages)
+        at = sql.SQL("sent.at")
+    return sql.SQL(
+        """
+        INSERT INTO feed_contacted
+        SELECT {channel}, {table_name}, {key}, {number}, {at}
+        FROM {table} AS t LEFT JOIN crm.feed_source AS f ON f.crm = {crm} {source}
+        WHERE {outbound} AND {at} IS NOT NULL AND {number} IN (
+            SELECT d.phone FROM crm.dnc_list AS d WHERE d.organization_id = %(organization)s AND d.phone IS NOT NULL)
+        """
+    ).format(
+        channel=sql.Literal(row.channel),
+        table_name=sql.Literal(row.table),
+        key=columns.key("t", row.table),
+        number=number,
+        at=at,
+        table=columns.table(row.table),
+        crm=sql.Literal(row.crm),
+        source=source,
+        outbound=outbound,
+    )
+
+
+def people_with_flags() -> list[str]:
+    """Return the tables whose flags are read."""
+    return [table for table, row in BY_TABLE.items() if row.consent or table in MORE_CONSENT]

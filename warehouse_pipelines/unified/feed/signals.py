@@ -1,0 +1,227 @@
+"""What the sources say of leads, read by the rows of ``lead_rows`` into the temporary table ``feed_signal``.
+
+Read are the records of the people in ``feed_person``: those that changed, or that a changed record reaches, since the
+positions in ``crm.feed_position``; in a full run all. A position is the start of the oldest transaction that was open
+when the run began: what that one commits later has an older ``sync_updated_at``, and is read next time. What is
+read twice changes nothing, because the feed computes each lead from all that is said of it.
+"""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from psycopg import sql
+
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.feed.columns import Scope
+from warehouse_pipelines.unified.lead_rows import SIGNALS, TAG_QUERIES, TAG_TABLES, Signal
+from warehouse_pipelines.unified.people import PEOPLE
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+FOLDED = r"nullif(lower(btrim(regexp_replace({}, '^\s*\[[^]]*\]', ''))), '')"
+"""A status word as the mapping has it: in lower case, without a mark in brackets before it, as SalesPro's have."""
+
+_CHANGED = "SELECT max(sync_updated_at) > %s AS changed FROM {}"
+
+
+def tables() -> dict[str, list[Signal]]:
+    """Return each table that the feed reads, with the signals that depend on it."""
+    found: dict[str, list[Signal]] = {}
+    for signal in SIGNALS:
+        read = [signal.table, *(join.table for join in signal.joins)]
+        if signal.tags in TAG_TABLES:
+            read.append(TAG_TABLES[signal.tags][0])
+        for name in dict.fromkeys(read):
+            found.setdefault(name, []).append(signal)
+    for row in PEOPLE:
+        found.setdefault(row.table, [])
+    return found
+
+
+def find_people(session: "Session", *, full: bool) -> bool:
+    """Fill ``feed_person`` with the people to compute, and return whether that is all of them.
+
+    A run without a position reads all, and so does one after a change of the mappings.
+    """
+    session.execute(query("feed_temp"))
+    row = session.execute(query("feed_mappings")).fetchone()
+    fingerprint, known = (row["fingerprint"], row["known"]) if row else ("", None)
+    if full or known != fingerprint:
+        session.execute("INSERT INTO feed_person SELECT person_id FROM identity.person WHERE kind = 'customer'")
+    else:
+        session.execute(query("feed_touched"))
+        for name, signals in tables().items():
+            _add_changed(session, name, signals)
+        session.execute(query("feed_touched_people"))
+    session.execute(query("feed_member"))
+    return bool(full or known != fingerprint)
+
+
+def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
+    """Put the records into ``feed_changed`` that rows of this table, changed since its position, tell of."""
+    row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [name]).fetchone()
+    since = row["read_until"] if row else "-infinity"
+    changed = session.execute(sql.SQL(_CHANGED).format(columns.table(name)), [since]).fetchone()
+    if not (changed and changed["changed"]):
+        return
+    for signal in signals:
+        scope = Scope(signal.table, signal.joins)
+        of = signal.of or signal.table
+        key = scope.value(signal.key) if signal.key else columns.key("t", signal.table)
+        if signal.tags in TAG_TABLES and TAG_TABLES[signal.tags][0] == name:
+            session.execute(
+                sql.SQL(
+                    "INSERT INTO feed_changed SELECT %s, {}::text FROM {} AS t WHERE t.sync_updated_at > %s"
+                ).format(columns.one("t", name, TAG_TABLES[signal.tags][1]), columns.table(name)),
+                [of, since],
+            )
+            continue
+        aliases = ["t"] if signal.table == name else []
+        aliases += [join.name for join in signal.joins if join.table == name]
+        for alias in aliases:
+            session.execute(
+                sql.SQL("INSERT INTO feed_changed SELECT %s, {} FROM {} WHERE {} > %s").format(
+                    key, scope.from_clause(), sql.Identifier(alias, "sync_updated_at")
+                ),
+                [of, since],
+            )
+
+
+def read(session: "Session", organization: UUID) -> int:
+    """Fill ``feed_signal`` with what is said of the people in ``feed_person``; return the rows.
+
+    ``organization`` is that of CRMs without a row in ``crm.feed_source``.
+    """
+    rows = 0
+    for signal in SIGNALS:
+        rows += session.execute(insert(signal), {"organization": organization}).rowcount
+    session.execute("CREATE INDEX ON feed_signal (organization_id, person_id)")
+    session.execute("ANALYZE feed_signal")
+    return rows
+
+
+def insert(signal: Signal) -> sql.Composed:
+    """Return what fills ``feed_signal`` with what a signal says of the people in ``feed_member``."""
+    scope = Scope(signal.table, signal.joins)
+    of = signal.of or signal.table
+    gone: sql.Composable = sql.SQL("m.deleted") if not signal.of else sql.SQL("false")
+    if signal.of:
+        gone = sql.SQL("t.archived OR m.deleted")
+        named = {join.name for join in signal.joins} & {signal.origin[1].partition(".")[0]}
+        for name in sorted(named):
+            gone = sql.SQL("{} OR {} IS NOT FALSE").format(gone, sql.Identifier(name, "archived"))
+    if signal.alive:
+        gone = sql.SQL("({}) AND {} IS NULL").format(gone, scope.value(signal.alive))
+    word = sql.SQL(FOLDED).format(status_word(scope, signal))
+    leads: sql.Composable = sql.SQL("true" if signal.makes_lead else "false")
+    if signal.lead_words:
+        leads = sql.SQL("coalesce({} = ANY ({}), false)").format(word, sql.Literal(list(signal.lead_words)))
+    edited = sql.SQL("coalesce({}, {}, t.sync_created_at)").format(
+        time_of(scope, signal.table, "source_updated_at"), time_of(scope, signal.table, "source_created_at")
+    )
+    return sql.SQL(
+        """
+        INSERT INTO feed_signal
+        SELECT m.person_id, coalesce(f.organization_id, %(organization)s), {crm}, {origin_table}, {origin_key},
+            {leads}, {word_source}, {word}, {fallback}, least(coalesce({said}, {edited}), {loaded}), {source},
+            {owner_table}, {owner}, {tags}, {value}, {value_rank}, {division}, {created}, least({edited}, {loaded}),
+            {calls_off}
+        FROM {tables}
+            JOIN feed_member AS m ON m.source_table = {of} AND {key} = m.source_key{cast}
+            LEFT JOIN crm.feed_source AS f ON f.crm = {crm}
+        WHERE NOT ({gone})
+        """
+    ).format(
+        crm=sql.Literal(signal.crm),
+        origin_table=sql.Literal(signal.origin[0] or signal.table),
+        origin_key=sql.SQL("{}::text").format(scope.column(signal.origin[1]))
+        if signal.origin[1]
+        else columns.key("t", signal.table),
+        leads=leads,
+        word_source=sql.Literal(signal.word or None),
+        word=word,
+        fallback=_fallback(scope, signal),
+        said=scope.value(signal.said, "timestamptz"),
+        edited=edited,
+        loaded=_loaded(signal),
+        source=sql.SQL("lower({})").format(scope.value(signal.source)),
+        owner_table=sql.Literal(signal.owner_table or None),
+        owner=scope.value(signal.owner),
+        tags=_tags(scope, signal),
+        value=scope.value(signal.value, "numeric"),
+        value_rank=sql.Literal(signal.value_rank),
+        division=scope.value(signal.division),
+        created=time_of(scope, signal.table, "source_created_at"),
+        calls_off=sql.Literal(signal.calls_off),
+        tables=scope.from_clause(),
+        of=sql.Literal(of),
+        key=scope.column(signal.key) if signal.key else _own_key(signal.table),
+        cast=sql.SQL("::{}").format(sql.SQL(_key_type(signal))),
+        gone=gone,
+    )
+
+
+def _loaded(signal: Signal) -> sql.Composable:
+    """Return when a row was loaded: nothing is said later. A time to come would supersede all that follows."""
+    names = ["t", *(join.name for join in signal.joins)]
+    return sql.SQL("greatest({})").format(sql.SQL(", ").join(sql.Identifier(name, "sync_updated_at") for name in names))
+
+
+def _own_key(table: str) -> sql.Composable:
+    keys = columns.entities()[table].keys
+    return sql.Identifier("t", keys[0]) if len(keys) == 1 else columns.key("t", table)
+
+
+def _key_type(signal: Signal) -> str:
+    """Return the type of the column that is compared with the record's key, so that its index serves."""
+    entity = columns.entities()[signal.table]
+    name = signal.key or entity.keys[0]
+    alias, dot, column = name.partition(".")
+    if dot:
+        entity = columns.entities()[next(join.table for join in signal.joins if join.name == alias)]
+        name = column
+    elif len(entity.keys) > 1 and not signal.key:
+        return "text"
+    return entity.pg_types[name].split()[0]
+
+
+def status_word(scope: Scope, signal: Signal) -> sql.Composable:
+    """Return the status word of a row as the source has it: of a column, of a flag, or of neither."""
+    parts = [scope.value(signal.status)] if signal.status else []
+    for column, word in signal.flags.items():
+        kind = scope.column(column)
+        parts.append(
+            sql.SQL("CASE WHEN {}::text NOT IN ('false', 'f', '0') THEN {} END").format(kind, sql.Literal(word))
+        )
+    if signal.otherwise:
+        parts.append(sql.Literal(signal.otherwise))
+    return sql.SQL("coalesce({})").format(sql.SQL(", ").join(parts)) if parts else sql.SQL("NULL::text")
+
+
+def _fallback(scope: Scope, signal: Signal) -> sql.Composable:
+    """Return the status of a word that no row maps: by the stage of a deal where there is one."""
+    plain = sql.Literal(signal.unmapped)
+    if not signal.closed:
+        return plain
+    return sql.SQL(
+        "CASE WHEN {0} AND {1} >= 1 THEN 'won' WHEN {0} THEN 'lost' WHEN {1} >= 0.75 THEN 'proposal' ELSE {2} END"
+    ).format(scope.value(signal.closed, "boolean"), scope.value(signal.chance, "numeric"), plain)
+
+
+def _tags(scope: Scope, signal: Signal) -> sql.Composable:
+    if not signal.tags:
+        return sql.SQL("NULL::text[]")
+    if signal.tags in TAG_QUERIES:
+        return sql.SQL(TAG_QUERIES[signal.tags])
+    return sql.SQL(
+        "ARRAY(SELECT CASE jsonb_typeof(g.tag) WHEN 'object' THEN g.tag ->> 'name' ELSE g.tag #>> '{{}}' END"
+        " FROM jsonb_array_elements(CASE jsonb_typeof({0}) WHEN 'array' THEN {0} ELSE '[]' END) AS g (tag))"
+    ).format(scope.column(signal.tags))
+
+
+def time_of(scope: Scope, table: str, name: str) -> sql.Composable:
+    """Return one of the times that most tables have, or the row's own where it has none."""
+    entity = columns.entities()[table]
+    return sql.Identifier("t", name) if name in entity.source_times else sql.SQL("NULL::timestamptz")

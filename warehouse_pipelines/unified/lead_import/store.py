@@ -1,0 +1,150 @@
+"""What an import writes to and asks of ``crm``, in its transaction: leads, do-not-call entries, what became of rows."""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.lead_import.merging import Outcome
+from warehouse_pipelines.unified.lead_import.values import LeadRow
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+STATUSES = (
+    "new", "contacted", "qualified", "appointment_set", "proposal", "nurturing", "won", "lost", "disqualified",
+)  # fmt: skip
+
+TYPES = {
+    "id": "uuid", "first_name": "text", "last_name": "text", "email": "text", "phone": "text", "status": "text",
+    "source": "text", "source_metadata": "jsonb", "tags": "text[]", "timezone": "text", "division": "text",
+    "postal_code": "text", "owner_id": "uuid", "value_usd": "numeric", "consent": "jsonb",
+}  # fmt: skip
+"""The columns of ``crm.leads`` that an import writes."""
+
+NO_PHONE: Sequence[str | None] = (None,)
+
+_COLUMNS = ", ".join(TYPES)
+_RECORD = ", ".join(f"{name} {kind}" for name, kind in TYPES.items())
+_SET = ", ".join(f"{name} = r.{name}" for name in TYPES if name != "id")
+
+INSERT = f"""INSERT INTO crm.leads (organization_id, {_COLUMNS}, created_at, status_changed_at)
+    SELECT %s, {", ".join(f"r.{name}" for name in TYPES)}, coalesce(r.created_at, now()), coalesce(r.created_at, now())
+    FROM jsonb_to_recordset(%s::jsonb) AS r ({_RECORD}, created_at timestamptz)"""  # noqa: S608 - names of ours
+
+UPDATE = f"""UPDATE crm.leads AS l SET {_SET} FROM jsonb_to_recordset(%s::jsonb) AS r ({_RECORD})
+    WHERE l.organization_id = %s AND l.id = r.id"""  # noqa: S608 - names of ours
+
+ROWS = """WITH l AS MATERIALIZED (
+        SELECT l.id, crm.lead_fingerprint(l) AS fingerprint FROM crm.leads AS l
+        WHERE l.organization_id = %(organization_id)s AND l.id = ANY (%(changed)s::uuid[]))
+    INSERT INTO crm.lead_import_row
+        (organization_id, import_id, row_number, outcome, lead_id, same_as_row, remarks, changes, fingerprint)
+    SELECT %(organization_id)s, %(import_id)s, r.row, r.outcome, r.lead_id, r.same_as_row, r.remarks, r.changes,
+        CASE WHEN r.outcome IN ('created', 'updated') THEN l.fingerprint END
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (row integer, outcome text, lead_id uuid, same_as_row integer,
+        remarks text[], changes jsonb) LEFT JOIN l ON l.id = r.lead_id"""
+
+COUNTED = """UPDATE crm.lead_import SET rows_read = %(number)s, created = created + %(created)s,
+    updated = updated + %(updated)s, duplicates = duplicates + %(duplicate)s, refused = refused + %(refused)s
+    WHERE organization_id = %(organization_id)s AND id = %(import_id)s"""
+
+FORBID = """INSERT INTO crm.dnc_list (organization_id, phone, reason, channels, detected_by, evidence, lead_id)
+    SELECT %(organization_id)s, r.phone, 'opt_out', r.channels, 'import', r.evidence, r.lead_id
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (phone text, channels text[], evidence text, lead_id uuid)
+    WHERE NOT EXISTS (
+        SELECT FROM crm.dnc_list AS d
+        WHERE d.organization_id = %(organization_id)s AND d.ended_at IS NULL AND d.expires_at IS NULL
+            AND d.channels @> r.channels AND d.lead_id = r.lead_id AND d.phone IS NOT DISTINCT FROM r.phone)"""
+
+
+def as_json(rows: object) -> str:
+    """Return rows as JSON. An amount is a text, so that no float comes between."""
+
+    def other(value: object) -> str:
+        if isinstance(value, Decimal):
+            return str(value)
+        if hasattr(value, "isoformat"):
+            return str(value.isoformat())
+        raise TypeError(type(value).__name__)
+
+    return json.dumps(rows, default=other)
+
+
+def mapped_statuses(session: "Session") -> dict[str, tuple[str, Sequence[str]]]:
+    """Return what status words of files mean, by ``crm.status_mapping``, and the channels that they forbid."""
+    found = session.execute(
+        "SELECT source_status, status, opt_out FROM crm.status_mapping WHERE source = 'import'"
+    ).fetchall()
+    return {
+        row["source_status"]: (row["status"], [one for one in row["opt_out"] or () if one in ("call", "sms", "email")])
+        for row in found
+    }
+
+
+def listed_keys(session: "Session", organization_id: UUID, rows: Sequence[LeadRow]) -> frozenset[str]:
+    """Return the numbers and addresses of the rows that are on the do-not-call list."""
+    given = {
+        "organization_id": organization_id,
+        "phones": list({phone for row in rows for phone in row.phones}),
+        "emails": list({email for row in rows for email in row.emails}),
+    }
+    return frozenset(row["listed"] for row in session.execute(query("lead_import_listed").encode(), given))
+
+
+def rows_that_made(session: "Session", organization_id: UUID, import_id: str, ids: Sequence[str]) -> dict[str, int]:
+    """Return, of these leads, the row of this import that made each."""
+    found = session.execute(
+        "SELECT lead_id::text, row_number FROM crm.lead_import_row WHERE organization_id = %s AND import_id = %s"
+        " AND lead_id = ANY (%s::uuid[]) AND outcome = 'created'",
+        [organization_id, import_id, list(ids)],
+    )
+    return {row["lead_id"]: row["row_number"] for row in found}
+
+
+def insert_leads(session: "Session", organization_id: UUID, leads: Sequence[dict[str, Any]]) -> None:
+    """Add new leads."""
+    if leads:
+        session.execute(INSERT.encode(), [organization_id, as_json(leads)])
+
+
+def update_leads(session: "Session", organization_id: UUID, leads: Sequence[dict[str, Any]]) -> None:
+    """Write changed leads."""
+    if leads:
+        session.execute(UPDATE.encode(), [as_json(leads), organization_id])
+
+
+def forbid(session: "Session", organization_id: UUID, import_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Put the numbers of rows that forbid a channel on the do-not-call list; a lead without a number by itself."""
+    entries = [
+        {"phone": phone, "channels": one.forbidden, "lead_id": one.lead_id,
+         "evidence": f"row {one.row} of the file of import {import_id}"}
+        for one in outcomes
+        if one.forbidden and one.lead_id
+        for phone in (one.phones or NO_PHONE)
+    ]  # fmt: skip
+    unique = {as_json(entry | {"evidence": ""}): entry for entry in reversed(entries)}
+    if unique:
+        given = {"organization_id": organization_id, "rows": as_json(list(unique.values()))}
+        session.execute(FORBID.encode(), given)
+
+
+def write_rows(
+    session: "Session", organization_id: UUID, import_id: str, outcomes: Sequence[Outcome], number: int
+) -> None:
+    """Write what became of rows, and how far the file was read."""
+    given = {"organization_id": organization_id, "import_id": import_id}
+    if outcomes:
+        rows = [
+            {"row": one.row, "outcome": one.outcome, "lead_id": one.lead_id, "same_as_row": one.same_as_row,
+             "remarks": one.remarks, "changes": one.changes}
+            for one in outcomes
+        ]  # fmt: skip
+        changed = list({one.lead_id for one in outcomes if one.outcome in ("created", "updated")})
+        session.execute(ROWS.encode(), given | {"rows": as_json(rows), "changed": changed})
+    counts = {
+        name: sum(one.outcome == name for one in outcomes) for name in ("created", "updated", "duplicate", "refused")
+    }
+    session.execute(COUNTED, given | counts | {"number": number})

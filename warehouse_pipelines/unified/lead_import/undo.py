@@ -1,0 +1,213 @@
+"""Undo an import, and list those there are.
+
+Decided:
+
+- A lead that the import made is deleted softly, unless somebody changed it since, enrolled it, listed it, or another
+  import has it too. Scores and ``golden_id``, which programs write, are no work; neither is what the feed wrote.
+- One that the feed took over stays, as the lead of the sources: what the file said of it goes with the next feed.
+- A field that the import changed is put back when it still has the imported value; a tag or a consent that it added is
+  taken off again. A consent that was taken back, and the do-not-call list, stay: nothing is allowed again by undoing.
+- It is one transaction, and afterwards the file can be imported anew.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.lead_import import store
+from warehouse_pipelines.unified.lead_import.run import acting, alone, masking
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+AT_ONCE = 1000
+
+HANDED_OVER = "a source has this person too; what the file said goes with the next feed"
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What undoing did: numbers of leads, and why those that were left were left."""
+
+    id: UUID
+    deleted: int
+    put_back: int
+    partly: int
+    left: dict[str, int]
+    """Leads by the reason for which they were left."""
+
+
+def imports(session: "Session", organization_id: UUID, limit: int = 50) -> list[dict[str, Any]]:
+    """Return the newest imports of an organization."""
+    with acting(session, organization_id):
+        return session.execute(
+            "SELECT id::text, file_name, sheet, status, rows_read, created, updated, duplicates, refused, started_by,"
+            " started_at, finished_at, undone_at FROM crm.lead_import ORDER BY started_at DESC LIMIT %s",
+            [limit],
+        ).fetchall()
+
+
+def find(session: "Session", organization_id: UUID, begins: str) -> dict[str, Any]:
+    """Return the import whose id begins so. Raises ``WrongUse`` when there is none, or several."""
+    begins = begins.strip().lower()
+    if len(begins) < 4 or set(begins) - set("0123456789abcdef-"):
+        raise WrongUse(f"{begins!r} is no id of an import; `warehouse import list` has them.")
+    with acting(session, organization_id):
+        found = session.execute(
+            "SELECT * FROM crm.lead_import WHERE starts_with(id::text, %s) ORDER BY started_at", [begins]
+        ).fetchall()
+    if len(found) != 1:
+        raise WrongUse(
+            f"{'No import' if not found else 'More than one import'} has an id that begins with {begins}; "
+            "`warehouse import list` has them."
+        )
+    return found[0]
+
+
+def undo(session: "Session", organization_id: UUID, import_id: UUID, *, by: str) -> Undone:
+    """Undo an import, a finished or a broken-off one.
+
+    Raises ``WrongUse`` when it is undone already, and ``SyncRunning`` while an import runs.
+    """
+    given = {"organization_id": organization_id, "import_id": import_id}
+    with masking(), alone(session, organization_id), acting(session, organization_id):
+        taken = session.execute(
+            "UPDATE crm.lead_import SET status = 'undone', undone_at = now(), undone_by = %s"
+            " WHERE id = %s AND status <> 'undone' RETURNING id",
+            [by, import_id],
+        ).fetchone()
+        if not taken:
+            raise WrongUse(f"The import {str(import_id)[:8]} is undone already, or there is none of this id.")
+        left: dict[str, int] = {}
+        deleted = _delete_made(session, given, left)
+        put_back, partly = _put_back_changed(session, given, left)
+    return Undone(import_id, deleted, put_back, partly, left)
+
+
+def _delete_made(session: "Session", given: dict[str, Any], left: dict[str, int]) -> int:
+    found = session.execute(query("lead_import_made").encode(), given).fetchall()
+    gone = [row["id"] for row in found if row["stays"] is None and not row["fed"]]
+    session.execute(
+        "UPDATE crm.leads SET deleted_at = coalesce(deleted_at, now()),"
+        " source_metadata = source_metadata - '{feed_deleted,merged_into}'::text[]"
+        " WHERE organization_id = %s AND id = ANY (%s::uuid[])",
+        [given["organization_id"], gone],
+    )
+    handed = [row["id"] for row in found if row["stays"] is None and row["fed"]]
+    if handed:
+        session.execute(query("lead_import_handed_over").encode(), given | {"leads": handed})
+        _note(session, given, "partly", handed)
+        left[HANDED_OVER] = len(handed)
+    _note(session, given, "deleted", gone)
+    for row in found:
+        if row["stays"]:
+            left[row["stays"]] = left.get(row["stays"], 0) + 1
+    _note(session, given, "left", [row["id"] for row in found if row["stays"]])
+    return len(gone)
+
+
+def _note(session: "Session", given: dict[str, Any], undone: str, leads: Sequence[str]) -> None:
+    session.execute(
+        "UPDATE crm.lead_import_row SET undone = %s WHERE organization_id = %s AND import_id = %s"
+        " AND lead_id = ANY (%s::uuid[]) AND outcome IN ('created', 'updated')",
+        [undone, given["organization_id"], given["import_id"], list(leads)],
+    )
+
+
+def _put_back_changed(session: "Session", given: dict[str, Any], left: dict[str, int]) -> tuple[int, int]:
+    rows = session.execute(query("lead_import_changed").encode(), given).fetchall()
+    by_lead = [(lead, list(several)) for lead, several in groupby(rows, key=lambda row: row["lead_id"])]
+    done: dict[str, list[str]] = {"put_back": [], "partly": [], "left": []}
+    for some in _some(by_lead):
+        leads = _locked(session, given, [lead for lead, _ in some])
+        allowed = _allowed(session)
+        taken = _taken(session, given, [row["changes"] for _, several in some for row in several])
+        changed = []
+        for lead, several in some:
+            values = leads.get(lead)
+            if values is None:
+                done["left"].append(lead)
+                left["it was deleted since"] = left.get("it was deleted since", 0) + 1
+                continue
+            before = copy.deepcopy(values)
+            kept = [name for row in several for name in put_back(values, row["changes"], allowed, taken)]
+            if values != before:
+                changed.append(values)
+            what = "put_back" if not kept else "partly" if values != before else "left"
+            done[what].append(lead)
+            for name in dict.fromkeys(kept):
+                why = f"{name} was changed since, or must stay"
+                left[why] = left.get(why, 0) + 1
+        store.update_leads(session, given["organization_id"], changed)
+    for what, some_leads in done.items():
+        _note(session, given, what, some_leads)
+    return len(done["put_back"]), len(done["partly"])
+
+
+def _some(leads: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for at in range(0, len(leads), AT_ONCE):
+        yield leads[at : at + AT_ONCE]
+
+
+def _locked(session: "Session", given: dict[str, Any], leads: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found = session.execute(
+        "SELECT id::text, first_name, last_name, email, phone, status, source, source_metadata, tags, timezone,"
+        " division, postal_code, owner_id::text, value_usd, consent FROM crm.leads"
+        " WHERE organization_id = %s AND id = ANY (%s::uuid[]) AND deleted_at IS NULL ORDER BY id FOR UPDATE",
+        [given["organization_id"], list(leads)],
+    )
+    return {row["id"]: dict(row) for row in found}
+
+
+def _allowed(session: "Session") -> dict[str, Sequence[str]]:
+    found = session.execute(
+        "SELECT s AS status, crm.next_statuses(s) AS next FROM unnest(%s::text[]) AS s", [list(store.STATUSES)]
+    )
+    return {row["status"]: row["next"] for row in found}
+
+
+def _taken(session: "Session", given: dict[str, Any], changes: Sequence[dict[str, Any]]) -> frozenset[str]:
+    """Return the numbers, of those to be put back, that are a live lead's meanwhile."""
+    wanted = [one["phone"][0] for one in changes if "phone" in one and one["phone"][0]]
+    found = session.execute(
+        "SELECT phone FROM crm.leads WHERE organization_id = %s AND phone = ANY (%s) AND deleted_at IS NULL",
+        [given["organization_id"], wanted],
+    )
+    return frozenset(row["phone"] for row in found)
+
+
+def put_back(
+    values: dict[str, Any], changes: dict[str, Any], allowed: dict[str, Sequence[str]], taken: frozenset[str]
+) -> list[str]:
+    """Take one row's changes out of a lead; return the fields that keep their value."""
+    kept: list[str] = []
+    for name, change in changes.items():
+        if name in {"tags", "consent"}:
+            off = [one for one in change["added"] if not (isinstance(one, dict) and "revoked_at" in one)]
+            values[name] = [one for one in values[name] if one not in off]
+            if len(off) < len(change["added"]):
+                kept.append(name)
+        elif name == "source_metadata":
+            metadata = values[name] = dict(values[name])
+            for key, (before, after) in change.items():
+                if metadata.get(key) != after:
+                    kept.append(key)
+                elif before is None:
+                    metadata.pop(key, None)
+                else:
+                    metadata[key] = before
+        else:
+            before, after = change
+            now = values[name]
+            changed = (None if now is None else str(now)) != after
+            forbidden = (name == "status" and before not in allowed[now]) or (name == "phone" and before in taken)
+            if changed or forbidden:
+                kept.append(name)
+            else:
+                values[name] = before
+    return kept

@@ -1,0 +1,116 @@
+"""What a mart is: a table of the schema ``marts`` and the SELECT of ``sql/marts`` that fills it, declared as a row.
+
+A wrong row raises ``ValueError`` at import and says what is wrong with it.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+from warehouse_pipelines.settings import sql_folder
+
+Scope = Literal["persons", "everything", "activities"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What must hold of a mart: a SELECT that returns a row for each fault, and nothing when all is well.
+
+    ``about``     what holds, in a sentence
+    ``blocking``  whether what is built on the mart waits until it holds
+    """
+
+    name: str
+    about: str
+    faults: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mart:
+    """One table of the schema ``marts``.
+
+    ``name``    the table, and ``sql/marts/<name>.sql``
+    ``about``   a sentence for the catalogue, and ``grain`` what one row is
+    ``key``     the columns of the primary key
+    ``reads``   the tables that the SELECT reads, as their assets are named
+    ``checks``  what must hold of it, beside its key
+    ``scope``   what a run computes again:
+                ``persons``     the people who changed: the SELECT joins ``mart_person`` (person_id), and the table has
+                                a column ``person_id``. It reads identity, crm and marts, and of the sources only tables
+                                that are activities, because a change there is one of their person
+                ``everything``  all rows, when something that it reads changed: for small tables, and for sums
+                ``activities``  the rows that changed; the timeline's own
+    ``nobody``  it has rows whose ``person_id`` is null too, which are few, and computed with those of anybody
+    ``ages``    its rows depend on the time, so it is computed in each hour of a run although nothing changed
+    """
+
+    name: str
+    about: str
+    grain: str
+    key: str
+    reads: tuple[str, ...]
+    scope: Scope
+    checks: tuple[Check, ...] = ()
+    nobody: bool = False
+    ages: bool = False
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if not self.key.split():
+            wrong.append("no key")
+        if not self.reads:
+            wrong.append("it reads nothing")
+        if self.table in self.reads:
+            wrong.append("it reads itself")
+        if len({check.name for check in self.checks}) < len(self.checks):
+            wrong.append("two checks have one name")
+        if self.nobody and self.scope != "persons":
+            wrong.append("nobody without the scope persons")
+        if self.ages and self.scope != "everything":
+            wrong.append("ages without the scope everything")
+        if wrong:
+            raise ValueError(f"mart {self.name}: {'; '.join(wrong)}")
+
+    @property
+    def table(self) -> str:
+        """The table with its schema, which is what its asset is called."""
+        return f"marts.{self.name}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of the primary key."""
+        return tuple(self.key.split())
+
+    @property
+    def reads_of_persons(self) -> list[str]:
+        """The marts whose rows of a person make it compute the person again.
+
+        The timeline always does: a change in a source that is read is one of an activity.
+        """
+        return ["activity_timeline", *(table.removeprefix("marts.") for table in self.reads if "marts." in table)]
+
+    @functools.cached_property
+    def select(self) -> str:
+        """The SELECT, without the lines before it that say what it is. Raises ``FileNotFoundError``."""
+        lines = (sql_folder() / "marts" / f"{self.name}.sql").read_text(encoding="utf-8").splitlines()
+        while lines and lines[0].startswith("--"):
+            del lines[0]
+        return "\n".join(lines)
+
+
+@dataclass
+class Summary:
+    """What a run did with a mart: rows by what became of them, and the seconds it took.
+
+    ``full``     everything was computed
+    ``persons``  people who were computed again, where the mart is one of persons
+    """
+
+    name: str
+    full: bool = False
+    persons: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    seconds: float = 0.0

@@ -1,0 +1,90 @@
+"""The rows of ``marts.activity_timeline`` that may differ, computed into the temporary table ``mart_made``.
+
+    compute(session, since, full=False)
+
+Which rows those are stands in ``mart_row`` (source_table, source_key): rows of sources that changed since, or that a
+row of a joined table or a lead of crm tells of, and rows whose person, household or one of us identity changed. Of whom
+they are, or were, is written to ``marts.touched_person``.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified import bulk
+from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified.marts import activity
+from warehouse_pipelines.unified.marts.activity_rows import ACTIVITIES
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+
+def compute(session: "Session", since: Any, *, full: bool, some_gone: bool) -> bool:
+    """Fill ``mart_made`` with the activities to write; return whether there may be something to write at all.
+
+    ``some_gone``: records, people or leads may have gone without a trace, so the timeline is searched for theirs.
+    """
+    bulk.temporary(session, "mart_row", "source_table text, source_key text, PRIMARY KEY (source_table, source_key)")
+    if not full:
+        _find_rows(session, since)
+        if some_gone:
+            _find_gone(session)
+    bulk.analyze(session, "mart_row")
+    session.execute("DROP TABLE IF EXISTS pg_temp.mart_made")
+    names = sql.SQL(", ").join(map(sql.Identifier, activity.COLUMNS))
+    session.execute(
+        sql.SQL("CREATE TEMP TABLE mart_made ON COMMIT DROP AS SELECT {} FROM marts.activity_timeline LIMIT 0").format(
+            names
+        )
+    )
+    there = {row["source_table"] for row in session.execute("SELECT DISTINCT source_table FROM mart_row").fetchall()}
+    for one in ACTIVITIES:
+        if full or one.table in there:
+            rows = "" if full else "mart_row"
+            session.execute(sql.SQL("INSERT INTO mart_made ({}) {}").format(names, activity.select(one, rows)))
+    run_script(session, query("marts_touch"), {"full": full})
+    return full or bool(there)
+
+
+def _find_rows(session: "Session", since: Any) -> None:
+    changed: dict[str, bool] = {}
+    for one in ACTIVITIES:
+        for table, select in activity.changed(one):
+            if table not in changed:
+                found = session.execute(
+                    sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE sync_updated_at > %s) AS it").format(
+                        columns.table(table)
+                    ),
+                    [since],
+                ).fetchone()
+                changed[table] = bool(found and found["it"])
+            if changed[table]:
+                session.execute(
+                    sql.SQL("INSERT INTO mart_row SELECT {}, found.key FROM ({}) AS found (key)"
+                            " WHERE found.key IS NOT NULL ON CONFLICT DO NOTHING").format(
+                        sql.Literal(one.table), select
+                    ),
+                    {"since": since},
+                )  # fmt: skip
+    run_script(session, query("marts_activities_of_changed"), {"since": since})
+
+
+def _find_gone(session: "Session") -> None:
+    """Add the activities whose person, record or row of crm is no more."""
+    run_script(session, query("marts_activities_of_gone"), {})
+    for table in dict.fromkeys(one.table for one in ACTIVITIES if one.crm == "crm"):
+        session.execute(
+            sql.SQL(
+                "INSERT INTO mart_row SELECT a.source_table, a.source_key FROM marts.activity_timeline AS a"
+                " WHERE a.source_table = {} AND NOT EXISTS (SELECT FROM {} AS t WHERE {} = a.source_key)"
+                " ON CONFLICT DO NOTHING"
+            ).format(sql.Literal(table), columns.table(table), columns.key("t", table))
+        )
+
+
+def fingerprint() -> str:
+    """Return what the rows of the timeline depend on beside the data: the SQL of all activities."""
+    return "\n".join(activity.select(one).as_string() for one in ACTIVITIES)

@@ -1,0 +1,165 @@
+"""A record as it is compared, made of what its source wrote: pure functions, without a database.
+
+    record = normalise(Raw("hubspot_contact", "1", "customer", first="Ana", last="Rivera", phones=("+19375551234",)))
+    keys = block_keys(record)
+
+Two records are compared when they share a block key:
+
+    p:<phone>                      e:<e-mail address>
+    i:<table:key>                  its own, and those that it points at
+    n:<surname's sound>|<given>|<zip>     c:<surname's sound>|<given>|<city>     given: initial of what it may stand for
+    a:<zip>|<number street>|<given>       s:<number street>|<surname's sound>
+
+Decided:
+
+- A number of the business itself and an address such as ``noreply@`` are nobody's, so the record does not have them.
+  ``info@`` is kept, as it may be written to, and makes no key: everybody in an office has it.
+- The key of an address leaves out what is behind ``+``, and the dots of Gmail: one mailbox has one key.
+- A surname that sounds otherwise (a letter missing) is found by the street, and one who moved by name and city.
+- A given name makes a key for the initial of each long form that it may stand for: Bob is found as Robert, by ``r``.
+"""
+
+import functools
+import re
+from datetime import datetime
+from typing import NamedTuple
+
+from warehouse_pipelines.unified import addresses, names
+from warehouse_pipelines.unified.name_words import NOBODYS_MAIL, OFFICES_MAIL
+from warehouse_pipelines.unified.record import Kind, Record
+
+
+class Raw(NamedTuple):
+    """What a source says of a person. ``phones`` are in E.164; ``ids`` are tokens ``table:key``, its own apart.
+
+    ``kind`` is that of the table: a row of calls, ``touch``, may still be of a customer.
+    """
+
+    source_table: str
+    source_key: str
+    kind: Kind
+    first: str | None = None
+    middle: str | None = None
+    last: str | None = None
+    full: str | None = None
+    caller_id: bool = False
+    business: str | None = None
+    emails: tuple[str | None, ...] = ()
+    phones: tuple[str | None, ...] = ()
+    street: str | None = None
+    unit: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip: str | None = None
+    ids: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    deleted: bool = False
+
+
+_EMAIL = re.compile(r"[^@\s,;:<>()\"\\{}]+@(?:[a-z0-9_-]+\.)+[a-z]{2,24}")
+_GMAIL = frozenset(["gmail.com", "googlemail.com"])
+_SUSPECT = frozenset([*(digit * 4 for digit in "0123456789"), "4567", "5678", "1212"])
+_REPEATED = re.compile(r"(\d)\1{6}$|(?:1234567|2345678|5551212|5555555|0000000)$")
+
+
+def email(text: str | None) -> str | None:
+    """Return an e-mail address in lower case; None for what is no address, and for one that stands for none."""
+    if not text:
+        return None
+    text = text.strip().lower().removeprefix("mailto:").rstrip(".,;")
+    if not _EMAIL.fullmatch(text) or text[: text.index("@")] in NOBODYS_MAIL:
+        return None
+    return text
+
+
+def email_key(address: str) -> str | None:
+    """Return what is equal for all spellings of one mailbox; None for the address of an office."""
+    local, _, domain = address.partition("@")
+    local = local.partition("+")[0] or local
+    if domain in _GMAIL:
+        local, domain = local.replace(".", ""), "gmail.com"
+    return None if local in OFFICES_MAIL else f"{local}@{domain}"
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def gmail_box(address: str) -> str | None:
+    """Return the mailbox of an address at Gmail, which is one however its dots and what is behind ``+`` are written."""
+    return email_key(address) if address.partition("@")[2] in _GMAIL else None
+
+
+def is_nobodys(phone: str) -> bool:
+    """Whether a number in E.164 was typed because the form wanted one."""
+    return phone[-4:] in _SUSPECT and _REPEATED.search(phone) is not None
+
+
+def token(table: str, key: str) -> str:
+    """Return how an id is written: CRMs write GUIDs in capitals or not."""
+    return f"{table}:{key.lower()}" if len(key) == 36 else f"{table}:{key}"
+
+
+_NO_NUMBERS: frozenset[str] = frozenset()
+
+
+def normalise(raw: Raw, own_numbers: frozenset[str] = _NO_NUMBERS) -> Record:
+    """Return the record of what a source says. ``own_numbers`` are those of the business, which are nobody's."""
+    (
+        table, key, kind, first, middle, last, full, caller_id, business, written, numbers, street, unit, city, state,
+        zip_, pointed, created_at, updated_at, deleted,
+    ) = raw  # fmt: skip
+    name = names.parse_name(first, last, full, middle=middle, business=business, caller_id=caller_id)
+    emails = _unique([one for one in map(email, written) if one])
+    phones = _unique([one for one in numbers if one and one not in own_numbers and not is_nobodys(one)])
+    named = name.first or name.last or name.business
+    if kind == "customer":
+        if not named and not emails:
+            kind = "touch"
+    elif kind == "touch" and named and (emails or phones):
+        kind = "customer"
+    own = token(table, key)
+    ids = (own, *dict.fromkeys([one for one in pointed if one != own])) if pointed else (own,)
+    shown = None
+    if named:
+        text = f"{first} {last}" if first and last else first or last or full or business or ""
+        shown = " ".join(text.split()) or None
+    return Record(
+        table, key, kind, shown, *name, emails, phones, *addresses.parse(street, unit, city, state, zip_), ids,
+        created_at, updated_at, deleted,
+    )  # fmt: skip
+
+
+def _unique(values: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values)) if len(values) > 1 else tuple(values)
+
+
+def block_keys(record: Record) -> tuple[str, ...]:
+    """Return the keys by which the record is found; staff are found apart from customers.
+
+    A name and a town alone are no key: they never make two records one person, and of a million records they made ten
+    million pairs. With the house number they find the street that is spelt in another way.
+    """
+    keys = [f"p:{phone}" for phone in record.phones]
+    keys += [f"e:{key}" for key in map(email_key, record.emails) if key]
+    keys += [f"i:{one}" for one in record.ids]
+    last, first, street, zip_, city = record.last_name, record.first_name, record.street, record.zip, record.city
+    if last or first:
+        heard = names.sound(last) if last else ""
+        if street and street[0].isdigit():
+            house = street.partition(" ")[0]
+            for initial in _initials(first) if first else ():
+                if heard and (zip_ or city):
+                    keys.append(f"n:{heard}|{initial}|{house}|{zip_ or city}")
+                if zip_:
+                    keys.append(f"a:{zip_}|{street}|{initial}")
+            if heard:
+                keys.append(f"s:{street}|{heard}")
+    elif record.business and (zip_ or city):
+        keys.append(f"b:{record.business.replace(' ', '')[:12]}|{zip_ or city}")
+    if record.kind == "staff":
+        keys = [f"staff:{key}" for key in keys]
+    return tuple(dict.fromkeys(keys))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _initials(first: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name[0] for name in names.canonical_givens(first)))

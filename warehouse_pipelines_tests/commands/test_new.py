@@ -1,0 +1,107 @@
+"""``warehouse new entity``: what it writes into a checkout works, and what it does not write over."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from warehouse_pipelines.commands import new
+from warehouse_pipelines.errors import WrongUse
+
+WIDGETS = "demo/widgets"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of this one, without what git does not know."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=new.ROOT, check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in listed:
+        if (new.ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(new.ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """Run Python in a folder, whose modules go before those of this checkout; return what it says."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+READS = """
+import json, os
+from warehouse_pipelines.simulators.server import start
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.model.reading import ReadContext
+
+(source,) = [one for one in SOURCES if one.name == "demo"]
+with start(["demo"], contacts=40) as simulators:
+    os.environ.update(simulators.environment())
+    print(source.check())
+print([entity.table for entity in source.entities])
+"""
+
+
+def test_a_new_entity_of_a_new_vendor_is_read(checkout: Path) -> None:
+    """And a second one of it, which stands beside the first."""
+    told = python(checkout, "-m", "warehouse_pipelines.commands.cli", "new", "entity", WIDGETS)
+    assert "wrote warehouse_pipelines/sources/demo.py" in told
+    assert "unified/people.py" in told
+    python(checkout, "-m", "warehouse_pipelines.commands.cli", "new", "entity", "demo/gadgets")
+    answered, tables = python(checkout, "-c", READS).splitlines()
+    assert answered == "Demo answers: the token can read"
+    assert tables == "['demo_widgets', 'demo_gadgets']"
+    page = (checkout / "docs" / "vendors" / "demo.md").read_text()
+    assert "| `gadgets` | `GET /gadgets` |" in page
+    python(checkout, "-m", "ruff", "check", "--no-cache", "warehouse_pipelines", "warehouse_pipelines_tests")
+    python(
+        checkout, "-m", "ruff", "format", "--no-cache", "--check", "warehouse_pipelines", "warehouse_pipelines_tests"
+    )
+
+
+@pytest.mark.slow("the battery in a copy of the checkout")
+@pytest.mark.timeout(1200)
+def test_the_battery_passes_for_a_new_vendor(checkout: Path) -> None:
+    python(checkout, "-m", "warehouse_pipelines.commands.cli", "new", "entity", WIDGETS)
+    told = python(
+        checkout, "-m", "pytest", "-k", "demo_widgets", "-q", "-p", "no:cacheprovider", "-o", "addopts=--strict-markers"
+    )
+    passed = int(told.rpartition(" passed")[0].split()[-1])
+    assert passed >= 15, told[-500:]
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "warehouse_pipelines_tests").mkdir()
+    simulator = tmp_path / "warehouse_pipelines" / "simulators" / "demo.py"
+    simulator.parent.mkdir(parents=True)
+    simulator.write_text("mine")
+    with pytest.raises(WrongUse, match=r"simulators/demo\.py is there already"):
+        new.write(tmp_path, new._words(WIDGETS))
+    assert simulator.read_text() == "mine"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [simulator]
+
+
+def test_a_vendor_with_habits_of_its_own_is_left_to_a_person() -> None:
+    with pytest.raises(WrongUse, match="by hand"):
+        new.write(new.ROOT, new._words("hubspot/widgets"))
+
+
+def test_without_a_checkout_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="no checkout"):
+        new.write(tmp_path, new._words(WIDGETS))
+
+
+@pytest.mark.parametrize("path", ["widgets", "demo/", "Demo/widgets", "demo/wid gets", "../demo/widgets", "demo/class"])
+def test_a_name_that_cannot_be_used_is_refused(path: str) -> None:
+    with pytest.raises(WrongUse, match="VENDOR/NAME"):
+        new._words(path)

@@ -1,0 +1,261 @@
+"""Messages: told at least once, by each channel for itself, to a receiver over HTTP."""
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.observability import redaction
+from warehouse_pipelines.observability.alerts import deliveries
+from warehouse_pipelines.observability.alerts.channels import Channel, channels
+from warehouse_pipelines.observability.alerts.rules import Fault
+from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, Alerting, Receiver, plant, receiving
+
+NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+TITLE = "[critical] Runs keep failing: hubspot contacts"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+def alerting(database_url: str, receiver: Receiver) -> Alerting:
+    return Alerting(database_url, [receiver.url]).only("failing", "delivery_failing", "rule_failing")
+
+
+def fail(url: str, entity: str = "contacts") -> None:
+    for hours in (3, 2, 1):
+        plant(url, NOW - hours * HOUR, "failed", entity=entity)
+
+
+def rows(url: str, statement: str) -> list[dict[str, Any]]:
+    with warehouse.session(url) as session:
+        return session.execute(statement.encode()).fetchall()
+
+
+def test_an_incident_is_sent_when_it_opens_and_when_it_is_over(alerting: Alerting, receiver: Receiver) -> None:
+    fail(alerting.url)
+    for minutes in range(3):
+        alerting.at(NOW + minutes * MINUTE)
+    assert receiver.titles == [TITLE]
+    assert receiver.got[0]["type"] == "failure"
+    assert "VendorUnavailable: the vendor answered 503" in receiver.got[0]["message"]
+    plant(alerting.url, NOW)
+    alerting.at(NOW + 5 * MINUTE)
+    assert receiver.titles[1:] == ["[critical] Resolved: Runs keep failing: hubspot contacts"]
+    assert "It lasted 5 min" in receiver.got[1]["message"]
+
+
+def test_a_vendor_that_is_down_is_told_once(alerting: Alerting, receiver: Receiver) -> None:
+    for entity in ("contacts", "deals", "owners", "tasks", "companies"):
+        fail(alerting.url, entity)
+    alerting.at(NOW)
+    alerting.at(NOW + MINUTE)
+    assert len(receiver.titles) == 1
+    assert "entities of hubspot" in receiver.titles[0]
+
+
+def test_a_channel_that_refuses_stops_no_other_and_is_told_of(alerting: Alerting, receiver: Receiver) -> None:
+    with receiving() as broken:
+        broken.status = 500
+        alerting.urls = [broken.url, receiver.url]
+        fail(alerting.url)
+        for minutes in (0, 1, 5, 20, 21):
+            alerting.at(NOW + minutes * MINUTE)
+        assert receiver.titles[0] == TITLE
+        assert receiver.titles[1].startswith("[warning] A channel of alerts refuses messages: json-")
+        assert len(receiver.titles) == 2
+        assert "500" in receiver.got[1]["message"]
+        broken.status = 200
+        alerting.at(NOW + 2 * HOUR)
+        assert TITLE in broken.titles
+        assert "[critical] Resolved" not in str(broken.titles)
+
+
+def test_what_is_over_before_a_channel_could_be_told_is_not_told_there(alerting: Alerting, receiver: Receiver) -> None:
+    receiver.status = 500
+    fail(alerting.url)
+    alerting.only("failing").at(NOW)
+    plant(alerting.url, NOW)
+    receiver.status = 200
+    alerting.at(NOW + 2 * HOUR)
+    assert receiver.titles == []
+    assert [row["status"] for row in rows(alerting.url, "SELECT status FROM orchestration.alert_delivery")] == [
+        "dropped"
+    ]
+
+
+def test_quiet_hours_hold_back_what_is_not_critical(database_url: str, receiver: Receiver) -> None:
+    alerting = Alerting(database_url, [receiver.url], quiet_hours="22:00-07:00").only("failing", "stuck")
+    night = datetime(2026, 11, 5, 5, tzinfo=UTC)  # midnight in New York
+    for hours in (3, 2, 1):
+        plant(database_url, night - hours * HOUR, "failed")
+    plant(database_url, night - DAY, "running", entity="deals")
+    alerting.at(night)
+    assert receiver.titles == [TITLE]
+    alerting.at(night + 7 * HOUR)
+    assert receiver.titles == [TITLE, "[warning] A run does not end: hubspot deals"]
+
+
+def test_many_messages_come_as_one(alerting: Alerting, receiver: Receiver) -> None:
+    for number in range(8):
+        alerting.collectors[f"own_{number}"] = lambda rule: [Fault(rule.name, "it is wrong")]
+        with warehouse.session(alerting.url) as session:
+            session.execute(
+                "INSERT INTO orchestration.alert_rule (name, title, reads) VALUES (%s, 'Own', 'dagster')",
+                [f"own_{number}"],
+            )
+    alerting.at(NOW)
+    assert receiver.titles == ["[warning] 8 messages"]
+    assert receiver.got[0]["message"].count("it is wrong") == 8
+
+
+def test_a_rule_that_cannot_be_asked_stops_no_other_and_is_told_of(alerting: Alerting, receiver: Receiver) -> None:
+    with warehouse.session(alerting.url) as session:
+        session.execute(
+            "INSERT INTO orchestration.alert_rule (name, title, statement) VALUES ('broken', 'Broken', 'SELECT 1/0')"
+        )
+    fail(alerting.url)
+    found = alerting.at(NOW)
+    assert found.failed == {"broken": "DivisionByZero: division by zero"}
+    assert receiver.titles == [TITLE]
+    alerting.at(NOW + 31 * MINUTE)
+    assert receiver.titles[1:] == ["[warning] A rule cannot be asked: broken"]
+
+
+def test_a_rule_that_cannot_be_asked_keeps_its_incidents(alerting: Alerting, receiver: Receiver) -> None:
+    fail(alerting.url)
+    alerting.at(NOW)
+    with warehouse.session(alerting.url) as session:
+        session.execute("UPDATE orchestration.alert_rule SET statement = 'SELECT 1/0' WHERE name = 'failing'")
+    alerting.at(NOW + MINUTE)
+    assert receiver.titles == [TITLE]
+    assert [row["resolved_at"] for row in rows(alerting.url, "SELECT resolved_at FROM orchestration.alert_event")] == [
+        None
+    ]
+
+
+def test_who_is_killed_between_sending_and_writing_it_down_sends_it_again(
+    alerting: Alerting, receiver: Receiver
+) -> None:
+    """At least once: told twice is a nuisance, told never is an outage that nobody hears of."""
+    fail(alerting.url)
+    alerting.at(NOW, send=False)
+    program = textwrap.dedent(f"""
+        import os
+        from datetime import datetime
+        from warehouse_pipelines.observability.alerts import deliveries
+        from warehouse_pipelines.observability.alerts.channels import Channel
+
+        class Killed(Channel):
+            def send(self, *message):
+                super().send(*message)
+                os.kill(os.getpid(), 9)
+
+        deliveries.send({alerting.url!r}, [Killed({receiver.url!r})], datetime.fromisoformat({NOW.isoformat()!r}))
+    """)
+    killed = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, timeout=120)
+    assert killed.returncode == -9, killed.stderr
+    assert receiver.titles == [TITLE]
+    alerting.at(NOW + MINUTE)
+    assert receiver.titles == [TITLE, TITLE]
+    alerting.at(NOW + 2 * MINUTE)
+    assert receiver.titles == [TITLE, TITLE]
+
+
+def test_two_senders_at_once_send_it_once(alerting: Alerting, receiver: Receiver) -> None:
+    fail(alerting.url)
+    alerting.at(NOW, send=False)
+    usable, _ = channels([receiver.url])
+    with warehouse.session(alerting.url) as session, session.transaction():
+        assert deliveries._due(session, usable[0].name, NOW)
+        assert deliveries.send(alerting.url, usable, NOW) == {usable[0].name: 0}
+    assert deliveries.send(alerting.url, usable, NOW) == {usable[0].name: 1}
+    assert receiver.titles == [TITLE]
+
+
+def test_an_evaluation_that_is_repeated_tells_nothing_twice(alerting: Alerting, receiver: Receiver) -> None:
+    fail(alerting.url)
+    for _ in range(3):
+        alerting.at(NOW)
+    assert receiver.titles == [TITLE]
+
+
+def test_what_waits_for_a_channel_that_is_gone_is_dropped(alerting: Alerting, receiver: Receiver) -> None:
+    fail(alerting.url)
+    alerting.at(NOW, send=False)
+    alerting.urls = []
+    statuses = "SELECT status FROM orchestration.alert_delivery"
+    alerting.at(NOW + MINUTE)
+    assert rows(alerting.url, statuses) == [{"status": "pending"}], "another program may have that channel"
+    alerting.at(NOW + DAY + MINUTE)
+    assert rows(alerting.url, statuses) == [{"status": "dropped"}]
+
+
+def test_what_ended_long_ago_is_deleted(alerting: Alerting) -> None:
+    fail(alerting.url)
+    alerting.at(NOW)
+    plant(alerting.url, NOW)
+    alerting.at(NOW + HOUR)
+    alerting.only("failing").at(NOW + 31 * DAY)
+    assert rows(alerting.url, "SELECT FROM orchestration.alert_delivery") == []
+    assert len(rows(alerting.url, "SELECT FROM orchestration.alert_event")) == 1
+    alerting.at(NOW + 500 * DAY)
+    assert rows(alerting.url, "SELECT FROM orchestration.alert_event") == []
+
+
+def test_nothing_of_a_url_is_printed() -> None:
+    url = "jsons://kim:topsecretword@127.0.0.1:1/services/T0K3N9876X?key=AbCdEf123456"
+    channel = Channel(url)
+    assert channel.name.startswith("jsons-")
+    shown = redaction.redacted(f"POST {url} and topsecretword, T0K3N9876X, AbCdEf123456")
+    for secret in ("topsecretword", "T0K3N9876X", "AbCdEf123456"):
+        assert secret not in shown
+        assert secret not in channel.name
+
+
+def test_what_a_channel_says_of_a_refusal_has_no_url(alerting: Alerting) -> None:
+    alerting.urls = ["json://kim:topsecretword@127.0.0.1:1/T0K3N9876X"]
+    fail(alerting.url)
+    alerting.at(NOW)
+    [row] = rows(alerting.url, "SELECT attempts, error, channel FROM orchestration.alert_delivery")
+    assert row["attempts"] == 1
+    assert row["error"]
+    assert "topsecretword" not in str(row)
+    assert "T0K3N9876X" not in str(row)
+
+
+def test_a_url_that_is_none_stops_no_other_channel(receiver: Receiver) -> None:
+    found, wrong = channels(["nonsense://topsecretword", receiver.url])
+    assert len(found) == 1
+    assert "topsecretword" not in wrong[0]
+    with pytest.raises(NotConfigured):
+        Channel("nonsense://topsecretword")
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [
+        ("tgram://987654321:AAHsecretTokenOfABot_x/1234567/", "AAHsecretTokenOfABot_x"),
+        ("tgram://987654321:AAHsecretTokenOfABot_x/1234567/", "987654321:AAHsecretTokenOfABot_x"),
+        ("mailtos://ops:hunterhunter@smtp.example.com?name=Nightly&to=ops1@example.com", "hunterhunter"),
+        ("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js", "JHMHI8qBe7bk2ZwO5U711o3dV_js"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/", "TIiajkdnlazkcOXrIdevi7FQ"),
+    ],
+)
+def test_no_part_of_a_url_that_may_be_a_token_is_printed(url: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token may have a colon, and a login be followed by another address."""
+    monkeypatch.setattr(redaction, "_hidden", set())
+    Channel(url)
+    assert token not in redaction.redacted(f"it answered: no such {token} (of smtp.example.com)")
+    assert redaction.redacted("Nightly: smtp.example.com refused") == "Nightly: smtp.example.com refused"

@@ -1,0 +1,136 @@
+"""The sensor and the job that work the inbox of webhooks off."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from dagster._core.test_utils import create_run_for_test
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.commands import cli
+from warehouse_pipelines.definitions import defs
+from warehouse_pipelines.loading import webhook_inbox
+from warehouse_pipelines.orchestration import webhooks
+from warehouse_pipelines.orchestration.ticks import TickFailed
+from warehouse_pipelines.sources.hubspot import HUBSPOT
+from warehouse_pipelines_tests.harness.serving import contact_event, events
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
+
+AWAY = "postgresql://a:b@127.0.0.1:1/none"
+
+
+@pytest.fixture
+def contacts(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+    with source_harness("hubspot_contact", database_url, monkeypatch) as harness:
+        harness.sync()
+        yield harness
+
+
+def put(harness: SourceHarness, count: int = 1) -> list[str]:
+    """Edit contacts and put an event of each into the inbox; return their ids."""
+    keys: list[str] = harness.simulator.ids("contacts")[:count]
+    for key in keys:
+        harness.simulator.edit("contacts", key, {"city": "Elyria"})
+        harness.execute(
+            "INSERT INTO orchestration.webhook_inbox (source, dedupe_key, body, signature_valid)"
+            " VALUES ('hubspot', %s, %s, true)",
+            f"hubspot:{key}:{len(statuses(harness))}",
+            events(contact_event(key)).decode(),
+        )
+    return keys
+
+
+def statuses(harness: SourceHarness) -> list[str]:
+    return [row["status"] for row in harness.query("SELECT status FROM orchestration.webhook_inbox ORDER BY id")]
+
+
+def look(url: str, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+    [sensor] = webhooks.sensors([HUBSPOT], lambda: url)
+    found = sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(found, dg.RunRequest | dg.SkipReason)
+    return found
+
+
+def test_it_runs_by_default() -> None:
+    [sensor] = webhooks.sensors([HUBSPOT], lambda: AWAY)
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    assert "webhook_inbox" in {each.name for each in defs.sensors or ()}
+
+
+def test_a_few_deliveries_are_worked_off_by_the_sensor(contacts: SourceHarness) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert look(contacts.url, instance) == dg.SkipReason("nothing is due")
+        [key] = put(contacts)
+        assert look(contacts.url, instance) == dg.SkipReason("worked off 1 deliveries")
+    assert contacts.rows()[key,]["city"] == "Elyria"
+    assert statuses(contacts) == ["done"]
+
+
+def test_more_are_left_to_one_run(contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "FEW", 1)
+    put(contacts, 3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(look(contacts.url, instance), dg.RunRequest)
+        create_run_for_test(instance, job_name=webhooks.JOB, status=dg.DagsterRunStatus.STARTED)
+        assert look(contacts.url, instance) == dg.SkipReason(f"{webhooks.JOB} is at it")
+    assert statuses(contacts) == ["pending"] * 3
+
+
+def test_it_leaves_the_inbox_to_whoever_is_at_it(contacts: SourceHarness) -> None:
+    put(contacts)
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        warehouse.session(contacts.url) as session,
+        webhook_inbox.working(session),
+    ):
+        assert look(contacts.url, instance) == dg.SkipReason("another process is at it")
+
+
+def test_its_tick_fails_while_the_database_is_away() -> None:
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(TickFailed, match="DatabaseUnavailable"):
+        look(AWAY, instance)
+
+
+def test_a_vendor_that_cannot_be_read_is_named(contacts: SourceHarness) -> None:
+    """Its deliveries wait for another try, and so does the sensor: the tick has done its work."""
+    put(contacts)
+    contacts.simulator.set_fault("unauthorized")
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = look(contacts.url, instance)
+    assert isinstance(found, dg.SkipReason)
+    said = str(found.skip_message)
+    assert said.startswith("worked off 1 deliveries; tried again later: hubspot contacts: CredentialRefused")
+    assert statuses(contacts) == ["pending"]
+
+
+def test_the_job_works_off_what_is_due_and_observes_the_assets(
+    contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "LINGER_SECONDS", 0.2)
+    keys = put(contacts, 3)
+    [job] = webhooks.jobs([HUBSPOT], lambda: contacts.url)
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(instance=instance)
+        assert done.success
+        [observed] = [one for one in done.all_events if one.event_type_value == "ASSET_OBSERVATION"]
+        assert observed.asset_key == dg.AssetKey("hubspot_contact")
+        [record] = contacts.query("SELECT run_id FROM orchestration.sync_history ORDER BY id DESC LIMIT 1")
+        assert record["run_id"] == done.run_id
+    assert {contacts.rows()[key,]["city"] for key in keys} == {"Elyria"}
+    assert statuses(contacts) == ["done"] * 3
+
+
+def test_the_command_works_it_off_too(contacts: SourceHarness) -> None:
+    put(contacts, 2)
+    answer = CliRunner().invoke(cli.main, ["webhooks", "work"])
+    assert answer.exit_code == 0, answer.output
+    assert "hubspot contacts: 0 created, 2 updated, 0 deleted, 0 failed" in answer.output
+    assert "2 deliveries were worked off." in answer.output
+    assert CliRunner().invoke(cli.main, ["webhooks", "work"]).output.strip() == "Nothing is due."
+    contacts.simulator.set_fault("unauthorized")
+    looking(contacts.url).execute("UPDATE orchestration.webhook_inbox SET dedupe_key = 'other ' || dedupe_key")
+    put(contacts, 1)
+    failed = CliRunner().invoke(cli.main, ["webhooks", "work"])
+    assert failed.exit_code == 1
+    assert "CredentialRefused" in failed.output

@@ -1,0 +1,204 @@
+"""The API on what is synced: CRMs, entities, history, schedules, tables, syncs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.serving import dagster
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.harness.browser import start_ui
+from warehouse_pipelines_tests.harness.crm_database import A, B, add, session
+from warehouse_pipelines_tests.harness.dagster_harness import dagster_harness
+from warehouse_pipelines_tests.harness.serving import Serving, serving
+from warehouse_pipelines_tests.harness.subprocesses import eventually
+from warehouse_pipelines_tests.harness.visitors import program
+
+
+@pytest.fixture(scope="module")
+def serve(shared_url: str) -> Iterator[Serving]:
+    with warehouse.session(shared_url) as found:
+        found.execute("""
+            INSERT INTO hubspot_contact
+                (id, email, firstname, phone, raw_data, archived, sync_created_at, sync_updated_at)
+            SELECT n, 'person' || n || '@example.test', 'Ada', '+1206555' || n, '{"x": 0.1}', false, now(), now()
+            FROM generate_series(1000, 1024) AS n
+            """)
+        found.execute("ANALYZE hubspot_contact")
+        found.execute("""
+            INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, run_id)
+            SELECT 'hubspot', 'contacts', now() - n * interval '1 minute', now(), 'success', 'run-' || n
+            FROM generate_series(1, 5) AS n
+            """)
+    with serving(shared_url, warehouse_dagster_api_url="http://127.0.0.1:1") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def operator(serve: Serving) -> Iterator[httpx.Client]:
+    with program(serve.address, serve.url, "operator") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def viewer(serve: Serving) -> Iterator[httpx.Client]:
+    with program(serve.address, serve.url, "viewer") as client:
+        yield client
+
+
+def test_all_crms_and_their_entities_are_listed(viewer: httpx.Client) -> None:
+    found = viewer.get("/api/crms").json()["items"]
+    assert [one["name"] for one in found] == [source.name for source in SOURCES]
+    assert {one["configured"] for one in found} <= {True, False}
+    entities = {one["name"]: one for one in viewer.get("/api/crms/hubspot/entities").json()["items"]}
+    hubspot = next(source for source in SOURCES if source.name == "hubspot")
+    assert [*entities] == [entity.name for entity in hubspot.entities]
+    contacts = entities["contacts"]
+    assert (contacts["row_count"], contacts["last_status"], contacts["table"]) == (25, "success", "hubspot_contact")
+    assert entities["deals"]["row_count"] in (None, 0)
+    assert viewer.get("/api/crms/salesforce/entities").status_code == 404
+
+
+def test_the_history_is_paged_newest_first(viewer: httpx.Client) -> None:
+    seen: list[int] = []
+    given: dict[str, Any] = {"crm": "hubspot", "limit": 2}
+    while True:
+        page = viewer.get("/api/sync-history", params=given).json()
+        seen += [one["id"] for one in page["items"]]
+        if page["next"] is None:
+            break
+        given["before"] = page["next"]
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) == 5
+    assert viewer.get("/api/sync-history", params={"crm": "callrail"}).json()["items"] == []
+    assert viewer.get("/api/sync-history", params={"before": 2**63}).status_code == 422
+
+
+def test_every_schedule_is_listed(serve: Serving, viewer: httpx.Client) -> None:
+    with warehouse.session(serve.url) as found:
+        [row] = found.execute("SELECT count(*) AS n FROM orchestration.sync_schedule").fetchall()
+    assert len(viewer.get("/api/schedules").json()["items"]) == row["n"] > 0
+
+
+def test_a_table_is_read_by_its_key_and_masked(serve: Serving, viewer: httpx.Client) -> None:
+    seen: list[dict[str, Any]] = []
+    given: dict[str, Any] = {"limit": 10}
+    while True:
+        page = viewer.get("/api/tables/hubspot_contact", params=given).json()
+        seen += page["items"]
+        if page["next"] is None:
+            break
+        given["cursor"] = page["next"]
+    assert [row["id"] for row in seen] == [str(number) for number in range(1000, 1025)]
+    assert page["total_estimate"] == 25
+    assert page["fields"][0].keys() == {"name", "type", "meaning"}
+    assert "person1000" not in str(seen)
+    assert seen[0]["email"].endswith("@example.test")
+    assert seen[0]["raw_data"] == {"masked": True}
+    assert viewer.get("/api/tables/hubspot_contact", params={"cursor": "[1]"}).status_code == 422
+    assert viewer.get("/api/tables/callrail_call", params={"cursor": '["x", "y"]'}).status_code == 422
+
+
+def test_data_in_clear_are_for_who_may_and_each_view_is_logged(
+    serve: Serving, viewer: httpx.Client, operator: httpx.Client
+) -> None:
+    clear: dict[str, str | int] = {"clear": "true", "limit": 1}
+    assert viewer.get("/api/tables/hubspot_contact", params=clear).status_code == 403
+    row = operator.get("/api/tables/hubspot_contact", params=clear).json()["items"][0]
+    assert (row["email"], row["raw_data"]) == ("person1000@example.test", {"x": 0.1})
+    with warehouse.session(serve.url) as found:
+        logged = found.execute("""
+            SELECT u.role, v.relation, v.what
+            FROM access.clear_view AS v JOIN access.user_account AS u ON u.id = v.user_id
+            """).fetchall()
+    assert logged == [{"role": "operator", "relation": "public.hubspot_contact", "what": "list"}]
+    assert "person" not in str(operator.get("/api/tables/hubspot_contact").json()["items"]), "masked unless asked for"
+
+
+def test_rows_of_crm_are_those_of_the_organization(
+    serve: Serving, viewer: httpx.Client, operator: httpx.Client
+) -> None:
+    with session(serve.url, role=None, keep=True) as connection:
+        ours = add(connection, "leads", value_usd="12.50", first_name="Ada")
+        theirs = add(connection, "leads", organization_id=B, first_name="Secret")
+    for client, given in ((viewer, {}), (operator, {"clear": "true"})):
+        found = client.get("/api/tables/crm.leads", params=given).json()["items"]
+        assert str(ours) in str(found)
+        assert str(theirs) not in str(found)
+        assert {row["organization_id"] for row in found} == {A}
+        assert "12.50" in [row["value_usd"] for row in found]
+
+
+@pytest.mark.parametrize("table", [
+    "access.user_account", "access.api_token", "orchestration.webhook_inbox", "identity.mask_key",
+    "identity.erasure_key", "pg_catalog.pg_authid", "pg_authid", "information_schema.tables", "masked.hubspot_contact",
+    "no_such_table", "hubspot_contact;drop", "hubspot_contact--", "public.hubspot_contact.x", "HUBSPOT_CONTACT",
+])  # fmt: skip
+def test_no_other_table_is_read(operator: httpx.Client, table: str) -> None:
+    for clear in ("false", "true"):
+        assert operator.get(f"/api/tables/{table}", params={"clear": clear}).status_code == 404, table
+
+
+def test_what_is_not_there_is_not_synced(operator: httpx.Client) -> None:
+    assert operator.post("/api/syncs", json={"crm": "salesforce", "entity": "x"}).status_code == 404
+    assert "contacts" in operator.post("/api/syncs", json={"crm": "hubspot", "entity": "x"}).json()["detail"]
+    refused = operator.post("/api/syncs", json={"crm": "hubspot", "entity": "contacts", "skip_validation": True})
+    assert refused.status_code == 422
+    assert operator.get("/api/syncs/not-a-run").status_code == 422
+
+
+def test_without_dagster_nothing_is_claimed(serve: Serving, operator: httpx.Client) -> None:
+    key = {"Idempotency-Key": str(uuid4())}
+    answer = operator.post("/api/syncs", json={"crm": "hubspot", "entity": "contacts"}, headers=key)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "Dagster" in answer.json()["detail"]
+    with warehouse.session(serve.url) as found:
+        assert found.execute("SELECT FROM access.idempotency_key").fetchall() == []
+
+
+@pytest.mark.parametrize("document", [dagster.JOBS, dagster.LAUNCH, dagster.RUN, dagster.TERMINATE])
+def test_what_dagster_is_asked_is_in_its_schema(document: str) -> None:
+    from dagster_graphql.schema import create_schema
+    from graphql import parse, validate
+
+    assert validate(create_schema().graphql_schema, parse(document)) == []
+
+
+@pytest.mark.slow("Dagster's processes, and a sync that is cancelled")
+@pytest.mark.timeout(900)
+def test_dagster_runs_what_the_api_asks_for(test_server: Server, template: str, tmp_path: Path) -> None:
+    """A sync is launched, seen while it runs, asked for twice under one key, cancelled."""
+    name = f"api_{uuid4().hex[:8]}"
+    with dagster_harness(test_server, template, tmp_path, name, contacts=20, storage="sqlite") as harness:
+        address = start_ui(harness)
+        with (
+            serving(harness.url, warehouse_dagster_api_url=address) as serve,
+            program(serve.address, harness.url, "operator") as client,
+        ):
+            wanted = {"crm": "callrail", "entity": "tags", "full": True}
+            key = {"Idempotency-Key": str(uuid4())}
+            first = client.post("/api/syncs", json=wanted, headers=key)
+            assert first.status_code == 202, first.text
+            assert client.post("/api/syncs", json=wanted, headers=key).json() == first.json()
+            at = first.headers["location"]
+            eventually(lambda: client.get(at).json()["status"] == "success", "the run ends", 240)
+            [entity] = client.get(at).json()["entities"]
+            assert (entity["entity"], entity["status"]) == ("tags", "success")
+            assert entity["records_created"] > 0
+            assert len(harness.history("tags")) == 1, "two requests under a key are one run"
+            harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
+            at = client.post("/api/syncs", json=wanted).headers["location"]
+            eventually(
+                lambda: [one["status"] for one in client.get(at).json()["entities"]] == ["running"], "it runs", 120
+            )
+            assert client.post(f"{at}/cancel").status_code == 202
+            eventually(lambda: client.get(at).json()["status"] == "canceled", "it is cancelled", 120)
+            assert client.get(at).json()["entities"][0]["status"] == "cancelled"
+            harness.simulators.control("callrail", "clear_faults")
+            assert client.post(f"{at}/cancel").status_code == 409
+            assert client.get(f"/api/syncs/{uuid4()}").status_code == 404

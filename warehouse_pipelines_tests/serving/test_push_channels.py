@@ -1,0 +1,211 @@
+"""Google's push channels: made, told of, replaced before they end, stopped."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.commands import cli
+from warehouse_pipelines.errors import NotConfigured, WarehouseError, WrongUse
+from warehouse_pipelines.orchestration.pipedesk_maintenance import jobs
+from warehouse_pipelines.serving import channels, push_channels
+from warehouse_pipelines.serving.work import work
+from warehouse_pipelines.simulators.google.simulator import Google
+from warehouse_pipelines_tests.harness.serving import Serving, serving
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
+from warehouse_pipelines_tests.harness.subprocesses import eventually
+
+
+@pytest.fixture
+def serve(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    monkeypatch.setattr(channels, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(channels, "KEPT_SECONDS", 0.0)
+    with serving(database_url) as found:
+        monkeypatch.setenv("WAREHOUSE_PUBLIC_URL", found.address)
+        yield found
+
+
+@pytest.fixture
+def events(serve: Serving, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+    with source_harness("pipedesk.calendar_events", serve.url, monkeypatch, plain_addresses=True) as harness:
+        yield harness
+
+
+@pytest.fixture
+def files(serve: Serving, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHarness]:
+    with source_harness("pipedesk.drive_files", serve.url, monkeypatch, plain_addresses=True) as harness:
+        yield harness
+
+
+def register(url: str, crm: str) -> list[str]:
+    with warehouse.session(url) as session:
+        return push_channels.register(session, crm)
+
+
+def renew(url: str) -> tuple[list[str], list[str], int]:
+    with warehouse.session(url) as session:
+        return push_channels.renew(session)
+
+
+def calendar_rows(url: str) -> list[dict[str, Any]]:
+    return (
+        looking(url)
+        .execute("SELECT * FROM pipedesk.calendar_sync_states WHERE channel_id IS NOT NULL ORDER BY id")
+        .fetchall()
+    )
+
+
+def states(serve: Serving) -> list[tuple[str, str]]:
+    return [(row["headers"]["x-goog-resource-state"], row["status"]) for row in serve.inbox()]
+
+
+def test_channel_registration_row(events: SourceHarness, serve: Serving) -> None:
+    """Our UUID first, what Google calls it after; the token is kept by its hash alone."""
+    assert len(register(serve.url, "gcalendar")) == 2
+    found = calendar_rows(serve.url)
+    made = {one["id"]: one for one in events.simulator.list_channels()}
+    assert {row["channel_id"] for row in found} == made.keys()
+    google: Google = events.simulator
+    for row in found:
+        channel = google.channels[row["channel_id"]]
+        assert (row["resource_id"], row["calendar_id"], row["active"]) == (channel.resource_id, channel.watched, True)
+        assert bytes(row["token_sha256"]) == hashlib.sha256(channel.token.encode()).digest()
+        assert len(channel.token) > 40
+        assert abs(row["expiration"].timestamp() - channel.ends_at) < 1
+        assert not any(channel.token in str(value) for value in row.values())
+    assert register(serve.url, "gcalendar") == [], "they last"
+    eventually(lambda: len(serve.inbox()) == 2, "the first messages")
+    assert {state for state, _ in states(serve)} == {"sync"}
+
+
+def test_a_change_is_told_and_read(events: SourceHarness, serve: Serving) -> None:
+    events.sync()
+    register(serve.url, "gcalendar")
+    calendar = next(iter(events.simulator.calendars))
+    made = events.simulator.create_event(
+        calendar, summary="told", status="confirmed", start={"date": "2026-05-05"}, end={"date": "2026-05-06"}
+    )
+    eventually(lambda: len(serve.inbox()) == 3, "the notification")
+    events.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '1 hour'")
+    worked = work((events.source,), url=serve.url)
+    assert worked is not None
+    assert [entity.name for _, entity, _ in worked.reads] == ["events"]
+    assert (calendar, made) in events.rows()
+    assert sorted(states(serve)) == [("exists", "done"), ("sync", "ignored"), ("sync", "ignored")]
+
+
+def test_a_channel_is_replaced_before_it_ends_and_without_a_gap(events: SourceHarness, serve: Serving) -> None:
+    register(serve.url, "gcalendar")
+    events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() + interval '24 hours'")
+    made, failed, _ = renew(serve.url)
+    assert (len(made), failed) == (2, [])
+    rows = calendar_rows(serve.url)
+    assert [row["active"] for row in rows] == [False, False, True, True]
+    assert {one["id"] for one in events.simulator.list_channels()} == {row["channel_id"] for row in rows[2:]}
+    log = [
+        entry["path"]
+        for entry in events.simulator.requests()["log"]
+        if "watch" in entry["path"] or "stop" in entry["path"]
+    ]
+    assert [path.rpartition("/")[2] for path in log] == ["watch", "watch", "watch", "stop", "watch", "stop"]
+    left = events.query(
+        "SELECT count(*) AS n FROM pipedesk.calendar_sync_states WHERE active AND channel_id IS NOT NULL"
+        " AND expiration < now() + interval '24 hours'"
+    )
+    assert left[0]["n"] == 0
+
+
+def test_what_google_refuses_leaves_the_old_channel(events: SourceHarness, serve: Serving) -> None:
+    register(serve.url, "gcalendar")
+    events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() + interval '2 hours'")
+    events.simulator.configure(plain_addresses=False)
+    made, failed, _ = renew(serve.url)
+    assert made == []
+    assert len(failed) == 1
+    rows = calendar_rows(serve.url)
+    assert [row["active"] for row in rows] == [True, True, False]
+    assert len(events.simulator.list_channels()) == 2
+
+
+def test_a_refused_credential_leaves_the_channels_and_fails_the_run(events: SourceHarness, serve: Serving) -> None:
+    """So that somebody hears of it while the old channels still deliver."""
+    register(serve.url, "gcalendar")
+    events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() + interval '2 hours'")
+    events.simulator.set_fault("unauthorized")
+    job = next(one for one in jobs(lambda: serve.url) if one.name == "hourly_renew_push_channels")
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert not done.success
+        [failed] = done.get_step_failure_events()
+    assert "gcalendar: CredentialRefused" in str(failed.step_failure_data.error)
+    events.simulator.clear_faults()
+    rows = [row for row in calendar_rows(serve.url) if row["resource_id"]]
+    assert [row["active"] for row in rows] == [True, True]
+    assert {one["id"] for one in events.simulator.list_channels()} == {row["channel_id"] for row in rows}
+    assert len(renew(serve.url)[0]) == 2
+
+
+def test_ended_channels_are_marked(events: SourceHarness, serve: Serving) -> None:
+    register(serve.url, "gcalendar")
+    events.simulator.expire_channels()
+    events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() - interval '1 minute'")
+    assert renew(serve.url) == ([], [], 2)
+    assert [row["active"] for row in calendar_rows(serve.url)] == [False, False]
+
+
+def test_stopped_channels_go_on_for_a_while(events: SourceHarness, serve: Serving) -> None:
+    register(serve.url, "gcalendar")
+    eventually(lambda: len(serve.inbox()) == 2, "the first messages")
+    with warehouse.session(serve.url) as session:
+        assert push_channels.remove(session, "gcalendar") == 2
+        assert push_channels.remove(session, "gcalendar") == 0
+    assert events.simulator.list_channels() == []
+    eventually(lambda: sum(serve.outcomes("google").values()) == 4, "a last word of each")
+    assert "refused" not in serve.outcomes("google")
+
+
+def test_the_log_of_drive_is_watched(files: SourceHarness, serve: Serving) -> None:
+    assert len(register(serve.url, "gdrive")) == 1
+    [row] = looking(serve.url).execute("SELECT * FROM pipedesk.drive_webhook_channels").fetchall()
+    assert (row["resource_type"], row["watched_resource_id"], row["active"]) == ("changes", None, True)
+    first, *_ = files.simulator.file_ids()
+    files.simulator.edit_file(first, name="told")
+    eventually(lambda: len(serve.inbox()) == 2, "the notification")
+    logged = looking(serve.url).execute("SELECT resource_state FROM pipedesk.drive_change_logs ORDER BY id").fetchall()
+    assert sorted(one["resource_state"] for one in logged) == ["change", "sync"]
+
+
+def test_google_is_told_no_address_without_https(
+    serve: Serving, events: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for address in ("", "http://hooks.example.test", "ftp://127.0.0.1"):
+        monkeypatch.setenv("WAREHOUSE_PUBLIC_URL", address)
+        with pytest.raises(NotConfigured, match="HTTPS only"):
+            register(serve.url, "gcalendar")
+    assert calendar_rows(serve.url) == []
+    monkeypatch.setenv("WAREHOUSE_PUBLIC_URL", serve.address)
+    events.simulator.configure(plain_addresses=False)
+    with pytest.raises(WarehouseError, match="HTTPS"):
+        register(serve.url, "gcalendar")
+    assert [row["active"] for row in calendar_rows(serve.url)] == [False]
+
+
+def test_the_commands(events: SourceHarness, serve: Serving) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        answer = CliRunner().invoke(cli.main, ["webhooks", *words])
+        return answer.exit_code, answer.output
+
+    assert run("register", "gcalendar")[0] == 0
+    code, listed = run("list", "gcalendar")
+    assert code == 0
+    assert listed.count("yes") == 2
+    assert run("remove", "gcalendar") == (0, "Stopped 2 channel(s) of gcalendar.\n")
+    code, said = run("register", "callrail")
+    assert code == 2
+    assert "hubspot, gcalendar, gdrive have" in said.replace("\n", " ")
+    with pytest.raises(WrongUse):
+        push_channels.service_of("callrail")

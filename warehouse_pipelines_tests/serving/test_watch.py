@@ -1,0 +1,120 @@
+"""`warehouse serve` outside of Dagster: a dead daemon, a warehouse that is away, deliveries that are refused."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from dagster._core.test_utils import instance_for_test
+from dagster._daemon.types import DaemonHeartbeat
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.serving import watch
+from warehouse_pipelines.serving.watch import Watch
+from warehouse_pipelines_tests.harness.alerting import Receiver, receiving
+
+NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiving() as made:
+        monkeypatch.setenv("WAREHOUSE_ALERT_URLS", made.url)
+        yield made
+
+
+def beat(url: str, at: datetime) -> None:
+    with warehouse.session(url) as session:
+        session.execute(
+            "INSERT INTO orchestration.heartbeat VALUES ('alerts', %s) "
+            "ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at",
+            [at],
+        )
+
+
+def test_a_daemon_that_was_never_there_is_not_missed(database_url: str, receiver: Receiver) -> None:
+    looking = Watch(database_url, dict)
+    for minutes in range(5):
+        looking.look(NOW + minutes * MINUTE)
+    assert receiver.titles == []
+
+
+def test_a_silent_evaluation_is_told_and_its_return_too(database_url: str, receiver: Receiver) -> None:
+    beat(database_url, NOW)
+    looking = Watch(database_url, dict)
+    for minutes in range(0, 10):
+        looking.look(NOW + minutes * MINUTE)
+    assert receiver.titles == ["[critical] Dagster's daemon is silent: the sensor that evaluates alerts"]
+    beat(database_url, NOW + 10 * MINUTE)
+    for minutes in range(10, 14):
+        looking.look(NOW + minutes * MINUTE)
+    assert receiver.titles[1:] == ["[critical] Resolved: Dagster's daemon is silent: the sensor that evaluates alerts"]
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+def test_the_heartbeat_of_the_daemon_is_read_from_its_storage(
+    storage: str, test_server: Server, monkeypatch: pytest.MonkeyPatch, empty_url: str
+) -> None:
+    overrides = None
+    if storage == "postgresql":
+        monkeypatch.setenv("DAGSTER_STORAGE_URL", empty_url)
+        overrides = {"storage": {"postgres": {"postgres_url": empty_url}}}
+    with instance_for_test(overrides=overrides) as instance:
+        monkeypatch.setenv("DAGSTER_HOME", instance.root_directory)
+        assert watch.last_heartbeat() is None
+        for minutes, kind in enumerate(("SENSOR", "SCHEDULER", "BACKFILL")):
+            at = NOW - minutes * MINUTE
+            instance.add_daemon_heartbeat(DaemonHeartbeat(at.timestamp(), kind, "id"))
+        assert watch.last_heartbeat() == NOW
+
+
+def test_a_daemon_whose_heartbeats_cease_is_told(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "last_heartbeat", lambda: NOW)
+    looking = Watch(database_url, dict)
+    for minutes in range(0, 70, 1):
+        looking.look(NOW + minutes * MINUTE)
+    title = "Dagster's daemon is silent: Dagster's daemon"
+    assert receiver.titles == [f"[critical] {title}", f"[critical] Still: {title}"]
+
+
+def test_refused_deliveries_are_one_alert(database_url: str, receiver: Receiver) -> None:
+    """A key of another environment gives a stream of invalid signatures: one alert, and not one for each."""
+    counts = {"callrail": {"refused": 0, "accepted": 0}, "hubspot": {"refused": 0}}
+    looking = Watch(database_url, lambda: counts)
+    for minutes in range(12):
+        looking.look(NOW + minutes * MINUTE)
+        counts["callrail"] = {"refused": 9 * minutes, "accepted": 900 * minutes}
+        counts["hubspot"] = {"refused": minutes}
+    assert receiver.titles == ["[warning] Webhooks are refused: callrail"]
+
+
+def test_a_warehouse_that_is_away_is_told_from_memory(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = Watch(database_url, dict)
+    looking.look(NOW)
+    monkeypatch.setattr(looking, "_url", "postgresql://a:b@127.0.0.1:1/none")
+    for minutes in range(1, 8):
+        looking.look(NOW + minutes * MINUTE)
+    assert receiver.titles == ["[critical] The warehouse does not answer"]
+    monkeypatch.setattr(looking, "_url", database_url)
+    looking.look(NOW + 9 * MINUTE)
+    assert receiver.titles[1:] == ["[critical] Resolved: The warehouse does not answer"]
+    assert "8 minutes" in json.dumps(receiver.got[1])
+
+
+def test_its_own_heartbeat_goes_with_it(database_url: str) -> None:
+    import asyncio
+
+    looking = Watch(database_url, dict)
+    looking.look(NOW)
+    with psycopg.connect(database_url) as session:
+        assert session.execute("SELECT name, beat_at FROM orchestration.heartbeat").fetchall() == [("serve", NOW)]
+    asyncio.run(looking.close())
+    with psycopg.connect(database_url) as session:
+        assert session.execute("SELECT FROM orchestration.heartbeat").fetchall() == []

@@ -1,0 +1,254 @@
+"""``marts.rep_performance``, ``call_performance`` and ``zip_performance``, on rows that are counted by hand."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from warehouse_pipelines.unified import marts
+from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase, Name, Row
+from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows, settle
+
+OWNER = "00000000-0000-0000-0000-0000000000a1"
+REPS = ("activity_timeline", "sale", "job_change_orders", "rep_performance")
+CALLS = ("activity_timeline", "sale", "lead_journey", "call_performance", "zip_performance")
+
+
+def reps(fed: FeedDatabase) -> dict[str, Row]:
+    marts.run(fed.session, REPS)
+    return {row["rep_id"]: row for row in rows(fed.session, "rep_performance")}
+
+
+def user(fed: FeedDatabase, *records: Name, **values: Any) -> str:
+    return str(fed.person(*records, kind="staff", **values))
+
+
+def genius_user(fed: FeedDatabase, number: int) -> Name:
+    return fed.source("genius_user", user_id=number)
+
+
+def prospect(fed: FeedDatabase, number: int, *more: Name, **values: Any) -> UUID:
+    return fed.person(fed.source("genius_prospect", prospect_id=number), *more, **values)
+
+
+def visit(fed: FeedDatabase, number: int, of: int, outcome: str | None, **values: Any) -> Name:
+    """Write a visit of Genius' and give it to the prospect's person."""
+    outcomes = {"Sold": 1, "No sale": 2, "Not home": 3}
+    for label, key in outcomes.items():
+        fed.source("genius_appointment_outcome", id=key, label=label)
+    given = {
+        "appointment_id": number, "prospect_id": of, "add_date": "2026-03-01T10:00:00Z",
+        "appointment_date": "2026-03-05", "appointment_time": "10:00:00", "is_complete": outcome is not None,
+        "complete_outcome_id": outcomes.get(outcome or ""), **values,
+    }  # fmt: skip
+    name = fed.source("genius_appointment", **given)
+    row = fed.one(
+        "SELECT person_id FROM identity.member WHERE source_table = 'genius_prospect' AND source_key = %s", [str(of)]
+    )
+    fed.record(name, row["person_id"])
+    return name
+
+
+def test_a_rep_sets_holds_and_sells(fed: FeedDatabase) -> None:
+    ann, ben = user(fed, genius_user(fed, 1), display_name="Ann"), user(fed, genius_user(fed, 2), display_name="Ben")
+    for number, outcome in enumerate(("Sold", "No sale", "Not home", None), 1):
+        prospect(fed, number)
+        visit(fed, number, number, outcome, add_user_id=1, user_id=2)
+    fed.source("genius_job", id=1, prospect_id=1, sold_user_id=2, contract_amount="1000.10",
+               contract_date="2026-03-06")  # fmt: skip
+    found = reps(fed)
+    names = "appointments_set", "appointments_held", "sold", "revenue", "close_rate"
+    assert [found[ann][name] for name in names] == [4, 0, 0, 0, None]
+    assert [found[ben][name] for name in names] == [0, 2, 1, Decimal("1000.10"), Decimal("0.5")]
+    assert (found[ben]["rep"], found[ben]["person_id"], found[ben]["crms"]) == ("Ben", UUID(ben), ["genius_user"])
+    assert set(found) == {ann, ben}
+
+
+def test_an_appointment_of_several_crms_is_one_and_genius_says_whose(fed: FeedDatabase) -> None:
+    ann = user(fed, genius_user(fed, 1))
+    eve = user(fed, fed.source("marketsharp_employee", id="e", name="Eve"))
+    fed.source("marketsharp_inquiry", id="i", contact_id="c")
+    fed.source("marketsharp_appointment_result", id="r", name="Sold", sold=True)
+    fed.source("marketsharp_appointment", id="a", inquiry_id="i", set_by_id="e", salesperson1_id="e",
+               created_date="2026-03-01T10:20:00Z", appointment_date="2026-03-05T17:00:00Z", result_id="r")  # fmt: skip
+    fed.source("marketsharp_appointment", id="b", inquiry_id="i", set_by_id="e", salesperson1_id="e",
+               created_date="2026-05-01T10:20:00Z", appointment_date="2026-05-05T17:00:00Z", result_id="r")  # fmt: skip
+    prospect(fed, 1, fed.source("marketsharp_contact", id="c"))
+    visit(fed, 1, 1, "Not home", add_user_id=1, user_id=1)
+    found = reps(fed)
+    counts = {rep: (found[rep]["appointments_set"], found[rep]["appointments_held"]) for rep in (ann, eve)}
+    # The one of March was held, as MarketSharp says; that of May is MarketSharp's alone.
+    assert counts == {ann: (1, 1), eve: (1, 1)}
+
+
+def test_a_rep_is_one_over_the_crms_that_know_the_same_user(fed: FeedDatabase) -> None:
+    ann = user(fed, genius_user(fed, 1), fed.source("salespro_user", user_object_id="u", email="ann@example.com"),
+               fed.source("hubspot_owner", id="7"), email="ann@example.com")  # fmt: skip
+    customer = fed.source("salespro_customer", customer_id="s")
+    estimate = fed.source("salespro_estimate", estimate_id="e", customer_id="s", sales_rep_id="u", total_amount="100",
+                          created_at="2026-03-05T10:00:00Z")  # fmt: skip
+    prospect(fed, 1, customer, estimate)
+    visit(fed, 1, 1, "Sold", add_user_id=1, user_id=1)
+    found = reps(fed)
+    assert found.keys() == {ann}
+    assert (found[ann]["appointments_set"], found[ann]["estimates"], found[ann]["email"]) == (1, 1, "ann@example.com")
+
+
+def test_story_3_10_a_row_for_each_user_with_assignments(fed: FeedDatabase) -> None:
+    """A user of crm, one without an e-mail address, one whom nobody knows, and not one to whom nothing is assigned."""
+    nameless = user(fed, genius_user(fed, 1))
+    idle = user(fed, genius_user(fed, 2), display_name="Idle")
+    unknown = "genius_user 9"
+    for number, whose in ((1, 1), (2, 9)):
+        prospect(fed, number)
+        visit(fed, number, number, None, add_user_id=whose, user_id=whose)
+    lead = fed.one(
+        "INSERT INTO crm.leads (organization_id, owner_id) VALUES (%s, %s) RETURNING id", [ORGANIZATION, OWNER]
+    )["id"]
+    found = reps(fed)
+    assert found.keys() == {nameless, unknown, OWNER}
+    assert idle not in found
+    assert (found[nameless]["rep"], found[nameless]["email"]) == (None, None)
+    assert (found[unknown]["person_id"], found[unknown]["crms"], found[unknown]["appointments_set"]) == (None, [], 1)
+    assert found[OWNER]["leads"] == 1
+    # A lead that somebody else has now was assigned all the same.
+    fed.session.execute("UPDATE crm.leads SET owner_id = %s WHERE id = %s", [nameless, lead])
+    found = reps(fed)
+    assert (found[OWNER]["leads"], found[nameless]["leads"]) == (0, 1)
+    assigned = fed.one("SELECT count(DISTINCT to_user_id) AS n FROM crm.lead_assignments")["n"]
+    assert assigned == sum(row["leads_assigned"] > 0 for row in found.values())
+    assert (found[OWNER]["leads_assigned"], found[unknown]["leads_assigned"]) == (1, 0)
+
+
+def test_a_user_whose_id_was_merged_is_not_two(fed: FeedDatabase) -> None:
+    ann, other = user(fed, genius_user(fed, 1)), user(fed, fed.source("hubspot_owner", id="7"))
+    for owner in (ann, other):
+        fed.session.execute("INSERT INTO crm.leads (organization_id, owner_id) VALUES (%s, %s)", [ORGANIZATION, owner])
+    assert {rep: row["leads"] for rep, row in reps(fed).items()} == {ann: 1, other: 1}
+    fed.join(UUID(ann), UUID(other))
+    assert {rep: (row["leads"], row["leads_assigned"]) for rep, row in reps(fed).items()} == {ann: (2, 2)}
+    marts.run(fed.session)
+    assert_as_from_nothing(fed.session)
+
+
+def test_cancelled_sales_and_change_orders_are_told_apart(fed: FeedDatabase) -> None:
+    ann = user(fed, genius_user(fed, 1))
+    for number, cancelled in enumerate((None, "2026-03-08", None), 1):
+        prospect(fed, number)
+        fed.source("genius_job", id=number, prospect_id=number, sold_user_id=1, contract_amount=f"{number}00.25",
+                   contract_date="2026-03-06", cancel_date=cancelled)  # fmt: skip
+        fed.source("genius_job_change_order", id=number, job_id=number, total_amount="-10.01")
+    row = reps(fed)[ann]
+    assert (row["sold"], row["revenue"]) == (2, Decimal("400.50"))
+    assert (row["cancelled"], row["cancelled_amount"]) == (1, Decimal("200.25"))
+    assert (row["change_orders"], row["change_order_amount"]) == (3, Decimal("-30.03"))
+    settle(fed.session)
+    fed.source("genius_job", id=1, prospect_id=1, sold_user_id=1, contract_amount="100.25", contract_date="2026-03-06",
+               cancel_date="2026-03-09")  # fmt: skip
+    row = reps(fed)[ann]
+    assert (row["sold"], row["revenue"], row["cancelled"]) == (1, Decimal("300.25"), 2)
+    marts.run(fed.session)
+    assert_as_from_nothing(fed.session)
+
+
+def calls(fed: FeedDatabase) -> dict[tuple[str, str, int], Row]:
+    marts.run(fed.session, CALLS)
+    return {
+        (f"{row['month']:%Y-%m}", row["tracker_id"], row["hour"]): row for row in rows(fed.session, "call_performance")
+    }
+
+
+def call(fed: FeedDatabase, key: str, at: str, of: UUID | None = None, **values: Any) -> None:
+    given = {"id": key, "start_time": at, "tracker_id": "t", "direction": "inbound", "answered": True, **values}
+    name = fed.source("callrail_call", **given)
+    fed.record(name, of)
+
+
+def test_calls_are_counted_by_month_tracker_and_hour(fed: FeedDatabase) -> None:
+    """In the zone of the business, which had another month at that time."""
+    fed.source("callrail_tracker", id="t", name="Website")
+    call(fed, "1", "2026-04-01T03:30:00Z", first_call=True)
+    call(fed, "2", "2026-04-01T03:59:59Z", answered=False)
+    call(fed, "3", "2026-04-01T03:00:00Z", answered=False, voicemail=True)
+    call(fed, "4", "2026-04-01T03:10:00Z", direction="outbound")
+    call(fed, "5", "2026-04-01T04:00:00Z", tracker_id=None, source_name="Pool", answered=None)
+    call(fed, "6", "2026-04-01T03:00:00Z", archived=True)
+    found = calls(fed)
+    assert found.keys() == {("2026-03", "t", 23), ("2026-04", "", 0)}
+    row = found["2026-03", "t", 23]
+    assert [row[n] for n in ("tracker", "calls", "answered", "voicemails", "missed", "first_calls", "outbound")] == [
+        "Website", 3, 1, 1, 2, 1, 1,
+    ]  # fmt: skip
+    assert row["answer_rate"] == Decimal("0.3333")
+    row = found["2026-04", "", 0]
+    assert (row["tracker"], row["calls"], row["answered"], row["missed"], row["answer_rate"]) == ("Pool", 1, 0, 1, 0)
+
+
+def test_an_hour_of_our_own_calls_has_no_answer_rate(fed: FeedDatabase) -> None:
+    call(fed, "1", "2026-04-01T12:00:00Z", direction="outbound")
+    (row,) = calls(fed).values()
+    assert (row["calls"], row["outbound"], row["answer_rate"]) == (0, 1, None)
+
+
+def test_an_appointment_counts_for_the_last_call_before_it(fed: FeedDatabase) -> None:
+    """And so does the sale; not for calls after it, ours, those of others, or those of long ago."""
+    ada = prospect(fed, 1)
+    visit(fed, 1, 1, "Sold", add_user_id=1, user_id=1)  # made on 1 March at 10:00
+    fed.source("genius_job", id=1, prospect_id=1, contract_amount="1000.10", contract_date="2026-03-06")
+    call(fed, "long ago", "2025-11-01T12:00:00Z", ada, tracker_id="a")
+    call(fed, "before", "2026-02-20T12:00:00Z", ada, tracker_id="b")
+    call(fed, "last", "2026-03-01T09:59:00Z", ada, tracker_id="c")
+    call(fed, "ours", "2026-03-01T09:59:30Z", ada, tracker_id="d", direction="outbound")
+    call(fed, "after", "2026-03-02T12:00:00Z", ada, tracker_id="e")
+    call(fed, "another", "2026-03-01T09:59:00Z", None, tracker_id="f")
+    found = {tracker: row for (_, tracker, _), row in calls(fed).items()}
+    assert {t: row["appointments"] for t, row in found.items() if row["appointments"]} == {"c": 1}
+    assert {t: (row["jobs"], row["revenue"]) for t, row in found.items() if row["jobs"]} == {
+        "c": (1, Decimal("1000.10"))
+    }
+    settle(fed.session)
+    call(fed, "last", "2026-03-01T09:59:00Z", ada, tracker_id="c", archived=True)
+    found = {tracker: row for (_, tracker, _), row in calls(fed).items()}
+    assert {t: row["jobs"] for t, row in found.items() if row["jobs"]} == {"b": 1}
+    marts.run(fed.session)
+    assert_as_from_nothing(fed.session)
+
+
+def test_a_call_without_a_name_is_whose_it_certainly_is(fed: FeedDatabase) -> None:
+    people = []
+    for number, certainty in enumerate(("certain", "likely", "household"), 1):
+        people.append(prospect(fed, number))
+        visit(fed, number, number, None)
+        call(fed, certainty, "2026-02-28T12:00:00Z", None, tracker_id=certainty)
+        fed.session.execute(
+            "INSERT INTO identity.touch (record_id, source_table, source_key, person_id, certainty, rule, reason)"
+            " SELECT record_id, source_table, source_key, %s, %s, 'phone_e164', '' FROM identity.record"
+            " WHERE source_table = 'callrail_call' AND source_key = %s",
+            [people[-1], certainty, certainty],
+        )
+    found = {tracker: row["appointments"] for (_, tracker, _), row in calls(fed).items()}
+    assert found == {"certain": 1, "likely": 1, "household": 0}
+
+
+def test_zip_codes_add_up(fed: FeedDatabase) -> None:
+    for number, code in enumerate(("45402", "45402", "45011", None), 1):
+        prospect(fed, number, zip=code)
+        visit(fed, number, number, "Sold" if number != 2 else "No sale")
+        if number != 2:
+            fed.source("genius_job", id=number, prospect_id=number, contract_amount=f"{number}00.10",
+                       contract_date="2026-03-06")  # fmt: skip
+    marts.run(fed.session, CALLS)
+    names = "leads", "visits", "sold", "revenue", "win_rate"
+    found = {row["zip"]: tuple(row[name] for name in names) for row in rows(fed.session, "zip_performance")}
+    assert found == {
+        "45402": (2, 2, 1, Decimal("100.10"), Decimal("0.5")),
+        "45011": (1, 1, 1, Decimal("300.10"), Decimal(1)),
+        "": (1, 1, 1, Decimal("400.10"), Decimal(1)),
+    }
+
+
+def test_empty_tables_make_empty_marts(fed: FeedDatabase) -> None:
+    marts.run(fed.session)
+    for name in ("rep_performance", "call_performance", "zip_performance", "job_change_orders", "duplicates",
+                 "relationships", "follow_up_recommendations"):  # fmt: skip
+        assert rows(fed.session, name) == []
+    assert_as_from_nothing(fed.session)

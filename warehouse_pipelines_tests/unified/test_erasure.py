@@ -1,0 +1,294 @@
+"""Erasure: of whom nothing is left, what stays, and that a kill leaves nothing half done."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines.schema.personal import HARMLESS, PERSONAL
+from warehouse_pipelines.unified import erasure, export, feed, resolve
+from warehouse_pipelines.unified.holdings import entities, reachable, rows_of
+from warehouse_pipelines.unified.lead_import import columns, run, undo
+from warehouse_pipelines.unified.lead_import.opening import open_file
+from warehouse_pipelines.unified.subject import By, subject
+from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION as DEFAULT_ORGANIZATION
+from warehouse_pipelines_tests.unified import planted
+from warehouse_pipelines_tests.unified.planted import ORGANIZATION, email, person_id, phone
+
+Dump = dict[str, dict[str, str]]
+
+
+@pytest.mark.parametrize(
+    ("people", "erased", "at_once"), [(40, 4, 2), pytest.param(1_000, 100, 20, marks=pytest.mark.slow("many records"))]
+)
+def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(
+    database_url: str, people: int, erased: int, at_once: int
+) -> None:
+    """Of people with tokens in every column some are erased: of them nothing is left, of the others every row is as it
+    was, byte for byte; the numbers of all stay blocked."""
+    gone = range(1, people + 1, people // erased)
+    before = _planted(database_url, people)
+    there = planted.planted_in(before)
+    assert set(there) == set(range(1, people + 1))
+    assert all(len(tables) > 65 for tables in there.values()), "planted nearly nowhere"
+    with warehouse.session(database_url) as session:
+        for start in range(0, erased, at_once):
+            some = gone[start : start + at_once]
+            ids = [UUID(person_id(number)) for number in some]
+            done = erasure.erase(session, "person", str(ids[0]), ids, erased_by="test")
+            assert done.left == (), some
+            assert done.rows > 50 * at_once
+    after = _dump(database_url)
+    left = planted.planted_in(after)
+    assert {number: left[number] for number in gone if number in left} == {}
+    _others_are_as_they_were(before, after, set(gone))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for number in range(1, people + 1):
+            row = connection.execute("SELECT crm.is_on_dnc_list(%s, %s)", [phone(number), ORGANIZATION]).fetchone()
+            assert row == (True,), number
+        row = connection.execute("SELECT count(*), sum(value_usd) FROM crm.leads").fetchone()
+        assert row == (people, people * 100)
+        row = connection.execute("SELECT count(*) FROM genius_job WHERE NOT archived").fetchone()
+        assert row == (people,), "what was sold counts on"
+
+
+def _planted(url: str, people: int) -> Dump:
+    with psycopg.connect(url, autocommit=True) as connection:
+        planted.plant(connection, people)
+    return _dump(url)
+
+
+def _dump(url: str) -> Dump:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return planted.dump(connection)
+
+
+def _erase(url: str, by: By, value: str, *numbers: int) -> erasure.Certificate:
+    with warehouse.session(url) as session:
+        return erasure.erase(session, by, value, [UUID(person_id(number)) for number in numbers], erased_by="test")
+
+
+def _others_are_as_they_were(before: Dump, after: Dump, gone: set[int]) -> None:
+    for table, rows in before.items():
+        others = planted.planted_in
+        kept = {place: text for place, text in rows.items() if others({table: {"": text}}).keys() - gone}
+        assert {place: after[table].get(place) for place in kept} == kept, table
+
+
+@pytest.mark.parametrize("by", ["email", "phone", "person"])
+def test_a_second_erasure_finds_nothing(database_url: str, by: By) -> None:
+    value = {"email": email(2), "phone": phone(2), "person": person_id(2)}[by]
+    _planted(database_url, 3)
+    assert not _erase(database_url, by, value, 2).nothing
+    certificates = _rows(database_url, "SELECT count(*) FROM identity.erasure")
+    again = _erase(database_url, by, value)
+    assert again.nothing
+    assert again.left == ()
+    assert _rows(database_url, "SELECT count(*) FROM identity.erasure") == certificates
+
+
+def test_a_plan_changes_nothing_and_says_what_is_done(database_url: str) -> None:
+    before = _planted(database_url, 3)
+    with warehouse.session(database_url) as session:
+        plan = erasure.plan(session, "email", email(2), [UUID(person_id(2))])
+    assert _dump(database_url) == before
+    done = _erase(database_url, "email", email(2), 2)
+    assert (done.parts, done.left) == (plan.parts, plan.left)
+    empty = {part.table: part.columns for part in plan.parts if part.action == "empty"}
+    assert {"firstname", "email", "phone_e164", "raw_data"} <= set(empty["hubspot_contact"])
+    assert "amount" not in empty["hubspot_deal"]
+
+
+def test_what_was_logged_of_changes_and_runs_goes_too(database_url: str) -> None:
+    """Also a value that nobody could find by an address or a number, in each table that has a row of the person."""
+    _planted(database_url, 3)
+    with warehouse.session(database_url) as session:
+        rows = rows_of(session, subject(session, [UUID(person_id(2))], "person", person_id(2)))
+        logged = [(label, key) for label, keys in rows.items() for key in keys]
+        assert len({label for label, _ in logged}) > 20
+        statement = (
+            "INSERT INTO orchestration.change_log (table_name, record_key, column_name, old_value, sync_history_id)"
+            " VALUES (%s, %s, 'note', %s, 1)"
+        )
+        for label, key in logged:
+            session.execute(statement, [label, key, "was ill in June"])
+        session.execute(statement, ["callrail_tag", "7", f"asked by {email(2)}"])
+        session.execute(statement, ["callrail_tag", "8", "somebody else's"])
+        session.execute(
+            "WITH run AS (INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status,"
+            " error_message) VALUES ('hubspot', 'contacts', now(), now(), 'failed', %s) RETURNING *)"
+            " INSERT INTO orchestration.sync_history_archive SELECT run.*, now() FROM run",
+            [f"a value of {email(2)} was refused"],
+        )
+    assert _erase(database_url, "email", email(2), 2).left == ()
+    assert _rows(database_url, "SELECT record_key, old_value FROM orchestration.change_log") == [
+        ("8", "somebody else's")
+    ]
+    assert _rows(database_url, "SELECT error_message FROM orchestration.sync_history_archive") == [
+        ("a value of [erased] was refused",)
+    ]
+
+
+def test_the_certificate_names_nobody(database_url: str) -> None:
+    _planted(database_url, 2)
+    done = _erase(database_url, "phone", phone(2), 2)
+    ((certificate, counts),) = _rows(database_url, "SELECT erasure::text, counts FROM identity.erasure")
+    assert planted.planted_in({"": {"": str(certificate)}}) == {}
+    assert sum(one["rows"] for one in counts) == done.rows
+    assert ["identity.person", "delete", 1] in [[one["table"], one["action"], one["rows"]] for one in counts]
+
+
+def test_what_has_no_person_is_erased_by_its_address(database_url: str) -> None:
+    """Identity has not seen the rows yet, as between a sync and the next resolution."""
+    _planted(database_url, 3)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("TRUNCATE identity.record, identity.person CASCADE")
+    done = _erase(database_url, "email", email(2))
+    assert not done.nothing
+    left = planted.planted_in(_dump(database_url))
+    assert "public.hubspot_contact" not in left.get(2, set())
+    assert "public.hubspot_contact" in left[3]
+
+
+def test_a_couple_keeps_the_number_that_both_have(database_url: str) -> None:
+    _planted(database_url, 3)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE identity.record SET phones = phones || %s::text WHERE source_key = '3' AND kind = 'customer'",
+            [phone(2)],
+        )
+        connection.execute("UPDATE hubspot_contact SET mobilephone_e164 = %s WHERE id = '3'", [phone(2)])
+    before = _dump(database_url)
+    done = _erase(database_url, "email", email(2), 2)
+    assert done.shared == 1
+    after = _dump(database_url)
+    assert planted.planted_in(after).get(2, set()) <= {
+        "public.hubspot_contact", "identity.record", "crm.dnc_list"
+    }  # fmt: skip
+    kept = [text for text in before["public.hubspot_contact"].values() if planted.token(3) in text]
+    assert [text for text in after["public.hubspot_contact"].values() if planted.token(3) in text] == kept
+    kinds = _rows(database_url, "SELECT kind, count(*) FROM identity.tombstone WHERE kind <> 'record' GROUP BY 1")
+    assert kinds == [("email", 1)], "the number is the other's too"
+
+
+def test_a_note_of_somebody_else_loses_the_address_alone(database_url: str) -> None:
+    _planted(database_url, 3)
+    note = f"referred by {email(2).upper()}, tel. (206) 200-0002, pays by card"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE hubspot_contact SET comments = %s WHERE id = '3'", [note])
+        connection.execute(
+            "UPDATE hubspot_contact SET raw_data = jsonb_build_object('note', %s::text, 'tel', 2062000002)"
+            " WHERE id = '3'",
+            [note],
+        )
+    _erase(database_url, "email", email(2), 2)
+    ((comments, raw, name),) = _rows(
+        database_url, "SELECT comments, raw_data, firstname FROM hubspot_contact WHERE id = '3'"
+    )
+    assert comments == "referred by [erased], tel. [erased], pays by card"
+    assert raw == {"note": comments, "tel": "[erased]"}
+    assert planted.token(3) in name
+
+
+def test_a_value_that_others_have_stays(database_url: str) -> None:
+    """A source, a status, a campaign count on; one that is this person's alone goes."""
+    _planted(database_url, 3)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE genius_lead SET status = 'Sold' WHERE lead_id IN (2, 3)")
+        connection.execute("UPDATE genius_lead SET source = 'Aunt Zelda' WHERE lead_id = 2")
+    _erase(database_url, "person", person_id(2), 2)
+    assert _rows(database_url, "SELECT status, source, prospect_id FROM genius_lead WHERE lead_id = 2") == [
+        ("Sold", None, 2)
+    ]
+
+
+def test_a_killed_erasure_has_done_nothing(database_url: str) -> None:
+    before = _planted(database_url, 3)
+    script = (
+        "import sys; from uuid import UUID; from warehouse_pipelines import warehouse;"
+        "from warehouse_pipelines.unified import erasure;"
+        "url, value = sys.argv[1:];"
+        "s = warehouse.connect(url, application_name='an erasure');"
+        "erasure.erase(s, 'person', value, [UUID(value)], erased_by='test')"
+    )
+    with psycopg.connect(database_url) as holder:
+        holder.execute("SELECT FROM crm.leads FOR UPDATE")  # it waits for this when most of it is done
+        erasing = subprocess.Popen([sys.executable, "-c", script, database_url, person_id(2)])
+        _until_it_waits(database_url)
+        erasing.send_signal(signal.SIGKILL)
+        erasing.wait()
+    assert _dump(database_url) == before
+    assert not _erase(database_url, "person", person_id(2), 2).nothing
+    assert 2 not in planted.planted_in(_dump(database_url))
+
+
+def _until_it_waits(url: str) -> None:
+    for _ in range(600):
+        if _rows(
+            url, "SELECT FROM pg_stat_activity WHERE application_name = 'an erasure' AND wait_event_type = 'Lock'"
+        ):
+            return
+        time.sleep(0.1)
+    pytest.fail("the erasure never waited")
+
+
+def test_every_text_column_of_people_is_harmless_or_personal() -> None:
+    unknown, twice = [], HARMLESS & PERSONAL
+    for table in sorted(reachable()):
+        entity = entities()[table]
+        for name, column in entity.columns.items():
+            named = name in entity.keys or name in entity.refs or column.kind in ("id", "email", "phone")
+            if column.kind in ("text", "url", "jsonb") and not named and name not in HARMLESS | PERSONAL:
+                unknown.append(f"{table}.{name}")
+    assert unknown == [], "say in schema/personal.py whether they tell something of the person"
+    assert twice == frozenset()
+
+
+def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+@pytest.mark.slow("a server of its own")
+def test_the_owner_of_the_database_alone_resolves_imports_and_erases(server: Server, tmp_path: Path) -> None:
+    """As docs/deploy.md makes the user: it owns the database, may make roles, and is no superuser."""
+    server.start()
+    with server.connect("postgres") as connection:
+        connection.execute("CREATE ROLE warehouse_loader LOGIN CREATEROLE PASSWORD 'x'")
+        connection.execute("CREATE DATABASE warehouse_of OWNER warehouse_loader")
+        connection.execute("REVOKE ALL ON DATABASE warehouse_of FROM PUBLIC")
+    superuser = server.url("warehouse_of")
+    url = re.sub("//[^@]*@", "//warehouse_loader:x@", superuser)
+    migrate(url)
+    before = _planted(superuser, 4)
+    there = planted.planted_in(before)
+    certificate = _erase(url, "person", person_id(2), 2)
+    assert certificate.left == ()
+    after = planted.planted_in(_dump(superuser))
+    assert 2 not in after
+    assert after[3] >= there[3]
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        row = connection.execute("SELECT crm.is_on_dnc_list(%s, %s)", [phone(2), ORGANIZATION]).fetchone()
+        assert row == (True,)
+    with warehouse.session(url) as session:
+        assert erasure.plan(session, "email", email(2), []).nothing
+        assert export.person(session, "person", person_id(3), [UUID(person_id(3))])["leads"]
+    with warehouse.session(url) as session:
+        path = tmp_path / "leads.csv"
+        path.write_text("name,phone,email\nAda Example,2162230101,ada@example.test\n")
+        file = open_file(path)
+        done = run.import_file(session, file, columns.mapped(file), run.Options(UUID(DEFAULT_ORGANIZATION), "loader"))
+        assert done.created == 1
+        resolve.run(session)
+        feed.run(session)
+        assert undo.undo(session, UUID(DEFAULT_ORGANIZATION), done.id, by="loader").deleted == 1

@@ -1,0 +1,154 @@
+"""``feed.consent``: opt-outs and consents of all sources, on the do-not-call list and in ``leads.consent``."""
+
+from typing import Any
+
+from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
+
+PHONE, SECOND, OWN, REP = "+12165550101", "+12165550102", "+12165550103", "+12165550104"
+
+
+def contact(fed: FeedDatabase, **values: Any) -> tuple[str, str]:
+    return fed.source("hubspot_contact", id="1", **{"lastmodifieddate": "2026-02-01T10:00:00Z", **values})
+
+
+def channels(fed: FeedDatabase, person: Any) -> set[tuple[str, bool]]:
+    return {(given["channel"], "revoked_at" in given) for given in fed.lead(person)["consent"]}
+
+
+def test_an_opt_out_in_one_crm_stops_all_numbers_of_the_person(fed: FeedDatabase) -> None:
+    """But neither a number of the business nor one of its reps."""
+    fed.source("callrail_tracker", id="t", tracking_number_e164=OWN)
+    fed.source("salesrabbit_user", id=1, phone_e164=REP)
+    fed.person(("salesrabbit_user", "1"), phones=(REP,), kind="staff")
+    lead = fed.source("genius_lead", lead_id=4, is_dnc=True, modified="2026-01-15T00:00:00Z")
+    person = fed.person(contact(fed), phones=(PHONE, SECOND), first_name="Ada")
+    fed.record(lead, person, phones=(OWN, REP))
+    summary = fed.feed()
+    assert summary.counts["listed"] == 2
+    assert [fed.listed(phone, "call") for phone in (PHONE, SECOND, OWN, REP)] == [True, True, False, False]
+    assert (fed.listed(PHONE, "sms"), fed.listed(PHONE, "email")) == (True, False)
+    entry = fed.one("SELECT * FROM crm.dnc_list WHERE phone = %s", [SECOND])
+    assert (entry["reason"], entry["detected_by"], entry["evidence"]) == ("opt_out", "import", "genius_lead 4: is_dnc")
+    assert (entry["lead_id"], entry["since"].date().isoformat()) == (fed.lead(person)["id"], "2026-01-15")
+    assert channels(fed, person) == {("call", True), ("sms", True)}
+
+
+def test_a_withdrawn_flag_lifts_nothing_and_a_new_one_lists_anew(fed: FeedDatabase) -> None:
+    person = fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))
+    fed.feed()
+    contact(fed, lead_is_dnc=False)
+    fed.feed(full=True)
+    assert fed.listed(PHONE, "call")
+    # A person lifts it, with a reason; what the source says still, or again by itself, does not list it anew.
+    with fed.session.transaction():
+        fed.session.execute(
+            "SELECT set_config('app.organization_id', %s, true), set_config('app.user_id', %s, true)",
+            [ORGANIZATION, "00000000-0000-0000-0000-0000000000a1"],
+        )
+        fed.session.execute("SELECT crm.end_dnc_entry(id, 'asked to be called') FROM crm.dnc_list")
+    fed.feed(full=True)
+    assert not fed.listed(PHONE, "call")
+    contact(fed, lead_is_dnc=True, lastmodifieddate="2026-09-01T00:00:00Z")
+    fed.feed()
+    assert fed.listed(PHONE, "call")
+    # A number that turns up later is listed too.
+    fed.record(("hubspot_contact", "1"), person, phones=(PHONE, SECOND))
+    fed.feed()
+    assert fed.listed(SECOND, "call")
+
+
+def test_each_flag_stops_the_channels_that_it_names(fed: FeedDatabase) -> None:
+    sharp = fed.source("marketsharp_contact", id="m", has_dne_email=True, do_not_mail=True, email1="a@example.com")
+    other = fed.source(
+        "marketsharp_contact", id="n", email1="b@example.com", email1_can_mail=False, email2_can_mail=False
+    )
+    five9 = fed.source("five9_contact", id="f", raw_data={"contact": {"DoNotDial": "1"}})
+    first = fed.person(sharp, phones=(PHONE,), first_name="Ada", email="a@example.com")
+    second = fed.person(other, phones=(SECOND,), first_name="Ben", email="b@example.com")
+    third = fed.person(five9, phones=(OWN,), first_name="Cleo")
+    fed.feed()
+    blocked = {
+        (person, channel): fed.one(
+            "SELECT crm.lead_block_reason(l, %s) = 'dnc' AS dnc FROM crm.leads AS l WHERE golden_id = %s",
+            [channel, person],
+        )["dnc"] is True
+        for person in (first, second, third) for channel in ("call", "sms", "email", "mail")
+    }  # fmt: skip
+    assert [blocked[first, c] for c in ("call", "sms", "email", "mail")] == [False, False, True, True]
+    assert [blocked[second, c] for c in ("call", "sms", "email")] == [False, False, True]
+    assert [blocked[third, c] for c in ("call", "sms", "email")] == [True, True, False]
+
+
+def test_a_time_before_which_nobody_calls_ends_by_itself(fed: FeedDatabase) -> None:
+    fed.person(contact(fed, lead_do_not_call_before="2999-01-01T00:00:00Z"), phones=(PHONE,))
+    past = fed.source("genius_lead", lead_id=4, do_not_call_before="2020-01-01T00:00:00Z")
+    fed.person(past, phones=(SECOND,))
+    fed.feed()
+    entry = fed.one("SELECT * FROM crm.dnc_list")
+    assert (entry["phone"], entry["reason"], entry["expires_at"].year) == (PHONE, "temporary", 2999)
+    fed.feed(full=True)
+    assert len(fed.all("SELECT * FROM crm.dnc_list")) == 1
+
+
+def test_a_text_message_that_says_stop_and_a_status_that_does(fed: FeedDatabase) -> None:
+    said = [
+        {"direction": "incoming", "content": " Stop. ", "created_at": "2026-03-01T10:00:00.000-05:00"},
+        {"direction": "outgoing", "content": "Are you sure?", "created_at": "2026-03-02T10:00:00.000-05:00"},
+    ]
+    text = fed.source("callrail_text_message", id="t", customer_phone_number_e164=PHONE, recent_messages=said)
+    fed.source("callrail_text_message", id="u", customer_phone_number_e164=SECOND,
+               recent_messages=[{"direction": "incoming", "content": "Do not stop by before noon"}])  # fmt: skip
+    fed.record(text, None, phones=(PHONE,))
+    rabbit = fed.source("salesrabbit_lead", id=1, status="Do Not Call", status_modified="2026-01-01")
+    fed.person(rabbit, phones=(OWN,), first_name="Cleo")
+    summary = fed.feed()
+    assert (fed.listed(PHONE, "sms"), fed.listed(PHONE, "call"), fed.listed(SECOND)) == (True, False, False)
+    assert fed.listed(OWN, "call")
+    # Somebody wrote to the number after that.
+    assert summary.counts["conflicts"] == 1
+    conflict = fed.one("SELECT * FROM marts.dnc_conflicts")
+    assert (conflict["channel"], conflict["source_key"], conflict["phone"]) == ("sms", "t", PHONE)
+    assert fed.feed(full=True).counts["listed"] == 0
+
+
+def test_calls_after_the_listing_are_conflicts(fed: FeedDatabase) -> None:
+    fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))
+    for key, direction, at in (("before", "outbound", "2026-01-01"), ("theirs", "inbound", "2026-03-01"),
+                               ("after", "outbound", "2026-03-01")):  # fmt: skip
+        fed.source("callrail_call", id=key, customer_phone_number_e164=PHONE, direction=direction, start_time=at)
+    fed.feed()
+    assert [row["source_key"] for row in fed.all("SELECT * FROM marts.dnc_conflicts")] == ["after"]
+
+
+def test_consent_is_not_replaced_by_silence(fed: FeedDatabase) -> None:
+    """Only by a flag that says the contrary; an opt-out ends the consents before it."""
+    given = "2026-01-10T00:00:00Z"
+    person = fed.person(
+        contact(fed, lead_is_express_consent=True, lead_express_consent_set_on=given, trustedform_cert_url="https://c"),
+        phones=(PHONE,), first_name="Ada",
+    )  # fmt: skip
+    fed.feed()
+    assert channels(fed, person) == {("call", False), ("sms", False)}
+    element = fed.lead(person)["consent"][0]
+    assert (element["at"], element["source"], element["text_version"]) == (given, "hubspot", "https://c")
+    contact(fed, lead_is_express_consent=None)
+    form = fed.source("callrail_form_submission", id="f", customer_phone_number_e164=PHONE)
+    fed.record(form, person, phones=(PHONE,))
+    fed.feed()
+    assert channels(fed, person) == {("call", False), ("sms", False)}
+    contact(fed, lead_is_express_consent=False, lastmodifieddate="2026-06-01T00:00:00Z")
+    fed.feed()
+    assert channels(fed, person) == {("call", True), ("sms", True)}
+    lead = fed.lead(person)
+    assert lead["consent"][0]["revoked_at"] == "2026-06-01T00:00:00Z"
+    score = lead["lead_score_factors"]["consent"]
+    assert score == 0
+
+
+def test_what_users_wrote_of_consent_stays(fed: FeedDatabase) -> None:
+    person = fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))
+    fed.feed()
+    written = '[{"channel": "email", "at": "2026-01-01", "source": "phone", "text_version": "1"}]'
+    fed.edit(fed.lead(person)["id"], consent=written)
+    fed.feed(full=True)
+    assert channels(fed, person) == {("email", False), ("call", True), ("sms", True)}

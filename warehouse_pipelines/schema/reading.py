@@ -67,8 +67,8 @@ def _roles(connection: sa.Connection) -> bool:
         user = connection.scalar(sa.text("SELECT quote_ident(current_user)"))
         log.warning(
             "The roles of readers could not be made (%s), so nobody but %s reads. As an administrator: ALTER ROLE %s "
-            "CREATEROLE, or CREATE ROLE for each of %s, GRANT %s TO %s and GRANT %s TO %s; then migrate again.",
-            error.orig.diag.message_primary, user, user, ", ".join(ROLES), READ, MASKING, MASKING, user,
+            "CREATEROLE, or CREATE ROLE for each of %s, GRANT %s TO %s and GRANT %s, %s TO %s; then migrate again.",
+            error.orig.diag.message_primary, user, user, ", ".join(ROLES), READ, MASKING, MASKING, MASKED, user,
         )  # fmt: skip
         return False
     strong = connection.scalars(

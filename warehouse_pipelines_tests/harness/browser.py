@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness
 
@@ -32,12 +30,7 @@ def chromium() -> str:
 
 
 def start_ui(harness: DagsterHarness) -> str:
-    """Start ``dagster dev`` and return its address once it answers.
-
-    All entities are switched off, or a schedule's run would come between those of the test at some minute of the hour.
-    """
-    with psycopg.connect(harness.url) as connection:
-        connection.execute("UPDATE orchestration.sync_schedule SET enabled = false")
+    """Start ``dagster dev`` and return its address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -118,9 +118,14 @@ class DagsterHarness:
 def dagster_harness(
     server: Server, template: str, folder: Path, name: str, contacts: int = 60, *, storage: str = ""
 ) -> Iterator[DagsterHarness]:
-    """Prepare ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL."""
+    """Prepare ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL.
+
+    All entities are switched off, or a schedule's run would come between those of the test at some minute of the hour.
+    """
     home = folder / "dagster"
     url = server.create_database(name, template=template)
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE orchestration.sync_schedule SET enabled = false")
     with start_process(contacts=contacts, wait_seconds=240) as simulators:
         environment = {
             **os.environ,

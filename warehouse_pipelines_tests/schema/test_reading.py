@@ -434,7 +434,7 @@ def test_who_may_not_make_roles_is_told_what_an_administrator_does(
         for role in ("warehouse_masking", "warehouse_read", "warehouse_read_masked"):
             connection.execute(f"CREATE ROLE {role}".encode())
         connection.execute("GRANT warehouse_read TO warehouse_masking")
-        connection.execute("GRANT warehouse_masking TO migrator")
+        connection.execute("GRANT warehouse_masking, warehouse_read_masked TO migrator")
     caplog.clear()
     assert any(line.startswith("masked views: ") for line in migrate(url))
     assert "GRANT crm_read TO warehouse_read" in caplog.text

@@ -5,6 +5,7 @@
     GET  /metrics             how syncs, dead letters and budgets do, for Prometheus (``metrics``)
     /login, /logout, /auth    who is signed in (``sign_in``, ``oidc``)
     /api/...                  for programs (``api``); docs/api.md lists it
+    /, ...                    for people (``pages``)
     /static/...               files of the pages
 
 Beside it watches Dagster's daemon and tells of its silence (``watch``). It reads no vendor and writes no table of a
@@ -25,8 +26,9 @@ from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from warehouse_pipelines.errors import DatabaseUnavailable
+from warehouse_pipelines.observability.alerts import settings as alert_settings
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.serving import guard, oidc, pages, problems, sign_in
+from warehouse_pipelines.serving import guard, oidc, problems, sign_in
 from warehouse_pipelines.serving.api import analytics, crms, leads, nurture, syncs, tables
 from warehouse_pipelines.serving.dagster import Dagster
 from warehouse_pipelines.serving.database import Pool
@@ -37,17 +39,19 @@ from warehouse_pipelines.serving.inbox import Depth, Inbox, InboxAway
 from warehouse_pipelines.serving.limits import Room
 from warehouse_pipelines.serving.metrics import Metrics
 from warehouse_pipelines.serving.outcomes import Outcomes
+from warehouse_pipelines.serving.pages import overview, render
 from warehouse_pipelines.serving.receive import PATH, Receive, Receiver, Scope, Send
 from warehouse_pipelines.serving.rights import everyone
 from warehouse_pipelines.serving.watch import Watch
 from warehouse_pipelines.settings import ServeSettings
+from warehouse_pipelines.settings import settings as common_settings
 
 log = logging.getLogger("warehouse.serve")
 
 PRUNE_SECONDS = 3600.0
 
 ROUTERS = (
-    sign_in.routes, oidc.routes,
+    sign_in.routes, oidc.routes, overview.routes,
     leads.routes, nurture.routes, analytics.routes, crms.routes, tables.routes, syncs.routes,
 )  # fmt: skip
 """What is served, beside deliveries and files. Each route says which right it takes."""
@@ -102,12 +106,14 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
     )
     app.state.settings, app.state.https = settings, is_https(settings)
     app.state.room = Room(guard.MOST_HELD)
+    app.state.zone = common_settings().warehouse_time_zone
+    app.state.dagster_url = alert_settings.read().warehouse_dagster_public_url
     app.state.oidc = oidc.Provider(settings) if settings.warehouse_oidc_issuer else None
     app.state.oidc_name = settings.warehouse_oidc_name if app.state.oidc else ""
     app.add_middleware(Headers, https=app.state.https)
     problems.install(app)
 
-    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    app.mount("/static", StaticFiles(directory=render.STATIC), name="static")
     for router in ROUTERS:
         app.include_router(router)
 

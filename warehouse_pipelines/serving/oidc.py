@@ -22,7 +22,8 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.serving import guard, pages, sessions
+from warehouse_pipelines.serving import guard, sessions
+from warehouse_pipelines.serving.pages.render import render
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.public_address import LOOPBACK
 from warehouse_pipelines.serving.rights import everyone
@@ -172,7 +173,7 @@ async def come_back(request: Request, state: str = "", code: str = "", error: st
         cursor = await session.execute(query("access_of_subject"), given)
         user = await cursor.fetchone()
         if user is None:
-            page = pages.render(
+            page = render(
                 request, "problem.html", status=403, title="Not a user here", visitor=None,
                 detail="An administrator adds users: warehouse users add, with the e-mail address as the name.",
             )  # fmt: skip

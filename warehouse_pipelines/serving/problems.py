@@ -18,7 +18,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from warehouse_pipelines.errors import ActionNeeded, DatabaseUnavailable, TryAgain
-from warehouse_pipelines.serving import pages
+from warehouse_pipelines.serving.pages.render import render
 
 log = logging.getLogger("warehouse.serve")
 
@@ -49,7 +49,7 @@ def answer(request: Request, refusal: Refusal) -> Response:
         query = request.url.query
         back = quote(f"{path}{'?' if query else ''}{query}", safe="/")
         return RedirectResponse(f"/login?next={back}", status_code=303)
-    page = pages.render(
+    page = render(
         request, "problem.html", title=HTTPStatus(refusal.status).phrase, detail=refusal.detail, status=refusal.status
     )
     page.headers.update(refusal.headers)

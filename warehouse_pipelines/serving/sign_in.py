@@ -22,10 +22,11 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.serving import guard, pages, passwords, secrets_kept, sessions
-from warehouse_pipelines.serving.guard import form, visitor
+from warehouse_pipelines.serving import guard, passwords, secrets_kept, sessions
+from warehouse_pipelines.serving.guard import form
+from warehouse_pipelines.serving.pages.render import render
 from warehouse_pipelines.serving.problems import Refusal, unauthorized
-from warehouse_pipelines.serving.rights import Right, everyone, needs, signed_in
+from warehouse_pipelines.serving.rights import Right, everyone, signed_in
 from warehouse_pipelines.serving.secrets_kept import digest
 
 log = logging.getLogger("warehouse.serve")
@@ -57,7 +58,7 @@ def local_path(given: str) -> str:
 
 def _page(request: Request, to: str, *, status: int = 200, failed: str = "") -> Response:
     secret = sessions.form_secret(request) or secrets.token_urlsafe(32)
-    page = pages.render(
+    page = render(
         request, "login.html", status=status, failed=failed, next=to, oidc=request.app.state.oidc_name,
         csrf_token=secrets_kept.csrf_of(secret), visitor=None,
     )  # fmt: skip
@@ -164,10 +165,3 @@ def _decoded(path: str) -> str:
     while (plain := unquote(path)) != path:
         path = plain
     return path
-
-
-@routes.get("/")
-@needs(Right.STATUS_READ)
-async def home(request: Request) -> Response:
-    """Show the first page."""
-    return pages.render(request, "home.html", visitor=visitor(request))

@@ -1,4 +1,4 @@
-"""What the README claims: its commands, flags, settings, files and numbers exist."""
+"""What the README and the pages it was cut into claim: their commands, flags, settings, files and numbers exist."""
 
 import re
 import shlex
@@ -12,13 +12,20 @@ from warehouse_pipelines.sources import SOURCES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHELL = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("columns", "deploy", "operations", "runs")))
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = sorted(
-    {line.split("#")[0].strip() for block in SHELL for line in block.splitlines() if line.startswith("./run ")}
-    | set(re.findall(r"`((?:\./run|warehouse) [^`]+)`", README))
+    {
+        line.split("#")[0].strip()
+        for block in SHELL
+        for line in block.splitlines()
+        if line.startswith(("./run ", "warehouse "))
+    }
+    | set(re.findall(r"`((?:\./run|warehouse) [^`]+)`", TEXT))
 )
-SCRIPT = ("test",)
-"""What ``./run`` itself does, and not the command line."""
+SCRIPT = ("test", "--version")
+"""What is no command of the command line."""
 
 
 def command(words: list[str]) -> click.Command:
@@ -30,8 +37,11 @@ def command(words: list[str]) -> click.Command:
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.split()[1] not in SCRIPT])
 def test_every_command_can_be_parsed(line: str) -> None:
     _, *words = shlex.split(line)
+    found = command(words)
+    if not words[1:]:
+        return  # the name of a command, which may take more
     with click.Context(cli.main) as parent:
-        command(words).make_context(words[0], words[1:], parent=parent)
+        found.make_context(words[0], words[1:], parent=parent)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +80,9 @@ def test_the_settings_exist() -> None:
         for name in source.settings.model_fields
     }
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    misspelt = {"HUBSPOT_ACESS_TOKEN"}  # README's example of one that is warned of
-    for setting in {*re.findall(r"`([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)`", README)} - misspelt:
+    # README's example of one that is warned of, and one of boto3's
+    others = {"HUBSPOT_ACESS_TOKEN", "AWS_CA_BUNDLE"}
+    for setting in {*re.findall(r"`([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)`", TEXT)} - others:
         assert setting in of_sources or re.search(rf"^#? ?{setting}=", example, re.MULTILINE), setting
     for setting in sorted(of_sources):
         if setting.endswith(("_TOKEN", "_KEY", "_BASE_URL", "_PASSWORD")):
@@ -90,8 +101,13 @@ def test_the_jobs_exist() -> None:
     "path",
     sorted(
         (
-            {target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target}
-            | set(re.findall(r"`((?:warehouse_pipelines|docs|sql|config)/[^` ]*)`", README))
+            {
+                str((page.parent / target).resolve().relative_to(ROOT))
+                for page in PAGES
+                for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+                if "://" not in target
+            }
+            | set(re.findall(r"`((?:warehouse_pipelines|docs|sql|config)/[^` ]*)`", TEXT))
             | {"run", "requirements.lock", "workspace.yaml", ".env.example"}
         )
         - {"config/columns.toml"}  # an installation's own

@@ -24,7 +24,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from warehouse_pipelines import running, settings, warehouse
-from warehouse_pipelines.commands import runner
+from warehouse_pipelines.commands import job_processes
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
@@ -46,7 +46,7 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     """Show the whole of it; return 0 when every entity ended in success, else the exit code of the worst."""
     running.stop(_folder(), OURS)
     began = time.monotonic()
-    runner.start_importing()
+    job_processes.start_importing()
     url = database_url()
     _say("PostgreSQL", settings.masked_url(url))
 
@@ -117,9 +117,9 @@ def _sync(url: str) -> int:
 
     logs.configure(level=logging.ERROR)
     jobs = [(source.name, "all") for source in SOURCES if not source.missing_settings()]
-    progress = Progress(err(), runner.entities_of(jobs))
+    progress = Progress(err(), job_processes.entities_of(jobs))
     with progress.listening():
-        outcomes = runner.run_jobs(jobs, url=url, level=logging.ERROR)
+        outcomes = job_processes.run_jobs(jobs, url=url, level=logging.ERROR)
     progress.rest(outcomes)
     report(outcomes, out())
     return worst(outcomes)
@@ -127,7 +127,7 @@ def _sync(url: str) -> int:
 
 def _unify(url: str) -> int:
     """Decide who is who, feed the schema crm and the marts; say what came of it, and return the exit code."""
-    if why := runner.run_apart("unify", url=url):
+    if why := job_processes.run_apart("unify", url=url):
         click.echo(f"unify failed: {why}", err=True)
         return 1
     from warehouse_pipelines.commands.ask import show

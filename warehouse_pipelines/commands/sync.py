@@ -234,11 +234,11 @@ def _run(jobs: Sequence[tuple[str, str]], flags: Mapping[str, Any], days: tuple[
     form: logs.Format = flags["log_format"] or settings().warehouse_log_format
     level = logging.DEBUG if flags.get("debug") else logging.INFO
     logs.configure(form, level)
-    from warehouse_pipelines.commands import runner
+    from warehouse_pipelines.commands import job_processes
 
-    progress = Progress(err(), runner.entities_of(jobs))
+    progress = Progress(err(), job_processes.entities_of(jobs))
     with progress.listening() if form == "text" else contextlib.nullcontext():
-        outcomes = runner.run_jobs(jobs, url=database_url(), config=config, days=days, form=form, level=level)
+        outcomes = job_processes.run_jobs(jobs, url=database_url(), config=config, days=days, form=form, level=level)
     if form == "json":
         log(outcomes)
     else:

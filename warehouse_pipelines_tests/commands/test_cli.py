@@ -25,7 +25,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from warehouse_pipelines import settings
-from warehouse_pipelines.commands import cli, runner
+from warehouse_pipelines.commands import cli, job_processes
 from warehouse_pipelines.commands.console import Progress, report
 from warehouse_pipelines.commands.outcome import Outcome, worst
 from warehouse_pipelines.local.postgres import Server
@@ -142,7 +142,7 @@ class Fake:
     endings: dict[str, str]
 
     @classmethod
-    def run_jobs(cls, jobs: Sequence[runner.Job], *, config: Any, days: Any, **_: Any) -> list[Outcome]:
+    def run_jobs(cls, jobs: Sequence[job_processes.Job], *, config: Any, days: Any, **_: Any) -> list[Outcome]:
         cls.asked += [(crm, entity, config, days) for crm, entity in jobs]
         statuses = [(crm, entity, cls.endings.get(f"{crm} {entity}", "success")) for crm, entity in jobs]
         return [
@@ -154,7 +154,7 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     Fake.asked, Fake.endings = [], {}
-    monkeypatch.setattr(runner, "run_jobs", Fake.run_jobs)
+    monkeypatch.setattr(job_processes, "run_jobs", Fake.run_jobs)
     monkeypatch.setattr("warehouse_pipelines.local.database.database_url", lambda: "postgresql://nobody@nowhere/none")
     return Fake
 
@@ -758,7 +758,7 @@ def die(*_: Any) -> None:
 
 
 def test_a_process_that_died_is_the_failure_of_its_jobs(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_run_job", die)
+    monkeypatch.setattr(job_processes, "_run_job", die)
     result = warehouse("sync", "all")
     assert result.exit_code == 1
     assert "its process died" in result.stdout

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines import running
-from warehouse_pipelines.commands import demo, runner
+from warehouse_pipelines.commands import demo, job_processes
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.registry import available, lacking
@@ -82,7 +82,7 @@ def die(*_: object) -> None:
 def test_who_is_who_whose_process_died_is_an_error_in_one_sentence(
     database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runner, "_execute", die)
+    monkeypatch.setattr(job_processes, "_execute", die)
     assert demo._unify(database_url) == 1
     said = capsys.readouterr().err
     assert said.startswith("unify failed: its process died")

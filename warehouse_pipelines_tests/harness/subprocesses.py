@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from warehouse_pipelines.commands.runner import IMPORTED
+from warehouse_pipelines.commands.job_processes import IMPORTED
 from warehouse_pipelines.loading import resource
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync

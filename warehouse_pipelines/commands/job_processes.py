@@ -1,0 +1,183 @@
+"""Runs jobs, several side by side in processes of their own: ``run_jobs``, for the command line and the demo.
+
+``AT_A_TIME`` run at once, because they wait for different vendors. Their processes are forked from one that has
+imported everything (``start_importing``), where the system forks safely: four that import for themselves take six
+seconds longer on two cores, and four times the memory.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from warehouse_pipelines.commands import runner
+from warehouse_pipelines.commands.outcome import DIED, Outcome
+from warehouse_pipelines.observability import logs, redaction
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Event
+
+AT_A_TIME = 4
+"""Jobs side by side."""
+
+IMPORTED = (
+    "warehouse_pipelines.definitions",
+    "warehouse_pipelines.loading.sync",
+    "warehouse_pipelines.loading.dlt_read",
+    "dlt.sources.helpers.requests",
+    "httpx",
+    "phonenumbers",
+)
+"""What the processes of several jobs share; none of it starts a thread of Python's."""
+
+Job = tuple[str, str]
+"""A CRM, and an entity of it or ``all``."""
+
+_runners: list[runner.Runner] = []
+_stops: list["Event"] = []
+"""Those of this process, where it is one of several."""
+
+
+def start_importing() -> "multiprocessing.context.BaseContext":
+    """Import what jobs need in a process that those of ``run_jobs`` are forked from; return at once what starts them.
+
+    What it knows of the environment is of no account: each process is given that of ``run_jobs``.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*IMPORTED])
+    multiprocessing.forkserver.ensure_running()
+    return context
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    url: str,
+    config: Mapping[str, Any] | None = None,
+    days: tuple[date, date] | None = None,
+    form: logs.Format = "text",
+    level: int = logging.WARNING,
+) -> list[Outcome]:
+    """Run jobs, side by side if there are several, and return what they did, in the order of ``jobs``.
+
+    ``form`` and ``level`` are those of the log. A process that died is the failure of its job. SIGINT and SIGTERM
+    cancel what runs and what did not begin yet; the outcomes say which.
+    """
+    if len(jobs) == 1:
+        alone = runner.Runner(url=url, debug=level <= logging.DEBUG)
+        try:
+            return alone.run(*jobs[0], config=config, days=days)
+        finally:
+            alone.close()
+    runner.require_database(url)
+    processes = start_importing()
+    steps = processes.SimpleQueue()
+    forwarding = threading.Thread(target=_forward_progress, args=(steps,), daemon=True)
+    forwarding.start()
+    outcomes: list[Outcome] = []
+    stopped = processes.Event()
+    given = (dict(os.environ), url, form, level, steps, stopped)
+    with (
+        _interrupts_set(stopped),
+        ProcessPoolExecutor(min(len(jobs), AT_A_TIME), processes, _begin, given) as pool,
+    ):
+        running = [pool.submit(_run_job, job, config, days) for job in jobs]
+        for (crm, entity), done in zip(jobs, running, strict=True):
+            try:
+                outcomes += done.result()
+            except BrokenProcessPool:
+                outcomes.append(Outcome(crm=crm, sync_type=entity, status="failed", reason=DIED))
+    steps.put(None)
+    forwarding.join()
+    return outcomes
+
+
+def run_apart(job: str, *, url: str) -> str | None:
+    """Run a job that syncs nothing in a process of its own, which imports nothing; return why it failed, if it did."""
+    processes = start_importing()
+    form: logs.Format = "text"
+    given = (dict(os.environ), url, form, logging.ERROR, processes.SimpleQueue(), processes.Event())
+    with ProcessPoolExecutor(1, processes, _begin, given) as pool, contextlib.suppress(BrokenProcessPool):
+        return pool.submit(_execute, job).result()
+    return DIED
+
+
+def _execute(job: str) -> str | None:
+    return _runners[0].execute(job, {}).failure()
+
+
+@contextlib.contextmanager
+def _interrupts_set(stopped: "Event") -> Iterator[None]:
+    """Set the event at SIGINT and SIGTERM; a second one interrupts as usual."""
+
+    def interrupted(*_: object) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _begin(
+    environment: Mapping[str, str], url: str, form: logs.Format, level: int, steps: "SimpleQueue[Any]", stopped: "Event"
+) -> None:
+    """Prepare a process for its jobs; it is interrupted by the event, and not by the terminal beside that."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # but while Dagster runs a job
+    threading.Thread(target=_interrupt, args=(stopped, os.getppid()), daemon=True).start()
+    _stops.append(stopped)
+    logs.configure(form, level)
+    redaction.hide_password(url)
+    logs.progress_listeners.append(lambda *step: steps.put(("moved", step)))
+    logs.end_listeners.append(lambda *end: steps.put(("ended", end)))
+    if not stopped.is_set():
+        _runners.append(runner.Runner(url=url, debug=level <= logging.DEBUG))
+
+
+def _interrupt(stopped: "Event", parent: int) -> None:
+    """Interrupt this process when the event is set, or when the one that started it has ended."""
+    while not stopped.wait(1.0) and os.getppid() == parent:
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _run_job(job: Job, config: Mapping[str, Any] | None, days: tuple[date, date] | None) -> list[Outcome]:
+    if _stops[0].is_set():
+        crm, entity = job
+        return [runner.not_run(crm, declared) for _, declared in runner.missing(crm, entity, ())]
+    return _runners[0].run(*job, config=config, days=days)
+
+
+def _forward_progress(steps: "SimpleQueue[Any]") -> None:
+    """Call the listeners of this process for what the other processes report of their syncs."""
+    while (report := steps.get()) is not None:
+        what, words = report
+        for listener in logs.progress_listeners if what == "moved" else logs.end_listeners:
+            listener(*words)
+
+
+def entities_of(jobs: Iterable[Job]) -> int:
+    """Return how many entities the jobs sync."""
+    from warehouse_pipelines.sources import SOURCES
+
+    sizes = {source.name: len(source.entities) for source in SOURCES}
+    return sum(sizes[crm] if entity == "all" else 1 for crm, entity in jobs)

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -66,9 +66,10 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read each field as the text that it is given, without the sources that look for JSON in it."""
-        assert isinstance(env_settings, EnvSettingsSource)
-        assert isinstance(dotenv_settings, DotEnvSettingsSource)
-        return init_settings, _Texts(settings_cls, {**dotenv_settings.env_vars, **env_settings.env_vars})
+        given: dict[str, str | None] = {}
+        for source in (dotenv_settings, env_settings):
+            given |= cast("EnvSettingsSource", source).env_vars
+        return init_settings, _Texts(settings_cls, given)
 
     @field_validator("*", mode="before")
     @classmethod

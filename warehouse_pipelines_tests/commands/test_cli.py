@@ -645,6 +645,18 @@ def all_vendors(database_url: str, dagster_folder: str, monkeypatch: pytest.Monk
         yield simulators
 
 
+@pytest.fixture
+def small_vendors(database_url: str, dagster_folder: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulators]:
+    """Three CRMs with thirteen entities together, the others not configured, and an empty warehouse."""
+    small = ("callrail", "leadconduit", "salesrabbit")
+    for source in SOURCES:
+        if source.name not in small:
+            for field in source.settings.model_fields:
+                monkeypatch.delenv(settings.setting_name(source.settings, field), raising=False)
+    with served(small, dagster_folder, monkeypatch) as simulators:
+        yield simulators
+
+
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(query).fetchall()
@@ -736,10 +748,12 @@ def test_a_sync_runs_the_job_of_the_ui_and_reports_the_history(vendors: Simulato
     assert rows(database_url, LAST)[0][2] == 0
 
 
-def test_all_crms_are_synced_side_by_side(all_vendors: Simulators, database_url: str) -> None:
+def test_all_crms_are_synced_side_by_side(small_vendors: Simulators, database_url: str) -> None:
+    """All that are configured; the demo syncs the thirteen."""
     result = warehouse("sync", "all")
     assert result.exit_code == 0, result.output
     configured = [source for source in SOURCES if not source.missing_settings()]
+    assert [source.name for source in configured] == ["callrail", "salesrabbit", "leadconduit"]
     ((runs, entities),) = rows(
         database_url,
         "SELECT count(DISTINCT run_id), count(*) FROM orchestration.sync_history WHERE status = 'success'",

@@ -69,6 +69,11 @@ def kind(entity: Entity) -> tuple[object, ...]:
     )
 
 
+def is_first_of_its_kind(source: Source, entity: Entity) -> bool:
+    """Whether it is the first of its source that is read so: for what the loader does and no entity changes."""
+    return next(one for one in source.entities if kind(one) == kind(entity)) is entity
+
+
 def local_values(entity: Entity) -> dict[str, Any]:
     """Values that somebody may write by hand, by column: where neither a rule nor a key has a say."""
     ruled = {rule.column for rule in entity.rules}

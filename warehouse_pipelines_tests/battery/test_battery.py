@@ -20,6 +20,7 @@ from warehouse_pipelines_tests.battery.applies import (
     has_no_bad_values,
     has_no_cursor,
     has_window,
+    is_first_of_its_kind,
     local_values,
     only,
 )
@@ -198,6 +199,7 @@ def test_force_overwrites_newer_local_value(harness: SourceHarness) -> None:
     assert harness.history()[-1]["configuration"]["force"] is True
 
 
+@only(is_first_of_its_kind)
 def test_dry_run_changes_only_history(harness: SourceHarness) -> None:
     truth = harness.driver.keys(harness.entity)
     on_nothing = harness.sync(dry_run=True)
@@ -349,6 +351,7 @@ def test_an_empty_vendor_on_an_empty_table_is_a_success(harness: SourceHarness) 
     check_history(harness, result)
 
 
+@only(is_first_of_its_kind)
 def test_a_killed_run_is_closed(harness: SourceHarness) -> None:
     """SIGKILL with the batch loaded and not committed: the table is as it was, and the next run repairs the rest."""
     harness.sync()

@@ -139,14 +139,12 @@ def while_committing(harness: DagsterHarness) -> None:
 STAGES = [before_its_row, before_the_first_answer, while_reading, while_merging, while_committing]
 
 
-def check_clean(harness: DagsterHarness, usual: float) -> None:
-    """A clean run succeeds in its usual time, and nothing is left open."""
+def check_clean(harness: DagsterHarness) -> None:
+    """A clean run waits for nothing, succeeds, and nothing is left open."""
     harness.simulators.control("hubspot", "clear_faults")
-    began = time.monotonic()
     code, text = sync(harness).ended()
     assert code == 0, text
     assert "waits" not in text
-    assert time.monotonic() - began < 2 * usual + 10
     assert "running" not in statuses(harness)
     assert statuses(harness)[-1] == "success"
     assert query(harness, "SELECT count(*) FROM hubspot_contact") == [(60,)]
@@ -156,23 +154,13 @@ def check_clean(harness: DagsterHarness, usual: float) -> None:
     assert (info.slot_count, info.claimed_slots, info.pending_steps) == (SLOTS, [], [])
 
 
-def usual_seconds(harness: DagsterHarness) -> float:
-    began = time.monotonic()
-    code, text = sync(harness).ended()
-    assert code == 0, text
-    with psycopg.connect(harness.url, autocommit=True) as connection:
-        connection.execute("TRUNCATE orchestration.sync_history, hubspot_contact CASCADE")
-    return time.monotonic() - began
-
-
 def test_killed_at_every_stage_in_a_row(harness: DagsterHarness) -> None:
     """More kills than the pool has slots, and each run is closed by the command after it."""
-    usual = usual_seconds(harness)
     for stage in STAGES:
         stage(harness)
         harness.simulators.control("hubspot", "clear_faults")
         assert runs(harness)[0] in run_lock.UNFINISHED, "Dagster cannot know yet"
-    check_clean(harness, usual)
+    check_clean(harness)
     assert runs(harness)[:6] == [dg.DagsterRunStatus.SUCCESS, *[dg.DagsterRunStatus.FAILURE] * 5]
     messages = query(harness, "SELECT DISTINCT error_message FROM orchestration.sync_history WHERE status = 'failed'")
     assert messages == [("its process died without closing it; nothing of it was committed",)]
@@ -182,11 +170,10 @@ def test_killed_at_every_stage_in_a_row(harness: DagsterHarness) -> None:
 @pytest.mark.parametrize("stage", [before_its_row, while_reading])
 def test_killed_four_times_at_the_same_stage(harness: DagsterHarness, stage: Callable[[DagsterHarness], None]) -> None:
     """What a storage keeps of a kill is what the kills in a row leave in both."""
-    usual = usual_seconds(harness)
     for _ in range(4):
         stage(harness)
         harness.simulators.control("hubspot", "clear_faults")
-    check_clean(harness, usual)
+    check_clean(harness)
 
 
 @contextlib.contextmanager

@@ -14,27 +14,32 @@ from psycopg import sql
 from warehouse_pipelines.local.postgres import Server
 
 CATALOG = """
-    SELECT sum(hashtextextended(one, 0)) FROM (
-        SELECT (oid, relname, relnamespace, relkind, relowner, relacl, reloptions, reltablespace,
-                relrowsecurity, relforcerowsecurity)::text AS one
+    SELECT sum(one) FROM (
+        SELECT hash_record_extended((oid, relname, relnamespace, relkind, relowner, relacl, reloptions, reltablespace,
+                relrowsecurity, relforcerowsecurity), 0) AS one
         FROM pg_class WHERE oid >= 16384 AND relpersistence <> 't'
-        UNION ALL SELECT (attrelid, attnum, attname, atttypid, attnotnull, attacl)::text
-        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-        WHERE attrelid >= 16384 AND attnum > 0 AND relkind IN ('r', 'p', 'v', 'm') AND relpersistence <> 't'
-        UNION ALL SELECT (oid, adrelid, adnum, adbin)::text FROM pg_attrdef
-        UNION ALL SELECT (oid, conname, convalidated, condeferrable)::text FROM pg_constraint WHERE oid >= 16384
-        UNION ALL SELECT (oid, proname, prosrc, proacl, proowner, proconfig)::text FROM pg_proc WHERE oid >= 16384
-        UNION ALL SELECT (oid, tgname, tgenabled)::text FROM pg_trigger
-        UNION ALL SELECT (oid, polname, polroles)::text FROM pg_policy
-        UNION ALL SELECT (nspname, nspowner, nspacl)::text FROM pg_namespace WHERE nspname !~ '^pg_'
-        UNION ALL SELECT (objoid, objsubid, description)::text FROM pg_description WHERE objoid >= 16384
-        UNION ALL SELECT extname FROM pg_extension
-        UNION ALL SELECT (datacl, datdba, datconnlimit)::text FROM pg_database WHERE datname = current_database()
-        UNION ALL SELECT (setrole, setconfig)::text FROM pg_db_role_setting
+        UNION ALL SELECT hash_record_extended((attrelid, attnum, attname, atttypid, attnotnull, attacl), 1)
+        FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0
+            AND attrelid NOT IN (SELECT oid FROM pg_class WHERE relpersistence = 't')
+        UNION ALL SELECT hash_record_extended((oid, adrelid, adnum, adbin::text), 2) FROM pg_attrdef
+        UNION ALL SELECT hash_record_extended((oid, conname, convalidated, condeferrable), 3)
+        FROM pg_constraint WHERE oid >= 16384
+        UNION ALL SELECT hash_record_extended((oid, proname, prosrc, proacl, proowner, proconfig), 4)
+        FROM pg_proc WHERE oid >= 16384
+        UNION ALL SELECT hash_record_extended((oid, tgname, tgenabled), 5) FROM pg_trigger
+        UNION ALL SELECT hash_record_extended((oid, polname, polroles), 6) FROM pg_policy
+        UNION ALL SELECT hash_record_extended((nspname, nspowner, nspacl), 7)
+        FROM pg_namespace WHERE nspname !~ '^pg_'
+        UNION ALL SELECT hash_record_extended((objoid, objsubid, description), 8)
+        FROM pg_description WHERE objoid >= 16384
+        UNION ALL SELECT hashtextextended(extname::text, 9) FROM pg_extension
+        UNION ALL SELECT hash_record_extended((datacl, datdba, datconnlimit), 10)
+        FROM pg_database WHERE datname = current_database()
+        UNION ALL SELECT hash_record_extended((setrole, setconfig), 11) FROM pg_db_role_setting
         WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
     ) AS all_of_it
     """
-"""A number that changes with anything beside rows."""
+"""A number that changes with anything beside rows. Texts of the rows would take three times as long."""
 
 FILLED = """
     SELECT n.nspname, c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace

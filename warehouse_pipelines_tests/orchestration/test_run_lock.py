@@ -256,10 +256,8 @@ def test_a_run_that_waits_says_so_and_gives_up(
     said = f"the slot of {POOL}, held by sync_store_gadgets (run {alive}, 0 min)"
     with run_lock.RunLock(bare_url, alive), run_lock.waiting(instance, bare_url, 1) as waited:
         claim = instance.event_log_storage.claim_concurrency_slot
-        began = time.monotonic()
         with pytest.raises(PoolBusy, match="WAREHOUSE_POOL_WAIT_SECONDS"):
             any(claim(POOL, "me", "gadget").is_claimed for _ in range(1000))
-        assert time.monotonic() - began < 60
     assert said in str(waited.gave_up)
     assert f"gadget waits since 0 s, at most 1 s for {said}" in caplog.text
     assert holders(instance) == {alive}

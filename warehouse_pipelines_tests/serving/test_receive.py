@@ -171,11 +171,9 @@ def test_senders_that_are_quiet_longest_are_forgotten(monkeypatch: pytest.Monkey
 
 def test_a_body_that_comes_too_slowly_is_given_up(serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warehouse_pipelines.serving.receive.BODY_SECONDS", 0.3)
-    began = time.monotonic()
     with _connection(serve) as slow:
         slow.sendall(b"POST /webhooks/hubspot HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[")
         assert slow.recv(100).startswith(b"HTTP/1.1 408")
-    assert time.monotonic() - began < 20
 
 
 def test_headers_that_come_too_slowly_end_the_connection(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -320,16 +320,14 @@ class TestConcurrentPages:
         assert fast.records == plain.records
         assert fast.beside_the_window == plain.beside_the_window
 
-    def test_high_performance_is_faster_and_keeps_within_the_other_flag(self, vendor: Arrivy) -> None:
+    def test_high_performance_asks_for_pages_side_by_side_and_keeps_within_the_other_flag(self, vendor: Arrivy) -> None:
         vendor.set_fault("slow", seconds=0.05)
-        took = {}
+        peaks = []
         for flags in ({}, {"high_performance": True}, {"high_performance": True, "concurrent_pages": 2}):
             vendor.reset_counters()
-            began = time.monotonic()
             read(TASKS, page_size=20, **flags).finished()
-            took[len(flags)] = time.monotonic() - began, vendor.requests()["peak_concurrency"]
-        assert [peak for _, peak in took.values()] == [1, 4, 2]
-        assert took[1][0] < 0.6 * took[0][0]
+            peaks.append(vendor.requests()["peak_concurrency"])
+        assert peaks == [1, 4, 2]
 
     def test_high_performance_same_rows_in_the_warehouse(self, tasks: SourceHarness) -> None:
         fast = tasks.sync(vendor={"high_performance": True, "concurrent_pages": 3}, batch_size=10)

@@ -3,7 +3,6 @@
 import json
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -428,10 +427,8 @@ class TestTheEnd:
         monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "1")
         reading = read(ESTIMATES)
         threading.Timer(0.5, reading.context.cancelled.set).start()
-        began = time.monotonic()
         with pytest.raises(VendorUnavailable, match="stopped"):
             reading.finished()
-        assert time.monotonic() - began < 2
         assert [execution["state"] for execution in vendor.executions()] == ["CANCELLED"]
 
     @of(states=["RUNNING"] * 100_000)

@@ -32,10 +32,10 @@ def test_elements_come_as_they_end_with_their_parent_and_without_namespace() -> 
     ids=["expansion", "file", "network"],
 )
 def test_a_document_type_is_refused_before_anything_is_expanded(content: bytes) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(msgspec.ValidationError, match="document type"):
         list(ended(content))
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("content", [b"", b"<a><b>", b"<html><br></html>", b"<a>&nbsp;</a>", b"{}"])

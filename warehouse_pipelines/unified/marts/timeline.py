@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 
+NAMED = "SELECT DISTINCT source_table FROM mart_row"
+
+
 def compute(session: "Session", since: Any, *, full: bool, some_gone: bool) -> bool:
     """Fill ``mart_made`` with the activities to write; return whether there may be something to write at all.
 
@@ -40,13 +43,23 @@ def compute(session: "Session", since: Any, *, full: bool, some_gone: bool) -> b
             names
         )
     )
-    there = {row["source_table"] for row in session.execute("SELECT DISTINCT source_table FROM mart_row").fetchall()}
+    there = {row["source_table"] for row in session.execute(_filled() if full else NAMED).fetchall()}
     for one in ACTIVITIES:
-        if full or one.table in there:
+        if one.table in there:
             rows = "" if full else "mart_row"
             session.execute(sql.SQL("INSERT INTO mart_made ({}) {}").format(names, activity.select(one, rows)))
     run_script(session, query("marts_touch"), {"full": full})
     return full or bool(there)
+
+
+def _filled() -> sql.Composable:
+    """Return the SELECT of the tables that have a row: to plan an activity takes 5 ms, and most CRMs are not there."""
+    return sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {} AS source_table WHERE EXISTS (SELECT FROM {})").format(
+            sql.Literal(table), columns.table(table)
+        )
+        for table in dict.fromkeys(one.table for one in ACTIVITIES)
+    )
 
 
 def _find_rows(session: "Session", since: Any) -> None:

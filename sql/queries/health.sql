@@ -1,6 +1,6 @@
 -- The last run, the runs within the hours of the rate, the last good run, the refused ones and the pending dead letters
 -- of each entity of the arrays `crms`, `sync_types` and `hours`, in their order.
-WITH real AS (
+WITH real AS NOT MATERIALIZED (
     SELECT * FROM orchestration.sync_history
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
       AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused', 'webhook')
@@ -8,6 +8,8 @@ WITH real AS (
 SELECT last.*, clock_timestamp() - last.start_time AS age, ended.*, good.metrics AS good_metrics, refused.*, waiting.*
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
          WITH ORDINALITY AS entity (crm, sync_type, hours, n)
+-- Worked out before, so that a row outside of it is left out by comparing two times, before its documents are read.
+CROSS JOIN LATERAL (SELECT clock_timestamp() - make_interval(secs => entity.hours * 3600) AS since OFFSET 0) AS rate
 LEFT JOIN LATERAL (
     SELECT * FROM real WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type ORDER BY id DESC LIMIT 1
 ) AS last ON true
@@ -21,7 +23,7 @@ CROSS JOIN LATERAL (
     FROM real
     WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type
       AND status NOT IN ('running', 'cancelled')
-      AND start_time >= clock_timestamp() - make_interval(secs => entity.hours * 3600)
+      AND start_time >= rate.since
 ) AS ended
 LEFT JOIN LATERAL (
     SELECT performance_metrics AS metrics FROM real

@@ -45,7 +45,9 @@ def status(crm: str | None, hours: float | None, expected_hours: float | None, f
 
     A success makes an entity healthy again, whatever failed before it.
     """
-    _status(crm, hours, expected_hours, ("recovery", "age", "values"), form)
+    from warehouse_pipelines.observability.health import STATUS
+
+    _status(crm, hours, expected_hours, STATUS, form)
 
 
 @click.command(hidden=True)

@@ -34,6 +34,9 @@ ENOUGH = 0.8
 HOURS = 24.0
 EXPECTED_HOURS = 2.0
 
+STATUS = ("recovery", "age", "values")
+"""The rules of `warehouse status`, the API and the pages."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
@@ -120,7 +123,7 @@ def judge(
 
     Raises ``DatabaseUnavailable``.
     """
-    rules = frozenset(rules)
+    sources, rules = tuple(sources), frozenset(rules)
     entities = [
         (source, entity, *limits(entity, hours, expected_hours)) for source in sources for entity in source.entities
     ]
@@ -131,7 +134,7 @@ def judge(
     }
     with warehouse.session(url) as session:
         found = session.execute(query("health"), asked).fetchall()
-    configured = {source.name: not source.missing_settings() for source, *_ in entities}
+    configured = {source.name: not source.missing_settings() for source in sources}
     return [
         _health(
             source.name,

@@ -39,7 +39,7 @@ from warehouse_pipelines.serving.inbox import Depth, Inbox, InboxAway
 from warehouse_pipelines.serving.limits import Room
 from warehouse_pipelines.serving.metrics import Metrics
 from warehouse_pipelines.serving.outcomes import Outcomes
-from warehouse_pipelines.serving.pages import overview, render
+from warehouse_pipelines.serving.pages import dead_letters, overview, render, runs, schedules, standing, status
 from warehouse_pipelines.serving.receive import PATH, Receive, Receiver, Scope, Send
 from warehouse_pipelines.serving.rights import everyone
 from warehouse_pipelines.serving.watch import Watch
@@ -51,7 +51,8 @@ log = logging.getLogger("warehouse.serve")
 PRUNE_SECONDS = 3600.0
 
 ROUTERS = (
-    sign_in.routes, oidc.routes, overview.routes,
+    sign_in.routes, oidc.routes,
+    overview.routes, runs.routes, dead_letters.routes, schedules.routes, status.routes,
     leads.routes, nurture.routes, analytics.routes, crms.routes, tables.routes, syncs.routes,
 )  # fmt: skip
 """What is served, beside deliveries and files. Each route says which right it takes."""
@@ -77,7 +78,10 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
         app.state.metrics = Metrics(settings, url, outcomes.by_source)
         watch = Watch(url, outcomes.by_source)
         watch.prepare()
-        app.state.pool, app.state.health = Pool(url), crms.HealthCache(url)
+        app.state.pool, app.state.health = Pool(url), crms.health_kept(url)
+        app.state.standings = standing.standings_kept(app.state.pool, app.state.health)
+        app.state.status = status.status_kept(app.state.pool, app.state.standings, app.state.zone)
+        app.state.replays = dead_letters.Replays(url)
         app.state.dagster = Dagster(settings.warehouse_dagster_api_url)
         ending = asyncio.Event()
         counting = asyncio.create_task(outcomes.run(inbox, ending))
@@ -104,7 +108,7 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
     app = FastAPI(
         title="Warehouse", version="1", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=running
     )
-    app.state.settings, app.state.https = settings, is_https(settings)
+    app.state.settings, app.state.https, app.state.url = settings, is_https(settings), url
     app.state.room = Room(guard.MOST_HELD)
     app.state.zone = common_settings().warehouse_time_zone
     app.state.dagster_url = alert_settings.read().warehouse_dagster_public_url

@@ -6,8 +6,7 @@ are counted from the planner's statistics, never by reading it.
 """
 
 import asyncio
-import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
@@ -15,10 +14,11 @@ from fastapi.responses import Response
 
 from warehouse_pipelines.model.describe import duration
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.observability.health import Health, judge
+from warehouse_pipelines.observability.health import STATUS, Health, judge
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.api.answers import MOST, reply
+from warehouse_pipelines.serving.kept import Kept
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
 from warehouse_pipelines.sources import SOURCES
@@ -30,23 +30,17 @@ KEPT_SECONDS = 5.0
 LARGEST_ID = 2**63 - 1
 
 
-@dataclass
-class HealthCache:
-    """The health of all entities, asked again when it is older than ``KEPT_SECONDS``."""
+Healths = Mapping[tuple[str, str], Health]
 
-    url: str
-    _found: dict[tuple[str, str], Health] = field(default_factory=dict)
-    _at: float = float("-inf")
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def now(self) -> dict[tuple[str, str], Health]:
-        """Return the health by CRM and entity. Raises ``DatabaseUnavailable``."""
-        async with self._lock:
-            if time.monotonic() - self._at > KEPT_SECONDS:
-                found = await asyncio.to_thread(judge, SOURCES, url=self.url)
-                self._found = {(one.crm, one.sync_type): one for one in found}
-                self._at = time.monotonic()
-            return self._found
+def health_kept(url: str) -> Kept[Healths]:
+    """Return the health of all entities by CRM and entity, as `warehouse status` judges it; kept for a moment."""
+
+    async def ask() -> Healths:
+        found = await asyncio.to_thread(judge, SOURCES, url=url, rules=STATUS)
+        return {(one.crm, one.sync_type): one for one in found}
+
+    return Kept(ask, KEPT_SECONDS)
 
 
 def source_named(crm: str) -> Source:

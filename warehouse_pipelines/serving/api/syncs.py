@@ -29,16 +29,20 @@ routes = guard.router("/api/syncs", tags=["syncs"], in_schema=True)
 TAG = "warehouse/requested_by"
 
 
-@routes.post("", status_code=202)
-@needs(Right.SYNCS_RUN)
-async def run_sync(request: Request, wanted: NewSync) -> Response:
-    """Ask Dagster for a sync of an entity, or of `all` of a CRM; answers with the id of the run."""
+def job_of(wanted: NewSync) -> tuple[str, dict[str, Any]]:
+    """Return Dagster's job for a sync, and its configuration. Raises ``Refusal`` where there is no such entity."""
     source = source_named(wanted.crm)
     if wanted.entity != "all" and wanted.entity not in (names := [entity.name for entity in source.entities]):
         raise Refusal(404, f"{source.name} has no such entity. There are: {', '.join(names)}, all.")
     options = wanted.model_dump(exclude={"crm", "entity"}, exclude_defaults=True)
-    config = {"resources": {"sync": {"config": options}}} if options else {}
-    job = f"sync_{source.name}_{wanted.entity}"
+    return f"sync_{source.name}_{wanted.entity}", {"resources": {"sync": {"config": options}}} if options else {}
+
+
+@routes.post("", status_code=202)
+@needs(Right.SYNCS_RUN)
+async def run_sync(request: Request, wanted: NewSync) -> Response:
+    """Ask Dagster for a sync of an entity, or of `all` of a CRM; answers with the id of the run."""
+    job, config = job_of(wanted)
 
     async def write(session: "Session") -> str:
         run_id: str = await request.app.state.dagster.launch(job, config, {TAG: str(visitor(request).user_id)})

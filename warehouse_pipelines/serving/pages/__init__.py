@@ -1,8 +1,14 @@
 """Pages for people: a module for each group, ``templates/``, and ``static/`` with what browsers load.
 
-``PAGES`` is the navigation: the address of each page, its name there, and the right it takes.
+``PAGES`` is the navigation: the address of each page, its name there, and the right it takes, or ``EVERYONE``.
 """
 
-from warehouse_pipelines.serving.rights import Right
+from warehouse_pipelines.serving.rights import EVERYONE, Right
 
-PAGES = (("/", "Overview", Right.STATUS_READ),)
+PAGES = (
+    ("/", "Overview", Right.STATUS_READ),
+    ("/runs", "Runs", Right.STATUS_READ),
+    ("/dead-letters", "Dead letters", Right.DEAD_LETTERS),
+    ("/schedules", "Schedules", Right.STATUS_READ),
+    ("/status", "Status", EVERYONE),
+)

@@ -18,12 +18,13 @@ from fastapi.responses import HTMLResponse
 
 from warehouse_pipelines.model.describe import duration
 from warehouse_pipelines.serving.pages import PAGES
+from warehouse_pipelines.serving.rights import EVERYONE
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
 
-BAR_WIDTH, BAR_HEIGHT = 4, 24
-"""Pixels of a bar of a sparkline, its gap included, and of the highest one."""
+BAR_WIDTH, BAR_HEIGHT, LOWEST = 4, 20, 3
+"""Pixels of a bar of a sparkline, its gap included; of the highest one, and of the lowest that is not zero."""
 
 
 @cache
@@ -36,7 +37,10 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "ago": ago, "bars": bars, "duration": duration}
+    made.globals |= {"bars": bars, "number": number, "brief": brief}
+    made.filters |= {
+        "number": number, "ago": ago, "duration": duration, "brief": brief, "portions": portions,
+    }  # fmt: skip
     return made
 
 
@@ -50,7 +54,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
         "csrf_token": visitor.csrf_token if visitor else "",
         "may": may,
         "path": request.url.path,
-        "pages": [(address, name) for address, name, right in PAGES if may(right)],
+        "pages": [(address, name) for address, name, right in PAGES if right == EVERYONE or may(right)],
         "zone": request.app.state.zone,
         "now": datetime.now(UTC),
         "dagster_url": request.app.state.dagster_url,
@@ -75,8 +79,37 @@ def ago(when: datetime | None, now: datetime) -> str:
     return "now"
 
 
-def bars(values: Sequence[float]) -> list[tuple[int, int, int]]:
-    """Return left edge, top and height in pixels of a sparkline's bars; one that is not zero can be seen."""
-    highest = max(values, default=0) or 1
-    heights = [max(round(BAR_HEIGHT * value / highest), int(value > 0)) for value in values]
-    return [(place * BAR_WIDTH, BAR_HEIGHT - height, height) for place, height in enumerate(heights)]
+def brief(length: timedelta | float | None) -> str:
+    """Write a length of time shortly: ``0.4 s``, ``12 min``, ``3 h``, ``5 d``; a number is seconds."""
+    if length is None:
+        return ""
+    seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            count = round(seconds / size, 1) if seconds < 10 * size and size > 60 else round(seconds / size)
+            return f"{count:g} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def portions(parts: Sequence[tuple[str, float, str]]) -> list[tuple[float, float, str, str]]:
+    """Return left edge and width in percent, class and words of the parts of a bar; what is nothing has no part."""
+    whole, left, found = sum(size for _, size, _ in parts) or 1, 0.0, []
+    for words, size, kind in parts:
+        width = 100 * size / whole
+        if size > 0:
+            found.append((round(left, 2), round(max(width, 0.5), 2), kind, words))
+        left += width
+    return found
+
+
+def bars(values: Sequence[float], kinds: Sequence[str], places: int = 0) -> dict[str, str]:
+    """Return the bars of a sparkline as a path for each kind; one that is not zero can be seen.
+
+    With ``places`` the last bar stands at the right end of so many.
+    """
+    highest, first = max(values, default=0) or 1, max(places - len(values), 0)
+    paths: dict[str, list[str]] = {}
+    for place, (value, kind) in enumerate(zip(values, kinds, strict=True), first):
+        height = max(round(BAR_HEIGHT * value / highest), LOWEST * (value > 0))
+        paths.setdefault(kind, []).append(f"M{place * BAR_WIDTH} {BAR_HEIGHT}v-{height}h{BAR_WIDTH - 1}v{height}z")
+    return {kind: "".join(found) for kind, found in paths.items()}

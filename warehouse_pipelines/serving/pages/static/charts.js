@@ -1,6 +1,7 @@
 // Draws each <figure class="chart"> from the table within it, which stays for screen readers and where no script runs.
 // The first column is what is across: a time if its cell has <time datetime>, else a label. Others are series of numbers,
-// taken from data-value where the cell says it in words.
+// taken from data-value where the cell says it in words. The head of a series may name its colour in data-shade. Bars of
+// the kind "stacked" stand on each other.
 (() => {
   "use strict";
   const resolved = (name) => {
@@ -19,38 +20,44 @@
   const draw = (figure) => {
     const rows = [...figure.querySelectorAll("tbody tr")].map((row) => [...row.cells]);
     if (rows.length === 0) return;
-    const names = [...figure.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
+    const heads = [...figure.querySelectorAll("thead th")];
+    const names = heads.map((cell) => cell.textContent.trim());
+    const short = new Intl.NumberFormat("en", { notation: "compact" });
     const times = rows.map(([first]) => first.querySelector("time")?.dateTime);
     const byTime = times.every(Boolean);
     const labels = rows.map(([first]) => first.textContent.trim());
     const across = byTime ? times.map((at) => Date.parse(at) / 1000) : rows.map((_, place) => place);
-    const series = names.slice(1).map((_, place) => rows.map((row) => value(row[place + 1])));
+    const stacked = figure.dataset.kind === "stacked";
+    let series = names.slice(1).map((_, place) => rows.map((row) => value(row[place + 1])));
+    if (stacked) series = series.map((_, place) => rows.map((_, row) => series.slice(0, place + 1).reduce((sum, one) => sum + one[row], 0)));
+    const shown = series.map((values, place) => ({ values, name: names[place + 1], shade: resolved(heads[place + 1].dataset.shade ?? `series-${place % 4}`) }));
+    if (stacked) shown.reverse();  // the lower ones are drawn over the sums
     const order = across.map((_, place) => place).sort((one, other) => across[one] - across[other]);
     const sorted = (list) => order.map((place) => list[place]);
     const [text, line] = [resolved("text"), resolved("line")];
-    const bars = figure.dataset.kind === "bars" ? uPlot.paths.bars({ size: [0.7, 60] }) : undefined;
+    const bars = stacked || figure.dataset.kind === "bars" ? uPlot.paths.bars({ size: [0.7, 60] }) : undefined;
     const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     const options = {
       width: figure.clientWidth,
-      height: 220,
+      height: 180,
       scales: byTime ? {} : { x: { time: false, range: [-0.6, rows.length - 0.4] } },
       axes: [
         byTime ? axis : { ...axis, splits: () => across, values: () => labels.map((label) => label.slice(0, 14)) },
-        { ...axis, size: 70 },
+        { ...axis, size: 48, values: (_, splits) => splits.map((split) => short.format(split)) },
       ],
       series: [
         byTime ? {} : { value: (_, at) => labels[at] ?? "" },
-        ...series.map((_, place) => ({
-          label: names[place + 1], stroke: resolved(`series-${place % 4}`), width: 2, paths: bars,
-          fill: bars ? resolved(`series-${place % 4}`) : undefined, points: { show: rows.length < 40 && !bars },
+        ...shown.map(({ name, shade }) => ({
+          label: name, stroke: shade, width: bars ? 0 : 2, paths: bars, fill: bars ? shade : undefined,
+          points: { show: false },
         })),
       ],
-      legend: { show: series.length > 1 || byTime },
+      legend: { show: series.length > 1, live: false },
     };
     const place = document.createElement("div");
     place.setAttribute("aria-hidden", "true");
     figure.querySelector("figcaption").after(place);
-    figure.drawn = new uPlot(options, [sorted(across), ...series.map(sorted)], place);
+    figure.drawn = new uPlot(options, [sorted(across), ...shown.map(({ values }) => sorted(values))], place);
     figure.place = place;
   };
 

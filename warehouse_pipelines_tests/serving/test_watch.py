@@ -30,7 +30,7 @@ def beat(url: str, at: datetime) -> None:
     with warehouse.session(url) as session:
         session.execute(
             "INSERT INTO orchestration.heartbeat VALUES ('alerts', %s) "
-            "ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at",
+            "ON CONFLICT (name) DO UPDATE SET last_alive_at = excluded.last_alive_at",
             [at],
         )
 
@@ -114,7 +114,7 @@ def test_its_own_heartbeat_goes_with_it(database_url: str) -> None:
     looking = Watch(database_url, dict)
     looking.look(NOW)
     with psycopg.connect(database_url) as session:
-        assert session.execute("SELECT name, beat_at FROM orchestration.heartbeat").fetchall() == [("serve", NOW)]
+        assert session.execute("SELECT name, last_alive_at FROM orchestration.heartbeat").fetchall() == [("serve", NOW)]
     asyncio.run(looking.close())
     with psycopg.connect(database_url) as session:
         assert session.execute("SELECT FROM orchestration.heartbeat").fetchall() == []

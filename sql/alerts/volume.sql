@@ -1,11 +1,13 @@
 -- Entities whose last two runs of a kind both found unusually few or unusually many records.
 --
 -- Compared as orchestration.compared_runs says, in units of the spread, which is not less than that of the same hour on all
--- such days, and not less than chance makes of such a count. Few is when two runs together are `threshold` units below,
+-- such days, not less than 0.1, or 0.4 where the others are not of the same time of the week, and not less than chance
+-- makes of such a count. Few is when two runs together are `threshold` units below,
 -- and each at least half of that; many is when each is twice as many above, as a run that catches up finds more. Two runs,
 -- because one in fifty is odd by itself. Holidays are not judged.
 WITH judged AS (
-    SELECT c.*, (c.value - c.usual) / greatest(c.spread, c.hour_spread, 0.1, 1.6 / sqrt(exp(c.usual))) AS score
+    SELECT c.*, (c.value - c.usual)
+        / greatest(c.spread, c.hour_spread, CASE WHEN c.alike THEN 0.1 ELSE 0.4 END, 1.6 / sqrt(exp(c.usual))) AS score
     FROM orchestration.compared_runs('records', %(now)s, %(zone)s, %(crms)s) AS c
         CROSS JOIN LATERAL (
             SELECT date_part('month', l.at) AS month, date_part('day', l.at) AS day, date_part('isodow', l.at) AS weekday

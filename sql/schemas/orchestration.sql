@@ -80,10 +80,13 @@ $$;
 -- before it: what a table holds does not depend on the day.
 -- Everything is of the logarithm: `value` of the run's figure, `usual` the median of the others', `spread` 1.4826 times
 -- their median absolute deviation; `hour_spread` the same of all such days, as eight figures may be alike by chance.
+-- `alike` says that they are of the same time of the week, or reads of everything. For six weeks after the clocks were
+-- changed a delta that is not hourly has too few such, and others are off by as much as an hour of the business is.
 CREATE OR REPLACE FUNCTION orchestration.compared_runs(
     figure text, until timestamptz, zone text, crms text[],
     OUT crm text, OUT entity text, OUT mode text, OUT id bigint, OUT start_time timestamptz, OUT amount double precision,
-    OUT value double precision, OUT usual double precision, OUT spread double precision, OUT hour_spread double precision
+    OUT value double precision, OUT usual double precision, OUT spread double precision,
+    OUT hour_spread double precision, OUT alike boolean
 ) RETURNS SETOF record
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH sample AS MATERIALIZED (
@@ -112,7 +115,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             array_agg(o.x) AS every, (array_agg(o.x ORDER BY o.ago))[:30] AS newest
         FROM other AS o GROUP BY o.id
     ), compared AS (
-        SELECT r.*, CASE
+        SELECT r.*, r.mode = 'full' OR cardinality(g.week) >= 6 AS alike, CASE
             WHEN r.mode = 'full' THEN g.newest
             WHEN cardinality(g.week) >= 6 THEN g.week
             WHEN cardinality(g.day) >= 6 THEN g.day
@@ -122,7 +125,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         FROM sample AS r JOIN grouped AS g ON g.id = r.id
     )
     SELECT c.crm, c.entity, c.mode, c.id, c.start_time, c.amount, c.x, u.usual, 1.4826 * d.deviation,
-        1.4826 * h.deviation
+        1.4826 * h.deviation, coalesce(c.alike, false)
     FROM compared AS c
         CROSS JOIN LATERAL (
             SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY o.x) AS usual FROM unnest(c.others) AS o (x)

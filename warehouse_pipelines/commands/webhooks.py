@@ -108,8 +108,8 @@ def _received(session: "Session", source: "Source", entities: "Sequence[str]") -
         lines.append(f"Deliveries come to {public_address(vendor.name)}.")
     except NotConfigured as error:
         lines.append(str(error))
-    if vendor.secret and not vendor.is_set_up(serve_settings()):
-        lines.append(f"{vendor.secret} is not set: every delivery is answered 401.")
+    if vendor.needs and not vendor.is_set_up(serve_settings()):
+        lines.append(f"{vendor.needs} is not set: every delivery is answered 401.")
     found = webhook_inbox.received(session, vendor.name, COUNTED_HOURS)
     counts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(found["outcomes"].items()))
     last_at = f"{found['last_at']:%Y-%m-%d %H:%M:%S} UTC" if found["last_at"] else "none yet"

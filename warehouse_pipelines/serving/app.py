@@ -20,14 +20,11 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-import psycopg
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.observability.alerts import settings as alert_settings
-from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving import guard, oidc, problems, sign_in
 from warehouse_pipelines.serving.api import analytics, crms, leads, nurture, syncs, tables
 from warehouse_pipelines.serving.dagster import Dagster

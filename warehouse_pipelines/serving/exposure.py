@@ -41,8 +41,8 @@ def require_safe(settings: ServeSettings) -> None:
     public = urlsplit(settings.warehouse_public_url)
     if public.scheme not in ("https", "") and public.hostname not in LOOPBACK:
         raise NotConfigured(
-            f"WAREHOUSE_PUBLIC_URL begins with {public.scheme}://. Vendors deliver by https:// alone, and browsers keep "
-            "the cookie of a session there alone: let a proxy speak HTTPS and write that address, or leave it unset."
+            f"WAREHOUSE_PUBLIC_URL begins with {public.scheme}://. Vendors deliver by https:// alone, and browsers "
+            "keep the cookie of a session there alone: let a proxy speak HTTPS and write that address, or none."
         )
     if settings.warehouse_trusted_proxy.strip() == "*":
         raise NotConfigured("WAREHOUSE_TRUSTED_PROXY is *, which is everybody; name the proxy's address or network.")

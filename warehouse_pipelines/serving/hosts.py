@@ -1,10 +1,10 @@
 """Which names ``serve`` answers to. Deliveries are no matter of this: they prove themselves.
 
-A stranger can have his own name lead to this machine (DNS rebinding). His page, in a browser here, then reads what this
-machine alone may read, such as the metrics, and its requests have his name in ``Host``. So a request under a name that is
-none of ours is answered 421. Ours are ``localhost``, the name of ``WAREHOUSE_PUBLIC_URL``, that of
-``WAREHOUSE_SERVE_HOST``, and those of ``WAREHOUSE_ALLOWED_HOSTS``. An address is answered: no page can come from one that
-is not this machine's.
+A stranger can have his own name lead to this machine (DNS rebinding). His page, in a browser here, then reads what
+this machine alone may read, such as the metrics, and its requests have his name in ``Host``. So a request under a name
+that is none of ours is answered 421. Ours are ``localhost``, the name of ``WAREHOUSE_PUBLIC_URL``, that of
+``WAREHOUSE_SERVE_HOST``, and those of ``WAREHOUSE_ALLOWED_HOSTS``. An address is answered: no page of another machine
+can ask by it.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -17,7 +17,9 @@ from warehouse_pipelines.settings import ServeSettings
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-ANSWER = b"This name is none that is answered to here: set WAREHOUSE_PUBLIC_URL, or add it to WAREHOUSE_ALLOWED_HOSTS.\n"
+ANSWER = (
+    b"This name is none that is answered to here: set WAREHOUSE_PUBLIC_URL, or add it to WAREHOUSE_ALLOWED_HOSTS.\n"
+)
 
 
 class Hosts:

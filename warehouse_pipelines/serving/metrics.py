@@ -1,6 +1,6 @@
 """``GET /metrics``: how the warehouse does, for Prometheus. ``config/grafana.json`` is a dashboard of it.
 
-Everything is asked of the warehouse in three queries over a session of the pool, so that deliveries of webhooks never
+Everything is asked of the warehouse in four queries over a session of the pool, so that deliveries of webhooks never
 wait for them, and at most once in ``KEPT_SECONDS``, however often it is scraped. Runs and records are those of the last
 day: the history tells these by an index, while sums since the beginning would read all of it each time.
 
@@ -81,9 +81,9 @@ class Metrics:
         try:
             async with asyncio.timeout(LONGEST_SECONDS), self._pool.session() as session:
                 cursor = session.cursor(row_factory=tuple_row)
-                entities, runs, [state] = [
+                entities, runs, webhooks, [state] = [
                     await (await cursor.execute(query(name).encode())).fetchall()
-                    for name in ("metrics_entities", "metrics_runs", "metrics_state")
+                    for name in ("metrics_entities", "metrics_runs", "metrics_webhooks", "metrics_state")
                 ]
         except (DatabaseUnavailable, psycopg.Error, TimeoutError) as error:
             log.warning("the warehouse could not be asked for metrics: %s", type(error).__name__)
@@ -94,6 +94,7 @@ class Metrics:
             _one("warehouse_metrics_seconds", "How long the database took for these metrics.", seconds),
             *_of_entities(entities),
             *_of_runs(runs),
+            _of_webhooks(webhooks),
             *_of_state(*state),
         ]
 
@@ -156,6 +157,17 @@ def _of_runs(rows: list[tuple[Any, ...]]) -> list[Metric]:
             records.add_metric([crm, entity, outcome], number)
         calls.add_metric([crm, entity], requests)
     return [runs, records, calls]
+
+
+def _of_webhooks(rows: list[tuple[Any, ...]]) -> Metric:
+    lost = GaugeMetricFamily(
+        "warehouse_webhook_only_polled_ratio",
+        "Which share of the changes since yesterday only polls have found, of what webhooks tell of.",
+        labels=ENTITY,
+    )
+    for crm, entity, share in rows:
+        lost.add_metric([crm, entity], share)
+    return lost
 
 
 def _of_state(pending: int, oldest: float, size: int, budgets: list[tuple[str, str, float]]) -> list[Metric]:

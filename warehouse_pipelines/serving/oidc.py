@@ -7,10 +7,10 @@ Nobody becomes a user by this: an administrator adds one whose name is the e-mai
 sign-in the user is bound to the provider's subject, and from then on the address means nothing, because it may be given
 to somebody else there. The address counts only where the provider says that it verified it.
 
-What began a sign-in stands in a cookie of the browser for ten minutes, and nothing is kept here: a stranger may begin as
-many as he likes. State, nonce and verifier are made of the cookie's secret, which the provider never sees, and of all else
-that stands there. A code is taken once by the provider. Whoever asks again and again is answered 429, and the provider
-is asked by few at a time.
+What began a sign-in stands in a cookie of the browser for ten minutes, and nothing is kept here: a stranger may begin
+as many as he likes. State, nonce and verifier are made of the cookie's secret, which the provider never sees, and of
+all else that stands there. A code is taken once by the provider. Whoever asks again and again is answered 429, and the
+provider is asked by few at a time.
 """
 
 import asyncio

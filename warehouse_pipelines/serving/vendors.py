@@ -35,12 +35,12 @@ class Vendor:
     """How deliveries of one name are verified, known again, kept and read.
 
     ``verify``  returns whether a delivery is the vendor's; None where only the table of channels can tell
-    ``secret``  the setting that ``verify`` needs
+    ``needs``   the setting that ``verify`` needs
     """
 
     name: str
     verify: Callable[[Delivery, ServeSettings], bool] | None
-    secret: str = ""
+    needs: str = ""
     headers: tuple[str, ...] = ()
     digest: Callable[[Delivery], str] = by_body
 
@@ -50,7 +50,7 @@ class Vendor:
 
     def is_set_up(self, settings: ServeSettings) -> bool:
         """Return whether the setting is there that verifies its deliveries."""
-        return not self.secret or getattr(settings, self.secret.lower()) is not None
+        return not self.needs or getattr(settings, self.needs.lower()) is not None
 
     def key(self, delivery: Delivery) -> str:
         """Return the key of a delivery, by which a second one of the same is known."""
@@ -70,12 +70,12 @@ VENDORS: Mapping[str, Vendor] = {
     for one in (
         Vendor(
             name="hubspot",
-            verify=signatures.hubspot, secret="HUBSPOT_CLIENT_SECRET",
+            verify=signatures.hubspot, needs="HUBSPOT_CLIENT_SECRET",
             headers=("x-hubspot-signature-version", "x-hubspot-request-timestamp"),
         ),
-        Vendor(name="callrail", verify=signatures.callrail, secret="CALLRAIL_SIGNING_KEYS"),
-        Vendor(name="arrivy", verify=signatures.arrivy, secret="ARRIVY_WEBHOOK_SECRET"),
-        Vendor(name="leadconduit", verify=signatures.leadconduit, secret="LEADCONDUIT_WEBHOOK_SECRET"),
+        Vendor(name="callrail", verify=signatures.callrail, needs="CALLRAIL_SIGNING_KEYS"),
+        Vendor(name="arrivy", verify=signatures.arrivy, needs="ARRIVY_WEBHOOK_SECRET"),
+        Vendor(name="leadconduit", verify=signatures.leadconduit, needs="LEADCONDUIT_WEBHOOK_SECRET"),
         Vendor(
             name="google",
             verify=None,

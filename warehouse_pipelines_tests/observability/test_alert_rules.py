@@ -265,8 +265,8 @@ def test_budget(database_url: str, ask: Ask) -> None:
 
     def take(hours: float, used: int, budget: str = "day", seconds: float = 86_400) -> None:
         slot = int((NOW - hours * HOUR).timestamp() // (seconds / 20))
-        execute(database_url, "INSERT INTO orchestration.request_budget VALUES ('hash', %s, %s, %s, 'hubspot', 1000, %s)",
-                budget, slot, used, seconds)  # fmt: skip
+        statement = "INSERT INTO orchestration.request_budget VALUES ('hash', %s, %s, %s, 'hubspot', 1000, %s)"
+        execute(database_url, statement, budget, slot, used, seconds)
 
     take(20, 500)
     take(30, 900)

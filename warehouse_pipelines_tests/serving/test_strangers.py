@@ -164,8 +164,9 @@ def test_a_link_of_another_site_is_no_command_however_it_is_spelled(serve: Servi
     [
         ("localhost:8080", True), ("LOCALHOST", True), ("localhost.", True), ("127.0.0.1:8080", True),
         ("[::1]:8080", True), ("192.0.2.7", True), ("hooks.example.test", True), ("hooks.example.test:443", True),
-        ("serve:8080", True), ("", True), ("evil.test", False), ("evil.test:8080", False), ("localhost.evil.test", False),
-        ("127.0.0.1.evil.test", False), ("hooks.example.test.evil.test", False), ("user@evil.test", False), ("[::1", False),
+        ("serve:8080", True), ("", True), ("evil.test", False), ("evil.test:8080", False), ("[::1", False),
+        ("localhost.evil.test", False), ("127.0.0.1.evil.test", False), ("hooks.example.test.evil.test", False),
+        ("user@evil.test", False),
     ],
 )  # fmt: skip
 def test_names_that_are_none_of_ours_are_not_answered_to(shared_serve: Serving, host: str, answered: bool) -> None:

@@ -1,4 +1,4 @@
-"""One definition of a good run; the glossary's words in alerts; sign-ins by OIDC leave no row. SQL that psql can run."""
+"""One definition of a good run; the glossary's words in alerts; sign-ins by OIDC leave no row. As SQL for psql."""
 
 from pathlib import Path
 

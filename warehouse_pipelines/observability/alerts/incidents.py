@@ -93,8 +93,8 @@ def opened(session: "Session", resolved_after: datetime | None = None) -> list[I
 def _read(session: "Session", rule: str | None = None, resolved_after: datetime | None = None) -> list[Incident]:
     rows = session.execute(
         """
-        SELECT id, rule, cause, severity, members, ever, first_seen_at, last_seen_at, cleared_at, opened_at, notified_at,
-            reminders, acknowledged_at, acknowledged_by, resolved_at
+        SELECT id, rule, cause, severity, members, ever, first_seen_at, last_seen_at, cleared_at, opened_at,
+            notified_at, reminders, acknowledged_at, acknowledged_by, resolved_at
         FROM orchestration.alert_event
         WHERE (resolved_at IS NULL OR resolved_at > %(resolved_after)s::timestamptz)
             AND (%(rule)s::text IS NULL OR rule = %(rule)s) ORDER BY id

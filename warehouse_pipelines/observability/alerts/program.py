@@ -64,7 +64,9 @@ def run(
 def build_report(url: str, sources: Sequence[Source], now: datetime | None = None) -> Report:
     """Return the report of the last day. Raises ``NotConfigured`` and ``DatabaseUnavailable``."""
     with warehouse.session(url) as session:
-        return build(session, circumstances(sources, now or clock(url)), alert_settings.read().warehouse_dagster_public_url)
+        return build(
+            session, circumstances(sources, now or clock(url)), alert_settings.read().warehouse_dagster_public_url
+        )
 
 
 def send_report(url: str, sources: Sequence[Source], now: datetime | None = None) -> tuple[Report, int]:

@@ -4,8 +4,8 @@ A rule is a row, and a SELECT that returns a row for each subject at fault now: 
 the row's own ``statement``. A rule whose facts are in Dagster or in ``warehouse serve`` has a function there instead,
 by its name. Shipped rows stand in ``sql/defaults/orchestration.sql``; those that somebody edited stay as they are.
 
-A SELECT is given ``now``, the rule's ``threshold``, ``crms`` (those that are configured) and ``zone`` (of the business).
-It runs read-only and for ``SECONDS`` at most, and names at most ``MOST_SUBJECTS``.
+A SELECT is given ``now``, the rule's ``threshold``, ``crms`` (those that are configured) and ``zone`` (of the
+business). It runs read-only and for ``SECONDS`` at most, and names at most ``MOST_SUBJECTS``.
 """
 
 import contextlib
@@ -119,8 +119,8 @@ def asking(session: "Session") -> Iterator[None]:
 def ask(session: "Session", rule: Rule, circumstances: Circumstances) -> list[Fault]:
     """Return the subjects at fault, each once; within ``asking``, outside of a transaction.
 
-    Raises ``psycopg.Error`` for a SELECT that PostgreSQL refuses, and ``ValueError`` for one that returns something else
-    than subjects.
+    Raises ``psycopg.Error`` for a SELECT that PostgreSQL refuses, and ``ValueError`` for one that returns something
+    else than subjects.
     """
     statement = rule.statement or alert_query(rule.name)
     rows = session.execute(statement.encode(), circumstances.parameters(rule)).fetchall()

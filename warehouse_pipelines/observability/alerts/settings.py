@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr, field_validator
 from warehouse_pipelines import settings
 from warehouse_pipelines.settings import FromEnvironment
 
-
 MINUTE, MINUTES_OF_LONGEST_DAY = timedelta(minutes=1), 25 * 60
 
 

@@ -78,12 +78,14 @@ class Metrics:
 
     async def _ask(self) -> list[Metric]:
         began = time.monotonic()
+        statements = (
+            query("metrics_entities"), query("metrics_runs"), query("metrics_webhooks"), query("metrics_state"),
+        )  # fmt: skip
         try:
             async with asyncio.timeout(LONGEST_SECONDS), self._pool.session() as session:
                 cursor = session.cursor(row_factory=tuple_row)
                 entities, runs, webhooks, [state] = [
-                    await (await cursor.execute(query(name).encode())).fetchall()
-                    for name in ("metrics_entities", "metrics_runs", "metrics_webhooks", "metrics_state")
+                    await (await cursor.execute(statement.encode())).fetchall() for statement in statements
                 ]
         except (DatabaseUnavailable, psycopg.Error, TimeoutError) as error:
             log.warning("the warehouse could not be asked for metrics: %s", type(error).__name__)

@@ -231,6 +231,8 @@ class ServeSettings(FromEnvironment):
     warehouse_trusted_proxy: str = ""
     """Addresses or networks of the proxies in front, with commas: what they say of who calls is believed. Unset: a
     proxy on this machine, while it listens on this machine alone."""
+    warehouse_allowed_hosts: str = ""
+    """Names under which it is asked, with commas, beside ``localhost`` and that of ``WAREHOUSE_PUBLIC_URL``."""
     warehouse_dagster_api_url: str = "http://127.0.0.1:3000"
     """Dagster's webserver, which is asked to run syncs."""
     warehouse_oidc_issuer: str = ""

@@ -1,16 +1,14 @@
--- Entities whose last `threshold` runs failed, with the reason of the last. One that is read less often than that within
--- a day is at fault sooner: of a daily one a failed run is a day without data. Attempts of one run count once.
--- Refused credentials are a rule of their own.
+-- Entities of which `threshold` runs failed since their last good one, with the reason of the last. One that is read less
+-- often than that within a day is at fault sooner: of a daily one a failed run is a day without data. Attempts of one run
+-- count once. Refused credentials are a rule of their own.
 SELECT s.crm_source || ' ' || s.model_name AS subject, s.crm_source AS crm, s.model_name AS entity,
     format('%%s %%s failed since %%s UTC: %%s', f.runs, CASE f.runs WHEN 1 THEN 'run' ELSE 'runs in a row' END,
            to_char(f.since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), f.error) AS text,
     s.crm_source || ': ' || split_part(f.error, ':', 1) AS cause
 FROM orchestration.sync_schedule AS s
 LEFT JOIN LATERAL (
-    SELECT h.id FROM orchestration.sync_history AS h
-    WHERE h.crm_source = s.crm_source AND h.sync_type = s.model_name AND (h.status IN ('success', 'partial')) IS TRUE
-        AND h.configuration ->> 'mode' IN ('delta', 'full') AND h.configuration ->> 'dry_run' = 'false'
-    ORDER BY h.id DESC LIMIT 1
+    SELECT g.id FROM orchestration.good_run AS g
+    WHERE g.crm_source = s.crm_source AND g.sync_type = s.model_name ORDER BY g.id DESC LIMIT 1
 ) AS good ON true
 CROSS JOIN LATERAL (
     SELECT count(DISTINCT coalesce(h.run_id, h.id::text)) AS runs, min(h.start_time) AS since,

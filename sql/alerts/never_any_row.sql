@@ -5,10 +5,8 @@ SELECT s.crm_source || ' ' || s.model_name AS subject, s.crm_source AS crm, s.mo
     s.crm_source AS cause
 FROM orchestration.sync_schedule AS s
 CROSS JOIN LATERAL (
-    SELECT h.start_time AS at FROM orchestration.sync_history AS h
-    WHERE h.crm_source = s.crm_source AND h.sync_type = s.model_name AND (h.status IN ('success', 'partial')) IS TRUE
-        AND h.configuration ->> 'mode' IN ('delta', 'full') AND h.configuration ->> 'dry_run' = 'false'
-    ORDER BY h.id LIMIT 1
+    SELECT g.start_time AS at FROM orchestration.good_run AS g
+    WHERE g.crm_source = s.crm_source AND g.sync_type = s.model_name ORDER BY g.id LIMIT 1
 ) AS first
 CROSS JOIN LATERAL (
     SELECT h.status FROM orchestration.sync_history AS h

@@ -10,12 +10,8 @@ FROM orchestration.sync_schedule AS s
 CROSS JOIN LATERAL (SELECT coalesce(s.every * ('1 ' || s.period)::interval, interval '1 day') AS every) AS c
 CROSS JOIN LATERAL (
     SELECT coalesce(
-        (SELECT h.start_time FROM orchestration.sync_history AS h
-         WHERE h.crm_source = s.crm_source AND h.sync_type = s.model_name
-             AND (h.status IN ('success', 'partial')) IS TRUE
-             AND h.configuration ->> 'mode' IN ('delta', 'full') AND h.configuration ->> 'dry_run' = 'false'
-             AND coalesce(h.configuration ->> 'max_records', '0') = '0'
-         ORDER BY h.id DESC LIMIT 1),
+        (SELECT g.start_time FROM orchestration.good_run AS g
+         WHERE g.crm_source = s.crm_source AND g.sync_type = s.model_name ORDER BY g.id DESC LIMIT 1),
         (SELECT h.start_time FROM orchestration.sync_history AS h
          WHERE h.crm_source = s.crm_source AND h.sync_type = s.model_name
              AND h.configuration ->> 'mode' IN ('delta', 'full') AND h.configuration ->> 'dry_run' = 'false'

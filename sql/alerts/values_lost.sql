@@ -5,11 +5,9 @@ SELECT s.crm_source || ' ' || s.model_name AS subject, s.crm_source AS crm, s.mo
     NULL AS cause
 FROM orchestration.sync_schedule AS s
 CROSS JOIN LATERAL (
-    SELECT h.performance_metrics AS metrics FROM orchestration.sync_history AS h
-    WHERE h.crm_source = s.crm_source AND h.sync_type = s.model_name AND (h.status IN ('success', 'partial')) IS TRUE
-        AND h.configuration ->> 'mode' NOT IN ('replay', 'webhook') AND h.configuration ->> 'dry_run' = 'false'
-        AND coalesce(h.configuration ->> 'max_records', '0') = '0' AND h.performance_metrics ? 'columns_filled'
-    ORDER BY h.id DESC LIMIT 1
+    SELECT l.performance_metrics AS metrics FROM orchestration.loaded_run AS l
+    WHERE l.crm_source = s.crm_source AND l.sync_type = s.model_name AND l.performance_metrics ? 'columns_filled'
+    ORDER BY l.id DESC LIMIT 1
 ) AS last
 CROSS JOIN LATERAL (
     SELECT

@@ -1,11 +1,11 @@
--- The last run, the runs within the hours of the rate, the last good run, the refused ones and the pending dead letters
--- of each entity of the arrays `crms`, `sync_types` and `hours`, in their order.
+-- The last run, the runs within the hours of the rate, how columns stood after the last one that loaded, the refused ones
+-- and the pending dead letters of each entity of the arrays `crms`, `sync_types` and `hours`, in their order.
 WITH real AS NOT MATERIALIZED (
     SELECT * FROM orchestration.sync_history
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
       AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused', 'webhook')
 )
-SELECT last.*, clock_timestamp() - last.start_time AS age, ended.*, good.metrics AS good_metrics, refused.*, waiting.*
+SELECT last.*, clock_timestamp() - last.start_time AS age, ended.*, loaded.metrics AS loaded_metrics, refused.*, waiting.*
 FROM unnest(%(crms)s::text[], %(sync_types)s::text[], %(hours)s::float8[])
          WITH ORDINALITY AS entity (crm, sync_type, hours, n)
 -- Worked out before, so that a row outside of it is left out by comparing two times, before its documents are read.
@@ -26,11 +26,10 @@ CROSS JOIN LATERAL (
       AND start_time >= rate.since
 ) AS ended
 LEFT JOIN LATERAL (
-    SELECT performance_metrics AS metrics FROM real
-    WHERE crm_source = entity.crm AND real.sync_type = entity.sync_type AND status IN ('success', 'partial')
-      AND coalesce(configuration ->> 'max_records', '0') = '0' AND performance_metrics ? 'columns_filled'
-    ORDER BY id DESC LIMIT 1
-) AS good ON true
+    SELECT l.performance_metrics AS metrics FROM orchestration.loaded_run AS l
+    WHERE l.crm_source = entity.crm AND l.sync_type = entity.sync_type AND l.performance_metrics ? 'columns_filled'
+    ORDER BY l.id DESC LIMIT 1
+) AS loaded ON true
 CROSS JOIN LATERAL (
     SELECT count(*) AS refusals, (array_agg(error_message ORDER BY id DESC))[1] AS refusal
     FROM orchestration.sync_history

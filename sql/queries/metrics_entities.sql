@@ -1,10 +1,10 @@
--- Of each entity: when its last run began, how long it took and whether it failed; when the last good one ended that read
--- all news, as the rule `stale` judges, and how many rows it left, living and deleted; the age from which it is stale;
--- whether schedules ask for it; its dead letters.
+-- Of each entity: when its last run began, how long it took and whether it failed; when the last good one began
+-- (orchestration.good_run), and how many rows it left, living and deleted; the age from which it is stale; whether
+-- schedules ask for it; its dead letters.
 SELECT t.crm_source, t.sync_type,
     extract(epoch FROM last.start_time)::float8, extract(epoch FROM last.end_time - last.start_time)::float8,
     last.status = 'failed',
-    extract(epoch FROM good.end_time)::float8, good.living::float8, (good.total - good.living)::float8,
+    extract(epoch FROM good.start_time)::float8, good.living::float8, (good.total - good.living)::float8,
     extract(epoch FROM t.stale_after)::float8,
     coalesce(s.enabled AND s.dagster_status IS DISTINCT FROM 'stopped' AND s.problem IS NULL, false),
     letters.pending, letters.waived
@@ -19,13 +19,10 @@ FROM orchestration.source_table AS t
         ORDER BY h.id DESC LIMIT 1
     ) AS last ON true
     LEFT JOIN LATERAL (
-        SELECT h.end_time, (h.performance_metrics ->> 'total_rows')::bigint AS total,
-            (h.performance_metrics ->> 'living_rows')::bigint AS living
-        FROM orchestration.sync_history AS h
-        WHERE h.crm_source = t.crm_source AND h.sync_type = t.sync_type AND (h.status IN ('success', 'partial')) IS TRUE
-            AND h.configuration ->> 'mode' IN ('delta', 'full') AND h.configuration ->> 'dry_run' = 'false'
-            AND coalesce(h.configuration ->> 'max_records', '0') = '0'
-        ORDER BY h.id DESC LIMIT 1
+        SELECT g.start_time, (g.performance_metrics ->> 'total_rows')::bigint AS total,
+            (g.performance_metrics ->> 'living_rows')::bigint AS living
+        FROM orchestration.good_run AS g
+        WHERE g.crm_source = t.crm_source AND g.sync_type = t.sync_type ORDER BY g.id DESC LIMIT 1
     ) AS good ON true
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE d.status = 'pending') AS pending,

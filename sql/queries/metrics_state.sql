@@ -2,13 +2,8 @@
 -- each budget of requests is used, of the credential that has used most.
 SELECT inbox.pending, inbox.oldest, pg_database_size(current_database()), (
     SELECT coalesce(jsonb_agg(jsonb_build_array(crm, budget, share) ORDER BY crm, budget), '[]') FROM (
-        SELECT crm, budget, max(share) AS share FROM (
-            SELECT coalesce(max(crm_source), 'unknown') AS crm, budget,
-                sum(used)::float8 / nullif(max(maximum), 0) AS share
-            FROM orchestration.request_budget
-            WHERE slot >= floor(extract(epoch FROM clock_timestamp()) / (window_seconds / 20)) - 20
-            GROUP BY credential, budget
-        ) AS one WHERE share IS NOT NULL GROUP BY crm, budget
+        SELECT coalesce(u.crm_source, 'unknown') AS crm, u.budget, max(u.used::float8 / u.maximum) AS share
+        FROM orchestration.used_budgets(clock_timestamp()) AS u WHERE u.maximum > 0 GROUP BY 1, 2
     ) AS every)
 FROM (
     SELECT count(*) AS pending, coalesce(extract(epoch FROM clock_timestamp() - min(received_at)), 0)::float8 AS oldest

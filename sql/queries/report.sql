@@ -1,8 +1,9 @@
 -- How each entity that is synced by schedule did between `since` and `now`, of the CRMs `crms`: its runs, what they read,
--- what failed, its dead letters, when its last good run began, and how often it is due.
-SELECT s.crm_source AS crm, s.model_name AS entity, s.enabled, c.every, h.*, good.good_at, d.*
+-- what failed, its dead letters, when its last good run began, and how old that may be.
+SELECT s.crm_source AS crm, s.model_name AS entity, s.enabled,
+    coalesce(t.stale_after, 2 * s.every * ('1 ' || s.period)::interval, interval '2 days') AS target, h.*, good.good_at, d.*
 FROM orchestration.sync_schedule AS s
-CROSS JOIN LATERAL (SELECT coalesce(s.every * ('1 ' || s.period)::interval, interval '1 day') AS every) AS c
+LEFT JOIN orchestration.source_table AS t ON t.crm_source = s.crm_source AND t.sync_type = s.model_name
 CROSS JOIN LATERAL (
     SELECT count(*) AS runs, count(*) FILTER (WHERE r.status = 'failed') AS failed,
         count(*) FILTER (WHERE r.status = 'partial') AS partial,
@@ -17,11 +18,8 @@ CROSS JOIN LATERAL (
         AND coalesce(r.configuration ->> 'mode', '') <> 'refused'
 ) AS h
 LEFT JOIN LATERAL (
-    SELECT g.start_time AS good_at FROM orchestration.sync_history AS g
-    WHERE g.crm_source = s.crm_source AND g.sync_type = s.model_name AND (g.status IN ('success', 'partial')) IS TRUE
-        AND g.configuration ->> 'mode' IN ('delta', 'full') AND g.configuration ->> 'dry_run' = 'false'
-        AND coalesce(g.configuration ->> 'max_records', '0') = '0'
-    ORDER BY g.id DESC LIMIT 1
+    SELECT g.start_time AS good_at FROM orchestration.good_run AS g
+    WHERE g.crm_source = s.crm_source AND g.sync_type = s.model_name ORDER BY g.id DESC LIMIT 1
 ) AS good ON true
 CROSS JOIN LATERAL (
     SELECT count(*) AS waiting, count(*) FILTER (WHERE l.created_at > %(since)s) AS new_waiting

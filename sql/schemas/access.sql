@@ -40,13 +40,6 @@ COMMENT ON COLUMN access.sign_in_failure.name_hash IS 'SHA-256 of the name that 
 COMMENT ON COLUMN access.sign_in_failure.address IS 'From where.';
 COMMENT ON COLUMN access.sign_in_failure.failed_at IS 'When.';
 
-COMMENT ON TABLE access.oidc_attempt IS 'Sign-ins that are with the OIDC provider at the moment.';
-COMMENT ON COLUMN access.oidc_attempt.state_hash IS 'Key: SHA-256 of the state, which the browser has in a cookie.';
-COMMENT ON COLUMN access.oidc_attempt.nonce IS 'What the provider must repeat in its answer.';
-COMMENT ON COLUMN access.oidc_attempt.verifier IS 'What proves that who began it ends it (PKCE).';
-COMMENT ON COLUMN access.oidc_attempt.next_path IS 'Where to go afterwards.';
-COMMENT ON COLUMN access.oidc_attempt.expires_at IS 'When it is given up.';
-
 COMMENT ON TABLE access.idempotency_key IS
     'Writes that were made under an Idempotency-Key, and what they made: a second one is answered alike. Kept for a day.';
 COMMENT ON COLUMN access.idempotency_key.user_id IS 'Who wrote.';

@@ -55,3 +55,92 @@ COMMENT ON COLUMN orchestration.request_budget.credential IS 'A hash of the cred
 COMMENT ON COLUMN orchestration.request_budget.budget IS 'Which of the vendor''s limits it counts for.';
 COMMENT ON COLUMN orchestration.request_budget.slot IS 'The twentieth of the limit''s window, counted since 1970.';
 COMMENT ON COLUMN orchestration.request_budget.used IS 'Requests made in it.';
+
+-- Of each credential and budget how many requests were made in the window that ends at a time. A window counts as the
+-- loader counts it: 21 of its twentieths, the last of which has begun.
+CREATE OR REPLACE FUNCTION orchestration.used_budgets(
+    at timestamptz,
+    OUT crm_source text, OUT budget text, OUT used bigint, OUT maximum integer, OUT window_seconds double precision
+) RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT (array_agg(b.crm_source ORDER BY b.slot DESC))[1], b.budget, sum(b.used),
+        (array_agg(b.maximum ORDER BY b.slot DESC))[1], max(b.window_seconds)
+    FROM orchestration.request_budget AS b
+        CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM used_budgets.at) / (b.window_seconds / 20)) AS slot) AS now
+    WHERE b.slot BETWEEN now.slot - 20 AND now.slot
+    GROUP BY b.credential, b.budget
+$$;
+
+-- The last two runs of each kind of the entities that schedules ask for, each with what is usual at such a time, for the
+-- alerts `volume` and `duration`. `figure` is what is compared: `records` that were read, or `seconds` that it took.
+--
+-- A delta is compared with the deltas of eight weeks that began within 35 minutes of the same time of the week, where the
+-- business is; where these are fewer than six, with those at that time on working days, or on weekends; after the clocks
+-- were changed with those at the same time in UTC; else with all. A read of everything is compared with the thirty
+-- before it: what a table holds does not depend on the day.
+-- Everything is of the logarithm: `value` of the run's figure, `usual` the median of the others', `spread` 1.4826 times
+-- their median absolute deviation; `hour_spread` the same of all such days, as eight figures may be alike by chance.
+-- `alike` says that they are of the same time of the week, or reads of everything. For six weeks after the clocks were
+-- changed a delta that is not hourly has too few such, and others are off by as much as an hour of the business is.
+CREATE OR REPLACE FUNCTION orchestration.compared_runs(
+    figure text, until timestamptz, zone text, crms text[],
+    OUT crm text, OUT entity text, OUT mode text, OUT id bigint, OUT start_time timestamptz, OUT amount double precision,
+    OUT value double precision, OUT usual double precision, OUT spread double precision,
+    OUT hour_spread double precision, OUT alike boolean
+) RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH sample AS MATERIALIZED (
+        SELECT s.crm_source AS crm, s.model_name AS entity, g.mode, g.id, g.start_time,
+            g.start_time AT TIME ZONE compared_runs.zone AS local, a.amount, ln(1.0 + a.amount) AS x,
+            extract(isodow FROM g.start_time AT TIME ZONE compared_runs.zone) > 5 AS weekend,
+            row_number() OVER (PARTITION BY s.crm_source, s.model_name, g.mode ORDER BY g.id DESC) AS place
+        FROM orchestration.sync_schedule AS s
+            JOIN orchestration.good_run AS g ON g.crm_source = s.crm_source AND g.sync_type = s.model_name
+            CROSS JOIN LATERAL (
+                SELECT CASE compared_runs.figure WHEN 'records' THEN g.records_processed::float8
+                    WHEN 'seconds' THEN extract(epoch FROM g.end_time - g.start_time)::float8 END AS amount
+            ) AS a
+        WHERE s.mode = 'delta' AND s.enabled AND s.crm_source = ANY(compared_runs.crms)
+            AND g.start_time BETWEEN compared_runs.until - interval '59 days' AND compared_runs.until
+    ), other AS (
+        SELECT r.id, r.weekend AS of_weekend, e.x, e.weekend, extract(epoch FROM r.local - e.local)::bigint AS ago,
+            extract(epoch FROM r.start_time - e.start_time)::bigint AS apart
+        FROM sample AS r JOIN sample AS e ON e.crm = r.crm AND e.entity = r.entity AND e.mode = r.mode AND e.id < r.id
+            AND e.start_time BETWEEN r.start_time - interval '57 days' AND r.start_time - interval '1 hour'
+        WHERE r.place <= 2
+    ), grouped AS (
+        SELECT o.id, array_agg(o.x) FILTER (WHERE mod(o.ago + 2100, 604800) <= 4200) AS week,
+            array_agg(o.x) FILTER (WHERE mod(o.ago + 2100, 86400) <= 4200 AND o.weekend = o.of_weekend) AS day,
+            array_agg(o.x) FILTER (WHERE mod(o.apart + 2100, 604800) <= 4200) AS utc,
+            array_agg(o.x) AS every, (array_agg(o.x ORDER BY o.ago))[:30] AS newest
+        FROM other AS o GROUP BY o.id
+    ), compared AS (
+        SELECT r.*, r.mode = 'full' OR cardinality(g.week) >= 6 AS alike, CASE
+            WHEN r.mode = 'full' THEN g.newest
+            WHEN cardinality(g.week) >= 6 THEN g.week
+            WHEN cardinality(g.day) >= 6 THEN g.day
+            WHEN cardinality(g.utc) >= 6 THEN g.utc
+            WHEN cardinality(g.every) >= 20 THEN g.every END AS others,
+            CASE WHEN r.mode = 'delta' AND cardinality(g.day) >= 12 THEN g.day END AS same_hour
+        FROM sample AS r JOIN grouped AS g ON g.id = r.id
+    )
+    SELECT c.crm, c.entity, c.mode, c.id, c.start_time, c.amount, c.x, u.usual, 1.4826 * d.deviation,
+        1.4826 * h.deviation, coalesce(c.alike, false)
+    FROM compared AS c
+        CROSS JOIN LATERAL (
+            SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY o.x) AS usual FROM unnest(c.others) AS o (x)
+        ) AS u
+        CROSS JOIN LATERAL (
+            SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(o.x - u.usual)) AS deviation
+            FROM unnest(c.others) AS o (x)
+        ) AS d
+        CROSS JOIN LATERAL (
+            SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(o.x - m.middle)) AS deviation
+            FROM (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY e.x) AS middle
+                  FROM unnest(c.same_hour) AS e (x)) AS m
+                CROSS JOIN unnest(c.same_hour) AS o (x)
+        ) AS h
+    WHERE cardinality(c.others) >= 6
+$$;
+REVOKE ALL ON FUNCTION orchestration.used_budgets(timestamptz),
+    orchestration.compared_runs(text, timestamptz, text, text[]) FROM PUBLIC;

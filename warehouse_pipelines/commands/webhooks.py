@@ -1,9 +1,23 @@
 """``warehouse webhooks``: subscriptions at vendors, and what they delivered to ``warehouse serve``."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.commands.arguments import Stop, complete_crms, source_named, sources
+from warehouse_pipelines.commands.arguments import Misused, Stop, complete_crms, source_named, sources
+from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.settings import serve_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from warehouse_pipelines.model.source import Source
+    from warehouse_pipelines.sources.hubspot.subscriptions import Subscription
+    from warehouse_pipelines.warehouse import Session
+
+COUNTED_HOURS = 24
 
 
 @click.group()
@@ -33,31 +47,76 @@ def register(crm: str) -> None:
 @webhooks.command("list")
 @click.argument("crm", shell_complete=complete_crms)
 def list_(crm: str) -> None:
-    """List what hubspot's app subscribes to, or the push channels of gcalendar or gdrive that were made from here."""
-    from rich.table import Table
+    """List what hubspot's app subscribes to, or the push channels of gcalendar or gdrive that were made from here.
 
+    Of every CRM that delivers: what its deliveries may tell of, and when the last one came.
+    """
     from warehouse_pipelines.commands.console import out
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import hubspot_app, push_channels
+    from warehouse_pipelines.sources.webhooks import TOLD
 
-    source_named(crm)
-    if crm == hubspot_app.NAME:
-        target, subscriptions = hubspot_app.rows()
-        table = Table("event", "object", "property", "active")
-        for one in subscriptions:
-            event, type_id, name = one.what
-            table.add_row(event, type_id, name, "yes" if one.active else "no")
-        out().print(table)
-        click.echo(f"Deliveries go to {target}." if target else "Deliveries go nowhere: the app has no address.")
-        return
-    service = push_channels.service_of(crm)
+    source = source_named(crm)
+    if crm not in TOLD:
+        raise Misused(f"{crm} delivers no webhooks; these do: {', '.join(TOLD)}.")
     with warehouse.session(database_url()) as session:
-        found = push_channels.rows(session, service)
+        if crm in push_channels.SERVICES:
+            out().print(_channels(session, crm))
+        click.echo("\n".join(_received(session, source, TOLD[crm])))
+    if crm == hubspot_app.NAME and hubspot_app.is_set_up():
+        target, subscriptions = hubspot_app.rows()
+        out().print(_subscriptions(subscriptions))
+        click.echo(f"Deliveries go to {target}." if target else "Deliveries go nowhere: the app has no address.")
+    elif crm not in push_channels.SERVICES:
+        click.echo("What is subscribed stands at the vendor; docs/webhooks.md says what to set up there.")
+
+
+def _channels(session: "Session", crm: str) -> "Table":
+    from rich.table import Table
+
+    from warehouse_pipelines.serving import push_channels
+
     table = Table("channel", "watches", "ends (UTC)", "active")
-    for row in found:
+    for row in push_channels.rows(session, push_channels.SERVICES[crm]):
         ends = f"{row.ends_at:%Y-%m-%d %H:%M}" if row.ends_at else ""
         table.add_row(row.channel_id, row.what or "changes", ends, "yes" if row.active else "no")
-    out().print(table)
+    return table
+
+
+def _subscriptions(subscriptions: "Sequence[Subscription]") -> "Table":
+    from rich.table import Table
+
+    table = Table("event", "object", "property", "active")
+    for one in subscriptions:
+        event, type_id, name = one.what
+        table.add_row(event, type_id, name, "yes" if one.active else "no")
+    return table
+
+
+def _received(session: "Session", source: "Source", entities: "Sequence[str]") -> list[str]:
+    """Return what deliveries of a CRM tell of, where they go, and what came lately."""
+    from warehouse_pipelines.loading import webhook_inbox
+    from warehouse_pipelines.serving.public_address import public_address
+    from warehouse_pipelines.serving.vendors import BY_CRM
+
+    vendor = BY_CRM[source.name]
+    by_key = [entity for entity in entities if entity in source.by_key]
+    others = [entity for entity in entities if entity not in source.by_key]
+    lines = [f"Read by key: {', '.join(by_key)}."] if by_key else []
+    lines += [f"Read by a delta: {', '.join(others)}."] if others else []
+    try:
+        lines.append(f"Deliveries come to {public_address(vendor.name)}.")
+    except NotConfigured as error:
+        lines.append(str(error))
+    if vendor.needs and not vendor.is_set_up(serve_settings()):
+        lines.append(f"{vendor.needs} is not set: every delivery is answered 401.")
+    found = webhook_inbox.received(session, vendor.name, COUNTED_HOURS)
+    counts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(found["outcomes"].items()))
+    last_at = f"{found['last_at']:%Y-%m-%d %H:%M:%S} UTC" if found["last_at"] else "none yet"
+    lines.append(f"Last delivery of {vendor.name}: {last_at}; within {COUNTED_HOURS} h: {counts or 'none'}.")
+    if found["waiting"]:
+        lines.append(f"{found['waiting']:,} wait to be worked off.")
+    return lines
 
 
 @webhooks.command()
@@ -81,7 +140,6 @@ def remove(crm: str) -> None:
 @webhooks.command()
 def work() -> None:
     """Read what deliveries name, until nothing is due. Dagster does it by itself while its daemon runs."""
-    from warehouse_pipelines.loading import webhook_inbox
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving.work import work as work_off
 
@@ -100,8 +158,6 @@ def work() -> None:
             )
     else:
         raise Stop("Another process works the inbox off; nothing was done here.")
-    with warehouse.session(url) as session:
-        webhook_inbox.prune(session)
     click.echo(f"{taken} deliveries were worked off." if taken else "Nothing is due.")
     if failures:
         raise Stop("Tried again later: " + "; ".join(dict.fromkeys(failures)))

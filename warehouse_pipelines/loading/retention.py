@@ -1,4 +1,6 @@
-"""Retention: what is past the age of its kind goes, by the rows of ``orchestration.retention_policy``.
+"""Retention: what is past the age of its kind is removed, by the rows of ``orchestration.retention_policy``.
+
+Nothing else deletes by age: whatever grows has a row there.
 
     sync_history    moves into its archive, and its sums into ``sync_history_daily``; the newest run of each kind of an
                     entity stays, because deltas, checks and health go by it
@@ -16,7 +18,7 @@ transaction of the batch. Rows that somebody holds are passed by.
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +68,17 @@ KINDS = (
     Kind("webhook_outcomes", "orchestration.webhook_outcome", "hour"),
     Kind("alert_deliveries", "orchestration.alert_delivery", "ended_at", "ended_at IS NOT NULL"),
     Kind("alert_events", "orchestration.alert_event", "resolved_at", "resolved_at IS NOT NULL"),
+    Kind("alert_silences", "orchestration.alert_silence", "ends_at"),
     Kind("change_log", "orchestration.change_log", "changed_at"),
     Kind("drive_change_logs", "pipedesk.drive_change_logs", "received_at"),
+    Kind("push_channels", "pipedesk.calendar_sync_states", "updated_at", "channel_id IS NOT NULL AND NOT active"),
+    Kind("push_channels", "pipedesk.drive_webhook_channels", "updated_at", "NOT active"),
+    Kind("access_sessions", "access.session", "last_seen_at"),
+    Kind("access_sign_in_failures", "access.sign_in_failure", "failed_at"),
+    Kind("access_idempotency_keys", "access.idempotency_key", "created_at"),
+    Kind("access_clear_views", "access.clear_view", "viewed_at"),
 )
-"""What is deleted by age and needs no other care."""
+"""What is deleted by age and needs no other care. One name may stand for rows of several tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,20 +147,27 @@ def plan(session: "Session", sources: Sequence[Source], now: datetime | None = N
         if policy := found.get(kind.name):
             amounts.append(_amount(session, policy, kind, _old(kind, policy.cutoff(now))))
     if policy := found.get(TOMBSTONES):
-        each = [
+        tables = [
             _amount(session, policy, kind, _old(kind, policy.cutoff(now), _unknown(entity)))
             for entity, kind in _tombstones(sources)
         ]
-        oldest = [one.oldest for one in each if one.oldest]
-        amounts.append(
-            Amount(
-                policy=policy,
-                rows=sum(one.rows for one in each),
-                due=sum(one.due for one in each),
-                oldest=min(oldest) if oldest else None,
-            )
-        )
-    return amounts
+        amounts += [replace(one, bytes=None) for one in tables]  # the room is that of the living rows
+    by_kind: dict[str, list[Amount]] = {}
+    for one in amounts:
+        by_kind.setdefault(one.policy.kind, []).append(one)
+    return [_sum(each) for each in by_kind.values()]
+
+
+def _sum(amounts: Sequence[Amount]) -> Amount:
+    """Return how much there is of one kind in all its tables."""
+    sizes = [one.bytes for one in amounts if one.bytes is not None]
+    return Amount(
+        policy=amounts[0].policy,
+        rows=sum(one.rows for one in amounts),
+        due=sum(one.due for one in amounts),
+        oldest=min((one.oldest for one in amounts if one.oldest), default=None),
+        bytes=sum(sizes) if sizes else None,
+    )
 
 
 def run(
@@ -268,11 +284,11 @@ def _old(kind: Kind, cutoff: datetime | None, more: sql.Composable | None = None
 
 def _delete(kind: Kind, old: sql.Composable, batch: int) -> sql.Composed:
     return sql.SQL("""
-        WITH gone AS (
+        WITH deleted AS (
             DELETE FROM {table} WHERE ctid = ANY (ARRAY(
                 SELECT t.ctid FROM {table} AS t WHERE {old} LIMIT {batch} FOR UPDATE SKIP LOCKED))
             RETURNING 1
-        ) SELECT count(*) AS removed FROM gone
+        ) SELECT count(*) AS removed FROM deleted
     """).format(table=kind.identifier, old=old, batch=batch)
 
 

@@ -298,7 +298,7 @@ class Run:
             loader.tombstones.tombstone(report.deleted_keys, window, reason)
 
     def _close_dry(self, closing: dict[str, Any]) -> None:
-        """Close the row of a dry run, whose transaction is gone."""
+        """Close the row of a dry run, whose transaction was rolled back."""
         writer = Loader(
             self.url, self.source, self.entity, history_id=self.history_id, force=False, detect_deletes=False
         )

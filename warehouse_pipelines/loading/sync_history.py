@@ -150,11 +150,8 @@ def seconds_since_poll(connection: "Session", source: Source, entity: Entity) ->
     """Return how long ago the last good run began that asked the vendor what is new; None before there is one."""
     row = connection.execute(
         """
-        SELECT extract(epoch FROM clock_timestamp() - start_time)::float8 AS seconds FROM orchestration.sync_history
-        WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
-            AND configuration ->> 'mode' IN ('delta', 'full') AND configuration ->> 'dry_run' = 'false'
-            AND configuration ->> 'max_records' = '0' AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
-        ORDER BY id DESC LIMIT 1
+        SELECT extract(epoch FROM clock_timestamp() - start_time)::float8 AS seconds FROM orchestration.good_run
+        WHERE crm_source = %s AND sync_type = %s ORDER BY id DESC LIMIT 1
         """,
         [source.name, entity.name],
     ).fetchone()

@@ -93,7 +93,7 @@ def align(connection: sa.Connection, sources: Iterable[Source]) -> list[str]:
                     }
                 )
     parameters = {"declared": json.dumps(rows), "crms": crms}
-    gone = connection.execute(
+    deleted = connection.execute(
         sa.text("""
             DELETE FROM orchestration.sync_schedule AS s
             WHERE declared AND mode <> 'delta' AND crm_source = ANY (CAST(:crms AS text[]))
@@ -124,7 +124,7 @@ def align(connection: sa.Connection, sources: Iterable[Source]) -> list[str]:
     )
     return [
         *(f"schedule of {name}: every {every} {period}" for name, every, period in changed),
-        *(f"schedule of {name}: no longer declared" for (name,) in gone),
+        *(f"schedule of {name}: no longer declared" for (name,) in deleted),
     ]
 
 

@@ -1,7 +1,8 @@
-"""``orchestration.webhook_inbox`` for whoever works it off: take what is due, close it, try it again, forget it.
+"""``orchestration.webhook_inbox`` for whoever works it off: take what is due, close it, try it again.
 
 One process at a time works it off (``working``), by an advisory lock that ends with its session. A row that is done
-loses its body: its records have been read, and it may speak of people.
+loses its body: its records have been read, and it may speak of people. Closed rows are kept for some days
+(``loading.retention``), so that a repetition is known as one; HubSpot tries for a day.
 """
 
 import json
@@ -21,8 +22,6 @@ MOST_TRIES = 8
 """After so many failed reads a delivery is given up; with their waits these take 40 minutes, and polls go on."""
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
-
-PRUNED_AT_ONCE = 10_000
 
 
 class Due(NamedTuple):
@@ -81,9 +80,9 @@ def refused(session: "Session", hours: int) -> list[dict[str, Any]]:
     return session.execute(query("webhook_refused"), {"hours": hours}).fetchall()
 
 
-def prune(session: "Session") -> int:
-    """Delete some of the closed rows that are past their age in ``orchestration.retention_policy``; return how many.
-
-    While a row is there, a repetition of it is known as one; HubSpot tries for a day.
+def received(session: "Session", source: str, hours: int) -> dict[str, Any]:
+    """Return of a source ``last_at``, the last delivery that was taken, how many are ``waiting``, and the counts of
+    ``outcomes`` within so many hours.
     """
-    return session.execute(query("webhook_prune"), {"most": PRUNED_AT_ONCE}).rowcount
+    row = session.execute(query("webhook_received"), {"source": source, "hours": hours}).fetchone()
+    return row or {}

@@ -149,7 +149,7 @@ def judge(
 
 def _problems(row: Mapping[str, Any], hours: float, expected_hours: float, rules: Set[str]) -> tuple[str, ...]:
     """Return what is wrong with an entity by its row of the query ``health``."""
-    values = Standing.read(row["good_metrics"]).problems if "values" in rules else ()
+    values = Standing.read(row["loaded_metrics"]).problems if "values" in rules else ()
     keyless = row["keyless"] if "deletes" in rules else 0
     deletes = (f"no row is counted as deleted while {keyless} dead letters without a key are pending",)
     return (

@@ -41,7 +41,7 @@ def sensors(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sensor
             if repository is not None:
                 crms = program.circumstances(sources, now).crms
                 collectors = dict(DagsterFacts(context.instance, repository, where, crms, now).collectors())
-            found, sent, wrong = program.run(where, sources, collectors=collectors, now=now)
+            found, sent, wrong = program.run(where, sources, collectors=collectors)
             for sentence in wrong:
                 context.log.warning(sentence)
             if found is None:

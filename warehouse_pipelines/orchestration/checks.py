@@ -117,7 +117,7 @@ def hourly_checks(
         wanted = context.selected_asset_check_keys
         with session_of_step(url()) as session:
             health = {(found.crm, found.sync_type): found for found in judge(sources, url=url())}
-            unusual = _unusual(session, sources) if any(key.name == "volume" for key in wanted) else {}
+            unusual = _unusual(session, sources, url()) if any(key.name == "volume" for key in wanted) else {}
             for source in sources:
                 own = {entity.table for entity in source.entities}
                 for entity in source.entities:
@@ -276,11 +276,11 @@ def _references(
     return _result(entity, "references", passed, "; ".join(findings), **facts)
 
 
-def _unusual(session: "Session", sources: Sequence[Source]) -> dict[tuple[str, str], str]:
+def _unusual(session: "Session", sources: Sequence[Source], url: str) -> dict[tuple[str, str], str]:
     """Return of each entity whose last runs found unusually much or little what to say about it."""
     from warehouse_pipelines.observability.alerts import program, rules
 
-    about = program.circumstances(sources)
+    about = program.circumstances(sources, program.clock(url))
     with rules.asking(session):
         asked = [fault for rule in rules.enabled(session, ["volume"]) for fault in rules.ask(session, rule, about)]
     return {(fault.crm or "", fault.entity or ""): fault.text for fault in asked}

@@ -1,6 +1,6 @@
-"""The job ``daily_retention``: what is past its age goes (``loading.retention``), and a report says what went.
+"""The job ``daily_retention`` removes what is past its age (``loading.retention``), and reports how much.
 
-Runs of Dagster go in the job ``prune_dagster`` (``dagster_maintenance``), by the ages of the same table.
+Runs of Dagster are deleted by the job ``prune_dagster`` (``dagster_maintenance``), by the ages of the same table.
 """
 
 from collections.abc import Callable, Sequence

@@ -48,8 +48,6 @@ def jobs(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.JobDefini
 
     @dg.op(name=f"{JOB}_op", description="Read what deliveries of webhooks name, and close them.")
     def run(context: dg.OpExecutionContext) -> None:
-        from warehouse_pipelines import warehouse
-        from warehouse_pipelines.loading import webhook_inbox
         from warehouse_pipelines.serving.work import work
 
         began = idle_since = time.monotonic()
@@ -60,8 +58,6 @@ def jobs(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.JobDefini
                 idle_since = time.monotonic()
             else:
                 time.sleep(0.5)
-        with warehouse.session(url()) as session:
-            webhook_inbox.prune(session)
 
     @dg.job(name=JOB, description="Work off the inbox of webhooks; the sensor `webhook_inbox` asks for it.")
     def job() -> None:

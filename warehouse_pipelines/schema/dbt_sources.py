@@ -115,8 +115,7 @@ def _freshness(crm: Source, entity: Entity) -> Node:
     error_hours, warn_hours = limits(entity)
     last = (
         sql.SQL(
-            "(SELECT max(h.end_time) FROM orchestration.sync_history AS h WHERE h.crm_source = {}"
-            " AND h.sync_type = {} AND h.status IN ('success', 'partial'))"
+            "(SELECT max(g.start_time) FROM orchestration.good_run AS g WHERE g.crm_source = {} AND g.sync_type = {})"
         )
         .format(crm.name, entity.name)
         .as_string()

@@ -40,6 +40,8 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     "alembic_version": (),
     "source_table": (),
     "sync_history": (),
+    "loaded_run": (),
+    "good_run": (),
     "sync_schedule": (),
     "sync_metrics_daily": (),
     "alert_rule": (),

@@ -29,7 +29,7 @@ def align(connection: sa.Connection, sources: Iterable[Source]) -> list[str]:
         for source in sources
         for entity in source.entities
     ]
-    gone = connection.execute(
+    deleted = connection.execute(
         sa.text("DELETE FROM orchestration.source_table WHERE table_name <> ALL (CAST(:tables AS text[]))"),
         {"tables": [row["table"] for row in rows]},
     )
@@ -47,5 +47,5 @@ def align(connection: sa.Connection, sources: Iterable[Source]) -> list[str]:
             """),
         {"declared": json.dumps(rows)},
     )
-    changed = gone.rowcount + written.rowcount
+    changed = deleted.rowcount + written.rowcount
     return [f"tables of entities: {changed} rows"] if changed else []

@@ -20,14 +20,11 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-import psycopg
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.observability.alerts import settings as alert_settings
-from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving import guard, oidc, problems, sign_in
 from warehouse_pipelines.serving.api import analytics, crms, leads, nurture, syncs, tables
 from warehouse_pipelines.serving.dagster import Dagster
@@ -35,6 +32,7 @@ from warehouse_pipelines.serving.database import Pool
 from warehouse_pipelines.serving.exposure import is_https
 from warehouse_pipelines.serving.guard import GuardedRoute
 from warehouse_pipelines.serving.headers import Headers
+from warehouse_pipelines.serving.hosts import Hosts, misdirected
 from warehouse_pipelines.serving.inbox import Depth, Inbox, InboxAway
 from warehouse_pipelines.serving.limits import Room
 from warehouse_pipelines.serving.metrics import Metrics
@@ -47,8 +45,6 @@ from warehouse_pipelines.settings import ServeSettings
 from warehouse_pipelines.settings import settings as common_settings
 
 log = logging.getLogger("warehouse.serve")
-
-PRUNE_SECONDS = 3600.0
 
 ROUTERS = (
     sign_in.routes, oidc.routes,
@@ -75,18 +71,17 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
         inbox = Inbox(url)
         app.state.inbox, app.state.receiver = inbox, Receiver(settings, inbox, outcomes)
         app.state.depth = Depth(inbox)
-        app.state.metrics = Metrics(settings, url, outcomes.by_source)
         watch = Watch(url, outcomes.by_source)
         watch.prepare()
         app.state.pool, app.state.health = Pool(url), crms.health_kept(url)
+        app.state.metrics = Metrics(settings, app.state.pool, outcomes.by_source)
         app.state.standings = standing.standings_kept(app.state.pool, app.state.health)
         app.state.status = status.status_kept(app.state.pool, app.state.standings, app.state.zone)
         app.state.replays = dead_letters.Replays(url)
         app.state.dagster = Dagster(settings.warehouse_dagster_api_url)
         ending = asyncio.Event()
         counting = asyncio.create_task(outcomes.run(inbox, ending))
-        work = inbox.run(), watch.run(), _prune(app.state.pool)
-        tasks = [asyncio.create_task(one) for one in work]
+        tasks = [asyncio.create_task(one) for one in (inbox.run(), watch.run())]
         gc.collect()
         gc.freeze()  # else each full collection looks at all that was imported, while deliveries wait
         try:
@@ -101,7 +96,6 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
                     await task
             await watch.close()
             await inbox.close()
-            await app.state.metrics.close()
             await app.state.pool.close()
             await app.state.dagster.close()
 
@@ -145,25 +139,16 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
 
 
 class Front:
-    """Hands deliveries to their receiver and everything else to the application."""
+    """Hands deliveries to their receiver, and everything else that asks for a name of ours to the application."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._app = app
+        self._app, self._hosts = app, Hosts(app.state.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http" and scope["path"].startswith(PATH):
             await self._app.state.receiver(scope, receive, send)
+        elif scope["type"] == "http" and not self._hosts.allows(scope):
+            await misdirected(send)
         else:
             await self._app(scope, receive, send)
-
-
-async def _prune(pool: Pool) -> None:
-    """Remove what has ended, now and every hour."""
-    while True:
-        try:
-            async with pool.session() as session:
-                await session.execute(query("access_prune"))
-        except (DatabaseUnavailable, psycopg.Error) as error:
-            log.warning("sessions and keys that have ended could not be removed: %s", type(error).__name__)
-        await asyncio.sleep(PRUNE_SECONDS)

@@ -1,8 +1,10 @@
 """Who can reach ``serve``, and whether what they send is encrypted."""
 
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.serving.public_address import LOOPBACK
 from warehouse_pipelines.settings import ServeSettings
 
 
@@ -35,6 +37,12 @@ def require_safe(settings: ServeSettings) -> None:
             f"WAREHOUSE_SERVE_HOST is {settings.warehouse_serve_host}, which others reach, and nothing encrypts what "
             "they send. Set WAREHOUSE_TLS_CERTIFICATE and WAREHOUSE_TLS_KEY, or put a proxy that speaks HTTPS in "
             "front and name it in WAREHOUSE_TRUSTED_PROXY, or listen on 127.0.0.1."
+        )
+    public = urlsplit(settings.warehouse_public_url)
+    if public.scheme not in ("https", "") and public.hostname not in LOOPBACK:
+        raise NotConfigured(
+            f"WAREHOUSE_PUBLIC_URL begins with {public.scheme}://. Vendors deliver by https:// alone, and browsers "
+            "keep the cookie of a session there alone: let a proxy speak HTTPS and write that address, or none."
         )
     if settings.warehouse_trusted_proxy.strip() == "*":
         raise NotConfigured("WAREHOUSE_TRUSTED_PROXY is *, which is everybody; name the proxy's address or network.")

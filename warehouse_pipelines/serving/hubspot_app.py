@@ -94,6 +94,15 @@ def remove() -> int:
     return len(ours)
 
 
+def is_set_up() -> bool:
+    """Return whether there is an app whose subscriptions can be asked for."""
+    try:
+        AppSettings()
+    except ValidationError:
+        return False
+    return True
+
+
 def _app() -> App:
     try:
         return App(AppSettings())

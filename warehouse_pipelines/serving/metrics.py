@@ -1,6 +1,6 @@
 """``GET /metrics``: how the warehouse does, for Prometheus. ``config/grafana.json`` is a dashboard of it.
 
-Everything is asked of the warehouse in three queries over a session of its own, so that deliveries of webhooks never
+Everything is asked of the warehouse in four queries over a session of the pool, so that deliveries of webhooks never
 wait for them, and at most once in ``KEPT_SECONDS``, however often it is scraped. Runs and records are those of the last
 day: the history tells these by an index, while sums since the beginning would read all of it each time.
 
@@ -11,21 +11,27 @@ whoever sends that as a bearer token. While the database is away, ``warehouse_up
 
 import asyncio
 import hmac
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import psycopg
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from psycopg.rows import tuple_row
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.serving.inbox import Inbox, InboxAway
+from warehouse_pipelines.serving.database import Pool
 from warehouse_pipelines.settings import ServeSettings
 
-KEPT_SECONDS = 15.0
+log = logging.getLogger("warehouse.serve")
+
+KEPT_SECONDS, LONGEST_SECONDS = 15.0, 8.0
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers by which a proxy says that it asks for somebody else."""
@@ -37,10 +43,10 @@ class Metrics:
     """Answers scrapes; ``by_source`` returns the counts of deliveries since the program began."""
 
     def __init__(
-        self, settings: ServeSettings, url: str, by_source: Callable[[], Mapping[str, Mapping[str, int]]]
+        self, settings: ServeSettings, pool: Pool, by_source: Callable[[], Mapping[str, Mapping[str, int]]]
     ) -> None:
         self._token = settings.warehouse_metrics_token
-        self._warehouse = Inbox(url)
+        self._pool = pool
         self._by_source = by_source
         self._lock = asyncio.Lock()
         self._kept: tuple[float, list[Metric]] = (float("-inf"), [])
@@ -72,11 +78,17 @@ class Metrics:
 
     async def _ask(self) -> list[Metric]:
         began = time.monotonic()
+        statements = (
+            query("metrics_entities"), query("metrics_runs"), query("metrics_webhooks"), query("metrics_state"),
+        )  # fmt: skip
         try:
-            entities = await self._warehouse.ask(query("metrics_entities"))
-            runs = await self._warehouse.ask(query("metrics_runs"))
-            [state] = await self._warehouse.ask(query("metrics_state"))
-        except InboxAway:
+            async with asyncio.timeout(LONGEST_SECONDS), self._pool.session() as session:
+                cursor = session.cursor(row_factory=tuple_row)
+                entities, runs, webhooks, [state] = [
+                    await (await cursor.execute(statement.encode())).fetchall() for statement in statements
+                ]
+        except (DatabaseUnavailable, psycopg.Error, TimeoutError) as error:
+            log.warning("the warehouse could not be asked for metrics: %s", type(error).__name__)
             return [_one("warehouse_up", "Whether the database answers.", 0)]
         seconds = time.monotonic() - began
         return [
@@ -84,12 +96,9 @@ class Metrics:
             _one("warehouse_metrics_seconds", "How long the database took for these metrics.", seconds),
             *_of_entities(entities),
             *_of_runs(runs),
+            _of_webhooks(webhooks),
             *_of_state(*state),
         ]
-
-    async def close(self) -> None:
-        """End the session."""
-        await self._warehouse.close()
 
 
 class _Collected:
@@ -114,7 +123,7 @@ def _of_entities(rows: list[tuple[Any, ...]]) -> list[Metric]:
         ("warehouse_sync_last_failed", "Whether the last run failed.", {}),
         (
             "warehouse_sync_last_good_timestamp_seconds",
-            "When the last good run ended that read all news.",
+            "When the last good run began: the rows are as the vendor had them then.",
             {},
         ),
         ("warehouse_rows", "Rows of the table after that.", {"state": "living"}),
@@ -150,6 +159,17 @@ def _of_runs(rows: list[tuple[Any, ...]]) -> list[Metric]:
             records.add_metric([crm, entity, outcome], number)
         calls.add_metric([crm, entity], requests)
     return [runs, records, calls]
+
+
+def _of_webhooks(rows: list[tuple[Any, ...]]) -> Metric:
+    lost = GaugeMetricFamily(
+        "warehouse_webhook_only_polled_ratio",
+        "Which share of the changes since yesterday only polls have found, of what webhooks tell of.",
+        labels=ENTITY,
+    )
+    for crm, entity, share in rows:
+        lost.add_metric([crm, entity], share)
+    return lost
 
 
 def _of_state(pending: int, oldest: float, size: int, budgets: list[tuple[str, str, float]]) -> list[Metric]:

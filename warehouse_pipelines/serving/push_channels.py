@@ -59,7 +59,7 @@ SERVICES = {
 
 
 class Row(NamedTuple):
-    """A channel as its table has it."""
+    """A channel as its table has it; ``kept`` unless somebody stopped it before its end."""
 
     channel_id: str
     what: str
@@ -67,6 +67,7 @@ class Row(NamedTuple):
     ends_at: datetime | None
     active: bool
     lasts: bool
+    kept: bool
 
 
 def service_of(crm: str) -> Service:
@@ -85,7 +86,7 @@ def rows(session: "Session", service: Service) -> list[Row]:
         sql.SQL("""
             SELECT channel_id, coalesce({what}, '') AS what, resource_id, {ends} AS ends_at,
                 active AND ({ends} IS NULL OR {ends} > now()) AS active,
-                coalesce({ends} > now() + %s, true) AS lasts
+                coalesce({ends} > now() + %s, true) AS lasts, active OR coalesce(updated_at >= {ends}, false) AS kept
             FROM pipedesk.{table} WHERE channel_id IS NOT NULL ORDER BY id DESC
         """).format(**_names(service)),
         [RENEWED_BEFORE],
@@ -111,7 +112,8 @@ def register(session: "Session", crm: str) -> list[str]:
 
 
 def renew(session: "Session") -> tuple[list[str], list[str], int]:
-    """Replace what ends soon of the services that have channels, and mark what has ended.
+    """Replace what ends soon of the services that have channels, or whose last ones ended by themselves, and mark what
+    has ended.
 
     Returns what was made, what failed, and how many rows were marked.
     """
@@ -119,7 +121,7 @@ def renew(session: "Session") -> tuple[list[str], list[str], int]:
     failed: list[str] = []
     marked = 0
     for service in SERVICES.values():
-        if any(row.active for row in rows(session, service)):
+        if any(row.kept for row in _newest(rows(session, service))):
             try:
                 made += register(session, service.crm)
             except WarehouseError as error:
@@ -135,11 +137,24 @@ def renew(session: "Session") -> tuple[list[str], list[str], int]:
     return made, failed, marked
 
 
+def _newest(found: Sequence[Row]) -> list[Row]:
+    """Return the newest channel that Google made of each thing that is watched."""
+    made = [row for row in reversed(found) if row.resource_id]
+    return [*{row.what: row for row in made}.values()]
+
+
 def remove(session: "Session", crm: str) -> int:
-    """Stop every channel of a CRM; returns how many there were."""
+    """Stop every channel of a CRM; returns how many there were. Those that ended by themselves are forgotten, or they
+    would be replaced.
+    """
     service = service_of(crm)
     active = [row for row in rows(session, service) if row.active]
     _stop(session, service, active)
+    session.execute(
+        sql.SQL("DELETE FROM pipedesk.{table} WHERE channel_id IS NOT NULL AND updated_at >= {ends}").format(
+            **_names(service)
+        )
+    )
     return len(active)
 
 

@@ -35,16 +35,22 @@ class Vendor:
     """How deliveries of one name are verified, known again, kept and read.
 
     ``verify``  returns whether a delivery is the vendor's; None where only the table of channels can tell
+    ``needs``   the setting that ``verify`` needs
     """
 
     name: str
     verify: Callable[[Delivery, ServeSettings], bool] | None
+    needs: str = ""
     headers: tuple[str, ...] = ()
     digest: Callable[[Delivery], str] = by_body
 
     def read(self, delivery: Delivery) -> Events:
         """Return what a delivery says. Raises ``UnreadableDelivery``."""
         return READERS[self.name](delivery)
+
+    def is_set_up(self, settings: ServeSettings) -> bool:
+        """Return whether the setting is there that verifies its deliveries."""
+        return not self.needs or getattr(settings, self.needs.lower()) is not None
 
     def key(self, delivery: Delivery) -> str:
         """Return the key of a delivery, by which a second one of the same is known."""
@@ -64,12 +70,12 @@ VENDORS: Mapping[str, Vendor] = {
     for one in (
         Vendor(
             name="hubspot",
-            verify=signatures.hubspot,
+            verify=signatures.hubspot, needs="HUBSPOT_CLIENT_SECRET",
             headers=("x-hubspot-signature-version", "x-hubspot-request-timestamp"),
         ),
-        Vendor(name="callrail", verify=signatures.callrail),
-        Vendor(name="arrivy", verify=signatures.arrivy),
-        Vendor(name="leadconduit", verify=signatures.leadconduit),
+        Vendor(name="callrail", verify=signatures.callrail, needs="CALLRAIL_SIGNING_KEYS"),
+        Vendor(name="arrivy", verify=signatures.arrivy, needs="ARRIVY_WEBHOOK_SECRET"),
+        Vendor(name="leadconduit", verify=signatures.leadconduit, needs="LEADCONDUIT_WEBHOOK_SECRET"),
         Vendor(
             name="google",
             verify=None,
@@ -81,3 +87,9 @@ VENDORS: Mapping[str, Vendor] = {
         ),
     )
 }  # fmt: skip
+
+BY_CRM: Mapping[str, Vendor] = {
+    **{name: vendor for name, vendor in VENDORS.items() if name != "google"},
+    **dict.fromkeys(("gcalendar", "gdrive"), VENDORS["google"]),
+}
+"""Whose deliveries tell of each CRM."""

@@ -51,7 +51,7 @@ class Watch:
         self._url, self._outcomes = url, outcomes
         self._refused: deque[tuple[datetime, Mapping[str, int]]] = deque()
         self._away_since: datetime | None = None
-        self._told_at: datetime | None = None
+        self._notified_at: datetime | None = None
         self._has_heartbeat = False
 
     def prepare(self) -> None:
@@ -79,30 +79,33 @@ class Watch:
         self._count_refused(at)
         try:
             collectors: dict[str, Collector] = {
-                "daemon_silent": lambda rule: self._silent(rule, at),
+                "daemon_silent": lambda rule: self._silent(rule, now),
                 "webhook_refused": self._refusals,
             }
-            program.write_heartbeat(self._url, "serve", at)
+            program.write_heartbeat(self._url, "serve", now)
             self._has_heartbeat = True
-            program.run(self._url, SOURCES, collectors=collectors, warehouse_rules=False, now=at)
+            program.run(self._url, SOURCES, collectors=collectors, warehouse_rules=False, now=now)
             self._back(at)
         except Exception as error:
             log.warning("alerts could not be evaluated: %s: %s", type(error).__name__, masked(str(error)))
             self._away(at)
 
-    def _silent(self, rule: Rule, now: datetime) -> Sequence[Fault]:
-        late = now - timedelta(minutes=rule.threshold or 0)
-        with warehouse.session(self._url) as session:
-            row = session.execute("SELECT beat_at FROM orchestration.heartbeat WHERE name = 'alerts'").fetchone()
+    def _silent(self, rule: Rule, now: datetime | None) -> Sequence[Fault]:
+        """Find what is silent: of Dagster's daemon by the clock of this machine, of its sensor by the warehouse's."""
         heartbeats = {
-            "Dagster's daemon": last_heartbeat(),
-            "the sensor that evaluates alerts": row["beat_at"] if row else None,
+            "Dagster's daemon": (last_heartbeat(), now or datetime.now(UTC)),
+            "the sensor that evaluates alerts": (self._sensor_alive_at(), now or program.clock(self._url)),
         }
         return [
-            Fault(name, f"it was last alive at {at:%Y-%m-%d %H:%M} UTC", cause="Dagster")
-            for name, at in heartbeats.items()
-            if at is not None and at < late
+            Fault(name, f"it was last alive at {alive_at:%Y-%m-%d %H:%M} UTC", cause="Dagster")
+            for name, (alive_at, at) in heartbeats.items()
+            if alive_at is not None and at - alive_at > timedelta(minutes=rule.threshold or 0)
         ]
+
+    def _sensor_alive_at(self) -> datetime | None:
+        with warehouse.session(self._url) as session:
+            row = session.execute("SELECT last_alive_at FROM orchestration.heartbeat WHERE name = 'alerts'").fetchone()
+        return row["last_alive_at"] if row else None
 
     def _count_refused(self, now: datetime) -> None:
         counts = {source: outcomes.get("refused", 0) for source, outcomes in self._outcomes().items()}
@@ -127,16 +130,16 @@ class Watch:
             return
         except Exception:
             self._away_since = self._away_since or now
-        if now - self._away_since >= AWAY and (self._told_at is None or now - self._told_at >= AGAIN):
-            self._told_at = now
+        if now - self._away_since >= AWAY and (self._notified_at is None or now - self._notified_at >= AGAIN):
+            self._notified_at = now
             minutes = (now - self._away_since).total_seconds() / 60
             self._say(
                 "[critical] The warehouse does not answer", f"No session could be opened for {minutes:.0f} minutes."
             )
 
     def _back(self, now: datetime) -> None:
-        since, told = self._away_since, self._told_at
-        self._away_since = self._told_at = None
+        since, told = self._away_since, self._notified_at
+        self._away_since = self._notified_at = None
         if since is not None and told is not None:
             minutes = (now - since).total_seconds() / 60
             self._say("[critical] Resolved: The warehouse does not answer", f"It was away for {minutes:.0f} minutes.")

@@ -10,6 +10,7 @@ from warehouse_pipelines.model.webhook import Change, Delivery, Events
 from warehouse_pipelines.sources.arrivy import webhooks as arrivy
 from warehouse_pipelines.sources.callrail import webhooks as callrail
 from warehouse_pipelines.sources.hubspot import webhooks as hubspot
+from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES, PAIR_ENTITIES
 
 
 def leadconduit(delivery: Delivery) -> Events:
@@ -38,3 +39,13 @@ READERS: Mapping[str, Callable[[Delivery], Events]] = {
     "leadconduit": leadconduit,
     "google": google,
 }
+
+TOLD: Mapping[str, tuple[str, ...]] = {
+    "hubspot": tuple(one.name for one in (*OBJECT_ENTITIES, *PAIR_ENTITIES)),
+    "callrail": (*callrail.BY_PREFIX.values(),),
+    "arrivy": (*arrivy.BY_KEY.values(), *arrivy.WHOLE.values()),
+    "leadconduit": ("events", "leads"),
+    "gcalendar": ("events",),
+    "gdrive": ("files", "folders"),
+}
+"""The entities of each CRM that its deliveries may tell of."""

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -77,7 +77,6 @@ class Alerting:
     urls: Sequence[str] = ()
     crms: Sequence[str] = ("hubspot", "callrail")
     quiet_hours: str = ""
-    limits: Sequence[Mapping[str, Any]] = ()
     collectors: dict[str, Collector] = field(default_factory=dict)
 
     def at(self, now: datetime, *, send: bool = True, warehouse_rules: bool = True) -> Evaluated:
@@ -85,7 +84,7 @@ class Alerting:
         usable, wrong = channels(self.urls)
         assert not wrong
         options = MessageOptions([one.name for one in usable], ZONE, self.quiet_hours, "http://dagster.test")
-        about = Circumstances(now, self.crms, str(ZONE), self.limits)
+        about = Circumstances(now, self.crms, str(ZONE))
         found = evaluate(self.url, about, options, collectors=self.collectors, warehouse_rules=warehouse_rules)
         assert found is not None
         if send:

@@ -1,8 +1,12 @@
 """Messages: told at least once, by each channel for itself, to a receiver over HTTP."""
 
+import contextlib
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +15,9 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.loading import retention
 from warehouse_pipelines.observability import redaction
-from warehouse_pipelines.observability.alerts import deliveries
+from warehouse_pipelines.observability.alerts import deliveries, evaluate, rules
 from warehouse_pipelines.observability.alerts.channels import Channel, channels
 from warehouse_pipelines.observability.alerts.rules import Fault
 from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, Alerting, Receiver, plant, receiving
@@ -133,6 +138,79 @@ def test_a_rule_that_cannot_be_asked_stops_no_other_and_is_told_of(alerting: Ale
     assert receiver.titles[1:] == ["[warning] A rule cannot be asked: broken"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("SELECT 1 AS subject", "must return `subject` and `text`"),
+        ("SELECT NULL AS subject, 'x' AS text", "must return `subject` and `text`"),
+        ("SELECT 'a' AS subject, NULL AS text", "must return `subject` and `text`"),
+        ("SELECT n AS subject, 'x' AS text FROM generate_series(1, 2001) AS n", "names 2,001 subjects"),
+        ("SELECT 'a' AS subject WHERE 'x' LIKE '%x'", "ProgrammingError"),
+        ("SELECT no_column FROM nowhere", "UndefinedTable"),
+        ("this is no SQL", "SyntaxError"),
+        ("SET default_transaction_read_only = off", "ProgrammingError"),
+    ],
+    ids=str,
+)
+def test_whatever_a_rule_says_it_stops_no_other(
+    alerting: Alerting, receiver: Receiver, statement: str, why: str
+) -> None:
+    """Incidents of all rules are settled in one transaction, which a subject that is null ended."""
+    with warehouse.session(alerting.url) as session:
+        session.execute(
+            "INSERT INTO orchestration.alert_rule (name, title, statement) VALUES ('broken', 'Broken', %s)", [statement]
+        )
+    fail(alerting.url)
+    assert why in alerting.at(NOW).failed["broken"]
+    assert receiver.titles == [TITLE]
+
+
+def test_subjects_of_any_type_are_read_as_text(alerting: Alerting, receiver: Receiver) -> None:
+    with warehouse.session(alerting.url) as session:
+        session.execute(
+            "INSERT INTO orchestration.alert_rule (name, title, statement) VALUES ('own', 'Own', %s)",
+            ["SELECT n AS subject, now()::date AS text, 7 AS crm, 8.5 AS cause FROM generate_series(1, 2) AS n"],
+        )
+    assert alerting.at(NOW).failed == {}
+    assert receiver.titles == ["[warning] Own: 2 entities of 7"]
+
+
+def test_a_rule_that_hangs_delays_no_other(
+    alerting: Alerting, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked last, and what is not reached in time waits: Dagster gives a sensor a minute."""
+    monkeypatch.setattr(rules, "SECONDS", 1)
+    monkeypatch.setattr(evaluate, "ASKING_SECONDS", 0.5)
+    with warehouse.session(alerting.url) as session:
+        session.execute(
+            "INSERT INTO orchestration.alert_rule (name, title, statement)"
+            " SELECT 'aa_hangs_' || n, 'Hangs', 'SELECT pg_sleep(60)' FROM generate_series(1, 3) AS n"
+        )
+    fail(alerting.url)
+    began = time.monotonic()
+    assert [*alerting.at(NOW).failed] == ["aa_hangs_1"]
+    assert receiver.titles == []
+    assert [*alerting.at(NOW + MINUTE).failed] == ["aa_hangs_2"]
+    assert [*alerting.at(NOW + 2 * MINUTE).failed] == ["aa_hangs_3"]
+    assert [*alerting.at(NOW + 3 * MINUTE).failed] == ["aa_hangs_1"]
+    assert time.monotonic() - began < 20
+    assert receiver.titles == [TITLE], "from the fourth on those that work are asked first"
+
+
+def test_incidents_of_a_rule_that_is_switched_off_are_closed(alerting: Alerting, receiver: Receiver) -> None:
+    fail(alerting.url)
+    alerting.at(NOW)
+    receiver.status = 500
+    alerting.only("rule_failing").at(NOW + MINUTE)
+    [event] = rows(alerting.url, "SELECT resolved_at, cleared_at FROM orchestration.alert_event")
+    assert event == {"resolved_at": NOW + MINUTE, "cleared_at": NOW + MINUTE}
+    receiver.status = 200
+    alerting.at(NOW + 2 * MINUTE)
+    assert receiver.titles == [TITLE], "nobody is told that it is over, because it may not be"
+    alerting.only("failing").at(NOW + 3 * MINUTE)
+    assert receiver.titles == [TITLE, TITLE], "a new incident"
+
+
 def test_a_rule_that_cannot_be_asked_keeps_its_incidents(alerting: Alerting, receiver: Receiver) -> None:
     fail(alerting.url)
     alerting.at(NOW)
@@ -154,7 +232,7 @@ def test_who_is_killed_between_sending_and_writing_it_down_sends_it_again(
     program = textwrap.dedent(f"""
         import os
         from datetime import datetime
-        from warehouse_pipelines.observability.alerts import deliveries
+        from warehouse_pipelines.observability.alerts import deliveries, evaluate, rules
         from warehouse_pipelines.observability.alerts.channels import Channel
 
         class Killed(Channel):
@@ -171,6 +249,47 @@ def test_who_is_killed_between_sending_and_writing_it_down_sends_it_again(
     assert receiver.titles == [TITLE, TITLE]
     alerting.at(NOW + 2 * MINUTE)
     assert receiver.titles == [TITLE, TITLE]
+
+
+def test_a_channel_that_hangs_keeps_no_other_waiting(
+    alerting: Alerting, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes the connection and says nothing, and one that says a letter now and then."""
+    monkeypatch.setattr("warehouse_pipelines.observability.alerts.channels.SECONDS", 1.5)
+    with hanging(b"") as silent, hanging(b"HTTP/1.1 200 OK\r\nX: ") as slow:
+        alerting.urls = [silent, slow, receiver.url]
+        fail(alerting.url)
+        began = time.monotonic()
+        alerting.at(NOW)
+        assert time.monotonic() - began < 10
+    assert receiver.titles == [TITLE]
+    statuses = rows(alerting.url, "SELECT status, attempts, error FROM orchestration.alert_delivery ORDER BY id")
+    assert [(row["status"], row["attempts"]) for row in statuses] == [("pending", 1), ("pending", 1), ("sent", 0)]
+    assert [row["error"] for row in statuses[:2]] == ["it did not answer within 2 s"] * 2
+
+
+@contextlib.contextmanager
+def hanging(first: bytes) -> Iterator[str]:
+    """Listen, and answer each connection with these bytes and then a letter a second."""
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(first)
+            while not ended.wait(0.5):
+                if first:
+                    connection.sendall(b"x")
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"json://127.0.0.1:{listener.getsockname()[1]}/alerts"
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_two_senders_at_once_send_it_once(alerting: Alerting, receiver: Receiver) -> None:
@@ -191,7 +310,7 @@ def test_an_evaluation_that_is_repeated_tells_nothing_twice(alerting: Alerting, 
     assert receiver.titles == [TITLE]
 
 
-def test_what_waits_for_a_channel_that_is_gone_is_dropped(alerting: Alerting, receiver: Receiver) -> None:
+def test_what_waits_for_a_channel_that_is_no_longer_set_is_dropped(alerting: Alerting, receiver: Receiver) -> None:
     fail(alerting.url)
     alerting.at(NOW, send=False)
     alerting.urls = []
@@ -207,10 +326,11 @@ def test_what_ended_long_ago_is_deleted(alerting: Alerting) -> None:
     alerting.at(NOW)
     plant(alerting.url, NOW)
     alerting.at(NOW + HOUR)
-    alerting.only("failing").at(NOW + 31 * DAY)
-    assert rows(alerting.url, "SELECT FROM orchestration.alert_delivery") == []
-    assert len(rows(alerting.url, "SELECT FROM orchestration.alert_event")) == 1
-    alerting.at(NOW + 500 * DAY)
+    with warehouse.session(alerting.url) as session:
+        retention.run(session, (), now=NOW + 31 * DAY)
+        assert rows(alerting.url, "SELECT FROM orchestration.alert_delivery") == []
+        assert len(rows(alerting.url, "SELECT FROM orchestration.alert_event")) == 1
+        retention.run(session, (), now=NOW + 500 * DAY)
     assert rows(alerting.url, "SELECT FROM orchestration.alert_event") == []
 
 

@@ -24,8 +24,7 @@ def ask(database_url: str) -> Ask:
     """Return a function that asks a rule by its name."""
 
     def asked(name: str) -> list[Fault]:
-        about = Circumstances(NOW, ["hubspot", "callrail", "gcalendar"], str(ZONE),
-                              [{"crm": "hubspot", "requests": 1000, "seconds": 86_400}])  # fmt: skip
+        about = Circumstances(NOW, ["hubspot", "callrail", "gcalendar"], str(ZONE))
         with warehouse.session(database_url) as session, rules.asking(session):
             [rule] = rules.enabled(session, [name])
             return rules.ask(session, rule, about)
@@ -262,10 +261,18 @@ def test_channel_expires(database_url: str, ask: Ask) -> None:
 
 
 def test_budget(database_url: str, ask: Ask) -> None:
-    plant(database_url, NOW - 20 * HOUR, total_api_calls=500)
-    plant(database_url, NOW - 30 * HOUR, total_api_calls=900)
+    """Of the window of a day, as the loader counts it; a spent budget of ten seconds is daily business."""
+
+    def take(hours: float, used: int, budget: str = "day", seconds: float = 86_400) -> None:
+        slot = int((NOW - hours * HOUR).timestamp() // (seconds / 20))
+        statement = "INSERT INTO orchestration.request_budget VALUES ('hash', %s, %s, %s, 'hubspot', 1000, %s)"
+        execute(database_url, statement, budget, slot, used, seconds)
+
+    take(20, 500)
+    take(30, 900)
+    take(0, 990, "requests", 10)
     assert ask("budget") == []
-    plant(database_url, NOW - 2 * HOUR, total_api_calls=400, entity="deals")
+    take(2, 400)
     [fault] = ask("budget")
     assert fault.text == "900 of 1000 requests of the last 24 hours are used"
 
@@ -305,7 +312,7 @@ def test_database_large(database_url: str, ask: Ask) -> None:
 def test_serve_silent(database_url: str, ask: Ask) -> None:
     execute(database_url, "INSERT INTO orchestration.heartbeat VALUES ('serve', %s)", NOW - 2 * MINUTE)
     assert ask("serve_silent") == []
-    execute(database_url, "UPDATE orchestration.heartbeat SET beat_at = %s", NOW - 10 * MINUTE)
+    execute(database_url, "UPDATE orchestration.heartbeat SET last_alive_at = %s", NOW - 10 * MINUTE)
     assert [fault.text for fault in ask("serve_silent")] == ["it was last alive at 2026-11-04 14:50 UTC"]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.loading import retention
 from warehouse_pipelines.observability.alerts.rules import Fault, Rule
 from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, Alerting, receiving
 from warehouse_pipelines_tests.harness.operation import Workload
@@ -144,8 +145,8 @@ class Operation:
             records = 0
         if contacts and self.active("duration", day):
             seconds = seconds * 12 + 300
-        if contacts and self.active("budget", day):
-            metrics["total_api_calls"] = 400
+        if hubspot:
+            self.request(session, at, 400 if contacts and self.active("budget", day) else 20)
         if one.entity == "deals" and (self.active("stuck", day) or self.active("stale", day)):
             begins = next(each for each in self.planted if each.rule in ("stuck", "stale") and each.at(day)).begins
             if self.active("stuck", day) and abs(day - begins) < 4 / 24:
@@ -167,6 +168,15 @@ class Operation:
             ],
         )  # fmt: skip
 
+    def request(self, session: "Session", at: datetime, requests: int) -> None:
+        """Take requests from the budget of a day, as the loader does at its own time."""
+        session.execute(
+            "INSERT INTO orchestration.request_budget AS b (credential, budget, slot, used, crm_source, maximum,"
+            " window_seconds) VALUES ('hash', 'day', floor(extract(epoch FROM %s::timestamptz) / 4320), %s, 'hubspot',"
+            " 1000, 86400) ON CONFLICT (credential, budget, slot) DO UPDATE SET used = b.used + excluded.used",
+            [at, requests],
+        )
+
     def deliver(self, session: "Session", at: datetime) -> None:
         session.execute(
             "INSERT INTO orchestration.webhook_inbox (source, dedupe_key, received_at, signature_valid, status,"
@@ -183,9 +193,7 @@ class Operation:
         )
 
     def retain(self, session: "Session", at: datetime) -> None:
-        session.execute("DELETE FROM orchestration.sync_history WHERE start_time < %s", [at - 90 * DAY])
-        session.execute("DELETE FROM orchestration.webhook_inbox WHERE received_at < %s", [at - 8 * DAY])
-        session.execute("DELETE FROM pipedesk.calendar_sync_states WHERE expiration < %s", [at - 10 * DAY])
+        retention.run(session, (), now=at)
 
     def edges(self, session: "Session", at: datetime, day: float) -> None:
         """Do what begins or ends now and is no run."""
@@ -253,7 +261,6 @@ def operate(
         operation.begin(session)
         alerting = Alerting(
             url, [receiver.url, second.url], ("hubspot", "callrail", "gcalendar"),
-            limits=[{"crm": "hubspot", "requests": 1000, "seconds": 86_400}],
         )  # fmt: skip
         session.execute("UPDATE orchestration.alert_rule SET calm = interval '5 hours' WHERE name = 'disk'")
         told = collectors(operation, lambda: at)

@@ -41,7 +41,7 @@ class Time:
     def at(self, minutes: float, *faults: Fault) -> "Time":
         now = NOW + minutes * MINUTE
         after, changes = settle(self.rule, faults, self.incidents, self.silenced, now)
-        self.incidents = [one for one in after if not one.resolved_at and not (one.gone_since and not one.opened_at)]
+        self.incidents = [one for one in after if not one.resolved_at and not (one.cleared_at and not one.opened_at)]
         self.told += [change.kind for change in changes]
         return self
 
@@ -176,6 +176,26 @@ def test_quiet_hours(at: str, until: str | None) -> None:
     assert quiet_until("", now, zone) is None
 
 
-def test_quiet_hours_that_cannot_be_read_are_refused() -> None:
-    with pytest.raises(ValueError, match="two times"):
-        AlertSettings(warehouse_alert_quiet_hours="at night")
+@pytest.mark.parametrize("night", ["2026-03-08", "2026-11-01", "2026-06-30"])
+@pytest.mark.parametrize("hours", ["22:00-07:00", "22:00-01:30", "23:30-02:30", "01:15-02:45", "00:00-03:00"])
+def test_quiet_hours_end_when_the_wall_clock_says_so(night: str, hours: str) -> None:
+    """Also when clocks are changed at two: times then come twice, or not at all."""
+    zone = ZoneInfo("America/New_York")
+    begin, end = hours.split("-")
+    at = datetime.fromisoformat(f"{night} 18:00").replace(tzinfo=zone).astimezone(UTC) - timedelta(days=1)
+    quiet = {}
+    for minutes in range(0, 24 * 60, 5):
+        now = at + timedelta(minutes=minutes)
+        clock = f"{now.astimezone(zone):%H:%M}"
+        quiet[now] = begin <= clock < end if begin < end else clock >= begin or clock < end
+    for now, is_quiet in quiet.items():
+        until = quiet_until(hours, now, zone)
+        assert (until is not None) is is_quiet, (now, until)
+        if until is not None:
+            assert until == next(one for one, still in quiet.items() if one > now and not still)
+
+
+@pytest.mark.parametrize("hours", ["at night", "22:00", "22:00-07:00-08:00", "22:00-22:00", "22:00+01:00-07:00"])
+def test_quiet_hours_that_cannot_be_read_are_refused(hours: str) -> None:
+    with pytest.raises(ValueError, match=r"two (different )?times"):
+        AlertSettings(warehouse_alert_quiet_hours=hours)

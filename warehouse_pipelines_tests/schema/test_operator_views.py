@@ -1,6 +1,7 @@
 """``orchestration.source_table``, ``sync_metrics_daily`` and ``marts.data_quality``: what the operator looks at."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -8,12 +9,17 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from warehouse_pipelines import queries, warehouse
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.observability.alerts import report, rules
+from warehouse_pipelines.observability.alerts.rules import Circumstances
 from warehouse_pipelines.schema import source_tables
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.lead_rows import SIGNALS
 
 Row = dict[str, Any]
+CONTACTS = ("hubspot", "contacts")
 GOOD = {
     "total_rows": 100, "living_rows": 97, "total_records": 80, "columns_filled": {"lead_id": 79, "email": 30},
     "total_api_calls": 30,
@@ -31,7 +37,7 @@ def one(session: Any, query: str, *parameters: Any) -> Row:
     return row
 
 
-def run(session: Any, start: str, seconds: int, status: str = "success", **values: Any) -> None:
+def run(session: Any, start: Any, seconds: int, status: str = "success", **values: Any) -> None:
     given = {
         "crm_source": "hubspot", "sync_type": "contacts", "start_time": start, "status": status,
         "error_message": "no answer" if status == "failed" else None, **values,
@@ -103,8 +109,56 @@ def test_what_a_table_lacks(session: Any) -> None:
 
 
 def test_a_run_of_long_ago_makes_a_table_stale(session: Any) -> None:
-    run(session, "2026-03-01", 1, performance_metrics=GOOD)
+    run(session, "2026-03-01", 1, performance_metrics=GOOD, configuration={"mode": "full"})
     assert quality(session)["stale"]
+
+
+@pytest.mark.parametrize(
+    ("more", "loaded", "good"),
+    [
+        ({}, True, True),
+        ({"mode": "full"}, True, True),
+        ({"for_webhooks": True}, True, True),
+        ({"narrowed": False, "max_records": 0}, True, True),
+        ({"mode": "backfill"}, True, False),
+        ({"mode": "webhook"}, False, False),
+        ({"mode": "replay"}, False, False),
+        ({"dry_run": True}, False, False),
+        ({"max_records": 10}, False, False),
+        ({"narrowed": True}, False, False),
+    ],
+    ids=str,
+)
+def test_whoever_asks_for_the_last_good_run_finds_the_same(
+    session: Any, database_url: str, more: dict[str, Any], loaded: bool, good: bool
+) -> None:
+    """Freshness in the views, in /metrics, in the report, in alerts and for webhooks: each had its own idea of it."""
+    asked = {"mode": "delta", "dry_run": False, **more}
+    begun = one(session, "SELECT date_trunc('second', now() - interval '1 hour') AS at")["at"]
+    run(session, begun - timedelta(days=3), 60, performance_metrics=GOOD, configuration={"mode": "delta"})
+    run(session, begun, 60, "partial", performance_metrics={**GOOD, "partial_reason": "x"}, configuration=asked)
+    run(session, "now", 0, "failed", configuration={"mode": "delta", "dry_run": False})
+    for view, counts in (("loaded_run", loaded), ("good_run", good)):
+        found = session.execute(f"SELECT start_time FROM orchestration.{view} ORDER BY id DESC").fetchall()
+        assert (found[0]["start_time"] == begun) is counts, view
+        assert len(found) == 1 + counts
+    last = begun if good else begun - timedelta(days=3)
+    assert (quality(session)["last_good_run_at"], quality(session)["stale"]) == (last, not good)
+    with psycopg.connect(database_url) as plain:
+        [fresh] = [row[5] for row in plain.execute(queries.query("metrics_entities").encode()) if row[:2] == CONTACTS]
+    assert fresh == last.timestamp()
+    with warehouse.session(database_url) as borrowed:
+        circumstances = Circumstances(begun + timedelta(hours=1), ["hubspot"], "America/New_York")
+        [crm] = report.build(borrowed, circumstances).crms
+        assert next(one.age for one in crm.entities if one.entity == "contacts") == circumstances.now - last
+        with rules.asking(borrowed):
+            stale = rules.ask(borrowed, rules.enabled(borrowed, ["stale"])[0], circumstances)
+        assert ("hubspot contacts" in {fault.subject for fault in stale}) is not good
+        hubspot = SOURCES[0]
+        contacts = next(entity for entity in hubspot.entities if entity.name == "contacts")
+        seconds = sync_history.seconds_since_poll(borrowed, hubspot, contacts)
+    assert seconds is not None
+    assert (seconds < 86_400) is good
 
 
 def test_dead_letters_and_words_that_nobody_translated(session: Any) -> None:

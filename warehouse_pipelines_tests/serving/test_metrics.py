@@ -70,7 +70,7 @@ def test_runs_and_freshness_are_those_of_the_history(serve: Serving) -> None:
     assert found["warehouse_sync_api_calls"]["hubspot", "contacts"] == 12.0
     contacts = ("hubspot", "contacts")
     age = time.time() - found["warehouse_sync_last_good_timestamp_seconds"][contacts]
-    assert age == pytest.approx(3 * 3600 - 30, abs=60)
+    assert age == pytest.approx(3 * 3600, abs=20)
     assert found["warehouse_sync_last_failed"][contacts] == 1.0
     assert found["warehouse_sync_last_failed"]["hubspot", "deals"] == 0.0
     assert found["warehouse_sync_last_duration_seconds"][contacts] == pytest.approx(30)
@@ -153,6 +153,25 @@ def test_while_the_database_is_away_that_is_told() -> None:
         assert scraped(served)["warehouse_up"] == {(): 0.0}
 
 
+def plant_webhook_run(url: str) -> None:
+    looking(url).execute(
+        """
+        INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, records_processed,
+            records_created, configuration)
+        VALUES ('hubspot', 'deals', now() - interval '70 minutes', now(), 'success', 6, 6,
+            '{"mode": "webhook", "dry_run": false}')
+        """
+    )
+
+
+def test_what_only_polls_have_found_is_told_of_what_webhooks_tell_of(serve: Serving) -> None:
+    assert "warehouse_webhook_only_polled_ratio" not in scraped(serve)
+    plant_webhook_run(serve.url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "KEPT_SECONDS", 0.0)
+        assert scraped(serve)["warehouse_webhook_only_polled_ratio"] == {("hubspot", "deals"): 0.25}
+
+
 def asked_for(panel: dict[str, Any]) -> set[str]:
     return {name for target in panel["targets"] for name in re.findall(r"\bwarehouse_[a-z_]+", target["expr"])}
 
@@ -161,6 +180,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_them(serve
     body = events(contact_event(101))
     serve.post("hubspot", body, **hubspot(body))
     looking(serve.url).execute("SELECT orchestration.take_requests('a hash', 'day', 10, 86400, 2, 'hubspot')")
+    plant_webhook_run(serve.url)
     there = set(scraped(serve)) - {"warehouse_webhook_deliveries_created"}
     shown = set().union(*map(asked_for, DASHBOARD["panels"]))
     assert shown == there

@@ -1,7 +1,10 @@
 """Sign in by a real OIDC provider over HTTP, which also lies."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,13 +12,15 @@ import httpx
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.serving import accounts
+from warehouse_pipelines.serving import accounts, limits, oidc
+from warehouse_pipelines.serving.problems import Refusal
+from warehouse_pipelines.settings import ServeSettings
 from warehouse_pipelines_tests.harness.oidc_provider import CLIENT, SECRET, Provider, provider
 from warehouse_pipelines_tests.harness.serving import Serving, serving
 from warehouse_pipelines_tests.harness.source_harness import looking
 from warehouse_pipelines_tests.harness.visitors import Browser, add_user
 
-SESSION = "__Host-warehouse_session"
+SESSION, COOKIE = "__Host-warehouse_session", "__Host-warehouse_oidc"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,6 @@ def test_who_was_added_signs_in_and_goes_on(serve: Serving) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/leads?page=2")
     assert "ada@example.test (operator)" in browser.get("/").text
     assert "warehouse_oidc" not in browser.cookies
-    assert looking(serve.url).execute("SELECT FROM access.oidc_attempt").fetchall() == []
 
 
 def test_a_stranger_and_a_disabled_user_are_refused(serve: Serving) -> None:
@@ -124,9 +128,73 @@ def test_an_answer_belongs_to_the_browser_that_asked_and_is_used_once(serve: Ser
     attacker.cookies = cookie
     assert attacker.get(link).status_code == 403
     assert victim.get("/login/oidc/callback?state=&code=x").status_code == 403
-    begun = at_the_provider(victim)
-    looking(serve.url).execute("UPDATE access.oidc_attempt SET expires_at = now()")
-    assert victim.get(begun).status_code == 403
+
+
+def test_a_sign_in_that_took_too_long_or_whose_cookie_was_changed_is_refused(
+    serve: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(serve.url, "admin", name="ada@example.test")
+    browser = Browser(serve.address)
+    link = at_the_provider(browser, "/leads")
+    secret, at, path = browser.cookies[COOKIE].split(".")
+    for changed in (
+        f"{secret}.{int(at) + 5}.{path}", f"{secret}.{at}./people", f"{secret}.{at}.//evil.test", f".{at}.{path}",
+        secret, f"{secret}.x.{path}", f"{secret}.{'9' * 4000}.{path}",
+    ):  # fmt: skip
+        browser.cookies[COOKIE] = changed
+        assert browser.get(link).status_code == 403, changed
+    browser.cookies[COOKIE] = f"{secret}.{at}.{path}"
+    with monkeypatch.context() as later:
+        later.setattr(oidc, "SECONDS", -1)
+        assert browser.get(link).status_code == 403
+    assert browser.get(link).headers["location"] == "/leads"
+
+
+def test_a_stranger_who_begins_again_and_again_leaves_nothing_and_is_refused(
+    serve: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    rows = "SELECT relname, n_tup_ins FROM pg_stat_user_tables WHERE schemaname = 'access' ORDER BY 1"
+    before = looking(serve.url).execute(rows).fetchall()
+    with httpx.Client(base_url=serve.address) as client:
+        statuses = [client.get("/login/oidc").status_code for _ in range(2 * oidc.PER_SECOND + 2)]
+        assert statuses == [303] * 2 * oidc.PER_SECOND + [429, 429]
+        assert client.get("/login/oidc/callback?state=x&code=x").status_code == 429
+    assert looking(serve.url).execute(rows).fetchall() == before
+
+
+def test_the_provider_is_asked_by_few_at_a_time_and_left_alone_while_it_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def ask() -> None:
+        settings = ServeSettings(warehouse_oidc_issuer="http://127.0.0.1:1", warehouse_oidc_client_id=CLIENT)
+        found = oidc.Provider(settings)
+        asked = 0
+
+        async def refused(address: str) -> Any:
+            nonlocal asked
+            asked += 1
+            raise Refusal(502, "It does not answer.")
+
+        monkeypatch.setattr(found, "_get", refused)
+        results = await asyncio.gather(*(found.endpoint("x") for _ in range(50)), return_exceptions=True)
+        assert {type(one) for one in results} == {Refusal}
+        assert asked == 1
+        with contextlib.ExitStack() as turns:
+            for _ in range(oidc.AT_A_TIME):
+                turns.enter_context(found.turn())
+            with pytest.raises(Refusal, match="Too many"), found.turn():
+                pass
+        with found.turn():
+            pass
+
+    asyncio.run(ask())
+
+
+def test_a_path_that_no_cookie_holds_is_left_out(serve: Serving) -> None:
+    add_user(serve.url, "admin", name="ada@example.test")
+    assert sign_in(Browser(serve.address), "/leads?q=" + "ü" * 600).headers["location"] == "/"
+    assert sign_in(Browser(serve.address), "/leads?q=a;b,%20ü").status_code == 303
 
 
 def test_nobody_is_sent_elsewhere_afterwards(serve: Serving) -> None:

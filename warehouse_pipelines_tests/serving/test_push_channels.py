@@ -13,9 +13,14 @@ from warehouse_pipelines.commands import cli
 from warehouse_pipelines.errors import NotConfigured, WarehouseError, WrongUse
 from warehouse_pipelines.orchestration.pipedesk_maintenance import jobs
 from warehouse_pipelines.serving import channels, push_channels
+from warehouse_pipelines.serving.vendors import BY_CRM
 from warehouse_pipelines.serving.work import work
+from warehouse_pipelines.settings import ServeSettings
+from warehouse_pipelines.simulators.google.drive import SHARED_DRIVE, SHARED_ROOT
 from warehouse_pipelines.simulators.google.simulator import Google
-from warehouse_pipelines_tests.harness.serving import Serving, serving
+from warehouse_pipelines.sources import SOURCES, _google_push
+from warehouse_pipelines.sources.webhooks import TOLD
+from warehouse_pipelines_tests.harness.serving import SECRETS, Serving, callrail, serving
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
@@ -153,8 +158,10 @@ def test_ended_channels_are_marked(events: SourceHarness, serve: Serving) -> Non
     register(serve.url, "gcalendar")
     events.simulator.expire_channels()
     events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() - interval '1 minute'")
-    assert renew(serve.url) == ([], [], 2)
-    assert [row["active"] for row in calendar_rows(serve.url)] == [False, False]
+    events.simulator.configure(plain_addresses=False)  # so none is made in their place
+    made, failed, marked = renew(serve.url)
+    assert (made, len(failed), marked) == ([], 1, 2)
+    assert [row["active"] for row in calendar_rows(serve.url)] == [False, False, False]
 
 
 def test_stopped_channels_go_on_for_a_while(events: SourceHarness, serve: Serving) -> None:
@@ -177,6 +184,109 @@ def test_the_log_of_drive_is_watched(files: SourceHarness, serve: Serving) -> No
     eventually(lambda: len(serve.inbox()) == 2, "the notification")
     logged = looking(serve.url).execute("SELECT resource_state FROM pipedesk.drive_change_logs ORDER BY id").fetchall()
     assert sorted(one["resource_state"] for one in logged) == ["change", "sync"]
+
+
+def test_the_channel_of_a_shared_drive_is_replaced_without_a_gap(
+    files: SourceHarness, serve: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changes at any moment of a renewal is told: by the old channel, the new one, or both."""
+    monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", SHARED_ROOT)
+    first, *_ = files.simulator.file_ids(folders=True, drive_id=SHARED_DRIVE)
+    assert register(serve.url, "gdrive")[0].startswith(f"gdrive {SHARED_DRIVE}: a channel until")
+    told = set()
+
+    def change(moment: str) -> None:
+        files.simulator.edit_file(first, name=moment)
+        told.add(moment)
+        eventually(lambda: len(told & heard()) == len(told), moment)
+
+    def heard() -> set[str]:
+        found = looking(serve.url).execute(
+            "SELECT channel_id, resource_state FROM pipedesk.drive_change_logs ORDER BY id"
+        )
+        changes = [row for row in found.fetchall() if row["resource_state"] == "change"]
+        return told if len(changes) >= len(told) else set()
+
+    change("before")
+    files.execute("UPDATE pipedesk.drive_webhook_channels SET expires_at = now() + interval '24 hours'")
+    stop = _google_push.stop
+
+    def stopping(*which: str) -> None:
+        change("while both are there")
+        stop(*which)
+
+    monkeypatch.setattr(_google_push, "stop", stopping)
+    made, failed, _ = renew(serve.url)
+    assert (len(made), failed) == (1, [])
+    change("after")
+    assert told == {"before", "while both are there", "after"}
+    rows = (
+        looking(serve.url)
+        .execute("SELECT watched_resource_id, active FROM pipedesk.drive_webhook_channels ORDER BY id")
+        .fetchall()
+    )
+    assert [tuple(row.values()) for row in rows] == [(SHARED_DRIVE, False), (SHARED_DRIVE, True)]
+
+
+def test_channels_that_ended_while_nobody_could_renew_them_are_made_anew(events: SourceHarness, serve: Serving) -> None:
+    """And those that somebody stopped are not, before their end or after."""
+    register(serve.url, "gcalendar")
+    events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() - interval '1 hour'")
+    with warehouse.session(serve.url) as session:
+        session.execute("UPDATE pipedesk.calendar_sync_states SET active = false, updated_at = now()")
+    assert len(renew(serve.url)[0]) == 2
+    with warehouse.session(serve.url) as session:
+        assert push_channels.remove(session, "gcalendar") == 2
+    assert renew(serve.url) == ([], [], 0)
+    events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = updated_at - interval '1 second'")
+    with warehouse.session(serve.url) as session:
+        assert push_channels.remove(session, "gcalendar") == 0
+    assert renew(serve.url) == ([], [], 0)
+
+
+def test_a_sync_says_nothing_of_channels_that_were_stopped(events: SourceHarness, serve: Serving) -> None:
+    """Its token stood on their rows too, whose time of change then told of a channel that lapsed."""
+    register(serve.url, "gcalendar")
+    with warehouse.session(serve.url) as session:
+        push_channels.remove(session, "gcalendar")
+    before = [(row["updated_at"], row["sync_token"]) for row in calendar_rows(serve.url)]
+    events.sync()
+    assert [(row["updated_at"], row["sync_token"]) for row in calendar_rows(serve.url)] == before
+
+
+def test_what_is_received_is_listed_of_every_crm_that_delivers(serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(crm: str) -> str:
+        answer = CliRunner().invoke(cli.main, ["webhooks", "list", crm])
+        assert answer.exit_code == 0, answer.output
+        return " ".join(answer.output.split())
+
+    monkeypatch.setattr("warehouse_pipelines.local.database.database_url", lambda: serve.url)
+    said = listed("callrail")
+    assert "Read by key: calls, form_submissions. Read by a delta: text_messages." in said
+    assert f"Deliveries come to {serve.address}/webhooks/callrail." in said
+    assert "CALLRAIL_SIGNING_KEYS is not set: every delivery is answered 401." in said
+    assert "Last delivery of callrail: none yet; within 24 h: none." in said
+    monkeypatch.setenv("CALLRAIL_SIGNING_KEYS", SECRETS["callrail_signing_keys"])
+    body = b'{"resource_id": "CAL019"}'
+    assert [serve.post("callrail", body, **callrail(body)) for _ in range(2)] == [200, 200]
+    assert serve.post("callrail", body) == 401
+    eventually(lambda: "1 accepted, 1 duplicate, 1 refused" in listed("callrail"), "the counts")
+    assert "none yet" not in listed("callrail")
+    assert "1 wait to be worked off." in listed("callrail")
+    assert "not set" not in listed("callrail")
+    for crm in TOLD:
+        assert "Last delivery of" in listed(crm)
+    answer = CliRunner().invoke(cli.main, ["webhooks", "list", "five9"])
+    assert answer.exit_code == 2
+    assert "five9 delivers no webhooks" in answer.output
+
+
+def test_every_entity_that_deliveries_tell_of_is_there() -> None:
+    entities = {source.name: {entity.name for entity in source.entities} for source in SOURCES}
+    assert all(set(names) <= entities[crm] for crm, names in TOLD.items())
+    assert TOLD.keys() == BY_CRM.keys()
+    for setting in filter(None, (vendor.needs for vendor in BY_CRM.values())):
+        assert setting.lower() in ServeSettings.model_fields
 
 
 def test_google_is_told_no_address_without_https(

@@ -10,7 +10,7 @@ import pytest
 from warehouse_pipelines.serving import guard, inbox
 from warehouse_pipelines.serving import server as server_program
 from warehouse_pipelines.serving.sign_in import network
-from warehouse_pipelines_tests.harness.serving import Serving, serving
+from warehouse_pipelines_tests.harness.serving import Serving, contact_event, events, hubspot, serving
 from warehouse_pipelines_tests.harness.visitors import PASSWORD, Browser, add_user, program
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -19,6 +19,12 @@ GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 @pytest.fixture
 def serve(database_url: str) -> Iterator[Serving]:
     with serving(database_url) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared_serve(shared_url: str) -> Iterator[Serving]:
+    with serving(shared_url, warehouse_allowed_hosts="serve, ,other.test") as found:
         yield found
 
 
@@ -151,3 +157,27 @@ def test_a_link_of_another_site_is_no_command_however_it_is_spelled(serve: Servi
         answer = browser.get("/auth/check", headers={**link, "X-Forwarded-Uri": f"{uri}?query=mutation"})
         assert answer.status_code == 403, uri
     assert browser.get("/auth/check", headers={**link, "X-Forwarded-Uri": "/runs?q=graphql"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [
+        ("localhost:8080", True), ("LOCALHOST", True), ("localhost.", True), ("127.0.0.1:8080", True),
+        ("[::1]:8080", True), ("192.0.2.7", True), ("hooks.example.test", True), ("hooks.example.test:443", True),
+        ("serve:8080", True), ("", True), ("evil.test", False), ("evil.test:8080", False), ("[::1", False),
+        ("localhost.evil.test", False), ("127.0.0.1.evil.test", False), ("hooks.example.test.evil.test", False),
+        ("user@evil.test", False),
+    ],
+)  # fmt: skip
+def test_names_that_are_none_of_ours_are_not_answered_to(shared_serve: Serving, host: str, answered: bool) -> None:
+    """A name of a stranger's that leads here (DNS rebinding) let his page read the metrics."""
+    for path in ("/metrics", "/health", "/login", "/api/openapi.json"):
+        answer = shared_serve.client.get(path, headers={"Host": host})
+        assert answer.status_code == (200 if answered else 421), path
+        assert answered or "evil" not in answer.text
+
+
+def test_deliveries_prove_themselves_under_any_name(shared_serve: Serving) -> None:
+    body = events(contact_event(1))
+    assert shared_serve.post("hubspot", body, Host="a-proxy.test", **hubspot(body)) == 200
+    assert shared_serve.post("hubspot", body, Host="a-proxy.test") == 401

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.observability.alerts import program
 from warehouse_pipelines.serving import watch
 from warehouse_pipelines.serving.watch import Watch
 from warehouse_pipelines_tests.harness.alerting import Receiver, receiving
@@ -30,7 +32,7 @@ def beat(url: str, at: datetime) -> None:
     with warehouse.session(url) as session:
         session.execute(
             "INSERT INTO orchestration.heartbeat VALUES ('alerts', %s) "
-            "ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at",
+            "ON CONFLICT (name) DO UPDATE SET last_alive_at = excluded.last_alive_at",
             [at],
         )
 
@@ -114,7 +116,37 @@ def test_its_own_heartbeat_goes_with_it(database_url: str) -> None:
     looking = Watch(database_url, dict)
     looking.look(NOW)
     with psycopg.connect(database_url) as session:
-        assert session.execute("SELECT name, beat_at FROM orchestration.heartbeat").fetchall() == [("serve", NOW)]
+        assert session.execute("SELECT name, last_alive_at FROM orchestration.heartbeat").fetchall() == [("serve", NOW)]
     asyncio.run(looking.close())
     with psycopg.connect(database_url) as session:
         assert session.execute("SELECT FROM orchestration.heartbeat").fetchall() == []
+
+
+class Fast(datetime):
+    """The clock of a machine that is three hours ahead."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) + timedelta(hours=3)
+
+
+def test_a_machine_whose_clock_is_wrong_judges_by_that_of_the_warehouse(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (watch, program):
+        monkeypatch.setattr(module, "datetime", Fast)
+    with warehouse.session(database_url) as session:
+        session.execute("UPDATE orchestration.alert_rule SET every = '0', enabled = name IN ('daemon_silent', 'own')")
+        session.execute(
+            "INSERT INTO orchestration.alert_rule (name, title, statement)"
+            " VALUES ('own', 'Own', 'SELECT 1 AS subject, %(now)s::text AS text')"
+        )
+        session.execute("INSERT INTO orchestration.heartbeat VALUES ('alerts', clock_timestamp())")
+    looking = Watch(database_url, dict)
+    looking.look()
+    program.run(database_url, ())
+    with psycopg.connect(database_url) as plain:
+        apart = "SELECT {} BETWEEN clock_timestamp() - interval '5 minutes' AND clock_timestamp() FROM orchestration.{}"
+        assert plain.execute(apart.format("last_alive_at", "heartbeat WHERE name = 'serve'")).fetchone() == (True,)
+        assert plain.execute(apart.format("first_seen_at", "alert_event")).fetchall() == [(True,)]
+    assert receiver.titles == ["[warning] Own: 1"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.loading import sync_history, webhook_inbox
+from warehouse_pipelines.loading import retention, sync_history, webhook_inbox
 from warehouse_pipelines.serving.work import Worked, work
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.serving import contact_event, events
@@ -270,6 +270,6 @@ def test_old_rows_are_forgotten_and_others_stay(inbox: Inbox) -> None:
         [waiting],
     )
     with warehouse.session(inbox.url) as session:
-        assert webhook_inbox.prune(session) == 1
+        assert [one.removed for one in retention.run(session, (), only=["webhook_inbox_closed"])] == [1]
     left = connection.execute("SELECT id FROM orchestration.webhook_inbox ORDER BY id").fetchall()
     assert [row["id"] for row in left] == [kept, waiting]

@@ -15,6 +15,9 @@ from urllib.parse import unquote
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.observability import redaction
 
+SECONDS = 15.0
+"""How long a service has for a message."""
+
 TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
 
 
@@ -36,18 +39,33 @@ class Channel:
             )
 
     def send(self, title: str, body: str, severity: str) -> None:
-        """Send a message. Raises ``ChannelRefused``."""
+        """Send a message. Raises ``ChannelRefused``, also where the service does not answer within ``SECONDS``.
+
+        In a thread that is left alone then: the timeouts of apprise begin anew with each byte that comes.
+        """
+        refusal: list[ChannelRefused | None] = []
+        sending = threading.Thread(
+            target=lambda: refusal.append(self._refusal(title, body, severity)), name="alert", daemon=True
+        )
+        sending.start()
+        sending.join(SECONDS)
+        if not refusal:
+            raise ChannelRefused(f"it did not answer within {SECONDS:.0f} s")
+        if refusal[0] is not None:
+            raise refusal[0]
+
+    def _refusal(self, title: str, body: str, severity: str) -> ChannelRefused | None:
+        """Send a message, and return why it was not taken; None where it was."""
         said = _Said()
         logger = logging.getLogger("apprise")
         logger.addHandler(said)
         try:
             taken = self._service.notify(title=title, body=body, notify_type=TYPES.get(severity, "info"))
         except Exception as error:
-            raise ChannelRefused(f"{type(error).__name__}: {redaction.redacted(str(error))}") from None
+            return ChannelRefused(f"{type(error).__name__}: {redaction.redacted(str(error))}")
         finally:
             logger.removeHandler(said)
-        if not taken:
-            raise ChannelRefused(said.text or "the service did not take it")
+        return None if taken else ChannelRefused(said.text or "the service did not take it")
 
 
 def channels(urls: Sequence[str]) -> tuple[list[Channel], list[str]]:

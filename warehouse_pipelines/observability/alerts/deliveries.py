@@ -23,7 +23,6 @@ from warehouse_pipelines.errors import masked
 from warehouse_pipelines.observability.alerts.channels import Channel, ChannelRefused
 from warehouse_pipelines.observability.alerts.messages import Message
 from warehouse_pipelines.observability.redaction import redacted
-from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -163,8 +162,3 @@ def _try(session: "Session", channel: Channel, rows: Sequence[dict[str, Any]], n
         [now, ids],
     )
     return True
-
-
-def prune(session: "Session", now: datetime) -> None:
-    """Delete messages, silences and incidents that are past their age in ``orchestration.retention_policy``."""
-    session.execute(query("alerts_prune"), {"now": now})

@@ -2,12 +2,15 @@
 
 Dagster's sensor does so every minute (``orchestration.alerts``), and `warehouse serve` for the rules that watch Dagster
 (``serving.watch``). One process evaluates at a time, by an advisory lock that ends with its session. A rule that cannot
-be asked keeps its incidents as they are, stops no other rule, and is itself alerted of (`rule_failing`).
+be asked keeps its incidents as they are, stops no other rule, and is itself alerted of (`rule_failing`). Rules that
+failed the last time are asked last, and what cannot be asked within ``ASKING_SECONDS`` waits for the next evaluation:
+Dagster gives its sensors a minute. Incidents of a rule that was switched off are closed, and nobody is told.
 
 ``now`` is given, so that a year can be evaluated in a minute.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("warehouse.alerts")
 
 LOCK = "alerts"
+
+ASKING_SECONDS = 20.0
 
 UTC = ZoneInfo("UTC")
 
@@ -71,14 +76,12 @@ def evaluate(
     with warehouse.session(url) as session, warehouse.try_lock(session, LOCK) as free:
         if not free:
             return None
-        due = [
-            rule
-            for rule in _due(session, now)
-            if (rule.reads == "warehouse" and warehouse_rules) or rule.name in collectors
-        ]
-        asked, failed = _ask(session, due, circumstances, collectors)
-        found = Evaluated(len(due), [], failed)
+        due, failing = _due(session, now)
+        due = [rule for rule in due if (rule.reads == "warehouse" and warehouse_rules) or rule.name in collectors]
+        asked, failed = _ask(session, sorted(due, key=lambda rule: rule.name in failing), circumstances, collectors)
+        found = Evaluated(len(asked) + len(failed), [], failed)
         with session.transaction():
+            incidents.close_switched_off(session, now)
             known = _by_rule(incidents.unresolved(session))
             silenced = incidents.silences(session, now)
             for rule in due:
@@ -86,18 +89,21 @@ def evaluate(
                     found.changes += _settle(session, rule, asked[rule.name], known, silenced, now)
             _tell(session, found.changes, options, now)
             _note(session, now, {name: len(faults) for name, faults in asked.items()}, failed)
-            deliveries.prune(session, now)
         return found
 
 
 def _ask(
     session: "Session", due: Sequence[Rule], circumstances: Circumstances, collectors: Mapping[str, Collector]
 ) -> tuple[dict[str, Sequence[Fault]], dict[str, str]]:
-    """Return the faults by rule, and of the rules that could not be asked why."""
+    """Return the faults by rule, and of the rules that could not be asked why; those in neither were not reached."""
     asked: dict[str, Sequence[Fault]] = {}
     failed: dict[str, str] = {}
+    deadline = time.monotonic() + ASKING_SECONDS
     with rules.asking(session):
         for rule in due:
+            if time.monotonic() > deadline:
+                log.warning("the rule %s is not asked: those before it took %.0f s", rule.name, ASKING_SECONDS)
+                continue
             collector = collectors.get(rule.name)
             try:
                 asked[rule.name] = collector(rule) if collector else rules.ask(session, rule, circumstances)
@@ -109,15 +115,15 @@ def _ask(
     return asked, failed
 
 
-def _due(session: "Session", now: datetime) -> list[Rule]:
-    """Return the rules whose last evaluation is long enough ago; one that failed is asked again at once."""
-    last = {
-        row["rule"]: row["evaluated_at"]
-        for row in session.execute(
-            "SELECT rule, evaluated_at FROM orchestration.alert_evaluation WHERE error IS NULL"
-        ).fetchall()
-    }
-    return [rule for rule in rules.enabled(session) if rule.name not in last or now - last[rule.name] >= rule.every]
+def _due(session: "Session", now: datetime) -> tuple[list[Rule], set[str]]:
+    """Return the rules whose last evaluation is long enough ago, and the names of those that failed then.
+
+    One that failed is asked again at once.
+    """
+    rows = session.execute("SELECT rule, evaluated_at, error FROM orchestration.alert_evaluation").fetchall()
+    last = {row["rule"]: row["evaluated_at"] for row in rows if row["error"] is None}
+    due = [rule for rule in rules.enabled(session) if rule.name not in last or now - last[rule.name] >= rule.every]
+    return due, {row["rule"] for row in rows} - last.keys()
 
 
 def _by_rule(found: Sequence[Incident]) -> dict[str, list[Incident]]:
@@ -143,7 +149,7 @@ def _settle(
     after, changes = incidents.settle(rule, counted, before, silenced, now)
     for incident in after:
         incidents.keep(session, incident)
-    known[rule.name] = [one for one in after if not one.resolved_at and (one.opened_at or not one.gone_since)]
+    known[rule.name] = [one for one in after if not one.resolved_at and (one.opened_at or not one.cleared_at)]
     return changes
 
 

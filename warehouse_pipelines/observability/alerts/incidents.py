@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.observability.alerts.rules import Fault, Rule
 from warehouse_pipelines.observability.redaction import redacted
+from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -40,9 +41,9 @@ class Incident:
     id: int = 0
     members: dict[str, dict[str, Any]] = field(default_factory=dict)
     ever: list[str] = field(default_factory=list)
-    gone_since: datetime | None = None
+    cleared_at: datetime | None = None
     opened_at: datetime | None = None
-    told_at: datetime | None = None
+    notified_at: datetime | None = None
     reminders: int = 0
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
@@ -51,7 +52,7 @@ class Incident:
     @property
     def active(self) -> bool:
         """Whether its fault is met now."""
-        return self.gone_since is None
+        return self.cleared_at is None
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def opened(session: "Session", resolved_after: datetime | None = None) -> list[I
 def _read(session: "Session", rule: str | None = None, resolved_after: datetime | None = None) -> list[Incident]:
     rows = session.execute(
         """
-        SELECT id, rule, cause, severity, members, ever, first_seen_at, last_seen_at, gone_since, opened_at, told_at,
-            reminders, acknowledged_at, acknowledged_by, resolved_at
+        SELECT id, rule, cause, severity, members, ever, first_seen_at, last_seen_at, cleared_at, opened_at,
+            notified_at, reminders, acknowledged_at, acknowledged_by, resolved_at
         FROM orchestration.alert_event
         WHERE (resolved_at IS NULL OR resolved_at > %(resolved_after)s::timestamptz)
             AND (%(rule)s::text IS NULL OR rule = %(rule)s) ORDER BY id
@@ -111,6 +112,11 @@ def acknowledge(session: "Session", number: int, by: str) -> Incident | None:
         [by, number],
     )
     return next((one for one in opened(session) if one.id == number), None) if done.rowcount else None
+
+
+def close_switched_off(session: "Session", now: datetime) -> None:
+    """Close the incidents of rules that were switched off, and drop what waits to be told of them."""
+    session.execute(query("alerts_close_switched_off"), {"now": now})
 
 
 def silences(session: "Session", now: datetime) -> list[Silence]:
@@ -173,9 +179,9 @@ def _place(fault: Fault, incidents: Sequence[Incident]) -> int | None:
 def _note(incident: Incident, faults: Mapping[str, Fault], now: datetime) -> None:
     """Write into an incident what of it is met now; one that is over keeps its last members."""
     if not faults:
-        incident.gone_since = incident.gone_since or now
+        incident.cleared_at = incident.cleared_at or now
         return
-    incident.gone_since, incident.last_seen_at = None, now
+    incident.cleared_at, incident.last_seen_at = None, now
     joined = [subject for subject in faults if subject not in incident.ever]
     if joined and incident.acknowledged_at:
         incident.acknowledged_at = incident.acknowledged_by = None
@@ -194,26 +200,26 @@ def _note(incident: Incident, faults: Mapping[str, Fault], now: datetime) -> Non
 
 def _next(rule: Rule, incident: Incident, silenced: bool, now: datetime) -> Kind | None:
     """Move an incident on, and return what is to be told of it."""
-    if incident.gone_since is not None:
-        if now - incident.gone_since < rule.calm:
+    if incident.cleared_at is not None:
+        if now - incident.cleared_at < rule.calm:
             return None
-        incident.resolved_at = incident.gone_since if incident.opened_at else None
-        return "resolved" if incident.told_at else None
+        incident.resolved_at = incident.cleared_at if incident.opened_at else None
+        return "resolved" if incident.notified_at else None
     if incident.opened_at is None and now - incident.first_seen_at >= rule.hold:
         incident.opened_at = now
     if incident.opened_at is None or silenced:
         return None
-    if incident.told_at is None:
-        incident.told_at = now
+    if incident.notified_at is None:
+        incident.notified_at = now
         return None if incident.acknowledged_at else "opened"
     if _due(rule.remind_after, incident, now):
-        incident.told_at, incident.reminders = now, incident.reminders + 1
+        incident.notified_at, incident.reminders = now, incident.reminders + 1
         return "reminded"
     return None
 
 
 def _due(after: timedelta | None, incident: Incident, now: datetime) -> bool:
-    told = incident.told_at
+    told = incident.notified_at
     return after is not None and told is not None and not incident.acknowledged_at and now - told >= after
 
 
@@ -224,22 +230,22 @@ def keep(session: "Session", incident: Incident) -> None:
         row = session.execute(
             """
             INSERT INTO orchestration.alert_event
-                (rule, cause, severity, members, ever, first_seen_at, last_seen_at, opened_at, told_at)
+                (rule, cause, severity, members, ever, first_seen_at, last_seen_at, opened_at, notified_at)
             VALUES (%(rule)s, %(cause)s, %(severity)s, %(members)s, %(ever)s, %(first_seen_at)s, %(last_seen_at)s,
-                %(opened_at)s, %(told_at)s)
+                %(opened_at)s, %(notified_at)s)
             RETURNING id
             """,
             values,
         ).fetchone()
         assert row is not None  # noqa: S101  (RETURNING returns)
         incident.id = int(row["id"])
-    elif incident.gone_since is not None and incident.opened_at is None:
+    elif incident.cleared_at is not None and incident.opened_at is None:
         session.execute("DELETE FROM orchestration.alert_event WHERE id = %s", [incident.id])
     else:
         session.execute(
             """
-            UPDATE orchestration.alert_event SET members = %(members)s, ever = %(ever)s, gone_since = %(gone_since)s,
-                last_seen_at = %(last_seen_at)s, opened_at = %(opened_at)s, told_at = %(told_at)s,
+            UPDATE orchestration.alert_event SET members = %(members)s, ever = %(ever)s, cleared_at = %(cleared_at)s,
+                last_seen_at = %(last_seen_at)s, opened_at = %(opened_at)s, notified_at = %(notified_at)s,
                 reminders = %(reminders)s, acknowledged_at = %(acknowledged_at)s,
                 acknowledged_by = %(acknowledged_by)s, resolved_at = %(resolved_at)s
             WHERE id = %(id)s

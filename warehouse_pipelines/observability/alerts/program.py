@@ -3,7 +3,6 @@
 import urllib.request
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.model.source import Source
@@ -19,21 +18,22 @@ from warehouse_pipelines.observability.alerts.rules import Circumstances
 HEARTBEAT_SECONDS = 10
 
 
-def circumstances(sources: Sequence[Source], now: datetime | None = None) -> Circumstances:
-    """Return what rules are asked with: of the CRMs those that are configured, and what they may request a day."""
-    configured = [source for source in sources if not source.missing_settings()]
+def circumstances(sources: Sequence[Source], now: datetime) -> Circumstances:
+    """Return what rules are asked with at a time: of the CRMs those that are configured, and the zone."""
     return Circumstances(
-        now=now or datetime.now(UTC),
-        crms=[source.name for source in configured],
+        now=now,
+        crms=[source.name for source in sources if not source.missing_settings()],
         zone=str(settings.settings().warehouse_time_zone),
-        limits=[limit for source in configured for limit in _limits(source)],
     )
 
 
-def _limits(source: Source) -> Sequence[Mapping[str, Any]]:
-    """Return the limit of requests of a day that the settings of a source know."""
-    requests = getattr(source.settings(), "requests_per_day", None)
-    return [{"crm": source.name, "requests": requests, "seconds": 86_400}] if requests else []
+def clock(url: str) -> datetime:
+    """Return the time of the warehouse, by which everything here goes: several machines write and judge, and theirs may
+    differ. Raises ``DatabaseUnavailable``.
+    """
+    with warehouse.session(url) as session:
+        row = session.execute("SELECT clock_timestamp() AS now").fetchone()
+    return row["now"] if row else datetime.now(UTC)
 
 
 def run(
@@ -50,7 +50,7 @@ def run(
     """
     found = alert_settings.read()
     usable, wrong = channels(found.urls)
-    at = circumstances(sources, now)
+    at = circumstances(sources, now or clock(url))
     options = MessageOptions(
         channels=[channel.name for channel in usable],
         zone=settings.settings().warehouse_time_zone,
@@ -64,7 +64,9 @@ def run(
 def build_report(url: str, sources: Sequence[Source], now: datetime | None = None) -> Report:
     """Return the report of the last day. Raises ``NotConfigured`` and ``DatabaseUnavailable``."""
     with warehouse.session(url) as session:
-        return build(session, circumstances(sources, now), alert_settings.read().warehouse_dagster_public_url)
+        return build(
+            session, circumstances(sources, now or clock(url)), alert_settings.read().warehouse_dagster_public_url
+        )
 
 
 def send_report(url: str, sources: Sequence[Source], now: datetime | None = None) -> tuple[Report, int]:
@@ -88,7 +90,7 @@ def send_text(url: str, key: str, title: str, body: str, *, severity: str = "inf
 
     During quiet hours it waits for their end. Raises ``NotConfigured`` and ``DatabaseUnavailable``.
     """
-    at, found = now or datetime.now(UTC), alert_settings.read()
+    at, found = now or clock(url), alert_settings.read()
     usable, _ = channels(found.urls)
     quiet = alert_settings.quiet_until(found.warehouse_alert_quiet_hours, at, settings.settings().warehouse_time_zone)
     message = Message(key, "report", severity, redaction.redacted(title), redaction.redacted(body))
@@ -101,9 +103,10 @@ def write_heartbeat(url: str, name: str, now: datetime | None = None) -> None:
     """Write that a program runs. Raises ``DatabaseUnavailable``."""
     with warehouse.session(url) as session:
         session.execute(
-            "INSERT INTO orchestration.heartbeat (name, beat_at) VALUES (%s, %s) "
-            "ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at",
-            [name, now or datetime.now(UTC)],
+            "INSERT INTO orchestration.heartbeat (name, last_alive_at)"
+            " VALUES (%s, coalesce(%s::timestamptz, clock_timestamp()))"
+            " ON CONFLICT (name) DO UPDATE SET last_alive_at = excluded.last_alive_at",
+            [name, now],
         )
 
 

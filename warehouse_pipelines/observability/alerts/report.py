@@ -1,8 +1,8 @@
 """The morning report: is last night right? Per CRM its runs, records, failures, freshness, and what needs a person.
 
 ``build`` asks the warehouse and returns data; ``text`` of it is what a message and `warehouse report` say, and a page
-may say the same otherwise. The freshness of an entity is the age of its last good run, its target twice its cadence and
-at least two hours, as `warehouse status` judges. No personal data.
+may say the same otherwise. The freshness of an entity is the age of its last good run, its target that of
+``orchestration.source_table``, by which `warehouse status` judges too. No personal data.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 DAY = timedelta(days=1)
-LEAST_TARGET = timedelta(hours=2)
 SHOWN = 5
 
 
@@ -182,7 +181,7 @@ def _entity(row: dict[str, Any], now: datetime, dagster_url: str) -> EntityRepor
         waiting=row["waiting"],
         new_waiting=row["new_waiting"],
         age=None if row["good_at"] is None else now - row["good_at"],
-        target=max(LEAST_TARGET, 2 * row["every"]),
+        target=row["target"],
         last_status=row["last_status"],
         error=None if row["error"] is None else redacted(masked(row["error"], 200)),
         link=f"{dagster_url.rstrip('/')}/runs/{run}" if run and dagster_url else "",

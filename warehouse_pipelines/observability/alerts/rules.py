@@ -4,12 +4,11 @@ A rule is a row, and a SELECT that returns a row for each subject at fault now: 
 the row's own ``statement``. A rule whose facts are in Dagster or in ``warehouse serve`` has a function there instead,
 by its name. Shipped rows stand in ``sql/defaults/orchestration.sql``; those that somebody edited stay as they are.
 
-A SELECT is given ``now``, the rule's ``threshold``, ``crms`` (those that are configured), ``zone`` (of the business)
-and ``limits`` (what an account may request a day). It runs read-only and for ``SECONDS`` at most.
+A SELECT is given ``now``, the rule's ``threshold``, ``crms`` (those that are configured) and ``zone`` (of the
+business). It runs read-only and for ``SECONDS`` at most, and names at most ``MOST_SUBJECTS``.
 """
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +19,13 @@ from warehouse_pipelines.queries import alert_query
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-SECONDS = 30
+SECONDS = 10
+MOST_SUBJECTS = 2_000
+"""An incident keeps each of its subjects; a rule that finds more is one that counts rows."""
+
+
+OPTIONAL = ("crm", "entity", "cause")
+"""Columns that a rule's SELECT may leave out."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What every rule is asked with: the time, the configured CRMs, their limits of requests, the zone."""
+    """What every rule is asked with: the time, the configured CRMs, the zone."""
 
     now: datetime
     crms: Sequence[str]
     zone: str
-    limits: Sequence[Mapping[str, Any]] = ()
 
     def parameters(self, rule: Rule) -> dict[str, Any]:
         """Return the parameters of a rule's SELECT."""
@@ -68,7 +72,6 @@ class Circumstances:
             "threshold": rule.threshold,
             "crms": list(self.crms),
             "zone": self.zone,
-            "limits": json.dumps([dict(one) for one in self.limits]),
         }
 
 
@@ -116,11 +119,20 @@ def asking(session: "Session") -> Iterator[None]:
 def ask(session: "Session", rule: Rule, circumstances: Circumstances) -> list[Fault]:
     """Return the subjects at fault, each once; within ``asking``, outside of a transaction.
 
-    Raises ``psycopg.Error`` for a SELECT that PostgreSQL refuses.
+    Raises ``psycopg.Error`` for a SELECT that PostgreSQL refuses, and ``ValueError`` for one that returns something
+    else than subjects.
     """
     statement = rule.statement or alert_query(rule.name)
     rows = session.execute(statement.encode(), circumstances.parameters(rule)).fetchall()
-    faults = [
-        Fault(row["subject"], row["text"], *(row.get(name) for name in ("crm", "entity", "cause"))) for row in rows
-    ]
+    if len(rows) > MOST_SUBJECTS:
+        raise ValueError(f"it names {len(rows):,} subjects, more than {MOST_SUBJECTS:,}")
+    faults = [_fault(row) for row in rows]
     return list({fault.subject: fault for fault in reversed(faults)}.values())[::-1]
+
+
+def _fault(row: Mapping[str, Any]) -> Fault:
+    named = {name: None if row.get(name) is None else str(row[name]) for name in ("subject", "text", *OPTIONAL)}
+    subject, text = named["subject"], named["text"]
+    if not subject or not text:
+        raise ValueError("its SELECT must return `subject` and `text`, and neither may be null or empty")
+    return Fault(subject, text, *(named[name] for name in OPTIONAL))

@@ -8,6 +8,8 @@ from pydantic import Field, SecretStr, field_validator
 from warehouse_pipelines import settings
 from warehouse_pipelines.settings import FromEnvironment
 
+MINUTE, MINUTES_OF_LONGEST_DAY = timedelta(minutes=1), 25 * 60
+
 
 class AlertSettings(FromEnvironment):
     """``WAREHOUSE_ALERT_URLS`` has a URL of apprise for each channel, with blanks between them.
@@ -47,6 +49,8 @@ def _times(value: str) -> tuple[time, time]:
         begin, end = (time.fromisoformat(part.strip()) for part in value.split("-"))
     except ValueError:
         raise ValueError("write two times, such as 22:00-07:00") from None
+    if begin.tzinfo or end.tzinfo or begin == end:
+        raise ValueError("write two different times of the business's zone, such as 22:00-07:00")
     return begin, end
 
 
@@ -55,10 +59,16 @@ def quiet_until(hours: str, now: datetime, zone: ZoneInfo) -> datetime | None:
     if not hours:
         return None
     begin, end = _times(hours)
-    local = now.astimezone(zone)
-    at = local.time().replace(tzinfo=None)
-    inside = begin <= at < end if begin <= end else (at >= begin or at < end)
-    if not inside:
+
+    def is_quiet(at: datetime) -> bool:
+        local = at.astimezone(zone).time()
+        return begin <= local < end if begin < end else local >= begin or local < end
+
+    if not is_quiet(now):
         return None
-    day = local.date() + timedelta(days=1) if begin > end and at >= begin else local.date()
-    return datetime.combine(day, end, zone).astimezone(now.tzinfo)
+    at = now.replace(second=0, microsecond=0)
+    for _ in range(MINUTES_OF_LONGEST_DAY):  # and not by adding hours: clocks are changed in some nights
+        at += MINUTE
+        if not is_quiet(at):
+            break
+    return at

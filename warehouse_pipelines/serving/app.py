@@ -42,7 +42,16 @@ from warehouse_pipelines.serving.metrics import Metrics
 from warehouse_pipelines.serving.outcomes import Outcomes
 from warehouse_pipelines.serving.pages import answers as answers_pages
 from warehouse_pipelines.serving.pages import (
-    dead_letters, decide, overview, persons, render, row, runs, schedules, standing, status,
+    dead_letters,
+    decide,
+    overview,
+    persons,
+    render,
+    row,
+    runs,
+    schedules,
+    standing,
+    status,
 )
 from warehouse_pipelines.serving.pages import tables as tables_pages
 from warehouse_pipelines.serving.receive import PATH, Receive, Receiver, Scope, Send

@@ -4,6 +4,7 @@ Whole values are found anywhere, however large the table. Parts of texts are loo
 in time (``rows.WALKED``), and the page says in how many.
 """
 
+import re
 from uuid import UUID
 
 from warehouse_pipelines.model.phones import e164
@@ -11,6 +12,23 @@ from warehouse_pipelines.serving.browsing.table import Column, Table
 
 MOST_TEXTS = 40
 """Columns of a table in which parts are looked for."""
+
+TELLING = tuple(
+    re.compile(one)
+    for one in (
+        r"(^|_)(first|last|full|display|company|business)?_?name$|^(first|last)name$", r"email", r"phone",
+        r"status|stage|outcome|result|disposition", r"(^|_)(source|campaign|channel|kind|type|title|subject)(_name)?$",
+        r"amount|price|revenue|value|total|cost|score", r"city|state|zip|address", r"date|_at$|_on$|_time$|time_",
+    )
+)  # fmt: skip
+"""Names of columns by which people know a row, the most telling first."""
+
+
+def rank(column: Column) -> int:
+    """Return how much a column tells of a row by its name: the less, the more."""
+    if column.name.endswith("_id"):
+        return len(TELLING) + 1
+    return next((place for place, one in enumerate(TELLING) if one.search(column.name)), len(TELLING))
 
 
 def tries(table: Table, word: str) -> list[tuple[Column, str]]:
@@ -29,7 +47,7 @@ def tries(table: Table, word: str) -> list[tuple[Column, str]]:
 def searched(table: Table) -> tuple[Column, ...]:
     """Return the columns in which parts of texts are looked for."""
     texts = [column for column in table.columns if column.kind == "text" and column.name != "delete_reason"]
-    return tuple(texts[:MOST_TEXTS])
+    return tuple(sorted(texts, key=rank)[:MOST_TEXTS])
 
 
 def _is_whole(column: Column, word: str) -> bool:

@@ -29,24 +29,24 @@ routes = guard.router()
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn of an answer: a column across, and those that are measured, which have one unit."""
+    """What is drawn of an answer: by a column across, a chart for each group of columns of one unit."""
 
     across: str
-    measured: tuple[str, ...]
+    measured: tuple[tuple[str, ...], ...]
     kind: str = "bars"
 
 
 CHARTS: Mapping[str, Chart] = {
-    "journey": Chart("stage", ("people", "stopped")),
-    "funnel": Chart("source", ("leads", "appointments", "visits", "sold")),
-    "roi": Chart("source", ("spent", "by_first_touch", "by_last_touch", "by_all_touches")),
-    "calls": Chart("hour", ("calls", "missed"), "line"),
-    "reps": Chart("rep", ("set", "held", "sold")),
-    "change_orders": Chart("contract_number", ("percent",)),
-    "zips": Chart("zip", ("leads", "visits", "sold")),
-    "duplicates": Chart("source_table", ("surplus_records",)),
-    "relationships": Chart("relation", ("pairs",)),
-    "quality": Chart("crm_source", ("total_rows",)),
+    "journey": Chart("stage", (("people",), ("stopped",))),
+    "funnel": Chart("source", (("leads",), ("sold_percent",), ("sold_amount",))),
+    "roi": Chart("source", (("spent",), ("by_all_touches",), ("per_dollar",))),
+    "calls": Chart("hour", (("calls", "missed"), ("answered_percent",)), "line"),
+    "reps": Chart("rep", (("sold",), ("revenue",))),
+    "change_orders": Chart("contract_number", (("percent",), ("changed_amount",))),
+    "zips": Chart("zip", (("revenue",), ("win_percent",))),
+    "duplicates": Chart("source_table", (("surplus_records",), ("surplus_cost",))),
+    "relationships": Chart("relation", (("pairs",),)),
+    "quality": Chart("crm_source", (("total_rows",), ("unmapped",))),
 }
 """Of the questions whose answer is a figure for each of something."""
 

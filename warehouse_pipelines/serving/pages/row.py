@@ -18,6 +18,7 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.browsing.display import NOTHING, cell
 from warehouse_pipelines.serving.browsing.rows import PLAN, read_row
+from warehouse_pipelines.serving.browsing.seen import as_seen
 from warehouse_pipelines.serving.browsing.table import Table
 from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.pages.render import render
@@ -37,6 +38,8 @@ LARGEST_RECORD = 200_000
 """Characters of a vendor's record."""
 FEW = 5
 CHANGES = 100
+
+BESIDE = "(SELECT {} AS label, {} AS column_name, ARRAY[{}]::text[] AS key FROM {} WHERE {} = %s::{} LIMIT {})"
 PERSONS = frozenset({"person_id", "golden_id", "our_user_id"})
 """Columns of our own tables that hold the id of a person."""
 
@@ -69,7 +72,12 @@ async def show_row(
         asked = {"table": label, "key": " ".join(given), "most": CHANGES}
         person = await (await session.execute(query("browse_person_of").encode(), asked)).fetchone()
         changes = await (await session.execute(query("browse_changes").encode(), asked)).fetchall()
-    links = {name: link for name, link in _links(table, entity, row, clear)}
+    if person is not None:
+        async with pool.reading(who, clear=clear) as session:
+            statement = as_seen("SELECT display_name FROM identity.person WHERE person_id = %s", clear=clear)
+            called = await (await session.execute(statement.encode(), [person["person_id"]])).fetchone()
+        person["name"] = (called or {}).get("display_name") or "a person without a name"
+    links = dict(_links(table, entity, row, clear))
     values = [(one, cell(one, row[one.name], zone, LONGEST), links.get(one.name)) for one in table.columns]
     return render(
         request, "row.html", table=table, about=about_of(table.about), key=given, clear=clear,
@@ -146,12 +154,10 @@ async def _beside(session: "Session", entity: Entity, row: Mapping[str, Any], *,
             shown = other.table_name if other.schema == "public" else f"{other.schema}_{other.table_name}"
             relation = sql.Identifier(other.schema, other.table_name) if clear else sql.Identifier("masked", shown)
             keys = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(key)) for key in other.keys)
-            parts.append(
-                sql.SQL("(SELECT {} AS label, {} AS column_name, ARRAY[{}]::text[] AS key FROM {} WHERE {} = %s::{} LIMIT {})").format(
-                    sql.Literal(other.table), sql.Literal(column), keys, relation, sql.Identifier(column),
-                    sql.SQL(other.pg_types[column].split(" ")[0]), sql.Literal(FEW + 1),
-                )
-            )  # fmt: skip
+            parts.append(sql.SQL(BESIDE).format(
+                sql.Literal(other.table), sql.Literal(column), keys, relation, sql.Identifier(column),
+                sql.SQL(other.pg_types[column].split(" ")[0]), sql.Literal(FEW + 1),
+            ))  # fmt: skip
             given.append(str(value))
     if not parts:
         return []

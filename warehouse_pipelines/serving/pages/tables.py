@@ -31,7 +31,7 @@ from warehouse_pipelines.serving.browsing.rows import (
     read_position,
     write_position,
 )
-from warehouse_pipelines.serving.browsing.search import searched, tries
+from warehouse_pipelines.serving.browsing.search import rank, searched, tries
 from warehouse_pipelines.serving.browsing.table import Column, Table
 from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.pages.render import render
@@ -107,23 +107,25 @@ async def list_tables(request: Request, q: Annotated[str, Query(max_length=200)]
     titles = {source.name: source.title for source in SOURCES}
     groups: dict[str, dict[str, Any]] = {
         **{name: {"title": title, "about": "", "tables": []} for name, title in titles.items()},
-        **{f"{name}.": {"title": title, "about": about, "tables": []} for name, (title, about) in SCHEMAS.items()},
+        **{
+            f"schema-{name}": {"title": title, "about": about, "tables": []} for name, (title, about) in SCHEMAS.items()
+        },
     }
     for row in rows:
         label = row["name"] if row["schema"] == "public" else f"{row['schema']}.{row['name']}"
         if word and word not in f"{label} {row['about'] or ''}".lower():
             continue
-        groups[row["crm_source"] or f"{row['schema']}."]["tables"].append({
+        groups[row["crm_source"] or f"schema-{row['schema']}"]["tables"].append({
             **row, "label": label, "about": about_of(row["about"]),
             "rows": None if row["is_of_organization"] or row["is_view"] else row["rows"],
         })  # fmt: skip
-    shown = {name.rstrip("."): group for name, group in groups.items() if group["tables"]}
+    shown = {name: group for name, group in groups.items() if group["tables"]}
     return render(request, "tables.html", groups=shown, q=q, count=sum(len(one["tables"]) for one in shown.values()))
 
 
 def about_of(comment: str | None) -> str:
-    """Return a table's comment without the hash that ours end with."""
-    return (comment or "").partition(" [")[0]
+    """Return a table's comment without the hash that ours end with, and without the marks of code."""
+    return (comment or "").partition(" [")[0].replace("`", "")
 
 
 @routes.get("/tables/{label}")
@@ -178,6 +180,7 @@ async def browse_table(
         operators=filters.OPERATORS, form={"column": column, "operator": operator, "value": value if failed else ""},
         previous=asked.link(before=write_position(page.before) or "") if page.before else None,
         following=asked.link(after=write_position(page.after) or "") if page.after else None,
+        texts=len(searched(table)), texts_in_all=sum(one.kind == "text" for one in table.columns),
         most=EXPORTED, size=SIZE, descending=sort.startswith("-"), known=_entity_of(table),
     )  # fmt: skip
 
@@ -219,14 +222,14 @@ def _chosen(
     if asked.columns == "all":
         return table.columns
     first = dict.fromkeys((*table.key, *order, *(one.column for one in found)))
-    others = [
-        one for one in table.columns
-        if one.name not in DULL and not one.name.endswith("_e164") and one.kind != "other"
-        and any(row[one.name] not in (None, "", "[masked]") for row in page.rows)
-    ]  # fmt: skip
-    if not page.rows:
-        others = [one for one in table.columns if one.name not in DULL]
-    return tuple(dict.fromkeys([*first, *others]))[: max(COLUMNS, len(first))]
+    others = [one for one in table.columns if one.name not in DULL]
+    if page.rows:
+        others = [
+            one for one in others
+            if not one.name.endswith("_e164") and one.kind != "other"
+            and any(row[one.name] not in (None, "", "[masked]") for row in page.rows)
+        ]  # fmt: skip
+    return tuple(dict.fromkeys([*first, *sorted(others, key=rank)]))[: max(COLUMNS, len(first))]
 
 
 def _row_link(
@@ -235,10 +238,8 @@ def _row_link(
     """Return the address of a row's own page; None where its key is masked, or there is none."""
     if not table.has_plain_key:
         return None
-    if len(positions[place]) == len(table.key):
-        key = positions[place]
-    else:
-        key = [str(row[one.name]) for one in table.key]
+    at = positions[place]
+    key = at if len(at) == len(table.key) else [str(row[one.name]) for one in table.key]
     parameters = [*(("key", part) for part in key), *([("clear", "1")] if asked.clear else [])]
     return f"/tables/{table.label}/row?{urlencode(parameters, quote_via=quote)}"
 

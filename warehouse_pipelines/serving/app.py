@@ -27,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 from warehouse_pipelines.observability.alerts import settings as alert_settings
 from warehouse_pipelines.serving import guard, oidc, problems, sign_in
 from warehouse_pipelines.serving.api import analytics, crms, leads, nurture, syncs, tables
+from warehouse_pipelines.serving.browsing.table import Catalogue
 from warehouse_pipelines.serving.dagster import Dagster
 from warehouse_pipelines.serving.database import Pool
 from warehouse_pipelines.serving.exposure import is_https
@@ -37,7 +38,20 @@ from warehouse_pipelines.serving.inbox import Depth, Inbox, InboxAway
 from warehouse_pipelines.serving.limits import Room
 from warehouse_pipelines.serving.metrics import Metrics
 from warehouse_pipelines.serving.outcomes import Outcomes
-from warehouse_pipelines.serving.pages import dead_letters, overview, render, runs, schedules, standing, status
+from warehouse_pipelines.serving.pages import answers as answers_pages
+from warehouse_pipelines.serving.pages import (
+    dead_letters,
+    decide,
+    overview,
+    persons,
+    render,
+    row,
+    runs,
+    schedules,
+    standing,
+    status,
+)
+from warehouse_pipelines.serving.pages import tables as tables_pages
 from warehouse_pipelines.serving.receive import PATH, Receive, Receiver, Scope, Send
 from warehouse_pipelines.serving.rights import everyone
 from warehouse_pipelines.serving.watch import Watch
@@ -49,6 +63,7 @@ log = logging.getLogger("warehouse.serve")
 ROUTERS = (
     sign_in.routes, oidc.routes,
     overview.routes, runs.routes, dead_letters.routes, schedules.routes, status.routes,
+    tables_pages.routes, row.routes, persons.routes, decide.routes, answers_pages.routes,
     leads.routes, nurture.routes, analytics.routes, crms.routes, tables.routes, syncs.routes,
 )  # fmt: skip
 """What is served, beside deliveries and files. Each route says which right it takes."""
@@ -75,6 +90,7 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
         watch.prepare()
         app.state.pool, app.state.health = Pool(url), crms.health_kept(url)
         app.state.metrics = Metrics(settings, app.state.pool, outcomes.by_source)
+        app.state.catalogue = Catalogue(app.state.pool)
         app.state.standings = standing.standings_kept(app.state.pool, app.state.health)
         app.state.status = status.status_kept(app.state.pool, app.state.standings, app.state.zone)
         app.state.replays = dead_letters.Replays(url)

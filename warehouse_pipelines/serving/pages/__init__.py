@@ -8,6 +8,9 @@ from warehouse_pipelines.serving.rights import EVERYONE, Right
 PAGES = (
     ("/", "Overview", Right.STATUS_READ),
     ("/runs", "Runs", Right.STATUS_READ),
+    ("/tables", "Tables", Right.DATA_READ),
+    ("/persons", "People", Right.DATA_READ),
+    ("/answers", "Answers", Right.ANALYTICS_READ),
     ("/dead-letters", "Dead letters", Right.DEAD_LETTERS),
     ("/schedules", "Schedules", Right.STATUS_READ),
     ("/status", "Status", EVERYONE),

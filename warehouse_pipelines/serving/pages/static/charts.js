@@ -36,13 +36,17 @@
     const sorted = (list) => order.map((place) => list[place]);
     const [text, line] = [resolved("text"), resolved("line")];
     const bars = stacked || figure.dataset.kind === "bars" ? uPlot.paths.bars({ size: [0.7, 60] }) : undefined;
+    const dense = !byTime && figure.clientWidth / rows.length < 7 * Math.max(...labels.map((label) => Math.min(label.length, 14)));
     const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     const options = {
       width: figure.clientWidth,
-      height: 180,
+      height: dense ? 244 : 180,
       scales: byTime ? {} : { x: { time: false, range: [-0.6, rows.length - 0.4] } },
       axes: [
-        byTime ? axis : { ...axis, splits: () => across, values: () => labels.map((label) => label.slice(0, 14)) },
+        byTime ? axis : {
+          ...axis, grid: { show: false }, splits: () => across, values: () => labels.map((label) => label.slice(0, 14)),
+          rotate: dense ? -90 : 0, size: dense ? 104 : 40,
+        },
         { ...axis, size: 48, values: (_, splits) => splits.map((split) => short.format(split)) },
       ],
       series: [

@@ -1,0 +1,26 @@
+-- The relations that analysts may read, with what they hold, about how many rows, and the CRM and entity of those that
+-- are synced. masked: a view of it without personal data is there. The last good run says how new a table is.
+--
+-- masked_role, role
+SELECT n.nspname AS schema, c.relname AS name, obj_description(c.oid, 'pg_class') AS about,
+    c.relkind IN ('v', 'm') AS is_view, c.relrowsecurity AS is_of_organization,
+    nullif(greatest(c.reltuples, -1), -1)::bigint AS rows, coalesce(m.oid IS NOT NULL, false) AS masked,
+    t.crm_source, t.sync_type, coalesce(good.end_time, p.refreshed_at) AS fresh_at,
+    good.end_time < now() - t.stale_after AS stale
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_class AS m ON m.oid = to_regclass(format('masked.%%I',
+            left(CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '_' || c.relname END, 63)))
+        AND has_table_privilege(%(masked_role)s, m.oid, 'SELECT')
+    LEFT JOIN orchestration.source_table AS t
+        ON t.table_name = CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END
+    LEFT JOIN LATERAL (
+        SELECT h.end_time FROM orchestration.sync_history AS h
+        WHERE h.crm_source = t.crm_source AND h.sync_type = t.sync_type AND (h.status IN ('success', 'partial')) IS TRUE
+            AND h.configuration ->> 'mode' IN ('delta', 'full') AND h.configuration ->> 'dry_run' = 'false'
+        ORDER BY h.id DESC LIMIT 1
+    ) AS good ON true
+    LEFT JOIN marts.position AS p ON n.nspname = 'marts' AND p.mart = c.relname
+WHERE n.nspname IN ('answers', 'crm', 'identity', 'marts', 'orchestration', 'pipedesk', 'public')
+    AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
+    AND (m.oid IS NOT NULL OR has_any_column_privilege(%(role)s, c.oid, 'SELECT'))
+ORDER BY n.nspname, c.relname

@@ -3,6 +3,7 @@
     WarehouseError
     ├── TryAgain                  another attempt may help; Dagster's retry policy applies
     │   ├── VendorUnavailable       the vendor answered 429 or 5xx, cut the answer short, or did not answer
+    │   ├── OutcomeUnknown          a write was sent, and no answer tells whether the vendor did it
     │   ├── BudgetSpent             our own budget of requests for this credential is used up for now
     │   ├── SyncRunning             another run holds this entity
     │   ├── PoolBusy                other runs hold every slot of the vendor's pool
@@ -34,6 +35,10 @@ class TryAgain(WarehouseError):
 
 class VendorUnavailable(TryAgain):
     """The vendor is overloaded, down, or cut its answer short, after all retries."""
+
+
+class OutcomeUnknown(TryAgain):
+    """A write was sent and no answer tells whether the vendor did it; read back before it is sent again."""
 
 
 class BudgetSpent(TryAgain):

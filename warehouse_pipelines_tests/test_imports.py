@@ -25,6 +25,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("local", "dlt_sources"),
     ("simulators", "schema"),
     ("unified",),
+    ("outbound",),
     ("serving",),
     ("orchestration",),
     ("definitions",),

@@ -33,6 +33,7 @@ from warehouse_pipelines.errors import (
     AnswerChanged,
     CredentialRefused,
     NotConfigured,
+    OutcomeUnknown,
     PermissionMissing,
     RequestRefused,
     VendorUnavailable,
@@ -54,6 +55,9 @@ LONGEST_WAIT = 900.0
 
 _MARKUP = re.compile(r"<[^>]*>")
 """Removed from an error in XML or HTML, so that its text fits."""
+
+UNTOUCHED = frozenset({423, 429, 477})
+"""Transient refusals that say that nothing was done."""
 
 TRANSIENT = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526})
 
@@ -110,11 +114,14 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
 
 
 class _Passing(Exception):
-    """An attempt failed and another one may help, after ``seconds`` if the vendor says how long to wait."""
+    """An attempt failed and another one may help, after ``seconds`` if the vendor says how long to wait.
 
-    def __init__(self, problem: str, seconds: float | None = None) -> None:
+    ``untouched`` says that the vendor did nothing of what was asked.
+    """
+
+    def __init__(self, problem: str, seconds: float | None = None, *, untouched: bool = False) -> None:
         super().__init__(problem)
-        self.problem, self.seconds = problem, seconds
+        self.problem, self.seconds, self.untouched = problem, seconds, untouched
 
 
 class NotModified(RequestRefused):
@@ -190,8 +197,12 @@ class Client:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         budgets: Sequence[Budget] = (),
+        repeat: bool = True,
     ) -> T:
         """Return the answer as an ``into``; ``headers`` are those of this request, such as a condition.
+
+        ``repeat`` is False for a write: it is sent again only after an answer that says that nothing was done, and any
+        other answer that is no good raises ``OutcomeUnknown``.
 
         Raises ``VendorUnavailable`` when all attempts failed, ``CredentialRefused``, ``PermissionMissing`` or
         ``RequestRefused`` (``NotModified`` for a 304) for a final answer, ``AnswerChanged`` for an answer of another
@@ -201,7 +212,7 @@ class Client:
         sent = {**(headers or {}), **({} if content is None else {"Content-Type": "application/json"})}
         return self.send(
             method, path, lambda answer: decoded(answer, into),
-            params=params, content=content, headers=sent, budgets=budgets,
+            params=params, content=content, headers=sent, budgets=budgets, repeat=repeat,
         )  # fmt: skip
 
     def send(
@@ -214,6 +225,7 @@ class Client:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         budgets: Sequence[Budget] = (),
+        repeat: bool = True,
     ) -> T:
         """Return what ``read`` makes of the answer, which need not be JSON; raises as ``request`` does.
 
@@ -235,6 +247,10 @@ class Client:
                         continue
                     self._refuse(method, path, answer, attempt)
             except _Passing as passing:
+                if not (repeat or passing.untouched):
+                    raise OutcomeUnknown(
+                        f"{self.title} answered {method} {path} with {passing.problem}, so nobody knows what it wrote"
+                    ) from passing
                 problem, asked = passing.problem, passing.seconds
             if attempt < ATTEMPTS:
                 self._wait(method, path, attempt, problem, asked)
@@ -271,7 +287,8 @@ class Client:
                 "character in its credential that does not belong there? Nothing was sent."
             ) from None
         except httpx.RequestError as error:  # a body in another encoding than its label says is one as well
-            raise _Passing(type(error).__name__) from error
+            unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+            raise _Passing(type(error).__name__, untouched=unsent) from error
 
     def _wait(self, method: str, path: str, attempt: int, problem: str, asked: float | None) -> None:
         """Wait before the next attempt, ``asked`` seconds if the vendor said so; end the run for too long a wait."""
@@ -295,7 +312,8 @@ class Client:
         status = answer.status_code
         if self._again(answer) or status in TRANSIENT or (status >= 500 and status != 530):
             asked = retry_after(answer.headers.get("Retry-After"))
-            raise _Passing(f"{status}", self._wait_for(answer, attempt) if asked is None else asked)
+            raise _Passing(f"{status}", self._wait_for(answer, attempt) if asked is None else asked,
+                           untouched=status in UNTOUCHED)  # fmt: skip
         raise _refusal(self.title, method, path, answer, self._renew)
 
 

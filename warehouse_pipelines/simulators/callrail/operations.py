@@ -120,6 +120,16 @@ class CallRailOperations(Simulator):
         self._note("calls", number, changes=["tags"])
 
     @operation
+    def set_tags(self, id: str, tags: list[str]) -> None:
+        """Give a call these tags and no others."""
+        number = self._number("calls", id)
+        shown = call(self.account, number, "strings")
+        for tag in tags:
+            self.account.tag_named(tag, shown["company_id"])
+        self.account.calls.changes.setdefault(number, {})["tag_names"] = list(tags)
+        self._note("calls", number, changes=["tags"])
+
+    @operation
     def spam_call(self, id: str) -> None:
         """Gone from the list, 404 by itself."""
         self.account.calls.remove(self._number("calls", id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -19,4 +19,5 @@ class CallRailSettings:
     daily: int | None = None
     tags_as: str = "mixed"  # objects | strings | mixed
     unknown_fields: str = "ignored"  # ignored | error
+    refused_tags: list[str] = field(default_factory=list)  # names that a call may not have
     next_page_host: str | None = None  # a relative page that leads to another host

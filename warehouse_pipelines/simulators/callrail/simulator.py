@@ -80,7 +80,7 @@ class CallRail(CallRailOperations):
         return re.sub(r"/(?:[A-Z]{3}[0-9a-f]{32}|\d+)(?=/|\.)", "/{id}", path)
 
     def _route(self, request: Request) -> Answer:
-        if request.method != "GET":
+        if request.method not in ("GET", "PUT"):
             return answer_json(405, {"error": "Method not allowed"})
         if not request.path.endswith(".json"):
             return answer_json(406, {"error": "Not acceptable"})
@@ -102,9 +102,29 @@ class CallRail(CallRailOperations):
             return answer_json(200, self._lists.gated("a", found, request))
         if name not in LISTS:
             return missing()
+        if request.method == "PUT":
+            return self._update(request, name, key) if account == self.account.id else missing()
         if key is None:
             return self._lists.page(request, name, empty=account != self.account.id)
         return self._lists.single(request, name, key, detail) if account == self.account.id else missing()
+
+    def _update(self, request: Request, name: str, key: str | None) -> Answer:
+        """Change a call. Its tags are replaced by those that are named; `value` is answered with 500, as people saw."""
+        if name != "calls" or key is None:
+            return answer_json(405, {"error": "Method not allowed"})
+        if self.account.calls.find(key) is None:
+            return missing()
+        body = request.json()
+        if "value" in body:
+            return answer_json(500, {"error": "Internal server error"})
+        if set(body.get("tags") or ()) & set(self.settings.refused_tags):
+            return answer_json(422, {"error": "Tag is invalid"})
+        if "tags" in body:
+            self.set_tags(key, [str(tag) for tag in body["tags"]])
+        fields = {field: body[field] for field in ("note", "customer_name", "lead_status") if field in body}
+        if fields:
+            self.edit_call(key, **fields)
+        return self._lists.single(request, name, key, None)
 
     def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         records = body.get(list_key) or []

@@ -32,6 +32,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "missing_list": {"key": None},  # 200, but the list is not there
     # what: bad_date | out_of_range | bad_number | nul | missing_id | non_object; property: which one; records: how many
     "malformed": {"what": "bad_date", "property": None, "records": 1},
+    "lost_answer": {"status": 502},  # what was asked is done, and the answer is lost
+    "lost_inputs": {"keep": 0},  # of a batch so many inputs are done, and the answer has them alone
     "null_last_page": {},  # one page more than there are, and its list is null
 }
 BEFORE = {"rate_limit", "status", "html", "unauthorized"}
@@ -120,6 +122,8 @@ class Faults:
 def answer_before(fault: Fault, rate_limited: Answer, refused: Answer) -> Answer:
     """The answer of a fault that leaves nothing of the real one; how a vendor words its 429 and 401 is the vendor's."""
     match fault.kind:
+        case "lost_answer":
+            return answer_json(fault["status"], {"status": "error", "message": "The service is not available."})
         case "rate_limit":
             answer = rate_limited
             if (headers := _retry_after(fault)) is not None:

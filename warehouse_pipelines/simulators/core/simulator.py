@@ -130,6 +130,10 @@ class Simulator:
         """Apply a fault of the payload to a decoded answer, in place. A bare list comes as the member ``""`` of it."""
         raise NotImplementedError
 
+    def lose_inputs(self, fault: Fault, request: Request) -> None:
+        """Take inputs out of a batch; a vendor without batches has none."""
+        raise ValueError(f"{type(self).__name__} takes no batches")
+
     def listen(self, host: str, port: int) -> None:
         self.listener = Listener(host, port, self.respond)
 
@@ -178,9 +182,14 @@ class Simulator:
                 answer = answer_before(fault, self.rate_limited(policy), self.refused())
                 answer.route = answer.route or self.route_of(request)
                 return answer
+        for fault in firing:
+            if fault.kind == "lost_inputs":
+                self.lose_inputs(fault, request)
         with self.lock:
             answer = self.answer(request)
         for fault in firing:
+            if fault.kind == "lost_answer":
+                return replace(answer_before(fault, answer, answer), route=answer.route)
             if fault.kind in PAYLOAD and answer.list_key is not None and answer.status in (200, 207):
                 answer = self.corrupted(fault, request, answer)
             elif fault.kind == "reset":

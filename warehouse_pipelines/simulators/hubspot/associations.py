@@ -25,6 +25,7 @@ from warehouse_pipelines.simulators.hubspot.objects import ObjectType
 from warehouse_pipelines.simulators.hubspot.store import Store
 
 MAX_ASSOCIATIONS = 1000
+MAX_CREATED, MAX_ARCHIVED = 2000, 100
 
 Type = tuple[str, int, str | None]  # category, typeId, label
 Edge = tuple[int, tuple[Type, ...]]
@@ -68,6 +69,7 @@ USER_TYPES = {
 class Associations:
     def __init__(self, stores: dict[str, Store]) -> None:
         self._stores = stores
+        self._made: dict[tuple[str, str], list[Type]] = defaultdict(list)
         self._changed: dict[tuple[str, str], dict[int, dict[int, tuple[Type, ...] | None]]] = defaultdict(dict)
         divisions = stores["divisions"].count
         companies = stores["companies"].count
@@ -136,7 +138,16 @@ class Associations:
             found.append(("HUBSPOT_DEFINED", HUBSPOT_TYPES[source, target], None))
         elif (source, target) in USER_TYPES:
             found.append(("USER_DEFINED", USER_TYPES[source, target], None))
-        return found
+        return found + self._made.get((source, target), [])
+
+    def make_type(self, source: str, target: str, label: str) -> list[Type]:
+        """Give two objects a type of association of the customer's own, in both directions."""
+        made: list[Type] = []
+        for ends in ((source, target), (target, source)):
+            number = 1_000 + sum(map(len, self._made.values()))
+            made.append(("USER_DEFINED", number, label))
+            self._made[ends].append(made[-1])
+        return made
 
     def edges(self, source: str, target: str, number: int) -> list[Edge]:
         """The live neighbours of a record, by number."""
@@ -227,6 +238,35 @@ def batch_associations(
             entry["paging"] = {"next": {"after": str(start + page)}}
         results.append(entry)
     return batch_answer([msgspec.json.encode(entry) for entry in results], errors, len(inputs))
+
+
+def write_associations(associations: Associations, request: Request, source: Store, target: Store) -> Answer:
+    """Make or end associations of a batch. One that names a record that is not there refuses the batch."""
+    ending = request.path.endswith("archive")
+    ends: list[tuple[int, int, dict[str, Any]]] = []
+    for item in batch_inputs(request.json(), MAX_ARCHIVED if ending else MAX_CREATED):
+        there = item.get("to") or []
+        for other in there if isinstance(there, list) else [there]:
+            one, two = source.number_of(item["from"]["id"]), target.number_of(other["id"])
+            if one is None or two is None or not (source.is_live(one) and target.is_live(two)):
+                return error_answer(404, "OBJECT_NOT_FOUND", f"no {source.kind.singular} or {target.kind.singular}")
+            ends.append((one, two, item))
+    known = {type_id for _, type_id, _ in associations.types(source.kind.name, target.kind.name)}
+    if not ending and any(each["associationTypeId"] not in known for *_, item in ends for each in item["types"]):
+        return error_answer(400, "VALIDATION_ERROR", "One or more association types are not valid")
+    results = []
+    for one, two, item in ends:
+        if ending:
+            associations.part(source.kind.name, one, target.kind.name, two)
+            continue
+        for each in item["types"]:
+            associations.join(source.kind.name, one, target.kind.name, two, each["associationTypeId"])
+        results.append({"fromObjectId": source.id_of(one), "toObjectId": target.id_of(two), "labels": []})
+    if ending:
+        return Answer(204)
+    answer = batch_answer([msgspec.json.encode(result) for result in results], [], len(results))
+    answer.status = 201
+    return answer
 
 
 def associations_of_record(

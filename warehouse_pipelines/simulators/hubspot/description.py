@@ -14,11 +14,17 @@ from warehouse_pipelines.simulators.hubspot.answers import (
     page_limit,
     results_answer,
 )
-from warehouse_pipelines.simulators.hubspot.objects import PORTAL
+from warehouse_pipelines.simulators.hubspot.objects import PORTAL, ObjectType
 from warehouse_pipelines.simulators.hubspot.portal import Portal
+from warehouse_pipelines.simulators.hubspot.properties import Property
 from warehouse_pipelines.simulators.hubspot.store import Store
 
 MAX_BATCH = 100
+
+
+def _property(body: dict[str, Any]) -> Property:
+    unique = bool(body.get("hasUniqueValue"))
+    return Property(str(body["name"]), str(body["type"]), str(body["fieldType"]), custom=True, unique=unique)
 
 
 class DescriptionRequests:
@@ -34,6 +40,8 @@ class DescriptionRequests:
             return batch_answer(
                 [msgspec.json.encode(known[n].definition()) for n in names if n in known], [], len(names)
             )
+        if request.method == "POST" and not rest:
+            return self._define(store, request.json())
         if rest == "groups":
             return results_answer(
                 [{"name": "contactinformation", "label": "Information", "displayOrder": 1, "archived": False}]
@@ -45,6 +53,40 @@ class DescriptionRequests:
         if request.first("archived") == "true":
             return results_answer([])
         return results_answer([known[name].definition() for name in sorted(known)])
+
+    def _define(self, store: Store, body: dict[str, Any]) -> Answer:
+        name = str(body.get("name"))
+        if name in store.definitions:
+            return error_answer(409, "CONFLICT", f'A property named "{name}" already exists.')
+        if body.get("type") == "bool" and len(body.get("options") or ()) != 2:
+            return error_answer(400, "VALIDATION_ERROR", "Boolean properties must have exactly two options")
+        store.define(name, _property(body))
+        return answer_json(201, store.definitions[name].definition())
+
+    def make_schema(self, body: dict[str, Any]) -> Answer:
+        """Make a custom object as a client describes it."""
+        name, labels = str(body.get("name")), body.get("labels") or {}
+        properties = {str(each["name"]): _property(each) for each in body.get("properties") or ()}
+        if not (labels.get("singular") and properties and body.get("requiredProperties")):
+            return error_answer(400, "VALIDATION_ERROR", "Some required fields were not set: [labels, properties]")
+        if any(store.kind.custom and store.kind.singular == name for store in self._portal.stores.values()):
+            return error_answer(409, "CONFLICT", f"An object named {name} already exists")
+        type_id = f"2-{37_000_101 + self._portal.made_objects}"
+        standard = {each: Property(each, "datetime", "date") for each in ("hs_createdate", "hs_lastmodifieddate")}
+        kind = ObjectType(
+            f"{name}s",
+            (type_id, f"p{PORTAL}_{name}", f"p_{name}"),
+            type_id,
+            name,
+            {"hs_object_id": Property("hs_object_id", "number", "number"), **standard, **properties},
+            ("hs_createdate", "hs_lastmodifieddate", "hs_object_id"),
+            (str(body.get("primaryDisplayProperty")),),
+            0,
+            700_001,
+            lambda number, created, modified: {},
+            custom=True,
+        )
+        return answer_json(201, self._schema(self._portal.make_object(kind)))
 
     def schemas(self, which: str | None) -> Answer:
         custom = [store for store in self._portal.stores.values() if store.kind.custom]

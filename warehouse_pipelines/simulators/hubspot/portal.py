@@ -17,7 +17,7 @@ from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.hubspot.answers import Refusal
 from warehouse_pipelines.simulators.hubspot.associations import Associations
 from warehouse_pipelines.simulators.hubspot.lookups import Lookups
-from warehouse_pipelines.simulators.hubspot.objects import object_types
+from warehouse_pipelines.simulators.hubspot.objects import ObjectType, object_types
 from warehouse_pipelines.simulators.hubspot.properties import Property
 from warehouse_pipelines.simulators.hubspot.store import Row, Store
 
@@ -50,6 +50,9 @@ class HubSpotSettings:
     merged_read: str = "survivor"  # survivor | missing: what an absorbed id answers with
     restore_bumps: bool = False
     association_page: int = 500
+    multi_status: bool = False  # whether a batch with a bad record is done in part (207), or refused as a whole
+    refused_values: list[str] = field(default_factory=list)  # that no property may have, as an admin's rule says
+    phones_as: str = "sent"  # sent | national: how a phone number is kept that is written
 
 
 class Portal:
@@ -60,7 +63,7 @@ class Portal:
         started = time.time()
         self._ahead = (settings.now or started) - started
         end = int((started + self._ahead - 3600) * 1000)
-        journeys = Journeys(population, settings.contacts, end + 3_600_000)
+        self._journeys = journeys = Journeys(population, settings.contacts, end + 3_600_000)
         kinds = object_types(population, journeys, settings.contacts, settings.appointment)
         extra = {f"intake_questionnaire_{n:04d}_how_did_the_homeowner_answer" for n in range(settings.extra_properties)}
         extra_properties = {name: Property(name, "string", "textarea", custom=True) for name in sorted(extra)}
@@ -80,6 +83,8 @@ class Portal:
         self.index_is_held = False
         """Whether search sees nothing of what is written."""
         self.paths = {path: store for store in self.stores.values() for path in store.kind.path_names}
+        self.made_objects = 0
+        """Schemas that clients made."""
         self.on_change: Callable[[str, Store, str, dict[str, Any]], None] = lambda kind, store, object_id, more: None
         """Called with each change: what happened, of which type, to which id, and what else is said of it."""
 
@@ -140,6 +145,14 @@ class Portal:
             store.settle_index(time.monotonic(), everything=True)
         self.on_change("creation", store, store.id_of(number), {})
         return number
+
+    def make_object(self, kind: ObjectType) -> Store:
+        """Make a custom object without records, under the next free type id."""
+        store = Store(kind, start=0, end=0, seed=0, extra_properties={}, journeys=self._journeys)
+        self.made_objects += 1
+        self.stores[kind.name] = store
+        self.paths |= dict.fromkeys(kind.path_names, store)
+        return store
 
     def archive(self, store: Store, object_id: Any) -> None:
         number = store.number_of(object_id)

@@ -29,6 +29,7 @@ class Property:
     type: str
     field_type: str
     custom: bool = False
+    unique: bool = False
 
     def definition(self) -> dict[str, Any]:
         return {
@@ -45,7 +46,7 @@ class Property:
             "displayOrder": -1,
             "calculated": False,
             "externalOptions": self.name == "hubspot_owner_id",
-            "hasUniqueValue": False,
+            "hasUniqueValue": self.unique,
             "hidden": False,
             "hubspotDefined": not self.custom,
             "formField": False,

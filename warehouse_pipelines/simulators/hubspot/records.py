@@ -21,6 +21,7 @@ from warehouse_pipelines.simulators.hubspot.answers import (
 from warehouse_pipelines.simulators.hubspot.portal import Portal
 from warehouse_pipelines.simulators.hubspot.search import Search, SearchError
 from warehouse_pipelines.simulators.hubspot.store import Projection, Row, Store
+from warehouse_pipelines.simulators.hubspot.writes import BatchWrites
 
 MAX_LIST, MAX_LIST_WITH_HISTORY, MAX_BATCH = 100, 50, 100
 
@@ -30,6 +31,7 @@ class RecordRequests:
 
     def __init__(self, portal: Portal) -> None:
         self._portal = portal
+        self._writes = BatchWrites(portal)
 
     def answer(self, request: Request, store: Store, rest: str) -> Answer:
         match request.method, rest:
@@ -43,12 +45,8 @@ class RecordRequests:
                 return self._search(request, store)
             case "POST", "batch/read":
                 return self._batch_read(request, store)
-            case "POST", "batch/create" | "batch/update":
-                return self._batch_write(request, store)
-            case "POST", "batch/archive":
-                for item in batch_inputs(request.json(), MAX_BATCH):
-                    self._portal.archive(store, item.get("id"))
-                return Answer(204)
+            case "POST", "batch/create" | "batch/update" | "batch/archive":
+                return self._writes.answer(request, store)
             case "POST", "merge":
                 body = request.json()
                 survivor = self._portal.merge(
@@ -140,8 +138,7 @@ class RecordRequests:
     def _find(self, store: Store, key: str, id_property: str, archived: bool) -> int | None:
         """The number of the record that a key stands for now."""
         if id_property and id_property != "hs_object_id":
-            matches = (n for n in store.live_after(-1) if store.properties(n, store.row(n)).get(id_property) == key)
-            return next(matches, None)
+            return store.having(id_property).get(key)
         number = store.number_of(key)
         if number is None:
             return None
@@ -158,9 +155,12 @@ class RecordRequests:
         projection: Projection = store.projection(tuple(body.get("properties") or ()))
         found: dict[int, None] = {}
         missing = []
+        by_value = store.having(id_property) if id_property else None
+        if id_property and not getattr(store.definitions.get(id_property), "unique", id_property == "email"):
+            raise Refusal(400, "VALIDATION_ERROR", f"{id_property} is not a unique property")
         for item in inputs:
             key = str(item.get("id"))
-            number = self._find(store, key, id_property, archived)
+            number = self._find(store, key, "", archived) if by_value is None else by_value.get(key)
             if number is None:
                 missing.append(key)
             else:
@@ -174,17 +174,6 @@ class RecordRequests:
             common = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": message}
             errors.append({**common, "context": {"ids": missing}})
         return batch_answer(records, errors, len(inputs))
-
-    def _batch_write(self, request: Request, store: Store) -> Answer:
-        numbers = []
-        for item in batch_inputs(request.json(), MAX_BATCH):
-            properties = item.get("properties") or {}
-            if request.path.endswith("create"):
-                numbers.append(self._portal.create(store, properties))
-            else:
-                numbers.append(self._portal.edit(store, item.get("id"), properties, bump=True))
-        projection = store.projection(())
-        return batch_answer([store.render(n, store.row(n), projection) for n in numbers], [], len(numbers))
 
     def _gdpr(self, request: Request, store: Store) -> Answer:
         body = request.json()

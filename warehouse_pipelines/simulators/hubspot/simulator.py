@@ -13,13 +13,20 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+import msgspec
+
 from warehouse_pipelines.simulators.core.faults import Fault
 from warehouse_pipelines.simulators.core.journey import DAY_MS
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.hubspot import subscriptions
-from warehouse_pipelines.simulators.hubspot.answers import Refusal, error_answer, results_answer
-from warehouse_pipelines.simulators.hubspot.associations import associations_of_record, batch_associations, type_json
+from warehouse_pipelines.simulators.hubspot.answers import Refusal, error_answer, json_or_empty, results_answer
+from warehouse_pipelines.simulators.hubspot.associations import (
+    associations_of_record,
+    batch_associations,
+    type_json,
+    write_associations,
+)
 from warehouse_pipelines.simulators.hubspot.corruption import corrupt
 from warehouse_pipelines.simulators.hubspot.description import DescriptionRequests
 from warehouse_pipelines.simulators.hubspot.operations import HubSpotOperations
@@ -30,7 +37,7 @@ from warehouse_pipelines.simulators.hubspot.search import SearchError
 PLENTY = 1_000_000
 OBJECTS = re.compile(r"/crm/(?:v3/objects|objects/(?:v3|20\d\d-\d\d))/([^/]+)(?:/(.+))?")
 ASSOCIATIONS = re.compile(
-    r"/crm/(?:(v3|v4)/associations|associations/(v3|v4|20\d\d-\d\d))/([^/]+)/([^/]+)/(batch/read|labels)"
+    r"/crm/(?:(v3|v4)/associations|associations/(v3|v4|20\d\d-\d\d))/([^/]+)/([^/]+)/(batch/(?:read|create|archive)|labels)"
 )
 NEIGHBOURS = re.compile(r"/crm/v4/objects/([^/]+)/(\d+)/associations/([^/]+)")
 PROPERTIES = re.compile(r"/crm/(?:v3/properties|properties/(?:v3|20\d\d-\d\d))/([^/]+)(?:/(.+))?")
@@ -153,6 +160,11 @@ class HubSpot(HubSpotOperations):
         if match := ASSOCIATIONS.fullmatch(request.path):
             version = match[1] or ("v3" if match[2] == "v3" else "v4")
             source, target = self.portal.at_path(match[3]), self.portal.at_path(match[4])
+            if match[5] == "labels" and request.method == "POST":
+                made = self.portal.associations.make_type(source.kind.name, target.kind.name, request.json()["label"])
+                return results_answer([type_json(kind) for kind in made])
+            if match[5] in ("batch/create", "batch/archive"):
+                return write_associations(self.portal.associations, request, source, target)
             if match[5] == "labels":
                 types = self.portal.associations.types(source.kind.name, target.kind.name)
                 return results_answer([type_json(kind) for kind in types])
@@ -170,12 +182,18 @@ class HubSpot(HubSpotOperations):
         if match := PROPERTIES.fullmatch(request.path):
             return self._description.definitions(request, self.portal.at_path(match[1]), match[2] or "")
         if match := SCHEMAS.fullmatch(request.path):
+            if request.method == "POST" and match[1] is None:
+                return self._description.make_schema(request.json())
             return self._description.schemas(match[1])
         if OWNERS.fullmatch(request.path):
             return self._description.owners(request)
         if match := PIPELINES.fullmatch(request.path):
             return self._description.pipelines(self.portal.at_path(match[1]))
         return error_answer(404, "OBJECT_NOT_FOUND", f"No such path: {request.path}")
+
+    def lose_inputs(self, fault: Fault, request: Request) -> None:
+        body = json_or_empty(request)
+        request.body = msgspec.json.encode({**body, "inputs": (body.get("inputs") or [])[: fault["keep"]]})
 
     def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         corrupt(fault, request, body, list_key, self.portal.paths)

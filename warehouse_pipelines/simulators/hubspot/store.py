@@ -149,6 +149,17 @@ class Store:
             if row is None or row.state == "live":
                 yield candidate
 
+    def having(self, name: str) -> dict[str, int]:
+        """The live records by the value of a property; of several that have it the first."""
+        made = range(self.count, self.count + self.created)
+        numbers = self.live_after(-1) if name in self._filled else sorted({*self.rows, *made})
+        found: dict[str, int] = {}
+        for number in numbers:
+            value = self.properties(number, self.row(number)).get(name) if self.is_live(number) else None
+            if value:
+                found.setdefault(value, number)
+        return found
+
     def archived(self) -> list[int]:
         return sorted(number for number, row in self.rows.items() if row.state == "archived")
 

@@ -1,0 +1,211 @@
+"""Apply: send what a plan says, as long as it is still true, and go on where an earlier attempt ended.
+
+Before a batch is sent its records are read: one that is not as the plan says is ``moved`` and left alone. Then its
+receipts are written, it is sent, and it is read back. Whoever is killed leaves items ``sending``: the next apply reads
+back which of them were written, and sends the others. A created record keeps the id of its operation, so that one is
+never made twice.
+
+The first item goes alone. A plan of which three in a row are refused is stopped there, and so is one of which more than
+half of a batch is refused.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import ActionNeeded, SyncRunning, WarehouseError, WrongUse
+from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.outbound import ledger
+from warehouse_pipelines.outbound.delivery import Delivery
+from warehouse_pipelines.outbound.ledger import Item, Plan
+from warehouse_pipelines.outbound.partner import Partner, Record
+from warehouse_pipelines.outbound.target import Target
+from warehouse_pipelines.outbound.withheld import Withheld
+from warehouse_pipelines.settings import state_folder
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+FEW = 20
+"""Changes that are never too many."""
+
+CANARIES = 3
+
+
+def stop_file() -> Path:
+    """Return the file that stops all writing while it is there."""
+    return state_folder() / "stop-outbound"
+
+
+def limit(target: Target, rows: int) -> int:
+    """Return how many changes a plan may have without ``force``."""
+    return max(FEW, min(target.most, rows // 5))
+
+
+def refusal(target: Target, plan: Plan, *, force: bool) -> str | None:
+    """Return why a plan may not be applied; None where it may."""
+    if stop_file().exists():
+        return f"{stop_file()} is there: nothing is written to any vendor. Delete it to go on."
+    if plan.status not in ("planned", "applying", "partial"):
+        return f"plan {plan.plan_id} is {plan.status}; make a new one: `warehouse outbound plan {target.name}`."
+    most = limit(target, plan.rows)
+    if not force and plan.undoes is None and plan.status == "planned" and plan.changes > most:
+        return (
+            f"plan {plan.plan_id} changes {plan.changes} records, and {most} are allowed of {plan.rows} rows. "
+            "Look at it, then repeat with --force."
+        )
+    return None
+
+
+def run(
+    session: "Session", target: Target, plan: Plan, partner: Partner, context: ReadContext, *, by: str,
+    force: bool = False, allow_archive: int = 0,
+) -> Plan:  # fmt: skip
+    """Apply a plan and return it as it stands then.
+
+    Raises ``WrongUse`` for one that may not be applied, ``SyncRunning`` while another run writes to the same target,
+    ``ActionNeeded`` for one that was stopped, and as the vendor's client does.
+    """
+    with warehouse.try_lock(session, f"warehouse:outbound:{target.name}") as free:
+        if not free:
+            raise SyncRunning(f"another run writes to {target.name}; try again when it has ended")
+        plan = ledger.plan(session, str(plan.plan_id))
+        if why := refusal(target, plan, force=force):
+            raise WrongUse(why)
+        ledger.set_status(session, plan.plan_id, "applying", by=by)
+        try:
+            _Applying(session, target, plan, partner, context, allow_archive).run()
+        except WarehouseError as error:
+            ledger.set_status(session, plan.plan_id, "applying", problem=str(error))
+            raise
+        done = ledger.plan(session, str(plan.plan_id))
+        whole = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
+        ledger.set_status(session, plan.plan_id, "applied" if whole else "partial")
+        if plan.undoes is not None:
+            ledger.set_status(session, plan.undoes, "undone")
+        return ledger.plan(session, str(plan.plan_id))
+
+
+def close_open(session: "Session", target: Target, partner: Partner, context: ReadContext) -> None:
+    """Read back what earlier plans of a target sent without learning the outcome, and close these plans."""
+    for plan in ledger.open_plans(session, target.name):
+        _Applying(session, target, plan, partner, context, 0).recover()
+        ledger.set_status(session, plan.plan_id, "partial", problem=plan.problem or "a newer plan was made")
+
+
+class _Applying:
+    """One attempt to apply one plan."""
+
+    def __init__(
+        self, session: "Session", target: Target, plan: Plan, partner: Partner, context: ReadContext, allow_archive: int
+    ) -> None:
+        self._session, self._target, self._plan, self._partner = session, target, plan, partner
+        self._delivery = Delivery(target, partner, context)
+        self._allow_archive = allow_archive
+        self._withheld = Withheld.read(session)
+
+    def run(self) -> None:
+        self.recover()
+        self._hold_back_archiving()
+        planned = ledger.items(self._session, self._plan.plan_id, ["planned"])
+        refused = 0
+        for place, batch in enumerate(self._batches(planned)):
+            if stop_file().exists():
+                raise ActionNeeded(f"{stop_file()} is there, so writing stopped; delete it and apply again to go on")
+            self._send(batch)
+            bad = sum(item.status == "refused" for item in batch)
+            if len(batch) == 1 and place < CANARIES:
+                refused = refused + bad if bad else 0
+            if refused == CANARIES or (bad > len(batch) / 2 and len(batch) > CANARIES):
+                reason = next((item.reason for item in batch if item.status == "refused"), "")
+                raise ActionNeeded(f"{self._target.name}: the vendor refuses too much, so writing stopped: {reason}")
+
+    def _batches(self, items: Sequence[Item]) -> Iterator[list[Item]]:
+        """Yield canaries until one is written, then batches of one action."""
+        place = 0
+        while place < min(CANARIES, len(items)):
+            yield [items[place]]
+            place += 1
+            if items[place - 1].status == "written":
+                break
+        for _, group in groupby(items[place:], lambda item: item.action):
+            of_one_action = list(group)
+            for start in range(0, len(of_one_action), self._partner.most):
+                yield of_one_action[start : start + self._partner.most]
+
+    def recover(self) -> None:
+        """Read back what an earlier attempt sent without learning the outcome."""
+        sending = ledger.items(self._session, self._plan.plan_id, ["sending"])
+        for batch in self._chunks(sending):
+            left = {item.operation for item in self._delivery.left(batch)}
+            self._settle([item for item in batch if item.operation not in left], {})
+            with self._session.transaction():
+                ledger.mark(self._session, [item for item in batch if item.operation in left], "planned")
+
+    def _chunks(self, items: Sequence[Item]) -> Iterator[list[Item]]:
+        for _, group in groupby(items, lambda item: item.action):
+            of_one_action = list(group)
+            for start in range(0, len(of_one_action), self._partner.most):
+                yield of_one_action[start : start + self._partner.most]
+
+    def _hold_back_archiving(self) -> None:
+        """Refuse all archiving that was not allowed by number; an undo archives what its plan created."""
+        archived = [
+            item for item in ledger.items(self._session, self._plan.plan_id, ["planned"]) if item.action == "archive"
+        ]
+        if self._plan.undoes is None and len(archived) > self._allow_archive:
+            reason = f"archiving {len(archived)} records needs --allow-archive {len(archived)}"
+            with self._session.transaction():
+                ledger.mark(self._session, archived, "refused", reason)
+
+    def _send(self, batch: Sequence[Item]) -> None:
+        """Send what of a batch is still as planned, and read it back."""
+        items = self._still_true(self._not_withheld(batch))
+        if not items:
+            return
+        ledger.begin(self._session, self._plan, items)
+        self._settle(items, self._delivery.send(items))
+
+    def _not_withheld(self, batch: Sequence[Item]) -> list[Item]:
+        self._withheld = Withheld.read(self._session)
+        kept = []
+        for item in batch:
+            reason = self._withheld.reason(item.subject, (change.new for change in item.fields.values()))
+            if reason is None:
+                kept.append(item)
+            else:
+                ledger.mark(self._session, [item], "withheld", reason)
+        return kept
+
+    def _still_true(self, items: Sequence[Item]) -> list[Item]:
+        """Return the items whose record is as it was when they were planned; mark the others ``moved``."""
+        there = self._delivery.current(items)
+        kept = []
+        for item in items:
+            moved = _moved(item, there.get(item.operation))
+            if moved is None:
+                kept.append(item)
+            else:
+                ledger.mark(self._session, [item], "moved", moved)
+        return kept
+
+    def _settle(self, items: Sequence[Item], refused: dict[str, str]) -> None:
+        if not items:
+            return
+        outcomes = self._delivery.outcomes(items, refused)
+        with self._session.transaction():
+            for item in items:
+                outcome = outcomes[item.operation]
+                ledger.settle(self._session, item, outcome.status, outcome.stored, outcome.message)
+
+
+def _moved(item: Item, record: Record | None) -> str | None:
+    """Return why a record is not what the plan says; None where it is."""
+    if item.action == "create":
+        return None if record is None else "the vendor has a record of this key by now"
+    if record is None:
+        return "the vendor has no living record of this id any more"
+    changed = sorted(name for name, change in item.fields.items() if record.values.get(name) != change.old)
+    return f"changed at the vendor since it was planned: {', '.join(changed)}" if changed else None

@@ -1,0 +1,265 @@
+"""Plans, their items and receipts, as ``reverse_etl`` keeps them.
+
+What is about to be sent stands in a receipt before it is sent, so whoever is killed in between finds it and reads back.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import uuid4
+
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.outbound.partner import Action, Write
+from warehouse_pipelines.outbound.values import Value, Values
+from warehouse_pipelines.queries import query
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+COUNTED = ("planned", "sending", "written", "partial", "refused", "moved", "withheld")
+
+
+class Change(NamedTuple):
+    """What a plan does to a field."""
+
+    old: Value
+    new: Value
+
+
+@dataclass(kw_only=True)
+class Item:
+    """A record that a plan changes, or refuses to change."""
+
+    action: Action
+    source_key: str
+    fields: Mapping[str, Change]
+    object_id: str | None = None
+    subject: str | None = None
+    status: str = "planned"
+    reason: str | None = None
+    item_no: int = 0
+    operation: str = field(default_factory=lambda: str(uuid4()))
+
+    @property
+    def write(self) -> Write:
+        new = {name: change.new for name, change in self.fields.items()}
+        return Write(self.operation, self.object_id, new, {name: change.old for name, change in self.fields.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A plan as it stands, with its items counted by action and by status."""
+
+    plan_id: int
+    target: str
+    undoes: int | None
+    status: str
+    rows: int
+    unchanged: int
+    kept: int
+    last_erasure: int
+    problem: str | None
+    actions: Mapping[str, int]
+    statuses: Mapping[str, int]
+
+    @property
+    def changes(self) -> int:
+        """Records that it would still write."""
+        return self.statuses.get("planned", 0) + self.statuses.get("sending", 0)
+
+
+class Sent(NamedTuple):
+    """What we last wrote into a field, what stood there before, and what the vendor made of it."""
+
+    before: Value
+    sent: Value
+    stored: Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What was sent of one record. ``fields`` has before, sent and, where we wrote it, stored."""
+
+    operation: str
+    action: Action
+    source_key: str
+    subject: str | None
+    object_id: str | None
+    fields: Mapping[str, Mapping[str, Value]]
+    status: str
+
+    @property
+    def stored(self) -> Values:
+        return {name: one["stored"] for name, one in self.fields.items() if "stored" in one}
+
+
+def write_plan(
+    session: "Session", target: str, items: Sequence[Item], *, rows: int, unchanged: int, kept: int, by: str,
+    last_erasure: int, undoes: int | None = None,
+) -> int:  # fmt: skip
+    """Write a plan and return its number; those of the target that nobody applied are superseded."""
+    with session.transaction():
+        session.execute(
+            "UPDATE reverse_etl.plan SET status = 'superseded' WHERE target = %s AND status = 'planned'", [target]
+        )
+        made = session.execute(
+            "INSERT INTO reverse_etl.plan (target, undoes, rows, unchanged, kept, created_by, last_erasure)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING plan_id",
+            [target, undoes, rows, unchanged, kept, by, last_erasure],
+        ).fetchone()
+        assert made is not None  # noqa: S101  (RETURNING)
+        with session.cursor().copy(
+            "COPY reverse_etl.plan_item (plan_id, item_no, action, source_key, subject, object_id, operation_id,"
+            " fields, status, reason) FROM STDIN"
+        ) as copy:
+            for number, item in enumerate(items, 1):
+                fields = {name: change._asdict() for name, change in item.fields.items()}
+                copy.write_row((
+                    made["plan_id"], number, item.action, item.source_key, item.subject, item.object_id,
+                    item.operation, json.dumps(fields), item.status, item.reason,
+                ))  # fmt: skip
+    return int(made["plan_id"])
+
+
+def plan(session: "Session", named: str) -> Plan:
+    """Return a plan by its number, or the newest of a target. Raises ``WrongUse`` when there is none."""
+    condition = "plan_id = %s" if named.isdigit() else "target = %s"
+    found = session.execute(
+        f"SELECT * FROM reverse_etl.plan WHERE {condition} ORDER BY plan_id DESC LIMIT 1".encode(),  # noqa: S608
+        [named],
+    ).fetchone()
+    if found is None:
+        raise WrongUse(f"There is no plan {named}. `warehouse outbound plan TARGET` makes one.")
+    return _plan(session, found)
+
+
+def plans(session: "Session", limit: int = 20) -> list[Plan]:
+    """Return the newest plans."""
+    found = session.execute("SELECT * FROM reverse_etl.plan ORDER BY plan_id DESC LIMIT %s", [limit]).fetchall()
+    return [_plan(session, row) for row in found]
+
+
+def open_plans(session: "Session", target: str) -> list[Plan]:
+    """Return the plans of a target that were not applied to their end."""
+    found = session.execute(
+        "SELECT * FROM reverse_etl.plan WHERE target = %s AND status = 'applying' ORDER BY plan_id", [target]
+    ).fetchall()
+    return [_plan(session, row) for row in found]
+
+
+def _plan(session: "Session", row: Mapping[str, Any]) -> Plan:
+    counted = session.execute(
+        "SELECT action, status, count(*) AS items FROM reverse_etl.plan_item WHERE plan_id = %s GROUP BY 1, 2",
+        [row["plan_id"]],
+    ).fetchall()
+    actions: dict[str, int] = {}
+    statuses: dict[str, int] = {}
+    for one in counted:
+        statuses[one["status"]] = statuses.get(one["status"], 0) + one["items"]
+        actions[one["action"]] = actions.get(one["action"], 0) + one["items"]
+    names = ("plan_id", "target", "undoes", "status", "rows", "unchanged", "kept", "last_erasure", "problem")
+    return Plan(**{name: row[name] for name in names}, actions=actions, statuses=statuses)
+
+
+def items(session: "Session", plan_id: int, statuses: Iterable[str] = (), limit: int | None = None) -> list[Item]:
+    """Return the items of a plan in their order, those of these statuses or all."""
+    found = session.execute(
+        "SELECT * FROM reverse_etl.plan_item WHERE plan_id = %s AND status = ANY(%s)"
+        " ORDER BY CASE action WHEN 'create' THEN 1 WHEN 'update' THEN 2 ELSE 3 END, item_no LIMIT %s",
+        [plan_id, list(statuses) or list(COUNTED), limit],
+    ).fetchall()
+    return [
+        Item(
+            action=row["action"],
+            source_key=row["source_key"],
+            subject=row["subject"],
+            object_id=row["object_id"],
+            operation=str(row["operation_id"]),
+            fields={name: Change(one["old"], one["new"]) for name, one in row["fields"].items()},
+            status=row["status"],
+            reason=row["reason"],
+            item_no=row["item_no"],
+        )
+        for row in found
+    ]
+
+
+def mark(session: "Session", items: Iterable[Item], status: str, reason: str | None = None) -> None:
+    """Give items a status, and a reason where it is not their own."""
+    for item in items:
+        item.status, item.reason = status, reason or item.reason
+        session.execute(
+            "UPDATE reverse_etl.plan_item SET status = %s, reason = %s, object_id = %s WHERE operation_id = %s",
+            [status, item.reason, item.object_id, item.operation],
+        )
+
+
+def begin(session: "Session", plan: Plan, items: Sequence[Item]) -> None:
+    """Write down that these are sent now, before they are."""
+    with session.transaction():
+        mark(session, items, "sending")
+        with session.cursor() as cursor:
+            cursor.executemany(
+                query("outbound_begin"),
+                [
+                    {
+                        "operation": item.operation, "plan": plan.plan_id, "target": plan.target,
+                        "action": item.action, "key": item.source_key, "subject": item.subject,
+                        "object": item.object_id,
+                        "fields": json.dumps({
+                            name: {"before": change.old, "sent": change.new} for name, change in item.fields.items()
+                        }),
+                    }
+                    for item in items
+                ],
+            )  # fmt: skip
+
+
+def settle(session: "Session", item: Item, status: str, stored: Values, message: str | None) -> None:
+    """Write down what became of an item; call it in a transaction."""
+    fields = {
+        name: {"before": change.old, "sent": change.new, **({"stored": stored[name]} if name in stored else {})}
+        for name, change in item.fields.items()
+    }
+    session.execute(
+        "UPDATE reverse_etl.receipt SET status = %s, object_id = %s, fields = %s, message = %s,"
+        " settled_at = clock_timestamp() WHERE operation_id = %s",
+        [status, item.object_id, json.dumps(fields), message, item.operation],
+    )
+    mark(session, [item], status, message)
+
+
+def receipts(session: "Session", plan_id: int) -> list[Receipt]:
+    """Return the receipts of a plan that wrote anything, in the order in which they were sent."""
+    found = session.execute(
+        "SELECT * FROM reverse_etl.receipt WHERE plan_id = %s AND status IN ('written', 'partial')"
+        " ORDER BY sent_at, operation_id",
+        [plan_id],
+    ).fetchall()
+    return [
+        Receipt(
+            operation=str(row["operation_id"]), action=cast(Action, row["action"]), source_key=row["source_key"],
+            subject=row["subject"], object_id=row["object_id"], fields=row["fields"], status=row["status"],
+        )
+        for row in found
+    ]  # fmt: skip
+
+
+def last_sent(session: "Session", target: str, object_ids: Sequence[str]) -> dict[tuple[str, str], Sent]:
+    """Return what we last wrote into each field of these records, by id and field."""
+    found = session.execute(query("outbound_last_sent"), {"target": target, "ids": list(object_ids)}).fetchall()
+    return {(row["object_id"], row["field"]): Sent(row["before"], row["sent"], row["stored"]) for row in found}
+
+
+def created(session: "Session", target: str) -> dict[str, str]:
+    """Return the records that we created and did not archive again, key by id."""
+    found = session.execute(query("outbound_created"), {"target": target}).fetchall()
+    return {row["object_id"]: row["source_key"] for row in found}
+
+
+def set_status(
+    session: "Session", plan_id: int, status: str, *, by: str | None = None, problem: str | None = None
+) -> None:
+    """Give a plan a status."""
+    session.execute(query("outbound_plan_status"), {"plan": plan_id, "status": status, "by": by, "problem": problem})

@@ -1,0 +1,78 @@
+"""What the machine asks of a vendor: read records back, and write a batch once.
+
+A write is sent once. What it did is told by reading back and not by its answer; an answer only says which records the
+vendor refused, and when it changed the others.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from warehouse_pipelines.outbound.target import Field
+from warehouse_pipelines.outbound.values import Values
+
+Action = Literal["create", "update", "archive"]
+
+
+class Record(NamedTuple):
+    """A record at the vendor: the values of the target's fields, and by which operation of ours it was created."""
+
+    id: str
+    values: Values
+    updated_at: str | None = None
+    operation: str | None = None
+
+
+class Write(NamedTuple):
+    """One record of a batch. ``before`` is what the vendor had, ``values`` what it is to have."""
+
+    operation: str
+    object_id: str | None
+    values: Values
+    before: Values
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the answer says. ``refused`` by operation, ``updated_at`` of the others by the record's id."""
+
+    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    updated_at: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class Partner(Protocol):
+    """The records of one target at its vendor. Every method raises as ``Client.request`` does.
+
+    ``most`` is how many records a batch may have.
+    """
+
+    most: int
+
+    def read(self, ids: Sequence[str]) -> dict[str, Record]:
+        """Return the living records of these ids, by the id that was asked for; at most ``most``."""
+
+    def read_by_key(self, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the living records that have these values of the target's key, by them."""
+
+    def everything(self) -> Iterator[Record]:
+        """Yield all living records."""
+
+    def filled_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return which fields beside the target's have a value, by id: of a record that we created, other people's."""
+
+    def write(self, action: Action, writes: Sequence[Write]) -> Reply:
+        """Write a batch, once.
+
+        Raises ``RequestRefused`` where the vendor refused the batch as a whole and did nothing, and ``OutcomeUnknown``
+        where nobody knows.
+        """
+
+    def linked_ids(self, field: Field) -> Mapping[str, str]:
+        """Return the vendor's ids of the records that a link leads to, by ``Field.link_key``."""
+
+    def lacking(self) -> list[str]:
+        """Return what the vendor lacks before anything can be written, a line each."""
+
+    def prepare(self) -> list[str]:
+        """Make what is lacking; return what was made."""

@@ -1,0 +1,66 @@
+"""What ``warehouse outbound`` and the assets do, with a session and a vendor that share the budget of all runs."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import SyncRunning
+from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.outbound import applying, ledger, planning, undoing
+from warehouse_pipelines.outbound.ledger import Plan
+from warehouse_pipelines.outbound.partner import Partner
+from warehouse_pipelines.outbound.target import Target
+from warehouse_pipelines.outbound.undoing import Verdict
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """One target at work."""
+
+    target: Target
+    session: "Session"
+    partner: Partner
+    context: ReadContext
+
+    def plan(self, by: str) -> Plan:
+        """Make a plan. What an earlier one sent without learning the outcome is read back first.
+
+        Raises as ``planning.make`` does, and ``SyncRunning`` while another run writes.
+        """
+        with warehouse.try_lock(self.session, f"warehouse:outbound:{self.target.name}") as free:
+            if not free:
+                raise SyncRunning(f"another run writes to {self.target.name}; try again when it has ended")
+            applying.close_open(self.session, self.target, self.partner, self.context)
+            made = planning.make(self.session, self.target, self.partner, by=by)
+        return ledger.plan(self.session, str(made))
+
+    def apply(self, plan: Plan, by: str, *, force: bool = False, allow_archive: int = 0) -> Plan:
+        """Apply a plan; see ``applying.run``."""
+        return applying.run(
+            self.session, self.target, plan, self.partner, self.context, by=by, force=force, allow_archive=allow_archive
+        )
+
+    def verify(self, plan: Plan) -> list[Verdict]:
+        """Read back what a plan wrote."""
+        return undoing.verify(self.session, plan, self.partner)
+
+    def plan_undo(self, plan: Plan, by: str) -> Plan:
+        """Make the plan that undoes a plan."""
+        made = undoing.make(self.session, self.target, plan, self.partner, by=by)
+        return ledger.plan(self.session, str(made))
+
+
+@contextlib.contextmanager
+def connected(url: str, target: Target, cancelled: threading.Event | None = None) -> Iterator[Outbound]:
+    """Lend a target at work for the block. Raises as the vendor's settings and the session do."""
+    stopped = cancelled or threading.Event()
+    with warehouse.session(url) as session, RequestBudget(url, stopped, target.crm) as budget:
+        context = ReadContext(acquire=budget.acquire, cancelled=stopped)
+        yield Outbound(target, session, target.partner(target, context), context)

@@ -1,0 +1,117 @@
+"""The vocabulary of what is written back: a target is a row, as an entity is.
+
+A target says where its rows come from, which object of which vendor they become, by which key a record there is found,
+and who owns each field. What can be derived from the row is derived: plan, apply, verify, undo, the asset, the job.
+
+Values are texts or None on both sides (``values``), as HubSpot has them; ``Kind`` says how two of them are compared.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from warehouse_pipelines.model.reading import ReadContext
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.outbound.partner import Partner
+
+Kind = Literal["text", "phone", "number", "bool"]
+Owner = Literal["ours", "newest", "theirs"]
+"""Who decides what a field says at the vendor.
+
+    ours    the warehouse: what a person writes there is overwritten
+    newest  the warehouse, until a person changes the field there: what they wrote stays
+    theirs  the vendor: the field is filled when the record is created, and never again
+"""
+
+BOOKKEEPING = "warehouse_operation_id"
+"""The property that tells who created a record: after a lost answer it says which of our operations it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A field of the vendor's record.
+
+    ``name``    the vendor's name of it
+    ``column``  the column of the target's query, where it is not called so
+    ``origin``  the column of the warehouse that it comes from, ``table.column``, for the lineage
+    ``clears``  True if null overwrites what the vendor has
+    ``link``    the object that the record is associated with, as ``Target.object`` names it. The column has the value
+                of ``link_key`` there, and the field's value is the vendor's id. Ids that are not ours stay beside it
+    ``about``   the property's description, where ``prepare`` makes it
+    """
+
+    name: str
+    column: str = ""
+    origin: str = ""
+    kind: Kind = "text"
+    owner: Owner = "ours"
+    clears: bool = False
+    link: str = ""
+    link_key: str = ""
+    about: str = ""
+
+    @property
+    def source(self) -> str:
+        return self.column or self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is written back of one thing to one vendor.
+
+    ``source``    the query. Its columns are ``key``, those of the fields, and unless ``whole`` ``object_id`` and
+                  ``mirrored`` (jsonb): the values as the vendor's record was last read into the warehouse. A row that
+                  agrees with them is not asked about
+    ``reads``     the tables that the query reads
+    ``object``    the vendor's object: ``contacts``, ``custom:division``
+    ``key``       the unique property by which a record is found and created; empty for a target that only updates
+    ``match``     a property by which a record without the key is found, such as an e-mail address
+    ``whole``     True if all records of the object are listed to find partners; False if rows name their ``object_id``
+    ``absent``    what becomes of a record that we created and that has no row any more
+    ``subject``   the table whose key says of whom a row is: an erased record of it is never sent
+    ``most``      changes that a plan may have without ``--force``; a fifth of the rows if that is less
+    ``labels``    singular and plural of a custom object that ``prepare`` makes
+    ``partner``   connects to the vendor
+    """
+
+    name: str
+    about: str
+    crm: str
+    object: str
+    source: str
+    reads: tuple[str, ...]
+    fields: tuple[Field, ...]
+    partner: Callable[["Target", ReadContext], "Partner"]
+    key: str = ""
+    match: str = ""
+    whole: bool = False
+    absent: Literal["keep", "archive"] = "keep"
+    subject: str = ""
+    most: int = 1_000
+    labels: tuple[str, str] = ("", "")
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        wrong = [
+            ("a field is named twice", len(names) != len(set(names))),
+            ("its key is no field of ours", bool(self.key) and self.key not in {f.name for f in self.owned}),
+            ("what is matched is no field", bool(self.match) and self.match not in names),
+            ("without a key nothing can be archived", self.absent == "archive" and not self.key),
+            ("records are created only where all are listed", bool(self.key) and not self.whole),
+        ]
+        for problem, there in wrong:
+            if there:
+                raise ValueError(f"target {self.name}: {problem}")
+
+    @property
+    def owned(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.owner == "ours")
+
+    @property
+    def by_name(self) -> Mapping[str, Field]:
+        return {field.name: field for field in self.fields}
+
+    @property
+    def links(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.link)

@@ -1,0 +1,153 @@
+"""What is written back, a row each; their queries are ``sql/queries/outbound_*.sql``.
+
+Decided:
+
+- We write properties of our own (``genius_…``), except for the custom objects that the business made for this. Of these
+  the key is a property of our own, too, so that records which people made are found by e-mail address, name or zip code
+  and get their key.
+- A user who left is a user who is not active; the record stays, since deals and associations name it. Zip codes that
+  nobody serves any more are archived, if it was us who created them.
+- HubSpot's API has no switch for "do not call": a property of ours says so, which its workflows and lists can use.
+  What a person set by hand there stays. CallRail has calls and no list of numbers, so the last call of each number
+  gets a tag.
+"""
+
+from warehouse_pipelines.outbound.callrail import CallRailPartner
+from warehouse_pipelines.outbound.hubspot import HubSpotPartner
+from warehouse_pipelines.outbound.target import Field, Target
+from warehouse_pipelines.queries import query
+
+DIVISIONS = Target(
+    name="hubspot_divisions",
+    about="The divisions of Genius as custom objects in HubSpot.",
+    crm="hubspot",
+    object="custom:division",
+    labels=("Division", "Divisions"),
+    source=query("outbound_divisions"),
+    reads=("genius_division", "genius_division_region"),
+    partner=HubSpotPartner,
+    whole=True,
+    key="genius_division_id",
+    match="division_name",
+    fields=(
+        Field(name="genius_division_id", origin="genius_division.id", about="The division's id in Genius."),
+        Field(name="division_name", origin="genius_division.label", about="The division's name in Genius."),
+        Field(name="division_code", origin="genius_division.abbreviation", about="Its short name in Genius."),
+        Field(name="region", origin="genius_division_region.label", owner="newest", about="The region in Genius."),
+        Field(name="status", origin="genius_division.is_inactive", about="active or inactive, as Genius says."),
+    ),
+)
+
+GENIUS_USERS = Target(
+    name="hubspot_genius_users",
+    about="The users of Genius as custom objects in HubSpot, each associated with its division.",
+    crm="hubspot",
+    object="custom:geniususer",
+    labels=("Geniususer", "Geniususers"),
+    source=query("outbound_genius_users"),
+    reads=("genius_user", "genius_division", "genius_user_title"),
+    partner=HubSpotPartner,
+    whole=True,
+    key="genius_user_id",
+    match="email",
+    subject="genius_user",
+    fields=(
+        Field(name="genius_user_id", origin="genius_user.user_id", about="The user's id in Genius."),
+        Field(name="user_id", origin="genius_user.user_id", about="The user's id in Genius."),
+        Field(name="firstname", origin="genius_user.firstname", about="Given name."),
+        Field(name="lastname", origin="genius_user.lastname", about="Surname."),
+        Field(name="name", origin="genius_user.firstname", about="Given name and surname."),
+        Field(name="email", origin="genius_user.email", about="E-mail address at work."),
+        Field(name="job_title", origin="genius_user_title.title", owner="newest", about="What the user is."),
+        Field(name="division_id", origin="genius_user.division_id", about="The division's id in Genius."),
+        Field(name="division_name", origin="genius_division.label", about="The division's name."),
+        Field(name="is_active", origin="genius_user.is_inactive", about="Whether the user works here.", kind="bool"),
+        Field(
+            name="division_link", column="division_key", origin="genius_user.division_id", link="custom:division",
+            link_key="genius_division_id",
+        ),
+    ),
+)  # fmt: skip
+
+ZIP_CODES = Target(
+    name="hubspot_zip_codes",
+    about="Zip codes, each with the division that serves most of its people, as custom objects in HubSpot.",
+    crm="hubspot",
+    object="custom:zipcode",
+    labels=("Zipcode", "Zipcodes"),
+    source=query("outbound_zip_codes"),
+    reads=("genius_lead", "genius_prospect", "genius_division"),
+    partner=HubSpotPartner,
+    whole=True,
+    key="genius_zip",
+    match="zipcode",
+    absent="archive",
+    fields=(
+        Field(name="genius_zip", origin="genius_prospect.zip", about="The five digits, as the warehouse wrote them."),
+        Field(name="zipcode", origin="genius_prospect.zip", about="The five digits."),
+        Field(name="division", origin="genius_division.label", owner="newest", about="The division that serves it."),
+        Field(
+            name="division_link", column="division_key", origin="genius_prospect.division_id", link="custom:division",
+            link_key="genius_division_id",
+        ),
+    ),
+)  # fmt: skip
+
+PEOPLE = Target(
+    name="hubspot_people",
+    about="The golden id and the lead score of each contact, as properties of HubSpot's contacts.",
+    crm="hubspot",
+    object="contacts",
+    source=query("outbound_people"),
+    reads=("hubspot_contact", "identity.member", "identity.person", "crm.leads"),
+    partner=HubSpotPartner,
+    subject="hubspot_contact",
+    most=5_000,
+    fields=(
+        Field(
+            name="genius_golden_id", origin="identity.person.person_id",
+            about="The person in the warehouse; the same for all contacts that are one person.",
+        ),
+        Field(
+            name="genius_lead_score", origin="crm.leads.lead_score", kind="number",
+            about="How promising the lead is, 0 to 100, as the warehouse scores it.",
+        ),
+    ),
+)  # fmt: skip
+
+DO_NOT_CALL = Target(
+    name="hubspot_do_not_call",
+    about="Whether the warehouse's do-not-call list has a number of the contact, as a property of HubSpot's contacts.",
+    crm="hubspot",
+    object="contacts",
+    source=query("outbound_do_not_call"),
+    reads=("hubspot_contact", "identity.record", "crm.dnc_list"),
+    partner=HubSpotPartner,
+    subject="hubspot_contact",
+    fields=(
+        Field(
+            name="genius_do_not_call", origin="crm.dnc_list.phone", kind="bool", owner="newest",
+            about="Yes: a number of this contact must not be called. Set by the warehouse, or by hand.",
+        ),
+    ),
+)  # fmt: skip
+
+CALLRAIL_DO_NOT_CALL = Target(
+    name="callrail_do_not_call",
+    about="A tag on the last call of each number that must not be called, in CallRail.",
+    crm="callrail",
+    object="calls",
+    source=query("outbound_callrail_do_not_call"),
+    reads=("callrail_call", "crm.dnc_list"),
+    partner=CallRailPartner,
+    subject="callrail_call",
+    most=250,
+    fields=(
+        Field(name="do_not_call", origin="crm.dnc_list.phone", kind="bool", clears=True, owner="newest"),
+    ),
+)  # fmt: skip
+
+TARGETS = (DIVISIONS, GENIUS_USERS, ZIP_CODES, PEOPLE, DO_NOT_CALL, CALLRAIL_DO_NOT_CALL)
+"""In the order in which they are written: users and zip codes are associated with divisions."""
+
+BY_NAME = {target.name: target for target in TARGETS}

@@ -1,0 +1,110 @@
+"""Verify what a plan wrote, and undo it: a plan of its own, made of receipts.
+
+A field is restored if the vendor still has what it made of our write; what somebody changed since stays, and is told.
+A record that we created is archived, unless somebody changed one of its fields since, or filled one of their own. An
+archived record is not restored: no vendor's API does that.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.outbound import ledger
+from warehouse_pipelines.outbound.ledger import Change, Item, Plan, Receipt
+from warehouse_pipelines.outbound.partner import Partner, Record
+from warehouse_pipelines.outbound.target import Target
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+
+class Verdict(NamedTuple):
+    """What the vendor has now of a record that a plan wrote: ``changed`` are fields that somebody changed since."""
+
+    receipt: Receipt
+    record: Record | None
+    changed: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        if self.receipt.action == "archive":
+            return self.record is None
+        return self.record is not None and not self.changed
+
+
+def verify(session: "Session", plan: Plan, partner: Partner) -> list[Verdict]:
+    """Read back every record that a plan wrote, and compare it with the receipts."""
+    receipts = ledger.receipts(session, plan.plan_id)
+    found: dict[str, Record] = {}
+    ids = list(dict.fromkeys(receipt.object_id for receipt in receipts if receipt.object_id))
+    for start in range(0, len(ids), partner.most):
+        found |= partner.read(ids[start : start + partner.most])
+    created = [one.object_id for one in receipts if one.action == "create" and one.object_id in found]
+    others: dict[str, list[str]] = {}
+    for start in range(0, len(created), partner.most):
+        others |= partner.filled_by_others([one for one in created[start : start + partner.most] if one])
+    return [_verdict(one, found.get(one.object_id or ""), others.get(one.object_id or "", [])) for one in receipts]
+
+
+def _verdict(receipt: Receipt, record: Record | None, others: Sequence[str]) -> Verdict:
+    if record is None:
+        return Verdict(receipt, None, ())
+    stored = receipt.stored
+    if receipt.action == "create":  # what we left empty is to be empty still
+        stored = {
+            **dict.fromkeys(record.values),
+            **{name: one["sent"] for name, one in receipt.fields.items()},
+            **stored,
+        }
+    changed = [name for name, value in stored.items() if record.values.get(name) != value]
+    return Verdict(receipt, record, tuple(sorted({*changed, *others})))
+
+
+def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by: str) -> int:
+    """Write the plan that undoes a plan, and return its number. Raises ``WrongUse`` where there is nothing to undo."""
+    if plan.undoes is not None or plan.status == "undone":
+        raise WrongUse(f"plan {plan.plan_id} is {'an undo' if plan.undoes else 'undone already'}.")
+    if plan.statuses.get("sending"):
+        raise WrongUse(f"of plan {plan.plan_id} not all outcomes are known; apply it again first.")
+    verdicts = verify(session, plan, partner)
+    if not verdicts:
+        raise WrongUse(f"plan {plan.plan_id} has written nothing.")
+    items = [item for verdict in reversed(verdicts) if (item := _undone(target, verdict)) is not None]
+    return ledger.write_plan(
+        session, target.name, items, rows=plan.rows, unchanged=len(verdicts) - len(items), kept=_kept(items), by=by,
+        last_erasure=plan.last_erasure, undoes=plan.plan_id,
+    )  # fmt: skip
+
+
+def _kept(items: Sequence[Item]) -> int:
+    return sum(item.reason is not None for item in items)
+
+
+def _undone(target: Target, verdict: Verdict) -> Item | None:
+    """Return what takes a write back; None where there is nothing to take back."""
+    receipt, record = verdict.receipt, verdict.record
+    item = Item(
+        action="update", source_key=receipt.source_key, subject=receipt.subject, object_id=receipt.object_id, fields={}
+    )
+    changed = f"changed at the vendor since, and left as it is: {', '.join(verdict.changed)}"
+    if receipt.action == "archive":
+        item.status, item.reason = "refused", "restore it at the vendor: its API has no way to"
+    elif record is None:
+        if receipt.action == "create":
+            return None
+        item.status, item.reason = "refused", "the vendor has no living record of this id any more"
+    elif receipt.action == "create":
+        item.action = "archive"
+        item.fields = {name: Change(value, value) for name, value in record.values.items()}
+        if verdict.changed:
+            item.status, item.reason = "refused", changed
+    else:
+        item.fields = {
+            name: Change(value, receipt.fields[name]["before"])
+            for name, value in receipt.stored.items()
+            if name not in verdict.changed
+        }
+        item.reason = changed if verdict.changed else None
+        if not item.fields:
+            item.status = "refused"
+    return item

@@ -8,8 +8,8 @@ may not see them sees the values masked.
 """
 
 import asyncio
-import logging
 import os
+import subprocess
 import sys
 from typing import Any
 from urllib.parse import urlencode
@@ -32,8 +32,6 @@ from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
 from warehouse_pipelines.sources import SOURCES
 
-log = logging.getLogger("warehouse.serve")
-
 routes = guard.router()
 
 PAGE = 50
@@ -47,19 +45,22 @@ class Replays:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._running: asyncio.subprocess.Process | None = None
+        self._running: subprocess.Popen[bytes] | None = None
 
-    async def start(self, crm: str, entity: str, *, waived: bool) -> None:
+    def start(self, crm: str, entity: str, *, waived: bool) -> None:
         """Begin to load the dead letters of an entity again. Raises ``Refusal`` while another replay runs."""
-        if self._running is not None and self._running.returncode is None:
+        if self._running is not None and self._running.poll() is None:
             raise Refusal(409, "Another replay is running. Try again when it has ended; the runs show it.")
         words = [sys.executable, "-m", "warehouse_pipelines.commands.cli", "replay", crm, entity]
-        self._running = await asyncio.create_subprocess_exec(
-            *words, *(["--waived"] if waived else []), stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, "WAREHOUSE_DATABASE_URL": self._url},
+        self._running = subprocess.Popen(
+            [*words, *(["--waived"] if waived else [])], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "WAREHOUSE_DATABASE_URL": self._url},
         )  # fmt: skip
-        log.info("a replay of %s %s began", crm, entity)
+
+    def wait(self) -> None:
+        """Wait for the end of the one that runs."""
+        if self._running is not None:
+            self._running.wait()
 
 
 def _entity(crm: str, entity: str) -> tuple[str, str]:
@@ -166,6 +167,6 @@ async def replay(request: Request) -> Response:
     """Load the dead letters of an entity again."""
     sent = form(request)
     crm, entity = _entity(str(sent.get("crm", "")), str(sent.get("entity", "")))
-    await request.app.state.replays.start(crm, entity, waived=sent.get("waived") == "on")
+    request.app.state.replays.start(crm, entity, waived=sent.get("waived") == "on")
     words = urlencode({"crm": crm, "entity": entity, "replayed": "yes"})
     return RedirectResponse(f"/dead-letters?{words}", status_code=303)

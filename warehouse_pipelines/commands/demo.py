@@ -4,14 +4,19 @@
 ``sync_<crm>_all`` of every CRM that has a simulator, as Dagster runs. A second demo finds the same invented people and
 loads the delta.
 
-The simulators go on running, and ``--ui`` leaves Dagster's UI running too, detached, so that the command itself can
-end with the exit code that says how the syncs went. ``settings`` finds them, so that ``./run sync hubspot contacts``
-works next. ``./run stop`` ends them (``running``).
+The simulators go on running, and ``--ui`` leaves Dagster's UI and ``warehouse serve`` running too, detached, so that
+the command itself can end with the exit code that says how the syncs went. ``settings`` finds them, so that
+``./run sync hubspot contacts`` works next. ``./run stop`` ends them (``running``).
+
+Whoever looks at the pages signs in as the user ``demo`` with a password that each demo makes anew and prints. It is
+made for a warehouse on this machine alone, and ``serve`` listens on this machine alone.
 """
 
 import contextlib
 import logging
 import os
+import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -30,10 +35,12 @@ from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 from warehouse_pipelines.queries import query
 
-OURS = ("simulators", "ui")
+OURS = ("simulators", "ui", "serve")
 """The names under which ``running`` knows what the demo starts."""
 
 READY_SECONDS = 120.0
+
+USER = "demo"
 
 SHOWN = ("roi", "reps", "follow_up")
 """The questions whose answers stand at the end; ``warehouse ask`` has the others."""
@@ -42,7 +49,7 @@ MARK = "filled by ./run demo with invented people"
 """The comment on the schema ``orchestration`` of a warehouse that the demo may fill."""
 
 
-def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
+def run(*, ui: bool, contacts: int, port: int = 3000, serve_port: int = 8080) -> int:
     """Show the whole of it; return 0 when every entity ended in success, else the exit code of the worst."""
     running.stop(_folder(), OURS)
     began = time.monotonic()
@@ -67,7 +74,11 @@ def run(*, ui: bool, contacts: int, port: int = 3000) -> int:
     click.echo()
     click.echo("Ask another question:   ./run ask")
     click.echo("Look into the tables:   ./run psql")
-    click.echo("See it run in Dagster:  " + (_ui(port) if ui else "./run ui"))
+    dagster = _ui(port) if ui else ""
+    click.echo(f"See it run in Dagster:  {dagster or './run ui'}")
+    if ui:
+        click.echo(f"Look at the pages:      {_serve(serve_port, dagster)}")
+        click.echo(f"Sign in there:          {_sign_in(url)}")
     if settings.settings().warehouse_database_url is None and not settings.env_file().exists():
         click.echo("Sync again:             ./run sync hubspot contacts, while the simulators run")
     click.echo("Stop all of it:         ./run stop")
@@ -169,13 +180,54 @@ def _ui(port: int) -> str:
     address = f"http://127.0.0.1:{port}"
     log = _folder() / "demo-ui.log"
     child = _detached("ui", dagster_home.ui_command("127.0.0.1", port), log)
+    return _answering(child, address, "/server_info", log)
+
+
+def _answering(child: "subprocess.Popen[bytes]", address: str, path: str, log: Path) -> str:
+    """Return the address of a program once it answers. Raises ``RuntimeError`` when it does not."""
     deadline = time.monotonic() + READY_SECONDS
     while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/server_info", timeout=2):  # noqa: S310
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}{path}", timeout=2):  # noqa: S310
             return address
         if child.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"The UI did not start; see {log}.")
+            raise RuntimeError(f"{address} did not start; see {log}.")
         time.sleep(0.3)
+
+
+def _serve(port: int, dagster: str) -> str:
+    """Start ``warehouse serve`` on this machine alone and return its address once it answers.
+
+    Where another program has the port, it takes a free one.
+    """
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            free.bind(("127.0.0.1", port))
+        except OSError:
+            free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= {
+        "WAREHOUSE_SERVE_HOST": "127.0.0.1", "WAREHOUSE_SERVE_PORT": str(port),
+        "WAREHOUSE_DAGSTER_API_URL": dagster, "WAREHOUSE_DAGSTER_PUBLIC_URL": dagster,
+    }  # fmt: skip
+    log = _folder() / "demo-serve.log"
+    child = _detached("serve", [sys.executable, "-m", "warehouse_pipelines.commands.cli", "serve"], log)
+    return _answering(child, f"http://127.0.0.1:{port}", "/health", log)
+
+
+def _sign_in(url: str) -> str:
+    """Give the demo's user a new password, and say how to sign in."""
+    if not _local(url):
+        return "./run users add NAME --role admin"
+    from warehouse_pipelines.serving import accounts
+
+    password = secrets.token_urlsafe(9)
+    with warehouse.session(url) as session:
+        if any(one["name"] == USER for one in accounts.users(session)):
+            accounts.set_password(session, USER, password)
+        else:
+            accounts.add_user(session, USER, "admin", settings.settings().crm_organization_id, password)
+    return f"as {USER} with the password {password}, which the next demo changes"
 
 
 def _folder() -> Path:

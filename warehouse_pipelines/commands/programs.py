@@ -48,7 +48,7 @@ def ui(host: str, port: int) -> None:
 
 @click.command()
 def serve() -> None:
-    """Serve webhooks and the API; ctrl-c stops it. WAREHOUSE_SERVE_HOST and WAREHOUSE_SERVE_PORT say where."""
+    """Serve pages, the API and webhooks; ctrl-c stops it. WAREHOUSE_SERVE_HOST and WAREHOUSE_SERVE_PORT say where."""
     from warehouse_pipelines import running, settings
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.observability import logs
@@ -93,11 +93,12 @@ dagster = _dagsters_own("dagster")
 
 
 @click.command()
-@click.option("--ui", is_flag=True, help="Leave the Dagster UI running, too.")
-@click.option("--stop", is_flag=True, help="End the simulators and the UI that a demo left running.")
+@click.option("--ui", is_flag=True, help="Leave Dagster's UI and the pages running, too.")
+@click.option("--stop", is_flag=True, help="End what a demo left running.")
 @click.option("--contacts", type=click.IntRange(1), default=1000, show_default=True, help="Contacts in HubSpot.")
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of the UI.")
-def demo(ui: bool, stop: bool, contacts: int, port: int) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of Dagster's UI.")
+@click.option("--serve-port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of the pages.")
+def demo(ui: bool, stop: bool, contacts: int, port: int, serve_port: int) -> None:
     """Show the whole of it on this machine, with simulated vendors, which go on running."""
     from warehouse_pipelines import running, settings
     from warehouse_pipelines.commands import demo as program
@@ -106,12 +107,12 @@ def demo(ui: bool, stop: bool, contacts: int, port: int) -> None:
         ended = running.stop(settings.state_folder(), program.OURS)
         click.echo(f"Stopped: {', '.join(ended) or 'nothing was running'}")
     else:
-        sys.exit(program.run(ui=ui, contacts=contacts, port=port))
+        sys.exit(program.run(ui=ui, contacts=contacts, port=port, serve_port=serve_port))
 
 
 @click.command()
 def stop() -> None:
-    """End what runs on this machine: the UI, the simulators, the embedded PostgreSQL.
+    """End what runs on this machine: the UI, the pages, the simulators, the embedded PostgreSQL.
 
     A PostgreSQL named by WAREHOUSE_DATABASE_URL is not ours to end.
     """

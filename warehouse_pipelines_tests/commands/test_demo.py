@@ -1,6 +1,7 @@
 """The demo, twice, and what it refuses."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -20,6 +22,7 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.registry import available, lacking
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page
+from warehouse_pipelines_tests.harness.visitors import Browser
 
 CONTACTS = "20"
 
@@ -59,13 +62,14 @@ def twice(test_server: Server, template: str, tmp_path_factory: pytest.TempPathF
     environment = {setting: value for setting, value in kept.items() if setting not in given}
     environment |= {"WAREHOUSE_HOME": str(home), "WAREHOUSE_DATABASE_URL": test_server.url(name)}
     command = [sys.executable, "-m", "warehouse_pipelines.commands.cli", "demo"]
-    with socket.socket() as free:
+    with socket.socket() as free, socket.socket() as taken:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+        taken.bind(("127.0.0.1", 0))
+        port, serve_port = (str(one.getsockname()[1]) for one in (free, taken))
     url = test_server.create_database(name, template=template)
     made = Demo(url, home, f"http://127.0.0.1:{port}", command, environment)
     try:
-        for words in ([], ["--ui", "--port", port]):
+        for words in ([], ["--ui", "--port", port, "--serve-port", serve_port]):
             made.said.append(made.run("--contacts", CONTACTS, *words))
             made.alive.append(running.alive(home, "simulators"))
         yield made
@@ -134,9 +138,55 @@ def test_the_ui_of_the_demo_shows_its_runs_assets_and_checks(twice: Demo) -> Non
 
 
 @pytest.mark.slow("the whole demo")
+def test_the_demo_says_how_to_sign_in_to_the_pages(twice: Demo) -> None:
+    said = re.search(r"pages: +(\S+)\n.*as demo with the password (\S+),", twice.said[-1].stdout)
+    assert said
+    browser = Browser(said[1])
+    assert browser.login("demo", said[2]).status_code == 303
+    page = browser.get("/").text
+    assert "<strong>All is well.</strong>" in page
+    assert f"{twice.address}/runs" in page, "and the way into Dagster"
+
+
+@pytest.mark.slow("the whole demo")
 def test_the_demo_is_stopped(twice: Demo) -> None:
-    assert "ui" in twice.run("--stop").stdout
+    stopped = twice.run("--stop").stdout
+    assert "ui" in stopped
+    assert "serve" in stopped
     assert not running.alive(twice.home, "simulators")
+
+
+def test_the_pages_of_the_demo_are_served_and_each_demo_makes_another_password(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "_folder", lambda: tmp_path)
+    began: list[subprocess.Popen[bytes]] = []
+    detached = demo._detached
+    monkeypatch.setattr(demo, "_detached", lambda *words: began.append(detached(*words)) or began[-1])
+    for name in (
+        "WAREHOUSE_SERVE_HOST",
+        "WAREHOUSE_SERVE_PORT",
+        "WAREHOUSE_DAGSTER_API_URL",
+        "WAREHOUSE_DAGSTER_PUBLIC_URL",
+    ):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", database_url)
+    first, second = demo._sign_in(database_url), demo._sign_in(database_url)
+    passwords = [said.split("password ")[1].partition(",")[0] for said in (first, second)]
+    assert len({*passwords}) == 2
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = demo._serve(taken.getsockname()[1], "http://127.0.0.1:1")
+    try:
+        assert urlsplit(address).hostname == "127.0.0.1"
+        browser = Browser(address)
+        assert [browser.login("demo", word).status_code for word in passwords] == [401, 303]
+        assert browser.get("/").status_code == 200
+    finally:
+        assert running.stop(tmp_path) == ["serve"]
+        began[0].wait()
+    assert demo._sign_in("postgresql://a@db.example.test/x") == "./run users add NAME --role admin"
 
 
 def test_the_demo_refuses_a_warehouse_that_may_hold_real_people(

@@ -162,7 +162,12 @@ def test_the_pages_of_the_demo_are_served_and_each_demo_makes_another_password(
     monkeypatch.setattr(demo, "_folder", lambda: tmp_path)
     began: list[subprocess.Popen[bytes]] = []
     detached = demo._detached
-    monkeypatch.setattr(demo, "_detached", lambda *words: began.append(detached(*words)) or began[-1])
+
+    def kept(name: str, command: list[str], log: Path) -> "subprocess.Popen[bytes]":
+        began.append(detached(name, command, log))
+        return began[-1]
+
+    monkeypatch.setattr(demo, "_detached", kept)
     for name in (
         "WAREHOUSE_SERVE_HOST",
         "WAREHOUSE_SERVE_PORT",

@@ -89,7 +89,7 @@ def make(table: Table, name: str, operator: str, value: str, zone: ZoneInfo) -> 
         raise Refusal(422, f"Say what {column.name} is compared with.")
     condition, given = _compose(column, operator, value, zone)
     seeks = column.indexed and (
-        operator in ("is", "from", "to") and column.kind != "list" or (operator == "starts" and column.bytewise)
+        (operator in ("is", "from", "to") and column.kind != "list") or (operator == "starts" and column.bytewise)
     )
     return Filter(column, operator, value, condition, given, seeks)
 

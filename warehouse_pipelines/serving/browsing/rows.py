@@ -2,9 +2,9 @@
 
     page = await read_page(session, table, Wanted(size=50, filters=...))
 
-A page begins behind a position: the values by which rows are ordered, as PostgreSQL writes them, so pages neither repeat
-nor leave out a row when others are added, and the last one costs what the first does. Each statement reads an index in
-its order and ends at a limit, or takes the at most ``CANDIDATES`` rows that an index finds for a filter:
+A page begins behind a position: the values by which rows are ordered, as PostgreSQL writes them. So pages neither
+repeat nor leave out a row when others are added, and the last one costs what the first does. Each statement reads an
+index in its order and ends at a limit, or takes the at most ``CANDIDATES`` rows that an index finds for a filter:
 
     no filter               the index of the order, so many rows as the page has
     an index finds a filter all that it finds, if it is not too many: filtered and ordered in memory
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 CANDIDATES = 5_000
 WALKED = 20_000
-CELLS = 200_000
-"""Values that are read of the rows that a walk looks at, where the rows cannot be found again by their key."""
+COST = 200_000
+"""What a walk may cost: a value that is looked at counts 1, a mask of one ``MASKED_COST``, for it is a hash or so."""
+MASKED_COST = 20
+FEWEST = 1_000
 
 PLAN = """
     SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
@@ -218,7 +220,7 @@ def _in_order(
     behind, position = _behind(wanted)
     conditions += behind
     given += position
-    statement = sql.SQL("SELECT {} FROM {}").format(selected, table.identifier)
+    statement = sql.SQL("SELECT {} FROM {} AS t").format(selected, table.identifier)
     if conditions:
         statement += sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions))
     statement += sql.SQL(" ORDER BY {} LIMIT {}").format(_sorted(wanted), sql.Literal(limit))
@@ -233,8 +235,9 @@ def _behind(wanted: Wanted) -> tuple[list[sql.Composable], list[str]]:
 
 
 def _sorted(wanted: Wanted) -> sql.Composed:
+    """Return the order. Of ``t``: a bare name would be the value that is answered, which no index has the order of."""
     word = sql.SQL(" DESC" if wanted.reads_down else "")
-    return sql.SQL(", ").join(sql.SQL("{}{}").format(column.identifier, word) for column in wanted.order)
+    return sql.SQL(", ").join(sql.SQL("t.{}{}").format(column.identifier, word) for column in wanted.order)
 
 
 def _asked(wanted: Wanted) -> tuple[sql.Composable, list[Any], tuple[Column, ...]]:
@@ -274,8 +277,8 @@ async def _sought(session: "Session", table: Table, wanted: Wanted) -> Page | No
         ])  # fmt: skip
         statement = sql.SQL("""
             WITH candidate AS MATERIALIZED (SELECT {inner} FROM {table} WHERE {condition} LIMIT {most})
-            SELECT (SELECT count(*) FROM candidate) AS seen,
-                ARRAY(SELECT ARRAY[{key}]::text[] FROM candidate WHERE {kept} ORDER BY {order} LIMIT {size}) AS keys
+            SELECT (SELECT count(*) FROM candidate) AS seen, ARRAY(
+                SELECT ARRAY[{key}]::text[] FROM candidate AS t WHERE {kept} ORDER BY {order} LIMIT {size}) AS keys
             """).format(
             inner=_names(inner), table=table.identifier, condition=condition, most=sql.Literal(CANDIDATES + 1),
             key=sql.SQL(", ").join(sql.SQL("{}::text").format(column.identifier) for column in table.key),
@@ -301,19 +304,19 @@ async def _walk(session: "Session", table: Table, wanted: Wanted) -> Page:
         inner: tuple[Column, ...] = tuple(dict.fromkeys((*wanted.order, *table.key, *columns)))
         key = sql.SQL(", ").join(sql.SQL("{}::text").format(column.identifier) for column in table.key)
         selected: sql.Composable = sql.SQL("ARRAY[{}]::text[] AS {}").format(key, sql.Identifier(KEY))
-        most = max(min(WALKED, CELLS // len(columns)), 1_000)
+        most = _affordable(columns)
     else:
         inner = table.columns
         selected = _shown(wanted.columns or table.columns, wanted.longest)
-        most = max(min(WALKED, CELLS // len(inner)), 1_000)
+        most = _affordable(inner)
     walked, walked_given = _in_order(table, wanted, _names(inner), most, bounding)
     statement = sql.SQL("""
         SELECT {selected}, {position}, {meets} AS {met}, {place}
         FROM (SELECT *, row_number() OVER () AS {place} FROM ({walked}) AS walked) AS numbered
         WHERE ({meets}) OR {place} = {most} LIMIT {size}
         """).format(
-        selected=selected, position=_position(wanted.order), meets=meets, met=sql.Identifier(MEETS), place=sql.Identifier(PLACE), walked=walked,
-        most=sql.Literal(most), size=sql.Literal(wanted.size + 2),
+        selected=selected, position=_position(wanted.order), meets=meets, met=sql.Identifier(MEETS),
+        place=sql.Identifier(PLACE), walked=walked, most=sql.Literal(most), size=sql.Literal(wanted.size + 2),
     )  # fmt: skip
     found = await _ask(session, (statement, [*given, *walked_given, *given]))
     hits = [row for row in found if row.pop(MEETS)]
@@ -329,6 +332,11 @@ async def _walk(session: "Session", table: Table, wanted: Wanted) -> Page:
     return replace(page, after=end_position, walked=most)
 
 
+def _affordable(columns: Sequence[Column]) -> int:
+    """Return how many rows a walk may look at these columns of."""
+    return max(min(WALKED, COST // sum(1 if one.plain else MASKED_COST for one in columns)), FEWEST)
+
+
 async def _by_key(session: "Session", table: Table, wanted: Wanted, keys: Sequence[Sequence[str]]) -> list[Any]:
     """Return the rows of these keys in the order of the page."""
     if not keys:
@@ -339,9 +347,13 @@ async def _by_key(session: "Session", table: Table, wanted: Wanted, keys: Sequen
         sql.SQL("k.{}::{}").format(sql.Identifier(f"k{place}"), sql.SQL(column.type))
         for place, column in enumerate(table.key)
     )
-    statement = sql.SQL("SELECT {} FROM {} WHERE ({}) IN (SELECT {} FROM unnest({}) AS k ({})) ORDER BY {}").format(
-        _values(table, wanted), table.identifier, _names(table.key), casts, lists,
-        sql.SQL(", ").join(sql.Identifier(f"k{place}") for place in range(len(places))), _sorted(wanted),
+    found = sql.SQL(", ").join(sql.Identifier(f"k{place}") for place in range(len(places)))
+    statement = sql.SQL(
+        "SELECT {values} FROM {table} AS t WHERE ({key}) IN (SELECT {casts} FROM unnest({lists}) AS k ({found}))"
+        " ORDER BY {order}"
+    ).format(
+        values=_values(table, wanted), table=table.identifier, key=_names(table.key), casts=casts, lists=lists,
+        found=found, order=_sorted(wanted),
     )  # fmt: skip
     return await _ask(session, (statement, places))
 

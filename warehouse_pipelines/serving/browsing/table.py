@@ -61,7 +61,7 @@ class Column:
 
     @property
     def kind(self) -> str:
-        """What can be asked of its values: ``number``, ``time``, ``text``, ``list``, ``boolean``, ``uuid``, ``other``."""
+        """What can be asked of it: ``number``, ``time``, ``text``, ``list``, ``boolean``, ``uuid``, ``other``."""
         if self.type.startswith(NUMBERS) and not self.type.endswith("[]"):
             return "number"
         if self.type.startswith(TIMES) and not self.type.endswith("[]"):

@@ -1,7 +1,7 @@
 """A row by itself: what each value means, the record as the vendor sent it, what changed, who it is, what is beside it.
 
-What ``Entity.refs`` joins are its neighbours: the rows that it names are links, and the rows that name it are asked for,
-a few of each table, by the index that every such column has.
+What ``Entity.refs`` joins are its neighbours: the rows that it names are links, and those that name it are asked for, a
+few of each table, by the index that every such column has.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

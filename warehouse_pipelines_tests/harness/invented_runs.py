@@ -58,7 +58,7 @@ WHERE enabled
 
 ALERT = """
 INSERT INTO orchestration.alert_event
-    (rule, cause, severity, members, ever, first_seen_at, last_seen_at, opened_at, told_at)
+    (rule, cause, severity, members, ever, first_seen_at, last_seen_at, opened_at, notified_at)
 VALUES ('dead_letters', 'gsheet', 'warning', %(members)s, '{}', %(since)s, %(since)s, %(since)s, %(since)s)
 """
 

@@ -5,8 +5,8 @@
 SELECT n.nspname AS schema, c.relname AS name, obj_description(c.oid, 'pg_class') AS about,
     c.relkind IN ('v', 'm') AS is_view, c.relrowsecurity AS is_of_organization,
     nullif(greatest(c.reltuples, -1), -1)::bigint AS rows, coalesce(m.oid IS NOT NULL, false) AS masked,
-    t.crm_source, t.sync_type, coalesce(good.end_time, p.refreshed_at) AS fresh_at,
-    good.end_time < now() - t.stale_after AS stale
+    t.crm_source, t.sync_type, coalesce(good.start_time, p.refreshed_at) AS fresh_at,
+    good.start_time < now() - t.stale_after AS stale
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     LEFT JOIN pg_class AS m ON m.oid = to_regclass(format('masked.%%I',
             left(CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '_' || c.relname END, 63)))
@@ -14,10 +14,8 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     LEFT JOIN orchestration.source_table AS t
         ON t.table_name = CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END
     LEFT JOIN LATERAL (
-        SELECT h.end_time FROM orchestration.sync_history AS h
-        WHERE h.crm_source = t.crm_source AND h.sync_type = t.sync_type AND (h.status IN ('success', 'partial')) IS TRUE
-            AND h.configuration ->> 'mode' IN ('delta', 'full') AND h.configuration ->> 'dry_run' = 'false'
-        ORDER BY h.id DESC LIMIT 1
+        SELECT g.start_time FROM orchestration.good_run AS g
+        WHERE g.crm_source = t.crm_source AND g.sync_type = t.sync_type ORDER BY g.id DESC LIMIT 1
     ) AS good ON true
     LEFT JOIN marts.position AS p ON n.nspname = 'marts' AND p.mart = c.relname
 WHERE n.nspname IN ('answers', 'crm', 'identity', 'marts', 'orchestration', 'pipedesk', 'public')

@@ -151,7 +151,7 @@ class Standing:
         if new := sorted(self.absent - before.absent):
             reasons.append(
                 f"columns_absent: {_few(new)} had values the last time and no record has them now. The values "
-                "that are stored are kept. If the vendor renamed them, change their paths; if it removed them for good, "
+                "that are stored are kept. If the vendor renamed them, change their paths; if it removed them, "
                 "--force empties them."
             )
         return " ".join(reasons) or None

@@ -67,8 +67,8 @@ WHERE enabled
 
 ALERT = """
 INSERT INTO orchestration.alert_event
-    (rule, cause, severity, members, ever, first_seen_at, last_seen_at, opened_at)
-VALUES ('dead_letters', 'gsheet', 'warning', %(members)s, '{}', %(since)s, %(since)s, %(since)s)
+    (rule, cause, severity, members, ever, first_seen_at, last_seen_at, opened_at, notified_at)
+VALUES ('dead_letters', 'gsheet', 'warning', %(members)s, '{}', %(since)s, %(since)s, %(since)s, %(since)s)
 """
 
 DEAD_LETTERS = """

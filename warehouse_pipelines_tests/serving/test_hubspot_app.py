@@ -110,7 +110,7 @@ def test_settings_that_are_missing_or_refused_are_named(portal: Any, monkeypatch
         hubspot_app.register()
 
 
-def test_the_commands(portal: Any) -> None:
+def test_the_commands(portal: Any, database_url: str) -> None:
     def run(*words: str) -> str:
         answer = CliRunner().invoke(cli.main, ["webhooks", *words, "hubspot"])
         assert answer.exit_code == 0, answer.output

@@ -19,7 +19,7 @@ from warehouse_pipelines.queries import alert_query
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-SECONDS = 10
+SECONDS = 15
 MOST_SUBJECTS = 2_000
 """An incident keeps each of its subjects; a rule that finds more is one that counts rows."""
 

@@ -629,10 +629,10 @@ def test_lifecycle_order(fake: FakeSource) -> None:
         def quiet() -> bool:
             return connection.execute(busy).fetchone() == (0,)
 
-        eventually(quiet, "the loader's sessions are closed, those that are kept hold no lock", 5)
+        eventually(quiet, "the loader's sessions are closed, those that are kept hold no lock")
         warehouse.close_kept()
         all_closed = f"SELECT count(*) = 0 FROM pg_stat_activity WHERE {others}"
-        eventually(lambda: connection.execute(all_closed).fetchone() == (True,), "no other session was opened", 5)
+        eventually(lambda: connection.execute(all_closed).fetchone() == (True,), "no other session was opened")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]
 
 
@@ -713,12 +713,13 @@ def open_harness(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_history_row_exists_before_first_http_call(open_harness: OpenHarness) -> None:
     """While the vendor has not answered anything yet, the row stands there as running."""
     it = open_harness("callrail_tag")
-    it.simulator.set_fault("slow", seconds=1.0, times=1)
+    it.simulator.set_fault("slow", seconds=200, times=1)
     running = threading.Thread(target=it.sync)
     running.start()
-    eventually(it.history, "a row in the history", 5)
+    eventually(it.history, "a row in the history")
     assert it.simulator.requests()["total"] == 0
     assert [(row["status"], row["end_time"]) for row in it.history()] == [("running", None)]
+    it.simulator.clear_faults()
     running.join()
     assert [row["status"] for row in it.history()] == ["success"]
 

@@ -53,7 +53,7 @@ def test_stop_ends_what_was_noted_and_no_stranger(folder: Path, child: "subproce
         assert not running.alive(folder, "simulators")
         result = CliRunner().invoke(cli.main, ["stop"])
         assert result.stdout == "Stopped: ui\n", result.output
-        assert child.wait(timeout=10) != 0
+        assert child.wait(timeout=60) != 0
         assert stranger.poll() is None
         assert CliRunner().invoke(cli.main, ["stop"]).stdout == "Stopped: nothing was running\n"
     finally:

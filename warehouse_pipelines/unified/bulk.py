@@ -26,18 +26,20 @@ def step(session: "Session", *, memory: str | None = None) -> Iterator[None]:
     Without compiling queries: the planner thinks that they cost more than they do, and to compile one takes a second.
     """
     with session.transaction():
-        before = {
-            name: session.execute("SELECT current_setting(%s) AS value", [name]).fetchone()
-            for name in ("work_mem", "jit")
-        }
-        _set(session, {"jit": "off"} | ({"work_mem": memory} if memory else {}))
+        before = session.execute(
+            "SELECT current_setting('work_mem') AS memory, current_setting('jit') AS jit"
+        ).fetchone()
+        _set(session, memory, "off")
         yield
-        _set(session, {name: row["value"] for name, row in before.items() if row})
+        if before:
+            _set(session, before["memory"], before["jit"])
 
 
-def _set(session: "Session", values: dict[str, str]) -> None:
-    for name, value in values.items():
-        session.execute("SELECT set_config(%s, %s, true)", [name, value])
+def _set(session: "Session", memory: str | None, jit: str) -> None:
+    session.execute(
+        "SELECT set_config('jit', %s, true), set_config('work_mem', coalesce(%s, current_setting('work_mem')), true)",
+        [jit, memory],
+    )
 
 
 def temporary(session: "Session", name: str, columns: str) -> None:

@@ -184,6 +184,7 @@ def one_slot(harness: DagsterHarness) -> Iterator[None]:
         found.event_log_storage.set_concurrency_slots(POOL, SLOTS)
 
 
+@pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
 def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(harness: DagsterHarness) -> None:
     with one_slot(harness):
         harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
@@ -203,6 +204,7 @@ def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(h
         assert runs(harness)[:2] == [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 
+@pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
 def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(harness: DagsterHarness) -> None:
     with one_slot(harness):
         harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)

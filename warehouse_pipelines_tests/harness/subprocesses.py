@@ -129,7 +129,7 @@ class Command:
         assert self._process.exitcode == -signal.SIGKILL, self.said
 
 
-def eventually(true: Callable[[], object], what: str, seconds: float = 30) -> None:
+def eventually(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """Wait until something is true."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -182,7 +182,7 @@ class Worker:
         """Ask it to stop as the code server does: once."""
         self._stop.set()
 
-    def ended(self, seconds: float = 30) -> None:
+    def ended(self, seconds: float = PATIENCE) -> None:
         """Wait for its end."""
         self._process.join(seconds)
         assert self._process.exitcode is not None, self.said

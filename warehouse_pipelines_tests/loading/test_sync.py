@@ -1,11 +1,10 @@
-"""What a run asks for, when the cursor moves, and what the history says of it."""
+"""When the cursor moves, what makes a run partial, and what the history says of a run."""
 
 import itertools
 import json
 import re
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,174 +17,18 @@ from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import resource, sync_history
 from warehouse_pipelines.loading.options import Options
-from warehouse_pipelines.loading.plan import plan
 from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import sync
-from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
-from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.deletes import Deletes
-from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, Window
-from warehouse_pipelines.model.source import Flag, Source
+from warehouse_pipelines.model.source import Flag
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, page, thing
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
-NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
-CURSOR = datetime(2024, 5, 31, 10, tzinfo=UTC)
-LAST = LastGood(CURSOR, CURSOR + timedelta(minutes=1))
-DAY = date(2024, 5, 20)
-MIDNIGHT = datetime(2024, 5, 20, tzinfo=UTC)
 OVERLAP = THING.cadence.overlap
-
-
-@pytest.mark.parametrize(
-    ("flags", "last", "mode", "since"),
-    [
-        ({"full": True, "start_date": DAY}, LAST, "full", None),
-        ({"start_date": DAY}, LAST, "start_date", MIDNIGHT),
-        ({}, LAST, "delta", CURSOR - OVERLAP),
-        ({}, None, "full", None),
-        ({"force": True}, LAST, "full", None),
-        ({"force": True, "start_date": DAY}, LAST, "start_date", MIDNIGHT),
-        ({"full": True, "force": True, "start_date": DAY}, LAST, "full", None),
-    ],
-)
-def test_strategy_precedence(flags: dict[str, Any], last: LastGood | None, mode: str, since: datetime | None) -> None:
-    """The window begins by --full, then --start-date, then the last good run, then everything."""
-    planned = plan(THING, Options(**flags), last, NOW)
-    assert (planned.mode, planned.window) == (mode, Window(since, NOW))
-
-
-def test_a_delta_begins_no_later_than_the_last_run_did() -> None:
-    """A record that was edited during that run may be older than the newest one that it read."""
-    late = LastGood(CURSOR + timedelta(hours=1), CURSOR)
-    assert plan(THING, Options(), late, NOW).window.since == CURSOR - OVERLAP
-
-
-def test_a_lookback_reads_a_stretch_again() -> None:
-    assert plan(LOG, Options(), LAST, NOW).window.since == NOW - LOG.cadence.lookback
-    old = LastGood(NOW - timedelta(days=90), NOW)
-    assert plan(LOG, Options(), old, NOW).window.since == NOW - timedelta(days=90) - OVERLAP
-
-
-def test_a_schedule_is_asked_for_ahead_of_now() -> None:
-    ahead = replace(THING, cadence=replace(THING.cadence, lookahead=timedelta(days=365)))
-    for flags in ({}, {"full": True}, {"start_date": DAY}):
-        assert plan(ahead, Options(**flags), LAST, NOW).window.until == NOW + timedelta(days=365)
-
-
 WEEKLY = replace(THING, cadence=replace(THING.cadence, full_every=timedelta(days=7), never_full=""))
-
-
-@pytest.mark.parametrize(
-    ("full_time", "mode"),
-    [
-        (None, "full"),
-        (WEEKLY.full_due(NOW) - timedelta(seconds=1), "full"),
-        (WEEKLY.full_due(NOW) + timedelta(seconds=1), "delta"),
-    ],
-)
-def test_a_delta_reads_everything_when_that_is_due(full_time: datetime | None, mode: str) -> None:
-    last = LastGood(LAST.watermark, LAST.start_time, full_time, full_time)
-    planned = plan(WEEKLY, Options(), last, NOW)
-    assert (planned.mode, planned.complete_range is not None) == (mode, mode == "full")
-    assert plan(WEEKLY, Options(start_date=DAY), last, NOW).mode == "start_date"
-
-
-def test_a_read_of_everything_that_failed_is_tried_again_but_not_each_time() -> None:
-    """Meanwhile the deltas go on: what is new does not wait until somebody has looked at a suspicious read."""
-    before = WEEKLY.full_due(NOW) - timedelta(days=1)
-    later = 4 * WEEKLY.cadence.every
-    for tried, mode in ((NOW - later, "full"), (NOW - later + timedelta(minutes=1), "delta")):
-        assert plan(WEEKLY, Options(), LastGood(CURSOR, CURSOR, before, tried), NOW).mode == mode
-
-
-def test_everything_is_due_once_in_each_period_and_at_a_moment_of_the_table() -> None:
-    due = {WEEKLY.full_due(NOW + timedelta(hours=hours)) for hours in range(4 * 7 * 24)}
-    first, *others = sorted(due)
-    assert [one - first for one in others] == [timedelta(days=7 * n) for n in range(1, len(due))]
-    assert len(due) in (4, 5)
-    assert all(WEEKLY.full_due(one) == one for one in due)
-    assert replace(WEEKLY, table="another").full_due(NOW) != WEEKLY.full_due(NOW)
-
-
-def test_reads_of_everything_are_spread_over_the_day() -> None:
-    """Loaded for the first time in one night, they would all fall due together ever after."""
-    entities = [entity for source in SOURCES for entity in source.entities if entity.cadence.full_every]
-    hours = Counter(entity.full_due(NOW).hour for entity in entities)
-    assert len(entities) > 50
-    assert max(hours.values()) <= len(entities) / 8
-    assert len(hours) >= 18
-
-
-def test_a_cursor_that_never_sees_a_deletion_must_say_why() -> None:
-    with pytest.raises(ValueError, match="fake_thing: a cursor without full_every"):
-        replace(THING, cadence=Cadence())
-    assert replace(THING, cadence=Cadence(full_every=timedelta(days=1))).unseen_for == timedelta(days=1, hours=1)
-    assert THING.unseen_for is None
-
-
-@pytest.mark.parametrize(
-    "entity", [entity for source in SOURCES for entity in source.entities], ids=lambda entity: str(entity.table)
-)
-def test_no_deleted_record_lives_on(entity: Entity) -> None:
-    """Without a trace at the vendor, a deletion is seen within a week, and of people whom it may erase within a day."""
-    assert entity.unseen_for is not None
-    people = entity.table in ("hubspot_contact", "hubspot_appointment", "salesrabbit_lead", "genius_lead")
-    assert entity.unseen_for <= entity.cadence.every + timedelta(days=1 if people else 7)
-
-
-def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
-    short = replace(THING, cadence=replace(THING.cadence, retention=timedelta(days=10)))
-    oldest = NOW - timedelta(days=10)
-    assert plan(short, Options(start_date=DAY), LAST, NOW).window.since == oldest
-    old = Window(NOW - timedelta(days=30), NOW - timedelta(days=20))
-    assert plan(short, Options(), LAST, NOW, old).window == Window(oldest, oldest)
-    whole = plan(short, Options(full=True), LAST, NOW)
-    assert whole.window.since is None
-    assert whole.complete_range == Window(oldest, NOW), "what is older is kept and not missing"
-
-
-@pytest.mark.parametrize(
-    ("flags", "moves", "sweeps"),
-    [
-        ({"full": True}, True, True),
-        ({}, True, False),
-        ({"force": True}, True, True),
-        ({"start_date": DAY}, True, False),  # before the cursor: no gap
-        ({"start_date": date(2024, 6, 1)}, False, False),  # after it: what lies between was not read
-        ({"full": True, "dry_run": True}, False, True),
-        ({"full": True, "max_records": 5}, False, False),
-    ],
-)
-def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps: bool) -> None:
-    """A whole read tombstones what is missing; a limited, dry or filtered run proves nothing missing."""
-    planned = plan(THING, Options(**flags), LAST, NOW)
-    assert (planned.moves_watermark, planned.complete_range is not None) == (moves, sweeps)
-    narrowed = plan(THING, Options(**flags), LAST, NOW, narrowed=True)
-    assert (narrowed.moves_watermark, narrowed.complete_range) == (False, None)
-
-
-def test_backfills_and_replays_leave_the_cursor_alone() -> None:
-    window = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1))
-    planned = plan(THING, Options(), LAST, NOW, window)
-    assert (planned.mode, planned.window) == ("backfill", window)
-    assert (planned.moves_watermark, planned.complete_range) == (False, None)
-    assert plan(LOG, Options(), LAST, NOW, window).complete_range == window
-    replayed = plan(THING, Options(), LAST, NOW, replay=True)
-    assert (replayed.mode, replayed.moves_watermark, replayed.complete_range) == ("replay", False, None)
-
-
-def test_without_a_cursor_everything_is_read_each_time() -> None:
-    for flags in ({}, {"start_date": DAY}, {"full": True}):
-        planned = plan(PAIR, Options(**flags), None, NOW)
-        assert (planned.mode, planned.window.since, planned.moves_watermark) == ("full", None, False)
-        assert planned.complete_range is not None
-
-
 FLAGS = (
     Flag(name="colour", help="Only these.", entities=("things", "pairs"), narrows=True),
     Flag(name="at_once", help="So many at a time.", type="number", most=4),
@@ -629,10 +472,10 @@ def test_lifecycle_order(fake: FakeSource) -> None:
         def quiet() -> bool:
             return connection.execute(busy).fetchone() == (0,)
 
-        eventually(quiet, "the loader's sessions are closed, those that are kept hold no lock", 5)
+        eventually(quiet, "the loader's sessions are closed, those that are kept hold no lock")
         warehouse.close_kept()
         all_closed = f"SELECT count(*) = 0 FROM pg_stat_activity WHERE {others}"
-        eventually(lambda: connection.execute(all_closed).fetchone() == (True,), "no other session was opened", 5)
+        eventually(lambda: connection.execute(all_closed).fetchone() == (True,), "no other session was opened")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]
 
 
@@ -696,193 +539,3 @@ def test_the_rows_of_the_table_are_counted_or_reckoned_alike(fake: FakeSource) -
         rows = fake.rows().values()
         assert result.total_rows == len(rows)
         assert result.metrics["living_rows"] == sum(not row["archived"] for row in rows)
-
-
-OpenHarness = Callable[..., SourceHarness]
-
-
-@pytest.fixture
-def open_harness(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenHarness]:
-    """Open the harness of a table."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
-
-
-def test_history_row_exists_before_first_http_call(open_harness: OpenHarness) -> None:
-    """While the vendor has not answered anything yet, the row stands there as running."""
-    it = open_harness("callrail_tag")
-    it.simulator.set_fault("slow", seconds=1.0, times=1)
-    running = threading.Thread(target=it.sync)
-    running.start()
-    eventually(it.history, "a row in the history", 5)
-    assert it.simulator.requests()["total"] == 0
-    assert [(row["status"], row["end_time"]) for row in it.history()] == [("running", None)]
-    running.join()
-    assert [row["status"] for row in it.history()] == ["success"]
-
-
-def test_edit_during_run_is_not_lost(open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record is edited after its page was read, and the newest record of the run is younger still."""
-    monkeypatch.setattr(resource, "CHUNK", 2)
-    it = open_harness("hubspot_contact")
-    keys = it.simulator.control("ids", object="contacts")
-    edited = False
-
-    def edit_once(records: int) -> None:
-        nonlocal edited
-        if not edited:
-            it.simulator.control("edit", object="contacts", id=keys[0], properties={"city": "Elsewhere"})
-            it.simulator.control("edit", object="contacts", id=keys[-1], properties={"city": "Elsewhere"})
-            edited = True
-
-    it.sync(batch_size=2, progress=edit_once)
-    assert it.rows()[keys[0],]["city"] != "Elsewhere"
-    it.sync()
-    assert it.rows()[keys[0],]["city"] == it.rows()[keys[-1],]["city"] == "Elsewhere"
-
-
-def test_same_timestamp_page_boundary(open_harness: OpenHarness) -> None:
-    """An import gives more records than a page holds one and the same millisecond."""
-    it = open_harness("hubspot_contact", contacts=320)
-    it.sync()
-    it.simulator.control("bulk_touch", object="contacts", properties={"city": "Elsewhere"})
-    result = it.sync()
-    assert (result.mode, result.updated) == ("delta", 320)
-    assert {row["city"] for row in it.rows().values()} == {"Elsewhere"}
-
-
-def test_callrail_late_tag_is_captured(open_harness: OpenHarness) -> None:
-    """Nothing tells of the edit, so the last thirty days are read again."""
-    it = open_harness("callrail_call")
-    at = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
-    key = it.simulator.control("add_call", start_time=at)
-    it.sync()
-    it.simulator.control("tag_late", id=key, tag="Hot lead")
-    result = it.sync()
-    assert result.updated == 1
-    assert "Hot lead" in str(it.rows()[key,]["tags"])
-
-
-def test_a_total_that_is_not_what_came_makes_the_run_partial(open_harness: OpenHarness) -> None:
-    """The rows are kept, the cursor does not move, nothing is buried, and the reason says which figures differ."""
-    it = open_harness("callrail_call")
-    it.driver.prepare(it.entity)
-    first = it.sync()
-    deleted = it.driver.delete(it.entity)
-    created = it.driver.create(it.entity)
-    it.simulator.set_fault("lying_total", path="calls.json", add=7)
-    result = it.sync()
-    assert (result.status, result.failed, result.watermark) == ("partial", 0, None)
-    assert result.reason is not None
-    assert str(result.processed + 7) in result.reason
-    row = it.history()[-1]
-    assert row["performance_metrics"]["partial_reason"] == result.reason
-    assert created in it.rows()
-    assert not it.rows()[deleted]["archived"]
-    it.simulator.clear_faults()
-    after = it.sync()
-    assert after.status == "success"
-    lookback = it.entity.cadence.lookback
-    assert after.window.since == min(first.window.until, first.watermark or NOW, after.window.until - lookback)
-    assert it.rows()[deleted]["archived"]
-
-
-def test_a_call_that_vanishes_during_the_read_hides_no_other(
-    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another one moves over the edge of a page; counted as missing, it would be buried by a successful run."""
-    monkeypatch.setattr(resource, "CHUNK", 2)
-    it = open_harness("callrail_call")
-    it.sync()
-    keys = sorted(key for (key,) in it.driver.keys(it.entity))
-    keys.sort(key=lambda key: it.rows()[key,]["start_time"])
-    spam: list[str] = []
-
-    def mark_once(records: int) -> None:
-        if not spam:
-            spam.append(keys[0])
-            it.simulator.control("spam_call", id=keys[0])
-
-    result = it.sync(full=True, batch_size=2, progress=mark_once)
-    assert (result.status, result.deleted) == ("success", 0)
-    assert it.sync(full=True).deleted == 1
-    assert it.living() == it.driver.keys(it.entity)
-
-
-def test_removed_association_is_tombstoned(open_harness: OpenHarness) -> None:
-    """An association has no date, and its removal does not move its parent's."""
-    it = open_harness("hubspot_contact_to_deal_association")
-    it.sync()
-    key = it.driver.delete(it.entity)
-    assert it.sync().deleted == 1
-    assert it.rows()[key]["archived"]
-
-
-def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again(open_harness: OpenHarness) -> None:
-    """No delta shows it. Of the vendor's answer it can be told from a record that is only archived, or merged."""
-    it = open_harness("hubspot_contact")
-    assert it.sync().mode == "full"
-    erased, archived, winner, loser = (key for (key,) in sorted(it.rows())[:4])
-    it.simulator.gdpr_delete(erased)
-    it.simulator.archive("contacts", archived)
-    it.simulator.merge("contacts", winner, loser)
-    assert (it.sync().mode, it.rows()[erased,]["archived"]) == ("delta", False)
-    it.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '1 day 1 second'")
-    result = it.sync()
-    assert (result.mode, result.status) == ("full", "success")
-    reasons = {key: row["delete_reason"] for (key,), row in it.rows().items() if row["archived"]}
-    assert reasons == {erased: "erased", archived: "archived", loser: f"merged into {winner}"}
-    assert (it.sync().mode, it.sync(full=True).deleted) == ("delta", 0)
-
-
-def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(open_harness: OpenHarness) -> None:
-    """What left the vendor's list because its 90 days are over stays as it is; so does what is listed."""
-    it = open_harness("hubspot_contact")
-    it.sync()
-    erased, expired, kept, restored = (key for (key,) in sorted(it.rows())[:4])
-    for key in (erased, expired, kept, restored):
-        it.simulator.archive("contacts", key)
-    it.sync()
-    it.execute("UPDATE hubspot_contact SET deleted_at = now() - interval '89 days 1 hour' WHERE id = %s", expired)
-    it.simulator.expire("contacts", erased)
-    it.simulator.expire("contacts", expired)
-    it.simulator.restore("contacts", restored)
-    assert it.sync().restored == 1
-    reasons = {key: row["delete_reason"] for (key,), row in it.rows().items() if row["archived"]}
-    assert reasons == {erased: "erased", expired: "archived", kept: "archived"}
-
-
-def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(open_harness: OpenHarness) -> None:
-    """A right to see it that was lost looks the same."""
-    it = open_harness("hubspot_contact")
-    it.sync()
-    for (key,) in sorted(it.rows())[:25]:
-        it.simulator.archive("contacts", key)
-    it.sync()
-    for (key,) in sorted(it.rows())[:25]:
-        it.simulator.expire("contacts", key)
-    it.sync()
-    assert {row["delete_reason"] for row in it.rows().values() if row["archived"]} == {"archived"}
-
-
-def test_a_call_that_vanished_long_after_it_was_made_is_found_by_the_weekly_read(open_harness: OpenHarness) -> None:
-    it = open_harness("callrail_call")
-    it.sync()
-    (old, *_), day = min(it.rows().items(), key=lambda one: one[1]["start_time"])
-    assert day["start_time"] < datetime.now(UTC) - timedelta(days=31)
-    it.simulator.spam_call(old)
-    assert (it.sync().deleted, it.sync().mode) == (0, "delta")
-    it.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '7 days 1 second'")
-    result = it.sync()
-    assert (result.mode, result.deleted) == ("full", 1)
-    assert it.rows()[old,]["delete_reason"] == "missing"
-
-
-def test_one_name_of_an_entity_is_one_lock(database_url: str) -> None:
-    """Two entities never share a lock; the lock says whose it is."""
-    source: Source = SOURCES[0]
-    one: Entity = source.entities[0]
-    with sync_history.locked(database_url, source, one), sync_history.locked(database_url, source, source.entities[1]):
-        pass

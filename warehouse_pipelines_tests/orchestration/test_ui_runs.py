@@ -109,6 +109,7 @@ def merging(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
         yield lambda: bool((looker.execute(waits).fetchone() or [False])[0])
 
 
+@pytest.mark.parametrize("harness", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("moment", [reading, merging], ids=lambda moment: moment.__name__)
 def test_terminate_stops_a_run(
     harness: DagsterHarness,

@@ -3,18 +3,15 @@
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import alembic.command
 import psycopg
 import pytest
 import sqlalchemy as sa
-from alembic.config import Config
 
-from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local.postgres import Server
@@ -22,16 +19,22 @@ from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.schema import repeatable, tables
-from warehouse_pipelines.schema.migrate import engine, migrate
+from warehouse_pipelines.schema import tables
+from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines.settings import sql_folder
-from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness.crm_database import Connection, dump, one, sqlstate, undone_by
+from warehouse_pipelines_tests.harness.crm_database import Connection, one, sqlstate
 from warehouse_pipelines_tests.harness.fake_source import Record, Settings, page
+from warehouse_pipelines_tests.harness.pipedesk_rows import (
+    ENTITIES,
+    LEAST,
+    MIRRORED,
+    REFERENCES,
+    add,
+    tree,
+    with_references,
+)
 from warehouse_pipelines_tests.harness.source_harness import source_harness
 
-ENTITIES = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
-MIRRORED = sorted(table.removeprefix("pipedesk.") for table in ENTITIES if table.startswith("pipedesk."))
 ACCEPTED = "accepted"
 
 COLUMNS = {
@@ -208,34 +211,6 @@ def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_fold
 
 A, B, C = (f"00000000-0000-0000-0000-00000000000{letter}" for letter in "abc")
 
-LEAST: Mapping[str, Mapping[str, Any]] = {
-    "calendar_events": {"google_event_id": "e"},
-    "drive_files": {"file_id": "f"},
-    "google_drive_folders": {"folder_id": "f"},
-    "drive_folder_links": {"id": 1},
-    "users": {"id": A},
-    "lead_statuses": {"code": "NEW", "label": "New"},
-    "lead_origins": {"code": "WEB", "label": "Website"},
-    "lead_contacts": {"lead_id": A, "contact_id": A},
-    "lead_tags": {"lead_id": A, "tag_id": A},
-    "lead_activity_stats": {"lead_id": A},
-    "user_roles": {"role": "sales"},
-    "drive_webhook_channels": {"channel_id": "c"},
-    "drive_structure_templates": {"name": "t", "entity_type": "lead"},
-    "drive_structure_nodes": {"name": "n"},
-}
-"""The least that each table asks for, besides what it refers to."""
-
-
-def add(connection: Connection, table: str, **values: Any) -> dict[str, Any]:
-    """Insert a row of ours that every constraint accepts, but for ``values``; return it as it is stored."""
-    row = {**LEAST.get(table, {}), **values}
-    columns, places = ", ".join(f'"{name}"' for name in row), ", ".join(f"%({name})s" for name in row)
-    what = f"({columns}) VALUES ({places})" if row else "DEFAULT VALUES"
-    cursor = connection.execute(f"INSERT INTO pipedesk.{table} {what} RETURNING *".encode(), row)
-    assert cursor.description is not None
-    return dict(zip([column.name for column in cursor.description], cursor.fetchone() or (), strict=True))
-
 
 def state(connection: Connection, table: str, **values: Any) -> str:
     """Insert a row and undo it; return ``accepted``, or the state of the error."""
@@ -245,13 +220,6 @@ def state(connection: Connection, table: str, **values: Any) -> str:
     except psycopg.Error as error:
         return error.sqlstate or ""
     return ACCEPTED
-
-
-def with_references(connection: Connection) -> None:
-    """Add what the rows of ``LEAST`` refer to."""
-    add(connection, "leads", id=A)
-    add(connection, "contacts", id=A)
-    add(connection, "tags", id=A)
 
 
 @pytest.mark.parametrize(
@@ -394,21 +362,6 @@ def test_what_there_is_once(connection: Connection, table: str, row: dict[str, A
     assert state(connection, table, **{**row, **other}) == ACCEPTED
 
 
-REFERENCES = [
-    ("leads", "lead_status_id", "lead_statuses"),
-    ("leads", "lead_origin_id", "lead_origins"),
-    ("leads", "owner_user_id", "users"),
-    ("leads", "qualified_company_id", "companies"),
-    ("leads", "qualified_master_deal_id", "master_deals"),
-    ("master_deals", "company_id", "companies"),
-    ("lead_contacts", "lead_id", "leads"),
-    ("lead_contacts", "contact_id", "contacts"),
-    ("lead_tags", "lead_id", "leads"),
-    ("lead_tags", "tag_id", "tags"),
-    ("lead_activity_stats", "lead_id", "leads"),
-]
-
-
 @pytest.mark.parametrize(("table", "column", "target"), REFERENCES)
 def test_a_row_of_ours_refers_to_what_is_there(connection: Connection, table: str, column: str, target: str) -> None:
     """A reference to nothing is refused; the mirror is free to bring what it refers to later, or never."""
@@ -484,15 +437,6 @@ def test_a_dump_of_a_mirror_with_orphans_is_restored(database_url: str, test_ser
             assert state(connection, "lead_tags") == "23503"
     finally:
         test_server.drop_database(name)
-
-
-def tree(connection: Connection, *parents: int | None, template: int) -> list[int]:
-    """Add nodes, each below the one of that number among those before it; return their ids."""
-    ids: list[int] = []
-    for parent in parents:
-        above = None if parent is None else ids[parent]
-        ids.append(add(connection, "drive_structure_nodes", template_id=template, parent_id=above)["id"])
-    return ids
 
 
 MOVE = "UPDATE pipedesk.drive_structure_nodes SET parent_id = %s WHERE id = %s"
@@ -733,132 +677,6 @@ def test_the_page_token_of_drive_is_shown(database_url: str, monkeypatch: pytest
         (found,) = it.query(cursors)
     assert found.pop("updated_at") == last["end_time"]
     assert found == {"sync_type": "files", "drive_id": None, "page_token": last["configuration"]["state"]["page_token"]}
-
-
-def at_0003(url: str) -> None:
-    """Bring an empty database to where it was before the schema's own tables."""
-    config = Config()
-    config.set_main_option("script_location", str(sql_folder() / "migrations"))
-    with engine(url).begin() as connection:
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "0003_crm")
-        google = [entity for source, entity in ENTITIES.values() if source.name in {"gcalendar", "gdrive"}]
-        tables.align(connection, google)
-
-
-@pytest.mark.revisions
-@pytest.mark.slow("revisions down and up")
-def test_a_warehouse_with_rows_is_upgraded(empty_url: str) -> None:
-    """With the odd ones that its rules let in, and the tokens that its history has."""
-    at_0003(empty_url)
-    with psycopg.connect(empty_url) as connection:
-        connection.execute("INSERT INTO pipedesk.calendar_events (calendar_id, google_event_id, status, raw_data,"
-                           " sync_hash) SELECT 'a', 'e' || n, 'odd', '{}', n FROM generate_series(1, 5) n")  # fmt: skip
-        connection.execute("INSERT INTO pipedesk.google_drive_folders (folder_id, entity_type, raw_data, sync_hash)"
-                           " VALUES ('f', 'project', '{}', 1)")  # fmt: skip
-        connection.execute("INSERT INTO pipedesk.drive_files (file_id, raw_data, sync_hash) VALUES ('f', '{}', 1)")
-        for token in ("old", "new"):
-            connection.execute(
-                "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status,"
-                " configuration) VALUES ('gcalendar', 'events', now(), now(), 'success',"
-                " jsonb_build_object('state', jsonb_build_object('a', %s::text)))",
-                [token],
-            )
-    done = migrate(empty_url)
-    assert "revision 0004_pipedesk" in done
-    assert "schema pipedesk" in done
-    with psycopg.connect(empty_url) as connection:
-        assert one(connection, "SELECT array_agg(id ORDER BY id) FROM pipedesk.calendar_events") == [1, 2, 3, 4, 5]
-        assert one(connection, "SELECT sync_token FROM pipedesk.calendar_sync_states WHERE calendar_id = 'a'") == "new"
-    assert migrate(empty_url) == []
-
-
-@pytest.mark.revisions
-@pytest.mark.slow("revisions down and up")
-def test_up_down_up_leaves_the_same_schema(database_url: str) -> None:
-    first = dump(database_url, "pipedesk", "orchestration")
-    assert first.count("FOREIGN KEY") == len(REFERENCES) + 6, "those of orchestration are six"
-    undone = undone_by("0004_pipedesk")
-    assert migrate(database_url, down=len(undone)) == undone
-    with psycopg.connect(database_url) as connection:
-        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
-        assert {row[0] for row in found} == set(MIRRORED)
-        assert one(connection, "SELECT count(*) FROM pg_proc WHERE pronamespace = 'pipedesk'::regnamespace") == 0
-    migrate(database_url)
-    assert dump(database_url, "pipedesk", "orchestration") == first
-    migrate(database_url, down=99)
-    with psycopg.connect(database_url) as connection:
-        assert one(connection, "SELECT to_regnamespace('pipedesk')") is None
-    migrate(database_url)
-    assert dump(database_url, "pipedesk", "orchestration") == first
-
-
-@pytest.mark.revisions
-@pytest.mark.slow("revisions down and up")
-def test_down_refuses_with_rows(database_url: str) -> None:
-    """It names the tables and their counts. What is copied from the history or can be fetched again is no reason."""
-    with psycopg.connect(database_url) as connection:
-        add(connection, "calendar_sync_states", active=False, sync_token="t")
-        with_references(connection)
-        connection.commit()
-        with connection.transaction():
-            template = add(connection, "drive_structure_templates")["id"]
-            tree(connection, None, 0, template=template)
-            add(connection, "calendar_sync_states", channel_id="c")
-    undone = undone_by("0004_pipedesk")
-    with pytest.raises(WrongUse, match=r"calendar_sync_states \(1\).*nodes \(14\).*templates \(5\).*--force"):
-        migrate(database_url, down=len(undone))
-    with psycopg.connect(database_url) as connection:
-        connection.execute("DELETE FROM pipedesk.drive_structure_templates WHERE id = %s", [template])
-        connection.execute("DELETE FROM pipedesk.calendar_sync_states WHERE channel_id IS NOT NULL")
-    assert migrate(database_url, down=len(undone)) == undone
-    migrate(database_url)
-    with psycopg.connect(database_url) as connection:
-        add(connection, "drive_change_logs")
-        assert one(connection, "SELECT count(*) FROM pipedesk.leads") == 1
-    assert migrate(database_url, down=len(undone), force=True) == undone
-
-
-def test_what_is_said_of_the_tables_can_be_said_again(database_url: str) -> None:
-    before = dump(database_url, "pipedesk")
-    with psycopg.connect(database_url) as connection:
-        connection.execute((sql_folder() / "schemas" / "pipedesk.sql").read_bytes())
-    assert dump(database_url, "pipedesk") == before
-    assert migrate(database_url) == []
-
-
-def test_a_table_that_is_made_anew_gets_what_is_said_of_it(database_url: str) -> None:
-    before = dump(database_url, "pipedesk")
-    with psycopg.connect(database_url) as connection:
-        connection.execute("DROP TABLE pipedesk.tags CASCADE")
-    assert migrate(database_url) == [
-        "table pipedesk.tags", "index idx_tags_sync_updated_at", "comments of 10 columns", "schema pipedesk",
-        "warehouse_read may read 1 more relation", "masked views: 1 made", "comments of masked views",
-    ]  # fmt: skip
-    assert dump(database_url, "pipedesk") == before
-
-
-def test_a_file_about_a_schema_runs_when_it_changed(database_url: str, tmp_path: Path) -> None:
-    file = tmp_path / "pipedesk.sql"
-
-    def align() -> list[str]:
-        with engine(database_url).begin() as connection:
-            return repeatable.align_schemas(connection, tmp_path, set())
-
-    def default() -> Any:
-        with engine(database_url).connect() as connection:
-            (found,) = [column for column in sa.inspect(connection).get_columns("tags", "pipedesk")
-                        if column["name"] == "color"]  # fmt: skip
-            return found["default"]
-
-    for color in ("red", "50% grey"):
-        file.write_text(f"-- Tags.\nALTER TABLE pipedesk.tags ALTER color SET DEFAULT '{color}';")
-        assert align() == ["schema pipedesk"]
-        assert default() == f"'{color}'::text"
-        assert align() == []
-    with psycopg.connect(database_url) as connection:
-        said = one(connection, "SELECT obj_description('pipedesk'::regnamespace, 'pg_namespace')")
-    assert said.startswith("Tags. [")
 
 
 def test_the_tables_are_still_what_the_entities_declare(database_url: str) -> None:

@@ -57,7 +57,7 @@ class Senders:
         self._running = [self._pool.submit(self._send, sender) for sender in range(SENDERS)]
 
     def _send(self, sender: int) -> None:
-        with httpx.Client(base_url=self._address, timeout=20) as client:
+        with httpx.Client(base_url=self._address, timeout=60) as client:
             number = sender
             while not self._stop.is_set():
                 if deliver(client, number) == 200:
@@ -100,7 +100,7 @@ def test_no_accepted_delivery_is_lost_or_doubled_when_serve_is_killed(database_u
         taken = senders.end()
     assert len(taken) >= 100
     assert taken <= set(kept(database_url)), "a 200 means that it is in the inbox"
-    with program(database_url, tmp_path) as (_, address), httpx.Client(base_url=address, timeout=20) as client:
+    with program(database_url, tmp_path) as (_, address), httpx.Client(base_url=address, timeout=60) as client:
         assert {deliver(client, number) for number in taken} == {200}, "the vendor sends all of them again"
     assert len(kept(database_url)) == len(set(kept(database_url)))
 
@@ -110,14 +110,14 @@ def test_what_was_not_committed_when_serve_was_killed_was_not_answered(database_
     """A lock holds the commit up; the kill comes between receipt and commit."""
     with program(database_url, tmp_path) as (process, address):
         looking(database_url).execute("BEGIN; LOCK TABLE orchestration.webhook_inbox IN EXCLUSIVE MODE")
-        with httpx.Client(base_url=address, timeout=20) as client, ThreadPoolExecutor(4) as pool:
+        with httpx.Client(base_url=address, timeout=60) as client, ThreadPoolExecutor(4) as pool:
             sent = [pool.submit(deliver, client, number) for number in range(4)]
             time.sleep(1)
             process.send_signal(signal.SIGKILL)
             process.wait()
             assert [one.result() for one in sent] == [0] * 4
         looking(database_url).execute("ROLLBACK")
-    with program(database_url, tmp_path) as (_, address), httpx.Client(base_url=address, timeout=20) as client:
+    with program(database_url, tmp_path) as (_, address), httpx.Client(base_url=address, timeout=60) as client:
         assert [deliver(client, number) for number in range(4)] == [200] * 4
     assert sorted(kept(database_url)) == [0, 1, 2, 3]
 
@@ -130,7 +130,7 @@ def test_sigterm_commits_what_has_come_and_ends(database_url: str, tmp_path: Pat
         while len(senders.taken) < 20 and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=60)
         taken = senders.end()
         assert process.returncode in (0, -signal.SIGTERM)
     assert taken <= set(kept(database_url))

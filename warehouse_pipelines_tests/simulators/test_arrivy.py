@@ -21,7 +21,7 @@ class Client:
         self.arrivy = simulators.of(Arrivy)
         settings = simulators.environment()
         keys = {"X-Auth-Key": settings["ARRIVY_AUTH_KEY"], "X-Auth-Token": settings["ARRIVY_AUTH_TOKEN"]}
-        self.http = HttpClient(base_url=f"{settings['ARRIVY_BASE_URL']}/api", headers=keys, timeout=10)
+        self.http = HttpClient(base_url=f"{settings['ARRIVY_BASE_URL']}/api", headers=keys, timeout=60)
 
     def get(self, path: str, answered: int = 200, **query: Any) -> Any:
         answer = self.http.get(path, params=query)

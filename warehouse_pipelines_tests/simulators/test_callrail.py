@@ -29,7 +29,7 @@ class Client:
         settings = simulators.environment()
         self.key = settings["CALLRAIL_API_KEY"]
         key = {"Authorization": f'Token token="{self.key}"'}
-        self.http = HttpClient(base_url=settings["CALLRAIL_BASE_URL"], headers=key, timeout=10)
+        self.http = HttpClient(base_url=settings["CALLRAIL_BASE_URL"], headers=key, timeout=60)
         self.account = self.http.get("/v3/a.json").json()["accounts"][0]["id"]
 
     def get(self, path: str, status: int = 200, **query: Any) -> Any:

@@ -27,7 +27,7 @@ class Client:
     def __init__(self, simulators: Simulators) -> None:
         self.five9 = simulators.of(Five9)
         self.auth = (self.five9.settings.username, self.five9.settings.token)
-        self.http = HttpClient(base_url=self.five9.url, timeout=30)
+        self.http = HttpClient(base_url=self.five9.url, timeout=60)
 
     def post(self, operation: str, arguments: str = "", path: str = "v13", **how: Any) -> httpx.Response:
         body = (

@@ -27,7 +27,7 @@ class Portal:
         self.hubspot = simulators.of(HubSpot)
         settings = simulators.environment()
         key = {"Authorization": f"Bearer {settings['HUBSPOT_ACCESS_TOKEN']}"}
-        self.http = HttpClient(base_url=settings["HUBSPOT_BASE_URL"], headers=key, timeout=10)
+        self.http = HttpClient(base_url=settings["HUBSPOT_BASE_URL"], headers=key, timeout=60)
 
     def get(self, path: str, status: int = 200, **query: Any) -> Any:
         answer = self.http.get(path, params=query)
@@ -704,7 +704,7 @@ def test_the_foreground_server_ends_on_a_signal() -> None:
         url = f"{settings['HUBSPOT_BASE_URL']}/__control__/counts"
         assert httpx.get(url).json()["live"]["contacts"] == 20
         child.send_signal(signal.SIGTERM)
-        assert child.wait(timeout=10) == 0
+        assert child.wait(timeout=60) == 0
 
 
 def test_a_child_process_serves_the_same() -> None:

@@ -20,7 +20,7 @@ class Client:
 
     def __init__(self, conduit: LeadConduit) -> None:
         self.conduit = conduit
-        self.http = HttpClient(base_url=conduit.url, auth=("API", conduit.settings.token), timeout=10)
+        self.http = HttpClient(base_url=conduit.url, auth=("API", conduit.settings.token), timeout=60)
 
     def get(self, path: str = "/events", status: int = 200, **query: Any) -> Any:
         answer = self.http.get(path, params=query)

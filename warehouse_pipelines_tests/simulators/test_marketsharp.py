@@ -29,7 +29,7 @@ class Client:
 
     def __init__(self, simulators: Simulators) -> None:
         self.vendor = simulators.of(MarketSharp)
-        self.http = HttpClient(base_url=f"{self.vendor.url}/WcfDataService.svc", timeout=30)
+        self.http = HttpClient(base_url=f"{self.vendor.url}/WcfDataService.svc", timeout=60)
 
     def header(self, *, age: int = 0, company: str = "4711", key: str = "simulated-marketsharp-key") -> str:
         stamp = str(int(time.time()) - age)

@@ -31,7 +31,7 @@ class Client:
         credential = (
             f"AWS4-HMAC-SHA256 Credential={settings['AWS_ACCESS_KEY_ID']}/20260902/us-east-1/athena/aws4_request"
         )
-        self.http = HttpClient(base_url=settings["AWS_ENDPOINT_URL"], headers={"Authorization": credential}, timeout=10)
+        self.http = HttpClient(base_url=settings["AWS_ENDPOINT_URL"], headers={"Authorization": credential}, timeout=60)
 
     def call(self, operation: str, status: int = 200, **asked: Any) -> Any:
         answer = self.http.post("/", json=asked, headers={"X-Amz-Target": f"AmazonAthena.{operation}"})

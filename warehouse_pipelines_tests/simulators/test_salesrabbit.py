@@ -21,7 +21,7 @@ class Client:
     def __init__(self, rabbit: SalesRabbit) -> None:
         self.rabbit = rabbit
         self.http = HttpClient(
-            base_url=rabbit.url, headers={"Authorization": f"Bearer {rabbit.settings.token}"}, timeout=10
+            base_url=rabbit.url, headers={"Authorization": f"Bearer {rabbit.settings.token}"}, timeout=60
         )
 
     def get(self, path: str, *, headers: dict[str, str] | None = None, **query: Any) -> Any:

@@ -18,6 +18,7 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified.feed import columns
 from warehouse_pipelines.unified.feed.columns import RAW, Scope
 from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified.feed.signals import concerned_tables
 from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Contacted
 from warehouse_pipelines.unified.people import BY_TABLE, OWN_NUMBERS, PEOPLE, Consent
 
@@ -48,9 +49,10 @@ def read(session: "Session", organization: UUID, *, full: bool) -> None:
     """Read the flags of the people in ``feed_person``, and the opt-outs by word, into ``crm.consent_fact``."""
     session.execute(query("feed_consent_temp"))
     given = {"organization": organization}
+    concerned = concerned_tables(session)
     for row in PEOPLE:
         consents = (*row.consent, *MORE_CONSENT.get(row.table, ()))
-        if consents and row.kind != "staff":
+        if consents and row.kind != "staff" and row.table in concerned:
             session.execute(_stage(row.table, consents), given)
     session.execute(query("feed_consent_words"))
     _read_stops(session, organization, full=full)

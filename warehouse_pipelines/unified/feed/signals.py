@@ -89,13 +89,20 @@ def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
             )
 
 
+def concerned_tables(session: "Session") -> set[str]:
+    """Return whose records the people in ``feed_member`` have: what joins the others is not worth a plan."""
+    return {row["source_table"] for row in session.execute("SELECT DISTINCT source_table FROM feed_member").fetchall()}
+
+
 def read(session: "Session", organization: UUID) -> int:
     """Fill ``feed_signal`` with what is said of the people in ``feed_person``; return the rows.
 
     ``organization`` is that of CRMs without a row in ``crm.feed_source``.
     """
-    rows = 0
+    rows, concerned = 0, concerned_tables(session)
     for signal in SIGNALS:
+        if (signal.of or signal.table) not in concerned:
+            continue
         rows += session.execute(insert(signal), {"organization": organization}).rowcount
     session.execute("CREATE INDEX ON feed_signal (organization_id, person_id)")
     session.execute("ANALYZE feed_signal")

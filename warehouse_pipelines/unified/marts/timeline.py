@@ -52,7 +52,7 @@ def compute(session: "Session", since: Any, *, full: bool, some_gone: bool) -> b
     return full or bool(there)
 
 
-def _filled() -> sql.Composable:
+def _filled() -> sql.Composed:
     """Return the SELECT of the tables that have a row: to plan an activity takes 5 ms, and most CRMs are not there."""
     return sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {} AS source_table WHERE EXISTS (SELECT FROM {})").format(

@@ -296,12 +296,12 @@ def _write_merged(session: "Session", population: Population, assigned: Assigned
     session.execute(
         "UPDATE identity.alias AS a SET person_id = m.person_id FROM identity.alias AS m WHERE m.alias_id = a.person_id"
     )
-    gone = session.execute(
+    deleted = session.execute(
         "DELETE FROM identity.person AS p WHERE p.person_id = ANY (%s)"
         " AND NOT EXISTS (SELECT FROM identity.member AS m WHERE m.person_id = p.person_id)",
         [list(assigned.merged)],
     )
-    return gone.rowcount
+    return deleted.rowcount
 
 
 def _copy(session: "Session", statement: str, lines: Iterable[str]) -> None:

@@ -209,8 +209,8 @@ def changes(
     otherwise. In a transaction, under ``lock``.
     """
     with summary.step("compare"):
-        gone = {row["key"] for row in session.execute("DELETE FROM identity.pending_key RETURNING key")}
-        again = set(ids) | candidates.crossed(session, gone.union(keys))
+        deleted = {row["key"] for row in session.execute("DELETE FROM identity.pending_key RETURNING key")}
+        again = set(ids) | candidates.crossed(session, deleted.union(keys))
         again |= {row["record_id"] for row in session.execute("DELETE FROM identity.pending RETURNING record_id")}
         summary.changed = len(again)
         judged, before = edges.replace_of(session, again, current)

@@ -146,7 +146,8 @@ def test_an_export_has_each_table_that_an_erasure_searches(database_url: str) ->
         planted.plant_logs(connection, 3)
         ((unlisted,),) = connection.execute(
             "SELECT coalesce(string_agg(c.relname, ' '), '')"
-            " FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+            " FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid"
+            " WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
             " AND a.attname = 'lead_id' AND NOT a.attisdropped AND c.relname <> ALL (%s)",
             [[*export.HISTORY, "dnc_list"]],
         ).fetchall()

@@ -55,11 +55,12 @@ UNREAD = """WITH before AS (
         DELETE FROM crm.lead_import_row
         WHERE organization_id = %(organization_id)s AND import_id = %(import_id)s AND outcome = 'unread')
     INSERT INTO crm.lead_import_row (organization_id, import_id, row_number, outcome, remarks)
-    SELECT %(organization_id)s, %(import_id)s, %(row)s, 'unread', ARRAY[%(why)s] WHERE %(row)s IS NOT NULL"""
+    SELECT %(organization_id)s, %(import_id)s, %(row)s::integer, 'unread', ARRAY[%(why)s::text]
+    WHERE %(row)s::integer IS NOT NULL"""
 
 END = """UPDATE crm.lead_import SET
-    status = CASE WHEN %(row)s IS NULL THEN 'complete' ELSE status END,
-    finished_at = CASE WHEN %(row)s IS NULL THEN now() END
+    status = CASE WHEN %(row)s::integer IS NULL THEN 'complete' ELSE status END,
+    finished_at = CASE WHEN %(row)s::integer IS NULL THEN now() END
     WHERE organization_id = %(organization_id)s AND id = %(import_id)s RETURNING *"""
 
 FORBID = """INSERT INTO crm.dnc_list (organization_id, phone, reason, channels, detected_by, evidence, lead_id)

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.unified.lead_import import columns, csv_file, excel_file, table_file
+from warehouse_pipelines.unified.lead_import import columns, csv_file, excel_file, preview, table_file
 from warehouse_pipelines.unified.lead_import.opening import open_file
 from warehouse_pipelines.unified.lead_import.table_file import Row
 
@@ -302,6 +302,21 @@ def test_a_damaged_cell_costs_one_row(tmp_path: Path, value: bytes) -> None:
     assert rows[2].problem is not None
     assert "a cell is damaged" in rows[2].problem
     assert rows[3].cells == rows[1].cells
+
+
+def test_a_damaged_archive_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = rows_of_a_workbook(tmp_path / "x.xlsx", 2_000)
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.getinfo("xl/worksheets/sheet1.xml")
+    content = bytearray(path.read_bytes())
+    content[sheet.header_offset + sheet.compress_size * 2 // 3] ^= 0xFF
+    path.write_bytes(content)
+    file = open_file(path)
+    found = preview.preview(file, columns.mapped(file))
+    assert found.rows_looked_at > 500
+    assert "cannot be read as a workbook" in found.unread or found.more
+    with pytest.raises(table_file.Unreadable):
+        list(file.rows())
 
 
 def test_an_archive_that_is_no_workbook_is_refused(tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ def _begin(session: "Session", file: LeadFile, mapping: ColumnMap, options: Opti
     with acting(session, options.organization_id):
         for found in session.execute(query("lead_import_start").encode(), given).fetchall():
             if found["mapping"] == chosen:
+                store.read_again(session, options.organization_id, found["id"])
                 return found
             if found["status"] == "running":
                 raise WrongUse(

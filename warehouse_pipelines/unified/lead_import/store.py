@@ -51,12 +51,11 @@ COUNTED = """UPDATE crm.lead_import SET rows_read = %(number)s, created = create
     updated = updated + %(updated)s, duplicates = duplicates + %(duplicate)s, refused = refused + %(refused)s
     WHERE organization_id = %(organization_id)s AND id = %(import_id)s"""
 
-UNREAD = """WITH before AS (
-        DELETE FROM crm.lead_import_row
-        WHERE organization_id = %(organization_id)s AND import_id = %(import_id)s AND outcome = 'unread')
-    INSERT INTO crm.lead_import_row (organization_id, import_id, row_number, outcome, remarks)
-    SELECT %(organization_id)s, %(import_id)s, %(row)s::integer, 'unread', ARRAY[%(why)s::text]
-    WHERE %(row)s::integer IS NOT NULL"""
+READ_AGAIN = """DELETE FROM crm.lead_import_row
+    WHERE organization_id = %(organization_id)s AND import_id = %(import_id)s AND outcome = 'unread'"""
+
+UNREAD = """INSERT INTO crm.lead_import_row (organization_id, import_id, row_number, outcome, remarks)
+    VALUES (%(organization_id)s, %(import_id)s, %(row)s, 'unread', ARRAY[%(why)s])"""
 
 END = """UPDATE crm.lead_import SET
     status = CASE WHEN %(row)s::integer IS NULL THEN 'complete' ELSE status END,
@@ -162,6 +161,11 @@ def write_rows(
     session.execute(COUNTED, given | counts | {"number": number})
 
 
+def read_again(session: "Session", organization_id: UUID, import_id: UUID) -> None:
+    """Forget which row could not be read: it is tried again."""
+    session.execute(READ_AGAIN, {"organization_id": organization_id, "import_id": import_id})
+
+
 def end(session: "Session", organization_id: UUID, import_id: UUID, unread: tuple[int, str] | None) -> dict[str, Any]:
     """Note that the file was read to its end, or which row is the first that could not be, and why."""
     row, why = unread or (None, "")
@@ -169,7 +173,8 @@ def end(session: "Session", organization_id: UUID, import_id: UUID, unread: tupl
         "organization_id": organization_id, "import_id": import_id, "row": row,
         "why": f"neither this row nor any below it was read: {why}",
     }  # fmt: skip
-    session.execute(UNREAD, given)
+    if unread:
+        session.execute(UNREAD, given)
     done = session.execute(END, given).fetchone()
     assert done is not None  # noqa: S101 - it is locked by this session
     return done

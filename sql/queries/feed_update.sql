@@ -85,7 +85,8 @@ CREATE UNIQUE INDEX ON feed_shared (lead_id);
 ANALYZE feed_shared;
 UPDATE crm.leads AS l
     SET first_name = v.first_name, last_name = v.last_name, email = v.email, status = v.status, source = v.source,
-        phone = CASE WHEN v.phone = l.phone OR v.phone IS NULL OR NOT EXISTS (
+        -- Another lead may have had the number while this one was deleted: feed_freed gives it back when it is free.
+        phone = CASE WHEN (v.phone = l.phone AND l.deleted_at IS NULL) OR v.phone IS NULL OR NOT EXISTS (
             SELECT FROM crm.leads AS o WHERE o.organization_id = l.organization_id AND o.phone = v.phone
                 AND o.deleted_at IS NULL AND o.id <> l.id) THEN v.phone END,
         tags = v.tags, division = v.division, postal_code = v.postal_code, owner_id = v.owner_id,

@@ -4,7 +4,7 @@ SELECT row_number() OVER (ORDER BY p.person_id), p.person_id, p.household_id, p.
     CASE WHEN p.property_id IS NULL THEN 0 ELSE dense_rank() OVER (ORDER BY p.property_id) END,
     p.last_name, p.record_count,
     ARRAY(SELECT 'p:' || phone FROM unnest(p.phones) AS phone) || CASE WHEN p.last_name IS NULL THEN '{}' ELSE ARRAY(
-        SELECT 's:' || regexp_replace(normalize(lower(part), NFKD), '[^a-z0-9]', '', 'g')
+        SELECT 's:' || identity.letters(part)
         FROM unnest(p.last_name || regexp_split_to_array(p.last_name, '[- ]')) AS part
         WHERE part = p.last_name OR length(part) > 3
     ) END

@@ -1,7 +1,8 @@
 -- The rows of identity.person as the best values of person_value make them, those that differ from what stands there.
 --
 -- A name is shown as its record spells it; of a name all in capitals or all in small letters each word gets a capital. The
--- parts of the display name that are the first and the last name are found by comparing letters alone.
+-- parts of the display name that are the first and the last name are found by comparing letters alone. A script without
+-- capitals is shown as it is written.
 --
 -- `spelled` is materialized, or the guessed cost of its series hides that of the joins, and one is a loop over all pairs.
 WITH best AS (
@@ -19,7 +20,9 @@ WITH best AS (
     GROUP BY person_id
 ), named AS MATERIALIZED (
     SELECT b.person_id, n.first_name, n.middle_name, n.last_name, n.suffix, btrim(n.display_name) AS shown,
-        n.display_name NOT IN (upper(n.display_name), lower(n.display_name)) AS neat,
+        n.display_name NOT IN (upper(n.display_name), lower(n.display_name))
+            OR upper(n.display_name) = lower(n.display_name) AS neat,
+        upper(n.display_name) = lower(n.display_name) AS is_caseless,
         regexp_split_to_array(btrim(n.display_name), '\s+') AS words
     FROM best AS b JOIN identity.record AS n ON n.record_id = b.name_record
 ), plain AS (
@@ -40,17 +43,15 @@ WITH best AS (
                     < max(part.i) FILTER (WHERE part.letters = part.last_name) AS in_order
             FROM (
                 SELECT i, j, btrim(array_to_string(n.words[i:j], ' '), ',') AS words,
-                    regexp_replace(normalize(lower(array_to_string(n.words[i:j], '')), NFKD), '[^a-z0-9]', '', 'g')
-                        AS letters,
-                    regexp_replace(n.first_name, '[^a-z0-9]', '', 'g') AS first_name,
-                    regexp_replace(n.last_name, '[^a-z0-9]', '', 'g') AS last_name
+                    identity.letters(array_to_string(n.words[i:j], '')) AS letters,
+                    identity.letters(n.first_name) AS first_name, identity.letters(n.last_name) AS last_name
                 FROM generate_series(1, CASE WHEN n.is_plain THEN 0 ELSE least(cardinality(n.words), 8) END) AS i,
                     generate_series(i, least(cardinality(n.words), i + 2)) AS j
             ) AS part
         ) AS found
 ), spelled AS MATERIALIZED (
     SELECT s.person_id, spelling.*,
-        CASE WHEN s.neat AND s.in_order AND position(',' IN s.shown) = 0 THEN s.shown
+        CASE WHEN s.neat AND (s.in_order OR s.is_caseless) AND position(',' IN s.shown) = 0 THEN s.shown
             ELSE concat_ws(' ', spelling.first_name, initcap(s.middle_name), spelling.last_name,
                 CASE WHEN s.suffix IN ('jr', 'sr') THEN initcap(s.suffix) || '.' ELSE upper(s.suffix) END) END AS shown
     FROM split AS s

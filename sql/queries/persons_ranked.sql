@@ -21,13 +21,13 @@ WITH rules AS (
 ), keyed AS (
     SELECT s.*, coalesce(r.rules, '{}') AS rules, ARRAY[s.any_eligible::integer, s.most_good,
         CASE r.rules[1] WHEN 'trusted' THEN -s.most_trusted WHEN 'frequent' THEN s.records
-            WHEN 'newest' THEN extract(epoch FROM s.newest) WHEN 'longest' THEN s.length END,
+            WHEN 'newest' THEN date_part('epoch', s.newest) WHEN 'longest' THEN s.length END,
         CASE r.rules[2] WHEN 'trusted' THEN -s.most_trusted WHEN 'frequent' THEN s.records
-            WHEN 'newest' THEN extract(epoch FROM s.newest) WHEN 'longest' THEN s.length END,
+            WHEN 'newest' THEN date_part('epoch', s.newest) WHEN 'longest' THEN s.length END,
         CASE r.rules[3] WHEN 'trusted' THEN -s.most_trusted WHEN 'frequent' THEN s.records
-            WHEN 'newest' THEN extract(epoch FROM s.newest) WHEN 'longest' THEN s.length END,
+            WHEN 'newest' THEN date_part('epoch', s.newest) WHEN 'longest' THEN s.length END,
         CASE r.rules[4] WHEN 'trusted' THEN -s.most_trusted WHEN 'frequent' THEN s.records
-            WHEN 'newest' THEN extract(epoch FROM s.newest) WHEN 'longest' THEN s.length END]::float8[] AS keys
+            WHEN 'newest' THEN date_part('epoch', s.newest) WHEN 'longest' THEN s.length END]::float8[] AS keys
     FROM single AS s
         LEFT JOIN rules AS r ON r.field = s.field
 ), ordered AS (

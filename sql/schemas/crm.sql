@@ -1389,7 +1389,7 @@ COMMENT ON COLUMN crm.lead_source_alias.spelling IS 'Key: in lower case, with on
 COMMENT ON COLUMN crm.lead_source_alias.source IS 'The name of the source.';
 COMMENT ON VIEW crm.entered_leads IS
     'Leads as a file or a user entered them, without what the feed wrote since: what identity reads of crm.';
-COMMENT ON COLUMN crm.entered_leads.gone IS 'Whether it is no record of identity: deleted, erased, or made by the feed.';
+COMMENT ON COLUMN crm.entered_leads.is_excluded IS 'Whether it is no record of identity: deleted, erased, or made by the feed.';
 COMMENT ON VIEW crm.lead_person IS 'Whose each lead is: what the views of activities have in common.';
 COMMENT ON COLUMN crm.lead_person.id IS 'The lead.';
 COMMENT ON COLUMN crm.lead_person.organization_id IS 'The organization that the row belongs to.';
@@ -1529,7 +1529,7 @@ COMMENT ON COLUMN crm.lead_import.undone_at IS 'When it was undone.';
 COMMENT ON COLUMN crm.lead_import_row.organization_id IS 'The organization that the row belongs to.';
 COMMENT ON COLUMN crm.lead_import_row.import_id IS 'The import.';
 COMMENT ON COLUMN crm.lead_import_row.row_number IS 'Number of the row in the file, as a spreadsheet counts.';
-COMMENT ON COLUMN crm.lead_import_row.outcome IS 'What became of it: created, updated, duplicate, refused.';
+COMMENT ON COLUMN crm.lead_import_row.outcome IS 'What became of it: created, updated, duplicate, refused; unread, of the first row that could not be read.';
 COMMENT ON COLUMN crm.lead_import_row.lead_id IS 'The lead; null when the row was refused or the lead was deleted.';
 COMMENT ON COLUMN crm.lead_import_row.same_as_row IS 'An earlier row of the file that has the same lead.';
 COMMENT ON COLUMN crm.lead_import_row.remarks IS 'Why it was refused, or what of it was not taken; no personal data.';

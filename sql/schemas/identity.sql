@@ -1,8 +1,14 @@
 -- Who is who: the records of all sources, and the people, households and houses that they are of.
 --
--- What the tables and columns of the schema identity mean.
+-- What the tables and columns of the schema identity mean, and a function of its queries.
 --
 -- Run after an upgrade in which this file has changed; safe to repeat.
+
+-- The letters and digits of a name in lower case, without accents, as `names.fold` in Python; of any script.
+CREATE OR REPLACE FUNCTION identity.letters(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN normalize(regexp_replace(
+    normalize(replace(replace(replace(translate(lower(name), 'øłđı', 'oldi'), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), NFKD),
+    '[\u0300-\u036f[:space:][:punct:]''’‘`´ʼ“”‐‑–—]', '', 'g'), NFC);
 
 COMMENT ON TABLE identity.record IS
     'One row per record of a source that is, or names, a person: its values as they are compared.';

@@ -102,7 +102,7 @@ def leads(
     if done.already_at is None or report:
         out().print(f"Each row is in {path}", soft_wrap=True, highlight=False, markup=False)
     out().print(f"To undo it: warehouse import undo {str(done.id)[:8]}", highlight=False)
-    sys.exit(PARTIAL if done.refused and done.already_at is None else 0)
+    sys.exit(PARTIAL if (done.refused or done.unread) and done.already_at is None else 0)
 
 
 @contextlib.contextmanager
@@ -141,6 +141,8 @@ def _show_preview(file: "LeadFile", mapping: "ColumnMap", found: "Preview") -> N
         rows.add_row(str(number), *map(escape, cells), escape(said))
     console.print(rows)
     looked = f"the first {found.rows_looked_at:,} rows" if found.more else f"{found.rows_looked_at:,} rows"
+    if found.unread:
+        console.print(f"What is below cannot be read: {found.unread}", soft_wrap=True, markup=False, highlight=False)
     for said, count in found.refused.most_common(5):
         console.print(f"Of {looked} {count:,} will be refused: {said}.", soft_wrap=True, markup=False, highlight=False)
     for said, count in found.remarks.most_common(5):
@@ -166,6 +168,10 @@ def _show_outcome(done: Any, telling: list[dict[str, Any]]) -> None:
     table = _table("created", "updated", "duplicates", "refused")
     table.add_row(*(f"{count:,}" for count in (done.created, done.updated, done.duplicates, done.refused)))
     console.print(table)
+    if done.unread:
+        row, why = done.unread
+        said = f"Row {row:,} and all below it were not read: {why} The same command tries again from there."
+        console.print(said, soft_wrap=True, markup=False, highlight=False)
     if telling:
         rows = _table("rows", "outcome", "first row", "its lead", "remarks")
         for row in telling:

@@ -180,7 +180,7 @@ def _of_one_line(words: list[str]) -> tuple[list[str], Address]:
         parts.pop()
     if len(parts) > 1 and (last := parts[-1]):
         if (last[-1].isdigit() and len(last[-1]) == 4 and len(last) > 1 and len(last[-2]) == 5) and last[-2].isdigit():
-            last = last[:-1]  # ZIP+4, whose hyphen is gone
+            last = last[:-1]  # ZIP+4, without its hyphen
         zip_ = _zip(last[-1]) if last[-1].isdigit() else None
         last = last[:-1] if zip_ else last
         if zip_ and not last and len(parts) > 2:

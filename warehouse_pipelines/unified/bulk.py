@@ -5,7 +5,8 @@ how many rows its parts have: with them analysed, the same SQL serves 5 persons 
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -15,7 +16,7 @@ from warehouse_pipelines.queries import query
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-MANY = 100_000
+MANY = 50_000
 """From so many rows on, a step has memory for its sorts, and sets indexes and foreign keys aside."""
 
 
@@ -59,9 +60,19 @@ def fill(session: "Session", name: str, rows: Iterable[tuple[Any, ...]]) -> None
             copy.write_row(row)
 
 
-def analyze(session: "Session", name: str) -> None:
-    """Let the planner know how many rows a temporary table has."""
-    session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("pg_temp", name)))
+def analyze(session: "Session", name: str, columns: str = "") -> None:
+    """Let the planner know how many rows a temporary table has, and what is in ``columns``, or in all."""
+    of = sql.SQL(f"({columns})" if columns else "")
+    session.execute(sql.SQL("ANALYZE {} {}").format(sql.Identifier("pg_temp", name), of))
+
+
+@contextlib.contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Let the server do what ``work`` asks while the block computes, which must not ask it anything."""
+    with ThreadPoolExecutor(1, "meanwhile") as pool:
+        working = pool.submit(work)
+        yield
+        working.result()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ Decided:
 - Customers make pairs with customers, staff with staff, touches with nobody.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.record import Record
 
 if TYPE_CHECKING:
@@ -43,8 +44,19 @@ class Population:
 
 def read(session: "Session", ids: Collection[int] | None = None) -> Population:
     """Return the records of these ids, or all; touches are left out."""
+    return _population(texts(session, query("identity_records"), {"ids": None if ids is None else list(ids)}))
+
+
+def read_all(session: "Session") -> Population:
+    """Return all records, and let the server find meanwhile which of them share a key, for ``all_pairs``."""
+    found = list(texts(session, query("identity_records"), {"ids": None}))
+    with bulk.meanwhile(lambda: _share_keys(session)):
+        return _population(found)
+
+
+def _population(some: Iterable[str]) -> Population:
     found = []
-    for text in texts(session, query("identity_records"), {"ids": None if ids is None else list(ids)}):
+    for text in some:
         fields = text.split(_FIELD)
         found.append((fields[1], fields[2], int(fields[0]), _record(fields)))
     found.sort()
@@ -55,8 +67,8 @@ def read(session: "Session", ids: Collection[int] | None = None) -> Population:
     )
 
 
-def all_pairs(session: "Session") -> Iterator[tuple[int, int]]:
-    """Yield the ids of all pairs; note which keys are crowded."""
+def _share_keys(session: "Session") -> None:
+    """List the records of each key, and note which keys are crowded."""
     session.execute("SET LOCAL work_mem = '256MB'")
     # By the hash of a key, customers and staff apart: a list of all records that have it costs less than a join of all.
     session.execute("CREATE TEMP TABLE shared_key ON COMMIT DROP AS " + query("identity_shared_keys"))
@@ -67,6 +79,10 @@ def all_pairs(session: "Session") -> Iterator[tuple[int, int]]:
         "DELETE FROM pg_temp.shared_key WHERE key IN (SELECT hashtextextended(c.key, kind)"
         " FROM identity.crowded_key AS c, unnest('{0,1}'::bigint[]) AS kind)"
     )
+
+
+def all_pairs(session: "Session") -> Iterator[tuple[int, int]]:
+    """Yield the ids of all pairs; in the transaction of ``read_all``."""
     for text in texts(session, query("identity_all_pairs")):
         a, _, b = text.partition(" ")
         yield int(a), int(b)

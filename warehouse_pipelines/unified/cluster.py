@@ -168,11 +168,13 @@ class _Groups(Generic[Key]):
     def find(self, key: Key) -> Key:
         """Return the record that stands for the group of ``key``."""
         parents = self.parents
-        root = key
-        while (parent := parents.get(root, root)) != root:
+        root = parents.get(key)
+        if root is None:
+            return key
+        while (parent := parents[root]) != root:
             root = parent
         while key != root:
-            parents[key], key = root, parents.get(key, key)
+            parents[key], key = root, parents[key]
         return root
 
     def join(self, a: Key, b: Key) -> bool:
@@ -202,7 +204,7 @@ class _Groups(Generic[Key]):
     def contradictory(self, a: Key, b: Key) -> bool:
         """Return whether the groups of two roots cannot be one person."""
         ones, others = self._names(a), self._names(b)
-        if len(ones) == 1 and ones == others:
+        if ones == others and len(ones) == 1:
             clash = False
         else:
             excused = self.excused.get(a, []) + self.excused.get(b, []) if self.excused else []

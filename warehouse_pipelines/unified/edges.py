@@ -51,9 +51,9 @@ def id_rules() -> Mapping[tuple[str, str], str]:
 
 
 def replace_all(session: "Session", population: Population, weights: Weights) -> tuple[Judged, list[Edge]]:
-    """Compare all pairs of the population and put their edges in the place of what was there.
+    """Compare all pairs of the population and put their edges in the place of what was there, without indexes.
 
-    Return with it the edges that join people, as ``read`` does.
+    Return with it the edges that join people, as ``read`` does. ``candidates.read_all`` came before; ``index`` follows.
     """
     joined: list[Edge] = []
     with tempfile.TemporaryFile() as file:
@@ -63,10 +63,14 @@ def replace_all(session: "Session", population: Population, weights: Weights) ->
         session.execute("ALTER TABLE identity.edge DROP CONSTRAINT edge_pkey")
         session.execute("DROP INDEX identity.edge_b")
         _load(session, file)
-        session.execute("ALTER TABLE identity.edge ADD CONSTRAINT edge_pkey PRIMARY KEY (a_id, b_id)")
-        session.execute("CREATE INDEX edge_b ON identity.edge (b_id)")
-        session.execute("ANALYZE identity.edge")
     return judged, joined
+
+
+def index(session: "Session") -> None:
+    """Make the indexes that ``replace_all`` dropped."""
+    session.execute("ALTER TABLE identity.edge ADD CONSTRAINT edge_pkey PRIMARY KEY (a_id, b_id)")
+    session.execute("CREATE INDEX edge_b ON identity.edge (b_id)")
+    session.execute("ANALYZE identity.edge (a_id, b_id, relation)")
 
 
 def replace_of(session: "Session", ids: Collection[int], weights: Weights) -> tuple[Judged, set[int]]:

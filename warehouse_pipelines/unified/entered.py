@@ -25,7 +25,7 @@ ENTERED = People(
     places=(Place(street="street", unit="unit", city="city", state="state", zip="postal_code"),),
     created="created_at",
     edited="updated_at",
-    gone="gone",
+    excluded="is_excluded",
     within="organization_id",
 )
 
@@ -39,7 +39,7 @@ ENTITY = Entity(
         text="id first_name last_name company email street unit city state postal_code",
         phone="phone phone2 phone3 phone4 phone5",
         uuid="organization_id",
-        boolean="gone",
+        boolean="is_excluded",
         timestamptz="created_at updated_at",
     ),
 )

@@ -14,8 +14,8 @@ What is done, in one transaction, so that an erasure that is killed has done not
 
 The plan is the erasure itself, undone: so it says exactly what would be done.
 
-Files (``erasing_files``) come first, before the transaction: once the rows are gone nobody knows any more what to look
-for. Who is killed between the two has masked a few lines of logs, and does the same again.
+Files (``erasing_files``) come first, before the transaction: once the rows are erased nobody knows what to look for.
+Who is killed between the two has masked a few lines of logs, and does the same again.
 """
 
 import contextlib

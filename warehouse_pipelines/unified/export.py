@@ -1,12 +1,14 @@
 """All that the warehouse knows of a person, as one document: what somebody may ask for who asks what is known of them.
 
-It has their rows of every source, whole, as erasing would find them (``holdings``); the person with its household and
-the evidence; leads with their history, consent and do-not-call entries; dead letters; and rows of other tables in
-which they are recognised, such as an event that they attend. What is ours and says nothing of them is left out: hashes
-and the keys of hashes. What is another person's is left out too, even where the two share a number.
+It has their rows of every source, whole, as erasing would find them (``holdings``), what was logged of changes in them
+and what could not be loaded; the person with its household, the records as they are compared, and the evidence; leads
+with their history, consent and do-not-call entries; and rows of other tables in which they are recognised, such as an
+event that they attend. So each table in which an erasure does something is here; a test compares the two. What is ours
+and says nothing of them is left out: hashes and the keys of hashes. What is another person's is left out too, even
+where the two share a number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -30,7 +32,30 @@ OURS = ["sync_hash", "phone_hash", "payload_hash", "open_key", "open_payload", "
 
 HISTORY = (
     "lead_status_history", "lead_audit_log", "lead_score_history", "lead_assignments", "lead_sequence_enrollments",
+    "lead_feed", "lead_import_row",
 )  # fmt: skip
+"""The tables of ``crm`` that have a lead's id, but for the do-not-call list."""
+
+PARTS = ("crm.lead_audit_log_", "crm.lead_status_history_")
+"""Of tables of ``HISTORY`` that are in parts."""
+
+OF_PERSON: Mapping[str, tuple[str, str]] = {
+    "household": ("identity.household", "household_id = (SELECT p.household_id FROM identity.person AS p"
+                  " WHERE p.person_id = %(id)s)"),
+    "property": ("identity.property", "property_id = (SELECT p.property_id FROM identity.person AS p"
+                 " WHERE p.person_id = %(id)s)"),
+    "former_ids": ("identity.alias", "person_id = %(id)s"),
+    "members": ("identity.member", "person_id = %(id)s"),
+    "touches": ("identity.touch", "person_id = %(id)s"),
+    "compared": ("identity.record", "record_id = ANY(%(records)s)"),
+    "pairs": ("identity.edge", "a_id = ANY(%(records)s) OR b_id = ANY(%(records)s)"),
+    "to_decide": ("identity.review", "a_id = ANY(%(records)s) OR b_id = ANY(%(records)s)"),
+    "decided": ("identity.decision", "a_table || ' ' || a_key = ANY(%(names)s)"
+                " OR b_table || ' ' || b_key = ANY(%(names)s)"),
+    "merged_with": ("identity.former_member", "source_table || ' ' || source_key = ANY(%(names)s)"),
+    "proposed": ("identity.erasure_proposal", "source_table || ' ' || source_key = ANY(%(names)s)"),
+}  # fmt: skip
+"""What the schema ``identity`` has of a person: its table, and the condition of the rows."""
 
 
 def person(session: "Session", by: By, value: str, person_ids: Sequence[UUID]) -> Row:
@@ -49,9 +74,11 @@ def person(session: "Session", by: By, value: str, person_ids: Sequence[UUID]) -
             "records": {
                 label: _rows(session, there[label], there[label].having(keys)) for label, keys in rows.items() if keys
             },
-            "leads": _leads(session, whom),
+            "leads": _leads(session, there, whom),
             "do_not_call": _do_not_call(session, there["crm.dnc_list"], whom),
+            "consent": _consent(session, there["crm.consent_fact"], whom, rows),
             "could_not_be_loaded": _dead_letters(session, rows),
+            "changes": _changes(session, rows),
             "elsewhere": _elsewhere(session, there, whom, rows),
         }  # fmt: skip
 
@@ -72,29 +99,30 @@ def _rows(session: "Session", table: DatabaseTable, condition: sql.Composable) -
 
 
 def _identity(session: "Session", whom: Subject) -> list[Row]:
-    ids = list(whom.person_ids)
     found = []
     for one in _select(
-        session, sql.SQL("SELECT to_jsonb(p) AS found FROM identity.person AS p WHERE person_id = ANY(%s)"), [ids]
+        session,
+        sql.SQL("SELECT to_jsonb(p) AS found FROM identity.person AS p WHERE person_id = ANY(%s)"),
+        [list(whom.person_ids)],
     ):
-        value = [one["person_id"]]
-        for name, statement in (
-            ("household", "SELECT to_jsonb(h) AS found FROM identity.household AS h JOIN identity.person AS p"
-             " USING (household_id) WHERE p.person_id = %s"),
-            ("property", "SELECT to_jsonb(h) AS found FROM identity.property AS h JOIN identity.person AS p"
-             " USING (property_id) WHERE p.person_id = %s"),
-            ("former_ids", "SELECT to_jsonb(a) AS found FROM identity.alias AS a WHERE person_id = %s"),
-            ("members", "SELECT to_jsonb(m) AS found FROM identity.member AS m WHERE person_id = %s"
-             " ORDER BY record_id"),
-            ("touches", "SELECT to_jsonb(t) AS found FROM identity.touch AS t WHERE person_id = %s"
-             " ORDER BY record_id"),
-        ):  # fmt: skip
-            one[name] = _select(session, sql.SQL(statement), value)
+        theirs = session.execute(
+            "SELECT record_id, source_table || ' ' || source_key AS name FROM identity.record"
+            " JOIN identity.member USING (record_id, source_table, source_key) WHERE person_id = %(id)s"
+            " UNION SELECT record_id, source_table || ' ' || source_key FROM identity.touch WHERE person_id = %(id)s",
+            {"id": one["person_id"]},
+        ).fetchall()
+        values = {
+            "id": one["person_id"], "records": [row["record_id"] for row in theirs],
+            "names": [row["name"] for row in theirs],
+        }  # fmt: skip
+        for name, (table, condition) in OF_PERSON.items():
+            statement = f"SELECT to_jsonb(t) AS found FROM {table} AS t WHERE {condition} ORDER BY t"  # noqa: S608
+            one[name] = _select(session, sql.SQL(statement), values)
         found.append(one)
     return found
 
 
-def _leads(session: "Session", whom: Subject) -> list[Row]:
+def _leads(session: "Session", there: dict[str, DatabaseTable], whom: Subject) -> list[Row]:
     found = []
     for lead in erasing_crm.leads(session, whom):
         act_for(session, lead["organization_id"])
@@ -103,11 +131,10 @@ def _leads(session: "Session", whom: Subject) -> list[Row]:
             (row,) = _select(
                 session, sql.SQL("SELECT to_jsonb(l) AS found FROM crm.leads AS l WHERE id = %s"), [lead["id"]]
             )
-            for table in HISTORY:
-                statement = sql.SQL("SELECT to_jsonb(h) AS found FROM {} AS h WHERE lead_id = %s ORDER BY 1").format(
-                    sql.Identifier("crm", table)
-                )
-                row[table] = _select(session, statement, [lead["id"]])
+            archived = [(table.name, table.identifier) for table in there.values() if table.schema == "crm_archive"]
+            for table, name in (*((table, sql.Identifier("crm", table)) for table in HISTORY), *archived):
+                statement = sql.SQL("SELECT to_jsonb(h) AS found FROM {} AS h WHERE lead_id = %s ORDER BY 1")
+                row[table] = _select(session, statement.format(name), [lead["id"]])
             found.append(row)
         finally:
             session.execute("RESET ROLE")
@@ -117,6 +144,30 @@ def _leads(session: "Session", whom: Subject) -> list[Row]:
 def _do_not_call(session: "Session", table: DatabaseTable, whom: Subject) -> list[Row]:
     numbers = sorted({*whom.phones, *(one for one in whom.shared if one.startswith("+"))})
     return _rows(session, table, sql.SQL("t.phone = ANY({}::text[])").format(sql.Literal(numbers)))
+
+
+def _consent(session: "Session", table: DatabaseTable, whom: Subject, rows: Rows) -> list[Row]:
+    keys = [f"{label} {key}" for label, some in rows.items() for key in some]
+    condition = sql.SQL("t.phone = ANY({}::text[]) OR t.source_table || ' ' || t.source_key = ANY({}::text[])").format(
+        sql.Literal(list(whom.phones)), sql.Literal(sorted(keys))
+    )
+    return _rows(session, table, condition)
+
+
+def _changes(session: "Session", rows: Rows) -> list[Row]:
+    """Return what was logged of changes in these rows."""
+    return [
+        row
+        for label, keys in rows.items()
+        for row in _select(
+            session,
+            sql.SQL(
+                "SELECT to_jsonb(c) AS found FROM orchestration.change_log AS c"
+                " WHERE table_name = %s AND record_key = ANY(%s) ORDER BY 1"
+            ),
+            [label, list(keys)],
+        )
+    ]
 
 
 def _dead_letters(session: "Session", rows: Rows) -> list[Row]:
@@ -138,9 +189,11 @@ def _dead_letters(session: "Session", rows: Rows) -> list[Row]:
 def _elsewhere(session: "Session", there: dict[str, DatabaseTable], whom: Subject, rows: Rows) -> dict[str, list[Row]]:
     """Return the rows of other tables in which they are recognised, and that are nobody else's."""
     tokens, found = Tokens(whom), {}
+    said = {"identity.person", *(table for table, _ in OF_PERSON.values())}
+    said |= {f"crm.{name}" for name in ("leads", "dnc_list", "consent_fact", *HISTORY)}
     for label, table in there.items():
-        if table.schema in ("identity", "crm", "crm_archive"):
-            continue  # said above
+        if label in said or label.startswith(PARTS):
+            continue
         hits = tokens.rows(session, table)
         known = rows.get(label, frozenset()) | emptying.others(session, table, whom, hits)
         places = [hit.place for hit in hits if hit.key not in known]

@@ -70,15 +70,16 @@ def refresh(session: "Session", record_ids: Collection[int] | None = None) -> in
         session.execute("CREATE INDEX ON household_person (person_id)")
         bulk.fill(session, "household_group", _groups(session))
         bulk.analyze(session, "household_group")
-        _insert(session, "household_made", query("households_made"))
-        session.execute(query("households_insert"))
+        made = _insert(session, "household_made", query("households_made"))
+        with bulk.bare(session, "identity.household", rows=made):
+            session.execute(query("households_insert"))
         session.execute(query("households_update"))
         moved = _insert(session, "household_move", query("households_moves"))
         session.execute(query("households_lost"))
         with bulk.bare(session, "identity.person", rows=moved):
             session.execute(query("households_move"))
         if everybody:
-            session.execute("ANALYZE identity.person, identity.household")
+            session.execute("ANALYZE identity.person (household_id, property_id), identity.household (household_id)")
             session.execute(_EMPTY_HOUSEHOLDS)
         session.execute("ANALYZE identity.left_household, identity.left_property")
         session.execute(query("households_left"))

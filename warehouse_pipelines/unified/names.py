@@ -66,7 +66,8 @@ def fold(text: str) -> str:
     """Return ``text`` in lower case without accents and punctuation, its words apart by one blank."""
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text.translate(_PLAIN).casefold().translate(_SPECIAL))
-        text = "".join(one for one in text if not unicodedata.combining(one))
+        # Hangul comes apart by NFKD, and is put together again.
+        text = unicodedata.normalize("NFC", "".join(one for one in text if not unicodedata.combining(one)))
     return " ".join(text.translate(_PLAIN).lower().split())
 
 

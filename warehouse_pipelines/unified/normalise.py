@@ -57,7 +57,7 @@ class Raw(NamedTuple):
     deleted: bool = False
 
 
-_EMAIL = re.compile(r"[^@\s,;:<>()\"\\{}]+@(?:[a-z0-9_-]+\.)+[a-z]{2,24}")
+_EMAIL = re.compile(r"[^@\s,;:<>()\"\\{}]+@(?:[\w-]+\.)+(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})")
 _GMAIL = frozenset(["gmail.com", "googlemail.com"])
 _SUSPECT = frozenset([*(digit * 4 for digit in "0123456789"), "4567", "5678", "1212"])
 _REPEATED = re.compile(r"(\d)\1{6}$|(?:1234567|2345678|5551212|5555555|0000000)$")

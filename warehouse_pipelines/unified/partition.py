@@ -56,15 +56,15 @@ def settle(session: "Session", ids: Collection[int]) -> Settled:
 
 
 def settle_all(session: "Session", population: Population, joined: list[Edge]) -> Settled:
-    """Make people of all records, with the edges that join people."""
+    """Make people of all records, with the edges that join people, which get their indexes meanwhile."""
     return _settle(session, population, joined, None)
 
 
 def _settle(session: "Session", population: Population, joined: list[Edge], ids: Collection[int] | None) -> Settled:
-    decided = decisions_of(session, population)
-    who = {number: Called.of(record) for number, record in enumerate(population.records)}
-    made = clusters(who, ((edge[0], edge[1], edge[2]) for edge in joined), decided.same, decided.apart)
-    before = _members(session, population, ids)
+    decided, before = decisions_of(session, population), _members(session, population, ids)
+    with bulk.meanwhile(lambda: None if ids is not None else edges.index(session)):
+        who = {number: Called.of(record) for number, record in enumerate(population.records)}
+        made = clusters(who, ((edge[0], edge[1], edge[2]) for edge in joined), decided.same, decided.apart)
     assigned = _assign(session, population, made.groups, before, joined)
     person_of = {number: person for person, group in zip(assigned.ids, made.groups, strict=True) for number in group}
     found = Settled(len(population.ids), len(made.groups))
@@ -296,12 +296,12 @@ def _write_merged(session: "Session", population: Population, assigned: Assigned
     session.execute(
         "UPDATE identity.alias AS a SET person_id = m.person_id FROM identity.alias AS m WHERE m.alias_id = a.person_id"
     )
-    gone = session.execute(
+    deleted = session.execute(
         "DELETE FROM identity.person AS p WHERE p.person_id = ANY (%s)"
         " AND NOT EXISTS (SELECT FROM identity.member AS m WHERE m.person_id = p.person_id)",
         [list(assigned.merged)],
     )
-    return gone.rowcount
+    return deleted.rowcount
 
 
 def _copy(session: "Session", statement: str, lines: Iterable[str]) -> None:

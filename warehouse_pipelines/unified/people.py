@@ -115,7 +115,7 @@ class People:
     ``places``    addresses, the first that has a street is taken, or else the first that has anything
     ``created``, ``edited``  the columns, where they are not the common ``source_created_at``, ``source_updated_at``
     ``made_up``   a flag of a record that is a test of the vendor's; such a record counts as deleted
-    ``gone``      a flag of a row that is no record any more, and whose record is removed
+    ``excluded``  a flag of a row that is no record any more, and whose record is removed
     ``within``    the column of the organization, of a table that several have; those are read that the sources feed
     """
 
@@ -135,7 +135,7 @@ class People:
     created: str = ""
     edited: str = ""
     made_up: str = ""
-    gone: str = ""
+    excluded: str = ""
     within: str = ""
     consent: tuple[Consent, ...] = ()
 

@@ -36,6 +36,13 @@ FIELDS = ("name", "business", "email", "phone", "address")
 MOST_SHARING = 100
 """A phone of more persons than this is nobody's: a company's, or a placeholder."""
 
+_SAMPLED = {
+    "person_candidate": "person_id, field, value, record_id",
+    "person_value": "person_id, field, value, record_id, is_best",
+    "person_best": "person_id",
+}
+"""Columns by which these are joined: of wide tables the others take longer to look at than the joins gain by it."""
+
 _TABLES = {
     "person_asked": "person_id uuid PRIMARY KEY",
     "person_summary": """
@@ -74,8 +81,8 @@ def refresh(
             if columns:
                 bulk.temporary(session, name, columns)
         if person_ids is None:
-            # What this transaction has written, the planner knows no numbers of.
-            session.execute("ANALYZE identity.record, identity.member, identity.person, identity.property")
+            # What this transaction has written of the others, ``records`` and ``resolve`` have told the planner.
+            session.execute("ANALYZE identity.property (property_id, zip, street)")
             session.execute("INSERT INTO person_asked SELECT person_id FROM identity.person")
         else:
             bulk.fill(session, "person_asked", ((one,) for one in set(person_ids)))
@@ -120,4 +127,4 @@ def _write(session: "Session", *, everybody: bool) -> int:
 
 def _insert(session: "Session", table: str, select: str, parameters: Mapping[str, object] | None = None) -> None:
     session.execute(f"INSERT INTO {table} {select}".encode(), parameters)
-    bulk.analyze(session, table)
+    bulk.analyze(session, table, _SAMPLED.get(table, ""))

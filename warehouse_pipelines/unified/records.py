@@ -1,7 +1,7 @@
 """Read the rows of the sources that changed into ``identity.record``.
 
     changed = refresh(session)                 # since the last refresh
-    changed = refresh(session, full=True)      # all rows, and remove records whose row is gone
+    changed = refresh(session, full=True)      # all rows, and remove records whose row was deleted
 
 What it reads is right although loaders write meanwhile. A row's ``sync_updated_at`` is the beginning of the transaction
 that loads it, so a row may be committed with a time that lies long before. ``read_until`` therefore does not pass the
@@ -92,7 +92,7 @@ class Changed:
 def refresh(session: "Session", *, full: bool = False, tables: Collection[str] | None = None) -> Changed:
     """Read what changed in the ``tables`` of people, all by default, and return what it changed in identity.record.
 
-    ``full`` reads all rows and removes the records whose row is gone. Whoever calls it holds a lock against a second
+    ``full`` reads all rows and removes the records whose row was deleted. Whoever calls it holds a lock against another
     refresh. Raises ``ValueError`` for a table that holds no people, and in a transaction with one snapshot for all its
     statements, which could not see what is committed after it began.
     """
@@ -114,7 +114,7 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
         read = 0
         due = _due(session, columns, readings, positions, whole)
         strays = _with_own_numbers(session, own, whole)
-        gone: dict[int, tuple[UUID | None, tuple[str, ...]]] = {}
+        excluded: dict[int, tuple[UUID | None, tuple[str, ...]]] = {}
         for one in readings:
             table = one.row.table
             given = {"organizations": entered.organizations(session)} if one.row.within else {}
@@ -124,9 +124,9 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
                 since = {"since": positions[table], "strays": strays.get(table, [])}
                 select = sql.SQL("{} {} AND {}").format(one.select, condition, one.only)
                 read += _copy(session, one, select, since | given, own)
-                if one.gone:
-                    gone |= _remove_gone(session, one, columns, positions[table])
-        changed = _write(session, read, sorted(whole) if full else [], tables is None, gone)
+                if one.excluded:
+                    excluded |= _remove_excluded(session, one, columns, positions[table])
+        changed = _write(session, read, sorted(whole) if full else [], tables is None, excluded)
         if until["hidden"]:
             log.warning(
                 "%s transactions of other users run in the warehouse, and this one may not see since when: the rows of"
@@ -145,14 +145,14 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
     return changed
 
 
-def _remove_gone(
+def _remove_excluded(
     session: "Session", one: Reading, columns: Tables, since: datetime
 ) -> dict[int, tuple["UUID | None", tuple[str, ...]]]:
     """Remove the records whose row says since then that it is none; return each with its person and keys."""
-    assert one.gone is not None  # noqa: S101  (asked by the caller)
+    assert one.excluded is not None  # noqa: S101  (asked by the caller)
     rows = session.execute(
-        sql.SQL(query("identity_remove_gone")).format(
-            table=columns.identifier(one.row.table), key=sql.Identifier("s", one.keys[0]), gone=one.gone
+        sql.SQL(query("identity_remove_excluded")).format(
+            table=columns.identifier(one.row.table), key=sql.Identifier("s", one.keys[0]), excluded=one.excluded
         ),
         {"table": one.row.table, "since": since},
     )
@@ -271,18 +271,18 @@ def _write(
     read: int,
     whole: list[str],
     all_tables: bool,
-    gone: Mapping[int, tuple["UUID | None", tuple[str, ...]]],
+    excluded: Mapping[int, tuple["UUID | None", tuple[str, ...]]],
 ) -> Changed:
-    """Write what was copied; remove, of the tables that were read in full, the records whose row is gone.
+    """Write what was copied; remove, of the tables that were read in full, the records whose row was deleted.
 
-    ``gone`` are those that were removed before.
+    ``excluded`` are those that were removed before.
     """
     if read > LISTED:
         session.execute("ANALYZE incoming_record")
     session.execute("CREATE TEMP TABLE changed_record ON COMMIT DROP AS " + query("identity_changed_records"))
     counted = session.execute("SELECT count(*) AS changed FROM changed_record").fetchone()
     changed = 0 if counted is None else counted["changed"]
-    removed = {**gone, **_removed(session, whole, all_tables)}
+    removed = {**excluded, **_removed(session, whole, all_tables)}
     if _are_many(session, max(changed, len(removed))):
         with _Rebuilt(session):
             session.execute(query("identity_write_records"))
@@ -321,7 +321,7 @@ def _are_many(session: "Session", changed: int) -> bool:
 def _removed(
     session: "Session", whole: list[str], all_tables: bool
 ) -> dict[int, tuple["UUID | None", tuple[str, ...]]]:
-    """Remove the records of ``whole`` tables whose row is gone, and of tables that hold no people any more."""
+    """Remove the records of ``whole`` tables whose row was deleted, and of tables that hold no people any more."""
     if not whole:
         return {}
     rows = session.execute(

@@ -177,7 +177,7 @@ def _uncollected() -> Iterator[None]:
 def everything(session: "Session", current: weights.Weights, summary: Summary) -> Resolved:
     """Compare all records and make people of them. In a transaction, under ``lock``."""
     with summary.step("compare"):
-        population = candidates.read(session)
+        population = candidates.read_all(session)
         summary.full, summary.changed = True, len(population.ids)
         judged, joined = edges.replace_all(session, population, current)
         _note(summary, judged)
@@ -186,8 +186,8 @@ def everything(session: "Session", current: weights.Weights, summary: Summary) -
         settled = partition.settle_all(session, population, joined)
         _count(summary, settled)
         # What follows in this transaction would be planned as if the two were empty: autovacuum comes too late.
-        session.execute("ANALYZE identity.member")
-        session.execute("ANALYZE identity.person")
+        session.execute("ANALYZE identity.member (record_id, person_id, source_table, source_key)")
+        session.execute("ANALYZE identity.person (person_id, kind)")
     with summary.step("review"):
         summary.reviews = reviews.settle(session, settled.torn)
         session.execute("DELETE FROM identity.pending")
@@ -209,8 +209,8 @@ def changes(
     otherwise. In a transaction, under ``lock``.
     """
     with summary.step("compare"):
-        gone = {row["key"] for row in session.execute("DELETE FROM identity.pending_key RETURNING key")}
-        again = set(ids) | candidates.crossed(session, gone.union(keys))
+        deleted = {row["key"] for row in session.execute("DELETE FROM identity.pending_key RETURNING key")}
+        again = set(ids) | candidates.crossed(session, deleted.union(keys))
         again |= {row["record_id"] for row in session.execute("DELETE FROM identity.pending RETURNING record_id")}
         summary.changed = len(again)
         judged, before = edges.replace_of(session, again, current)

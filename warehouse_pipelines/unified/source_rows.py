@@ -48,7 +48,7 @@ class Reading(NamedTuple):
     """How the rows of a table are read.
 
     ``select``  all rows of the table, which is ``s``; a condition may follow
-    ``only``    the condition that a row is a record; ``gone`` that it is none any more, where rows can come to that
+    ``only``    the condition that a row is a record; ``excluded`` that it is none any more, where rows can come to that
     ``raw``     makes a ``Raw`` of a row of its result
     ``keys``    what the key's columns are called
     ``reached`` for each table that is joined, the keys of ``s`` whose record a change since ``%(since)s`` is part of
@@ -57,7 +57,7 @@ class Reading(NamedTuple):
     row: People
     select: sql.Composed
     only: sql.Composable
-    gone: sql.Composable | None
+    excluded: sql.Composable | None
     raw: Callable[[Sequence[Any]], Raw]
     keys: tuple[str, ...]
     reached: tuple[tuple[str, sql.Composable], ...]
@@ -119,13 +119,14 @@ class _Composer:
 
     def _limits(self) -> tuple[sql.Composable, sql.Composable | None]:
         """Return the condition that a row is a record, and the one that it is none any more."""
-        gone = sql.SQL("s.{}").format(sql.Identifier(self._row.gone)) if self._row.gone else None
+        flag = self._row.excluded
+        excluded = sql.SQL("s.{}").format(sql.Identifier(flag)) if flag else None
         only: list[sql.Composable] = [NOT_ERASED]
-        if gone:
-            only.append(sql.SQL("NOT {}").format(gone))
+        if excluded:
+            only.append(sql.SQL("NOT {}").format(excluded))
         if self._row.within:
             only.append(sql.SQL("s.{} = ANY (%(organizations)s)").format(sql.Identifier(self._row.within)))
-        return sql.SQL(" AND ").join(only), gone
+        return sql.SQL(" AND ").join(only), excluded
 
     def _column(self, written: str) -> sql.Composable | None:
         """Return the SQL of ``column`` or ``join.column``, None where the installation dropped or hashes it."""

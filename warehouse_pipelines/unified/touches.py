@@ -32,6 +32,7 @@ LEAD = timedelta(days=30)
 
 _TABLES = {
     "touch_asked": "record_id bigint PRIMARY KEY",
+    "touch_holding": "rule text, value text, record_id bigint, created_at timestamptz, updated_at timestamptz",
     "touch_holder": """
         rule text, value text, person_id uuid, household_id uuid, unit uuid, since timestamptz, until timestamptz,
         is_mass boolean
@@ -64,13 +65,17 @@ def refresh(session: "Session", record_ids: Collection[int] | None = None, *, ke
                 f"INSERT INTO touch_asked {asked}".encode(), {"records": records, "keys": list(keys_before)}
             )
         bulk.analyze(session, "touch_asked")
+        holding = query("touches_holding_all" if everything else "touches_holding")
+        session.execute(f"INSERT INTO touch_holding {holding}".encode())
+        bulk.analyze(session, "touch_holding")
         session.execute(f"INSERT INTO touch_holder {query('touches_holders')}".encode(), {"most": MOST_SHARING})
         bulk.analyze(session, "touch_holder")
-        session.execute(
+        made = session.execute(
             f"INSERT INTO touch_made {query('touches_made')}".encode(), {"lead": LEAD, "most": MOST_SHARING}
-        )
+        ).rowcount
         bulk.analyze(session, "touch_made")
-        written = session.execute(query("touches_write")).rowcount
+        with bulk.bare(session, "identity.touch", rows=made):
+            written = session.execute(query("touches_write")).rowcount
         for name in reversed(_TABLES):
             session.execute(f"DROP TABLE pg_temp.{name}".encode())
     return written

@@ -235,6 +235,35 @@ def _plant_crm(connection: Connection, people: int) -> None:
     )
 
 
+def plant_logs(connection: Connection, people: int) -> None:
+    """Plant what programs note beside the rows and only a key finds: changes, what feed and imports wrote."""
+    given = {"organization": ORGANIZATION, "people": people}
+    connection.execute("SELECT set_config('app.organization_id', %s, false)", [ORGANIZATION])
+    for statement in (
+        "INSERT INTO orchestration.change_log (table_name, record_key, column_name, old_value, sync_history_id)"
+        " SELECT 'genius_lead', i::text, 'note', 'was ill in June', 1 FROM generate_series(1, %(people)s) AS i",
+        "INSERT INTO identity.erasure_proposal (source_table, source_key, reason)"
+        " SELECT 'hubspot_contact', i::text, 'planted' FROM generate_series(1, %(people)s) AS i",
+        "INSERT INTO crm.lead_feed (organization_id, lead_id, written)"
+        " SELECT organization_id, id, jsonb_build_object('first_name', first_name) FROM crm.leads",
+        "INSERT INTO crm.consent_fact (organization_id, source_table, source_key, flag, crm, says, channels, given_at)"
+        " SELECT %(organization)s, 'genius_lead', i::text, 'planted', 'genius', 'consent', '{call}', now()"
+        " FROM generate_series(1, %(people)s) AS i",
+        "INSERT INTO crm.lead_import (organization_id, file_name, file_hash, started_by)"
+        " VALUES (%(organization)s, 'planted.csv', '', 'test')",
+        "INSERT INTO crm.lead_import_row (organization_id, import_id, row_number, outcome, lead_id, fingerprint)"
+        " SELECT i.organization_id, i.id, row_number() OVER (ORDER BY l.id), 'created', l.id, ''"
+        " FROM crm.lead_import AS i JOIN crm.leads AS l USING (organization_id)",
+        "INSERT INTO crm.lead_assignments (organization_id, lead_id, to_user_id, context)"
+        " SELECT organization_id, id, id, jsonb_build_object('said', first_name) FROM crm.leads",
+        "INSERT INTO crm.lead_score_history (organization_id, lead_id, score, factors, model_version)"
+        " SELECT organization_id, id, 1, '{\"planted\": 1}', 'weights-1' FROM crm.leads",
+        "INSERT INTO crm.segments (organization_id, name, filter_criteria) SELECT organization_id, first_name,"
+        " jsonb_build_object('field', 'email', 'op', 'eq', 'value', email) FROM crm.leads",
+    ):
+        connection.execute(statement.encode(), given)
+
+
 def dump(connection: Connection) -> dict[str, dict[str, str]]:
     """Return every row of every table as a text, by table and place, but what tells of erasures."""
     tables = connection.execute(

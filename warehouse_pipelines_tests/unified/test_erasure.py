@@ -139,6 +139,37 @@ def test_what_was_logged_of_changes_and_runs_goes_too(database_url: str) -> None
     ]
 
 
+def test_an_export_has_each_table_that_an_erasure_searches(database_url: str) -> None:
+    """So that a new table is forgotten by neither. What only a key says is theirs is there, too."""
+    _planted(database_url, 3)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        planted.plant_logs(connection, 3)
+        ((unlisted,),) = connection.execute(
+            "SELECT coalesce(string_agg(c.relname, ' '), '')"
+            " FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid"
+            " WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+            " AND a.attname = 'lead_id' AND NOT a.attisdropped AND c.relname <> ALL (%s)",
+            [[*export.HISTORY, "dnc_list"]],
+        ).fetchall()
+    assert unlisted == "", "say in export.HISTORY what the table has of a lead"
+    with warehouse.session(database_url) as session:
+        document = export.person(session, "person", person_id(2), [UUID(person_id(2))])
+    ((person,), (lead,)) = document["persons"], document["leads"]
+    there = {*document["records"], *document["elsewhere"], "identity.person", "crm.leads"}
+    there |= {table for part, (table, _) in export.OF_PERSON.items() if person[part]}
+    there |= {f"crm.{table}" for table in export.HISTORY if lead[table]}
+    parts = {
+        "do_not_call": "crm.dnc_list", "consent": "crm.consent_fact",
+        "could_not_be_loaded": "orchestration.dead_letter", "changes": "orchestration.change_log",
+    }  # fmt: skip
+    there |= {table for part, table in parts.items() if document[part]}
+    assert "was ill in June" in str(document["changes"])
+    assert set(planted.planted_in({"": {"": str(document)}})) == {2}
+    done = {part.table for part in _erase(database_url, "person", person_id(2), 2).parts if part.rows}
+    assert len(done) > 70
+    assert done - there == set()
+
+
 def test_the_certificate_names_nobody(database_url: str) -> None:
     _planted(database_url, 2)
     done = _erase(database_url, "phone", phone(2), 2)

@@ -222,6 +222,29 @@ def test_a_merge_undone_brings_both_leads_back(fed: FeedDatabase) -> None:
     assert "merged_into" not in fed.lead(goes)["source_metadata"]
 
 
+@pytest.mark.parametrize("stays", [0, 1])
+def test_a_number_that_the_other_lead_had_meanwhile_comes_back_with_its_own(fed: FeedDatabase, stays: int) -> None:
+    """In whatever order the two leads are written: a number is one live lead's."""
+    numbers = ("+12162230101", "+12162230102")
+    records = [fed.source("hubspot_contact", id=str(n), lifecyclestage="lead", phone_e164=numbers[n]) for n in (0, 1)]
+    people = [fed.person(records[n], phones=(numbers[n],), first_name=f"Ann{n}") for n in (0, 1)]
+    fed.feed()
+    live = "SELECT id, golden_id, phone FROM crm.leads WHERE deleted_at IS NULL ORDER BY phone"
+    before = fed.all(live)
+    assert [row["phone"] for row in before] == [*numbers]
+    goes = 1 - stays
+    fed.join(people[stays], people[goes])
+    fed.touch(people[stays], phone=numbers[goes], phones=[*numbers])
+    fed.feed()
+    [lead] = fed.all(live)
+    assert lead["phone"] == numbers[goes]
+    fed.part(people[goes], records[goes], first_name=f"Ann{goes}")
+    for n in (0, 1):
+        fed.touch(people[n], phone=numbers[n], phones=[numbers[n]])
+    fed.feed()
+    assert fed.all(live) == before
+
+
 def test_a_lead_without_a_source_is_deleted_softly_and_comes_back(fed: FeedDatabase) -> None:
     contact = ada(fed)
     person = fed.person(contact, first_name="Ada")

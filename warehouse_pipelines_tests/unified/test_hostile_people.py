@@ -2,6 +2,9 @@
 
 import contextlib
 import random
+import signal
+import subprocess
+import sys
 import threading
 import uuid
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.unified import decisions, erasure, export, resolve
+from warehouse_pipelines.unified import candidates, decisions, erasure, export, feed, persons, resolve, touches
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
 PHONE, OTHER_PHONE = "+12162230101", "+12162230102"
@@ -227,3 +230,159 @@ def test_an_erasure_while_identity_runs_waits_and_leaves_nothing(fed: FeedDataba
     unify(fed, full=True)
     assert people(fed) == set()
     assert fed.leads("deleted_at IS NULL") == []
+
+
+NAMES = {
+    "Иван Петров": ("Иван", "Петров"), "Петров, Иван": ("Иван", "Петров"), "ИВАН ПЕТРОВ": ("Иван", "Петров"),
+    "Łukasz Żółć": ("Łukasz", "Żółć"), "김 철수": ("김", "철수"), "محمد علي": ("محمد", "علي"),
+    "王 小明": ("王", "小明"), "नरेंद्र मोदी": ("नरेंदर", "मोदी"), "Ελένη Παππά": ("Ελένη", "Παππά"),
+}  # fmt: skip
+
+
+def test_names_in_any_script_are_shown_as_they_are_written(fed: FeedDatabase) -> None:
+    for number, name in enumerate(NAMES):
+        fed.source("callrail_form_submission", id=str(number), customer_name=name,
+                   customer_phone_number_e164=f"+1216223{number:04}", submitted_at="2026-01-01")  # fmt: skip
+    unify(fed)
+    found = fed.all(
+        "SELECT source_key, p.display_name, p.first_name, p.last_name FROM identity.member JOIN identity.person AS p"
+        " USING (person_id) ORDER BY source_key"
+    )
+    shown = {**{name: name for name in NAMES}, "Петров, Иван": "Иван Петров", "ИВАН ПЕТРОВ": "Иван Петров"}
+    assert {row["display_name"] for row in found} == set(shown.values())
+    assert [(row["first_name"], row["last_name"]) for row in found] == list(NAMES.values())
+    assert len(fed.leads()) == len(NAMES)
+
+
+def test_neighbours_whose_names_have_no_latin_letter_are_two_households(fed: FeedDatabase) -> None:
+    home = {"address": "1 Elm St", "zip": "44101"}
+    contact(fed, 1, firstname="小明", lastname="王", **home)
+    contact(fed, 2, firstname="Ольга", lastname="Петрова", **home)
+    contact(fed, 3, firstname="Иван", lastname="Петрова", **home)
+    unify(fed)
+    households = fed.all("SELECT count(*) AS n FROM identity.person GROUP BY household_id ORDER BY n")
+    assert [row["n"] for row in households] == [1, 2]
+
+
+def test_a_crowd_on_one_phone_or_one_address_is_nobody_and_costs_no_pairs(
+    fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "CAP", 10)
+    monkeypatch.setattr(persons, "MOST_SHARING", 10)
+    monkeypatch.setattr(touches, "MOST_SHARING", 10)
+    for number in range(60):
+        contact(fed, number, firstname=f"Ann{chr(97 + number % 26)}", lastname=f"Bell{number}",
+                phone_e164=PHONE, email="everybody@example.com")  # fmt: skip
+    fed.source("callrail_call", id="c", customer_phone_number_e164=PHONE, start_time="2026-01-01")
+    summary = resolve.run(fed.session)
+    assert (summary.pairs, summary.persons) == (0, 60)
+    assert fed.one("SELECT certainty FROM identity.touch") == {"certainty": "unknown"}
+    fed.feed()
+    leads = fed.leads("deleted_at IS NULL")
+    assert len(leads) == 60
+    assert [lead["phone"] for lead in leads if lead["phone"]] == [PHONE]
+    now = people(fed)
+    unify(fed, full=True)
+    assert people(fed) == now
+    assert len(fed.leads("deleted_at IS NULL")) == 60
+
+
+def test_a_merge_back_and_forth_twice_ends_with_the_ids_of_before(fed: FeedDatabase) -> None:
+    a, b = contact(fed, 1, phone_e164=PHONE), contact(fed, 2, firstname="Ben", phone_e164=OTHER_PHONE)
+    unify(fed)
+    his = "SELECT source_key, person_id FROM identity.member ORDER BY 1"
+    live = "SELECT id, golden_id, first_name, phone FROM crm.leads WHERE deleted_at IS NULL ORDER BY id"
+    before = fed.all(his), fed.all(live)
+    assert len(before[1]) == 2
+    for full in (False, True):
+        decision = decisions.confirm(fed.session, a, b, by="ann")
+        unify(fed, full=full)
+        assert len(people(fed)) == 1
+        [lead] = fed.all(live)
+        assert lead["id"] in {one["id"] for one in before[1]}
+        decisions.withdraw(fed.session, [decision.decision_id])
+        unify(fed, full=full)
+        assert (fed.all(his), fed.all(live)) == before
+    assert fed.all("SELECT FROM identity.alias") == []
+
+
+def test_a_decision_about_a_record_that_was_deleted_waits_for_it(fed: FeedDatabase) -> None:
+    a, b = contact(fed, 1, phone_e164=PHONE), contact(fed, 2, firstname="Ben", phone_e164=OTHER_PHONE)
+    resolve.run(fed.session)
+    decisions.confirm(fed.session, a, b, by="ann")
+    resolve.run(fed.session)
+    assert people(fed) == {frozenset("12")}
+    fed.session.execute("DELETE FROM hubspot_contact WHERE id = '2'")
+    resolve.run(fed.session, full=True)
+    assert people(fed) == {frozenset("1")}
+    assert len(decisions.holding(fed.session)) == 1
+    contact(fed, 2, firstname="Ben", phone_e164=OTHER_PHONE)
+    resolve.run(fed.session)
+    assert people(fed) == {frozenset("12")}
+    fed.session.execute("DELETE FROM hubspot_contact")
+    resolve.run(fed.session, full=True)
+    assert people(fed) == set()
+    decisions.withdraw(fed.session, [one.decision_id for one in decisions.holding(fed.session)])
+    assert fed.all("SELECT FROM identity.alias AS a JOIN identity.person AS p ON p.person_id = a.alias_id") == []
+
+
+def test_two_runs_at_a_time_make_each_person_once(fed: FeedDatabase) -> None:
+    for number in range(30):
+        contact(fed, number, phone_e164=f"+1216223{number // 2:04}")
+    failed: list[BaseException] = []
+
+    def run(full: bool) -> None:
+        try:
+            with warehouse.session(fed.url) as session:
+                resolve.run(session, full=full)
+                feed.run(session, full=full)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(full,)) for full in (False, True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert failed == []
+    assert len(people(fed)) == 15
+    assert len(fed.leads("deleted_at IS NULL")) == 15
+    assert fed.all("SELECT FROM identity.alias") == []
+
+
+MADE_OF = """
+    SELECT pg_get_constraintdef(oid) AS made FROM pg_constraint WHERE connamespace = 'identity'::regnamespace
+    UNION SELECT indexdef FROM pg_indexes WHERE schemaname = 'identity' ORDER BY 1
+"""
+
+
+@pytest.mark.parametrize("step", ["persons", "households", "touches"])
+def test_a_run_that_is_killed_leaves_what_was_there_before(fed: FeedDatabase, step: str) -> None:
+    """A first run, whose indexes and foreign keys are set aside meanwhile."""
+    for number in range(6):
+        contact(fed, number, phone_e164=f"+1216223{number // 2:04}")
+    schema = fed.all(MADE_OF)
+    script = (
+        "import sys, os, signal; from warehouse_pipelines import warehouse;"
+        f"from warehouse_pipelines.unified import bulk, resolve, {step};"
+        "bulk.MANY = 1;"
+        f"{step}.refresh = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL);"
+        "resolve.run(warehouse.connect(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, fed.url], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert people(fed) == set()
+    unify(fed)
+    assert len(people(fed)) == 3
+    assert fed.all(MADE_OF) == schema
+
+
+def test_empty_strings_and_nulls_are_no_evidence(fed: FeedDatabase) -> None:
+    for number, nothing in enumerate((None, "", " ", "\t", "N/A", "null", "-", "unknown")):
+        fed.source("hubspot_contact", id=f"n{number}", firstname=nothing, lastname=nothing, email=nothing,
+                   phone=nothing, address=nothing, zip=nothing, city=nothing)  # fmt: skip
+        contact(fed, number, email=nothing, address=nothing, zip=nothing, city=nothing)
+    unify(fed)
+    assert all(len(group) == 1 for group in people(fed))
+    assert fed.all("SELECT FROM identity.edge") == []
+    assert fed.all("SELECT FROM identity.person WHERE '' IN (email, phone, first_name, last_name, street, zip)") == []

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.unified.lead_import import columns, csv_file, excel_file, table_file
+from warehouse_pipelines.unified.lead_import import columns, csv_file, excel_file, preview, table_file
 from warehouse_pipelines.unified.lead_import.opening import open_file
 from warehouse_pipelines.unified.lead_import.table_file import Row
 
@@ -283,7 +283,6 @@ def test_entities_are_refused(tmp_path: Path) -> None:
         (b'<row r="3"', b'<row r="2"', "not in order"),
         (b'<row r="3"', b'<row r="nonsense"', "cannot be read as a workbook"),
         (b'r="A3"', b'r="ZZZZ3"', "cell in column"),
-        (b'<c r="A3"', b'<c r="A3" t="s"><v>9999</v></c><c r="B3"', "cannot be read as a workbook"),
         (b"</sheetData>", b"</sheetDat>", "cannot be read as a workbook"),
     ],
 )
@@ -292,6 +291,32 @@ def test_a_sheet_with_impossible_places_ends_at_once(tmp_path: Path, old: bytes,
     rewritten(path, "xl/worksheets/sheet1.xml", old, new)
     with pytest.raises(WrongUse, match=said):
         list(open_file(path).rows())
+
+
+@pytest.mark.parametrize("value", [b'<c r="A3" t="s"><v>9999</v></c>', b'<c r="A3"><v>1,5</v></c>'])
+def test_a_damaged_cell_costs_one_row(tmp_path: Path, value: bytes) -> None:
+    path = workbook(tmp_path / "x.xlsx", [HEADERS, *PEOPLE, *PEOPLE])
+    rewritten(path, "xl/worksheets/sheet1.xml", b'<c r="A3"', value + b'<c r="B3"')
+    rows = list(open_file(path).rows())
+    assert [row.number for row in rows if row.problem] == [3]
+    assert rows[2].problem is not None
+    assert "a cell is damaged" in rows[2].problem
+    assert rows[3].cells == rows[1].cells
+
+
+def test_a_damaged_archive_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = rows_of_a_workbook(tmp_path / "x.xlsx", 2_000)
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.getinfo("xl/worksheets/sheet1.xml")
+    content = bytearray(path.read_bytes())
+    content[sheet.header_offset + sheet.compress_size * 2 // 3] ^= 0xFF
+    path.write_bytes(content)
+    file = open_file(path)
+    found = preview.preview(file, columns.mapped(file))
+    assert found.rows_looked_at > 500
+    assert "cannot be read as a workbook" in found.unread or found.more
+    with pytest.raises(table_file.Unreadable):
+        list(file.rows())
 
 
 def test_an_archive_that_is_no_workbook_is_refused(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import os
 import re
 import signal
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
@@ -20,7 +22,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.cli import main
 from warehouse_pipelines.errors import NotConfigured, SyncRunning, WrongUse
 from warehouse_pipelines.unified import erasure
-from warehouse_pipelines.unified.lead_import import columns, kept_out, report, run, undo
+from warehouse_pipelines.unified.lead_import import columns, kept_out, report, run, table_file, undo
 from warehouse_pipelines.unified.lead_import.opening import open_file
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
 
@@ -378,6 +380,56 @@ def test_an_import_that_is_broken_off_goes_on(crm: Crm) -> None:
     assert (counts(done), done.resumed_after) == ((60, 0, 0, 0), 31)
     assert len(crm.leads()) == 60
     assert [row[0] for row in crm.rows(done)] == list(range(2, 62))
+
+
+def damaged(path: Path, how: str) -> Path:
+    """A workbook of a hundred rows whose sheet cannot be read to its end."""
+    book = openpyxl.Workbook()
+    book.active.title = path.stem
+    book.active.append(["Name", "Phone"])
+    for row in range(2, 102):
+        book.active.append([f"Ann A{row}", f"206555{row:04}"])
+    book.save(path)
+    with zipfile.ZipFile(path) as old:
+        parts = {entry.filename: old.read(entry) for entry in old.infolist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    if how == "xml":
+        parts[sheet] = parts[sheet].replace(b'<row r="42"', b'<row r="42" <', 1)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as new:
+        for name, part in parts.items():
+            new.writestr(name, part)
+    return path
+
+
+@pytest.mark.parametrize("how", ["xml", "rows"])
+def test_rows_below_a_damaged_place_are_said_to_be_unread(
+    crm: Crm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warehouse_command: Callable[..., Result], how: str
+) -> None:
+    """What stands above is imported, a part of a batch too; the same file is tried again from there."""
+    path = damaged(tmp_path / "leads.xlsx", how)
+    if how == "rows":
+        monkeypatch.setattr(table_file, "MAX_ROWS", 41)
+    for _ in range(2):
+        done = crm.load(path, batch=30)
+        assert (counts(done), done.unread and done.unread[0]) == ((40, 0, 0, 0), 42)
+        rows = crm.rows(done)
+        assert [row[:2] for row in rows] == [*((row, "created") for row in range(2, 42)), (42, "unread")]
+        assert rows[-1][2][0].startswith("neither this row nor any below it was read: ")
+    said = warehouse_command("leads", str(path))
+    assert said.exit_code == 3, said.output
+    assert "Row 42 and all below it were not read" in said.output
+    [written] = tmp_path.glob("leads.import-*.csv")
+    assert written.read_text().splitlines()[-1].startswith("42,unread,")
+    assert "unfinished" in warehouse_command("list").output
+    monkeypatch.setattr(table_file, "MAX_ROWS", 1000)
+    whole = crm.load(damaged(tmp_path / "whole.xlsx", "not"))
+    assert counts(whole) == (60, 0, 40, 0)
+    if how == "rows":
+        again = crm.load(path)
+        assert (again.id, again.resumed_after, again.unread) == (done.id, 41, None)
+        assert [row[:2] for row in crm.rows(again)] == [
+            *((row, "created") for row in range(2, 42)), *((row, "duplicate") for row in range(42, 102)),
+        ]  # fmt: skip
 
 
 def test_a_broken_off_import_is_undone(crm: Crm) -> None:

@@ -1,15 +1,15 @@
 """Leads: read, list, add, change, delete softly.
 
 Each is one statement as ``crm_app`` for the visitor's organization; transitions of the status, the audit log and the
-histories are the database's. Who lacks ``personal.read`` sees leads masked, and may not filter by what is masked, since
-a filter that finds or does not find tells as much.
+histories are the database's. Who lacks ``personal.read`` sees leads as the schema ``masked`` shows them, and may not
+filter by what is masked, since a filter that finds or does not find tells as much.
 
 An ``ETag`` is a hash of the whole row. With ``If-Match`` a change is made only to the row that the client has seen: the
 condition is part of the UPDATE, which looks at the row again after it has waited for another change, so of two at a
 time one is refused (412). Masked leads have none, because a hash of few possible values can be tried.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
@@ -25,7 +25,7 @@ from warehouse_pipelines.serving.api.answers import MOST, created, cursor_after,
 from warehouse_pipelines.serving.api.bodies import LeadChange, NewLead, Status
 from warehouse_pipelines.serving.api.kept_out import require_not_erased
 from warehouse_pipelines.serving.api.writes import once
-from warehouse_pipelines.serving.database import CRM_APP
+from warehouse_pipelines.serving.database import CRM_APP, READ_MASKED
 from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
@@ -37,10 +37,9 @@ routes = guard.router("/api/leads", tags=["leads"], in_schema=True)
 
 DOCUMENTS = frozenset({"source_metadata", "consent"})
 PERSONAL = frozenset({
-    "first_name", "last_name", "email", "phone", "postal_code", "source_metadata", "consent", "tags",
-    "lead_score_factors",
+    "first_name", "last_name", "email", "phone", "postal_code", "source_metadata", "consent", "tags", "timezone",
 })  # fmt: skip
-"""What is masked, and no filter of who sees leads masked."""
+"""What ``masked.crm_leads`` masks: no filter of who sees leads masked."""
 
 CHANGE = """
     UPDATE crm.leads AS l SET {} WHERE l.id = %(id)s AND l.deleted_at IS NULL
@@ -58,15 +57,12 @@ def shown(lead: dict[str, Any]) -> dict[str, Any]:
     return lead
 
 
-def masked(lead: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a lead without what tells who it is, in the manner of the schema ``masked``."""
-    hidden: dict[str, Any] = dict.fromkeys(PERSONAL)
-    for name in ("first_name", "last_name"):
-        hidden[name] = f"{lead[name][0]}." if lead[name] else lead[name]
-    hidden["email"] = f"***@{lead['email'].rpartition('@')[2]}" if lead["email"] else lead["email"]
-    hidden["phone"] = f"..{lead['phone'][-2:]}" if lead["phone"] else lead["phone"]
-    hidden["postal_code"] = f"{lead['postal_code'][:3]}**" if lead["postal_code"] else lead["postal_code"]
-    return {**lead, **hidden}
+async def _masked(session: "Session", leads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return leads as the schema ``masked`` shows them, in their order; the transaction reads masked from then on."""
+    await session.execute("SELECT set_config('role', %s, true)", [READ_MASKED])
+    found = await session.execute(query("api_leads_masked"), {"ids": [lead["id"] for lead in leads]})
+    by_id = {row["id"]: shown(row) for row in await found.fetchall()}
+    return [by_id[lead["id"]] for lead in leads]
 
 
 async def _answer(session: "Session", request: Request, lead_id: str, status: int = 200) -> Response:
@@ -76,7 +72,8 @@ async def _answer(session: "Session", request: Request, lead_id: str, status: in
         raise Refusal(404, "There is no such lead.")
     etag = lead.pop("etag")
     if not visitor(request).sees_personal_data:
-        return reply(masked(lead), status)
+        (hidden,) = await _masked(session, [lead])
+        return reply(hidden, status)
     headers = {"ETag": f'"{etag}"'}
     if status == 201:
         return created(shown(lead), f"/api/leads/{lead_id}", headers)
@@ -145,9 +142,9 @@ async def list_leads(
             "size": limit + 1, "before": before, "before_id": before_id,
         }  # fmt: skip
         found = await (await session.execute(query("api_leads"), given)).fetchall()
-    page, more = found[:limit], len(found) > limit
+        page, more = found[:limit], len(found) > limit
+        items = [shown(lead) for lead in page] if who.sees_personal_data else await _masked(session, page)
     following = cursor_after(page[-1]["created_at"], page[-1]["id"]) if more else None
-    items = [(shown if who.sees_personal_data else masked)(lead) for lead in page]
     return reply({"items": items, "next": following})
 
 

@@ -48,7 +48,7 @@ def write(session: "Session", organization: UUID) -> dict[str, int]:
     done["merged"] = _count(session, "SELECT count(*) AS n FROM feed_merge WHERE place > 1")
     run(query("feed_assigned"))
     run(query("feed_snapshot"), leads=sql.Identifier("feed_lead"))
-    done["deleted"] = run(query("feed_gone"))
+    done["deleted"] = run(query("feed_deleted"))
     done["released"] = run(query("feed_released"))
     run(query("feed_phones"))
     done["updated"] = run(query("feed_update"))

@@ -113,14 +113,14 @@ def insert(signal: Signal) -> sql.Composed:
     """Return what fills ``feed_signal`` with what a signal says of the people in ``feed_member``."""
     scope = Scope(signal.table, signal.joins)
     of = signal.of or signal.table
-    gone: sql.Composable = sql.SQL("m.deleted") if not signal.of else sql.SQL("false")
+    deleted: sql.Composable = sql.SQL("m.deleted") if not signal.of else sql.SQL("false")
     if signal.of:
-        gone = sql.SQL("t.archived OR m.deleted")
+        deleted = sql.SQL("t.archived OR m.deleted")
         named = {join.name for join in signal.joins} & {signal.origin[1].partition(".")[0]}
         for name in sorted(named):
-            gone = sql.SQL("{} OR {} IS NOT FALSE").format(gone, sql.Identifier(name, "archived"))
+            deleted = sql.SQL("{} OR {} IS NOT FALSE").format(deleted, sql.Identifier(name, "archived"))
     if signal.alive:
-        gone = sql.SQL("({}) AND {} IS NULL").format(gone, scope.value(signal.alive))
+        deleted = sql.SQL("({}) AND {} IS NULL").format(deleted, scope.value(signal.alive))
     word = sql.SQL(FOLDED).format(status_word(scope, signal))
     leads: sql.Composable = sql.SQL("true" if signal.makes_lead else "false")
     if signal.lead_words:
@@ -138,7 +138,7 @@ def insert(signal: Signal) -> sql.Composed:
         FROM {tables}
             JOIN feed_member AS m ON m.source_table = {of} AND {key} = m.source_key{cast}
             LEFT JOIN crm.feed_source AS f ON f.crm = {crm}
-        WHERE NOT ({gone})
+        WHERE NOT ({deleted})
         """
     ).format(
         crm=sql.Literal(signal.crm),
@@ -166,7 +166,7 @@ def insert(signal: Signal) -> sql.Composed:
         of=sql.Literal(of),
         key=scope.column(signal.key) if signal.key else _own_key(signal.table),
         cast=sql.SQL("::{}").format(sql.SQL(_key_type(signal))),
-        gone=gone,
+        deleted=deleted,
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.unified.lead_import.table_file import LeadFile, Row
+from warehouse_pipelines.unified.lead_import.table_file import LeadFile, Row, Unreadable
 
 HEADER_ROWS = 20
 
@@ -189,14 +189,17 @@ def mapped(
 
 def _first_rows(file: LeadFile) -> list[Row]:
     first: list[Row] = []
-    rows = file.rows()
-    for row in rows:
-        if row.number > 200:
-            break
-        if not row.blank:
-            first.append(row)
-        if len(first) == HEADER_ROWS:
-            break
+    try:
+        for row in file.rows():
+            if row.number > 200:
+                break
+            if not row.blank:
+                first.append(row)
+            if len(first) == HEADER_ROWS:
+                break
+    except Unreadable:
+        if not first:
+            raise
     if not first:
         raise WrongUse("The file has no rows.")
     return first

@@ -20,6 +20,7 @@ import tempfile
 import warnings
 import weakref
 import zipfile
+import zlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +44,8 @@ MAX_RATIO = 400
 """Unpacked to packed, of a part above 10 MB: sheets of contacts have 10, of one repeated row 150; zeros have 1,000."""
 
 RECENT = 5_000
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 
 _DATA, _ROW, _VALUE, _FORMULA, _INLINE, _STRING, _RUN, _T = (
     f"{{{SHEET_MAIN_NS}}}{tag}" for tag in ("sheetData", "row", "v", "f", "is", "si", "r", "t")
@@ -77,13 +80,17 @@ class Workbook:
         return self._archive.open(self._part)
 
     def _has_rows(self, part: str) -> bool:
-        with self._archive.open(part) as source:
-            return _A_ROW.search(source.read(1 << 18)) is not None
+        try:
+            with self._archive.open(part) as source:
+                return _A_ROW.search(source.read(1 << 18)) is not None
+        except DAMAGED:
+            return True
 
     def _look(self) -> tuple[str, ...]:
         """Return what is odd about the sheet, from its unread text."""
         tail, merged = b"", 0
-        with self._source() as source:
+        # What is damaged there is met again when the rows are read.
+        with contextlib.suppress(*DAMAGED), self._source() as source:
             while chunk := source.read(1 << 16):
                 merged += (tail + chunk).count(b"<mergeCell ")
                 tail = chunk[-10:]
@@ -100,7 +107,10 @@ class Workbook:
                         data = element
                 elif element.tag == _ROW and data is not None:
                     number = int(element.get("r", number + 1))
-                    row = self._row(number, element)
+                    try:
+                        row = self._row(number, element)
+                    except (ValueError, OverflowError, IndexError) as error:
+                        row = Row(number, (), problem=f"a cell is damaged ({type(error).__name__})")
                     data.clear()
                     yield row
                 elif element.tag == _DATA:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from warehouse_pipelines.unified.lead_import.columns import FIELDS, Column, ColumnMap
-from warehouse_pipelines.unified.lead_import.table_file import LeadFile, Row
+from warehouse_pipelines.unified.lead_import.table_file import LeadFile, Row, Unreadable
 from warehouse_pipelines.unified.lead_import.values import cleaned, postal_code, read
 
 LOOKED_AT = 1000
@@ -24,32 +24,41 @@ class Preview:
     refused: Counter[str] = field(default_factory=Counter)
     remarks: Counter[str] = field(default_factory=Counter)
     more: bool = False
+    unread: str = ""
+    """Why the rows below those that were looked at cannot be read, where that is so."""
 
 
 def preview(file: LeadFile, mapping: ColumnMap) -> Preview:
-    """Look at the first thousand rows below the headers. Raises ``WrongUse`` as reading does."""
+    """Look at the first thousand rows below the headers. Raises ``WrongUse`` for a file that changed meanwhile."""
     found = Preview()
     now = dt.datetime.now(dt.UTC)
-    for row in file.rows():
-        if row.number <= mapping.header_row or row.blank:
-            continue
-        if found.rows_looked_at == LOOKED_AT:
-            found.more = True
-            break
-        found.rows_looked_at += 1
-        for column in mapping.columns:
-            if cell := _cell(row, column):
-                found.filled[column.place] += 1
-                found.examples.setdefault(column.place, shown(column, cell))
-        lead = read(row, mapping, now)
-        if lead.refused:
-            found.refused[lead.refused] += 1
-        found.remarks.update(lead.remarks)
-        if len(found.rows) < SHOWN:
-            said = f"refused: {lead.refused}" if lead.refused else "; ".join(lead.remarks)
-            cells = [shown(column, _cell(row, column)) for column in mapping.columns if column.field]
-            found.rows.append((row.number, cells, said))
+    try:
+        for row in file.rows():
+            if row.number <= mapping.header_row or row.blank:
+                continue
+            if found.rows_looked_at == LOOKED_AT:
+                found.more = True
+                break
+            _look(found, row, mapping, now)
+    except Unreadable as error:
+        found.unread = str(error)
     return found
+
+
+def _look(found: Preview, row: Row, mapping: ColumnMap, now: dt.datetime) -> None:
+    found.rows_looked_at += 1
+    for column in mapping.columns:
+        if cell := _cell(row, column):
+            found.filled[column.place] += 1
+            found.examples.setdefault(column.place, shown(column, cell))
+    lead = read(row, mapping, now)
+    if lead.refused:
+        found.refused[lead.refused] += 1
+    found.remarks.update(lead.remarks)
+    if len(found.rows) < SHOWN:
+        said = f"refused: {lead.refused}" if lead.refused else "; ".join(lead.remarks)
+        cells = [shown(column, _cell(row, column)) for column in mapping.columns if column.field]
+        found.rows.append((row.number, cells, said))
 
 
 def _cell(row: Row, column: Column) -> str:

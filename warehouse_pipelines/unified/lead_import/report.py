@@ -65,14 +65,14 @@ def _cells(row: dict[str, Any]) -> list[object]:
 
 
 def telling(session: "Session", organization_id: UUID, import_id: UUID, limit: int = 30) -> list[dict[str, Any]]:
-    """Return what was refused or has a remark: how many rows alike, and the first of them; the refused ones first."""
+    """Return what was refused, not read or has a remark: how many rows alike, and the first of them; remarks last."""
     with acting(session, organization_id):
         return session.execute(
             "SELECT outcome, remarks, count(*) AS rows, min(row_number) AS first_row,"
             " (array_agg(lead_id ORDER BY row_number))[1]::text AS lead_id,"
             " (array_agg(same_as_row ORDER BY row_number))[1] AS same_as_row FROM crm.lead_import_row"
             " WHERE organization_id = %s AND import_id = %s"
-            " AND (outcome = 'refused' OR remarks <> '{}' OR same_as_row IS NOT NULL)"
-            " GROUP BY outcome, remarks ORDER BY outcome <> 'refused', rows DESC, first_row LIMIT %s",
+            " AND (outcome IN ('refused', 'unread') OR remarks <> '{}' OR same_as_row IS NOT NULL)"
+            " GROUP BY outcome, remarks ORDER BY outcome NOT IN ('refused', 'unread'), rows DESC, first_row LIMIT %s",
             [organization_id, import_id, limit],
         ).fetchall()

@@ -9,6 +9,8 @@ Decided:
 - One import of an organization at a time. Others may write meanwhile: leads that a batch looks at are locked, and a
   batch that meets somebody else's new number is made again.
 - A batch that the database refuses is halved until the row is found, which is refused with the name of the rule.
+- Of a file that cannot be read to its end the rows above are imported; the first below has the outcome `unread`. The
+  import stays unfinished: the same command tries again from there, as the disk may have failed and not the file.
 - 1,000 rows a batch: with 100 the import took 1.5 times as long, with 10,000 no less and ten times the memory.
 """
 
@@ -27,7 +29,7 @@ from warehouse_pipelines.unified.lead_import import merging, store, values
 from warehouse_pipelines.unified.lead_import.columns import ColumnMap
 from warehouse_pipelines.unified.lead_import.matching import CROWD, Lead, Leads, name_of
 from warehouse_pipelines.unified.lead_import.merging import Outcome, Rules
-from warehouse_pipelines.unified.lead_import.table_file import LeadFile
+from warehouse_pipelines.unified.lead_import.table_file import LeadFile, Unreadable
 from warehouse_pipelines.unified.lead_import.values import LeadRow
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class Summary:
     resumed_after: int = 0
     already_at: dt.datetime | None = None
     """When this very file was imported before; nothing was done then."""
+    unread: tuple[int, str] | None = None
+    """The first row that was not read, and why; none below it was either."""
 
 
 @contextlib.contextmanager
@@ -127,8 +131,8 @@ def import_file(
 ) -> Summary:
     """Import a file, or what is left of it, and return what came of it. ``progress`` is told the rows read so far.
 
-    Raises ``WrongUse`` for a file that passes a limit, ``SyncRunning`` when another import runs, ``NotConfigured`` when
-    the database user may not.
+    Raises ``WrongUse`` for a file that changed meanwhile, ``SyncRunning`` when another import runs, ``NotConfigured``
+    when the database user may not.
     """
     with masking(), alone(session, options.organization_id):
         found = _begin(session, file, mapping, options)
@@ -140,28 +144,29 @@ def import_file(
         waiting: list[LeadRow] = []
         number = read_until
         batches = 0
-        for row in file.rows():
-            if row.number <= read_until:
-                continue
-            number = row.number
-            if not row.blank:
-                waiting.append(values.read(row, mapping, dt.datetime.now(dt.UTC)))
-            if len(waiting) == batch:
-                _load(session, options, rules, waiting, number)
-                progress(number)
-                waiting = []
-                batches += 1
-                if batches in COUNTED_ANEW:
-                    _count_anew(session, options)
+        unread = None
+        try:
+            for row in file.rows():
+                if row.number <= read_until:
+                    continue
+                number = row.number
+                if not row.blank:
+                    waiting.append(values.read(row, mapping, dt.datetime.now(dt.UTC)))
+                if len(waiting) == batch:
+                    _load(session, options, rules, waiting, number)
+                    progress(number)
+                    waiting = []
+                    batches += 1
+                    if batches in COUNTED_ANEW:
+                        _count_anew(session, options)
+        except Unreadable as error:
+            unread = number + 1, str(error)
         file.check_unchanged()
         _load(session, options, rules, waiting, number)
         progress(number)
         with acting(session, options.organization_id):
-            done = session.execute(
-                "UPDATE crm.lead_import SET status = 'complete', finished_at = now() WHERE id = %s RETURNING *", [id_]
-            ).fetchone()
-        assert done is not None  # noqa: S101 - it is locked by this session
-        return _summary(done, resumed_after=after)
+            done = store.end(session, options.organization_id, id_, unread)
+        return _summary(done, resumed_after=after, unread=unread)
 
 
 def _summary(row: dict[str, Any], **more: Any) -> Summary:
@@ -178,6 +183,7 @@ def _begin(session: "Session", file: LeadFile, mapping: ColumnMap, options: Opti
     with acting(session, options.organization_id):
         for found in session.execute(query("lead_import_start").encode(), given).fetchall():
             if found["mapping"] == chosen:
+                store.read_again(session, options.organization_id, found["id"])
                 return found
             if found["status"] == "running":
                 raise WrongUse(

@@ -51,6 +51,17 @@ COUNTED = """UPDATE crm.lead_import SET rows_read = %(number)s, created = create
     updated = updated + %(updated)s, duplicates = duplicates + %(duplicate)s, refused = refused + %(refused)s
     WHERE organization_id = %(organization_id)s AND id = %(import_id)s"""
 
+READ_AGAIN = """DELETE FROM crm.lead_import_row
+    WHERE organization_id = %(organization_id)s AND import_id = %(import_id)s AND outcome = 'unread'"""
+
+UNREAD = """INSERT INTO crm.lead_import_row (organization_id, import_id, row_number, outcome, remarks)
+    VALUES (%(organization_id)s, %(import_id)s, %(row)s, 'unread', ARRAY[%(why)s])"""
+
+END = """UPDATE crm.lead_import SET
+    status = CASE WHEN %(row)s::integer IS NULL THEN 'complete' ELSE status END,
+    finished_at = CASE WHEN %(row)s::integer IS NULL THEN now() END
+    WHERE organization_id = %(organization_id)s AND id = %(import_id)s RETURNING *"""
+
 FORBID = """INSERT INTO crm.dnc_list (organization_id, phone, reason, channels, detected_by, evidence, lead_id)
     SELECT %(organization_id)s, r.phone, 'opt_out', r.channels, 'import', r.evidence, r.lead_id
     FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (phone text, channels text[], evidence text, lead_id uuid)
@@ -148,3 +159,22 @@ def write_rows(
         name: sum(one.outcome == name for one in outcomes) for name in ("created", "updated", "duplicate", "refused")
     }
     session.execute(COUNTED, given | counts | {"number": number})
+
+
+def read_again(session: "Session", organization_id: UUID, import_id: UUID) -> None:
+    """Forget which row could not be read: it is tried again."""
+    session.execute(READ_AGAIN, {"organization_id": organization_id, "import_id": import_id})
+
+
+def end(session: "Session", organization_id: UUID, import_id: UUID, unread: tuple[int, str] | None) -> dict[str, Any]:
+    """Note that the file was read to its end, or which row is the first that could not be, and why."""
+    row, why = unread or (None, "")
+    given = {
+        "organization_id": organization_id, "import_id": import_id, "row": row,
+        "why": f"neither this row nor any below it was read: {why}",
+    }  # fmt: skip
+    if unread:
+        session.execute(UNREAD, given)
+    done = session.execute(END, given).fetchone()
+    assert done is not None  # noqa: S101 - it is locked by this session
+    return done

@@ -6,6 +6,8 @@ Decided:
   is known by the SHA-256 of its bytes. If it changes while it is read, the import stops.
 - Row numbers are those that a spreadsheet shows: the header counts, and so do blank rows.
 - What a reader does not know for certain it says in a remark, of the file or of the row; a remark never quotes a cell.
+- A file may end in the middle: a sheet that is damaged, a row that passes a limit. What stands above is a file as any
+  other; below, ``Unreadable`` is raised.
 - Limits are refused in a sentence that names them. They are far above what people have and below what hurts: a
   million rows of contacts are 150 MB as CSV and 60 MB as a workbook, which unpacks to ten times of that.
 """
@@ -23,6 +25,10 @@ MAX_ROWS = 2_000_000
 MAX_COLUMNS = 500
 MAX_CELL = 32_767
 """Excel's own limit of characters in a cell."""
+
+
+class Unreadable(WrongUse):
+    """The row after the last one that was yielded, and all below it, cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +77,19 @@ class LeadFile:
         return self.reader.about
 
     def rows(self) -> Iterator[Row]:
-        """Yield all rows. Raises ``WrongUse`` for a file that passes a limit, cannot be read, or changed meanwhile."""
+        """Yield all rows. Raises ``Unreadable`` where it passes a limit or is damaged, ``WrongUse`` if it changed."""
         number = 0
-        for row in self.reader.rows():
-            if row.number > MAX_ROWS:
-                raise WrongUse(f"The file has more than {MAX_ROWS:,} rows; split it.")
-            if row.number <= number:
-                raise WrongUse(f"The rows of the file are not in order after row {number}; save it anew.")
-            number = row.number
-            yield row
+        try:
+            for row in self.reader.rows():
+                if row.number > MAX_ROWS:
+                    raise Unreadable(f"The file has more than {MAX_ROWS:,} rows; split it.")
+                if row.number <= number:
+                    raise Unreadable(f"The rows of the file are not in order after row {number}; save it anew.")
+                number = row.number
+                yield row
+        except WrongUse as error:
+            self.check_unchanged()
+            raise Unreadable(str(error)) from None
         self.check_unchanged()
 
     def check_unchanged(self) -> None:

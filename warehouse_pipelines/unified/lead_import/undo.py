@@ -91,24 +91,24 @@ def undo(session: "Session", organization_id: UUID, import_id: UUID, *, by: str)
 
 def _delete_made(session: "Session", given: dict[str, Any], left: dict[str, int]) -> int:
     found = session.execute(query("lead_import_made").encode(), given).fetchall()
-    gone = [row["id"] for row in found if row["stays"] is None and not row["fed"]]
+    deleted = [row["id"] for row in found if row["stays"] is None and not row["fed"]]
     session.execute(
         "UPDATE crm.leads SET deleted_at = coalesce(deleted_at, now()),"
         " source_metadata = source_metadata - '{feed_deleted,merged_into}'::text[]"
         " WHERE organization_id = %s AND id = ANY (%s::uuid[])",
-        [given["organization_id"], gone],
+        [given["organization_id"], deleted],
     )
     handed = [row["id"] for row in found if row["stays"] is None and row["fed"]]
     if handed:
         session.execute(query("lead_import_handed_over").encode(), given | {"leads": handed})
         _note(session, given, "partly", handed)
         left[HANDED_OVER] = len(handed)
-    _note(session, given, "deleted", gone)
+    _note(session, given, "deleted", deleted)
     for row in found:
         if row["stays"]:
             left[row["stays"]] = left.get(row["stays"], 0) + 1
     _note(session, given, "left", [row["id"] for row in found if row["stays"]])
-    return len(gone)
+    return len(deleted)
 
 
 def _note(session: "Session", given: dict[str, Any], undone: str, leads: Sequence[str]) -> None:

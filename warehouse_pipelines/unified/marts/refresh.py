@@ -51,7 +51,7 @@ def refresh(session: "Session", mart: Mart, summary: Summary, *, full: bool = Fa
         counts = changes.counts(session, mart.reads)
         before = position["counts"] if position else {}
         if mart.scope == "activities":
-            made = timeline.compute(session, since, full=summary.full, some_gone=counts != before)
+            made = timeline.compute(session, since, full=summary.full, some_deleted=counts != before)
         else:
             if mart.scope == "persons":
                 summary.persons = _find_persons(session, mart, since, full=summary.full)

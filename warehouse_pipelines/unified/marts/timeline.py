@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 NAMED = "SELECT DISTINCT source_table FROM mart_row"
 
 
-def compute(session: "Session", since: Any, *, full: bool, some_gone: bool) -> bool:
+def compute(session: "Session", since: Any, *, full: bool, some_deleted: bool) -> bool:
     """Fill ``mart_made`` with the activities to write; return whether there may be something to write at all.
 
-    ``some_gone``: records, people or leads may have gone without a trace, so the timeline is searched for theirs.
+    ``some_deleted``: records, people or leads may have been deleted without a trace, whose activities are searched for.
     """
     bulk.temporary(session, "mart_row", "source_table text, source_key text, PRIMARY KEY (source_table, source_key)")
     if not full:
         _find_rows(session, since)
-        if some_gone:
+        if some_deleted:
             _find_gone(session)
     bulk.analyze(session, "mart_row")
     session.execute("DROP TABLE IF EXISTS pg_temp.mart_made")
@@ -87,7 +87,7 @@ def _find_rows(session: "Session", since: Any) -> None:
 
 def _find_gone(session: "Session") -> None:
     """Add the activities whose person, record or row of crm is no more."""
-    run_script(session, query("marts_activities_of_gone"), {})
+    run_script(session, query("marts_activities_of_deleted"), {})
     for table in dict.fromkeys(one.table for one in ACTIVITIES if one.crm == "crm"):
         session.execute(
             sql.SQL(

@@ -34,7 +34,7 @@ MOST = 100
 
 
 class _Shown(Id, rename="camel"):
-    properties: dict[str, str | None] = {}
+    properties: dict[str, str | None] = msgspec.field(default_factory=dict)
     updated_at: str | None = None
     trace: str | None = msgspec.field(name="objectWriteTraceId", default=None)
 

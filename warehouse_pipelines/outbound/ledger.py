@@ -122,9 +122,14 @@ def write_plan(
     return int(made["plan_id"])
 
 
-def plan(session: "Session", named: str) -> Plan:
-    """Return a plan by its number, or the newest of a target. Raises ``WrongUse`` when there is none."""
+def plan(session: "Session", named: str, *, sent: bool = False) -> Plan:
+    """Return a plan by its number, or the newest of a target; of ``sent`` ones that are no undo, if that is asked for.
+
+    Raises ``WrongUse`` when there is none.
+    """
     condition = "plan_id = %s" if named.isdigit() else "target = %s"
+    if sent and not named.isdigit():
+        condition += " AND undoes IS NULL AND status IN ('applying', 'applied', 'partial')"
     found = session.execute(
         f"SELECT * FROM reverse_etl.plan WHERE {condition} ORDER BY plan_id DESC LIMIT 1".encode(),  # noqa: S608
         [named],

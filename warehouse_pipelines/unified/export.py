@@ -51,6 +51,7 @@ def person(session: "Session", by: By, value: str, person_ids: Sequence[UUID]) -
             },
             "leads": _leads(session, whom),
             "do_not_call": _do_not_call(session, there["crm.dnc_list"], whom),
+            "sent_to_vendors": _sent(session, rows),
             "could_not_be_loaded": _dead_letters(session, rows),
             "elsewhere": _elsewhere(session, there, whom, rows),
         }  # fmt: skip
@@ -117,6 +118,13 @@ def _leads(session: "Session", whom: Subject) -> list[Row]:
 def _do_not_call(session: "Session", table: DatabaseTable, whom: Subject) -> list[Row]:
     numbers = sorted({*whom.phones, *(one for one in whom.shared if one.startswith("+"))})
     return _rows(session, table, sql.SQL("t.phone = ANY({}::text[])").format(sql.Literal(numbers)))
+
+
+def _sent(session: "Session", rows: Rows) -> list[Row]:
+    """Return what was sent of these records to vendors; where only a name tells, ``elsewhere`` has it."""
+    subjects = [f"{label}:{key}" for label, keys in rows.items() for key in keys]
+    statement = "SELECT to_jsonb(r) AS found FROM reverse_etl.receipt AS r WHERE subject = ANY(%s) ORDER BY sent_at"
+    return _select(session, sql.SQL(statement), [subjects])
 
 
 def _dead_letters(session: "Session", rows: Rows) -> list[Row]:

@@ -68,7 +68,7 @@ class PortalTarget:
     def outbound(self) -> Iterator[Outbound]:
         columns = ", ".join(f"{field.source} text" for field in self.target.fields)
         text = json.dumps([{**row, self.target.key: row["key"]} for row in self.rows]).replace("'", "''")
-        source = f"SELECT * FROM jsonb_to_recordset('{text}') AS x (key text, {columns})".replace("%", "%%")  # noqa: S608
+        source = f"SELECT * FROM jsonb_to_recordset('{text}') AS x (key text, {columns})".replace("%", "%%")
         with run.connected(self.url, replace(self.target, source=source)) as outbound:
             yield outbound
 

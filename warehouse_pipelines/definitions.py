@@ -23,6 +23,7 @@ from warehouse_pipelines.orchestration import (
     dagster_maintenance,
     identity_maintenance,
     marts,
+    outbound,
     pipedesk_maintenance,
     retention,
     schedule_rows,
@@ -48,7 +49,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
         return SyncIOManager(entities, url, context.resources.sync.options())
 
     return dg.Definitions(
-        assets=[*assets(sources, url), *unified.assets(url), *marts.assets(url)],
+        assets=[*assets(sources, url), *unified.assets(url), *marts.assets(url), *outbound.assets(url)],
         asset_checks=checks(sources, url),
         jobs=[
             *sync_jobs,
@@ -61,6 +62,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
             *unified.jobs(),
             *webhooks.jobs(sources, url),
             *marts.jobs(),
+            *outbound.jobs(),
             *alerts.jobs(sources, url),
         ],
         schedules=[
@@ -71,6 +73,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
             *dagster_maintenance.schedules(),
             *retention.schedules(sources, url),
             *unified.schedules(sources),
+            *outbound.schedules(),
             *alerts.schedules(),
         ],
         sensors=[

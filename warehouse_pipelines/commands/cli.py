@@ -32,6 +32,7 @@ from warehouse_pipelines.commands.identity import feed, identity_group
 from warehouse_pipelines.commands.import_leads import import_group
 from warehouse_pipelines.commands.marts import marts
 from warehouse_pipelines.commands.new import new
+from warehouse_pipelines.commands.outbound import outbound
 from warehouse_pipelines.commands.programs import dagster, demo, dg, psql, serve, simulators, stop, ui
 from warehouse_pipelines.commands.retention import retention
 from warehouse_pipelines.commands.schedule import schedule
@@ -146,6 +147,7 @@ for _command in (
     users,
     tokens,
     webhooks,
+    outbound,
     demo,
     simulators,
     stop,

@@ -91,7 +91,7 @@ def run(
 def close_open(session: "Session", target: Target, partner: Partner, context: ReadContext) -> None:
     """Read back what earlier plans of a target sent without learning the outcome, and close these plans."""
     for plan in ledger.open_plans(session, target.name):
-        _Applying(session, target, plan, partner, context, 0).recover()
+        _Applying(session, target, plan, partner, context, 0).recover(give_up=True)
         ledger.set_status(session, plan.plan_id, "partial", problem=plan.problem or "a newer plan was made")
 
 
@@ -109,7 +109,7 @@ class _Applying:
     def run(self) -> None:
         self.recover()
         self._hold_back_archiving()
-        planned = ledger.items(self._session, self._plan.plan_id, ["planned"])
+        planned = ledger.items(self._session, self._plan.plan_id, ["planned", "sending"])
         refused = 0
         for place, batch in enumerate(self._batches(planned)):
             if stop_file().exists():
@@ -135,14 +135,15 @@ class _Applying:
             for start in range(0, len(of_one_action), self._partner.most):
                 yield of_one_action[start : start + self._partner.most]
 
-    def recover(self) -> None:
-        """Read back what an earlier attempt sent without learning the outcome."""
+    def recover(self, *, give_up: bool = False) -> None:
+        """Read back what an earlier attempt sent without learning the outcome.
+
+        What is not done stays ``sending``, to be sent again; unless the plan is given up.
+        """
         sending = ledger.items(self._session, self._plan.plan_id, ["sending"])
         for batch in self._chunks(sending):
-            left = {item.operation for item in self._delivery.left(batch)}
+            left = set() if give_up else {item.operation for item in self._delivery.left(batch)}
             self._settle([item for item in batch if item.operation not in left], {})
-            with self._session.transaction():
-                ledger.mark(self._session, [item for item in batch if item.operation in left], "planned")
 
     def _chunks(self, items: Sequence[Item]) -> Iterator[list[Item]]:
         for _, group in groupby(items, lambda item: item.action):
@@ -184,7 +185,7 @@ class _Applying:
         there = self._delivery.current(items)
         kept = []
         for item in items:
-            moved = _moved(item, there.get(item.operation))
+            moved = self._moved(item, there.get(item.operation))
             if moved is None:
                 kept.append(item)
             else:
@@ -195,17 +196,15 @@ class _Applying:
         if not items:
             return
         outcomes = self._delivery.outcomes(items, refused)
-        with self._session.transaction():
-            for item in items:
-                outcome = outcomes[item.operation]
-                ledger.settle(self._session, item, outcome.status, outcome.stored, outcome.message)
+        ledger.settle(self._session, [(item, outcomes[item.operation]) for item in items])
 
-
-def _moved(item: Item, record: Record | None) -> str | None:
-    """Return why a record is not what the plan says; None where it is."""
-    if item.action == "create":
-        return None if record is None else "the vendor has a record of this key by now"
-    if record is None:
-        return "the vendor has no living record of this id any more"
-    changed = sorted(name for name, change in item.fields.items() if record.values.get(name) != change.old)
-    return f"changed at the vendor since it was planned: {', '.join(changed)}" if changed else None
+    def _moved(self, item: Item, record: Record | None) -> str | None:
+        """Return why a record is not as planned; None where it is. Of what was sent before, a part may be new."""
+        if item.action == "create":
+            return None if record is None else "the vendor has a record of this key by now"
+        if record is None:
+            return "the vendor has no living record of this id any more"
+        if item.status == "sending" and self._delivery.is_ours(item, record):
+            return None
+        changed = sorted(name for name, change in item.fields.items() if record.values.get(name) != change.old)
+        return f"changed at the vendor since it was planned: {', '.join(changed)}" if changed else None

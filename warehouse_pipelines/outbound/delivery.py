@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from warehouse_pipelines.errors import AnswerChanged, OutcomeUnknown, RequestRefused, VendorUnavailable
 from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.outbound.ledger import Item
+from warehouse_pipelines.outbound.ledger import Change, Item, Outcome
 from warehouse_pipelines.outbound.partner import Partner, Record
 from warehouse_pipelines.outbound.target import Target
-from warehouse_pipelines.outbound.values import Values, same
+from warehouse_pipelines.outbound.values import linked, same
 from warehouse_pipelines.sources._http import backoff
 
 log = logging.getLogger("warehouse")
@@ -26,19 +26,13 @@ LOOKS = 3
 """How often is looked for a record that the vendor says it wrote and does not show."""
 
 
-class Outcome:
-    """What became of an item: ``stored`` are the fields that we wrote, as the vendor has them."""
-
-    def __init__(self, status: str, stored: Values, message: str | None = None) -> None:
-        self.status, self.stored, self.message = status, stored, message
-
-
 class Delivery:
     """Delivers the items of one plan, batch by batch."""
 
     def __init__(self, target: Target, partner: Partner, context: ReadContext) -> None:
         self._target, self._partner, self._context = target, partner, context
         self._kinds = {field.name: field.kind for field in target.fields}
+        self._links = {field.name for field in target.links}
         self._updated: dict[str, str] = {}
 
     def send(self, items: Sequence[Item]) -> dict[str, str]:
@@ -96,8 +90,16 @@ class Delivery:
         if record is None or item.action == "archive":
             return record is not None
         done = [self._same(name, change.new, record) for name, change in item.fields.items()]
-        untouched = [record.values.get(name) == change.old for name, change in item.fields.items()]
-        return not all(done) and all(one or other for one, other in zip(done, untouched, strict=True))
+        return not all(done) and self.is_ours(item, record)
+
+    def is_ours(self, item: Item, record: Record) -> bool:
+        """Return whether each field has its old value, or what we sent, or of a link some of what we sent."""
+        return all(
+            record.values.get(name) == change.old
+            or self._same(name, change.new, record)
+            or (name in self._links and _between(change, linked(record.values.get(name))))
+            for name, change in item.fields.items()
+        )
 
     def current(self, items: Sequence[Item]) -> dict[str, Record]:
         """Return what the vendor has now of these items, by operation; of a create by its key, whoever made it."""
@@ -163,3 +165,9 @@ class Delivery:
 
     def _same(self, name: str, value: str | None, record: Record) -> bool:
         return same(self._kinds.get(name, "text"), value, record.values.get(name))
+
+
+def _between(change: Change, has: set[str]) -> bool:
+    """Return whether a link has what both values have, and nothing that neither has."""
+    old, new = linked(change.old), linked(change.new)
+    return old & new <= has <= old | new

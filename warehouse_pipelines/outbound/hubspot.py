@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,10 +31,11 @@ from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 
 MOST = 100
+T = TypeVar("T")
 
 
 class _Shown(Id, rename="camel"):
-    properties: dict[str, str | None] = {}
+    properties: dict[str, str | None] = msgspec.field(default_factory=dict)
     updated_at: str | None = None
     trace: str | None = msgspec.field(name="objectWriteTraceId", default=None)
 
@@ -49,6 +50,10 @@ class _Problem(msgspec.Struct, rename="camel"):
 class _Batch(msgspec.Struct):
     results: list[_Shown] = []
     errors: list[_Problem] = []
+
+
+class _Associated(msgspec.Struct):
+    """The answer to a batch of associations: what was done is read back."""
 
 
 class HubSpotPartner:
@@ -159,17 +164,17 @@ class HubSpotPartner:
     def write(self, action: Action, writes: Sequence[Write]) -> Reply:
         """Write a batch once; an association is written after the properties of all."""
         if action == "archive":
-            self._once(f"{self._path}/batch/archive", {"inputs": [{"id": one.object_id} for one in writes]})
+            self._once(f"{self._path}/batch/archive", {"inputs": [{"id": one.object_id} for one in writes]}, _Batch)
             return Reply()
         if action == "create":
             inputs = [self._creation(one) for one in writes]
-            return self._reply(writes, self._once(f"{self._path}/batch/create", {"inputs": inputs}))
+            return self._reply(writes, self._once(f"{self._path}/batch/create", {"inputs": inputs}, _Batch))
         inputs = [
             {"id": one.object_id, "properties": properties} for one in writes if (properties := self._properties(one))
         ]
         reply = Reply()
         if inputs:
-            reply = self._reply(writes, self._once(f"{self._path}/batch/update", {"inputs": inputs}))
+            reply = self._reply(writes, self._once(f"{self._path}/batch/update", {"inputs": inputs}, _Batch))
         done = [one for one in writes if one.operation not in reply.refused]
         for field in self._target.links:
             self._associate(field, [one for one in done if field.name in one.values])
@@ -206,21 +211,21 @@ class HubSpotPartner:
                 {"from": {"id": one}, "to": {"id": other}, "types": [self._type(field)]}
                 for one, other in pairs["create"]
             ]
-            self._once(self._between(field, "batch/create"), {"inputs": inputs})
+            self._once(self._between(field, "batch/create"), {"inputs": inputs}, _Associated)
         if pairs["archive"]:
             ends: dict[str, list[dict[str, str]]] = defaultdict(list)
             for here, there in pairs["archive"]:
                 ends[here].append({"id": there})
             inputs = [{"from": {"id": here}, "to": others} for here, others in ends.items()]
-            self._once(self._between(field, "batch/archive"), {"inputs": inputs})
+            self._once(self._between(field, "batch/archive"), {"inputs": inputs}, _Associated)
 
-    def _once(self, path: str, body: Any) -> _Batch:
+    def _once(self, path: str, body: Any, into: type[T]) -> T:
         """Send a write once. Raises ``OutcomeUnknown`` for an answer that cannot be read."""
         content = msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"}
 
-        def read(answer: bytes) -> _Batch:
-            return msgspec.json.decode(answer, type=_Batch) if answer else _Batch()
+        def read(answer: bytes) -> T:
+            return msgspec.json.decode(answer or b"{}", type=into)
 
         try:
             return self._client.send("POST", path, read, content=content, headers=headers, repeat=False)

@@ -69,6 +69,14 @@ class Plan:
         return self.statuses.get("planned", 0) + self.statuses.get("sending", 0)
 
 
+class Outcome(NamedTuple):
+    """What became of an item: ``stored`` are the fields that we wrote, as the vendor has them."""
+
+    status: str
+    stored: Values
+    message: str | None = None
+
+
 class Sent(NamedTuple):
     """What we last wrote into a field, what stood there before, and what the vendor made of it."""
 
@@ -122,9 +130,14 @@ def write_plan(
     return int(made["plan_id"])
 
 
-def plan(session: "Session", named: str) -> Plan:
-    """Return a plan by its number, or the newest of a target. Raises ``WrongUse`` when there is none."""
+def plan(session: "Session", named: str, *, sent: bool = False) -> Plan:
+    """Return a plan by its number, or the newest of a target; of ``sent`` ones that are no undo, if that is asked for.
+
+    Raises ``WrongUse`` when there is none.
+    """
     condition = "plan_id = %s" if named.isdigit() else "target = %s"
+    if sent and not named.isdigit():
+        condition += " AND undoes IS NULL AND status IN ('applying', 'applied', 'partial')"
     found = session.execute(
         f"SELECT * FROM reverse_etl.plan WHERE {condition} ORDER BY plan_id DESC LIMIT 1".encode(),  # noqa: S608
         [named],
@@ -185,13 +198,14 @@ def items(session: "Session", plan_id: int, statuses: Iterable[str] = (), limit:
     ]
 
 
-def mark(session: "Session", items: Iterable[Item], status: str, reason: str | None = None) -> None:
+def mark(session: "Session", items: Sequence[Item], status: str, reason: str | None = None) -> None:
     """Give items a status, and a reason where it is not their own."""
     for item in items:
         item.status, item.reason = status, reason or item.reason
-        session.execute(
+    with session.cursor() as cursor:
+        cursor.executemany(
             "UPDATE reverse_etl.plan_item SET status = %s, reason = %s, object_id = %s WHERE operation_id = %s",
-            [status, item.reason, item.object_id, item.operation],
+            [(item.status, item.reason, item.object_id, item.operation) for item in items],
         )
 
 
@@ -216,18 +230,24 @@ def begin(session: "Session", plan: Plan, items: Sequence[Item]) -> None:
             )  # fmt: skip
 
 
-def settle(session: "Session", item: Item, status: str, stored: Values, message: str | None) -> None:
-    """Write down what became of an item; call it in a transaction."""
-    fields = {
-        name: {"before": change.old, "sent": change.new, **({"stored": stored[name]} if name in stored else {})}
-        for name, change in item.fields.items()
-    }
-    session.execute(
-        "UPDATE reverse_etl.receipt SET status = %s, object_id = %s, fields = %s, message = %s,"
-        " settled_at = clock_timestamp() WHERE operation_id = %s",
-        [status, item.object_id, json.dumps(fields), message, item.operation],
-    )
-    mark(session, [item], status, message)
+def settle(session: "Session", outcomes: Sequence[tuple[Item, Outcome]]) -> None:
+    """Write down what became of items."""
+    rows = []
+    for item, outcome in outcomes:
+        item.status, item.reason = outcome.status, outcome.message or item.reason
+        fields = {
+            name: {
+                "before": change.old, "sent": change.new,
+                **({"stored": outcome.stored[name]} if name in outcome.stored else {}),
+            }
+            for name, change in item.fields.items()
+        }  # fmt: skip
+        rows.append({
+            "status": item.status, "object": item.object_id, "fields": json.dumps(fields),
+            "message": outcome.message, "reason": item.reason, "operation": item.operation,
+        })  # fmt: skip
+    with session.transaction(), session.cursor() as cursor:
+        cursor.executemany(query("outbound_settle"), rows)
 
 
 def receipts(session: "Session", plan_id: int) -> list[Receipt]:

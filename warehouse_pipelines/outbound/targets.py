@@ -33,7 +33,7 @@ DIVISIONS = Target(
         Field(name="genius_division_id", origin="genius_division.id", about="The division's id in Genius."),
         Field(name="division_name", origin="genius_division.label", about="The division's name in Genius."),
         Field(name="division_code", origin="genius_division.abbreviation", about="Its short name in Genius."),
-        Field(name="region", origin="genius_division_region.label", owner="newest", about="The region in Genius."),
+        Field(name="region", origin="genius_division_region.name", owner="newest", about="The region in Genius."),
         Field(name="status", origin="genius_division.is_inactive", about="active or inactive, as Genius says."),
     ),
 )

@@ -62,6 +62,7 @@ def _verdict(receipt: Receipt, record: Record | None, others: Sequence[str]) -> 
 
 def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by: str) -> int:
     """Write the plan that undoes a plan, and return its number. Raises ``WrongUse`` where there is nothing to undo."""
+    plan = ledger.plan(session, str(plan.plan_id))
     if plan.undoes is not None or plan.status == "undone":
         raise WrongUse(f"plan {plan.plan_id} is {'an undo' if plan.undoes else 'undone already'}.")
     if plan.statuses.get("sending"):

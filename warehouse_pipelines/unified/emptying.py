@@ -147,6 +147,13 @@ def delete_changes(session: "Session", rows: Rows) -> int:
     return done
 
 
+def delete_sent(session: "Session", table: str, rows: Rows) -> int:
+    """Delete what was planned for these records, or sent to a vendor, from a table of ``reverse_etl``."""
+    subjects = [f"{label}:{key}" for label, keys in rows.items() for key in keys]
+    statement = sql.SQL("DELETE FROM {} WHERE subject = ANY(%s)").format(sql.Identifier("reverse_etl", table))
+    return session.execute(statement, [subjects]).rowcount if subjects else 0
+
+
 def delete_places(session: "Session", table: DatabaseTable, places: Sequence[str]) -> int:
     """Delete the rows at these places."""
     statement = sql.SQL("DELETE FROM {} AS t WHERE t.ctid = ANY({}::text[]::tid[])")

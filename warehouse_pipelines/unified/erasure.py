@@ -46,9 +46,13 @@ AskedBy = Literal["email", "phone", "person", "record", "proposal"]
 
 DELETED_WHOLE = frozenset({
     "orchestration.change_log", "orchestration.dead_letter", "orchestration.webhook_inbox",
-    "pipedesk.calendar_events_archive",
+    "pipedesk.calendar_events_archive", "reverse_etl.plan_item", "reverse_etl.receipt",
 })  # fmt: skip
-"""Tables of what vendors sent, and of cancelled events: a row that has something of the person is deleted."""
+"""Tables of what vendors sent, of what was sent to them, and of cancelled events: a row that has something of the
+person is deleted."""
+
+SENT = ("plan_item", "receipt")
+"""Tables of ``reverse_etl`` that name of whom a row is."""
 
 PASSES = 3
 """Triggers write what was replaced into a log, which is searched in the next pass."""
@@ -179,6 +183,7 @@ def _take_out(
         *erasing_identity.erase(session, whom, {**rows, **(entered or {})}),
         Part("orchestration.dead_letter", "delete", emptying.delete_dead_letters(session, rows)),
         Part("orchestration.change_log", "delete", emptying.delete_changes(session, rows)),
+        *(Part(f"reverse_etl.{table}", "delete", emptying.delete_sent(session, table, rows)) for table in SENT),
     ]
 
 

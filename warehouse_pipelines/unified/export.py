@@ -77,6 +77,7 @@ def person(session: "Session", by: By, value: str, person_ids: Sequence[UUID]) -
             "leads": _leads(session, there, whom),
             "do_not_call": _do_not_call(session, there["crm.dnc_list"], whom),
             "consent": _consent(session, there["crm.consent_fact"], whom, rows),
+            "sent_to_vendors": _sent(session, rows),
             "could_not_be_loaded": _dead_letters(session, rows),
             "changes": _changes(session, rows),
             "elsewhere": _elsewhere(session, there, whom, rows),
@@ -168,6 +169,13 @@ def _changes(session: "Session", rows: Rows) -> list[Row]:
             [label, list(keys)],
         )
     ]
+
+
+def _sent(session: "Session", rows: Rows) -> list[Row]:
+    """Return what was sent of these records to vendors; where only a name tells, ``elsewhere`` has it."""
+    subjects = [f"{label}:{key}" for label, keys in rows.items() for key in keys]
+    statement = "SELECT to_jsonb(r) AS found FROM reverse_etl.receipt AS r WHERE subject = ANY(%s) ORDER BY sent_at"
+    return _select(session, sql.SQL(statement), [subjects])
 
 
 def _dead_letters(session: "Session", rows: Rows) -> list[Row]:

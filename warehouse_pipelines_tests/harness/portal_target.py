@@ -43,6 +43,7 @@ ZIPS = Target(
         Field(name="genius_phone", kind="phone"),
         Field(name="genius_score", kind="number", clears=True),
         Field(name="genius_served", kind="bool"),
+        Field(name="division_link", column="branch", link="custom:division", link_key="division_name"),
     ),
 )
 BY = "a test"
@@ -68,7 +69,7 @@ class PortalTarget:
     def outbound(self) -> Iterator[Outbound]:
         columns = ", ".join(f"{field.source} text" for field in self.target.fields)
         text = json.dumps([{**row, self.target.key: row["key"]} for row in self.rows]).replace("'", "''")
-        source = f"SELECT * FROM jsonb_to_recordset('{text}') AS x (key text, {columns})".replace("%", "%%")  # noqa: S608
+        source = f"SELECT * FROM jsonb_to_recordset('{text}') AS x (key text, {columns})".replace("%", "%%")
         with run.connected(self.url, replace(self.target, source=source)) as outbound:
             yield outbound
 
@@ -95,8 +96,15 @@ class PortalTarget:
         for number in self.store.live_after(-1):
             values = dict(self.store.properties(number, self.store.row(number)))
             values.pop("hs_lastmodifieddate")
+            values["divisions"] = ";".join(self.divisions(number))
             found[self.store.id_of(number)] = {name: value for name, value in values.items() if value}
         return found
+
+    def divisions(self, number: int) -> list[str]:
+        """The divisions that a record is associated with."""
+        there = self.hubspot.portal.named("divisions")
+        edges = self.hubspot.portal.associations.edges("zipcodes", "divisions", number)
+        return sorted(there.id_of(neighbour) for neighbour, _ in edges)
 
     def having(self, key: str) -> dict[str, Any]:
         """The one living record of a key."""
@@ -122,11 +130,12 @@ class PortalTarget:
 def portal_target(
     url: str, monkeypatch: pytest.MonkeyPatch, target: Target = ZIPS, **settings: Any
 ) -> Iterator[PortalTarget]:
-    """Start a portal that is prepared for the target."""
+    """Start a portal that is prepared for the target, without a record of it."""
     with start(["hubspot"], contacts=20, hubspot=settings) as simulators:
         for name, value in {**simulators.environment(), "WAREHOUSE_RETRY_SECONDS": "0.001"}.items():
             monkeypatch.setenv(name, value)
         made = PortalTarget(url, simulators, target)
+        made.hubspot.forget_object("zipcodes")
         made.prepare()
         made.hubspot.reset_counters()
         yield made

@@ -69,6 +69,7 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0025_crm_activities",
         "revision 0026_access",
         "revision 0027_good_runs",
+        "revision 0028_unread_rows",
         "revision 0030_outbound",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)

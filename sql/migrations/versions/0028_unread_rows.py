@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0028_unread_rows"
-down_revision = "0026_access"
+down_revision = "0027_good_runs"
 
 
 def upgrade() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0030_outbound"
-down_revision = "0027_good_runs"
+down_revision = "0028_unread_rows"
 
 
 def upgrade() -> None:

@@ -176,6 +176,12 @@ class HubSpotOperations(Simulator):
         return at
 
     @operation
+    def forget_object(self, object: str) -> None:
+        """The portal has no such custom object any more, as one in which nobody has made it yet."""
+        store = self.portal.stores.pop(self.portal.named(object).kind.name)
+        self.portal.paths = {path: each for path, each in self.portal.paths.items() if each is not store}
+
+    @operation
     def hold_index(self) -> None:
         """From now on search sees nothing of what is written."""
         for store in self.portal.stores.values():

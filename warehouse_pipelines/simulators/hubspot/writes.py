@@ -1,6 +1,6 @@
 """How the simulated portal takes batches of records: created, updated, archived.
 
-Written from HubSpot's reference of `batch/create`, `batch/update` and `batch/archive`: at most 100 inputs, each id once;
+Written from HubSpot's reference of `batch/create`, `batch/update` and `batch/archive`: at most 100 inputs, each once;
 an unknown property, a value that its type or a rule refuses, and a value that must be unique and is not refuse the
 whole batch, with the first that is met. With `multi_status` a batch is done in part instead, and answered 207: errors
 name the records by `context.ids`, those of a create by the `objectWriteTraceId` that each input may carry.

@@ -1,0 +1,279 @@
+"""The targets that there are: their queries in a migrated warehouse, and what they make of a simulated vendor."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from warehouse_pipelines.outbound import run, targets
+from warehouse_pipelines.outbound.ledger import Plan
+from warehouse_pipelines.outbound.target import Target
+from warehouse_pipelines.simulators.callrail.simulator import CallRail
+from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
+from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
+
+
+class Business:
+    """A warehouse with rows of Genius and HubSpot, and the vendors that are written to."""
+
+    def __init__(self, url: str, simulators: Simulators) -> None:
+        self.url = url
+        self.hubspot, self.callrail = simulators.of(HubSpot), simulators.of(CallRail)
+        self.database = FeedDatabase(url)
+
+    def apply(self, target: Target) -> Plan:
+        with run.connected(self.url, target) as at_work:
+            at_work.partner.prepare()
+            return at_work.apply(at_work.plan("a test"), "a test", force=True, allow_archive=10)
+
+    def undo(self, plan: Plan) -> Plan:
+        with run.connected(self.url, targets.BY_NAME[plan.target]) as at_work:
+            return at_work.apply(at_work.plan_undo(plan, "a test"), "a test")
+
+    def record(self, name: str, **wanted: str) -> dict[str, Any]:
+        """The one living record that has these values."""
+        store = self.hubspot.portal.named(name)
+        shown = [self.hubspot.record(name, store.id_of(number))["properties"] for number in store.live_after(-1)]
+        found = [one for one in shown if all(one.get(field) == value for field, value in wanted.items())]
+        assert len(found) == 1, found
+        result: dict[str, Any] = found[0]
+        return result
+
+    def genius(self) -> None:
+        source = self.database.source
+        source("genius_division", id=901, label="Toledo", abbreviation="TOL")
+        source("genius_division", id=902, label="Akron", abbreviation="AKR", is_inactive=True)
+        for number, division in ((1, 901), (2, 901), (3, 902)):
+            source(
+                "genius_user", user_id=5000 + number, firstname="Ana", lastname=f"Ray{number}",
+                email=f"Ana{number}@Work.example", division_id=division, is_inactive=number == 3,
+            )  # fmt: skip
+
+    def contact(self, place: int, **values: Any) -> str:
+        """A contact of the portal, with its row and record here."""
+        found: str = self.hubspot.ids("contacts")[place]
+        shown = self.hubspot.record("contacts", found)
+        self.database.source("hubspot_contact", id=int(found), raw_data=shown, **values)
+        return found
+
+    def list_number(self, phone: str) -> None:
+        self.database.session.execute(
+            "INSERT INTO crm.dnc_list (organization_id, phone, reason, channels)"
+            " VALUES (%s, %s, 'temporary', '{call}')",
+            [ORGANIZATION, phone],
+        )
+
+
+@contextmanager
+def business(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Business]:
+    with start(["hubspot", "callrail"], contacts=20) as simulators:
+        for name, value in {**simulators.environment(), "WAREHOUSE_RETRY_SECONDS": "0.001"}.items():
+            monkeypatch.setenv(name, value)
+        made = Business(url, simulators)
+        try:
+            yield made
+        finally:
+            made.database.close()
+
+
+@pytest.fixture
+def works(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Business]:
+    with business(database_url, monkeypatch) as made:
+        yield made
+
+
+@pytest.mark.parametrize("target", targets.TARGETS, ids=lambda target: str(target.name))
+def test_the_query_of_a_target_has_its_columns(target: Target, shared_url: str) -> None:
+    database = FeedDatabase(shared_url)
+    try:
+        asked = database.session.execute(target.source.encode(), {"organization": ORGANIZATION})
+        columns = {column.name for column in asked.description or ()}
+    finally:
+        database.close()
+    wanted = {"key", *(field.source for field in target.fields)}
+    assert columns >= wanted | (set() if target.whole else {"object_id", "mirrored"})
+
+
+def test_users_and_divisions_are_made_and_belong_together(works: Business) -> None:
+    works.genius()
+    assert works.apply(targets.DIVISIONS).actions == {"create": 1, "update": 1}  # Toledo is there, made by people
+    assert works.apply(targets.GENIUS_USERS).statuses == {"written": 3}
+    toledo = works.record("divisions", genius_division_id="901")
+    assert (toledo["division_name"], toledo["status"]) == ("Toledo", "active")
+    assert works.record("divisions", genius_division_id="902")["status"] == "inactive"
+    user = works.record("geniususers", genius_user_id="5001")
+    assert (user["name"], user["email"], user["is_active"]) == ("Ana Ray1", "ana1@work.example", "true")
+    assert works.record("geniususers", genius_user_id="5003")["is_active"] == "false"
+    pairs = works.hubspot.pairs("geniususers", "divisions")
+    assert [user["hs_object_id"], toledo["hs_object_id"]] in pairs
+    works.hubspot.reset_counters()
+    for target in (targets.DIVISIONS, targets.GENIUS_USERS):
+        assert works.apply(target).statuses == {}
+
+
+def test_a_user_whom_people_made_is_found_by_the_address(works: Business) -> None:
+    works.genius()
+    theirs = works.hubspot.create("geniususers", {"email": "ANA1@work.example", "truck_number": "T9"})
+    works.apply(targets.DIVISIONS)
+    assert works.apply(targets.GENIUS_USERS).actions == {"create": 2, "update": 1}
+    found = works.record("geniususers", genius_user_id="5001")
+    assert (found["hs_object_id"], found["truck_number"]) == (theirs, "T9")
+
+
+def test_a_user_who_moves_belongs_to_the_new_division_and_to_what_people_added(works: Business) -> None:
+    works.genius()
+    works.apply(targets.DIVISIONS)
+    works.apply(targets.GENIUS_USERS)
+    user = works.record("geniususers", genius_user_id="5001")["hs_object_id"]
+    added = works.hubspot.ids("divisions")[0]
+    works.hubspot.associate("geniususers", user, "divisions", added)
+    works.database.source("genius_user", user_id=5001, division_id=902)
+    before = sorted(works.hubspot.pairs("geniususers", "divisions"))
+    plan = works.apply(targets.GENIUS_USERS)
+    akron = works.record("divisions", genius_division_id="902")["hs_object_id"]
+    mine = sorted(other for one, other in works.hubspot.pairs("geniususers", "divisions") if one == user)
+    assert mine == sorted({added, akron})
+    works.undo(plan)
+    assert sorted(works.hubspot.pairs("geniususers", "divisions")) == before
+
+
+def test_prepare_makes_the_object_in_a_portal_that_has_none(works: Business) -> None:
+    for name in ("geniususers", "divisions"):
+        works.hubspot.forget_object(name)
+    works.genius()
+    with run.connected(works.url, targets.DIVISIONS) as at_work:
+        assert at_work.partner.lacking() == ["HubSpot has no object Division"]
+        assert at_work.partner.prepare() == ["the object Division"]
+        assert at_work.partner.lacking() == []
+    assert works.apply(targets.DIVISIONS).statuses == {"written": 2}
+    assert works.apply(targets.GENIUS_USERS).statuses == {"written": 3}
+    assert len(works.hubspot.pairs("geniususers", "divisions")) == 3
+
+
+def test_a_zip_code_belongs_to_the_division_of_most_of_its_people_and_goes_with_them(works: Business) -> None:
+    works.genius()
+    works.database.source("genius_division", id=903, label="Lima")
+    for number, division in enumerate((901, 901, 903), 1):
+        works.database.source("genius_lead", lead_id=number, zipcode="43604-1234", division_id=division)
+    works.database.source("genius_lead", lead_id=9, zipcode="45801", division_id=903)
+    works.apply(targets.DIVISIONS)
+    assert works.apply(targets.ZIP_CODES).statuses == {"written": 2}
+    assert works.record("zipcodes", genius_zip="43604")["division"] == "Toledo"
+    works.database.session.execute("UPDATE genius_lead SET archived = true WHERE lead_id = 9")
+    done = works.apply(targets.ZIP_CODES)
+    assert (done.actions, done.statuses) == ({"archive": 1}, {"written": 1})
+    assert works.apply(targets.ZIP_CODES).statuses == {}
+
+
+def test_contacts_get_their_person_and_its_score(works: Business) -> None:
+    contact = works.contact(0)
+    person = works.database.person(("hubspot_contact", contact))
+    works.database.session.execute(
+        "INSERT INTO crm.leads (organization_id, golden_id, first_name, lead_score) VALUES (%s, %s, 'Ana', 57)",
+        [ORGANIZATION, person],
+    )
+    plan = works.apply(targets.PEOPLE)
+    assert plan.statuses == {"written": 1}
+    found = works.hubspot.record("contacts", contact)["properties"]
+    assert (found["genius_golden_id"], found["genius_lead_score"]) == (str(person), "57")
+    assert works.apply(targets.PEOPLE).unchanged == 1
+    works.hubspot.reset_counters()
+    works.contact(0)  # the next delta brings it back
+    with run.connected(works.url, targets.PEOPLE) as at_work:
+        assert at_work.plan("a test").unchanged == 1
+    assert not [one for one in works.hubspot.requests()["log"] if "batch" in one["path"]]
+    works.undo(plan)
+    assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
+
+
+def test_who_must_not_be_called_is_told_and_a_hand_set_mark_stays(works: Business) -> None:
+    listed, other = works.contact(0), works.contact(1)
+    for contact, phone in ((listed, "+16145550123"), (other, "+16145550124")):
+        works.database.record(("hubspot_contact", contact), None, phones=(phone,))
+    works.list_number("+16145550123")
+    works.apply(targets.DO_NOT_CALL)
+    assert works.hubspot.record("contacts", listed)["properties"]["genius_do_not_call"] == "true"
+    works.hubspot.edit("contacts", other, {"genius_do_not_call": "true"})
+    works.contact(0), works.contact(1)
+    works.database.session.execute(
+        "UPDATE crm.dnc_list SET expires_at = now() - interval '1 day', created_at = now() - interval '2 days'"
+    )
+    done = works.apply(targets.DO_NOT_CALL)
+    assert (done.statuses, done.kept) == ({"written": 1}, 1)
+    assert works.hubspot.record("contacts", listed)["properties"]["genius_do_not_call"] == "false"
+    assert works.hubspot.record("contacts", other)["properties"]["genius_do_not_call"] == "true"
+
+
+def test_the_last_call_of_a_listed_number_gets_a_tag_beside_those_of_people(works: Business) -> None:
+    call = works.callrail.ids("calls")[-1]
+    works.callrail.tag_late(call, "quote")
+    before = tags(works, call)
+    works.database.source(
+        "callrail_call", id=call, customer_phone_number_e164="+16145550123", start_time="2026-11-01T00:00:00Z",
+        raw_data={"tags": before},
+    )  # fmt: skip
+    works.list_number("+16145550123")
+    plan = works.apply(targets.CALLRAIL_DO_NOT_CALL)
+    assert plan.statuses == {"written": 1}
+    assert tags(works, call) == [*before, "do_not_call"]
+    works.callrail.tag_late(call, "by hand")
+    assert works.undo(plan).statuses == {"written": 1}
+    assert tags(works, call) == [*before, "by hand"]
+    assert works.callrail.counters.report()["statuses"].keys() <= {"200"}
+
+
+def tags(works: Business, call: str) -> list[str]:
+    shown = works.callrail.record("calls", call)["detail_tags"]
+    return [tag["name"] for tag in shown]
+
+
+def test_erased_people_are_not_sent_and_what_was_sent_of_them_is_deleted(works: Business) -> None:
+    from warehouse_pipelines.unified import erasure, export
+
+    contact, other = works.contact(0, email="ana@home.example"), works.contact(1)
+    person = works.database.person(("hubspot_contact", contact), email="ana@home.example")
+    works.database.person(("hubspot_contact", other))
+    plan = works.apply(targets.PEOPLE)
+    assert plan.statuses == {"written": 2}
+    session = works.database.session
+    told = export.person(session, "person", str(person), [person])
+    assert [one["object_id"] for one in told["sent_to_vendors"]] == [contact]
+    erasure.erase(session, "person", str(person), [person], erased_by="a test")
+    left = works.database.all("SELECT subject FROM reverse_etl.receipt UNION SELECT subject FROM reverse_etl.plan_item")
+    assert [row["subject"] for row in left] == [f"hubspot_contact:{other}"]
+    works.contact(0, email="ana@home.example")  # as if it came back by another way
+    works.database.person(("hubspot_contact", contact), email="ana@home.example")
+    works.hubspot.edit("contacts", contact, {"genius_golden_id": None, "genius_lead_score": None})
+    works.contact(0)
+    again = works.apply(targets.PEOPLE)
+    assert again.statuses.get("withheld") == 1
+    assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
+
+
+def test_a_person_erased_after_the_plan_is_not_sent(works: Business) -> None:
+    from warehouse_pipelines.unified import erasure
+
+    contact = works.contact(0, email="ana@home.example")
+    person = works.database.person(("hubspot_contact", contact), email="ana@home.example")
+    with run.connected(works.url, targets.PEOPLE) as at_work:
+        at_work.partner.prepare()
+        plan = at_work.plan("a test")
+        erasure.erase(works.database.session, "person", str(person), [person], erased_by="a test")
+        done = at_work.apply(plan, "a test")
+    assert not done.statuses.get("written")
+    assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
+
+
+def test_whose_record_the_vendor_deleted_for_good_is_not_sent(works: Business) -> None:
+    contact = works.contact(0)
+    works.database.person(("hubspot_contact", contact))
+    works.database.session.execute(
+        "INSERT INTO identity.erasure_proposal (source_table, source_key, reason)"
+        " VALUES ('hubspot_contact', %s, 'a test')",
+        [contact],
+    )
+    assert works.apply(targets.PEOPLE).statuses == {"withheld": 1}
+    assert json.dumps(works.hubspot.record("contacts", contact)).count("genius_golden_id") <= 1

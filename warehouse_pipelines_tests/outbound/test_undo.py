@@ -1,0 +1,186 @@
+"""Undo restores what a plan changed, and nothing that anybody else changed since."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.outbound.ledger import Plan
+from warehouse_pipelines.outbound.undoing import Verdict
+from warehouse_pipelines_tests.harness.examples import examples
+from warehouse_pipelines_tests.harness.portal_target import PortalTarget, portal_target, rows
+
+KEYS = [str(90_001 + number) for number in range(12)]
+PEOPLES = "peoples_note"
+"""A property that is none of the target's."""
+
+
+@pytest.fixture
+def portal(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PortalTarget]:
+    with portal_target(database_url, monkeypatch) as made:
+        made.hubspot.define_property("zipcodes", PEOPLES)
+        yield made
+
+
+def verdicts(portal: PortalTarget, plan: Plan) -> list[Verdict]:
+    with portal.outbound() as outbound:
+        return outbound.verify(plan)
+
+
+def test_an_undone_plan_leaves_the_portal_as_it_was(portal: PortalTarget) -> None:
+    portal.give(*rows(120))
+    portal.apply()
+    before = portal.state()
+    portal.give(*[{**row, "city": "Elsewhere", "genius_phone": "6145550123"} for row in rows(150)])
+    plan = portal.apply()
+    assert portal.state() != before
+    assert all(verdict.holds for verdict in verdicts(portal, plan))
+    undone = portal.undo(plan)
+    assert undone.statuses == {"written": 150}
+    assert undone.actions == {"update": 120, "archive": 30}
+    assert portal.state() == before
+
+
+def test_what_somebody_changed_since_stays_and_is_told(portal: PortalTarget) -> None:
+    portal.give(*rows(2))
+    portal.apply()
+    portal.give(*[{**row, "city": "Elsewhere", "county": "Lake"} for row in rows(2)])
+    plan = portal.apply()
+    theirs = portal.having("90001")["hs_object_id"]
+    portal.hubspot.edit("zipcodes", theirs, {"city": "by hand"})
+    assert [verdict.changed for verdict in verdicts(portal, plan)] == [("city",), ()]
+    undone = portal.undo(plan)
+    one, other = portal.having("90001"), portal.having("90002")
+    assert (one["city"], one.get("county")) == ("by hand", None)
+    assert (other["city"], other.get("county")) == ("City 1", None)
+    reasons = [item["reason"] for item in portal.items(undone)]
+    assert "changed at the vendor since, and left as it is: city" in reasons
+
+
+@pytest.mark.parametrize("name", ["city", "county", PEOPLES])
+def test_a_record_that_somebody_worked_on_is_not_archived(portal: PortalTarget, name: str) -> None:
+    portal.give(*rows(2))
+    plan = portal.apply()
+    portal.hubspot.edit("zipcodes", portal.having("90001")["hs_object_id"], {name: "by hand"})
+    undone = portal.undo(plan)
+    assert undone.statuses == {"written": 1, "refused": 1}
+    assert portal.having("90001")[name] == "by hand"
+
+
+def test_a_plan_is_undone_once(portal: PortalTarget) -> None:
+    portal.give(*rows(2))
+    plan = portal.apply()
+    undone = portal.undo(plan)
+    for each in (plan, undone):
+        with pytest.raises(WrongUse):
+            portal.undo(each)
+
+
+def test_what_was_undone_can_be_planned_again(portal: PortalTarget) -> None:
+    portal.give(*rows(2, county="Lake"))
+    portal.undo(portal.apply())
+    assert portal.apply().actions == {"create": 2}
+    assert portal.having("90001")["county"] == "Lake"
+
+
+VALUES = st.sampled_from([None, "", "Lake", "Erie", "x" * 300, "ß — 'quoted'", "614 555 0123"])
+NUMBERS = st.sampled_from([None, "0", "7", "7.50"])
+ROW = st.fixed_dictionaries(
+    {
+        "key": st.sampled_from(KEYS),
+        "zipcode": VALUES,
+        "city": VALUES,
+        "county": VALUES,
+        "state": VALUES,
+        "genius_phone": st.sampled_from([None, "+16145550123", "(614) 555-0123"]),
+        "genius_score": NUMBERS,
+        "genius_served": st.sampled_from([None, "true", "false"]),
+        "branch": st.sampled_from([None, "Dayton", "Toledo"]),
+    }
+)
+ROWS = st.lists(ROW, min_size=1, max_size=8, unique_by=lambda row: row["key"])
+EDITS = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from(["city", "county", "state", PEOPLES, "divisions"]), VALUES),
+    max_size=6,
+)
+FORMS = st.sampled_from(["sent", "national"])
+ANY = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(25, of=1_500),
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
+
+
+def edit(portal: PortalTarget, edits: list[tuple[int, str, str | None]]) -> dict[tuple[str, str], str | None]:
+    """Change fields of some of the records as people do; return what they wrote last, by record and field."""
+    ids = list(portal.state())
+    done: dict[tuple[str, str], str | None] = {}
+    columbus = portal.hubspot.ids("divisions")[2]
+    for place, name, value in edits if ids else ():
+        if name == "divisions":
+            portal.hubspot.associate("zipcodes", ids[place % len(ids)], name, columbus)
+            continue
+        portal.hubspot.edit("zipcodes", ids[place % len(ids)], {name: value or None})
+        done[ids[place % len(ids)], name] = value or None
+    return done
+
+
+@ANY
+@given(first=ROWS, second=ROWS, before=EDITS, form=FORMS)
+def test_any_plan_that_is_undone_leaves_the_portal_as_it_was(
+    portal: PortalTarget, first: list[Any], second: list[Any], before: list[Any], form: str
+) -> None:
+    portal.hubspot.configure(phones_as=form)
+    portal.give(*first)
+    portal.apply()
+    edit(portal, before)
+    state = portal.state()
+    portal.give(*second)
+    plan = portal.apply()
+    if set(plan.statuses) & {"written", "partial"}:
+        portal.undo(plan)
+    assert portal.state() == state
+
+
+@ANY
+@given(first=ROWS, second=ROWS, between=EDITS, form=FORMS)
+def test_no_edit_editeda_plan_and_its_undo_is_lost(
+    portal: PortalTarget, first: list[Any], second: list[Any], between: list[Any], form: str
+) -> None:
+    portal.hubspot.configure(phones_as=form)
+    portal.give(*first)
+    portal.apply()
+    before = portal.state()
+    portal.give(*second)
+    plan = portal.apply()
+    after = portal.state()
+    edits = edit(portal, between)
+    edited = portal.state()
+    if set(plan.statuses) & {"written", "partial"}:
+        portal.undo(plan)
+    state = portal.state()
+    for (object_id, name), value in edits.items():
+        assert value == after[object_id].get(name) or state[object_id].get(name) == value
+    added = {object_id for object_id, one in after.items() if one["divisions"] != edited[object_id]["divisions"]}
+    assert all(portal.hubspot.ids("divisions")[2] in state[object_id]["divisions"] for object_id in added)
+    touched = {object_id for object_id, _ in edits} | added
+    for object_id in before.keys() - touched:
+        assert state[object_id] == before[object_id]
+    assert state.keys() - before.keys() <= touched
+
+
+@pytest.mark.slow("many records")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_plan_of_a_thousand_records_is_undone(portal: PortalTarget, seed: int) -> None:
+    portal.give(*rows(700, first=90_001 + seed))
+    portal.apply()
+    before = portal.state()
+    portal.give(*[{**row, "city": f"Elsewhere {seed}"} for row in rows(1_000, first=90_001 + seed)])
+    plan = portal.apply()
+    assert portal.undo(plan).statuses == {"written": 1_000}
+    assert portal.state() == before

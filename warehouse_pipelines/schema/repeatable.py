@@ -4,7 +4,8 @@ A file of ``sql/schemas`` says what the rows of the entities in the schema of it
 indexes. It runs again too when one of their tables was made, so it must not mind what is there already. Of a schema
 whose tables are written (``crm``) it holds what changes without a migration: functions, policies and privileges.
 
-A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema.
+A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema. Those of ``answers`` read as whoever
+asks, so that row-level security of ``crm`` binds readers there too; others read as their owner what readers may not.
 
 A file of ``sql/defaults`` adds the rows that are missing of tables that users edit, and changes none that is there. It
 runs in every migration, so a row that is not wanted is changed and not deleted.
@@ -46,13 +47,14 @@ def align_views(connection: sa.Connection, folder: Path) -> list[str]:
     """
     done = []
     for path in _files(folder):
-        query, comment = _commented(path)
+        as_reader = " WITH (security_invoker = true)" if path.stem.startswith("answers.") else ""
+        query, comment = _commented(path, as_reader)
         view = _view(path)
         known = sa.text("SELECT obj_description(to_regclass(:view), 'pg_class')")
         if connection.scalar(known, {"view": view}) == comment:
             continue
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view}")
-        connection.exec_driver_sql(f"CREATE VIEW {view} AS\n{query}")
+        connection.exec_driver_sql(f"CREATE VIEW {view}{as_reader} AS\n{query}")
         connection.exec_driver_sql(f"COMMENT ON VIEW {view} IS {sql.quote(comment)}")
         done.append(f"view {path.stem}")
     return done
@@ -83,11 +85,11 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.sql"))
 
 
-def _commented(path: Path) -> tuple[str, str]:
-    """Return the SQL, and its first line with its hash behind it."""
+def _commented(path: Path, options: str = "") -> tuple[str, str]:
+    """Return the SQL, and its first line with the hash of it and of the view's options behind it."""
     text = path.read_text()
     about, _, _ = text.removeprefix("-- ").partition("\n")
-    return text, f"{about} [{hashlib.sha256(text.encode()).hexdigest()[:12]}]"
+    return text, f"{about} [{hashlib.sha256(f'{text}{options}'.encode()).hexdigest()[:12]}]"
 
 
 def _view(path: Path) -> str:

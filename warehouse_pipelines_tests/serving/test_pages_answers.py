@@ -101,6 +101,9 @@ def test_people_are_masked_and_those_of_others_are_not_shown(
     with warehouse.session(serve.url) as found:
         rows = found.execute("SELECT what FROM access.clear_view WHERE relation = 'answers.follow_up'").fetchall()
     assert {row["what"] for row in rows} == {"list"}
+    view = operator.get("/tables/answers.follow_up?clear=1").text
+    assert "Ada Lovelace" in view
+    assert "Secret" not in view, "the view reads as whoever asks"
 
 
 @pytest.mark.parametrize("name", ["nothing", "funnel;drop", "..%2fetc", "FUNNEL", "answers.funnel", "%00"])

@@ -218,7 +218,8 @@ def _touch(one: dict[str, Any]) -> dict[str, Any]:
     key = one["source_key"]
     link = row_address(one["source_table"], [key]) if key and " " not in key and "@" not in key else None
     title = "" if one["title"] == "[masked]" else one["title"]
-    return {**one, "kind": one["kind"].replace("_", " "), "link": link, "title": title}
+    outcome = "" if one["outcome"] in ("true", "false") else one["outcome"]  # a flag, which says nothing by itself
+    return {**one, "kind": one["kind"].replace("_", " "), "link": link, "title": title, "outcome": outcome}
 
 
 def _decision(one: dict[str, Any], clear: bool) -> dict[str, Any]:

@@ -34,7 +34,8 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow("Chromium, on every page"), pytes
 PEOPLE = 100
 NARROW, WIDE = 390, 1280
 MOST_PAGES = 60
-SECONDS = 120
+SECONDS = 60
+UNFOLD = "document.querySelectorAll('details').forEach(one => { one.open = true })"
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def faults(page: "Page") -> list[str]:
     found = []
     for unfolded in (False, True):
         if unfolded:
-            page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+            page.evaluate(UNFOLD)
         beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if beyond > 0:
             found.append(f"{beyond} pixels wider than the window{', unfolded' if unfolded else ''}")
@@ -123,8 +124,10 @@ def test_every_page_is_sound(browser: "Browser", serve: Serving, signed_in: Any,
             "response", lambda answer: said.append(f"{answer.status} {answer.url}") if answer.status > 399 else None
         )
         ways: list[tuple[str, str]] = [("/", f'header nav a[href="{address}"]') for address, _, _ in PAGES]
-        for start, link in ways:
-            page.goto(start)
+        for start, link in ways:  # which grows
+            if page.url != f"{serve.address}{start}":
+                page.goto(start)
+            page.evaluate(UNFOLD)
             with page.expect_navigation():
                 page.locator(link).first.click()
             kind = kind_of(page.url)
@@ -134,7 +137,7 @@ def test_every_page_is_sound(browser: "Browser", serve: Serving, signed_in: Any,
             assert len(kinds) < MOST_PAGES
             wrong += [f"{page.url}: {fault}" for fault in [*faults(page), *said]]
             said.clear()
-            here = page.url
+            here = page.url.removeprefix(serve.address)
             for place in range(page.locator("main table").count()):
                 first = f"main table >> nth={place} >> tbody a"
                 if page.locator(first).count():

@@ -571,6 +571,7 @@ SINCE = (
     "0018_identity_lookups",
     "0019_entered_leads",
     "0025_crm_activities",
+    "0028_unread_rows",
 )
 """The revisions whose tables the schema's file speaks of."""
 

@@ -4,8 +4,8 @@ A file of ``sql/schemas`` says what the rows of the entities in the schema of it
 indexes. It runs again too when one of their tables was made, so it must not mind what is there already. Of a schema
 whose tables are written (``crm``) it holds what changes without a migration: functions, policies and privileges.
 
-A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema. Those of ``answers`` read as whoever
-asks, so that row-level security of ``crm`` binds readers there too; others read as their owner what readers may not.
+A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema. Those of ``answers`` read as
+whoever asks, so that row-level security of ``crm`` binds readers there too; others read as their owner.
 
 A file of ``sql/defaults`` adds the rows that are missing of tables that users edit, and changes none that is there. It
 runs in every migration, so a row that is not wanted is changed and not deleted.

@@ -1,7 +1,7 @@
-"""What is read of a table for a page of it, by PostgreSQL's own count: no more than a limit, however large the table."""
+"""What is read for a page of a table, by PostgreSQL's own count: no more than a limit, however large it is."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -16,10 +16,11 @@ from warehouse_pipelines.serving.browsing.rows import CANDIDATES, WALKED, Page, 
 from warehouse_pipelines.serving.browsing.search import searched, tries
 from warehouse_pipelines.serving.browsing.table import Catalogue, Table
 from warehouse_pipelines.serving.database import Pool
-from warehouse_pipelines_tests.harness.crm_database import A, USER
+from warehouse_pipelines_tests.harness.crm_database import USER, A
 
 ROWS = 45_000
 SIZE = 50
+WHO, OURS = UUID(USER), UUID(A)
 ZONE = ZoneInfo("America/New_York")
 SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid Scan")
 
@@ -28,8 +29,8 @@ SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid S
 class Analyst:
     """Whoever asks; may see everything."""
 
-    user_id: UUID = UUID(USER)
-    organization_id: UUID = UUID(A)
+    user_id: UUID = WHO
+    organization_id: UUID = OURS
     address: str = ""
     sees_personal_data: bool = True
 
@@ -52,14 +53,16 @@ def fill(url: str, rows: int) -> None:
             INSERT INTO genius_lead (lead_id, email, firstname, lastname, created, status, division_id, raw_data,
                 sync_created_at, sync_updated_at)
             SELECT n, 'person' || n || '@example.test', 'Ada', 'Person' || n,
-                timestamptz '2020-01-01' + n * interval '1 minute', (1 + (n %% 10 = 0)::int)::text, n %% 7, '{}', now(), now()
+                timestamptz '2020-01-01' + n * interval '1 minute', (1 + (n %% 10 = 0)::int)::text, n %% 7,
+                '{}', now(), now()
             FROM generate_series(1, %s) AS n
             """,
             [rows],
         )
         found.execute(
             """
-            INSERT INTO marts.activity_timeline (source_table, source_key, kind, certainty, crm_source, occurred_at, occurred_day)
+            INSERT INTO marts.activity_timeline
+                (source_table, source_key, kind, certainty, crm_source, occurred_at, occurred_day)
             SELECT 'callrail_call', 'c' || n, 'call', 1, 'callrail', timestamptz '2020-01-01' + n * interval '1 minute',
                 date '2020-01-01' + n / 500
             FROM generate_series(1, %s) AS n
@@ -71,9 +74,9 @@ def fill(url: str, rows: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def url(shared_url: str) -> Iterator[str]:
+def url(shared_url: str) -> str:
     fill(shared_url, ROWS)
-    yield shared_url
+    return shared_url
 
 
 Ask = Callable[[Table], Wanted]

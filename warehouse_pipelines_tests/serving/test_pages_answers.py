@@ -17,8 +17,9 @@ from warehouse_pipelines_tests.harness.visitors import program
 def serve(shared_url: str) -> Iterator[Serving]:
     with warehouse.session(shared_url) as found:
         found.execute("""
-            INSERT INTO marts.funnel_daily (day, source, division, rep, zip, leads, appointments, visits, sold, installed,
-                paid, lost, sold_amount, paid_amount, cohort_appointments, cohort_visits, cohort_sold, cohort_sold_amount)
+            INSERT INTO marts.funnel_daily (day, source, division, rep, zip, leads, appointments, visits, sold,
+                installed, paid, lost, sold_amount, paid_amount, cohort_appointments, cohort_visits, cohort_sold,
+                cohort_sold_amount)
             SELECT date '2026-03-01' + n, '<b>radio</b>', '', '', '', 10, 0, 0, 0, 0, 0, 0, 0, 0, 5, 4, 2, 1000
             FROM generate_series(0, 9) AS n
             """)
@@ -33,9 +34,10 @@ def serve(shared_url: str) -> Iterator[Serving]:
     with warehouse.session(shared_url) as found:
         for organization, lead in leads:
             found.execute(
-                "INSERT INTO marts.follow_up_recommendations (organization_id, lead_id, priority, codes, reasons, channel,"
-                " channels, status, due_on, expires_at, bases) VALUES (%s, %s, 90, '{}', '{Asked.}', 'call', '{call}',"
-                " 'new', current_date, now() + interval '1 day', '{consent}')",
+                "INSERT INTO marts.follow_up_recommendations (organization_id, lead_id, priority, codes, reasons,"
+                " channel, channels, status, due_on, expires_at, bases) VALUES"
+                " (%s, %s, 90, '{}', '{Asked.}', 'call', '{call}', 'new', current_date, now() + interval '1 day',"
+                " '{consent}')",
                 [organization, lead],
             )
     with serving(shared_url) as made:

@@ -22,8 +22,8 @@ def serve(shared_url: str) -> Iterator[Serving]:
     with warehouse.session(shared_url) as found:
         for person, name in ((ADA, "Ada Lovelace"), (BOB, "Bob <b>Bold</b>")):
             found.execute(
-                "INSERT INTO identity.person (person_id, kind, display_name, email, phone, emails, phones, record_count,"
-                " source_tables) VALUES (%s, 'customer', %s, %s, %s, %s, %s, 1, '{}')",
+                "INSERT INTO identity.person (person_id, kind, display_name, email, phone, emails, phones,"
+                " record_count, source_tables) VALUES (%s, 'customer', %s, %s, %s, %s, %s, 1, '{}')",
                 [person, name, EMAIL if person == ADA else None, PHONE if person == ADA else None,
                  [EMAIL] if person == ADA else [], [PHONE] if person == ADA else []],
             )  # fmt: skip
@@ -37,12 +37,16 @@ def serve(shared_url: str) -> Iterator[Serving]:
                 "INSERT INTO identity.member (record_id, person_id, source_table, source_key) VALUES (%s, %s, %s, %s)",
                 [ids[table], whose, table, key],
             )
-        edge = "INSERT INTO identity.edge (a_id, b_id, relation, score, rules, evidence, version) VALUES (%s, %s, %s, %s, %s, %s, 1)"
+        edge = (
+            "INSERT INTO identity.edge (a_id, b_id, relation, score, rules, evidence, version)"
+            " VALUES (%s, %s, %s, %s, %s, %s, 1)"
+        )
         found.execute(edge, [ids["hubspot_contact"], ids["five9_contact"], "person", 30.5, ["email"],
                              '{"first_name": "equal", "email": "equal"}'])  # fmt: skip
         found.execute(edge, [ids["five9_contact"], ids["salesrabbit_lead"], "review", 12.0, ["phone_e164"], "{}"])
         found.execute(
-            "INSERT INTO identity.review (a_id, b_id, score, reason, evidence) VALUES (%s, %s, 12, 'too little', 'phone equal')",
+            "INSERT INTO identity.review (a_id, b_id, score, reason, evidence)"
+            " VALUES (%s, %s, 12, 'too little', 'phone equal')",
             [ids["five9_contact"], ids["salesrabbit_lead"]],
         )
         found.execute(
@@ -90,7 +94,8 @@ def decisions(serve: Serving) -> list[dict[str, Any]]:
 
 def test_a_person_is_shown_masked_with_what_happened_and_why_the_records_are_one(viewer: httpx.Client) -> None:
     page = viewer.get(f"/persons/{ADA}").text
-    for word in ("Why these records are one person", "five9_contact:7", "30.5 bits", "2026", "call", "May be the same person",
+    for word in ("Why these records are one person", "five9_contact:7", "30.5 bits", "2026", "call",
+                 "May be the same person",
                  "from ours", "do not call", "complaint"):  # fmt: skip
         assert word in page, word
     for word in ("Lovelace", EMAIL, PHONE, "roofs", "crew@", "theirs", "litigator", "One person</button>", "<i>"):
@@ -144,7 +149,8 @@ def test_an_id_that_was_merged_leads_to_the_person_and_who_is_no_person_is_not_f
         assert viewer.get(f"/persons/{person}").status_code in (404, 422), person
 
 
-@pytest.mark.parametrize("word", ["'; DROP TABLE identity.person --", "%", "_", "<script>alert(1)</script>", "x" * 200, "\\",
+@pytest.mark.parametrize("word", ["'; DROP TABLE identity.person --", "%", "_", "<script>alert(1)</script>", "x" * 200,
+                                  "\\",
                                   "a:b:c", '{"and": []}', "(", "😀"])  # fmt: skip
 def test_whatever_is_searched_for_is_a_value(operator: httpx.Client, viewer: httpx.Client, word: str) -> None:
     for client in (operator, viewer):

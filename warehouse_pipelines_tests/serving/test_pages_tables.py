@@ -194,7 +194,8 @@ def test_nobody_tests_a_guess_of_what_is_masked(viewer: httpx.Client, operator: 
     """Masked, filters and the search ask the masks: an address that is there finds as little as one that is not."""
     for client in (viewer, operator):
         for given in (
-            {"where": "email.is:person1007@example.test"}, {"where": "email.has:person"}, {"where": "lastname.is:Person1007"},
+            {"where": "email.is:person1007@example.test"}, {"where": "email.has:person"},
+            {"where": "lastname.is:Person1007"},
             {"where": "email.starts:person1007"}, {"q": "person1007@example.test"}, {"q": "Person1007"},
             {"where": "phone_e164.is:+12065551007"}, {"q": "+12065551007"}, {"where": "raw_data.empty"},
         ):  # fmt: skip

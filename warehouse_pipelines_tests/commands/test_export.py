@@ -118,8 +118,10 @@ def test_a_table_is_fresh_as_long_as_the_health_of_its_entity_says(document: Nod
     """By its last good run, and not by its newest row."""
     with psycopg.connect(shared_url) as connection:
         connection.execute(
-            "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status)"
-            " VALUES ('hubspot', 'contacts', now(), '2026-01-02 03:04:05+00', 'success')"
+            """
+            INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, configuration)
+            VALUES ('hubspot', 'contacts', '2026-01-02 03:04:05+00', now(), 'success', '{"mode": "delta"}')
+            """
         )
         connection.execute("INSERT INTO hubspot_contact (id, raw_data) VALUES ('1', '{}')")
         for source, table in tables(document):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -72,6 +73,12 @@ def test_importing_definitions_imports_neither_dlt_nor_a_driver() -> None:
         said.stdout.split()
     )
     assert "Warning" not in said.stderr
+
+
+def test_asset_check_floor() -> None:
+    """The key, the dead letters and the values of every table, its volume and its health."""
+    checks = Counter(key.asset_key for key in defs.resolve_asset_graph().asset_check_keys)
+    assert min(checks[key_of(entity)] for _, entity in EVERY_ENTITY) >= 5
 
 
 @pytest.mark.parametrize(("source", "entity"), EVERY_ENTITY, ids=[entity.table for _, entity in EVERY_ENTITY])

@@ -171,6 +171,7 @@ def test_a_path_of_ours_is_gone_to() -> None:
     ({"warehouse_serve_host": "192.0.2.1"}, "WAREHOUSE_TRUSTED_PROXY"),
     ({"warehouse_serve_host": "example.test"}, "WAREHOUSE_TRUSTED_PROXY"),
     ({"warehouse_serve_host": EVERYWHERE, "warehouse_trusted_proxy": "*"}, "everybody"),
+    ({"warehouse_public_url": "http://hooks.example.test"}, "begins with http://"),
     ({"warehouse_tls_certificate": "cert.pem"}, "belong together"),
     ({"warehouse_oidc_issuer": "https://id.example.test"}, "WAREHOUSE_OIDC_CLIENT_ID"),
 ])  # fmt: skip

@@ -50,7 +50,10 @@ CHEAPLY_SHARED = (
 )  # fmt: skip
 """Files that share what is made in a second, and are cut nevertheless."""
 
-FORKING = re.compile(r"/(test_crash|test_dagster_home|test_killed_commands)\.py|::test_a_killed_run_is_closed\b")
+FORKING = re.compile(
+    r"/(test_crash|test_dagster_home|test_killed_commands)\.py"
+    r"|::test_(a_killed_run_is_closed|no_part_of_a_password_that_is_not_encoded_is_printed)\b"
+)
 """Tests that fork from a server of their worker's, which takes six seconds to import everything."""
 
 left: Counter[str] = Counter()

@@ -29,6 +29,7 @@ from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.hubspot.settings import Settings as HubSpotSettings
 from warehouse_pipelines_tests.harness.source_harness import history
+from warehouse_pipelines_tests.harness.subprocesses import Command
 
 SECRETS = {
     f"{source.settings.model_config['env_prefix']}{name}".upper(): f"from-{name}"
@@ -199,16 +200,11 @@ def test_no_part_of_a_password_that_is_not_encoded_is_printed(
     monkeypatch.setenv(name, bad)
     crm = name.partition("_")[0].lower()
     said = []
+    environment = {**os.environ, "PIPEDESK_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", name: bad}
     for words in (["check"], ["sync", "pipedesk" if crm == "warehouse" else crm, "leads"], ["status"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "warehouse_pipelines.commands.cli", *words],
-            env={**os.environ, "PIPEDESK_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", name: bad},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said.append(done.stdout + done.stderr)
-        assert done.returncode, words
+        code, text = Command(words, environment, tmp_path / f"{words[0]}.log").ended()
+        said.append(text)
+        assert code, words
     assert all(name in text and "percent-encode the password" in text for text in said[:2]), said
     with caplog.at_level(logging.DEBUG):
         if crm == "warehouse":

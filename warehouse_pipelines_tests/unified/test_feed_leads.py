@@ -1,7 +1,12 @@
 """``feed.leads``: one lead per person, what becomes of its fields, merges and their undoing, who may write what."""
 
 import pytest
+from psycopg import sql
 
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.feed import consent, signals
+from warehouse_pipelines.unified.lead_rows import MORE_CONSENT, SIGNALS
+from warehouse_pipelines.unified.people import PEOPLE
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
 PHONE, OTHER_PHONE = "+12165550101", "+12165550102"
@@ -330,3 +335,16 @@ def test_a_crm_of_another_organization_feeds_that(fed: FeedDatabase) -> None:
     found = {str(lead["organization_id"]): lead for lead in fed.leads("golden_id = %s", person)}
     assert {name: lead["status"] for name, lead in found.items()} == {ORGANIZATION: "new", other: "won"}
     assert {lead["phone"] for lead in found.values()} == {PHONE}
+
+
+def test_each_signal_and_consent_can_be_planned_although_nobody_has_its_records(fed: FeedDatabase) -> None:
+    """A run leaves out the tables whose records none of its people have."""
+    given = {"organization": ORGANIZATION}
+    with fed.session.transaction():
+        for name in ("feed_temp", "feed_member", "feed_consent_temp"):
+            fed.session.execute(query(name))
+        for signal in SIGNALS:
+            fed.session.execute(sql.SQL("EXPLAIN {}").format(signals.insert(signal)), given)
+        for row in PEOPLE:
+            if consents := (*row.consent, *MORE_CONSENT.get(row.table, ())):
+                fed.session.execute(sql.SQL("EXPLAIN {}").format(consent._stage(row.table, consents)), given)

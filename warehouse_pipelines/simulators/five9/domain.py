@@ -145,6 +145,12 @@ class Domain:
             self.computed[number] = self._formula(number)
         return {**self.computed[number], **self.changes.get(number, {})}
 
+    def value(self, number: int, name: str) -> str | None:
+        """One field of a contact."""
+        if number in self.changes or number not in self.computed:
+            return self.contact(number).get(name)
+        return self.computed[number].get(name)
+
     def _formula(self, number: int) -> dict[str, str | None]:
         random_bytes = self.population.random_bytes("five9", number)
         born = number < self.count

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from warehouse_pipelines.simulators.five9.domain import Domain
+
+Test = Callable[[str | None], bool]
 
 
 class Lookups:
@@ -46,9 +48,13 @@ class Lookups:
         rest = [each for each in criteria if not (settled and each == ("number1", first))]
         untouched = [n for n in plain if n not in self._domain.gone and n not in self.moved]
         if rest:
-            untouched = [n for n in untouched if self._matches_all(self._domain.contact(n), rest)]
-        moved = sorted(n for n in self.moved if n not in self._domain.gone)
-        return untouched + [n for n in moved if self._matches_all(self._domain.contact(n), criteria)]
+            untouched = self._matching(untouched, rest)
+        return untouched + self._matching(sorted(n for n in self.moved if n not in self._domain.gone), criteria)
+
+    def _matching(self, numbers: list[int], criteria: list[tuple[str, str]]) -> list[int]:
+        tests = [(name, self._test(pattern)) for name, pattern in criteria]
+        value = self._domain.value
+        return [number for number in numbers if all(test(value(number, name)) for name, test in tests)]
 
     def _candidates(self, value: str | None) -> tuple[Sequence[int], bool]:
         """Base contacts that may match a criterion on number1, and whether they surely do."""
@@ -67,17 +73,15 @@ class Lookups:
         stop = f"{prefix}\uffff" if wildcard else f"{prefix}\0"
         return self._places[bisect_left(self._index, prefix) : bisect_left(self._index, stop)], not tail
 
-    def _matches_all(self, contact: dict[str, str | None], criteria: list[tuple[str, str]]) -> bool:
-        return all(self._matches(contact.get(name), pattern) for name, pattern in criteria)
-
-    def _matches(self, value: str | None, pattern: str) -> bool:
+    def _test(self, pattern: str) -> Test:
+        """Return whether a value matches a pattern, as a function: a lookup may look at each contact."""
+        settings = self._domain.settings
         if not pattern:
-            return not value and self._domain.settings.empty_value == "matches"
-        if pattern == "%" and self._domain.settings.bare_wildcard != "filled":
-            return self._domain.settings.bare_wildcard == "everything"
-        if not value:
-            return False
-        if not self._domain.settings.leading_wildcard and pattern.startswith("%") and pattern != "%":
-            return value == pattern
+            return lambda value: not value and settings.empty_value == "matches"
+        if pattern == "%" and settings.bare_wildcard != "filled":
+            return lambda value: settings.bare_wildcard == "everything"
+        if not settings.leading_wildcard and pattern.startswith("%") and pattern != "%":
+            return lambda value: bool(value) and value == pattern
         form = ".*".join(re.escape(part) for part in pattern.split("%"))
-        return re.fullmatch(form, value, re.IGNORECASE | re.DOTALL) is not None
+        matches = re.compile(form, re.IGNORECASE | re.DOTALL).fullmatch
+        return lambda value: bool(value) and matches(value or "") is not None

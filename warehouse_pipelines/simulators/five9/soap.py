@@ -42,6 +42,9 @@ def result_answer(name: str, content: str, list_key: str | None = None) -> Answe
     return replace(_envelope(200, body), list_key=list_key)
 
 
+NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
 def escaped(value: str) -> str:
     """The value in XML; some servers write characters that XML does not have as references."""
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", lambda found: f"&#{ord(found[0])};", escape(value))
+    return NO_XML.sub(lambda found: f"&#{ord(found[0])};", escape(value))

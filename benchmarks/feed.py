@@ -37,7 +37,7 @@ INSERT INTO five9_contact (id, raw_data, first_name, last_name, email, phone_e16
     sys_last_disposition_time, attempts, created_date, last_modified_date)
 SELECT i::text, '{}', first, last, email, phone, (ARRAY['No Answer','Not Interested','Appointment Set'])[1 + i %% 3],
     made + interval '1 day', 2, made, made + interval '1 day' FROM drawn WHERE i %% 2 = 0;
-INSERT INTO genius_prospect (prospect_id, raw_data, first_name, last_name, email, phone_e164, add_date, modified)
+INSERT INTO genius_prospect (prospect_id, raw_data, firstname, lastname, email, phone_e164, add_date, modified)
 SELECT i, '{}', first, last, email, phone, made, made FROM drawn WHERE i %% 5 < 2;
 INSERT INTO genius_job_status (id, raw_data, label) VALUES (1, '{}', 'Sold'), (2, '{}', 'Cancelled');
 INSERT INTO genius_job (id, raw_data, prospect_id, status, contract_amount, add_date, modified)
@@ -52,11 +52,11 @@ INSERT INTO callrail_call (id, raw_data, customer_phone_number_e164, direction, 
     source)
 SELECT i || 'c' || n, '{}', phone, 'inbound', made + n * interval '1 hour', made, 'good_lead', 'Google Ads'
 FROM drawn, generate_series(1, 2) AS n;
-INSERT INTO pipedesk.lead_statuses (id, raw_data, code)
-SELECT md5(code)::uuid, '{}', code FROM unnest('{new,qualified,closed_won}'::text[]) AS code;
+INSERT INTO pipedesk.lead_statuses (id, raw_data, code, label)
+SELECT md5(code)::uuid, '{}', code, code FROM unnest('{new,qualified,closed_won}'::text[]) AS code;
 INSERT INTO pipedesk.tags (id, raw_data, name) VALUES (md5('hot')::uuid, '{}', 'Hot');
-INSERT INTO pipedesk.contacts (id, raw_data, name, email, created_at, updated_at)
-SELECT md5('c' || i)::uuid, '{}', first || ' ' || last, email, made, made FROM drawn WHERE i %% 5 = 3;
+INSERT INTO pipedesk.contacts (id, raw_data, name, email, updated_at)
+SELECT md5('c' || i)::uuid, '{}', first || ' ' || last, email, made FROM drawn WHERE i %% 5 = 3;
 INSERT INTO pipedesk.leads (id, raw_data, legal_name, lead_status_id, created_at, updated_at)
 SELECT md5('l' || i)::uuid, '{}', 'x', md5((ARRAY['new','qualified'])[1 + i %% 2])::uuid, made, made
 FROM drawn WHERE i %% 5 = 3;

@@ -339,7 +339,7 @@ def test_post_and_tasks_need_no_consent(app: Connection, channel: str) -> None:
     assert advance(app, enroll(app, add(app, "leads"), sequence))[0] == "run"
 
 
-def test_a_lead_that_is_listed_by_its_id_gets_no_step(app: Connection) -> None:
+def test_dnc_prevents_call_initiation_of_a_lead_that_is_listed_by_its_id(app: Connection) -> None:
     """Whatever its phone is now; and only for the channels of the entry."""
     lead = add(app, "leads", phone="+12065550161", email="a@example.com", consent=CONSENT)
     add(app, "dnc_list", phone="+12065550161", lead_id=lead)
@@ -386,7 +386,7 @@ def assign(connection: Connection, lead: Any, strategy: str) -> str:
     return str(one(connection, "SELECT crm.assign_lead(%s, %s)", lead, strategy))
 
 
-def test_round_robin_goes_round(app: Connection) -> None:
+def test_story_3_3_round_robin_goes_round(app: Connection) -> None:
     users = [USER, OTHER_USER, THIRD_USER]
     configure(app, users=users)
     leads = [add(app, "leads") for _ in range(7)]
@@ -399,7 +399,7 @@ def test_round_robin_goes_round(app: Connection) -> None:
     assert rows[0][4] == {"candidates": 3, "open_leads": 0, "position": 1}
 
 
-def test_by_load_the_least_busy_gets_it(app: Connection) -> None:
+def test_story_3_3_by_load_the_least_busy_gets_it(app: Connection) -> None:
     configure(app, users=[USER, OTHER_USER], max_open_leads=3)
     for owner, status in (
         (USER, "new"),
@@ -414,7 +414,7 @@ def test_by_load_the_least_busy_gets_it(app: Connection) -> None:
         assign(app, add(app, "leads"), "load")
 
 
-def test_by_territory_division_or_postal_code_decides(app: Connection) -> None:
+def test_story_3_3_by_territory_division_or_postal_code_decides(app: Connection) -> None:
     configure(app, territories=[
         {"divisions": ["north"], "users": [USER]},
         {"postal_prefixes": ["984", "985"], "users": [OTHER_USER, THIRD_USER]},
@@ -427,7 +427,7 @@ def test_by_territory_division_or_postal_code_decides(app: Connection) -> None:
             assign(app, add(app, "leads", **place), "territory")
 
 
-def test_a_change_of_owner_by_hand_is_an_assignment_too(app: Connection) -> None:
+def test_story_3_3_a_change_of_owner_by_hand_is_an_assignment_too(app: Connection) -> None:
     configure(app, users=[USER])
     lead = add(app, "leads", owner_id=OTHER_USER)
     assign(app, lead, "round_robin")

@@ -77,6 +77,10 @@ KINDS = (
     Kind("access_sign_in_failures", "access.sign_in_failure", "failed_at"),
     Kind("access_idempotency_keys", "access.idempotency_key", "created_at"),
     Kind("access_clear_views", "access.clear_view", "viewed_at"),
+    Kind(
+        "outbound_plans", "reverse_etl.plan", "created_at",
+        "status <> 'applying' AND NOT EXISTS (SELECT FROM reverse_etl.plan AS u WHERE u.undoes = t.plan_id)",
+    ),
 )
 """What is deleted by age and needs no other care. One name may stand for rows of several tables."""
 

@@ -17,7 +17,7 @@ import msgspec
 from warehouse_pipelines.errors import AnswerChanged, OutcomeUnknown, PermissionMissing, RequestRefused
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound.partner import Action, Record, Reply, Write
-from warehouse_pipelines.outbound.target import Field, Target
+from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.sources.callrail.client import VERSION, answers, client
 
 PATIENCE = 25
@@ -119,7 +119,7 @@ class CallRailPartner:
         """Yield nothing: the rows name their calls."""
         return iter(())
 
-    def linked_ids(self, field: Field) -> Mapping[str, str]:
+    def linked_ids(self, link: str) -> Mapping[str, str]:
         """Return nothing: calls have no associations."""
         return {}
 

@@ -144,8 +144,9 @@ class HubSpotPartner:
                     more.append({"id": pair.from_.id, "after": str(pair.paging.next.after)})
         return found
 
-    def linked_ids(self, field: Field) -> Mapping[str, str]:
+    def linked_ids(self, link: str) -> Mapping[str, str]:
         """Return the ids of the records that a link leads to, by their key."""
+        field = self._target.by_name[link]
         path = f"{OBJECTS}/{self._reader.type_of(field.link)}"
         params = {"limit": str(MOST), "properties": field.link_key}
         pages = self._reader.pages(path, Answer[_Shown], params, archived=False)

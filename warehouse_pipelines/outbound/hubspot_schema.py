@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from warehouse_pipelines.errors import ActionNeeded
-from warehouse_pipelines.outbound.target import BOOKKEEPING, Field, Kind, Target
+from warehouse_pipelines.outbound.target import BOOKKEEPING, Field, Target
+from warehouse_pipelines.outbound.values import Kind
 from warehouse_pipelines.sources.hubspot.answers import Answer, AssociationType
 from warehouse_pipelines.sources.hubspot.client import ASSOCIATIONS, PROPERTIES, SCHEMAS
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader

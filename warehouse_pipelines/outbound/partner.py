@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from warehouse_pipelines.outbound.target import Field
 from warehouse_pipelines.outbound.values import Values
 
 Action = Literal["create", "update", "archive"]
@@ -68,8 +67,8 @@ class Partner(Protocol):
         where nobody knows.
         """
 
-    def linked_ids(self, field: Field) -> Mapping[str, str]:
-        """Return the vendor's ids of the records that a link leads to, by ``Field.link_key``."""
+    def linked_ids(self, link: str) -> Mapping[str, str]:
+        """Return the vendor's ids of the records that the field ``link`` leads to, by its ``link_key``."""
 
     def lacking(self) -> list[str]:
         """Return what the vendor lacks before anything can be written, a line each."""

@@ -100,7 +100,7 @@ class _Planning:
     def _with_links(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows with the vendor's ids of the records that they are linked to, as far as these are there."""
         for one in self.target.links:
-            ids = self.partner.linked_ids(one)
+            ids = self.partner.linked_ids(one.name)
             rows = [{**row, one.source: ids.get(str(row.get(one.source)))} for row in rows]
         return rows
 

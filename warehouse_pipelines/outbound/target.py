@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.outbound.values import Kind
 
 if TYPE_CHECKING:
     from warehouse_pipelines.outbound.partner import Partner
 
-Kind = Literal["text", "phone", "number", "bool"]
 Owner = Literal["ours", "newest", "theirs"]
 """Who decides what a field says at the vendor.
 

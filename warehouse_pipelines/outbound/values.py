@@ -1,13 +1,13 @@
 """Values as vendors have them: texts or None; and when two of them say the same."""
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 
 from warehouse_pipelines.loading.erased import MARK
 from warehouse_pipelines.loading.hash_and_drop import HASH
 from warehouse_pipelines.model import phones
-from warehouse_pipelines.outbound.target import Kind
 
+Kind = Literal["text", "phone", "number", "bool"]
 Value = str | None
 Values = dict[str, Value]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.outbound import run
+from warehouse_pipelines.outbound import ledger, run
 from warehouse_pipelines.outbound.hubspot import HubSpotPartner
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.run import Outbound
@@ -85,6 +85,12 @@ class PortalTarget:
         """Apply a plan, or make one and apply it."""
         with self.outbound() as outbound:
             return outbound.apply(plan or outbound.plan(BY), BY, **{"force": True, **how})
+
+    def finish(self, plan: Plan) -> Plan:
+        """Apply a plan again, unless it was applied to its end."""
+        with warehouse.session(self.url) as session:
+            found = ledger.plan(session, str(plan.plan_id))
+        return found if found.status == "applied" else self.apply(plan)
 
     def undo(self, plan: Plan) -> Plan:
         with self.outbound() as outbound:

@@ -69,7 +69,7 @@ def kill_at(point: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 
 def check_all_written(portal: PortalTarget, before: dict[str, Any], plan: Plan) -> None:
-    assert portal.apply(plan).statuses == {"written": 2 * CHANGED}
+    assert portal.finish(plan).statuses == {"written": 2 * CHANGED}
     mine = [one for one in portal.state().values() if "genius_zip" in one]
     [toledo] = {one["divisions"] for one in mine}
     assert toledo.isdigit()

@@ -1,4 +1,4 @@
-"""What is written back to vendors: plans, their items, and a receipt of each write. Written as SQL that psql can run."""
+"""What is written back to vendors: plans, items, and a receipt of each write. Written as SQL that psql can run."""
 
 from pathlib import Path
 

@@ -78,7 +78,9 @@ KINDS = (
     Kind("access_idempotency_keys", "access.idempotency_key", "created_at"),
     Kind("access_clear_views", "access.clear_view", "viewed_at"),
     Kind(
-        "outbound_plans", "reverse_etl.plan", "created_at",
+        "outbound_plans",
+        "reverse_etl.plan",
+        "created_at",
         "status <> 'applying' AND NOT EXISTS (SELECT FROM reverse_etl.plan AS u WHERE u.undoes = t.plan_id)",
     ),
 )

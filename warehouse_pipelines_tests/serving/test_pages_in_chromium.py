@@ -91,8 +91,8 @@ def opened(browser: "Browser", serve: Serving, signed_in: Any, width: int, schem
 
 def kind_of(address: str) -> str:
     """Return an address without what makes one page of a kind differ from another."""
-    path = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", urlsplit(address).path)
-    return re.sub(r"^(/tables|/answers)/[a-z_.]+", r"\1/*", path)
+    path = re.sub(r"^(/tables|/answers)/[a-z0-9_.]+", r"\1/*", urlsplit(address).path)
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", path)
 
 
 def faults(page: "Page") -> list[str]:

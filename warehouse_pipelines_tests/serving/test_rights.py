@@ -33,8 +33,8 @@ def programs(serve: Serving) -> Iterator[dict[str, httpx.Client]]:
 
 
 def ask(client: httpx.Client, method: str, route: GuardedRoute) -> httpx.Response:
-    path = re.sub(r"\{[^}]*id\}", str(UUID(int=7)), route.path)
-    path = path.replace("{crm}", "hubspot").replace("{table}", "hubspot_contact")
+    path = re.sub(r"\{([^}]*id|person)\}", str(UUID(int=7)), route.path)
+    path = re.sub(r"\{(table|label)\}", "hubspot_contact", path).replace("{crm}", "hubspot").replace("{name}", "funnel")
     assert "{" not in path, f"the test does not know what to put into {route.path}"
     body: dict[str, str] | None = {} if method in ("POST", "PATCH", "PUT") else None
     return client.request(method, path, json=body)

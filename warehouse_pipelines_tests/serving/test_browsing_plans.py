@@ -85,7 +85,7 @@ Ask = Callable[[Table], Wanted]
 def where(*spelled: str, **more: Any) -> Ask:
     def ask(table: Table) -> Wanted:
         found = tuple(filters.read(table, one, ZONE) for one in spelled)
-        return Wanted(SIZE, table.order(more.get("sort")), filters=found, longest=100)
+        return Wanted(SIZE, table.order(more.get("sort")), filters=found, longest=100, position=more.get("position"))
 
     return ask
 
@@ -167,12 +167,7 @@ def test_a_walk_that_ends_goes_on_where_it_ended(url: str) -> None:
     for clear, column in ((True, "lastname.is:Person44990"), (False, "substatus.is:7")):
         seen, position, found = 0, None, 0
         while True:
-            page, _, _ = read(
-                url,
-                "genius_lead",
-                lambda table, at=position, w=column: replace(where(w)(table), position=at),
-                clear=clear,
-            )
+            page, _, _ = read(url, "genius_lead", where(column, position=position), clear=clear)
             found += len(page.rows)
             if page.walked is None:
                 break

@@ -302,7 +302,7 @@ class TestConcurrentPages:
     def test_concurrent_pages_bounded(self, vendor: Arrivy, name: str, at_once: int) -> None:
         """The simulator's peak is the flag, and the rows are those of one page at a time."""
         vendor.configure(pages_of_small_lists=True)
-        vendor.set_fault("slow", seconds=0.02)
+        vendor.set_fault("slow", seconds=0.1)
         reading = read(ENTITIES[name], page_size=60 if name in ("tasks", "bookings") else 1, concurrent_pages=at_once)
         assert reading.ids == sorted(vendor.ids(name))
         assert vendor.requests()["peak_concurrency"] == at_once

@@ -87,10 +87,10 @@ CREATE VIEW crm.lead_tag_change WITH (security_invoker = true) AS
         LATERAL (
             SELECT string_agg(d.sign || d.tag, ' ' ORDER BY d.sign COLLATE "C", d.tag) AS tags
             FROM ((SELECT '+' AS sign, n AS tag FROM jsonb_array_elements_text(v.new_tags) AS n
-                   EXCEPT SELECT '+', o FROM jsonb_array_elements_text(v.old_tags) AS o)
+                   EXCEPT SELECT '+' AS sign, o AS tag FROM jsonb_array_elements_text(v.old_tags) AS o)
                   UNION ALL
-                  (SELECT '-', o FROM jsonb_array_elements_text(v.old_tags) AS o
-                   EXCEPT SELECT '-', n FROM jsonb_array_elements_text(v.new_tags) AS n)) AS d
+                  (SELECT '-' AS sign, o AS tag FROM jsonb_array_elements_text(v.old_tags) AS o
+                   EXCEPT SELECT '-' AS sign, n AS tag FROM jsonb_array_elements_text(v.new_tags) AS n)) AS d
         ) AS t
     WHERE g.field_name = 'tags' AND g.changed_by IS NOT NULL;
 

@@ -65,7 +65,7 @@ def refresh(session: "Session", record_ids: Collection[int] | None = None, *, ke
                 f"INSERT INTO touch_asked {asked}".encode(), {"records": records, "keys": list(keys_before)}
             )
         bulk.analyze(session, "touch_asked")
-        holding = query("touches_holding_all" if everything else "touches_holding")
+        holding = query("touches_holding_all") if everything else query("touches_holding")
         session.execute(f"INSERT INTO touch_holding {holding}".encode())
         bulk.analyze(session, "touch_holding")
         session.execute(f"INSERT INTO touch_holder {query('touches_holders')}".encode(), {"most": MOST_SHARING})

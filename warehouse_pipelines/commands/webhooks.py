@@ -8,7 +8,6 @@ import click
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, complete_crms, source_named, sources
 from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.settings import serve_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,6 +97,7 @@ def _received(session: "Session", source: "Source", entities: "Sequence[str]") -
     from warehouse_pipelines.loading import webhook_inbox
     from warehouse_pipelines.serving.public_address import public_address
     from warehouse_pipelines.serving.vendors import BY_CRM
+    from warehouse_pipelines.settings import serve_settings
 
     vendor = BY_CRM[source.name]
     by_key = [entity for entity in entities if entity in source.by_key]

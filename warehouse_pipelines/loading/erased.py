@@ -22,8 +22,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import psycopg
-from psycopg import sql
 
 from warehouse_pipelines.errors import NotConfigured, TryAgain
 from warehouse_pipelines.loading.hash_and_drop import scrubbed
@@ -102,6 +100,8 @@ class Erased:
 
         Raises ``NotConfigured`` for a user who may not read it: without the list, erased people would come back.
         """
+        import psycopg
+
         try:
             return cls._of_warehouse(session, entity)
         except psycopg.errors.InsufficientPrivilege as error:
@@ -143,6 +143,8 @@ class Erased:
 
     def require_unchanged(self, transaction: "Transaction") -> None:
         """Hold ``LOCK`` to the end of the transaction of a run. Raises ``TryAgain`` if somebody was erased since."""
+        from psycopg import sql
+
         if not self.listed:
             return
         transaction.run(f"SELECT pg_advisory_xact_lock_shared({LOCK})")

@@ -6,7 +6,7 @@ do not hold any more: the run itself succeeds, since the others are written.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -14,9 +14,11 @@ from pydantic import Field
 from warehouse_pipelines.orchestration.assets import OWNERS
 from warehouse_pipelines.orchestration.io_manager import failures
 from warehouse_pipelines.orchestration.unified import key
-from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.outbound.targets import TARGETS
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.outbound.ledger import Plan
 
 GROUP = "outbound"
 CHECK = "everything_was_written"
@@ -33,9 +35,14 @@ class OutboundOptions(dg.Config):
     allow_archive: int = Field(default=0, ge=0, description="Archive up to so many records at the vendor.")
 
 
-def step_name(target: Target) -> str:
-    """Return what the step of a target is called, and its job."""
+def job_name(target: Target) -> str:
+    """Return what the job of a target is called."""
     return f"outbound_{target.name}"
+
+
+def step_name(target: Target) -> str:
+    """Return what the step of a target is called: no job may have the name of a step."""
+    return f"write_{target.name}"
 
 
 def asset_key(target: Target) -> dg.AssetKey:
@@ -95,7 +102,7 @@ def _lineage(target: Target) -> dg.TableColumnLineage:
     )
 
 
-def _facts(plan: Plan, holds: int) -> dict[str, Any]:
+def _facts(plan: "Plan", holds: int) -> dict[str, Any]:
     return {
         "plan": plan.plan_id,
         "status": plan.status,
@@ -108,7 +115,7 @@ def _facts(plan: Plan, holds: int) -> dict[str, Any]:
     }
 
 
-def _result(plan: Plan, holds: int, *, applied: bool) -> dg.AssetCheckResult:
+def _result(plan: "Plan", holds: int, *, applied: bool) -> dg.AssetCheckResult:
     bad = {one: plan.statuses.get(one, 0) for one in ("refused", "partial", "moved")}
     broken = plan.statuses.get("written", 0) - holds if applied else 0
     return dg.AssetCheckResult(
@@ -123,7 +130,7 @@ def jobs() -> list["dg.UnresolvedAssetJobDefinition"]:
     """Return a job for each target."""
     return [
         dg.define_asset_job(
-            step_name(target), selection=dg.AssetSelection.assets(asset_key(target)), description=target.about
+            job_name(target), selection=dg.AssetSelection.assets(asset_key(target)), description=target.about
         )
         for target in TARGETS
     ]
@@ -133,8 +140,8 @@ def schedules() -> list[dg.ScheduleDefinition]:
     """Return a schedule for each target, off by default: it writes to a vendor."""
     return [
         dg.ScheduleDefinition(
-            name=f"{step_name(target)}_schedule",
-            job_name=step_name(target),
+            name=f"{job_name(target)}_schedule",
+            job_name=job_name(target),
             cron_schedule=CRON,
             execution_timezone="UTC",
             default_status=dg.DefaultScheduleStatus.STOPPED,

@@ -43,7 +43,7 @@ def test_a_run_writes_only_when_it_is_told_to(database_url: str, monkeypatch: py
         with run.connected(database_url, DIVISIONS) as at_work:
             at_work.partner.prepare()
         name = outbound.step_name(DIVISIONS)
-        job = every_definition(database_url).resolve_job_def(name)
+        job = every_definition(database_url).resolve_job_def(outbound.job_name(DIVISIONS))
         before = hubspot.counts()["live"]["divisions"]
         for apply, made in ((False, 0), (True, 1), (True, 1)):
             config = {"ops": {name: {"config": {"apply": apply}}}}

@@ -140,7 +140,8 @@ def test_who_does_not_sign_in_sends_no_body_at_all(serve: Serving) -> None:
     """The answer comes before the body does: 401 costs a look-up and no memory."""
     with socket.create_connection(urlsplit(serve.address).netloc.split(":"), timeout=30) as line:  # type: ignore[arg-type]
         head = (
-            "POST /api/leads HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 900000\r\n\r\n{"
+            "POST /api/leads HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            "Content-Length: 900000\r\n\r\n{"
         )
         line.sendall(head.encode())
         assert line.recv(100).startswith(b"HTTP/1.1 401")

@@ -72,6 +72,9 @@ OTHERS = """
     ), notified AS (
         INSERT INTO pipedesk.drive_change_logs (channel_id, received_at)
         SELECT 'c', %(at)s FROM generate_series(1, 20)
+    ), planned AS (
+        INSERT INTO reverse_etl.plan (target, created_by, created_at)
+        SELECT 'hubspot_people', 'ann', %(at)s FROM generate_series(1, 20)
     ), silenced AS (
         INSERT INTO orchestration.alert_silence (ends_at, made_by) SELECT %(at)s, 'ann' FROM generate_series(1, 20)
     ), watched AS (
@@ -117,6 +120,7 @@ COUNTED = {
     "sessions": "access.session",
     "keys": "access.idempotency_key",
     "views": "access.clear_view",
+    "plans of what is written back": "reverse_etl.plan",
     "tombstones": "callrail_tag",
 }
 

@@ -3,7 +3,9 @@
 --
 -- masked_role, role
 SELECT n.nspname AS schema, c.relname AS name, obj_description(c.oid, 'pg_class') AS about,
-    c.relkind IN ('v', 'm') AS is_view, c.relrowsecurity AS is_of_organization,
+    c.relkind IN ('v', 'm') AS is_view, c.relrowsecurity OR n.nspname IN ('crm', 'marts') AND EXISTS (
+        SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped
+    ) AS is_of_organization,
     nullif(greatest(c.reltuples, -1), -1)::bigint AS rows, coalesce(m.oid IS NOT NULL, false) AS masked,
     t.crm_source, t.sync_type, coalesce(good.start_time, p.refreshed_at) AS fresh_at,
     good.start_time < now() - t.stale_after AS stale

@@ -273,6 +273,12 @@ def _in_url(found: Iterable[str]) -> bytes:
     return ("(?i:" + "|".join(texts) + ")" if texts else r"(?!)").encode()
 
 
+def erasure_held_off(session: "Session") -> int:
+    """Let nobody be erased before the transaction ends; return the number of the last erasure."""
+    session.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
+    return last_erasure(session)
+
+
 def last_erasure(session: "Session") -> int:
     """Return the number of the last erasure, 0 when there was none."""
     row = session.execute("SELECT coalesce(max(erasure_id), 0) AS last FROM identity.tombstone").fetchone()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import ActionNeeded, SyncRunning, WarehouseError, WrongUse
+from warehouse_pipelines.loading.erased import erasure_held_off
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.delivery import Delivery
@@ -74,6 +75,11 @@ def run(
         plan = ledger.plan(session, str(plan.plan_id))
         if why := refusal(target, plan, force=force):
             raise WrongUse(why)
+        if newer := ledger.newer_plan(session, plan):
+            raise WrongUse(
+                f"plan {plan.plan_id} was followed by plan {newer}, which may say otherwise; make a new one: "
+                f"`warehouse outbound plan {target.name}`."
+            )
         ledger.set_status(session, plan.plan_id, "applying", by=by)
         try:
             _Applying(session, target, plan, partner, context, allow_archive).run()
@@ -162,11 +168,17 @@ class _Applying:
                 ledger.mark(self._session, archived, "refused", reason)
 
     def _send(self, batch: Sequence[Item]) -> None:
-        """Send what of a batch is still as planned, and read it back."""
+        """Send what of a batch is still as planned, and read it back.
+
+        Who was erased while the vendor was read has no item any more, and is to have no receipt.
+        """
         items = self._still_true(self._not_withheld(batch))
-        if not items:
-            return
-        ledger.begin(self._session, self._plan, items)
+        with self._session.transaction():
+            if erasure_held_off(self._session) != self._withheld.last:
+                items = self._not_withheld(items)
+            if not items:
+                return
+            ledger.begin(self._session, self._plan, items)
         self._settle(items, self._delivery.send(items))
 
     def _not_withheld(self, batch: Sequence[Item]) -> list[Item]:

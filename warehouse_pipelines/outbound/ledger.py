@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
-from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.errors import TryAgain, WrongUse
+from warehouse_pipelines.loading.erased import erasure_held_off
 from warehouse_pipelines.outbound.partner import Action, Write
 from warehouse_pipelines.outbound.values import Value, Values
 from warehouse_pipelines.queries import query
@@ -106,8 +107,14 @@ def write_plan(
     session: "Session", target: str, items: Sequence[Item], *, rows: int, unchanged: int, kept: int, by: str,
     last_erasure: int, undoes: int | None = None,
 ) -> int:  # fmt: skip
-    """Write a plan and return its number; those of the target that nobody applied are superseded."""
+    """Write a plan and return its number; those of the target that nobody applied are superseded.
+
+    ``last_erasure`` is that of when its rows were read. Raises ``TryAgain`` if somebody was erased since: the items
+    would keep what the erasure deleted.
+    """
     with session.transaction():
+        if erasure_held_off(session) != last_erasure:
+            raise TryAgain(f"a person was erased while the plan of {target} was made; nothing was kept. Plan again.")
         session.execute(
             "UPDATE reverse_etl.plan SET status = 'superseded' WHERE target = %s AND status = 'planned'", [target]
         )
@@ -159,6 +166,16 @@ def open_plans(session: "Session", target: str) -> list[Plan]:
         "SELECT * FROM reverse_etl.plan WHERE target = %s AND status = 'applying' ORDER BY plan_id", [target]
     ).fetchall()
     return [_plan(session, row) for row in found]
+
+
+def newer_plan(session: "Session", plan: Plan) -> int | None:
+    """Return the number of the newest plan of the same target that was made later and not superseded, if any."""
+    found = session.execute(
+        "SELECT max(plan_id) AS plan_id FROM reverse_etl.plan"
+        " WHERE target = %s AND plan_id > %s AND status <> 'superseded'",
+        [plan.target, plan.plan_id],
+    ).fetchone()
+    return found["plan_id"] if found else None
 
 
 def _plan(session: "Session", row: Mapping[str, Any]) -> Plan:

@@ -34,9 +34,7 @@ class Outbound:
 
         Raises as ``planning.make`` does, and ``SyncRunning`` while another run writes.
         """
-        with warehouse.try_lock(self.session, f"warehouse:outbound:{self.target.name}") as free:
-            if not free:
-                raise SyncRunning(f"another run writes to {self.target.name}; try again when it has ended")
+        with self._alone():
             applying.close_open(self.session, self.target, self.partner, self.context)
             made = planning.make(self.session, self.target, self.partner, by=by)
         return ledger.plan(self.session, str(made))
@@ -52,9 +50,17 @@ class Outbound:
         return undoing.verify(self.session, plan, self.partner)
 
     def plan_undo(self, plan: Plan, by: str) -> Plan:
-        """Make the plan that undoes a plan."""
-        made = undoing.make(self.session, self.target, plan, self.partner, by=by)
+        """Make the plan that undoes a plan. Raises as ``undoing.make`` does, and ``SyncRunning`` as ``plan`` does."""
+        with self._alone():
+            made = undoing.make(self.session, self.target, plan, self.partner, by=by)
         return ledger.plan(self.session, str(made))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with warehouse.try_lock(self.session, f"warehouse:outbound:{self.target.name}") as free:
+            if not free:
+                raise SyncRunning(f"another run writes to {self.target.name}; try again when it has ended")
+            yield
 
 
 @contextlib.contextmanager

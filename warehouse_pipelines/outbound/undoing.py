@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.loading.erased import last_erasure
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Change, Item, Plan, Receipt
 from warehouse_pipelines.outbound.partner import Partner, Record
@@ -61,19 +62,23 @@ def _verdict(receipt: Receipt, record: Record | None, others: Sequence[str]) -> 
 
 
 def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by: str) -> int:
-    """Write the plan that undoes a plan, and return its number. Raises ``WrongUse`` where there is nothing to undo."""
+    """Write the plan that undoes a plan, and return its number.
+
+    Raises ``WrongUse`` where there is nothing to undo, and as ``ledger.write_plan`` does.
+    """
     plan = ledger.plan(session, str(plan.plan_id))
     if plan.undoes is not None or plan.status == "undone":
         raise WrongUse(f"plan {plan.plan_id} is {'an undo' if plan.undoes else 'undone already'}.")
     if plan.statuses.get("sending"):
         raise WrongUse(f"of plan {plan.plan_id} not all outcomes are known; apply it again first.")
+    erased = last_erasure(session)
     verdicts = verify(session, plan, partner)
     if not verdicts:
         raise WrongUse(f"plan {plan.plan_id} has written nothing.")
     items = [item for verdict in reversed(verdicts) if (item := _undone(target, verdict)) is not None]
     return ledger.write_plan(
         session, target.name, items, rows=plan.rows, unchanged=len(verdicts) - len(items), kept=_kept(items), by=by,
-        last_erasure=plan.last_erasure, undoes=plan.plan_id,
+        last_erasure=erased, undoes=plan.plan_id,
     )  # fmt: skip
 
 

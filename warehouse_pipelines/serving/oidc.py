@@ -67,7 +67,9 @@ class Begun(NamedTuple):
         """Return what a cookie says; None for one that is none, or too old."""
         secret, _, rest = cookie.partition(".")
         at, _, next_path = rest.partition(".")
-        if len(secret) < 40 or not at.isascii() or not at.isdigit() or not 0 <= time.time() - int(at[:12]) <= SECONDS:
+        if len(secret) < 40 or not at.isascii() or not at.isdigit() or len(at) > 12:
+            return None
+        if not 0 <= time.time() - int(at) <= SECONDS:
             return None
         return cls(secret, int(at), local_path(unquote(next_path)))
 

@@ -1,13 +1,15 @@
 """The targets that there are: their queries in a migrated warehouse, and what they make of a simulated vendor."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from warehouse_pipelines.errors import TryAgain
 from warehouse_pipelines.outbound import run, targets
+from warehouse_pipelines.outbound.delivery import Delivery
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
@@ -265,6 +267,51 @@ def test_a_person_erased_after_the_plan_is_not_sent(works: Business) -> None:
         done = at_work.apply(plan, "a test")
     assert not done.statuses.get("written")
     assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
+
+
+def test_a_person_erased_while_the_vendor_is_read_is_not_sent_and_leaves_nothing_here(
+    works: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from warehouse_pipelines.unified import erasure
+
+    contact = works.contact(0, email="ana@home.example")
+    person = works.database.person(("hubspot_contact", contact), email="ana@home.example")
+
+    def erasing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def erased(*args: Any) -> Any:
+            found = function(*args)
+            erasure.erase(works.database.session, "person", str(person), [person], erased_by="a test")
+            return found
+
+        return erased
+
+    with run.connected(works.url, targets.PEOPLE) as at_work:
+        at_work.partner.prepare()
+        plan = at_work.plan("a test")
+        monkeypatch.setattr(Delivery, "current", erasing(Delivery.current))
+        done = at_work.apply(plan, "a test")
+    assert done.statuses == {}
+    assert works.database.all("SELECT FROM reverse_etl.receipt") == []
+    assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
+
+
+def test_a_person_erased_while_a_plan_is_made_is_in_no_plan(works: Business, monkeypatch: pytest.MonkeyPatch) -> None:
+    from warehouse_pipelines.unified import erasure
+
+    contact = works.contact(0, email="ana@home.example")
+    person = works.database.person(("hubspot_contact", contact), email="ana@home.example")
+    with run.connected(works.url, targets.PEOPLE) as at_work:
+        at_work.partner.prepare()
+        read = at_work.partner.read
+
+        def erasing(ids: Sequence[str]) -> Any:
+            erasure.erase(works.database.session, "person", str(person), [person], erased_by="a test")
+            return read(ids)
+
+        monkeypatch.setattr(at_work.partner, "read", erasing)
+        with pytest.raises(TryAgain, match="a person was erased while the plan"):
+            at_work.plan("a test")
+    assert works.database.all("SELECT FROM reverse_etl.plan_item") == []
 
 
 def test_whose_record_the_vendor_deleted_for_good_is_not_sent(works: Business) -> None:

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import SyncRunning, WrongUse
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.undoing import Verdict
 from warehouse_pipelines_tests.harness.examples import examples
-from warehouse_pipelines_tests.harness.portal_target import PortalTarget, portal_target, rows
+from warehouse_pipelines_tests.harness.portal_target import BY, PortalTarget, portal_target, rows
 
 KEYS = [str(90_001 + number) for number in range(12)]
 PEOPLES = "peoples_note"
@@ -77,6 +78,32 @@ def test_a_plan_is_undone_once(portal: PortalTarget) -> None:
     for each in (plan, undone):
         with pytest.raises(WrongUse):
             portal.undo(each)
+
+
+def test_a_plan_is_not_gone_on_with_once_its_undo_was_planned(portal: PortalTarget) -> None:
+    """Else what is written after the undo was made would be told to be undone, and stay."""
+    portal.give(*rows(2))
+    plan = portal.plan()
+    portal.hubspot.edit("zipcodes", portal.hubspot.create("zipcodes", {"genius_zip": "90002"}), {"city": "theirs"})
+    with portal.outbound() as outbound:
+        partly = outbound.apply(plan, BY)
+        assert partly.statuses == {"written": 1, "moved": 1}
+        undo = outbound.plan_undo(partly, BY)
+        with pytest.raises(WrongUse, match=f"followed by plan {undo.plan_id}"):
+            outbound.apply(partly, BY)
+        assert outbound.apply(undo, BY).statuses == {"written": 1}
+
+
+def test_nothing_is_undone_while_another_run_writes(portal: PortalTarget, database_url: str) -> None:
+    portal.give(*rows(1))
+    plan = portal.apply()
+    with (
+        warehouse.session(database_url) as session,
+        warehouse.try_lock(session, "warehouse:outbound:zips"),
+        portal.outbound() as outbound,
+        pytest.raises(SyncRunning),
+    ):
+        outbound.plan_undo(plan, BY)
 
 
 def test_what_was_undone_can_be_planned_again(portal: PortalTarget) -> None:

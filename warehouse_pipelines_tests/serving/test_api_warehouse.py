@@ -104,6 +104,10 @@ def test_a_table_is_read_by_its_key_and_masked(serve: Serving, viewer: httpx.Cli
     assert viewer.get("/api/tables/callrail_call", params={"cursor": '["x", "y"]'}).status_code == 422
 
 
+def test_how_many_rows_all_organizations_have_is_not_told(viewer: httpx.Client) -> None:
+    assert viewer.get("/api/tables/crm.leads").json()["total_estimate"] is None
+
+
 def test_data_in_clear_are_for_who_may_and_each_view_is_logged(
     serve: Serving, viewer: httpx.Client, operator: httpx.Client
 ) -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.serving.pages import persons
 from warehouse_pipelines_tests.harness.crm_database import B, add, session
 from warehouse_pipelines_tests.harness.identity_rows import record
 from warehouse_pipelines_tests.harness.serving import Serving, serving
@@ -165,6 +166,16 @@ def test_why_two_are_not_one_is_explained_without_addresses(viewer: httpx.Client
     masked = viewer.get(f"/persons/{BOB}/explain", params={"other": "gcalendar:crew@example.test e1"}).text
     assert "crew@" not in masked
     assert viewer.get(f"/persons/{ADA}/explain", params={"other": "nothing"}).status_code == 404
+
+
+def test_an_explanation_that_takes_too_long_ends(viewer: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(session: Any, a: str, b: str) -> str:
+        session.execute("SELECT pg_sleep(20)")
+        return ""
+
+    monkeypatch.setattr(persons.explain, "explain", slow)
+    monkeypatch.setattr(persons, "EXPLAIN_MILLISECONDS", 20)
+    assert viewer.get(f"/persons/{ADA}/explain", params={"other": "five9_contact:7"}).status_code == 503
 
 
 def test_who_may_decides_as_the_commands_do(serve: Serving, viewer: httpx.Client, operator: httpx.Client) -> None:

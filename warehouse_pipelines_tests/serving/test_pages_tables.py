@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,9 @@ import httpx
 import pytest
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.serving.browsing import rows
+from warehouse_pipelines.serving.browsing.display import harmless
+from warehouse_pipelines.serving.browsing.table import Column
 from warehouse_pipelines_tests.harness.crm_database import A, B, add, session
 from warehouse_pipelines_tests.harness.serving import Serving, serving
 from warehouse_pipelines_tests.harness.visitors import program
@@ -278,6 +282,19 @@ def test_an_export_has_all_that_is_filtered_and_no_formula(viewer: httpx.Client,
     assert "'+12065551000" in phones
 
 
+def test_documents_in_an_export_are_json_and_wide_signs_are_no_formula(operator: httpx.Client) -> None:
+    answer = operator.get(f"{T}/export.csv", params={"where": "id.is:1000", "clear": 1})
+    (row,) = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert json.loads(row["raw_data"]) == {"x": 0.1}
+    text = Column("t", "text", None, None, None, False, True, False, False, False)
+    for sign in "=+-@\uff1d\uff0b\uff0d\uff20":
+        assert harmless(text, f" {sign}1+1") == f"' {sign}1+1"
+
+
+def test_a_word_may_be_searched_for_in_a_table_without_texts() -> None:
+    assert rows._affordable(()) == rows.WALKED
+
+
 def test_an_export_says_where_it_ends(viewer: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from warehouse_pipelines.serving.pages import tables
 
@@ -324,6 +341,36 @@ def test_rows_of_crm_are_those_of_the_organization(
             assert client.get("/tables/crm.leads/row", params={**given, "key": key}).status_code == 404
         for where in (f"id.is:{theirs}", f"organization_id.is:{B}"):
             assert str(theirs) not in client.get("/tables/crm.leads/export.csv", params={**given, "where": where}).text
+
+
+def test_rows_of_marts_are_those_of_the_organization(
+    serve: Serving, viewer: httpx.Client, operator: httpx.Client
+) -> None:
+    """Marts are of all organizations, and have no policy."""
+    with warehouse.session(serve.url) as found:
+        for organization, key in ((A, "ours"), (B, "theirs")):
+            found.execute(
+                "INSERT INTO marts.dnc_conflicts (organization_id, channel, source_table, source_key, contacted_at,"
+                " phone, listed_at, reason)"
+                " VALUES (%s, 'call', 'callrail_call', %s, now(), '+12065550100', now(), 'x')",
+                [organization, key],
+            )
+    address = "/tables/marts.dnc_conflicts"
+    ours = ({}, {"q": "callrail", "anywhere": "1"})
+    nothing = ({"q": "theirs"}, {"where": f"organization_id.is:{B}"}, {"where": "source_key.is:theirs"})
+    for client, given in ((viewer, {}), (operator, {"clear": "1"})):
+        for path in (address, f"{address}/export.csv"):
+            for asked in (*ours, *nothing):
+                answer = client.get(path, params={**given, **asked})
+                assert answer.status_code == 200
+                assert re.findall(r"[>,](ours|theirs)[<,]", answer.text) == ["ours"] * (asked in ours), asked
+        assert "About" not in client.get(address, params=given).text
+        page = client.get("/api/tables/marts.dnc_conflicts", params=given).json()
+        assert [row["source_key"] for row in page["items"]] == ["ours"]
+        assert page["total_estimate"] is None
+    for organization, key, status in ((A, "ours", 200), (B, "theirs", 404)):
+        parts = [organization, "callrail_call", key, "call"]
+        assert operator.get(f"{address}/row", params={"clear": 1, "key": parts}).status_code == status
 
 
 @pytest.mark.parametrize("table", [

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.api.answers import MOST, reply
+from warehouse_pipelines.serving.browsing.filters import own_rows
 from warehouse_pipelines.serving.browsing.rows import Wanted, read_page, read_position, write_position
 from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.problems import Refusal
@@ -35,7 +36,9 @@ async def read_table(
         raise Refusal(403, f"Personal data in clear take the right {Right.PERSONAL_READ}.")
     found = await request.app.state.catalogue.table(table, clear=clear)
     order = found.order()
-    wanted = Wanted(size=limit, order=order, position=read_position(cursor, order) if cursor and order else None)
+    own = own_rows(found, who.organization_id, request.app.state.zone)
+    position = read_position(cursor, order) if cursor and order else None
+    wanted = Wanted(size=limit, order=order, position=position, filters=own)
     pool = request.app.state.pool
     if clear:
         await pool.note_clear_view(who, found.relation, "list")
@@ -43,5 +46,7 @@ async def read_table(
         page = await read_page(session, found, wanted)
     fields = [{"name": one.name, "type": one.type, "meaning": one.meaning} for one in found.columns]
     return reply({
-        "items": page.rows, "next": write_position(page.after), "fields": fields, "total_estimate": found.rows,
+        "items": page.rows, "next": write_position(page.after), "fields": fields,
+        # Else it would be how many other organizations have.
+        "total_estimate": None if found.is_of_organization or found.has_rows_of_others else found.rows,
     })  # fmt: skip

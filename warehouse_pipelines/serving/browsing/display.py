@@ -8,14 +8,16 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from warehouse_pipelines.serving.browsing.table import Column
 
 LONGEST = 120
 """Characters of a value in a list of rows; the row's own page has all of it."""
 
 MASKED_TEXTS = ("[masked]", '{"masked": true}')
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a spreadsheet takes for a formula, or for the end of a cell before one."""
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+"""What a spreadsheet takes for a formula, in the wide forms of East Asia too, or for the end of a cell before one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,15 @@ def lines(rows: Iterable[Sequence[tuple[Column, Any]]]) -> str:
 
 
 def harmless(column: Column, value: Any) -> str:
-    """Return a value as a cell of a CSV file: a text that a spreadsheet would calculate has an apostrophe before it."""
+    """Return a value as a cell of a CSV file: documents and lists as JSON, times and numbers as they are.
+
+    A text that a spreadsheet would calculate has an apostrophe before it.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
+    text = str(value) if not isinstance(value, dict | list) else msgspec.json.encode(value).decode()
     if column.kind != "number" and text.lstrip(" ").startswith(FORMULA):
         return f"'{text}"
     return text

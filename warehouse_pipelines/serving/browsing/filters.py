@@ -67,6 +67,11 @@ def takes_value(operator: str) -> bool:
     return operator not in ("empty", "filled")
 
 
+def own_rows(table: Table, organization_id: UUID, zone: ZoneInfo) -> tuple[Filter, ...]:
+    """Return the filter that leaves out rows of other organizations, where no policy of the table does."""
+    return (make(table, "organization_id", "is", str(organization_id), zone),) if table.has_rows_of_others else ()
+
+
 def read(table: Table, spelled: str, zone: ZoneInfo) -> Filter:
     """Return the filter that is written so. Raises ``Refusal``, without repeating what was written."""
     found = SPELLED.fullmatch(spelled) if len(spelled) <= LONGEST + 100 else None

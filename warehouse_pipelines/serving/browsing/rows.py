@@ -334,7 +334,8 @@ async def _walk(session: "Session", table: Table, wanted: Wanted) -> Page:
 
 def _affordable(columns: Sequence[Column]) -> int:
     """Return how many rows a walk may look at these columns of."""
-    return max(min(WALKED, COST // sum(1 if one.plain else MASKED_COST for one in columns)), FEWEST)
+    cost = sum(1 if one.plain else MASKED_COST for one in columns)
+    return max(min(WALKED, COST // max(cost, 1)), FEWEST)
 
 
 async def _by_key(session: "Session", table: Table, wanted: Wanted, keys: Sequence[Sequence[str]]) -> list[Any]:

@@ -104,6 +104,11 @@ class Table:
         """What is read, quoted."""
         return sql.Identifier(*self.shown)
 
+    @property
+    def has_rows_of_others(self) -> bool:
+        """Whether rows of all organizations are there and no policy keeps them apart: marts are of all."""
+        return not self.is_of_organization and self.schema in ("crm", "marts") and "organization_id" in self.by_name
+
     @cached_property
     def by_name(self) -> dict[str, Column]:
         """The columns by name."""

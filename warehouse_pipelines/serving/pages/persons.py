@@ -40,6 +40,8 @@ routes = guard.router()
 TOUCHES = 200
 FOUND = 50
 WAITING = 20
+EXPLAIN_MILLISECONDS = 5_000
+"""A statement that explains may take so long: it compares every record of one person with every record of the other."""
 CONSENT_ROLE = "crm_read"
 """Reads consent and do-not-call entries below row-level security; what is read of them names nobody."""
 
@@ -254,6 +256,7 @@ async def explain_person(
 
     def ask() -> str:
         with warehouse.session(request.app.state.url) as session:
+            session.execute(f"SET statement_timeout = {EXPLAIN_MILLISECONDS}".encode())
             return explain.explain(session, str(person), other)
 
     try:

@@ -64,7 +64,7 @@ async def show_row(
         await pool.note_clear_view(who, table.relation, await _loggable(request, label, given))
     async with pool.reading(who, clear=clear) as session:
         row = await read_row(session, table, given, longest=LONGEST)
-        if row is None:
+        if row is None or (table.has_rows_of_others and row["organization_id"] != str(who.organization_id)):
             raise Refusal(404, "There is no such row to read.")
         record = await _record(session, table, given) if clear and "raw_data" in table.by_name else None
         beside = await _beside(session, entity, row, clear=clear) if entity else []

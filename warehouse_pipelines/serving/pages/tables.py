@@ -157,7 +157,8 @@ async def browse_table(
         except Refusal as refusal:
             failed = refusal.detail
     order = table.order(sort.removeprefix("-") or None)
-    wanted = Wanted(SIZE, order, sort.startswith("-"), filters=found, longest=LONGEST + 1)
+    own = filters.own_rows(table, visitor(request).organization_id, request.app.state.zone)
+    wanted = Wanted(SIZE, order, sort.startswith("-"), filters=(*found, *own), longest=LONGEST + 1)
     given = after or before
     if given and order:
         wanted = replace(wanted, position=read_position(given, order), backwards=after is None)
@@ -271,7 +272,8 @@ async def export_table(
         raise Refusal(422, failed)
     order = table.order(sort.removeprefix("-") or None)
     search = Search(searched(table), asked.q) if asked.q else None
-    wanted = Wanted(EXPORT_PAGE, order, sort.startswith("-"), filters=found, search=search)
+    own = filters.own_rows(table, visitor(request).organization_id, request.app.state.zone)
+    wanted = Wanted(EXPORT_PAGE, order, sort.startswith("-"), filters=(*found, *own), search=search)
     if clear:
         await request.app.state.pool.note_clear_view(visitor(request), table.relation, "export")
     # The first page before the answer begins, so that what cannot be read is refused and no file is cut off.

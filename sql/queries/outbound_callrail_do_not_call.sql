@@ -4,7 +4,8 @@ WITH listed AS (
     FROM crm.dnc_list AS d
     WHERE d.organization_id = coalesce(
             (SELECT f.organization_id FROM crm.feed_source AS f WHERE f.crm = 'callrail'), %(organization)s)
-        AND d.phone IS NOT NULL AND 'call' = ANY(d.channels) AND (d.expires_at IS NULL OR d.expires_at > now())
+        AND d.phone IS NOT NULL AND 'call' = ANY(d.channels) AND d.ended_at IS NULL
+        AND (d.expires_at IS NULL OR d.expires_at > now())
 ), last AS (
     SELECT DISTINCT ON (c.customer_phone_number_e164) c.id
     FROM callrail_call AS c JOIN listed AS l ON l.phone = c.customer_phone_number_e164

@@ -34,6 +34,9 @@ READ = "warehouse_read"
 READ_MASKED = "warehouse_read_masked"
 
 SESSIONS = 8
+SPARED = 3
+"""Sessions that no reading of tables takes: who signs in, and who a request is made by, is asked meanwhile."""
+
 WAIT_SECONDS = 3.0
 """How long a request waits for a session before it is answered 503."""
 
@@ -73,24 +76,18 @@ class Pool:
     def __init__(self, url: str, size: int = SESSIONS) -> None:
         self._url = url
         self._free = asyncio.Semaphore(size)
+        self._readers = asyncio.Semaphore(max(size - SPARED, 1))
         self._idle: deque[tuple[float, Session]] = deque()
 
     @contextlib.asynccontextmanager
     async def session(self) -> "AsyncIterator[Session]":
         """Lend a session that commits each statement, as the warehouse's own user. Raises ``DatabaseUnavailable``."""
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._free.acquire()
-        except TimeoutError:
-            raise DatabaseUnavailable("all sessions of the warehouse are in use; try again") from None
-        try:
+        async with _one_of(self._free):
             lent = await self._kept_one() or await self._connect()
             try:
                 yield lent
             finally:
                 await self._take_back(lent)
-        finally:
-            self._free.release()
 
     @contextlib.asynccontextmanager
     async def acting(self, role: str, visitor: Actor) -> "AsyncIterator[Session]":
@@ -112,7 +109,7 @@ class Pool:
             "role": READ if clear else READ_MASKED, "timeout": str(READ_MILLISECONDS),
             "organization": str(visitor.organization_id), "user": str(visitor.user_id),
         }  # fmt: skip
-        async with self.session() as session, session.transaction():
+        async with _one_of(self._readers), self.session() as session, session.transaction():
             await session.execute(READ_ONLY, settings)
             yield session
 
@@ -158,6 +155,19 @@ class Pool:
             await lent.close()
         else:
             self._idle.append((time.monotonic(), lent))
+
+
+@contextlib.asynccontextmanager
+async def _one_of(lent: asyncio.Semaphore) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await lent.acquire()
+    except TimeoutError:
+        raise DatabaseUnavailable("all sessions of the warehouse are in use; try again") from None
+    try:
+        yield
+    finally:
+        lent.release()
 
 
 async def become(session: "Session", role: str, visitor: Actor) -> None:

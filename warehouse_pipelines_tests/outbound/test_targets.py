@@ -191,7 +191,11 @@ def test_contacts_get_their_person_and_its_score(works: Business) -> None:
     assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
 
 
-def test_who_must_not_be_called_is_told_and_a_hand_set_mark_stays(works: Business) -> None:
+@pytest.mark.parametrize("ending", [
+    "expires_at = now() - interval '1 day', created_at = now() - interval '2 days'",
+    "ended_at = now(), ended_by = gen_random_uuid(), end_reason = 'a test'",
+])  # fmt: skip
+def test_who_must_not_be_called_is_told_and_a_hand_set_mark_stays(works: Business, ending: str) -> None:
     listed, other = works.contact(0), works.contact(1)
     for contact, phone in ((listed, "+16145550123"), (other, "+16145550124")):
         works.database.record(("hubspot_contact", contact), None, phones=(phone,))
@@ -200,9 +204,7 @@ def test_who_must_not_be_called_is_told_and_a_hand_set_mark_stays(works: Busines
     assert works.hubspot.record("contacts", listed)["properties"]["genius_do_not_call"] == "true"
     works.hubspot.edit("contacts", other, {"genius_do_not_call": "true"})
     works.contact(0), works.contact(1)
-    works.database.session.execute(
-        "UPDATE crm.dnc_list SET expires_at = now() - interval '1 day', created_at = now() - interval '2 days'"
-    )
+    works.database.session.execute(f"UPDATE crm.dnc_list SET {ending}".encode())
     done = works.apply(targets.DO_NOT_CALL)
     assert (done.statuses, done.kept) == ({"written": 1}, 1)
     assert works.hubspot.record("contacts", listed)["properties"]["genius_do_not_call"] == "false"

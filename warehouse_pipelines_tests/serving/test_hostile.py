@@ -1,6 +1,7 @@
 """What somebody tries who means harm, at every route and as every role: nothing breaks, leaks or gives way."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -16,10 +17,11 @@ import httpx
 import pytest
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.serving import app as application
-from warehouse_pipelines.serving import guard
+from warehouse_pipelines.serving import database, guard
 from warehouse_pipelines.serving.database import CRM_APP, READ_MASKED, Pool
 from warehouse_pipelines.serving.guard import GuardedRoute, Visitor
 from warehouse_pipelines.serving.rights import EVERYONE, ROLES
@@ -337,6 +339,25 @@ async def _who(url: str) -> list[tuple[str, str, str]]:
 def test_a_session_that_is_lent_again_has_nobodys_rights(shared_url: str) -> None:
     mine = urlsplit(shared_url).username
     assert asyncio.run(_who(shared_url)) == [(CRM_APP, A, "off"), (READ_MASKED, A, "on"), (mine, "", "off")]
+
+
+def test_who_reads_much_keeps_nobody_from_signing_in(shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
+    visitor = Visitor(uuid4(), "x", "viewer", UUID(A), ROLES["viewer"], "192.0.2.1")
+
+    async def read() -> int:
+        pool = Pool(shared_url)
+        async with contextlib.AsyncExitStack() as many:
+            for _ in range(database.SESSIONS - database.SPARED):
+                await many.enter_async_context(pool.reading(visitor))
+            with pytest.raises(DatabaseUnavailable):
+                await many.enter_async_context(pool.reading(visitor))
+            async with pool.session() as session:
+                found = (await (await session.execute("SELECT 1 AS one")).fetchone() or {})["one"]
+        await pool.close()
+        return int(found)
+
+    assert asyncio.run(read()) == 1
 
 
 def test_what_cannot_be_guessed_is_not_told_by_the_time_it_takes(serve: Serving) -> None:

@@ -103,6 +103,13 @@ def test_a_person_is_shown_masked_with_what_happened_and_why_the_records_are_one
         assert word not in page, word
 
 
+def test_a_form_has_no_address_that_the_page_masks(operator: httpx.Client) -> None:
+    """Else who may see it would, and nobody would know."""
+    assert "crew@" not in operator.get(f"/persons/{ADA}").text
+    clear = operator.get(f"/persons/{ADA}?clear=1").text
+    assert 'name="record" value="gcalendar:crew@example.test e1"' in clear
+
+
 def test_a_person_in_clear_is_for_who_may_and_is_logged(
     serve: Serving, viewer: httpx.Client, operator: httpx.Client
 ) -> None:

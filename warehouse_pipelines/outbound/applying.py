@@ -89,7 +89,7 @@ def run(
         done = ledger.plan(session, str(plan.plan_id))
         whole = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
         ledger.set_status(session, plan.plan_id, "applied" if whole else "partial")
-        if plan.undoes is not None:
+        if plan.undoes is not None and not ledger.was_refused(session, plan.plan_id):
             ledger.set_status(session, plan.undoes, "undone")
         return ledger.plan(session, str(plan.plan_id))
 

@@ -283,6 +283,15 @@ def receipts(session: "Session", plan_id: int) -> list[Receipt]:
     ]  # fmt: skip
 
 
+def was_refused(session: "Session", plan_id: int) -> bool:
+    """Whether the vendor did not store all that a plan sent."""
+    found = session.execute(
+        "SELECT EXISTS (SELECT FROM reverse_etl.receipt WHERE plan_id = %s AND status IN ('refused', 'partial')) AS yes",
+        [plan_id],
+    ).fetchone()
+    return bool(found and found["yes"])
+
+
 def last_sent(session: "Session", target: str, object_ids: Sequence[str]) -> dict[tuple[str, str], Sent]:
     """Return what we last wrote into each field of these records, by id and field."""
     found = session.execute(query("outbound_last_sent"), {"target": target, "ids": list(object_ids)}).fetchall()

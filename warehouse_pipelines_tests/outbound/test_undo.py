@@ -94,6 +94,21 @@ def test_a_plan_is_not_gone_on_with_once_its_undo_was_planned(portal: PortalTarg
         assert outbound.apply(undo, BY).statuses == {"written": 1}
 
 
+def test_what_the_vendor_did_not_take_back_can_be_undone_again(portal: PortalTarget) -> None:
+    portal.give(*rows(4))
+    portal.apply()
+    before = portal.state()
+    portal.give(*[{**row, "city": "Elsewhere"} for row in rows(4)])
+    plan = portal.apply()
+    portal.hubspot.configure(refused_values=["City 1"])
+    assert portal.undo(plan).statuses == {"written": 3, "refused": 1}
+    portal.hubspot.configure(refused_values=[])
+    assert portal.undo(plan).statuses == {"written": 1, "refused": 3}
+    assert portal.state() == before
+    with pytest.raises(WrongUse, match="undone already"):
+        portal.undo(plan)
+
+
 def test_nothing_is_undone_while_another_run_writes(portal: PortalTarget, database_url: str) -> None:
     portal.give(*rows(1))
     plan = portal.apply()

@@ -9,7 +9,7 @@ The first item goes alone. A plan of which three in a row are refused is stopped
 half of a batch is refused.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -195,14 +195,22 @@ class _Applying:
     def _still_true(self, items: Sequence[Item]) -> list[Item]:
         """Return the items whose record is as it was when they were planned; mark the others ``moved``."""
         there = self._delivery.current(items)
+        filled = self._filled_by_others(items)
         kept = []
         for item in items:
             moved = self._moved(item, there.get(item.operation))
+            if moved is None and (names := filled.get(item.object_id or "")):
+                moved = f"somebody filled since it was planned: {', '.join(names)}"
             if moved is None:
                 kept.append(item)
             else:
                 ledger.mark(self._session, [item], "moved", moved)
         return kept
+
+    def _filled_by_others(self, items: Sequence[Item]) -> Mapping[str, list[str]]:
+        """Return what people filled of the records that an undo is to archive, by id."""
+        ids = [item.object_id for item in items if item.object_id and item.action == "archive"]
+        return self._partner.filled_by_others(ids) if ids and self._plan.undoes is not None else {}
 
     def _settle(self, items: Sequence[Item], refused: dict[str, str]) -> None:
         if not items:

@@ -109,6 +109,16 @@ def test_what_the_vendor_did_not_take_back_can_be_undone_again(portal: PortalTar
         portal.undo(plan)
 
 
+def test_a_record_that_somebody_fills_after_the_undo_was_planned_is_not_archived(portal: PortalTarget) -> None:
+    portal.give(*rows(2))
+    plan = portal.apply()
+    with portal.outbound() as outbound:
+        undo = outbound.plan_undo(plan, BY)
+        portal.hubspot.edit("zipcodes", portal.having("90001")["hs_object_id"], {PEOPLES: "by hand"})
+        assert outbound.apply(undo, BY).statuses == {"written": 1, "moved": 1}
+    assert portal.having("90001")[PEOPLES] == "by hand"
+
+
 def test_nothing_is_undone_while_another_run_writes(portal: PortalTarget, database_url: str) -> None:
     portal.give(*rows(1))
     plan = portal.apply()

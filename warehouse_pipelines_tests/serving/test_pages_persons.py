@@ -9,6 +9,7 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.serving.pages import persons
+from warehouse_pipelines.unified import explain
 from warehouse_pipelines_tests.harness.crm_database import B, add, session
 from warehouse_pipelines_tests.harness.identity_rows import record
 from warehouse_pipelines_tests.harness.serving import Serving, serving
@@ -180,7 +181,7 @@ def test_an_explanation_that_takes_too_long_ends(viewer: httpx.Client, monkeypat
         session.execute("SELECT pg_sleep(20)")
         return ""
 
-    monkeypatch.setattr(persons.explain, "explain", slow)
+    monkeypatch.setattr(explain, "explain", slow)
     monkeypatch.setattr(persons, "EXPLAIN_MILLISECONDS", 20)
     assert viewer.get(f"/persons/{ADA}/explain", params={"other": "five9_contact:7"}).status_code == 503
 

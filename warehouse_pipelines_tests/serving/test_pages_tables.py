@@ -356,7 +356,7 @@ def test_rows_of_marts_are_those_of_the_organization(
                 [organization, key],
             )
     address = "/tables/marts.dnc_conflicts"
-    ours = ({}, {"q": "callrail", "anywhere": "1"})
+    ours: tuple[dict[str, str], ...] = ({}, {"q": "callrail", "anywhere": "1"})
     nothing = ({"q": "theirs"}, {"where": f"organization_id.is:{B}"}, {"where": "source_key.is:theirs"})
     for client, given in ((viewer, {}), (operator, {"clear": "1"})):
         for path in (address, f"{address}/export.csv"):

@@ -286,7 +286,8 @@ def receipts(session: "Session", plan_id: int) -> list[Receipt]:
 def was_refused(session: "Session", plan_id: int) -> bool:
     """Whether the vendor did not store all that a plan sent."""
     found = session.execute(
-        "SELECT EXISTS (SELECT FROM reverse_etl.receipt WHERE plan_id = %s AND status IN ('refused', 'partial')) AS yes",
+        "SELECT EXISTS (SELECT FROM reverse_etl.receipt WHERE plan_id = %s AND status IN ('refused', 'partial'))"
+        " AS yes",
         [plan_id],
     ).fetchone()
     return bool(found and found["yes"])

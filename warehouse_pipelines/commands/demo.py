@@ -89,14 +89,16 @@ def _claim(url: str) -> None:
     """Mark the warehouse as the demo's.
 
     Raises ``ActionNeeded`` when it holds runs that are not the demo's and that may be of real people: the server is
-    not on this machine, or a vendor is configured that is not.
+    not on this machine, no vendor is configured, or one is that is not on this machine.
     """
     with warehouse.session(url) as session:
         row = session.execute(
             "SELECT EXISTS (SELECT FROM orchestration.sync_history) AS filled,"
             " obj_description('orchestration'::regnamespace, 'pg_namespace') AS comment"
         ).fetchone()
-        if row and row["filled"] and row["comment"] != MARK and not (_local(url) and all(map(_local, _vendors()))):
+        vendors = _vendors()
+        simulated = bool(vendors) and all(map(_local, [url, *vendors]))
+        if row and row["filled"] and row["comment"] != MARK and not simulated:
             raise ActionNeeded(
                 f"The warehouse at {settings.masked_url(url)} holds runs that are not the demo's, and invented people "
                 "do not belong among them. Unset WAREHOUSE_DATABASE_URL, or set WAREHOUSE_HOME to an empty folder."

@@ -210,5 +210,8 @@ def test_the_demo_refuses_a_warehouse_that_may_hold_real_people(
         demo._claim(database_url)
     password = database_url.split(":")[2].split("@", maxsplit=1)[0]
     assert password not in str(refused.value)
+    monkeypatch.setattr(demo, "_vendors", list)
+    with pytest.raises(ActionNeeded, match="not the demo's"):
+        demo._claim(database_url)
     monkeypatch.setattr(demo, "_vendors", lambda: ["http://127.0.0.1:9000"])
     demo._claim(database_url)

@@ -231,7 +231,7 @@ def test_the_command_says_what_is_wrong(url: str, tmp_path: Path, content: bytes
     path = tmp_path / "leads.xlsx"
     path.write_bytes(content)
     done = CliRunner().invoke(main, ["import", "leads", str(path)], env={"WAREHOUSE_DATABASE_URL": url})
-    assert done.exit_code in (1, 2)
+    assert done.exit_code in (1, 2, 3)  # 3: rows before it were read
     assert said in done.output
     assert isinstance(done.exception, SystemExit)
 

@@ -89,21 +89,24 @@ def _claim(url: str) -> None:
     """Mark the warehouse as the demo's.
 
     Raises ``ActionNeeded`` when it holds runs that are not the demo's and that may be of real people: the server is
-    not on this machine, no vendor is configured, or one is that is not on this machine.
+    not on this machine, no vendor is configured, or one is that is not on this machine. The mark is the database's
+    comment: those of schemas follow their files at each migration.
     """
     with warehouse.session(url) as session:
         row = session.execute(
             "SELECT EXISTS (SELECT FROM orchestration.sync_history) AS filled,"
-            " obj_description('orchestration'::regnamespace, 'pg_namespace') AS comment"
+            " shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = current_database()"
         ).fetchone()
         vendors = _vendors()
-        simulated = bool(vendors) and all(map(_local, [url, *vendors]))
-        if row and row["filled"] and row["comment"] != MARK and not simulated:
+        # Without a vendor, runs may be of one that was configured before, unless the server is the demo's own.
+        known = bool(vendors) or settings.settings().warehouse_database_url is None
+        if row and row["filled"] and row["comment"] != MARK and not (known and all(map(_local, [url, *vendors]))):
             raise ActionNeeded(
                 f"The warehouse at {settings.masked_url(url)} holds runs that are not the demo's, and invented people "
                 "do not belong among them. Unset WAREHOUSE_DATABASE_URL, or set WAREHOUSE_HOME to an empty folder."
             )
-        session.execute(sql.SQL("COMMENT ON SCHEMA orchestration IS {}").format(sql.Literal(MARK)))
+        database = sql.Identifier(session.info.dbname)
+        session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(MARK)))
 
 
 def _vendors() -> list[str]:

@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from warehouse_pipelines import running
 from warehouse_pipelines.commands import demo, job_processes
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.simulators.registry import available, lacking
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page
@@ -198,14 +200,18 @@ def test_the_demo_refuses_a_warehouse_that_may_hold_real_people(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "_vendors", lambda: ["https://api.hubapi.com"])
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", database_url)
     demo._claim(database_url)  # empty, so it becomes the demo's
-    demo._claim(database_url)
     with psycopg.connect(database_url) as connection:
-        connection.execute("COMMENT ON SCHEMA orchestration IS NULL")
         connection.execute(
             "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time)"
             " VALUES ('hubspot', 'contacts', now())"
         )
+    migrate(database_url)
+    demo._claim(database_url)  # as it is still marked
+    with psycopg.connect(database_url) as connection:
+        database = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS NULL").format(database))
     with pytest.raises(ActionNeeded, match="not the demo's") as refused:
         demo._claim(database_url)
     password = database_url.split(":")[2].split("@", maxsplit=1)[0]

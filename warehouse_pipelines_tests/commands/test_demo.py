@@ -146,7 +146,7 @@ def test_the_demo_says_how_to_sign_in_to_the_pages(twice: Demo) -> None:
     browser = Browser(said[1])
     assert browser.login("demo", said[2]).status_code == 303
     page = browser.get("/").text
-    assert "<strong>All is well.</strong>" in page
+    assert "entities are healthy" in page or "entities of" in page
     assert f"{twice.address}/runs" in page, "and the way into Dagster"
 
 

@@ -81,7 +81,7 @@ class DagsterHarness:
         with opened:
             yield opened
 
-    def finished(self, job: str, count: int, seconds: float = 120) -> list[dg.DagsterRun]:
+    def finished(self, job: str, count: int, seconds: float = 300) -> list[dg.DagsterRun]:
         """Wait until a job has ``count`` runs that ended, and return them."""
         deadline = time.monotonic() + seconds
         while True:

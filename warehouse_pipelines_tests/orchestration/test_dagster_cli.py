@@ -9,7 +9,9 @@ import pytest
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 
-pytestmark = [pytest.mark.slow("Dagster's processes"), pytest.mark.xdist_group("dagster_cli")]
+pytestmark = [
+    pytest.mark.slow("Dagster's processes"), pytest.mark.xdist_group("dagster_cli"), pytest.mark.timeout(900),
+]  # fmt: skip
 
 THIS_MONTH = datetime.now(UTC).date().replace(day=1)
 MONTHS = [(THIS_MONTH - timedelta(days=1)).replace(day=1).isoformat(), THIS_MONTH.isoformat()]

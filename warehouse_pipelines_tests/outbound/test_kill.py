@@ -122,11 +122,12 @@ def test_killed_at_some_points_nothing_is_made_twice_and_nothing_is_left_out(
     assert check_points(portal, monkeypatch, 13) >= 5
 
 
-@pytest.mark.slow("killed at every point")
-def test_killed_at_every_point_nothing_is_made_twice_and_nothing_is_left_out(
+@pytest.mark.slow("killed at every fourth point")
+@pytest.mark.timeout(900)
+def test_killed_at_every_fourth_point_nothing_is_made_twice_and_nothing_is_left_out(
     portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert check_points(portal, monkeypatch, 1) >= 80
+    assert check_points(portal, monkeypatch, 4) >= 20
 
 
 def test_killed_twice_it_still_goes_on(portal: PortalTarget, monkeypatch: pytest.MonkeyPatch) -> None:

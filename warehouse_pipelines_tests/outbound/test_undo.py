@@ -162,7 +162,7 @@ FORMS = st.sampled_from(["sent", "national"])
 ANY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=examples(25, of=1_500),
+    max_examples=examples(25, of=75),
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
 )

@@ -31,7 +31,8 @@ MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # noqa: S108
 TEMPLATE, BARE = "migrated", "bare"
 LONGEST = (
     "test_alert_year.py", "test_pages_in_chromium.py", "test_demo.py", "test_killed_commands.py",
-    "test_dagster_cli.py", "test_dagster_kills.py", "test_ui_runs.py", "test_terminate.py", "test_new.py", "test_kill_anywhere.py", "test_cancelled_commands.py",
+    "test_dagster_cli.py", "test_dagster_kills.py", "test_ui_runs.py", "test_terminate.py", "test_new.py",
+    "test_kill_anywhere.py", "test_cancelled_commands.py",
     "test_ui.py", "test_ui_backfill.py", "test_dg.py", "test_convergence.py", "test_deployment.py",
     "test_benchmarks.py", "test_api_warehouse.py", "test_memory.py", "test_definitions.py", "test_init.py",
     "test_journey.py", "test_plans.py", "test_battery.py", "test_cli.py", "test_dlt_source.py", "test_five9_fetch.py",

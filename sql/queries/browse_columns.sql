@@ -11,7 +11,8 @@ SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, col_desc
     nullif(greatest(base.reltuples, -1), -1)::bigint AS rows, obj_description(base.oid, 'pg_class') AS about,
     base.relkind IN ('v', 'm') AS is_view, base.relrowsecurity AS is_of_organization,
     array_position(i.indkey::smallint[], b.attnum) AS key_place, b.attnotnull AS required,
-    shown.oid = base.oid OR quote_ident(a.attname) = ANY (plain.names) AS plain,
+    -- PostgreSQL 15 writes the alias of the view's only table, `t`, where later ones leave it out.
+    shown.oid = base.oid OR plain.names && ARRAY[quote_ident(a.attname), 't.' || quote_ident(a.attname)] AS plain,
     CASE WHEN i.indnkeyatts = 1 AND i.indkey[0] = b.attnum THEN 1
          ELSE greatest((s.most_common_freqs)[1], CASE WHEN s.n_distinct > 0 THEN 1 / s.n_distinct END)
              * greatest(base.reltuples, 0) END AS ties,

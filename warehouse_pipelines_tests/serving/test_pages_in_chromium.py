@@ -170,6 +170,7 @@ def test_filters_work_without_a_reload_and_without_a_script(browser: "Browser", 
         page.goto("/runs")
         assert page.locator("figure.chart canvas").count() == 4
         page.evaluate("window.kept = true")
+        page.focus("#filter-crm")
         page.select_option("#filter-crm", "hubspot")
         page.wait_for_url("**/runs?crm=hubspot*")
         page.wait_for_function("document.querySelectorAll('figure.chart canvas').length === 4")

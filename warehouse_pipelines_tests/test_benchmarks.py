@@ -11,6 +11,8 @@ import pytest
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines_tests.conftest import missing
 
+pytestmark = pytest.mark.timeout(900)
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

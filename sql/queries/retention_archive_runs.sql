@@ -1,5 +1,6 @@
 -- Moves runs that began before %(cutoff)s, at most %(most)s and none of %(kept)s, into the archive, and adds them to the
--- sums of their days; returns how many. One statement, so a run is in one of the two tables and counted once.
+-- sums of their days; returns how many. One statement, so a run is in one of the two tables and counted once. Sums are
+-- written in the order of their key, so two that archive at once wait for each other and do not deadlock.
 WITH moved AS (
     DELETE FROM orchestration.sync_history WHERE id IN (
         SELECT id FROM orchestration.sync_history
@@ -27,6 +28,7 @@ WITH moved AS (
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
         AND coalesce(configuration ->> 'mode', '') <> 'refused'
     GROUP BY 1, 2, 3
+    ORDER BY 1, 2, 3
     ON CONFLICT (day, crm_source, sync_type) DO UPDATE SET
         runs = d.runs + excluded.runs, succeeded = d.succeeded + excluded.succeeded,
         partial = d.partial + excluded.partial, failed = d.failed + excluded.failed,

@@ -202,7 +202,12 @@ def run(
                 if time.monotonic() > deadline:
                     problem = f"ended after {seconds:.0f} s; the next run goes on"
                     break
-        except (errors.LockNotAvailable, errors.QueryCanceled, errors.ForeignKeyViolation) as error:
+        except (
+            errors.LockNotAvailable,
+            errors.DeadlockDetected,
+            errors.QueryCanceled,
+            errors.ForeignKeyViolation,
+        ) as error:
             problem = f"{type(error).__name__}: {masked(str(error), 200)}"
         session.execute(
             "UPDATE orchestration.retention_policy SET last_run = %s, last_removed = %s, problem = %s WHERE kind = %s",

@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -227,15 +227,13 @@ def test_two_at_a_time_move_nothing_twice(session: "Session", database_url: str)
     planted = plant_runs(session, NOW - timedelta(days=300), NOW)
     before = daily(session)
 
-    def run() -> None:
+    def run(_: int) -> list[retention.Done]:
         with warehouse.connect(database_url) as own:
-            retention.run(own, [], now=NOW, batch=20)
+            return retention.run(own, [], now=NOW, batch=20)
 
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as threads:
+        for done in threads.map(run, range(2)):
+            assert not [one for one in done if one.problem and "Deadlock" in one.problem]
     both = "SELECT (SELECT count(*) FROM orchestration.sync_history) + (SELECT count(*) FROM orchestration.{})"
     assert one(session, both.format("sync_history_archive")) == planted
     assert daily(session) == before

@@ -22,6 +22,7 @@ import click
 from warehouse_pipelines.commands.alerts import alerts, report
 from warehouse_pipelines.commands.arguments import Misused, Stop, unknown
 from warehouse_pipelines.commands.ask import ask
+from warehouse_pipelines.commands.backup import backup, restore
 from warehouse_pipelines.commands.catalogue import config, entities
 from warehouse_pipelines.commands.check import check, discover
 from warehouse_pipelines.commands.completion import completion
@@ -127,6 +128,8 @@ for _command in (
     try_,
     init,
     migrate,
+    backup,
+    restore,
     entities,
     new,
     config,

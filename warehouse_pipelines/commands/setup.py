@@ -58,12 +58,12 @@ def migrate(
         raise WrongUse("--seed and --down exclude each other.")
     if dry_run + redact + bool(down or seed) > 1:
         raise WrongUse("--dry-run and --redact go with none of --down and --seed, nor with each other.")
-    from warehouse_pipelines.schema import local_columns
+    from warehouse_pipelines.schema import backup, local_columns
     from warehouse_pipelines.schema import migrate as migrations
 
     url = database_url()
     if require_backup is not None:
-        migrations.check_backup(require_backup, url, hours=backup_hours)
+        backup.check(require_backup, url, hours=backup_hours)
     changes = migrations.migrate(url, down=down or 0, force=force, dry_run=dry_run)
     if redact:
         changes += local_columns.redact(url, list(sources().values()))

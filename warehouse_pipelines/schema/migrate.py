@@ -7,12 +7,7 @@ others refuses, unless forced.
 """
 
 import logging
-import os
 import re
-import shutil
-import subprocess
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import alembic.command
@@ -23,7 +18,7 @@ from alembic.script import ScriptDirectory
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import NotConfigured, WrongUse
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import (
@@ -191,45 +186,6 @@ def seed(url: str) -> list[str]:
         with warehouse.connect(url) as connection, connection.transaction():
             connection.execute(file.read_bytes())
     return [f"seed {file.stem}" for file in files]
-
-
-def check_backup(archive: Path, url: str, *, hours: float) -> None:
-    """Raise ``WrongUse`` unless ``archive`` is a dump of this database by ``pg_dump``, not older than ``hours``.
-
-    Its table of contents is read, which finds a file that is cut off at its head or is no dump; only restoring it
-    would prove more. The age is that which the archive states.
-    """
-    again = f'Make a backup first: pg_dump --format=custom --file={archive} "$WAREHOUSE_DATABASE_URL"'
-    try:
-        command = [_pg_restore(), "--list", archive]
-        listed = subprocess.run(
-            command, capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
-        ).stdout
-    except subprocess.CalledProcessError as error:
-        message = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
-        raise WrongUse(f"Reading the backup {archive} failed: {message}. {again}") from error
-    made = re.search(r"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", listed)
-    name = re.search(r"dbname: (.*)", listed)
-    if made is None or name is None:
-        raise WrongUse(f"The backup {archive} does not say when and of what it was made. {again}")
-    if name[1].strip() != (wanted := sa.make_url(url).database):
-        raise WrongUse(f"The backup {archive} is of the database {name[1].strip()} and not of {wanted}. {again}")
-    age = datetime.now(UTC) - datetime.fromisoformat(f"{made[1]}+00:00")
-    if age > timedelta(hours=hours):
-        old = age.total_seconds() / 3600
-        raise WrongUse(f"The backup {archive} is {old:.0f} hours old; at most {hours:g} are asked for. {again}")
-
-
-def _pg_restore() -> Path | str:
-    """Return the program: that of the PATH, or that of the PostgreSQL that would be started here."""
-    if found := shutil.which("pg_restore"):
-        return found
-    from warehouse_pipelines.local.postgres_programs import find_binaries
-
-    program = find_binaries() / "pg_restore"
-    if not program.exists():
-        raise NotConfigured("Reading a backup needs PostgreSQL's pg_restore, and none was found on the PATH.")
-    return program
 
 
 def _revisions(connection: sa.Connection, script: ScriptDirectory) -> list[str]:

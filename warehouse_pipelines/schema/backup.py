@@ -1,0 +1,258 @@
+"""A backup of the warehouse, and a warehouse of a backup: PostgreSQL's own dump beside a manifest of what is in it.
+
+    backup/
+    ├── warehouse.dump    by ``pg_dump --format=custom``, of the whole database
+    └── manifest.json     of the same moment: when, of what, how many rows each table had, the dump's SHA-256
+
+The rows are counted in the snapshot that ``pg_dump`` reads, so a restored warehouse can be compared to the last row.
+Cursors, history, dead letters and webhooks that wait are rows too: a sync after a restore reads on where the backup
+ends, and what a vendor still has comes again.
+
+Roles belong to the cluster and are no part of a database. Those of this project are made where they are missing; any
+other that the dump names must be there, with the rights that the administrator chose.
+
+The folder holds personal data in clear. It is made for its owner alone.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import NotConfigured, WrongUse, masked
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import migrate
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+DUMP, MANIFEST = "warehouse.dump", "manifest.json"
+OF_CRM = ("crm_app", "crm_read")
+OURS = ("crm_owner", "crm_definer", *OF_CRM, "warehouse_masking", "warehouse_read", "warehouse_read_masked")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup holds. ``rows`` are by ``schema.table``, exact; ``roles`` own or were granted something in it."""
+
+    taken_at: datetime
+    database: str
+    revision: str
+    server: int
+    sha256: str
+    roles: tuple[str, ...]
+    rows: Mapping[str, int]
+
+    def text(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self) | {"taken_at": self.taken_at.isoformat()}, indent=2, sort_keys=True) + "\n"
+
+
+def backup(url: str, folder: Path) -> Manifest:
+    """Write a backup into ``folder``, which must not exist; it appears when it is whole.
+
+    The user must see every row: a superuser, or a role with BYPASSRLS. Raises ``WrongUse`` for a folder that exists, a
+    database without our tables or a user that does not see all rows, ``NotConfigured`` without a ``pg_dump`` that is as
+    new as the server, and ``DatabaseUnavailable``.
+    """
+    if folder.exists():
+        raise WrongUse(f"Writing the backup: {folder} exists. Name a folder that does not.")
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700, parents=True)
+    try:
+        with warehouse.connect(url) as session:
+            session.execute("SET statement_timeout = 0")
+            made = _write(session, url, unfinished)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    unfinished.rename(folder)
+    return made
+
+
+def _write(session: "Session", url: str, folder: Path) -> Manifest:
+    server = session.info.server_version // 10_000
+    with session.transaction():
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session.execute("SET LOCAL row_security = off")
+        found = _one(session, "SELECT pg_export_snapshot() AS snapshot, current_database() AS name, now() AS at")
+        revision = _revision(session)
+        if revision is None:
+            raise WrongUse(f"Writing a backup: the database {found['name']} is no warehouse. Migrate it first.")
+        dump = ["--format=custom", f"--snapshot={found['snapshot']}", f"--file={folder / DUMP}"]
+        _run(_program("pg_dump", server), url, dump, f"Writing a backup of the database {found['name']}")
+        rows = counted(session)
+        roles = tuple(row["role"] for row in session.execute(query("backup_roles")))
+    made = Manifest(found["at"].astimezone(UTC), found["name"], revision, server, _digest(folder / DUMP), roles, rows)
+    (folder / MANIFEST).write_text(made.text())
+    for file in (folder / DUMP, folder / MANIFEST):
+        file.chmod(0o600)
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+    return made
+
+
+def read(folder: Path) -> Manifest:
+    """Return what a backup holds. Raises ``WrongUse`` where it is none, or not as it was written."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text())
+        made = Manifest(
+            **{**found, "taken_at": datetime.fromisoformat(found["taken_at"]), "roles": tuple(found["roles"])}
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WrongUse(
+            f"Reading the backup {folder}: {MANIFEST} is not there, or not ours ({type(error).__name__})."
+        ) from error
+    if not (folder / DUMP).is_file() or _digest(folder / DUMP) != made.sha256:
+        raise WrongUse(f"Reading the backup {folder}: {DUMP} is not the file that was written. Take another backup.")
+    return made
+
+
+def restore(folder: Path, url: str) -> Manifest:
+    """Fill the empty database at ``url`` from a backup, compare every table, and migrate it to this version.
+
+    All or nothing: the dump is restored in one transaction. Sessions of browsers are ended, because one may have been
+    signed out since. Raises ``WrongUse`` for a backup that is damaged, a database that is not empty, a role that is
+    missing and not ours, or a table with other rows than the backup had; ``NotConfigured``; ``DatabaseUnavailable``.
+    """
+    held = read(folder)
+    with warehouse.connect(url) as session:
+        name = str(_one(session, "SELECT current_database() AS name")["name"])
+        there = _one(session, query("backup_is_empty"))
+        if there["relation"] is not None:
+            raise WrongUse(f"Restoring into the database {name}: it has {there['relation']}. Name an empty database.")
+        _make_roles(session, held.roles)
+        server = session.info.server_version // 10_000
+    words = ["--exit-on-error", "--single-transaction", f"--dbname={name}", str(folder / DUMP)]
+    _run(_program("pg_restore", max(server, held.server)), url, words, f"Restoring into the database {name}")
+    with warehouse.connect(url) as session:
+        session.execute("SET statement_timeout = 0")
+        with session.transaction():
+            session.execute("SET LOCAL row_security = off")
+            now = counted(session)
+        wrong = sorted(one for one in {*held.rows, *now} if held.rows.get(one) != now.get(one))
+        if wrong:
+            first = f"{wrong[0]} has {now.get(wrong[0])} rows, the backup {held.rows.get(wrong[0])}"
+            raise WrongUse(f"Restoring into the database {name}: {len(wrong)} tables differ, {first}. Do not use it.")
+        session.execute("DELETE FROM access.session")
+        session.execute("ANALYZE")
+    migrate.migrate(url)
+    return held
+
+
+def counted(session: "Session") -> dict[str, int]:
+    """Return how many rows each table has, by ``schema.table``. It reads them."""
+    found = {}
+    for row in session.execute(query("backup_tables")).fetchall():
+        count = sql.SQL("SELECT count(*) AS rows FROM {}").format(sql.Identifier(row["schema"], row["name"]))
+        found[f"{row['schema']}.{row['name']}"] = int(_one(session, count)["rows"])
+    return found
+
+
+def _make_roles(session: "Session", roles: tuple[str, ...]) -> None:
+    known = {row["rolname"] for row in session.execute("SELECT rolname FROM pg_roles")}
+    if strange := [one for one in roles if one not in known and one not in OURS]:
+        raise WrongUse(
+            f"Restoring: the backup has objects or grants of roles that are missing here: {', '.join(strange)}. "
+            "CREATE ROLE for each of them, then restore again."
+        )
+    is_superuser = _one(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")["rolsuper"]
+    for role in (one for one in OURS if one not in known):
+        session.execute(sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOBYPASSRLS").format(sql.Identifier(role)))
+        if role in OF_CRM:
+            session.execute(sql.SQL("ALTER ROLE {} SET search_path = crm, public").format(sql.Identifier(role)))
+        if not is_superuser:
+            session.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
+
+
+def _one(session: "Session", statement: str | sql.Composed) -> dict[str, Any]:
+    row = session.execute(statement).fetchone()
+    assert row is not None  # noqa: S101  (each of these statements has a row)
+    return row
+
+
+def _revision(session: "Session") -> str | None:
+    if _one(session, "SELECT to_regclass('orchestration.alembic_version') AS there")["there"] is None:
+        return None
+    row = session.execute("SELECT version_num FROM orchestration.alembic_version").fetchone()
+    return None if row is None else str(row["version_num"])
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _run(program: Path, url: str, words: list[str], doing: str) -> None:
+    """Run a program of PostgreSQL's; the password goes by the environment, which other users cannot read."""
+    names = {one.keyword.decode(): one.envvar for one in psycopg.pq.Conninfo.get_defaults()}
+    given = {names[key]: str(value) for key, value in conninfo_to_dict(url).items() if names.get(key)}
+    environment = os.environ | {key.decode(): value for key, value in given.items() if key}
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        said = masked((done.stderr.strip().splitlines() or ["it said nothing"])[0])
+        raise WrongUse(f"{doing}: {program.name} failed: {said}")
+
+
+def _program(name: str, server: int) -> Path:
+    """Return ``pg_dump`` or ``pg_restore`` as new as the server: of the PATH, of our PostgreSQL, of this machine."""
+    from warehouse_pipelines.local.postgres_programs import find_binaries
+
+    found = [Path(one).resolve() for one in (shutil.which(name),) if one]
+    with contextlib.suppress(NotConfigured):
+        found.append(find_binaries() / name)
+    found += sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    for program in found:
+        if program.exists() and _major(program) >= server:
+            return program
+    raise NotConfigured(
+        f"PostgreSQL's {name} {server} or newer is needed, and none was found. Install its client package."
+    )
+
+
+def _major(program: Path) -> int:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"\) (\d+)", said)
+    return int(found[1]) if found else 0
+
+
+def check(archive: Path, url: str, *, hours: float) -> None:
+    """Raise ``WrongUse`` unless ``archive`` is a dump of this database by ``pg_dump``, not older than ``hours``.
+
+    Its table of contents is read, which finds a file that is cut off at its head or is no dump; only restoring it
+    would prove more. The age is that which the archive states.
+    """
+    again = "Make one first: `warehouse backup FOLDER`, which has warehouse.dump."
+    program = _program("pg_restore", 0)
+    try:
+        listed = subprocess.run(
+            [program, "--list", archive], capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
+        ).stdout
+    except subprocess.CalledProcessError as error:
+        message = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
+        raise WrongUse(f"Reading the backup {archive} failed: {message}. {again}") from error
+    made = re.search(r"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", listed)
+    name = re.search(r"dbname: (.*)", listed)
+    if made is None or name is None:
+        raise WrongUse(f"The backup {archive} does not say when and of what it was made. {again}")
+    if name[1].strip() != (wanted := sa.make_url(url).database):
+        raise WrongUse(f"The backup {archive} is of the database {name[1].strip()} and not of {wanted}. {again}")
+    age = datetime.now(UTC) - datetime.fromisoformat(f"{made[1]}+00:00")
+    if age > timedelta(hours=hours):
+        old = age.total_seconds() / 3600
+        raise WrongUse(f"The backup {archive} is {old:.0f} hours old; at most {hours:g} are asked for. {again}")

@@ -1,0 +1,130 @@
+"""A backup is one moment of the whole warehouse; restored, it is that warehouse, and reads on from there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from warehouse_pipelines.commands.cli import main
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import backup
+from warehouse_pipelines_tests.harness.crm_database import TABLES, A, dump, populate
+from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
+
+SCHEMAS = ("crm", "identity", "access", "reverse_etl")
+TAKEN = {"_dlt_load_id", "_dlt_id", "synced_at", "updated_at", "xmin", "inserted_at"}
+
+
+@pytest.fixture
+def empty_url(test_server: Server) -> Iterator[str]:
+    yield test_server.create_database("restored")
+    test_server.drop_database("restored")
+
+
+def test_restored_it_has_every_row_and_the_next_sync_brings_what_came_since(
+    database_url: str, empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with source_harness("hubspot_contact", database_url, monkeypatch, contacts=30) as harness:
+        harness.sync()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            populate(connection, A)
+        before = rows(database_url, harness.entity)
+        made = backup.backup(database_url, tmp_path / "backup")
+        assert made.rows["public.hubspot_contact"] == len(before)
+        assert made.rows["crm.leads"] == 1
+        harness.driver.create(harness.entity)
+        harness.driver.edit(harness.entity)
+        harness.sync()
+        since = rows(database_url, harness.entity)
+
+        held = backup.restore(tmp_path / "backup", empty_url)
+
+        assert held == made
+        assert rows(empty_url, harness.entity).keys() == before.keys() != since.keys()
+        assert dump(empty_url, *SCHEMAS) == dump(database_url, *SCHEMAS)
+        with psycopg.connect(database_url) as one, psycopg.connect(empty_url) as other:
+            for table in TABLES:
+                statement = f"SELECT t::text FROM crm.{table} AS t ORDER BY 1".encode()
+                assert one.execute(statement).fetchall() == other.execute(statement).fetchall()
+        result = sync(harness.source, harness.entity, Options(), url=empty_url)
+        assert result.mode == "delta"
+        assert values(rows(empty_url, harness.entity)) == values(since)
+
+
+def values(found: dict[tuple[str, ...], dict[str, object]]) -> dict[tuple[str, ...], dict[str, object]]:
+    """What the vendor sent, without when it was loaded."""
+    return {key: {name: value for name, value in row.items() if name not in TAKEN} for key, row in found.items()}
+
+
+def test_a_backup_is_for_its_owner_alone_and_unfinished_ones_are_not_seen(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = CliRunner().invoke(main, ["backup", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    assert "revision" in result.output
+    assert sorted(one.name for one in (tmp_path / "made").iterdir()) == ["manifest.json", "warehouse.dump"]
+    assert {one.stat().st_mode & 0o077 for one in [tmp_path / "made", *(tmp_path / "made").iterdir()]} == {0}
+    again = CliRunner().invoke(main, ["backup", str(tmp_path / "made")])
+    assert again.exit_code == 2
+    assert "exists" in again.output
+    monkeypatch.setattr(backup, "_digest", _broken)
+    with pytest.raises(OSError, match="no room"):
+        backup.backup(database_url, tmp_path / "other")
+    assert [one.name for one in tmp_path.iterdir()] == ["made"]
+
+
+def _broken(_: Path) -> str:
+    raise OSError("no room")
+
+
+def test_what_is_damaged_or_not_empty_is_refused(
+    database_url: str, test_server: Server, empty_url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+    backup.backup(database_url, folder)
+    with pytest.raises(WrongUse, match=r"it has .*Name an empty database"):
+        backup.restore(folder, database_url)
+
+    manifest = json.loads((folder / "manifest.json").read_text())
+    wrong = manifest | {"roles": ["somebody_else"]}
+    (folder / "manifest.json").write_text(json.dumps(wrong))
+    with pytest.raises(WrongUse, match="somebody_else"):
+        backup.restore(folder, empty_url)
+
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    data = (folder / "warehouse.dump").read_bytes()
+    (folder / "warehouse.dump").write_bytes(data[: len(data) // 2])
+    with pytest.raises(WrongUse, match="not the file that was written"):
+        backup.restore(folder, empty_url)
+    (folder / "manifest.json").write_text("{}")
+    with pytest.raises(WrongUse, match=r"manifest\.json"):
+        backup.restore(folder, empty_url)
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute(query("backup_is_empty").encode()).fetchone() == (None,)
+
+    with pytest.raises(WrongUse, match="is no warehouse"):
+        backup.backup(empty_url, tmp_path / "of nothing")
+
+
+def test_a_user_who_does_not_see_every_row_is_refused(database_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS sees_little")
+        connection.execute("CREATE ROLE sees_little LOGIN PASSWORD 'x' IN ROLE crm_read")
+        connection.execute("GRANT USAGE ON SCHEMA orchestration TO sees_little")
+        connection.execute("GRANT SELECT ON orchestration.alembic_version TO sees_little")
+        try:
+            given = psycopg.conninfo.conninfo_to_dict(database_url)
+            url = f"postgresql://sees_little:x@{given['host']}:{given['port']}/{given['dbname']}"
+            with pytest.raises(WrongUse, match="pg_dump failed"):
+                backup.backup(url, tmp_path / "backup")
+        finally:
+            connection.execute("DROP OWNED BY sees_little")
+            connection.execute("DROP ROLE sees_little")
+    assert not list(tmp_path.iterdir())

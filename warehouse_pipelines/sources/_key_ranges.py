@@ -1,0 +1,232 @@
+"""Read a list in several ranges of its keys side by side, where the list's cursor is a key that a client may make up.
+
+The list is walked by the cursors that the vendor gives. Once it has proved long, a walk is split: another one begins at
+a key in the middle of what the first has before it. Nothing is taken on trust:
+
+- Each page must be in the order of its keys, and begin above the page before it.
+- A walk does not end where another one began, but at a page that shows a record of that one's first page. From there
+  on the two are one walk by the vendor's own cursors, without a gap.
+- So all is read when one walk is left, and it has come to the vendor's own end of the list.
+
+Whatever is otherwise, a key that is no number, a page out of order, a range that is not met, ends the ranges: the list
+is read page by page (``alone``) from where the first walk stands, and what is read twice is merged by its key. A cursor
+that the vendor refuses, or at which it shows nothing new, costs a request and no record.
+
+A split costs about one request, because the page that meets the other walk has been read there. So a list is split no
+more often than once for ``PAGES_OF_A_SPLIT`` pages that it seems to have, and one shorter than ``FIRST_PAGES`` never.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, NamedTuple, TypeVar
+
+from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.sources._in_flight import InFlight
+
+T = TypeVar("T")
+
+FIRST_PAGES = 20
+PAGES_OF_A_SPLIT = 80
+
+WORTH_A_SPLIT = 8
+"""Pages that a walk seems to have before it, so that both halves are worth the request."""
+
+FRUITLESS = 5
+"""Splits that found nothing new, after which no other is tried."""
+
+SPREAD = 16
+"""From a key to one this many times as large, the middle is sought by length: keys of two ages lie that far apart."""
+
+
+class KeyPage(NamedTuple, Generic[T]):
+    """One page of the list: its records, their keys (None for one without), and the vendor's next cursor."""
+
+    records: Sequence[T]
+    keys: Sequence[str | None]
+    after: str | None
+
+
+@dataclass(eq=False)
+class _Walk:
+    """A stretch that is walked: ``cursor`` asked last, ``after`` to be asked next, None at the end of the list.
+
+    ``begin`` is the key at which it was asked to begin, ``first`` are the keys of its first page, ``last`` the greatest
+    so far, ``density`` how many records a key stands for.
+    """
+
+    begin: int
+    cursor: str
+    after: str | None
+    asked: bool = False
+    first: frozenset[int] = frozenset()
+    last: int = -1
+    density: float = 0.0
+
+    def moved(self, keys: Sequence[int]) -> "_Walk":
+        """Move it behind a page of these keys."""
+        if keys:
+            self.first = self.first or frozenset(keys)
+            self.last, self.density = keys[-1], len(keys) / (keys[-1] - keys[0] + 1)
+        return self
+
+
+class _NoRanges(Exception):
+    """The list is not as ranges need it."""
+
+
+class KeyRanges(Generic[T]):
+    """One list.
+
+    ``ask``      returns the page at a cursor
+    ``alone``    yields the pages from a cursor on, one after another; None is the begin of the list
+    ``highest``  returns about the greatest key of the list, None if that cannot be told; called once, for a long list
+    """
+
+    def __init__(
+        self,
+        context: ReadContext,
+        ask: Callable[[str], KeyPage[T]],
+        alone: Callable[[str | None], Iterator[KeyPage[T]]],
+        highest: Callable[[], int | None],
+    ) -> None:
+        self._ask, self._alone, self._highest = ask, alone, highest
+        self._context = context
+        self._flight = InFlight[_Walk, KeyPage[T] | None](context)
+        self._walks: list[_Walk] = []
+        self._end: int | None = None
+        self._read = self._size = 0
+        self._splits = self._fruitless = 0
+
+    def pages(self) -> Iterator[Sequence[T]]:
+        """Yield the records of each page, each record once unless the ranges had to be given up."""
+        for page in self._alone(None):
+            yield page.records
+            self._read += 1
+            keys = _numbers(page)
+            if self._read >= FIRST_PAGES and keys and page.after is not None:
+                break
+        else:
+            return
+        self._size = len(keys)
+        self._walks = [_Walk(0, page.after, page.after).moved(keys)]
+        try:
+            yield from self._side_by_side()
+        except _NoRanges:
+            self._context.note(key_ranges_given_up=True)
+            for page in self._alone(self._walks[0].cursor):
+                yield page.records
+
+    def _side_by_side(self) -> Iterator[Sequence[T]]:
+        while True:
+            self._send()
+            if not self._flight:
+                if len(self._walks) > 1:
+                    raise _NoRanges
+                return
+            walk, page = self._flight.answer()
+            walk.asked = False
+            if walk in self._walks and (records := self._records(walk, page)):
+                yield records
+
+    def _send(self) -> None:
+        """Ask for the next page of each walk, those in front first, and split where there is room for another."""
+        for walk in self._walks:
+            if self._flight.free() and not walk.asked and walk.after is not None:
+                self._ask_for(walk, walk.after)
+        while self._flight.free() and (new := self._split()):
+            self._ask_for(new, new.cursor)
+
+    def _ask_for(self, walk: _Walk, cursor: str) -> None:
+        walk.cursor, walk.asked = cursor, True
+        request = partial(self._ask, cursor)
+        self._flight.ask(walk, request if walk.first else partial(_unless_refused, request))
+
+    def _records(self, walk: _Walk, page: KeyPage[T] | None) -> Sequence[T]:
+        """Return the records of a page that no other walk has shown; move the walk on, end it or take it out."""
+        place = self._walks.index(walk)
+        is_split = place > 0 and not walk.first
+        keys = _numbers(page)
+        if page is None or keys is None or (keys and keys[0] <= walk.last):
+            return self._give_up(walk, page, is_split)
+        if is_split:
+            former = self._walks[place - 1]
+            if not keys or keys[0] < walk.begin or keys[0] <= former.last:
+                return self._give_up(walk, page, is_split)
+        self._read += 1
+        walk.after = page.after
+        walk.moved(keys)
+        following = self._walks[place + 1] if place + 1 < len(self._walks) else None
+        if following is None or not following.first:
+            return page.records
+        if following.first.isdisjoint(keys):
+            if walk.after is None or walk.last > max(following.first):
+                raise _NoRanges
+            return page.records
+        # From here on the following walk goes on for both.
+        shown, most = following.first, max(following.first)
+        following.begin, following.first = walk.begin, walk.first
+        del self._walks[place]
+        return [record for record, key in zip(page.records, keys, strict=True) if key not in shown and key <= most]
+
+    def _give_up(self, walk: _Walk, page: KeyPage[T] | None, is_split: bool) -> list[T]:
+        """Take out a walk that began in vain; raise ``_NoRanges`` for any other."""
+        if not is_split:
+            raise _NoRanges
+        if walk is self._walks[-1] and page is not None and not page.keys:
+            self._end = walk.begin
+        self._walks.remove(walk)
+        self._fruitless += 1
+        return []
+
+    def _split(self) -> _Walk | None:
+        """Return a new walk in the middle of what the walk with most before it has to read, if it is worth it."""
+        if self._read < FIRST_PAGES or self._fruitless >= FRUITLESS:
+            return None
+        if self._end is None:
+            self._end = self._highest() or 0
+        before = [self._before(place) for place in range(len(self._walks))]
+        most = max(before)
+        if most < WORTH_A_SPLIT or self._splits >= 1 + (self._read + sum(before)) / PAGES_OF_A_SPLIT:
+            return None
+        place = before.index(most)
+        begin = _middle(self._walks[place].last, self._bound(place))
+        walk = _Walk(begin, str(begin), str(begin))
+        self._walks.insert(place + 1, walk)
+        self._splits += 1
+        return walk
+
+    def _bound(self, place: int) -> int:
+        """Return the key at which a walk seems to end."""
+        return self._walks[place + 1].begin if place + 1 < len(self._walks) else self._end or 0
+
+    def _before(self, place: int) -> float:
+        """Return how many pages a walk seems to have before it."""
+        walk = self._walks[place]
+        return 0.0 if walk.after is None else max(0.0, (self._bound(place) - walk.last) * walk.density / self._size)
+
+
+def _numbers(page: KeyPage[T] | None) -> list[int] | None:
+    """Return the keys of a page as numbers; None unless each is above the one before and the cursor goes on there."""
+    if page is None or any(key is None or not key.isdecimal() for key in page.keys):
+        return None
+    keys = [int(key or 0) for key in page.keys]
+    if any(later <= earlier for earlier, later in itertools.pairwise(keys)):
+        return None
+    if page.after is not None and not (keys and page.after.isdecimal() and int(page.after) >= keys[-1]):
+        return None
+    return keys
+
+
+def _middle(low: int, high: int) -> int:
+    return math.isqrt(low * high) if low > 0 and high > SPREAD * low else (low + high) // 2
+
+
+def _unless_refused(request: Callable[[], KeyPage[T]]) -> KeyPage[T] | None:
+    try:
+        return request()
+    except RequestRefused:
+        return None

@@ -37,6 +37,11 @@ class Pace:
         self._halved_at = 0.0
         self._times: dict[str, tuple[int, float, float]] = {}
 
+    def begin_with(self, allowed: int) -> None:
+        """Allow so many from the start, because somebody asked for them."""
+        with self._lock:
+            self._change(allowed)
+
     def note_sent(self) -> None:
         """Note that a request is sent to the vendor now."""
         with self._lock:

@@ -15,7 +15,7 @@ are daemons, so a process need not wait for them.
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -106,7 +106,7 @@ def as_answered(
         yield flight.answer()
 
 
-def in_order(context: ReadContext, ask: Callable[[A], T], items: Iterable[A], most: int | None = None) -> Iterator[T]:
+def in_order(context: ReadContext, ask: Callable[[A], T], items: Iterable[A], most: int | None = None) -> Generator[T]:
     """Yield what ``ask`` returns for each of ``items``, in their order.
 
     Closing it waits for the requests in flight, so that none runs beside what is asked next.

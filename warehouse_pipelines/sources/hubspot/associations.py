@@ -1,8 +1,9 @@
 """Read the associations between two object types.
 
 Associations have neither a cursor nor tombstones: each run asks for all pairs of all records of one side, 1,000 records
-a call or as many as ``--batch-size`` says, several calls side by side. Of line items and appointments that side is the smaller one: a deal has
-several line items, so deals are asked; an appointment is of one contact or few, and most contacts have none.
+a call or as many as ``--batch-size`` says, several calls side by side. Of line items and appointments that side is the
+smaller one: a deal has several line items, so deals are asked; an appointment is of one contact or few, and most
+contacts have none.
 """
 
 from functools import partial

@@ -4,8 +4,9 @@ The list is walked by the cursors that the vendor gives. Once it has proved long
 a key in the middle of what the first has before it. Nothing is taken on trust:
 
 - Each page must be in the order of its keys, and begin above the page before it.
-- A walk does not end where another one began, but at a page that shows a record of that one's first page. From there
-  on the two are one walk by the vendor's own cursors, without a gap.
+- A walk does not end where another one began, but at a page that shows the same records as that one's first page, as
+  far as both reach; if some differ, because they were edited meanwhile, only behind that first page. From there on the
+  two are one walk by the vendor's own cursors, without a gap.
 - So all is read when one walk is left, and it has come to the vendor's own end of the list.
 
 Whatever is otherwise, a key that is no number, a page out of order, a range that is not met, ends the ranges: the list
@@ -55,7 +56,8 @@ class _Walk:
     """A stretch that is walked: ``cursor`` asked last, ``after`` to be asked next, None at the end of the list.
 
     ``begin`` is the key at which it was asked to begin, ``first`` are the keys of its first page, ``last`` the greatest
-    so far, ``density`` how many records a key stands for.
+    so far, ``density`` how many records a key stands for. ``met`` says that it has shown a record of the next walk's
+    first page, ``differs`` that it has shown something else in its place.
     """
 
     begin: int
@@ -65,6 +67,8 @@ class _Walk:
     first: frozenset[int] = frozenset()
     last: int = -1
     density: float = 0.0
+    met: bool = False
+    differs: bool = False
 
     def moved(self, keys: Sequence[int]) -> "_Walk":
         """Move it behind a page of these keys."""
@@ -162,14 +166,16 @@ class KeyRanges(Generic[T]):
         following = self._walks[place + 1] if place + 1 < len(self._walks) else None
         if following is None or not following.first:
             return page.records
-        if following.first.isdisjoint(keys):
-            if walk.after is None or walk.last > max(following.first):
-                raise _NoRanges
-            return page.records
-        # From here on the following walk goes on for both.
-        shown, most = following.first, max(following.first)
-        following.begin, following.first = walk.begin, walk.first
-        del self._walks[place]
+        shown, least, most = following.first, min(following.first), max(following.first)
+        overlap = {key for key in keys if least <= key <= most}
+        walk.met |= not overlap.isdisjoint(shown)
+        walk.differs |= overlap != {key for key in shown if keys and keys[0] <= key <= walk.last}
+        if walk.met and (walk.last >= most or not walk.differs):
+            # From here on the following walk goes on for both.
+            following.begin, following.first = walk.begin, walk.first
+            del self._walks[place]
+        elif walk.after is None or walk.last > most:
+            raise _NoRanges
         return [record for record, key in zip(page.records, keys, strict=True) if key not in shown and key <= most]
 
     def _give_up(self, walk: _Walk, page: KeyPage[T] | None, is_split: bool) -> list[T]:

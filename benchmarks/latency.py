@@ -85,7 +85,7 @@ def run(contacts: int, others: int, latency: float, only: list[str]) -> dict[str
                 if case.crm == "hubspot":
                     simulators.control("hubspot", "configure", burst=190, searches_per_second=5)
                 simulators.control(case.crm, "set_fault", kind="slow", seconds=latency)
-                reads = [("full", None)]
+                reads: list[tuple[str, tuple[int, float] | None]] = [("full", None)]
                 if case.crm == "hubspot":
                     reads.append(("delta", least_delta(latency)))
                 for mode, least in reads:

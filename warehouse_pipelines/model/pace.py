@@ -33,7 +33,7 @@ class Pace:
     def __init__(self) -> None:
         self.allowed = FIRST
         self._lock = threading.Lock()
-        self._sent = self._fast = self._slow = 0
+        self._sent = self._most_sent = self._fast = self._slow = 0
         self._halved_at = 0.0
         self._times: dict[str, tuple[int, float, float]] = {}
 
@@ -46,17 +46,17 @@ class Pace:
         """Note that a request is sent to the vendor now."""
         with self._lock:
             self._sent += 1
+            self._most_sent = max(self._most_sent, self._sent)
 
     def note_answer(self, route: str, seconds: float) -> None:
         """Note that a request was answered after so many ``seconds``."""
         with self._lock:
-            as_many_as_allowed = self._sent >= self.allowed
             self._sent -= 1
             if self._is_slow(route, seconds):
                 self._fast, self._slow = 0, self._slow + 1
-            elif as_many_as_allowed:
+            else:
                 self._fast, self._slow = self._fast + 1, 0
-            if self._fast >= self.allowed:
+            if self._fast >= self.allowed <= self._most_sent:
                 self._change(min(MOST, self.allowed + 1))
             elif self._slow >= self.allowed:
                 self._change(max(FIRST, self.allowed - 1))
@@ -71,7 +71,7 @@ class Pace:
                 self._change(max(1, self.allowed // 2))
 
     def _change(self, allowed: int) -> None:
-        self.allowed, self._fast, self._slow = allowed, 0, 0
+        self.allowed, self._fast, self._slow, self._most_sent = allowed, 0, 0, self._sent
 
     def _is_slow(self, route: str, seconds: float) -> bool:
         number, usual, recent = self._times.get(route, (0, 0.0, 0.0))

@@ -157,23 +157,22 @@ class KeyRanges(Generic[T]):
         if page is None or keys is None or (keys and keys[0] <= walk.last):
             return self._give_up(walk, page, is_split)
         if is_split:
-            former = self._walks[place - 1]
-            if not keys or keys[0] < walk.begin or keys[0] <= former.last:
+            if not keys or keys[0] < walk.begin or keys[0] <= max(one.last for one in self._walks[:place]):
                 return self._give_up(walk, page, is_split)
         self._read += 1
         walk.after = page.after
         walk.moved(keys)
-        following = self._walks[place + 1] if place + 1 < len(self._walks) else None
-        if following is None or not following.first:
+        following = next((one for one in self._walks[place + 1 :] if one.first), None)
+        if following is None:
             return page.records
         shown, least, most = following.first, min(following.first), max(following.first)
         overlap = {key for key in keys if least <= key <= most}
         walk.met |= not overlap.isdisjoint(shown)
         walk.differs |= overlap != {key for key in shown if keys and keys[0] <= key <= walk.last}
         if walk.met and (walk.last >= most or not walk.differs):
-            # From here on the following walk goes on for both.
+            # From here on the following walk goes on for both, and for those between them that are not answered yet.
             following.begin, following.first = walk.begin, walk.first
-            del self._walks[place]
+            del self._walks[place : self._walks.index(following)]
         elif walk.after is None or walk.last > most:
             raise _NoRanges
         return [record for record, key in zip(page.records, keys, strict=True) if key not in shown and key <= most]

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 
@@ -58,8 +59,7 @@ class Vendor:
             self.calls += 1
             self.in_flight += 1
             self.peak = max(self.peak, self.in_flight)
-        if self.peak > 1:
-            threading.Event().wait(0.0002)  # or each answer is there before the next request
+        time.sleep(0.0005)  # or each answer is there before the next request
         with self.lock:
             self.between()
             self.in_flight -= 1
@@ -112,7 +112,7 @@ def test_a_wrong_highest_key_loses_nothing(highest: int) -> None:
     assert sorted(read(vendor, highest)[0]) == vendor.keys
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(9))
 def test_what_is_there_all_the_time_is_read_whatever_happens_meanwhile(seed: int) -> None:
     """Records are deleted, made at the end, and come back in the middle."""
     chance = seeded(seed)

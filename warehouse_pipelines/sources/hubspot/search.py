@@ -129,27 +129,30 @@ class HubSpotSearch:
         flight = InFlight[_End, Found](self.context, self.most)
         idle = [up]
 
+        counted: int | None = None
+
         def send() -> None:
-            while idle and flight.free():
+            # What is in flight may find all that is left.
+            while idle and flight.free() and not (flight and len(given) + FOUND * len(flight) >= (self.counted or LIMIT**2)):
                 end = idle.pop(0)
                 search = partial(self._search, since, until, above=up.last, below=down.last)
                 flight.ask(end, partial(search, descending=end.descending, after=end.after))
 
-        counted: int | None = None
         while True:
             send()
             end, page = flight.answer()
             ids = [int(hit.id) for hit in page.page(self._path, first=counted is None)]
             end.take(ids)
             fresh = [key for key in ids if key not in given]
-            given.update(fresh)
             if counted is None:
                 counted = page.total
                 self.counted = counted if counted < LIMIT else None
                 if counted >= BOTH_ENDS_FROM and self.most != 1:
                     idle.append(down)
+            met = _met(up, down, shared=len(fresh) < len(ids))
+            given.update(fresh)
             found = map(str, fresh)
-            if page.after is None or _met(up, down, shared=len(fresh) < len(ids)):
+            if page.after is None or met:
                 yield from found
                 break
             end.follow(page, self.object_type)

@@ -1,37 +1,36 @@
 """Read a list in several ranges of its keys side by side, where the list's cursor is a key that a client may make up.
 
 The list is walked by the cursors that the vendor gives. Once it has proved long, a walk is split: another one begins at
-a key in the middle of what the first has before it. Nothing is taken on trust:
+a key somewhere in what the first has before it. Nothing is taken on trust:
 
 - Each page must be in the order of its keys, and begin above the page before it.
-- A walk does not end where another one began, but at a page that shows the same records as that one's first page, as
-  far as both reach; if some differ, because they were edited meanwhile, only behind that first page. From there on the
-  two are one walk by the vendor's own cursors, without a gap.
-- So all is read when one walk is left, and it has come to the vendor's own end of the list.
+- A walk does not end where another one began, but where it has passed that one's whole first page and met it there. So
+  each stretch of the list is shown by the vendor's own cursors, and a cursor that was made up only says where to go on.
+- All is read when one walk is left, and it has come to the vendor's own end of the list.
 
 Whatever is otherwise, a key that is no number, a page out of order, a range that is not met, ends the ranges: the list
 is read page by page (``alone``) from where the first walk stands, and what is read twice is merged by its key. A cursor
 that the vendor refuses, or at which it shows nothing new, costs a request and no record.
 
-A split costs about one request, because the page that meets the other walk has been read there. So a list is split no
-more often than once for ``PAGES_OF_A_SPLIT`` pages that it seems to have, and one shorter than ``FIRST_PAGES`` never.
+A split costs two requests, for the pages where the walks meet. So a list is split no more often than once for
+``PAGES_OF_A_SPLIT`` pages that it seems to have, and one of ``FIRST_PAGES`` never.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.model.pace import MOST
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources._in_flight import InFlight
 
 T = TypeVar("T")
 
 FIRST_PAGES = 20
-PAGES_OF_A_SPLIT = 80
+PAGES_OF_A_SPLIT = 150
 
 WORTH_A_SPLIT = 8
 """Pages that a walk seems to have before it, so that both halves are worth the request."""
@@ -40,7 +39,7 @@ FRUITLESS = 5
 """Splits that found nothing new, after which no other is tried."""
 
 SPREAD = 16
-"""From a key to one this many times as large, the middle is sought by length: keys of two ages lie that far apart."""
+"""To a key this many times as large, the way is measured by the length of keys: old and new ones lie that far apart."""
 
 
 class KeyPage(NamedTuple, Generic[T]):
@@ -57,7 +56,7 @@ class _Walk:
 
     ``begin`` is the key at which it was asked to begin, ``first`` are the keys of its first page, ``last`` the greatest
     so far, ``density`` how many records a key stands for. ``met`` says that it has shown a record of the next walk's
-    first page, ``differs`` that it has shown something else in its place.
+    first page.
     """
 
     begin: int
@@ -68,14 +67,13 @@ class _Walk:
     last: int = -1
     density: float = 0.0
     met: bool = False
-    differs: bool = False
 
-    def moved(self, keys: Sequence[int]) -> "_Walk":
-        """Move it behind a page of these keys."""
+    def move(self, after: str | None, keys: Sequence[int]) -> None:
+        """Move behind a page of these keys."""
+        self.after = after
         if keys:
             self.first = self.first or frozenset(keys)
             self.last, self.density = keys[-1], len(keys) / (keys[-1] - keys[0] + 1)
-        return self
 
 
 class _NoRanges(Exception):
@@ -116,7 +114,8 @@ class KeyRanges(Generic[T]):
         else:
             return
         self._size = len(keys)
-        self._walks = [_Walk(0, page.after, page.after).moved(keys)]
+        self._walks = [_Walk(0, page.after, page.after)]
+        self._walks[0].move(page.after, keys)
         try:
             yield from self._side_by_side()
         except _NoRanges:
@@ -152,24 +151,19 @@ class KeyRanges(Generic[T]):
     def _records(self, walk: _Walk, page: KeyPage[T] | None) -> Sequence[T]:
         """Return the records of a page that no other walk has shown; move the walk on, end it or take it out."""
         place = self._walks.index(walk)
-        is_split = place > 0 and not walk.first
         keys = _numbers(page)
-        if page is None or keys is None or (keys and keys[0] <= walk.last):
-            return self._give_up(walk, page, is_split)
-        if is_split:
-            if not keys or keys[0] < walk.begin or keys[0] <= max(one.last for one in self._walks[:place]):
-                return self._give_up(walk, page, is_split)
-        self._read += 1
-        walk.after = page.after
-        walk.moved(keys)
         following = next((one for one in self._walks[place + 1 :] if one.first), None)
+        if not walk.first:
+            return self._first_records(walk, page, keys, following)
+        if page is None or keys is None or (keys and keys[0] <= walk.last):
+            raise _NoRanges
+        self._read += 1
+        walk.move(page.after, keys)
         if following is None:
             return page.records
-        shown, least, most = following.first, min(following.first), max(following.first)
-        overlap = {key for key in keys if least <= key <= most}
-        walk.met |= not overlap.isdisjoint(shown)
-        walk.differs |= overlap != {key for key in shown if keys and keys[0] <= key <= walk.last}
-        if walk.met and (walk.last >= most or not walk.differs):
+        shown, most = following.first, max(following.first)
+        walk.met |= not shown.isdisjoint(keys)
+        if walk.met and walk.last >= most:
             # From here on the following walk goes on for both, and for those between them that are not answered yet.
             following.begin, following.first = walk.begin, walk.first
             del self._walks[place : self._walks.index(following)]
@@ -177,28 +171,42 @@ class KeyRanges(Generic[T]):
             raise _NoRanges
         return [record for record, key in zip(page.records, keys, strict=True) if key not in shown and key <= most]
 
-    def _give_up(self, walk: _Walk, page: KeyPage[T] | None, is_split: bool) -> list[T]:
-        """Take out a walk that began in vain; raise ``_NoRanges`` for any other."""
-        if not is_split:
-            raise _NoRanges
-        if walk is self._walks[-1] and page is not None and not page.keys:
-            self._end = walk.begin
+    def _first_records(
+        self, walk: _Walk, page: KeyPage[T] | None, keys: list[int] | None, following: _Walk | None
+    ) -> Sequence[T]:
+        """Return the records of the page at a key that was made up; take the walk out if they are of other walks."""
+        place = self._walks.index(walk)
+        passed = max(one.last for one in self._walks[:place])
+        if page is not None and keys and walk.begin <= keys[0] > passed:
+            if following is None or keys[-1] < min(following.first):
+                self._read += 1
+                walk.move(page.after, keys)
+                return page.records
+            following.begin = min(following.begin, walk.begin)
+        else:
+            self._fruitless += 1
+            if page is not None and not page.keys and walk is self._walks[-1]:
+                self._end = walk.begin
         self._walks.remove(walk)
-        self._fruitless += 1
         return []
 
     def _split(self) -> _Walk | None:
-        """Return a new walk in the middle of what the walk with most before it has to read, if it is worth it."""
+        """Return a new walk for a part of what the walk with most before it has to read, if it is worth a request.
+
+        The walk keeps as much as each of those would that may still be made.
+        """
         if self._read < FIRST_PAGES or self._fruitless >= FRUITLESS:
             return None
         if self._end is None:
             self._end = self._highest() or 0
         before = [self._before(place) for place in range(len(self._walks))]
         most = max(before)
-        if most < WORTH_A_SPLIT or self._splits >= 1 + (self._read + sum(before)) / PAGES_OF_A_SPLIT:
+        left = 1 + int((self._read + sum(before)) / PAGES_OF_A_SPLIT) - self._splits
+        if most < WORTH_A_SPLIT or left < 1:
             return None
         place = before.index(most)
-        begin = _middle(self._walks[place].last, self._bound(place))
+        parts = 1 + max(1, min(left, MOST - len(self._walks)))
+        begin = _between(self._walks[place].last, self._bound(place), 1 / parts)
         walk = _Walk(begin, str(begin), str(begin))
         self._walks.insert(place + 1, walk)
         self._splits += 1
@@ -226,8 +234,11 @@ def _numbers(page: KeyPage[T] | None) -> list[int] | None:
     return keys
 
 
-def _middle(low: int, high: int) -> int:
-    return math.isqrt(low * high) if low > 0 and high > SPREAD * low else (low + high) // 2
+def _between(low: int, high: int, part: float) -> int:
+    """Return the key that lies by this part of the way from one to another one."""
+    if low > 0 and high > SPREAD * low:
+        return int(low * (high / low) ** part)
+    return low + int((high - low) * part)
 
 
 def _unless_refused(request: Callable[[], KeyPage[T]]) -> KeyPage[T] | None:

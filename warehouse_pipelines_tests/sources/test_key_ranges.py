@@ -184,8 +184,15 @@ def test_a_vendor_that_means_something_else_by_a_cursor_loses_nothing(kind: type
 
 
 def test_keys_out_of_order_are_read_page_by_page() -> None:
-    vendor = Vendor(list(range(5_000)))
-    vendor.keys[2_500], vendor.keys[2_501] = vendor.keys[2_501], vendor.keys[2_500]
+    class Disordered(Vendor):
+        def page(self, after: str | None) -> KeyPage[int]:
+            start = self.keys.index(int(after)) + 1 if after else 0
+            keys = self.keys[start : start + SIZE]
+            more = len(self.keys) > start + SIZE
+            return KeyPage(keys, [str(key) for key in keys], str(keys[-1]) if more else None)
+
+    vendor = Disordered(list(range(5_000)))
+    vendor.keys[2_504], vendor.keys[2_505] = vendor.keys[2_505], vendor.keys[2_504]
     found, context = read(vendor)
     assert set(found) == set(range(5_000))
     assert context.noted == {"key_ranges_given_up": True}

@@ -132,8 +132,9 @@ class HubSpotSearch:
         counted: int | None = None
 
         def send() -> None:
-            # What is in flight may find all that is left.
-            while idle and flight.free() and not (flight and len(given) + FOUND * len(flight) >= (self.counted or LIMIT**2)):
+            while idle and flight.free():
+                if flight and self.counted is not None and self.counted <= len(given) + FOUND * len(flight):
+                    return  # what is in flight may find all that is left
                 end = idle.pop(0)
                 search = partial(self._search, since, until, above=up.last, below=down.last)
                 flight.ask(end, partial(search, descending=end.descending, after=end.after))

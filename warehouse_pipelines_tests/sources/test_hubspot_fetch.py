@@ -209,7 +209,7 @@ class TestSideBySide:
         portal.set_fault("rate_limit", path="/contacts", every=9)
         portal.set_fault("reset", path="/contacts", every=13)
         portal.set_fault("truncated", path="/contacts", every=17)
-        portal.set_fault("rate_limit", path="/contacts", after=60, times=8)
+        portal.set_fault("rate_limit", path="/contacts", after=60, times=4)
         reading = read(CONTACTS, since, soon(), page_size=10)
         assert reading.ids == sorted(portal.ids("contacts"))
         assert reading.calls == portal.requests()["total"]

@@ -84,6 +84,7 @@ class RequestBudget:
                 self._held[credential, budget] = (left - 1, until)
                 return
             wanted = portion(budget)
+            asked = time.monotonic()
             while wait := self._ask(credential, budget, wanted):
                 if wait > LONGEST_WAIT:
                     raise BudgetSpent(
@@ -100,7 +101,8 @@ class RequestBudget:
                     self.waited_seconds += wait
                 if self._cancelled.wait(wait):
                     raise VendorUnavailable("the run was stopped while waiting for its budget of requests")
-            self._held[credential, budget] = (wanted - 1, time.monotonic() + budget.seconds / 20)
+                asked = time.monotonic()
+            self._held[credential, budget] = (wanted - 1, asked + budget.seconds / 20)
 
     def _queue(self, credential: str, budget: Budget) -> threading.Lock:
         with self._lock:

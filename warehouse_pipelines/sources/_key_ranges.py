@@ -163,6 +163,10 @@ class KeyRanges(Generic[T]):
             return page.records
         shown, most = following.first, max(following.first)
         walk.met |= not shown.isdisjoint(keys)
+        if walk.met and walk.last >= most and following.after is None and following.last == most:
+            # That the list ends there, only a cursor that was made up has said.
+            del self._walks[place + 1 : self._walks.index(following) + 1]
+            return [record for record, key in zip(page.records, keys, strict=True) if key not in shown]
         if walk.met and walk.last >= most:
             # From here on the following walk goes on for both, and for those between them that are not answered yet.
             following.begin, following.first = walk.begin, walk.first

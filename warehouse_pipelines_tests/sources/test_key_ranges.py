@@ -166,6 +166,13 @@ class WithHoles(Vendor):
         return KeyPage(keys, [str(key) for key in keys], str(keys[-1]))
 
 
+class ToItsEnd(Vendor):
+    """Behind a cursor that it did not give it shows one page and no more."""
+
+    def made_up(self, after: str) -> KeyPage[int]:
+        return self.page(after)._replace(after=None)
+
+
 class ToAnotherList(Vendor):
     """A cursor that it did not give leads it to what is not in the list, and back into it."""
 
@@ -175,7 +182,7 @@ class ToAnotherList(Vendor):
         return KeyPage(keys, [str(key) for key in keys], str(keys[-1]))
 
 
-@pytest.mark.parametrize("kind", [Refusing, FromTheBegin, Nothing, SkippingSome, WithHoles, ToAnotherList])
+@pytest.mark.parametrize("kind", [Refusing, FromTheBegin, Nothing, SkippingSome, WithHoles, ToItsEnd, ToAnotherList])
 def test_a_vendor_that_means_something_else_by_a_cursor_loses_nothing(kind: type[Vendor]) -> None:
     vendor = kind(list(range(20_000, 40_000, 4)))
     found, _ = read(vendor)

@@ -23,9 +23,9 @@ from warehouse_pipelines.errors import (
     AnswerChanged,
     CursorStuck,
     PermissionMissing,
-    RequestRefused,
+    WarehouseError,
 )
-from warehouse_pipelines.model.reading import ReadContext, ReadRequest
+from warehouse_pipelines.model.reading import Budget, ReadContext, ReadRequest
 from warehouse_pipelines.sources._in_flight import as_answered
 from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources._key_ranges import KeyPage, KeyRanges
@@ -60,6 +60,7 @@ class HubSpotReader:
         self.client = client(context, self.settings)
         self.size = min(request.page_size, PAGE)
         self.most = 1 if request.limit else None
+        self.searches = Budget("search", self.settings.searches_per_second, 1)
 
     @cached_property
     def object_type(self) -> str:
@@ -150,8 +151,9 @@ class HubSpotReader:
             "properties": ["hs_object_id"],
             "limit": 1,
         }
-        with contextlib.suppress(RequestRefused):
-            found = self.client.post(f"{OBJECTS}/{self.object_type}/search", Answer[Id], body=body).results
+        path = f"{OBJECTS}/{self.object_type}/search"
+        with contextlib.suppress(WarehouseError):  # the list can be read without it
+            found = self.client.post(path, Answer[Id], body=body, budgets=(self.searches,)).results
             return int(found[0].id) if found and found[0].id.isdecimal() else None
         return None
 

@@ -21,7 +21,6 @@ from functools import partial
 from typing import Any
 
 from warehouse_pipelines.errors import CursorStuck, SuspiciousRead
-from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines.sources._in_flight import InFlight
 from warehouse_pipelines.sources.hubspot.answers import Found
 from warehouse_pipelines.sources.hubspot.client import OBJECTS
@@ -77,7 +76,7 @@ class HubSpotSearch:
         self.most = reader.most
         self.counted: int | None = None
         self.modified = entity.columns[entity.cursor].path.rpartition(".")[2] if entity.cursor else ""
-        self.budget = Budget("search", reader.settings.searches_per_second, 1)
+        self.budget = reader.searches
         self._path = f"{OBJECTS}/{self.object_type}/search"
 
     def changed(self, begin: datetime, end: datetime) -> Iterator[str]:

@@ -380,7 +380,7 @@ class TestDelta:
         edited = portal.ids("contacts")[500]
         assert edited not in first
         portal.edit("contacts", edited, {"city": "Dayton"})
-        # The edited one leaves the window, perhaps after it was found; everything else is there, the next window has it.
+        # The edited one leaves the window, perhaps after it was found; the others are there, the next window has it.
         assert set(reading.ids) | {edited} == set(portal.ids("contacts"))
         assert "search_read_again_by_windows" not in reading.context.noted
         assert [record["properties"]["city"] for record in read(CONTACTS, until, soon()).records] == ["Dayton"]

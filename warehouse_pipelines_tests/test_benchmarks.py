@@ -48,6 +48,15 @@ def test_a_short_read_of_a_database_counts_what_is_there() -> None:
 
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_read_of_late_answers_asks_for_no_more_than_it_must() -> None:
+    said = last_line("latency.py", "--contacts", "1200", "--others", "40", "--latency", "0.01")
+    assert said["rows_right"] is True
+    assert said["hubspot_contacts_full_calls_ratio"] == 1.0
+    assert {"hubspot_contacts_delta_over_least", "arrivy_tasks_full_share", "callrail_calls_full_share"} <= said.keys()
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_hash_diff_finds_what_changed() -> None:
     said = last_line("hash_diff.py", "--leads", "500", "--rounds", "1")
     assert said["counts_exact"] is True

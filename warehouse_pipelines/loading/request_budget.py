@@ -53,6 +53,7 @@ class RequestBudget:
         self._ended = False
         self._held: dict[tuple[str, Budget], tuple[int, float]] = {}
         self._lock = threading.Lock()
+        self._queues: dict[tuple[str, Budget], threading.Lock] = {}
         self.waited_seconds = 0.0
 
     def __enter__(self) -> "RequestBudget":
@@ -69,15 +70,21 @@ class RequestBudget:
     def acquire(self, credential: str, budget: Budget) -> None:
         """Wait for one request of ``budget``.
 
+        Threads wait for one budget in a queue of their own, so a run asks for one portion at a time however many
+        requests it has in flight, and whoever waits for one budget holds up no other.
+
         Raises ``BudgetSpent`` when its turn would come later than ``LONGEST_WAIT``, ``VendorUnavailable`` when the run
         is cancelled meanwhile, ``DatabaseUnavailable`` when PostgreSQL is away.
         """
-        with self._lock:
+        with self._queue(credential, budget):
+            if self._cancelled.is_set():
+                raise VendorUnavailable("the run was stopped, so it acquires no request")
             left, until = self._held.get((credential, budget), (0, 0.0))
             if left and time.monotonic() < until:
                 self._held[credential, budget] = (left - 1, until)
                 return
             wanted = portion(budget)
+            asked = time.monotonic()
             while wait := self._ask(credential, budget, wanted):
                 if wait > LONGEST_WAIT:
                     raise BudgetSpent(
@@ -90,22 +97,29 @@ class RequestBudget:
                         "the budget %s (%d requests in %.0f s) is spent; waiting %s for the next request",
                         budget.name, budget.requests, budget.seconds, _spoken(wait),
                     )  # fmt: skip
-                self.waited_seconds += wait
+                with self._lock:
+                    self.waited_seconds += wait
                 if self._cancelled.wait(wait):
                     raise VendorUnavailable("the run was stopped while waiting for its budget of requests")
-            self._held[credential, budget] = (wanted - 1, time.monotonic() + budget.seconds / 20)
+                asked = time.monotonic()
+            self._held[credential, budget] = (wanted - 1, asked + budget.seconds / 20)
+
+    def _queue(self, credential: str, budget: Budget) -> threading.Lock:
+        with self._lock:
+            return self._queues.setdefault((credential, budget), threading.Lock())
 
     def _ask(self, credential: str, budget: Budget, wanted: int) -> float:
         """Return 0 when the requests are granted, else the seconds to wait."""
-        if self._ended:
-            raise VendorUnavailable("the run has ended, so it acquires no request")
         try:
-            if self._session is None:
-                self._session = self._borrowed.enter_context(warehouse.session(self._url))
-            row = self._session.execute(
-                "SELECT orchestration.take_requests(%s, %s, %s, %s, %s, %s) AS wait",
-                [credential, budget.name, budget.requests, budget.seconds, wanted, self._crm],
-            ).fetchone()
+            with self._lock:
+                if self._ended:
+                    raise VendorUnavailable("the run has ended, so it acquires no request")
+                if self._session is None:
+                    self._session = self._borrowed.enter_context(warehouse.session(self._url))
+                row = self._session.execute(
+                    "SELECT orchestration.take_requests(%s, %s, %s, %s, %s, %s) AS wait",
+                    [credential, budget.name, budget.requests, budget.seconds, wanted, self._crm],
+                ).fetchone()
         except psycopg.Error as error:
             raise DatabaseUnavailable(
                 f"the budget {budget.name} cannot be asked for ({type(error).__name__}): is PostgreSQL up and migrated?"

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from warehouse_pipelines.errors import VendorUnavailable
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.pace import Pace
 
 Json = bytes
 """One record as the vendor sent it, in JSON."""
@@ -145,11 +146,12 @@ class ReadRequest:
 
 
 class ReadContext:
-    """What a ``fetch`` and its clients may do during one read. Threads may share it to acquire budget and to wait.
+    """What a ``fetch`` and its clients may do during one read. Threads may share it, except to ask the warehouse.
 
     ``known``      asks the warehouse
     ``acquire``    waits for the shared budget of a credential; raises ``BudgetSpent``
     ``cancelled``  set when the run is stopped; a wait must end with it
+    ``pace``       how many requests of this read may be in flight
     ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
     ``noted``, ``measured`` and ``absent`` are what ``note``, ``measure`` and ``mark_absent`` were given. They are kept
     in the history row when the read fails, too
@@ -165,6 +167,7 @@ class ReadContext:
         self.known: Known = known or NothingKnown()
         self.acquire = acquire
         self.cancelled = cancelled or threading.Event()
+        self.pace = Pace()
         self.calls = 0
         self.waited_seconds = 0.0
         self.noted: dict[str, Any] = {}
@@ -179,11 +182,13 @@ class ReadContext:
 
     def count(self, fact: str, number: int = 1) -> None:
         """Add to a fact that is a number."""
-        self.noted[fact] = self.noted.get(fact, 0) + number
+        with self._lock:
+            self.noted[fact] = self.noted.get(fact, 0) + number
 
     def measure(self, figure: str, number: int) -> None:
         """Add to a figure of ``performance_metrics``; ``Source.measures`` are there from the start."""
-        self.measured[figure] += number
+        with self._lock:
+            self.measured[figure] += number
 
     def mark_absent(self, columns: Iterable[str]) -> None:
         """Keep the stored values of columns that the source lacks by its own catalogue; call it before their records.

@@ -23,7 +23,8 @@ import os
 import random
 import re
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -81,7 +82,7 @@ def _connections(base_url: str) -> "httpx.Client":
         base_url=base_url,
         verify=_trusted(),
         timeout=httpx.Timeout(60, connect=10, pool=60),
-        limits=httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30),
+        limits=httpx.Limits(max_connections=40, max_keepalive_connections=40, keepalive_expiry=30),
         headers={"User-Agent": "warehouse-pipelines", "Accept": "application/json"},
         follow_redirects=False,
     )
@@ -234,11 +235,11 @@ class Client:
         """
         renewed, problem = False, ""
         for attempt in range(1, ATTEMPTS + 1):
-            for budget in (*self._budgets, *budgets):
+            for budget in (*budgets, *self._budgets):  # the scarcer first, or what is acquired of the others gets old
                 self.context.acquire(self._credential, budget)
             sent = {**self._headers, **self._login(False), **(headers or {})}
             try:
-                with self.context.waiting(calls=1):
+                with self.context.waiting(calls=1), self._paced(f"{method} {path}"):
                     answer = self._attempt(method, path, params=params, content=content, headers=sent)
                     if answer.status_code < 300:
                         return _read(self.title, method, path, answer, read)
@@ -260,6 +261,21 @@ class Client:
             f"{self.title} did not answer {method} {path} after {ATTEMPTS} attempts (last: {problem}); "
             "nothing was loaded, the next run starts at the same place"
         )
+
+    @contextlib.contextmanager
+    def _paced(self, route: str) -> Iterator[None]:
+        """Tell the pace of the read how its request fared; what is refused for good has been answered."""
+        pace, began = self.context.pace, time.monotonic()
+        pace.note_sent()
+        try:
+            yield
+        except _Passing:
+            pace.note_refusal(time.monotonic() - began)
+            raise
+        except BaseException:
+            pace.note_answer(route, time.monotonic() - began)
+            raise
+        pace.note_answer(route, time.monotonic() - began)
 
     def _attempt(
         self,

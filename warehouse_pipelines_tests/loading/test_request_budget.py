@@ -1,5 +1,6 @@
 """The budget of requests of a credential: never more than the vendor allows, whoever asks."""
 
+import contextlib
 import re
 import threading
 import time
@@ -120,6 +121,70 @@ def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCa
     with caplog.at_level("INFO", "warehouse.sync"), pytest.raises(VendorUnavailable, match="stopped"):
         budget.acquire("credential", hour)
     assert re.search(r"the budget hour \(2 requests in 3600 s\) is spent; waiting 6\d minutes", caplog.text)
+
+
+def test_who_waits_for_one_budget_holds_up_no_other(bare_url: str) -> None:
+    stopped = threading.Event()
+    budget = RequestBudget(bare_url, stopped)
+    hour = Budget("hour", 1, 3600)
+    budget.acquire("credential", hour)
+    waiting = threading.Thread(target=_until_stopped, args=(budget, hour))
+    waiting.start()
+    time.sleep(0.1)
+    began = time.monotonic()
+    budget.acquire("credential", SHORT)
+    assert time.monotonic() - began < 5
+    stopped.set()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def _until_stopped(budget: RequestBudget, of: Budget) -> None:
+    with pytest.raises(VendorUnavailable, match="stopped"):
+        budget.acquire("credential", of)
+
+
+def test_a_stop_reaches_all_requests_that_wait(bare_url: str) -> None:
+    """And none of them is sent, though the budget would have been free for it."""
+    stopped = threading.Event()
+    budget = RequestBudget(bare_url, stopped)
+    second = Budget("second", 1, 1.0)
+    budget.acquire("credential", second)
+    waiting = [threading.Thread(target=_until_stopped, args=(budget, second)) for _ in range(12)]
+    for one in waiting:
+        one.start()
+    time.sleep(0.1)
+    stopped.set()
+    began = time.monotonic()
+    for one in waiting:
+        one.join(5)
+    assert not any(one.is_alive() for one in waiting)
+    assert time.monotonic() - began < 0.8
+
+
+def test_a_run_with_many_requests_in_flight_leaves_its_share_to_one_with_few(bare_url: str) -> None:
+    """Twelve threads of one run and one of another ask for the same spent budget as fast as they can."""
+    stopped = threading.Event()
+    many, few = RequestBudget(bare_url, stopped), RequestBudget(bare_url, stopped)
+    granted = {"many": 0, "few": 0}
+    lock = threading.Lock()
+
+    def take(name: str, budget: RequestBudget) -> None:
+        with contextlib.suppress(VendorUnavailable):
+            while not stopped.is_set():
+                budget.acquire("credential", SHORT)
+                with lock:
+                    granted[name] += 1
+
+    asking = [threading.Thread(target=take, args=("many", many)) for _ in range(12)]
+    asking.append(threading.Thread(target=take, args=("few", few)))
+    for one in asking:
+        one.start()
+    time.sleep(3)
+    stopped.set()
+    for one in asking:
+        one.join(5)
+    assert granted["few"] >= 0.1 * granted["many"] > 0
 
 
 def test_without_a_database_nothing_is_granted() -> None:

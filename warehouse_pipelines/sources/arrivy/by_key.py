@@ -1,4 +1,7 @@
-"""Read tasks and bookings of Arrivy by their ids, a request each; what was deleted is answered with 404 or 410."""
+"""Read tasks and bookings of Arrivy by their ids, a request each, several side by side.
+
+What was deleted is answered with 404 or 410.
+"""
 
 from urllib.parse import quote
 
@@ -6,6 +9,7 @@ import msgspec
 
 from warehouse_pipelines.errors import RequestRefused
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
+from warehouse_pipelines.sources._in_flight import as_answered
 from warehouse_pipelines.sources.arrivy.client import client
 
 MOST = 50
@@ -16,13 +20,18 @@ def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of the keys of the request."""
     http = client(context)
     gone: list[str] = []
-    for key in request.keys:
+
+    def ask(key: str) -> bytes | None:
         try:
-            record = http.get(f"/api/{request.entity.path}/{quote(key, safe='')}", msgspec.Raw)
+            return bytes(http.get(f"/api/{request.entity.path}/{quote(key, safe='')}", msgspec.Raw))
         except RequestRefused as refused:
             if refused.status not in (404, 410):
                 raise
+            return None
+
+    for key, record in as_answered(context, ask, request.keys):
+        if record is None:
             gone.append(key)
         else:
-            yield Page([bytes(record)], in_window=False)
+            yield Page([record], in_window=False)
     return ReadReport(deleted_keys=gone)

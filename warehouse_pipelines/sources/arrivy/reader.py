@@ -15,6 +15,7 @@ Unconfirmed, each a setting of the simulator; the notes of the history row show 
 - The ``status`` filter, and the spelling of statuses: records of another status are left out here.
 """
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,8 +26,9 @@ import msgspec
 
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
 from warehouse_pipelines.model.reading import Page, ReadContext, ReadRequest
+from warehouse_pipelines.sources._in_flight import in_order
 from warehouse_pipelines.sources._json import key_of
-from warehouse_pipelines.sources.arrivy.client import client, in_order
+from warehouse_pipelines.sources.arrivy.client import client
 from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, PAGED, TASKS
 
 log = logging.getLogger("warehouse.ingestion")
@@ -66,6 +68,7 @@ class ArrivyReader:
         options = request.options
         self.status = options.get("booking_status") or options.get("task_status")
         self.at_once = options.get("concurrent_pages") or (AT_ONCE if options.get("high_performance") else 1)
+        context.pace.begin_with(self.at_once)
         self.seen: dict[str, int] = {}
         self._http = client(context)
         self._size = str(min(request.page_size, TASKS.page_size or request.page_size))
@@ -137,7 +140,7 @@ class ArrivyReader:
 
         met: set[tuple[str | None, ...]] = set()
         self._answered = 0
-        pages = in_order(ask, self.at_once)
+        pages = in_order(self.context, ask, itertools.count(1), self.at_once)
         try:
             for records in pages:
                 keys = tuple(map(key_of, records))

@@ -1,4 +1,6 @@
-"""Read calls and forms of CallRail by their ids, a request each; spam is answered with 404 and counts as deleted.
+"""Read calls and forms of CallRail by their ids, a request each, several side by side.
+
+Spam is answered with 404 and counts as deleted.
 
 A conversation is not read so: its single answer has all messages under another name, and the row holds the recent ones.
 """
@@ -9,6 +11,7 @@ import msgspec
 
 from warehouse_pipelines.errors import RequestRefused
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
+from warehouse_pipelines.sources._in_flight import as_answered
 from warehouse_pipelines.sources.callrail.client import VERSION, client
 from warehouse_pipelines.sources.callrail.fetch import asked_fields, visible_accounts
 
@@ -22,17 +25,20 @@ def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     collection = request.entity.path.removesuffix(".json")
     accounts = visible_accounts(request, context)
     gone: list[str] = []
-    for key in request.keys:
+
+    def ask(key: str) -> bytes | None:
         for account in accounts:
             path = f"/{VERSION}/a/{account}/{collection}/{quote(key, safe='')}.json"
             try:
-                record = http.get(path, msgspec.Raw, params=fields)
+                return bytes(http.get(path, msgspec.Raw, params=fields))
             except RequestRefused as refused:
                 if refused.status != 404:
                     raise
-                continue
-            yield Page([bytes(record)], in_window=False)
-            break
-        else:
+        return None
+
+    for key, record in as_answered(context, ask, request.keys):
+        if record is None:
             gone.append(key)
+        else:
+            yield Page([record], in_window=False)
     return ReadReport(deleted_keys=gone)

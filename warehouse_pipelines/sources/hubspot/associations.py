@@ -1,16 +1,19 @@
 """Read the associations between two object types.
 
 Associations have neither a cursor nor tombstones: each run asks for all pairs of all records of one side, 1,000 records
-a call or as many as ``--batch-size`` says. Of line items and appointments that side is the smaller one: a deal has
-several line items, so deals are asked; an appointment is of one contact or few, and most contacts have none.
+a call or as many as ``--batch-size`` says, several calls side by side. Of line items and appointments that side is the
+smaller one: a deal has several line items, so deals are asked; an appointment is of one contact or few, and most
+contacts have none.
 """
 
+from functools import partial
 from itertools import chain, islice
 
 import msgspec
 
 from warehouse_pipelines.errors import CursorStuck
 from warehouse_pipelines.model.reading import Page, Pages, ReadReport
+from warehouse_pipelines.sources._in_flight import InFlight
 from warehouse_pipelines.sources.hubspot.answers import Pairs, PairsBatch
 from warehouse_pipelines.sources.hubspot.client import ASSOCIATIONS
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
@@ -32,12 +35,20 @@ def pairs(reader: HubSpotReader, parent: str) -> Pages:
     more: list[dict[str, str]] = []
     followed: set[tuple[str, str]] = set()
     path = f"{ASSOCIATIONS}/{reader.object_type}/{reader.type_of(entity.path.partition('/')[2])}/batch/read"
-    while inputs := [*more, *({"id": key} for key in islice(ids, size - len(more)))]:
-        answer = reader.client.post(path, PairsBatch, body={"inputs": inputs})
+    flight = InFlight[None, PairsBatch](context, reader.most)
+    while True:
+        while flight.free() and (
+            inputs := [*more[:size], *({"id": key} for key in islice(ids, size - len(more[:size])))]
+        ):
+            del more[:size]
+            flight.ask(None, partial(reader.client.post, path, PairsBatch, body={"inputs": inputs}))
+        if not flight:
+            return ReadReport()
+        _, answer = flight.answer()
         reader.check(path, answer.errors)
         if absent := sum(not (one.sub_category or "").endswith("NO_ASSOCIATIONS_FOUND") for one in answer.errors):
             context.count("not_found", absent)
-        records, more = [], []
+        records = []
         for pair in answer.results:
             records += _records(pair, asked_key, found_key)
             if pair.paging and pair.paging.next:
@@ -47,7 +58,6 @@ def pairs(reader: HubSpotReader, parent: str) -> Pages:
                 followed.add(follow)
                 more.append({"id": follow[0], "after": follow[1]})
         yield Page(records)
-    return ReadReport()
 
 
 def _records(pair: Pairs, asked_key: str, found_key: str) -> list[bytes]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
+from warehouse_pipelines.sources._in_flight import as_answered
 from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader, batches
 
@@ -20,14 +21,20 @@ MOST = 5_000
 def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of the keys of the request, archived ones included."""
     reader = HubSpotReader(request, context)
+    _ = reader.properties  # known before the threads need it
     gone: list[str] = []
-    for ids in batches(request.keys, reader.size):
-        left: Sequence[str] = ids
+
+    def ask(ids: list[str]) -> tuple[list[list[bytes]], list[str]]:
+        left, pages = ids, []
         for archived in (False, True, False):
             if left:
-                records = reader.read(left, archived=archived)
-                yield Page(records, in_window=False)
-                left = _without(left, records)
+                pages.append(reader.read(left, archived=archived))
+                left = _without(left, pages[-1])
+        return pages, left
+
+    for _, (pages, left) in as_answered(context, ask, batches(request.keys, reader.size)):
+        for records in pages:
+            yield Page(records, in_window=False)
         gone += left
     return ReadReport(includes_deleted=True, deleted_keys=gone, erased_keys=gone)
 

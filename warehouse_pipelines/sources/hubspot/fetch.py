@@ -8,6 +8,10 @@ by POST, which costs twice the calls.
 
 **A delta** asks the search for ids only (``search``) and reads the records by POST.
 
+Records, pages of a long list and associations are asked for side by side, as many as the pace of the read allows
+(``model.pace``). The parts of a read follow one another, because a record may move from one to the next: what is listed
+live comes before what is archived, what changed before both.
+
 **Deletes.** The search never shows archived records: each delta lists the archived ids, reads those that the warehouse
 does not hold as archived, and asks for those that it does and that are no longer listed. One that is neither restored
 nor listed within the 90 days for which the vendor keeps deleted records was deleted for good: ``erased``. Merged and
@@ -32,7 +36,7 @@ from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources.hubspot.answers import Answer, Pipeline
 from warehouse_pipelines.sources.hubspot.associations import pairs
 from warehouse_pipelines.sources.hubspot.client import OWNERS, PIPELINES
-from warehouse_pipelines.sources.hubspot.reader import LONGEST_LIST, HubSpotReader, batches
+from warehouse_pipelines.sources.hubspot.reader import LONGEST_LIST, HubSpotReader
 from warehouse_pipelines.sources.hubspot.search import HubSpotSearch
 
 ARCHIVED_FOR = timedelta(days=91)  # the vendor lists an archived record for 90
@@ -71,12 +75,12 @@ def everything(reader: HubSpotReader) -> Pages:
                 if error.status not in (414, 431):
                     raise
                 in_url = False
-        for ids in batches(reader.ids(archived=archived), reader.size):
+        for ids, found in reader.read_each(reader.ids(archived=archived), archived=archived):
             if archived:
                 restored.difference_update(ids)
-            yield Page(reader.read(ids, archived=archived), in_window=False)
-    for ids in batches(sorted(restored), reader.size):
-        yield Page(reader.read(ids), in_window=False)
+            yield Page(found, in_window=False)
+    for _, found in reader.read_each(sorted(restored)):
+        yield Page(found, in_window=False)
     return ReadReport(includes_deleted=True)
 
 
@@ -84,19 +88,18 @@ def changes(reader: HubSpotReader) -> Pages:
     """Yield the records that changed in the window; then, except in a backfill, those archived or restored."""
     request, context = reader.request, reader.context
     search = HubSpotSearch(reader)
-    for ids in batches(search.changed(request.since, request.window.until), reader.size):
-        yield Page(reader.read(ids), reported=search.counted)
+    for _, records in reader.read_each(search.changed(request.since, request.window.until)):
+        yield Page(records, reported=search.counted)
     if request.options.get("backfill"):
         return ReadReport(reported=search.counted)
     now = datetime.now(UTC)
     known = context.known.archived(reader.entity.table, now - ARCHIVED_FOR)
     listed = set(reader.ids(archived=True))
     context.note(archived_listed=len(listed))
-    for ids in batches(sorted(listed - known), reader.size):
-        yield Page(reader.read(ids, archived=True), in_window=False, reported=search.counted)
+    for _, records in reader.read_each(sorted(listed - known), archived=True):
+        yield Page(records, in_window=False, reported=search.counted)
     erased = known - listed
-    for ids in batches(sorted(known - listed), reader.size):
-        records = reader.read(ids)
+    for _, records in reader.read_each(sorted(known - listed)):
         erased -= {str(key_of(msgspec.Raw(record))) for record in records}
         yield Page(records, in_window=False, reported=search.counted)
     if listed or len(erased) <= FEW:

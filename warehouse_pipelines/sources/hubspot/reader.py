@@ -1,13 +1,17 @@
 """Read the records of one object type: the list endpoint, batch reads by id, and the properties of the portal.
 
 Records are asked for with all properties of the portal, by the names that the portal itself gives, so one that it
-lacks is never asked for. The list endpoint has no limit and comes in id order. **Custom objects** have another type id
-in each portal and are found by name among the schemas, once a run.
+lacks is never asked for. The list endpoint has no limit and comes in id order; its cursor is an id, so a long list is
+read in ranges of its ids side by side (``_key_ranges``). **Custom objects** have another type id in each portal and are
+found by name among the schemas, once a run.
+
+A read with a limit has one request in flight: it is to stop early, and at the first records.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TypeVar, cast
 from urllib.parse import quote
@@ -19,9 +23,12 @@ from warehouse_pipelines.errors import (
     AnswerChanged,
     CursorStuck,
     PermissionMissing,
+    WarehouseError,
 )
-from warehouse_pipelines.model.reading import ReadContext, ReadRequest
+from warehouse_pipelines.model.reading import Budget, ReadContext, ReadRequest
+from warehouse_pipelines.sources._in_flight import as_answered
 from warehouse_pipelines.sources._json import key_of
+from warehouse_pipelines.sources._key_ranges import KeyPage, KeyRanges
 from warehouse_pipelines.sources.hubspot.answers import (
     Answer,
     Batch,
@@ -52,6 +59,8 @@ class HubSpotReader:
         self.settings = Settings()
         self.client = client(context, self.settings)
         self.size = min(request.page_size, PAGE)
+        self.most = 1 if request.limit else None
+        self.searches = Budget("search", self.settings.searches_per_second, 1)
 
     @cached_property
     def object_type(self) -> str:
@@ -110,33 +119,65 @@ class HubSpotReader:
             for ids in batches(islice(self.ids(archived=False), number), self.size):
                 found += self.read(ids)
             return found
-        for page in self.list_pages(Answer[msgspec.Raw], names, min(number, self.size), archived=False):
+        params = {"limit": str(min(number, self.size)), "properties": names}
+        for page in self.pages(f"{OBJECTS}/{self.object_type}", Answer[msgspec.Raw], params, archived=False):
             found += map(bytes, page)
             if len(found) >= number:
                 break
         return found[:number]
 
-    def list_pages(self, form: type[Answer[T]], properties: str, limit: int, *, archived: bool) -> Iterator[list[T]]:
-        """Yield the pages of the list endpoint, live or archived."""
+    def list_pages(
+        self, form: type[Answer[T]], properties: str, limit: int, *, archived: bool
+    ) -> Iterator[Sequence[T]]:
+        """Yield the pages of the list endpoint, live or archived; those of a long list in no order."""
+        path = f"{OBJECTS}/{self.object_type}"
         params = {"limit": str(limit), "properties": properties}
-        return self.pages(f"{OBJECTS}/{self.object_type}", form, params, archived=archived)
+        if self.most == 1:
+            yield from self.pages(path, form, params, archived=archived)
+            return
+
+        def ask(after: str) -> KeyPage[T]:
+            asked = {**params, "archived": str(archived).lower(), "after": after}
+            return _key_page(self.client.get(path, form, params=asked))
+
+        alone = partial(self._one_by_one, path, form, params, archived)
+        yield from KeyRanges(self.context, ask, alone, lambda: self._highest_id).pages()
+
+    @cached_property
+    def _highest_id(self) -> int | None:
+        """The greatest id that the search knows, about where a list ends; None if it does not tell."""
+        body = {
+            "sorts": [{"propertyName": "hs_object_id", "direction": "DESCENDING"}],
+            "properties": ["hs_object_id"],
+            "limit": 1,
+        }
+        path = f"{OBJECTS}/{self.object_type}/search"
+        with contextlib.suppress(WarehouseError):  # the list can be read without it
+            found = self.client.post(path, Answer[Id], body=body, budgets=(self.searches,)).results
+            return int(found[0].id) if found and found[0].id.isdecimal() else None
+        return None
 
     def pages(self, path: str, form: type[Answer[T]], params: dict[str, str], *, archived: bool) -> Iterator[list[T]]:
-        """Yield the pages of a path; raise ``CursorStuck`` if they do not advance."""
+        """Yield the pages of a path, one after another; raise ``CursorStuck`` if they do not advance."""
+        for page in self._one_by_one(path, form, params, archived, None):
+            yield list(page.records)
+
+    def _one_by_one(
+        self, path: str, form: type[Answer[T]], params: dict[str, str], archived: bool, after: str | None
+    ) -> Iterator[KeyPage[T]]:
         params = params | {"archived": str(archived).lower()}
         begun: set[str | None] = set()
-        after: str | None = None
         empty = 0
         while True:
             answer = self.client.get(path, form, params=params | ({"after": after} if after else {}))
             # An archived list is empty more often than not; read as empty, its records are asked for one by one.
             records = answer.page(path, first=after is None and not archived)
             if records:
-                begin = records[0].id if isinstance(records[0], Id) else key_of(cast(msgspec.Raw, records[0]))
-                if begin and begin in begun:
-                    raise CursorStuck(f"HubSpot: {path} listed the page that begins with {begin} twice")
-                begun.add(begin)
-                yield records
+                page = _key_page(answer)
+                if page.keys[0] and page.keys[0] in begun:
+                    raise CursorStuck(f"HubSpot: {path} listed the page that begins with {page.keys[0]} twice")
+                begun.add(page.keys[0])
+                yield page
             if answer.after is None:
                 return
             empty = 0 if records else empty + 1
@@ -161,6 +202,16 @@ class HubSpotReader:
         once = {key_of(record) or place: bytes(record) for place, record in enumerate(answer.results)}
         return list(once.values())
 
+    def read_each(self, ids: Iterable[str], *, archived: bool = False) -> Iterator[tuple[list[str], list[bytes]]]:
+        """Yield batches of these ids with their records, in the order of the answers."""
+
+        def asked() -> Iterator[list[str]]:
+            for batch in batches(ids, self.size):
+                _ = self.properties  # known before the threads need it
+                yield batch
+
+        return as_answered(self.context, partial(self.read, archived=archived), asked(), self.most)
+
     def check(self, path: str, errors: Iterable[Problem]) -> None:
         """Raise for an error inside a 207, except for an id that is not there or has no associations."""
         for error in errors:
@@ -169,6 +220,12 @@ class HubSpotReader:
                     f"HubSpot answered {path} in part: {error.category} {error.sub_category or ''}. "
                     "What is missing is unknown, so nothing was loaded."
                 )
+
+
+def _key_page(answer: Answer[T]) -> KeyPage[T]:
+    records = answer.results or []
+    keys = [one.id if isinstance(one, Id) else key_of(cast(msgspec.Raw, one)) for one in records]
+    return KeyPage(records, keys, answer.after)
 
 
 def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -27,6 +27,7 @@ from warehouse_pipelines.orchestration import (
     pipedesk_maintenance,
     retention,
     schedule_rows,
+    sequences,
     unified,
     webhooks,
 )
@@ -36,6 +37,7 @@ from warehouse_pipelines.orchestration.io_manager import SyncIOManager, by_key
 from warehouse_pipelines.orchestration.run_lock import executor
 from warehouse_pipelines.orchestration.schedules import jobs, schedules, whole
 from warehouse_pipelines.orchestration.sensors import sensors
+from warehouse_pipelines.sequences.settings import SequenceSettings
 from warehouse_pipelines.sources import SOURCES
 
 
@@ -63,6 +65,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
             *webhooks.jobs(sources, url),
             *marts.jobs(),
             *outbound.jobs(),
+            *sequences.jobs(url),
             *alerts.jobs(sources, url),
         ],
         schedules=[
@@ -74,6 +77,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
             *retention.schedules(sources, url),
             *unified.schedules(sources),
             *outbound.schedules(),
+            *sequences.schedules(),
             *alerts.schedules(),
         ],
         sensors=[
@@ -88,7 +92,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
 
 
 # The code server lives for days, and its runs and ticks have its environment; each reads .env anew.
-settings.forget_copies([settings.Settings, AlertSettings, *(source.settings for source in SOURCES)])
+settings.forget_copies([settings.Settings, AlertSettings, SequenceSettings, *(source.settings for source in SOURCES)])
 dagster_logs.configure()
 
 defs = build_definitions()

@@ -239,6 +239,8 @@ class ServeSettings(FromEnvironment):
     warehouse_oidc_client_id: str = ""
     warehouse_oidc_client_secret: SecretStr | None = None
     warehouse_oidc_name: str = "single sign-on"
+    warehouse_unsubscribe_key: SecretStr | None = None
+    """What links are signed with by which people end messages; see ``sequences.links``."""
     hubspot_client_secret: SecretStr | None = None
     callrail_signing_keys: SecretStr | None = None
     arrivy_webhook_secret: SecretStr | None = None

@@ -25,7 +25,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("local", "dlt_sources"),
     ("simulators", "schema"),
     ("unified",),
-    ("outbound",),
+    ("outbound", "sequences"),
     ("serving",),
     ("orchestration",),
     ("definitions",),

@@ -327,7 +327,8 @@ BEGIN
         SET execution_log = (
                 SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                     'step', CASE WHEN jsonb_typeof(x -> 'step') = 'number' THEN x -> 'step' END,
-                    'event', CASE WHEN x ->> 'event' IN ('done', 'handed_out', 'stopped') THEN x -> 'event' END,
+                    'event', CASE WHEN x ->> 'event' IN ('done', 'handed_out', 'stopped', 'paused', 'resumed', 'skipped')
+                             THEN x -> 'event' END,
                     'at', CASE WHEN crm.is_utc_time(x ->> 'at') THEN x -> 'at' END)) ORDER BY n), '[]')
                 FROM jsonb_array_elements(e.execution_log) WITH ORDINALITY AS entry (x, n)),
             status = CASE WHEN e.status IN ('active', 'paused') THEN 'stopped' ELSE e.status END,
@@ -339,6 +340,16 @@ BEGIN
         WHERE e.organization_id = org AND e.lead_id = ANY (ids);
     GET DIAGNOSTICS changed = ROW_COUNT;
     done := done || jsonb_build_object('lead_sequence_enrollments', changed);
+    -- One that is handed over just now keeps its status, which its worker settles.
+    UPDATE crm.sequence_message AS m
+        SET recipient = NULL, subject = NULL, body = NULL, reference = NULL, problem = NULL,
+            status = CASE WHEN m.settled_at IS NULL AND m.status <> 'sending' THEN 'withheld' ELSE m.status END,
+            settled_at = CASE WHEN m.status <> 'sending' THEN coalesce(m.settled_at, at_once) END
+        WHERE m.organization_id = org AND m.lead_id = ANY (ids)
+            AND (num_nonnulls(m.recipient, m.subject, m.body, m.reference, m.problem) > 0
+                 OR m.settled_at IS NULL AND m.status <> 'sending');
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    done := done || jsonb_build_object('sequence_message', changed);
     UPDATE crm.lead_assignments AS a SET context = '{}'
         WHERE a.organization_id = org AND a.lead_id = ANY (ids) AND a.context <> '{}';
     GET DIAGNOSTICS changed = ROW_COUNT;
@@ -639,6 +650,8 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE TRIGGER touch BEFORE INSERT OR UPDATE ON crm.system_config
+    FOR EACH ROW EXECUTE FUNCTION crm.touch_updated_at();
+CREATE OR REPLACE TRIGGER touch BEFORE UPDATE ON crm.message_template
     FOR EACH ROW EXECUTE FUNCTION crm.touch_updated_at();
 
 -- The ledger. One account, one writer at a time, until that writer's transaction has ended.
@@ -1212,7 +1225,7 @@ BEGIN
     FOREACH of_ IN ARRAY ARRAY['leads', 'lead_audit_log', 'lead_status_history', 'dnc_list', 'lead_source_costs',
         'nurture_sequences', 'lead_sequence_enrollments', 'segments', 'budget_transactions', 'lead_assignments',
         'lead_score_history', 'system_config', 'feed_source', 'lead_feed', 'consent_fact', 'lead_import',
-        'lead_import_row']
+        'lead_import_row', 'message_template', 'sequence_message']
     LOOP
         and_ := CASE of_
             -- A private segment is its creator's.
@@ -1250,7 +1263,7 @@ BEGIN
         EXECUTE format('REVOKE SELECT ON %s FROM crm_app, crm_read', of_);
         EXECUTE format('GRANT SELECT (%s) ON %s TO crm_app, crm_read', columns, of_);
         IF of_ = ANY ('{crm.leads,crm.lead_source_costs,crm.nurture_sequences,crm.lead_sequence_enrollments,
-                        crm.segments,crm.system_config,crm.budget_transactions}'::regclass[]) THEN
+                        crm.segments,crm.system_config,crm.budget_transactions,crm.message_template}'::regclass[]) THEN
             EXECUTE format('GRANT INSERT (%s) ON %s TO crm_app', columns, of_);
         END IF;
     END LOOP;
@@ -1264,6 +1277,8 @@ GRANT UPDATE (source, month, amount, currency, fx_rate_to_usd) ON crm.lead_sourc
 GRANT UPDATE (name, steps, trigger_conditions, segment_id, is_active) ON crm.nurture_sequences TO crm_app;
 GRANT UPDATE (current_step, status, stop_reason, execution_log, next_run_at, completed_at)
     ON crm.lead_sequence_enrollments TO crm_app;
+-- What is sent is written by the worker alone.
+GRANT UPDATE (subject, body) ON crm.message_template TO crm_app;
 GRANT UPDATE (name, filter_criteria, is_public) ON crm.segments TO crm_app;
 GRANT UPDATE (value) ON crm.system_config TO crm_app;
 GRANT SELECT ON crm.organization_member TO crm_definer;
@@ -1600,6 +1615,32 @@ COMMENT ON COLUMN crm.nurture_sequences.trigger_conditions IS 'Which leads it is
 COMMENT ON COLUMN crm.nurture_sequences.is_active IS 'Whether leads may be enrolled.';
 COMMENT ON COLUMN crm.nurture_sequences.created_at IS 'When the row was written.';
 COMMENT ON COLUMN crm.nurture_sequences.updated_at IS 'When the row was last changed.';
+COMMENT ON COLUMN crm.message_template.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.message_template.name IS 'What a step calls it by `template`.';
+COMMENT ON COLUMN crm.message_template.channel IS 'sms, email, call, voicemail, mail, task: one name may have a text for each.';
+COMMENT ON COLUMN crm.message_template.subject IS 'Subject of an e-mail, or title of a task. A template of Jinja, as the body.';
+COMMENT ON COLUMN crm.message_template.body IS 'The text, or what the caller should say. docs/sequences.md has the values.';
+COMMENT ON COLUMN crm.message_template.created_at IS 'When the row was written.';
+COMMENT ON COLUMN crm.message_template.updated_at IS 'When the row was last changed.';
+COMMENT ON COLUMN crm.sequence_message.id IS 'Id, which `warehouse sequences settle` takes.';
+COMMENT ON COLUMN crm.sequence_message.organization_id IS 'The organization that the row belongs to.';
+COMMENT ON COLUMN crm.sequence_message.enrollment_id IS 'The enrollment.';
+COMMENT ON COLUMN crm.sequence_message.step IS 'The step of the sequence, from 0.';
+COMMENT ON COLUMN crm.sequence_message.lead_id IS 'The lead that it is for.';
+COMMENT ON COLUMN crm.sequence_message.channel IS 'sms and email are sent; call, voicemail, mail and task are left to a person.';
+COMMENT ON COLUMN crm.sequence_message.status IS
+    'sending: handed over just now. waiting: a person is to do it. retry: not taken, tried again. parked: a person must '
+    'mend it. uncertain: handed over, and nothing tells whether it left. sent, done. withheld: the lead must not be reached, or a person left it out.';
+COMMENT ON COLUMN crm.sequence_message.recipient IS 'Number or e-mail address; erasure empties it.';
+COMMENT ON COLUMN crm.sequence_message.subject IS 'Subject as it was sent; erasure empties it.';
+COMMENT ON COLUMN crm.sequence_message.body IS 'Text as it was sent; erasure empties it.';
+COMMENT ON COLUMN crm.sequence_message.sender IS 'What it was handed to: smtp, sms, outbox (which sends nothing), person.';
+COMMENT ON COLUMN crm.sequence_message.reference IS 'What the sender calls it.';
+COMMENT ON COLUMN crm.sequence_message.problem IS 'Why it was not sent; no personal data.';
+COMMENT ON COLUMN crm.sequence_message.attempts IS 'How often it was handed over.';
+COMMENT ON COLUMN crm.sequence_message.created_at IS 'When the row was written.';
+COMMENT ON COLUMN crm.sequence_message.handed_over_at IS 'When it was last handed over.';
+COMMENT ON COLUMN crm.sequence_message.settled_at IS 'When it was sent, done or withheld.';
 COMMENT ON COLUMN crm.organization_member.login IS 'The login in PostgreSQL.';
 COMMENT ON COLUMN crm.organization_member.organization_id IS 'An organization that the login may act for.';
 COMMENT ON COLUMN crm.organization_member.created_at IS 'When the row was written.';

@@ -58,10 +58,12 @@ def config(action: str, form: str) -> None:
     from warehouse_pipelines import settings
     from warehouse_pipelines.loading.resource import CHUNK
     from warehouse_pipelines.observability.alerts.settings import AlertSettings
+    from warehouse_pipelines.sequences.settings import SequenceSettings
 
     found = sources()
     of_sources = (source.settings for source in found.values())
-    rows = settings.shown([settings.Settings, settings.ServeSettings, AlertSettings, *of_sources])
+    ours = (settings.Settings, settings.ServeSettings, AlertSettings, SequenceSettings)
+    rows = dict.fromkeys(settings.shown([*ours, *of_sources]))
     listed = [{"setting": name, "value": redaction.redacted(value), "from": origin} for name, value, origin in rows]
     pages = {name: source.page_size for name, source in found.items()}
     pages |= {

@@ -37,6 +37,7 @@ from warehouse_pipelines.commands.outbound import outbound
 from warehouse_pipelines.commands.programs import dagster, demo, dg, psql, serve, simulators, stop, ui
 from warehouse_pipelines.commands.retention import retention
 from warehouse_pipelines.commands.schedule import schedule
+from warehouse_pipelines.commands.sequences import sequences
 from warehouse_pipelines.commands.setup import init, migrate
 from warehouse_pipelines.commands.status import health, status
 from warehouse_pipelines.commands.sync import backfill, sync
@@ -151,6 +152,7 @@ for _command in (
     tokens,
     webhooks,
     outbound,
+    sequences,
     demo,
     simulators,
     stop,

@@ -1,7 +1,8 @@
 """The demo: everything on this machine, against simulated vendors, with nothing to configure.
 
 ``./run demo`` migrates the embedded PostgreSQL, starts the simulators in a child process, and runs
-``sync_<crm>_all`` of every CRM that has a simulator, as Dagster runs. A second demo finds the same invented people and
+``sync_<crm>_all`` of every CRM that has a simulator, as Dagster runs. At the end it writes the divisions of Genius back
+to the simulated HubSpot, and undoes that: HubSpot is as it was. A second demo finds the same invented people and
 loads the delta.
 
 The simulators go on running, and ``--ui`` leaves Dagster's UI and ``warehouse serve`` running too, detached, so that
@@ -45,6 +46,9 @@ USER = "demo"
 SHOWN = ("roi", "reps", "follow_up")
 """The questions whose answers stand at the end; ``warehouse ask`` has the others."""
 
+PLANNED = 2
+"""Records of the plan that are printed."""
+
 MARK = "filled by ./run demo with invented people"
 """The comment on the schema ``orchestration`` of a warehouse that the demo may fill."""
 
@@ -69,7 +73,7 @@ def run(*, ui: bool, contacts: int, port: int = 3000, serve_port: int = 8080) ->
     _say("Simulators", ", ".join(urls))
     for name, what in lacking().items():
         _say("Left out", f"{name}, because this machine lacks {what}")
-    code = _sync(url) or _unify(url)
+    code = _sync(url) or _unify(url) or _write_back(url)
     _say("Took", f"{time.monotonic() - began:.0f} s")
     click.echo()
     click.echo("Ask another question:   ./run ask")
@@ -160,6 +164,27 @@ def _unify(url: str) -> int:
         click.echo()
         show(answer, answers.answers()[name].question)
     return 0
+
+
+def _write_back(url: str) -> int:
+    """Write the divisions of Genius back to the simulated HubSpot, verify that, undo it; return the exit code."""
+    from warehouse_pipelines.commands.outbound import counts, show_plan
+    from warehouse_pipelines.outbound import ledger
+    from warehouse_pipelines.outbound.run import connected
+    from warehouse_pipelines.outbound.targets import DIVISIONS
+
+    click.echo()
+    with connected(url, DIVISIONS) as at_work:
+        at_work.partner.prepare()
+        plan = at_work.plan(USER)
+        show_plan(plan, ledger.items(at_work.session, plan.plan_id, limit=PLANNED))
+        done = at_work.apply(plan, USER)
+        verdicts = at_work.verify(done)
+        undone = at_work.apply(at_work.plan_undo(done, USER), USER)
+    holds = sum(verdict.holds for verdict in verdicts)
+    click.echo(f"\nApplied: {counts(done)}; read back, {holds} of {len(verdicts)} hold. Undone: {counts(undone)}.")
+    click.echo("Write more of it back:  ./run outbound list")
+    return 0 if holds == len(verdicts) and {done.status, undone.status} == {"applied"} else 1
 
 
 def _simulators(contacts: int) -> dict[str, str]:

@@ -79,12 +79,12 @@ def list_() -> None:
     shown = Table("plan", "target", "status", "records")
     for plan in plans:
         target_ = plan.target if plan.undoes is None else f"{plan.target}, undoes {plan.undoes}"
-        shown.add_row(str(plan.plan_id), target_, plan.status, _counts(plan))
+        shown.add_row(str(plan.plan_id), target_, plan.status, counts(plan))
     if plans:
         out().print(shown)
 
 
-def _counts(plan: "Plan") -> str:
+def counts(plan: "Plan") -> str:
     words = [f"{number} {status}" for status, number in sorted(plan.statuses.items())]
     return ", ".join([*words, f"{plan.unchanged} unchanged"])
 
@@ -122,12 +122,12 @@ def plan(target: str, show: int) -> None:
         made = at_work.plan(_me())
     with warehouse.session(url) as session:
         items = ledger.items(session, made.plan_id, limit=show)
-    _show(made, items)
+    show_plan(made, items)
     if made.changes:
         click.echo(f"\nNothing was written. `warehouse outbound apply {made.plan_id} --yes` does it.")
 
 
-def _show(plan: "Plan", items: "Sequence[Item]") -> None:
+def show_plan(plan: "Plan", items: "Sequence[Item]") -> None:
     """Print a plan: how many, then record by record what was and what will be."""
     counted = {action: plan.actions.get(action, 0) for action in ("create", "update", "archive")}
     refused = sum(plan.statuses.get(one, 0) for one in ("refused", "withheld"))
@@ -170,7 +170,7 @@ def apply(ctx: click.Context, plan: str, yes: bool, force: bool, allow_archive: 
 
 
 def _tell(ctx: click.Context, done: "Plan") -> None:
-    click.echo(f"Plan {done.plan_id} of {done.target} is {done.status}: {_counts(done)}.")
+    click.echo(f"Plan {done.plan_id} of {done.target} is {done.status}: {counts(done)}.")
     if done.status == "partial":
         click.echo("What was not written stands in reverse_etl.plan_item with its reason.")
         ctx.exit(PARTIAL)
@@ -210,7 +210,7 @@ def undo(ctx: click.Context, plan: str, yes: bool, show: int) -> None:
     target, found = _plan_of(plan, sent=True)
     with connected(database_url(), target) as at_work:
         made = at_work.plan_undo(found, _me())
-        _show(made, ledger.items(at_work.session, made.plan_id, limit=show))
+        show_plan(made, ledger.items(at_work.session, made.plan_id, limit=show))
         if not yes:
             click.echo(f"\nNothing was written. `warehouse outbound undo {found.plan_id} --yes` does it.")
             return

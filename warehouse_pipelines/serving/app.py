@@ -6,6 +6,7 @@
     /login, /logout, /auth    who is signed in (``sign_in``, ``oidc``)
     /api/...                  for programs (``api``); docs/api.md lists it
     /, ...                    for people (``pages``)
+    /unsubscribe/...          for those who want no more messages
     /static/...               files of the pages
 
 Beside it watches Dagster's daemon and tells of its silence (``watch``). It reads no vendor and writes no table of a
@@ -25,6 +26,7 @@ from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from warehouse_pipelines.observability.alerts import settings as alert_settings
+from warehouse_pipelines.sequences import settings as sequence_settings
 from warehouse_pipelines.serving import guard, oidc, problems, sign_in
 from warehouse_pipelines.serving.api import analytics, crms, leads, nurture, syncs, tables
 from warehouse_pipelines.serving.browsing.table import Catalogue
@@ -50,6 +52,7 @@ from warehouse_pipelines.serving.pages import (
     schedules,
     standing,
     status,
+    unsubscribe,
 )
 from warehouse_pipelines.serving.pages import tables as tables_pages
 from warehouse_pipelines.serving.receive import PATH, Receive, Receiver, Scope, Send
@@ -63,7 +66,7 @@ log = logging.getLogger("warehouse.serve")
 ROUTERS = (
     sign_in.routes, oidc.routes,
     overview.routes, runs.routes, dead_letters.routes, schedules.routes, status.routes,
-    tables_pages.routes, row.routes, persons.routes, decide.routes, answers_pages.routes,
+    tables_pages.routes, row.routes, persons.routes, decide.routes, answers_pages.routes, unsubscribe.routes,
     leads.routes, nurture.routes, analytics.routes, crms.routes, tables.routes, syncs.routes,
 )  # fmt: skip
 """What is served, beside deliveries and files. Each route says which right it takes."""
@@ -122,6 +125,8 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
     app.state.room = Room(guard.MOST_HELD)
     app.state.zone = common_settings().warehouse_time_zone
     app.state.dagster_url = alert_settings.read().warehouse_dagster_public_url
+    sequences = sequence_settings.read()
+    app.state.unsubscribe_keys, app.state.business = sequences.keys, sequences.warehouse_business_name
     app.state.oidc = oidc.Provider(settings) if settings.warehouse_oidc_issuer else None
     app.state.oidc_name = settings.warehouse_oidc_name if app.state.oidc else ""
     app.add_middleware(Headers, https=app.state.https)

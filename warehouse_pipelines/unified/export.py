@@ -32,7 +32,7 @@ OURS = ["sync_hash", "phone_hash", "payload_hash", "open_key", "open_payload", "
 
 HISTORY = (
     "lead_status_history", "lead_audit_log", "lead_score_history", "lead_assignments", "lead_sequence_enrollments",
-    "lead_feed", "lead_import_row",
+    "lead_feed", "lead_import_row", "sequence_message",
 )  # fmt: skip
 """The tables of ``crm`` that have a lead's id, but for the do-not-call list."""
 

@@ -44,6 +44,9 @@ FEED_TABLES = (
 IMPORTS = ("lead_import", "lead_import_row")
 """Of files of leads. Applications read them, and the warehouse's own user writes them."""
 
+SEQUENCES = ("message_template", "sequence_message")
+"""Of what sequences send."""
+
 Connection = psycopg.Connection[Any]
 
 

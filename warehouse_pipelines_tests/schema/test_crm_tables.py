@@ -23,6 +23,7 @@ from warehouse_pipelines.schema.migrate import migrate, seed
 from warehouse_pipelines_tests.harness.crm_database import (
     FEED_TABLES,
     IMPORTS,
+    SEQUENCES,
     TABLES,
     USER,
     A,
@@ -220,7 +221,9 @@ def test_there_are_twelve_tables_who_may_and_why_and_what_comes_in(seeded_url: s
     with psycopg.connect(seeded_url) as connection:
         found = connection.execute("SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace"
                                    " AND relkind IN ('r', 'p') AND NOT relispartition").fetchall()  # fmt: skip
-    assert {row[0] for row in found} == {*TABLES, *IMPORTS, *FEED_TABLES, "organization_member", "dnc_reasons"}
+    assert {row[0] for row in found} == {
+        *TABLES, *IMPORTS, *FEED_TABLES, *SEQUENCES, "organization_member", "dnc_reasons",
+    }  # fmt: skip
 
 
 CONSENT = {"channel": "sms", "at": "2025-01-01T00:00:00Z", "source": "form", "text_version": "1"}
@@ -555,6 +558,7 @@ SINCE = (
     "0019_entered_leads",
     "0025_crm_activities",
     "0028_unread_rows",
+    "0033_sequences",
 )
 """The revisions whose tables the schema's file speaks of."""
 

@@ -18,6 +18,7 @@ from warehouse_pipelines_tests.harness.crm_database import (
     CONSENT,
     FEED_TABLES,
     IMPORTS,
+    SEQUENCES,
     OTHER_USER,
     TABLES,
     USER,
@@ -454,7 +455,7 @@ def test_the_rest_of_the_database_is_closed_to_a_tenant(tenant: Connection) -> N
         " ELSE has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE') END"
     ).fetchall()
     assert {row[0] for row in readable} == {
-        *(f"crm.{table}" for table in (*TABLES, *IMPORTS, *FEED_TABLES)), "crm.lead_field_origin", "crm.active_leads",
+        *(f"crm.{table}" for table in (*TABLES, *IMPORTS, *FEED_TABLES, *SEQUENCES)), "crm.lead_field_origin", "crm.active_leads",
         "crm.organization_member", "crm.dnc_reasons", "crm.account_balances",
     }  # fmt: skip
 
@@ -576,7 +577,7 @@ def test_no_setting_of_a_poolers_makes_a_policy_fail(crm_url: str) -> None:
 def test_no_row_is_asked_by_its_place(crm_url: str, role: str) -> None:
     """Whether a column of one row of B is null would be told: IS NULL costs nothing, so it goes before any policy."""
     with login(crm_url, role=role) as url, acting(url) as connection:
-        for table in (*TABLES, *IMPORTS, "organization_member", "dnc_reasons"):
+        for table in (*TABLES, *IMPORTS, *SEQUENCES, "organization_member", "dnc_reasons"):
             for column in ("ctid", "xmin", "tableoid"):
                 assert sqlstate(connection, f"SELECT {column} FROM crm.{table}") == "42501", (table, column)
             assert sqlstate(connection, f"SELECT * FROM crm.{table}") == "accepted"

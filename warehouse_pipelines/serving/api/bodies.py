@@ -10,6 +10,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints, model_validator
 
+from warehouse_pipelines.sequences import rendering, step
+from warehouse_pipelines.sequences.rendering import TemplateRefused
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Status = Literal[
@@ -88,11 +91,40 @@ class NewDncEntry(Body):
         return self
 
 
+def _usable(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for place, one in enumerate(steps):
+        try:
+            step.check(one)
+        except TemplateRefused as error:
+            raise ValueError(f"step {place}: {error}") from None
+    return steps
+
+
+def _template(text: str) -> str:
+    try:
+        rendering.check(text)
+    except TemplateRefused as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+Template = Annotated[str, StringConstraints(min_length=1, max_length=rendering.LONGEST), AfterValidator(_template)]
+
+
+class MessageTemplate(Body):
+    """A text that steps of sequences name by ``template``."""
+
+    name: Word
+    channel: Literal["sms", "email", "call", "voicemail", "mail", "task"]
+    subject: Template | None = None
+    body: Template
+
+
 class NewSequence(Body):
-    """A series of steps; each has a channel, and may have delay_minutes and what else carries it out."""
+    """A series of steps; each has a channel, and may have delay_minutes and a text: template, or subject and body."""
 
     name: Text
-    steps: list[Document] = Field(max_length=100)
+    steps: Annotated[list[Document], Field(max_length=100), AfterValidator(_usable)]
     trigger_conditions: Document = Field(default_factory=dict)
     segment_id: UUID | None = None
     is_active: bool = True

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.api.answers import created, reply
-from warehouse_pipelines.serving.api.bodies import Enrollment, NewDncEntry, NewSequence
+from warehouse_pipelines.serving.api.bodies import Enrollment, MessageTemplate, NewDncEntry, NewSequence
 from warehouse_pipelines.serving.api.writes import once
 from warehouse_pipelines.serving.database import CRM_APP
 from warehouse_pipelines.serving.guard import visitor
@@ -87,6 +87,17 @@ async def create_sequence(request: Request, sequence: NewSequence) -> Response:
         return reply(await _shown(session, query("api_sequence"), made), 201)
 
     return await once(request, write, show)
+
+
+@routes.put("/message_templates", tags=["sequences"])
+@needs(Right.SEQUENCES_WRITE)
+async def put_template(request: Request, template: MessageTemplate) -> Response:
+    """Make a text that steps name by `template`, or replace the one of this name and channel."""
+    who = visitor(request)
+    given = {**template.model_dump(), "organization": who.organization_id}
+    async with request.app.state.pool.acting(CRM_APP, who) as session:
+        cursor = await session.execute(query("api_put_template").encode(), given)
+        return reply(await cursor.fetchone())
 
 
 @routes.post("/leads/{lead_id}/enroll", status_code=201, tags=["sequences"])

@@ -57,6 +57,8 @@ CRM_NO_ACTIVITIES: Mapping[str, str] = {
     "crm.budget_transactions": "money of the business itself",
     "crm.segments": "which leads are looked at together",
     "crm.nurture_sequences": "what is to be done, not what was done",
+    "crm.message_template": "what is to be said, not what was said",
+    "crm.sequence_message": "what was sent is a step that was done, in the log of the enrollment",
     **dict.fromkeys(
         ("crm.lead_import", "crm.lead_feed", "crm.feed_position", "crm.consent_fact"), "how what crm holds came there",
     ),

@@ -1,0 +1,107 @@
+"""What stands in the outbox, and what a person decides of it: messages that are parked, uncertain or left to people."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.queries import query
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+Outcome = Literal["done", "again", "skip"]
+
+STATUSES = ("sending", "waiting", "retry", "parked", "uncertain", "sent", "done", "withheld")
+
+
+@contextmanager
+def _acting(session: "Session", organization: UUID) -> Iterator[None]:
+    with session.transaction():
+        session.execute(
+            "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'sequence', true)",
+            [str(organization)],
+        )
+        session.execute("SET LOCAL ROLE crm_owner")
+        yield
+
+
+def sequences(session: "Session", organization: UUID) -> list[dict[str, Any]]:
+    """Return the sequences with their enrollments by status."""
+    with _acting(session, organization):
+        return session.execute(query("sequence_list"), {"organization": organization}).fetchall()
+
+
+def messages(session: "Session", organization: UUID, status: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return messages of a status, the newest first, or those that are open; ``blocked`` says who must not be reached."""
+    given = {"organization": organization, "status": status, "limit": limit}
+    with _acting(session, organization):
+        return session.execute(query("sequence_outbox"), given).fetchall()
+
+
+def settle(session: "Session", organization: UUID, message: UUID, outcome: Outcome, said: str = "") -> str:
+    """Decide what became of an open message, and have its sequence go on; return where the enrollment stands then.
+
+    ``done``: it was sent, or done by a person, with what came of it in ``said``. ``again``: hand it over once more.
+    ``skip``: leave the step out. Raises ``WrongUse`` where there is no such message, or a worker has it just now.
+    """
+    with _acting(session, organization):
+        found = session.execute(
+            "SELECT m.enrollment_id AS enrollment, m.step, m.lead_id AS lead, m.channel, m.status, e.status AS stands"
+            " FROM crm.sequence_message AS m JOIN crm.lead_sequence_enrollments AS e"
+            " ON e.organization_id = m.organization_id AND e.id = m.enrollment_id"
+            " WHERE m.organization_id = %s AND m.id = %s FOR UPDATE",
+            [organization, message],
+        ).fetchone()
+        if found is None:
+            raise WrongUse(f"There is no message {message}. `warehouse sequences outbox` lists those that are open.")
+        if found["status"] not in ("waiting", "retry", "parked", "uncertain"):
+            raise WrongUse(f"Message {message} is {found['status']}; nothing is to be decided of it.")
+        given = {"organization": organization, **found}
+        if outcome == "again":
+            _again(session, given)
+        elif outcome == "done":
+            status = "sent" if found["channel"] in ("email", "sms") else "done"
+            session.execute(query("sequence_settle"), {**given, "status": status, "reference": "a person said so"})
+            session.execute(query("sequence_resume"), given)
+            session.execute(
+                "SELECT crm.advance_enrollment(%(enrollment)s, done_step => %(step)s, lease => interval '0',"
+                " outcome => jsonb_build_object('status', %(said)s::text))",
+                {**given, "said": said or "done"},
+            )
+        else:
+            session.execute(query("sequence_note"), {**given, "status": "withheld", "problem": "left out by a person"})
+            session.execute(query("sequence_skip"), given)
+        now = session.execute(
+            "SELECT status FROM crm.lead_sequence_enrollments WHERE organization_id = %s AND id = %s",
+            [organization, found["enrollment"]],
+        ).fetchone()
+    return str(now["status"]) if now else "deleted"
+
+
+def _again(session: "Session", given: dict[str, Any]) -> None:
+    if given["stands"] in ("completed", "stopped"):
+        raise WrongUse(f"The enrollment is {given['stands']}, so nothing more is sent. Decide `done` or `skip`.")
+    session.execute(query("sequence_note"), {**given, "status": "retry", "problem": "to be tried again"})
+    session.execute(query("sequence_resume"), given)
+    session.execute(
+        "UPDATE crm.lead_sequence_enrollments SET next_run_at = now()"
+        " WHERE organization_id = %(organization)s AND id = %(enrollment)s AND status = 'active'",
+        given,
+    )
+
+
+def resume(session: "Session", organization: UUID, enrollment: UUID) -> None:
+    """Have an enrollment go on that a reply paused. Raises ``WrongUse`` for one that is not, or has a message to decide."""
+    with _acting(session, organization):
+        given = {"organization": organization, "enrollment": enrollment}
+        open_ = session.execute(
+            "SELECT m.id, m.status FROM crm.sequence_message AS m WHERE m.organization_id = %(organization)s"
+            " AND m.enrollment_id = %(enrollment)s AND m.status IN ('parked', 'uncertain')",
+            given,
+        ).fetchone()
+        if open_:
+            raise WrongUse(f"Its message {open_['id']} is {open_['status']}: `warehouse sequences settle` decides it.")
+        if not session.execute(query("sequence_resume"), given).rowcount:
+            raise WrongUse(f"There is no paused enrollment {enrollment}.")

@@ -1,0 +1,31 @@
+"""Whether a person called, texted, wrote or filled a form since a step: what pauses a sequence."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from psycopg import sql
+
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.feed import columns
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+
+class Replies:
+    """Looks into the timeline, which the warehouse's own user may read and ``crm_owner`` may not."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        table = "callrail_text_message"
+        self._statement = sql.SQL(query("sequence_replies")).format(
+            messages=columns.one("t", table, "recent_messages"), key=columns.key("t", table)
+        )
+
+    def since(self, person: UUID, at: datetime) -> str | None:
+        """Return how the person first got in touch after ``at``: call, text, form or email; within a transaction."""
+        self._session.execute("RESET ROLE")
+        row = self._session.execute(self._statement, {"person": person, "since": at}).fetchone()
+        self._session.execute("SET LOCAL ROLE crm_owner")
+        return row["kind"] if row else None

@@ -1,0 +1,381 @@
+"""Sequences that run: enroll, advance, hours, replies, what stops them, what is parked, two workers at a time."""
+
+import json
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from warehouse_pipelines.errors import NotConfigured, WrongUse
+from warehouse_pipelines.sequences import outbox, rendering
+from warehouse_pipelines.sequences.run import WAITS
+from warehouse_pipelines.sequences.settings import SequenceSettings
+from warehouse_pipelines_tests.harness.crm_database import CONSENT, A
+from warehouse_pipelines_tests.harness.mail_server import MailServer, TextService
+from warehouse_pipelines_tests.harness.sequence_rows import CALL, EMAIL, KEY, NOON, SMS, SequenceRows, live
+from warehouse_pipelines_tests.harness.source_harness import looking
+
+NIGHT = datetime(2026, 6, 15, 4, tzinfo=UTC)
+"""Midnight in New York."""
+
+
+def decide(rows: SequenceRows, message: dict[str, Any], outcome: Any, said: str = "") -> str:
+    return outbox.settle(looking(rows.url), message["organization_id"], message["id"], outcome, said)
+
+
+def test_story_3_5_a_sequence_goes_on_step_by_step_to_its_end(
+    rows: SequenceRows, mail: MailServer, texts: TextService
+) -> None:
+    enrollment = rows.enrolled(EMAIL, {**SMS, "delay_minutes": 60}, EMAIL, first_name="Ada", email="ada@people.example")
+    assert rows.run(live(mail, texts)).counts == {"sent": 1}
+    assert rows.run(live(mail, texts)).counts == {}, "the second step is an hour away"
+    rows.make_due()
+    assert rows.run(live(mail, texts)).counts == {"sent": 2}, "the third follows at once"
+    assert rows.enrollment(enrollment)["status"] == "completed"
+    assert [message["Subject"] for _, message in mail.received] == ["For Ada", "For Ada"]
+    assert [one["text"] for one in texts.sent] == ["Hello Ada."]
+    first = rows.message(enrollment)
+    assert (first["status"], first["recipient"], first["sender"]) == ("sent", "ada@people.example", "smtp")
+    assert first["reference"] == f"<{enrollment}.0@acme.example>"
+    assert rows.rows("SELECT kind, outcome FROM crm.sequence_step ORDER BY done_at") == [
+        {"kind": "email", "outcome": "sent"}, {"kind": "text", "outcome": "sent"}, {"kind": "email", "outcome": "sent"},
+    ]  # fmt: skip
+
+
+def test_story_3_5_leads_of_a_segment_are_enrolled_once(rows: SequenceRows, mail: MailServer) -> None:
+    hot, cold = rows.lead(tags=["hot"]), rows.lead()
+    won, without_consent = rows.lead(tags=["hot"], status="won"), rows.lead(tags=["hot"], consent="[]")
+    listed, contacted = rows.lead(tags=["hot"]), rows.lead(tags=["hot"], status="contacted")
+    rows.rows("INSERT INTO crm.dnc_list (organization_id, lead_id, reason) VALUES (%s, %s, 'opt_out')", A, listed)
+    twin = rows.lead(tags=["hot"])
+    rows.rows("UPDATE crm.leads SET golden_id = %s WHERE id = ANY (%s)", rows.person(hot), [hot, twin])
+    filter_ = json.dumps({"field": "tags", "op": "has", "value": "hot"})
+    segment = rows.one(
+        "INSERT INTO crm.segments (organization_id, name, filter_criteria) VALUES (%s, 'hot', %s) RETURNING id", A, filter_
+    )["id"]
+    rows.sequence(EMAIL, segment_id=segment, trigger_conditions='{"status": "new"}')
+    rows.run(live(mail))
+    enrolled = {row["lead_id"] for row in rows.rows("SELECT lead_id FROM crm.lead_sequence_enrollments")}
+    assert enrolled <= {hot, twin}
+    assert not enrolled & {cold, won, without_consent, listed, contacted}
+    sent = len(mail.received)
+    assert rows.run(live(mail)).counts == {}, "whoever was in it does not begin anew"
+    assert len(mail.received) == sent == 1
+
+
+@pytest.mark.parametrize("step", [SMS, CALL], ids=["text", "call"])
+def test_story_3_5_at_night_where_the_lead_is_nobody_is_texted_or_called(
+    rows: SequenceRows, texts: TextService, step: dict[str, str]
+) -> None:
+    enrollment = rows.enrolled(step, phone="+12065550101", postal_code="10001")
+    assert rows.run(live(texts=texts), NOON - timedelta(hours=2)).counts == {"waiting for the hour": 1}
+    due = rows.enrollment(enrollment)["next_run_at"]
+    assert due.astimezone(UTC) == datetime(2026, 6, 15, 15, tzinfo=UTC), "eight in Seattle"
+    assert texts.sent == []
+    assert rows.rows("SELECT FROM crm.sequence_message") == []
+
+
+def test_an_e_mail_wakes_nobody(rows: SequenceRows, mail: MailServer) -> None:
+    rows.enrolled(EMAIL)
+    assert rows.run(live(mail), NIGHT).counts == {"sent": 1}
+
+
+@pytest.mark.parametrize("kind", ["call", "form", "text", "email"])
+def test_story_3_5_a_reply_pauses_until_a_person_has_it_go_on(rows: SequenceRows, mail: MailServer, kind: str) -> None:
+    lead = rows.lead()
+    person, enrollment = rows.person(lead), rows.enrolled(EMAIL, EMAIL, lead=lead)
+    rows.activity(person, kind, occurred_at=datetime(2020, 1, 1, tzinfo=UTC))
+    rows.activity(person, kind, "outbound")
+    assert rows.run(live(mail), limit=1).counts == {"sent": 1}
+    rows.activity(person, kind)
+    assert rows.run(live(mail)).counts == {"paused by a reply": 1}
+    assert rows.enrollment(enrollment)["status"] == "paused"
+    assert rows.run(live(mail)).counts == {}
+    outbox.resume(looking(rows.url), rows.enrollment(enrollment)["organization_id"], enrollment)
+    assert rows.run(live(mail)).counts == {"sent": 1}, "the reply of before is answered"
+    assert rows.enrollment(enrollment)["status"] == "completed"
+    assert rows.events(enrollment).count("paused") == 1
+
+
+@pytest.mark.parametrize(("direction", "pauses"), [("incoming", True), ("outgoing", False)])
+def test_story_3_5_of_a_conversation_only_what_the_person_wrote_is_a_reply(
+    rows: SequenceRows, mail: MailServer, direction: str, pauses: bool
+) -> None:
+    lead = rows.lead()
+    person, _ = rows.person(lead), rows.enrolled(EMAIL, lead=lead)
+    messages = json.dumps([{"direction": direction, "content": "Yes", "created_at": datetime.now(UTC).isoformat()}])
+    rows.rows(
+        "INSERT INTO callrail_text_message (id, recent_messages, raw_data) VALUES ('c1', %s, '{}')", messages
+    )
+    rows.activity(person, "text", None, source_table="callrail_text_message", source_key="c1")
+    assert rows.run(live(mail)).counts == ({"paused by a reply": 1} if pauses else {"sent": 1})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("UPDATE crm.leads SET status = 'lost'", "lost"),
+        ("UPDATE crm.leads SET status = 'disqualified'", "disqualified"),
+        ("UPDATE crm.leads SET status = 'appointment_set'; UPDATE crm.leads SET status = 'won'", "won"),
+        ("UPDATE crm.leads SET deleted_at = now()", "deleted"),
+        ("UPDATE crm.leads SET consent = '[]'", "consent"),
+        ("INSERT INTO crm.dnc_list (organization_id, phone, reason) SELECT organization_id, phone, 'opt_out'"
+         " FROM crm.leads", "dnc"),
+        ("INSERT INTO crm.dnc_list (organization_id, lead_id, reason, channels) SELECT organization_id, id, 'opt_out',"
+         " '{email}' FROM crm.leads", "dnc"),
+    ],
+)  # fmt: skip
+def test_story_3_5_what_stops_a_sequence_stops_it_before_the_next_step(
+    rows: SequenceRows, mail: MailServer, change: str, reason: str
+) -> None:
+    enrollment = rows.enrolled(EMAIL, EMAIL)
+    rows.run(live(mail), limit=1)
+    rows.rows(change)
+    assert rows.run(live(mail)).counts == {f"stopped: {reason}": 1}
+    assert rows.enrollment(enrollment)["stop_reason"] == reason
+    assert len(mail.received) == 1
+
+
+def test_sequence_skips_dnc(rows: SequenceRows, mail: MailServer) -> None:
+    """The list is asked for the channel of the step: who wants no calls gets e-mails."""
+    reached, not_reached = rows.enrolled(EMAIL), rows.enrolled(CALL)
+    rows.rows(
+        "INSERT INTO crm.dnc_list (organization_id, phone, reason, channels) SELECT organization_id, phone, 'opt_out',"
+        " '{call}' FROM crm.leads"
+    )
+    rows.run(live(mail))
+    assert rows.enrollment(reached)["status"] == "completed"
+    assert rows.enrollment(not_reached)["stop_reason"] == "dnc"
+
+
+def test_story_3_5_who_opts_out_while_the_message_is_written_does_not_get_it(
+    rows: SequenceRows, mail: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrollment = rows.enrolled(EMAIL)
+    render = rendering.render
+
+    def opting_out(template: str, values: Any) -> str:
+        rows.rows(
+            "INSERT INTO crm.dnc_list (organization_id, lead_id, reason, channels) SELECT organization_id, lead_id,"
+            " 'opt_out', '{email}' FROM crm.lead_sequence_enrollments"
+        )
+        return render(template, values)
+
+    monkeypatch.setattr(rendering, "render", opting_out)
+    assert rows.run(live(mail)).counts == {"stopped: dnc": 1}
+    assert mail.received == []
+    assert rows.enrollment(enrollment)["stop_reason"] == "dnc"
+    assert rows.rows("SELECT FROM crm.sequence_message") == []
+
+
+@pytest.mark.parametrize(
+    ("step", "lead", "problem"),
+    [
+        ({**EMAIL, "body": "{{ lead.division }}"}, {}, "a value is missing"),
+        ({**EMAIL, "body": "{{ lead.__class__ }}"}, {}, "there is no value"),
+        ({"channel": "email", "template": "none"}, {}, "no template of this name"),
+        ({"channel": "email", "body": "Hello"}, {}, "no subject"),
+        ({"channel": "sms"}, {}, "neither a body nor a template"),
+        ({"channel": "sms", "body": 7}, {}, "body is no text"),
+        ({"channel": "sms", "body": "x" * 2_000}, {}, "more than 1,600"),
+        (EMAIL, {"email": "a@b.example, c@d.example"}, "no e-mail address that can be used"),
+        (EMAIL, {"email": None}, "no e-mail address that can be used"),
+    ],
+)
+def test_story_3_5_what_cannot_be_written_is_parked_with_its_problem(
+    rows: SequenceRows, mail: MailServer, texts: TextService, step: dict[str, Any], lead: dict[str, Any], problem: str
+) -> None:
+    parked, other = rows.enrolled(step, **lead), rows.enrolled(EMAIL)
+    result = rows.run(live(mail, texts))
+    assert result.counts == {"parked": 1, "sent": 1}, "one stops no other"
+    assert any(problem in one for one in result.problems)
+    assert problem in rows.message(parked)["problem"]
+    assert rows.enrollment(parked)["status"] == "paused"
+    assert rows.enrollment(other)["status"] == "completed"
+    assert rows.run(live(mail, texts)).counts == {}
+
+
+def test_a_parked_step_is_mended_and_handed_over_again_or_left_out(rows: SequenceRows, mail: MailServer) -> None:
+    step = {"channel": "email", "template": "guide"}
+    mended, left_out = rows.enrolled(step), rows.enrolled(step, EMAIL)
+    rows.run(live(mail))
+    with pytest.raises(WrongUse, match="settle"):
+        outbox.resume(looking(rows.url), rows.message(mended)["organization_id"], mended)
+    rows.rows(
+        "INSERT INTO crm.message_template (organization_id, name, channel, subject, body)"
+        " VALUES (%s, 'guide', 'email', 'A guide', 'For {{ lead.first_name }}')", A
+    )  # fmt: skip
+    assert decide(rows, rows.message(mended), "again") == "active"
+    assert decide(rows, rows.message(left_out), "skip") == "active"
+    assert rows.run(live(mail)).counts == {"sent": 2}
+    assert sorted(str(message["Subject"]) for _, message in mail.received) == ["A guide", "For Ada"]
+    assert rows.message(left_out)["status"] == "withheld"
+    assert rows.rows("SELECT kind FROM crm.sequence_step WHERE id LIKE %s", f"{left_out}%") == [{"kind": "email"}]
+    with pytest.raises(WrongUse, match="nothing is to be decided"):
+        decide(rows, rows.message(mended), "again")
+
+
+def test_a_call_is_left_to_a_person_and_withdrawn_from_who_must_not_be_called(rows: SequenceRows) -> None:
+    done, withdrawn = rows.enrolled(CALL, SMS), rows.enrolled(CALL, SMS, phone="+12125559999")
+    settings = live(warehouse_sequences_sender="outbox")
+    assert rows.run(settings).counts == {"left to a person": 2}
+    assert rows.message(done)["body"] == "Call Ada."
+    rows.make_due()
+    assert rows.run(settings).counts == {"waiting for a person": 2}
+    assert rows.events(done) == ["handed_out"], "looking again is no event"
+    rows.rows("INSERT INTO crm.dnc_list (organization_id, phone, reason) VALUES (%s, '+12125559999', 'opt_out')", A)
+    open_ = outbox.messages(looking(rows.url), rows.message(done)["organization_id"], None, 10)
+    assert {str(one["id"]): one["blocked"] for one in open_} == {
+        str(rows.message(done)["id"]): None, str(rows.message(withdrawn)["id"]): "dnc",
+    }  # fmt: skip
+    rows.make_due()
+    assert rows.run(settings).counts == {"waiting for a person": 1, "stopped: dnc": 1}
+    assert rows.message(withdrawn)["status"] == "withheld"
+    assert decide(rows, rows.message(done), "done", "wants a visit") == "active"
+    assert rows.run(settings).counts == {"kept in the outbox": 1}
+    assert rows.rows("SELECT kind, outcome FROM crm.sequence_step ORDER BY done_at") == [
+        {"kind": "call", "outcome": "wants a visit"}, {"kind": "text", "outcome": "sent"},
+    ]  # fmt: skip
+
+
+def test_what_was_surely_not_taken_is_tried_again_and_parked_in_the_end(rows: SequenceRows, mail: MailServer) -> None:
+    enrollment = rows.enrolled(EMAIL)
+    mail.answers = {"RCPT": "451 greylisted"}
+    for attempt in range(len(WAITS)):
+        assert rows.run(live(mail)).counts == {"not taken, tried again": 1}
+        waits = rows.enrollment(enrollment)["next_run_at"] - NOON
+        assert waits == WAITS[attempt]
+        rows.make_due()
+    if_taken = rows.message(enrollment)
+    assert (if_taken["status"], if_taken["attempts"]) == ("retry", len(WAITS))
+    assert rows.run(live(mail)).counts == {"parked": 1}
+    mail.answers = {}
+    decide(rows, rows.message(enrollment), "again")
+    assert rows.run(live(mail)).counts == {"sent": 1}
+    assert len(mail.received) == 1
+
+
+def test_an_attempt_asks_everything_anew(rows: SequenceRows, mail: MailServer) -> None:
+    lead = rows.lead()
+    enrollment = rows.enrolled(EMAIL, lead=lead)
+    mail.answers = {"RCPT": "451 greylisted"}
+    rows.run(live(mail))
+    mail.answers = {}
+    rows.rows("UPDATE crm.leads SET first_name = 'Grace' WHERE id = %s", lead)
+    rows.rows("INSERT INTO crm.dnc_list (organization_id, lead_id, reason) VALUES (%s, %s, 'opt_out')", A, lead)
+    rows.make_due()
+    assert rows.run(live(mail)).counts == {"stopped: dnc": 1}
+    assert (mail.received, rows.message(enrollment)["status"]) == ([], "withheld")
+
+
+def test_a_refused_login_stops_the_channel_and_no_enrollment(
+    rows: SequenceRows, mail: MailServer, texts: TextService
+) -> None:
+    texts.status = 401
+    enrollments = [rows.enrolled(SMS) for _ in range(3)]
+    rows.enrolled(EMAIL)
+    result = rows.run(live(mail, texts))
+    assert result.counts == {"waiting for settings": 3, "sent": 1}
+    assert len(texts.requests) == 1
+    assert any("SMS_TOKEN" in problem for problem in result.problems)
+    texts.status = 202
+    rows.make_due()
+    assert rows.run(live(mail, texts)).counts == {"sent": 3}
+    assert {rows.enrollment(one)["status"] for one in enrollments} == {"completed"}
+
+
+def test_a_channel_without_settings_waits_and_says_what_is_missing(rows: SequenceRows, mail: MailServer) -> None:
+    rows.enrolled(SMS)
+    result = rows.run(live(mail))
+    assert result.counts == {"waiting for settings": 1}
+    assert "SMS_URL" in next(iter(result.problems))
+
+
+def test_without_a_key_for_links_nothing_is_taken(rows: SequenceRows) -> None:
+    enrollment = rows.enrolled(EMAIL)
+    with pytest.raises(NotConfigured, match="WAREHOUSE_UNSUBSCRIBE_KEY"):
+        rows.run(SequenceSettings())
+    with pytest.raises(NotConfigured, match="WAREHOUSE_PUBLIC_URL"):
+        rows.run(live(warehouse_public_url=""))
+    assert rows.events(enrollment) == []
+
+
+def test_story_3_5_two_workers_share_the_work_and_double_none(
+    rows: SequenceRows, mail: MailServer, texts: TextService
+) -> None:
+    for _ in range(15):
+        rows.enrolled(EMAIL, SMS)
+    results: list[Any] = []
+    workers = [threading.Thread(target=lambda: results.append(rows.run(live(mail, texts)))) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sum(result.counts["sent"] for result in results) == 30
+    assert set(mail.recipients().values()) == {1}
+    assert len(mail.recipients()) == len(texts.sent) == 15
+
+
+def test_a_lead_that_somebody_is_writing_waits_and_keeps_no_other_waiting(rows: SequenceRows, mail: MailServer) -> None:
+    lead = rows.lead()
+    rows.enrolled(EMAIL, lead=lead)
+    rows.enrolled(EMAIL)
+    with psycopg.connect(rows.url) as other:
+        other.execute("UPDATE crm.leads SET tags = '{x}' WHERE id = %s", [lead])
+        assert rows.run(live(mail)).counts == {"tried again": 1, "sent": 1}
+
+
+def test_a_sequence_that_is_switched_off_waits(rows: SequenceRows, mail: MailServer) -> None:
+    rows.enrolled(EMAIL)
+    rows.rows("UPDATE crm.nurture_sequences SET is_active = false")
+    assert rows.run(live(mail)).counts == {}
+    rows.rows("UPDATE crm.nurture_sequences SET is_active = true, steps = '[]'")
+    assert rows.run(live(mail)).counts == {"completed": 1}
+
+
+def test_a_log_that_somebody_spoilt_stops_no_other(rows: SequenceRows, mail: MailServer) -> None:
+    spoilt = rows.enrolled(EMAIL)
+    rows.rows(
+        "UPDATE crm.lead_sequence_enrollments SET execution_log = '[{\"event\": \"done\", \"at\": \"soon\"}, 7]'"
+        " WHERE id = %s", spoilt
+    )  # fmt: skip
+    rows.enrolled(EMAIL)
+    assert rows.run(live(mail)).counts == {"sent": 2}
+
+
+def test_no_log_has_an_address_a_number_or_a_secret(
+    rows: SequenceRows, mail: MailServer, texts: TextService, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    rows.enrolled(EMAIL, SMS, email="ada@people.example", phone="+12125550147")
+    rows.enrolled({**EMAIL, "body": "{{ lead.division }}"}, email="ada2@people.example")
+    result = rows.run(live(mail, texts))
+    said = caplog.text + str(result) + str(result.problems)
+    for word in ("ada", "people.example", "5550147", "an-invented", KEY):
+        assert word not in said
+    assert "an-invented" not in repr(live(mail, texts))
+    assert KEY not in repr(live(mail, texts))
+
+
+def test_an_application_reads_messages_and_writes_none(rows: SequenceRows, mail: MailServer) -> None:
+    rows.enrolled(EMAIL)
+    rows.run(live(mail))
+    with rows.connection.transaction():
+        rows.rows("SET LOCAL ROLE crm_app")
+        assert rows.rows("SELECT status FROM crm.sequence_message") == [{"status": "sent"}]
+        for statement in ("UPDATE crm.sequence_message SET status = 'retry'", "DELETE FROM crm.sequence_message",
+                          "INSERT INTO crm.sequence_message SELECT * FROM crm.sequence_message"):  # fmt: skip
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), rows.connection.transaction():
+                rows.rows(statement)
+
+
+def test_the_consent_that_is_asked_is_that_of_the_channel(rows: SequenceRows, mail: MailServer) -> None:
+    lead = rows.lead()
+    enrollment = rows.enrolled(EMAIL, lead=lead)
+    left = [one for one in json.loads(CONSENT) if one["channel"] != "email"]
+    rows.rows("UPDATE crm.leads SET consent = %s WHERE id = %s", json.dumps(left), lead)
+    rows.run(live(mail))
+    assert rows.enrollment(enrollment)["stop_reason"] == "consent"

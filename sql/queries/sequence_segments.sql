@@ -6,7 +6,7 @@ SELECT found.lead_id, found.sequence_id
 FROM crm.nurture_sequences AS s
     JOIN crm.segments AS g ON g.organization_id = s.organization_id AND g.id = s.segment_id,
     LATERAL (
-        SELECT l.id AS lead_id, s.id AS sequence_id
+        SELECT DISTINCT ON (coalesce(l.golden_id, l.id)) l.id AS lead_id, s.id AS sequence_id
         FROM crm.evaluate_filter(g.filter_criteria) AS f (id)
             JOIN crm.leads AS l ON l.organization_id = s.organization_id AND l.id = f.id
         WHERE l.status NOT IN ('won', 'lost', 'disqualified') AND to_jsonb(l) @> s.trigger_conditions
@@ -17,6 +17,7 @@ FROM crm.nurture_sequences AS s
                             WHERE o.organization_id = l.organization_id AND o.golden_id = l.golden_id)
             AND NOT EXISTS (SELECT FROM jsonb_array_elements(s.steps) AS x (step)
                             WHERE crm.lead_block_reason(l, x.step ->> 'channel') IS NOT NULL)
+        ORDER BY coalesce(l.golden_id, l.id), l.created_at, l.id
         LIMIT %(limit)s
     ) AS found
 WHERE s.organization_id = %(organization)s AND s.is_active AND s.steps <> '[]'

@@ -26,9 +26,7 @@ FIELDS = ("first_name", "last_name", "email", "phone", "postal_code", "division"
 
 VALUES = (*(f"lead.{name}" for name in FIELDS), "business.name", "business.phone", "sequence.name", "unsubscribe_url")
 FILTERS = ("default", "d", "upper", "lower", "title", "capitalize", "trim", "e", "escape")
-NODES = (
-    "Template Output TemplateData Name Getattr Const Filter If Compare Operand And Or Not Test CondExpr"
-).split()
+NODES = ("Template Output TemplateData Name Getattr Const Filter If Compare Operand And Or Not Test CondExpr").split()
 TESTS = ("defined", "undefined")
 LONGEST = 20_000
 """Characters of a template, and of a text."""

@@ -149,7 +149,7 @@ class Worker:
             said = f"enrollment {self._taken['id']} cannot be worked on: {type(error).__name__}"
             self._result.problems[said] = None
             with self._transaction():
-                return self._later(self._taken, self._clock() + LOOK_AGAIN, "failed")
+                return self._later(self._taken, LOOK_AGAIN, "failed")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -195,7 +195,7 @@ class Worker:
         channel = action["channel"]
         lead = self._row("sequence_lead", lead=due["lead_id"], channel=channel)
         if lead is None:  # somebody is writing it
-            return self._later(due, self._clock() + WAITS[0], "tried again")
+            return self._later(due, WAITS[0], "tried again")
         before = self._session.execute(
             "SELECT status, channel, attempts, sender FROM crm.sequence_message"
             " WHERE organization_id = %s AND enrollment_id = %s AND step = %s",
@@ -213,7 +213,7 @@ class Worker:
         if lead["blocked"]:
             return self._stopped(due, channel)
         if before and before["status"] == "waiting":
-            return self._later(due, self._clock() + LOOK_AGAIN, "waiting for a person")
+            return self._later(due, LOOK_AGAIN, "waiting for a person")
         return self._written(due, action, lead)
 
     def _settled(self, due: Mapping[str, Any], status: str) -> str:
@@ -230,14 +230,14 @@ class Worker:
         channel, now = action["channel"], self._clock()
         if channel in self._without:
             self._result.problems[self._without[channel]] = None
-            return self._later(due, now + LOOK_AGAIN, "waiting for settings")
+            return self._later(due, LOOK_AGAIN, "waiting for settings")
         if channel in hours.RINGS:
             zones = hours.zones_of(lead["timezone"], lead["postal_code"], lead["phone"], self._business)
             allowed = hours.next_allowed(now, zones, self._settings.hours)
             if allowed is None:
                 return self._parked(due, channel, "no hour is allowed in all the zones that the lead may be in")
             if allowed > now:
-                return self._later(due, allowed, "waiting for the hour")
+                return self._later(due, allowed - now, "waiting for the hour")
         try:
             text = step.write(
                 self._session, action, due["sequence"], lead, self._organization, due["lead_id"], self._settings
@@ -258,7 +258,7 @@ class Worker:
         if made is None:
             raise BadRecord(f"The message of step {due['step']} of enrollment {due['id']} was settled meanwhile.")
         if sender is None:
-            return self._later(due, now + LOOK_AGAIN, "left to a person")
+            return self._later(due, LOOK_AGAIN, "left to a person")
         message = Message(
             asked["idempotency_key"], channel, text.recipient, text.subject, text.body, text.unsubscribe_url
         )
@@ -273,7 +273,7 @@ class Worker:
                 if taken.attempts > len(WAITS):
                     return self._parked(due, channel, f"{error}, {taken.attempts} times")
                 self._note(due, channel, "retry", str(error))
-                return self._later(due, self._clock() + WAITS[taken.attempts - 1], "not taken, tried again")
+                return self._later(due, WAITS[taken.attempts - 1], "not taken, tried again")
         except OutcomeUnknown as error:
             with self._transaction():
                 return self._not_confirmed(due, taken, str(error))
@@ -285,7 +285,7 @@ class Worker:
             self._result.problems[str(error)] = None
             with self._transaction():
                 self._note(due, channel, "retry", str(error))
-                return self._later(due, self._clock() + LOOK_AGAIN, "waiting for settings")
+                return self._later(due, LOOK_AGAIN, "waiting for settings")
         with self._transaction():
             self._sent(due, reference)
         return "sent" if taken.sender.name != "outbox" else "kept in the outbox"
@@ -298,7 +298,9 @@ class Worker:
             return "sent"
         if reference == "" or self._settings.warehouse_sequences_at_least_once:
             self._note(due, taken.message.channel, "retry", problem)
-            return self._later(due, self._clock() + WAITS[min(taken.attempts, len(WAITS)) - 1], "not taken, tried again")
+            return self._later(
+                due, WAITS[min(taken.attempts, len(WAITS)) - 1], "not taken, tried again"
+            )
         return self._uncertain(due, taken.message.channel, problem)
 
     def _unconfirmed(self, due: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:
@@ -342,27 +344,30 @@ class Worker:
     def _note(
         self, due: Mapping[str, Any], channel: str, status: str, problem: str, *, only_open: bool = False
     ) -> None:
-        if only_open and not self._session.execute(
-            "SELECT FROM crm.sequence_message WHERE organization_id = %s AND enrollment_id = %s AND step = %s",
-            [self._organization, due["id"], due["step"]],
-        ).fetchall():
+        if (
+            only_open
+            and not self._session.execute(
+                "SELECT FROM crm.sequence_message WHERE organization_id = %s AND enrollment_id = %s AND step = %s",
+                [self._organization, due["id"], due["step"]],
+            ).fetchall()
+        ):
             return
         self._run(
             "sequence_note", enrollment=due["id"], step=due["step"], lead=due["lead_id"], channel=channel,
             status=status, problem=problem,
         )  # fmt: skip
 
-    def _later(self, due: Mapping[str, Any], at: datetime, why: str) -> str:
+    def _later(self, due: Mapping[str, Any], wait: timedelta, why: str) -> str:
         self._session.execute(
-            "UPDATE crm.lead_sequence_enrollments SET next_run_at = %s WHERE organization_id = %s AND id = %s",
-            [at, self._organization, due["id"]],
+            "UPDATE crm.lead_sequence_enrollments SET next_run_at = now() + %s WHERE organization_id = %s AND id = %s",
+            [wait, self._organization, due["id"]],
         )
         return why
 
     def _advance(self, enrollment: UUID, done: int | None = None, lease: timedelta | None = None) -> dict[str, Any]:
         row = self._session.execute(
             "SELECT * FROM crm.advance_enrollment(%s, done_step => %s, outcome => %s, lease => %s)",
-            [enrollment, done, None if done is None else '{"status": "sent"}', lease or self._lease],
+            [enrollment, done, None if done is None else '{"status": "sent"}', self._lease if lease is None else lease],
         ).fetchone()
         assert row is not None  # noqa: S101  (a function that returns one row)
         return row

@@ -46,7 +46,9 @@ from warehouse_pipelines.sequences.settings import SequenceSettings
 
 TIMEOUT_SECONDS = 30.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}")
+ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}"
+)
 """One address and nothing else: a comma or a line's end in it would send to others as well."""
 
 
@@ -253,7 +255,9 @@ class TextMessages:
         if given.sms_token:
             headers["Authorization"] = f"Bearer {given.sms_token.get_secret_value()}"
         if given.sms_signing_key:
-            signed = hmac.new(given.sms_signing_key.get_secret_value().encode(), f"{at}.".encode() + body, hashlib.sha256)
+            signed = hmac.new(
+                given.sms_signing_key.get_secret_value().encode(), f"{at}.".encode() + body, hashlib.sha256
+            )
             headers |= {"X-Timestamp": at, "X-Signature": f"sha256={signed.hexdigest()}"}
         return headers
 

@@ -41,7 +41,10 @@ def write(
         "lead": {name: lead[name] for name in rendering.FIELDS if lead[name]},
         "business": {
             name: value
-            for name, value in (("name", settings.warehouse_business_name), ("phone", settings.warehouse_business_phone))
+            for name, value in (
+                ("name", settings.warehouse_business_name),
+                ("phone", settings.warehouse_business_phone),
+            )
             if value
         },
         "sequence": {"name": sequence},

@@ -16,7 +16,7 @@ from warehouse_pipelines.sequences.settings import SequenceSettings
 from warehouse_pipelines_tests.harness.crm_database import CONSENT, A
 from warehouse_pipelines_tests.harness.mail_server import MailServer, TextService
 
-KEY = "an invented key of links, long enough"
+KEY = "an-invented-key-that-links-are-signed-with"
 NOON = datetime(2026, 6, 15, 16, tzinfo=UTC)
 """Noon in New York, nine in Los Angeles."""
 
@@ -110,8 +110,14 @@ class SequenceRows:
     def events(self, enrollment: UUID) -> Sequence[str]:
         return [entry["event"] for entry in self.enrollment(enrollment)["execution_log"]]
 
+    def waits(self, enrollment: UUID) -> timedelta:
+        """Return how long an enrollment waits, in whole minutes."""
+        row = self.one("SELECT next_run_at - now() AS left FROM crm.lead_sequence_enrollments WHERE id = %s", enrollment)
+        return timedelta(minutes=round(row["left"] / timedelta(minutes=1)))
+
     def make_due(self, after: timedelta = timedelta(0)) -> None:
         """Let the time pass until every open enrollment is due."""
         self.rows(
-            "UPDATE crm.lead_sequence_enrollments SET next_run_at = now() + %s WHERE status IN ('active', 'paused')", after
+            "UPDATE crm.lead_sequence_enrollments SET next_run_at = now() + %s WHERE status IN ('active', 'paused')",
+            after,
         )

@@ -105,7 +105,9 @@ def test_where_a_lead_is_all_that_is_known_tells(
     assert [str(zone) for zone in zones_of(own, postal_code, phone, BUSINESS)] == zones
 
 
-@pytest.mark.parametrize("written", ["07:00-20:00", "09:00-21:30", "20:00-09:00", "9-20", "", "09:00", "08:00+02:00-20:00"])
+@pytest.mark.parametrize(
+    "written", ["07:00-20:00", "09:00-21:30", "20:00-09:00", "9-20", "", "09:00", "08:00+02:00-20:00"]
+)
 def test_hours_that_the_law_does_not_allow_are_refused(written: str) -> None:
     with pytest.raises(ValueError, match="write two times"):
         Hours.read(written)

@@ -127,7 +127,7 @@ def _hour_of(row: Mapping[str, Any], given: "SequenceSettings", now: datetime) -
 @click.option("--said", default="", metavar="TEXT", help="What came of a call, a word or two: no name, no number.")
 @_ORGANIZATION
 def settle(message: UUID, outcome: str, said: str, organization: UUID | None) -> None:
-    """Decide an open MESSAGE: it was sent or is `done`, is to be handed over `again`, or its step is left out (`skip`)."""
+    """Decide an open MESSAGE: it was sent or is `done`, is to go `again`, or its step is left out (`skip`)."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import outbox

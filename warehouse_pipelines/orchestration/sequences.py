@@ -1,7 +1,7 @@
 """Sequences in Dagster: the job ``run_sequences`` and its schedule, which is off until somebody turns it on: it sends.
 
-A run works on what is due and ends. Runs beside each other, and beside ``warehouse sequences run``, share the work. What
-a person should know, such as a step that is parked, is a warning in the log and in the metadata.
+A run works on what is due and ends. Runs beside each other, and beside ``warehouse sequences run``, share the work.
+What a person should know, such as a step that is parked, is a warning in the log and in the metadata.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,9 @@ def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
             result = run.run(url(), settings.read())
         for problem in result.problems:
             context.log.warning(problem)
-        facts = {outcome.replace(" ", "_").replace(":", ""): number for outcome, number in result.counts.items()}
+        facts = {
+            outcome.replace(" ", "_").replace(":", ""): number for outcome, number in result.counts.items() if number
+        }
         problems = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in result.problems) or "none")
         context.log_event(
             dg.AssetMaterialization(["crm", JOB], description=ABOUT, metadata={**facts, "problems": problems})

@@ -78,8 +78,8 @@ LISTS = _words("""
     marketsharp_inquiry_status marketsharp_product_detail marketsharp_product_type
     pipedesk.lead_origins pipedesk.lead_statuses pipedesk.tags pipedesk.drive_structure_nodes
     pipedesk.drive_structure_templates salespro_office
-    crm.dnc_reasons crm.feed_position crm.feed_source crm.fx_rate crm.lead_source_costs crm.message_template crm.nurture_sequences
-    crm.source_status crm.status_mapping crm.status_rank
+    crm.dnc_reasons crm.feed_position crm.feed_source crm.fx_rate crm.lead_source_costs crm.message_template
+    crm.nurture_sequences crm.source_status crm.status_mapping crm.status_rank
     identity.read_position identity.source_trust identity.survivorship identity.weight identity.weight_version
     crm.lead_source_alias marts.call_performance marts.data_quality marts.position marts.refused_costs
     marts.sync_metrics_daily marts.unmapped_lead_source marts.unmapped_status marts.zip_performance

@@ -64,7 +64,7 @@ class Hours(NamedTuple):
 
 @functools.cache
 def _by_prefix() -> dict[str, tuple[str, ...]]:
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for words in _POSTAL.split(","):
         prefixes, zones = words.split()
         first, last = map(int, prefixes.split("-"))

@@ -34,7 +34,7 @@ def sequences(session: "Session", organization: UUID) -> list[dict[str, Any]]:
 
 
 def messages(session: "Session", organization: UUID, status: str | None, limit: int) -> list[dict[str, Any]]:
-    """Return messages of a status, the newest first, or those that are open; ``blocked`` says who must not be reached."""
+    """Return messages of a status, newest first, or those that are open; ``blocked`` says who must not be reached."""
     given = {"organization": organization, "status": status, "limit": limit}
     with _acting(session, organization):
         return session.execute(query("sequence_outbox"), given).fetchall()
@@ -93,7 +93,10 @@ def _again(session: "Session", given: dict[str, Any]) -> None:
 
 
 def resume(session: "Session", organization: UUID, enrollment: UUID) -> None:
-    """Have an enrollment go on that a reply paused. Raises ``WrongUse`` for one that is not, or has a message to decide."""
+    """Have an enrollment go on that a reply paused.
+
+    Raises ``WrongUse`` for one that is not paused, or has a message to decide.
+    """
     with _acting(session, organization):
         given = {"organization": organization, "enrollment": enrollment}
         open_ = session.execute(

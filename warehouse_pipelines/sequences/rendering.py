@@ -8,8 +8,9 @@ Templates are Jinja's, of which this is allowed: values, the filters of ``FILTER
 instead.
 
 Decided: who may make a sequence may not run programs here. A template is read as a tree before it is rendered, and what
-is not on the list is refused: loops, calls, arithmetic, attributes of what is not ours. So no template takes long, grows
-without end or reaches Python, and Jinja's sandbox is a second wall. What a lead says is a value and never a template.
+is not on the list is refused: loops, calls, arithmetic, attributes of what is not ours. So no template takes long,
+grows without end or reaches Python, and Jinja's sandbox is a second guard. What a lead says is a value and never a
+template.
 """
 
 import functools
@@ -26,7 +27,23 @@ FIELDS = ("first_name", "last_name", "email", "phone", "postal_code", "division"
 
 VALUES = (*(f"lead.{name}" for name in FIELDS), "business.name", "business.phone", "sequence.name", "unsubscribe_url")
 FILTERS = ("default", "d", "upper", "lower", "title", "capitalize", "trim", "e", "escape")
-NODES = ("Template Output TemplateData Name Getattr Const Filter If Compare Operand And Or Not Test CondExpr").split()
+NODES = [
+    "Template",
+    "Output",
+    "TemplateData",
+    "Name",
+    "Getattr",
+    "Const",
+    "Filter",
+    "If",
+    "Compare",
+    "Operand",
+    "And",
+    "Or",
+    "Not",
+    "Test",
+    "CondExpr",
+]
 TESTS = ("defined", "undefined")
 LONGEST = 20_000
 """Characters of a template, and of a text."""

@@ -29,13 +29,16 @@ class Text(NamedTuple):
 
 
 def write(
-    session: "Session", step: Mapping[str, Any], sequence: str, lead: Mapping[str, Any], organization: UUID, lead_id: UUID,
+    session: "Session", step: Mapping[str, Any], due: Mapping[str, Any], lead: Mapping[str, Any], organization: UUID,
     settings: SequenceSettings,
 ) -> Text:  # fmt: skip
-    """Return the message of a step. Raises ``TemplateRefused`` where it cannot be made of this step and this lead."""
+    """Return the message of a step of an enrollment that is due.
+
+    Raises ``TemplateRefused`` where it cannot be made of this step and this lead.
+    """
     channel = step["channel"]
     subject, body = _templates(session, step, organization)
-    link = links.Link(organization, lead_id, channel if channel in links.CHANNELS else "call")
+    link = links.Link(organization, due["lead_id"], channel if channel in links.CHANNELS else "call")
     url = f"{settings.public_url}/unsubscribe/{links.token(link, settings.keys[0])}"
     values = {
         "lead": {name: lead[name] for name in rendering.FIELDS if lead[name]},
@@ -47,7 +50,7 @@ def write(
             )
             if value
         },
-        "sequence": {"name": sequence},
+        "sequence": {"name": due["sequence"]},
         "unsubscribe_url": url,
     }
     text = Text(

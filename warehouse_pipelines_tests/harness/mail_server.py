@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 
 
 @dataclass
@@ -51,7 +51,7 @@ def mail_server() -> Iterator[MailServer]:
                     answer = made.answers.get("END", "250 taken")
                     if answer.startswith("250"):
                         found = message_from_bytes(b"".join(lines), policy=policy.default)
-                        made.received.append((recipient, cast(EmailMessage, found)))
+                        made.received.append((recipient, found))
                 if command == made.ends_after:
                     return
                 self.wfile.write(f"{answer}\r\n".encode())
@@ -92,11 +92,13 @@ def text_service() -> Iterator[TextService]:
             message = json.loads(body)
             if made.status < 300:
                 if message["key"] in {one["key"] for one in made.sent}:
-                    return self._answer(409, {"id": f"sm-{message['key']}"})
+                    self._answer(409, {"id": f"sm-{message['key']}"})
+                    return
                 made.sent.append(message)
             if made.ends:
-                return self.connection.close()
-            return self._answer(made.status, {"id": f"sm-{message['key']}"})
+                self.connection.close()
+            else:
+                self._answer(made.status, {"id": f"sm-{message['key']}"})
 
         def do_GET(self) -> None:
             key = self.path.rpartition("/")[2].replace("%3A", ":")

@@ -99,7 +99,9 @@ class SequenceRows:
 
     def run(self, settings: SequenceSettings, now: datetime = NOON, **given: Any) -> Result:
         """Run the worker once at a time of day."""
-        return run.run(self.url, settings, clock=lambda: now, **given)
+        result = run.run(self.url, settings, clock=lambda: now, **given)
+        result.counts = +result.counts  # without what there was none of
+        return result
 
     def enrollment(self, key: UUID) -> dict[str, Any]:
         return self.one("SELECT * FROM crm.lead_sequence_enrollments WHERE id = %s", key)
@@ -112,7 +114,9 @@ class SequenceRows:
 
     def waits(self, enrollment: UUID) -> timedelta:
         """Return how long an enrollment waits, in whole minutes."""
-        row = self.one("SELECT next_run_at - now() AS left FROM crm.lead_sequence_enrollments WHERE id = %s", enrollment)
+        row = self.one(
+            "SELECT next_run_at - now() AS left FROM crm.lead_sequence_enrollments WHERE id = %s", enrollment
+        )
         return timedelta(minutes=round(row["left"] / timedelta(minutes=1)))
 
     def make_due(self, after: timedelta = timedelta(0)) -> None:

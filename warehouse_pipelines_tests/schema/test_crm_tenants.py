@@ -18,8 +18,8 @@ from warehouse_pipelines_tests.harness.crm_database import (
     CONSENT,
     FEED_TABLES,
     IMPORTS,
-    SEQUENCES,
     OTHER_USER,
+    SEQUENCES,
     TABLES,
     USER,
     A,
@@ -455,8 +455,8 @@ def test_the_rest_of_the_database_is_closed_to_a_tenant(tenant: Connection) -> N
         " ELSE has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE') END"
     ).fetchall()
     assert {row[0] for row in readable} == {
-        *(f"crm.{table}" for table in (*TABLES, *IMPORTS, *FEED_TABLES, *SEQUENCES)), "crm.lead_field_origin", "crm.active_leads",
-        "crm.organization_member", "crm.dnc_reasons", "crm.account_balances",
+        *(f"crm.{table}" for table in (*TABLES, *IMPORTS, *FEED_TABLES, *SEQUENCES)), "crm.lead_field_origin",
+        "crm.active_leads", "crm.organization_member", "crm.dnc_reasons", "crm.account_balances",
     }  # fmt: skip
 
 

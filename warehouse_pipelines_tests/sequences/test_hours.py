@@ -57,7 +57,9 @@ def test_where_no_hour_suits_all_zones_there_is_none() -> None:
 
 
 @given(
-    st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),
+    st.integers(0, 2 * 365 * 24 * 60).map(
+        lambda minutes: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    ),
     st.lists(st.sampled_from([NEW_YORK, CHICAGO, LOS_ANGELES, ZoneInfo("Pacific/Honolulu")]), min_size=1, max_size=3),
 )
 def test_what_is_allowed_is_allowed_everywhere_and_there_is_nothing_sooner(
@@ -77,7 +79,7 @@ def test_what_is_allowed_is_allowed_everywhere_and_there_is_nothing_sooner(
     if found > now:
         assert not good(now)
         assert not good(found - timedelta(seconds=1))
-    assert LAST_MINUTES == timedelta(minutes=5)
+    assert timedelta(minutes=5) == LAST_MINUTES
 
 
 @pytest.mark.parametrize(

@@ -4,57 +4,79 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from warehouse_pipelines.sequences import outbox
+from warehouse_pipelines.sequences.enrollments import Enrollments
+from warehouse_pipelines.sequences.senders import Smtp, TextMessages
 from warehouse_pipelines_tests.harness.crm_database import A
 from warehouse_pipelines_tests.harness.mail_server import MailServer, TextService
 from warehouse_pipelines_tests.harness.sequence_rows import EMAIL, KEY, SMS, SequenceRows, live
 from warehouse_pipelines_tests.harness.source_harness import looking
 
+ENVIRONMENT = {
+    "WAREHOUSE_SEQUENCES_SENDER": "live", "WAREHOUSE_PUBLIC_URL": "https://hooks.example.test",
+    "WAREHOUSE_UNSUBSCRIBE_KEY": KEY, "WAREHOUSE_BUSINESS_ADDRESS": "1 Main St", "SMTP_HOST": "127.0.0.1",
+    "SMTP_SECURITY": "none", "SMTP_FROM": "hello@acme.example", "SMS_TOKEN": "an-invented-token",
+}  # fmt: skip
 PROGRAM = """
 import os, signal, sys
 from datetime import UTC, datetime
 from warehouse_pipelines.sequences import run, senders, settings
 
-point, url = sys.argv[1:]
-
-def around(owner, name, when):
-    function = getattr(owner, name)
-    def killed(self, *args, **kwargs):
-        if when == "before" and args[:1] != ("sequence_due",):
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(self, *args, **kwargs)
-        if when == "after" and args[:1] in ((), ("sequence_begin",)) or when == "after" and name != "_row":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    setattr(owner, name, killed)
-
-if point == "writing":
-    around(run.Worker, "_row", "after")
-elif point == "settling":
-    around(run.Worker, "_sent", "after")
-else:
-    for sender in (senders.Smtp, senders.TextMessages):
-        around(sender, "send", {"begun": "before", "sent": "after"}[point])
-run.run(url, settings.read(), clock=lambda: datetime(2026, 6, 15, 16, tzinfo=UTC))
+for sender in (senders.Smtp, senders.TextMessages):
+    def send(self, message, send=sender.send):
+        send(self, message)
+        os.kill(os.getpid(), signal.SIGKILL)
+    sender.send = send
+run.run(sys.argv[1], settings.read(), clock=lambda: datetime(2026, 6, 15, 16, tzinfo=UTC))
 """
 
 
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it, and the database rolls back what was not committed."""
+
+
 def kill(rows: SequenceRows, point: str, mail: MailServer, texts: TextService) -> None:
-    """Run the worker in another process, which is killed at this point."""
-    environment = {
-        "WAREHOUSE_SEQUENCES_SENDER": "live", "WAREHOUSE_PUBLIC_URL": "https://hooks.example.test",
-        "WAREHOUSE_UNSUBSCRIBE_KEY": KEY, "WAREHOUSE_BUSINESS_ADDRESS": "1 Main St", "SMTP_HOST": "127.0.0.1",
-        "SMTP_PORT": str(mail.port), "SMTP_SECURITY": "none", "SMTP_FROM": "hello@acme.example", "SMS_URL": texts.url,
-        "SMS_TOKEN": "an-invented-token",
+    """Run the worker, which is killed at this point."""
+    owners = {
+        "writing": (Enrollments, "begin"), "settling": (Enrollments, "sent"),
+        **{f"{point} {one.name}": (one, "send") for point in ("begun", "sent") for one in (Smtp, TextMessages)},
     }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patched:
+        for name, (owner, function) in owners.items():
+            if name.partition(" ")[0] == point:
+                patched.setattr(owner, function, killed(getattr(owner, function), before=point == "begun"))
+        with pytest.raises(Killed):
+            rows.run(live(mail, texts))
+
+
+def killed(function: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
+    def dying(*args: Any, **kwargs: Any) -> None:
+        if not before:
+            function(*args, **kwargs)
+        raise Killed
+
+    return dying
+
+
+@pytest.mark.parametrize(("step", "uncertain"), [(EMAIL, True), (SMS, False)], ids=["email", "sms"])
+def test_story_3_5_a_process_that_is_killed_after_it_sent_sends_it_no_second_time(
+    rows: SequenceRows, mail: MailServer, texts: TextService, step: dict[str, str], uncertain: bool
+) -> None:
+    rows.enrolled(step)
+    given = {**os.environ, **ENVIRONMENT, "SMTP_PORT": str(mail.port), "SMS_URL": texts.url}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, point, rows.url],
-        env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-c", PROGRAM, rows.url], env=given, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(mail.received) + len(texts.sent) == 1
+    rows.make_due()
+    assert rows.run(live(mail, texts)).counts == ({"uncertain": 1} if uncertain else {"sent": 1})
+    assert len(mail.received) + len(texts.sent) == 1
 
 
 @pytest.mark.parametrize(("point", "received"), [("writing", 0), ("begun", 0), ("sent", 1), ("settling", 1)])

@@ -86,8 +86,13 @@ def test_a_server_that_is_away_is_asked_again_later(mail: MailServer) -> None:
         Smtp(live(mail, smtp_security="starttls")).send(E_MAIL)
 
 
-@pytest.mark.parametrize("address", ["a@b.example, c@d.example", "a@b.example\nRCPT TO:<c@d.example>", "a@b", "<a@b.example>",
-                                     "ä@b.example", "a@b.example>", "a b@c.example", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a@b.example, c@d.example", "a@b.example\nRCPT TO:<c@d.example>", "a@b", "<a@b.example>", "ä@b.example",
+        "a@b.example>", "a b@c.example", "",
+    ],
+)  # fmt: skip
 def test_an_address_that_would_reach_others_is_refused(mail: MailServer, address: str) -> None:
     with pytest.raises(BadRecord):
         Smtp(live(mail)).send(Message("e1:0", "email", address, "Hello", "Hello", URL))

@@ -261,9 +261,9 @@ def plant_logs(connection: Connection, people: int) -> None:
         "WITH s AS (INSERT INTO crm.nurture_sequences (organization_id, name) VALUES (%(organization)s, 'planted')"
         " RETURNING organization_id, id), e AS (INSERT INTO crm.lead_sequence_enrollments (organization_id, lead_id,"
         " sequence_id) SELECT l.organization_id, l.id, s.id FROM crm.leads AS l JOIN s USING (organization_id)"
-        " RETURNING organization_id, id, lead_id) INSERT INTO crm.sequence_message (organization_id, enrollment_id, step,"
-        " lead_id, channel, status, recipient, body) SELECT e.organization_id, e.id, 0, l.id, 'email', 'waiting',"
-        " l.email, l.first_name FROM e JOIN crm.leads AS l ON l.organization_id = e.organization_id AND l.id = e.lead_id",
+        " RETURNING organization_id, id, lead_id) INSERT INTO crm.sequence_message (organization_id, enrollment_id,"
+        " step, lead_id, channel, status, recipient, body) SELECT e.organization_id, e.id, 0, l.id, 'email', 'waiting',"
+        " l.email, l.first_name FROM e JOIN crm.leads AS l ON l.id = e.lead_id",
         "INSERT INTO crm.segments (organization_id, name, filter_criteria) SELECT organization_id, first_name,"
         " jsonb_build_object('field', 'email', 'op', 'eq', 'value', email) FROM crm.leads",
     ):

@@ -1,0 +1,127 @@
+"""Enrollments of one organization as the worker reads and writes them, and the messages of their steps.
+
+Each method is part of a transaction (``transaction``) as ``crm_owner``, below row-level security.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from warehouse_pipelines.queries import query
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+Due = Mapping[str, Any]
+"""An enrollment that is due: id, lead_id, step, and what ``sequence_due`` has beside."""
+
+
+class Enrollments:
+    """Those of an organization. A step that was handed out is due again after ``lease``."""
+
+    def __init__(self, session: "Session", organization: UUID, lease: timedelta) -> None:
+        self.session, self.organization, self._lease = session, organization, lease
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Act for the organization until the block ends."""
+        with self.session.transaction():
+            self.session.execute(
+                "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'sequence', true)",
+                [str(self.organization)],
+            )
+            self.session.execute("SET LOCAL ROLE crm_owner")
+            yield
+            self.session.execute("RESET ROLE")
+
+    def _run(self, name: str, **given: Any) -> int:
+        return self.session.execute(query(name), {"organization": self.organization, **given}).rowcount
+
+    def _row(self, name: str, **given: Any) -> dict[str, Any] | None:
+        return self.session.execute(query(name), {"organization": self.organization, **given}).fetchone()
+
+    def fill(self, limit: int) -> tuple[int, int]:
+        """Enroll leads of segments; return how many were, and how many could not be."""
+        import psycopg
+
+        self.session.execute("SELECT set_config('lock_timeout', '5s', true)")
+        found = self.session.execute(
+            query("sequence_segments"), {"organization": self.organization, "limit": limit}
+        ).fetchall()
+        enrolled = 0
+        for row in found:
+            # Listed or closed meanwhile, or somebody is writing the lead.
+            with suppress(psycopg.errors.CheckViolation, psycopg.errors.LockNotAvailable), self.session.transaction():
+                self.session.execute("SELECT crm.enroll_lead(%(lead_id)s, %(sequence_id)s)", row)
+                enrolled += 1
+        return enrolled, len(found) - enrolled
+
+    def take(self) -> dict[str, Any] | None:
+        """Return the enrollment that has been due for longest, locked; None where none is."""
+        return self._row("sequence_due")
+
+    def lead(self, due: Due, channel: str) -> dict[str, Any] | None:
+        """Return the lead, held as it is; None while somebody is writing it."""
+        return self._row("sequence_lead", lead=due["lead_id"], channel=channel)
+
+    def message(self, due: Due) -> dict[str, Any] | None:
+        """Return the message of the step, if it has one."""
+        return self.session.execute(
+            "SELECT status, channel, sender FROM crm.sequence_message"
+            " WHERE organization_id = %s AND enrollment_id = %s AND step = %s",
+            [self.organization, due["id"], due["step"]],
+        ).fetchone()
+
+    def begin(self, due: Due, **message: Any) -> int:
+        """Write down what is about to be handed over, or left to a person; return how many attempts it took so far."""
+        row = self._row("sequence_begin", enrollment=due["id"], step=due["step"], lead=due["lead_id"], **message)
+        assert row is not None  # noqa: S101  (the enrollment is locked, so nobody settled its message)
+        return int(row["attempts"])
+
+    def note(self, due: Due, channel: str, status: str, problem: str) -> None:
+        """Write down why the message of the step was not sent."""
+        given = {"enrollment": due["id"], "step": due["step"], "lead": due["lead_id"]}
+        self._run("sequence_note", **given, channel=channel, status=status, problem=problem)
+
+    def sent(self, due: Due, reference: str) -> None:
+        """Write down that the message of the step was sent, and go on to the next."""
+        self._run("sequence_settle", enrollment=due["id"], step=due["step"], status="sent", reference=reference)
+        # A lease of nothing: the next step may be due at once, and is taken like any other.
+        self.advance(due, done=due["step"], lease=timedelta(0))
+
+    def pause(self, due: Due, reason: str) -> None:
+        """Have the enrollment wait until a person has it go on."""
+        self._run("sequence_pause", enrollment=due["id"], reason=reason)
+
+    def skip(self, due: Due) -> None:
+        """Leave the step out."""
+        self._run("sequence_skip", enrollment=due["id"], step=due["step"])
+
+    def later(self, due: Due, wait: timedelta) -> None:
+        """Have the enrollment be due after ``wait``, by the clock of the database."""
+        self.session.execute(
+            "UPDATE crm.lead_sequence_enrollments SET next_run_at = now() + %s"
+            " WHERE organization_id = %s AND id = %s AND status = 'active'",
+            [wait, self.organization, due["id"]],
+        )
+
+    def advance(self, due: Due, done: int | None = None, lease: timedelta | None = None) -> dict[str, Any]:
+        """Ask for the next step, as ``crm.advance_enrollment`` says."""
+        row = self.session.execute(
+            "SELECT * FROM crm.advance_enrollment(%s, done_step => %s, outcome => %s, lease => %s)",
+            [due["id"], done, None if done is None else '{"status": "sent"}', self._lease if lease is None else lease],
+        ).fetchone()
+        assert row is not None  # noqa: S101  (a function that returns one row)
+        return row
+
+
+def last_contact(due: Due) -> datetime:
+    """Return since when a reply counts: the last step that was done, or when a person had it go on, or was enrolled."""
+    found: list[datetime] = [due["enrolled_at"]]
+    for entry in due["log"]:
+        if isinstance(entry, dict) and entry.get("event") in ("done", "resumed", "skipped"):
+            with suppress(TypeError, ValueError):  # applications may write the log
+                found.append(datetime.fromisoformat(str(entry.get("at"))).astimezone(UTC))
+    return max(found)

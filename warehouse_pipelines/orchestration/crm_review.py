@@ -17,18 +17,25 @@ ENOUGH_CLOSED = 30
 
 
 def stuck_sequences(crm: Crm) -> Report:
-    """List enrollments that have been due for a day, and those that wait for a sequence which is switched off."""
+    """List enrollments due for a day, those of sequences that are switched off, and messages that wait for a person."""
     rows = crm.each(
         query("crm_stuck_sequences"),
         {"stuck": STUCK},
     )
     stuck = sum(row["enrollments"] for row in rows if row["sequence_is_active"])
     waiting = sum(row["enrollments"] for row in rows) - stuck
+    undecided = crm.each(query("crm_undecided_messages"))
+    messages = sum(row["messages"] for row in undecided)
+    attention = [f"{stuck} enrollments have been due for over {STUCK}: does the worker run?"] * bool(stuck)
+    attention += [f"{messages} messages wait for a person: `warehouse sequences outbox`"] * bool(messages)
     return Report(
-        {"stuck": stuck, "in_switched_off_sequences": waiting, "organizations": _organizations(rows)},
-        {"sequences": rows},
-        f"{stuck} enrollments have been due for over {STUCK}: does the worker run?" if stuck else "",
-    )
+        {
+            "stuck": stuck, "in_switched_off_sequences": waiting, "undecided_messages": messages,
+            "organizations": _organizations(rows),
+        },
+        {"sequences": rows, "messages": undecided},
+        "; ".join(attention),
+    )  # fmt: skip
 
 
 def dnc_review(crm: Crm) -> Report:

@@ -36,11 +36,11 @@ class Enrollments:
             yield
             self.session.execute("RESET ROLE")
 
-    def _run(self, name: str, **given: Any) -> int:
-        return self.session.execute(query(name), {"organization": self.organization, **given}).rowcount
+    def _run(self, statement: str, **given: Any) -> int:
+        return self.session.execute(statement.encode(), {"organization": self.organization, **given}).rowcount
 
-    def _row(self, name: str, **given: Any) -> dict[str, Any] | None:
-        return self.session.execute(query(name), {"organization": self.organization, **given}).fetchone()
+    def _row(self, statement: str, **given: Any) -> dict[str, Any] | None:
+        return self.session.execute(statement.encode(), {"organization": self.organization, **given}).fetchone()
 
     def fill(self, limit: int) -> tuple[int, int]:
         """Enroll leads of segments; return how many were, and how many could not be."""
@@ -60,11 +60,11 @@ class Enrollments:
 
     def take(self) -> dict[str, Any] | None:
         """Return the enrollment that has been due for longest, locked; None where none is."""
-        return self._row("sequence_due")
+        return self._row(query("sequence_due"))
 
     def lead(self, due: Due, channel: str) -> dict[str, Any] | None:
         """Return the lead, held as it is; None while somebody is writing it."""
-        return self._row("sequence_lead", lead=due["lead_id"], channel=channel)
+        return self._row(query("sequence_lead"), lead=due["lead_id"], channel=channel)
 
     def message(self, due: Due) -> dict[str, Any] | None:
         """Return the message of the step, if it has one."""
@@ -76,28 +76,28 @@ class Enrollments:
 
     def begin(self, due: Due, **message: Any) -> int:
         """Write down what is about to be handed over, or left to a person; return how many attempts it took so far."""
-        row = self._row("sequence_begin", enrollment=due["id"], step=due["step"], lead=due["lead_id"], **message)
+        row = self._row(query("sequence_begin"), enrollment=due["id"], step=due["step"], lead=due["lead_id"], **message)
         assert row is not None  # noqa: S101  (the enrollment is locked, so nobody settled its message)
         return int(row["attempts"])
 
     def note(self, due: Due, channel: str, status: str, problem: str) -> None:
         """Write down why the message of the step was not sent."""
         given = {"enrollment": due["id"], "step": due["step"], "lead": due["lead_id"]}
-        self._run("sequence_note", **given, channel=channel, status=status, problem=problem)
+        self._run(query("sequence_note"), **given, channel=channel, status=status, problem=problem)
 
     def sent(self, due: Due, reference: str) -> None:
         """Write down that the message of the step was sent, and go on to the next."""
-        self._run("sequence_settle", enrollment=due["id"], step=due["step"], status="sent", reference=reference)
+        self._run(query("sequence_settle"), enrollment=due["id"], step=due["step"], status="sent", reference=reference)
         # A lease of nothing: the next step may be due at once, and is taken like any other.
         self.advance(due, done=due["step"], lease=timedelta(0))
 
     def pause(self, due: Due, reason: str) -> None:
         """Have the enrollment wait until a person has it go on."""
-        self._run("sequence_pause", enrollment=due["id"], reason=reason)
+        self._run(query("sequence_pause"), enrollment=due["id"], reason=reason)
 
     def skip(self, due: Due) -> None:
         """Leave the step out."""
-        self._run("sequence_skip", enrollment=due["id"], step=due["step"])
+        self._run(query("sequence_skip"), enrollment=due["id"], step=due["step"])
 
     def later(self, due: Due, wait: timedelta) -> None:
         """Have the enrollment be due after ``wait``, by the clock of the database."""

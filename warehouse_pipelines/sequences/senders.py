@@ -28,6 +28,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, parseaddr
@@ -50,6 +51,13 @@ ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}"
 )
 """One address and nothing else: a comma or a line's end in it would send to others as well."""
+
+
+LINES = policy.SMTP.clone(cte_type="7bit")
+"""Lines end as SMTP asks, and have no byte that a server may change."""
+
+WIRE = LINES.clone(max_line_length=998)
+"""The same for headers: a link that was cut at 78 characters would be encoded, and be none to most mail programs."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ class Smtp:
             for step, answer in (("MAIL", server.mail(self._from)), ("RCPT", server.rcpt(message.recipient))):
                 self._judge(step, *answer)
             try:
-                answer = server.data(made.as_bytes())
+                answer = server.data(made.as_bytes(policy=WIRE))
             except smtplib.SMTPDataError as error:  # to DATA itself: nothing was sent yet
                 self._judge("DATA", error.smtp_code, error.smtp_error)
                 raise
@@ -135,7 +143,7 @@ class Smtp:
         return None
 
     def _made(self, message: Message) -> EmailMessage:
-        made = EmailMessage()
+        made = EmailMessage(policy=LINES)
         made["From"] = Address(self._name, addr_spec=self._from)
         made["To"] = Address(addr_spec=message.recipient)
         made["Subject"] = message.subject

@@ -22,6 +22,8 @@ class MailServer:
     ends_after: str = ""
     received: list[tuple[str, EmailMessage]] = field(default_factory=list)
     """To whom, and what."""
+    raw: list[bytes] = field(default_factory=list)
+    """The same as it came."""
 
     def recipients(self) -> Counter[str]:
         return Counter(recipient for recipient, _ in self.received)
@@ -50,6 +52,7 @@ def mail_server() -> Iterator[MailServer]:
                         lines.append(one.removeprefix(b"."))
                     answer = made.answers.get("END", "250 taken")
                     if answer.startswith("250"):
+                        made.raw.append(b"".join(lines))
                         found = message_from_bytes(b"".join(lines), policy=policy.default)
                         made.received.append((recipient, found))
                 if command == made.ends_after:

@@ -38,6 +38,21 @@ def test_an_e_mail_has_what_mail_programs_and_the_law_ask_for(mail: MailServer) 
     assert URL in text
 
 
+def test_an_e_mail_comes_as_it_was_written_whatever_its_letters(mail: MailServer) -> None:
+    """Lines end with CR and LF, each has 7-bit bytes, and no header of a link is cut or encoded."""
+    url = f"https://hooks.example.test/unsubscribe/{'x' * 66}"
+    body = "Grüße, Łukasz 김\n" + "long " * 400
+    Smtp(live(mail)).send(Message("e1:0", "email", "ada@people.example", "Grüße, Łukasz", body, url))
+    (raw,) = mail.raw
+    assert raw.isascii()
+    assert raw.count(b"\n") == raw.count(b"\r\n")
+    assert max(map(len, raw.splitlines())) < 998
+    assert f"List-Unsubscribe: <{url}>\r\n".encode() in raw
+    ((_, received),) = mail.received
+    assert received["Subject"] == "Grüße, Łukasz"
+    assert received.get_content().replace("\r\n", "\n").startswith(body)
+
+
 @pytest.mark.parametrize(
     ("answers", "error"),
     [

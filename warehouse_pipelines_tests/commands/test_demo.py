@@ -16,12 +16,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from warehouse_pipelines import running
+from warehouse_pipelines import running, warehouse
 from warehouse_pipelines.commands import demo, job_processes
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.registry import available, lacking
+from warehouse_pipelines.simulators.server import start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page
 from warehouse_pipelines_tests.harness.visitors import Browser
@@ -95,6 +97,28 @@ def test_who_is_who_whose_process_died_is_an_error_in_one_sentence(
     assert "Traceback" not in said
 
 
+def test_a_plan_is_shown_applied_verified_and_undone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with start(["hubspot"], contacts=20) as simulators:
+        for name, value in simulators.environment().items():
+            monkeypatch.setenv(name, value)
+        hubspot = simulators.of(HubSpot)
+        with warehouse.session(database_url) as session:
+            session.execute(
+                "INSERT INTO genius_division (id, label, raw_data)"
+                " SELECT i, 'Branch ' || i, '{}' FROM generate_series(1, 3) AS i"
+            )
+        before = hubspot.counts()["live"]
+        for _ in range(2):
+            assert demo._write_back(database_url) == 0
+            said = capsys.readouterr().out
+            assert "hubspot_divisions: 3 to create, 0 to update" in said
+            assert "division_name: - -> Branch 1" in said
+            assert "Applied: 3 written, 0 unchanged; read back, 3 of 3 hold. Undone: 3 written" in said
+            assert hubspot.counts()["live"] == before
+
+
 @pytest.mark.slow("the whole demo")
 @pytest.mark.timeout(900)
 def test_the_demo_loads_every_entity_and_may_be_run_again(twice: Demo) -> None:
@@ -107,6 +131,7 @@ def test_the_demo_loads_every_entity_and_may_be_run_again(twice: Demo) -> None:
                 assert f"{source.name} {entity.name} " in done.stdout
         assert [name for name in lacking() if f"{name}, because this machine lacks" not in done.stderr] == []
         assert "./run psql" in done.stdout
+        assert re.search(r"Plan \d+ of hubspot_divisions: .*Applied: .* hold\. Undone: ", done.stdout, re.DOTALL)
         assert twice.url.split(":")[2].split("@", maxsplit=1)[0] not in done.stdout + done.stderr, "the password"
     with psycopg.connect(twice.url) as connection:
         row = connection.execute(

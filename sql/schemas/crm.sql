@@ -1633,7 +1633,7 @@ COMMENT ON COLUMN crm.sequence_message.status IS
     'mend it. uncertain: handed over, and nothing tells whether it left. sent, done. withheld: the lead must not be reached, or a person left it out.';
 COMMENT ON COLUMN crm.sequence_message.recipient IS 'Number or e-mail address; erasure empties it.';
 COMMENT ON COLUMN crm.sequence_message.subject IS 'Subject as it was sent; erasure empties it.';
-COMMENT ON COLUMN crm.sequence_message.body IS 'Text as it was sent; erasure empties it.';
+COMMENT ON COLUMN crm.sequence_message.body IS 'Text as it was sent, but for the link that ends messages; erasure empties it.';
 COMMENT ON COLUMN crm.sequence_message.sender IS 'What it was handed to: smtp, sms, outbox (which sends nothing), person.';
 COMMENT ON COLUMN crm.sequence_message.reference IS 'What the sender calls it.';
 COMMENT ON COLUMN crm.sequence_message.problem IS 'Why it was not sent; no personal data.';

@@ -142,8 +142,8 @@ def show_plan(plan: "Plan", items: "Sequence[Item]") -> None:
         click.echo(f"\n{item.action} {item.source_key} ({where})" + (f": {item.reason}" if item.reason else ""))
         for name, change in item.fields.items() if item.action != "archive" else ():
             click.echo(f"    {name}: {change.old or '-'} -> {change.new or '-'}")
-    if len(items) < sum(plan.statuses.values()):
-        click.echo("\n... and more; --show N prints them.")
+    if left := sum(plan.statuses.values()) - len(items):
+        click.echo(f"\n... and {left} more; --show N of `warehouse outbound` prints them.")
 
 
 @outbound.command()

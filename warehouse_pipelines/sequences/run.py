@@ -211,9 +211,11 @@ class Worker:
         if asked["action"] != action or asked["step"] != due["step"]:
             raise _Changed
         sender = self._senders.get(channel)
+        # Who may read messages may not end them: the link is no part of what is kept.
+        kept = text.body.replace(text.unsubscribe_url, "[link]") if sender else text.body
         attempts = self._enrollments.begin(
             due, channel=channel, status="sending" if sender else "waiting", recipient=text.recipient,
-            subject=text.subject or None, body=text.body, sender=sender.name if sender else "person",
+            subject=text.subject or None, body=kept, sender=sender.name if sender else "person",
         )  # fmt: skip
         if sender is None:
             return self._later(due, LOOK_AGAIN, "left to a person")

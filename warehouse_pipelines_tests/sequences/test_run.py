@@ -79,6 +79,13 @@ def test_story_3_5_at_night_where_the_lead_is_nobody_is_texted_or_called(
     assert rows.rows("SELECT FROM crm.sequence_message") == []
 
 
+def test_the_link_in_a_text_message_is_sent_and_not_kept(rows: SequenceRows, texts: TextService) -> None:
+    enrollment = rows.enrolled({"channel": "sms", "body": "Hello. No more: {{ unsubscribe_url }}"})
+    rows.run(live(texts=texts))
+    assert "https://hooks.example.test/unsubscribe/" in texts.sent[0]["text"]
+    assert rows.message(enrollment)["body"] == "Hello. No more: [link]"
+
+
 def test_an_e_mail_wakes_nobody(rows: SequenceRows, mail: MailServer) -> None:
     rows.enrolled(EMAIL)
     assert rows.run(live(mail), NIGHT).counts == {"sent": 1}

@@ -10,6 +10,9 @@ FROM crm.nurture_sequences AS s
         FROM crm.evaluate_filter(g.filter_criteria) AS f (id)
             JOIN crm.leads AS l ON l.organization_id = s.organization_id AND l.id = f.id
         WHERE l.status NOT IN ('won', 'lost', 'disqualified') AND to_jsonb(l) @> s.trigger_conditions
+            -- Most leads have agreed to nothing, which is told sooner than by asking for each step.
+            AND (l.consent <> '[]'
+                 OR NOT jsonb_path_exists(s.steps, '$[*] ? (@.channel != "mail" && @.channel != "task")'))
             AND NOT EXISTS (SELECT FROM crm.lead_sequence_enrollments AS e
                             WHERE e.organization_id = l.organization_id AND e.sequence_id = s.id AND e.lead_id = l.id)
             AND NOT EXISTS (SELECT FROM crm.leads AS o JOIN crm.lead_sequence_enrollments AS e

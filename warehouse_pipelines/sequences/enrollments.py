@@ -29,7 +29,8 @@ class Enrollments:
         """Act for the organization until the block ends."""
         with self.session.transaction():
             self.session.execute(
-                "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'sequence', true)",
+                "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'sequence', true),"
+                " set_config('lock_timeout', '5s', true)",
                 [str(self.organization)],
             )
             self.session.execute("SET LOCAL ROLE crm_owner")
@@ -46,7 +47,6 @@ class Enrollments:
         """Enroll leads of segments; return how many were, and how many could not be."""
         import psycopg
 
-        self.session.execute("SELECT set_config('lock_timeout', '5s', true)")
         found = self.session.execute(
             query("sequence_segments"), {"organization": self.organization, "limit": limit}
         ).fetchall()

@@ -18,7 +18,7 @@ import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 LEGAL = (time(8), time(21))
 RINGS = frozenset({"call", "sms", "voicemail"})
@@ -93,8 +93,16 @@ def _of_phone(phone: str | None) -> tuple[str, ...]:
 
 def zones_of(own: str | None, postal_code: str | None, phone: str | None, business: ZoneInfo) -> tuple[ZoneInfo, ...]:
     """Return the zones that a lead may be in; that of the business where nothing tells."""
-    names = dict.fromkeys([*([own] if own else []), *_of_postal_code(postal_code), *_of_phone(phone)])
-    return tuple(map(ZoneInfo, names)) or (business,)
+    names = dict.fromkeys([own, *_of_postal_code(postal_code), *_of_phone(phone)])
+    return tuple(zone for name in names if name and (zone := _zone(name))) or (business,)
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    """Return a zone; None for one that PostgreSQL knows and this machine does not."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
 
 
 def next_allowed(now: datetime, zones: Sequence[ZoneInfo], hours: Hours) -> datetime | None:

@@ -131,7 +131,7 @@ class Worker:
             self._result.counts[taken] += 1
 
     def _take_safely(self) -> HandOver | str | None:
-        """Take one; an enrollment that the database refuses to work on waits, and stops no other."""
+        """Take one; an enrollment that cannot be worked on, whatever is wrong with it, waits and stops no other."""
         import psycopg
 
         self._taken = None
@@ -140,7 +140,7 @@ class Worker:
                 return self._take()
         except (_Changed, psycopg.errors.DeadlockDetected):
             return "tried again"
-        except psycopg.DatabaseError as error:
+        except Exception as error:
             if self._session.closed or self._taken is None:
                 raise
             said = f"enrollment {self._taken['id']} cannot be worked on: {type(error).__name__}"

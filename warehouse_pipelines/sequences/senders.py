@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email import policy
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, parseaddr
@@ -47,10 +48,15 @@ from warehouse_pipelines.sequences.settings import SequenceSettings
 
 TIMEOUT_SECONDS = 30.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ADDRESS = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}"
-)
-"""One address and nothing else: a comma or a line's end in it would send to others as well."""
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{{2,}}")
+_LONGEST_LOCAL, _LONGEST = 64, 254
+
+
+def is_address(text: str) -> bool:
+    """Whether this is one address and nothing else: a comma or a line's end in it would send to others as well."""
+    short = len(text) <= _LONGEST and len(text.partition("@")[0]) <= _LONGEST_LOCAL
+    return short and _ADDRESS.fullmatch(text) is not None
 
 
 LINES = policy.SMTP.clone(cte_type="7bit")
@@ -114,7 +120,7 @@ class Smtp:
         ]
         if missing:
             raise NotConfigured(f"E-mail needs {', '.join(missing)}.")
-        if not ADDRESS.fullmatch(self._from):
+        if not is_address(self._from):
             raise NotConfigured("SMTP_FROM is no e-mail address.")
         if settings.smtp_security == "none" and settings.smtp_host not in LOOPBACK:
             raise NotConfigured("SMTP_SECURITY is none, and SMTP_HOST is another machine: messages would go in clear.")
@@ -122,9 +128,12 @@ class Smtp:
 
     def send(self, message: Message) -> str:
         """Send an e-mail."""
-        if not ADDRESS.fullmatch(message.recipient):
+        if not is_address(message.recipient):
             raise BadRecord("the lead's e-mail address is none that can be used")
-        made = self._made(message)
+        try:
+            made = self._made(message)
+        except (ValueError, MessageError) as error:
+            raise BadRecord(f"no e-mail can be made of the message: {type(error).__name__}") from None
         with self._connected() as server:
             for step, answer in (("MAIL", server.mail(self._from)), ("RCPT", server.rcpt(message.recipient))):
                 self._judge(step, *answer)

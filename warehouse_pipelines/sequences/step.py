@@ -6,7 +6,7 @@ from uuid import UUID
 
 from warehouse_pipelines.sequences import links, rendering
 from warehouse_pipelines.sequences.rendering import TemplateRefused
-from warehouse_pipelines.sequences.senders import ADDRESS
+from warehouse_pipelines.sequences.senders import is_address
 from warehouse_pipelines.sequences.settings import SequenceSettings
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _templates(session: "Session", step: Mapping[str, Any], organization: UUID) 
 
 def _recipient(channel: str, lead: Mapping[str, Any]) -> str:
     if channel == "email":
-        if not lead["email"] or not ADDRESS.fullmatch(lead["email"].strip()):
+        if not lead["email"] or not is_address(lead["email"].strip()):
             raise TemplateRefused("the lead has no e-mail address that can be used")
         return str(lead["email"]).strip()
     if channel in ("sms", "call", "voicemail"):

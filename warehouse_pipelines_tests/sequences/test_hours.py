@@ -99,6 +99,8 @@ def test_what_is_allowed_is_allowed_everywhere_and_there_is_nothing_sooner(
         (None, "K1A 0B1", None, ["America/Denver"]),
         (None, "١٠٠٠١", None, ["America/Denver"]),
         (None, None, None, ["America/Denver"]),
+        ("America/Nowhere", None, None, ["America/Denver"]),
+        ("../../etc/passwd", "10001", None, ["America/New_York"]),
     ],
 )
 def test_where_a_lead_is_all_that_is_known_tells(

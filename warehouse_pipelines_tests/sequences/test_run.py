@@ -333,6 +333,33 @@ def test_a_lead_that_somebody_is_writing_waits_and_keeps_no_other_waiting(rows: 
         assert rows.run(live(mail)).counts == {"tried again": 1, "sent": 1}
 
 
+def test_an_enrollment_that_another_worker_has_is_passed_by(rows: SequenceRows, mail: MailServer) -> None:
+    taken = rows.enrolled(EMAIL)
+    rows.enrolled(EMAIL)
+    with psycopg.connect(rows.url) as other:
+        other.execute("SELECT FROM crm.lead_sequence_enrollments WHERE id = %s FOR UPDATE", [taken])
+        assert rows.run(live(mail)).counts == {"sent": 1}
+
+
+def test_whatever_is_wrong_with_one_stops_no_other(
+    rows: SequenceRows, mail: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = rows.enrolled(EMAIL, first_name="Grace")
+    rows.enrolled(EMAIL)
+    render = rendering.render
+
+    def failing(template: str, values: Any) -> str:
+        if values["lead"]["first_name"] == "Grace":
+            raise ZeroDivisionError("Grace")
+        return render(template, values)
+
+    monkeypatch.setattr(rendering, "render", failing)
+    result = rows.run(live(mail))
+    assert result.counts == {"failed": 1, "sent": 1}
+    assert [*result.problems] == [f"enrollment {wrong} cannot be worked on: ZeroDivisionError"]
+    assert rows.waits(wrong) == timedelta(hours=1)
+
+
 def test_a_sequence_that_is_switched_off_waits(rows: SequenceRows, mail: MailServer) -> None:
     rows.enrolled(EMAIL)
     rows.rows("UPDATE crm.nurture_sequences SET is_active = false")

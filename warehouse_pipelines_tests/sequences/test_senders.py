@@ -105,7 +105,8 @@ def test_a_server_that_is_away_is_asked_again_later(mail: MailServer) -> None:
     "address",
     [
         "a@b.example, c@d.example", "a@b.example\nRCPT TO:<c@d.example>", "a@b", "<a@b.example>", "ä@b.example",
-        "a@b.example>", "a b@c.example", "",
+        "a@b.example>", "a b@c.example", "a..b@c.example", ".a@b.example", "a" * 65 + "@b.example",
+        "a@" + "b" * 300 + ".example", "",
     ],
 )  # fmt: skip
 def test_an_address_that_would_reach_others_is_refused(mail: MailServer, address: str) -> None:

@@ -54,8 +54,7 @@ class Enrollments:
         for row in found:
             # Listed or closed meanwhile, or somebody is writing the lead.
             with suppress(psycopg.errors.CheckViolation, psycopg.errors.LockNotAvailable), self.session.transaction():
-                self.session.execute("SELECT crm.enroll_lead(%(lead_id)s, %(sequence_id)s)", row)
-                enrolled += 1
+                enrolled += self._run(query("sequence_enroll"), **row)
         return enrolled, len(found) - enrolled
 
     def take(self) -> dict[str, Any] | None:

@@ -327,7 +327,7 @@ def test_numbers_are_put_on_the_list_and_asked_for(admin: httpx.Client) -> None:
     problem(admin.post("/api/dnc", json={"phone": number, "reason": "opt_out", "created_by": str(uuid4())}), 422)
 
 
-def test_a_lead_is_enrolled_once_and_not_when_it_is_listed(admin: httpx.Client) -> None:
+def test_story_3_5_a_lead_is_enrolled_once_and_not_when_it_is_listed(admin: httpx.Client) -> None:
     steps = [{"channel": "sms", "text": "Hello"}, {"channel": "email", "delay_minutes": 60}]
     sequence = admin.post("/api/nurture_sequences", json={"name": "Welcome", "steps": steps})
     assert sequence.status_code == 201
@@ -345,6 +345,20 @@ def test_a_lead_is_enrolled_once_and_not_when_it_is_listed(admin: httpx.Client) 
     assert "do-not-call list" in found["detail"]
     assert listed["phone"] not in str(found)
     problem(admin.post("/api/nurture_sequences", json={"name": "x", "steps": [{"channel": "pigeon"}]}), 422)
+
+
+def test_story_3_5_a_text_that_no_lead_could_get_is_refused(admin: httpx.Client, viewer: httpx.Client) -> None:
+    for text in ("{{ lead.__class__ }}", "{% for i in range(9) %}x{% endfor %}", "{{ lead.ssn }}", "{{", 7):
+        step = {"channel": "sms", "body": text}
+        assert "step 0" in str(problem(admin.post("/api/nurture_sequences", json={"name": "x", "steps": [step]}), 422))
+        template = {"name": "welcome", "channel": "sms", "body": text}
+        problem(admin.put("/api/message_templates", json=template), 422)
+    template = {"name": "welcome", "channel": "sms", "body": "Hello {{ lead.first_name }}"}
+    made = admin.put("/api/message_templates", json=template)
+    assert made.status_code == 200, made.text
+    changed = admin.put("/api/message_templates", json={**template, "body": "Hi"}).json()
+    assert (changed["body"], changed["created_at"]) == ("Hi", made.json()["created_at"])
+    problem(viewer.put("/api/message_templates", json=template), 403)
 
 
 def test_story_3_9_the_funnel_adds_up(serve: Serving, admin: httpx.Client, viewer: httpx.Client) -> None:

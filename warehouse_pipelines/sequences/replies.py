@@ -20,7 +20,7 @@ class Replies:
         self._session = session
         table = "callrail_text_message"
         self._statement = sql.SQL(query("sequence_replies")).format(
-            messages=columns.one("t", table, "recent_messages"), key=columns.key("t", table)
+            table=columns.table(table), messages=columns.one("t", table, "recent_messages"), key=columns.key("t", table)
         )
 
     def since(self, person: UUID, at: datetime) -> str | None:

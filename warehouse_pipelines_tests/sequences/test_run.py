@@ -5,15 +5,17 @@ import logging
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse
-from warehouse_pipelines.sequences import outbox, rendering
+from warehouse_pipelines.sequences import outbox, rendering, run
 from warehouse_pipelines.sequences.run import WAITS
 from warehouse_pipelines.sequences.settings import SequenceSettings
-from warehouse_pipelines_tests.harness.crm_database import CONSENT, A
+from warehouse_pipelines_tests.harness.crm_database import CONSENT, A, B
 from warehouse_pipelines_tests.harness.mail_server import MailServer, TextService
 from warehouse_pipelines_tests.harness.sequence_rows import CALL, EMAIL, KEY, NOON, SMS, SequenceRows, live
 from warehouse_pipelines_tests.harness.source_harness import looking
@@ -402,6 +404,40 @@ def test_an_application_reads_messages_and_writes_none(rows: SequenceRows, mail:
                           "INSERT INTO crm.sequence_message SELECT * FROM crm.sequence_message"):  # fmt: skip
             with pytest.raises(psycopg.errors.InsufficientPrivilege), rows.connection.transaction():
                 rows.rows(statement)
+
+
+def test_a_user_who_is_no_superuser_works_for_each_organization_apart(rows: SequenceRows, mail: MailServer) -> None:
+    """It needs the roles that the migration gives to whoever runs it, and its own tables."""
+    first = rows.enrolled(EMAIL, email="ada@people.example")
+    rows.rows("SELECT set_config('app.organization_id', %s, false)", B)
+    second = rows.one(
+        "SELECT crm.enroll_lead(%s, %s) AS id",
+        rows.lead(organization_id=B, first_name="Bea", email="bea@people.example"),
+        rows.sequence({**EMAIL, "subject": "Of B"}, organization_id=B),
+    )["id"]
+    rows.person(rows.enrollment(second)["lead_id"])
+    # What A says of this address is no matter of B's.
+    rows.rows("SELECT set_config('app.organization_id', %s, false)", A)
+    rows.rows(
+        "INSERT INTO crm.dnc_list (organization_id, lead_id, reason) VALUES (%s, %s, 'opt_out')",
+        A, rows.lead(email="bea@people.example"),
+    )  # fmt: skip
+    name = f"plain_{uuid4().hex[:12]}"
+    rows.rows(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE crm_owner, crm_definer")
+    try:
+        rows.rows(f"GRANT USAGE ON SCHEMA marts, public TO {name}")
+        rows.rows(f"GRANT SELECT ON marts.activity_timeline, callrail_text_message TO {name}")
+        url = psycopg.conninfo.make_conninfo(rows.url, user=name, password="x")
+        done = run.run(url, live(mail), clock=lambda: NOON)
+        assert (done.counts["sent"], [*done.problems]) == (2, [])
+    finally:
+        warehouse.close_kept()
+        rows.rows(f"DROP OWNED BY {name}")
+        rows.rows(f"DROP ROLE {name}")
+    assert {to: str(message["Subject"]) for to, message in mail.received} == {
+        "ada@people.example": "For Ada", "bea@people.example": "Of B",
+    }  # fmt: skip
+    assert [str(rows.message(one)["organization_id"]) for one in (first, second)] == [A, B]
 
 
 def test_the_consent_that_is_asked_is_that_of_the_channel(rows: SequenceRows, mail: MailServer) -> None:

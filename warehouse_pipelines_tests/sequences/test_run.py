@@ -110,6 +110,14 @@ def test_story_3_5_a_reply_pauses_until_a_person_has_it_go_on(rows: SequenceRows
     assert rows.events(enrollment).count("paused") == 1
 
 
+def test_what_goes_on_waits_as_long_as_it_would_have(rows: SequenceRows, mail: MailServer) -> None:
+    enrollment = rows.enrolled({**EMAIL, "delay_minutes": 60})
+    rows.rows("UPDATE crm.lead_sequence_enrollments SET status = 'paused'")
+    outbox.resume(looking(rows.url), rows.enrollment(enrollment)["organization_id"], enrollment)
+    assert rows.waits(enrollment) == timedelta(hours=1)
+    assert rows.run(live(mail)).counts == {}
+
+
 @pytest.mark.parametrize(("direction", "pauses"), [("incoming", True), ("outgoing", False)])
 def test_story_3_5_of_a_conversation_only_what_the_person_wrote_is_a_reply(
     rows: SequenceRows, mail: MailServer, direction: str, pauses: bool

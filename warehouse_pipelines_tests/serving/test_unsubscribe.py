@@ -79,6 +79,17 @@ def test_the_buttons_say_what_they_end(rows: SequenceRows, serve: Serving, what:
     assert rows.enrollment(text)["status"] == "stopped"
 
 
+@pytest.mark.parametrize("known", [{"phone": None}, {"email": None}, {"phone": "+12125550177", "status": "won"}])
+def test_whatever_is_known_of_a_lead_it_can_end_messages(
+    rows: SequenceRows, serve: Serving, known: dict[str, str | None]
+) -> None:
+    lead = rows.lead(**known)
+    assert serve.client.post(path(lead), data=ONE_CLICK).status_code == 200
+    assert listed(rows) == [(lead, ["email"])]
+    blocked = "SELECT crm.lead_block_reason(l, 'email') AS why FROM crm.leads AS l WHERE id = %s"
+    assert rows.one(blocked, lead)["why"] == "dnc"
+
+
 def test_who_asks_again_changes_nothing_more(rows: SequenceRows, serve: Serving) -> None:
     lead = rows.lead()
     for _ in range(2):

@@ -14,7 +14,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; refuse while there are messages, unless forced: they prove what was sent, and keep it from going twice."""
+    """Drop them; refuse while there are messages, unless forced: without them a step may be sent again."""
     _run(Path(__file__).with_name("0033_sequences_down.sql"))
 
 

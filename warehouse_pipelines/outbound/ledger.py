@@ -61,6 +61,7 @@ class Plan:
     kept: int
     last_erasure: int
     problem: str | None
+    why: str | None
     actions: Mapping[str, int]
     statuses: Mapping[str, int]
 
@@ -105,7 +106,7 @@ class Receipt:
 
 def write_plan(
     session: "Session", target: str, items: Sequence[Item], *, rows: int, unchanged: int, kept: int, by: str,
-    last_erasure: int, undoes: int | None = None,
+    last_erasure: int, undoes: int | None = None, why: str | None = None,
 ) -> int:  # fmt: skip
     """Write a plan and return its number; those of the target that nobody applied are superseded.
 
@@ -119,9 +120,9 @@ def write_plan(
             "UPDATE reverse_etl.plan SET status = 'superseded' WHERE target = %s AND status = 'planned'", [target]
         )
         made = session.execute(
-            "INSERT INTO reverse_etl.plan (target, undoes, rows, unchanged, kept, created_by, last_erasure)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING plan_id",
-            [target, undoes, rows, unchanged, kept, by, last_erasure],
+            "INSERT INTO reverse_etl.plan (target, undoes, rows, unchanged, kept, created_by, last_erasure, why)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING plan_id",
+            [target, undoes, rows, unchanged, kept, by, last_erasure, why],
         ).fetchone()
         assert made is not None  # noqa: S101  (RETURNING)
         with session.cursor().copy(
@@ -188,7 +189,7 @@ def _plan(session: "Session", row: Mapping[str, Any]) -> Plan:
     for one in counted:
         statuses[one["status"]] = statuses.get(one["status"], 0) + one["items"]
         actions[one["action"]] = actions.get(one["action"], 0) + one["items"]
-    names = ("plan_id", "target", "undoes", "status", "rows", "unchanged", "kept", "last_erasure", "problem")
+    names = ("plan_id", "target", "undoes", "status", "rows", "unchanged", "kept", "last_erasure", "problem", "why")
     return Plan(**{name: row[name] for name in names}, actions=actions, statuses=statuses)
 
 

@@ -100,8 +100,14 @@ def _undone(target: Target, verdict: Verdict) -> Item | None:
             return None
         item.status, item.reason = "refused", "the vendor has no living record of this id any more"
     elif receipt.action == "create":
-        item.action = "archive"
-        item.fields = {name: Change(value, value) for name, value in record.values.items()}
+        if target.retires(record.values):
+            return None
+        if target.retired:
+            name, value = target.retired
+            item.fields = {name: Change(record.values.get(name), value)}
+        else:
+            item.action = "archive"
+            item.fields = {name: Change(value, value) for name, value in record.values.items()}
         if verdict.changed:
             item.status, item.reason = "refused", changed
     else:

@@ -72,7 +72,7 @@ class CalendarPartner:
 
     @property
     def _events(self) -> Any:
-        return calls(*gcalendar.API).events()
+        return calls(*gcalendar.API, "events")
 
     def read(self, ids: Sequence[str]) -> dict[str, Record]:
         """Return the events of these ids, cancelled ones too."""

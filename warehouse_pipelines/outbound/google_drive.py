@@ -122,7 +122,7 @@ class DrivePartner(_Partner):
 
     @property
     def _files(self) -> Any:
-        return calls(*gdrive.API).files()
+        return calls(*gdrive.API, "files")
 
     def generate_ids(self, count: int) -> list[str]:
         """Return ids for new folders."""
@@ -220,7 +220,7 @@ class SharingPartner(_Partner):
 
     @property
     def _permissions(self) -> Any:
-        return calls(*gdrive.API).permissions()
+        return calls(*gdrive.API, "permissions")
 
     def read(self, ids: Sequence[str]) -> dict[str, Record]:
         """Return the roles of these pairs; null where the file is there and not shared so."""

@@ -49,7 +49,7 @@ def watch_calendar(calendar: str, *, channel_id: str, token: str, address: str) 
     api = client(ReadContext(), "Google Calendar", gcalendar.SCOPES)
     body = {"id": channel_id, "type": "web_hook", "address": address, "token": token}
     body_with_life = {**body, "params": {"ttl": str(int(LIFE.total_seconds()))}}
-    watch = calls(*gcalendar.API).events().watch(calendarId=calendar, body=body_with_life)
+    watch = calls(*gcalendar.API, "events").watch(calendarId=calendar, body=body_with_life)
     return _channel(ask(api, watch, _Made))
 
 
@@ -59,7 +59,7 @@ def drives() -> list[str]:
     if not root:
         return [""]
     api = client(ReadContext(), "Google Drive", gdrive.SCOPES)
-    file = calls(*gdrive.API).files().get(fileId=root, fields="driveId", supportsAllDrives=True)
+    file = calls(*gdrive.API, "files").get(fileId=root, fields="driveId", supportsAllDrives=True)
     return [ask(api, file, _File).drive_id]
 
 
@@ -67,7 +67,7 @@ def watch_drive(drive_id: str, *, channel_id: str, token: str, address: str) -> 
     """Make a channel for a log of changes; raises as ``Client.request`` does."""
     api = client(ReadContext(), "Google Drive", gdrive.SCOPES)
     known: dict[str, Any] = {"supportsAllDrives": True, **({"driveId": drive_id} if drive_id else {})}
-    changes = calls(*gdrive.API).changes()
+    changes = calls(*gdrive.API, "changes")
     start = ask(api, changes.getStartPageToken(**known), _Start).token
     ends = int((datetime.now(UTC) + LIFE).timestamp() * 1000)
     body = {"id": channel_id, "type": "web_hook", "address": address, "token": token, "expiration": str(ends)}
@@ -79,7 +79,7 @@ def stop(service: str, channel_id: str, resource_id: str) -> None:
     """End a channel of ``calendar`` or ``drive``; raises as ``Client.request`` does."""
     scopes = gcalendar.SCOPES if service == "calendar" else gdrive.SCOPES
     api = client(ReadContext(), f"Google {service.capitalize()}", scopes)
-    channels = calls(service, "v3").channels()
+    channels = calls(service, "v3", "channels")
     try:
         ask(api, channels.stop(body={"id": channel_id, "resourceId": resource_id}), bytes)
     except RequestRefused as refused:

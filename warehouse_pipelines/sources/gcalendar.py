@@ -179,7 +179,7 @@ class GCalendarReader:
         asked: set[str] = set()
         turned: set[tuple[str | None, ...]] = set()
         listed: set[str | None] = set()
-        events = calls(*API).events()
+        events = calls(*API, "events")
         while True:
             answer = ask(self.api, events.list(**params), Events)
             glances = [_seen(item) for item in answer.items]
@@ -283,7 +283,7 @@ def check() -> str:
     refused = []
     for calendar in calendars:
         try:
-            ask(api, calls(*API).events().list(calendarId=calendar, maxResults=1), Events)
+            ask(api, calls(*API, "events").list(calendarId=calendar, maxResults=1), Events)
         except (RequestRefused, PermissionMissing) as error:
             refused.append(f"{calendar} ({error})")
     if refused:
@@ -305,7 +305,7 @@ def _writable(calendars: Sequence[str]) -> str:
     try:
         for calendar in calendars:
             with contextlib.suppress(RequestRefused):
-                answer = ask(api, calls(*API).events().list(calendarId=calendar, maxResults=1), _Access)
+                answer = ask(api, calls(*API, "events").list(calendarId=calendar, maxResults=1), _Access)
                 writable += [calendar] if answer.role in ("writer", "owner") else []
     except (CredentialRefused, PermissionMissing) as error:
         return f"not granted, for writing: {scope} ({error})"

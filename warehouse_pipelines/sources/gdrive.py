@@ -162,7 +162,7 @@ class GDriveReader:
                 raise WrongUse("Google Drive: GDRIVE_ROOT_FOLDER_ID is the id of something that is no folder.")
             self.drive_id = there.drive_id
         drive_id = {"driveId": self.drive_id} if self.drive_id else {}
-        start = calls(*API).changes().getStartPageToken(supportsAllDrives=True, **drive_id)
+        start = calls(*API, "changes").getStartPageToken(supportsAllDrives=True, **drive_id)
         self.token = ask(self.api, start, Start).token
         self._tree = None
         for files in self._listed(f"mimeType {'=' if self.folders else '!='} '{FOLDER}'", FIELDS):
@@ -170,7 +170,7 @@ class GDriveReader:
 
     def _root(self) -> Glance:
         try:
-            files = calls(*API).files()
+            files = calls(*API, "files")
             return ask(
                 self.api, files.get(fileId=self.root, fields="id,mimeType,driveId", supportsAllDrives=True), Glance
             )
@@ -189,7 +189,7 @@ class GDriveReader:
         token = since
         while True:
             fields = f"nextPageToken,newStartPageToken,changes(fileId,removed,time,file({_joined(FIELDS)}))"
-            log = calls(*API).changes().list(
+            log = calls(*API, "changes").list(
                 **self._where(), pageToken=token, pageSize=self._size, includeRemoved=True, fields=fields
             )  # fmt: skip
             answer = ask(self.api, log, Changes)
@@ -275,7 +275,7 @@ class GDriveReader:
         }
         turned: set[tuple[str | None, ...]] = set()
         while True:
-            answer = ask(self.api, calls(*API).files().list(**params), Files)
+            answer = ask(self.api, calls(*API, "files").list(**params), Files)
             if answer.incomplete:
                 self.unproven = "Google Drive says that it did not search everywhere (incompleteSearch)"
             keys = tuple(_seen(file).id for file in answer.files)
@@ -365,7 +365,7 @@ FOLDERS = Entity(
 def check() -> str:
     """Ask where the log of changes stands, and what may be written. Not being allowed to write is no error."""
     api = client(ReadContext(), "Google Drive", SCOPES)
-    ask(api, calls(*API).changes().getStartPageToken(supportsAllDrives=True), Start)
+    ask(api, calls(*API, "changes").getStartPageToken(supportsAllDrives=True), Start)
     return (
         f"Google Drive answers: the service account can read the log of changes; granted: {', '.join(SCOPES)}; "
         f"{_writable()}"
@@ -379,9 +379,9 @@ def _writable() -> str:
     acting = f" for {settings.google_write_as}" if settings.google_write_as else ""
     try:
         if not settings.gdrive_root_folder_id:
-            ask(api, calls(*API).changes().getStartPageToken(supportsAllDrives=True), Start)
+            ask(api, calls(*API, "changes").getStartPageToken(supportsAllDrives=True), Start)
             return f"for writing: {scope}{acting}"
-        wanted = calls(*API).files().get(
+        wanted = calls(*API, "files").get(
             fileId=settings.gdrive_root_folder_id, fields="capabilities(canAddChildren)", supportsAllDrives=True
         )  # fmt: skip
         may = ask(api, wanted, _Access).capabilities.get("canAddChildren", False)

@@ -26,7 +26,7 @@ class GSheetClient:
 
     def version(self) -> File:
         """Return the version of the file, which any edit changes."""
-        files = calls("drive", "v3").files()
+        files = calls("drive", "v3", "files")
         wanted = files.get(fileId=self.spreadsheet_id, fields="version,modifiedTime", supportsAllDrives=True)
         return ask(self._drive, wanted, File)
 
@@ -40,11 +40,11 @@ class GSheetClient:
 
     @property
     def _calls(self) -> Any:
-        return calls("sheets", "v4").spreadsheets()
+        return calls("sheets", "v4", "spreadsheets")
 
     def values(self, area: Area, first: int, last: int) -> bytes:
         """Return the rows from ``first`` to ``last`` undecoded; raise ``CursorStuck`` for an answer of other rows."""
-        rows = self._calls.values().get(
+        rows = calls("sheets", "v4", "spreadsheets.values").get(
             spreadsheetId=self.spreadsheet_id, range=area.rows(first, last), majorDimension="ROWS",
             valueRenderOption="UNFORMATTED_VALUE", dateTimeRenderOption="SERIAL_NUMBER",
         )  # fmt: skip

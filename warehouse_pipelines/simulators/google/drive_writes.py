@@ -59,7 +59,7 @@ class DriveWriteApi(DriveApi):
             return error_v3(403, "teamDrivesParentLimit", "A shared drive item must have exactly one parent.")
         drive_id = None
         if parents != ["root"]:
-            if refused := self._refused(request, parents[0]):
+            if refused := self._refused_file(request, parents[0]):
                 return refused
             drive_id = self.described(parents[0]).get("driveId")
         file_id = file_id or f"1{secrets.token_urlsafe(24)}"
@@ -69,10 +69,10 @@ class DriveWriteApi(DriveApi):
         if drive_id:
             self.files[file_id]["driveId"] = drive_id
         self.touch(file_id, parents=parents, **fields)
-        return self._shown(request, file_id)
+        return self._shown_file(request, file_id)
 
     def patch_file(self, request: Request, file_id: str) -> Answer:
-        if refused := self._refused(request, file_id):
+        if refused := self._refused_file(request, file_id):
             return refused
         body, it = request.json(), self.described(file_id)
         fields = {name: body[name] for name in ("name", "description") if name in body}
@@ -81,7 +81,7 @@ class DriveWriteApi(DriveApi):
             fields["appProperties"] = {name: value for name, value in merged.items() if value is not None}
         added, removed = request.first("addParents"), request.first("removeParents")
         if added:
-            if refused := self._refused(request, added):
+            if refused := self._refused_file(request, added):
                 return refused
             if removed not in it["parents"]:
                 return error_v3(403, "cannotAddParent", "Increasing the number of parents is not allowed")
@@ -97,9 +97,9 @@ class DriveWriteApi(DriveApi):
                 user = self.acts_for(request) or "warehouse@simulated.iam.gserviceaccount.com"
                 fields |= {"trashedTime": moment(self.now()), "trashingUser": {"emailAddress": user}}
         self.touch(file_id, **fields)
-        return self._shown(request, file_id)
+        return self._shown_file(request, file_id)
 
-    def _refused(self, request: Request, file_id: str) -> Answer | None:
+    def _refused_file(self, request: Request, file_id: str) -> Answer | None:
         """Why a file may not be written; one in a shared drive is not there for who knows of none."""
         answer = self.file(request, file_id)
         if answer.status == 200 and file_id in self.read_only:
@@ -107,11 +107,11 @@ class DriveWriteApi(DriveApi):
             return error_v3(403, "insufficientFilePermissions", message)
         return answer if answer.status != 200 else None
 
-    def _shown(self, request: Request, file_id: str) -> Answer:
+    def _shown_file(self, request: Request, file_id: str) -> Answer:
         return answer_json(200, masked(self.described(file_id), request.first("fields") or DEFAULT_FIELDS))
 
     def permissions(self, request: Request, file_id: str) -> Answer:
-        if refused := self._refused(request, file_id):
+        if refused := self._refused_file(request, file_id):
             return refused
         body = {"kind": "drive#permissionList", "permissions": list(self._permissions_of(file_id).values())}
         return answer_json(200, masked(body, request.first("fields") or f"kind,permissions({PERMISSION_FIELDS})"))
@@ -123,7 +123,7 @@ class DriveWriteApi(DriveApi):
         return {**inherited, **self._permissions.get(file_id, {})}
 
     def insert_permission(self, request: Request, file_id: str) -> Answer:
-        if refused := self._refused(request, file_id):
+        if refused := self._refused_file(request, file_id):
             return refused
         body = request.json()
         if body.get("role") not in ROLES or body.get("type") not in ("user", "group", "domain", "anyone"):

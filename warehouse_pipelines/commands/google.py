@@ -12,7 +12,6 @@ from warehouse_pipelines.observability import logs
 if TYPE_CHECKING:
     from warehouse_pipelines.outbound.ledger import Plan
     from warehouse_pipelines.outbound.run import Outbound
-    from warehouse_pipelines.outbound.target import Target
 
 YES = click.option("--yes", is_flag=True, help="Do it. Without it the plan is shown.")
 WHY = click.option("--why", metavar="TEXT", help="Why; kept with the plan.")
@@ -37,13 +36,15 @@ def folder() -> None:
     """Make the folders of a template; rename, move, share, trash and restore folders and files."""
 
 
-def _write(ctx: click.Context, target: "Target", plan: "Callable[[Outbound], Plan]", *, yes: bool) -> None:
-    """Make a plan and show it; with ``yes`` apply it."""
+def _write(ctx: click.Context, name: str, plan: "Callable[[Outbound], Plan]", *, yes: bool) -> None:
+    """Make a plan of a target and show it; with ``yes`` apply it."""
     from warehouse_pipelines.commands.arguments import source_named
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
     from warehouse_pipelines.outbound.run import connected
+    from warehouse_pipelines.outbound.targets import BY_NAME
 
+    target = BY_NAME[name]
     source_named(target.crm).require_settings()
     with connected(database_url(), target) as at_work:
         made = plan(at_work)
@@ -64,7 +65,9 @@ def _write(ctx: click.Context, target: "Target", plan: "Callable[[Outbound], Pla
 
 
 _FIELDS = options(
-    click.option("--start", metavar="TIME", help="2026-01-31T09:30, in WAREHOUSE_TIME_ZONE; 2026-01-31 is a whole day."),
+    click.option(
+        "--start", metavar="TIME", help="2026-01-31T09:30, in WAREHOUSE_TIME_ZONE; 2026-01-31 is a whole day."
+    ),
     click.option("--end", metavar="TIME", help="An hour later unless given; of whole days the day after the last."),
     click.option("--description", metavar="TEXT"),
     click.option("--location", metavar="TEXT"),
@@ -77,7 +80,9 @@ _FIELDS = options(
 @click.argument("summary")
 @_FIELDS
 @click.option("--meet", is_flag=True, help="With a video conference.")
-@click.option("--key", default="", metavar="TEXT", help="A name of your own: with the same one no second event is made.")
+@click.option(
+    "--key", default="", metavar="TEXT", help="A name of your own: with the same one no second event is made."
+)
 @WHY
 @YES
 @click.pass_context
@@ -95,7 +100,7 @@ def create(
         guests=guests, meet=meet,
     )  # fmt: skip
     _write(
-        ctx, google_events.EVENTS,
+        ctx, "google_events",
         lambda at_work: google_events.plan_event(at_work, calendar, draft, by=me(), why=why, key=key), yes=yes,
     )  # fmt: skip
 
@@ -161,7 +166,7 @@ def _change_event(
     from warehouse_pipelines.outbound import google_events
 
     _write(
-        ctx, google_events.EVENTS,
+        ctx, "google_events",
         lambda at_work: google_events.plan_change(at_work, calendar, event, changes, by=me(), why=why), yes=yes,
     )  # fmt: skip
 
@@ -193,9 +198,9 @@ def template(
         return google_folders.plan_template(at_work, kind, id_, by=me(), why=why, template=template, anew=anew)
 
     if not yes or not wanted:
-        _write(ctx, google_folders.FILES, plan, yes=yes)
+        _write(ctx, "google_files", plan, yes=yes)
         return
-    _write(ctx, google_folders.FILES, plan, yes=True)
+    _write(ctx, "google_files", plan, yes=True)
     with warehouse.session(database_url()) as session:
         of = google_folders.owner(session, kind, id_)
         top = google_folders.folder_of(session, kind, id_)
@@ -208,7 +213,7 @@ def _share(
     from warehouse_pipelines.outbound import google_folders
 
     _write(
-        ctx, google_folders.SHARING,
+        ctx, "google_sharing",
         lambda at_work: google_folders.plan_shares(at_work, file, wanted, by=me(), why=why, subject=subject), yes=yes,
     )  # fmt: skip
 
@@ -232,7 +237,7 @@ def _change_file(
     from warehouse_pipelines.outbound import google_folders
 
     _write(
-        ctx, google_folders.FILES,
+        ctx, "google_files",
         lambda at_work: google_folders.plan_change(at_work, files, changes, by=me(), why=why), yes=yes,
     )  # fmt: skip
 

@@ -30,9 +30,7 @@ from warehouse_pipelines.sources import gcalendar
 from warehouse_pipelines.sources._google import writer
 from warehouse_pipelines.sources._google_requests import ask, calls
 
-MOVED = (
-    "somebody changed the event between our look and our write (412), so it was left as it is. Look at it and plan again."
-)
+MOVED = "somebody changed the event between our look and our write (412), and it was left as it is; plan again."
 
 
 class _Moment(msgspec.Struct, rename="camel"):

@@ -188,15 +188,15 @@ class DrivePartner(_Partner):
             with _ignored(409):  # what is read back says whose it is
                 ask(self._client, create, _File, repeat=False)
             return
-        body = {}
+        changed: dict[str, Any] = {}
         if "name" in new:
-            body["name"] = new["name"]
+            changed["name"] = new["name"]
         if "trashed" in new:
-            body["trashed"] = new["trashed"] == "true"
+            changed["trashed"] = new["trashed"] == "true"
         move = {}
         if "parent" in new:
             move = {"addParents": new["parent"], "removeParents": write.before["parent"]}
-        update = self._files.update(fileId=write.object_id, body=body, supportsAllDrives=True, fields="id", **move)
+        update = self._files.update(fileId=write.object_id, body=changed, supportsAllDrives=True, fields="id", **move)
         ask(self._client, update, _File, repeat=False)
 
 

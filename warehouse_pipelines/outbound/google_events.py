@@ -154,9 +154,7 @@ def _known(calendar: str) -> str:
     return calendar
 
 
-def create_event(
-    url: str, calendar: str, draft: Draft, *, by: str, why: str | None = None, key: str = ""
-) -> Plan:
+def create_event(url: str, calendar: str, draft: Draft, *, by: str, why: str | None = None, key: str = "") -> Plan:
     """Make an event, and its row in ``pipedesk.calendar_events``; a second call with the same ``key`` makes no other.
 
     Raises as ``plan_event`` and ``applying.run`` do.

@@ -80,7 +80,8 @@ def owner(session: "Session", kind: str, id_: str) -> Owner:
 
 def _template(session: "Session", kind: str, name: str | None) -> Mapping[str, Any]:
     found = session.execute(
-        "SELECT id, name FROM pipedesk.drive_structure_templates WHERE entity_type = %s AND active ORDER BY name", [kind]
+        "SELECT id, name FROM pipedesk.drive_structure_templates WHERE entity_type = %s AND active ORDER BY name",
+        [kind],
     ).fetchall()
     chosen = [row for row in found if name in (None, row["name"])]
     if len(chosen) == 1:

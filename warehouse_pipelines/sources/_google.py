@@ -105,9 +105,7 @@ def _credentials(path: str, changed: int, scopes: tuple[str, ...], act_for: str)
         ) from error
 
 
-def _token(
-    context: ReadContext, path: str, changed: int, scopes: tuple[str, ...], act_for: str, renew: bool
-) -> str:
+def _token(context: ReadContext, path: str, changed: int, scopes: tuple[str, ...], act_for: str, renew: bool) -> str:
     """Return an access token that is good for some minutes; a new one when the last was refused."""
     from google.auth.exceptions import GoogleAuthError
 

@@ -24,7 +24,7 @@ owner. **A shortcut** is a file with the id of its target (``shortcut_target_id`
 Left out: contents, permissions, revisions, second parents. ``incompleteSearch`` makes a run partial.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec

@@ -243,9 +243,11 @@ def test_reading_has_no_more_rights_than_before(works: GoogleTarget, monkeypatch
     works.google.expire_tokens()
     works.google.set_role(CREWS[1], "reader")
     checked = gcalendar.check()
-    assert "granted: calendar.readonly; for writing: calendar.events for office@example.test, which may write 1" in checked
+    assert (
+        "granted: calendar.readonly; for writing: calendar.events for office@example.test, which may write 1" in checked
+    )
     monkeypatch.setenv("GCALENDAR_IDS", ",".join(CREWS))
-    with pytest.raises(PermissionMissing, match="requiredAccessLevel|writer access"):
+    with pytest.raises(PermissionMissing, match="requiredAccessLevel"):
         create_event(works.url, CREWS[1], DRAFT, by=BY)
 
 

@@ -61,7 +61,8 @@ def test_apply_template_idempotent(works: GoogleTarget) -> None:
     assert works.tree() == tree
     works.sync_folders()
     assert {row["folder_id"] for row in rows} <= {
-        row["folder_id"] for row in works.query("SELECT folder_id FROM pipedesk.google_drive_folders WHERE NOT archived")
+        row["folder_id"]
+        for row in works.query("SELECT folder_id FROM pipedesk.google_drive_folders WHERE NOT archived")
     }
 
 
@@ -174,7 +175,9 @@ def test_a_tree_in_a_shared_drive_is_shared(works: GoogleTarget, monkeypatch: py
     again = apply_template(works.url, "company", str(COMPANY), by=BY)
     assert [plan.statuses for plan in again] == [{}, {}]
     with connected(works.url, SHARING) as at_work:
-        plan = plan_shares(at_work, top["id"], shares(["none:anna@example.test", "reader:group:sales@example.test"]), by=BY)
+        plan = plan_shares(
+            at_work, top["id"], shares(["none:anna@example.test", "reader:group:sales@example.test"]), by=BY
+        )
         at_work.apply(plan, BY)
     assert works.google.shared_with(top["id"]) == {"sales@example.test": "reader"}
     works.undo(plan)
@@ -242,7 +245,12 @@ def test_an_undo_trashes_the_tree_unless_something_of_others_lies_in_it(works: G
     undone = works.undo(plan)
     kept = {item.object_id for item in works.items(undone) if item.status == "refused"}
     assert kept == {folders[NAME], folders["Contracts"], folders["Signed"]}
-    assert works.tree() == [NAME, f"{NAME}/Contracts", f"{NAME}/Contracts/Signed", f"{NAME}/Contracts/Signed/Contract.pdf"]
+    assert works.tree() == [
+        NAME,
+        f"{NAME}/Contracts",
+        f"{NAME}/Contracts/Signed",
+        f"{NAME}/Contracts/Signed/Contract.pdf",
+    ]
     assert not works.google.described_file(file)["trashed"]
 
 

@@ -28,10 +28,9 @@ class CalendarWriteApi(CalendarApi):
 
     def insert_event(self, request: Request, name: str) -> Answer:
         body = request.json()
-        its = self.calendars.get(name)
-        if refused := self._refused_write(request, name, its, body):
+        if refused := self._refused_write(request, name, body):
             return refused
-        assert its is not None
+        its = self.calendars[name]
         event_id = body.get("id")
         if event_id is not None and not ID.fullmatch(str(event_id)):
             return error_v3(400, "invalid", "Invalid resource id value.")
@@ -53,10 +52,9 @@ class CalendarWriteApi(CalendarApi):
 
     def patch_event(self, request: Request, name: str, event_id: str) -> Answer:
         body = request.json()
-        its = self.calendars.get(name)
-        if refused := self._refused_write(request, name, its, body):
+        if refused := self._refused_write(request, name, body):
             return refused
-        assert its is not None
+        its = self.calendars[name]
         if event_id not in self._known_ids(its):
             return error_v3(404, "notFound", "Not Found")
         if refused := self._refused_condition(request, name, event_id):
@@ -64,10 +62,9 @@ class CalendarWriteApi(CalendarApi):
         return self._written(request, name, event_id, body)
 
     def remove_event(self, request: Request, name: str, event_id: str) -> Answer:
-        its = self.calendars.get(name)
-        if refused := self._refused_write(request, name, its, {}):
+        if refused := self._refused_write(request, name, {}):
             return refused
-        assert its is not None
+        its = self.calendars[name]
         if event_id not in self._known_ids(its):
             return error_v3(404, "notFound", "Not Found")
         if self._event(name, event_id)["status"] == "cancelled":
@@ -80,7 +77,8 @@ class CalendarWriteApi(CalendarApi):
     def _known_ids(self, its: Calendar) -> set[str]:
         return {*self._ids(its), *its.order}
 
-    def _refused_write(self, request: Request, name: str, its: Calendar | None, body: dict[str, Any]) -> Answer | None:
+    def _refused_write(self, request: Request, name: str, body: dict[str, Any]) -> Answer | None:
+        its = self.calendars.get(name)
         if its is None or name in self.hidden:
             return error_v3(404, "notFound", "Not Found")
         if its.role not in ("writer", "owner"):

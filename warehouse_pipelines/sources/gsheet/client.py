@@ -33,8 +33,7 @@ class GSheetClient:
     def spreadsheet(self) -> Spreadsheet:
         """Return locale, time zone and tabs."""
         fields = (
-            "properties(title,timeZone,locale),"
-            "sheets(merges,properties(sheetId,title,index,sheetType,gridProperties))"
+            "properties(title,timeZone,locale),sheets(merges,properties(sheetId,title,index,sheetType,gridProperties))"
         )
         return ask(self._sheets, self._calls.get(spreadsheetId=self.spreadsheet_id, fields=fields), Spreadsheet)
 

@@ -309,7 +309,7 @@ def _writable(calendars: Sequence[str]) -> str:
                 writable += [calendar] if answer.role in ("writer", "owner") else []
     except (CredentialRefused, PermissionMissing) as error:
         return f"not granted, for writing: {scope} ({error})"
-    acting = f" for {Settings().google_write_as}" if Settings().google_write_as else ""
+    acting = " for the user of GOOGLE_WRITE_AS" if Settings().google_write_as else ""
     return f"for writing: {scope}{acting}, which may write {len(writable)} of them"
 
 

@@ -376,7 +376,7 @@ def _writable() -> str:
     """Return what may be written with the scope for writing."""
     settings, scope = Settings(), ", ".join(WRITE_SCOPES)
     api = writer(ReadContext(), "Google Drive", WRITE_SCOPES)
-    acting = f" for {settings.google_write_as}" if settings.google_write_as else ""
+    acting = " for the user of GOOGLE_WRITE_AS" if settings.google_write_as else ""
     try:
         if not settings.gdrive_root_folder_id:
             ask(api, calls(*API, "changes").getStartPageToken(supportsAllDrives=True), Start)

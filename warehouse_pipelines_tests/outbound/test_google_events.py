@@ -244,7 +244,8 @@ def test_reading_has_no_more_rights_than_before(works: GoogleTarget, monkeypatch
     works.google.set_role(CREWS[1], "reader")
     checked = gcalendar.check()
     assert (
-        "granted: calendar.readonly; for writing: calendar.events for office@example.test, which may write 1" in checked
+        "granted: calendar.readonly; for writing: calendar.events for the user of GOOGLE_WRITE_AS, which may write 1"
+        in checked
     )
     monkeypatch.setenv("GCALENDAR_IDS", ",".join(CREWS))
     with pytest.raises(PermissionMissing, match="requiredAccessLevel"):

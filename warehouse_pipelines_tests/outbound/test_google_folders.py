@@ -273,7 +273,7 @@ def test_a_folder_may_not_be_moved_into_itself(works: GoogleTarget) -> None:
 
 
 def test_a_root_that_may_not_be_written_is_told_and_makes_nothing(works: GoogleTarget) -> None:
-    assert "for writing: drive for office@example.test, which may make folders" in gdrive.check()
+    assert "for writing: drive for the user of GOOGLE_WRITE_AS, which may make folders" in gdrive.check()
     works.google.set_read_only(ROOT)
     assert "which may not make folders" in gdrive.check()
     with pytest.raises(ActionNeeded):

@@ -46,7 +46,11 @@ def client(vendor: Vendor, context: ReadContext | None = None) -> Client:
 def test_path_parameters_and_body_are_those_of_the_description(vendor: Vendor) -> None:
     vendor.answers = [answer_json(200, {"ids": []})] * 2
     events = calls("calendar", "v3", "events")
-    ask(client(vendor), events.list(calendarId="a/b@c", singleEvents=False, maxResults=5, eventTypes=["default", "birthday"]), Ids)
+    ask(
+        client(vendor),
+        events.list(calendarId="a/b@c", singleEvents=False, maxResults=5, eventTypes=["default", "birthday"]),
+        Ids,
+    )
     ask(client(vendor), events.patch(calendarId="a", eventId="e", body={"summary": "é"}), Ids, if_match='"7"')
     first, second = vendor.asked
     assert first.target.startswith("/calendar/v3/calendars/a%2Fb%40c/events?")

@@ -10,7 +10,9 @@ BEGIN
     END IF;
 END
 $$;
--- The next migration makes it again, as it is then.
+-- The next upgrade makes view, function and triggers again.
 DROP VIEW IF EXISTS pipedesk.google_drive_folders_v;
+DROP FUNCTION IF EXISTS pipedesk.keep_who_deleted() CASCADE;
+COMMENT ON SCHEMA pipedesk IS NULL;
 DROP TABLE pipedesk.drive_applied_nodes;
 ALTER TABLE reverse_etl.plan DROP COLUMN why;

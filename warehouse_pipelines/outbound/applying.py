@@ -78,7 +78,7 @@ def run(
         plan = ledger.plan(session, str(plan.plan_id))
         if why := refusal(target, plan, force=force):
             raise WrongUse(why)
-        if newer := ledger.newer_plan(session, plan):
+        if target.source and (newer := ledger.newer_plan(session, plan)):
             raise WrongUse(
                 f"plan {plan.plan_id} was followed by plan {newer}, which may say otherwise; make a new one: "
                 f"`warehouse outbound plan {target.name}`."

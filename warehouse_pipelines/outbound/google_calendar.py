@@ -128,10 +128,9 @@ class CalendarPartner:
                 case "id":
                     continue
                 case "start" | "end":
-                    body[name] = _moment(value)
+                    body[name] = _moment(value, new=write.object_id not in self._seen)
                 case "guests":
-                    known = self._guests(write.object_id)
-                    body["attendees"] = [known.get(one, {"email": one}) for one in sorted(linked(value))]
+                    body["attendees"] = self._attendees(write.object_id, linked(value))
                 case "meet":
                     create = {"requestId": write.operation, "conferenceSolutionKey": {"type": "hangoutsMeet"}}
                     body["conferenceData"] = {"createRequest": create} if value else None
@@ -139,9 +138,12 @@ class CalendarPartner:
                     body[name] = value
         return body
 
-    def _guests(self, object_id: str | None) -> Mapping[str, dict[str, Any]]:
+    def _attendees(self, object_id: str | None, guests: set[str]) -> list[dict[str, Any]]:
+        """Return the guests as they are there, the new ones, and the organizer and rooms, which are no guests."""
         seen = self._seen.get(object_id or "")
-        return {str(one.get("email", "")).lower(): one for one in seen.attendees} if seen else {}
+        known = {_address(one): one for one in seen.attendees if _is_guest(one)} if seen else {}
+        others = [one for one in seen.attendees if not _is_guest(one)] if seen else []
+        return [*others, *(known.get(one, {"email": one}) for one in sorted(guests))]
 
     def everything(self) -> Iterator[Record]:
         """Yield nothing: events are written by id."""
@@ -173,8 +175,16 @@ def _ignored(status: int) -> Iterator[None]:
             raise
 
 
+def _address(attendee: Mapping[str, Any]) -> str:
+    return str(attendee.get("email", "")).lower()
+
+
+def _is_guest(attendee: Mapping[str, Any]) -> bool:
+    return not (attendee.get("organizer") or attendee.get("resource"))
+
+
 def _values(object_id: str, event: _Event) -> Values:
-    guests = {str(one.get("email", "")).lower() for one in event.attendees if not one.get("organizer")}
+    guests = {_address(one) for one in event.attendees if _is_guest(one)}
     return {
         "id": object_id,
         "summary": event.summary,
@@ -188,10 +198,10 @@ def _values(object_id: str, event: _Event) -> Values:
     }
 
 
-def _moment(value: Value) -> dict[str, str | None]:
-    """Return a time as Google takes it; the other form is null, so that a timed event may become one of all day."""
-    timed = len(value or "") > len("2026-01-31")
-    return {"dateTime": value if timed else None, "date": None if timed else value}
+def _moment(value: Value, *, new: bool) -> dict[str, str | None]:
+    """Return a time as Google takes it; null clears the other form of an event that becomes one of whole days."""
+    name, other = ("dateTime", "date") if len(value or "") > len("2026-01-31") else ("date", "dateTime")
+    return {name: value} if new else {name: value, other: None}
 
 
 def keep(written: Written, partner: Partner) -> str | None:

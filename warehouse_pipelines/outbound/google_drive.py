@@ -136,8 +136,7 @@ class DrivePartner(_Partner):
         """Return the files of these ids, those in the trash too."""
         found = {}
         for one in ids:
-            fields = "".join(gdrive.FIELDS.split())
-            wanted = self._files.get(fileId=one, fields=fields, supportsAllDrives=True)
+            wanted = self._files.get(fileId=one, fields=gdrive.FIELDS, supportsAllDrives=True)
             with _ignored(404):
                 answer = self.answers[one] = ask(self._client, wanted, msgspec.Raw)
                 file = msgspec.json.decode(answer, type=_File)

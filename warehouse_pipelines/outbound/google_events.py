@@ -6,6 +6,7 @@ The plan has who and why, its receipts what was sent; `warehouse outbound verify
 
 import base64
 import hashlib
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Draft:
 
     def values(self) -> Values:
         """Return the fields of the target. Raises ``WrongUse`` for what cannot be one."""
+        if not self.summary.strip():
+            raise WrongUse("an event needs a summary: what is it about?")
         start = moment(self.start)
         end = moment(self.end) if self.end else _after(start)
         if len(start) != len(end) and 10 in (len(start), len(end)):
@@ -117,6 +120,8 @@ def plan_change(
     at_work: Outbound, calendar: str, event: str, changes: Mapping[str, Value], *, by: str, why: str | None = None
 ) -> Plan:
     """Plan a change of fields of an event that is there. Raises ``WrongUse`` where it is not, or cannot be so."""
+    if not re.fullmatch(r"\S+", event):
+        raise WrongUse(f"{event!r} is no id of an event.")
     object_id = f"{_known(calendar)} {event}"
 
     def find() -> list[Item]:

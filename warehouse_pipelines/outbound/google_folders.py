@@ -75,7 +75,7 @@ def owner(session: "Session", kind: str, id_: str) -> Owner:
         raise WrongUse(f"The {kind} {uuid} was deleted; it gets no folders.")
     if not (row["name"] or "").strip():
         raise WrongUse(f"The {kind} {uuid} has no name to call its folder by.")
-    return Owner(kind, str(uuid), row["name"].strip(), row["table_name"])
+    return Owner(kind, str(uuid), " ".join(row["name"].split()), row["table_name"])
 
 
 def _template(session: "Session", kind: str, name: str | None) -> Mapping[str, Any]:
@@ -104,7 +104,7 @@ def _nodes(session: "Session", template: Mapping[str, Any], of: Owner) -> list[_
     ).fetchall()
     if not rows:
         raise WrongUse(f"The template {template['name']} has no folders.")
-    nodes = [_Node(row["id"], row["parent_id"] or 0, row["name"].strip()) for row in rows]
+    nodes = [_Node(row["id"], row["parent_id"] or 0, " ".join(row["name"].split())) for row in rows]
     for node in nodes:
         without_value = re.findall(r"\{\{\s*(\w+)\s*\}\}", node.name.replace(of.name, ""))
         if without_value or not node.name:
@@ -236,6 +236,9 @@ def plan_change(
     Raises ``WrongUse`` for one that Drive does not show, and for a folder that would lie in itself.
     """
 
+    for one in [*files, *filter(None, [changes.get("parent")])]:
+        _require_id(one)
+
     def find() -> list[Item]:
         there = at_work.partner.read(list(files))
         items = []
@@ -255,6 +258,11 @@ def plan_change(
         return items
 
     return at_work.plan_by_hand(find, by, why)
+
+
+def _require_id(text: str) -> None:
+    if not re.fullmatch(r"[\w-]+", text):
+        raise WrongUse(f"{text!r} is no id of a file or folder: it is the last part of its address in Drive.")
 
 
 def _require_outside(at_work: Outbound, file: str, parent: str) -> None:
@@ -300,6 +308,8 @@ def plan_shares(
 
     Raises ``WrongUse`` for a file that Drive does not show. Its owner stays its owner.
     """
+
+    _require_id(file)
 
     def find() -> list[Item]:
         there = at_work.partner.read([f"{file} {address}" for address in wanted])

@@ -106,9 +106,9 @@ class Receipt:
 
 def write_plan(
     session: "Session", target: str, items: Sequence[Item], *, rows: int, unchanged: int, kept: int, by: str,
-    last_erasure: int, undoes: int | None = None, why: str | None = None,
+    last_erasure: int, undoes: int | None = None, why: str | None = None, supersedes: bool = True,
 ) -> int:  # fmt: skip
-    """Write a plan and return its number; those of the target that nobody applied are superseded.
+    """Write a plan and return its number; those of the target that nobody applied are superseded, if it is of all rows.
 
     ``last_erasure`` is that of when its rows were read. Raises ``TryAgain`` if somebody was erased since: the items
     would keep what the erasure deleted.
@@ -116,9 +116,10 @@ def write_plan(
     with session.transaction():
         if erasure_held_off(session) != last_erasure:
             raise TryAgain(f"a person was erased while the plan of {target} was made; nothing was kept. Plan again.")
-        session.execute(
-            "UPDATE reverse_etl.plan SET status = 'superseded' WHERE target = %s AND status = 'planned'", [target]
-        )
+        if supersedes:
+            session.execute(
+                "UPDATE reverse_etl.plan SET status = 'superseded' WHERE target = %s AND status = 'planned'", [target]
+            )
         made = session.execute(
             "INSERT INTO reverse_etl.plan (target, undoes, rows, unchanged, kept, created_by, last_erasure, why)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING plan_id",

@@ -44,6 +44,7 @@ class Outbound:
     def plan_by_hand(self, find: Callable[[], Sequence[Item]], by: str, why: str | None = None) -> Plan:
         """Make a plan of the items that ``find`` returns, where somebody's wish says what to write and no query.
 
+        It says nothing of other plans of the target, so it neither supersedes them nor is superseded.
         What an earlier plan sent without learning the outcome is read back before ``find`` is called. Raises as it
         does, as ``ledger.write_plan`` does, and ``SyncRunning`` while another run writes.
         """
@@ -53,7 +54,7 @@ class Outbound:
             items = find()
             made = ledger.write_plan(
                 self.session, self.target.name, items, rows=max(1, len(items)), unchanged=int(not items), kept=0, by=by,
-                last_erasure=erased, why=why,
+                last_erasure=erased, why=why, supersedes=False,
             )  # fmt: skip
         return ledger.plan(self.session, str(made))
 

@@ -78,7 +78,7 @@ def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by
     items = [item for verdict in reversed(verdicts) if (item := _undone(target, verdict)) is not None]
     return ledger.write_plan(
         session, target.name, items, rows=plan.rows, unchanged=len(verdicts) - len(items), kept=_kept(items), by=by,
-        last_erasure=erased, undoes=plan.plan_id,
+        last_erasure=erased, undoes=plan.plan_id, supersedes=bool(target.source),
     )  # fmt: skip
 
 

@@ -50,11 +50,11 @@ SCOPES = ("drive.metadata.readonly",)
 WRITE_SCOPES = ("drive",)
 MOST = 1_000
 FOLDER = "application/vnd.google-apps.folder"
-FIELDS = """
-    id,name,mimeType,size,parents,driveId,createdTime,modifiedTime,version,trashed,trashedTime,
-    trashingUser(emailAddress),md5Checksum,headRevisionId,webViewLink,appProperties,
-    shortcutDetails(targetId,targetMimeType)
-"""
+FIELDS = (
+    "id,name,mimeType,size,parents,driveId,createdTime,modifiedTime,version,trashed,trashedTime,"
+    "trashingUser(emailAddress),md5Checksum,headRevisionId,webViewLink,appProperties,"
+    "shortcutDetails(targetId,targetMimeType)"
+)
 
 
 class Settings(GoogleSettings):
@@ -188,7 +188,7 @@ class GDriveReader:
         asked: set[str] = set()
         token = since
         while True:
-            fields = f"nextPageToken,newStartPageToken,changes(fileId,removed,time,file({_joined(FIELDS)}))"
+            fields = f"nextPageToken,newStartPageToken,changes(fileId,removed,time,file({FIELDS}))"
             log = calls(*API, "changes").list(
                 **self._where(), pageToken=token, pageSize=self._size, includeRemoved=True, fields=fields
             )  # fmt: skip
@@ -270,7 +270,7 @@ class GDriveReader:
             **self._where(),
             "q": query,
             "pageSize": self._size,
-            "fields": f"nextPageToken,incompleteSearch,files({_joined(fields)})",
+            "fields": f"nextPageToken,incompleteSearch,files({fields})",
             "corpora": "drive" if self.drive_id else "user",
         }
         turned: set[tuple[str | None, ...]] = set()
@@ -309,10 +309,6 @@ def _change(received: msgspec.Raw) -> Change | None:
         return msgspec.json.decode(received, type=Change)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def _joined(fields: str) -> str:
-    return "".join(fields.split())
 
 
 FILES = Entity(

@@ -104,6 +104,8 @@ def test_a_folder_in_the_trash_is_told_and_not_made_again(works: GoogleTarget) -
         (("folder", "share", "x", "boss:anna@example.test"), "does not say with whom"),
         (("folder", "rename", "x", " "), "name is empty"),
         (("folder", "rename", "nowhere", "y"), "shows no file"),
+        (("folder", "rename", "https://drive.google.com/x' or '", "y"), "is no id"),
+        (("event", "cancel", CREW, "a b"), "is no id"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_use(works: GoogleTarget, line: tuple[str, ...], message: str) -> None:

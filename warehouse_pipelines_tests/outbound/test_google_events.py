@@ -278,6 +278,7 @@ def test_an_erased_guest_is_not_invited(works: GoogleTarget) -> None:
         ({"start": "tomorrow"}, "is no time"),
         ({"start": "2026-12-01T10:00", "end": "2026-12-01T09:00"}, "not after"),
         ({"start": "2026-12-01", "end": "2026-12-02T09:00"}, "whole days or of times"),
+        ({"summary": " "}, "needs a summary"),
         ({"guests": ("anna",)}, "no e-mail address"),
         ({"guests": ("a@example.test;b@example.test",)}, "no e-mail address"),
     ],
@@ -291,9 +292,28 @@ def test_what_is_no_event_is_refused_before_google_is_asked(
     assert not works.google.requests()["log"]
 
 
+def test_plans_of_different_events_do_not_stand_in_each_other_s_way(works: GoogleTarget) -> None:
+    with connected(works.url, EVENTS) as at_work:
+        plans = [plan_event(at_work, CREW, DRAFT, by=BY) for _ in range(2)]
+    assert [works.apply(plan).statuses for plan in plans] == [{"written": 1}] * 2
+
+
+def test_rooms_and_the_organizer_stay_when_guests_are_changed(works: GoogleTarget) -> None:
+    event = made(works).split(" ")[1]
+    room = {"email": "room@resource.example.test", "resource": True, "responseStatus": "accepted"}
+    works.google.edit_event(CREW, event, attendees=[room, {"email": "anna@example.test"}])
+    update_event(works.url, CREW, event, {"guests": "cy@example.test"}, by=BY)
+    described = works.google.described_event(CREW, event)
+    assert [one["email"] for one in described["attendees"]] == ["room@resource.example.test", "cy@example.test"]
+
+
 def test_days_are_whole_and_a_calendar_that_nobody_reads_is_refused(works: GoogleTarget) -> None:
-    row = works.event(made(works, draft=Draft(summary="Closed", start="2026-12-24")))
+    object_id = made(works, draft=Draft(summary="Closed", start="2026-12-24"))
+    row = works.event(object_id)
     assert (str(row["start_date"]), str(row["end_date"])) == ("2026-12-24", "2026-12-25")
+    times = {"start": "2026-12-24T08:00:00+00:00", "end": "2026-12-24T09:00:00+00:00"}
+    assert update_event(works.url, CREW, object_id.split(" ")[1], times, by=BY).statuses == {"written": 1}
+    assert works.event(object_id)["start_date"] is None
     with pytest.raises(WrongUse, match="not among GCALENDAR_IDS"):
         create_event(works.url, "other@example.test", DRAFT, by=BY)
 

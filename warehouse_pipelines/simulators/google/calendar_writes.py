@@ -105,6 +105,9 @@ class CalendarWriteApi(CalendarApi):
         if request.first("conferenceDataVersion") == "1" and "conferenceData" in body:
             self._confer(event, event_id, conference)
         before = self._event(name, event_id)
+        for name_ in ("start", "end"):
+            if moment_ := fields.get(name_):
+                fields[name_] = {one: value for one, value in moment_.items() if value is not None}
         if attendees := fields.get("attendees"):
             known = {one["email"]: one for one in before.get("attendees", ())}
             fields["attendees"] = [

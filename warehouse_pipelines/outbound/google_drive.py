@@ -325,9 +325,9 @@ def _note_trash(written: Written, items: "Sequence[Item]", table: str) -> None:
         return
     plan = written.plan
     why = plan.why or (f"undo of plan {plan.undoes}" if plan.undoes else f"plan {plan.plan_id}")
-    name = "note_trashed_folders" if table == gdrive.FOLDERS.table else "note_trashed_files"
+    statement = query("note_trashed_folders") if table == gdrive.FOLDERS.table else query("note_trashed_files")
     with warehouse.session(written.url) as session:
-        session.execute(query(name), {"ids": trashed, "by": written.by, "why": why})
+        session.execute(statement, {"ids": trashed, "by": written.by, "why": why})
 
 
 FILES = Target(

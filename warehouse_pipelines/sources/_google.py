@@ -34,20 +34,22 @@ TOO_FAST = (b"rateLimitExceeded", b"userRateLimitExceeded", b"quotaExceeded", b"
 
 
 class GoogleSettings(FromEnvironment):
-    """Sheets allows a user 60 reads a minute; the quotas of Calendar and Drive are larger, and the project's own.
-
-    ``GOOGLE_WRITE_AS``: the address of a user of the Workspace for whom is written, by domain-wide delegation.
-    """
+    """Sheets allows a user 60 reads a minute; the quotas of Calendar and Drive are larger, and the project's own."""
 
     google_application_credentials: Path
     google_base_url: str | None = None
     google_requests_per_minute: int = 50
-    google_write_as: str = ""
 
     @property
     def base_url(self) -> str:
         """Where the APIs are, all of them but Sheets."""
         return self.google_base_url or "https://www.googleapis.com"
+
+
+class WritingSettings(GoogleSettings):
+    """``GOOGLE_WRITE_AS``: the address of a user of the Workspace for whom is written, by domain-wide delegation."""
+
+    google_write_as: str = ""
 
 
 def client(context: ReadContext, title: str, scopes: Sequence[str], host: str = "www", act_for: str = "") -> Client:
@@ -80,7 +82,7 @@ def client(context: ReadContext, title: str, scopes: Sequence[str], host: str = 
 
 def writer(context: ReadContext, title: str, scopes: Sequence[str]) -> Client:
     """Return a client that may write, signed in for the user of ``GOOGLE_WRITE_AS`` if one is named."""
-    return client(context, title, scopes, act_for=GoogleSettings().google_write_as)
+    return client(context, title, scopes, act_for=WritingSettings().google_write_as)
 
 
 def is_rate_limit(answer: "httpx.Response") -> bool:

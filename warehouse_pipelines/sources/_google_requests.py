@@ -8,10 +8,11 @@ that there is not is a ``TypeError`` here and no 400 there. It opens no connecti
 ``_Transport`` is what it calls to send. So retries, ``Retry-After``, budgets, counts, masking and cancelling stay where
 they are for all vendors, and an answer is decoded from the record's own bytes.
 
-It is imported when a run asks Google for something (0.2 s, see ``calls``).
+It is imported when a run asks Google for something: 0.16 s of the processor and 11 MB for all three APIs.
 """
 
 import functools
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -41,13 +42,21 @@ def calls(name: str, version: str, resource: str) -> Any:
 
 @functools.cache
 def _api(name: str, version: str) -> Any:
-    from googleapiclient.discovery import build
+    """Return an API by its description, without that of the answers' members.
+
+    Of these the library makes nothing but docstrings: those of Sheets took 86 MB and 0.3 s.
+    """
+    from googleapiclient.discovery import build_from_document
+    from googleapiclient.discovery_cache import get_static_doc
     from googleapiclient.model import JsonModel
 
+    described = json.loads(get_static_doc(name, version))
+    for schema in described["schemas"].values():
+        schema["properties"] = {}
     model = JsonModel()
     model.response = lambda response, content: content  # which our client has decoded
     nothing = SimpleNamespace()  # in place of the library's own transport
-    return build(name, version, http=nothing, model=model, static_discovery=True, cache_discovery=False)
+    return build_from_document(described, http=nothing, model=model)
 
 
 class _Transport:

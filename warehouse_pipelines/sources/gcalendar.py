@@ -43,7 +43,7 @@ from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources._google import GoogleSettings, client, writer
+from warehouse_pipelines.sources._google import WritingSettings, client, writer
 from warehouse_pipelines.sources._google_requests import ask, calls
 from warehouse_pipelines.sources._http import Client
 
@@ -53,7 +53,7 @@ WRITE_SCOPES = ("calendar.events",)
 MOST = 2_500
 
 
-class Settings(GoogleSettings):
+class Settings(WritingSettings):
     """``GCALENDAR_IDS``: the calendars' addresses, with commas between them.
 
     ``GCALENDAR_SEND_UPDATES``: whom Google mails about events that are written from here.

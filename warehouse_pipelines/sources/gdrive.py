@@ -42,7 +42,7 @@ from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources._google import GoogleSettings, client, writer
+from warehouse_pipelines.sources._google import WritingSettings, client, writer
 from warehouse_pipelines.sources._google_requests import ask, calls
 
 API = ("drive", "v3")
@@ -57,7 +57,7 @@ FIELDS = (
 )
 
 
-class Settings(GoogleSettings):
+class Settings(WritingSettings):
     """``GDRIVE_ROOT_FOLDER_ID``: only what lies below this folder, which may be in a shared drive.
 
     ``GDRIVE_SHARE``: with whom a tree of folders that a template makes is shared, such as

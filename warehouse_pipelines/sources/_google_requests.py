@@ -69,7 +69,7 @@ class _Transport:
         self, uri: str, method: str = "GET", body: str | bytes | None = None, headers: Any = None, **how: Any
     ) -> tuple[SimpleNamespace, Any]:
         parts = urlsplit(uri)
-        params = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "alt"]
+        params = tuple(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "alt")
         answer = self._client.send(
             method, parts.path, self._read, params=params, repeat=self._repeat,
             content=body.encode() if isinstance(body, str) else body,

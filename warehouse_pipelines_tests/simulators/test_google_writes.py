@@ -45,7 +45,7 @@ class Caller:
     def __call__(self, method: str, path: str, body: Any = None, etag: str = "", **params: Any) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {self._token}", **({"If-Match": etag} if etag else {})}
         answer = httpx.request(method, f"{self.url}{path}", json=body, params=params, headers=headers)
-        found = answer.json() if answer.content else None
+        found: Any = answer.json() if answer.content else None
         return answer.status_code, found["error"]["errors"][0]["reason"] if answer.is_error else found
 
 

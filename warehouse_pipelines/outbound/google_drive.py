@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import RequestRefused, WarehouseError
+from warehouse_pipelines.errors import PermissionMissing, RequestRefused, WarehouseError
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound.partner import Action, Partner, Record, Reply, Write
 from warehouse_pipelines.outbound.target import BOOKKEEPING, Field, Target, Written
@@ -105,7 +105,7 @@ class _Partner:
         for write in writes:
             try:
                 self._write(action, write)
-            except RequestRefused as error:
+            except (RequestRefused, PermissionMissing) as error:
                 refused[write.operation] = str(error)
         return Reply(refused)
 

@@ -16,7 +16,7 @@ Drive, which the folders also get, are lost.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -349,8 +349,10 @@ def apply_template(
     return done
 
 
-def change(url: str, plan: Callable[[Outbound], Plan], *, by: str) -> Plan:
-    """Make a plan of files and apply it, as ``plan_change`` with its arguments makes it."""
+def change_files(
+    url: str, files: Sequence[str], changes: Mapping[str, Value], *, by: str, why: str | None = None
+) -> Plan:
+    """Rename, move, trash or restore files and folders; see ``plan_change``."""
     with connected(url, FILES) as at_work:
-        made = plan(at_work)
-        return at_work.apply(made, by, force=True) if made.changes else made
+        plan = plan_change(at_work, files, changes, by=by, why=why)
+        return at_work.apply(plan, by, force=True) if plan.changes else plan

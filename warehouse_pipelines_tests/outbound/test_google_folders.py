@@ -9,7 +9,14 @@ import pytest
 from warehouse_pipelines.errors import ActionNeeded, WrongUse
 from warehouse_pipelines.outbound import applying, google_folders, ledger
 from warehouse_pipelines.outbound.google_drive import FILES, SHARING, DrivePartner
-from warehouse_pipelines.outbound.google_folders import apply_template, plan_change, plan_shares, plan_template, shares
+from warehouse_pipelines.outbound.google_folders import (
+    apply_template,
+    change_files,
+    plan_change,
+    plan_shares,
+    plan_template,
+    shares,
+)
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.run import connected
 from warehouse_pipelines.simulators.google.drive import ROOT, SHARED_ROOT, folder_id
@@ -188,9 +195,7 @@ def test_soft_delete_and_restore(works: GoogleTarget) -> None:
     """Who and why stay in the row when the vendor's record comes again, until it is restored."""
     applied(works)
     folder = by_name(works)["Correspondence"]
-    with connected(works.url, FILES) as at_work:
-        plan = plan_change(at_work, [folder], {"trashed": "true"}, by=BY, why="made by mistake")
-        at_work.apply(plan, BY)
+    change_files(works.url, [folder], {"trashed": "true"}, by=BY, why="made by mistake")
     assert works.google.described_file(folder)["trashed"]
     deleted = works.folder(folder)
     who_and_why = (True, BY, "made by mistake")
@@ -201,8 +206,7 @@ def test_soft_delete_and_restore(works: GoogleTarget) -> None:
         row = works.folder(folder)
         assert (row["archived"], row["deleted_by"], row["delete_reason"]) == who_and_why
         assert (row["deleted_at"], row["name"]) == (deleted["deleted_at"], "Renamed in the trash")
-    with connected(works.url, FILES) as at_work:
-        at_work.apply(plan_change(at_work, [folder], {"trashed": None}, by=BY, why="no mistake"), BY)
+    change_files(works.url, [folder], {"trashed": None}, by=BY, why="no mistake")
     row = works.folder(folder)
     assert (row["archived"], row["deleted_at"], row["deleted_by"], row["delete_reason"]) == (False, None, None, None)
     works.google.trash_file(folder)
@@ -214,16 +218,13 @@ def test_a_file_is_trashed_renamed_and_moved_as_a_folder_is(works: GoogleTarget)
     applied(works)
     file, to = works.google.file_ids()[0], by_name(works)["Finance"]
     before = works.google.described_file(file)
-    with connected(works.url, FILES) as at_work:
-        plan = plan_change(at_work, [file], {"name": "Bill.pdf", "parent": to}, by=BY)
-        at_work.apply(plan, BY)
+    plan = change_files(works.url, [file], {"name": "Bill.pdf", "parent": to}, by=BY)
     (row,) = works.query("SELECT * FROM pipedesk.drive_files WHERE file_id = %s", [file])
     assert (row["name"], row["parent_folder_id"]) == ("Bill.pdf", to)
     works.undo(plan)
     after = works.google.described_file(file)
     assert (after["name"], after["parents"]) == (before["name"], before["parents"])
-    with connected(works.url, FILES) as at_work:
-        at_work.apply(plan_change(at_work, [file], {"trashed": "true"}, by=BY, why="twice there"), BY)
+    change_files(works.url, [file], {"trashed": "true"}, by=BY, why="twice there")
     (row,) = works.query("SELECT * FROM pipedesk.drive_files WHERE file_id = %s", [file])
     assert (row["deleted_by"], row["delete_reason"]) == (BY, "twice there")
 
@@ -263,6 +264,14 @@ def test_an_undo_trashes_a_tree_that_nobody_used(works: GoogleTarget) -> None:
     assert {(row["archived"], row["deleted_by"], row["delete_reason"]) for row in rows} == {
         (True, BY, f"undo of plan {plan.plan_id}")
     }
+
+
+def test_one_file_that_may_not_be_written_costs_no_other(works: GoogleTarget) -> None:
+    files = works.google.file_ids()[:3]
+    works.google.set_read_only(files[1])
+    plan = change_files(works.url, files, {"trashed": "true"}, by=BY, why="old")
+    assert plan.statuses == {"written": 2, "refused": 1}
+    assert [works.google.described_file(one)["trashed"] for one in files] == [True, False, True]
 
 
 def test_a_folder_may_not_be_moved_into_itself(works: GoogleTarget) -> None:

@@ -175,6 +175,26 @@ FROM wanted AS w
     JOIN top AS t ON t.template_id = m.id AND t.name = w.parent
 ORDER BY t.id, w."order";
 
+-- Who trashed a folder or file from here, and why, stays for as long as it is deleted: the vendor's record, which comes
+-- again with every change, does not tell.
+CREATE OR REPLACE FUNCTION pipedesk.keep_who_deleted() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.deleted_at := OLD.deleted_at;
+    NEW.deleted_by := OLD.deleted_by;
+    NEW.delete_reason := OLD.delete_reason;
+    RETURN NEW;
+END
+$$;
+CREATE OR REPLACE TRIGGER keep_who_deleted BEFORE UPDATE ON pipedesk.google_drive_folders
+    FOR EACH ROW WHEN (OLD.archived AND NEW.archived AND NEW.delete_reason IN ('archived', 'missing', 'erased')
+        AND OLD.delete_reason NOT IN ('archived', 'missing', 'erased'))
+    EXECUTE FUNCTION pipedesk.keep_who_deleted();
+CREATE OR REPLACE TRIGGER keep_who_deleted BEFORE UPDATE ON pipedesk.drive_files
+    FOR EACH ROW WHEN (OLD.archived AND NEW.archived AND NEW.delete_reason IN ('archived', 'missing', 'erased')
+        AND OLD.delete_reason NOT IN ('archived', 'missing', 'erased'))
+    EXECUTE FUNCTION pipedesk.keep_who_deleted();
+
 -- What the columns mean that no entity declares.
 COMMENT ON COLUMN pipedesk.calendar_events.id IS 'A number for the row; it stays when the row is read again.';
 COMMENT ON COLUMN pipedesk.drive_files.id IS 'A number for the row; it stays when the row is read again.';
@@ -204,6 +224,14 @@ COMMENT ON COLUMN pipedesk.calendar_sync_states.expiration IS 'When the channel 
 COMMENT ON COLUMN pipedesk.calendar_sync_states.active IS 'Whether the channel is in use.';
 COMMENT ON COLUMN pipedesk.calendar_sync_states.created_at IS 'When the row was written.';
 COMMENT ON COLUMN pipedesk.calendar_sync_states.updated_at IS 'When the row was last changed.';
+COMMENT ON TABLE pipedesk.drive_applied_nodes IS
+    'Which folder of Google Drive a template has for a company, lead, deal or contact. Written before the folder is made.';
+COMMENT ON COLUMN pipedesk.drive_applied_nodes.folder_id IS 'Google''s id of the folder.';
+COMMENT ON COLUMN pipedesk.drive_applied_nodes.entity_type IS 'company, lead, deal or contact.';
+COMMENT ON COLUMN pipedesk.drive_applied_nodes.entity_id IS 'Whose folder it is.';
+COMMENT ON COLUMN pipedesk.drive_applied_nodes.node_id IS
+    'The folder of the template, or of one that was deleted; null is the folder above all of them.';
+COMMENT ON COLUMN pipedesk.drive_applied_nodes.created_at IS 'When the id was taken.';
 COMMENT ON COLUMN pipedesk.drive_change_logs.id IS 'Key.';
 COMMENT ON COLUMN pipedesk.drive_change_logs.channel_id IS 'The push channel that it came by.';
 COMMENT ON COLUMN pipedesk.drive_change_logs.resource_id IS 'Google''s id of what the channel watches.';

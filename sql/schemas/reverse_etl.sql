@@ -14,6 +14,7 @@ COMMENT ON COLUMN reverse_etl.plan.rows IS 'Rows of the target''s query.';
 COMMENT ON COLUMN reverse_etl.plan.unchanged IS 'Rows that the vendor has already.';
 COMMENT ON COLUMN reverse_etl.plan.kept IS 'Fields that a person changed at the vendor and that stay as they are.';
 COMMENT ON COLUMN reverse_etl.plan.last_erasure IS 'The last erasure that the plan knew of.';
+COMMENT ON COLUMN reverse_etl.plan.why IS 'Why somebody asked for it; null where a target''s query did.';
 COMMENT ON COLUMN reverse_etl.plan.problem IS 'Why applying it ended early; null where it did not.';
 COMMENT ON COLUMN reverse_etl.plan.created_by IS 'Who planned.';
 COMMENT ON COLUMN reverse_etl.plan.created_at IS 'When.';

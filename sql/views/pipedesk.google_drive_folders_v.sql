@@ -1,5 +1,6 @@
--- Folders of Google Drive and whose they are. PipeDesk's own table of folders says so (drive_folder_links); of a folder
--- that it does not know, what Drive shows. The ids behind it are those of rows that are there.
+-- Folders of Google Drive and whose they are. PipeDesk's own table of folders says so (drive_folder_links), of folders that
+-- a template made from here our own (drive_applied_nodes); of a folder that neither knows, what Drive shows. The ids
+-- behind it are those of rows that are there.
 SELECT
     f.folder_id,
     f.name,
@@ -19,10 +20,12 @@ FROM pipedesk.google_drive_folders AS f
         WHERE l.folder_id = f.folder_id AND l.entity_id IS NOT NULL AND NOT l.archived
         ORDER BY l.id DESC LIMIT 1
     ) AS link ON true
+    LEFT JOIN pipedesk.drive_applied_nodes AS made ON made.folder_id = f.folder_id
     CROSS JOIN LATERAL (
         SELECT
-            CASE WHEN link.entity_id IS NOT NULL THEN link.entity_type ELSE f.entity_type END AS entity_type,
-            coalesce(link.entity_id, f.entity_id) AS entity_id
+            CASE WHEN link.entity_id IS NOT NULL THEN link.entity_type
+                WHEN made.entity_id IS NOT NULL THEN made.entity_type ELSE f.entity_type END AS entity_type,
+            coalesce(link.entity_id, made.entity_id, f.entity_id) AS entity_id
     ) AS owned
     CROSS JOIN LATERAL (
         SELECT CASE WHEN owned.entity_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN owned.entity_id::uuid END

@@ -29,6 +29,7 @@ from warehouse_pipelines.commands.completion import completion
 from warehouse_pipelines.commands.dead_letters import dead_letters_group, replay
 from warehouse_pipelines.commands.erase import erase, export_person
 from warehouse_pipelines.commands.export import export_group
+from warehouse_pipelines.commands.google import google
 from warehouse_pipelines.commands.identity import feed, identity_group
 from warehouse_pipelines.commands.import_leads import import_group
 from warehouse_pipelines.commands.marts import marts
@@ -153,6 +154,7 @@ for _command in (
     webhooks,
     outbound,
     sequences,
+    google,
     demo,
     simulators,
     stop,

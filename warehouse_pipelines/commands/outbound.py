@@ -48,7 +48,7 @@ def _plan_of(named: str, *, sent: bool = False) -> "tuple[Target, Plan]":
     return _target(plan.target), plan
 
 
-def _me() -> str:
+def me() -> str:
     from getpass import getuser
 
     return getuser()
@@ -119,7 +119,7 @@ def plan(target: str, show: int) -> None:
 
     url = database_url()
     with connected(url, _target(target)) as at_work:
-        made = at_work.plan(_me())
+        made = at_work.plan(me())
     with warehouse.session(url) as session:
         items = ledger.items(session, made.plan_id, limit=show)
     show_plan(made, items)
@@ -165,11 +165,11 @@ def apply(ctx: click.Context, plan: str, yes: bool, force: bool, allow_archive: 
             click.echo(f"It would be refused: {why}")
         return
     with connected(database_url(), target) as at_work:
-        done = at_work.apply(found, _me(), force=force, allow_archive=allow_archive)
-    _tell(ctx, done)
+        done = at_work.apply(found, me(), force=force, allow_archive=allow_archive)
+    tell_outcome(ctx, done)
 
 
-def _tell(ctx: click.Context, done: "Plan") -> None:
+def tell_outcome(ctx: click.Context, done: "Plan") -> None:
     click.echo(f"Plan {done.plan_id} of {done.target} is {done.status}: {counts(done)}.")
     if done.status == "partial":
         click.echo("What was not written stands in reverse_etl.plan_item with its reason.")
@@ -209,10 +209,10 @@ def undo(ctx: click.Context, plan: str, yes: bool, show: int) -> None:
 
     target, found = _plan_of(plan, sent=True)
     with connected(database_url(), target) as at_work:
-        made = at_work.plan_undo(found, _me())
+        made = at_work.plan_undo(found, me())
         show_plan(made, ledger.items(at_work.session, made.plan_id, limit=show))
         if not yes:
             click.echo(f"\nNothing was written. `warehouse outbound undo {found.plan_id} --yes` does it.")
             return
-        done = at_work.apply(made, _me())
-    _tell(ctx, done)
+        done = at_work.apply(made, me())
+    tell_outcome(ctx, done)

@@ -1,4 +1,4 @@
-"""Read given records of an entity again, because an event named them.
+"""Read given records of an entity again, because an event named them, or load what a vendor just answered.
 
 An event only says which records to read: they are asked for at the vendor, and go through the same coercion and merge
 as any other read, with a history row of mode ``webhook``. So the order of events, duplicates and ties do not matter.
@@ -6,13 +6,14 @@ The watermark stays where it is, and no row counts as deleted because it was not
 that the vendor no longer has does. Neither health nor the values that columns usually have are judged by such a run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 
 
@@ -30,3 +31,18 @@ def sync_keys(source: Source, entity: Entity, keys: Sequence[str], *, url: str, 
         raise WrongUse(f"{len(asked)} keys of {source.name} {entity.name} were given; one run reads 1 to {most}")
     return sync(replace(source, fetch=source.read_keys), entity, Options(), url=url, keys=asked, run_id=run_id,
                 for_webhooks=True)  # fmt: skip
+
+
+def load_answers(
+    source: Source, entity: Entity, keys: Sequence[str], answers: Callable[[ReadContext], Sequence[Json]], *, url: str
+) -> Result:
+    """Load records as the vendor just answered them, which have these keys; the vendor is not asked again.
+
+    Raises as ``sync`` does.
+    """
+
+    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
+        yield Page(answers(context), in_window=False)
+        return ReadReport()
+
+    return sync(replace(source, fetch=fetch), entity, Options(), url=url, keys=tuple(keys), for_webhooks=True)

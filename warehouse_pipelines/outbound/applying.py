@@ -9,6 +9,7 @@ The first item goes alone. A plan of which three in a row are refused is stopped
 half of a batch is refused.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -22,12 +23,14 @@ from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.delivery import Delivery
 from warehouse_pipelines.outbound.ledger import Item, Plan
 from warehouse_pipelines.outbound.partner import Partner, Record
-from warehouse_pipelines.outbound.target import Target
+from warehouse_pipelines.outbound.target import Target, Written
 from warehouse_pipelines.outbound.withheld import Withheld
 from warehouse_pipelines.settings import state_folder
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
+
+log = logging.getLogger("warehouse")
 
 FEW = 20
 """Changes that are never too many."""
@@ -62,7 +65,7 @@ def refusal(target: Target, plan: Plan, *, force: bool) -> str | None:
 
 def run(
     session: "Session", target: Target, plan: Plan, partner: Partner, context: ReadContext, *, by: str,
-    force: bool = False, allow_archive: int = 0,
+    force: bool = False, allow_archive: int = 0, url: str = "",
 ) -> Plan:  # fmt: skip
     """Apply a plan and return it as it stands then.
 
@@ -75,14 +78,14 @@ def run(
         plan = ledger.plan(session, str(plan.plan_id))
         if why := refusal(target, plan, force=force):
             raise WrongUse(why)
-        if newer := ledger.newer_plan(session, plan):
+        if target.source and (newer := ledger.newer_plan(session, plan)):
             raise WrongUse(
                 f"plan {plan.plan_id} was followed by plan {newer}, which may say otherwise; make a new one: "
                 f"`warehouse outbound plan {target.name}`."
             )
         ledger.set_status(session, plan.plan_id, "applying", by=by)
         try:
-            _Applying(session, target, plan, partner, context, allow_archive).run()
+            _Applying(session, target, plan, partner, context, allow_archive, url=url, by=by).run()
         except WarehouseError as error:
             ledger.set_status(session, plan.plan_id, "applying", problem=str(error))
             raise
@@ -94,10 +97,12 @@ def run(
         return ledger.plan(session, str(plan.plan_id))
 
 
-def close_open(session: "Session", target: Target, partner: Partner, context: ReadContext) -> None:
+def close_open(
+    session: "Session", target: Target, partner: Partner, context: ReadContext, *, url: str = "", by: str = ""
+) -> None:
     """Read back what earlier plans of a target sent without learning the outcome, and close these plans."""
     for plan in ledger.open_plans(session, target.name):
-        _Applying(session, target, plan, partner, context, 0).recover(give_up=True)
+        _Applying(session, target, plan, partner, context, 0, url=url, by=by).recover(give_up=True)
         ledger.set_status(session, plan.plan_id, "partial", problem=plan.problem or "a newer plan was made")
 
 
@@ -105,8 +110,10 @@ class _Applying:
     """One attempt to apply one plan."""
 
     def __init__(
-        self, session: "Session", target: Target, plan: Plan, partner: Partner, context: ReadContext, allow_archive: int
-    ) -> None:
+        self, session: "Session", target: Target, plan: Plan, partner: Partner, context: ReadContext,
+        allow_archive: int, *, url: str, by: str,
+    ) -> None:  # fmt: skip
+        self._url, self._by = url, by
         self._session, self._target, self._plan, self._partner = session, target, plan, partner
         self._delivery = Delivery(target, partner, context)
         self._allow_archive = allow_archive
@@ -209,14 +216,27 @@ class _Applying:
 
     def _filled_by_others(self, items: Sequence[Item]) -> Mapping[str, list[str]]:
         """Return what people filled of the records that an undo is to archive, by id."""
-        ids = [item.object_id for item in items if item.object_id and item.action == "archive"]
+        ids = [item.object_id for item in items if item.object_id and self._archives(item)]
         return self._partner.filled_by_others(ids) if ids and self._plan.undoes is not None else {}
+
+    def _archives(self, item: Item) -> bool:
+        return item.action == "archive" or self._target.retires({name: one.new for name, one in item.fields.items()})
 
     def _settle(self, items: Sequence[Item], refused: dict[str, str]) -> None:
         if not items:
             return
         outcomes = self._delivery.outcomes(items, refused)
+        self._keep([item for item in items if outcomes[item.operation].status in ("written", "partial")])
         ledger.settle(self._session, [(item, outcomes[item.operation]) for item in items])
+
+    def _keep(self, items: Sequence[Item]) -> None:
+        """Write into the warehouse what the vendor has now. Where that fails the next sync does it."""
+        if self._target.keep is None or not items:
+            return
+        if problem := self._target.keep(Written(self._url, self._plan, self._by, items), self._partner):
+            log.warning("%s: not in the warehouse yet, the next sync brings it: %s", self._target.name, problem)
+            for item in items:
+                item.reason = f"not in the warehouse yet, the next sync brings it: {problem}"
 
     def _moved(self, item: Item, record: Record | None) -> str | None:
         """Return why a record is not as planned; None where it is. Of what was sent before, a part may be new."""

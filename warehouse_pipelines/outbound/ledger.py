@@ -61,6 +61,7 @@ class Plan:
     kept: int
     last_erasure: int
     problem: str | None
+    why: str | None
     actions: Mapping[str, int]
     statuses: Mapping[str, int]
 
@@ -105,9 +106,9 @@ class Receipt:
 
 def write_plan(
     session: "Session", target: str, items: Sequence[Item], *, rows: int, unchanged: int, kept: int, by: str,
-    last_erasure: int, undoes: int | None = None,
+    last_erasure: int, undoes: int | None = None, why: str | None = None, supersedes: bool = True,
 ) -> int:  # fmt: skip
-    """Write a plan and return its number; those of the target that nobody applied are superseded.
+    """Write a plan and return its number; those of the target that nobody applied are superseded, if it is of all rows.
 
     ``last_erasure`` is that of when its rows were read. Raises ``TryAgain`` if somebody was erased since: the items
     would keep what the erasure deleted.
@@ -115,13 +116,14 @@ def write_plan(
     with session.transaction():
         if erasure_held_off(session) != last_erasure:
             raise TryAgain(f"a person was erased while the plan of {target} was made; nothing was kept. Plan again.")
-        session.execute(
-            "UPDATE reverse_etl.plan SET status = 'superseded' WHERE target = %s AND status = 'planned'", [target]
-        )
+        if supersedes:
+            session.execute(
+                "UPDATE reverse_etl.plan SET status = 'superseded' WHERE target = %s AND status = 'planned'", [target]
+            )
         made = session.execute(
-            "INSERT INTO reverse_etl.plan (target, undoes, rows, unchanged, kept, created_by, last_erasure)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING plan_id",
-            [target, undoes, rows, unchanged, kept, by, last_erasure],
+            "INSERT INTO reverse_etl.plan (target, undoes, rows, unchanged, kept, created_by, last_erasure, why)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING plan_id",
+            [target, undoes, rows, unchanged, kept, by, last_erasure, why],
         ).fetchone()
         assert made is not None  # noqa: S101  (RETURNING)
         with session.cursor().copy(
@@ -188,7 +190,7 @@ def _plan(session: "Session", row: Mapping[str, Any]) -> Plan:
     for one in counted:
         statuses[one["status"]] = statuses.get(one["status"], 0) + one["items"]
         actions[one["action"]] = actions.get(one["action"], 0) + one["items"]
-    names = ("plan_id", "target", "undoes", "status", "rows", "unchanged", "kept", "last_erasure", "problem")
+    names = ("plan_id", "target", "undoes", "status", "rows", "unchanged", "kept", "last_erasure", "problem", "why")
     return Plan(**{name: row[name] for name in names}, actions=actions, statuses=statuses)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines.errors import ActionNeeded, SuspiciousRead
+from warehouse_pipelines.errors import ActionNeeded, SuspiciousRead, WrongUse
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Change, Item, Sent
 from warehouse_pipelines.outbound.partner import Partner, Record
@@ -34,6 +34,8 @@ def make(session: "Session", target: Target, partner: Partner, *, by: str) -> in
     Raises ``ActionNeeded`` where the vendor lacks the object or a property, ``SuspiciousRead`` for a query without a
     row where records were written before, and as the vendor's client does.
     """
+    if not target.source:
+        raise WrongUse(f"{target.name} has no query to plan from: `warehouse google --help` says how it is written.")
     if lacking := partner.lacking():
         raise ActionNeeded(
             f"{target.name}: {'; '.join(lacking)}. `warehouse outbound prepare {target.name} --yes` makes it."

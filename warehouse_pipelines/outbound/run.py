@@ -2,16 +2,17 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import SyncRunning
+from warehouse_pipelines.loading.erased import last_erasure
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import applying, ledger, planning, undoing
-from warehouse_pipelines.outbound.ledger import Plan
+from warehouse_pipelines.outbound.ledger import Item, Plan
 from warehouse_pipelines.outbound.partner import Partner
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.outbound.undoing import Verdict
@@ -28,6 +29,7 @@ class Outbound:
     session: "Session"
     partner: Partner
     context: ReadContext
+    url: str = ""
 
     def plan(self, by: str) -> Plan:
         """Make a plan. What an earlier one sent without learning the outcome is read back first.
@@ -35,15 +37,33 @@ class Outbound:
         Raises as ``planning.make`` does, and ``SyncRunning`` while another run writes.
         """
         with self._alone():
-            applying.close_open(self.session, self.target, self.partner, self.context)
+            self._close_open(by)
             made = planning.make(self.session, self.target, self.partner, by=by)
+        return ledger.plan(self.session, str(made))
+
+    def plan_by_hand(self, find: Callable[[], Sequence[Item]], by: str, why: str | None = None) -> Plan:
+        """Make a plan of the items that ``find`` returns, where somebody's wish says what to write and no query.
+
+        It says nothing of other plans of the target, so it neither supersedes them nor is superseded.
+        What an earlier plan sent without learning the outcome is read back before ``find`` is called. Raises as it
+        does, as ``ledger.write_plan`` does, and ``SyncRunning`` while another run writes.
+        """
+        with self._alone():
+            self._close_open(by)
+            erased = last_erasure(self.session)
+            items = find()
+            made = ledger.write_plan(
+                self.session, self.target.name, items, rows=max(1, len(items)), unchanged=int(not items), kept=0, by=by,
+                last_erasure=erased, why=why, supersedes=False,
+            )  # fmt: skip
         return ledger.plan(self.session, str(made))
 
     def apply(self, plan: Plan, by: str, *, force: bool = False, allow_archive: int = 0) -> Plan:
         """Apply a plan; see ``applying.run``."""
         return applying.run(
-            self.session, self.target, plan, self.partner, self.context, by=by, force=force, allow_archive=allow_archive
-        )
+            self.session, self.target, plan, self.partner, self.context, by=by, force=force,
+            allow_archive=allow_archive, url=self.url,
+        )  # fmt: skip
 
     def verify(self, plan: Plan) -> list[Verdict]:
         """Read back what a plan wrote."""
@@ -54,6 +74,9 @@ class Outbound:
         with self._alone():
             made = undoing.make(self.session, self.target, plan, self.partner, by=by)
         return ledger.plan(self.session, str(made))
+
+    def _close_open(self, by: str) -> None:
+        applying.close_open(self.session, self.target, self.partner, self.context, url=self.url, by=by)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -69,4 +92,4 @@ def connected(url: str, target: Target, cancelled: threading.Event | None = None
     stopped = cancelled or threading.Event()
     with warehouse.session(url) as session, RequestBudget(url, stopped, target.crm) as budget:
         context = ReadContext(acquire=budget.acquire, cancelled=stopped)
-        yield Outbound(target, session, target.partner(target, context), context)
+        yield Outbound(target, session, target.partner(target, context), context, url)

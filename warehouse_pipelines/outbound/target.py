@@ -6,14 +6,15 @@ and who owns each field. What can be derived from the row is derived: plan, appl
 Values are texts or None on both sides (``values``), as HubSpot has them; ``Kind`` says how two of them are compared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound.values import Kind
 
 if TYPE_CHECKING:
+    from warehouse_pipelines.outbound.ledger import Item, Plan
     from warehouse_pipelines.outbound.partner import Partner
 
 Owner = Literal["ours", "newest", "theirs"]
@@ -24,8 +25,19 @@ Owner = Literal["ours", "newest", "theirs"]
     theirs  the vendor: the field is filled when the record is created, and never again
 """
 
+Keep = Callable[["Written", "Partner"], str | None]
+
 BOOKKEEPING = "warehouse_operation_id"
 """The property that tells who created a record: after a lost answer it says which of our operations it was."""
+
+
+class Written(NamedTuple):
+    """What was just read back as written: the warehouse's URL, the plan, who applies it, and the items."""
+
+    url: str
+    plan: "Plan"
+    by: str
+    items: "Sequence[Item]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +85,9 @@ class Target:
     ``most``      changes that a plan may have without ``--force``; a fifth of the rows if that is less
     ``labels``    singular and plural of a custom object that ``prepare`` makes
     ``partner``   connects to the vendor
+    ``retired``   the field and the value by which a record counts as archived, at a vendor that restores such ones
+    ``keep``      writes what was written into the warehouse's own tables, before it is settled; returns why that could
+                  not be, None where it was
     """
 
     name: str
@@ -90,6 +105,8 @@ class Target:
     subject: str = ""
     most: int = 1_000
     labels: tuple[str, str] = ("", "")
+    retired: tuple[str, str] | None = None
+    keep: "Keep | None" = None
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -103,6 +120,10 @@ class Target:
         for problem, there in wrong:
             if there:
                 raise ValueError(f"target {self.name}: {problem}")
+
+    def retires(self, new: Mapping[str, str | None]) -> bool:
+        """Whether these new values archive a record that the vendor could restore."""
+        return self.retired is not None and new.get(self.retired[0]) == self.retired[1]
 
     @property
     def owned(self) -> tuple[Field, ...]:

@@ -12,6 +12,7 @@ Decided:
   gets a tag.
 """
 
+from warehouse_pipelines.outbound import google_calendar, google_drive
 from warehouse_pipelines.outbound.callrail import CallRailPartner
 from warehouse_pipelines.outbound.hubspot import HubSpotPartner
 from warehouse_pipelines.outbound.target import Field, Target
@@ -150,4 +151,7 @@ CALLRAIL_DO_NOT_CALL = Target(
 TARGETS = (DIVISIONS, GENIUS_USERS, ZIP_CODES, PEOPLE, DO_NOT_CALL, CALLRAIL_DO_NOT_CALL)
 """In the order in which they are written: users and zip codes are associated with divisions."""
 
-BY_NAME = {target.name: target for target in TARGETS}
+BY_HAND = (google_calendar.EVENTS, google_drive.FILES, google_drive.SHARING)
+"""What somebody asks for, record by record (`warehouse google`): without a query, an asset or a schedule."""
+
+BY_NAME = {target.name: target for target in (*TARGETS, *BY_HAND)}

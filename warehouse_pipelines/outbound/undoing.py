@@ -78,7 +78,7 @@ def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by
     items = [item for verdict in reversed(verdicts) if (item := _undone(target, verdict)) is not None]
     return ledger.write_plan(
         session, target.name, items, rows=plan.rows, unchanged=len(verdicts) - len(items), kept=_kept(items), by=by,
-        last_erasure=erased, undoes=plan.plan_id,
+        last_erasure=erased, undoes=plan.plan_id, supersedes=bool(target.source),
     )  # fmt: skip
 
 
@@ -100,8 +100,14 @@ def _undone(target: Target, verdict: Verdict) -> Item | None:
             return None
         item.status, item.reason = "refused", "the vendor has no living record of this id any more"
     elif receipt.action == "create":
-        item.action = "archive"
-        item.fields = {name: Change(value, value) for name, value in record.values.items()}
+        if target.retires(record.values):
+            return None
+        if target.retired:
+            name, value = target.retired
+            item.fields = {name: Change(record.values.get(name), value)}
+        else:
+            item.action = "archive"
+            item.fields = {name: Change(value, value) for name, value in record.values.items()}
         if verdict.changed:
             item.status, item.reason = "refused", changed
     else:

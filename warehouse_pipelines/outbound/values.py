@@ -1,5 +1,6 @@
 """Values as vendors have them: texts or None; and when two of them say the same."""
 
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ from warehouse_pipelines.loading.erased import MARK
 from warehouse_pipelines.loading.hash_and_drop import HASH
 from warehouse_pipelines.model import phones
 
-Kind = Literal["text", "phone", "number", "bool"]
+Kind = Literal["text", "phone", "number", "bool", "time"]
 Value = str | None
 Values = dict[str, Value]
 
@@ -41,8 +42,18 @@ def same(kind: Kind, one: Value, other: Value) -> bool:
                 return Decimal(one) == Decimal(other)
             except InvalidOperation:
                 return False
+        case "time":
+            return len(one) > len("2026-01-31") < len(other) and _moment(one) == _moment(other)
         case "text":
             return False
+
+
+def _moment(value: str) -> datetime | str:
+    """Return the moment that a text says; a text that says none as it is."""
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return value
 
 
 def must_stay(value: Value) -> bool:

@@ -1,5 +1,6 @@
 """Who is never sent: erased people, those whose vendor deleted their record for good, and values that must stay."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 ERASED = "the person was erased"
 PROPOSED = "the vendor deleted the person's record for good, and nobody has decided on erasing them"
+_BETWEEN = re.compile(r"[\s;,<>]+")
+
 HASHED = "a value is a hash of this installation, or what an erasure left"
 
 
@@ -61,8 +64,9 @@ class Withheld:
         for value in values:
             if value is None:
                 continue
-            if "@" in value and digest(self.key, "email", value.lower()) in self.erased:
-                return True
+            for word in _BETWEEN.split(value.lower()) if "@" in value else ():
+                if "@" in word and digest(self.key, "email", word.strip(".:()\"'")) in self.erased:
+                    return True
             number = phones.e164(value) if value.lstrip("+(")[:1].isdigit() and len(value) >= 10 else None
             if number and digest(self.key, "phone", number[-10:].lstrip("+")) in self.erased:
                 return True

@@ -1,11 +1,11 @@
 """The login that the Google sources share: a service account, by google-auth, over the client of all vendors.
 
-google-auth signs the assertion and keeps the token, which is the part that is easy to get wrong. Requests do not go
-through google-api-python-client: it is 111 MB of API descriptions; its httplib2 connections belong to one thread; its
-retries ignore ``Retry-After``, sleep where a cancelled run cannot wake them, and are not counted; and it hands over
-dictionaries where we keep the record's own bytes. So there is one machinery of retries, budgets, counts and cancelling
-for all vendors, and what is left of Google's client is a path and a dictionary of parameters. (Its import costs 0.19 s,
-google-auth's 0.11 s, and both can wait until a run needs them.)
+google-auth signs the assertion and keeps the token, which is the part that is easy to get wrong. What is asked for is
+built by google-api-python-client (``_google_requests``) and sent by the client of all vendors.
+
+**Reading** asks for read-only scopes, as the service account itself. **Writing** asks for its own, and acts for the
+user of ``GOOGLE_WRITE_AS`` where one is named (domain-wide delegation): a service account of its own may neither invite
+guests nor make a video conference, and owns no storage.
 
 A token lives an hour and is kept in this process; one that is refused before its time is replaced once.
 """
@@ -46,8 +46,14 @@ class GoogleSettings(FromEnvironment):
         return self.google_base_url or "https://www.googleapis.com"
 
 
-def client(context: ReadContext, title: str, scopes: Sequence[str], host: str = "www") -> Client:
-    """Return a client of one API, signed in as the service account.
+class WritingSettings(GoogleSettings):
+    """``GOOGLE_WRITE_AS``: the address of a user of the Workspace for whom is written, by domain-wide delegation."""
+
+    google_write_as: str = ""
+
+
+def client(context: ReadContext, title: str, scopes: Sequence[str], host: str = "www", act_for: str = "") -> Client:
+    """Return a client of one API, signed in as the service account, which may act for a user.
 
     Raises ``NotConfigured`` for a key file that cannot be read.
     """
@@ -59,7 +65,7 @@ def client(context: ReadContext, title: str, scopes: Sequence[str], host: str = 
         raise NotConfigured(f"GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be read: {error}") from error
 
     def login(renew: bool) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {_token(context, str(path), changed, tuple(scopes), renew)}"}
+        return {"Authorization": f"Bearer {_token(context, str(path), changed, tuple(scopes), act_for, renew)}"}
 
     return Client(
         context,
@@ -74,6 +80,11 @@ def client(context: ReadContext, title: str, scopes: Sequence[str], host: str = 
     )
 
 
+def writer(context: ReadContext, title: str, scopes: Sequence[str]) -> Client:
+    """Return a client that may write, signed in for the user of ``GOOGLE_WRITE_AS`` if one is named."""
+    return client(context, title, scopes, act_for=WritingSettings().google_write_as)
+
+
 def is_rate_limit(answer: "httpx.Response") -> bool:
     """Whether a 403 only means that this was too fast."""
     return answer.status_code == 403 and any(reason in answer.content for reason in TOO_FAST)
@@ -83,12 +94,12 @@ _lock = threading.Lock()
 
 
 @functools.lru_cache(maxsize=8)
-def _credentials(path: str, changed: int, scopes: tuple[str, ...]) -> Any:
+def _credentials(path: str, changed: int, scopes: tuple[str, ...], act_for: str) -> Any:
     from google.oauth2 import service_account
 
     kind: Any = service_account.Credentials
     try:
-        return kind.from_service_account_file(path, scopes=[SCOPES + scope for scope in scopes])
+        return kind.from_service_account_file(path, scopes=[SCOPES + one for one in scopes], subject=act_for or None)
     except (ValueError, KeyError) as error:
         raise NotConfigured(
             "GOOGLE_APPLICATION_CREDENTIALS names a file that is no key of a service account. Make one in the console "
@@ -96,11 +107,11 @@ def _credentials(path: str, changed: int, scopes: tuple[str, ...]) -> Any:
         ) from error
 
 
-def _token(context: ReadContext, path: str, changed: int, scopes: tuple[str, ...], renew: bool) -> str:
+def _token(context: ReadContext, path: str, changed: int, scopes: tuple[str, ...], act_for: str, renew: bool) -> str:
     """Return an access token that is good for some minutes; a new one when the last was refused."""
     from google.auth.exceptions import GoogleAuthError
 
-    credentials = _credentials(path, changed, scopes)
+    credentials = _credentials(path, changed, scopes, act_for)
     with _lock:
         if renew or not credentials.valid:
             try:

@@ -5,8 +5,7 @@ notification. Stopping a channel that Google does not know is no error: it has e
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,6 +13,7 @@ from warehouse_pipelines.errors import RequestRefused
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources import gcalendar, gdrive
 from warehouse_pipelines.sources._google import client
+from warehouse_pipelines.sources._google_requests import ask, calls
 
 LIFE = timedelta(days=7)
 """What is asked for, and the most that Google gives."""
@@ -49,8 +49,8 @@ def watch_calendar(calendar: str, *, channel_id: str, token: str, address: str) 
     api = client(ReadContext(), "Google Calendar", gcalendar.SCOPES)
     body = {"id": channel_id, "type": "web_hook", "address": address, "token": token}
     body_with_life = {**body, "params": {"ttl": str(int(LIFE.total_seconds()))}}
-    made = api.post(f"/calendar/v3/calendars/{quote(calendar, safe='')}/events/watch", _Made, body=body_with_life)
-    return _channel(made)
+    watch = calls(*gcalendar.API, "events").watch(calendarId=calendar, body=body_with_life)
+    return _channel(ask(api, watch, _Made))
 
 
 def drives() -> list[str]:
@@ -59,34 +59,29 @@ def drives() -> list[str]:
     if not root:
         return [""]
     api = client(ReadContext(), "Google Drive", gdrive.SCOPES)
-    params = {"fields": "driveId", "supportsAllDrives": "true"}
-    return [api.get(f"/drive/v3/files/{quote(root, safe='')}", _File, params=params).drive_id]
+    file = calls(*gdrive.API, "files").get(fileId=root, fields="driveId", supportsAllDrives=True)
+    return [ask(api, file, _File).drive_id]
 
 
 def watch_drive(drive_id: str, *, channel_id: str, token: str, address: str) -> Channel:
     """Make a channel for a log of changes; raises as ``Client.request`` does."""
     api = client(ReadContext(), "Google Drive", gdrive.SCOPES)
-    known = {"supportsAllDrives": "true", **({"driveId": drive_id} if drive_id else {})}
-    start = api.get("/drive/v3/changes/startPageToken", _Start, params=known).token
-    more = {"includeItemsFromAllDrives": "true" if drive_id else "false"}
+    known: dict[str, Any] = {"supportsAllDrives": True, **({"driveId": drive_id} if drive_id else {})}
+    changes = calls(*gdrive.API, "changes")
+    start = ask(api, changes.getStartPageToken(**known), _Start).token
     ends = int((datetime.now(UTC) + LIFE).timestamp() * 1000)
     body = {"id": channel_id, "type": "web_hook", "address": address, "token": token, "expiration": str(ends)}
-    made = api.request(
-        "POST", "/drive/v3/changes/watch", _Made, params={**known, **more, "pageToken": start}, body=body
-    )
-    return _channel(made)
+    watch = changes.watch(**known, includeItemsFromAllDrives=bool(drive_id), pageToken=start, body=body)
+    return _channel(ask(api, watch, _Made))
 
 
 def stop(service: str, channel_id: str, resource_id: str) -> None:
     """End a channel of ``calendar`` or ``drive``; raises as ``Client.request`` does."""
     scopes = gcalendar.SCOPES if service == "calendar" else gdrive.SCOPES
     api = client(ReadContext(), f"Google {service.capitalize()}", scopes)
-    body = msgspec.json.encode({"id": channel_id, "resourceId": resource_id})
+    channels = calls(service, "v3", "channels")
     try:
-        api.send(
-            "POST", f"/{service}/v3/channels/stop", lambda answer: None,
-            content=body, headers={"Content-Type": "application/json"},
-        )  # fmt: skip
+        ask(api, channels.stop(body={"id": channel_id, "resourceId": resource_id}), bytes)
     except RequestRefused as refused:
         if refused.status != 404:
             raise

@@ -222,7 +222,7 @@ class Client:
         path: str,
         read: Callable[[bytes], T],
         *,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | tuple[tuple[str, str], ...] | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         budgets: Sequence[Budget] = (),
@@ -282,7 +282,7 @@ class Client:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str] | None,
+        params: Mapping[str, str] | tuple[tuple[str, str], ...] | None,
         content: bytes | None,
         headers: Mapping[str, str],
     ) -> "httpx.Response":

@@ -24,28 +24,43 @@ The key is calendar and event: an event's id is unique in its calendar only. The
 ``start_time`` is midnight UTC, for sorting. Left out: attachments' contents, reminders.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote
+from typing import Literal
 
 import msgspec
 
-from warehouse_pipelines.errors import AnswerChanged, CursorStuck, NotConfigured, PermissionMissing, RequestRefused
+from warehouse_pipelines.errors import (
+    AnswerChanged,
+    CredentialRefused,
+    CursorStuck,
+    NotConfigured,
+    PermissionMissing,
+    RequestRefused,
+)
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources._google import GoogleSettings, client
+from warehouse_pipelines.sources._google import WritingSettings, client, writer
+from warehouse_pipelines.sources._google_requests import ask, calls
 from warehouse_pipelines.sources._http import Client
 
+API = ("calendar", "v3")
 SCOPES = ("calendar.readonly",)
+WRITE_SCOPES = ("calendar.events",)
 MOST = 2_500
 
 
-class Settings(GoogleSettings):
-    """``GCALENDAR_IDS``: the calendars' addresses, with commas between them."""
+class Settings(WritingSettings):
+    """``GCALENDAR_IDS``: the calendars' addresses, with commas between them.
+
+    ``GCALENDAR_SEND_UPDATES``: whom Google mails about events that are written from here.
+    """
 
     gcalendar_ids: str
+    gcalendar_send_updates: Literal["none", "externalOnly", "all"] = "none"
 
     @property
     def calendars(self) -> list[str]:
@@ -57,6 +72,10 @@ class Events(msgspec.Struct):
     items: list[msgspec.Raw]
     following: str | None = msgspec.field(name="nextPageToken", default=None)
     sync_token: str | None = msgspec.field(name="nextSyncToken", default=None)
+
+
+class _Access(msgspec.Struct):
+    role: str = msgspec.field(name="accessRole", default="")
 
 
 class Glance(msgspec.Struct):
@@ -154,22 +173,22 @@ class GCalendarReader:
             self.refusal = error
 
     def _pages(self, since: str) -> Iterator[Page]:
-        params = {"maxResults": str(min(self.request.page_size, MOST)), "singleEvents": "false"}
+        params = {"calendarId": self.calendar, "maxResults": min(self.request.page_size, MOST), "singleEvents": False}
         if since:
             params["syncToken"] = since
         asked: set[str] = set()
         turned: set[tuple[str | None, ...]] = set()
         listed: set[str | None] = set()
-        path = f"/calendar/v3/calendars/{quote(self.calendar, safe='')}/events"
+        events = calls(*API, "events")
         while True:
-            answer = self.api.get(path, Events, params=params)
+            answer = ask(self.api, events.list(**params), Events)
             glances = [_seen(item) for item in answer.items]
             keys = tuple(glance.id for glance in glances)
             if keys and keys in turned:
                 raise CursorStuck(f"Google Calendar: {self.calendar} answered the same page twice; it would never end.")
             turned.add(keys)
             listed.update(keys)
-            yield Page(self._records(answer.items, glances))
+            yield Page(received(self.context, self.calendar, answer.items, glances))
             if answer.following is None:
                 break
             if answer.following in asked:
@@ -186,15 +205,20 @@ class GCalendarReader:
         if not since and not self.unreadable:
             self.listed = {key for key in listed if key is not None}
 
-    def _records(self, items: Sequence[msgspec.Raw], glances: Sequence[Glance]) -> list[Json]:
-        cancelled = [f"{self.calendar} {glance.id}" for glance in glances if glance.status == "cancelled"]
-        table = self.request.entity.table
-        stored = self.context.known.records(table, cancelled, "calendar_id google_event_id") if cancelled else {}
-        records = []
-        for item, glance in zip(items, glances, strict=True):
-            known = stored.get(f"{self.calendar} {glance.id}") if glance.status == "cancelled" else None
-            records.append(_within(self.calendar, bytes(item)) if known is None else _over(known, item))
-        return records
+
+def received(
+    context: ReadContext, calendar: str, items: Sequence[msgspec.Raw], glances: Sequence[Glance] = ()
+) -> list[Json]:
+    """Return the records of a calendar's events as they are loaded; a cancelled one over what is stored of it."""
+    glances = glances or [_seen(item) for item in items]
+    cancelled = [f"{calendar} {glance.id}" for glance in glances if glance.status == "cancelled"]
+    key = "calendar_id google_event_id"
+    stored = context.known.records("pipedesk.calendar_events", cancelled, key) if cancelled else {}
+    records = []
+    for item, glance in zip(items, glances, strict=True):
+        known = stored.get(f"{calendar} {glance.id}") if glance.status == "cancelled" else None
+        records.append(_within(calendar, bytes(item)) if known is None else _over(known, item))
+    return records
 
 
 def _seen(item: msgspec.Raw) -> Glance:
@@ -250,14 +274,16 @@ EVENTS = Entity(
 
 
 def check() -> str:
-    """Ask every calendar for one event. Raises ``PermissionMissing`` that names those that cannot be read."""
+    """Ask every calendar for one event, and what may be written.
+
+    Raises ``PermissionMissing`` that names the calendars that cannot be read. Not being allowed to write is no error.
+    """
     api = client(ReadContext(), "Google Calendar", SCOPES)
     calendars = Settings().calendars
     refused = []
     for calendar in calendars:
-        path = f"/calendar/v3/calendars/{quote(calendar, safe='')}/events"
         try:
-            api.get(path, Events, params={"maxResults": "1"})
+            ask(api, calls(*API, "events").list(calendarId=calendar, maxResults=1), Events)
         except (RequestRefused, PermissionMissing) as error:
             refused.append(f"{calendar} ({error})")
     if refused:
@@ -265,7 +291,26 @@ def check() -> str:
             f"Google Calendar: {len(refused)} of {len(calendars)} calendars cannot be read. Share them with the "
             f"service account, or take them out of GCALENDAR_IDS: {'; '.join(refused)}"
         )
-    return f"Google Calendar answers: {len(calendars)} calendar(s) are shared with the service account"
+    return (
+        f"Google Calendar answers: {len(calendars)} calendar(s) are shared with the service account; "
+        f"granted: {', '.join(SCOPES)}; {_writable(calendars)}"
+    )
+
+
+def _writable(calendars: Sequence[str]) -> str:
+    """Return which calendars may be written, with the scope for writing."""
+    scope = ", ".join(WRITE_SCOPES)
+    api = writer(ReadContext(), "Google Calendar", WRITE_SCOPES)
+    writable = []
+    try:
+        for calendar in calendars:
+            with contextlib.suppress(RequestRefused):
+                answer = ask(api, calls(*API, "events").list(calendarId=calendar, maxResults=1), _Access)
+                writable += [calendar] if answer.role in ("writer", "owner") else []
+    except (CredentialRefused, PermissionMissing) as error:
+        return f"not granted, for writing: {scope} ({error})"
+    acting = " for the user of GOOGLE_WRITE_AS" if Settings().google_write_as else ""
+    return f"for writing: {scope}{acting}, which may write {len(writable)} of them"
 
 
 GCALENDAR = Source(

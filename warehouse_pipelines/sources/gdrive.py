@@ -24,33 +24,48 @@ owner. **A shortcut** is a file with the id of its target (``shortcut_target_id`
 Left out: contents, permissions, revisions, second parents. ``incompleteSearch`` makes a run partial.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.errors import AnswerChanged, CursorStuck, RequestRefused, WrongUse
+from warehouse_pipelines.errors import (
+    AnswerChanged,
+    CredentialRefused,
+    CursorStuck,
+    PermissionMissing,
+    RequestRefused,
+    WrongUse,
+)
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.sources._google import GoogleSettings, client
+from warehouse_pipelines.sources._google import WritingSettings, client, writer
+from warehouse_pipelines.sources._google_requests import ask, calls
 
+API = ("drive", "v3")
 SCOPES = ("drive.metadata.readonly",)
+WRITE_SCOPES = ("drive",)
 MOST = 1_000
 FOLDER = "application/vnd.google-apps.folder"
-FIELDS = """
-    id,name,mimeType,size,parents,driveId,createdTime,modifiedTime,version,trashed,trashedTime,
-    trashingUser(emailAddress),md5Checksum,headRevisionId,webViewLink,appProperties,
-    shortcutDetails(targetId,targetMimeType)
-"""
+FIELDS = (
+    "id,name,mimeType,size,parents,driveId,createdTime,modifiedTime,version,trashed,trashedTime,"
+    "trashingUser(emailAddress),md5Checksum,headRevisionId,webViewLink,appProperties,"
+    "shortcutDetails(targetId,targetMimeType)"
+)
 
 
-class Settings(GoogleSettings):
-    """``GDRIVE_ROOT_FOLDER_ID``: only what lies below this folder, which may be in a shared drive."""
+class Settings(WritingSettings):
+    """``GDRIVE_ROOT_FOLDER_ID``: only what lies below this folder, which may be in a shared drive.
+
+    ``GDRIVE_SHARE``: with whom a tree of folders that a template makes is shared, such as
+    ``writer:group:sales@example.com,reader:anna@example.com``.
+    """
 
     gdrive_root_folder_id: str = ""
+    gdrive_share: str = ""
 
 
 class Glance(msgspec.Struct):
@@ -61,6 +76,10 @@ class Glance(msgspec.Struct):
     parents: list[str] = []
     drive_id: str = msgspec.field(name="driveId", default="")
     trashed: bool = False
+
+
+class _Access(msgspec.Struct):
+    capabilities: dict[str, bool] = {}
 
 
 class Files(msgspec.Struct):
@@ -142,17 +161,18 @@ class GDriveReader:
             if there.mime_type != FOLDER:
                 raise WrongUse("Google Drive: GDRIVE_ROOT_FOLDER_ID is the id of something that is no folder.")
             self.drive_id = there.drive_id
-        self.token = self.api.get("/drive/v3/changes/startPageToken", Start, params=self._where()).token
+        drive_id = {"driveId": self.drive_id} if self.drive_id else {}
+        start = calls(*API, "changes").getStartPageToken(supportsAllDrives=True, **drive_id)
+        self.token = ask(self.api, start, Start).token
         self._tree = None
         for files in self._listed(f"mimeType {'=' if self.folders else '!='} '{FOLDER}'", FIELDS):
             yield Page([bytes(file) for file in files if self._is_below(_seen(file))])
 
     def _root(self) -> Glance:
         try:
-            return self.api.get(
-                f"/drive/v3/files/{quote(self.root, safe='')}",
-                Glance,
-                params={"fields": "id,mimeType,driveId", "supportsAllDrives": "true"},
+            files = calls(*API, "files")
+            return ask(
+                self.api, files.get(fileId=self.root, fields="id,mimeType,driveId", supportsAllDrives=True), Glance
             )
         except RequestRefused as error:
             if error.status != 404:
@@ -168,17 +188,11 @@ class GDriveReader:
         asked: set[str] = set()
         token = since
         while True:
-            answer = self.api.get(
-                "/drive/v3/changes",
-                Changes,
-                params={
-                    **self._where(),
-                    "pageToken": token,
-                    "pageSize": self._size,
-                    "includeRemoved": "true",
-                    "fields": f"nextPageToken,newStartPageToken,changes(fileId,removed,time,file({_joined(FIELDS)}))",
-                },
-            )
+            fields = f"nextPageToken,newStartPageToken,changes(fileId,removed,time,file({FIELDS}))"
+            log = calls(*API, "changes").list(
+                **self._where(), pageToken=token, pageSize=self._size, includeRemoved=True, fields=fields
+            )  # fmt: skip
+            answer = ask(self.api, log, Changes)
             yield Page(self._records(answer.changes))
             if answer.following is None:
                 break
@@ -256,12 +270,12 @@ class GDriveReader:
             **self._where(),
             "q": query,
             "pageSize": self._size,
-            "fields": f"nextPageToken,incompleteSearch,files({_joined(fields)})",
+            "fields": f"nextPageToken,incompleteSearch,files({fields})",
             "corpora": "drive" if self.drive_id else "user",
         }
         turned: set[tuple[str | None, ...]] = set()
         while True:
-            answer = self.api.get("/drive/v3/files", Files, params=params)
+            answer = ask(self.api, calls(*API, "files").list(**params), Files)
             if answer.incomplete:
                 self.unproven = "Google Drive says that it did not search everywhere (incompleteSearch)"
             keys = tuple(_seen(file).id for file in answer.files)
@@ -274,11 +288,11 @@ class GDriveReader:
             params["pageToken"] = answer.following
 
     @property
-    def _size(self) -> str:
-        return str(min(self.request.page_size, MOST))
+    def _size(self) -> int:
+        return min(self.request.page_size, MOST)
 
-    def _where(self) -> Mapping[str, str]:
-        known = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true" if self.drive_id else "false"}
+    def _where(self) -> dict[str, Any]:
+        known = {"supportsAllDrives": True, "includeItemsFromAllDrives": bool(self.drive_id)}
         return {**known, "driveId": self.drive_id} if self.drive_id else known
 
 
@@ -295,10 +309,6 @@ def _change(received: msgspec.Raw) -> Change | None:
         return msgspec.json.decode(received, type=Change)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def _joined(fields: str) -> str:
-    return "".join(fields.split())
 
 
 FILES = Entity(
@@ -349,10 +359,31 @@ FOLDERS = Entity(
 
 
 def check() -> str:
-    """Ask where the log of changes stands."""
+    """Ask where the log of changes stands, and what may be written. Not being allowed to write is no error."""
     api = client(ReadContext(), "Google Drive", SCOPES)
-    api.get("/drive/v3/changes/startPageToken", Start, params={"supportsAllDrives": "true"})
-    return "Google Drive answers: the service account can read the log of changes"
+    ask(api, calls(*API, "changes").getStartPageToken(supportsAllDrives=True), Start)
+    return (
+        f"Google Drive answers: the service account can read the log of changes; granted: {', '.join(SCOPES)}; "
+        f"{_writable()}"
+    )
+
+
+def _writable() -> str:
+    """Return what may be written with the scope for writing."""
+    settings, scope = Settings(), ", ".join(WRITE_SCOPES)
+    api = writer(ReadContext(), "Google Drive", WRITE_SCOPES)
+    acting = " for the user of GOOGLE_WRITE_AS" if settings.google_write_as else ""
+    try:
+        if not settings.gdrive_root_folder_id:
+            ask(api, calls(*API, "changes").getStartPageToken(supportsAllDrives=True), Start)
+            return f"for writing: {scope}{acting}"
+        wanted = calls(*API, "files").get(
+            fileId=settings.gdrive_root_folder_id, fields="capabilities(canAddChildren)", supportsAllDrives=True
+        )  # fmt: skip
+        may = ask(api, wanted, _Access).capabilities.get("canAddChildren", False)
+        return f"for writing: {scope}{acting}, which may {'' if may else 'not '}make folders in the root folder"
+    except (CredentialRefused, PermissionMissing, RequestRefused) as error:
+        return f"not granted, for writing: {scope} ({error})"
 
 
 GDRIVE = Source(

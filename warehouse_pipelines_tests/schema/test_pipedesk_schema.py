@@ -200,13 +200,14 @@ def test_every_table_has_the_columns_that_its_users_rely_on(seeded_url: str, tab
 OURS = (
     "calendar_events_archive", "calendar_sync_states", "drive_change_logs", "drive_files_archive",
     "drive_structure_nodes", "drive_structure_templates", "drive_webhook_channels",
+    "drive_applied_nodes",
 )  # fmt: skip
 
 
 def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_folders(connection: Connection) -> None:
     found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
     assert {row[0] for row in found} == {*OURS, *MIRRORED}
-    assert len(found) == 23
+    assert len(found) == 24
 
 
 A, B, C = (f"00000000-0000-0000-0000-00000000000{letter}" for letter in "abc")

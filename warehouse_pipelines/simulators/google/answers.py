@@ -19,6 +19,8 @@ class Route(NamedTuple):
 READ_SHEETS = frozenset({"spreadsheets.readonly", "spreadsheets", "drive.readonly", "drive"})
 READ_DRIVE = frozenset({"drive.metadata.readonly", "drive.readonly", "drive", "drive.metadata"})
 READ_CALENDAR = frozenset({"calendar.readonly", "calendar.events.readonly", "calendar", "calendar.events"})
+WRITE_DRIVE = frozenset({"drive"})
+WRITE_CALENDAR = frozenset({"calendar", "calendar.events"})
 
 REST: dict[str, tuple[Route, ...]] = {
     "sheets": (
@@ -45,10 +47,41 @@ REST: dict[str, tuple[Route, ...]] = {
             "POST", r"/calendar/v3/calendars/([^/]+)/events/watch", "watch_events",
             "/calendar/v3/calendars/{id}/events/watch", READ_CALENDAR,
         ),
+        Route(
+            "POST", r"/calendar/v3/calendars/([^/]+)/events", "insert_event",
+            "/calendar/v3/calendars/{id}/events", WRITE_CALENDAR,
+        ),
+        Route(
+            "PATCH", r"/calendar/v3/calendars/([^/]+)/events/([^/]+)", "patch_event",
+            "/calendar/v3/calendars/{id}/events/{id}", WRITE_CALENDAR,
+        ),
+        Route(
+            "DELETE", r"/calendar/v3/calendars/([^/]+)/events/([^/]+)", "remove_event",
+            "/calendar/v3/calendars/{id}/events/{id}", WRITE_CALENDAR,
+        ),
         Route("POST", r"/calendar/v3/channels/stop", "stop_calendar", "/calendar/v3/channels/stop", READ_CALENDAR),
     ),
     "drive": (
         Route("GET", r"/drive/v3/files", "file_list", "/drive/v3/files", READ_DRIVE),
+        Route("GET", r"/drive/v3/files/generateIds", "generate_ids", "/drive/v3/files/generateIds", WRITE_DRIVE),
+        Route("POST", r"/drive/v3/files", "insert_file", "/drive/v3/files", WRITE_DRIVE),
+        Route("PATCH", r"/drive/v3/files/([^/]+)", "patch_file", "/drive/v3/files/{id}", WRITE_DRIVE),
+        Route(
+            "GET", r"/drive/v3/files/([^/]+)/permissions", "permissions",
+            "/drive/v3/files/{id}/permissions", READ_DRIVE,
+        ),
+        Route(
+            "POST", r"/drive/v3/files/([^/]+)/permissions", "insert_permission",
+            "/drive/v3/files/{id}/permissions", WRITE_DRIVE,
+        ),
+        Route(
+            "PATCH", r"/drive/v3/files/([^/]+)/permissions/([^/]+)", "patch_permission",
+            "/drive/v3/files/{id}/permissions/{id}", WRITE_DRIVE,
+        ),
+        Route(
+            "DELETE", r"/drive/v3/files/([^/]+)/permissions/([^/]+)", "remove_permission",
+            "/drive/v3/files/{id}/permissions/{id}", WRITE_DRIVE,
+        ),
         Route("GET", r"/drive/v3/files/([^/]+)", "file", "/drive/v3/files/{id}", READ_DRIVE),
         Route(
             "GET", r"/drive/v3/changes/startPageToken", "start_page_token",

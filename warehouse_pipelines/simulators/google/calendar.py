@@ -33,6 +33,7 @@ class Calendar:
     touched: dict[str, int] = field(default_factory=dict)  # when in the sequence of changes
     erased: set[str] = field(default_factory=set)  # gone without a trace
     epoch: int = 0  # tokens of an earlier one are refused
+    role: str = "writer"  # what the service account may do there
 
 
 class CalendarApi(Simulator):
@@ -62,7 +63,8 @@ class CalendarApi(Simulator):
         calendar = self.calendars[name]
         number = event_id.removeprefix("ev")
         event = self._formula(name, int(number)) if number.isdigit() else {}
-        return {**event, **calendar.changes.get(event_id, {})}
+        event = {**event, **calendar.changes.get(event_id, {})}
+        return {name: value for name, value in event.items() if value is not None}
 
     def events(self, request: Request, name: str) -> Answer:
         calendar = self.calendars.get(name)
@@ -87,7 +89,7 @@ class CalendarApi(Simulator):
             "summary": name,
             "updated": moment(self.now()),
             "timeZone": "America/New_York",
-            "accessRole": "reader",
+            "accessRole": calendar.role,
             "defaultReminders": [],
         }
         if offset + size < len(ids) or not size:
@@ -131,20 +133,19 @@ class CalendarApi(Simulator):
         return {name: event[name] for name in kept if name in event}
 
     def event(self, request: Request, name: str, event_id: str) -> Answer:
+        """One event; one that was deleted too, with its fields, on its organizer's calendar."""
         calendar = self.calendars.get(name)
         if calendar is None or event_id not in self._ids(calendar):
             return error_v3(404, "notFound", "Not Found")
-        event = self._event(name, event_id)
-        if event["status"] == "cancelled":
-            return error_v3(410, "deleted", "Resource has been deleted")
-        return answer_json(200, event)
+        return answer_json(200, self._event(name, event_id))
 
     def _touch_event(self, name: str, event_id: str, fields: dict[str, Any]) -> None:
         self._sequence += 1
         calendar = self.calendars[name]
         calendar.touched[event_id] = self._sequence
         calendar.erased.discard(event_id)
-        calendar.changes.setdefault(event_id, {}).update({"updated": moment(self.now()), **fields})
+        stamp = {"etag": f'"{self._sequence}{event_id[-3:]}"', "updated": moment(self.now())}
+        calendar.changes.setdefault(event_id, {}).update({**stamp, **fields})
         self.event_touched(name)
 
     def event_touched(self, calendar: str) -> None:

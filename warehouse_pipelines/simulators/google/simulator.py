@@ -26,15 +26,16 @@ from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.google.answers import REST, error_v3, error_v4
-from warehouse_pipelines.simulators.google.calendar import CalendarApi
+from warehouse_pipelines.simulators.google.calendar_writes import CalendarWriteApi
 from warehouse_pipelines.simulators.google.channels import ChannelApi
-from warehouse_pipelines.simulators.google.drive import DriveApi
+from warehouse_pipelines.simulators.google.drive_writes import DriveWriteApi
 from warehouse_pipelines.simulators.google.sheets import SheetsApi
 
 ACCOUNT = "warehouse@simulated.iam.gserviceaccount.com"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCE = "https://oauth2.googleapis.com/token"  # what clients write, whatever the address they send it to
 SCOPES = "https://www.googleapis.com/auth/"
+OFFICE = "office@example.test"  # the user whom the service account may act for
 
 
 @dataclass
@@ -51,6 +52,9 @@ class GoogleSettings:
     plain_addresses: bool = False  # whether a channel may be sent to http://, as in tests
     channel_seconds: int | None = None  # the most that a channel lasts
     token_with_time_min: bool = False  # whether a first list with time bounds or an order ends with a sync token
+    delegation: bool = True  # whether guests and video conferences need a user whom the account acts for
+    delegated_scopes: tuple[str, ...] = ("calendar.events", "drive")  # what the account may do for that user
+    slow_conferences: bool = False  # the link of a video conference comes after the answer
 
 
 @functools.cache
@@ -60,14 +64,14 @@ def _key() -> Any:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-class Google(CalendarApi, DriveApi, SheetsApi, ChannelApi):
+class Google(CalendarWriteApi, DriveWriteApi, SheetsApi, ChannelApi):
     settings_type = GoogleSettings
     settings: GoogleSettings
 
     def __init__(self, population: Population, settings: GoogleSettings) -> None:
         started = time.time()
         self._ahead = (settings.now or started) - started
-        self._tokens: dict[str, tuple[float, frozenset[str]]] = {}
+        self._tokens: dict[str, tuple[float, frozenset[str], str]] = {}
         self._recent: deque[float] = deque()
         self._file: Path | None = None
         super().__init__(population, settings)
@@ -80,6 +84,7 @@ class Google(CalendarApi, DriveApi, SheetsApi, ChannelApi):
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.key_file()),
             "GOOGLE_BASE_URL": self.url,
             "GOOGLE_REQUESTS_PER_MINUTE": "1000000",
+            "GOOGLE_WRITE_AS": OFFICE,
             **self.sheets_environment(),
             **self.calendar_environment(),
             **self.drive_environment(),
@@ -131,7 +136,7 @@ class Google(CalendarApi, DriveApi, SheetsApi, ChannelApi):
 
     def _refusal(self, request: Request, scopes: frozenset[str]) -> Answer | None:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        expires_at, granted = self._tokens.get(token, (0.0, frozenset()))
+        expires_at, granted, _ = self._tokens.get(token, (0.0, frozenset(), ""))
         if time.monotonic() >= expires_at:
             return self.refused()
         if not scopes & granted:
@@ -146,6 +151,10 @@ class Google(CalendarApi, DriveApi, SheetsApi, ChannelApi):
                 return self.rate_limited(self.settings.limit_as)
             self._recent.append(now)
         return None
+
+    def acts_for(self, request: Request) -> str:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return self._tokens.get(token, (0.0, frozenset(), ""))[2]
 
     def refused(self) -> Answer:
         return error_v3(401, "authError", "Invalid Credentials", location="Authorization", location_type="header")
@@ -177,7 +186,15 @@ class Google(CalendarApi, DriveApi, SheetsApi, ChannelApi):
             return answer_json(400, said, route="/token")
         token = f"ya29.{secrets.token_urlsafe(16)}"
         scopes = frozenset(scope.removeprefix(SCOPES) for scope in str(claims.get("scope", "")).split())
-        self._tokens[token] = (time.monotonic() + self.settings.token_seconds, scopes)
+        subject = str(claims.get("sub", ""))
+        if subject and not (subject == OFFICE and scopes <= set(self.settings.delegated_scopes)):
+            said = {
+                "error": "unauthorized_client",
+                "error_description": "Client is unauthorized to retrieve access tokens using this method, or client "
+                "not authorized for any of the scopes requested.",
+            }
+            return answer_json(401, said, route="/token")
+        self._tokens[token] = (time.monotonic() + self.settings.token_seconds, scopes, subject)
         granted = {"access_token": token, "expires_in": self.settings.token_seconds, "token_type": "Bearer"}
         return answer_json(200, granted, route="/token")
 

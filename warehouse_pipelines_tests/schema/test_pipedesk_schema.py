@@ -4,7 +4,6 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,20 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from warehouse_pipelines.loading.options import Options, Result
-from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Pages, ReadContext, ReadReport, ReadRequest
-from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines_tests.harness.crm_database import Connection, one, sqlstate
-from warehouse_pipelines_tests.harness.fake_source import Record, Settings, page
 from warehouse_pipelines_tests.harness.pipedesk_rows import (
     ENTITIES,
     LEAST,
     MIRRORED,
     REFERENCES,
     add,
+    mirror,
     tree,
     with_references,
 )
@@ -372,18 +367,6 @@ def test_a_row_of_ours_refers_to_what_is_there(connection: Connection, table: st
     assert sqlstate(connection, f"DELETE FROM pipedesk.{target} WHERE id = '{C}'") == "23503"
     connection.execute("SET LOCAL session_replication_role = replica")
     assert state(connection, table, **{column: B}) == ACCEPTED
-
-
-def mirror(url: str, table: str, *records: Record) -> Result:
-    """Load records as the vendor's, through the loader."""
-    source, entity = ENTITIES[f"pipedesk.{table}"]
-
-    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
-        yield page(*records)
-        return ReadReport()
-
-    shown: Source = replace(source, fetch=fetch, settings=Settings)
-    return sync(shown, entity, Options(), url=url)
 
 
 @pytest.mark.parametrize(("table", "column"), [("tags", "name"), ("lead_statuses", "code"), ("lead_origins", "code")])

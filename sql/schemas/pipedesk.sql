@@ -211,10 +211,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     ) AND NOT EXISTS (SELECT FROM pipedesk.users AS u WHERE u.id = pipedesk.current_user_id() AND u.archived)
 $$;
 
--- Whether this session is an application's. Others are bound by what they were granted, as in every other schema.
+-- Whether this session is an application's. Others are bound by what they were granted, as in every other schema; a
+-- superuser is a member of every role.
 CREATE OR REPLACE FUNCTION pipedesk.is_application() RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(pg_has_role(current_user, to_regrole('pipedesk_app')::oid, 'USAGE'), false)
+    SELECT coalesce(pg_has_role(r.oid, to_regrole('pipedesk_app')::oid, 'USAGE') AND NOT r.rolsuper, false)
+    FROM pg_roles AS r WHERE r.rolname = current_user
 $$;
 
 -- Times of an owned row: updated_at where the table has it (an argument says so), unless the statement sets it, and
@@ -223,8 +225,10 @@ $$;
 CREATE OR REPLACE FUNCTION pipedesk.touch() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_ARGV[0] LIKE '%updated%' AND NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at THEN
-        NEW.updated_at := clock_timestamp();
+    IF TG_ARGV[0] LIKE '%updated%' THEN
+        IF NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at THEN
+            NEW.updated_at := clock_timestamp();
+        END IF;
     END IF;
     IF TG_ARGV[0] LIKE '%synced%' THEN
         NEW.sync_updated_at := now();
@@ -403,19 +407,7 @@ BEGIN
 END
 $$;
 
--- Deletes an owned row softly; false if it was deleted already. Raises for a table without soft deletion, for no such
--- row, for one that is mirrored, and for a user that may not.
-CREATE OR REPLACE FUNCTION pipedesk.soft_delete(p_table text, p_key text, p_user_id uuid, p_reason text DEFAULT NULL)
-RETURNS boolean LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT pipedesk.set_deleted(p_table, p_key, p_user_id, p_reason, true)
-$$;
-
--- Brings it back, with who and why in audit_logs; false if it was not deleted. A qualified lead is not deleted.
-CREATE OR REPLACE FUNCTION pipedesk.restore(p_table text, p_key text, p_user_id uuid, p_reason text DEFAULT NULL)
-RETURNS boolean LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT pipedesk.set_deleted(p_table, p_key, p_user_id, p_reason, false)
-$$;
-
+-- What soft_delete and restore do.
 CREATE OR REPLACE FUNCTION pipedesk.set_deleted(
     p_table text, p_key text, p_user_id uuid, p_reason text, p_deleted boolean
 ) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -455,6 +447,19 @@ BEGIN
     END IF;
     RETURN true;
 END
+$$;
+
+-- Deletes an owned row softly; false if it was deleted already. Raises for a table without soft deletion, for no such
+-- row, for one that is mirrored, and for a user that may not.
+CREATE OR REPLACE FUNCTION pipedesk.soft_delete(p_table text, p_key text, p_user_id uuid, p_reason text DEFAULT NULL)
+RETURNS boolean LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pipedesk.set_deleted(p_table, p_key, p_user_id, p_reason, true)
+$$;
+
+-- Brings it back, with who and why in audit_logs; false if it was not deleted. A qualified lead is not deleted.
+CREATE OR REPLACE FUNCTION pipedesk.restore(p_table text, p_key text, p_user_id uuid, p_reason text DEFAULT NULL)
+RETURNS boolean LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pipedesk.set_deleted(p_table, p_key, p_user_id, p_reason, false)
 $$;
 
 -- Makes a company and a deal of an owned lead, unless it has them, and hides it: qualified_at and deleted_at. Of the new

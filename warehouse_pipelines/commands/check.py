@@ -39,7 +39,7 @@ def check(crm: str | None) -> None:
     absent = {source.name: source.wrong_settings() for source in chosen}
     codes = [_check_database()]
     if codes == [0] and (crm is None or crm == "pipedesk"):
-        codes.append(_check_pipedesk())
+        codes.append(_check_pipedesk(asked=crm is not None))
     for source in chosen:
         if wrong := absent[source.name]:
             forgotten = crm is not None or any(wrong.values()) or len(wrong) < len(source.required_settings)
@@ -125,14 +125,16 @@ def discover(crm: str, entity: str | None, sample: int, least: float, write: boo
     sys.exit(1 if any(one.problem for one in proposals) else 0)
 
 
-def _check_pipedesk() -> int:
+def _check_pipedesk(*, asked: bool) -> int:
     """Say what the schema ``pipedesk`` lacks of what migrations make; return the exit code."""
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema.verify import verify
 
     found = verify(database_url(), ("pipedesk",))
     for sentence in found:
-        click.echo(f"schema pipedesk: {sentence}; run `warehouse migrate`")
+        click.echo(f"schema pipedesk: {sentence}")
+    if asked and not found:
+        click.echo("schema pipedesk: as migrations make it")
     return 1 if found else 0
 
 

@@ -75,7 +75,7 @@ def tree(connection: Connection, *parents: int | None, template: int) -> list[in
     return ids
 
 
-def mirror(url: str, table: str, *records: Record) -> Result:
+def mirror(url: str, table: str, *records: Record, force: bool = False) -> Result:
     """Load records as the vendor's, through the loader."""
     source, entity = ENTITIES[f"pipedesk.{table}"]
 
@@ -84,4 +84,4 @@ def mirror(url: str, table: str, *records: Record) -> Result:
         return ReadReport()
 
     shown: Source = replace(source, fetch=fetch, settings=Settings)
-    return sync(shown, entity, Options(), url=url)
+    return sync(shown, entity, Options(force=force), url=url)

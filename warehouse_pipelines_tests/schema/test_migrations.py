@@ -71,6 +71,7 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0027_good_runs",
         "revision 0028_unread_rows",
         "revision 0030_outbound",
+        "revision 0032_pipedesk_owned",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)

@@ -109,7 +109,8 @@ def test_stats_follow_lead(connection: Connection) -> None:
 
 
 TIMED = {
-    "leads": "legal_name = 'x'", "companies": "name = 'x'", "contacts": "name = 'x'", "master_deals": "client_name = 'x'",
+    "leads": "legal_name = 'x'", "companies": "name = 'x'", "contacts": "name = 'x'",
+    "master_deals": "client_name = 'x'",
     "lead_activity_stats": "total_emails = 9", "calendar_sync_states": "calendar_id = 'x'",
     "drive_webhook_channels": "resource_id = 'x'",
 }  # fmt: skip
@@ -185,7 +186,9 @@ def test_the_sync_neither_overwrites_nor_tombstones_an_owned_row(database_url: s
         ours = connection.execute("SELECT name, archived, sync_hash FROM pipedesk.tags WHERE id = ANY(%s) ORDER BY 1",
                                   [[A, C]])  # fmt: skip
         assert ours.fetchall() == [("ours", False, None), ("ours too", False, None)]
-        assert one(connection, "SELECT error_message FROM orchestration.dead_letter").startswith("PipeDesk has a record")
+        assert one(connection, "SELECT error_message FROM orchestration.dead_letter").startswith(
+            "PipeDesk has a record"
+        )
 
 
 QUALIFY = "SELECT pipedesk.qualify_lead(%s, %s::jsonb, %s)"

@@ -122,7 +122,8 @@ def test_a_table_that_is_made_anew_gets_what_is_said_of_it(database_url: str) ->
         connection.execute("DROP TABLE pipedesk.tags CASCADE")
     assert migrate(database_url) == [
         "table pipedesk.tags", "index idx_tags_sync_updated_at", "comments of 10 columns", "schema pipedesk",
-        "pipedesk_app may do more: 3 grants", "warehouse_read may read 1 more relation", "masked views: 1 made", "comments of masked views",
+        "pipedesk_app may do more: 3 grants", "warehouse_read may read 1 more relation", "masked views: 1 made",
+        "comments of masked views",
     ]  # fmt: skip
     assert dump(database_url, "pipedesk") == before
 

@@ -220,5 +220,3 @@ def test_what_is_missing_of_the_schema_is_named(database_url: str) -> None:
         for statement in DRIFT:
             connection.execute(statement.encode())
     assert sorted(verify(database_url, ("pipedesk",))) == sorted(DRIFT.values())
-
-

@@ -198,7 +198,9 @@ OURS = (
 )  # fmt: skip
 
 
-def test_the_tables_are_those_of_the_document_two_archives_the_links_of_folders_and_the_log(connection: Connection) -> None:
+def test_the_tables_are_those_of_the_document_two_archives_the_links_of_folders_and_the_log(
+    connection: Connection,
+) -> None:
     found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
     assert {row[0] for row in found} == {*OURS, *MIRRORED}
     assert len(found) == 24

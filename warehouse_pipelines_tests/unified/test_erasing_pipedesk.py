@@ -37,7 +37,9 @@ def test_why_a_row_was_deleted_is_erased(database_url: str, text: str) -> None:
     done = erase(database_url)
     assert {part.table for part in done.parts} >= {"pipedesk.contacts", "pipedesk.leads", "pipedesk.audit_logs"}
     with psycopg.connect(database_url) as connection:
-        logged = connection.execute("SELECT source_table, source_key, acted_by, reason FROM pipedesk.audit_logs ORDER BY 1, 2")
+        logged = connection.execute(
+            "SELECT source_table, source_key, acted_by, reason FROM pipedesk.audit_logs ORDER BY 1, 2"
+        )
         assert logged.fetchall() == [
             ("pipedesk.contacts", A, USER, None), ("pipedesk.contacts", B, USER, "her husband is ill"),
             ("pipedesk.leads", A, USER, None),
@@ -57,7 +59,9 @@ def test_the_log_of_a_person_is_in_the_export(database_url: str) -> None:
         one(connection, "SELECT pipedesk.soft_delete('leads', %s, %s, %s)", A, USER, "her husband is ill")
     with warehouse.session(database_url) as session:
         resolve.run(session)
-        person = session.execute("SELECT person_id FROM identity.member WHERE source_table = 'pipedesk.contacts'").fetchone()
+        person = session.execute(
+            "SELECT person_id FROM identity.member WHERE source_table = 'pipedesk.contacts'"
+        ).fetchone()
         assert person is not None
         (logged,) = export.person(session, "email", EMAIL, [person["person_id"]])["deleted_and_restored"]
     assert (logged["source_table"], logged["reason"]) == ("pipedesk.leads", "her husband is ill")

@@ -211,12 +211,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     ) AND NOT EXISTS (SELECT FROM pipedesk.users AS u WHERE u.id = pipedesk.current_user_id() AND u.archived)
 $$;
 
--- Whether this session is an application's. Others are bound by what they were granted, as in every other schema; a
--- superuser is a member of every role.
+-- Whether this session is an application's. Others are bound by what they were granted, as in every other schema; so is
+-- whoever could lift the policies anyway, such as a superuser, who is a member of every role.
 CREATE OR REPLACE FUNCTION pipedesk.is_application() RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(pg_has_role(r.oid, to_regrole('pipedesk_app')::oid, 'USAGE') AND NOT r.rolsuper, false)
-    FROM pg_roles AS r WHERE r.rolname = current_user
+    SELECT coalesce(pg_has_role(current_user, to_regrole('pipedesk_app')::oid, 'USAGE')
+                    AND NOT pg_has_role(current_user, c.relowner, 'USAGE'), false)
+    FROM pg_class AS c WHERE c.oid = 'pipedesk.leads'::regclass
 $$;
 
 -- Times of an owned row: updated_at where the table has it (an argument says so), unless the statement sets it, and

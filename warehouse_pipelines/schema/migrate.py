@@ -84,9 +84,8 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
                 *repeatable.align_views(connection, views),
                 *repeatable.align_defaults(connection, sql_folder() / "defaults"),
             ]
-            changes += applications.align(connection)
             read, of_views = reading.align(connection, entities, views)
-            changes += [*read, *comments.align(connection, entities, views, of_views)]
+            changes += [*read, *applications.align(connection), *comments.align(connection, entities, views, of_views)]
             for remark in local_columns.stored_in_clear(connection, entities):
                 log.warning("%s", remark)
             if dry_run:

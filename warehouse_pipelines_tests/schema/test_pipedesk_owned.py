@@ -191,6 +191,25 @@ def test_the_sync_neither_overwrites_nor_tombstones_an_owned_row(database_url: s
         )
 
 
+def test_an_owned_role_takes_no_id_of_pipedesks(database_url: str) -> None:
+    mirror(database_url, "user_roles", {"id": 1, "user_id": A, "role": "sales"})
+    with psycopg.connect(database_url) as connection:
+        assert [add(connection, "user_roles")["id"] for _ in range(2)] == [-1, -2]
+    assert mirror(database_url, "user_roles", {"id": 1, "user_id": A, "role": "admin"}).updated == 1
+
+
+def test_mirrored_rows_can_be_made_owned(database_url: str) -> None:
+    """As docs/pipedesk-schema.md says; PipeDesk's records are dead letters then."""
+    mirror(database_url, "leads", {"id": A, "legal_name": "theirs"})
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute("UPDATE pipedesk.leads SET sync_hash = NULL, raw_data = '{}' WHERE sync_hash IS NOT NULL")
+    with psycopg.connect(database_url) as connection:
+        change(connection, "legal_name = 'ours'")
+        assert row(connection, "leads")["last_interaction_at"] is not None
+    assert mirror(database_url, "leads", {"id": A, "legal_name": "theirs"}).failed == 1
+
+
 QUALIFY = "SELECT pipedesk.qualify_lead(%s, %s::jsonb, %s)"
 
 

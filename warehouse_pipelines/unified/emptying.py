@@ -46,7 +46,8 @@ def empty(session: "Session", there: Mapping[str, DatabaseTable], rows: Rows) ->
 def _empty(session: "Session", table: DatabaseTable, keys: Collection[str]) -> Part:
     entity = table.entity
     assert entity is not None  # noqa: S101  (rows of sources)
-    changes, named = [], []
+    changes: list[sql.Composable] = []
+    named = []
     for column in table.columns:
         how = "keep" if column.generated or column.in_key else treatment(entity, column.name, column.type)
         if how == "keep" or column.name in ("raw_data", "sync_hash"):

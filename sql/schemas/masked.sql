@@ -65,3 +65,8 @@ RETURN CASE WHEN list IS NOT NULL THEN ARRAY(SELECT masked.text(one) FROM unnest
 -- A tenth of a degree: some ten kilometres.
 CREATE OR REPLACE FUNCTION masked.place(value numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN round(value, 1);
+
+-- The words of a sync and of a qualified lead stay; a sentence of somebody's does not.
+CREATE OR REPLACE FUNCTION masked.reason(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN value IN ('archived', 'missing', 'erased', 'qualified') OR value LIKE 'merged into %' THEN value
+            ELSE masked.text(value) END;

@@ -26,6 +26,7 @@ from warehouse_pipelines.commands.backup import backup, restore
 from warehouse_pipelines.commands.catalogue import config, entities
 from warehouse_pipelines.commands.check import check, discover
 from warehouse_pipelines.commands.completion import completion
+from warehouse_pipelines.commands.db import db
 from warehouse_pipelines.commands.dead_letters import dead_letters_group, replay
 from warehouse_pipelines.commands.erase import erase, export_person
 from warehouse_pipelines.commands.export import export_group
@@ -126,6 +127,7 @@ for _command in (
     alerts,
     health,
     check,
+    db,
     discover,
     try_,
     init,

@@ -36,13 +36,16 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse, masked
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import migrate
+from warehouse_pipelines.schema.applications import APPLICATION
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 DUMP, MANIFEST = "warehouse.dump", "manifest.json"
 OF_CRM = ("crm_app", "crm_read")
-OURS = ("crm_owner", "crm_definer", *OF_CRM, "warehouse_masking", "warehouse_read", "warehouse_read_masked")
+OURS = (
+    "crm_owner", "crm_definer", *OF_CRM, "warehouse_masking", "warehouse_read", "warehouse_read_masked", APPLICATION,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ def _make_roles(session: "Session", roles: tuple[str, ...]) -> None:
         session.execute(sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOBYPASSRLS").format(sql.Identifier(role)))
         if role in OF_CRM:
             session.execute(sql.SQL("ALTER ROLE {} SET search_path = crm, public").format(sql.Identifier(role)))
-        if not is_superuser:
+        if not is_superuser and role != APPLICATION:
             session.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
 
 

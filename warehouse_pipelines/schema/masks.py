@@ -59,6 +59,7 @@ TEXTS = Mask("texts", "Masked: how many there are.")
 DOCUMENT = Mask("document", "Masked: whether there is one.")
 WORD = Mask("word", "")
 COLLEAGUE = Mask("colleague", "An e-mail address is masked.", keyed=True)
+REASON = Mask("reason", "A sentence is masked.")
 NOTHING = Mask("", "Masked: always null.")
 
 
@@ -124,6 +125,8 @@ def mask_of(relation: Relation, column: str) -> Mask | None:
         return COLLEAGUE
     if _ZIP.search(column) and pg_type == "text" and relation.label not in LISTS:
         return ZIP  # in a key too: few leads come from one postal code on one day
+    if relation.schema == "pipedesk" and column == "delete_reason":
+        return REASON  # of a row that was made here, as somebody wrote it
     if column in relation.keys or (column in BOOKKEEPING and column != "raw_data"):
         return None
     if not is_text(pg_type):

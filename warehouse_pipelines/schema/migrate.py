@@ -22,6 +22,7 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import (
+    applications,
     comments,
     local_columns,
     masked_views,
@@ -84,7 +85,7 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
                 *repeatable.align_defaults(connection, sql_folder() / "defaults"),
             ]
             read, of_views = reading.align(connection, entities, views)
-            changes += [*read, *comments.align(connection, entities, views, of_views)]
+            changes += [*read, *applications.align(connection), *comments.align(connection, entities, views, of_views)]
             for remark in local_columns.stored_in_clear(connection, entities):
                 log.warning("%s", remark)
             if dry_run:
@@ -103,6 +104,15 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
         if not after:
             connection.execute(sa.text("DROP SCHEMA IF EXISTS orchestration CASCADE"))
         return [f"revision {revision} undone" for revision in reversed(before) if revision not in after]
+
+
+def pending(connection: sa.Connection) -> list[str]:
+    """Return the revisions that are not applied, oldest first."""
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder() / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    applied = _revisions(connection, script)
+    return [found.revision for found in script.walk_revisions() if found.revision not in applied][::-1]
 
 
 def _keep_strangers_from_making_objects(connection: sa.Connection) -> None:

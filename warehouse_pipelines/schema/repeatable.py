@@ -4,8 +4,8 @@ A file of ``sql/schemas`` says what the rows of the entities in the schema of it
 indexes. It runs again too when one of their tables was made, so it must not mind what is there already. Of a schema
 whose tables are written (``crm``) it holds what changes without a migration: functions, policies and privileges.
 
-A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema. Those of ``answers`` read as
-whoever asks, so that row-level security of ``crm`` binds readers there too; others read as their owner.
+A file of ``sql/views`` is a view of its name, in ``public`` unless it names a schema. Those of ``AS_READER`` read as
+whoever asks, so that row-level security binds readers there too; others read as their owner.
 
 A file of ``sql/defaults`` adds the rows that are missing of tables that users edit, and changes none that is there. It
 runs in every migration, so a row that is not wanted is changed and not deleted.
@@ -15,12 +15,16 @@ with whatever others have built upon it.
 """
 
 import hashlib
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from psycopg import sql
+
+AS_READER = re.compile(r"answers\.|pipedesk\.(leads_v|primary_contacts|sales_view|\w+_active)$")
+"""Views that read as whoever asks: below the policies of ``crm``, and of ``pipedesk`` for its applications."""
 
 
 def align_schemas(connection: sa.Connection, folder: Path, made: Collection[str]) -> list[str]:
@@ -47,7 +51,7 @@ def align_views(connection: sa.Connection, folder: Path) -> list[str]:
     """
     done = []
     for path in _files(folder):
-        as_reader = " WITH (security_invoker = true)" if path.stem.startswith("answers.") else ""
+        as_reader = " WITH (security_invoker = true)" if AS_READER.match(path.stem) else ""
         query, comment = _commented(path, as_reader)
         view = _view(path)
         known = sa.text("SELECT obj_description(to_regclass(:view), 'pg_class')")

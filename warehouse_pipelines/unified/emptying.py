@@ -12,7 +12,7 @@ from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.holdings import DatabaseColumn, DatabaseTable
 from warehouse_pipelines.unified.people import BY_TABLE
 from warehouse_pipelines.unified.subject import Rows, Subject
-from warehouse_pipelines.unified.token_scan import Hit, Tokens
+from warehouse_pipelines.unified.token_scan import UNKNOWN, Hit, Tokens
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -46,7 +46,8 @@ def empty(session: "Session", there: Mapping[str, DatabaseTable], rows: Rows) ->
 def _empty(session: "Session", table: DatabaseTable, keys: Collection[str]) -> Part:
     entity = table.entity
     assert entity is not None  # noqa: S101  (rows of sources)
-    changes, named = [], []
+    changes: list[sql.Composable] = []
+    named = []
     for column in table.columns:
         how = "keep" if column.generated or column.in_key else treatment(entity, column.name, column.type)
         if how == "keep" or column.name in ("raw_data", "sync_hash"):
@@ -62,13 +63,16 @@ def _empty(session: "Session", table: DatabaseTable, keys: Collection[str]) -> P
                 ).format(c=name, table=table.identifier, mine=table.having(keys, "o"), nothing=nothing)
             )
         named.append(column.name)
+    if table.schema == "pipedesk":  # of a row that was made here it is somebody's sentence
+        changes.append(sql.SQL("delete_reason = CASE WHEN t.sync_hash IS NOT NULL THEN t.delete_reason END"))
     statement = sql.SQL(
-        "UPDATE {table} AS t SET {changes} raw_data = {record}, sync_hash = NULL, sync_updated_at = now()"
+        "UPDATE {table} AS t SET {changes} raw_data = {record}, {unknown}, sync_updated_at = now()"
         " WHERE {mine} AND t.raw_data <> {record}"
     ).format(
         table=table.identifier,
         changes=sql.SQL("").join(sql.SQL("{}, ").format(change) for change in changes),
         record=sql.SQL("{}::jsonb").format(ERASED_RECORD),
+        unknown=UNKNOWN,
         mine=table.having(keys),
     )
     done = session.execute(statement).rowcount
@@ -143,6 +147,18 @@ def delete_changes(session: "Session", rows: Rows) -> int:
     for label, keys in rows.items():
         done += session.execute(
             "DELETE FROM orchestration.change_log WHERE table_name = %s AND record_key = ANY(%s)", [label, list(keys)]
+        ).rowcount
+    return done
+
+
+def empty_audit(session: "Session", rows: Rows) -> int:
+    """Empty why these rows were deleted or restored, in the audit log of ``pipedesk``."""
+    done = 0
+    for label, keys in rows.items():
+        done += session.execute(
+            "UPDATE pipedesk.audit_logs SET reason = NULL WHERE source_table = %s AND source_key = ANY(%s)"
+            " AND reason IS NOT NULL",
+            [label, list(keys)],
         ).rowcount
     return done
 

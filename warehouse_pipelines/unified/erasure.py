@@ -128,7 +128,10 @@ def _erase(
     asked_by: AskedBy, erased_by: str,
 ) -> Certificate:  # fmt: skip
     try:
-        session.execute("SELECT set_config('lock_timeout', '30s', true), set_config('jit', 'off', true)")
+        session.execute(
+            "SELECT set_config('lock_timeout', '30s', true), set_config('jit', 'off', true),"
+            " set_config('warehouse.erasing', 'on', true)"  # mirrored rows and logs that nothing else changes
+        )
         for other in ("warehouse:identity", "warehouse:feed"):  # or what they have read would come back by them
             session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [other])
         session.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -183,6 +186,7 @@ def _take_out(
         *erasing_identity.erase(session, whom, {**rows, **(entered or {})}),
         Part("orchestration.dead_letter", "delete", emptying.delete_dead_letters(session, rows)),
         Part("orchestration.change_log", "delete", emptying.delete_changes(session, rows)),
+        Part("pipedesk.audit_logs", "empty", emptying.empty_audit(session, rows), ("reason",)),
         *(Part(f"reverse_etl.{table}", "delete", emptying.delete_sent(session, table, rows)) for table in SENT),
     ]
 

@@ -80,6 +80,7 @@ def person(session: "Session", by: By, value: str, person_ids: Sequence[UUID]) -
             "sent_to_vendors": _sent(session, rows),
             "could_not_be_loaded": _dead_letters(session, rows),
             "changes": _changes(session, rows),
+            "deleted_and_restored": _audited(session, rows),
             "elsewhere": _elsewhere(session, there, whom, rows),
         }  # fmt: skip
 
@@ -169,6 +170,15 @@ def _changes(session: "Session", rows: Rows) -> list[Row]:
             [label, list(keys)],
         )
     ]
+
+
+def _audited(session: "Session", rows: Rows) -> list[Row]:
+    """Return who qualified, deleted or restored these rows of PipeDesk's, and why."""
+    statement = sql.SQL(
+        "SELECT to_jsonb(a) AS found FROM pipedesk.audit_logs AS a WHERE source_table = %s AND source_key = ANY(%s)"
+        " ORDER BY id"
+    )
+    return [row for label, keys in rows.items() for row in _select(session, statement, [label, list(keys)])]
 
 
 def _sent(session: "Session", rows: Rows) -> list[Row]:

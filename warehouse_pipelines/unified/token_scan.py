@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 NOT_SEARCHED = frozenset({"identity.tombstone", "identity.erasure", "identity.erasure_key"})
 """They hold hashes and counts."""
 
+UNKNOWN = sql.SQL("sync_hash = CASE WHEN t.sync_hash IS NOT NULL THEN 0 END")
+"""Has the next read compare a row that was changed here; one without a hash was made here, and stays so."""
+
 _ACCENTED = str.maketrans({
     "a": "[aàáâãäå]", "c": "[cç]", "e": "[eèéêë]", "i": "[iìíîï]", "n": "[nñ]", "o": "[oòóôõöø]", "u": "[uùúûü]",
     "y": "[yýÿ]",
@@ -125,7 +128,7 @@ class Tokens:
             return 0
         changes = [_scrubbed(table, column, pattern) for column in columns]
         if table.entity:
-            changes.append(sql.SQL("sync_updated_at = now(), sync_hash = NULL"))
+            changes.append(sql.SQL("sync_updated_at = now(), {}").format(UNKNOWN))
         # No pattern goes over a colon, so it is not found where it lies in two columns and nothing can be replaced.
         texts = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(column.name)) for column in columns)
         statement = sql.SQL(

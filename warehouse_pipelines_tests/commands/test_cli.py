@@ -841,6 +841,8 @@ def test_check_asks_settings_database_and_vendors(all_vendors: Simulators, monke
     assert result.stdout.startswith("database: PostgreSQL ")
     # What HubSpot's portal lacks is told below its line.
     assert len([line for line in result.stdout.splitlines() if not line.startswith("  ")]) == 1 + len(SOURCES)
+    result = warehouse("check", "pipedesk")
+    assert (result.exit_code, "schema pipedesk: as migrations make it" in result.stdout) == (0, True), result.output
     monkeypatch.setenv("CALLRAIL_API_KEY", "planted-wrong-key")
     assert warehouse("check").exit_code == 1
     monkeypatch.delenv("CALLRAIL_API_KEY")

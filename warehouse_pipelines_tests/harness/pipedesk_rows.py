@@ -1,10 +1,16 @@
 """Rows of the schema ``pipedesk`` as every constraint accepts them, and what they refer to."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.reading import Pages, ReadContext, ReadReport, ReadRequest
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.crm_database import A, Connection
+from warehouse_pipelines_tests.harness.fake_source import Record, Settings, page
 
 ENTITIES = {entity.table: (source, entity) for source in SOURCES for entity in source.entities}
 MIRRORED = sorted(table.removeprefix("pipedesk.") for table in ENTITIES if table.startswith("pipedesk."))
@@ -67,3 +73,15 @@ def tree(connection: Connection, *parents: int | None, template: int) -> list[in
         above = None if parent is None else ids[parent]
         ids.append(add(connection, "drive_structure_nodes", template_id=template, parent_id=above)["id"])
     return ids
+
+
+def mirror(url: str, table: str, *records: Record, force: bool = False) -> Result:
+    """Load records as the vendor's, through the loader."""
+    source, entity = ENTITIES[f"pipedesk.{table}"]
+
+    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
+        yield page(*records)
+        return ReadReport()
+
+    shown: Source = replace(source, fetch=fetch, settings=Settings)
+    return sync(shown, entity, Options(force=force), url=url)

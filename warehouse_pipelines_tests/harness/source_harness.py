@@ -5,7 +5,7 @@ A new source needs a driver in ``drivers``; a failing test names it until it has
 
 import atexit
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
+from warehouse_pipelines.loading.mirroring import MIRROR
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
@@ -51,7 +52,12 @@ class SourceHarness:
         return looking(self.url).execute(statement, values).fetchall()
 
     def execute(self, statement: str, *values: Any) -> None:
-        looking(self.url).execute(statement, values)
+        """Run a statement, in a mirrored table as the sync does, which alone may change its rows."""
+        session = looking(self.url)
+        with session.transaction() if self.source.mirrored else nullcontext():
+            if self.source.mirrored:
+                session.execute(MIRROR)
+            session.execute(statement, values)
 
     def rows(self, entity: Entity | None = None) -> dict[Key, dict[str, Any]]:
         """Every row by its key, with the transaction that wrote it (``xmin``)."""

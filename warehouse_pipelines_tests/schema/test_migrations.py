@@ -72,6 +72,7 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0028_unread_rows",
         "revision 0030_outbound",
         "revision 0031_google_writes",
+        "revision 0032_pipedesk_owned",
         "revision 0033_sequences",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)

@@ -13,7 +13,7 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.schema import repeatable, tables
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.settings import sql_folder
-from warehouse_pipelines_tests.harness.crm_database import dump, one, undone_by
+from warehouse_pipelines_tests.harness.crm_database import A, dump, one, undone_by
 from warehouse_pipelines_tests.harness.pipedesk_rows import (
     ENTITIES,
     MIRRORED,
@@ -108,6 +108,29 @@ def test_down_refuses_with_rows(database_url: str) -> None:
     assert migrate(database_url, down=len(undone), force=True) == undone
 
 
+@pytest.mark.revisions
+@pytest.mark.slow("revisions down and up")
+def test_what_was_erased_before_owned_rows_were_known_is_still_the_syncs(database_url: str) -> None:
+    """It had no sync_hash, as rows of ours have none. The log of what was done to these keeps the revision."""
+    undone = undone_by("0032_pipedesk_owned")
+    assert migrate(database_url, down=len(undone)) == undone
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO pipedesk.tags (name, raw_data) VALUES ('erased', '{\"erased\": true}'), ('ours', '{}')"
+        )
+        role = connection.execute("INSERT INTO pipedesk.user_roles (role) VALUES ('admin') RETURNING id").fetchone()
+    migrate(database_url)
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT name, sync_hash FROM pipedesk.tags ORDER BY name").fetchall()
+        assert found == [("erased", 0), ("ours", None)]
+        assert add(connection, "user_roles")["id"] < 0, role
+        add(connection, "leads", id=A)
+        connection.execute("SELECT pipedesk.soft_delete('leads', %s, NULL, 'a test')", [A])
+    with pytest.raises(WrongUse, match="0032_pipedesk_owned"):
+        migrate(database_url, down=len(undone))
+    assert migrate(database_url, down=len(undone), force=True) == undone
+
+
 def test_what_is_said_of_the_tables_can_be_said_again(database_url: str) -> None:
     before = dump(database_url, "pipedesk")
     with psycopg.connect(database_url) as connection:
@@ -122,7 +145,8 @@ def test_a_table_that_is_made_anew_gets_what_is_said_of_it(database_url: str) ->
         connection.execute("DROP TABLE pipedesk.tags CASCADE")
     assert migrate(database_url) == [
         "table pipedesk.tags", "index idx_tags_sync_updated_at", "comments of 10 columns", "schema pipedesk",
-        "warehouse_read may read 1 more relation", "masked views: 1 made", "comments of masked views",
+        "warehouse_read may read 1 more relation", "masked views: 1 made", "pipedesk_app may do more: 3 grants",
+        "comments of masked views",
     ]  # fmt: skip
     assert dump(database_url, "pipedesk") == before
 

@@ -4,7 +4,6 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,20 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from warehouse_pipelines.loading.options import Options, Result
-from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Pages, ReadContext, ReadReport, ReadRequest
-from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import tables
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines_tests.harness.crm_database import Connection, one, sqlstate
-from warehouse_pipelines_tests.harness.fake_source import Record, Settings, page
 from warehouse_pipelines_tests.harness.pipedesk_rows import (
     ENTITIES,
     LEAST,
     MIRRORED,
     REFERENCES,
     add,
+    mirror,
     tree,
     with_references,
 )
@@ -198,13 +193,15 @@ def test_every_table_has_the_columns_that_its_users_rely_on(seeded_url: str, tab
 
 
 OURS = (
-    "calendar_events_archive", "calendar_sync_states", "drive_change_logs", "drive_files_archive",
+    "audit_logs", "calendar_events_archive", "calendar_sync_states", "drive_change_logs", "drive_files_archive",
     "drive_structure_nodes", "drive_structure_templates", "drive_webhook_channels",
     "drive_applied_nodes",
 )  # fmt: skip
 
 
-def test_the_tables_are_those_of_the_document_two_archives_and_the_links_of_folders(connection: Connection) -> None:
+def test_the_tables_are_those_of_the_document_two_archives_the_links_of_folders_and_the_log(
+    connection: Connection,
+) -> None:
     found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
     assert {row[0] for row in found} == {*OURS, *MIRRORED}
     assert len(found) == 24
@@ -375,18 +372,6 @@ def test_a_row_of_ours_refers_to_what_is_there(connection: Connection, table: st
     assert state(connection, table, **{column: B}) == ACCEPTED
 
 
-def mirror(url: str, table: str, *records: Record) -> Result:
-    """Load records as the vendor's, through the loader."""
-    source, entity = ENTITIES[f"pipedesk.{table}"]
-
-    def fetch(request: ReadRequest, context: ReadContext) -> Pages:
-        yield page(*records)
-        return ReadReport()
-
-    shown: Source = replace(source, fetch=fetch, settings=Settings)
-    return sync(shown, entity, Options(), url=url)
-
-
 @pytest.mark.parametrize(("table", "column"), [("tags", "name"), ("lead_statuses", "code"), ("lead_origins", "code")])
 def test_the_mirror_may_swap_and_repeat_names(database_url: str, table: str, column: str) -> None:
     """Unique names bind what is ours; a swap in one batch, and a name that a deleted row had, are the truth."""
@@ -554,6 +539,7 @@ def test_the_templates_come_with_the_migration_and_stay_as_somebody_left_them(da
 
 def test_primary_contact_fallback(connection: Connection) -> None:
     """It is the one that is flagged, else the one added first; of several flags, as a mirror may have, the first."""
+    connection.execute("SET LOCAL session_replication_role = replica")
     add(connection, "leads", id=A)
     for contact, day in ((A, 3), (B, 1), (C, 2)):
         add(connection, "contacts", id=contact, name=contact[-1])

@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0033_sequences"
-down_revision = "0031_google_writes"
+down_revision = "0032_pipedesk_owned"
 
 
 def upgrade() -> None:

@@ -1,0 +1,36 @@
+"""Whether a warehouse is what migrations make of it; ``warehouse db verify`` and ``warehouse check`` say so.
+
+Nothing is changed, and no lock is taken that a load would wait for: the catalog is asked.
+"""
+
+from typing import TYPE_CHECKING
+
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.sources import SOURCES
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+SCHEMAS = ("public", "pipedesk")
+"""The schemas whose tables the entities declare."""
+
+
+def verify(url: str, schemas: tuple[str, ...] = SCHEMAS) -> list[str]:
+    """Return a sentence for each thing that is missing or otherwise. Raises ``DatabaseUnavailable``."""
+    from warehouse_pipelines.schema.migrate import engine, pending
+    from warehouse_pipelines.schema.tables import differences
+
+    with engine(url).connect() as connection:
+        if missing := pending(connection):
+            return [f"revision {revision} is not applied" for revision in missing]
+        entities = [entity for source in SOURCES for entity in source.entities if entity.schema in schemas]
+        found = [f"{difference} is missing or otherwise" for difference in differences(connection, entities)]
+        if "pipedesk" in schemas:
+            found += _lacking(connection)
+        return found
+
+
+def _lacking(connection: "sa.Connection") -> list[str]:
+    # Without parameters, so that % means itself.
+    rows = connection.execution_options(no_parameters=True).exec_driver_sql(query("pipedesk_lacking"))
+    return [row[0] for row in rows]

@@ -62,7 +62,7 @@ for line in {LIGHT!r}:
     environment["WAREHOUSE_DATABASE_URL"] = database_url
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     ended = [line for line in done.stderr.splitlines() if line.startswith("ENDED")]
-    assert ended == [f"ENDED {line} {2 * (line == 'check')} []" for line in LIGHT]
+    assert ended == [f"ENDED {line} {2 * (line in ('status', 'check'))} []" for line in LIGHT]
 
 
 def test_the_version_is_that_of_the_project() -> None:

@@ -25,6 +25,7 @@ from warehouse_pipelines.local.postgres_data import DataFolder
 from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.observability import redaction
 from warehouse_pipelines_tests.harness.databases import Databases
+from warehouse_pipelines_tests.harness.examples import ONCE
 
 PREFIX = "warehouse-tests-"
 MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # noqa: S108
@@ -35,7 +36,8 @@ LONGEST = (
     "test_kill_anywhere.py", "test_cancelled_commands.py",
     "test_ui.py", "test_ui_backfill.py", "test_dg.py", "test_convergence.py", "test_deployment.py",
     "test_benchmarks.py", "test_api_warehouse.py", "test_memory.py", "test_definitions.py", "test_init.py",
-    "test_journey.py", "test_plans.py", "test_battery.py", "test_cli.py", "test_dlt_source.py", "test_five9_fetch.py",
+    "test_journey.py", "test_plans.py", "test_battery.py", "test_sync_command.py", "test_guide.py",
+    "test_dlt_source.py", "test_five9_fetch.py",
     "test_crash.py", "test_arrivy_fetch.py", "test_migrations.py", "test_salespro_fetch.py", "test_erasure.py",
     "test_lead_import.py",
 )  # fmt: skip
@@ -46,14 +48,14 @@ TOGETHER = 15
 SHARED = re.compile(r"""scope="(module|class)"|\bshared_url\b""")
 """How a file says that its tests share what is made once."""
 CHEAPLY_SHARED = (
-    "test_cli.py", "test_crm_tables.py", "test_migrations.py", "test_pipedesk_schema.py",
+    "test_guide.py", "test_crm_tables.py", "test_migrations.py", "test_pipedesk_schema.py",
     "test_run_lock.py", "test_crm_dnc.py", "test_crm_segments.py", "test_crm_rls.py", "test_crm_tenants.py",
 )  # fmt: skip
 """Files that share what is made in a second, and are cut nevertheless."""
 
 FORKING = re.compile(
-    r"/(test_crash|test_dagster_home|test_killed_commands)\.py"
-    r"|::test_(a_killed_run_is_closed|no_part_of_a_password_that_is_not_encoded_is_printed)\b"
+    r"/(test_crash|test_dagster_home|test_kill_anywhere|test_killed_commands|test_request_budget)\.py"
+    r"|::test_(a_killed_run_is_closed|a_killed_import_goes_on|ctrl_c_says_that_the_same_command)"
 )
 """Tests that fork from a server of their worker's, which takes six seconds to import everything."""
 
@@ -76,6 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     _remove_what_killed_runs_left()
     folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_fastest_folder())
+    if config.option.basetemp is None:
+        config.option.basetemp = f"{folder}/pytest"  # of three seconds of a job of Dagster's one waits for a disk
     os.environ |= {
         "WAREHOUSE_TEST_FOLDER": folder,
         "WAREHOUSE_HOME": f"{folder}/home",
@@ -95,10 +99,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("database")
+    if ONCE in os.environ:
+        items[:] = _one_of_each(items)
     if hasattr(config, "workerinput"):
         # Or one worker is left with the longest when the others have ended.
         longest = {name: place for place, name in enumerate(LONGEST)}
         items.sort(key=lambda item: longest.get(item.path.name, len(LONGEST)))
+
+
+def _one_of_each(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Return one case of each test; all of those in ``schema``, whose parameters are tables, roles and revisions."""
+    kept: dict[str, pytest.Item] = {}
+    for item in items:
+        quick = item.get_closest_marker("slow") is None
+        if "/schema/" in item.nodeid:
+            kept[item.nodeid] = item
+        elif (name := item.nodeid.partition("[")[0]) not in kept or (
+            quick and kept[name].get_closest_marker("slow") is not None
+        ):
+            kept[name] = item
+    return [*kept.values()]
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -28,8 +28,8 @@ from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.hubspot.settings import Settings as HubSpotSettings
+from warehouse_pipelines_tests.harness.command_line import warehouse
 from warehouse_pipelines_tests.harness.source_harness import history
-from warehouse_pipelines_tests.harness.subprocesses import Command
 
 SECRETS = {
     f"{source.settings.model_config['env_prefix']}{name}".upper(): f"from-{name}"
@@ -194,17 +194,15 @@ def test_no_part_of_a_password_that_is_not_encoded_is_printed(
     name: str, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """In `check`, in `sync`, in the log, in the history row: the setting is named, and what to do."""
-    bad = f"{DATABASES[name]}://user:{PASSWORD}@127.0.0.1:1/db"
-    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", database_url)
     monkeypatch.setenv("WAREHOUSE_HOME", str(tmp_path))
-    monkeypatch.setenv(name, bad)
+    monkeypatch.setenv("PIPEDESK_DATABASE_URL", "postgresql://a:b@127.0.0.1:1/c")
+    monkeypatch.setenv(name, f"{DATABASES[name]}://user:{PASSWORD}@127.0.0.1:1/db")
     crm = name.partition("_")[0].lower()
     said = []
-    environment = {**os.environ, "PIPEDESK_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", name: bad}
     for words in (["check"], ["sync", "pipedesk" if crm == "warehouse" else crm, "leads"], ["status"]):
-        code, text = Command(words, environment, tmp_path / f"{words[0]}.log").ended()
-        said.append(text)
-        assert code, words
+        done = warehouse(*words)
+        said.append(done.output)
+        assert done.exit_code, words
     assert all(name in text and "percent-encode the password" in text for text in said[:2]), said
     with caplog.at_level(logging.DEBUG):
         if crm == "warehouse":

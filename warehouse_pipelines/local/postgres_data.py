@@ -27,7 +27,7 @@ USER = "warehouse"
 class DataFolder:
     """``home``: ``postgres/`` are the data, ``postgres.log`` is the log of the server.
 
-    With ``durable=False``, ``initdb`` does not wait for the disk.
+    With ``durable=False``, for tests, ``initdb`` does not wait for the disk, and who signs in is hashed once.
     """
 
     def __init__(self, home: Path, *, durable: bool = True) -> None:
@@ -119,8 +119,13 @@ class DataFolder:
             locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command: list[str | Path] = [binaries / "initdb", "-D", unfinished, "-U", USER, f"--pwfile={given}"]
         command += ["-A", "scram-sha-256", "-E", "UTF8", *locale, "--no-instructions"]
+        if not self._durable:
+            command.append("--no-sync")
+            if major(binaries) >= 16:
+                # Our passwords are random; 4096 rounds of a hash take 2.5 ms of each session.
+                command += ["-c", "scram_iterations=1"]
         try:
-            made = run([*command, *([] if self._durable else ["--no-sync"])], account)
+            made = run(command, account)
         finally:
             given.unlink()
         if made.returncode:

@@ -69,9 +69,19 @@ def kind(entity: Entity) -> tuple[object, ...]:
     )
 
 
-def is_first_of_its_kind(source: Source, entity: Entity) -> bool:
-    """Whether it is the first of its source that is read so: for what the loader does and no entity changes."""
-    return next(one for one in source.entities if kind(one) == kind(entity)) is entity
+def first_of_each_kind(applies: Applies = lambda source, entity: True) -> Applies:
+    """Of those of a source to which ``applies`` applies the first that is read and merged so.
+
+    For what the loader does and no entity changes.
+    """
+
+    def first(source: Source, entity: Entity) -> bool:
+        def alike(one: Entity) -> bool:
+            return (kind(one), bool(one.version)) == (kind(entity), bool(entity.version))
+
+        return next((one for one in source.entities if applies(source, one) and alike(one)), None) is entity
+
+    return first
 
 
 def local_values(entity: Entity) -> dict[str, Any]:

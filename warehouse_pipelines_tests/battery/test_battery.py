@@ -14,13 +14,13 @@ from warehouse_pipelines.errors import AnswerChanged, SuspiciousRead
 from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines_tests.battery.applies import (
     can_lose_ids,
+    first_of_each_kind,
     has_bad_values,
     has_cursor,
     has_local_values,
     has_no_bad_values,
     has_no_cursor,
     has_window,
-    is_first_of_its_kind,
     local_values,
     only,
 )
@@ -164,7 +164,7 @@ def test_one_bad_record_is_set_aside_and_replayed(harness: SourceHarness) -> Non
     assert replay([harness.source], url=harness.url) == []
 
 
-@only(has_local_values)
+@only(first_of_each_kind(has_local_values))
 def test_force_overwrites_newer_local_value(harness: SourceHarness) -> None:
     """Without --force, whoever is newer wins; here somebody changed a row by hand and dated it in the future."""
     harness.sync()
@@ -199,7 +199,7 @@ def test_force_overwrites_newer_local_value(harness: SourceHarness) -> None:
     assert harness.history()[-1]["configuration"]["force"] is True
 
 
-@only(is_first_of_its_kind)
+@only(first_of_each_kind())
 def test_dry_run_changes_only_history(harness: SourceHarness) -> None:
     truth = harness.driver.keys(harness.entity)
     on_nothing = harness.sync(dry_run=True)
@@ -219,7 +219,7 @@ def test_dry_run_changes_only_history(harness: SourceHarness) -> None:
     check_history(harness, result)
 
 
-@only(can_lose_ids)
+@only(first_of_each_kind(can_lose_ids))
 def test_skip_validation_still_rejects_null_key(harness: SourceHarness) -> None:
     truth = harness.driver.keys(harness.entity)
     harness.driver.corrupt(harness.entity, "missing_id")
@@ -257,7 +257,7 @@ def test_max_records_is_exact_and_leaves_the_cursor(harness: SourceHarness) -> N
     assert harness.living() == harness.driver.keys(harness.entity)
 
 
-@only(has_no_cursor)
+@only(first_of_each_kind(has_no_cursor))
 def test_start_date_without_a_cursor_reads_everything(harness: SourceHarness) -> None:
     result = harness.sync(start_date=datetime.now(UTC).date() - timedelta(days=1))
     assert (result.mode, result.window.since) == ("full", None)
@@ -280,6 +280,7 @@ def test_start_date_asks_from_that_day(harness: SourceHarness) -> None:
     assert harness.rows().keys() == harness.driver.keys(harness.entity)
 
 
+@only(first_of_each_kind())
 def test_flag_matrix(harness: SourceHarness) -> None:
     """--full on top of a table that is full changes nothing; then all eight at once."""
     harness.sync()
@@ -302,6 +303,7 @@ def test_flag_matrix(harness: SourceHarness) -> None:
     assert harness.rows() == before
 
 
+@only(first_of_each_kind())
 def test_unexpected_empty_source_is_not_success(harness: SourceHarness) -> None:
     harness.sync()
     before = harness.rows()
@@ -343,6 +345,7 @@ def test_a_window_that_comes_back_empty_tombstones_nothing(harness: SourceHarnes
     assert harness.living() == {created}
 
 
+@only(first_of_each_kind())
 def test_an_empty_vendor_on_an_empty_table_is_a_success(harness: SourceHarness) -> None:
     """test_metrics_empty_run: nothing is divided by zero."""
     harness.driver.empty(harness.entity)
@@ -351,7 +354,7 @@ def test_an_empty_vendor_on_an_empty_table_is_a_success(harness: SourceHarness) 
     check_history(harness, result)
 
 
-@only(is_first_of_its_kind)
+@only(first_of_each_kind())
 def test_a_killed_run_is_closed(harness: SourceHarness) -> None:
     """SIGKILL with the batch loaded and not committed: the table is as it was, and the next run repairs the rest."""
     harness.sync()

@@ -1,7 +1,6 @@
 """A warehouse, simulated vendors and a prepared ``DAGSTER_HOME``, for tests that start Dagster's own programs."""
 
 import contextlib
-import functools
 import os
 import signal
 import subprocess
@@ -15,17 +14,10 @@ import dagster as dg
 import psycopg
 import pytest
 
-from warehouse_pipelines.definitions import build_definitions
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import SimulatorsProcess, start_process
 
 ROOT = Path(__file__).parents[2]
-
-
-@functools.cache
-def every_definition(url: str) -> dg.Definitions:
-    """Return the definitions of all sources for a warehouse; kept, because they take a second to make."""
-    return build_definitions(url=lambda: url)
 
 
 @dataclass

@@ -11,6 +11,7 @@ import httpx
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.serving import accounts
 from warehouse_pipelines_tests.harness.crm_database import A
+from warehouse_pipelines_tests.harness.http_client import PLAIN
 
 PASSWORD = "an invented password"
 
@@ -33,7 +34,7 @@ def token_of(url: str, user: str, *, scopes: Sequence[str] = (), lasts: timedelt
 def program(address: str, url: str, role: str, *, organization: str = A, scopes: Sequence[str] = ()) -> httpx.Client:
     """Return a client that acts as a new user of this role."""
     token = token_of(url, add_user(url, role, organization=organization), scopes=scopes)
-    return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60, verify=PLAIN)
 
 
 class Browser:
@@ -46,7 +47,7 @@ class Browser:
 
     def send(self, method: str, path: str, **given: Any) -> httpx.Response:
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        with httpx.Client(base_url=self.address, timeout=60) as client:
+        with httpx.Client(base_url=self.address, timeout=60, verify=PLAIN) as client:
             answer = client.request(method, path, **{**given, "headers": headers | given.get("headers", {})})
         self.set_cookies = answer.headers.get_list("set-cookie")
         for one in self.set_cookies:

@@ -40,12 +40,12 @@ def test_shared_rate_budget(bare_url: str) -> None:
     """Two processes ask as fast as they can; in no window of the budget's length are more granted than its maximum.
 
     A process may sleep between the grant and the look at the clock, so those count that were asked for and granted
-    inside the window.
+    inside the window. It may also sleep before it uses the others that it acquired at once.
     """
     pipes, children = [], []
     for _ in range(2):
         ours, theirs = FORKS.Pipe()
-        child: Any = FORKS.Process(target=_take, args=(bare_url, 4.0, theirs), daemon=True)
+        child: Any = FORKS.Process(target=_take, args=(bare_url, 3.0, theirs), daemon=True)
         child.start()
         pipes.append(ours)
         children.append(child)
@@ -55,12 +55,12 @@ def test_shared_rate_budget(bare_url: str) -> None:
     assert len(taken) > 2 * SHORT.requests, "and the budget is used"
     for start, _ in taken:
         inside = [one for one in taken if start <= one[0] and one[1] < start + SHORT.seconds]
-        assert len(inside) <= SHORT.requests
+        assert len(inside) <= SHORT.requests + 2 * (portion(SHORT) - 1)
 
 
 def test_who_asks_without_waiting_gets_nothing_early(bare_url: str) -> None:
     """All at once, then one again and again: it is granted a whole window later, wherever in its slot the first lay."""
-    ask = "SELECT orchestration.take_requests('credential', 'short', 40, 1.0, %s)"
+    ask = "SELECT orchestration.take_requests('credential', 'short', 40, 0.5, %s)"
     with psycopg.connect(bare_url, autocommit=True) as connection:
         for pause in (0.0, 0.015, 0.03, 0.045):
             connection.execute("TRUNCATE orchestration.request_budget")
@@ -69,7 +69,7 @@ def test_who_asks_without_waiting_gets_nothing_early(bare_url: str) -> None:
             assert connection.execute(ask, [40]).fetchone() == (0,)
             while connection.execute(ask, [1]).fetchone() != (0,):
                 time.sleep(0.002)
-            assert time.time() - began >= 1.0
+            assert time.time() - began >= 0.5
 
 
 def test_a_spent_day_ends_the_run(budget: RequestBudget) -> None:

@@ -205,7 +205,7 @@ def test_all_tests_run_on_the_oldest_postgresql_as_well(monkeypatch: pytest.Monk
     monkeypatch.setattr(Path, "glob", lambda folder, pattern: map(Path, ["/pg/15/bin/initdb", "/pg/17/bin/initdb"]))
     assert bootstrap._runs({}, everything=False) == [({}, (*bootstrap.PYTEST, "-m", "not slow"))]
     oldest, embedded = bootstrap._runs({}, everything=True)
-    assert oldest == ({"PG_BIN": "/pg/15/bin"}, (*bootstrap.PYTEST, *bootstrap.ON_DEBIAN))
+    assert oldest == ({"PG_BIN": "/pg/15/bin", examples.ONCE: "1"}, (*bootstrap.PYTEST, *bootstrap.ON_DEBIAN))
     assert embedded == ({examples.ALL: "1"}, bootstrap.PYTEST)
     assert bootstrap._runs({"PG_BIN": "/mine"}, everything=True) == [embedded]
 

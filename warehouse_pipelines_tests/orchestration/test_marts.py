@@ -10,7 +10,6 @@ from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import marts, unified
 from warehouse_pipelines.unified.marts.mart import Mart
 from warehouse_pipelines.unified.marts.rows import BY_NAME, MARTS
-from warehouse_pipelines_tests.harness.dagster_harness import every_definition
 
 TIMELINE = dg.AssetKey(["marts", "activity_timeline"])
 
@@ -46,7 +45,7 @@ def test_the_job_computes_the_marts_and_checks_them(database_url: str) -> None:
             "INSERT INTO hubspot_contact (id, firstname, lastname, email, createdate, lifecyclestage, raw_data)"
             " VALUES ('1', 'Ana', 'Rivera', 'ana@example.test', '2026-01-02', 'lead', '{}')"
         )
-    job = every_definition(database_url).resolve_job_def(unified.JOB)
+    job = defs.resolve_job_def(unified.JOB)
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance)
         assert result.success
@@ -75,7 +74,7 @@ def test_a_check_that_does_not_hold_says_how_many_faults_there_are(database_url:
             "CREATE TRIGGER lose BEFORE INSERT ON marts.activity_timeline FOR EACH ROW EXECUTE FUNCTION marts.lose()"
         )
         connection.execute("INSERT INTO hubspot_contact (id, createdate, raw_data) VALUES ('1', '2026-01-02', '{}')")
-    job = every_definition(database_url).resolve_job_def(marts.JOB)
+    job = defs.resolve_job_def(marts.JOB)
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance, raise_on_error=False)
         checked = {check.check_name: check for check in result.get_asset_check_evaluations()}
@@ -99,7 +98,7 @@ def test_every_column_says_what_it_is(shared_url: str, mart: Mart) -> None:
 
 def test_column_lineage_present(database_url: str) -> None:
     """Where a value of ``crm.leads``, and of a mart, comes from stands at its asset."""
-    job = every_definition(database_url).resolve_job_def(unified.JOB)
+    job = defs.resolve_job_def(unified.JOB)
     with dg.DagsterInstance.ephemeral() as instance:
         assert job.execute_in_process(instance=instance).success
         found = {}

@@ -11,7 +11,6 @@ from warehouse_pipelines.outbound import run
 from warehouse_pipelines.outbound.targets import DIVISIONS, TARGETS
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.server import start
-from warehouse_pipelines_tests.harness.dagster_harness import every_definition
 
 
 def test_a_target_stands_on_what_it_reads_and_its_schedule_is_off() -> None:
@@ -43,7 +42,7 @@ def test_a_run_writes_only_when_it_is_told_to(database_url: str, monkeypatch: py
         with run.connected(database_url, DIVISIONS) as at_work:
             at_work.partner.prepare()
         name = outbound.step_name(DIVISIONS)
-        job = every_definition(database_url).resolve_job_def(outbound.job_name(DIVISIONS))
+        job = defs.resolve_job_def(outbound.job_name(DIVISIONS))
         before = hubspot.counts()["live"]["divisions"]
         for apply, made in ((False, 0), (True, 1), (True, 1)):
             config = {"ops": {name: {"config": {"apply": apply}}}}

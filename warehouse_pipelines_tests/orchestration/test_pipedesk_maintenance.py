@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from warehouse_pipelines.definitions import build_definitions, defs
+from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import maintenance
 from warehouse_pipelines.orchestration.pipedesk_maintenance import TASKS
 from warehouse_pipelines_tests.harness.source_harness import source_harness
@@ -20,10 +20,10 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]
         yield connection
 
 
-def archive(name: str, url: str) -> int:
+def archive(name: str) -> int:
     """Run a job as the definitions have it; return how many rows it says that it moved."""
     with dg.DagsterInstance.ephemeral() as instance:
-        result = build_definitions([], url=lambda: url).resolve_job_def(name).execute_in_process(instance=instance)
+        result = defs.resolve_job_def(name).execute_in_process(instance=instance)
         assert result.success
         event = instance.get_latest_materialization_event(dg.AssetKey(["pipedesk_maintenance", name]))
         assert event is not None
@@ -59,14 +59,14 @@ def test_cancelled_events_are_archived_after_six_months(
     event(connection, "occurrence", start_time=old)
     event(connection, "bare", deleted_at=old)
     event(connection, "bare and new", deleted_at=new)
-    assert archive("weekly_archive_calendar_events", database_url) == 3
+    assert archive("weekly_archive_calendar_events") == 3
     assert keys(connection, "calendar_events", "google_event_id") == ["bare and new", "held", "new"]
     assert keys(connection, "calendar_events_archive", "google_event_id") == ["bare", "occurrence", "old"]
     row = connection.execute("SELECT * FROM pipedesk.calendar_events_archive WHERE google_event_id = 'old'").fetchone()
     assert row is not None
     assert (row["calendar_id"], row["summary"], row["end_time"]) == ("primary", "An estimate", old)
     assert row["raw_data"] == {"id": "old"}
-    assert archive("weekly_archive_calendar_events", database_url) == 0
+    assert archive("weekly_archive_calendar_events") == 0
 
 
 def test_what_comes_again_is_archived_again_with_what_was_known(
@@ -81,9 +81,9 @@ def test_what_comes_again_is_archived_again_with_what_was_known(
         location="here",
         raw_data='{"id": "e", "location": "here"}',
     )
-    archive("weekly_archive_calendar_events", database_url)
+    archive("weekly_archive_calendar_events")
     event(connection, "e", start_time=old, summary="Renamed", raw_data='{"id": "e", "status": "cancelled"}')
-    assert archive("weekly_archive_calendar_events", database_url) == 1
+    assert archive("weekly_archive_calendar_events") == 1
     (row,) = connection.execute("SELECT * FROM pipedesk.calendar_events_archive").fetchall()
     assert (row["summary"], row["end_time"], row["start_time"]) == ("Renamed", old, old)
     assert row["raw_data"] == {"id": "e", "location": "here", "status": "cancelled"}
@@ -102,7 +102,7 @@ def test_deleted_files_are_archived_after_six_months(database_url: str, monkeypa
         it.sync()
         db.execute("UPDATE pipedesk.drive_files SET deleted_at = now() - interval '7 months' WHERE file_id = %s", [old])
         known = it.rows()[old,]
-        assert archive("weekly_archive_drive_files", database_url) == 1
+        assert archive("weekly_archive_drive_files") == 1
         assert (old,) not in it.rows()
         assert (new,) in it.rows()
         (row,) = db.execute("SELECT * FROM pipedesk.drive_files_archive").fetchall()

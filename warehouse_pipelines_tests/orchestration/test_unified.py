@@ -10,7 +10,6 @@ from warehouse_pipelines.orchestration import unified
 from warehouse_pipelines.settings import settings
 from warehouse_pipelines.unified.entered import ENTERED
 from warehouse_pipelines.unified.people import PEOPLE
-from warehouse_pipelines_tests.harness.dagster_harness import every_definition
 
 
 def ancestors(key: dg.AssetKey) -> set[dg.AssetKey]:
@@ -38,7 +37,7 @@ def test_a_run_makes_people_and_leads_of_what_the_sources_brought(database_url: 
                 " VALUES (%s, %s, 'Rivera', %s, '+19372250101', 'lead', '{}')",
                 [number, name, f"{name.lower()}@example.test"],
             )
-        job = every_definition(database_url).resolve_job_def(unified.JOB)
+        job = defs.resolve_job_def(unified.JOB)
         with dg.DagsterInstance.ephemeral() as instance:
             assert job.execute_in_process(instance=instance).success
             event = instance.get_latest_materialization_event(dg.AssetKey(["identity", "person"]))

@@ -15,6 +15,7 @@ from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.hubspot import HubSpotPartner
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.simulators.server import child_environment
+from warehouse_pipelines_tests.harness.examples import examples
 from warehouse_pipelines_tests.harness.portal_target import PortalTarget, portal_target, rows
 
 BATCH = 4
@@ -116,18 +117,12 @@ def check_points(portal: PortalTarget, monkeypatch: pytest.MonkeyPatch, step: in
     return done
 
 
-def test_killed_at_some_points_nothing_is_made_twice_and_nothing_is_left_out(
-    portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert check_points(portal, monkeypatch, 13) >= 5
-
-
-@pytest.mark.slow("killed at every fourth point")
 @pytest.mark.timeout(900)
-def test_killed_at_every_fourth_point_nothing_is_made_twice_and_nothing_is_left_out(
+def test_killed_at_many_points_nothing_is_made_twice_and_nothing_is_left_out(
     portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert check_points(portal, monkeypatch, 4) >= 20
+    kills = examples(5, of=16)
+    assert check_points(portal, monkeypatch, 65 // kills) >= kills
 
 
 def test_killed_twice_it_still_goes_on(portal: PortalTarget, monkeypatch: pytest.MonkeyPatch) -> None:

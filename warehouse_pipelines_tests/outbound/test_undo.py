@@ -162,7 +162,7 @@ FORMS = st.sampled_from(["sent", "national"])
 ANY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=examples(25, of=75),
+    max_examples=examples(10, of=50),
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
 )

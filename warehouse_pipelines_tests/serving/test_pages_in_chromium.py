@@ -116,9 +116,9 @@ def faults(page: "Page") -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize(("width", "scheme"), [(WIDE, "light"), (NARROW, "dark")])
 def test_every_page_is_sound(browser: "Browser", serve: Serving, signed_in: Any, width: int, scheme: str) -> None:
+    """Each width and each scheme once: the width tells what does not fit, the colours what cannot be read."""
     wrong: list[str] = []
     kinds: set[str] = set()
     with opened(browser, serve, signed_in, width, scheme) as context:

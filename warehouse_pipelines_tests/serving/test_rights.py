@@ -93,6 +93,7 @@ def test_rbac_matrix(serve: Serving, programs: dict[str, httpx.Client], method: 
         assert answer.status_code != 401
 
 
+@pytest.mark.usefixtures("quick_passwords")
 def test_a_browser_may_change_nothing_without_the_token_of_its_session(serve: Serving) -> None:
     name = add_user(serve.url, "admin", password=PASSWORD)
     browser = Browser(serve.address)

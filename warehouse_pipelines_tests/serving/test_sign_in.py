@@ -17,6 +17,7 @@ from warehouse_pipelines_tests.harness.visitors import PASSWORD, Browser, add_us
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (refused)
 COOKIE = "__Host-warehouse_session"
+pytestmark = pytest.mark.usefixtures("quick_passwords")
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
+from warehouse_pipelines.model.pace import Pace
 from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._json import decoded
 
@@ -239,7 +240,7 @@ class Client:
                 self.context.acquire(self._credential, budget)
             sent = {**self._headers, **self._login(False), **(headers or {})}
             try:
-                with self.context.waiting(calls=1), self._paced(f"{method} {path}"):
+                with self.context.waiting(calls=1), _paced(self.context.pace, f"{method} {path}"):
                     answer = self._attempt(method, path, params=params, content=content, headers=sent)
                     if answer.status_code < 300:
                         return _read(self.title, method, path, answer, read)
@@ -261,21 +262,6 @@ class Client:
             f"{self.title} did not answer {method} {path} after {ATTEMPTS} attempts (last: {problem}); "
             "nothing was loaded, the next run starts at the same place"
         )
-
-    @contextlib.contextmanager
-    def _paced(self, route: str) -> Iterator[None]:
-        """Tell the pace of the read how its request fared; what is refused for good has been answered."""
-        pace, began = self.context.pace, time.monotonic()
-        pace.note_sent()
-        try:
-            yield
-        except _Passing:
-            pace.note_refusal(time.monotonic() - began)
-            raise
-        except BaseException:
-            pace.note_answer(route, time.monotonic() - began)
-            raise
-        pace.note_answer(route, time.monotonic() - began)
 
     def _attempt(
         self,
@@ -331,6 +317,22 @@ class Client:
             raise _Passing(f"{status}", self._wait_for(answer, attempt) if asked is None else asked,
                            untouched=status in UNTOUCHED)  # fmt: skip
         raise _refusal(self.title, method, path, answer, self._renew)
+
+
+@contextlib.contextmanager
+def _paced(pace: Pace, route: str) -> Iterator[None]:
+    """Tell the pace of the read how its request fared; one that is refused for good has been answered."""
+    began = time.monotonic()
+    pace.note_sent()
+    try:
+        yield
+    except _Passing:
+        pace.note_refusal(time.monotonic() - began)
+        raise
+    except BaseException:
+        pace.note_answer(route, time.monotonic() - began)
+        raise
+    pace.note_answer(route, time.monotonic() - began)
 
 
 def _read(title: str, method: str, path: str, answer: "httpx.Response", read: Callable[[bytes], T]) -> T:

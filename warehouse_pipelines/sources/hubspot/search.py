@@ -127,7 +127,6 @@ class HubSpotSearch:
         up, down = _End(), _End(descending=True)
         flight = InFlight[_End, Found](self.context, self.most)
         idle = [up]
-
         counted: int | None = None
 
         def send() -> None:

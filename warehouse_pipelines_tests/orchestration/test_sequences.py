@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
+from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import sequences
-from warehouse_pipelines_tests.harness.dagster_harness import every_definition
 from warehouse_pipelines_tests.harness.sequence_rows import EMAIL, KEY, SequenceRows
 
 
@@ -20,7 +20,7 @@ def test_a_run_works_on_what_is_due_and_says_what_needs_a_person(
     rows = SequenceRows(database_url)
     rows.enrolled(EMAIL)
     rows.enrolled({**EMAIL, "body": "{{ lead.division }}"})
-    job = every_definition(database_url).resolve_job_def(sequences.JOB)
+    job = defs.resolve_job_def(sequences.JOB)
     with dg.DagsterInstance.ephemeral() as instance:
         assert job.execute_in_process(instance=instance).success
         event = instance.get_latest_materialization_event(dg.AssetKey(["crm", sequences.JOB]))

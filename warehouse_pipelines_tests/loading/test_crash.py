@@ -126,7 +126,7 @@ def test_an_interrupt_closes_the_row(open_harness: OpenHarness) -> None:
     """Control-C, and a cancel from the UI, while the vendor keeps us waiting."""
     it = open_harness("hubspot_deal")
     before = with_changes(it)
-    it.simulator.set_fault("slow", seconds=200, times=1)
+    it.simulator.set_fault("slow", seconds=200)
     child = Child(it)
     eventually(lambda: it.history()[-1]["status"] == "running", "the row is there")
     child.signal(signal.SIGINT)

@@ -102,11 +102,12 @@ def begun(harness: DagsterHarness) -> Callable[[], bool]:
 
 
 def before_the_first_answer(harness: DagsterHarness) -> None:
-    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
+    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200)
     has_begun = begun(harness)
     child = sync(harness)
     eventually(has_begun, "the row is there", 180)
     child.kill()
+    harness.simulators.control("hubspot", "clear_faults")
 
 
 def while_reading(harness: DagsterHarness) -> None:
@@ -126,7 +127,7 @@ def while_merging(harness: DagsterHarness) -> None:
 
 
 def while_committing(harness: DagsterHarness) -> None:
-    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
+    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200)
     has_begun = begun(harness)
     child = sync(harness, "--full")
     eventually(has_begun, "the row is there", 180)
@@ -187,7 +188,7 @@ def one_slot(harness: DagsterHarness) -> Iterator[None]:
 @pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
 def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(harness: DagsterHarness) -> None:
     with one_slot(harness):
-        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
+        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, path="/contacts")
         first = sync(harness)
         eventually(lambda: statuses(harness) == ["running"], "the first reads", 180)
         second = command(harness, "sync", "hubspot", "deals")
@@ -198,6 +199,7 @@ def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(h
         time.sleep(run_lock.LOOK_SECONDS + 2)
         assert statuses(harness) == ["running"], "a living run keeps its slot"
         first.kill()
+        harness.simulators.control("hubspot", "clear_faults")
         code, text = second.ended()
         assert code == 0, text
         assert statuses(harness) == ["failed", "success"]
@@ -207,7 +209,7 @@ def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(h
 @pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
 def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(harness: DagsterHarness) -> None:
     with one_slot(harness):
-        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, times=1)
+        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, path="/contacts")
         first = sync(harness)
         eventually(lambda: statuses(harness) == ["running"], "the first reads", 180)
         second = command(harness, "sync", "hubspot", "deals", WAREHOUSE_POOL_WAIT_SECONDS="3")

@@ -71,10 +71,11 @@ def with_changes(it: SourceHarness) -> dict[Any, Any]:
 def test_killed_before_the_first_page(open_harness: OpenHarness) -> None:
     it = open_harness("hubspot_deal")
     before = with_changes(it)
-    it.simulator.set_fault("slow", seconds=20, times=1)
+    it.simulator.set_fault("slow", seconds=200)
     child = Child(it)
     eventually(lambda: it.history()[-1]["status"] == "running", "the row is there")
     assert child.send() == -signal.SIGKILL
+    it.simulator.clear_faults()
     check_repaired(it, before)
 
 
@@ -109,7 +110,7 @@ def test_killed_just_before_the_commit(open_harness: OpenHarness) -> None:
     """Everything is merged; only the closing of the history row waits, for a lock that we hold."""
     it = open_harness("callrail_call")
     before = with_changes(it)
-    it.simulator.set_fault("slow", seconds=20, times=1)
+    it.simulator.set_fault("slow", seconds=200)
     with psycopg.connect(it.url) as holder:
         child = Child(it, full=True)
         eventually(lambda: it.history()[-1]["status"] == "running", "the row is there")

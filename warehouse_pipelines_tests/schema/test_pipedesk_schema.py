@@ -204,7 +204,7 @@ def test_the_tables_are_those_of_the_document_two_archives_the_links_of_folders_
 ) -> None:
     found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipedesk'").fetchall()
     assert {row[0] for row in found} == {*OURS, *MIRRORED}
-    assert len(found) == 24
+    assert len(found) == 25
 
 
 A, B, C = (f"00000000-0000-0000-0000-00000000000{letter}" for letter in "abc")

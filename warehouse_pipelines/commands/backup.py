@@ -32,9 +32,11 @@ def restore(folder: Path) -> None:
     logs.configure()
     held = program.restore(folder, database_url())
     click.echo(f"restored: {sum(held.rows.values()):,} rows of {len(held.rows):,} tables, each compared")
-    click.echo(f"Since {held.taken_at:%Y-%m-%d %H:%M} UTC nothing is known. Before anything is scheduled:")
-    click.echo("  - erase again whom you erased since: `warehouse erase`; the certificates name the days")
+    click.echo(f"The backup is of {held.taken_at:%Y-%m-%d %H:%M} UTC; later changes are not in it. Next:")
+    click.echo("  - repeat erasures made since then with `warehouse erase`; their certificates have the dates")
+    click.echo("  - disable users and revoke tokens again that were since then: `warehouse users`, `warehouse tokens`")
     click.echo(
-        "  - disable users and revoke tokens again that were since: `warehouse users list`, `warehouse tokens list`"
+        "  - list again who opted out since then (`POST /api/dnc`), settle what sequences sent since then, then switch"
     )
-    click.echo("  - `warehouse sync all` reads on from the backup's cursors, and brings what the vendors still have")
+    click.echo("    sequences on (crm.nurture_sequences.is_active): a restore switches them off")
+    click.echo("  - run `warehouse sync all`: it continues from the backup's cursors")

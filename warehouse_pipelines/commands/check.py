@@ -19,7 +19,6 @@ from warehouse_pipelines.commands.arguments import (
 )
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, TryAgain, WarehouseError
 from warehouse_pipelines.observability import redaction
-from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.model.source import Source
@@ -138,6 +137,8 @@ def _check_pipedesk(*, asked: bool) -> int:
 
         found = verify(database_url(), ("pipedesk",))
     else:  # without what takes longer to import than all vendors to answer
+        from warehouse_pipelines.queries import query
+
         with warehouse.session(database_url()) as session:
             found = [row["sentence"] for row in session.execute(query("pipedesk_lacking"))]
     for sentence in found[:MANY]:

@@ -5,7 +5,6 @@ import sys
 import click
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.queries import query
 
 LARGE = 5_000_000
 """Rows from which PostgreSQL spends more on deleting old rows than on a partition that is dropped."""
@@ -45,6 +44,7 @@ def verify(schema: str | None) -> None:
 def advise() -> None:
     """Say which tables of pipedesk are large enough for partitions."""
     from warehouse_pipelines.local.database import database_url
+    from warehouse_pipelines.queries import query
 
     with warehouse.session(database_url()) as session:
         tables = session.execute(query("pipedesk_large")).fetchall()

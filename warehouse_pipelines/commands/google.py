@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from warehouse_pipelines.commands.arguments import options
+from warehouse_pipelines.commands.arguments import Misused, options
 from warehouse_pipelines.commands.outbound import SHOWN, me, show_plan, tell_outcome
 from warehouse_pipelines.observability import logs
 
@@ -156,7 +156,7 @@ def cancel(ctx: click.Context, calendar: str, event: str, why: str | None, yes: 
 @YES
 @click.pass_context
 def restore_event(ctx: click.Context, calendar: str, event: str, why: str | None, yes: bool) -> None:
-    """Let EVENT in CALENDAR, which was cancelled, take place."""
+    """Restore a cancelled EVENT in CALENDAR."""
     _change_event(ctx, calendar, event, {"status": "confirmed"}, why, yes=yes)
 
 
@@ -192,30 +192,32 @@ def template(
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import google_folders
 
+    if anew and not yes:
+        raise Misused("--anew forgets the folders that Drive no longer shows, so it goes with --yes.")
     wanted = google_folders.shares(share) if share else google_folders.default_shares()
 
     def plan(at_work: "Outbound") -> "Plan":
         return google_folders.plan_template(at_work, kind, id_, by=me(), why=why, template=template, anew=anew)
 
+    _write(ctx, "google_files", plan, yes=yes)
     if not yes or not wanted:
-        _write(ctx, "google_files", plan, yes=yes)
         return
-    _write(ctx, "google_files", plan, yes=True)
     with warehouse.session(database_url()) as session:
         of = google_folders.owner(session, kind, id_)
         top = google_folders.folder_of(session, kind, id_)
-    _share(ctx, top, wanted, why, yes=True, subject=of.subject)
+    _share(ctx, top, wanted, why, yes=True, subject=of.subject, once=not share)
 
 
 def _share(
-    ctx: click.Context, file: str, wanted: Mapping[str, str | None], why: str | None, *, yes: bool, subject: str = ""
-) -> None:
+    ctx: click.Context, file: str, wanted: Mapping[str, str | None], why: str | None, *, yes: bool, subject: str = "",
+    once: bool = False,
+) -> None:  # fmt: skip
     from warehouse_pipelines.outbound import google_folders
 
-    _write(
-        ctx, "google_sharing",
-        lambda at_work: google_folders.plan_shares(at_work, file, wanted, by=me(), why=why, subject=subject), yes=yes,
-    )  # fmt: skip
+    def plan(at_work: "Outbound") -> "Plan":
+        return google_folders.plan_shares(at_work, file, wanted, by=me(), why=why, subject=subject, once=once)
+
+    _write(ctx, "google_sharing", plan, yes=yes)
 
 
 @folder.command()

@@ -124,18 +124,18 @@ def _hour_of(row: Mapping[str, Any], given: "SequenceSettings", now: datetime) -
 @sequences.command()
 @click.argument("message", type=click.UUID)
 @click.argument("outcome", type=click.Choice(OUTCOMES))
-@click.option("--said", default="", metavar="TEXT", help="What came of a call, a word or two: no name, no number.")
+@click.option("--result", default="", metavar="TEXT", help="Result of a call in a word or two; no name, no number.")
 @_ORGANIZATION
-def settle(message: UUID, outcome: str, said: str, organization: UUID | None) -> None:
+def settle(message: UUID, outcome: str, result: str, organization: UUID | None) -> None:
     """Decide an open MESSAGE: it was sent or is `done`, is to go `again`, or its step is left out (`skip`)."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import outbox
 
-    if said and outcome != "done":
-        raise Misused("--said is what came of what is done.")
+    if result and outcome != "done":
+        raise Misused("--result belongs to the outcome done.")
     with warehouse.session(database_url()) as session:
-        now = outbox.settle(session, _organization(organization), message, outcome, said)  # type: ignore[arg-type]
+        now = outbox.settle(session, _organization(organization), message, outcome, result)  # type: ignore[arg-type]
     click.echo(f"The enrollment is {now}.")
 
 
@@ -143,11 +143,11 @@ def settle(message: UUID, outcome: str, said: str, organization: UUID | None) ->
 @click.argument("enrollment", type=click.UUID)
 @_ORGANIZATION
 def resume(enrollment: UUID, organization: UUID | None) -> None:
-    """Have an ENROLLMENT go on that a reply paused."""
+    """Resume an ENROLLMENT that a reply paused."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import outbox
 
     with warehouse.session(database_url()) as session:
         outbox.resume(session, _organization(organization), enrollment)
-    click.echo("It goes on.")
+    click.echo("Resumed.")

@@ -14,11 +14,11 @@ import time
 
 FIRST = 2
 MOST = 12
-"""At 20 requests a second, more than a vendor allows a credential, enough for answers that take 0.6 s."""
+"""Enough for 20 requests a second when an answer takes 0.6 s."""
 
 SLOWER = 3.0
 FAST = 0.1
-"""Seconds. Answers that are faster say more about this machine than about the vendor."""
+"""Seconds. Shorter answers never count as slow: they measure this machine and not the vendor."""
 
 SAMPLES = 4
 """Answers of a route by which its usual time is known."""
@@ -57,9 +57,9 @@ class Pace:
             else:
                 self._fast, self._slow = self._fast + 1, 0
             if self._fast >= self.allowed <= self._most_sent:
-                self._change(min(MOST, self.allowed + 1))
+                self._change(max(self.allowed, min(MOST, self.allowed + 1)))
             elif self._slow >= self.allowed:
-                self._change(max(FIRST, self.allowed - 1))
+                self._change(min(self.allowed, max(FIRST, self.allowed - 1)))
 
     def note_refusal(self, seconds: float) -> None:
         """Note that a request sent so many ``seconds`` ago was refused for now, or its answer lost."""

@@ -192,7 +192,10 @@ class _Applying:
         self._withheld = Withheld.read(self._session)
         kept = []
         for item in batch:
-            reason = self._withheld.reason(item.subject, (change.new for change in item.fields.values()))
+            values = [change.new for change in item.fields.values()]
+            if any(values) and "@" in (item.object_id or ""):  # of a permission; to take one away is always right
+                values.append(item.object_id)
+            reason = self._withheld.reason(item.subject, values)
             if reason is None:
                 kept.append(item)
             else:
@@ -205,7 +208,11 @@ class _Applying:
         filled = self._filled_by_others(items)
         kept = []
         for item in items:
-            moved = self._moved(item, there.get(item.operation))
+            record = there.get(item.operation)
+            if record and (reason := self._restores_erased(item, record)):
+                ledger.mark(self._session, [item], "withheld", reason)
+                continue
+            moved = self._moved(item, record)
             if moved is None and (names := filled.get(item.object_id or "")):
                 moved = f"somebody filled since it was planned: {', '.join(names)}"
             if moved is None:
@@ -218,6 +225,12 @@ class _Applying:
         """Return what people filled of the records that an undo is to archive, by id."""
         ids = [item.object_id for item in items if item.object_id and self._archives(item)]
         return self._partner.filled_by_others(ids) if ids and self._plan.undoes is not None else {}
+
+    def _restores_erased(self, item: Item, record: Record) -> str | None:
+        """Return why an archived record is not restored: it has somebody who was erased since. None where it may be."""
+        if self._archives(item) or not self._target.retires(record.values):
+            return None
+        return self._withheld.reason(item.subject, record.values.values())
 
     def _archives(self, item: Item) -> bool:
         return item.action == "archive" or self._target.retires({name: one.new for name, one in item.fields.items()})

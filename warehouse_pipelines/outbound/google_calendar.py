@@ -150,8 +150,13 @@ class CalendarPartner:
         return iter(())
 
     def filled_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
-        """Return nothing: all that a person writes into an event is among its fields."""
-        return {}
+        """Return what a person made of events that is not among their fields: a series, and what is attached."""
+        found = {}
+        for one in ids:
+            event = msgspec.json.decode(self.answers[one], type=dict[str, Any]) if one in self.answers else {}
+            if names := [name for name in ("recurrence", "attachments") if event.get(name)]:
+                found[one] = names
+        return found
 
     def linked_ids(self, link: str) -> Mapping[str, str]:
         """Return nothing: events have no links."""

@@ -12,8 +12,8 @@
 Sharing is a target of its own (``google_sharing``): its records are pairs of a file and an address, whose ``role`` is
 null where the file is not shared with it. Nobody is mailed.
 
-Unconfirmed: that an id may be used once its folder was deleted for good (it is not); that a permission is told right
-after it was given.
+Unconfirmed: what Drive answers when the id of a permanently deleted folder is used again (we never do); that a new
+permission is listed right after it was given.
 """
 
 import contextlib

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.google_calendar import EVENTS
 from warehouse_pipelines.outbound.ledger import Change, Item, Plan
 from warehouse_pipelines.outbound.run import Outbound, connected
@@ -101,26 +102,40 @@ def plan_event(
 
     Raises ``WrongUse`` for a calendar that is not among ``GCALENDAR_IDS``, and for a key whose event was cancelled.
     """
-    object_id = f"{_known(calendar)} {event_id(calendar, key)}"
-    wanted = {"id": object_id, **draft.values()}
+    values = draft.values()
+    begun = None if key else _begun(at_work, _known(calendar), values)
+    object_id = begun or f"{_known(calendar)} {event_id(calendar, key)}"
+    wanted = {"id": object_id, **values}
 
     def find() -> list[Item]:
-        there = at_work.partner.read([object_id]).get(object_id) if key else None
+        there = at_work.partner.read([object_id]).get(object_id) if key or begun else None
         if there is None:
             fields = {name: Change(None, value) for name, value in wanted.items() if value is not None}
             return [Item(action="create", source_key=object_id, object_id=object_id, fields=fields)]
         if there.values["status"] == "cancelled":
-            raise WrongUse(f"the event of the key {key!r} was cancelled; restore it, or take another key.")
+            what = f"of the key {key!r}" if key else object_id
+            raise WrongUse(f"the event {what} was cancelled; restore it, or give another key.")
         return []
 
     return at_work.plan_by_hand(find, by, why)
+
+
+def _begun(at_work: Outbound, calendar: str, values: Mapping[str, Value]) -> str | None:
+    """Return the id that a command took for this very event and did not come to its end with."""
+    wanted = {name: value for name, value in values.items() if value is not None}
+    for plan in ledger.open_plans(at_work.session, EVENTS.name):
+        for item in ledger.items(at_work.session, plan.plan_id, ["planned", "sending"]):
+            new = {name: one.new for name, one in item.fields.items() if name != "id"}
+            if item.action == "create" and item.source_key.startswith(f"{calendar} ") and new == wanted:
+                return item.source_key
+    return None
 
 
 def plan_change(
     at_work: Outbound, calendar: str, event: str, changes: Mapping[str, Value], *, by: str, why: str | None = None
 ) -> Plan:
     """Plan a change of fields of an event that is there. Raises ``WrongUse`` where it is not, or cannot be so."""
-    if not re.fullmatch(r"\S+", event):
+    if not re.fullmatch(r"(?!\.+$)\S+", event):  # dots alone would name the calendar
         raise WrongUse(f"{event!r} is no id of an event.")
     object_id = f"{_known(calendar)} {event}"
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.google_drive import FILES, SHARING, DrivePartner
 from warehouse_pipelines.outbound.ledger import Change, Item, Plan
 from warehouse_pipelines.outbound.run import Outbound, connected
@@ -142,6 +143,11 @@ def _missing(at_work: Outbound, of: Owner, nodes: Sequence[_Node], *, anew: bool
     known = _stored(session, of)
     if 0 not in known and (home := session.execute(query("entity_folder"), {"type": of.kind, "id": of.id}).fetchone()):
         known[0] = home["folder_id"]
+        session.execute(
+            "INSERT INTO pipedesk.drive_applied_nodes (folder_id, entity_type, entity_id) VALUES (%s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [known[0], of.kind, of.id],
+        )
     there = partner.read(list(known.values()))
     root = gdrive.Settings().gdrive_root_folder_id.strip()
     if not root and known.get(0) not in there:
@@ -302,9 +308,12 @@ def default_shares() -> dict[str, Value]:
 
 
 def plan_shares(
-    at_work: Outbound, file: str, wanted: Mapping[str, Value], *, by: str, why: str | None = None, subject: str = ""
-) -> Plan:
+    at_work: Outbound, file: str, wanted: Mapping[str, Value], *, by: str, why: str | None = None, subject: str = "",
+    once: bool = False,
+) -> Plan:  # fmt: skip
     """Plan with whom a file or folder is shared; of others that it is shared with nothing changes.
+
+    ``once`` leaves out whom it was shared with from here before: what became of that since is somebody's decision.
 
     Raises ``WrongUse`` for a file that Drive does not show. Its owner stays its owner.
     """
@@ -315,13 +324,14 @@ def plan_shares(
         there = at_work.partner.read([f"{file} {address}" for address in wanted])
         if wanted and not there:
             raise WrongUse(f"Google Drive shows no file {file} to the service account.")
+        sent = ledger.last_sent(at_work.session, SHARING.name, list(there)) if once else {}
         return [
             Item(
                 action="update", source_key=key, object_id=key, subject=subject or None,
                 fields={"role": Change(record.values["role"], wanted[key.split(" ")[1]])},
             )
             for key, record in there.items()
-            if record.values["role"] not in (wanted[key.split(" ")[1]], "owner")
+            if record.values["role"] not in (wanted[key.split(" ")[1]], "owner") and (key, "role") not in sent
         ]  # fmt: skip
 
     return at_work.plan_by_hand(find, by, why)
@@ -344,7 +354,7 @@ def apply_template(
     wanted = default_shares() if share is None else share
     if wanted and shown:
         with connected(url, SHARING) as at_work:
-            plan = plan_shares(at_work, folder, wanted, by=by, why=why, subject=of.subject)
+            plan = plan_shares(at_work, folder, wanted, by=by, why=why, subject=of.subject, once=share is None)
             done.append(at_work.apply(plan, by, force=True) if plan.changes else plan)
     return done
 

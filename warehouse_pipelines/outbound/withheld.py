@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ERASED = "the person was erased"
 PROPOSED = "the vendor deleted the person's record for good, and nobody has decided on erasing them"
-_BETWEEN = re.compile(r"[\s;,<>]+")
+_BETWEEN = re.compile(r"[\s;,<>:=\"'?&]+")
 
 HASHED = "a value is a hash of this installation, or what an erasure left"
 

@@ -1,4 +1,4 @@
-"""A backup of the warehouse, and a warehouse of a backup: PostgreSQL's own dump beside a manifest of what is in it.
+"""Back up and restore the warehouse: a dump by PostgreSQL's ``pg_dump``, and a manifest of what it holds.
 
     backup/
     ├── warehouse.dump    by ``pg_dump --format=custom``, of the whole database
@@ -66,7 +66,7 @@ class Manifest:
 
 
 def backup(url: str, folder: Path) -> Manifest:
-    """Write a backup into ``folder``, which must not exist; it appears when it is whole.
+    """Write a backup into ``folder``, which must not exist; it appears when it is complete.
 
     The user must see every row: a superuser, or a role with BYPASSRLS. Raises ``WrongUse`` for a folder that exists, a
     database without our tables or a user that does not see all rows, ``NotConfigured`` without a ``pg_dump`` that is as
@@ -130,8 +130,9 @@ def restore(folder: Path, url: str) -> Manifest:
     """Fill the empty database at ``url`` from a backup, compare every table, and migrate it to this version.
 
     All or nothing: the dump is restored in one transaction. Sessions of browsers are ended, because one may have been
-    signed out since. Raises ``WrongUse`` for a backup that is damaged, a database that is not empty, a role that is
-    missing and not ours, or a table with other rows than the backup had; ``NotConfigured``; ``DatabaseUnavailable``.
+    signed out since, and sequences are switched off. Raises ``WrongUse`` for a backup that is damaged, a database that
+    is not empty, a role that is missing and not ours, or a table with other rows than the backup had;
+    ``NotConfigured``; ``DatabaseUnavailable``.
     """
     held = read(folder)
     with warehouse.connect(url) as session:
@@ -153,6 +154,8 @@ def restore(folder: Path, url: str) -> Manifest:
             first = f"{wrong[0]} has {now.get(wrong[0])} rows, the backup {held.rows.get(wrong[0])}"
             raise WrongUse(f"Restoring into the database {name}: {len(wrong)} tables differ, {first}. Do not use it.")
         session.execute("DELETE FROM access.session")
+        # Who opted out and what was sent since the backup is not known, so nothing is sent until a person says so.
+        session.execute("UPDATE crm.nurture_sequences SET is_active = false WHERE is_active")
         session.execute("ANALYZE")
     migrate.migrate(url)
     return held

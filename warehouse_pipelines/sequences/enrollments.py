@@ -45,15 +45,16 @@ class Enrollments:
 
     def fill(self, limit: int) -> tuple[int, int]:
         """Enroll leads of segments; return how many were, and how many could not be."""
-        import psycopg
+        import psycopg.errors as refused
 
+        # Listed, closed or deleted meanwhile, or somebody is writing the lead.
+        not_now = (refused.CheckViolation, refused.NoDataFound, refused.LockNotAvailable, refused.DeadlockDetected)
         found = self.session.execute(
             query("sequence_segments"), {"organization": self.organization, "limit": limit}
         ).fetchall()
         enrolled = 0
         for row in found:
-            # Listed or closed meanwhile, or somebody is writing the lead.
-            with suppress(psycopg.errors.CheckViolation, psycopg.errors.LockNotAvailable), self.session.transaction():
+            with suppress(*not_now), self.session.transaction():
                 enrolled += self._run(query("sequence_enroll"), **row)
         return enrolled, len(found) - enrolled
 
@@ -78,6 +79,14 @@ class Enrollments:
         row = self._row(query("sequence_begin"), enrollment=due["id"], step=due["step"], lead=due["lead_id"], **message)
         assert row is not None  # noqa: S101  (the enrollment is locked, so nobody settled its message)
         return int(row["attempts"])
+
+    def withdraw(self) -> None:
+        """Withhold the messages of enrollments that were stopped from elsewhere, such as by the link in a message."""
+        self._run(query("sequence_withdraw"))
+
+    def uncount(self, due: Due) -> None:
+        """Take back the attempt that was counted: it failed on settings, and not on the message."""
+        self._run(query("sequence_attempts"), enrollment=due["id"], step=due["step"], change=-1)
 
     def note(self, due: Due, channel: str, status: str, problem: str) -> None:
         """Write down why the message of the step was not sent."""
@@ -114,6 +123,11 @@ class Enrollments:
         ).fetchone()
         assert row is not None  # noqa: S101  (a function that returns one row)
         return row
+
+
+def key_of(due: Due) -> str:
+    """Return the key of the step's message, as ``crm.advance_enrollment`` makes it."""
+    return f"{due['id']}:{due['step']}"
 
 
 def last_contact(due: Due) -> datetime:

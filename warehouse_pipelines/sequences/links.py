@@ -15,6 +15,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 CHANNELS = ("email", "sms", "call")
+"""A link holds the index, so add at the end only: links in sent messages stay valid."""
+
 _SIGNED, _SIGNATURE = 33, 16
 SHORTEST_KEY = 32
 

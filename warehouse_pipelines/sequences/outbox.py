@@ -7,13 +7,12 @@ from uuid import UUID
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.sequences.step import SENT
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 Outcome = Literal["done", "again", "skip"]
-
-STATUSES = ("sending", "waiting", "retry", "parked", "uncertain", "sent", "done", "withheld")
 
 
 @contextmanager
@@ -40,10 +39,10 @@ def messages(session: "Session", organization: UUID, status: str | None, limit: 
         return session.execute(query("sequence_outbox"), given).fetchall()
 
 
-def settle(session: "Session", organization: UUID, message: UUID, outcome: Outcome, said: str = "") -> str:
+def settle(session: "Session", organization: UUID, message: UUID, outcome: Outcome, result: str = "") -> str:
     """Decide what became of an open message, and have its sequence go on; return where the enrollment stands then.
 
-    ``done``: it was sent, or done by a person, with what came of it in ``said``. ``again``: hand it over once more.
+    ``done``: it was sent, or done by a person, with what came of it in ``result``. ``again``: hand it over once more.
     ``skip``: leave the step out. Raises ``WrongUse`` where there is no such message, or a worker has it just now.
     """
     with _acting(session, organization):
@@ -62,13 +61,13 @@ def settle(session: "Session", organization: UUID, message: UUID, outcome: Outco
         if outcome == "again":
             _again(session, given)
         elif outcome == "done":
-            status = "sent" if found["channel"] in ("email", "sms") else "done"
+            status = "sent" if found["channel"] in SENT else "done"
             session.execute(query("sequence_settle"), {**given, "status": status, "reference": "a person said so"})
             session.execute(query("sequence_resume"), given)
             session.execute(
                 "SELECT crm.advance_enrollment(%(enrollment)s, done_step => %(step)s, lease => interval '0',"
-                " outcome => jsonb_build_object('status', %(said)s::text))",
-                {**given, "said": said or "done"},
+                " outcome => jsonb_build_object('status', %(result)s::text))",
+                {**given, "result": result or "done"},
             )
         else:
             session.execute(query("sequence_note"), {**given, "status": "withheld", "problem": "left out by a person"})
@@ -84,6 +83,7 @@ def _again(session: "Session", given: dict[str, Any]) -> None:
     if given["stands"] in ("completed", "stopped"):
         raise WrongUse(f"The enrollment is {given['stands']}, so nothing more is sent. Decide `done` or `skip`.")
     session.execute(query("sequence_note"), {**given, "status": "retry", "problem": "to be tried again"})
+    session.execute(query("sequence_attempts"), {**given, "change": None})
     session.execute(query("sequence_resume"), given)
     session.execute(
         "UPDATE crm.lead_sequence_enrollments SET next_run_at = now()"

@@ -90,6 +90,10 @@ def check(template: str) -> None:
     for name in _named(tree):
         if name not in VALUES:
             raise TemplateRefused(f"there is no value {name}; there are {', '.join(VALUES)}")
+    try:
+        _environment().from_string(template)
+    except (SyntaxError, RecursionError, MemoryError):  # of Python, whose code a template becomes
+        raise TemplateRefused("the template is nested too deep") from None
 
 
 def _named(tree: Any) -> list[str]:
@@ -109,7 +113,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         text = _environment().from_string(template).render(values).strip()
     except UndefinedError as error:
         raise TemplateRefused(f"a value is missing: {error.message}") from None
-    except (TemplateError, TypeError, ValueError, RecursionError) as error:
+    except (TemplateError, TypeError, ValueError, RecursionError, SyntaxError, MemoryError) as error:
         raise TemplateRefused(f"the template cannot be used: {type(error).__name__}") from None
     if not text or len(text) > LONGEST:
         raise TemplateRefused(f"the text is empty, or has more than {LONGEST:,} characters")

@@ -37,7 +37,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import ActionNeeded, BadRecord, OutcomeUnknown, VendorUnavailable
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sequences import hours, step
-from warehouse_pipelines.sequences.enrollments import Due, Enrollments, last_contact
+from warehouse_pipelines.sequences.enrollments import Due, Enrollments, key_of, last_contact
 from warehouse_pipelines.sequences.replies import Replies
 from warehouse_pipelines.sequences.senders import Message, Sender, senders
 from warehouse_pipelines.sequences.settings import SequenceSettings
@@ -81,7 +81,7 @@ class HandOver:
 
 
 _DECIDED = ("sent", "done", "withheld", "uncertain")
-"""What a worker does not hand over, whoever had the enrollment go on."""
+"""Statuses of a message that no worker hands over again."""
 
 
 class _Changed(Exception):
@@ -93,6 +93,8 @@ def run(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Result:  # fmt: skip
     """Enroll the leads of segments, and work on what is due. Raises ``NotConfigured`` where links cannot be signed."""
+    import psycopg
+
     settings.require_links()
     result = Result()
     with warehouse.session(url) as session:
@@ -100,7 +102,13 @@ def run(
             session.execute("SET LOCAL ROLE crm_definer")
             found = session.execute(query("sequence_organizations")).fetchall()
         for row in found:
-            Worker(session, row["organization_id"], settings, result, lease, clock).work(limit)
+            try:
+                Worker(session, row["organization_id"], settings, result, lease, clock).work(limit)
+            except psycopg.DatabaseError as error:
+                if session.closed:
+                    raise
+                said = f"organization {row['organization_id']} cannot be worked on: {type(error).__name__}"
+                result.problems[said] = None
     return result
 
 
@@ -121,6 +129,7 @@ class Worker:
     def work(self, limit: int) -> None:
         """Enroll, then take what is due until nothing is, or ``limit``."""
         with self._enrollments.transaction():
+            self._enrollments.withdraw()
             self._result.counts["enrolled"], self._result.counts["not enrolled"] = self._enrollments.fill(limit)
         for _ in range(limit):
             taken = self._take_safely()
@@ -163,7 +172,7 @@ class Worker:
         before = self._enrollments.message(due)
         if before and before["status"] in _DECIDED:
             return self._decided(due, before["status"])
-        if before and before["status"] == "sending" and (ended := self._unconfirmed(due, before)):
+        if before and before["status"] == "sending" and (ended := self._after_dead_worker(due, before)):
             return ended
         if lead["golden_id"] and self._replies.since(lead["golden_id"], last_contact(due)):
             if before:
@@ -212,10 +221,10 @@ class Worker:
             raise _Changed
         sender = self._senders.get(channel)
         # Who may read messages may not end them: the link is no part of what is kept.
-        kept = text.body.replace(text.unsubscribe_url, "[link]") if sender else text.body
+        subject, body = (part.replace(text.unsubscribe_url, "[link]") for part in (text.subject, text.body))
         attempts = self._enrollments.begin(
             due, channel=channel, status="sending" if sender else "waiting", recipient=text.recipient,
-            subject=text.subject or None, body=kept, sender=sender.name if sender else "person",
+            subject=subject or None, body=body, sender=sender.name if sender else "person",
         )  # fmt: skip
         if sender is None:
             return self._later(due, LOOK_AGAIN, "left to a person")
@@ -230,7 +239,7 @@ class Worker:
                 return self._not_taken(taken, str(error))
         except OutcomeUnknown as error:
             with enrollments.transaction():
-                return self._not_confirmed(taken, str(error))
+                return self._after_lost_answer(taken, str(error))
         except BadRecord as error:
             with enrollments.transaction():
                 return self._given_up(due, channel, "parked", str(error))
@@ -239,10 +248,24 @@ class Worker:
             self._result.problems[str(error)] = None
             with enrollments.transaction():
                 enrollments.note(due, channel, "retry", str(error))
+                enrollments.uncount(due)
                 return self._later(due, LOOK_AGAIN, "waiting for settings")
-        with enrollments.transaction():
-            enrollments.sent(due, reference)
+        self._settle_sent(due, reference)
         return "sent" if taken.sender.name != "outbox" else "kept in the outbox"
+
+    def _settle_sent(self, due: Due, reference: str) -> None:
+        """Write down that it was sent, although somebody holds the rows: an erasure does so for seconds."""
+        import psycopg
+
+        for attempt in range(3):
+            try:
+                with self._enrollments.transaction():
+                    self._enrollments.sent(due, reference)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                if attempt == 2:
+                    raise
+            else:
+                return
 
     def _not_taken(self, taken: HandOver, problem: str) -> str:
         channel = taken.message.channel
@@ -251,7 +274,7 @@ class Worker:
         self._enrollments.note(taken.due, channel, "retry", problem)
         return self._later(taken.due, WAITS[taken.attempts - 1], "not taken, tried again")
 
-    def _not_confirmed(self, taken: HandOver, problem: str) -> str:
+    def _after_lost_answer(self, taken: HandOver, problem: str) -> str:
         """Ask the sender whether it took a message after all; else leave it to a person, or send it again."""
         reference = taken.sender.look_up(taken.message.key)
         if reference:
@@ -261,11 +284,11 @@ class Worker:
             return self._not_taken(taken, problem)
         return self._given_up(taken.due, taken.message.channel, "uncertain", problem)
 
-    def _unconfirmed(self, due: Due, before: Mapping[str, Any]) -> str | None:
+    def _after_dead_worker(self, due: Due, before: Mapping[str, Any]) -> str | None:
         """Settle a message whose worker died, as far as the sender knows of it; None to hand it over again."""
         sender = self._senders.get(before["channel"])
         if sender is not None and sender.name == before["sender"]:
-            reference = sender.look_up(f"{due['id']}:{due['step']}")
+            reference = sender.look_up(key_of(due))
             if reference:
                 self._enrollments.sent(due, reference)
                 return "sent"

@@ -53,10 +53,11 @@ def write(
         "sequence": {"name": due["sequence"]},
         "unsubscribe_url": url,
     }
-    text = Text(
-        _recipient(channel, lead), rendering.one_line(rendering.render(subject, values)) if subject else "",
-        rendering.render(body, values), url,
-    )  # fmt: skip
+    written = rendering.render(body, values)
+    if channel == "sms" and url not in written:
+        written = f"{written}\nNo more texts: {url}"
+    title = rendering.one_line(rendering.render(subject, values)) if subject else ""
+    text = Text(_recipient(channel, lead), title, written, url)
     if channel == "email" and not text.subject:
         raise TemplateRefused("an e-mail has no subject")
     if channel == "sms" and len(text.body) > LONGEST_TEXT_MESSAGE:

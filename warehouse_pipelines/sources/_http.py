@@ -236,7 +236,7 @@ class Client:
         """
         renewed, problem = False, ""
         for attempt in range(1, ATTEMPTS + 1):
-            for budget in (*budgets, *self._budgets):  # the scarcer first, or what is acquired of the others gets old
+            for budget in (*self._budgets, *budgets):  # that of the shortest time last, or what is acquired gets old
                 self.context.acquire(self._credential, budget)
             sent = {**self._headers, **self._login(False), **(headers or {})}
             try:

@@ -109,11 +109,20 @@ def as_answered(
 def in_order(context: ReadContext, ask: Callable[[A], T], items: Iterable[A], most: int | None = None) -> Generator[T]:
     """Yield what ``ask`` returns for each of ``items``, in their order.
 
-    Closing it waits for the requests in flight, so that none runs beside what is asked next.
+    An error is raised when its turn comes: an answer before it may end the read, such as the last page of a list beyond
+    which others were asked for. Closing it waits for the requests in flight, so that none runs beside what is asked
+    next.
     """
-    flight = InFlight[int, T](context, most)
+
+    def answered(item: A) -> tuple[T | None, Exception | None]:
+        try:
+            return ask(item), None
+        except Exception as error:
+            return None, error
+
+    flight = InFlight[int, tuple[T | None, Exception | None]](context, most)
     left = enumerate(items)
-    early: dict[int, T] = {}
+    early: dict[int, tuple[T | None, Exception | None]] = {}
     due, more = 0, True
     try:
         while True:
@@ -123,13 +132,16 @@ def in_order(context: ReadContext, ask: Callable[[A], T], items: Iterable[A], mo
                 except StopIteration:
                     more = False
                 else:
-                    flight.ask(number, partial(ask, item))
+                    flight.ask(number, partial(answered, item))
             while due not in early:
                 if not flight:
                     return
-                number, answer = flight.answer()
-                early[number] = answer
-            yield early.pop(due)
+                number, early_one = flight.answer()
+                early[number] = early_one
+            found, error = early.pop(due)
+            if error is not None:
+                raise error
+            yield found  # type: ignore[misc]  # None only if ``ask`` returned it
             due += 1
     except GeneratorExit:
         flight.drain()

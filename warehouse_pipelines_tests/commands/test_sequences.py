@@ -46,7 +46,7 @@ def test_what_is_open_is_listed_without_names_and_decided(rows: SequenceRows) ->
     assert key in said
     assert "ada" not in said.lower()
     assert "ada@people.example" in warehouse("outbox", "--text")
-    assert warehouse("settle", key, "done", "--said", "visited") == "The enrollment is active.\n"
+    assert warehouse("settle", key, "done", "--result", "visited") == "The enrollment is active.\n"
     assert "a value is missing" in warehouse("run", code=3)
     assert "parked" in warehouse("outbox")
     assert "settle" in warehouse("resume", str(enrollment), code=2)

@@ -224,6 +224,35 @@ def test_an_undo_cancels_what_was_made_and_takes_back_what_was_changed(works: Go
     assert works.event(item.object_id or "")["archived"]
 
 
+def test_an_event_that_became_a_series_is_not_cancelled_by_an_undo(works: GoogleTarget) -> None:
+    plan = create_event(works.url, CREW, DRAFT, by=BY)
+    event = (works.items(plan)[0].object_id or "").split(" ")[1]
+    works.google.edit_event(CREW, event, recurrence=["RRULE:FREQ=WEEKLY"])
+    works.undo(plan)
+    assert works.google.described_event(CREW, event)["status"] == "confirmed"
+
+
+def test_an_event_with_an_erased_guest_is_not_restored(works: GoogleTarget) -> None:
+    plan = create_event(works.url, CREW, DRAFT, by=BY)
+    event = (works.items(plan)[0].object_id or "").split(" ")[1]
+    update_event(works.url, CREW, event, {"status": "cancelled"}, by=BY)
+    erased(works, "bo@example.test")
+    assert update_event(works.url, CREW, event, {"status": "confirmed"}, by=BY).statuses == {"withheld": 1}
+
+
+def test_the_same_command_after_a_killed_one_makes_no_second_event(
+    works: GoogleTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(CalendarPartner, "write", dying(CalendarPartner.write, first=False))
+        with pytest.raises(Killed):
+            create_event(works.url, CREW, DRAFT, by=BY)
+    before = len(works.google.event_ids(CREW))
+    create_event(works.url, CREW, DRAFT, by=BY)
+    assert len(works.google.event_ids(CREW)) == before
+    assert works.writes().count(("POST", f"/calendar/v3/calendars/{CREW}/events")) == 1
+
+
 def test_an_event_that_somebody_changed_is_not_cancelled_by_an_undo(works: GoogleTarget) -> None:
     plan = create_event(works.url, CREW, DRAFT, by=BY)
     event = (works.items(plan)[0].object_id or "").split(" ")[1]
@@ -258,15 +287,19 @@ def test_guests_need_a_user_to_act_for(works: GoogleTarget, monkeypatch: pytest.
         create_event(works.url, CREW, DRAFT, by=BY)
 
 
-def test_an_erased_guest_is_not_invited(works: GoogleTarget) -> None:
+def erased(works: GoogleTarget, address: str) -> None:
     ((key,),) = [tuple(row.values()) for row in works.query("SELECT key FROM identity.erasure_key")]
     with warehouse.session(works.url) as session:
         session.execute(
             "WITH e AS (INSERT INTO identity.erasure (asked_by, erased_by, persons, rows, counts, residual, files)"
             " VALUES ('email', 'x', 1, 1, '[]', '[]', '[]') RETURNING erasure_id)"
             " INSERT INTO identity.tombstone (kind, digest, erasure_id) SELECT 'email', %s, erasure_id FROM e",
-            [digest(bytes(key), "email", "bo@example.test")],
+            [digest(bytes(key), "email", address)],
         )
+
+
+def test_an_erased_guest_is_not_invited(works: GoogleTarget) -> None:
+    erased(works, "bo@example.test")
     plan = create_event(works.url, CREW, DRAFT, by=BY)
     assert plan.statuses == {"withheld": 1}
     assert not [one for one in works.writes() if one[0] == "POST"]

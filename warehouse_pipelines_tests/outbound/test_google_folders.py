@@ -22,7 +22,7 @@ from warehouse_pipelines.outbound.run import connected
 from warehouse_pipelines.simulators.google.drive import ROOT, SHARED_ROOT, folder_id
 from warehouse_pipelines.sources import gdrive
 from warehouse_pipelines_tests.harness.google_target import BY, COMPANY, GoogleTarget, google_target
-from warehouse_pipelines_tests.outbound.test_google_events import Killed, dying
+from warehouse_pipelines_tests.outbound.test_google_events import Killed, dying, erased
 
 slow = pytest.mark.slow
 
@@ -158,6 +158,9 @@ def test_a_folder_of_pipedesk_is_taken_and_not_made(works: GoogleTarget) -> None
     plan = applied(works)
     assert plan.statuses == {"written": 6}
     assert {child["name"] for child in works.google.children(theirs)} >= {"Contracts", "Correspondence", "Finance"}
+    change_files(works.url, [theirs], {"trashed": "true"}, by=BY)
+    works.sync_folders()
+    assert "written" not in applied(works).statuses, "it stays theirs, and no other is made beside it"
 
 
 def test_whose_a_folder_is_does_not_hang_on_its_properties(works: GoogleTarget) -> None:
@@ -187,8 +190,22 @@ def test_a_tree_in_a_shared_drive_is_shared(works: GoogleTarget, monkeypatch: py
         )
         at_work.apply(plan, BY)
     assert works.google.shared_with(top["id"]) == {"sales@example.test": "reader"}
+    apply_template(works.url, "company", str(COMPANY), by=BY)
+    assert works.google.shared_with(top["id"]) == {"sales@example.test": "reader"}, "what somebody decided since stays"
     works.undo(plan)
     assert works.google.shared_with(top["id"]) == roles
+
+
+def test_nothing_is_shared_with_an_erased_person_and_a_share_can_be_taken_away(works: GoogleTarget) -> None:
+    applied(works)
+    top = by_name(works)[NAME]
+    with connected(works.url, SHARING) as at_work:
+        at_work.apply(plan_shares(at_work, top, shares(["reader:bo@example.test"]), by=BY), BY)
+    erased(works, "bo@example.test")
+    for role, status in (("writer", "withheld"), ("none", "written")):
+        with connected(works.url, SHARING) as at_work:
+            plan = plan_shares(at_work, top, shares([f"{role}:bo@example.test"]), by=BY)
+            assert at_work.apply(plan, BY).statuses == {status: 1}
 
 
 def test_soft_delete_and_restore(works: GoogleTarget) -> None:

@@ -50,9 +50,10 @@ def test_restored_it_has_every_row_and_the_next_sync_brings_what_came_since(
         assert rows(empty_url, harness.entity).keys() == before.keys() != since.keys()
         assert dump(empty_url, *SCHEMAS) == dump(database_url, *SCHEMAS)
         with psycopg.connect(database_url) as one, psycopg.connect(empty_url) as other:
-            for table in TABLES:
+            for table in sorted(set(TABLES) - {"nurture_sequences"}):
                 statement = f"SELECT t::text FROM crm.{table} AS t ORDER BY 1".encode()
                 assert one.execute(statement).fetchall() == other.execute(statement).fetchall()
+            assert other.execute("SELECT DISTINCT is_active FROM crm.nurture_sequences").fetchall() == [(False,)]
         result = sync(harness.source, harness.entity, Options(), url=empty_url)
         assert result.mode == "delta"
         assert values(rows(empty_url, harness.entity)) == values(since)

@@ -93,6 +93,12 @@ def test_what_is_allowed_is_allowed_everywhere_and_there_is_nothing_sooner(
         (None, "37402", None, ["America/New_York", "America/Chicago"]),
         (None, "86001", None, ["America/Phoenix", "America/Denver"]),
         (None, "96813", None, ["Pacific/Honolulu"]),
+        # Of two zones, of which the places lie a county apart: Alpine, Knox, Port St. Joe, Hardinsburg, Pago Pago.
+        (None, "79830", None, ["America/Chicago", "America/Denver"]),
+        (None, "46534", None, ["America/New_York", "America/Chicago"]),
+        (None, "32456", None, ["America/New_York", "America/Chicago"]),
+        (None, "40143", None, ["America/New_York", "America/Chicago"]),
+        (None, "96799", None, ["Pacific/Honolulu", "Pacific/Pago_Pago"]),
         # What tells nothing: a number without a place, one that is none, a code of the forces, letters.
         (None, None, "+18005550101", ["America/Denver"]),
         (None, "09012", "+1", ["America/Denver"]),

@@ -65,6 +65,8 @@ def test_story_3_5_a_missing_value_is_refused(template: str) -> None:
         "{% raw %}",
         "{{ lead.first_name",
         "{% if 1 %}" * 5_000,
+        "{% if lead.first_name %}" * 120 + "x" + "{% endif %}" * 120,
+        "{{ " + "not " * 300 + "lead.first_name }}",
         "x" * (rendering.LONGEST + 1),
         "",
         "   ",

@@ -38,7 +38,8 @@ def test_story_3_5_a_sequence_goes_on_step_by_step_to_its_end(
     assert rows.run(live(mail, texts)).counts == {"sent": 2}, "the third follows at once"
     assert rows.enrollment(enrollment)["status"] == "completed"
     assert [message["Subject"] for _, message in mail.received] == ["For Ada", "For Ada"]
-    assert [one["text"] for one in texts.sent] == ["Hello Ada."]
+    assert texts.sent[0]["text"].startswith("Hello Ada.\nNo more texts: https://")
+    assert rows.message(enrollment, 1)["body"] == "Hello Ada.\nNo more texts: [link]"
     first = rows.message(enrollment)
     assert (first["status"], first["recipient"], first["sender"]) == ("sent", "ada@people.example", "smtp")
     assert first["reference"] == f"<{enrollment}.0@acme.example>"

@@ -50,6 +50,21 @@ def test_answers_can_be_had_in_order() -> None:
     assert slow.peak == 5
 
 
+def test_in_order_an_error_waits_for_its_turn() -> None:
+    """Beyond the last page of a list a vendor may answer 404 sooner than that page."""
+
+    def ask(page: int) -> int:
+        time.sleep(0.05 if page == 1 else 0)
+        if page > 1:
+            raise ValueError(page)
+        return page
+
+    answers = in_order(context(4), ask, range(1, 9))
+    assert next(answers) == 1
+    with pytest.raises(ValueError, match="2"):
+        next(answers)
+
+
 def test_who_takes_no_answer_is_asked_for_no_more() -> None:
     """So memory holds as many answers as may be in flight, however slow the load is."""
     for make in (as_answered, in_order):

@@ -23,7 +23,7 @@ import pytest
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_data import DataFolder
 from warehouse_pipelines.local.postgres_programs import find_binaries
-from warehouse_pipelines.observability import redaction
+from warehouse_pipelines.observability import logs, redaction
 from warehouse_pipelines_tests.harness.databases import Databases
 from warehouse_pipelines_tests.harness.examples import ONCE
 
@@ -218,6 +218,17 @@ def pytest_collection_finish() -> None:
 
 def pytest_report_header() -> str:
     return f"PostgreSQL: {find_binaries()}"
+
+
+@pytest.fixture(autouse=True)
+def loggers_for_this_test() -> Iterator[None]:
+    """What a command or Dagster's run sets of the streams of the log ends with the test."""
+    streams = (logs.general, logs.ingestion, logs.sync)
+    before = [(stream.level, stream.disabled, stream.propagate) for stream in streams]
+    yield
+    for stream, (level, disabled, propagate) in zip(streams, before, strict=True):
+        stream.setLevel(level)
+        stream.disabled, stream.propagate = disabled, propagate
 
 
 @pytest.fixture(autouse=True)

@@ -195,6 +195,7 @@ def test_no_part_of_a_password_that_is_not_encoded_is_printed(
 ) -> None:
     """In `check`, in `sync`, in the log, in the history row: the setting is named, and what to do."""
     monkeypatch.setenv("WAREHOUSE_HOME", str(tmp_path))
+    monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "0.001")
     monkeypatch.setenv("PIPEDESK_DATABASE_URL", "postgresql://a:b@127.0.0.1:1/c")
     monkeypatch.setenv(name, f"{DATABASES[name]}://user:{PASSWORD}@127.0.0.1:1/db")
     crm = name.partition("_")[0].lower()

@@ -134,7 +134,7 @@ def test_an_erasure_while_a_message_is_handed_over_leaves_nothing(
     rows: SequenceRows, mail: MailServer, texts: TextService
 ) -> None:
     """The worker settles the row; what was written to the person does not come back."""
-    lead = rows.lead(email="ada@people.example")
+    lead = rows.lead(email="zoe.planted@people.example")
     enrollment = rows.enrolled(EMAIL, lead=lead)
     kill(rows, "sent", mail, texts)
     rows.rows("SELECT crm.erase_lead(%s)", lead)
@@ -142,4 +142,4 @@ def test_an_erasure_while_a_message_is_handed_over_leaves_nothing(
     assert (message["status"], message["recipient"], message["body"]) == ("sending", None, None)
     rows.make_due()
     assert rows.run(live(mail, texts)).counts == {}
-    assert "ada" not in str(rows.rows("SELECT * FROM crm.sequence_message WHERE organization_id = %s", A))
+    assert "planted" not in str(rows.rows("SELECT * FROM crm.sequence_message WHERE organization_id = %s", A))

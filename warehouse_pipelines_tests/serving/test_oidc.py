@@ -13,6 +13,7 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.serving import accounts, limits, oidc
+from warehouse_pipelines.serving.limits import Rate
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.settings import ServeSettings
 from warehouse_pipelines_tests.harness.oidc_provider import CLIENT, SECRET, Provider, provider
@@ -133,6 +134,7 @@ def test_an_answer_belongs_to_the_browser_that_asked_and_is_used_once(serve: Ser
 def test_a_sign_in_that_took_too_long_or_whose_cookie_was_changed_is_refused(
     serve: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    serve.app.state.oidc.rate = Rate(1_000)  # more tries than an address has
     add_user(serve.url, "admin", name="ada@example.test")
     browser = Browser(serve.address)
     link = at_the_provider(browser, "/leads")

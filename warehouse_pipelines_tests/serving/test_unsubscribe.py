@@ -90,6 +90,18 @@ def test_whatever_is_known_of_a_lead_it_can_end_messages(
     assert rows.one(blocked, lead)["why"] == "dnc"
 
 
+def test_a_call_that_waits_for_a_person_is_withheld_when_the_link_was_used(rows: SequenceRows, serve: Serving) -> None:
+    lead = rows.lead()
+    both = rows.enrolled(CALL, EMAIL, lead=lead)
+    with mail_server() as mail:
+        rows.run(live(mail))
+        assert rows.message(both)["status"] == "waiting"
+        serve.client.post(path(lead), data=ONE_CLICK)
+        rows.run(live(mail))
+    message = rows.message(both)
+    assert (message["status"], message["problem"]) == ("withheld", "stopped: dnc")
+
+
 def test_who_asks_again_changes_nothing_more(rows: SequenceRows, serve: Serving) -> None:
     lead = rows.lead()
     for _ in range(2):

@@ -1,6 +1,6 @@
--- Folders of Google Drive and whose they are. PipeDesk's own table of folders says so (drive_folder_links), of folders that
--- a template made from here our own (drive_applied_nodes); of a folder that neither knows, what Drive shows. The ids
--- behind it are those of rows that are there.
+-- Folders of Google Drive and the record that each belongs to: from PipeDesk's table (drive_folder_links), else from
+-- drive_applied_nodes for folders made from a template here, else from the properties that Drive shows. An id column is
+-- null unless the row it refers to exists.
 SELECT
     f.folder_id,
     f.name,

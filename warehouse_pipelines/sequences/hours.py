@@ -1,8 +1,8 @@
 """When a lead may be called or texted: from 8 a.m. to 9 p.m. where the lead is, as 47 CFR 64.1200(c)(1) says of calls.
 
-Where a lead is, three things tell: its own ``timezone``, its postal code, the area code of its number. All that are
-known count, and the hours are those that are allowed in each of their zones: who kept a number after a move is called
-neither too early here nor too late there. Without any it is the zone of the business.
+Three things tell where a lead is: its own ``timezone``, its postal code and the area code of its number. All that are
+known count: a time must be allowed in each of their zones, because people keep numbers when they move. Without any, the
+zone of the business counts.
 
 Decided:
 
@@ -26,7 +26,7 @@ RINGS = frozenset({"call", "sms", "voicemail"})
 
 LAST_MINUTES = timedelta(minutes=5)
 MOST_ZONES = 4
-"""An area code has at most so many; a number without a place has all that begin with its country code."""
+"""An area code lies in at most four zones. A number with more is not tied to a place, so it tells nothing."""
 
 _ZONES = {
     "A": "America/Puerto_Rico", "E": "America/New_York", "C": "America/Chicago", "M": "America/Denver",
@@ -45,14 +45,14 @@ _POSTAL = """
 
 
 class Hours(NamedTuple):
-    """From when until when; ``end`` is no longer allowed."""
+    """First allowed time, and the first time that is no longer allowed."""
 
     begin: time = LEGAL[0]
     end: time = LEGAL[1]
 
     @classmethod
     def read(cls, written: str) -> "Hours":
-        """Return what is written as ``09:00-20:00``. Raises ``ValueError`` for what is none or beyond the law's."""
+        """Parse ``09:00-20:00``. Raises ``ValueError`` for other text, and for hours outside those the law allows."""
         try:
             begin, end = (time.fromisoformat(part.strip()) for part in written.split("-"))
         except ValueError:

@@ -9,8 +9,8 @@ The generator that reads stays alone with its state: it asks, takes an answer, d
 itself runs in a thread, and what it touches beyond the client must be ready before (a ``cached_property``). An answer
 that nobody takes keeps its place in flight, so memory holds no more answers than the pace allows.
 
-The first error ends the read. What is in flight then, or when the run is cancelled, is answered to nobody; the threads
-are daemons, so a process need not wait for them.
+The first error ends the read. Answers to requests still in flight then, or when the run is cancelled, are dropped; the
+threads are daemons, so a process need not wait for them.
 """
 
 import queue

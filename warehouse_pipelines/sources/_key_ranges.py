@@ -1,19 +1,19 @@
-"""Read a list in several ranges of its keys side by side, where the list's cursor is a key that a client may make up.
+"""Read a long list in several key ranges at once, where the list's cursor is a key that a client may invent.
 
-The list is walked by the cursors that the vendor gives. Once it has proved long, a walk is split: another one begins at
-a key somewhere in what the first has before it. Nothing is taken on trust:
+The list is first read page by page. Once it is known to be long, a walk is split: a second walk starts at an invented
+key further on. Nothing is taken on trust:
 
-- Each page must be in the order of its keys, and begin above the page before it.
-- A walk does not end where another one began, but where it has passed that one's whole first page and met it there. So
-  each stretch of the list is shown by the vendor's own cursors, and a cursor that was made up only says where to go on.
-- All is read when one walk is left, and it has come to the vendor's own end of the list.
+- Keys must rise within each page and from page to page.
+- A walk ends only after it has read past the first page of the next walk and met its records. So every stretch is
+  covered by the vendor's own cursors; an invented cursor only says where to start.
+- The read is complete when one walk is left and it has reached the vendor's end of the list.
 
-Whatever is otherwise, a key that is no number, a page out of order, a range that is not met, ends the ranges: the list
-is read page by page (``alone``) from where the first walk stands, and what is read twice is merged by its key. A cursor
-that the vendor refuses, or at which it shows nothing new, costs a request and no record.
+If a key is not a number, a page is out of order or ranges do not meet, ranges are given up: the list is read page by
+page (``alone``) from where the first walk stands, and records that are read twice are merged by key. An invented cursor
+that is refused or finds nothing new costs one request and no record.
 
-A split costs two requests, for the pages where the walks meet. So a list is split no more often than once for
-``PAGES_OF_A_SPLIT`` pages that it seems to have, and one of ``FIRST_PAGES`` never.
+A split costs two requests. So there is at most one split per ``PAGES_OF_A_SPLIT`` expected pages, and none in a list of
+``FIRST_PAGES``.
 """
 
 import itertools
@@ -39,7 +39,7 @@ FRUITLESS = 5
 """Splits that found nothing new, after which no other is tried."""
 
 SPREAD = 16
-"""To a key this many times as large, the way is measured by the length of keys: old and new ones lie that far apart."""
+"""If the upper key is more than this many times the lower one, split on a logarithmic scale: ids grew by magnitudes."""
 
 
 class KeyPage(NamedTuple, Generic[T]):
@@ -84,7 +84,7 @@ class KeyRanges(Generic[T]):
     """One list.
 
     ``ask``      returns the page at a cursor
-    ``alone``    yields the pages from a cursor on, one after another; None is the begin of the list
+    ``alone``    yields the pages from a cursor on, one after another; None starts at the beginning
     ``highest``  returns about the greatest key of the list, None if that cannot be told; called once, for a long list
     """
 

@@ -70,12 +70,12 @@ def tags(harness: DagsterHarness) -> int:
 
 
 def test_a_run_that_is_cancelled_closes_its_row_and_is_not_tried_again(harness: DagsterHarness) -> None:
+    run, *before = harness.runs(JOB)  # not all runs: an hourly job may have begun meanwhile
     with harness.instance() as instance:
-        run, *before = instance.get_runs()
         assert instance.run_launcher.terminate(run.run_id)
         wait(lambda: rows(harness)[0][0] == "cancelled", "the row is closed", harness, seconds=30)
-        wait(lambda: instance.get_runs()[0].is_finished, "the run ends", harness, seconds=60)
-        ended, *others = instance.get_runs()
+        wait(lambda: harness.runs(JOB)[0].is_finished, "the run ends", harness, seconds=60)
+        ended, *others = harness.runs(JOB)
         assert (ended.run_id, ended.status) == (run.run_id, dg.DagsterRunStatus.CANCELED)
         assert len(others) == len(before)
     [(_, message)] = rows(harness)
@@ -85,8 +85,8 @@ def test_a_run_that_is_cancelled_closes_its_row_and_is_not_tried_again(harness: 
 
 
 def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_more(harness: DagsterHarness) -> None:
+    run, *before = harness.runs(JOB)
     with harness.instance() as instance:
-        run, *before = instance.get_runs()
         said = " ".join(entry.message for entry in instance.all_logs(run.run_id))
     worker = re.search(r"pid: (\d+)", said)
     assert worker is not None, said

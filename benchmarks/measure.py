@@ -1,8 +1,8 @@
 """What a stretch of work cost: wall time, processor time here and in PostgreSQL, memory. Linux only.
 
 PostgreSQL's processor time is that of the whole server, backends that have ended and background workers included; the
-server of a benchmark has nothing else to do. ``other_cores`` is how much of the machine strangers used meanwhile: a
-figure that was taken while it was high is to be compared with those of its own round only.
+server of a benchmark has nothing else to do. ``other_cores`` is how much of the machine other programs used meanwhile:
+a figure that was taken while it was high is to be compared with those of its own round only.
 """
 
 import contextlib

@@ -36,9 +36,10 @@ from warehouse_pipelines.sources import SOURCES
 PEOPLE = 10
 CALLS = next(one for source in SOURCES for one in source.entities if one.table == "callrail_call")
 FILL = """
-    INSERT INTO callrail_call (id, start_time, duration, customer_phone_number, customer_name)
+    INSERT INTO callrail_call (id, start_time, duration, customer_phone_number, customer_name, raw_data)
     SELECT 'CAL' || n, timestamptz '2026-01-01' - n * interval '7 seconds', n % 600,
-        '+1216' || (2000000 + n % 7999999), 'Family ' || n % 5000
+        '+1216' || (2000000 + n % 7999999), 'Family ' || n % 5000,
+        jsonb_build_object('id', 'CAL' || n, 'duration', n % 600)
     FROM generate_series({first}, {last}) AS n
 """
 BATCH = 1_000_000
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--sync", type=int, default=100_000)
-    parser.add_argument("--port", type=int, default=18_082)
+    parser.add_argument("--port", type=int, default=18_083)
     given = parser.parse_args()
     with measure.server() as server:
         url = server.create_database("together")

@@ -137,3 +137,12 @@ def test_a_short_run_with_the_log_of_changes_counts_the_same_as_without() -> Non
     assert said["counts_exact"] is True
     assert said["rows_logged"] > 2000
     assert min(said["base_ratio"], said["delta_ratio"], said["edited_ratio"]) > 0
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_of_everybody_at_once_loses_nothing() -> None:
+    said = last_line("together.py", "--rows", "5000", "--seconds", "3", "--sync", "2000")
+    assert said["all_right"], said["wrong"]
+    assert said["nothing_lost_or_doubled"] is True
+    assert (said["page"]["count"], said["api"]["count"], said["delivery"]["count"]) == (30, 150, 300)

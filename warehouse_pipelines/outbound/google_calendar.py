@@ -13,22 +13,21 @@
 Left out: series, rooms, attachments, reminders. Unconfirmed: that Google makes the video conference of an update.
 """
 
-import contextlib
 import functools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from warehouse_pipelines.errors import RequestRefused, WarehouseError
 from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.outbound.partner import Action, Partner, Record, Reply, Write
+from warehouse_pipelines.outbound.partner import Action, ById, Partner, Record, Reply, Write
 from warehouse_pipelines.outbound.target import BOOKKEEPING, Field, Target, Written
 from warehouse_pipelines.outbound.values import Value, Values, link_value, linked
 from warehouse_pipelines.sources import gcalendar
 from warehouse_pipelines.sources._google import writer
-from warehouse_pipelines.sources._google_requests import ask, calls
+from warehouse_pipelines.sources._google_requests import ask, calls, ignored
 
 MOVED = "somebody changed the event between our look and our write (412), and it was left as it is; plan again."
 
@@ -58,7 +57,7 @@ class _Id(msgspec.Struct):
     id: str
 
 
-class CalendarPartner:
+class CalendarPartner(ById):
     """The events of all calendars that the service account, or the user it acts for, may write."""
 
     most = 1
@@ -106,7 +105,7 @@ class CalendarPartner:
         }  # fmt: skip
         if action == "create":
             body |= {"id": event, "extendedProperties": {"private": {BOOKKEEPING: write.operation}}}
-            with _ignored(409):  # what is read back says whose it is
+            with ignored(409):  # what is read back says whose it is
                 ask(self._client, self._events.insert(**how), _Id, repeat=False)
             return Reply()
         seen = self._seen.get(f"{calendar} {event}")
@@ -145,10 +144,6 @@ class CalendarPartner:
         others = [one for one in seen.attendees if not _is_guest(one)] if seen else []
         return [*others, *(known.get(one, {"email": one}) for one in sorted(guests))]
 
-    def everything(self) -> Iterator[Record]:
-        """Yield nothing: events are written by id."""
-        return iter(())
-
     def filled_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Return what a person made of events that is not among their fields: a series, and what is attached."""
         found = {}
@@ -157,27 +152,6 @@ class CalendarPartner:
             if names := [name for name in ("recurrence", "attachments") if event.get(name)]:
                 found[one] = names
         return found
-
-    def linked_ids(self, link: str) -> Mapping[str, str]:
-        """Return nothing: events have no links."""
-        return {}
-
-    def lacking(self) -> list[str]:
-        """Return nothing: a calendar has all that an event needs."""
-        return []
-
-    def prepare(self) -> list[str]:
-        """Make nothing."""
-        return []
-
-
-@contextlib.contextmanager
-def _ignored(status: int) -> Iterator[None]:
-    try:
-        yield
-    except RequestRefused as refused:
-        if refused.status != status:
-            raise
 
 
 def _address(attendee: Mapping[str, Any]) -> str:

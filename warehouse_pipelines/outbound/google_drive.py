@@ -16,9 +16,8 @@ Unconfirmed: what Drive answers when the id of a permanently deleted folder is u
 permission is listed right after it was given.
 """
 
-import contextlib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,12 +25,12 @@ import msgspec
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import PermissionMissing, RequestRefused, WarehouseError
 from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.outbound.partner import Action, Partner, Record, Reply, Write
+from warehouse_pipelines.outbound.partner import Action, ById, Partner, Record, Reply, Write
 from warehouse_pipelines.outbound.target import BOOKKEEPING, Field, Target, Written
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import gdrive
 from warehouse_pipelines.sources._google import writer
-from warehouse_pipelines.sources._google_requests import ask, calls
+from warehouse_pipelines.sources._google_requests import ask, calls, ignored
 
 if TYPE_CHECKING:
     from warehouse_pipelines.outbound.ledger import Item
@@ -75,29 +74,13 @@ class _Permissions(msgspec.Struct, rename="camel"):
     next_page_token: str | None = None
 
 
-class _Partner:
-    """What both partners share: the client, and the methods that neither needs."""
+class _Partner(ById):
+    """What both partners share: the client, and that each record is written by itself."""
 
     most = MOST
 
     def __init__(self, target: Target, context: ReadContext) -> None:
         self._client = writer(context, "Google Drive", gdrive.WRITE_SCOPES)
-
-    def everything(self) -> Iterator[Record]:
-        """Yield nothing: files are written by id."""
-        return iter(())
-
-    def linked_ids(self, link: str) -> Mapping[str, str]:
-        """Return nothing: files have no links."""
-        return {}
-
-    def lacking(self) -> list[str]:
-        """Return nothing."""
-        return []
-
-    def prepare(self) -> list[str]:
-        """Make nothing."""
-        return []
 
     def _each(self, action: Action, writes: Sequence[Write]) -> Reply:
         """Write one after another, since Drive has no batches; what is refused costs no other."""
@@ -137,7 +120,7 @@ class DrivePartner(_Partner):
         found = {}
         for one in ids:
             wanted = self._files.get(fileId=one, fields=gdrive.FIELDS, supportsAllDrives=True)
-            with _ignored(404):
+            with ignored(404):
                 answer = self.answers[one] = ask(self._client, wanted, msgspec.Raw)
                 file = msgspec.json.decode(answer, type=_File)
                 found[one] = Record(one, _values(file), file.version, file.app_properties.get(BOOKKEEPING))
@@ -184,7 +167,7 @@ class DrivePartner(_Partner):
                 "appProperties": {name: value for name, value in properties.items() if value},
             }  # fmt: skip
             create = self._files.create(body=body, supportsAllDrives=True, fields="id")
-            with _ignored(409):  # what is read back says whose it is
+            with ignored(409):  # what is read back says whose it is
                 ask(self._client, create, _File, repeat=False)
             return
         changed: dict[str, Any] = {}
@@ -225,7 +208,7 @@ class SharingPartner(_Partner):
         """Return the roles of these pairs; null where the file is there and not shared so."""
         found = {}
         for file in dict.fromkeys(one.split(" ")[0] for one in ids):
-            with _ignored(404):
+            with ignored(404):
                 there = {one.address: one for one in self._of(file)}
                 for one in ids:
                     if one.split(" ")[0] == file:
@@ -272,20 +255,11 @@ class SharingPartner(_Partner):
             create = self._permissions.create(body=body, sendNotificationEmail=False, **how)
             ask(self._client, create, _Permission, repeat=False)
         elif role is None:
-            with _ignored(404):
+            with ignored(404):
                 ask(self._client, self._permissions.delete(permissionId=seen.id, **how), bytes, repeat=False)
         else:
             update = self._permissions.update(permissionId=seen.id, body={"role": role}, **how)
             ask(self._client, update, _Permission, repeat=False)
-
-
-@contextlib.contextmanager
-def _ignored(status: int) -> Iterator[None]:
-    try:
-        yield
-    except RequestRefused as refused:
-        if refused.status != status:
-            raise
 
 
 def keep(written: Written, partner: Partner) -> str | None:

@@ -75,3 +75,23 @@ class Partner(Protocol):
 
     def prepare(self) -> list[str]:
         """Make what is lacking; return what was made."""
+
+
+class ById:
+    """What a partner needs not whose records are asked for one by one, by ids that somebody names."""
+
+    def everything(self) -> Iterator[Record]:
+        """Yield nothing."""
+        return iter(())
+
+    def linked_ids(self, link: str) -> Mapping[str, str]:
+        """Return nothing: no field leads to another record."""
+        return {}
+
+    def lacking(self) -> list[str]:
+        """Return nothing: the vendor has all that such a record needs."""
+        return []
+
+    def prepare(self) -> list[str]:
+        """Make nothing."""
+        return []

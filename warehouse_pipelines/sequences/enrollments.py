@@ -4,7 +4,7 @@ Each method is part of a transaction (``transaction``) as ``crm_owner``, below r
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,24 +18,29 @@ Due = Mapping[str, Any]
 """An enrollment that is due: id, lead_id, step, and what ``sequence_due`` has beside."""
 
 
+@contextmanager
+def acting(session: "Session", organization: UUID, *, lock_timeout: str = "0") -> Iterator[None]:
+    """Act as ``crm_owner`` for one organization, in a transaction, until the block ends."""
+    with session.transaction():
+        session.execute(
+            "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'sequence', true),"
+            " set_config('lock_timeout', %s, true)",
+            [str(organization), lock_timeout],
+        )
+        session.execute("SET LOCAL ROLE crm_owner")
+        yield
+        session.execute("RESET ROLE")
+
+
 class Enrollments:
     """Those of an organization. A step that was handed out is due again after ``lease``."""
 
     def __init__(self, session: "Session", organization: UUID, lease: timedelta) -> None:
         self.session, self.organization, self._lease = session, organization, lease
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Act for the organization until the block ends."""
-        with self.session.transaction():
-            self.session.execute(
-                "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'sequence', true),"
-                " set_config('lock_timeout', '5s', true)",
-                [str(self.organization)],
-            )
-            self.session.execute("SET LOCAL ROLE crm_owner")
-            yield
-            self.session.execute("RESET ROLE")
+    def transaction(self) -> AbstractContextManager[None]:
+        """Act for the organization until the block ends; waits 5 s for a lock at most."""
+        return acting(self.session, self.organization, lock_timeout="5s")
 
     def _run(self, statement: str, **given: Any) -> int:
         return self.session.execute(statement.encode(), {"organization": self.organization, **given}).rowcount

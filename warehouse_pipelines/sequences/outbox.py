@@ -1,12 +1,11 @@
 """What stands in the outbox, and what a person decides of it: messages that are parked, uncertain or left to people."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.sequences.enrollments import acting
 from warehouse_pipelines.sequences.step import SENT
 
 if TYPE_CHECKING:
@@ -15,27 +14,16 @@ if TYPE_CHECKING:
 Outcome = Literal["done", "again", "skip"]
 
 
-@contextmanager
-def _acting(session: "Session", organization: UUID) -> Iterator[None]:
-    with session.transaction():
-        session.execute(
-            "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'sequence', true)",
-            [str(organization)],
-        )
-        session.execute("SET LOCAL ROLE crm_owner")
-        yield
-
-
 def sequences(session: "Session", organization: UUID) -> list[dict[str, Any]]:
     """Return the sequences with their enrollments by status."""
-    with _acting(session, organization):
+    with acting(session, organization):
         return session.execute(query("sequence_list"), {"organization": organization}).fetchall()
 
 
 def messages(session: "Session", organization: UUID, status: str | None, limit: int) -> list[dict[str, Any]]:
     """Return messages of a status, newest first, or those that are open; ``blocked`` says who must not be reached."""
     given = {"organization": organization, "status": status, "limit": limit}
-    with _acting(session, organization):
+    with acting(session, organization):
         return session.execute(query("sequence_outbox"), given).fetchall()
 
 
@@ -45,7 +33,7 @@ def settle(session: "Session", organization: UUID, message: UUID, outcome: Outco
     ``done``: it was sent, or done by a person, with what came of it in ``result``. ``again``: hand it over once more.
     ``skip``: leave the step out. Raises ``WrongUse`` where there is no such message, or a worker has it just now.
     """
-    with _acting(session, organization):
+    with acting(session, organization):
         found = session.execute(
             "SELECT m.enrollment_id AS enrollment, m.step, m.lead_id AS lead, m.channel, m.status, e.status AS stands"
             " FROM crm.sequence_message AS m JOIN crm.lead_sequence_enrollments AS e"
@@ -97,7 +85,7 @@ def resume(session: "Session", organization: UUID, enrollment: UUID) -> None:
 
     Raises ``WrongUse`` for one that is not paused, or has a message to decide.
     """
-    with _acting(session, organization):
+    with acting(session, organization):
         given = {"organization": organization, "enrollment": enrollment}
         open_ = session.execute(
             "SELECT m.id, m.status FROM crm.sequence_message AS m WHERE m.organization_id = %(organization)s"

@@ -380,10 +380,10 @@ def test_a_sequence_that_is_switched_off_waits(rows: SequenceRows, mail: MailSer
 
 
 def test_a_log_that_somebody_spoilt_stops_no_other(rows: SequenceRows, mail: MailServer) -> None:
-    spoilt = rows.enrolled(EMAIL)
+    unusable = rows.enrolled(EMAIL)
     rows.rows(
         "UPDATE crm.lead_sequence_enrollments SET execution_log = '[{\"event\": \"done\", \"at\": \"soon\"}, 7]'"
-        " WHERE id = %s", spoilt
+        " WHERE id = %s", unusable
     )  # fmt: skip
     rows.enrolled(EMAIL)
     assert rows.run(live(mail)).counts == {"sent": 2}

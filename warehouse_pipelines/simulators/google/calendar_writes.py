@@ -116,8 +116,8 @@ class CalendarWriteApi(CalendarApi):
         if "sequence" in before and {"start", "end", "status"} & fields.keys() and "id" not in body:
             fields["sequence"] = before["sequence"] + 1
         self._touch_event(name, event_id, fields)
-        for gone in [one for one, value in fields.items() if value is None]:
-            event[gone] = None
+        for removed in [one for one, value in fields.items() if value is None]:
+            event[removed] = None
         return answer_json(200, self._event(name, event_id))
 
     def _confer(self, event: dict[str, Any], event_id: str, asked: dict[str, Any] | None) -> None:

@@ -6,6 +6,7 @@
     │   ├── OutcomeUnknown          a write was sent, and no answer tells whether the vendor did it
     │   ├── BudgetSpent             our own budget of requests for this credential is used up for now
     │   ├── SyncRunning             another run holds this entity
+    │   ├── LeaseLost               this run lost its entity to another one, and commits nothing
     │   ├── PoolBusy                other runs hold every slot of the vendor's pool
     │   └── DatabaseUnavailable     PostgreSQL does not answer, is full, or is shutting down
     ├── ActionNeeded              a person must act; retrying would only repeat it
@@ -47,6 +48,10 @@ class BudgetSpent(TryAgain):
 
 class SyncRunning(TryAgain):
     """Another run holds the lock of this entity."""
+
+
+class LeaseLost(TryAgain):
+    """This run no longer holds the lease of its entity, so it commits nothing."""
 
 
 class PoolBusy(TryAgain):

@@ -54,7 +54,7 @@ CHEAPLY_SHARED = (
 """Files that share what is made in a second, and are cut nevertheless."""
 
 FORKING = re.compile(
-    r"/(test_crash|test_dagster_home|test_kill_anywhere|test_killed_commands|test_request_budget)\.py"
+    r"/(test_crash|test_lease|test_dagster_home|test_kill_anywhere|test_killed_commands|test_request_budget)\.py"
     r"|::test_(a_killed_run_is_closed|a_killed_import_goes_on|ctrl_c_says_that_the_same_command)"
 )
 """Tests that fork from a server of their worker's, which takes six seconds to import everything."""

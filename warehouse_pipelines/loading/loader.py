@@ -25,6 +25,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from warehouse_pipelines.errors import DatabaseUnavailable, masked
+from warehouse_pipelines.loading import lease
 from warehouse_pipelines.loading.change_log import ChangeLog
 from warehouse_pipelines.loading.column_reader import ARROW
 from warehouse_pipelines.loading.dead_letters import DeadLetterWriter
@@ -50,13 +51,17 @@ class Loader:
     """
 
     def __init__(
-        self, url: str, source: Source, entity: Entity, *, history_id: int, force: bool, detect_deletes: bool
-    ) -> None:
+        self, url: str, source: Source, entity: Entity, *, history_id: int, token: int, force: bool,
+        detect_deletes: bool,
+    ) -> None:  # fmt: skip
         """Open the transaction. ``detect_deletes`` keeps the keys that are read, for ``tombstone_missing``.
+
+        ``token`` is that of the entity's lease, which it must still have at the commit.
 
         Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when the table is not there or may not be mirrored into.
         """
         self.source, self.entity, self.history_id = source, entity, history_id
+        self._token = token
         self.created = self.updated = self.unchanged = self.restored = self.archived = 0
         self.rejects: list[Reject] = []
         self._merge: tuple[frozenset[str] | None, str] = (None, "")
@@ -71,9 +76,12 @@ class Loader:
         before = sql.SQL("""
             SELECT EXISTS (SELECT FROM {} t WHERE {}), EXISTS (
                 SELECT FROM orchestration.dead_letter
-                WHERE status IN ('pending', 'waived') AND crm_source = {} AND sync_type = {})
-        """).format(self._stored.table, self._stored.living(), source.name, entity.name)
-        self.had_rows, some_open = self.transaction.row(before)
+                WHERE status IN ('pending', 'waived') AND crm_source = {} AND sync_type = {}),
+                pg_try_advisory_xact_lock_shared(hashtextextended({}, 0))
+        """).format(
+            self._stored.table, self._stored.living(), source.name, entity.name, lease.loading_key(source, entity)
+        )  # fmt: skip
+        self.had_rows, some_open, _ = self.transaction.row(before)
         self.dead_letters = DeadLetterWriter(
             self.transaction, source, entity, history_id=history_id, some_open=some_open
         )
@@ -221,13 +229,17 @@ class Loader:
         return int(rows), int(living)
 
     def commit(self, closing: dict[str, Any]) -> None:
-        """Close the history row and commit all. Raises ``DatabaseUnavailable``, also when the row is closed already."""
+        """Close the history row and commit all.
+
+        Raises ``DatabaseUnavailable``, also when the row is closed already or the lease has another token.
+        """
         cursor = self.transaction.cursor
         try:
-            cursor.execute(query("close_history_row"), parameters=(json.dumps(closing), self.history_id))
+            cursor.execute(query("close_history_row"), parameters=(json.dumps(closing), self.history_id, self._token))
             if cursor.fetchone() is None:
                 raise DatabaseUnavailable(
-                    f"history row {self.history_id} was closed by someone else while the run went on; it is rolled back"
+                    f"history row {self.history_id} was closed by someone else while the run went on, or another run "
+                    "has its entity; it is rolled back"
                 )
             cursor.execute("COMMIT")
         except adbc_driver_manager.Error as error:

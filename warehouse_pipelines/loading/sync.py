@@ -1,6 +1,6 @@
 """One run of one entity, from its history row to its commit. ``sync`` is what Dagster, the CLI and replays call.
 
-    take the lock of the entity
+    take the lease of the entity
     plan the window, write the history row
     read:  pages -> Arrow batches         (a thread: it waits for the vendor and coerces)
     load:  batches -> rows, dead letters  (another one: it waits for PostgreSQL)
@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, WarehouseError
+from warehouse_pipelines.loading import lease, run_report, sync_history
 from warehouse_pipelines.loading import resource as extracting
-from warehouse_pipelines.loading import run_report, sync_history
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
 from warehouse_pipelines.loading.dlt_source import dlt_resource
@@ -76,7 +76,8 @@ def sync(
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
-    with sync_history.locked(url, source, entity, run_id) as session:
+    with lease.hold(url, source, entity, run_id) as held:
+        session = held.session
         now = sync_history.utc_now()
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill,
@@ -85,7 +86,8 @@ def sync(
         page_size = options.batch_size or entity.page_size or source.page_size
         configuration = run_report.configuration(entity, options, planned, page_size)
         configuration |= {"for_webhooks": True} if for_webhooks else {}
-        run = Run(source, entity, options, planned, url, now, page_size)
+        run = Run(source, entity, options, planned, url, now, page_size, held.token)
+        held.when_lost = run.stop
 
         def work() -> Result:
             run.begin(session, configuration, run_id, keys)
@@ -95,6 +97,8 @@ def sync(
             return interruptible(work, run.stop)
         except BaseException as raised:
             error = unwrap_error(raised)
+            if held.lost.is_set() and isinstance(error, Exception):
+                error = held.error()
             _close_failed(run, error, session)
             logs.sync_failed(source.name, entity.name, error, configuration)
             if error is raised:
@@ -105,21 +109,21 @@ def sync(
 def _close_failed(run: "Run", error: BaseException, session: "Session") -> None:
     """Close the history row of a run that raised."""
     if isinstance(error, Exception):
-        sync_history.fail(session, run.source, run.entity, error, run.report.metrics())
+        run.fail(session, error)
         return
     # The session may still be busy in the thread that was stopped. If there is no other, ``close_stale_runs``
     # closes the row.
     with contextlib.suppress(DatabaseUnavailable), warehouse.session(run.url) as own:
-        sync_history.fail(own, run.source, run.entity, error, run.report.metrics())
+        run.fail(own, error)
 
 
 class Run:
     """The run between its history row and its result; it holds what the failure of any part must report."""
 
     def __init__(self, source: Source, entity: Entity, options: Options, planned: Plan, url: str, now: datetime,
-                 page_size: int) -> None:  # fmt: skip
+                 page_size: int, token: int) -> None:  # fmt: skip
         self.source, self.entity, self.options, self.plan, self.url = source, entity, options, planned, url
-        self.history_id = 0
+        self.history_id, self.token = 0, token
         self.stopping = threading.Event()
         self.warehouse = WarehouseReader(url)
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
@@ -181,6 +185,11 @@ class Run:
         if not self.options.force:
             self.coercer.missing.expect(shares, stood)
 
+    def fail(self, session: "Session", error: BaseException) -> None:
+        """Close the history row as failed or cancelled."""
+        metrics = self.report.metrics()
+        sync_history.fail(session, self.source, self.entity, error, metrics, history_id=self.history_id)
+
     def stop(self) -> None:
         """Have another thread, in which this run goes on, end it soon."""
         self.stopping.set()
@@ -200,7 +209,7 @@ class Run:
 
     def _execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         loader = self.loader = Loader(
-            self.url, self.source, self.entity, history_id=self.history_id,
+            self.url, self.source, self.entity, history_id=self.history_id, token=self.token,
             force=self.options.force, detect_deletes=self.plan.complete_range is not None,
         )  # fmt: skip
         end = self.plan.window.until if self.plan.mode == "backfill" else None
@@ -300,8 +309,9 @@ class Run:
     def _close_dry(self, closing: dict[str, Any]) -> None:
         """Close the row of a dry run, whose transaction was rolled back."""
         writer = Loader(
-            self.url, self.source, self.entity, history_id=self.history_id, force=False, detect_deletes=False
-        )
+            self.url, self.source, self.entity, history_id=self.history_id, token=self.token,
+            force=False, detect_deletes=False,
+        )  # fmt: skip
         try:
             writer.commit(closing)
         finally:

@@ -4,7 +4,7 @@ A row is written as ``running`` under the advisory lock of its entity and closed
 transaction when the run succeeds, by ``fail`` when it raises or is cancelled, by ``close_run`` when a sensor learns
 that its Dagster run ended, and by ``close_stale_runs`` when its process died without a word. PostgreSQL frees the lock
 of a dead session at once, so a row that is ``running`` while its lock is free belongs to a dead process. Whoever closes
-a row does so only while it is ``running``, so the first one wins.
+a row does so only while it is ``running``, so the first one wins. ``lease`` has who holds the lock, and for how long.
 
 A run that was refused before it could begin has a row that was never ``running``: ``failed``, with the mode
 ``REFUSED`` and nothing read. Who asks for the last run, or for how many succeeded, leaves such rows out.
@@ -13,11 +13,8 @@ Queries write ``(status IN (…)) IS TRUE``: so no index on the status can serve
 table is, and they read the entity's index.
 """
 
-import contextlib
 import json
 import logging
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import SyncRunning, masked
+from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, Standing
@@ -45,9 +42,6 @@ CANCELLED = "cancelled"
 REFUSED = "refused"
 """The mode of a run that could not begin."""
 
-LOCK_SECONDS = 30.0
-"""How long a run waits for another one of its entity; a killed step's orphan needs a moment to notice."""
-
 
 @dataclass(frozen=True)
 class LastGood:
@@ -61,45 +55,6 @@ class LastGood:
     start_time: datetime
     full_time: datetime | None = None
     full_tried: datetime | None = None
-
-
-@contextlib.contextmanager
-def locked(url: str, source: Source, entity: Entity, run_id: str | None = None) -> Iterator["Session"]:
-    """Hold the lock of an entity in the session that is lent; rows that a dead process left are closed first.
-
-    Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, and leaves a row that says so.
-    """
-    with warehouse.session(url) as connection:
-        start_time, deadline = utc_now(), time.monotonic() + LOCK_SECONDS
-        other = ""
-        while not _lock(connection, source.name, entity.name):
-            if not other:
-                other = _other(connection, source.name, entity.name)
-                log.warning("%s %s waits at most %.0f s for %s", source.name, entity.name, LOCK_SECONDS, other)
-            if time.monotonic() > deadline:
-                error = SyncRunning(
-                    f"{source.name} {entity.name} is being synced by {other}; try again when it ends. Nothing was read"
-                )
-                refuse(connection, source, entity, error, start_time=start_time, run_id=run_id)
-                raise error
-            time.sleep(0.2)
-        _close_dead(connection, source.name, entity.name)
-        yield connection
-
-
-def _other(connection: "Session", crm: str, sync_type: str) -> str:
-    """Return which run holds the lock of an entity, as far as the history knows."""
-    row = connection.execute(
-        """
-        SELECT id, run_id, ceil(extract(epoch FROM clock_timestamp() - start_time) / 60)::integer AS minutes
-        FROM orchestration.sync_history
-        WHERE crm_source = %s AND sync_type = %s AND status = 'running' ORDER BY id DESC LIMIT 1
-        """,
-        [crm, sync_type],
-    ).fetchone()
-    if row is None:
-        return "another run"
-    return f"another run (sync_history {row['id']}, run {row['run_id'] or 'unknown'}, {row['minutes']} min)"
 
 
 def refuse(
@@ -131,7 +86,8 @@ def refuse(
     )
 
 
-def _lock(connection: "Session", crm: str, sync_type: str) -> bool:
+def try_lock(connection: "Session", crm: str, sync_type: str) -> bool:
+    """Take the lock of an entity, until the session ends; return whether it was free."""
     row = connection.execute(
         "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free", [f"{crm}:{sync_type}"]
     ).fetchone()
@@ -140,7 +96,7 @@ def _lock(connection: "Session", crm: str, sync_type: str) -> bool:
 
 def is_running(connection: "Session", source: Source, entity: Entity) -> bool:
     """Return whether a run holds the lock of an entity now."""
-    if not _lock(connection, source.name, entity.name):
+    if not try_lock(connection, source.name, entity.name):
         return True
     connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"{source.name}:{entity.name}"])
     return False
@@ -262,9 +218,12 @@ def fail(
     entity: Entity,
     error: BaseException,
     metrics: dict[str, Any],
+    *,
+    history_id: int = 0,
 ) -> None:
-    """Close the row of a run that raised, under its lock: what is running there is its own, even if it was interrupted
-    before it learned its row's id. Logs and returns when it cannot be written: ``close_stale_runs`` closes it.
+    """Close the row of a run that raised, under its lock. A run that was interrupted before it learned its row's id has
+    none: what is running of its entity is its own. Logs and returns when it cannot be written: ``close_stale_runs``
+    closes it.
     """
     status, message = "failed", f"{type(error).__name__}: {masked(str(error), 2000) or type(error).__name__}"
     if not isinstance(error, Exception):
@@ -274,9 +233,9 @@ def fail(
             """
             UPDATE orchestration.sync_history
             SET status = %s, end_time = clock_timestamp(), error_message = %s, performance_metrics = %s
-            WHERE crm_source = %s AND sync_type = %s AND status = 'running'
+            WHERE crm_source = %s AND sync_type = %s AND status = 'running' AND %s IN (0, id)
             """,
-            [status, message, json.dumps(metrics), source.name, entity.name],
+            [status, message, json.dumps(metrics), source.name, entity.name, history_id],
         )
     except psycopg.Error as second:
         log.error(
@@ -312,16 +271,16 @@ def close_stale_runs(url: str) -> list[int]:
             "SELECT DISTINCT crm_source, sync_type FROM orchestration.sync_history WHERE status = 'running'"
         ).fetchall()
         for row in running:
-            if not _lock(connection, row["crm_source"], row["sync_type"]):
+            if not try_lock(connection, row["crm_source"], row["sync_type"]):
                 continue
-            closed += _close_dead(connection, row["crm_source"], row["sync_type"])
+            closed += close_dead(connection, row["crm_source"], row["sync_type"])
             connection.execute(
                 "SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"{row['crm_source']}:{row['sync_type']}"]
             )
     return closed
 
 
-def _close_dead(connection: "Session", crm: str, sync_type: str) -> list[int]:
+def close_dead(connection: "Session", crm: str, sync_type: str, message: str = DIED) -> list[int]:
     """Close what is running under a lock that the caller now holds."""
     rows = connection.execute(
         """
@@ -330,7 +289,7 @@ def _close_dead(connection: "Session", crm: str, sync_type: str) -> list[int]:
             error_message = %s
         WHERE crm_source = %s AND sync_type = %s AND status = 'running' RETURNING id
         """,
-        [DIED, crm, sync_type],
+        [message, crm, sync_type],
     ).fetchall()
     return [int(row["id"]) for row in rows]
 

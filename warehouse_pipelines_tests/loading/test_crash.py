@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.errors import CredentialRefused, CursorStuck, DatabaseUnavailable, SyncRunning
-from warehouse_pipelines.loading import resource, sync_history
+from warehouse_pipelines.loading import lease, resource, sync_history
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines_tests.conftest import missing
@@ -223,7 +223,7 @@ def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
     fake: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The refused one says what it waits for, and leaves a row; that of the other run is not touched by it."""
-    monkeypatch.setattr(sync_history, "LOCK_SECONDS", 0.5)
+    monkeypatch.setattr(lease, "LOCK_SECONDS", 0.5)
     other = FakeSource(fake.url)
     found: list[Any] = []
 

@@ -213,7 +213,7 @@ def loaders(url: str) -> Iterator[Callable[..., tuple[Loader, Seen]]]:
     with ExitStack() as stack:
 
         def open_one(entity: Entity, **options: Any) -> tuple[Loader, Seen]:
-            loader = Loader(url, FAKE, entity, history_id=5, force=False, detect_deletes=True, **options)
+            loader = Loader(url, FAKE, entity, history_id=5, token=1, force=False, detect_deletes=True, **options)
             stack.callback(loader.close)
             seen = Seen()
             loader.transaction.cursor = Listening(loader.transaction.cursor, seen)
@@ -377,7 +377,7 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
     sync_history.last_state(session, FAKE, THING)
     sync_history.last_rows(session, FAKE, THING)
     sync_history.begin(session, FAKE, THING, start_time=datetime.now(UTC), configuration={}, run_id=None)
-    sync_history._close_dead(session, "fake", "things")
+    sync_history.close_dead(session, "fake", "things")
     sync_history.fail(session, FAKE, THING, ValueError("no"), {})
     for statement, plan in session.seen.plans:
         used = check(statement, plan, walks=True).get("sync_history", set())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from warehouse_pipelines.loading import resource, sync_history
+from warehouse_pipelines.loading import lease, resource
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources import SOURCES
@@ -201,5 +201,5 @@ def test_one_name_of_an_entity_is_one_lock(database_url: str) -> None:
     """Two entities never share a lock; the lock says whose it is."""
     source: Source = SOURCES[0]
     one: Entity = source.entities[0]
-    with sync_history.locked(database_url, source, one), sync_history.locked(database_url, source, source.entities[1]):
+    with lease.hold(database_url, source, one), lease.hold(database_url, source, source.entities[1]):
         pass

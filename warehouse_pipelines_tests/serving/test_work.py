@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.loading import retention, sync_history, webhook_inbox
+from warehouse_pipelines.loading import lease, retention, webhook_inbox
 from warehouse_pipelines.serving.work import Worked, work
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.serving import contact_event, events
@@ -136,7 +136,7 @@ def test_rows_wait_while_another_run_holds_their_entity(contacts: SourceHarness,
     """No try is counted, and no refused run is written."""
     first, *_ = contacts.simulator.ids("contacts")
     key = inbox.put(events(contact_event(first)))
-    with sync_history.locked(contacts.url, contacts.source, contacts.entity):
+    with lease.hold(contacts.url, contacts.source, contacts.entity):
         assert dict(inbox.work().rows) == {"waiting": 1}
     assert (inbox.row(key)["status"], inbox.row(key)["attempts"]) == ("pending", 0)
     assert len(contacts.history()) == 1

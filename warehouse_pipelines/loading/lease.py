@@ -1,0 +1,205 @@
+"""The lease of an entity: one process at a time loads it, on whatever machine, and one that lost it commits nothing.
+
+``hold`` takes the advisory lock of the entity and writes a row of ``orchestration.entity_lease`` with a token, which
+grows with every holder. A thread renews the row while the run goes on, and the load transaction checks the token
+before it commits (``close_history_row``).
+
+Decided:
+
+- Both a lock and a row, because each sees what the other cannot. PostgreSQL frees the lock as soon as the process or
+  its session has ended, so after a kill nobody waits. A process that is stopped, or whose machine sleeps or is cut off,
+  keeps its session and its lock; that it no longer renews shows in the row.
+- Who meets a lock whose lease was not renewed for ``EXPIRED_SECONDS`` ends the holder's sessions, which frees the lock.
+  It sees the lease expired twice, ``SECOND_LOOK_SECONDS`` apart: a new holder writes the row just after the lock.
+- Who takes the lease also ends what still loads the entity: a transaction of a former holder keeps locks on rows. It is
+  found by a lock that every load transaction holds (``loading_key``).
+- Only PostgreSQL's clock is asked, so the clocks of machines may differ.
+- The token, and not the time, decides whether a run may commit. A run that was late and met nobody loses nothing.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import LeaseLost, SyncRunning
+from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.queries import query
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+log = logging.getLogger("warehouse.sync")
+
+RENEW_SECONDS = 4.0
+EXPIRED_SECONDS = 20.0
+SECOND_LOOK_SECONDS = 2.0
+
+LOCK_SECONDS = 30.0
+"""How long a run waits for another one of its entity: longer than a lease takes to expire."""
+
+SILENT = "its process stopped renewing its lease, so another run took the entity over; nothing of it was committed"
+"""The message of a row whose holder was alive and silent."""
+
+
+class Lease:
+    """The lease of this process. ``when_lost`` is called, again and again, from the moment that it is lost."""
+
+    def __init__(self, session: "Session", source: Source, entity: Entity, token: int) -> None:
+        self.session, self.token = session, token
+        self.lost = threading.Event()
+        self.when_lost: Callable[[], None] = lambda: None
+        self._of = (source.name, entity.name)
+        self._ended = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name=f"lease-{source.name}-{entity.name}", daemon=True)
+
+    def __enter__(self) -> "Lease":
+        self._keeper.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Cease to renew. The session is closed if that cannot be waited for."""
+        self._ended.set()
+        self._keeper.join(timeout=2)
+        if self._keeper.is_alive():
+            self.session.close()
+
+    def error(self) -> LeaseLost:
+        """Return the error of a run that lost this lease."""
+        crm, sync_type = self._of
+        return LeaseLost(
+            f"the lease of {crm} {sync_type} was lost: its session ended, or this process stood still for "
+            f"{EXPIRED_SECONDS:.0f} s and another run took over. Nothing was committed; run it again"
+        )
+
+    def _keep(self) -> None:
+        while not self._ended.wait(RENEW_SECONDS):
+            try:
+                renewed = self.session.execute(
+                    "UPDATE orchestration.entity_lease SET renewed_at = clock_timestamp() "
+                    "WHERE crm_source = %s AND sync_type = %s AND token = %s",
+                    [*self._of, self.token],
+                ).rowcount
+            except psycopg.Error:
+                renewed = 0
+            if not renewed and not self._ended.is_set():
+                self.lost.set()
+                while not self._ended.wait(0.2):
+                    self.when_lost()
+
+
+@contextlib.contextmanager
+def hold(url: str, source: Source, entity: Entity, run_id: str | None = None) -> Iterator[Lease]:
+    """Hold the lease of an entity for the block; rows that a dead or silent process left are closed first.
+
+    Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, and leaves a row that says so.
+    """
+    with warehouse.session(url) as session:
+        silent = _lock(session, source, entity, run_id)
+        token = _take(session, source, entity, run_id)
+        _end(session, loading_key(source, entity), wait=True)
+        sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)
+        with Lease(session, source, entity, token) as lease:
+            yield lease
+
+
+def loading_key(source: Source, entity: Entity) -> str:
+    """Return the name of the lock that each transaction holds that loads this entity."""
+    return f"load:{source.name}:{entity.name}"
+
+
+def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None) -> bool:
+    """Wait for the lock of an entity. Return True if it was taken from a holder that did not renew its lease."""
+    start_time, began = sync_history.utc_now(), time.monotonic()
+    other, silent, suspected = "", False, (-1, began)
+    while not sync_history.try_lock(session, source.name, entity.name):
+        now = time.monotonic()
+        if not other:
+            other = _other(session, source.name, entity.name)
+            log.warning("%s %s waits at most %.0f s for %s", source.name, entity.name, LOCK_SECONDS, other)
+        expired = _expired(session, source, entity)
+        if expired is None or expired != suspected[0]:
+            suspected = (-1 if expired is None else expired, now)
+        elif now - suspected[1] >= SECOND_LOOK_SECONDS:
+            log.warning("%s %s: %s does not renew its lease; it is ended", source.name, entity.name, other)
+            silent = _end(session, f"{source.name}:{entity.name}") or silent
+        if now - began > LOCK_SECONDS:
+            error = SyncRunning(
+                f"{source.name} {entity.name} is being synced by {other}; try again when it ends. Nothing was read"
+            )
+            sync_history.refuse(session, source, entity, error, start_time=start_time, run_id=run_id)
+            raise error
+        time.sleep(0.2)
+    return silent
+
+
+def _take(session: "Session", source: Source, entity: Entity, run_id: str | None) -> int:
+    """Write the row of a new holder, who has the lock, and return its token. Waits for a commit that is under way."""
+    row = session.execute(
+        """
+        INSERT INTO orchestration.entity_lease AS l (crm_source, sync_type, token, holder, run_id)
+        VALUES (%s, %s, 1, %s, %s)
+        ON CONFLICT (crm_source, sync_type) DO UPDATE SET token = l.token + 1, holder = excluded.holder,
+            run_id = excluded.run_id, taken_at = clock_timestamp(), renewed_at = clock_timestamp()
+        RETURNING token
+        """,
+        [source.name, entity.name, f"{socket.gethostname()}:{os.getpid()}", run_id],
+    ).fetchone()
+    assert row is not None  # noqa: S101  (RETURNING returns)
+    return int(row["token"])
+
+
+def _expired(session: "Session", source: Source, entity: Entity) -> int | None:
+    """Return the token of a lease that was not renewed in time, 0 where there is no lease yet, else None."""
+    row = session.execute(
+        """
+        SELECT token, renewed_at < clock_timestamp() - make_interval(secs => %s) AS expired
+        FROM orchestration.entity_lease WHERE crm_source = %s AND sync_type = %s
+        """,
+        [EXPIRED_SECONDS, source.name, entity.name],
+    ).fetchone()
+    if row is None:
+        return 0
+    return int(row["token"]) if row["expired"] else None
+
+
+def _end(session: "Session", key: str, *, wait: bool = False) -> bool:
+    """End the other sessions that hold the lock of this name; return whether there were any. ``wait`` until they ended.
+
+    A session of a user whose sessions ours may not end is left alone: the token keeps it from committing.
+    """
+    found, deadline = False, time.monotonic() + 5
+    while True:
+        try:
+            ended = session.execute(query("lease_end_sessions"), {"key": key}).fetchall()
+        except psycopg.errors.InsufficientPrivilege:
+            log.warning("the session that holds %s belongs to another user, and cannot be ended", key)
+            return found
+        found = found or bool(ended)
+        if not ended or not wait or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
+
+
+def _other(session: "Session", crm: str, sync_type: str) -> str:
+    """Return which run holds the lock of an entity, as far as the history knows."""
+    row = session.execute(
+        """
+        SELECT id, run_id, ceil(extract(epoch FROM clock_timestamp() - start_time) / 60)::integer AS minutes
+        FROM orchestration.sync_history
+        WHERE crm_source = %s AND sync_type = %s AND status = 'running' ORDER BY id DESC LIMIT 1
+        """,
+        [crm, sync_type],
+    ).fetchone()
+    if row is None:
+        return "another run"
+    return f"another run (sync_history {row['id']}, run {row['run_id'] or 'unknown'}, {row['minutes']} min)"

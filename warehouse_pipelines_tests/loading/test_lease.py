@@ -1,0 +1,153 @@
+"""Two processes and one entity: whoever lost the lease commits nothing, and the history says so."""
+
+import signal
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+
+from warehouse_pipelines.errors import DatabaseUnavailable, LeaseLost, SyncRunning
+from warehouse_pipelines.loading import lease, resource
+from warehouse_pipelines_tests.harness.fake_source import FakeSource, thing
+from warehouse_pipelines_tests.harness.source_harness import source_harness
+from warehouse_pipelines_tests.harness.subprocesses import Child, eventually
+
+
+@pytest.fixture
+def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+    monkeypatch.setattr(resource, "CHUNK", 1)
+    return FakeSource(bare_url)
+
+
+def execute(url: str, statement: str) -> list[Any]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def end_lock(url: str) -> None:
+    """End the session that holds the lock of an entity, and leave the transaction that loads."""
+    held = (
+        "FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    assert execute(url, f"SELECT pg_terminate_backend(pid) {held}") == [(True,)]
+    eventually(lambda: not execute(url, f"SELECT {held}"), "the lock is free")
+
+
+def standing(fake: FakeSource) -> list[tuple[str, str | None]]:
+    return [(row["status"], row["run_id"]) for row in fake.history()]
+
+
+def test_a_stopped_process_is_replaced_and_cannot_commit(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGSTOP in the middle of a load, which keeps its sessions, its lock and its row locks; then it goes on."""
+    monkeypatch.setattr(resource, "CHUNK", 2)
+    monkeypatch.setattr(lease, "EXPIRED_SECONDS", 1.0)
+    monkeypatch.setattr(lease, "SECOND_LOOK_SECONDS", 0.3)
+    with source_harness("hubspot_deal", database_url, monkeypatch) as it:
+        it.sync()
+        for _ in range(6):
+            it.driver.create(it.entity)
+        it.driver.edit(it.entity)
+        it.simulator.set_fault("slow", path="/batch/read", seconds=2, after=2, times=1)
+        child = Child(it, batch_size=2)
+        child.has_loaded()
+        child.signal(signal.SIGSTOP)
+        result = it.sync()
+        assert (result.status, result.created) == ("success", 6)
+        expected = it.rows()
+        child.signal(signal.SIGCONT)
+        assert child.ended() == 1
+        assert it.rows() == expected
+        assert expected.keys() == it.driver.keys(it.entity)
+        first, silent, second = it.history()
+        assert (first["status"], silent["status"], second["status"]) == ("success", "failed", "success")
+        assert silent["error_message"] == lease.SILENT
+
+
+def test_who_lost_its_lock_is_ended_by_the_next_and_commits_nothing(fake: FakeSource) -> None:
+    """Its transaction, which has locked the very row that the next one writes, is ended and not waited for."""
+    other = FakeSource(fake.url)
+
+    def take_over() -> None:
+        end_lock(fake.url)
+        assert other.sync([thing("a", 3)], run_id="next").created == 1
+
+    with pytest.raises(DatabaseUnavailable):
+        fake.sync([thing("a", 2)], [thing("b", 2)], take_over, [thing("c", 2)], run_id="first")
+    assert fake.rows().keys() == {("a",)}
+    assert fake.row("a")["at"].day == 3
+    assert standing(fake) == [("failed", "first"), ("success", "next")]
+
+
+def test_who_loses_its_session_stops_reading_and_says_so(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    stopped: list[bool] = []
+
+    def wait(context: Any) -> None:
+        end_lock(fake.url)
+        stopped.append(context.cancelled.wait(20))
+
+    fake.before = wait
+    with pytest.raises(LeaseLost, match="the lease of fake things was lost"):
+        fake.sync([thing("a")])
+    assert stopped == [True]
+    fake.before = lambda context: None
+    assert fake.sync([thing("a")]).created == 1
+    assert [row["status"] for row in fake.history()] == ["failed", "success"]
+
+
+def test_a_token_of_another_is_refused_at_the_commit(fake: FakeSource) -> None:
+    """Even where nothing else tells: the row is running, both sessions stand."""
+    bump = "UPDATE orchestration.entity_lease SET token = token + 1 RETURNING token"
+    fake.sync([thing("a")])
+    with pytest.raises(DatabaseUnavailable, match="another run has its entity"):
+        fake.sync([thing("b", 2)], lambda: execute(fake.url, bump))
+    assert fake.rows().keys() == {("a",)}
+    assert fake.sync([thing("b", 2)]).created == 1
+    assert execute(fake.url, "SELECT token FROM orchestration.entity_lease") == [(4,)]
+
+
+def test_a_run_that_renews_its_lease_is_left_alone(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes, and though it waits for its vendor."""
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "EXPIRED_SECONDS", 0.8)
+    monkeypatch.setattr(lease, "SECOND_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "LOCK_SECONDS", 2.0)
+    other = FakeSource(fake.url)
+
+    def meet() -> None:
+        with pytest.raises(SyncRunning):
+            other.sync([thing("b")])
+
+    assert fake.sync([thing("a")], meet).status == "success"
+    assert fake.rows().keys() == {("a",)}
+
+
+def test_one_that_was_interrupted_closes_no_row_of_another(fake: FakeSource) -> None:
+    """The other took over and is still running."""
+    other, ended = FakeSource(fake.url), threading.Event()
+    begun = threading.Event()
+    results: list[str] = []
+
+    def go_on() -> None:
+        begun.set()
+        ended.wait(60)
+
+    def sync_other() -> None:
+        results.append(other.sync([thing("b")], go_on, run_id="next").status)
+
+    after = threading.Thread(target=sync_other, daemon=True)
+
+    def interrupt(records: int) -> None:
+        end_lock(fake.url)
+        after.start()
+        assert begun.wait(60)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fake.sync([thing("a")], progress=interrupt, run_id="first")
+    ended.set()
+    after.join(60)
+    assert results == ["success"]
+    assert standing(fake) == [("failed", "first"), ("success", "next")]

@@ -56,6 +56,13 @@ def test_a_short_read_of_late_answers_asks_for_no_more_than_it_must() -> None:
 
 
 @pytest.mark.slow("a short run of a benchmark")
+def test_a_short_sharing_of_a_budget_uses_it_evenly() -> None:
+    said = last_line("budget.py", "--seconds", "10", "--processes", "2")
+    assert said["used_2"] <= 1.1
+    assert said["least_share_2"] > 0.5
+
+
+@pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_hash_diff_finds_what_changed() -> None:
     said = last_line("hash_diff.py", "--leads", "500", "--rounds", "1")

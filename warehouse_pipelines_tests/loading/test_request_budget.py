@@ -188,6 +188,26 @@ def test_a_run_with_many_requests_in_flight_leaves_its_share_to_one_with_few(bar
     assert granted["few"] >= 0.1 * granted["many"] > 0
 
 
+def test_who_asks_slowly_gets_as_much_as_who_asks_fast(bare_url: str) -> None:
+    """One asks for its next turn as soon as it had the last; nobody gets in front of another that waits."""
+    ask = "SELECT orchestration.take_requests('credential', 'second', 1, 1.0, 1, NULL, 60)"
+    with psycopg.connect(bare_url, autocommit=True) as fast, psycopg.connect(bare_url, autocommit=True) as slow:
+        turns = [fast.execute(ask).fetchone(), slow.execute(ask).fetchone(), fast.execute(ask).fetchone()]
+    first, second, third = (turn[0] for turn in turns if turn)
+    assert first == 0
+    assert 0.9 < second < 1.1
+    assert 0.9 < third - second < 1.1
+
+
+def test_a_turn_that_would_come_too_late_is_not_reserved(bare_url: str) -> None:
+    ask = "SELECT orchestration.take_requests('credential', 'second', 1, 1.0, 1, NULL, %s)"
+    with psycopg.connect(bare_url, autocommit=True) as one:
+        waits = [one.execute(ask, [longest]).fetchone() for longest in (0, 0.5, 0.5, 60)]
+        reserved = one.execute("SELECT sum(used) FROM orchestration.request_budget").fetchone()
+    assert [bool(wait and wait[0]) for wait in waits] == [False, True, True, True]
+    assert reserved == (2,)
+
+
 def test_without_a_database_nothing_is_granted() -> None:
     budget = RequestBudget("postgresql://a:b@127.0.0.1:1/c", threading.Event())
     with pytest.raises(DatabaseUnavailable):

@@ -1,0 +1,121 @@
+"""What it costs to share a budget of requests through PostgreSQL, and how evenly processes share it.
+
+    python benchmarks/budget.py --seconds 12
+
+The budget is HubSpot's, 190 requests in ten seconds, unless it says otherwise.
+
+``cost``    microseconds of one request: of its thread, the round trips that are made for portions included; with
+            one process, whose budget is never spent
+``share``   processes that ask for one spent budget as fast as they can: how much of the budget they use, and the
+            smallest share of a process over an even one
+``killed``  the same with a process that is killed in the middle: how much of the budget the others use afterwards
+
+The last line is one JSON object.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.loading.request_budget import RequestBudget, portion
+from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.model.reading import Budget
+from warehouse_pipelines.schema.migrate import migrate
+
+HUBSPOT = Budget("ten seconds", 190, 10.0)
+BUDGETS = (HUBSPOT, Budget("minute", 60, 60.0), Budget("hour", 900, 3600.0))
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def cost(url: str, budget: Budget) -> float:
+    """Return the microseconds of one request of a budget that is never spent."""
+    taken = seconds = 0.0
+    with RequestBudget(url, threading.Event()) as own, warehouse.session(url) as session:
+        own.acquire("warm", budget)
+        for _ in range(30):
+            session.execute("TRUNCATE orchestration.request_budget")
+            rounds = max(1, budget.requests // portion(budget) // 2) * portion(budget)
+            began = time.perf_counter()
+            for _ in range(rounds):
+                own.acquire(f"cost-{taken}", budget)
+            seconds += time.perf_counter() - began
+            taken += rounds
+    return seconds / taken * 1e6
+
+
+def take(url: str, counted: Any, at: int) -> None:
+    """Ask without end."""
+    with RequestBudget(url, threading.Event()) as own:
+        while True:
+            own.acquire("shared", HUBSPOT)
+            counted[at] += 1
+
+
+def share(url: str, processes: int, seconds: float, *, kill: bool = False) -> tuple[float, float]:
+    """Return the used share of the budget and the smallest share of a process, from when all are at it."""
+    counted = SPAWN.Array("q", processes)
+    started = [SPAWN.Process(target=take, args=(url, counted, at), daemon=True) for at in range(processes)]
+    for one in started:
+        one.start()
+    _until(lambda: all(counted))
+    if kill:
+        os.kill(started[-1].pid, signal.SIGKILL)
+    time.sleep(HUBSPOT.seconds)  # past what was granted at once at the beginning
+    before, began = list(counted), time.monotonic()
+    time.sleep(seconds)
+    each = [now - then for now, then in zip(counted, before, strict=True)][: processes - kill]
+    allowed = HUBSPOT.requests / HUBSPOT.seconds * (time.monotonic() - began)
+    for one in started:
+        one.kill()
+        one.join()
+    return sum(each) / allowed, min(each) / (sum(each) / len(each))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 4])
+    given = parser.parse_args()
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder) / "postgres")
+        server.start()
+        try:
+            url = server.create_database("warehouse_budget")
+            migrate(url)
+            for budget in BUDGETS:
+                name = f"cost_us_{budget.name.replace(' ', '_')}"
+                found[name] = cost(url, budget)
+                print(f"cost    {budget.name:12} portion {portion(budget):3}  {found[name]:8.1f} us", flush=True)
+            for processes in given.processes:
+                used, least = share(url, processes, given.seconds)
+                found |= {f"used_{processes}": used, f"least_share_{processes}": least}
+                print(f"share   {processes} processes   used {used:.2f}  least {least:.2f}", flush=True)
+            used, least = share(url, 3, given.seconds, kill=True)
+            found |= {"used_after_kill": used, "least_share_after_kill": least}
+            print(f"killed  1 of 3        used {used:.2f}  least {least:.2f}")
+        finally:
+            server.stop("immediate")
+    print(json.dumps({name: round(value, 3) for name, value in found.items()}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

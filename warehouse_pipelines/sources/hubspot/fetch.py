@@ -96,9 +96,15 @@ def changes(reader: HubSpotReader) -> Pages:
     backfill = request.options.get("backfill")
 
     def found() -> Iterator[str]:
-        yield from search.changed(request.since, request.window.until)
+        last = None
+        for key in search.changed(request.since, request.window.until):
+            if last is not None:
+                yield last
+            last = key
         if not backfill and reader.most != 1:
             archived.ask(None, lambda: set(reader.ids(archived=True)))
+        if last is not None:  # its batch is read beside the list
+            yield last
 
     absent: set[str] = set()
     for ids, records in reader.read_each(found()):

@@ -1,15 +1,20 @@
 """How fast vendors are read that take their time: requests a second against what their limits allow.
 
     python benchmarks/latency.py --contacts 100000 --latency 0.25
+    python benchmarks/latency.py --only hubspot --delta    # the delta alone: what it changes is loaded without latency
+    python benchmarks/latency.py --all hubspot --contacts 2000
 
 The vendors are the simulators in a process of their own, each answer ``--latency`` seconds late, HubSpot with its own
 limits; the budgets are those of a fresh installation. Each line is one sync by the loader into an embedded server.
 
 ``share``   requests a second over those that the budget allows in the long run; a budget of an hour or a minute is more
             than a short read uses up, so its share may be above one
-``least``   seconds that a delta of HubSpot must take by its protocol: five searches a second find 200 ids each; the
-            last ids are then read, and after that the archived are listed
+``least``   seconds that a delta of HubSpot must take by its protocol: in any second five searches find 200 ids each; the
+            last ids are then read, and the archived listed beside them
 ``calls``   beside them the fewest that the API allows, where that is known
+
+``--all CRM`` instead runs ``warehouse sync CRM all``: how long all of its entities take, read side by side, against the
+sum of what each of them takes, without the time to start.
 
 The last line is one JSON object.
 """
@@ -21,6 +26,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from typing import Any, NamedTuple
 
 import measure
@@ -51,14 +57,19 @@ CASES = (
 """Small pages, so that few records take many requests."""
 
 
-def least_delta(edits: int, latency: float) -> tuple[int, float]:
-    """Return the fewest calls and seconds in which HubSpot's protocol yields the edits."""
-    searches, reads = math.ceil(edits / 200), math.ceil(edits / 100)
+def least_delta(found: int, latency: float) -> tuple[int, float]:
+    """Return the fewest calls and seconds in which HubSpot's protocol yields so many records."""
+    searches, reads = math.ceil(found / 200), math.ceil(found / 100)
     names = archived = 1
-    return searches + reads + names + archived, max(0, searches - 5) / 5 + 3 * latency
+    return searches + reads + names + archived, (searches - 1) // 5 + 2 * latency
 
 
-def run(contacts: int, others: int, latency: float, only: list[str]) -> dict[str, Any]:
+def environment(simulators: Any) -> None:
+    """Point the settings at the simulators; budgets stay those of a fresh installation."""
+    os.environ |= {name: value for name, value in simulators.environment().items() if not LIMITS.search(name)}
+
+
+def run(contacts: int, others: int, latency: float, only: list[str], *, delta_only: bool) -> dict[str, Any]:
     """Run the cases, print the table, and return the summary."""
     from warehouse_pipelines.observability import logs
     from warehouse_pipelines.simulators.server import start_process
@@ -81,20 +92,28 @@ def run(contacts: int, others: int, latency: float, only: list[str]) -> dict[str
             source = next(one for one in SOURCES if one.name == case.crm)
             entity = next(one for one in source.entities if one.name == case.entity)
             with start_process([case.crm], contacts=contacts if case.crm == "hubspot" else others) as simulators:
-                given = simulators.environment()
-                os.environ |= {name: value for name, value in given.items() if not LIMITS.search(name)}
+                environment(simulators)
+                modes = ["full", "delta"] if case.crm == "hubspot" else ["full"]
+                if delta_only and "delta" in modes:
+                    modes.remove("full")
+                    unlimited = {name: value for name, value in simulators.environment().items() if LIMITS.search(name)}
+                    os.environ |= unlimited
+                    sync(source, entity, Options(), url=server.url())
+                    for name in unlimited:
+                        del os.environ[name]
+                    with server.connect() as connection:
+                        connection.execute("TRUNCATE orchestration.request_budget")
+                        connection.commit()
                 if case.crm == "hubspot":
                     simulators.control("hubspot", "configure", burst=190, searches_per_second=5)
                 sync(source, entity, Options(max_records=1, dry_run=True), url=server.url())  # what is loaded once
                 simulators.control(case.crm, "set_fault", kind="slow", seconds=latency)
-                reads: list[tuple[str, tuple[int, float] | None]] = [("full", None)]
-                if case.crm == "hubspot":
-                    reads.append(("delta", least_delta(edits, latency)))
-                for mode, least in reads:
+                for mode in modes:
                     if mode == "delta":
                         simulators.control("hubspot", "bulk_touch", object="contacts", count=edits)
                     simulators.control(case.crm, "reset_counters")
                     done: Result = sync(source, entity, Options(batch_size=case.page_size), url=server.url())
+                    least = least_delta(done.processed, latency) if mode == "delta" else None
                     asked = simulators.control(case.crm, "requests")
                     per_second = done.calls / done.seconds
                     share = per_second / case.per_second if case.per_second else None
@@ -129,14 +148,58 @@ def run(contacts: int, others: int, latency: float, only: list[str]) -> dict[str
     return summary
 
 
+def run_all(crm: str, contacts: int, latency: float) -> dict[str, Any]:
+    """Sync all entities of a CRM as the command does: everything, then a delta; print the table, return the summary."""
+    from warehouse_pipelines.simulators.server import start_process
+
+    lines: list[tuple[str, ...]] = []
+    summary: dict[str, Any] = {"crm": crm, "contacts": contacts, "latency_seconds": latency, "rows_right": True}
+    with (
+        tempfile.TemporaryDirectory(prefix="warehouse-benchmark-") as folder,
+        measure.server() as server,
+        start_process([crm], contacts=contacts) as simulators,
+    ):
+        os.environ |= {"WAREHOUSE_HOME": folder, "WAREHOUSE_DATABASE_URL": server.url()}
+        from warehouse_pipelines.commands import job_processes
+        from warehouse_pipelines.schema.migrate import migrate
+
+        migrate(server.url())
+        environment(simulators)
+        if crm == "hubspot":
+            simulators.control("hubspot", "configure", burst=190, searches_per_second=5)
+        simulators.control(crm, "set_fault", kind="slow", seconds=latency)
+        for mode in ("full", "delta"):
+            simulators.control(crm, "reset_counters")
+            began = time.monotonic()
+            outcomes = job_processes.run_jobs([(crm, "all")], url=server.url())
+            seconds, alone = time.monotonic() - began, sum(outcome.seconds for outcome in outcomes)
+            asked = simulators.control(crm, "requests")
+            summary |= {f"{mode}_seconds": round(seconds, 1), f"{mode}_sum_of_entities": round(alone, 1)}
+            summary["rows_right"] &= all(outcome.status == "success" for outcome in outcomes)
+            calls = sum(outcome.calls for outcome in outcomes)
+            lines.append(
+                (
+                    f"{crm} all, {mode}", str(len(outcomes)), f"{calls:,}", f"{seconds:.1f}", f"{alone:.1f}",
+                    str(asked["peak_concurrency"]), str(asked["statuses"].get("429", 0)),
+                )
+            )  # fmt: skip
+    print(measure.table(("sync", "entities", "calls", "seconds", "sum of the entities", "in flight", "429"), lines))
+    return summary
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--contacts", type=int, default=100_000, help="of HubSpot")
     parser.add_argument("--others", type=int, default=1_000, help="people of the other vendors")
     parser.add_argument("--latency", type=float, default=0.25, help="seconds")
     parser.add_argument("--only", action="append", default=[], help="a vendor, may be repeated")
+    parser.add_argument("--delta", action="store_true", help="of HubSpot the delta alone")
+    parser.add_argument("--all", metavar="CRM", help="all entities of a CRM, side by side")
     options = parser.parse_args()
-    said = run(options.contacts, options.others, options.latency, options.only)
+    if options.all:
+        said = run_all(options.all, options.contacts, options.latency)
+    else:
+        said = run(options.contacts, options.others, options.latency, options.only, delta_only=options.delta)
     print(json.dumps(said))
     sys.stdout.flush()
     sys.exit(0 if said["rows_right"] else 1)

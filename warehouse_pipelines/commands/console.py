@@ -137,7 +137,7 @@ class Progress:
         self.total = total
         self._console = console
         self._ended: set[tuple[str, str]] = set()
-        self._tasks: dict[str, tuple[str, Any]] = {}
+        self._tasks: dict[tuple[str, str], Any] = {}
         self._bars = self._make_bars() if console.is_terminal else None
         self._all = None
         if self._bars is not None and total > 1:
@@ -176,12 +176,9 @@ class Progress:
         """Take a line of progress."""
         if self._bars is None:
             return
-        before, task = self._tasks.get(crm, ("", None))
-        if before != sync_type:
-            if task is not None:
-                self._bars.remove_task(task)
-            task = self._bars.add_task(f"{crm} {sync_type}", total=None, count="")
-            self._tasks[crm] = sync_type, task
+        task = self._tasks.get((crm, sync_type))
+        if task is None:
+            task = self._tasks[crm, sync_type] = self._bars.add_task(f"{crm} {sync_type}", total=None, count="")
         of = "" if estimated is None else f" of about {estimated:,}"
         self._bars.update(task, completed=processed, total=estimated, count=f"{processed:,}{of} records")
 
@@ -190,10 +187,9 @@ class Progress:
         self._ended.add((crm, sync_type))
         count = f"{len(self._ended)} of {self.total}"
         if self._bars is not None:
-            shown, task = self._tasks.get(crm, ("", None))
-            if shown == sync_type:
+            task = self._tasks.pop((crm, sync_type), None)
+            if task is not None:
                 self._bars.remove_task(task)
-                del self._tasks[crm]
             if self._all is not None:
                 self._bars.update(self._all, completed=len(self._ended), count=count)
         colour = {"partial": "yellow", "failed": "red"}.get(status, "")

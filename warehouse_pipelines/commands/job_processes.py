@@ -1,8 +1,10 @@
 """Runs jobs, several side by side in processes of their own: ``run_jobs``, for the command line and the demo.
 
-``AT_A_TIME`` run at once, because they wait for different vendors. Their processes are forked from one that has
-imported everything (``start_importing``), where the system forks safely: four that import for themselves take six
-seconds longer on two cores, and four times the memory.
+``AT_A_TIME`` run at once, because they wait for vendors. Of a CRM's ``all`` as many entities are read side by side as
+its pool allows, each in a run of its own with what is read from it (``parts_of``); all share the budget of the
+credential. Processes and not threads: a process has one run, whose log, interrupts and death are its own. They are
+forked from one that has imported everything (``start_importing``), where the system forks safely: four that import for
+themselves take six seconds longer on two cores, and four times the memory.
 """
 
 import contextlib
@@ -13,8 +15,10 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 AT_A_TIME = 4
 """Jobs side by side."""
 
+AGAIN_SECONDS = 10.0
+"""Longer than a run takes to end that is interrupted."""
+
 IMPORTED = (
     "warehouse_pipelines.definitions",
     "warehouse_pipelines.loading.sync",
@@ -42,6 +49,9 @@ IMPORTED = (
 
 Job = tuple[str, str]
 """A CRM, and an entity of it or ``all``."""
+
+Part = tuple[str, str, tuple[str, ...]]
+"""A job, and those of its entities that one run syncs; all of them when empty."""
 
 _runners: list[runner.Runner] = []
 _stops: list["Event"] = []
@@ -70,15 +80,17 @@ def run_jobs(
     form: logs.Format = "text",
     level: int = logging.WARNING,
 ) -> list[Outcome]:
-    """Run jobs, side by side if there are several, and return what they did, in the order of ``jobs``.
+    """Run jobs, side by side if they have several parts, and return what they did, in the order of ``jobs``.
 
     ``form`` and ``level`` are those of the log. A process that died is the failure of its job. SIGINT and SIGTERM
     cancel what runs and what did not begin yet; the outcomes say which.
     """
-    if len(jobs) == 1:
+    parts = [part for job in jobs for part in parts_of(job)]
+    if len(parts) == 1:
+        crm, entity, only = parts[0]
         alone = runner.Runner(url=url, debug=level <= logging.DEBUG)
         try:
-            return alone.run(*jobs[0], config=config, days=days)
+            return alone.run(crm, entity, only=only, config=config, days=days)
         finally:
             alone.close()
     runner.require_database(url)
@@ -86,22 +98,77 @@ def run_jobs(
     steps = processes.SimpleQueue()
     forwarding = threading.Thread(target=_forward_progress, args=(steps,), daemon=True)
     forwarding.start()
-    outcomes: list[Outcome] = []
     stopped = processes.Event()
     given = (dict(os.environ), url, form, level, steps, stopped)
+    at_a_time = min(AT_A_TIME, sum(_at_a_time(parts).values()))
     with (
         _interrupts_set(stopped),
-        ProcessPoolExecutor(min(len(jobs), AT_A_TIME), processes, _begin, given) as pool,
+        ProcessPoolExecutor(at_a_time, processes, _begin, given) as pool,
     ):
-        running = [pool.submit(_run_job, job, config, days) for job in jobs]
-        for (crm, entity), done in zip(jobs, running, strict=True):
-            try:
-                outcomes += done.result()
-            except BrokenProcessPool:
-                outcomes.append(Outcome(crm=crm, sync_type=entity, status="failed", reason=DIED))
+        outcomes = _side_by_side(pool, parts, at_a_time, config, days)
     steps.put(None)
     forwarding.join()
+    return [outcome for part in parts for outcome in outcomes[part]]
+
+
+def parts_of(job: Job) -> list[Part]:
+    """Return the parts of a job that need not wait for one another: an entity, with all that are read from it.
+
+    A CRM whose pool lets one step read at a time is one part.
+    """
+    from warehouse_pipelines.sources import SOURCES
+
+    crm, entity = job
+    source = next(source for source in SOURCES if source.name == crm)
+    if entity != "all" or source.pool == 1:
+        return [(crm, entity, ())]
+    parents = {declared.table: declared.parent for declared in source.entities}
+    roots: dict[str, list[str]] = {}
+    for declared in source.entities:
+        root = declared.table
+        while (parent := parents[root]) in parents:
+            root = parent
+        roots.setdefault(root, []).append(declared.name)
+    return [(crm, entity, tuple(names)) for names in roots.values()]
+
+
+def _at_a_time(parts: Iterable[Part]) -> Counter[str]:
+    """Return how many parts of each CRM may run at once."""
+    from warehouse_pipelines.sources import SOURCES
+
+    return Counter(crm for crm, _, _ in parts) & Counter({source.name: source.pool for source in SOURCES})
+
+
+def _side_by_side(
+    pool: ProcessPoolExecutor,
+    parts: Sequence[Part],
+    at_a_time: int,
+    config: Mapping[str, Any] | None,
+    days: tuple[date, date] | None,
+) -> dict[Part, list[Outcome]]:
+    """Run the parts, of each CRM no more at once than its pool lets read, and return what each did."""
+    outcomes: dict[Part, list[Outcome]] = {}
+    waiting, running = list(parts), dict[Future[list[Outcome]], Part]()
+    most = _at_a_time(parts)
+    while waiting or running:
+        busy = Counter(crm for crm, _, _ in running.values())
+        part = next((one for one in waiting if busy[one[0]] < most[one[0]]), None)
+        if part is not None and len(running) < at_a_time:
+            waiting.remove(part)
+            try:
+                running[pool.submit(_run_part, part, config, days)] = part
+            except BrokenProcessPool:
+                outcomes[part] = _died(part)
+            continue
+        for done in wait(running, return_when=FIRST_COMPLETED).done:
+            part = running.pop(done)
+            outcomes[part] = _died(part) if isinstance(done.exception(), BrokenProcessPool) else done.result()
     return outcomes
+
+
+def _died(part: Part) -> list[Outcome]:
+    crm, entity, only = part
+    return [Outcome(crm=crm, sync_type=name, status="failed", reason=DIED) for name in only or (entity,)]
 
 
 def run_apart(job: str, *, url: str) -> str | None:
@@ -154,17 +221,22 @@ def _begin(
 
 
 def _interrupt(stopped: "Event", parent: int) -> None:
-    """Interrupt this process when the event is set, or when the one that started it has ended."""
+    """Interrupt this process when the event is set, or when the one that started it has ended.
+
+    And once more after ``AGAIN_SECONDS``: the first interrupt is ignored if a part was about to begin.
+    """
     while not stopped.wait(1.0) and os.getppid() == parent:
         pass
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(AGAIN_SECONDS)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
-def _run_job(job: Job, config: Mapping[str, Any] | None, days: tuple[date, date] | None) -> list[Outcome]:
+def _run_part(part: Part, config: Mapping[str, Any] | None, days: tuple[date, date] | None) -> list[Outcome]:
+    crm, entity, only = part
     if _stops[0].is_set():
-        crm, entity = job
-        return [runner.not_run(crm, declared) for _, declared in runner.missing(crm, entity, ())]
-    return _runners[0].run(*job, config=config, days=days)
+        return [runner.not_run(crm, declared) for _, declared in runner.missing(crm, entity, (), only)]
+    return _runners[0].run(crm, entity, only=only, config=config, days=days)
 
 
 def _forward_progress(steps: "SimpleQueue[Any]") -> None:

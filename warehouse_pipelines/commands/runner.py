@@ -107,21 +107,26 @@ class Runner:
         crm: str,
         entity: str,
         *,
+        only: Sequence[str] = (),
         config: Mapping[str, Any] | None = None,
         days: tuple[date, date] | None = None,
     ) -> list[Outcome]:
-        """Run ``sync_<crm>_<entity>`` and return what it did, of every entity in the job.
+        """Run ``sync_<crm>_<entity>``, or of ``all`` ``only`` these entities, and return what it did, of every entity.
 
         ``config`` is that of the resource ``sync``; with ``days``, the first and the last, the job is that of the
         backfill. An entity that failed before it had a row in the history is returned with Dagster's message as its
         reason.
         """
         resources = {"sync": {"config": {**(config or {}), **_range(days)}}}
-        done = self.execute(f"{'backfill' if days else 'sync'}_{crm}_{entity}", {"resources": resources})
+        job = f"{'backfill' if days else 'sync'}_{crm}_{only[0] if len(only) == 1 else entity}"
+        wanted = [declared for _, declared in missing(crm, entity, (), only)]
+        assets = [declared.table for declared in wanted] if len(only) > 1 else ()
+        done = self.execute(job, {"resources": resources}, assets)
         outcomes = outcomes_of(done.run_id, self.url)
+        left = list(missing(crm, entity, outcomes, only))
         if done.gave_up is not None:
-            return [*outcomes, *_refused(crm, entity, done.run_id, done.gave_up, outcomes, self.url)]
-        return [*outcomes, *_without_row(crm, entity, done.events, outcomes)]
+            return [*outcomes, *_refused(left, done.run_id, done.gave_up, self.url)]
+        return [*outcomes, *_without_row(left, done.events, begun=bool(outcomes))]
 
     def execute(self, name: str, run_config: Mapping[str, Any], assets: Iterable[str] = ()) -> Done:
         """Run the job ``name``, or of it the ``assets``, as the UI does, and return what Dagster said of it."""
@@ -189,31 +194,33 @@ def _range(days: tuple[date, date] | None) -> dict[str, str]:
 
 
 def _refused(
-    crm: str, entity: str, run_id: str, error: Exception, outcomes: Sequence[Outcome], url: str
-) -> list[Outcome]:
-    """Write a row of each entity that had to give up waiting, and return these outcomes."""
+    left: Sequence[tuple["Source", "Entity"]], run_id: str, error: Exception, url: str
+) -> Iterator[Outcome]:
+    """Write a row of each entity that had to give up waiting, and yield these outcomes."""
     from warehouse_pipelines.loading import sync_history
 
     with warehouse.session(url) as session:
-        for source, declared in missing(crm, entity, outcomes):
+        for source, declared in left:
             sync_history.refuse(session, source, declared, error, start_time=sync_history.utc_now(), run_id=run_id)
-    have = {outcome.sync_type for outcome in outcomes}
-    return [outcome for outcome in outcomes_of(run_id, url) if outcome.sync_type not in have]
+    refused = {declared.name for _, declared in left}
+    yield from (outcome for outcome in outcomes_of(run_id, url) if outcome.sync_type in refused)
 
 
-def missing(crm: str, entity: str, outcomes: Sequence[Outcome]) -> Iterator[tuple["Source", "Entity"]]:
-    """Yield the entities of the job that are not among the outcomes."""
+def missing(
+    crm: str, entity: str, outcomes: Sequence[Outcome], only: Sequence[str] = ()
+) -> Iterator[tuple["Source", "Entity"]]:
+    """Yield the entities of the job, or ``only`` these of them, that are not among the outcomes."""
     from warehouse_pipelines.sources import SOURCES
 
     have = {outcome.sync_type for outcome in outcomes}
     source = next(source for source in SOURCES if source.name == crm)
     for declared in source.entities:
-        if declared.name not in have and entity in ("all", declared.name):
+        if declared.name not in have and entity in ("all", declared.name) and (not only or declared.name in only):
             yield source, declared
 
 
 def _without_row(
-    crm: str, entity: str, events: Sequence["dg.DagsterEvent"], outcomes: Sequence[Outcome]
+    left: Sequence[tuple["Source", "Entity"]], events: Sequence["dg.DagsterEvent"], *, begun: bool
 ) -> Iterator[Outcome]:
     """Yield the entities of the job that the history does not know: the run did not get as far."""
     from warehouse_pipelines.orchestration.assets import step_key
@@ -221,14 +228,14 @@ def _without_row(
     failures = {event.step_key: _message(event) for event in events if event.is_step_failure}
     ended = next((event.message for event in events if event.is_failure and not event.is_step_event), None)
     cancelled = any(event.event_type_value == "PIPELINE_CANCELED" for event in events)
-    for _, declared in missing(crm, entity, outcomes):
+    for source, declared in left:
         if cancelled:
-            yield not_run(crm, declared)
+            yield not_run(source.name, declared)
             continue
         reason = failures.get(step_key(declared))
         if reason is None:
-            reason = "not run, because what it is read from failed" if outcomes else ended or "Dagster says no more"
-        yield Outcome(crm=crm, sync_type=declared.name, status="failed", reason=reason)
+            reason = "not run, because what it is read from failed" if begun else ended or "Dagster says no more"
+        yield Outcome(crm=source.name, sync_type=declared.name, status="failed", reason=reason)
 
 
 def _message(event: "dg.DagsterEvent") -> str:

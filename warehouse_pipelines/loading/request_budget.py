@@ -30,14 +30,22 @@ log = logging.getLogger("warehouse.ingestion")
 SAID_WAIT = 10.0
 """Seconds from which a wait is worth a line; shorter ones are the daily business of a budget of ten seconds."""
 
+HELD_SECONDS = 0.05
+"""How long a portion of a short budget lasts."""
+
 LONGEST_WAIT = 3_900.0
 """Seconds that a run waits for its turn: as long as the budget of an hour takes to come back, or nobody could ever read
 more at once than an hour allows. A spent day is longer than a run should hang."""
 
 
 def portion(budget: Budget) -> int:
-    """Return how many requests are acquired at once: a twentieth of a short budget, one of a scarce one."""
-    return max(1, budget.requests // 20 if budget.seconds <= 60 else budget.requests // 5000)
+    """Return how many requests are acquired at once: what a short budget allows in ``HELD_SECONDS``, one of a scarce one.
+
+    Those that are held get old: the vendor counts a request when it is sent, and not when it was acquired.
+    """
+    if budget.seconds <= 60:
+        return max(1, int(budget.requests / budget.seconds * HELD_SECONDS))
+    return max(1, budget.requests // 5000)
 
 
 def _spoken(seconds: float) -> str:

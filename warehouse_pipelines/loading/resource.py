@@ -8,6 +8,7 @@ window's question (``Page.in_window``) carry no ``WINDOW_COLUMN`` and pass.
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ CHUNK = 5_000
 """Records of a batch: 2,000 to 5,000 load fastest and keep the memory flat (``benchmarks/load.py``)."""
 
 CHUNK_BYTES = 32 * 2**20
+
+CHUNK_SECONDS = 1.0
+"""How long a batch is gathered from a slow vendor, so that its records load while others are read."""
 
 WINDOW_COLUMN = "_cursor"
 
@@ -63,12 +67,14 @@ class EntityRead:
     def batches(self, fetch: Fetch) -> Iterator[tuple[list[Json], bool]]:
         """Gather pages into batches of about ``CHUNK`` records that were asked for in the same way, ``limit`` in all.
 
+        Those of ``CHUNK_SECONDS`` are a batch if they are fewer.
+
         A page beyond the safety limit is left out; a page without records counts as one, or many of them had no end.
         """
         left = self.request.limit or None
         counted = 0
         gathered: list[Json] = []
-        size = 0
+        size, due = 0, 0.0
         asked = True
         first = True
         with contextlib.closing(self._pages(fetch)) as pages:
@@ -81,9 +87,12 @@ class EntityRead:
                 if self.safety_limit and counted >= self.safety_limit:
                     self.endless = True
                     break
-                if gathered and (page.in_window != asked or len(gathered) >= CHUNK or size >= CHUNK_BYTES):
+                enough = len(gathered) >= CHUNK or size >= CHUNK_BYTES or time.monotonic() >= due
+                if gathered and (enough or page.in_window != asked):
                     yield gathered, asked
                     gathered, size = [], 0
+                if not gathered:
+                    due = time.monotonic() + CHUNK_SECONDS
                 asked = page.in_window
                 records = list(itertools.islice(page.records, left))
                 gathered += records

@@ -236,8 +236,7 @@ class Client:
         """
         renewed, problem = False, ""
         for attempt in range(1, ATTEMPTS + 1):
-            for budget in (*self._budgets, *budgets):  # that of the shortest time last, or what is acquired gets old
-                self.context.acquire(self._credential, budget)
+            self._acquire(*self._budgets, *budgets)
             sent = {**self._headers, **self._login(False), **(headers or {})}
             try:
                 with self.context.waiting(calls=1), _paced(self.context.pace, f"{method} {path}"):
@@ -262,6 +261,19 @@ class Client:
             f"{self.title} did not answer {method} {path} after {ATTEMPTS} attempts (last: {problem}); "
             "nothing was loaded, the next run starts at the same place"
         )
+
+    def _acquire(self, *budgets: Budget) -> None:
+        """Acquire a request of each budget, of the shortest time first, which is the scarcest while it is waited for.
+
+        One that got old while another was waited for is acquired once more, or the vendor would be asked too often.
+        """
+        acquired = []
+        for budget in sorted(budgets, key=lambda one: one.seconds):
+            self.context.acquire(self._credential, budget)
+            acquired.append((budget, time.monotonic()))
+        for budget, at in acquired[:-1]:
+            if time.monotonic() - at > budget.seconds / 20:
+                self.context.acquire(self._credential, budget)
 
     def _attempt(
         self,

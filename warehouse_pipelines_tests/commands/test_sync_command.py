@@ -56,7 +56,7 @@ def test_all_crms_are_synced_side_by_side(small_vendors: Simulators, database_ur
         database_url,
         "SELECT count(DISTINCT run_id), count(*) FROM orchestration.sync_history WHERE status = 'success'",
     )
-    assert (runs, entities) == (len(configured), sum(len(source.entities) for source in configured))
+    assert runs == entities == sum(len(source.entities) for source in configured)
     together = """
         SELECT EXISTS (SELECT FROM orchestration.sync_history a JOIN orchestration.sync_history b
             ON a.crm_source < b.crm_source AND a.start_time < b.end_time AND b.start_time < a.end_time)
@@ -64,12 +64,40 @@ def test_all_crms_are_synced_side_by_side(small_vendors: Simulators, database_ur
     assert rows(database_url, together) == [(True,)]
 
 
+def test_entities_of_a_crm_are_synced_side_by_side_and_what_is_read_from_one_after_it(
+    vendors: Simulators, database_url: str
+) -> None:
+    """Each in a run of its own with what is read from it; one that fails stops no other; they share one budget."""
+    vendors.control("hubspot", "set_fault", kind="missing_list", path="/objects/deals")
+    vendors.control("hubspot", "set_fault", kind="slow", seconds=0.2, path="/objects/companies")
+    result = warehouse("sync", "hubspot", "all")
+    assert result.exit_code == 1, result.output
+    found = dict(rows(database_url, "SELECT sync_type, status FROM orchestration.sync_history"))
+    assert found.pop("deals") == "failed"
+    assert set(found.values()) == {"success"}
+    assert len(found) == 15
+    for child in ("deal_to_line_item_associations", "deal_to_company_associations"):
+        assert f"hubspot {child} failed: not run, because what it is read from failed" in result.stdout
+    runs = rows(database_url, "SELECT array_agg(sync_type ORDER BY id) FROM orchestration.sync_history GROUP BY run_id")
+    assert len(runs) == 11
+    [family] = [names for (names,) in runs if "contacts" in names]
+    assert family[0] == "contacts"
+    assert len(family) == 4
+    together = """
+        SELECT EXISTS (SELECT FROM orchestration.sync_history a JOIN orchestration.sync_history b
+            ON a.sync_type < b.sync_type AND a.start_time < b.end_time AND b.start_time < a.end_time)
+    """
+    assert rows(database_url, together) == [(True,)]
+    credentials = "SELECT count(DISTINCT credential) FROM orchestration.request_budget WHERE budget = 'requests'"
+    assert rows(database_url, credentials) == [(1,)]
+
+
 def die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_process_that_died_is_the_failure_of_its_jobs(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_processes, "_run_job", die)
+    monkeypatch.setattr(job_processes, "_run_part", die)
     result = warehouse("sync", "all")
     assert result.exit_code == 1
     assert "its process died" in result.stdout

@@ -90,9 +90,11 @@ def test_what_was_taken_is_remembered_by_the_next_run(bare_url: str, budget: Req
         another.acquire("credential", DAY)
 
 
-def test_short_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestBudget) -> None:
-    long = Budget("long", 200, 10)
+def test_large_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestBudget) -> None:
+    """Of a small one each request is acquired alone: those in hand get old, and some are never used."""
+    long = Budget("long", 2_000, 10)
     assert (portion(long), portion(DAY), portion(Budget("hour", 900, 3600))) == (10, 1, 1)
+    assert (portion(Budget("ten", 190, 10)), portion(Budget("day", 650_000, 86_400))) == (1, 130)
     for _ in range(10):
         budget.acquire("credential", long)
     with psycopg.connect(bare_url) as connection:

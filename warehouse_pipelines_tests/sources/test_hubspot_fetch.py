@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -10,6 +11,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import httpx
 import pytest
 
 from warehouse_pipelines.errors import (
@@ -25,6 +27,7 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.core.wire import Request
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.sources.hubspot import HUBSPOT
+from warehouse_pipelines.sources.hubspot.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
@@ -269,9 +272,9 @@ class TestSideBySide:
         assert set(portal.ids("contacts")) - left <= set(reading.ids)
         assert len(reading.ids) == len(set(reading.ids))
 
-    def test_a_search_acquires_the_budget_of_a_second_last(self, portal: HubSpot) -> None:
+    def test_a_search_acquires_the_budget_of_a_second_first(self, portal: HubSpot) -> None:
         reading = read(CONTACTS, ago(minutes=1)).finished()
-        assert [budget.name for budget in reading.taken[:3]] == ["requests", "day", "search"]
+        assert [budget.name for budget in reading.taken[:3]] == ["searches", "requests", "day"]
 
 
 class TestDelta:
@@ -387,6 +390,25 @@ class TestDelta:
             ("GTE", "1777802400123"),
             ("LTE", "1777802401123"),
         ]
+
+    def test_what_is_archived_between_the_archived_list_and_its_read_is_read(self, portal: HubSpot) -> None:
+        """The archived are listed as soon as the search is done, while its records are still read."""
+        touched = portal.ids("contacts")
+        portal.bulk_touch("contacts", ids=touched)
+        portal.set_fault("slow", path="/batch/read", seconds=0.3)
+
+        def archive_all() -> None:
+            while LIST not in routes(portal):
+                time.sleep(0.005)
+            for key in touched:
+                portal.archive("contacts", key)
+
+        meanwhile = threading.Thread(target=archive_all, daemon=True)
+        meanwhile.start()
+        reading = read(CONTACTS, ago(minutes=1), soon())
+        assert reading.ids == sorted(touched)
+        assert reading.beside_the_window
+        assert reading.context.noted["not_found"] == 0
 
     def test_what_is_gone_between_search_and_read_is_skipped_and_counted(self, portal: HubSpot) -> None:
         portal.bulk_touch("contacts", count=10)
@@ -573,7 +595,18 @@ class TestLimits:
         reading = read(CONTACTS, ago(minutes=1), soon()).finished()
         names = [budget.name for budget in reading.taken]
         assert names.count("requests") == names.count("day") == reading.calls == 4
-        assert names.count("search") == 1
+        assert names.count("searches") == 1
+
+    def test_the_first_wait_for_a_limit_is_shorter_than_its_window(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Or one refusal at the start, where few requests are in flight, stops the read for ten seconds."""
+        monkeypatch.setenv("WAREHOUSE_RETRY_SECONDS", "1")
+
+        def waits(policy: str) -> list[float | None]:
+            return [wait_for(httpx.Response(429, json={"policyName": policy}), attempt) for attempt in range(1, 7)]
+
+        assert waits("TEN_SECONDLY_ROLLING") == [2, 4, 8, 16, 32, 64]
+        assert waits("SECONDLY") == [0.5, 1, 2, 4, 8, 16]
+        assert waits("DAILY")[0] == 86_400
 
     @pytest.mark.parametrize("policy", ["TEN_SECONDLY_ROLLING", "SECONDLY"])
     def test_a_short_limit_is_waited_for(self, portal: HubSpot, policy: str) -> None:

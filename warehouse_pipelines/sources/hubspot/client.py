@@ -55,7 +55,10 @@ def explain(answer: "httpx.Response") -> None:
 
 
 def wait_for(answer: "httpx.Response", attempt: int) -> float | None:
-    """Return the seconds to wait by the policy that a 429 names; a spent day ends the run."""
+    """Return the seconds to wait by the policy that a 429 names; a spent day ends the run.
+
+    Both windows roll: room comes as the oldest requests leave them, so the first wait is a short one.
+    """
     if answer.status_code == 423:
         return 2.0
     if answer.status_code != 429:
@@ -66,5 +69,5 @@ def wait_for(answer: "httpx.Response", attempt: int) -> float | None:
         return None
     if policy == "DAILY":
         return 86_400.0
-    unit = {"TEN_SECONDLY_ROLLING": 10.0, "SECONDLY": 1.0}.get(policy)
-    return unit * attempt * first_backoff() if unit else None
+    first = {"TEN_SECONDLY_ROLLING": 2.0, "SECONDLY": 0.5}.get(policy)
+    return first * 2 ** (attempt - 1) * first_backoff() if first else None

@@ -6,11 +6,13 @@ as well, and those that are no longer listed at the end are asked for. A record 
 missed until its next edit or full read. If the property list is too long for a URL, ids are listed and the records read
 by POST, which costs twice the calls.
 
-**A delta** asks the search for ids only (``search``) and reads the records by POST.
+**A delta** asks the search for ids only (``search``) and reads the records by POST. The archived ids are listed once the
+search is done, beside the last of its records; a record that is not there when it is read, because it was archived in
+between, is asked for among the archived ones.
 
 Records, pages of a long list and associations are asked for side by side, as many as the pace of the read allows
 (``model.pace``). The parts of a read follow one another, because a record may move from one to the next: what is listed
-live comes before what is archived, what changed before both.
+live comes before what is archived, what is searched before both.
 
 **Deletes.** The search never shows archived records: each delta lists the archived ids, reads those that the warehouse
 does not hold as archived, and asks for those that it does and that are no longer listed. One that is neither restored
@@ -25,6 +27,7 @@ Not used: ``updatedAt`` (the last-modified property is the cursor), inline assoc
 incomplete), property history, pipelines of other objects than deals. No live portal has been read yet.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -32,6 +35,7 @@ import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, RequestRefused
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
+from warehouse_pipelines.sources._in_flight import InFlight
 from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources.hubspot.answers import Answer, Pipeline
 from warehouse_pipelines.sources.hubspot.associations import pairs
@@ -88,15 +92,34 @@ def changes(reader: HubSpotReader) -> Pages:
     """Yield the records that changed in the window; then, except in a backfill, those archived or restored."""
     request, context = reader.request, reader.context
     search = HubSpotSearch(reader)
-    for _, records in reader.read_each(search.changed(request.since, request.window.until)):
+    archived = InFlight[None, set[str]](context)
+    backfill = request.options.get("backfill")
+
+    def found() -> Iterator[str]:
+        last = None
+        for key in search.changed(request.since, request.window.until):
+            if last is not None:
+                yield last
+            last = key
+        if not backfill and reader.most != 1:
+            archived.ask(None, lambda: set(reader.ids(archived=True)))
+        if last is not None:  # its batch is read beside the list
+            yield last
+
+    absent: set[str] = set()
+    for ids, records in reader.read_each(found()):
+        if len(records) < len(ids):
+            absent.update(set(ids) - {str(key_of(msgspec.Raw(record))) for record in records})
         yield Page(records, reported=search.counted)
-    if request.options.get("backfill"):
+    if backfill:
         return ReadReport(reported=search.counted)
     now = datetime.now(UTC)
     known = context.known.archived(reader.entity.table, now - ARCHIVED_FOR)
-    listed = set(reader.ids(archived=True))
+    listed = archived.answer()[1] if archived else set(reader.ids(archived=True))
     context.note(archived_listed=len(listed))
-    for _, records in reader.read_each(sorted(listed - known), archived=True):
+    if absent:
+        context.count("not_found", -len(absent))  # they are asked for once more
+    for _, records in reader.read_each(sorted((listed - known) | absent), archived=True):
         yield Page(records, in_window=False, reported=search.counted)
     erased = known - listed
     for _, records in reader.read_each(sorted(known - listed)):

@@ -45,6 +45,8 @@ EMPTY_PAGES = 20  # consecutive pages without a record that are followed before 
 LONGEST_LIST = 15_000
 """Most characters of the property list in a URL. Airbyte uses this figure and measured refusals from about 16,300; a
 portal that refuses a shorter one costs one lost call."""
+SECOND = 1.05
+"""Seconds of the search's budget: a second, and by how much the vendor may meet one search sooner than another."""
 STANDARD_APPOINTMENT = "0-421"
 
 T = TypeVar("T")
@@ -60,7 +62,7 @@ class HubSpotReader:
         self.client = client(context, self.settings)
         self.size = min(request.page_size, PAGE)
         self.most = 1 if request.limit else None
-        self.searches = Budget("search", self.settings.searches_per_second, 1)
+        self.searches = Budget("searches", self.settings.searches_per_second, SECOND)
 
     @cached_property
     def object_type(self) -> str:

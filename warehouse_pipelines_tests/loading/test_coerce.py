@@ -553,6 +553,25 @@ def test_of_several_numbers_in_one_field_the_first_valid_one_is_taken(text: str,
     assert coercer.lost.total() == 0
 
 
+json_within = st.one_of(
+    nested_values.map(json.dumps),
+    nested_values.map(lambda value: json.dumps(value, ensure_ascii=False)),
+    st.sampled_from(
+        ["", " ", "[", "{", "[1] ", " {}", "[1],[2]", "[NaN]", '["NaN"]', "[Infinity]", "[1e99999]", "[1E+99999]", "[1e9999]",
+         '["1e99999"]', r'["\u0000"]', r'["\\u0000"]', r'["\ud800"]', r'["\ud83d\ude00"]', '["\0"]', "[\0]", '["\n"]', "[01]",
+         '["a"', '{"a":1,}', '{"a":1,"a":2}', "\u2003[1]\u2003", "\ufeff[1]", "text", "1", '"[1]"', "[" * 3000 + "]" * 3000]
+    ),
+    st.text(alphabet='[]{}",:\\u01eE+- ntf\0', max_size=12),
+)  # fmt: skip
+
+
+@given(st.lists(json_within, max_size=8), st.booleans())
+@QUICK
+def test_texts_that_hold_json_are_read_as_one_by_one(texts: list[str], ascii_only: bool) -> None:
+    raws = [json.dumps(text, ensure_ascii=ascii_only).encode() for text in texts]
+    assert validate.read_json_texts(raws) == list(map(validate.read_json, raws))
+
+
 @given(st.lists(st.dictionaries(st.text(max_size=4), nested_values, max_size=3), max_size=8), st.booleans())
 @QUICK
 @example([{"x": "\\u0000"}], True)

@@ -17,6 +17,9 @@ from warehouse_pipelines.loading.change_log import ChangeLog
 from warehouse_pipelines.loading.record_paths import declared_members
 from warehouse_pipelines.loading.stored_rows import StoredRows, name_list
 
+_WRITTEN_BESIDE = ("deleted_at", "delete_reason", "sync_hash")
+"""Columns of our bookkeeping that a merge writes after those of the record."""
+
 
 class MergeStatements:
     """The statements of one run. With ``force`` unchanged and older records are written too.
@@ -53,9 +56,8 @@ class MergeStatements:
         It returns how many rows were created, updated, restored and tombstoned by the vendor's deleted flag.
         """
         entity = self.entity
-        own = [*entity.columns, *entity.e164, *(["custom_properties"] if entity.custom else []), "raw_data", "archived"]
-        own = [name for name in own if name not in kept]
-        written = [*own, "deleted_at", "delete_reason", "sync_hash"]
+        own = self._own(kept)
+        written = [*own, *_WRITTEN_BESIDE]
         # A mirrored source compares by this hash, so a row is written to store it.
         compared = [*own, "sync_hash"] if self.source.mirrored else own
         not_older, newer = self._version_conditions()
@@ -64,8 +66,7 @@ class MergeStatements:
         return sql.SQL("""
             WITH fresh AS MATERIALIZED (
                 SELECT * FROM (
-                    SELECT {typed}, CASE WHEN i.archived THEN coalesce(i.deleted_at, now()) END AS deleted_at,
-                        CASE WHEN i.archived THEN 'archived' END AS delete_reason, i.sync_hash, i.was_archived
+                    SELECT {typed}, i.sync_hash, i.was_archived
                     FROM (
                         SELECT i.*, h.sync_hash, t.archived AS was_archived
                         FROM (SELECT * FROM incoming i WHERE {which} OFFSET 0) i
@@ -93,7 +94,7 @@ class MergeStatements:
             which=which or sql.SQL("true"),
             found=sql.SQL(", ").join(sql.Identifier("t", name) for name in found),
             hash_seed=sql.Literal(self.hash_seed(kept)),
-            typed=sql.SQL(", ").join(self._typed(name) for name in own),
+            typed=self._new_values(own),
             differs=differs,
             not_older=not_older,
             target=self.stored.table,
@@ -111,6 +112,40 @@ class MergeStatements:
             newer=newer,
             logged=self.log.merged([*own, "deleted_at", "delete_reason"]) if self.log else sql.SQL(""),
         )
+
+    def insert(self, kept: Set[str]) -> sql.Composed:
+        """Compose the insert of ``incoming`` into a table that has none of its keys; it returns what ``merge`` does.
+
+        A key that is there all the same is an error of PostgreSQL (23505).
+        """
+        own = self._own(kept)
+        return sql.SQL("""
+            WITH created AS (
+                INSERT INTO {target} ({written})
+                SELECT {typed}, hashtextextended(i.raw_data, {hash_seed})
+                FROM incoming i CROSS JOIN LATERAL (SELECT i.raw_data::jsonb AS document OFFSET 0) d
+                RETURNING archived
+            )
+            SELECT count(*), 0, 0, count(*) FILTER (WHERE archived) FROM created
+        """).format(
+            target=self.stored.table,
+            written=name_list([*own, *_WRITTEN_BESIDE]),
+            typed=self._new_values(own),
+            hash_seed=sql.Literal(self.hash_seed(kept)),
+        )
+
+    def _own(self, kept: Set[str]) -> list[str]:
+        """Return the columns that a batch without the ``kept`` ones writes, but for those of our bookkeeping."""
+        entity = self.entity
+        own = [*entity.columns, *entity.e164, *(["custom_properties"] if entity.custom else []), "raw_data", "archived"]
+        return [name for name in own if name not in kept]
+
+    def _new_values(self, own: Sequence[str]) -> sql.Composed:
+        """Compose what a row of ``incoming`` becomes: its ``own`` columns, when it was deleted and why."""
+        return sql.SQL(
+            "{}, CASE WHEN i.archived THEN coalesce(i.deleted_at, now()) END AS deleted_at,"
+            " CASE WHEN i.archived THEN 'archived' END AS delete_reason"
+        ).format(sql.SQL(", ").join(self._typed(name) for name in own))
 
     def _typed(self, name: str) -> sql.Composable:
         """Return the expression that gives a column of the table from a row of ``incoming``."""

@@ -7,7 +7,7 @@ The record itself stays as the vendor sent it, byte for byte but for what Postgr
 the rest is mended (``validate.mended``), which is a warning of the column ``raw_data``.
 """
 
-import operator
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -86,8 +86,8 @@ class RecordDecoder:
             node.columns.append(name)
             node.raw = node.raw or column.kind == "jsonb"
         self._root = root
-        self._struct, self._attributes = _struct_of(entity.table_name, root)
-        self._decoder = msgspec.json.Decoder(self._struct, float_hook=str)
+        self._empty: dict[PathNode, Any] = {}
+        self._decoder = msgspec.json.Decoder(_struct_of(entity.table_name, root), float_hook=str)
         self._exact = msgspec.json.Decoder(Any, float_hook=Decimal)
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -100,7 +100,7 @@ class RecordDecoder:
             structs, good = self._decoded(records[start : start + IN_CACHE], len(raws))
             raws += good
             values: dict[str, Sequence[Any]] = {}
-            self._collect(self._root, self._attributes, structs, values)
+            self._collect(self._root, structs, values)
             for name, places in self._scattered.items():
                 found = [joined([values[part] for part in one]) for one in places]
                 values[name] = list(map(first_filled, *found))
@@ -185,13 +185,13 @@ class RecordDecoder:
             self._misfits.append(Misfit(row, lost, "is not there, but something else is in its place"))
         return mended
 
-    def _collect(
-        self, node: PathNode, attributes: dict[str, str], owners: list[Any], values: dict[str, Sequence[Any]]
-    ) -> None:
-        """Fill ``values`` with the values of every column below ``node``, one per record."""
-        for part, child in node.below.items():
-            attribute = attributes[part]
-            here = list(map(operator.attrgetter(attribute), owners))
+    def _collect(self, node: PathNode, owners: list[Any], values: dict[str, Sequence[Any]]) -> None:
+        """Fill ``values`` with the values of every column below ``node``, one per record.
+
+        ``owners`` are structs, whose members come in the order of ``node.below``.
+        """
+        members = zip(*map(msgspec.structs.astuple, owners), strict=True) if owners else itertools.repeat(())
+        for (part, child), here in zip(node.below.items(), members, strict=False):
             if child.columns:
                 for name in child.columns:
                     values[name] = here
@@ -212,28 +212,27 @@ class RecordDecoder:
                             [None if v is None else msgspec.json.encode(v) for v in found] if jsonb else found
                         )
             else:
-                struct, below_attributes = _struct_of(part, child)
-                empty = struct()
-                self._collect(child, below_attributes, [value or empty for value in here], values)
+                if child not in self._empty:
+                    self._empty[child] = _struct_of(part, child)()
+                empty = self._empty[child]
+                self._collect(child, [value or empty for value in here], values)
 
 
-def _struct_of(name: str, node: PathNode) -> tuple[type[Any], dict[str, str]]:
-    """Return the struct that msgspec decodes ``node`` into, and the attribute of each member.
+def _struct_of(name: str, node: PathNode) -> type[Any]:
+    """Return the struct that msgspec decodes ``node`` into, with a field for each member, in their order.
 
     Members that are jsonb, that are read in two ways, or that are lists stay raw and are decoded when needed.
     """
     fields: list[Any] = []
-    attributes: dict[str, str] = {}
     for number, (part, child) in enumerate(node.below.items()):
-        attribute = attributes[part] = f"f{number}"
+        attribute = f"f{number}"
         if is_raw(child):
             fields.append((attribute, msgspec.Raw, msgspec.field(default=msgspec.Raw(b""), name=part)))
         elif child.below:
-            struct, _ = _struct_of(part, child)
-            fields.append((attribute, struct | None, msgspec.field(default=None, name=part)))
+            fields.append((attribute, _struct_of(part, child) | None, msgspec.field(default=None, name=part)))
         else:
             fields.append((attribute, Any, msgspec.field(default=None, name=part)))
-    return msgspec.defstruct(re.sub(r"\W", "_", name) or "record", fields, gc=False), attributes
+    return msgspec.defstruct(re.sub(r"\W", "_", name) or "record", fields, gc=False)
 
 
 def _fitting(node: PathNode, record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -264,11 +263,10 @@ def _as_strings(values: Sequence[Any]) -> pa.Array | Sequence[Any]:
 
 
 def _json_array(values: Sequence[Any]) -> pa.Array:
-    texts = [bytes(value) if value is not None else b"" for value in values]
-    return pa.array(
-        [
-            None if text in (b"", b"null", b'""') else validate.read_json(text) if text[:1] == b'"' else text.decode()
-            for text in texts
-        ],
-        pa.string(),
-    )
+    raws = [b"" if value is None else bytes(value) for value in values]
+    quoted = [raw for raw in raws if raw[:1] == b'"']
+    read = validate.read_json_texts(quoted)
+    if len(quoted) < len(raws):
+        texts = iter(read)
+        read = [next(texts) if raw[:1] == b'"' else None if raw in (b"", b"null") else raw.decode() for raw in raws]
+    return pa.array(read, pa.string())

@@ -36,6 +36,14 @@ TYPES: dict[str, Any] = {
     "jsonb": JSONB(),
 }
 
+LONGEST_IN_PLACE = 4080
+"""Bytes of a row that PostgreSQL neither compresses nor stores apart (``toast_tuple_target``): two of them fill a page.
+
+Most records with their columns have more than the 2,000 bytes that it allows by itself: a load took half as long again,
+to compress ``raw_data`` and, since JSON in this form hardly shrinks, to store most of it apart all the same. The price:
+a table of contacts is 18 % larger, and what reads a column of all rows reads two and a half times as many pages.
+"""
+
 _REGTYPES = {"timestamptz": "timestamp with time zone"}
 """What PostgreSQL calls a type when asked, where that is not how we spell it."""
 
@@ -90,7 +98,7 @@ class Difference:
     """What a database lacks of an entity's table, or has otherwise; ``name`` is that of the column or index."""
 
     entity: Entity
-    what: Literal["table", "column", "index", "comment", "type", "nullability", "columns of index"]
+    what: Literal["table", "column", "index", "comment", "storage", "type", "nullability", "columns of index"]
     name: str = ""
 
     def __str__(self) -> str:
@@ -110,6 +118,8 @@ class _Found:
     """The type without its modifier, whether it is NOT NULL, and the comment."""
     indexes: dict[str, tuple[bool, list[str | None]]]
     """Whether it is unique, and its columns."""
+    stored_as_said: bool
+    """Whether the table has a ``toast_tuple_target``; another one than ours is that of an administrator."""
 
 
 def differences(connection: sa.Connection, entities: Sequence[Entity]) -> list[Difference]:
@@ -127,8 +137,8 @@ def _found(connection: sa.Connection, entities: Sequence[Entity]) -> dict[str, _
     asked = {"schemas": [schema for schema, _ in names], "names": [name for _, name in names]}
     rows = connection.exec_driver_sql(query("declared_tables"), asked)
     return {
-        names[schema, name]: _Found(comment, columns or {}, indexes or {})
-        for schema, name, comment, columns, indexes in rows
+        names[schema, name]: _Found(comment, columns or {}, indexes or {}, stored_as_said)
+        for schema, name, comment, columns, indexes, stored_as_said in rows
     }
 
 
@@ -155,6 +165,8 @@ def _differences(entity: Entity, found: _Found | None) -> Iterator[Difference]:
             yield Difference(entity, "columns of index", index)
     if (found.comment or "") != entity.about:
         yield Difference(entity, "comment")
+    if not found.stored_as_said:
+        yield Difference(entity, "storage")
 
 
 def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
@@ -175,6 +187,7 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
         *_create_tables(connection, missing),
         *_add_columns(connection, found["column"]),
         *_create_indexes(connection, found["index"]),
+        *_set_storage(connection, [difference.entity for difference in found["storage"]]),
     ]
     comments = [
         *((entity, "") for entity in missing if entity.about),
@@ -196,6 +209,7 @@ def _create_tables(connection: sa.Connection, entities: Sequence[Entity]) -> lis
         statements += [sa.schema.CreateTable(table), *map(sa.schema.CreateIndex, indexes)]
         done += [f"table {table.fullname}", *(f"index {index.name}" for index in indexes)]
     _run(connection, [_compiled(connection, statement) for statement in statements])
+    _set_storage(connection, entities)
     return done
 
 
@@ -220,6 +234,13 @@ def _create_indexes(connection: sa.Connection, missing: Sequence[Difference]) ->
     statements = [sa.schema.CreateIndex(indexes[difference.name]) for difference in missing]
     _run(connection, [_compiled(connection, statement) for statement in statements])
     return [f"index {difference.name}" for difference in missing]
+
+
+def _set_storage(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
+    """Set how long a row may be, which holds for the rows that are written from now on."""
+    names = [Identifier(entity.schema, entity.table_name).as_string() for entity in entities]
+    _run(connection, [f"ALTER TABLE {name} SET (toast_tuple_target = {LONGEST_IN_PLACE})" for name in names])
+    return [f"storage of {len(names)} table{'s' * (len(names) != 1)}"] if names else []
 
 
 def _tables_of(differences: Sequence[Difference]) -> dict[str, sa.Table]:

@@ -48,6 +48,11 @@ spelt_moments = st.one_of(
     moments.map(lambda at: f"{at.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} -0500"),
     moments.map(lambda at: f"{at.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} +05:30"),
     st.dates().map(str),
+    moments.map(lambda at: at.replace(tzinfo=None).isoformat()),
+    moments.map(lambda at: at.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")),
+    moments.map(lambda at: at.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")),
+    moments.map(lambda at: at.isoformat(sep=" ", timespec="seconds")),
+    moments.map(lambda at: at.strftime("%m/%d/%Y")),
     moments.map(lambda at: at.strftime("%m/%d/%Y %I:%M %p")),
     moments.map(lambda at: at.strftime("%b %d, %Y")),
     moments.map(lambda at: at.strftime("%Y%m%d")),
@@ -74,7 +79,11 @@ AWKWARD_TEXT = [
     "1e99999", "1_000", "1,000", "1,00", "12.5", "12.0", "9223372036854775807", "9223372036854775808", "9" * 400,
     "0x1F", "\u0663", "true", "FALSE", " yes ", "t", "on", "2", "2024-02-29", "2023-02-29", "2024-02-30T00:00:00Z",
     "0000-01-01", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "9999-12-31",
-    "10000-01-01", "2024-13-01", "2024-01-01T24:00:00Z", "2024-01-01T23:59:60Z", "2024-01-01T00:00:00+25:00",
+    "10000-01-01", "2024-13-01", "02/29/2024", "02/29/2023", "02/30/2024", "12/31/0999", "2024-01-01T00:00:00.1234567",
+    "2024-03-10 02:30:00", "2024-11-03 01:30:00", "0999-12-31 23:59:59", "9999-12-31 23:59:59.999999",
+    "2024-02-30 00:00:00", "2024-01-01 24:00:00", "9999-12-31 23:59:59-01:00", "1000-01-01T00:00:00+01:00",
+    "12." + "0" * 41, "-0.0", "0012.00", "9223372036854775807.0",
+    "2024-01-01T24:00:00Z", "2024-01-01T23:59:60Z", "2024-01-01T00:00:00+25:00",
     "2024-01-01T00:00:00.1234567Z", "2024-01-01T00:00:00.1Z", "2024-01-01T00:00Z", "2024-01-01T00Z",
     "2024-01-01 00:00:00",
     "2024-01-01 00:00:00 +0000", "20240101", "2024-W01-1", "01/02/2024", "1704067200000", "1704067200", "999",
@@ -492,16 +501,37 @@ def test_a_sheet_may_have_the_day_first() -> None:
 
 
 nanp = st.integers(2_000_000_000, 9_999_999_999).map(str)
+extensions = st.text(alphabet="0123456789", max_size=5)
 phone_texts = st.one_of(
     nanp,
     nanp.map(lambda d: f"({d[:3]}) {d[3:6]}-{d[6:]}"),
     nanp.map(lambda d: f"+1 {d[:3]}.{d[3:6]}.{d[6:]}"),
     nanp.map(lambda d: f"1-{d[:3]}-{d[3:6]}-{d[6:]}"),
     nanp.map(lambda d: f"{d} x123"),
+    st.tuples(
+        nanp, st.sampled_from(["x", " x", " x ", "ext", " ext ", " ext. ", "X", " xx", ", ext ", "#"]), extensions
+    ).map("".join),
+    st.tuples(nanp, extensions).map(lambda d: f"+1 ({d[0][:3]}) {d[0][3:6]}-{d[0][6:]} ext. {d[1]}"),
+    nanp.map(lambda d: f"{d[:3]}-{d[3:7]}"),
+    nanp.map(lambda d: d[:7]),
+    nanp.map(lambda d: f"{d[:3]}.{d[3:7]} x{d[7:]}"),
     st.tuples(nanp, nanp).map(" / ".join),
     nanp.map(lambda d: f"555-0142 or {d}"),
     st.sampled_from(
-        ["+442079460958", "+49 30 123456", "911", "1-800-FLOWERS", "+1", "", "0", "937/555/0142", "19375550142x"]
+        [
+            "+442079460958",
+            "+49 30 123456",
+            "911",
+            "310-4087",
+            "3104087",
+            "310-4087 x1",
+            "1-800-FLOWERS",
+            "+1",
+            "",
+            "0",
+            "937/555/0142",
+            "19375550142x",
+        ]
     ),
     st.text(alphabet="0123456789 +-().x/", max_size=18),
     st.text(max_size=12),
@@ -551,6 +581,28 @@ def test_of_several_numbers_in_one_field_the_first_valid_one_is_taken(text: str,
     assert table["x_e164"].to_pylist() == [expected, "+13108675399"]
     assert coercer.warnings.total() == (expected is None)
     assert coercer.lost.total() == 0
+
+
+json_within = st.one_of(
+    nested_values.map(json.dumps),
+    nested_values.map(lambda value: json.dumps(value, ensure_ascii=False)),
+    st.sampled_from(
+        [
+            "", " ", "[", "{", "[1] ", " {}", "[1],[2]", "[01]", "text", "1", '"[1]"', "[" * 3000 + "]" * 3000,
+            "[NaN]", '["NaN"]', "[Infinity]", "[1e99999]", "[1E+99999]", "[1e9999]", '["1e99999"]',
+            r'["\u0000"]', r'["\\u0000"]', r'["\ud800"]', r'["\ud83d\ude00"]', '["\0"]', "[\0]", '["\n"]',
+            '["a"', '{"a":1,}', '{"a":1,"a":2}', "\u2003[1]\u2003", "\ufeff[1]",
+        ]
+    ),
+    st.text(alphabet='[]{}",:\\u01eE+- ntf\0', max_size=12),
+)  # fmt: skip
+
+
+@given(st.lists(json_within, max_size=8), st.booleans())
+@QUICK
+def test_texts_that_hold_json_are_read_as_one_by_one(texts: list[str], ascii_only: bool) -> None:
+    raws = [json.dumps(text, ensure_ascii=ascii_only).encode() for text in texts]
+    assert validate.read_json_texts(raws) == list(map(validate.read_json, raws))
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=4), nested_values, max_size=3), max_size=8), st.booleans())

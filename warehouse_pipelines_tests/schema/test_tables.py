@@ -35,12 +35,18 @@ def test_what_is_right_is_left_alone(warehouse: sa.Connection) -> None:
         ("COMMENT ON COLUMN fake_thing.name IS 'another'", ["comments of 1 column"]),
         ("COMMENT ON COLUMN fake_thing.name IS NULL", ["comments of 1 column"]),
         ("COMMENT ON TABLE fake_thing IS 'another'", []),
+        ("ALTER TABLE fake_thing RESET (toast_tuple_target)", ["storage of 1 table"]),
     ],
 )
 def test_what_is_missing_is_added(warehouse: sa.Connection, lost: str, lines: list[str]) -> None:
     warehouse.exec_driver_sql(lost)
     assert tables.differences(warehouse, ENTITIES) != []
     assert tables.align(warehouse, ENTITIES) == lines
+    assert tables.differences(warehouse, ENTITIES) == []
+
+
+def test_how_long_a_row_may_be_is_left_to_an_administrator(warehouse: sa.Connection) -> None:
+    warehouse.exec_driver_sql("ALTER TABLE fake_thing SET (toast_tuple_target = 2048)")
     assert tables.differences(warehouse, ENTITIES) == []
 
 
@@ -55,6 +61,7 @@ def test_a_missing_table_is_made_as_it_was(warehouse: sa.Connection) -> None:
             UNION ALL SELECT conname, pg_get_constraintdef(oid), NULL, NULL, NULL, NULL
             FROM pg_constraint WHERE conrelid = 'fake_thing'::regclass
             UNION ALL SELECT obj_description('fake_thing'::regclass), NULL, NULL, NULL, NULL, NULL
+            UNION ALL SELECT reloptions::text, NULL, NULL, NULL, NULL, NULL FROM pg_class WHERE relname = 'fake_thing'
             ORDER BY 1
             """)
         return [tuple(row) for row in found]

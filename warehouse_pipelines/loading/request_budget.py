@@ -1,8 +1,8 @@
 """The budget of requests of a credential, shared by every run through PostgreSQL.
 
 A vendor's limit holds for the account and not for our process: ten entities in two runs draw on one budget, counted by
-``orchestration.take_requests``. Requests of short budgets are acquired a few at a time, so that most requests cost no
-round trip.
+``orchestration.take_requests``. They are acquired a few at a time, so that most requests cost no round trip: one at
+first, and twice as many each time when all were used, so that a short run takes little that it does not use.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ more at once than an hour allows. A spent day is longer than a run should hang."
 
 
 def portion(budget: Budget) -> int:
-    """Return how many requests are acquired at once: a twentieth of a short budget, one of a scarce one."""
+    """Return how many requests are acquired at once at most: a twentieth of a short budget, one of a scarce one."""
     return max(1, budget.requests // 20 if budget.seconds <= 60 else budget.requests // 5000)
 
 
@@ -51,7 +51,8 @@ class RequestBudget:
         self._borrowed = contextlib.ExitStack()
         self._session: Session | None = None
         self._ended = False
-        self._held: dict[tuple[str, Budget], tuple[int, float]] = {}
+        self._held: dict[tuple[str, Budget], tuple[int, int, float]] = {}
+        """How many are left of how many that were acquired, and until when they may be used."""
         self._lock = threading.Lock()
         self._queues: dict[tuple[str, Budget], threading.Lock] = {}
         self.waited_seconds = 0.0
@@ -79,11 +80,11 @@ class RequestBudget:
         with self._queue(credential, budget):
             if self._cancelled.is_set():
                 raise VendorUnavailable("the run was stopped, so it acquires no request")
-            left, until = self._held.get((credential, budget), (0, 0.0))
+            left, acquired, until = self._held.get((credential, budget), (0, 0, 0.0))
             if left and time.monotonic() < until:
-                self._held[credential, budget] = (left - 1, until)
+                self._held[credential, budget] = (left - 1, acquired, until)
                 return
-            wanted = portion(budget)
+            wanted = acquired - left if left else min(portion(budget), 2 * acquired or 1)
             asked = time.monotonic()
             while wait := self._ask(credential, budget, wanted):
                 if wait > LONGEST_WAIT:
@@ -102,7 +103,7 @@ class RequestBudget:
                 if self._cancelled.wait(wait):
                     raise VendorUnavailable("the run was stopped while waiting for its budget of requests")
                 asked = time.monotonic()
-            self._held[credential, budget] = (wanted - 1, asked + budget.seconds / 20)
+            self._held[credential, budget] = (wanted - 1, wanted, asked + budget.seconds / 20)
 
     def _queue(self, credential: str, budget: Budget) -> threading.Lock:
         with self._lock:

@@ -90,14 +90,36 @@ def test_what_was_taken_is_remembered_by_the_next_run(bare_url: str, budget: Req
         another.acquire("credential", DAY)
 
 
-def test_short_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestBudget) -> None:
-    long = Budget("long", 200, 10)
-    assert (portion(long), portion(DAY), portion(Budget("hour", 900, 3600))) == (10, 1, 1)
-    for _ in range(10):
-        budget.acquire("credential", long)
+def test_a_long_run_takes_many_at_a_time_and_a_short_one_no_more_than_twice_what_it_uses(bare_url: str) -> None:
+    long, hour = Budget("long", 200, 10), Budget("hour", 900, 3600)
+    assert (portion(long), portion(DAY), portion(hour)) == (10, 1, 1)
+    for runs, of_each in ((20, 1), (1, 5)):
+        for _ in range(runs):
+            with RequestBudget(bare_url, threading.Event()) as short:
+                for _ in range(of_each):
+                    short.acquire("credential", long)
     with psycopg.connect(bare_url) as connection:
         used = connection.execute("SELECT sum(used) FROM orchestration.request_budget WHERE budget = 'long'").fetchone()
-    assert used == (10,)
+        assert used == (20 + 1 + 2 + 4,)
+        asked = []
+        budget = RequestBudget(bare_url, threading.Event())
+        ask = budget._ask
+        budget._ask = lambda *of: asked.append(of[2]) or ask(*of)  # type: ignore[method-assign,func-returns-value]
+        for _ in range(35):
+            budget.acquire("another credential", long)
+    assert asked == [1, 2, 4, 8, 10, 10]
+
+
+def test_what_was_not_used_in_time_makes_the_next_portion_smaller(bare_url: str) -> None:
+    quick = Budget("quick", 400, 1.0)
+    budget = RequestBudget(bare_url, threading.Event())
+    for _ in range(8):  # of 1, 2, 4 and 8 that were acquired seven are left
+        budget.acquire("credential", quick)
+    time.sleep(0.06)
+    budget.acquire("credential", quick)
+    with psycopg.connect(bare_url) as connection:
+        used = connection.execute("SELECT sum(used) FROM orchestration.request_budget").fetchone()
+    assert used == (16,)
 
 
 def test_a_stopped_run_does_not_wait(bare_url: str) -> None:

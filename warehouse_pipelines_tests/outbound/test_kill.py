@@ -11,7 +11,7 @@ from warehouse_pipelines.outbound.hubspot import HubSpotPartner
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines_tests.harness.examples import examples
 from warehouse_pipelines_tests.harness.fault_points import Killed, apply_and_kill, killed_at
-from warehouse_pipelines_tests.harness.portal_target import PortalTarget, portal_target, rows
+from warehouse_pipelines_tests.harness.portal_target import BY, PortalTarget, portal_target, rows
 
 BATCH = 4
 CHANGED = 7
@@ -114,6 +114,51 @@ def test_a_new_plan_reads_back_what_a_killed_one_sent(portal: PortalTarget, monk
     assert newer.statuses == {"planned": 2 * CHANGED - 1 - BATCH}
     portal.apply(newer)
     assert len([one for one in portal.state().values() if "genius_zip" in one]) == 2 * CHANGED
+
+
+def links_killed(portal: PortalTarget, plan: Plan) -> None:
+    """Apply a plan until an association was added, and none taken away."""
+    send = httpx.Client.request
+
+    def request(self: httpx.Client, method: str, url: str, **how: Any) -> httpx.Response:
+        answer = send(self, method, url, **how)
+        if "associations" in str(url) and str(url).endswith("batch/create"):
+            raise Killed
+        return answer
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(httpx.Client, "request", request)
+        portal.apply(plan)
+
+
+def test_an_undo_that_was_killed_between_two_associations_goes_on(portal: PortalTarget) -> None:
+    portal.give(*rows(1, branch="Dayton"))
+    portal.apply()
+    before = portal.state()
+    portal.give(*rows(1, branch="Toledo"))
+    plan = portal.apply()
+    with portal.outbound() as outbound:
+        undo = outbound.plan_undo(plan, BY)
+    links_killed(portal, undo)
+    assert ";" in portal.having("90001")["divisions"]
+    portal.undo(plan)
+    assert portal.state() == before
+
+
+def test_an_association_that_a_killed_plan_added_is_taken_away_by_the_undos(portal: PortalTarget) -> None:
+    portal.give(*rows(1, branch="Dayton"))
+    portal.apply()
+    before = portal.state()
+    portal.give(*rows(1, branch="Toledo"))
+    plan = portal.plan()
+    links_killed(portal, plan)
+    newer = portal.apply()
+    assert portal.items(plan)[0]["status"] == "partial"
+    assert newer.statuses == {"written": 1}
+    assert portal.having("90001")["divisions"] != before[portal.having("90001")["hs_object_id"]]["divisions"]
+    for one in (newer, plan):
+        portal.undo(one)
+    assert portal.state() == before
 
 
 def test_after_kill_9_the_next_apply_goes_on(portal: PortalTarget, database_url: str) -> None:

@@ -365,4 +365,4 @@ def _plain(name: str, value: str | None) -> Any:
         case "genius_score":
             return float(value)
         case _:
-            return value
+            return value.strip()

@@ -19,6 +19,9 @@ INSERT INTO orchestration.retention_policy (kind, about, keep_days) VALUES
     ('access_idempotency_keys', 'Keys of writes through the API; a repetition after that is a new write.', 1),
     ('access_clear_views', 'Who saw personal data in clear.', 730),
     ('outbound_plans', 'Plans of what is written back, with their items; receipts of what was written stay.', 180),
+    ('outbound_receipts', 'Receipts of what was written back that no undo and no later plan goes by.', 730),
+    ('sequence_messages', 'Messages of sequences that were settled: text and recipient are emptied, the row stays.', 730),
+    ('audit_logs', 'Who qualified, deleted or restored rows of PipeDesk that were made here.', 3650),
     ('tombstones', 'Rows of sources whose record the vendor deleted, and that no person is made of.', 1095),
     ('dagster_runs', 'Runs of Dagster that ended well or were cancelled, with their logs.', 7),
     ('dagster_failed_runs', 'Runs of Dagster that failed, with their logs.', 30)

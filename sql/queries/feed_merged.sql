@@ -46,9 +46,9 @@ UPDATE crm.leads AS l
             WHERE g.stays = m.stays) AS o
     WHERE l.organization_id = %(organization)s AND l.id = m.stays;
 -- Entries of the do-not-call list that name the other lead name this one too.
-INSERT INTO crm.dnc_list (organization_id, phone, phone_hash, reason, channels, detected_by, evidence, lead_id,
+INSERT INTO crm.dnc_list (organization_id, phone, phone_hash, email_hash, reason, channels, detected_by, evidence, lead_id,
                           expires_at, since)
-    SELECT d.organization_id, d.phone, d.phone_hash, d.reason, d.channels, d.detected_by, d.evidence, g.stays,
+    SELECT d.organization_id, d.phone, d.phone_hash, d.email_hash, d.reason, d.channels, d.detected_by, d.evidence, g.stays,
         d.expires_at, coalesce(d.since, d.created_at)
     FROM feed_merge AS g JOIN crm.dnc_list AS d ON d.organization_id = %(organization)s AND d.lead_id = g.lead_id
     WHERE g.place > 1 AND d.ended_at IS NULL;

@@ -165,8 +165,9 @@ BEGIN
 END
 $$;
 
--- Whether a lead of the organization with this e-mail address, in any case, is on the do-not-call list as a lead. It
--- runs as crm_definer, for which lower() is found by leads_address.
+-- Whether a lead of the organization with this e-mail address, in any case, is on the do-not-call list as a lead, or was
+-- until it was erased: then email_hash of the entry says so. It runs as crm_definer, for which lower() is found by
+-- leads_address.
 CREATE OR REPLACE FUNCTION crm.is_address_listed(email text, organization_id uuid, channel text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -175,6 +176,7 @@ DECLARE
     org     CONSTANT uuid := organization_id;
     asking  CONSTANT uuid := (crm.session_context()).organization_id;
     contact CONSTANT text := channel;
+    hashkey bytea;
 BEGIN
     IF org IS DISTINCT FROM asking AND (asking IS NOT NULL OR current_setting('role') <> 'none'
                                         OR NOT pg_has_role(session_user, 'crm_owner', 'MEMBER'))
@@ -183,11 +185,27 @@ BEGIN
             MESSAGE = 'Checking the do-not-call list of another organization than app.organization_id says.',
             HINT = 'Set app.organization_id to the organization that is asked about, within the transaction.';
     END IF;
-    RETURN address <> '' AND EXISTS (
+    IF address IS NULL OR address = '' THEN
+        RETURN false;
+    ELSIF EXISTS (
         SELECT FROM crm.leads AS l JOIN crm.dnc_list AS d ON d.organization_id = org AND d.lead_id = l.id
         WHERE l.organization_id = org AND lower(l.email) = address AND d.ended_at IS NULL
             AND (d.expires_at IS NULL OR d.expires_at > now())
-            AND (contact IS NULL OR contact = ANY (d.channels)));
+            AND (contact IS NULL OR contact = ANY (d.channels)))
+    THEN
+        RETURN true;
+    ELSIF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org AND d.email_hash IS NOT NULL
+                  AND d.ended_at IS NULL)
+    THEN
+        hashkey := (SELECT decode(c.value #>> '{}', 'hex') FROM crm.system_config AS c
+                    WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
+        RETURN hashkey IS NULL OR EXISTS (
+            SELECT FROM crm.dnc_list AS d
+            WHERE d.organization_id = org AND d.email_hash = crm.email_hash(address, hashkey) AND d.ended_at IS NULL
+                AND (d.expires_at IS NULL OR d.expires_at > now())
+                AND (contact IS NULL OR contact = ANY (d.channels)));
+    END IF;
+    RETURN false;
 END
 $$;
 
@@ -289,7 +307,10 @@ BEGIN
                 end_reason = CASE WHEN d.end_reason IS NOT NULL THEN '[erased]' END,
                 phone_hash = coalesce(crm.phone_tail_hash(d.phone, hashkey), d.phone_hash,
                     (SELECT crm.phone_tail_hash(l.phone, hashkey) FROM crm.leads AS l
-                     WHERE l.organization_id = org AND l.id = d.lead_id))
+                     WHERE l.organization_id = org AND l.id = d.lead_id)),
+                email_hash = coalesce(
+                    (SELECT crm.email_hash(l.email, hashkey) FROM crm.leads AS l
+                     WHERE l.organization_id = org AND l.id = d.lead_id AND l.id = ANY (ids)), d.email_hash)
             WHERE d.organization_id = org AND (right(ltrim(d.phone, '+'), 9) = ANY (tails) OR d.lead_id = ANY (ids));
         GET DIAGNOSTICS changed = ROW_COUNT;
         done := done || jsonb_build_object('dnc_list', changed);
@@ -710,11 +731,11 @@ BEGIN
         NEW.created_by := CASE WHEN pg_has_role(session_user, 'crm_owner', 'MEMBER')
                                THEN coalesce(context.user_id, NEW.created_by) ELSE context.user_id END;
         -- The number stays listed when the lead is deleted, erased or gets another one.
-        IF NEW.phone IS NULL AND NEW.phone_hash IS NULL THEN
+        IF NEW.phone IS NULL AND NEW.phone_hash IS NULL AND NEW.email_hash IS NULL THEN
             NEW.phone := (SELECT l.phone FROM crm.leads AS l
                           WHERE l.organization_id = NEW.organization_id AND l.id = NEW.lead_id);
         END IF;
-        IF num_nonnulls(NEW.phone, NEW.phone_hash, NEW.lead_id) = 0 THEN
+        IF num_nonnulls(NEW.phone, NEW.phone_hash, NEW.email_hash, NEW.lead_id) = 0 THEN
             RAISE check_violation USING MESSAGE = 'Adding a do-not-call entry: it names neither a phone nor a lead.',
                 CONSTRAINT = 'dnc_list_names_somebody';
         END IF;
@@ -784,6 +805,21 @@ CREATE OR REPLACE FUNCTION crm.phone_tail_hash(phone text, hashkey bytea) RETURN
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN sha256(hashkey || sha256(hashkey || convert_to(right(ltrim(phone, '+'), 8), 'UTF8')));
+END
+$$;
+
+-- What stays of an erased e-mail address: the same hash of what all its spellings share. identity compares addresses so,
+-- too: in lower case, without mailto: and what a sentence puts behind one; of a mailbox at Gmail without its dots and
+-- what follows a +.
+CREATE OR REPLACE FUNCTION crm.email_hash(email text, hashkey bytea) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    address text := rtrim(regexp_replace(lower(btrim(email, E' \t\n\r\f\v')), '^mailto:', ''), '.,;');
+BEGIN
+    IF address ~ '@(gmail|googlemail)\.com$' THEN
+        address := replace(split_part(split_part(address, '@', 1), '+', 1), '.', '') || '@gmail.com';
+    END IF;
+    RETURN CASE WHEN address <> '' THEN sha256(hashkey || sha256(hashkey || convert_to(address, 'UTF8'))) END;
 END
 $$;
 
@@ -1287,7 +1323,7 @@ GRANT UPDATE (first_name, last_name, email, phone, source_metadata, tags, timezo
     lead_score, lead_score_factors, deleted_at, erased_at) ON crm.leads TO crm_definer;
 GRANT SELECT, INSERT ON crm.lead_score_history TO crm_definer;
 GRANT UPDATE (factors, model_version) ON crm.lead_score_history TO crm_definer;
-GRANT UPDATE (phone, phone_hash, evidence, end_reason) ON crm.dnc_list TO crm_definer;
+GRANT UPDATE (phone, phone_hash, email_hash, evidence, end_reason) ON crm.dnc_list TO crm_definer;
 GRANT UPDATE (execution_log, status, stop_reason, completed_at, next_run_at) ON crm.lead_sequence_enrollments
     TO crm_definer;
 GRANT UPDATE (name, filter_criteria) ON crm.segments TO crm_definer;
@@ -1316,7 +1352,8 @@ GRANT EXECUTE ON FUNCTION crm.is_iana_timezone(text), crm.is_consent(jsonb), crm
     crm.calculate_lead_score(uuid), crm.assign_lead(uuid, text), crm.erase_lead(uuid),
     crm.end_dnc_entry(uuid, text), crm.delete_row(text, text) TO crm_app;
 -- What crm_definer calls of the owner's.
-GRANT EXECUTE ON FUNCTION crm.is_utc_time(text), crm.utc_time(text), crm.has_consent(jsonb, text) TO crm_definer;
+GRANT EXECUTE ON FUNCTION crm.is_utc_time(text), crm.utc_time(text), crm.has_consent(jsonb, text),
+    crm.email_hash(text, bytea) TO crm_definer;
 -- The owner runs these below the policies: in maintenance, in imports, and in functions that are its own.
 GRANT EXECUTE ON FUNCTION crm.is_on_dnc_list(text, uuid, text), crm.evaluate_filter(jsonb), crm.erase_lead(uuid),
     crm.list_leads(jsonb, integer, timestamptz, uuid), crm.is_address_listed(text, uuid, text) TO crm_owner;
@@ -1634,7 +1671,7 @@ COMMENT ON COLUMN crm.sequence_message.status IS
 COMMENT ON COLUMN crm.sequence_message.recipient IS 'Number or e-mail address; erasure empties it.';
 COMMENT ON COLUMN crm.sequence_message.subject IS 'Subject as it was sent; erasure empties it.';
 COMMENT ON COLUMN crm.sequence_message.body IS 'Text as it was sent, but for the link that ends messages; erasure empties it.';
-COMMENT ON COLUMN crm.sequence_message.sender IS 'What it was handed to: smtp, sms, outbox (which sends nothing), person.';
+COMMENT ON COLUMN crm.sequence_message.sender IS 'What it was handed to: smtp, sms, outbox (which sends nothing: status is recorded), person.';
 COMMENT ON COLUMN crm.sequence_message.reference IS 'What the sender calls it.';
 COMMENT ON COLUMN crm.sequence_message.problem IS 'Why it was not sent; no personal data.';
 COMMENT ON COLUMN crm.sequence_message.attempts IS 'How often it was handed over.';

@@ -365,7 +365,9 @@ $$;
 CREATE OR REPLACE FUNCTION pipedesk.refuse_audit_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' AND current_setting('warehouse.erasing', true) = 'on' THEN
+    IF TG_OP = 'UPDATE' AND current_setting('warehouse.erasing', true) = 'on'
+        OR TG_OP = 'DELETE' AND current_setting('warehouse.retention', true) = 'on'
+    THEN
         RETURN NULL;
     END IF;
     RAISE insufficient_privilege USING

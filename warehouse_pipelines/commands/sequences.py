@@ -1,6 +1,7 @@
 """``warehouse sequences``: run what is due, see what is open, decide what only a person can."""
 
 from collections.abc import Mapping
+from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,7 +20,7 @@ PARTIAL = 3
 """Exit code where something waits for a person."""
 
 OUTCOMES = ("done", "again", "skip")
-STATUSES = ("sending", "waiting", "retry", "parked", "uncertain", "sent", "done", "withheld")
+STATUSES = ("sending", "waiting", "retry", "parked", "uncertain", "sent", "recorded", "done", "withheld")
 
 
 def _organization(given: UUID | None) -> UUID:
@@ -65,10 +66,10 @@ def list_(organization: UUID | None) -> None:
 
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.sequences import outbox
+    from warehouse_pipelines.sequences import messages
 
     with warehouse.session(database_url()) as session:
-        found = outbox.sequences(session, _organization(organization))
+        found = messages.sequences(session, _organization(organization))
     table = Table("sequence", "steps", "filled from", "active", "paused", "completed", "stopped")
     for row in found:
         name = row["name"] if row["is_active"] else f"{row['name']} (off)"
@@ -77,20 +78,20 @@ def list_(organization: UUID | None) -> None:
     out().print(table)
 
 
-@sequences.command("outbox")
+@sequences.command("messages")
 @click.option("--status", type=click.Choice(STATUSES), help="Those of a status, instead of all that are open.")
 @click.option("--text", is_flag=True, help="Print to whom and what as well. PRINTS PERSONAL DATA.")
 @click.option("--show", default=SHOWN, show_default=True, metavar="N", help="Messages to print.")
 @_ORGANIZATION
-def outbox_(status: str | None, text: bool, show: int, organization: UUID | None) -> None:
+def messages_(status: str | None, text: bool, show: int, organization: UUID | None) -> None:
     """List messages that are open: calls to make, steps that are parked, messages of which nobody knows."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.sequences import outbox
+    from warehouse_pipelines.sequences import messages
     from warehouse_pipelines.sequences import settings as sequence_settings
 
     with warehouse.session(database_url()) as session:
-        found = outbox.messages(session, _organization(organization), status, show)
+        found = messages.shown(session, _organization(organization), status, show)
     given, now = sequence_settings.read(), datetime.now(UTC)
     for row in found:
         about = f"{row['id']}  {row['status']:<9} {row['channel']:<9} {row['sequence']}, step {row['step']}"
@@ -104,6 +105,11 @@ def outbox_(status: str | None, text: bool, show: int, organization: UUID | None
             click.echo("\n".join(f"    {line}" for part in lines if part for line in part.splitlines()))
     if not found:
         click.echo("There are none.")
+
+
+_as_before = copy(messages_)
+_as_before.hidden = True
+sequences.add_command(_as_before, "outbox")
 
 
 def _hour_of(row: Mapping[str, Any], given: "SequenceSettings", now: datetime) -> str:
@@ -130,12 +136,12 @@ def settle(message: UUID, outcome: str, result: str, organization: UUID | None) 
     """Decide an open MESSAGE: it was sent or is `done`, is to go `again`, or its step is left out (`skip`)."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.sequences import outbox
+    from warehouse_pipelines.sequences import messages
 
     if result and outcome != "done":
         raise Misused("--result belongs to the outcome done.")
     with warehouse.session(database_url()) as session:
-        now = outbox.settle(session, _organization(organization), message, outcome, result)  # type: ignore[arg-type]
+        now = messages.settle(session, _organization(organization), message, outcome, result)  # type: ignore[arg-type]
     click.echo(f"The enrollment is {now}.")
 
 
@@ -146,8 +152,8 @@ def resume(enrollment: UUID, organization: UUID | None) -> None:
     """Resume an ENROLLMENT that a reply paused."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.sequences import outbox
+    from warehouse_pipelines.sequences import messages
 
     with warehouse.session(database_url()) as session:
-        outbox.resume(session, _organization(organization), enrollment)
+        messages.resume(session, _organization(organization), enrollment)
     click.echo("Resumed.")

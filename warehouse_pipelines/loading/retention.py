@@ -6,6 +6,8 @@ Nothing else deletes by age: whatever grows has a row there.
                     entity stays, because deltas, checks and health go by it
     tombstones      of the tables that the vendor alone fills; a row that ``identity`` knows stays, because marts count
                     what it was. Mirrored tables (``pipedesk``) have archives of their own
+    sequence_messages  the text is emptied and the row stays, because it says that its step is not to be sent again
+    receipts        of what is written back: those that neither an undo nor a later plan goes by, never before their plan
     all others      are deleted
 
 Runs of Dagster are kept by these rows too, and deleted by ``orchestration.dagster_maintenance``.
@@ -45,12 +47,18 @@ DAGSTER = ("dagster_runs", "dagster_failed_runs")
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of data that is in one table: the time by which it is old, and which rows are of it."""
+    """A kind of data that is in one table: the time by which it is old, and which rows are of it.
+
+    ``empties`` are columns that are emptied instead of the row being deleted, ``role`` is who sees rows of all
+    organizations.
+    """
 
     name: str
     table: str
     time: str
     which: str = "true"
+    empties: tuple[str, ...] = ()
+    role: str = ""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -82,6 +90,16 @@ KINDS = (
         "reverse_etl.plan",
         "created_at",
         "status <> 'applying' AND NOT EXISTS (SELECT FROM reverse_etl.plan AS u WHERE u.undoes = t.plan_id)",
+    ),
+    Kind("outbound_receipts", "reverse_etl.receipt", "sent_at", f"EXISTS ({query('retention_receipts')})"),
+    Kind("audit_logs", "pipedesk.audit_logs", "created_at"),
+    Kind(
+        "sequence_messages",
+        "crm.sequence_message",
+        "settled_at",
+        "settled_at IS NOT NULL AND num_nonnulls(recipient, subject, body, reference, problem) > 0",
+        empties=("recipient", "subject", "body", "reference", "problem"),
+        role="crm_definer",
     ),
 )
 """What is deleted by age and needs no other care. One name may stand for rows of several tables."""
@@ -207,6 +225,7 @@ def run(
             errors.DeadlockDetected,
             errors.QueryCanceled,
             errors.ForeignKeyViolation,
+            errors.InsufficientPrivilege,
         ) as error:
             problem = f"{type(error).__name__}: {masked(str(error), 200)}"
         session.execute(
@@ -229,20 +248,21 @@ def _removing(
         yield from _batches(session, policy.kind, query("retention_archive_runs"), parameters, batch)
     for kind in KINDS:
         if kind.name == policy.kind:
-            yield from _batches(session, kind.name, _delete(kind, _old(kind, cutoff), batch), None, batch)
+            yield from _batches(session, kind.name, _remove(kind, _old(kind, cutoff), batch), None, batch, kind.role)
     if policy.kind == TOMBSTONES:
         for entity, kind in _tombstones(sources):
-            statement = _delete(kind, _old(kind, cutoff, _unknown(entity)), batch)
+            statement = _remove(kind, _old(kind, cutoff, _unknown(entity)), batch)
             yield from _batches(session, policy.kind, statement, None, batch)
 
 
 def _batches(
-    session: "Session", kind: str, statement: str | sql.Composable, parameters: Any, batch: int
+    session: "Session", kind: str, statement: str | sql.Composable, parameters: Any, batch: int, role: str = ""
 ) -> Iterator[int]:
     """Send the statement until it removes less than a batch."""
     while True:
         with _careful(session):
-            row = session.execute(statement, parameters).fetchone()  # type: ignore[arg-type]
+            with _acting(session, role):
+                row = session.execute(statement, parameters).fetchone()  # type: ignore[arg-type]
             removed = int(row["removed"]) if row else 0
             if removed:
                 session.execute(
@@ -262,6 +282,16 @@ def _careful(session: "Session") -> Iterator[None]:
         session.execute("SET LOCAL statement_timeout = '120s'")
         session.execute("SET LOCAL warehouse.retention = 'on'")
         yield
+
+
+@contextlib.contextmanager
+def _acting(session: "Session", role: str) -> Iterator[None]:
+    """Act as a role until the block ends, within a transaction; as oneself without one."""
+    if role:
+        session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+    yield
+    if role:
+        session.execute("RESET ROLE")
 
 
 def _newest_runs(session: "Session") -> list[int]:
@@ -293,25 +323,35 @@ def _old(kind: Kind, cutoff: datetime | None, more: sql.Composable | None = None
     )
 
 
-def _delete(kind: Kind, old: sql.Composable, batch: int) -> sql.Composed:
+def _remove(kind: Kind, old: sql.Composable, batch: int) -> sql.Composed:
+    """Return the statement that deletes or empties a batch, and counts it."""
+    what = sql.SQL("DELETE FROM {}").format(kind.identifier)
+    if kind.empties:
+        nulls = sql.SQL(", ").join(sql.SQL("{} = NULL").format(sql.Identifier(name)) for name in kind.empties)
+        what = sql.SQL("UPDATE {} SET {}").format(kind.identifier, nulls)
     return sql.SQL("""
-        WITH deleted AS (
-            DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+        WITH removed AS (
+            {what} WHERE ctid = ANY (ARRAY(
                 SELECT t.ctid FROM {table} AS t WHERE {old} LIMIT {batch} FOR UPDATE SKIP LOCKED))
             RETURNING 1
-        ) SELECT count(*) AS removed FROM deleted
-    """).format(table=kind.identifier, old=old, batch=batch)
+        ) SELECT count(*) AS removed FROM removed
+    """).format(what=what, table=kind.identifier, old=old, batch=batch)
 
 
 def _amount(session: "Session", policy: Policy, kind: Kind, old: sql.Composable) -> Amount:
-    row = session.execute(
-        sql.SQL("""
+    with session.transaction(), _acting(session, kind.role):
+        row = session.execute(
+            sql.SQL("""
             SELECT count(*) AS rows, count(*) FILTER (WHERE {old}) AS due, min(t.{time})::timestamptz AS oldest,
                 pg_total_relation_size({name}::regclass) AS bytes
             FROM {table} AS t WHERE {which}
         """).format(
-            old=old, time=sql.Identifier(kind.time), name=kind.table, table=kind.identifier, which=sql.SQL(kind.which)
-        )
-    ).fetchone()
+                old=old,
+                time=sql.Identifier(kind.time),
+                name=kind.table,
+                table=kind.identifier,
+                which=sql.SQL(kind.which),
+            )
+        ).fetchone()
     assert row is not None  # noqa: S101  (an aggregate has a row)
     return Amount(policy=policy, **row)

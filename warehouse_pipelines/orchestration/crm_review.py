@@ -27,7 +27,7 @@ def stuck_sequences(crm: Crm) -> Report:
     undecided = crm.each(query("crm_undecided_messages"))
     messages = sum(row["messages"] for row in undecided)
     attention = [f"{stuck} enrollments have been due for over {STUCK}: does the worker run?"] * bool(stuck)
-    attention += [f"{messages} messages wait for a person: `warehouse sequences outbox`"] * bool(messages)
+    attention += [f"{messages} messages wait for a person: `warehouse sequences messages`"] * bool(messages)
     return Report(
         {
             "stuck": stuck, "in_switched_off_sequences": waiting, "undecided_messages": messages,

@@ -146,8 +146,13 @@ class Delivery:
         if len(stored) == len(item.fields):
             return Outcome("written", stored)
         others = ", ".join(sorted(item.fields.keys() - stored.keys()))
-        if stored or item.action == "create":
-            return Outcome("partial", stored, refusal or f"not as it was sent: {others}")
+        half = {
+            name: record.values.get(name)
+            for name in self._links & item.fields.keys() - stored.keys()
+            if _is_half_done(item.fields[name], linked(record.values.get(name)))
+        }
+        if stored or half or item.action == "create":
+            return Outcome("partial", stored, refusal or f"not as it was sent: {others}", half)
         return Outcome("refused", {}, refusal or f"the vendor did not refuse it, and has not stored {others}")
 
     def _is_stored(self, item: Item, name: str, record: Record) -> bool:
@@ -165,6 +170,11 @@ class Delivery:
 
     def _same(self, name: str, value: str | None, record: Record) -> bool:
         return same(self._kinds.get(name, "text"), value, record.values.get(name))
+
+
+def _is_half_done(change: Change, has: set[str]) -> bool:
+    """Return whether a link has a part of what was sent, so that an undo has something to take back."""
+    return has != linked(change.old) and _between(change, has)
 
 
 def _between(change: Change, has: set[str]) -> bool:

@@ -201,7 +201,10 @@ class HubSpotPartner:
         return {"associationCategory": found.category, "associationTypeId": found.type_id}
 
     def _associate(self, field: Field, writes: Sequence[Write]) -> None:
-        """Add and take away associations, so that each record has those of its value."""
+        """Add and take away associations, so that each record has those of its value.
+
+        Take away only from records that are shown to have what was added: else a lost addition would leave neither.
+        """
         pairs: dict[str, list[tuple[str, str]]] = {"create": [], "archive": []}
         for one in writes:
             new, old = linked(one.values[field.name]), linked(one.before.get(field.name))
@@ -213,6 +216,10 @@ class HubSpotPartner:
                 for one, other in pairs["create"]
             ]
             self._once(self._between(field, "batch/create"), {"inputs": inputs}, _Associated)
+        if pairs["create"] and pairs["archive"]:
+            has = self._linked(field, list(dict.fromkeys(one for one, _ in pairs["archive"])))
+            lack = {one for one, other in pairs["create"] if other not in has.get(one, set())}
+            pairs["archive"] = [(one, other) for one, other in pairs["archive"] if one not in lack]
         if pairs["archive"]:
             ends: dict[str, list[dict[str, str]]] = defaultdict(list)
             for here, there in pairs["archive"]:

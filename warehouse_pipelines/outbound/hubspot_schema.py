@@ -100,6 +100,7 @@ class Schema:
         object_type = self._object()
         if object_type is None:
             self._make_object()
+            del self._reader.schemas
             made.append(f"the object {self._target.labels[0]}")
             object_type = self._reader.type_of(self._target.object)
         has = self._properties(object_type)

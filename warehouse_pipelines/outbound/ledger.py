@@ -6,6 +6,7 @@ What is about to be sent stands in a receipt before it is sent, so whoever is ki
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
@@ -72,11 +73,15 @@ class Plan:
 
 
 class Outcome(NamedTuple):
-    """What became of an item: ``stored`` are the fields that we wrote, as the vendor has them."""
+    """What became of an item: ``stored`` are the fields that we wrote, ``half`` links of which we wrote a part.
+
+    Both as the vendor has them.
+    """
 
     status: str
     stored: Values
     message: str | None = None
+    half: Mapping[str, Value] = MappingProxyType({})
 
 
 class Sent(NamedTuple):
@@ -89,7 +94,7 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What was sent of one record. ``fields`` has before, sent and, where we wrote it, stored."""
+    """What was sent of one record. ``fields`` has before, sent and, where we wrote it, stored; of a link perhaps half."""
 
     operation: str
     action: Action
@@ -102,6 +107,10 @@ class Receipt:
     @property
     def stored(self) -> Values:
         return {name: one["stored"] for name, one in self.fields.items() if "stored" in one}
+
+    @property
+    def half(self) -> Values:
+        return {name: one["half"] for name, one in self.fields.items() if "half" in one}
 
 
 def write_plan(
@@ -258,6 +267,7 @@ def settle(session: "Session", outcomes: Sequence[tuple[Item, Outcome]]) -> None
             name: {
                 "before": change.old, "sent": change.new,
                 **({"stored": outcome.stored[name]} if name in outcome.stored else {}),
+                **({"half": outcome.half[name]} if name in outcome.half else {}),
             }
             for name, change in item.fields.items()
         }  # fmt: skip

@@ -70,8 +70,15 @@ class Outbound:
         return undoing.verify(self.session, plan, self.partner)
 
     def plan_undo(self, plan: Plan, by: str) -> Plan:
-        """Make the plan that undoes a plan. Raises as ``undoing.make`` does, and ``SyncRunning`` as ``plan`` does."""
+        """Make the plan that undoes a plan, or return the one that was begun and not applied to its end.
+
+        What a begun one took back in part looks as if somebody had changed it, so a second one would leave it.
+        Raises as ``undoing.make`` does, and ``SyncRunning`` as ``plan`` does.
+        """
         with self._alone():
+            begun = [one for one in ledger.open_plans(self.session, self.target.name) if one.undoes == plan.plan_id]
+            if begun:
+                return begun[-1]
             made = undoing.make(self.session, self.target, plan, self.partner, by=by)
         return ledger.plan(self.session, str(made))
 

@@ -115,6 +115,10 @@ def _undone(target: Target, verdict: Verdict) -> Item | None:
             name: Change(value, receipt.fields[name]["before"])
             for name, value in receipt.stored.items()
             if name not in verdict.changed
+        } | {
+            name: Change(value, receipt.fields[name]["before"])
+            for name, value in receipt.half.items()
+            if value == record.values.get(name)
         }
         item.reason = changed if verdict.changed else None
         if not item.fields:

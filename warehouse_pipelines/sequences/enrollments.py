@@ -3,6 +3,7 @@
 Each method is part of a transaction (``transaction``) as ``crm_owner``, below row-level security.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -98,11 +99,11 @@ class Enrollments:
         given = {"enrollment": due["id"], "step": due["step"], "lead": due["lead_id"]}
         self._run(query("sequence_note"), **given, channel=channel, status=status, problem=problem)
 
-    def sent(self, due: Due, reference: str) -> None:
-        """Write down that the message of the step was sent, and go on to the next."""
-        self._run(query("sequence_settle"), enrollment=due["id"], step=due["step"], status="sent", reference=reference)
+    def sent(self, due: Due, reference: str, status: str = "sent") -> None:
+        """Write down that the message of the step was sent, or ``recorded`` and not sent; go on to the next."""
+        self._run(query("sequence_settle"), enrollment=due["id"], step=due["step"], status=status, reference=reference)
         # A lease of nothing: the next step may be due at once, and is taken like any other.
-        self.advance(due, done=due["step"], lease=timedelta(0))
+        self.advance(due, done=due["step"], lease=timedelta(0), status=status)
 
     def pause(self, due: Due, reason: str) -> None:
         """Have the enrollment wait until a person has it go on."""
@@ -120,11 +121,14 @@ class Enrollments:
             [wait, self.organization, due["id"]],
         )
 
-    def advance(self, due: Due, done: int | None = None, lease: timedelta | None = None) -> dict[str, Any]:
-        """Ask for the next step, as ``crm.advance_enrollment`` says."""
+    def advance(
+        self, due: Due, done: int | None = None, lease: timedelta | None = None, status: str = "sent"
+    ) -> dict[str, Any]:
+        """Ask for the next step, as ``crm.advance_enrollment`` says; ``status`` is that of the step that is ``done``."""
+        outcome = None if done is None else json.dumps({"status": status})
         row = self.session.execute(
             "SELECT * FROM crm.advance_enrollment(%s, done_step => %s, outcome => %s, lease => %s)",
-            [due["id"], done, None if done is None else '{"status": "sent"}', self._lease if lease is None else lease],
+            [due["id"], done, outcome, self._lease if lease is None else lease],
         ).fetchone()
         assert row is not None  # noqa: S101  (a function that returns one row)
         return row

@@ -39,7 +39,7 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.sequences import hours, step
 from warehouse_pipelines.sequences.enrollments import Due, Enrollments, key_of, last_contact
 from warehouse_pipelines.sequences.replies import Replies
-from warehouse_pipelines.sequences.senders import Message, Sender, senders
+from warehouse_pipelines.sequences.senders import Message, Outbox, Sender, senders
 from warehouse_pipelines.sequences.settings import SequenceSettings
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class HandOver:
     sender: Sender
 
 
-_DECIDED = ("sent", "done", "withheld", "uncertain")
+_DECIDED = ("sent", "recorded", "done", "withheld", "uncertain")
 """Statuses of a message that no worker hands over again."""
 
 
@@ -189,8 +189,8 @@ class Worker:
 
     def _decided(self, due: Due, status: str) -> str:
         """Go on from a step whose message says already what became of it."""
-        if status in ("sent", "done"):
-            return str(self._enrollments.advance(due, done=due["step"])["state"])
+        if status in ("sent", "recorded", "done"):
+            return str(self._enrollments.advance(due, done=due["step"], status=status)["state"])
         if status == "withheld":
             self._enrollments.skip(due)
             return "left out"
@@ -250,17 +250,18 @@ class Worker:
                 enrollments.note(due, channel, "retry", str(error))
                 enrollments.uncount(due)
                 return self._later(due, LOOK_AGAIN, "waiting for settings")
-        self._settle_sent(due, reference)
-        return "sent" if taken.sender.name != "outbox" else "kept in the outbox"
+        sends = taken.sender.name != Outbox.name
+        self._settle_sent(due, reference, "sent" if sends else "recorded")
+        return "sent" if sends else "kept in the outbox"
 
-    def _settle_sent(self, due: Due, reference: str) -> None:
-        """Write down that it was sent, although somebody holds the rows: an erasure does so for seconds."""
+    def _settle_sent(self, due: Due, reference: str, status: str) -> None:
+        """Write down what became of it, although somebody holds the rows: an erasure does so for seconds."""
         import psycopg
 
         for attempt in range(3):
             try:
                 with self._enrollments.transaction():
-                    self._enrollments.sent(due, reference)
+                    self._enrollments.sent(due, reference, status)
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 if attempt == 2:
                     raise

@@ -93,7 +93,7 @@ class Sender(Protocol):
 
 
 class Outbox:
-    """Sends nothing: the row of the message is all there is."""
+    """Sends nothing: the row of the message is all there is, and its status is ``recorded``."""
 
     name = "outbox"
 

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-OURS = ["sync_hash", "phone_hash", "payload_hash", "open_key", "open_payload", "fingerprint", "block_keys"]
+OURS = [
+    "sync_hash",
+    "phone_hash",
+    "email_hash",
+    "payload_hash",
+    "open_key",
+    "open_payload",
+    "fingerprint",
+    "block_keys",
+]
 """Columns that are hashes, or made of values that stand beside them."""
 
 HISTORY = (

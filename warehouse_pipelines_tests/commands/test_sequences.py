@@ -32,7 +32,7 @@ def test_a_run_keeps_messages_and_says_so(rows: SequenceRows) -> None:
     said = warehouse("run")
     assert "1 kept in the outbox." in said
     assert "not sent" in said
-    assert rows.message(enrollment)["status"] == "sent"
+    assert rows.message(enrollment)["status"] == "recorded"
     assert re.search(r"Welcome\W+1\W+0\W+0\W+1\W+0", warehouse("list"))
 
 
@@ -42,18 +42,18 @@ def test_what_is_open_is_listed_without_names_and_decided(rows: SequenceRows) ->
     enrollment = rows.enrolled(task, {**EMAIL, "body": "{{ lead.division }}"}, email="ada@people.example")
     warehouse("run")
     key = str(rows.message(enrollment)["id"])
-    said = warehouse("outbox")
+    said = warehouse("messages")
     assert key in said
     assert "ada" not in said.lower()
-    assert "ada@people.example" in warehouse("outbox", "--text")
+    assert "ada@people.example" in warehouse("messages", "--text")
     assert warehouse("settle", key, "done", "--result", "visited") == "The enrollment is active.\n"
     assert "a value is missing" in warehouse("run", code=3)
-    assert "parked" in warehouse("outbox")
+    assert "parked" in warehouse("messages")
     assert "settle" in warehouse("resume", str(enrollment), code=2)
     assert "There is no message" in warehouse("settle", str(enrollment), "skip", code=2)
     assert warehouse("settle", str(rows.message(enrollment, 1)["id"]), "skip") == "The enrollment is active.\n"
     warehouse("run")
-    assert warehouse("outbox") == "There are none.\n"
+    assert warehouse("messages") == warehouse("outbox") == "There are none.\n"
 
 
 def test_without_a_key_it_says_what_to_set(rows: SequenceRows, monkeypatch: pytest.MonkeyPatch) -> None:

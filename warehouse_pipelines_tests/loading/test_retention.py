@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading import retention, sync_history
+from warehouse_pipelines.outbound.ledger import created
 from warehouse_pipelines.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -75,6 +77,13 @@ OTHERS = """
     ), planned AS (
         INSERT INTO reverse_etl.plan (target, created_by, created_at)
         SELECT 'hubspot_people', 'ann', %(at)s FROM generate_series(1, 20)
+    ), audited AS (
+        INSERT INTO pipedesk.audit_logs (action, source_table, source_key, created_at)
+        SELECT 'restore', 'pipedesk.leads', n, %(at)s FROM generate_series(1, 20) AS n
+    ), receipts AS (
+        INSERT INTO reverse_etl.receipt (operation_id, plan_id, target, action, source_key, fields, status, sent_at)
+        SELECT gen_random_uuid(), 0, 'hubspot_people', 'update', n, '{}', 'refused', %(at)s
+        FROM generate_series(1, 20) AS n
     ), silenced AS (
         INSERT INTO orchestration.alert_silence (ends_at, made_by) SELECT %(at)s, 'ann' FROM generate_series(1, 20)
     ), watched AS (
@@ -121,6 +130,8 @@ COUNTED = {
     "keys": "access.idempotency_key",
     "views": "access.clear_view",
     "plans of what is written back": "reverse_etl.plan",
+    "receipts": "reverse_etl.receipt",
+    "audit logs": "pipedesk.audit_logs",
     "tombstones": "callrail_tag",
 }
 
@@ -147,7 +158,8 @@ def daily(session: "Session") -> list[dict[str, Any]]:
 
 def test_years_in_fast_motion_grow_nothing_without_end(session: "Session") -> None:
     """What is kept in the last year is no more than in the year before; the ages are those shipped, but one."""
-    assert retention.keep(session, "sync_history_daily", 500)  # else ten years
+    for kind in ("sync_history_daily", "audit_logs"):
+        assert retention.keep(session, kind, 500)  # else ten years
     session.execute("INSERT INTO access.user_account (name, organization_id, role) VALUES"
                     " ('ann', gen_random_uuid(), 'viewer')")  # fmt: skip
     began, counts = datetime(2020, 1, 1, tzinfo=UTC), []
@@ -163,7 +175,8 @@ def test_years_in_fast_motion_grow_nothing_without_end(session: "Session") -> No
         assert max(found[name] for found in last) <= max(found[name] for found in before) * 1.02, name
         assert max(found[name] for found in last) > 0 or name in ("failed sign-ins", "sessions", "keys"), name
     removed = {policy.kind: policy.removed for policy in retention.policies(session).values()}
-    assert all(removed[kind] > 0 for kind in removed if not kind.startswith("dagster")), removed
+    others = ("dagster", "sequence_messages")
+    assert all(removed[kind] > 0 for kind in removed if not kind.startswith(others)), removed
 
 
 def test_of_each_entity_the_newest_good_run_stays_however_old(session: "Session") -> None:
@@ -358,3 +371,38 @@ def test_the_plan_says_what_a_run_will_remove(session: "Session") -> None:
 def test_every_kind_has_a_row_and_every_row_a_kind(session: "Session") -> None:
     kinds = {kind.name for kind in retention.KINDS} | {retention.HISTORY, retention.TOMBSTONES, *retention.DAGSTER}
     assert set(retention.policies(session)) == kinds
+
+
+def test_a_receipt_stays_as_long_as_an_undo_or_a_later_plan_goes_by_it(session: "Session") -> None:
+    old, planned = NOW - timedelta(days=3000), NOW - timedelta(days=1000)
+    session.execute(
+        "INSERT INTO reverse_etl.plan (plan_id, target, status, created_by, created_at) OVERRIDING SYSTEM VALUE"
+        " VALUES (7, 't', 'applied', 'ann', now())"
+    )
+    for name, plan, action, status, object_id, fields, at in (
+        ("first", 1, "update", "written", "a", ["city", "zip"], old),
+        ("second", 2, "update", "written", "a", ["city", "zip"], planned),
+        ("a field left", 1, "update", "written", "b", ["city", "zip"], old),
+        ("a field again", 2, "update", "written", "b", ["city"], planned),
+        ("made", 1, "create", "written", "c", ["city"], old),
+        ("made and archived", 1, "create", "written", "d", ["city"], old),
+        ("archived", 2, "archive", "written", "d", [], planned),
+        ("refused", 1, "update", "refused", "e", [], old),
+        ("unknown", 1, "update", "sending", "e", [], old),
+        ("of a plan that is there", 7, "update", "written", "a", ["city"], old),
+    ):
+        values = [plan, action, name, object_id, status, dict.fromkeys(fields, {"stored": "x"}), at]
+        session.execute(
+            "INSERT INTO reverse_etl.receipt (operation_id, plan_id, target, action, source_key, object_id, status,"
+            " fields, sent_at) VALUES (gen_random_uuid(), %s, 't', %s, %s, %s, %s, %s, %s)",
+            [Jsonb(value) if isinstance(value, dict) else value for value in values],
+        )
+
+    def left() -> set[str]:
+        retention.run(session, [], only=["outbound_receipts"], now=NOW)
+        return {row["source_key"] for row in session.execute("SELECT source_key FROM reverse_etl.receipt").fetchall()}
+
+    stay = {"second", "a field left", "a field again", "made", "unknown", "of a plan that is there"}
+    assert left() == {*stay, "archived"}
+    assert left() == stay
+    assert created(session, "t").keys() == {"c"}

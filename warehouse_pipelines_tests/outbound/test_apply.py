@@ -190,6 +190,20 @@ def test_what_the_answer_lacks_is_a_reject(portal: PortalTarget) -> None:
     assert portal.apply().statuses == {"written": 9}
 
 
+def test_an_association_that_the_vendor_loses_does_not_cost_the_one_before(portal: PortalTarget) -> None:
+    portal.give(*rows(3, branch="Dayton"))
+    portal.apply()
+    before = portal.state()
+    portal.give(*rows(3, branch="Toledo"))
+    portal.hubspot.set_fault("lost_inputs", path="associations/2-37000101/2-37000002/batch/create", after=1)
+    assert portal.apply().statuses == {"written": 1, "refused": 2}
+    portal.hubspot.clear_faults()
+    assert [one["divisions"] for one in portal.state().values()][1:] == [one["divisions"] for one in before.values()][
+        1:
+    ]
+    assert portal.apply().statuses == {"written": 2}
+
+
 @pytest.mark.parametrize("kind", ["lost_answer", "reset", "truncated"])
 @pytest.mark.parametrize("action", ["create", "update"])
 def test_a_write_whose_answer_is_lost_is_done_once(portal: PortalTarget, kind: str, action: str) -> None:

@@ -455,6 +455,28 @@ def test_erasure_keeps_the_number_that_a_lead_got_after_it_was_listed(app: Conne
     assert one(app, "SELECT crm.is_on_dnc_list('+12065550142', %s)", A) is False
 
 
+def test_an_opt_out_by_e_mail_outlives_the_erasure_of_the_address(app: Connection) -> None:
+    """In every spelling, for its channels alone, in its organization alone; the address itself is kept nowhere."""
+    lead = add(app, "leads", email="Jo.Doe@gmail.com", consent=CONSENT)
+    add(app, "dnc_list", phone=None, lead_id=lead, channels=["email"])
+    app.execute("SELECT crm.erase_lead(%s)", [lead])
+    [entry] = app.execute("SELECT to_jsonb(d)::text FROM crm.dnc_list AS d WHERE lead_id = %s", [lead]).fetchall()
+    assert "doe" not in str(entry).lower()
+    listed = "SELECT crm.is_address_listed(%s, %s, %s)"
+    for spelled in ("jo.doe@gmail.com", " JODOE+roof@GoogleMail.com ", "mailto:jo.doe@gmail.com;"):
+        again = add(app, "leads", email=spelled, consent=CONSENT)
+        assert one(app, "SELECT crm.lead_block_reason(l, 'email') FROM crm.leads AS l WHERE id = %s", again) == "dnc"
+        assert one(app, listed, spelled, A, None) is True
+        assert one(app, listed, spelled, A, "sms") is False
+    assert one(app, listed, "jo.roe@gmail.com", A, None) is False
+    assert one(app, listed, "jodoe@example.com", A, None) is False
+    app.execute("SELECT crm.erase_lead(%s)", [lead])
+    assert one(app, listed, "jo.doe@gmail.com", A, "email") is True, "an erasure may be repeated"
+    entry_id = one(app, "SELECT id FROM crm.dnc_list WHERE lead_id = %s", lead)
+    app.execute("SELECT crm.end_dnc_entry(%s, 'she asked for it')", [entry_id])
+    assert one(app, listed, "jo.doe@gmail.com", A, "email") is False
+
+
 def test_an_address_that_opted_out_is_not_written_to_as_another_lead(app: Connection) -> None:
     lead = add(app, "leads", email="mail@x.example", phone="+12065550143", consent=CONSENT)
     add(app, "dnc_list", phone=None, lead_id=lead, channels=["email"])

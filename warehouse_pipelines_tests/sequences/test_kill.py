@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.sequences import outbox
+from warehouse_pipelines.sequences import messages
 from warehouse_pipelines.sequences.enrollments import Enrollments
 from warehouse_pipelines.sequences.senders import Smtp, TextMessages
 from warehouse_pipelines_tests.harness.crm_database import A
@@ -99,7 +99,7 @@ def test_story_3_5_killed_at_any_point_no_e_mail_goes_twice_and_what_nobody_know
     assert rows.run(live(mail, texts)).counts == {"uncertain": 1}, "whoever has it go on"
     assert len(mail.received) == received
     message = rows.message(enrollment)
-    outbox.settle(looking(rows.url), message["organization_id"], message["id"], "done" if received else "again")
+    messages.settle(looking(rows.url), message["organization_id"], message["id"], "done" if received else "again")
     rows.make_due()
     assert rows.run(live(mail, texts)).counts == {"sent": 2 - received}
     assert rows.enrollment(enrollment)["status"] == "completed"

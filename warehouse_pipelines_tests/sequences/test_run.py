@@ -12,7 +12,8 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse
-from warehouse_pipelines.sequences import outbox, rendering, run
+from warehouse_pipelines.loading import retention
+from warehouse_pipelines.sequences import messages, rendering, run
 from warehouse_pipelines.sequences.run import WAITS
 from warehouse_pipelines.sequences.settings import SequenceSettings
 from warehouse_pipelines_tests.harness.crm_database import CONSENT, A, B
@@ -25,7 +26,7 @@ NIGHT = datetime(2026, 6, 15, 4, tzinfo=UTC)
 
 
 def decide(rows: SequenceRows, message: dict[str, Any], outcome: Any, said: str = "") -> str:
-    return outbox.settle(looking(rows.url), message["organization_id"], message["id"], outcome, said)
+    return messages.settle(looking(rows.url), message["organization_id"], message["id"], outcome, said)
 
 
 def test_story_3_5_a_sequence_goes_on_step_by_step_to_its_end(
@@ -46,6 +47,31 @@ def test_story_3_5_a_sequence_goes_on_step_by_step_to_its_end(
     assert rows.rows("SELECT kind, outcome FROM crm.sequence_step ORDER BY done_at") == [
         {"kind": "email", "outcome": "sent"}, {"kind": "text", "outcome": "sent"}, {"kind": "email", "outcome": "sent"},
     ]  # fmt: skip
+
+
+def test_a_message_that_is_past_its_age_loses_its_text_and_is_never_sent_again(
+    rows: SequenceRows, mail: MailServer
+) -> None:
+    enrollment = rows.enrolled(EMAIL, EMAIL, email="ada@people.example")
+    assert rows.run(live(mail)).counts == {"sent": 2}
+    with warehouse.connect(rows.url) as session:
+        [amount] = [one for one in retention.plan(session, []) if one.policy.kind == "sequence_messages"]
+        assert (amount.rows, amount.due) == (2, 0)
+        in_years = datetime.now(UTC) + timedelta(days=1000)
+        [done] = retention.run(session, [], only=["sequence_messages"], now=in_years)
+        assert (done.removed, done.problem) == (2, None)
+        assert retention.run(session, [], only=["sequence_messages"], now=in_years)[0].removed == 0
+    message = rows.message(enrollment)
+    assert (message["status"], message["recipient"], message["body"], message["reference"]) == (
+        "sent",
+        None,
+        None,
+        None,
+    )
+    rows.rows("UPDATE crm.lead_sequence_enrollments SET status = 'active', completed_at = NULL, next_run_at = now()")
+    rows.rows("UPDATE crm.lead_sequence_enrollments SET current_step = 0, execution_log = '[]'")
+    rows.run(live(mail))
+    assert len(mail.received) == 2
 
 
 def test_story_3_5_leads_of_a_segment_are_enrolled_once(rows: SequenceRows, mail: MailServer) -> None:
@@ -105,7 +131,7 @@ def test_story_3_5_a_reply_pauses_until_a_person_has_it_go_on(rows: SequenceRows
     assert rows.run(live(mail)).counts == {"paused by a reply": 1}
     assert rows.enrollment(enrollment)["status"] == "paused"
     assert rows.run(live(mail)).counts == {}
-    outbox.resume(looking(rows.url), rows.enrollment(enrollment)["organization_id"], enrollment)
+    messages.resume(looking(rows.url), rows.enrollment(enrollment)["organization_id"], enrollment)
     assert rows.run(live(mail)).counts == {"sent": 1}, "the reply of before is answered"
     assert rows.enrollment(enrollment)["status"] == "completed"
     assert rows.events(enrollment).count("paused") == 1
@@ -114,7 +140,7 @@ def test_story_3_5_a_reply_pauses_until_a_person_has_it_go_on(rows: SequenceRows
 def test_what_goes_on_waits_as_long_as_it_would_have(rows: SequenceRows, mail: MailServer) -> None:
     enrollment = rows.enrolled({**EMAIL, "delay_minutes": 60})
     rows.rows("UPDATE crm.lead_sequence_enrollments SET status = 'paused'")
-    outbox.resume(looking(rows.url), rows.enrollment(enrollment)["organization_id"], enrollment)
+    messages.resume(looking(rows.url), rows.enrollment(enrollment)["organization_id"], enrollment)
     assert rows.waits(enrollment) == timedelta(hours=1)
     assert rows.run(live(mail)).counts == {}
 
@@ -125,8 +151,8 @@ def test_story_3_5_of_a_conversation_only_what_the_person_wrote_is_a_reply(
 ) -> None:
     lead = rows.lead()
     person, _ = rows.person(lead), rows.enrolled(EMAIL, lead=lead)
-    messages = json.dumps([{"direction": direction, "content": "Yes", "created_at": datetime.now(UTC).isoformat()}])
-    rows.rows("INSERT INTO callrail_text_message (id, recent_messages, raw_data) VALUES ('c1', %s, '{}')", messages)
+    texts = json.dumps([{"direction": direction, "content": "Yes", "created_at": datetime.now(UTC).isoformat()}])
+    rows.rows("INSERT INTO callrail_text_message (id, recent_messages, raw_data) VALUES ('c1', %s, '{}')", texts)
     rows.activity(person, "text", None, source_table="callrail_text_message", source_key="c1")
     assert rows.run(live(mail)).counts == ({"paused by a reply": 1} if pauses else {"sent": 1})
 
@@ -220,7 +246,7 @@ def test_a_parked_step_is_mended_and_handed_over_again_or_left_out(rows: Sequenc
     mended, left_out = rows.enrolled(step), rows.enrolled(step, EMAIL)
     rows.run(live(mail))
     with pytest.raises(WrongUse, match="settle"):
-        outbox.resume(looking(rows.url), rows.message(mended)["organization_id"], mended)
+        messages.resume(looking(rows.url), rows.message(mended)["organization_id"], mended)
     rows.rows(
         "INSERT INTO crm.message_template (organization_id, name, channel, subject, body)"
         " VALUES (%s, 'guide', 'email', 'A guide', 'For {{ lead.first_name }}')", A
@@ -244,7 +270,7 @@ def test_a_call_is_left_to_a_person_and_withdrawn_from_who_must_not_be_called(ro
     assert rows.run(settings).counts == {"waiting for a person": 2}
     assert rows.events(done) == ["handed_out"], "looking again is no event"
     rows.rows("INSERT INTO crm.dnc_list (organization_id, phone, reason) VALUES (%s, '+12125559999', 'opt_out')", A)
-    open_ = outbox.messages(looking(rows.url), rows.message(done)["organization_id"], None, 10)
+    open_ = messages.shown(looking(rows.url), rows.message(done)["organization_id"], None, 10)
     assert {str(one["id"]): one["blocked"] for one in open_} == {
         str(rows.message(done)["id"]): None, str(rows.message(withdrawn)["id"]): "dnc",
     }  # fmt: skip
@@ -254,7 +280,7 @@ def test_a_call_is_left_to_a_person_and_withdrawn_from_who_must_not_be_called(ro
     assert decide(rows, rows.message(done), "done", "wants a visit") == "active"
     assert rows.run(settings).counts == {"kept in the outbox": 1}
     assert rows.rows("SELECT kind, outcome FROM crm.sequence_step ORDER BY done_at") == [
-        {"kind": "call", "outcome": "wants a visit"}, {"kind": "text", "outcome": "sent"},
+        {"kind": "call", "outcome": "wants a visit"}, {"kind": "text", "outcome": "recorded"},
     ]  # fmt: skip
 
 

@@ -63,6 +63,7 @@ class HubSpot(HubSpotOperations):
             "HUBSPOT_APP_ID": str(self.settings.app_id),
             "HUBSPOT_DEVELOPER_KEY": self.settings.developer_key,
             "HUBSPOT_REQUESTS_PER_10_SECONDS": "100000",
+            "HUBSPOT_REQUESTS_PER_DAY": "1000000000",
             "HUBSPOT_SEARCHES_PER_SECOND": "100000",
         }
 

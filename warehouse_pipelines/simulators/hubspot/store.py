@@ -66,6 +66,8 @@ class Store:
         self.count = kind.count
         self.created = 0
         self.rows: dict[int, Row] = {}
+        self._living: set[int] = set()
+        """Those of ``rows``, so that what was archived costs nothing."""
         self.definitions = {**kind.properties, **extra_properties}
         self._journeys = journeys
         self.base_modified = (
@@ -125,6 +127,7 @@ class Store:
 
     def write(self, number: int, row: Row, visible_at: float) -> None:
         self.rows[number] = row
+        (self._living.add if row.state == "live" else self._living.discard)(number)
         self._pending.append((visible_at, number, row))
 
     def create(self, changes: Properties, at: int, visible_at: float) -> int:
@@ -144,18 +147,18 @@ class Store:
         return self.indexed.get(number) or self._base_row(number)
 
     def live_after(self, number: int) -> Iterator[int]:
-        for candidate in range(max(0, number + 1), self.count + self.created):
+        for candidate in range(max(0, number + 1), self.count):
             row = self.rows.get(candidate)
             if row is None or row.state == "live":
                 yield candidate
+        yield from sorted(made for made in self._living if made > number and made >= self.count)
 
     def having(self, name: str) -> dict[str, int]:
         """The live records by the value of a property; of several that have it the first."""
-        made = range(self.count, self.count + self.created)
-        numbers = self.live_after(-1) if name in self._filled else sorted({*self.rows, *made})
+        numbers = self.live_after(-1) if name in self._filled else sorted(self._living)
         found: dict[str, int] = {}
         for number in numbers:
-            value = self.properties(number, self.row(number)).get(name) if self.is_live(number) else None
+            value = self.properties(number, self.row(number)).get(name)
             if value:
                 found.setdefault(value, number)
         return found

@@ -84,9 +84,8 @@ class HubSpotReader:
             return configured
         wanted = name if configured == "auto" else configured
         standard = STANDARD_APPOINTMENT if name == "appointment" and configured == "auto" else None
-        less = ("PropertyDefinitions", "AssociationDefinitions", "AuditMetadata")
         try:
-            schemas = self.client.get(SCHEMAS, Answer[Schema], params={f"include{what}": "false" for what in less})
+            found = self.schemas
         except PermissionMissing as error:
             if standard:
                 return standard
@@ -94,7 +93,6 @@ class HubSpotReader:
                 f"{error} The custom object {wanted!r} is found by its schema, which needs an Enterprise account "
                 f"and the scope crm.schemas.custom.read; or set HUBSPOT_{setting.upper()} to its type id (2-...)."
             ) from error
-        found = schemas.page(SCHEMAS)
         for schema in found:
             if _plain(wanted) in {_plain(text) for text in (schema.name, *schema.labels.values()) if text}:
                 return schema.object_type_id
@@ -105,6 +103,13 @@ class HubSpotReader:
             f"{', '.join(sorted(schema.name for schema in found)) or 'none'}. Set "
             f"HUBSPOT_{setting.upper()} to the object's name, or leave this entity's schedule off."
         )
+
+    @cached_property
+    def schemas(self) -> Sequence[Schema]:
+        """The portal's custom objects. Whoever makes one deletes this attribute."""
+        less = ("PropertyDefinitions", "AssociationDefinitions", "AuditMetadata")
+        params = {f"include{what}": "false" for what in less}
+        return self.client.get(SCHEMAS, Answer[Schema], params=params).page(SCHEMAS)
 
     @cached_property
     def properties(self) -> dict[str, str]:

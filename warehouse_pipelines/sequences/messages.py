@@ -1,4 +1,4 @@
-"""What stands in the outbox, and what a person decides of it: messages that are parked, uncertain or left to people."""
+"""Messages of sequences as a person sees them, and what only a person decides: parked, uncertain, left to people."""
 
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -20,11 +20,11 @@ def sequences(session: "Session", organization: UUID) -> list[dict[str, Any]]:
         return session.execute(query("sequence_list"), {"organization": organization}).fetchall()
 
 
-def messages(session: "Session", organization: UUID, status: str | None, limit: int) -> list[dict[str, Any]]:
+def shown(session: "Session", organization: UUID, status: str | None, limit: int) -> list[dict[str, Any]]:
     """Return messages of a status, newest first, or those that are open; ``blocked`` says who must not be reached."""
     given = {"organization": organization, "status": status, "limit": limit}
     with acting(session, organization):
-        return session.execute(query("sequence_outbox"), given).fetchall()
+        return session.execute(query("sequence_messages"), given).fetchall()
 
 
 def settle(session: "Session", organization: UUID, message: UUID, outcome: Outcome, result: str = "") -> str:
@@ -42,7 +42,7 @@ def settle(session: "Session", organization: UUID, message: UUID, outcome: Outco
             [organization, message],
         ).fetchone()
         if found is None:
-            raise WrongUse(f"There is no message {message}. `warehouse sequences outbox` lists those that are open.")
+            raise WrongUse(f"There is no message {message}. `warehouse sequences messages` lists those that are open.")
         if found["status"] not in ("waiting", "retry", "parked", "uncertain"):
             raise WrongUse(f"Message {message} is {found['status']}; nothing is to be decided of it.")
         given = {"organization": organization, **found}

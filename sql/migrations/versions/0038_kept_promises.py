@@ -1,0 +1,23 @@
+"""An opt-out outlives the erasure of the address; what the outbox keeps is not called sent. SQL that psql can run."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0038_kept_promises"
+down_revision = "0033_sequences"
+
+
+def upgrade() -> None:
+    """Add the hash and the status."""
+    _run(Path(__file__).with_suffix(".sql"))
+
+
+def downgrade() -> None:
+    """Take both away; refuse while there are hashes, unless forced: those addresses would be written to again."""
+    _run(Path(__file__).with_name("0038_kept_promises_down.sql"))
+
+
+def _run(part: Path) -> None:
+    # Without parameters, so that % means itself.
+    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())

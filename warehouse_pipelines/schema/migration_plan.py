@@ -12,7 +12,7 @@ is taken in the transaction is held to its end, so its time is that of all that 
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +50,14 @@ COPIED = (
     "orchestration.source_table",
 )  # fmt: skip
 """Tables whose rows a migration compares; those of ``sql/defaults`` are copied too. None of them has personal data."""
+
+
+NEVER_LARGE = re.compile(
+    r"orchestration\.(alembic_version|migration_step|alert_rule|alert_silence|retention_policy|source_table|sync_schedule)"
+    r"|identity\.(weight|weight_version|survivorship|source_trust|read_position)|access\..*|reverse_etl\..*"
+    r"|crm\.(\w*_mapping|status_rank|source_status|dnc_reasons|fx_rate|system_config|message_template|feed_position)"
+)
+"""Tables of settings and of people who sign in: a revision may do with them what it likes."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,8 @@ class Plan:
                 else:
                     yield f"    {effect.table} ({self._size(effect.table)}): {self._said(place, effect)}"
             for what, names in sorted(small.items()):
-                yield f"    of less than {SMALL:,} rows, {what} about {_duration(self._held(place))}: {', '.join(names)}"
+                held = _duration(self._held(place))
+                yield f"    of less than {SMALL:,} rows, {what} about {held}: {', '.join(names)}"
         if not self.parts:
             yield "  nothing"
         if self.after:
@@ -174,6 +183,17 @@ def _sql_name(lock: str) -> str:
     return "".join(f" {one}" if one.isupper() else one for one in lock.removesuffix("Lock")).strip().upper()
 
 
+def long_locks(parts: Iterable[Part]) -> list[str]:
+    """Return a sentence for each table that may be large, and that a part reads, writes or indexes as a whole."""
+    found = []
+    for part in parts:
+        for effect in part.effects:
+            if effect.is_long and not NEVER_LARGE.fullmatch(effect.table):
+                what = "rewrites" if effect.rewritten else "reads all of" if effect.scans else "builds an index of"
+                found.append(f"{'; '.join(part.lines)} {what} {effect.table}, which may be large: see CONTRIBUTING.md")
+    return found
+
+
 class Watch:
     """Notes what each part of a migration did, as ``migrate`` calls it in its transaction."""
 
@@ -229,16 +249,22 @@ def plan(url: str) -> Plan:
     with tempfile.TemporaryDirectory(prefix="warehouse-plan-") as folder:
         server = Server(Path(folder) / "server", durable=False)
         try:
-            copy = server.start()
-            with warehouse.session(url) as session:
-                _copy(session, url, copy, Path(folder) / "schema.dump")
-                sizes = {row["name"]: Size(row["rows"], row["bytes"], row["indexes"]) for row in
-                         session.execute(query("migration_sizes"))}  # fmt: skip
-            return Plan(*_watched(copy), sizes)
+            return plan_on(url, server.start())
         finally:
             warehouse.close_kept()
             if server.home.exists():
                 server.stop("immediate")
+
+
+def plan_on(url: str, copy: str) -> Plan:
+    """Return the plan of ``url`` by an empty database at ``copy``, whose user is a superuser. Raises as ``plan``."""
+    with warehouse.session(url) as session, tempfile.TemporaryDirectory(prefix="warehouse-plan-") as folder:
+        _copy(session, url, copy, Path(folder) / "schema.dump")
+        sizes = {
+            row["name"]: Size(row["rows"], row["bytes"], row["indexes"])
+            for row in session.execute(query("migration_sizes"))
+        }
+    return Plan(*_watched(copy), sizes)
 
 
 def _watched(url: str) -> tuple[tuple[Part, ...], tuple[tuple[str, str], ...]]:
@@ -262,7 +288,8 @@ def _copy(session: "Session", url: str, copy: str, dump: Path) -> None:
         for role in roles - known - {*backup.OURS}:
             made.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(role)))
         backup.make_roles(made, tuple(backup.OURS))
-        words = ["--exit-on-error", "--single-transaction", "--dbname=warehouse", str(dump)]
+        name = made.info.dbname
+        words = ["--exit-on-error", "--single-transaction", f"--dbname={name}", str(dump)]
         backup.run_program("pg_restore", server, copy, words, "Planning: copying the schema")
         made.execute("SET session_replication_role = replica")
         for table in _compared():

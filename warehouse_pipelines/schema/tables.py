@@ -74,6 +74,11 @@ def metadata(entities: Sequence[Entity]) -> sa.MetaData:
             postgresql_using="brin",
             postgresql_with={"autosummarize": "on"},
         )
+        # By which retention and readers find deleted rows. It has no others, so a load of living rows never enters it.
+        if "deleted_at" not in entity.indexes:
+            sa.Index(
+                index_name(entity.table_name, "deleted_at"), table.c["deleted_at"], postgresql_where=table.c["archived"]
+            )
     return declared
 
 
@@ -149,7 +154,7 @@ def _differences(entity: Entity, found: _Found | None) -> Iterator[Difference]:
                 yield Difference(entity, "nullability", name)
             if comment != column_texts.text(entity, name):
                 yield Difference(entity, "comment", name)
-    for name in (*entity.indexes, "sync_updated_at"):
+    for name in dict.fromkeys((*entity.indexes, "sync_updated_at", "deleted_at")):
         index = index_name(entity.table_name, name)
         if index not in found.indexes:
             yield Difference(entity, "index", index)

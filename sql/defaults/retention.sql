@@ -13,6 +13,7 @@ INSERT INTO orchestration.retention_policy (kind, about, keep_days) VALUES
     ('alert_silences', 'Silences of alerts that ended.', 30),
     ('alert_events', 'Incidents that were resolved, with their messages.', 400),
     ('change_log', 'What changed in rows of the entities that are declared with change_log.', 365),
+    ('identity_deletions', 'What was deleted of identity; a mart that was not computed for longer is computed anew.', 30),
     ('push_channels', 'Push channels of Google that were stopped or have ended.', 90),
     ('access_sessions', 'Sessions of users that nobody used since; each ends earlier.', 1),
     ('access_sign_in_failures', 'Sign-ins that failed.', 1),

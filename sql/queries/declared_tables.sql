@@ -1,4 +1,5 @@
--- What the catalog says of tables: each one's comment, columns and indexes, and whether it is said how long a row may be.
+-- What the catalog says of tables: each one's comment, columns and valid indexes, and whether it is said how long a row
+-- may be. An index is invalid where a build was ended.
 -- Parameters: schemas and names, two arrays of the same length.
 SELECT n.nspname, c.relname, obj_description(c.oid, 'pg_class'),
     (SELECT jsonb_object_agg(a.attname, jsonb_build_array(
@@ -10,7 +11,7 @@ SELECT n.nspname, c.relname, obj_description(c.oid, 'pg_class'),
          LATERAL (SELECT jsonb_agg(a.attname ORDER BY k.place) -- NULL where it is an expression
                   FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
                       LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum) AS keys (names)
-     WHERE i.indrelid = c.oid),
+     WHERE i.indrelid = c.oid AND i.indisvalid),
     c.relkind = 'p' OR coalesce(array_to_string(c.reloptions, ' ') LIKE '%%toast_tuple_target=%%', false)
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS asked (nspname, relname)
     JOIN pg_namespace AS n ON n.nspname = asked.nspname

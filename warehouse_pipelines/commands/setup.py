@@ -21,6 +21,8 @@ from warehouse_pipelines.observability import logs, redaction
 @click.option("--force", is_flag=True, help="With --down: also a revision whose tables hold rows, which are lost.")
 @click.option("--seed", is_flag=True, help="Then add invented rows to the CRM for a first look.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--plan", is_flag=True, help="Say what would be done, locked and for how long, and do nothing.")
+@click.option("--rewrite", is_flag=True, help="Also where nobody can read a large table until it is rewritten.")
 @click.option(
     "--redact",
     is_flag=True,
@@ -44,6 +46,8 @@ def migrate(
     force: bool,
     seed: bool,
     dry_run: bool,
+    plan: bool,
+    rewrite: bool,
     redact: bool,
     require_backup: Path | None,
     backup_hours: float,
@@ -56,15 +60,19 @@ def migrate(
         raise WrongUse("--force goes with --down.")
     if seed and down:
         raise WrongUse("--seed and --down exclude each other.")
-    if dry_run + redact + bool(down or seed) > 1:
-        raise WrongUse("--dry-run and --redact go with none of --down and --seed, nor with each other.")
-    from warehouse_pipelines.schema import backup, local_columns
+    if dry_run + plan + redact + bool(down or seed) > 1:
+        raise WrongUse("--dry-run, --plan and --redact go with none of --down and --seed, nor with each other.")
+    from warehouse_pipelines.schema import backup, local_columns, migration_plan
     from warehouse_pipelines.schema import migrate as migrations
 
     url = database_url()
+    if plan:
+        for line in migration_plan.plan(url).lines():
+            click.echo(line)
+        return
     if require_backup is not None:
         backup.check(require_backup, url, hours=backup_hours)
-    changes = migrations.migrate(url, down=down or 0, force=force, dry_run=dry_run)
+    changes = migrations.migrate(url, down=down or 0, force=force, dry_run=dry_run, rewrite=rewrite)
     if redact:
         changes += local_columns.redact(url, list(sources().values()))
     if seed:

@@ -78,6 +78,7 @@ KINDS = (
     Kind("alert_events", "orchestration.alert_event", "resolved_at", "resolved_at IS NOT NULL"),
     Kind("alert_silences", "orchestration.alert_silence", "ends_at"),
     Kind("change_log", "orchestration.change_log", "changed_at"),
+    Kind("identity_deletions", "identity.deletion", "deleted_at"),
     Kind("drive_change_logs", "pipedesk.drive_change_logs", "received_at"),
     Kind("push_channels", "pipedesk.calendar_sync_states", "updated_at", "channel_id IS NOT NULL AND NOT active"),
     Kind("push_channels", "pipedesk.drive_webhook_channels", "updated_at", "NOT active"),

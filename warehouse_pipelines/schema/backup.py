@@ -98,7 +98,7 @@ def _write(session: "Session", url: str, folder: Path) -> Manifest:
         if revision is None:
             raise WrongUse(f"Writing a backup: the database {found['name']} is no warehouse. Migrate it first.")
         dump = ["--format=custom", f"--snapshot={found['snapshot']}", f"--file={folder / DUMP}"]
-        _run(_program("pg_dump", server), url, dump, f"Writing a backup of the database {found['name']}")
+        run_program("pg_dump", server, url, dump, f"Writing a backup of the database {found['name']}")
         rows = counted(session)
         roles = tuple(row["role"] for row in session.execute(query("backup_roles")))
     made = Manifest(found["at"].astimezone(UTC), found["name"], revision, server, _digest(folder / DUMP), roles, rows)
@@ -140,10 +140,10 @@ def restore(folder: Path, url: str) -> Manifest:
         there = _one(session, query("backup_is_empty"))
         if there["relation"] is not None:
             raise WrongUse(f"Restoring into the database {name}: it has {there['relation']}. Name an empty database.")
-        _make_roles(session, held.roles)
+        make_roles(session, held.roles)
         server = session.info.server_version // 10_000
     words = ["--exit-on-error", "--single-transaction", f"--dbname={name}", str(folder / DUMP)]
-    _run(_program("pg_restore", max(server, held.server)), url, words, f"Restoring into the database {name}")
+    run_program("pg_restore", max(server, held.server), url, words, f"Restoring into the database {name}")
     with warehouse.connect(url) as session:
         session.execute("SET statement_timeout = 0")
         with session.transaction():
@@ -170,7 +170,8 @@ def counted(session: "Session") -> dict[str, int]:
     return found
 
 
-def _make_roles(session: "Session", roles: tuple[str, ...]) -> None:
+def make_roles(session: "Session", roles: tuple[str, ...]) -> None:
+    """Make those of ``roles`` that are ours and missing. Raises ``WrongUse`` for others that are missing."""
     known = {row["rolname"] for row in session.execute("SELECT rolname FROM pg_roles")}
     if strange := [one for one in roles if one not in known and one not in OURS]:
         raise WrongUse(
@@ -204,8 +205,12 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _run(program: Path, url: str, words: list[str], doing: str) -> None:
-    """Run a program of PostgreSQL's; the password goes by the environment, which other users cannot read."""
+def run_program(name: str, server: int, url: str, words: list[str], doing: str) -> None:
+    """Run ``pg_dump`` or ``pg_restore``; the password goes by the environment, which other users cannot read.
+
+    Raises ``NotConfigured`` without one that is as new as the ``server``, and ``WrongUse`` when it fails.
+    """
+    program = _program(name, server)
     names = {one.keyword.decode(): one.envvar for one in psycopg.pq.Conninfo.get_defaults()}
     given = {names[key]: str(value) for key, value in conninfo_to_dict(url).items() if names.get(key)}
     environment = os.environ | {key.decode(): value for key, value in given.items() if key}

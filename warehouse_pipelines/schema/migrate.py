@@ -6,8 +6,11 @@ everything, the version table included. Rows that a sync can fetch again go with
 others refuses, unless forced.
 """
 
+import contextlib
 import logging
 import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import alembic.command
@@ -26,6 +29,7 @@ from warehouse_pipelines.schema import (
     comments,
     local_columns,
     masked_views,
+    online,
     reading,
     repeatable,
     source_tables,
@@ -35,6 +39,15 @@ from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 
 log = logging.getLogger("warehouse")
+
+LARGE = 1_000_000
+"""Rows from which a table is only rewritten when that is asked for."""
+
+Watch = Callable[[sa.Connection, Sequence[str]], None]
+
+
+def _unwatched(connection: sa.Connection, lines: Sequence[str]) -> None:
+    """Do nothing."""
 
 
 def engine(url: str) -> sa.Engine:
@@ -48,49 +61,98 @@ def engine(url: str) -> sa.Engine:
     return sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
 
 
-def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = False) -> list[str]:
+def migrate(
+    url: str,
+    *,
+    down: int = 0,
+    force: bool = False,
+    dry_run: bool = False,
+    rewrite: bool = False,
+) -> list[str]:
     """Bring the database to head, or ``down`` that many revisions; return a line for each change.
 
-    A ``dry_run`` makes the changes and takes them back. Safe to repeat and safe to run twice at a time: the second
-    waits and finds nothing to do. Raises ``RuntimeError`` when a table differs in a way that only a written migration
-    may change, and ``WrongUse`` when a revision that holds rows is to be undone without ``force``.
+    A ``dry_run`` makes the changes and takes them back, but for the steps of ``online``, which it names. Safe to repeat
+    and safe to run twice at a time: the second waits and finds nothing to do.
+
+    Raises ``RuntimeError`` when a table differs in a way that only a written migration may change, and ``WrongUse``
+    when a revision that holds rows is to be undone without ``force``, or a table of over ``LARGE`` rows is to be
+    rewritten without ``rewrite``.
     """
-    config = Config()
-    config.set_main_option("script_location", str(sql_folder() / "migrations"))
-    script = ScriptDirectory.from_config(config)
+    with _alone(url):
+        if down:
+            return online.patiently(None, "Migrating", lambda: _locking(lambda: _down(url, down, force=force)))
+
+        def up() -> list[str]:
+            return upgrade(url, dry_run=dry_run, largest=None if rewrite else LARGE)
+
+        changes = online.patiently(None, "Migrating", lambda: _locking(up))
+        revisions, indexes = remaining(url)
+        if dry_run:
+            return [*changes, *(step.name for _, step in revisions), *(index.name for index in indexes)]
+        if revisions or indexes:
+            with warehouse.connect(url, application_name="warehouse-migrate") as session:
+                session.execute("SET statement_timeout = 0")
+                changes += online.run(session, revisions)
+                for index in indexes:
+                    log.info("%s of %s: begun", index.name, index.table)
+                    index.run(session, online.Progress(session, "", index.name))
+                    changes.append(index.name)
+        return changes
+
+
+def upgrade(url: str, watch: Watch = _unwatched, *, dry_run: bool = False, largest: int | None = LARGE) -> list[str]:
+    """Do all that is done in one transaction, and return a line for each change; ``migrate`` does the rest.
+
+    ``watch`` is called after each part of it, with its lines. Raises as ``migrate`` does.
+    """
+    entities = [entity for source in SOURCES for entity in source.entities]
     with engine(url).connect() as connection, connection.begin() as transaction:
-        _lock(connection)
-        connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
-        config.attributes["connection"] = connection
+        script, config = _begin(connection)
         before = _revisions(connection, script)
-        if down or before[-1:] != script.get_heads():
+        if before[-1:] != script.get_heads():
             masked_views.drop(connection)
-        if not down:
-            alembic.command.upgrade(config, "head")
-            after = _revisions(connection, script)
-            entities = [entity for source in SOURCES for entity in source.entities]
-            aligned = [*local_columns.rename(connection, entities), *tables.align(connection, entities)]
-            made = set(re.findall(r"^table (\w+)\.", "\n".join(aligned), re.MULTILINE))
-            if before != after:
-                made.add("orchestration")  # whose tables the revisions make, and their columns
-            _keep_strangers_from_making_objects(connection)
-            views = sql_folder() / "views"
-            changes = [
-                *(f"revision {revision}" for revision in after if revision not in before),
-                *aligned,
-                *sync_schedule.align(connection, SOURCES),
-                *source_tables.align(connection, SOURCES),
-                *repeatable.align_schemas(connection, sql_folder() / "schemas", made),
-                *repeatable.align_views(connection, views),
-                *repeatable.align_defaults(connection, sql_folder() / "defaults"),
-            ]
-            read, of_views = reading.align(connection, entities, views)
-            changes += [*read, *applications.align(connection), *comments.align(connection, entities, views, of_views)]
-            for remark in local_columns.stored_in_clear(connection, entities):
-                log.warning("%s", remark)
-            if dry_run:
-                transaction.rollback()
-            return changes
+        watch(connection, [])
+        changes: list[str] = []
+
+        def done(lines: Sequence[str]) -> None:
+            changes.extend(lines)
+            watch(connection, lines)
+
+        config.attributes["applied"] = lambda revision: done([f"revision {revision}"])
+        alembic.command.upgrade(config, "head")
+        revised = bool(changes)
+        aligned = [
+            *local_columns.rename(connection, entities),
+            *tables.align(connection, entities, indexes=False, largest=largest),
+        ]
+        done(aligned)
+        made = set(re.findall(r"^table (\w+)\.", "\n".join(aligned), re.MULTILINE))
+        if revised:
+            made.add("orchestration")  # whose tables the revisions make, and their columns
+        _keep_strangers_from_making_objects(connection)
+        views = sql_folder() / "views"
+        done(sync_schedule.align(connection, SOURCES))
+        done(source_tables.align(connection, SOURCES))
+        done(repeatable.align_schemas(connection, sql_folder() / "schemas", made))
+        done(repeatable.align_views(connection, views))
+        done(repeatable.align_defaults(connection, sql_folder() / "defaults"))
+        read, of_views = reading.align(connection, entities, views)
+        done(read)
+        done(applications.align(connection))
+        done(comments.align(connection, entities, views, of_views))
+        for remark in local_columns.stored_in_clear(connection, entities):
+            log.warning("%s", remark)
+        if dry_run:
+            transaction.rollback()
+        return changes
+
+
+def _down(url: str, down: int, *, force: bool) -> list[str]:
+    """Undo so many revisions, with what is noted of their steps."""
+    with engine(url).connect() as connection, connection.begin():
+        script, config = _begin(connection)
+        before = _revisions(connection, script)
+        masked_views.drop(connection)
         if force:
             connection.execute(sa.text("SET LOCAL warehouse.force_down = on"))
         try:
@@ -101,16 +163,74 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
                 raise WrongUse(f"{diagnosis.message_primary} {diagnosis.message_hint}") from error
             raise
         after = _revisions(connection, script)
+        undone = [revision for revision in reversed(before) if revision not in after]
         if not after:
             connection.execute(sa.text("DROP SCHEMA IF EXISTS orchestration CASCADE"))
-        return [f"revision {revision} undone" for revision in reversed(before) if revision not in after]
+        elif _has_steps(connection):
+            connection.execute(
+                sa.text("DELETE FROM orchestration.migration_step WHERE revision = ANY(:undone)"), {"undone": undone}
+            )
+        return [f"revision {revision} undone" for revision in undone]
+
+
+def _begin(connection: sa.Connection) -> tuple[ScriptDirectory, Config]:
+    """Make the transaction give way to others, and return what Alembic wants."""
+    connection.execute(
+        sa.text(f"SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '{online.LOCK_TIMEOUT}'")
+    )
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder() / "migrations"))
+    config.attributes["connection"] = connection
+    return ScriptDirectory.from_config(config), config
+
+
+def _locking(work: Callable[[], list[str]]) -> list[str]:
+    """Return what ``work`` returns; raise PostgreSQL's own error when it waited for a lock too long."""
+    try:
+        return work()
+    except sa.exc.DBAPIError as error:
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+            raise error.orig from error
+        raise
+
+
+def remaining(url: str) -> tuple[list[tuple[str, online.Step]], list[online.Index]]:
+    """Return the steps of the applied revisions that are not done, and the indexes that entities lack."""
+    with engine(url).connect() as connection:
+        entities = [entity for source in SOURCES for entity in source.entities]
+        return unfinished(connection), tables.missing_indexes(connection, entities)
+
+
+def unfinished(connection: sa.Connection) -> list[tuple[str, online.Step]]:
+    """Return the steps of the applied revisions that are not done, each after its revision."""
+    script = _script()
+    finished = set()
+    if _has_steps(connection):
+        rows = connection.execute(
+            sa.text("SELECT revision, step FROM orchestration.migration_step WHERE finished_at IS NOT NULL")
+        )
+        finished = {(row.revision, row.step) for row in rows}
+    return [
+        (revision, step)
+        for revision in _revisions(connection, script)
+        for step in getattr(script.get_revision(revision).module, "steps", ())
+        if (revision, step.name) not in finished
+    ]
+
+
+def _has_steps(connection: sa.Connection) -> bool:
+    return bool(connection.scalar(sa.text("SELECT to_regclass('orchestration.migration_step') IS NOT NULL")))
+
+
+def _script() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder() / "migrations"))
+    return ScriptDirectory.from_config(config)
 
 
 def pending(connection: sa.Connection) -> list[str]:
     """Return the revisions that are not applied, oldest first."""
-    config = Config()
-    config.set_main_option("script_location", str(sql_folder() / "migrations"))
-    script = ScriptDirectory.from_config(config)
+    script = _script()
     applied = _revisions(connection, script)
     return [found.revision for found in script.walk_revisions() if found.revision not in applied][::-1]
 
@@ -169,19 +289,32 @@ def _keep_strangers_from_public(connection: sa.Connection) -> None:
     connection.execute(sa.text("REVOKE USAGE ON SCHEMA public FROM PUBLIC"))
 
 
-def _lock(connection: sa.Connection) -> None:
-    """Wait for another migration, and say so; and that loads are running, for which changes of their tables wait."""
-    if not connection.scalar(sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('warehouse:migrate', 0))")):
-        log.warning("Another migration of this database is running; waiting for its end.")
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('warehouse:migrate', 0))"))
-    loads = connection.scalar(
-        sa.text(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'warehouse-loader' "
-            "AND datname = current_database() AND xact_start IS NOT NULL"
-        )
-    )
-    if loads:
-        log.warning("%d loads are running; a change of their tables waits for their end.", loads)
+@contextlib.contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Hold the lock of migrations for the block; say that loads are running, for which changes of their tables wait.
+
+    It is asked for again and again. A session that waits for it would have a snapshot, and whoever builds an index
+    CONCURRENTLY waits for all older snapshots: the two would wait for each other.
+    """
+    with warehouse.connect(url, application_name="warehouse-migrate") as session:
+        told = False
+        while True:
+            with warehouse.try_lock(session, "warehouse:migrate") as free:
+                if free:
+                    loads = session.execute(
+                        "SELECT count(*) AS loads FROM pg_stat_activity WHERE application_name = 'warehouse-loader' "
+                        "AND datname = current_database() AND xact_start IS NOT NULL"
+                    ).fetchone()
+                    if loads and loads["loads"]:
+                        log.warning(
+                            "%d loads are running; a change of their tables waits for their end.", loads["loads"]
+                        )
+                    yield
+                    return
+            if not told:
+                told = True
+                log.warning("Another migration of this database is running; waiting for its end.")
+            time.sleep(0.3)
 
 
 def seed(url: str) -> list[str]:

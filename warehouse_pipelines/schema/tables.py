@@ -19,9 +19,11 @@ import sqlalchemy as sa
 from psycopg.sql import Identifier, quote
 from sqlalchemy.dialects.postgresql import JSONB
 
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model import column_texts
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import online
 
 log = logging.getLogger("warehouse")
 
@@ -80,6 +82,11 @@ def metadata(entities: Sequence[Entity]) -> sa.MetaData:
             postgresql_using="brin",
             postgresql_with={"autosummarize": "on"},
         )
+        # By which retention and readers find deleted rows. It has no others, so a load of living rows never enters it.
+        if "deleted_at" not in entity.indexes:
+            sa.Index(
+                index_name(entity.table_name, "deleted_at"), table.c["deleted_at"], postgresql_where=table.c["archived"]
+            )
     return declared
 
 
@@ -157,7 +164,7 @@ def _differences(entity: Entity, found: _Found | None) -> Iterator[Difference]:
                 yield Difference(entity, "nullability", name)
             if comment != column_texts.text(entity, name):
                 yield Difference(entity, "comment", name)
-    for name in (*entity.indexes, "sync_updated_at"):
+    for name in dict.fromkeys((*entity.indexes, "sync_updated_at", "deleted_at")):
         index = index_name(entity.table_name, name)
         if index not in found.indexes:
             yield Difference(entity, "index", index)
@@ -169,10 +176,15 @@ def _differences(entity: Entity, found: _Found | None) -> Iterator[Difference]:
         yield Difference(entity, "storage")
 
 
-def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
+def align(
+    connection: sa.Connection, entities: Sequence[Entity], *, indexes: bool = True, largest: int | None = None
+) -> list[str]:
     """Create what is declared and missing; return a line for each change, none when there was nothing to do.
 
-    Raises ``RuntimeError`` when a column exists with another type or nullability, or an index on other columns.
+    Without ``indexes`` those that are missing on tables that are there are left to ``missing_indexes``.
+
+    Raises ``RuntimeError`` when a column exists with another type or nullability, or an index on other columns, and
+    ``WrongUse`` when a column would rewrite a table of more than ``largest`` rows.
     """
     found: dict[str, list[Difference]] = defaultdict(list)
     for difference in differences(connection, entities):
@@ -182,11 +194,13 @@ def align(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
             "the database differs from the declared entities where only a written migration may change it: "
             + ", ".join(sorted(refused))
         )
+    if largest is not None:
+        _refuse_rewrites(connection, found["column"], largest)
     missing = [difference.entity for difference in found["table"]]
     done = [
         *_create_tables(connection, missing),
         *_add_columns(connection, found["column"]),
-        *_create_indexes(connection, found["index"]),
+        *(_create_indexes(connection, found["index"]) if indexes else []),
         *_set_storage(connection, [difference.entity for difference in found["storage"]]),
     ]
     comments = [
@@ -241,6 +255,38 @@ def _set_storage(connection: sa.Connection, entities: Sequence[Entity]) -> list[
     names = [Identifier(entity.schema, entity.table_name).as_string() for entity in entities]
     _run(connection, [f"ALTER TABLE {name} SET (toast_tuple_target = {LONGEST_IN_PLACE})" for name in names])
     return [f"storage of {len(names)} table{'s' * (len(names) != 1)}"] if names else []
+
+
+def missing_indexes(connection: sa.Connection, entities: Sequence[Entity]) -> list[online.Index]:
+    """Return the indexes that are declared, and missing or invalid, of tables that are there."""
+    missing = [difference for difference in differences(connection, entities) if difference.what == "index"]
+    declared = {str(index.name): index for table in _tables_of(missing).values() for index in table.indexes}
+    found = []
+    for difference in missing:
+        statement = _compiled(connection, sa.schema.CreateIndex(declared[difference.name]))
+        what = re.fullmatch(r"CREATE INDEX \S+ ON \S+ (.+)", statement, re.DOTALL)
+        assert what is not None  # noqa: S101  (SQLAlchemy's form)
+        entity = difference.entity
+        found.append(online.Index(difference.name, f"{entity.schema}.{entity.table_name}", what[1]))
+    return found
+
+
+def _refuse_rewrites(connection: sa.Connection, missing: Sequence[Difference], largest: int) -> None:
+    """Raise ``WrongUse`` for a generated column of a large table, which PostgreSQL rewrites while nobody reads."""
+    for difference in missing:
+        entity = difference.entity
+        if "GENERATED" not in entity.pg_types[difference.name]:
+            continue
+        rows = connection.scalar(
+            sa.text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(:name)"),
+            {"name": Identifier(entity.schema, entity.table_name).as_string()},
+        )
+        if rows and rows > largest:
+            raise WrongUse(
+                f"Adding the column {entity.table_name}.{difference.name} rewrites a table of about {rows:,} rows, and "
+                "nobody can read it meanwhile. `warehouse migrate --plan` says for how long; "
+                "`warehouse migrate --rewrite` does it."
+            )
 
 
 def _tables_of(differences: Sequence[Difference]) -> dict[str, sa.Table]:

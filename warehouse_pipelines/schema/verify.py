@@ -17,7 +17,7 @@ SCHEMAS = ("public", "pipedesk")
 
 def verify(url: str, schemas: tuple[str, ...] = SCHEMAS) -> list[str]:
     """Return a sentence for each thing that is missing or otherwise. Raises ``DatabaseUnavailable``."""
-    from warehouse_pipelines.schema.migrate import engine, pending
+    from warehouse_pipelines.schema.migrate import engine, pending, unfinished
     from warehouse_pipelines.schema.tables import differences
 
     with engine(url).connect() as connection:
@@ -25,6 +25,7 @@ def verify(url: str, schemas: tuple[str, ...] = SCHEMAS) -> list[str]:
             return [f"revision {revision} is not applied" for revision in missing]
         entities = [entity for source in SOURCES for entity in source.entities if entity.schema in schemas]
         found = [f"{difference} is missing or otherwise" for difference in differences(connection, entities)]
+        found += [f"{step.name} of revision {revision} is not done" for revision, step in unfinished(connection)]
         if "pipedesk" in schemas:
             found += _lacking(connection)
         return found

@@ -46,18 +46,23 @@ def refresh(session: "Session", mart: Mart, summary: Summary, *, full: bool = Fa
         position = session.execute("SELECT * FROM marts.position WHERE mart = %s", [mart.name]).fetchone()
         until = session.execute(query("feed_until")).fetchone()
         fingerprint = _fingerprint(session, mart)
-        summary.full = full or position is None or position["fingerprint"] != fingerprint
+        summary.full = (
+            full or position is None or position["fingerprint"] != fingerprint or _is_forgotten(session, position)
+        )
         since: Any = BEGINNING if summary.full or position is None else position["read_until"]
         counts = changes.counts(session, mart.reads)
         before = position["counts"] if position else {}
         if mart.scope == "activities":
-            made = timeline.compute(session, since, full=summary.full, some_deleted=counts != before)
+            made = timeline.compute(session, since, full=summary.full, leads_deleted=counts != before)
         else:
+            left = 0
             if mart.scope == "persons":
                 summary.persons = _find_persons(session, mart, since, full=summary.full)
+                left = 0 if summary.full else _find_left(session, mart, since)
             made = (
                 summary.full
                 or bool(summary.persons)
+                or bool(left)
                 or _is_old(session, mart, position)
                 or changes.found(session, mart, since, before, counts)
             )
@@ -137,6 +142,26 @@ def _find_persons(session: "Session", mart: Mart, since: Any, *, full: bool) -> 
     return int(row["n"]) if row else 0
 
 
+def _find_left(session: "Session", mart: Mart, since: Any) -> int:
+    """Fill ``mart_left`` with the people who were deleted since and of whom the mart has rows; return their number."""
+    bulk.temporary(session, "mart_left", "person_id uuid PRIMARY KEY")
+    much = timeline.is_much_deleted(session, since)
+    statement = query("marts_left_of_all" if much else "marts_left")
+    found = session.execute(sql.SQL(statement).format(table=sql.Identifier("marts", mart.name)), {"since": since})
+    bulk.analyze(session, "mart_left")
+    return found.rowcount
+
+
+def _is_forgotten(session: "Session", position: Any) -> bool:
+    """Whether retention may have removed from ``identity.deletion`` what was deleted since the mart was computed."""
+    row = session.execute(
+        "SELECT coalesce(bool_or(%s < now() - keep_days * interval '1 day'), false) AS it"
+        " FROM orchestration.retention_policy WHERE kind = 'identity_deletions'",
+        [position["read_until"]],
+    ).fetchone()
+    return row is None or bool(row["it"])
+
+
 def _is_old(session: "Session", mart: Mart, position: Any) -> bool:
     if not mart.ages:
         return False
@@ -194,10 +219,10 @@ def _within(mart: Mart, *, full: bool) -> sql.Composable:
     if mart.scope == "activities":
         return sql.SQL("(o.source_table, o.source_key) IN (SELECT source_table, source_key FROM mart_row)")
     # Of a person who is no more nothing is made, and of nobody all is made.
+    of_nobody = sql.SQL(" OR o.person_id IS NULL" if mart.nobody else "")
     return sql.SQL(
-        "(o.person_id IN (SELECT person_id FROM mart_person)"
-        " OR NOT EXISTS (SELECT FROM identity.person AS p WHERE p.person_id = o.person_id))"
-    )
+        "(o.person_id = ANY (ARRAY(SELECT person_id FROM mart_person UNION SELECT person_id FROM mart_left)){})"
+    ).format(of_nobody)
 
 
 def _names(names: Any, alias: str = "") -> sql.Composable:

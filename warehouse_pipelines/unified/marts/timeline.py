@@ -25,16 +25,15 @@ if TYPE_CHECKING:
 NAMED = "SELECT DISTINCT source_table FROM mart_row"
 
 
-def compute(session: "Session", since: Any, *, full: bool, some_deleted: bool) -> bool:
+def compute(session: "Session", since: Any, *, full: bool, leads_deleted: bool) -> bool:
     """Fill ``mart_made`` with the activities to write; return whether there may be something to write at all.
 
-    ``some_deleted``: records, people or leads may have been deleted without a trace, whose activities are searched for.
+    ``leads_deleted``: leads may have been deleted without a trace, whose activities are searched for.
     """
     bulk.temporary(session, "mart_row", "source_table text, source_key text, PRIMARY KEY (source_table, source_key)")
     if not full:
         _find_rows(session, since)
-        if some_deleted:
-            _find_gone(session)
+        _find_deleted(session, since, leads=leads_deleted)
     bulk.analyze(session, "mart_row")
     session.execute("DROP TABLE IF EXISTS pg_temp.mart_made")
     names = sql.SQL(", ").join(map(sql.Identifier, activity.COLUMNS))
@@ -85,9 +84,13 @@ def _find_rows(session: "Session", since: Any) -> None:
     run_script(session, query("marts_activities_of_changed"), {"since": since})
 
 
-def _find_gone(session: "Session") -> None:
-    """Add the activities whose person, record or row of crm is no more."""
-    run_script(session, query("marts_activities_of_deleted"), {})
+def _find_deleted(session: "Session", since: Any, *, leads: bool) -> None:
+    """Add the activities whose person or record is no more, and if asked, whose row of crm."""
+    run_script(session, query("marts_activities_of_deleted"), {"since": since})
+    if is_much_deleted(session, since):
+        run_script(session, query("marts_activities_of_nobody"), {})
+    if not leads:
+        return
     for table in dict.fromkeys(one.table for one in ACTIVITIES if one.crm == "crm"):
         session.execute(
             sql.SQL(
@@ -96,6 +99,16 @@ def _find_gone(session: "Session") -> None:
                 " ON CONFLICT DO NOTHING"
             ).format(sql.Literal(table), columns.table(table), columns.key("t", table))
         )
+
+
+def is_much_deleted(session: "Session", since: Any) -> bool:
+    """Whether so much of identity was deleted since that it was not noted row by row."""
+    row = session.execute(
+        "SELECT EXISTS (SELECT FROM identity.deletion WHERE deleted_at > %s"
+        " AND person_id IS NULL AND source_key IS NULL AND table_name IN ('identity.person', 'identity.member', 'identity.touch')) AS it",
+        [since],
+    ).fetchone()
+    return bool(row and row["it"])
 
 
 def fingerprint() -> str:

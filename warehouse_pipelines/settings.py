@@ -215,6 +215,8 @@ class Settings(FromEnvironment):
     each. See ``observability.log_files``."""
     warehouse_columns_file: Path | None = None
     """The columns of this installation; unset: ``config/columns.toml``, see ``column_config``."""
+    warehouse_accounts_file: Path | None = None
+    """The further accounts of CRMs; unset: ``config/accounts.toml``, see ``model.accounts``."""
     warehouse_time_zone: ZoneInfo = ZoneInfo("America/New_York")
     """Where the business has its days: an activity at midnight UTC is one of the day before there."""
     crm_organization_id: UUID = UUID("00000000-0000-0000-0000-000000000001")

@@ -71,6 +71,7 @@ class Source:
                    its settings from elsewhere than the context, can have no second account
     ``vendor``     the name of the declared source that this is an account of, and ``account`` which one; both are empty
                    for the source as it is declared
+    ``tables``     for an account, what each declared table is called; None where it is unclear whose is meant
     ``page_size``  records per request unless ``--batch-size`` says otherwise
     ``pool``       how many steps may read this vendor at a time, over all runs
     ``flags``      what ``sync`` offers for this vendor alone
@@ -109,6 +110,7 @@ class Source:
     check_in: Callable[[ReadContext], str] | None = None
     vendor: str = ""
     account: str = ""
+    tables: Mapping[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]{1,50}", self.name) and self.name != f"{self.vendor}_{self.account}":

@@ -16,8 +16,6 @@ Sensitive properties are not in the vendor's list and count as lacking.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from pydantic_settings import BaseSettings
-
 from warehouse_pipelines.errors import AnswerChanged, NotConfigured
 from warehouse_pipelines.model.column_config import Change, applied, instead
 from warehouse_pipelines.model.entity import Entity
@@ -26,6 +24,7 @@ from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import setting_name
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
+from warehouse_pipelines.sources.hubspot.settings import Settings
 
 READABLE: Mapping[Kind, tuple[str, ...]] = {
     "email": ("string",),
@@ -46,7 +45,7 @@ def below_properties(names: Iterable[str]) -> str:
     return "|".join(f"properties.{name}" for name in names)
 
 
-def mapped(source: Source, entity: Entity, entities: Sequence[Entity], form: type[BaseSettings]) -> Entity:
+def mapped(source: Source, entity: Entity, entities: Sequence[Entity], form: type[Settings]) -> Entity:
     """Return the entity with those columns changed that the setting maps, of the account that ``form`` is of.
 
     Raises ``NotConfigured`` that names the first entry that cannot be used, whichever entity it is of.

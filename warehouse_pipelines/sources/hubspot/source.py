@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import UTC, datetime
+from typing import cast
 
 from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
@@ -42,5 +43,5 @@ HUBSPOT: Source = Source(
     read_keys=by_key.read_keys,
     by_key={entity.name: by_key.MOST for entity in OBJECT_ENTITIES},
     place=lambda name, kind: f"properties.{name}",
-    as_configured=lambda entity, form: mapped(HUBSPOT, entity, OBJECT_ENTITIES, form),
+    as_configured=lambda entity, form: mapped(HUBSPOT, entity, OBJECT_ENTITIES, cast(type[Settings], form)),
 )

@@ -22,6 +22,7 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import (
+    account_views,
     applications,
     comments,
     local_columns,
@@ -65,6 +66,7 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
         before = _revisions(connection, script)
         if down or before[-1:] != script.get_heads():
             masked_views.drop(connection)
+            account_views.drop(connection)
         if not down:
             alembic.command.upgrade(config, "head")
             after = _revisions(connection, script)
@@ -83,6 +85,7 @@ def migrate(url: str, *, down: int = 0, force: bool = False, dry_run: bool = Fal
                 *repeatable.align_schemas(connection, sql_folder() / "schemas", made),
                 *repeatable.align_views(connection, views),
                 *repeatable.align_defaults(connection, sql_folder() / "defaults"),
+                *account_views.align(connection, SOURCES),
             ]
             read, of_views = reading.align(connection, entities, views)
             changes += [*read, *applications.align(connection), *comments.align(connection, entities, views, of_views)]

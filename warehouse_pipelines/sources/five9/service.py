@@ -84,8 +84,8 @@ def error_of(fault: Fault, operation: str) -> WarehouseError:
         return VendorUnavailable(f"{what}. Nothing was loaded; the next run reads everything again.")
     if fault.name == "InvalidAccount":
         return CredentialRefused(
-            f"{what}. Renew the login of this account (FIVE9_USERNAME and FIVE9_PASSWORD) and set it again; nothing was "
-            "loaded."
+            f"{what}. Renew the login of this account and set it again (FIVE9_USERNAME, FIVE9_PASSWORD); nothing "
+            "was loaded."
         )
     if fault.name in ("AccessDisallowed", "UserHasNoRequiredRole"):
         return PermissionMissing(f"{what}. Give the user the role of an administrator or of the API, then run again.")

@@ -269,6 +269,14 @@ class ServeSettings(FromEnvironment):
         return any(isinstance(value, SecretStr) and not name.startswith("warehouse_") for name, value in self)
 
 
+class WebhookSecrets(FromEnvironment):
+    """How deliveries to an account with a name are verified: ``HUBSPOT_WEST_CLIENT_SECRET`` (``of_account``)."""
+
+    client_secret: SecretStr | None = None
+    signing_keys: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+
+
 def settings() -> Settings:
     """Read the settings now. Raises ``NotConfigured`` for one that cannot be used."""
     return read(Settings)

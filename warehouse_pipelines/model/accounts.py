@@ -1,4 +1,4 @@
-"""``config/accounts.toml``: further accounts of a CRM, such as a second HubSpot portal. Without the file there are none.
+"""``config/accounts.toml``: further accounts of a CRM, such as a second HubSpot portal. Without it there are none.
 
     hubspot = ["west"]                # beside the portal of HUBSPOT_ACCESS_TOKEN, that of HUBSPOT_WEST_ACCESS_TOKEN
     callrail = ["north", "south"]
@@ -21,7 +21,8 @@ Decided, a schema per account and not a column ``account`` in each key, with the
 accounts. An id that names a record of another CRM means its account of the same name, or its only one; where neither is
 there, it is unclear what it names, and it joins nothing.
 
-The file is read when a process starts, as ``config/columns.toml`` is, and columns are the same in all accounts of a CRM.
+The file is read when a process starts, as ``config/columns.toml`` is. Columns are the same in all accounts of a
+CRM.
 """
 
 import re

@@ -73,9 +73,9 @@ def _require(known: Sequence[str], sources: Sequence[Source]) -> None:
     declared = {source.name for source in sources if source.account}
     if lacking := [name for name in known if name not in declared]:
         raise NotConfigured(
-            f"This warehouse has the account{'s' * (len(lacking) > 1)} {', '.join(lacking)}, which {accounts_file()} does "
-            "not declare: what people of it are known by would be left out. Declare it again and restart what runs; or "
-            f"delete its tables for good with `warehouse accounts remove {lacking[0]}`."
+            f"This warehouse has the account{'s' * (len(lacking) > 1)} {', '.join(lacking)}, and {accounts_file()} does "
+            "not declare it, so people of it would be left out. Declare it again and restart what runs; or delete its "
+            f"tables for good with `warehouse accounts remove {lacking[0]}`."
         )
 
 

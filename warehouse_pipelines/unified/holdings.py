@@ -17,6 +17,7 @@ from psycopg import sql
 
 from warehouse_pipelines.model.accounts import by_table, per_account
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.schema.account_views import require_declared
 from warehouse_pipelines.schema.personal import is_text
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE
@@ -106,7 +107,11 @@ def entities() -> Mapping[str, Entity]:
 
 
 def tables(session: "Session") -> dict[str, DatabaseTable]:
-    """Return the tables of ``SCHEMAS`` by their label, in order; of a table in parts the parts."""
+    """Return the tables of ``SCHEMAS`` by their label, in order; of a table in parts the parts.
+
+    Raises ``NotConfigured`` when there are tables of an account that is not declared.
+    """
+    require_declared(session)
     rows = session.execute(
         """
         SELECT n.nspname AS schema, c.relname AS name, a.attname AS column, a.attnotnull AS required,

@@ -7,28 +7,22 @@ other columns are those that the CRM's table declares; a column that the databas
 among them. A condition, also on ``account``, is applied to each table before they are put together, so a lookup by key
 is one by index in each.
 
-The accounts of a warehouse are rows of ``orchestration.account``. Whoever reads or erases people of all accounts asks
-``require_declared`` first: a program that was started without ``config/accounts.toml`` would leave an account out.
+The accounts of a warehouse are rows of ``orchestration.account``, which are written here (``declared_accounts``).
 """
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from psycopg import sql
 
-from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.model.accounts import accounts_file, tables_of
+from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.schema import masked_views
-
-if TYPE_CHECKING:
-    from warehouse_pipelines.warehouse import Session
+from warehouse_pipelines.schema import declared_accounts, masked_views
 
 SCHEMA = "accounts"
 
-_KNOWN = "SELECT source FROM orchestration.account ORDER BY source"
+_ACCOUNT = sql.quote("Whose account the row is of, as crm_source of orchestration.sync_history: hubspot, hubspot_west.")
 
 
 def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
@@ -46,11 +40,16 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
     if there.keys() & changed.keys():
         masked_views.drop(connection)
     if changed:
-        _run(connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        about = "For each table of a CRM with several accounts a view of all of them together."
+        _run(connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; COMMENT ON SCHEMA {SCHEMA} IS {sql.quote(about)}")
     for name, view in changed.items():
         _run(connection, f"DROP VIEW IF EXISTS {_named(name)}; CREATE VIEW {_named(name)} AS {view}")
         about = f"The rows of all accounts; the first column names the account. [{_hash(view)}]"
-        _run(connection, f"COMMENT ON VIEW {_named(name)} IS {sql.quote(about)}")
+        column = sql.Identifier(SCHEMA, name, "account").as_string()
+        _run(
+            connection,
+            f"COMMENT ON VIEW {_named(name)} IS {sql.quote(about)}; COMMENT ON COLUMN {column} IS {_ACCOUNT}",
+        )
     counts = ((len(changed), "made"), (len(left), "dropped"))
     said = [f"{count} {what}" for count, what in counts if count]
     return [*done, *([f"views of all accounts: {', '.join(said)}"] if said else [])]
@@ -62,26 +61,9 @@ def drop(connection: sa.Connection) -> None:
         _run(connection, f"DROP VIEW {', '.join(map(_named, names))}")
 
 
-def require_declared(session: "Session") -> None:
-    """Raise ``NotConfigured`` when the warehouse has an account that this program does not know."""
-    from warehouse_pipelines.sources import SOURCES
-
-    _require([row["source"] for row in session.execute(_KNOWN)], SOURCES)
-
-
-def _require(known: Sequence[str], sources: Sequence[Source]) -> None:
-    declared = {source.name for source in sources if source.account}
-    if lacking := [name for name in known if name not in declared]:
-        raise NotConfigured(
-            f"This warehouse has the account{'s' * (len(lacking) > 1)} {', '.join(lacking)}, and {accounts_file()} does "
-            "not declare it, so people of it would be left out. Declare it again and restart what runs; or delete its "
-            f"tables for good with `warehouse accounts remove {lacking[0]}`."
-        )
-
-
 def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
-    known = list(connection.scalars(sa.text(_KNOWN)))
-    _require(known, sources)
+    known = list(connection.scalars(sa.text(declared_accounts.KNOWN)))
+    declared_accounts.require(known, sources)
     new = [source for source in sources if source.account and source.name not in known]
     for source in new:
         connection.execute(
@@ -90,6 +72,8 @@ def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]
         )
     # What a table is believed of a person holds for each account as for the first, until somebody changes it.
     for source in new:
+        about = sql.quote(f"The tables of {source.title}, an account of its own; the schema accounts has all accounts.")
+        _run(connection, f"COMMENT ON SCHEMA {sql.Identifier(source.name).as_string()} IS {about}")
         own = {entity.table for entity in source.entities}
         tables = [(declared, table) for declared, table in source.tables.items() if table in own]
         connection.execute(

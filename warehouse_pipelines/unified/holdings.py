@@ -17,7 +17,7 @@ from psycopg import sql
 
 from warehouse_pipelines.model.accounts import by_table, per_account
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.schema.account_views import require_declared
+from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.schema.personal import is_text
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE

@@ -33,7 +33,7 @@ from psycopg import errors, sql
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema.account_views import require_declared
+from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import entered, source_rows
 from warehouse_pipelines.unified.normalise import block_keys, normalise

@@ -246,6 +246,23 @@ def declared_table(entity: Entity) -> str:
     return entity.table_name if "_" in entity.schema else entity.table
 
 
+def named(text: str, source: Source) -> str:
+    """Return SQL that names tables as they are declared with those of an account, in literals too.
+
+    Raises ``NotConfigured`` where it reads a table of another CRM and it is unclear which account's.
+    """
+
+    def called(word: re.Match[str]) -> str:
+        table = source.tables.get(word[0], word[0])
+        if table is None:
+            raise NotConfigured(
+                f"{source.title} is joined with {word[0]}, and it is unclear whose: name accounts alike"
+            )
+        return table
+
+    return re.sub(r"\b[a-z][\w.]*\b", called, text)
+
+
 def tables_of(declared: str, sources: Sequence[Source]) -> dict[str, str]:
     """Return the tables of all accounts that are declared as this one, each with the name of its source."""
     found = {}

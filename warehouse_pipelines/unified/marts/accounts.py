@@ -11,7 +11,7 @@ there.
 
 import re
 
-from warehouse_pipelines.model.accounts import tables_of
+from warehouse_pipelines.model.accounts import named, tables_of
 from warehouse_pipelines.sources import SOURCES
 
 _EACH = re.compile(r"^ *-- each account\n(.*?)^ *-- all accounts\n", re.MULTILINE | re.DOTALL)
@@ -33,10 +33,8 @@ def _each(found: re.Match[str]) -> str:
     copies = [part.replace("{account}", "''")]
     for source in SOURCES:
         own = {entity.table for entity in source.entities}
-        names = {declared: table for declared, table in source.tables.items() if table and declared in _words(part)}
-        if source.account and own & set(names.values()):
-            copy = re.sub(r"\b[a-z][\w.]*\b", lambda word, names=names: names.get(word[0], word[0]), part)
-            copies.append(copy.replace("{account}", f"'{source.name} '"))
+        if source.account and own & {source.tables.get(word) for word in _words(part)}:
+            copies.append(named(part, source).replace("{account}", f"'{source.name} '"))
     return "    UNION ALL\n".join(copies)
 
 

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from warehouse_pipelines.model.accounts import per_account
+from warehouse_pipelines.model.accounts import by_table, per_account
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.record import Kind
 
@@ -590,7 +590,7 @@ PEOPLE: tuple[People, ...] = per_account(_PEOPLE, SOURCES)
 
 BY_TABLE: Mapping[str, People] = {row.table: row for row in PEOPLE}
 
-NOT_PEOPLE: Mapping[str, str] = {
+_NOT_PEOPLE: Mapping[str, str] = {
     "hubspot_company": "companies; the people of a company are contacts",
     "hubspot_division": "branches of the business; the manager is among the users",
     "callrail_company": "parts of the business itself",
@@ -605,6 +605,7 @@ NOT_PEOPLE: Mapping[str, str] = {
     "pipedesk.google_drive_folders": "who deleted a folder, by the e-mail address alone: a user of Google's",
     "pipedesk.drive_folder_links": "who deleted a link, by the e-mail address alone: a user of Google's",
 }
+NOT_PEOPLE: Mapping[str, str] = by_table(_NOT_PEOPLE, SOURCES)
 """Tables with a column that reads like a person's, and why they hold no records."""
 
 _OWN_NUMBERS: tuple[tuple[str, str], ...] = (

@@ -171,11 +171,11 @@ def main() -> None:
         simulators = {}
         for name, (seed, people) in PEOPLE.items():
             crm = BY_NAME[name].declared_name
-            token = {crm: {"token": f"token-of-{name}"}}
+            token: dict[str, Any] = {crm: {"token": f"token-of-{name}"}}
             simulators[name] = stack.enter_context(start((crm,), contacts=people, seed=seed, **token))
             for setting, value in simulators[name].environment().items():
                 os.environ[setting.replace(crm.upper(), name.upper(), 1)] = value
-        os.environ["HUBSPOT_WEST_CLIENT_SECRET"] = "west-secret"  # noqa: S105  (nobody's)
+        os.environ["HUBSPOT_WEST_CLIENT_SECRET"] = "west-secret"
         run = Run(url, simulators)
         run.found["migrated"] = migrate(url)
         run.found["verified"] = verify(url)

@@ -15,7 +15,7 @@ Decided:
 
 from collections.abc import Mapping
 
-from warehouse_pipelines.model.accounts import per_account
+from warehouse_pipelines.model.accounts import by_table, per_account
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.marts.crm_activity_rows import CRM_ACTIVITIES, CRM_NO_ACTIVITIES
 from warehouse_pipelines.unified.marts.declared import Activity
@@ -303,7 +303,7 @@ _WORDS = "what words, codes or kinds there are"
 _US = "the business itself, and who works there"
 _PAIRS = "which rows belong together"
 
-NO_ACTIVITIES: Mapping[str, str] = {
+_NO_ACTIVITIES: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "hubspot_pipeline", "hubspot_pipeline_stage", "hubspot_zipcode", "arrivy_status", "arrivy_template",
@@ -360,3 +360,4 @@ NO_ACTIVITIES: Mapping[str, str] = {
     **CRM_NO_ACTIVITIES,
     "leadconduit_event": "steps within LeadConduit; what they made of a lead stands in leadconduit_lead",
 }  # fmt: skip
+NO_ACTIVITIES: Mapping[str, str] = by_table(_NO_ACTIVITIES, SOURCES)

@@ -4,6 +4,7 @@
 """
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -120,6 +121,8 @@ def discover(crm: str, entity: str | None, sample: int, least: float, write: boo
     from warehouse_pipelines.sources import DECLARED
 
     proposals = list(program.discover(source, records=sample, only=entity))
+    # Columns are the CRM's: an account has those of all its accounts.
+    source = replace(source, name=source.declared_name, vendor="", account="")
     if not write:
         click.echo(program.toml(source, proposals, least=least))
     else:

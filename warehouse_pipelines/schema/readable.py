@@ -116,7 +116,7 @@ def relations(connection: sa.Connection, entities: Sequence[Entity], views: Path
                 row.kind,
                 row.comment or "",
                 columns,
-                entity.keys if entity else tuple(row.keys),
+                ("account", *entity.keys) if entity and row.schema == "accounts" else tuple(row.keys),
                 tuple(name for name in row.unreadable if name in columns),
                 not only,
                 entity,

@@ -1,7 +1,9 @@
 -- CallRail's calls by month, tracker and hour of the day, and what became of the callers. A person's appointment and sale
 -- count once, for the last call before it; so sums over hours and trackers count nobody twice.
 WITH calls AS (
-    SELECT c.id, c.start_time, c.start_time AT TIME ZONE {zone} AS here, coalesce(c.tracker_id, '') AS tracker_id,
+    -- each account
+    SELECT {account} || c.id AS id, c.start_time, c.start_time AT TIME ZONE {zone} AS here,
+        coalesce({account} || c.tracker_id, '') AS tracker_id,
         c.direction IS NOT DISTINCT FROM 'outbound' AS outbound, c.answered IS TRUE AS answered,
         c.voicemail IS TRUE AS voicemail, c.first_call IS TRUE AS first_call, coalesce(t.name, c.source_name) AS tracker,
         coalesce(m.person_id, CASE WHEN u.certainty IN ('certain', 'likely') THEN u.person_id END) AS person_id
@@ -10,6 +12,7 @@ WITH calls AS (
         LEFT JOIN identity.member AS m ON m.source_table = 'callrail_call' AND m.source_key = c.id
         LEFT JOIN identity.touch AS u ON u.source_table = 'callrail_call' AND u.source_key = c.id
     WHERE NOT c.archived AND c.start_time IS NOT NULL
+    -- all accounts
 ), led_to AS (
     SELECT DISTINCT ON (j.person_id) c.id, (j.appointment_at IS NOT NULL)::integer AS appointments,
         j.jobs, j.sold_amount AS revenue

@@ -13,12 +13,16 @@ WITH records AS (
         count(*) OVER (PARTITION BY r.person_id, r.source_table) AS records
     FROM records AS r
 ), costs AS (
+    -- each account
     SELECT 'hubspot_contact' AS source_table, c.id AS source_key, c.lead_cost AS cost FROM hubspot_contact AS c
+    -- all accounts
     UNION ALL
     SELECT 'genius_lead', l.lead_id::text, l.lead_cost FROM genius_lead AS l
     UNION ALL
+    -- each account
     SELECT 'leadconduit_lead', e.lead_id, sum(coalesce(e.cost, 0) + coalesce(e.purchase_price, 0))
     FROM leadconduit_event AS e WHERE NOT e.archived GROUP BY e.lead_id
+    -- all accounts
 )
 SELECT t.person_id, t.source_table, max(t.records)::integer AS records, max(t.records)::integer - 1 AS surplus,
     array_agg(t.source_key ORDER BY t.place) AS source_keys,

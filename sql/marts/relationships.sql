@@ -19,12 +19,14 @@ WITH people AS (
     SELECT 'property', p.person_id, p.property_id::text FROM people AS p
     WHERE p.property_id IS NOT NULL
     UNION
+    -- each account
     SELECT 'company', m.person_id, 'hubspot_company ' || a.company_id
     FROM hubspot_contact_to_company_association AS a
         JOIN hubspot_company AS c ON c.id = a.company_id AND NOT c.archived
         JOIN identity.member AS m ON m.source_table = 'hubspot_contact' AND m.source_key = a.contact_id
         JOIN people AS p ON p.person_id = m.person_id
     WHERE NOT a.archived
+    -- all accounts
     UNION
     SELECT 'company', m.person_id, 'pipedesk.companies ' || t.company_id
     FROM pipedesk.contacts AS t

@@ -3,7 +3,7 @@
 WITH told AS (
     SELECT a.kind, coalesce(a.person_id::text, a.source_table || ' ' || a.source_key) AS whose, a.occurred_at, a.is_held,
         coalesce(a.our_user_id::text, a.user_table || ' ' || a.user_key) AS rep_id,
-        array_position('{genius,marketsharp,hubspot}'::text[], a.crm_source) AS rank
+        array_position('{genius,marketsharp,hubspot}'::text[], split_part(a.crm_source, '_', 1)) AS rank
     FROM marts.activity_timeline AS a
     WHERE a.kind IN ('appointment_set', 'appointment')
 ), begun AS (

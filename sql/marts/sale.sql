@@ -32,9 +32,11 @@ WITH told AS (
 ), record AS (
     SELECT t.source_table, t.source_key, t.record, t.person_id, t.household_id, t.crm_source, t.occurred_at, t.occurred_day,
         t.amount, t.our_user_id, t.our_user, t.division, coalesce(t.person_id::text, t.record) AS whose,
-        array_position(ARRAY['genius_job', 'marketsharp_job', 'hubspot_deal', 'salespro_estimate'], t.source_table) AS place,
+        array_position(ARRAY['genius_job', 'marketsharp_job', 'hubspot_deal', 'salespro_estimate'],
+                       substring(t.source_table FROM '[^.]+$')) AS place,
         -- Whose amount counts: a contract before a deal, a deal before an estimate.
-        array_position(ARRAY['genius_job', 'hubspot_deal', 'salespro_estimate', 'marketsharp_job'], t.source_table) AS worth,
+        array_position(ARRAY['genius_job', 'hubspot_deal', 'salespro_estimate', 'marketsharp_job'],
+                       substring(t.source_table FROM '[^.]+$')) AS worth,
         -- A visit that no other CRM names says nothing of what is the same.
         CASE WHEN min(t.crm_source) OVER same <> max(t.crm_source) OVER same THEN n.visit END AS visit
     FROM told AS t LEFT JOIN named_by AS n USING (record)

@@ -36,6 +36,7 @@ FROM pg_class AS base JOIN pg_namespace AS n ON n.oid = base.relnamespace
     LEFT JOIN pg_collation AS c ON c.oid = a.attcollation
     JOIN pg_database AS d ON d.datname = current_database()
 WHERE n.nspname = %(schema)s AND base.relname = %(name)s AND base.relkind IN ('r', 'p', 'v', 'm')
-    AND n.nspname IN ('answers', 'crm', 'identity', 'marts', 'orchestration', 'pipedesk', 'public')
+    AND (n.nspname IN ('accounts', 'answers', 'crm', 'identity', 'marts', 'orchestration', 'pipedesk', 'public')
+         OR n.nspname IN (SELECT source FROM orchestration.account))
     AND has_column_privilege(%(role)s, shown.oid, a.attnum, 'SELECT')
 ORDER BY a.attnum

@@ -20,7 +20,8 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE g.crm_source = t.crm_source AND g.sync_type = t.sync_type ORDER BY g.id DESC LIMIT 1
     ) AS good ON true
     LEFT JOIN marts.position AS p ON n.nspname = 'marts' AND p.mart = c.relname
-WHERE n.nspname IN ('answers', 'crm', 'identity', 'marts', 'orchestration', 'pipedesk', 'public')
+WHERE (n.nspname IN ('accounts', 'answers', 'crm', 'identity', 'marts', 'orchestration', 'pipedesk', 'public')
+         OR n.nspname IN (SELECT source FROM orchestration.account))
     AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
     AND (m.oid IS NOT NULL OR has_any_column_privilege(%(role)s, c.oid, 'SELECT'))
 ORDER BY n.nspname, c.relname

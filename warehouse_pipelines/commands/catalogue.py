@@ -62,8 +62,9 @@ def config(action: str, form: str) -> None:
 
     found = sources()
     of_sources = (source.settings for source in found.values())
+    of_webhooks = (settings.of_account(settings.WebhookSecrets, name) for name, one in found.items() if one.account)
     ours = (settings.Settings, settings.ServeSettings, AlertSettings, SequenceSettings)
-    rows = dict.fromkeys(settings.shown([*ours, *of_sources]))
+    rows = dict.fromkeys(settings.shown([*ours, *of_sources, *of_webhooks]))
     listed = [{"setting": name, "value": redaction.redacted(value), "from": origin} for name, value, origin in rows]
     pages = {name: source.page_size for name, source in found.items()}
     pages |= {

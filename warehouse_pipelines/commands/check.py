@@ -4,6 +4,7 @@
 """
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +36,7 @@ def check(crm: str | None) -> None:
     Names the entities whose sync would fail, and the columns that would be null; exit code 1 when one would fail.
 
     Without CRM all of them are asked; one of which no setting is there counts as not used, one of which some are
-    there as forgotten.
+    there as forgotten, and so does an account that config/accounts.toml names.
     """
     chosen = [source_named(crm)] if crm else list(sources().values())
     warn_of_misspelt_settings()
@@ -45,7 +46,12 @@ def check(crm: str | None) -> None:
         codes.append(_check_pipedesk(asked=crm is not None))
     for source in chosen:
         if wrong := absent[source.name]:
-            forgotten = crm is not None or any(wrong.values()) or len(wrong) < len(source.required_settings)
+            forgotten = (
+                crm is not None
+                or bool(source.account)
+                or any(wrong.values())
+                or len(wrong) < len(source.required_settings)
+            )
             click.echo(f"{source.name}: {source.settings_problem()}")
             codes.append(WRONG_USE if forgotten else 0)
             continue
@@ -115,6 +121,8 @@ def discover(crm: str, entity: str | None, sample: int, least: float, write: boo
     from warehouse_pipelines.sources import DECLARED
 
     proposals = list(program.discover(source, records=sample, only=entity))
+    # Columns are the CRM's: an account has those of all its accounts.
+    source = replace(source, name=source.declared_name, vendor="", account="")
     if not write:
         click.echo(program.toml(source, proposals, least=least))
     else:

@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from warehouse_pipelines.commands.accounts import accounts
 from warehouse_pipelines.commands.alerts import alerts, report
 from warehouse_pipelines.commands.arguments import Misused, Stop, unknown
 from warehouse_pipelines.commands.ask import ask
@@ -127,6 +128,7 @@ for _command in (
     alerts,
     health,
     check,
+    accounts,
     db,
     discover,
     try_,

@@ -80,7 +80,7 @@ def discover(source: Source, *, records: int = SAMPLE, only: str | None = None) 
     for declared in source.entities:
         if only not in (None, declared.name):
             continue
-        entity = source.as_configured(declared)
+        entity = source.configured(declared)
         try:
             portal = look(source, entity, records)
         except WarehouseError as error:

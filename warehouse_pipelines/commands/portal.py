@@ -36,7 +36,7 @@ def check(source: Source) -> Checked:
     lines: list[str] = []
     failing = 0
     for declared in source.entities:
-        entity = source.as_configured(declared)
+        entity = source.configured(declared)
         try:
             found = look(source, entity, 1)
         except CredentialRefused:

@@ -56,12 +56,12 @@ def list_(crm: str) -> None:
     from warehouse_pipelines.sources.webhooks import TOLD
 
     source = source_named(crm)
-    if crm not in TOLD:
+    if source.declared_name not in TOLD:
         raise Misused(f"{crm} delivers no webhooks; these do: {', '.join(TOLD)}.")
     with warehouse.session(database_url()) as session:
         if crm in push_channels.SERVICES:
             out().print(_channels(session, crm))
-        click.echo("\n".join(_received(session, source, TOLD[crm])))
+        click.echo("\n".join(_received(session, source, TOLD[source.declared_name])))
     if crm == hubspot_app.NAME and hubspot_app.is_set_up():
         target, subscriptions = hubspot_app.rows()
         out().print(_subscriptions(subscriptions))

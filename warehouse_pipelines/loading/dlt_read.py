@@ -77,7 +77,7 @@ class DltRead:
     def __init__(self, crm: Source, entity: Entity, delivery: Delivery) -> None:
         crm.require_settings()
         self.crm, self.declared, self.delivery, self.options = crm, entity, delivery, delivery.options
-        self.entity = crm.as_configured(entity)
+        self.entity = crm.configured(entity)
         self.flags = crm.flags_for(self.entity, self.options.vendor)
         self.resource = dlt.current.source().resources[entity.name]
         self.state = DltState(dlt.current.resource_state(entity.name))
@@ -108,7 +108,7 @@ class DltRead:
         cancelled = threading.Event()
         return EntityRead(
             ReadRequest(
-                entity=self.crm.as_configured(declared), window=planned.window, limit=options.max_records,
+                entity=self.crm.configured(declared), window=planned.window, limit=options.max_records,
                 page_size=options.batch_size or declared.page_size or self.crm.page_size, state=state,
                 options={**flags, **{flag.name: value for flag, value in self.flags.items()}},
             ),

@@ -56,7 +56,9 @@ def _resource(crm: Source, entity: Entity, delivery: "Delivery") -> "DltResource
         else:
             yield from tables(crm, reading, coercer)
 
+    # A data set of dlt's has one schema: two accounts of a CRM would become one table.
+    table = f"{crm.name}_{entity.table_name}" if crm.account else entity.table_name
     return dlt.resource(
-        read, name=entity.name, table_name=entity.table_name, primary_key=list(entity.keys),
+        read, name=entity.name, table_name=table, primary_key=list(entity.keys),
         write_disposition="merge", columns=dlt_columns.hints(entity, delivery.json, hard_delete=delivery.hard_delete),
     )  # fmt: skip

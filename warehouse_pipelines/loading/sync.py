@@ -151,7 +151,7 @@ class Run:
         if entity.cursor is None and mode == "full" and not (options.full or options.force or options.start_date):
             self.change_request(state=sync_history.last_state(session, source, entity))
         source.require_settings()
-        self.declare(source.as_configured(entity), session)
+        self.declare(source.configured(entity), session)
         self.change_request(keys=tuple(keys))
         self.expect(*sync_history.last_values(session, source, entity, mode))
         how = {"strategy": mode, "since": str(self.plan.window.since)}

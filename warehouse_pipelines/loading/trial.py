@@ -101,7 +101,7 @@ def trial(source: Source, declared: Entity, level: Level, url: str | None) -> Tr
     Raises ``NotConfigured``, and whatever ``fetch`` raises.
     """
     source.require_settings()
-    entity = source.as_configured(declared)
+    entity = source.configured(declared)
     found, began = Trial(entity=entity), time.monotonic()
     with contextlib.ExitStack() as opened:
         stored = opened.enter_context(_looking(url, entity, found)) if url else None
@@ -165,7 +165,7 @@ class _OfVendor(NothingKnown):
         parent = next((entity for entity in self._source.entities if entity.table == table), None)
         if parent is None:
             return
-        entity = self._source.as_configured(parent)
+        entity = self._source.configured(parent)
         request = ReadRequest(
             entity=entity, window=Window(None, datetime.now(UTC)), page_size=PARENTS, limit=PARENTS,
             options={"full": True, "force": False, "backfill": False},

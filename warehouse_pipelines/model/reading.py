@@ -17,11 +17,12 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from warehouse_pipelines.errors import VendorUnavailable
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.pace import Pace
+from warehouse_pipelines.settings import FromEnvironment, of_account
 
 Json = bytes
 """One record as the vendor sent it, in JSON."""
@@ -145,9 +146,13 @@ class ReadRequest:
         return self.window.since or datetime.min.replace(tzinfo=UTC)
 
 
+S = TypeVar("S", bound=FromEnvironment)
+
+
 class ReadContext:
     """What a ``fetch`` and its clients may do during one read. Threads may share it, except to ask the warehouse.
 
+    ``account``    which account of the vendor is read; empty for the one without a name (``model.accounts``)
     ``known``      asks the warehouse
     ``acquire``    waits for the shared budget of a credential; raises ``BudgetSpent``
     ``cancelled``  set when the run is stopped; a wait must end with it
@@ -163,7 +168,9 @@ class ReadContext:
         known: Known | None = None,
         acquire: Callable[[str, Budget], None] = lambda credential, budget: None,
         cancelled: threading.Event | None = None,
+        account: str = "",
     ) -> None:
+        self.account = account
         self.known: Known = known or NothingKnown()
         self.acquire = acquire
         self.cancelled = cancelled or threading.Event()
@@ -175,6 +182,16 @@ class ReadContext:
         self.absent: set[str] = set()
         self._lock = threading.Lock()
         self._waiters, self._since = 0, 0.0
+
+    def settings(self, form: type[S]) -> S:
+        """Read the settings of the account now."""
+        found: type[S] = of_account(form, self.account)
+        return found()
+
+    def setting(self, name: str) -> str:
+        """Return what a setting of the vendor is called for the account, such as ``HUBSPOT_WEST_ACCESS_TOKEN``."""
+        vendor, _, rest = name.partition("_")
+        return f"{vendor}_{self.account.upper()}_{rest}" if self.account else name
 
     def note(self, **facts: Any) -> None:
         """Set facts for the history row, by name."""

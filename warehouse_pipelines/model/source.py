@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Fetch, Inspect
+from warehouse_pipelines.model.reading import Fetch, Inspect, ReadContext
 from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.settings import hash_key, setting_name
 
@@ -67,6 +67,11 @@ class Source:
 
     ``settings``   its settings; a field without a default must be set before the source counts as configured
     ``check``      asks the vendor for the cheapest thing that proves the credential; returns what to print
+    ``check_in``   the same for the account of a context (``model.accounts``); a vendor without it, whose reading takes
+                   its settings from elsewhere than the context, can have no second account
+    ``vendor``     the name of the declared source that this is an account of, and ``account`` which one; both are empty
+                   for the source as it is declared
+    ``tables``     for an account, what each declared table is called; None where it is unclear whose is meant
     ``page_size``  records per request unless ``--batch-size`` says otherwise
     ``pool``       how many steps may read this vendor at a time, over all runs
     ``flags``      what ``sync`` offers for this vendor alone
@@ -81,8 +86,8 @@ class Source:
                    no longer has is among ``ReadReport.deleted_keys``
     ``by_key``     the entities that ``read_keys`` can read, and how many keys of each one run may ask for
     ``place``      the path of what the vendor calls by this name, for a column of this kind (``column_config``)
-    ``as_configured``  returns an entity with the columns that this installation's settings give it, read when a run
-                   begins; raises ``NotConfigured`` for a setting that cannot be used
+    ``as_configured``  returns an entity with the columns that the settings of this installation, or account, give it,
+                   read when a run begins; raises ``NotConfigured`` for a setting that cannot be used
     """
 
     name: str
@@ -101,10 +106,14 @@ class Source:
     read_keys: Fetch | None = None
     by_key: Mapping[str, int] = field(default_factory=dict)
     place: Callable[[str, Kind], str] = lambda name, kind: name
-    as_configured: Callable[[Entity], Entity] = lambda entity: entity
+    as_configured: Callable[[Entity, type[BaseSettings]], Entity] = lambda entity, form: entity
+    check_in: Callable[[ReadContext], str] | None = None
+    vendor: str = ""
+    account: str = ""
+    tables: Mapping[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9]{1,50}", self.name):
+        if not re.fullmatch(r"[a-z0-9]{1,50}", self.name) and self.name != f"{self.vendor}_{self.account}":
             raise ValueError(f"source {self.name!r}: a name is lower case letters and digits only")
         for what in ("name", "table"):
             names = [getattr(entity, what) for entity in self.entities]
@@ -118,6 +127,15 @@ class Source:
             raise ValueError(f"source {self.name!r}: by_key has entities that it has not: {', '.join(unknown)}")
         if bool(self.by_key) != (self.read_keys is not None):
             raise ValueError(f"source {self.name!r}: read_keys and by_key belong together")
+
+    @property
+    def declared_name(self) -> str:
+        """The name of the vendor: its own, or that of the source that it is an account of."""
+        return self.vendor or self.name
+
+    def configured(self, entity: Entity) -> Entity:
+        """Return an entity with the columns that the settings of this installation give it."""
+        return self.as_configured(entity, self.settings)
 
     @property
     def pool_name(self) -> str:
@@ -172,4 +190,4 @@ class Source:
         if any(entity.local.hashed for entity in self.entities):
             hash_key()
         for entity in self.entities[:1]:  # whichever is asked for, the whole setting is read
-            self.as_configured(entity)
+            self.configured(entity)

@@ -56,7 +56,8 @@ def assets(url: Callable[[], str]) -> list[dg.AssetsDefinition]:
 
 
 def _asset(target: Target, url: Callable[[], str]) -> dg.AssetsDefinition:
-    linked = [other for other in TARGETS if other.object in {field.link for field in target.links}]
+    objects = {field.link for field in target.links}
+    linked = [other for other in TARGETS if other.crm == target.crm and other.object in objects]
     spec = dg.AssetSpec(
         asset_key(target),
         deps=[*map(key, target.reads), *map(asset_key, linked)],

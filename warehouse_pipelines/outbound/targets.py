@@ -12,11 +12,18 @@ Decided:
   gets a tag.
 """
 
+from dataclasses import replace
+
+from warehouse_pipelines.model.accounts import named
+from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.outbound import google_calendar, google_drive
 from warehouse_pipelines.outbound.callrail import CallRailPartner
 from warehouse_pipelines.outbound.hubspot import HubSpotPartner
+from warehouse_pipelines.outbound.partner import Partner
 from warehouse_pipelines.outbound.target import Field, Target
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.sources import SOURCES
 
 DIVISIONS = Target(
     name="hubspot_divisions",
@@ -148,8 +155,40 @@ CALLRAIL_DO_NOT_CALL = Target(
     ),
 )  # fmt: skip
 
-TARGETS = (DIVISIONS, GENIUS_USERS, ZIP_CODES, PEOPLE, DO_NOT_CALL, CALLRAIL_DO_NOT_CALL)
-"""In the order in which they are written: users and zip codes are associated with divisions."""
+
+def _of_account(target: Target, source: Source) -> Target:
+    """Return the same of an account with a name: what is read of it is written to it, and to no other."""
+    name = target.name.replace(source.vendor, source.name, 1)
+    query_ = named(target.source, source).replace(f"'{source.vendor}'", f"'{source.name}'")
+
+    def partner(made: Target, context: ReadContext) -> Partner:
+        context.account = source.account
+        return target.partner(made, context)
+
+    return replace(
+        target,
+        name=name,
+        crm=source.name,
+        about=f"{target.about} In {source.title}.",
+        source=query_.replace(f"'{target.name}'", f"'{name}'"),
+        reads=tuple(named(table, source) for table in target.reads),
+        fields=tuple(replace(field, origin=_origin(field.origin, source)) for field in target.fields),
+        subject=source.tables.get(target.subject) or target.subject,
+        partner=partner,
+    )
+
+
+def _origin(origin: str, source: Source) -> str:
+    table, _, column = origin.rpartition(".")
+    return f"{named(table, source)}.{column}" if table else origin
+
+
+_TARGETS = (DIVISIONS, GENIUS_USERS, ZIP_CODES, PEOPLE, DO_NOT_CALL, CALLRAIL_DO_NOT_CALL)
+TARGETS = (
+    *_TARGETS,
+    *(_of_account(one, source) for source in SOURCES if source.account for one in _TARGETS if one.crm == source.vendor),
+)
+"""In the order in which they are written: users and zip codes are associated with divisions. An account has its own."""
 
 BY_HAND = (google_calendar.EVENTS, google_drive.FILES, google_drive.SHARING)
 """What somebody asks for, record by record (`warehouse google`): without a query, an asset or a schedule."""

@@ -22,7 +22,8 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.queries import query
 
 SCHEMAS = (
-    "access", "answers", "crm", "crm_archive", "identity", "marts", "masked", "orchestration", "pipedesk", "public",
+    "access", "accounts", "answers", "crm", "crm_archive", "identity", "marts", "masked", "orchestration", "pipedesk",
+    "public",
 )  # fmt: skip
 """What is ours; of ``public`` only the tables of the entities and the views of ``sql/views``."""
 
@@ -53,7 +54,8 @@ def align(
     ``of_others`` names for what has no text of its own another that has one, and a sentence to stand behind that.
     Nothing is written of what belongs to somebody else.
     """
-    rows = connection.execute(sa.text(query("comments")), {"schemas": list(SCHEMAS)}).all()
+    schemas = sorted({*SCHEMAS, *(entity.schema for entity in entities)})
+    rows = connection.execute(sa.text(query("comments")), {"schemas": schemas}).all()
     known: dict[Name, str | None] = {(row.schema, row.relation, row.column): row.comment for row in rows}
     relations = {(row.schema, row.relation): row for row in rows if row.column is None}
     files = _views(views)

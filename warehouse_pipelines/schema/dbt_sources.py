@@ -12,6 +12,7 @@ below ``arguments``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,7 +44,8 @@ def document(
     entities = {entity.table: entity for _, entity in declared}
     found: dict[str, Node] = {}
     names = {(one.schema, one.name): _source_name(one, crms) for one in relations}
-    for relation in relations:
+    # What the columns of a view of all accounts refer to is another table in each account.
+    for relation in (replace(one, entity=None) if one.schema == "accounts" else one for one in relations):
         name = names[relation.schema, relation.name]
         crm = crms[relation.entity.table] if relation.entity else None
         node = found.setdefault(
@@ -70,7 +72,7 @@ def document(
 
 
 def _source_name(relation: Relation, crms: Mapping[str, Source]) -> str:
-    if relation.entity and relation.entity.table in crms:
+    if relation.entity and relation.entity.table in crms and relation.schema != "accounts":
         return crms[relation.entity.table].name
     if relation.schema == "public":  # a view of ours
         return relation.name.partition("_")[0]

@@ -46,7 +46,11 @@ def wanted(relations: Sequence[Relation], files: Path) -> list[View]:
         _view(relation)
         for relation in relations
         if relation.label != "crm.organization_member"
-        and (relation.kind != "v" or (relation.schema == "marts" and relation.label not in with_files))
+        and (
+            relation.kind != "v"
+            or relation.schema == "accounts"
+            or (relation.schema == "marts" and relation.label not in with_files)
+        )
     ]
 
 

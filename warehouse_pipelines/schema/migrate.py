@@ -25,6 +25,7 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import (
+    account_views,
     applications,
     comments,
     local_columns,
@@ -111,6 +112,7 @@ def upgrade(url: str, watch: Watch = _unwatched, *, dry_run: bool = False, large
         before = _revisions(connection, script)
         if before[-1:] != script.get_heads():
             masked_views.drop(connection)
+            account_views.drop(connection)
         watch(connection, [])
         changes: list[str] = []
 
@@ -136,6 +138,7 @@ def upgrade(url: str, watch: Watch = _unwatched, *, dry_run: bool = False, large
         done(repeatable.align_schemas(connection, sql_folder() / "schemas", made))
         done(repeatable.align_views(connection, views))
         done(repeatable.align_defaults(connection, sql_folder() / "defaults"))
+        done(account_views.align(connection, SOURCES))
         read, of_views = reading.align(connection, entities, views)
         done(read)
         done(applications.align(connection))
@@ -153,6 +156,7 @@ def _down(url: str, down: int, *, force: bool) -> list[str]:
         script, config = _begin(connection)
         before = _revisions(connection, script)
         masked_views.drop(connection)
+        account_views.drop(connection)
         if force:
             connection.execute(sa.text("SET LOCAL warehouse.force_down = on"))
         try:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from warehouse_pipelines.model.accounts import declared_table
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.queries import query
 
 READ = "warehouse_read"
 
-SCHEMAS = ("answers", "crm", "identity", "marts", "orchestration", "pipedesk", "public")
+SCHEMAS = ("accounts", "answers", "crm", "identity", "marts", "orchestration", "pipedesk", "public")
 
 WITHHELD: Mapping[str, str] = {
     "identity.erasure_key": "whoever has it can test whether somebody was erased",
@@ -37,6 +38,7 @@ WITHHELD: Mapping[str, str] = {
 """Tables of our own that the roles may not read, and why."""
 
 RUNS: Mapping[str, tuple[str, ...]] = {
+    "account": (),
     "alembic_version": (),
     "source_table": (),
     "sync_history": (),
@@ -74,8 +76,15 @@ class Relation:
 
     @property
     def label(self) -> str:
-        """What it is called in the docs: with its schema, but for ``public``."""
+        """What it is called in the docs: with its schema, but for ``public``; of all accounts of a CRM alike."""
+        if self.entity:
+            return declared_table(self.entity)
         return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+
+
+def of_accounts(entities: Sequence[Entity]) -> list[str]:
+    """Return the schemas of the accounts that have a name."""
+    return sorted({entity.schema for entity in entities} - set(SCHEMAS))
 
 
 def is_there(connection: sa.Connection) -> bool:
@@ -86,9 +95,12 @@ def is_there(connection: sa.Connection) -> bool:
 
 def relations(connection: sa.Connection, entities: Sequence[Entity], views: Path) -> list[Relation]:
     """Return what the role may read, in order. The role must be there."""
-    by_table = {(entity.schema, entity.table_name): entity for entity in entities}
+    by_table = {("accounts", declared_table(entity).rpartition(".")[2]): entity for entity in entities}
+    by_table |= {(entity.schema, entity.table_name): entity for entity in entities}
     files = {path.stem for path in views.glob("*.sql")}
-    rows = connection.execute(sa.text(query("reading_relations")), {"schemas": list(SCHEMAS), "reader": READ})
+    rows = connection.execute(
+        sa.text(query("reading_relations")), {"schemas": [*SCHEMAS, *of_accounts(entities)], "reader": READ}
+    )
     found = []
     for row in rows:
         label = row.name if row.schema == "public" else f"{row.schema}.{row.name}"
@@ -104,7 +116,7 @@ def relations(connection: sa.Connection, entities: Sequence[Entity], views: Path
                 row.kind,
                 row.comment or "",
                 columns,
-                tuple(row.keys),
+                ("account", *entity.keys) if entity and row.schema == "accounts" else tuple(row.keys),
                 tuple(name for name in row.unreadable if name in columns),
                 not only,
                 entity,

@@ -11,7 +11,7 @@ from warehouse_pipelines.sources import SOURCES
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-SCHEMAS = ("public", "pipedesk")
+SCHEMAS = ("public", "pipedesk", *(source.name for source in SOURCES if source.account))
 """The schemas whose tables the entities declare."""
 
 

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.feed import columns
 
 if TYPE_CHECKING:
@@ -18,10 +20,16 @@ class Replies:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
-        table = "callrail_text_message"
-        self._statement = sql.SQL(query("sequence_replies")).format(
-            table=columns.table(table), messages=columns.one("t", table, "recent_messages"), key=columns.key("t", table)
-        )
+        told = [
+            sql.SQL(query("sequence_replies_told")).format(
+                table=columns.table(table),
+                table_name=sql.Literal(table),
+                messages=columns.one("t", table, "recent_messages"),
+                key=columns.key("t", table),
+            )
+            for table in tables_of("callrail_text_message", SOURCES)
+        ]
+        self._statement = sql.SQL(query("sequence_replies")).format(told=sql.SQL(" OR ").join(told))
 
     def since(self, person: UUID, at: datetime) -> str | None:
         """Return how the person first got in touch after ``at``: call, text, form or email; within a transaction."""

@@ -115,7 +115,7 @@ def _app() -> App:
 
 def _wanted(entity: Entity) -> Iterator[Subscription]:
     """Yield what tells of an entity. Raises ``ActionNeeded`` for a custom object that the portal has not."""
-    entity = HUBSPOT.as_configured(entity)
+    entity = HUBSPOT.configured(entity)
     kind = KINDS.get(entity.name)
     type_id = None
     if kind is None:

@@ -135,7 +135,7 @@ class Receiver:
     async def _verified(self, vendor: Vendor, delivery: Delivery) -> bool:
         """Return whether to act on a delivery that is the vendor's. Raises ``Refused`` for any other."""
         if vendor.verify is not None:
-            if not vendor.verify(delivery, self._settings):
+            if not vendor.is_verified(delivery, self._settings):
                 raise Refused(401, "refused")
             return True
         channel = await self._channels.of(delivery)

@@ -1,5 +1,6 @@
-"""All vendors: as they are declared, and with the columns of this installation."""
+"""All vendors: as they are declared, and with the columns and the further accounts of this installation."""
 
+from warehouse_pipelines.model.accounts import with_accounts
 from warehouse_pipelines.model.column_config import configured
 from warehouse_pipelines.model.entity import require_joinable
 from warehouse_pipelines.model.source import Source
@@ -35,4 +36,4 @@ DECLARED: tuple[Source, ...] = (
 
 require_joinable(entity for source in DECLARED for entity in source.entities)
 
-SOURCES = configured(DECLARED)
+SOURCES = with_accounts(configured(DECLARED))

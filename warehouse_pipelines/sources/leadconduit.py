@@ -87,13 +87,13 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
 
 def client(context: ReadContext) -> Client:
     """Return the client of the key in the settings."""
-    settings = Settings()
+    settings = context.settings(Settings)
     login = f"{settings.user}:{settings.api_key.get_secret_value()}"
     return Client(
         context,
         title="LeadConduit",
         base_url=settings.base_url,
-        renew="LEADCONDUIT_API_KEY",
+        renew=context.setting("LEADCONDUIT_API_KEY"),
         headers={"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"},
         budgets=(Budget("minute", settings.requests_per_minute, 60),),
     )
@@ -330,9 +330,9 @@ LEADS = Entity(
 )
 
 
-def check() -> str:
+def check(context: ReadContext | None = None) -> str:
     """Ask for one event."""
-    client(ReadContext()).get("/events", list[msgspec.Raw] | Wrapped, params={"limit": "1"})  # type: ignore[arg-type]
+    client(context or ReadContext()).get("/events", list[msgspec.Raw] | Wrapped, params={"limit": "1"})  # type: ignore[arg-type]
     return "LeadConduit answers: the key can read events"
 
 
@@ -343,6 +343,7 @@ LEADCONDUIT = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    check_in=check,
     page_size=PER_PAGE,
     entities=(LEADS, EVENTS),
     flags=(

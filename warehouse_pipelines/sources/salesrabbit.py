@@ -98,12 +98,12 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
 
 def client(context: ReadContext) -> Client:
     """Return the client of the token in the settings."""
-    settings = Settings()
+    settings = context.settings(Settings)
     return Client(
         context,
         title="SalesRabbit",
         base_url=settings.base_url,
-        renew="SALESRABBIT_API_TOKEN",
+        renew=context.setting("SALESRABBIT_API_TOKEN"),
         headers={"Authorization": f"Bearer {settings.api_token.get_secret_value()}"},
         budgets=(Budget("minute", settings.requests_per_minute, 60),),
     )
@@ -305,9 +305,9 @@ LEAD_STATUS_HISTORIES = Entity(
 )
 
 
-def check() -> str:
+def check(context: ReadContext | None = None) -> str:
     """Ask for one lead."""
-    client(ReadContext()).get(f"/{LEADS.path}", Answer, params={"page": "1", "perPage": "1"})
+    client(context or ReadContext()).get(f"/{LEADS.path}", Answer, params={"page": "1", "perPage": "1"})
     return "SalesRabbit answers: the token can read leads"
 
 
@@ -318,6 +318,7 @@ SALESRABBIT = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    check_in=check,
     page_size=PER_PAGE,
     entities=(LEADS, USERS, LEAD_STATUS_HISTORIES),
 )

@@ -13,12 +13,12 @@ from warehouse_pipelines.sources.hubspot import webhooks as hubspot
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES, PAIR_ENTITIES
 
 
-def leadconduit(delivery: Delivery) -> Events:
+def leadconduit(delivery: Delivery, account: str = "") -> Events:
     """Return that there is news in the feed."""
     return Events((), [Change("leadconduit", "events"), Change("leadconduit", "leads")])
 
 
-def google(delivery: Delivery) -> Events:
+def google(delivery: Delivery, account: str = "") -> Events:
     """Return which of Google's services has news, by the address that the notification names."""
     headers = delivery.headers
     state, watched = headers.get("x-goog-resource-state", ""), headers.get("x-goog-resource-uri", "")
@@ -32,7 +32,7 @@ def google(delivery: Delivery) -> Events:
     return Events(ids)
 
 
-READERS: Mapping[str, Callable[[Delivery], Events]] = {
+READERS: Mapping[str, Callable[[Delivery, str], Events]] = {
     "hubspot": hubspot.read,
     "callrail": callrail.read,
     "arrivy": arrivy.read,

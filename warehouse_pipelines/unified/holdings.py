@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from warehouse_pipelines.model.accounts import by_table, per_account
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.schema.personal import is_text
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE
@@ -26,18 +28,21 @@ if TYPE_CHECKING:
 
 SCHEMAS = (
     "public", "pipedesk", "orchestration", "access", "crm", "crm_archive", "identity", "marts", "reverse_etl",
+    *(source.name for source in SOURCES if source.account),
 )  # fmt: skip
 """What is ours; every table in them is searched."""
 
-THROUGH: Mapping[str, tuple[str, str]] = {
+_THROUGH: Mapping[str, tuple[str, str]] = {
     "hubspot_contact_to_deal_association": ("contact_id", "deal_id"),
     "hubspot_appointment_to_contact_association": ("contact_id", "appointment_id"),
     "pipedesk.lead_contacts": ("contact_id", "lead_id"),
 }
+THROUGH: Mapping[str, tuple[str, str]] = by_table(_THROUGH, SOURCES)
 """Tables of pairs: who is in the first column alone has the row that the second one names, such as a deal."""
 
-SAME_KEY = ("marketsharp_contact", "marketsharp_lead", "marketsharp_prospect", "marketsharp_customer")
-"""Four tables that show the same contacts under the same key."""
+_SAME_KEY = (("marketsharp_contact", "marketsharp_lead", "marketsharp_prospect", "marketsharp_customer"),)
+SAME_KEY = per_account(_SAME_KEY, SOURCES)
+"""Four tables, in each account, that show the same contacts under the same key."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,11 @@ def entities() -> Mapping[str, Entity]:
 
 
 def tables(session: "Session") -> dict[str, DatabaseTable]:
-    """Return the tables of ``SCHEMAS`` by their label, in order; of a table in parts the parts."""
+    """Return the tables of ``SCHEMAS`` by their label, in order; of a table in parts the parts.
+
+    Raises ``NotConfigured`` when there are tables of an account that is not declared.
+    """
+    require_declared(session)
     rows = session.execute(
         """
         SELECT n.nspname AS schema, c.relname AS name, a.attname AS column, a.attnotnull AS required,
@@ -191,7 +200,7 @@ def rows_of(session: "Session", subject: Subject, found: Rows | None = None) -> 
         for table, column in pointing_at().get(target, ()):
             if table in there:
                 add(table, _not_of_others(session, subject, table, _pointing(session, there[table], column, keys)))
-        for table in SAME_KEY if target in SAME_KEY else ():
+        for table in next((tables for tables in SAME_KEY if target in tables), ()):
             add(table, _not_of_others(session, subject, table, _existing(session, there[table], keys)))
         if target in THROUGH:
             mine, behind = THROUGH[target]

@@ -15,6 +15,8 @@ Decided:
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from warehouse_pipelines.model.accounts import by_table, per_account
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.people import Consent, Join
 
 
@@ -95,7 +97,7 @@ def _join(name: str, table: str, equals: str, column: str = "id") -> Join:
 
 _DIVISION = _join("division", "genius_division", "division_id")
 
-SIGNALS: tuple[Signal, ...] = (
+_SIGNALS: tuple[Signal, ...] = (
     Signal(
         crm="hubspot", table="hubspot_contact", word="hubspot.lifecyclestage", status="lifecyclestage",
         source="hge_primary_source|original_lead_source|hs_analytics_source", division="division",
@@ -230,8 +232,9 @@ SIGNALS: tuple[Signal, ...] = (
         alive="qualified_at",
     ),
 )  # fmt: skip
+SIGNALS: tuple[Signal, ...] = per_account(_SIGNALS, SOURCES)
 
-MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = {
+_MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = {
     # No column has these: fields that installations add, by the names that are usual.
     "hubspot_contact": (
         Consent(column="raw_data:properties.hs_email_optout", says="opt_out", channels=("email",)),
@@ -247,6 +250,7 @@ MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = {
         Consent(column="raw_data:lead.tcpa_consent", says="consent", channels=("call", "sms"), at="created_at"),
     ),
 }  # fmt: skip
+MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = by_table(_MORE_CONSENT, SOURCES)
 """What ``people`` cannot say, because it stands in no column: ``raw_data:`` and the path in the record, with dots."""
 
 
@@ -264,7 +268,7 @@ class Contacted:
     messages: str = ""
 
 
-CONTACTED: tuple[Contacted, ...] = (
+_CONTACTED: tuple[Contacted, ...] = (
     Contacted(
         crm="callrail", table="callrail_call", channel="call", phone="customer_phone_number", at="start_time",
         outbound=("direction", "outbound"),
@@ -282,3 +286,4 @@ CONTACTED: tuple[Contacted, ...] = (
         counted="call_attempts",
     ),
 )  # fmt: skip
+CONTACTED: tuple[Contacted, ...] = per_account(_CONTACTED, SOURCES)

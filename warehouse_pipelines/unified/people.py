@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from warehouse_pipelines.model.accounts import by_table, per_account
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.record import Kind
 
 
@@ -223,7 +225,7 @@ def _marketsharp(table: str) -> People:
     )
 
 
-PEOPLE: tuple[People, ...] = (
+_PEOPLE: tuple[People, ...] = (
     People(
         table="hubspot_contact",
         kind="customer",
@@ -584,10 +586,11 @@ PEOPLE: tuple[People, ...] = (
     People(table="marketsharp_employee", kind="staff", full="name"),
     People(table="pipedesk.users", kind="staff", full="name", emails="email", created="sync_created_at"),
 )
+PEOPLE: tuple[People, ...] = per_account(_PEOPLE, SOURCES)
 
 BY_TABLE: Mapping[str, People] = {row.table: row for row in PEOPLE}
 
-NOT_PEOPLE: Mapping[str, str] = {
+_NOT_PEOPLE: Mapping[str, str] = {
     "hubspot_company": "companies; the people of a company are contacts",
     "hubspot_division": "branches of the business; the manager is among the users",
     "callrail_company": "parts of the business itself",
@@ -602,9 +605,10 @@ NOT_PEOPLE: Mapping[str, str] = {
     "pipedesk.google_drive_folders": "who deleted a folder, by the e-mail address alone: a user of Google's",
     "pipedesk.drive_folder_links": "who deleted a link, by the e-mail address alone: a user of Google's",
 }
+NOT_PEOPLE: Mapping[str, str] = by_table(_NOT_PEOPLE, SOURCES)
 """Tables with a column that reads like a person's, and why they hold no records."""
 
-OWN_NUMBERS: tuple[tuple[str, str], ...] = (
+_OWN_NUMBERS: tuple[tuple[str, str], ...] = (
     ("callrail_tracker", "tracking_number"),
     ("callrail_tracker", "destination_number"),
     ("hubspot_division", "phone"),
@@ -612,4 +616,5 @@ OWN_NUMBERS: tuple[tuple[str, str], ...] = (
     ("arrivy_group", "mobile_number"),
     ("marketsharp_company", "phone"),
 )
+OWN_NUMBERS: tuple[tuple[str, str], ...] = per_account(_OWN_NUMBERS, SOURCES)
 """Phone columns with numbers of the business itself, which are nobody's even where a record has them."""

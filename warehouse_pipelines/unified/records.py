@@ -33,6 +33,7 @@ from psycopg import errors, sql
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import entered, source_rows
 from warehouse_pipelines.unified.normalise import block_keys, normalise
@@ -93,9 +94,11 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
     """Read what changed in the ``tables`` of people, all by default, and return what it changed in identity.record.
 
     ``full`` reads all rows and removes the records whose row was deleted. Whoever calls it holds a lock against another
-    refresh. Raises ``ValueError`` for a table that holds no people, and in a transaction with one snapshot for all its
+    refresh. Raises ``NotConfigured`` when the warehouse has an account that is not declared, whose records would be
+    removed; ``ValueError`` for a table that holds no people, and in a transaction with one snapshot for all its
     statements, which could not see what is committed after it began.
     """
+    require_declared(session)
     if unknown := sorted(set(tables or ()) - KNOWN):
         raise ValueError(f"no people are known in {', '.join(unknown)}")
     wanted = [row for row in (*PEOPLE, entered.ENTERED) if tables is None or row.table in tables]

@@ -62,7 +62,7 @@ class TestPropertyMap:
         monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "any")
         monkeypatch.setenv("HUBSPOT_PROPERTY_MAP", written)
         HUBSPOT.require_settings()
-        return HUBSPOT.as_configured(ENTITIES[name])
+        return HUBSPOT.configured(ENTITIES[name])
 
     def test_an_entry_replaces_what_the_row_declares_and_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
         written = " appointments.subject=visit_title,\nappointments.duration=minutes|duration  deals.priority=rank, "

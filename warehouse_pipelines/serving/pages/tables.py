@@ -57,6 +57,7 @@ DULL = frozenset({"raw_data", "sync_hash", "sync_created_at", "sync_updated_at",
 
 SCHEMAS: Mapping[str, tuple[str, str]] = {
     "marts": ("Marts", "What the business asks, worked out from all CRMs."),
+    "accounts": ("All accounts", "A view for each table of a CRM with several accounts: the rows of all of them."),
     "answers": ("Answers", "A view for each question; only in clear."),
     "identity": ("Identity", "Who is who among the records of all CRMs."),
     "crm": ("Leads", "The application's own tables; you see the rows of your organization."),

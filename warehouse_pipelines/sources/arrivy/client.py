@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 def client(context: ReadContext) -> Client:
     """Return the client of the company in the settings."""
-    settings = Settings()
+    settings = context.settings(Settings)
     return Client(
         context,
         title="Arrivy",
         base_url=settings.base_url,
-        renew="ARRIVY_AUTH_KEY and ARRIVY_AUTH_TOKEN",
+        renew=f"{context.setting('ARRIVY_AUTH_KEY')} and {context.setting('ARRIVY_AUTH_TOKEN')}",
         headers={
             "X-Auth-Key": settings.auth_key.get_secret_value(),
             "X-Auth-Token": settings.auth_token.get_secret_value(),

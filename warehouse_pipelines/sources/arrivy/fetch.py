@@ -24,6 +24,7 @@ from collections.abc import Iterator
 import msgspec
 
 from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources.arrivy.entities import BOOKINGS, TASKS, TEMPLATES
 from warehouse_pipelines.sources.arrivy.reader import ArrivyReader
@@ -41,7 +42,7 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
             raise
         context.note(absent=f"this account has no /{entity.path}")
         if entity.path == TEMPLATES.path:
-            yield from templates_of_tasks(context)
+            yield from templates_of_tasks(context, entity)
     return ReadReport()
 
 
@@ -54,12 +55,13 @@ class OfTask(msgspec.Struct):
     updated: str | None = None
 
 
-def templates_of_tasks(context: ReadContext) -> Iterator[Page]:
-    """Yield the templates that the stored tasks name, each as the task edited last names it."""
+def templates_of_tasks(context: ReadContext, templates: Entity) -> Iterator[Page]:
+    """Yield the templates that the stored tasks of the account name, each as the task edited last names it."""
     found: dict[str, OfTask] = {}
-    keys = context.known.keys(TASKS.table)
+    tasks = f"{templates.schema}.{TASKS.table}" if context.account else TASKS.table
+    keys = context.known.keys(tasks)
     while some := list(itertools.islice(keys, 1_000)):
-        for record in context.known.records(TASKS.table, some).values():
+        for record in context.known.records(tasks, some).values():
             task = msgspec.json.decode(record, type=OfTask)
             former = found.get(str(task.template_id))
             if task.template_id and (former is None or (task.updated or "") >= (former.updated or "")):

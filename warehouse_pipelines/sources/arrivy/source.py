@@ -15,9 +15,9 @@ MOST_AT_ONCE = 16
 """Requests in flight; the shared client has 20 connections."""
 
 
-def check() -> str:
+def check(context: ReadContext | None = None) -> str:
     """Ask for the profile of the company, as the vendor's own Zapier app does."""
-    client(ReadContext()).get("/api/users/profile", dict[str, Any])
+    client(context or ReadContext()).get("/api/users/profile", dict[str, Any])
     return "Arrivy answers: it knows the key and the token"
 
 
@@ -28,6 +28,7 @@ ARRIVY = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    check_in=check,
     read_keys=by_key.read_keys,
     by_key={entity.name: by_key.MOST for entity in (TASKS, BOOKINGS)},
     entities=(GROUPS, ENTITIES, STATUSES, BOOKINGS, TASKS, TEMPLATES),

@@ -19,7 +19,7 @@ class Event(msgspec.Struct, rename="upper"):
 _decode = msgspec.json.Decoder(Event | list[Event]).decode
 
 
-def read(delivery: Delivery) -> Events:
+def read(delivery: Delivery, account: str = "") -> Events:
     """Return what was touched; an array of events is read too, though one is documented.
 
     Raises ``UnreadableDelivery``.

@@ -40,12 +40,12 @@ def answers(name: str) -> type[Answer]:
 
 def client(context: ReadContext) -> Client:
     """Return the client of the key in the settings."""
-    settings = Settings()
+    settings = context.settings(Settings)
     return Client(
         context,
         title="CallRail",
         base_url=settings.base_url,
-        renew="CALLRAIL_API_KEY",
+        renew=context.setting("CALLRAIL_API_KEY"),
         headers={"Authorization": f'Token token="{settings.api_key.get_secret_value()}"'},
         budgets=(Budget("hour", settings.requests_per_hour, 3_600), Budget("day", settings.requests_per_day, 86_400)),
         wait_for=wait_for,

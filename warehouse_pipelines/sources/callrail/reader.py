@@ -45,6 +45,7 @@ class CallRailReader:
         self.params = {**params, "per_page": str(min(request.page_size, PER_PAGE))}
         self.seen = seen
         self._http = client(context)
+        self._host = urlsplit(context.settings(Settings).base_url).netloc
         self._form = answers(LIST_NAMES.get(entity.path, entity.name))
         self._elsewhere = frozenset(seen)
         self._pages_seen: set[tuple[str | None, ...]] = set()
@@ -111,7 +112,6 @@ class CallRailReader:
 
     def _relative(self) -> Iterator[list[bytes]]:
         params = {"relative_pagination": "true", "offset": "0"}
-        here = urlsplit(Settings().base_url).netloc
         while True:
             answer = self._ask(**params)
             more = answer.has_next_page
@@ -119,7 +119,7 @@ class CallRailReader:
             if not more:
                 return
             following = urlsplit(answer.next_page or "")
-            if following.netloc != here or following.path != self.path:
+            if following.netloc != self._host or following.path != self.path:
                 raise AnswerChanged(f"CallRail: the next page of {self.path} is elsewhere; the key is not sent there.")
             params = dict(parse_qsl(following.query)) | {"relative_pagination": "true"}
 

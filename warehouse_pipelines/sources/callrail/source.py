@@ -18,9 +18,9 @@ from warehouse_pipelines.sources.callrail.fetch import fetch
 from warehouse_pipelines.sources.callrail.settings import Settings
 
 
-def check() -> str:
+def check(context: ReadContext | None = None) -> str:
     """Ask for one account."""
-    answer = client(ReadContext()).get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": "1"})
+    answer = client(context or ReadContext()).get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": "1"})
     return f"CallRail answers: the key sees {answer.total_records or len(answer.records or [])} account(s)"
 
 
@@ -31,6 +31,7 @@ CALLRAIL = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    check_in=check,
     page_size=PER_PAGE,
     read_keys=by_key.read_keys,
     by_key={entity.name: by_key.MOST for entity in (CALLS, FORM_SUBMISSIONS)},

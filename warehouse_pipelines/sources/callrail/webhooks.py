@@ -20,7 +20,7 @@ OF_TEXTS = frozenset({"recent_messages", "last_message_at", "content", "message"
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def read(delivery: Delivery) -> Events:
+def read(delivery: Delivery, account: str = "") -> Events:
     """Return what was touched. Raises ``UnreadableDelivery``."""
     try:
         body = _decode(delivery.body)

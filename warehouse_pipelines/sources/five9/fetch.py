@@ -37,7 +37,7 @@ PROVEN_FOR = timedelta(days=7)
 
 def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield all contacts of the domain."""
-    settings = Settings()
+    settings = context.settings(Settings)
     service = Service(context)
     service.keep_to_limits()
     domain = Domain(service.fields(), settings)
@@ -55,7 +55,7 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         elif not settings.all_contacts_numbered:
             reasons.append(
                 f"it is not proven that {contacts} are found (if every contact has a number1 of digits only, set "
-                "FIVE9_ALL_CONTACTS_NUMBERED=true)"
+                f"{context.setting('FIVE9_ALL_CONTACTS_NUMBERED')}=true)"
             )
     if largest > reader.found.number:
         largest = service.largest_list()
@@ -79,7 +79,7 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
 def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     """Return the fields of the domain, and the contacts of one lookup; for one record, that a lookup is allowed."""
     service = Service(context)
-    domain = Domain(service.fields(), Settings())
+    domain = Domain(service.fields(), context.settings(Settings))
     value = "%" if request.limit > 1 else "0" * LONGEST
     shown = Five9Reader(service, domain).ask(("number1", value))
     records = [domain.record(key, shown.names, row) for key, _, row in domain.contacts(shown)]

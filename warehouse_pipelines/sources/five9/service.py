@@ -84,7 +84,8 @@ def error_of(fault: Fault, operation: str) -> WarehouseError:
         return VendorUnavailable(f"{what}. Nothing was loaded; the next run reads everything again.")
     if fault.name == "InvalidAccount":
         return CredentialRefused(
-            f"{what}. Renew the login and set FIVE9_USERNAME and FIVE9_PASSWORD again; nothing was loaded."
+            f"{what}. Renew the login of this account and set it again (FIVE9_USERNAME, FIVE9_PASSWORD); nothing "
+            "was loaded."
         )
     if fault.name in ("AccessDisallowed", "UserHasNoRequiredRole"):
         return PermissionMissing(f"{what}. Give the user the role of an administrator or of the API, then run again.")
@@ -95,7 +96,7 @@ class Service:
     """One operation at a time, within the limits of the domain."""
 
     def __init__(self, context: ReadContext) -> None:
-        settings = Settings()
+        settings = context.settings(Settings)
         login = f"{settings.username}:{settings.password.get_secret_value()}".encode()
         self.context = context
         self._user = settings.username
@@ -105,7 +106,7 @@ class Service:
             context,
             title="Five9",
             base_url=settings.base_url,
-            renew="FIVE9_USERNAME and FIVE9_PASSWORD",
+            renew=f"{context.setting('FIVE9_USERNAME')} and {context.setting('FIVE9_PASSWORD')}",
             headers={
                 "Authorization": f"Basic {base64.b64encode(login).decode()}",
                 "Content-Type": "text/xml; charset=utf-8",

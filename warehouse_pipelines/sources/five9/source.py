@@ -9,9 +9,10 @@ from warehouse_pipelines.sources.five9.fetch import fetch, inspect
 from warehouse_pipelines.sources.five9.service import Service, Settings
 
 
-def check() -> str:
+def check(context: ReadContext | None = None) -> str:
     """Ask for the fields of the domain."""
-    domain = Domain(Service(ReadContext()).fields(), Settings())
+    context = context or ReadContext()
+    domain = Domain(Service(context).fields(), context.settings(Settings))
     absent = f"; none is called {' or '.join(domain.missing)}" if domain.missing else ""
     return f"Five9 answers: a contact has {len(domain.names)} fields{absent}"
 
@@ -23,6 +24,7 @@ FIVE9 = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    check_in=check,
     inspect=inspect,
     place=lambda name, kind: f"contact.{name}",
     page_size=LIMIT,

@@ -28,7 +28,7 @@ def client(context: ReadContext, settings: Settings) -> Client:
         context,
         title="HubSpot",
         base_url=settings.base_url,
-        renew="HUBSPOT_ACCESS_TOKEN",
+        renew=context.setting("HUBSPOT_ACCESS_TOKEN"),
         headers={"Authorization": f"Bearer {settings.access_token.get_secret_value()}"},
         budgets=(
             Budget("requests", settings.requests_per_10_seconds, 10),

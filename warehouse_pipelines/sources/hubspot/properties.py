@@ -22,7 +22,9 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Portal, ReadContext, ReadRequest
 from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.settings import setting_name
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
+from warehouse_pipelines.sources.hubspot.settings import Settings
 
 READABLE: Mapping[Kind, tuple[str, ...]] = {
     "email": ("string",),
@@ -43,20 +45,20 @@ def below_properties(names: Iterable[str]) -> str:
     return "|".join(f"properties.{name}" for name in names)
 
 
-def mapped(source: Source, entity: Entity, entities: Sequence[Entity], written: str) -> Entity:
-    """Return the entity with those columns changed that ``written``, the setting, maps.
+def mapped(source: Source, entity: Entity, entities: Sequence[Entity], form: type[Settings]) -> Entity:
+    """Return the entity with those columns changed that the setting maps, of the account that ``form`` is of.
 
     Raises ``NotConfigured`` that names the first entry that cannot be used, whichever entity it is of.
     """
-    found = _read(written, entities)
+    done = entity
+    found = _read(form().property_map, entities, setting_name(form, "property_map"))
     for one in entities:
-        changed = applied(source, one, found.get(one.name, ()))
-        if one.name == entity.name and found.get(one.name):
-            return changed
-    return entity
+        changed = applied(source, entity if one.name == entity.name else one, found.get(one.name, ()))
+        done = changed if one.name == entity.name else done
+    return done
 
 
-def _read(written: str, entities: Sequence[Entity]) -> dict[str, list[Change]]:
+def _read(written: str, entities: Sequence[Entity], setting: str) -> dict[str, list[Change]]:
     """Return what is mapped, by entity."""
     names = [entity.name for entity in entities]
     found: dict[str, list[Change]] = {}
@@ -64,11 +66,11 @@ def _read(written: str, entities: Sequence[Entity]) -> dict[str, list[Change]]:
         parts = re.fullmatch(r"(\w+)\.(\w+)=(\w+(?:\|\w+)*)", entry, re.ASCII)
         if parts is None:
             raise NotConfigured(
-                f"{_where(entry)} is not written entity.column=property. Write commas between several, for example "
-                "appointments.subject=visit_title."
+                f"{_where(setting, entry)} is not written entity.column=property. Write commas between several, "
+                "for example appointments.subject=visit_title."
             )
         name, column, properties = parts.groups()
-        change = Change("map", column, _where(entry), to=properties)
+        change = Change("map", column, _where(setting, entry), to=properties)
         if name not in names:
             raise change.refused(f"names no entity that has properties{instead(name, names)}")
         if any(one.column == column for one in found.get(name, ())):
@@ -77,8 +79,8 @@ def _read(written: str, entities: Sequence[Entity]) -> dict[str, list[Change]]:
     return found
 
 
-def _where(entry: str) -> str:
-    return f"HUBSPOT_PROPERTY_MAP cannot be used: {entry!r}"
+def _where(setting: str, entry: str) -> str:
+    return f"{setting} cannot be used: {entry!r}"
 
 
 def inspect(request: ReadRequest, context: ReadContext) -> Portal | None:

@@ -58,7 +58,7 @@ class HubSpotReader:
     def __init__(self, request: ReadRequest, context: ReadContext) -> None:
         self.request, self.context = request, context
         self.entity = request.entity
-        self.settings = Settings()
+        self.settings = context.settings(Settings)
         self.client = client(context, self.settings)
         self.size = min(request.page_size, PAGE)
         self.most = 1 if request.limit else None

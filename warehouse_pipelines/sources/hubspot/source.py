@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import UTC, datetime
+from typing import cast
 
 from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
@@ -21,10 +22,11 @@ from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 from warehouse_pipelines.sources.hubspot.settings import Settings
 
 
-def check() -> str:
+def check(context: ReadContext | None = None) -> str:
     """Ask for the properties of contacts, which a token without that scope is refused by name."""
     with contextlib.suppress(PermissionMissing):  # which is said of the entity
-        HubSpotReader(ReadRequest(entity=CONTACTS, window=Window(None, datetime.now(UTC))), ReadContext()).properties  # noqa: B018  (asks)
+        request = ReadRequest(entity=CONTACTS, window=Window(None, datetime.now(UTC)))
+        HubSpotReader(request, context or ReadContext()).properties  # noqa: B018  (asks)
     return "HubSpot answers: it knows the token"
 
 
@@ -35,10 +37,11 @@ HUBSPOT: Source = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    check_in=check,
     entities=(*OBJECT_ENTITIES, OWNERS, PIPELINES, PIPELINE_STAGES, *PAIR_ENTITIES),
     inspect=inspect,
     read_keys=by_key.read_keys,
     by_key={entity.name: by_key.MOST for entity in OBJECT_ENTITIES},
     place=lambda name, kind: f"properties.{name}",
-    as_configured=lambda entity: mapped(HUBSPOT, entity, OBJECT_ENTITIES, Settings().property_map),
+    as_configured=lambda entity, form: mapped(HUBSPOT, entity, OBJECT_ENTITIES, cast(type[Settings], form)),
 )

@@ -13,6 +13,7 @@ import msgspec
 from pydantic import ValidationError
 
 from warehouse_pipelines.model.webhook import Change, Delivery, Events, UnreadableDelivery
+from warehouse_pipelines.settings import of_account
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES, PAIR_ENTITIES
 from warehouse_pipelines.sources.hubspot.settings import Settings
 
@@ -43,14 +44,14 @@ class Event(msgspec.Struct, rename="camel"):
 _decode = msgspec.json.Decoder(list[Event]).decode
 
 
-def read(delivery: Delivery) -> Events:
-    """Return what the events touch. Raises ``UnreadableDelivery``."""
+def read(delivery: Delivery, account: str = "") -> Events:
+    """Return what the events touch, in the portal ``account``. Raises ``UnreadableDelivery``."""
     try:
         events = _decode(delivery.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableDelivery(f"HubSpot delivered no array of events: {type(error).__name__}") from None
     ids = [str(one.event_id) for one in events if one.event_id is not None]
-    named = functools.cache(_custom)  # it reads the settings
+    named = functools.cache(functools.partial(_custom, of_account(Settings, account)))  # it reads the settings
     # Whoever only keeps the delivery does not ask which records it touches.
     return Events(ids, (change for one in events for change in _changes(one, named)))
 
@@ -73,10 +74,10 @@ def _changes(event: Event, named: Callable[[str], str | None]) -> Iterator[Chang
             yield from (Change("hubspot", name) for name in CUSTOM.values())
 
 
-def _custom(type_id: str) -> str | None:
+def _custom(form: type[Settings], type_id: str) -> str | None:
     """Return the entity that a setting gives this type id, None where none does."""
     try:
-        found = Settings()
+        found = form()
     except ValidationError:  # the token is not set where deliveries are only received
         return None
     return next((entity for name, entity in CUSTOM.items() if getattr(found, f"{name}_object") == type_id), None)

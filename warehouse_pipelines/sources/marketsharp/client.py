@@ -27,7 +27,7 @@ class MarketSharpClient:
 
     def __init__(self, context: ReadContext) -> None:
         self.context = context
-        self.settings = Settings()
+        self.settings = context.settings(Settings)
         self.base_url = self.settings.base_url.rstrip("/")
         self._spurious = 0
         self._http = Client(
@@ -69,6 +69,7 @@ class MarketSharpClient:
         if answer.status_code == 401:
             raise CredentialRefused(
                 "MarketSharp refuses the signature, and a fresh one as well. Is this machine's clock right? If so make "
-                "new keys (Admin, Apps & Add-ons Setup, API Maintenance) and set MARKETSHARP_API_KEY and "
-                "MARKETSHARP_SECRET_KEY; nothing was loaded."
+                "new keys (Admin, Apps & Add-ons Setup, API Maintenance) and set "
+                f"{self.context.setting('MARKETSHARP_API_KEY')} and {self.context.setting('MARKETSHARP_SECRET_KEY')}; "
+                "nothing was loaded."
             )

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.settings import FromEnvironment
+from warehouse_pipelines.settings import FromEnvironment, setting_name
 
 
 class Settings(FromEnvironment, env_prefix="MARKETSHARP_"):
@@ -50,7 +50,8 @@ class Settings(FromEnvironment, env_prefix="MARKETSHARP_"):
             secret = base64.b64decode(self.secret_key.get_secret_value(), validate=True)
         except binascii.Error as error:
             raise NotConfigured(
-                "MARKETSHARP_SECRET_KEY is not Base64, as the page of the keys shows it; set it as it stands there."
+                f"{setting_name(type(self), 'secret_key')} is not Base64, as the page of the keys shows it; "
+                "set it as it stands there."
             ) from error
         digest = hmac.digest(secret, f"{self.company_id}{key}{stamp}".encode(), hashlib.sha256)
         return {"Authorization": f"{self.company_id}:{key}:{stamp}:{base64.b64encode(digest).decode()}"}

@@ -54,9 +54,9 @@ def inspect(request: ReadRequest, context: ReadContext) -> Portal | None:
     return Portal({ours.get(name.lower(), name): type_ for name, type_ in described.items()}, records[: request.limit])
 
 
-def check() -> str:
+def check(context: ReadContext | None = None) -> str:
     """Ask for one company."""
-    client = MarketSharpClient(ReadContext())
+    client = MarketSharpClient(context or ReadContext())
     seen = len(client.ask(COMPANIES.path, top="1").entries)
     return f"MarketSharp answers: the key reads {'a company' if seen else 'no company'}"
 
@@ -68,6 +68,7 @@ MARKETSHARP = Source(
     settings=Settings,
     fetch=fetch,
     check=check,
+    check_in=check,
     inspect=inspect,
     place=lambda name, kind: f"zoned.{name}|{name}" if kind == "timestamptz" else name,
     page_size=PAGE,

@@ -14,7 +14,9 @@ from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.feed import columns
 from warehouse_pipelines.unified.feed.columns import RAW, Scope
 from warehouse_pipelines.unified.feed.script import run_script
@@ -113,7 +115,11 @@ def _flag(scope: Scope, consent: Consent) -> sql.Composed:
 
 def _read_stops(session: "Session", organization: UUID, *, full: bool) -> None:
     """Add the opt-outs of text messages: all, or those of conversations that changed since the position."""
-    table = "callrail_text_message"
+    for table, crm in tables_of("callrail_text_message", SOURCES).items():
+        _read_stops_of(session, organization, table, crm, full=full)
+
+
+def _read_stops_of(session: "Session", organization: UUID, table: str, crm: str, *, full: bool) -> None:
     row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [table]).fetchone()
     messages = columns.one("t", table, "recent_messages")
     session.execute(
@@ -123,6 +129,8 @@ def _read_stops(session: "Session", organization: UUID, *, full: bool) -> None:
             phone=columns.e164("t", table, "customer_phone_number"),
             last=columns.one("t", table, "last_message_at"),
             messages=messages,
+            table_name=sql.Literal(table),
+            crm=sql.Literal(crm),
         ),
         {"organization": organization, "since": row["read_until"] if row and not full else "-infinity", "stop": _STOP},
     )

@@ -15,6 +15,8 @@ Decided:
 
 from collections.abc import Mapping
 
+from warehouse_pipelines.model.accounts import by_table, per_account
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.marts.crm_activity_rows import CRM_ACTIVITIES, CRM_NO_ACTIVITIES
 from warehouse_pipelines.unified.marts.declared import Activity
 from warehouse_pipelines.unified.people import Join
@@ -37,7 +39,7 @@ _INQUIRY = _join("inquiry", "marketsharp_inquiry", "inquiry_id")
 _GENIUS_JOB = _join("job", "genius_job", "job_id")
 _FOLDER = _join("folder", "pipedesk.drive_folder_links", "parent_folder_id", "folder_id", "entity_id")
 
-ACTIVITIES: tuple[Activity, ...] = (
+_ACTIVITIES: tuple[Activity, ...] = (
     Activity(
         kind="form", crm="callrail", table="callrail_form_submission", at="submitted_at", outcome="lead_status",
         source="source", title="form_name", direction="inbound",
@@ -294,13 +296,14 @@ ACTIVITIES: tuple[Activity, ...] = (
     ),
     *CRM_ACTIVITIES,
 )  # fmt: skip
+ACTIVITIES: tuple[Activity, ...] = per_account(_ACTIVITIES, SOURCES)
 
 _COPY = "a copy of records of another table, on their way"
 _WORDS = "what words, codes or kinds there are"
 _US = "the business itself, and who works there"
 _PAIRS = "which rows belong together"
 
-NO_ACTIVITIES: Mapping[str, str] = {
+_NO_ACTIVITIES: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "hubspot_pipeline", "hubspot_pipeline_stage", "hubspot_zipcode", "arrivy_status", "arrivy_template",
@@ -357,3 +360,4 @@ NO_ACTIVITIES: Mapping[str, str] = {
     **CRM_NO_ACTIVITIES,
     "leadconduit_event": "steps within LeadConduit; what they made of a lead stands in leadconduit_lead",
 }  # fmt: skip
+NO_ACTIVITIES: Mapping[str, str] = by_table(_NO_ACTIVITIES, SOURCES)

@@ -1,5 +1,6 @@
 """The marts that answer questions of calls, reps, jobs, places and people: a row per mart, and nothing else."""
 
+from warehouse_pipelines.unified.marts.accounts import all_rows
 from warehouse_pipelines.unified.marts.mart import Check, Mart
 
 CONTACTS = (
@@ -70,7 +71,9 @@ ANSWERS: tuple[Mart, ...] = (
                 about="There are as many calls as CallRail has.",
                 faults="SELECT FROM (SELECT (SELECT coalesce(sum(p.calls + p.outbound), 0)"
                 " FROM marts.call_performance AS p) AS ours, (SELECT count(*) FROM callrail_call AS c"
-                " WHERE NOT c.archived AND c.start_time IS NOT NULL) AS theirs) AS sums WHERE ours <> theirs",
+                " WHERE NOT c.archived AND c.start_time IS NOT NULL) AS theirs) AS sums WHERE ours <> theirs".replace(
+                    "callrail_call", all_rows("callrail_call")
+                ),
             ),
             Check(
                 name="no_more_than_sold",

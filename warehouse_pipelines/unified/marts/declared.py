@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from warehouse_pipelines.model.accounts import per_account
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.lead_rows import SIGNALS
 from warehouse_pipelines.unified.people import Join
 
@@ -91,7 +93,7 @@ class Life:
     disqualified: str = ""
 
 
-LIVES = (
+_LIVES = (
     Life("pipedesk", "pipedesk.leads", "qualified_at", "disqualified_at"),
     Life("genius", "genius_lead", "", "dead_on"),
     Life("hubspot", "hubspot_contact"),
@@ -100,6 +102,7 @@ LIVES = (
     Life("five9", "five9_contact"),
     Life("gsheet", "gsheet_marketing_lead"),
 )
+LIVES = per_account(_LIVES, SOURCES)
 """A key is one lead's within a system; MarketSharp's leads are contacts, whose inquiries tell of them together."""
 
 

@@ -7,7 +7,10 @@ import functools
 from dataclasses import dataclass
 from typing import Literal
 
+from warehouse_pipelines.model.accounts import per_account
 from warehouse_pipelines.settings import sql_folder
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.unified.marts.accounts import for_all
 
 Scope = Literal["persons", "everything", "activities"]
 
@@ -33,7 +36,7 @@ class Mart:
     ``name``    the table, and ``sql/marts/<name>.sql``
     ``about``   a sentence for the catalogue, and ``grain`` what one row is
     ``key``     the columns of the primary key
-    ``reads``   the tables that the SELECT reads, as their assets are named
+    ``reads``   the tables that the SELECT reads, as their assets are named; those of all accounts are added
     ``checks``  what must hold of it, beside its key
     ``scope``   what a run computes again:
                 ``persons``     the people who changed: the SELECT joins ``mart_person`` (person_id), and the table has
@@ -56,6 +59,7 @@ class Mart:
     ages: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", tuple(dict.fromkeys(per_account(self.reads, SOURCES))))
         wrong = []
         if not self.key.split():
             wrong.append("no key")
@@ -92,11 +96,11 @@ class Mart:
 
     @functools.cached_property
     def select(self) -> str:
-        """The SELECT, without the lines before it that say what it is. Raises ``FileNotFoundError``."""
+        """The SELECT for all accounts, without the lines that say what it is. Raises ``FileNotFoundError``."""
         lines = (sql_folder() / "marts" / f"{self.name}.sql").read_text(encoding="utf-8").splitlines()
         while lines and lines[0].startswith("--"):
             del lines[0]
-        return "\n".join(lines)
+        return for_all("\n".join(lines))
 
 
 @dataclass

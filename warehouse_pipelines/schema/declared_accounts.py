@@ -1,0 +1,34 @@
+"""Whether this program knows all accounts of the warehouse, which are rows of ``orchestration.account``.
+
+A program that was started without ``config/accounts.toml`` would leave an account out where people of all accounts are
+resolved, exported or erased, and would take its records for those of a table that holds no people any more.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.model.accounts import accounts_file
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.sources import SOURCES
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+KNOWN = "SELECT source FROM orchestration.account ORDER BY source"
+
+
+def require_declared(session: "Session") -> None:
+    """Raise ``NotConfigured`` when the warehouse has an account that this program does not know."""
+    require([row["source"] for row in session.execute(KNOWN)], SOURCES)
+
+
+def require(known: Sequence[str], sources: Sequence[Source]) -> None:
+    """Raise ``NotConfigured`` for the accounts that are ``known`` to the warehouse and none of the sources."""
+    declared = {source.name for source in sources if source.account}
+    if lacking := [name for name in known if name not in declared]:
+        raise NotConfigured(
+            f"This warehouse has the account{'s' * (len(lacking) > 1)} {', '.join(lacking)}, and {accounts_file()} "
+            "does not declare it, so people of it would be left out. Declare it again and restart what runs; or delete "
+            f"its tables for good with `warehouse accounts remove {lacking[0]}`."
+        )

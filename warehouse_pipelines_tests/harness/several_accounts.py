@@ -1,0 +1,191 @@
+"""Two HubSpot portals and three CallRail accounts in one warehouse, as a program: accounts are read when it starts.
+
+    python -m warehouse_pipelines_tests.harness.several_accounts     # prints what it found, in JSON
+
+The environment has ``WAREHOUSE_DATABASE_URL`` and ``WAREHOUSE_ACCOUNTS_FILE``. ``test_accounts`` runs it once and looks
+at what it prints. Simulators of one vendor give out the same ids, so ids of two accounts are the same.
+"""
+
+import json
+import os
+from contextlib import ExitStack
+from typing import Any
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import WarehouseError
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.webhook import Delivery
+from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines.schema.verify import verify
+from warehouse_pipelines.serving import vendors
+from warehouse_pipelines.settings import serve_settings
+from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.unified import erasure, feed, marts, resolve
+from warehouse_pipelines.unified.subject import persons
+
+BY_NAME = {source.name: source for source in SOURCES}
+PEOPLE = {"hubspot": (1, 40), "hubspot_west": (2, 25), "callrail": (1, 40), "callrail_north": (2, 30),
+          "callrail_south": (3, 20)}  # fmt: skip
+"""The seed of the simulated people of each account, and their number."""
+HUBSPOT = ("contacts", "owners")
+CALLRAIL = ("trackers", "calls")
+BOTH = {"firstname": "Wilhelmina", "lastname": "Twoportals", "email": "wilhelmina@two.example", "phone": "9375550142"}
+LISTED = "+19375550199"
+
+
+def entities(name: str) -> tuple[str, ...]:
+    return HUBSPOT if name.startswith("hubspot") else CALLRAIL
+
+
+class Run:
+    """What happens, in order; ``found`` is what is printed."""
+
+    def __init__(self, url: str, simulators: dict[str, Simulators]) -> None:
+        self.url, self.simulators = url, simulators
+        self.found: dict[str, Any] = {}
+
+    def vendor(self, name: str) -> Any:
+        return self.simulators[name].named(BY_NAME[name].declared_name)
+
+    def read(self, name: str, entity: str, **flags: Any) -> Any:
+        source = BY_NAME[name]
+        chosen = next(one for one in source.entities if one.name == entity)
+        return sync(source, chosen, Options(**flags), url=self.url)
+
+    def ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        with warehouse.session(self.url) as session:
+            return session.execute(statement.encode(), values).fetchall()
+
+    def one(self, statement: str, *values: Any) -> Any:
+        return next(iter(self.ask(statement, *values)[0].values()))
+
+    def load(self) -> None:
+        """Read all accounts; one person is in both portals, and one of the second asks not to be called."""
+        keys = {name: self.vendor(name).ids("contacts")[:2] for name in ("hubspot", "hubspot_west")}
+        self.vendor("hubspot").edit("contacts", keys["hubspot"][0], BOTH)
+        self.vendor("hubspot_west").edit("contacts", keys["hubspot_west"][1], BOTH)
+        listed = {**BOTH, "lastname": "Other", "email": "o@two.example", "phone": LISTED, "lead_is_dnc": "true"}
+        self.vendor("hubspot_west").edit("contacts", keys["hubspot_west"][0], listed)
+        self.found["created"] = {
+            f"{name} {entity}": self.read(name, entity).created for name in PEOPLE for entity in entities(name)
+        }
+        self.found["both"] = [keys["hubspot"][0], keys["hubspot_west"][1]]
+        self.found["runs"] = self.ask(
+            "SELECT crm_source, count(*) AS runs, sum(records_created)::int AS created FROM orchestration.sync_history"
+            " GROUP BY 1 ORDER BY 1"
+        )
+        self.found["same_ids"] = self.one(
+            "SELECT count(*) FROM hubspot_contact AS a JOIN hubspot_west.hubspot_contact AS b USING (id)"
+        )
+        self.found["in_view"] = self.ask(
+            "SELECT account, count(*) AS rows FROM accounts.hubspot_contact GROUP BY 1 ORDER BY 1"
+        )
+        self.found["masked"] = self.ask(
+            "SELECT account, count(*) AS rows, count(DISTINCT id) AS ids FROM masked.accounts_callrail_call"
+            " GROUP BY 1 ORDER BY 1"
+        )
+        self.found["budgets"] = self.ask(
+            "SELECT crm_source, count(DISTINCT credential) AS credentials FROM orchestration.request_budget"
+            " GROUP BY 1 ORDER BY 1"
+        )
+
+    def refuse(self) -> None:
+        """Revoke the token of one portal: the other one is read as before."""
+        self.vendor("hubspot_west").set_fault("unauthorized")
+        try:
+            self.read("hubspot_west", "contacts", full=True)
+        except WarehouseError as error:
+            self.found["refused"] = f"{type(error).__name__}: {error}"
+        self.found["other_is_read"] = self.read("hubspot", "contacts", full=True).status
+        self.found["north_is_read"] = self.read("callrail_north", "calls").status
+        self.vendor("hubspot_west").clear_faults()
+
+    def unify(self) -> None:
+        """Resolve, feed and compute the marts."""
+        with warehouse.session(self.url) as session:
+            resolve.run(session)
+            feed.run(session)
+            for one in marts.run(session):
+                self.found.setdefault("marts", {})[one.name] = one.inserted
+        self.found["records"] = self.ask(
+            "SELECT source_table, count(*) AS records FROM identity.record GROUP BY 1 ORDER BY 1"
+        )
+        self.found["person_of_both"] = self.one(
+            "SELECT count(DISTINCT person_id) FROM identity.member WHERE (source_table, source_key) IN"
+            " (('hubspot_contact', %s), ('hubspot_west.hubspot_contact', %s))", *self.found["both"],
+        )  # fmt: skip
+        self.found["persons_of_one_id"] = self.one(
+            "SELECT count(DISTINCT person_id) FROM identity.member WHERE source_key = %s AND source_table IN"
+            " ('hubspot_contact', 'hubspot_west.hubspot_contact')", self.found["both"][0],
+        )  # fmt: skip
+        self.found["listed"] = self.one("SELECT count(*) FROM crm.dnc_list WHERE phone = %s", LISTED)
+        self.found["calls"] = self.one("SELECT count(*) FROM accounts.callrail_call WHERE NOT archived")
+        self.found["calls_in_mart"] = self.one("SELECT sum(calls + outbound)::int FROM marts.call_performance")
+        self.found["trackers_in_mart"] = self.one(
+            "SELECT count(DISTINCT split_part(tracker_id, ' ', 1)) FROM marts.call_performance"
+            " WHERE tracker_id LIKE 'callrail%%'"
+        )
+        self.found["timeline"] = self.ask(
+            "SELECT crm_source, count(*) AS n FROM marts.activity_timeline WHERE kind IN ('lead', 'call')"
+            " GROUP BY 1 ORDER BY 1"
+        )
+
+    def deliver(self) -> None:
+        """A delivery counts for the account whose secret proves it."""
+        body = b'[{"eventId": 1, "subscriptionType": "contact.propertyChange", "objectId": 7}]'
+        for address in ("hubspot", "hubspot_west"):
+            vendor = vendors.VENDORS[address]
+            headers = {"authorization": "", "x-hubspot-signature": _signature("west-secret", body)}
+            delivery = Delivery(headers, body, f"https://here.example/webhooks/{address}")
+            self.found[f"delivered {address}"] = [
+                vendor.is_verified(delivery, serve_settings()), *map(list, vendor.read(delivery).changes)
+            ]  # fmt: skip
+
+    def erase(self) -> None:
+        """Erase who is in both portals, and read everything again."""
+        with warehouse.session(self.url) as session:
+            ids = [row["person_id"] for row in persons(session, "email", BOTH["email"])]
+            done = erasure.erase(session, "email", BOTH["email"], ids, erased_by="test")
+            self.found["left"] = list(done.left)
+        for again in (False, True):
+            if again:
+                for name in ("hubspot", "hubspot_west"):
+                    self.read(name, "contacts", full=True)
+            self.found[f"named {'again' if again else 'after'}"] = self.one(
+                "SELECT count(*) FROM accounts.hubspot_contact WHERE lastname = %s OR raw_data::text LIKE %s",
+                BOTH["lastname"], f"%{BOTH['email']}%",
+            )  # fmt: skip
+
+
+def _signature(secret: str, body: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(secret.encode() + body).hexdigest()
+
+
+def main() -> None:
+    url = os.environ["WAREHOUSE_DATABASE_URL"]
+    with ExitStack() as stack:
+        simulators = {}
+        for name, (seed, people) in PEOPLE.items():
+            crm = BY_NAME[name].declared_name
+            token: dict[str, Any] = {crm: {"token": f"token-of-{name}"}}
+            simulators[name] = stack.enter_context(start((crm,), contacts=people, seed=seed, **token))
+            for setting, value in simulators[name].environment().items():
+                os.environ[setting.replace(crm.upper(), name.upper(), 1)] = value
+        os.environ["HUBSPOT_WEST_CLIENT_SECRET"] = "west-secret"
+        run = Run(url, simulators)
+        run.found["migrated"] = migrate(url)
+        run.found["verified"] = verify(url)
+        run.load()
+        run.refuse()
+        run.unify()
+        run.deliver()
+        run.erase()
+        print(json.dumps(run.found, default=str))
+
+
+if __name__ == "__main__":
+    main()

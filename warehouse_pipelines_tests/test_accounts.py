@@ -1,0 +1,211 @@
+"""Several accounts of one CRM in one warehouse: what is kept apart, what is read together, and what is refused.
+
+``harness.several_accounts`` runs once, in a process of its own, because accounts are read when a process starts.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.model import accounts
+from warehouse_pipelines.model.entity import require_joinable
+from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.schema.declared_accounts import require_declared
+from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines.settings import setting_name
+from warehouse_pipelines.simulators.server import child_environment
+from warehouse_pipelines.sources import DECLARED, SOURCES
+from warehouse_pipelines.unified.marts.accounts import for_all
+from warehouse_pipelines.unified.people import _PEOPLE
+
+ACCOUNTS = 'hubspot = ["west"]\ncallrail = ["north", "south"]\n'
+OF_HUBSPOT, OF_CALLRAIL = ("hubspot", "hubspot_west"), ("callrail", "callrail_north", "callrail_south")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("accounts") / "accounts.toml"
+    path.write_text(ACCOUNTS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(shared_url: str, file: Path) -> dict[str, Any]:
+    """What the run printed."""
+    given = {
+        **child_environment(), **os.environ, "WAREHOUSE_DATABASE_URL": shared_url, "WAREHOUSE_ACCOUNTS_FILE": str(file),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "warehouse_pipelines_tests.harness.several_accounts"]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed
+
+
+def test_accounts_come_into_a_warehouse_that_is_there_and_change_nothing_of_it(found: dict[str, Any]) -> None:
+    lines = found["migrated"]
+    assert {"account hubspot_west", "account callrail_north", "account callrail_south"} <= set(lines)
+    own = ("table hubspot_west.", "table callrail_north.", "table callrail_south.")
+    assert all(line.startswith(own) for line in lines if line.startswith("table "))
+    assert found["verified"] == []
+
+
+def test_each_account_has_its_own_rows_history_and_budget_though_ids_are_the_same(found: dict[str, Any]) -> None:
+    assert found["created"]["hubspot contacts"] == 40
+    assert found["created"]["hubspot_west contacts"] == found["same_ids"] == 25
+    assert [row["crm_source"] for row in found["runs"]] == sorted([*OF_HUBSPOT, *OF_CALLRAIL])
+    assert {row["runs"] for row in found["runs"]} == {2}
+    assert [(row["crm_source"], row["credentials"]) for row in found["budgets"]] == [
+        (name, 1) for name in sorted([*OF_HUBSPOT, *OF_CALLRAIL])
+    ]
+
+
+def test_a_view_has_the_rows_of_all_accounts_in_clear_and_masked(found: dict[str, Any]) -> None:
+    assert [(row["account"], row["rows"]) for row in found["in_view"]] == [("hubspot", 40), ("hubspot_west", 25)]
+    assert [(row["account"], row["rows"], row["ids"]) for row in found["masked"]] == [
+        ("callrail", 20, 20), ("callrail_north", 15, 15), ("callrail_south", 10, 10),
+    ]  # fmt: skip
+
+
+def test_a_revoked_credential_stops_its_own_account_alone_and_is_named(found: dict[str, Any]) -> None:
+    assert found["refused"].startswith("CredentialRefused: ")
+    assert "HUBSPOT_WEST_ACCESS_TOKEN" in found["refused"]
+    assert (found["other_is_read"], found["north_is_read"]) == ("success", "success")
+
+
+def test_one_id_in_two_portals_is_two_records_and_who_is_in_both_is_one_person(found: dict[str, Any]) -> None:
+    records = {row["source_table"]: row["records"] for row in found["records"]}
+    assert records["hubspot_contact"] == 40
+    assert records["hubspot_west.hubspot_contact"] == 25
+    assert found["persons_of_one_id"] == 2
+    assert found["person_of_both"] == 1
+
+
+def test_marts_and_the_do_not_call_list_have_all_accounts(found: dict[str, Any]) -> None:
+    assert found["calls_in_mart"] == found["calls"] == 45
+    assert found["trackers_in_mart"] == 2, "one tracker id in two accounts is two trackers"
+    assert {row["crm_source"]: row["n"] for row in found["timeline"]} == {
+        "hubspot": 40, "hubspot_west": 25, "callrail": 20, "callrail_north": 15, "callrail_south": 10,
+    }  # fmt: skip
+    assert found["listed"] == 1, "who asked in one portal is not to be called in any"
+
+
+def test_a_delivery_is_proved_by_the_secret_of_its_account(found: dict[str, Any]) -> None:
+    assert found["delivered hubspot"][0] is False
+    assert found["delivered hubspot_west"] == [True, ["hubspot_west", "contacts", "7"]]
+
+
+def test_an_erased_person_is_erased_in_all_accounts_and_does_not_come_back(found: dict[str, Any]) -> None:
+    assert found["left"] == []
+    assert (found["named after"], found["named again"]) == (0, 0)
+
+
+def test_a_program_that_does_not_know_an_account_refuses_what_needs_all(found: dict[str, Any], shared_url: str) -> None:
+    """This process was started without the file."""
+    with warehouse.session(shared_url) as session, pytest.raises(NotConfigured, match="callrail_north, callrail_south"):
+        require_declared(session)
+    with pytest.raises(NotConfigured, match="accounts remove callrail_north"):
+        migrate(shared_url)
+
+
+@pytest.mark.parametrize(("written", "problem"), [
+    ("hubspot = ", "is no TOML"),
+    ('zoho = ["west"]', "'zoho' is no CRM"),
+    ('genius = ["west"]', "Genius can have one account only"),
+    ('hubspot = "west"', "is no list of names"),
+    ('hubspot = ["West"]', "cannot be the name of an account"),
+    ('hubspot = ["a_b"]', "cannot be the name of an account"),
+    ('hubspot = ["west", "west"]', "has the account 'west' twice"),
+    ('hubspot = ["contacts"]', "has the name of its entity contacts"),
+    ('hubspot = ["contact"]', "has the name of its entity contact_to_deal_associations"),
+])  # fmt: skip
+def test_a_word_that_cannot_be_used_is_refused_with_the_reason(
+    written: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(written)
+    monkeypatch.setenv("WAREHOUSE_ACCOUNTS_FILE", str(path))
+    with pytest.raises(NotConfigured, match=problem):
+        accounts.with_accounts(DECLARED)
+
+
+def test_without_the_file_nothing_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_ACCOUNTS_FILE", str(tmp_path / "none.toml"))
+    assert accounts.with_accounts(DECLARED) == DECLARED
+    assert all(not source.account for source in SOURCES)
+    select = (
+        "SELECT 1\n    -- each account\n    FROM callrail_call AS c WHERE m IN ('callrail_call')\n    -- all accounts\n"
+    )
+    assert for_all(select) == "SELECT 1\n    FROM callrail_call AS c WHERE m IN ('callrail_call')\n"
+
+
+def all_sources(*names: tuple[str, str]) -> tuple[Any, ...]:
+    return accounts.expanded(DECLARED, [accounts.Account(*name) for name in names])
+
+
+def test_every_crm_that_can_have_accounts_has_its_own_settings_tables_and_reads() -> None:
+    able = [source for source in DECLARED if source.check_in]
+    assert len(able) >= 7
+    sources = all_sources(*((source.name, "west") for source in able))
+    require_joinable(entity for source in sources for entity in source.entities)
+    assert len({entity.table for source in sources for entity in source.entities}) == sum(
+        len(source.entities) for source in sources
+    )
+    declared = {source.name: source for source in DECLARED}
+    for source in sources[len(DECLARED) :]:
+        before = declared[source.vendor]
+        names = {setting_name(source.settings, name) for name in source.settings.model_fields}
+        assert all(name.startswith(f"{source.name}_".upper()) for name in names)
+        assert not names & {setting_name(before.settings, name) for name in before.settings.model_fields}
+        assert [entity.schema for entity in source.entities] == [source.name] * len(before.entities)
+        assert [replace(entity, table="t", parent=None, refs={}, index="") for entity in source.entities] == [
+            replace(entity, table="t", parent=None, refs={}, index="") for entity in before.entities
+        ]
+
+
+def test_a_read_of_an_account_takes_its_settings_whoever_made_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "of-the-first")
+    monkeypatch.delenv("HUBSPOT_WEST_ACCESS_TOKEN", raising=False)
+    west = all_sources(("hubspot", "west"))[-1]
+    context = ReadContext()
+    with pytest.raises(ValueError, match="access_token"):
+        next(west.fetch(_request(west), context))
+    assert context.account == "west"
+    assert west.missing_settings() == ["HUBSPOT_WEST_ACCESS_TOKEN"]
+
+
+def _request(source: Any) -> Any:
+    from datetime import UTC, datetime
+
+    from warehouse_pipelines.model.reading import ReadRequest, Window
+
+    return ReadRequest(entity=source.entities[0], window=Window(None, datetime.now(UTC)))
+
+
+def pointers(table: str, sources: Any) -> dict[str, str]:
+    row = next(one for one in accounts.per_account(_PEOPLE, sources) if one.table == table)
+    return {one.column: one.table for one in row.ids if one.table}
+
+
+def test_an_id_of_another_crm_means_its_account_of_the_same_name_or_its_only_one() -> None:
+    alone = pointers("hubspot_west.hubspot_contact", all_sources(("hubspot", "west")))
+    assert alone["hs_merged_object_ids"] == "hubspot_west.hubspot_contact"
+    assert alone["marketsharp_id"] == "marketsharp_contact"
+    alike = pointers(
+        "hubspot_west.hubspot_contact",
+        all_sources(("hubspot", "west"), ("marketsharp", "west"), ("marketsharp", "east")),
+    )
+    assert alike["marketsharp_id"] == "marketsharp_west.marketsharp_contact"
+    unclear = pointers("hubspot_west.hubspot_contact", all_sources(("hubspot", "west"), ("marketsharp", "east")))
+    assert "marketsharp_id" not in unclear
+    assert unclear["prospect_id"] == "genius_prospect"
+    first = pointers("hubspot_contact", all_sources(("hubspot", "west"), ("marketsharp", "east")))
+    assert first["marketsharp_id"] == "marketsharp_contact"

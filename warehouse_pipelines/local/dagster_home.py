@@ -46,6 +46,12 @@ storage:
 SQLITE = "sqlite"
 """The value of ``DAGSTER_STORAGE_URL`` that asks for SQLite."""
 
+DAEMON_SECONDS = {
+    "FRESHNESS_DAEMON_INTERVAL_SECONDS": "300",  # of assets that are late after two hours at the earliest
+    "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "15",  # looks for runs to start again
+}
+"""How often parts of Dagster's daemon look, which is no setting of ``dagster.yaml``; by default 30 and 5 seconds."""
+
 LONGEST_NAME = 63
 """Bytes of a name in PostgreSQL."""
 
@@ -118,6 +124,8 @@ def _home(home: Path | None) -> tuple[Path, str | None]:
     """Return the folder, and what its ``dagster.yaml`` must say."""
     home = (home or settings.dagster_home()).absolute()
     os.environ["DAGSTER_HOME"] = str(home)
+    for name, seconds in DAEMON_SECONDS.items():
+        os.environ.setdefault(name, seconds)
     given = settings.settings().dagster_storage_url
     in_sqlite = given is not None and given.get_secret_value().strip().lower() == SQLITE
     return home, _configuration(home, in_postgres=not in_sqlite)

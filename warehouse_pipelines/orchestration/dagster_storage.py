@@ -2,18 +2,34 @@
 
 The ``dagster.yaml`` of ``DAGSTER_HOME`` names this class, so no URL and no password stand in it, every program of
 Dagster's finds the storage without a setting of its own, and the embedded server is started by whoever comes first.
+
+A process keeps its connections, whatever the number of its instances: Dagster opens an instance for each tick, and
+``dagster-postgres`` a connection for each statement, with three looks at the catalog before. A tick that finds nothing
+to do took most of its time for that. Whether the tables are there is asked once in a process.
 """
 
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import create_pg_connection
 
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.local import dagster_home
+from warehouse_pipelines.orchestration import daemon_pace
+
+KEPT, MORE = 5, 20
+"""Connections that a process keeps, and how many more it may open for a moment."""
+
+OLDEST_SECONDS = 600
+
+LOOKED_FOR = ("runs", "instance_info", "event_logs", "jobs", "instigators", "secondary_indexes")
+"""The tables by which Dagster tells whether its storage was made, and how old it is."""
 
 
 class Storage(DagsterPostgresStorage):
@@ -34,17 +50,60 @@ class Storage(DagsterPostgresStorage):
                 "`python -m warehouse_pipelines.local.dagster_home` writes it anew."
             )
         # With its driver: SQLAlchemy 2.1 takes a bare postgresql:// for another one than dagster-postgres needs.
-        return cls(url.replace("postgresql://", "postgresql+psycopg2://", 1), inst_data=inst_data)
+        url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
+        place = (os.getpid(), url)
+        made = _is_made(*place)
+        storage = cls(url, should_autocreate_tables=not made, inst_data=inst_data)
+        parts: tuple[Any, ...] = (storage.run_storage, storage.event_log_storage, storage.schedule_storage)
+        for part in parts:
+            part._engine = _engine(*place)
+        if made:  # else Dagster lists tables or columns for each look at a sensor, a schedule or runs
+            runs, _, ticks = parts
+            ticks._has_instigators_table = lambda connection: True
+            ticks.has_secondary_index_table = lambda: True
+            runs.has_run_stats_index_cols = lambda: True
+        daemon_pace.slow_down()
+        return storage
+
+
+_made: set[tuple[int, str]] = set()
+"""The storages whose tables are there, by the process that has seen them."""
+
+
+def _is_made(process: int, url: str) -> bool:
+    """Return whether the tables are there."""
+    if (process, url) not in _made:
+        with create_pg_connection(_engine(process, url)) as connection:
+            asked = {"names": [*LOOKED_FOR]}
+            found = connection.execute(sa.text("SELECT count(to_regclass(name)) FROM unnest(:names) AS name"), asked)
+            everything = found.scalar_one() == len(LOOKED_FOR)
+        if everything:
+            _made.add((process, url))
+    return (process, url) in _made
+
+
+@functools.cache
+def _engine(process: int, url: str) -> sa.Engine:
+    """Return the engine of a storage in this process; a fork has its own."""
+    return sa.create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=KEPT,
+        max_overflow=MORE,
+        pool_recycle=OLDEST_SECONDS,
+        pool_pre_ping=True,  # the server may have been started again
+    )
 
 
 def keep_connections(instance: dg.DagsterInstance) -> None:
-    """Let the storage of a process that writes many events keep its connections.
+    """Let the storage of a process that writes many events keep its connections, if it is not a ``Storage``.
 
     Dagster opens one for each statement otherwise, as it cannot know how many instances a process has; what its own
     webserver does about that is what is done here, without its limit on the time of a statement. Nothing on SQLite.
 
     Whether a table is there is asked once: Dagster asks for each materialization, and opens a connection for it.
     """
-    instance.optimize_for_webserver(statement_timeout=0, pool_recycle=600, max_overflow=20)
     storage: Any = instance.event_log_storage
+    if isinstance(getattr(getattr(storage, "_engine", None), "pool", None), sa.NullPool):
+        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=OLDEST_SECONDS, max_overflow=MORE)
     storage.has_table = functools.cache(storage.has_table)

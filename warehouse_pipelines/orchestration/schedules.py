@@ -1,7 +1,7 @@
 """Jobs and schedules, from rows: ``sync_<crm>_<entity>``, ``sync_<crm>_all``, and a schedule per CRM and cadence.
 
-A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, because each run costs a process that
-takes six seconds of processor time to start; the CRMs fire at different minutes of the hour for the same reason. It
+A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, because each run costs a process and a
+second of a processor; the CRMs fire at different minutes of the hour, so that few of them run at once. It
 leaves out what is switched off (``loading.sync_schedule``), what an unfinished run has still to sync, and what need not
 be polled yet because its webhooks deliver (``loading.webhook_pace``); it says so in its log and in a tag of the run.
 A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.

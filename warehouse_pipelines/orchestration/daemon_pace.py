@@ -1,0 +1,45 @@
+"""How often Dagster's daemon reads the whole workspace anew: every hour instead of every minute.
+
+Each reading fetches and unpacks the definitions of all jobs, two seconds of a processor, which was the largest part of
+what an idle daemon used. A code server is watched all the time by Dagster itself, which reads the definitions anew when
+another one answers there; so the reading by the clock finds nothing that is not known. It stays at a minute while a
+location could not be loaded, and for code servers that the daemon starts itself, which nobody watches.
+
+A watched code server is asked every five seconds who it is, for which it opens a connection each time.
+"""
+
+import sys
+import time
+from typing import Any
+
+EVERY_SECONDS = 3600.0
+WATCH_SECONDS = 5
+
+
+def slow_down() -> None:
+    """Set the pace, if this process is the daemon."""
+    module: Any = sys.modules.get("dagster._daemon.controller")
+    if module is None or hasattr(module.DagsterDaemonController, "_read_workspace"):
+        return
+    sys.modules["dagster._grpc.server_watcher"].WATCH_INTERVAL = WATCH_SECONDS  # type: ignore[attr-defined]
+    controller = module.DagsterDaemonController
+    controller._read_workspace = controller.check_workspace_freshness
+    controller.check_workspace_freshness = _check
+
+
+def _check(controller: Any, last: float) -> float:
+    """Do as ``check_workspace_freshness``, but later while every location is watched and was loaded."""
+    if time.time() - last < EVERY_SECONDS and _is_watched(controller._workspace_process_context):
+        return last
+    read: float = controller._read_workspace(last)
+    return read
+
+
+def _is_watched(context: Any) -> bool:
+    from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+
+    entries = context.get_current_workspace().code_location_entries.values()
+    return all(
+        isinstance(entry.origin, GrpcServerCodeLocationOrigin) and entry.load_error is None and entry.code_location
+        for entry in entries
+    )

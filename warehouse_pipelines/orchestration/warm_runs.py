@@ -1,0 +1,59 @@
+"""Runs of the code server start as forks of a process that has imported everything, not as a fresh interpreter each.
+
+Dagster's code server starts a process per run through ``multiprocessing``, by the method ``spawn``: an interpreter that
+imports Dagster, the definitions and dlt, for six seconds of a processor. ``fork_runs`` gives it the method
+``forkserver``, which is multiprocessing's own for this. The server of forks is started with the first run, has no
+threads and no connections, and reads no setting that a run would take for its own; it ends with the last process that
+may ask it for a run. Everything else is as before: a process per run, how it is cancelled, who notices when it dies.
+
+Dagster has no setting for the method, so an attribute of the class is covered; without it, as in a version that calls
+it otherwise, runs start as they always did. A change of the code on disk counts when the code server is started again,
+as it does for the definitions.
+"""
+
+import gc
+import importlib
+import multiprocessing
+import sys
+import threading
+from typing import Any
+
+NEEDED = (
+    "dagster._cli",
+    "dagster._grpc.impl",
+    "dagster._core.execution.api",
+    "dagster_postgres.storage",
+    "dlt",
+    "pyarrow",
+    "warehouse_pipelines.loading.dlt_source",
+    "warehouse_pipelines.loading.sync",
+    "warehouse_pipelines.loading.sample",
+)
+"""What a run imports beside the definitions."""
+
+
+def fork_runs() -> None:
+    """Let the code server that loads the definitions now fork its runs; elsewhere, do nothing."""
+    server = sys.modules.get("dagster._grpc.server")
+    if server is None or "forkserver" not in multiprocessing.get_all_start_methods():
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"{__package__}.warm_imports"])
+    server_class: Any = server.DagsterApiServer
+    # A property of the class goes before the attribute that each server sets on itself.
+    server_class._mp_ctx = property(lambda server: context, lambda server, value: None)
+
+
+def import_all() -> None:
+    """Import what runs need, and keep it out of the garbage collector, so that forks share its memory.
+
+    What cannot be imported is left to the run, which says so.
+    """
+    gc.disable()
+    for name in ("warehouse_pipelines.definitions", *NEEDED):
+        try:
+            importlib.import_module(name)
+        except Exception:  # noqa: S112
+            continue
+    gc.freeze()
+    gc.enable()

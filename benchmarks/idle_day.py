@@ -352,7 +352,9 @@ def run(contacts: int, seconds: float, only: str) -> dict[str, Any]:
         import dagster as dg
 
         workspace = folder / "workspace.yaml"
-        workspace.write_text(f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: warehouse}}\n")
+        workspace.write_text(
+            f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: warehouse}}\n"
+        )
         installation = Installation(server, folder)
         stack.callback(installation.close)
         installation.start("code server", "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(port),

@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0035_accounts"
-down_revision = "0033_sequences"
+down_revision = "0034_many_workers"
 
 
 def upgrade() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0038_kept_promises"
-down_revision = "0033_sequences"
+down_revision = "0035_accounts"
 
 
 def upgrade() -> None:

@@ -11,7 +11,7 @@ from alembic import op
 from warehouse_pipelines.schema import online
 
 revision = "0039_large_tables"
-down_revision = "0033_sequences"
+down_revision = "0038_kept_promises"
 steps = (
     online.Index("touch_updated", "identity.touch", "(updated_at)"),
     online.Index("member_since", "identity.member", "(since)"),

@@ -36,6 +36,9 @@ LOOKS = 3
 
 PREFIX = "warehouse/run-worker/"
 
+UNWANTED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
+"""Of a run whose process should end."""
+
 
 class Heartbeat:
     """The claim of this process on a run, renewed until the end of the block; not ``claimed`` if another has it."""
@@ -76,8 +79,11 @@ class Heartbeat:
             except Exception as error:  # the storage is away; whoever watches cannot see it either
                 log.warning("run %s: no heartbeat (%s)", self._run_id, type(error).__name__)
                 continue
-            unwanted = run is None or run.is_finished or run.status == dg.DagsterRunStatus.CANCELING
-            if unwanted and not interrupted and not self._ended.wait(1):
+            if interrupted or (run is not None and run.status not in UNWANTED):
+                continue
+            # One that failed by itself has a moment to end by itself.
+            canceling = run is not None and run.status == dg.DagsterRunStatus.CANCELING
+            if not self._ended.wait(0 if canceling else BEAT_SECONDS):
                 interrupted = True
                 os.kill(os.getpid(), signal.SIGINT)
 

@@ -6,7 +6,8 @@ RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r /build/requirements.lock
 # The lock is one for all; what only a developer or a laptop needs is taken out again, and pip checks what is left.
 COPY config /build/config
-RUN /venv/bin/python /build/config/image_packages.py /build/pyproject.toml \
+ARG EXTRAS=scale
+RUN /venv/bin/python /build/config/image_packages.py /build/pyproject.toml $EXTRAS \
     | xargs /venv/bin/pip uninstall --quiet --yes \
     && /venv/bin/pip check
 

@@ -1,7 +1,8 @@
 """Prints the installed packages that the project itself does not need, for the Dockerfile to take them out again.
 
 The lock is one for all: beside what runs it names what a developer and a laptop need. Needed are the dependencies of
-pyproject.toml, what these need in turn, and pip. ``python image_packages.py pyproject.toml``
+pyproject.toml, those of the extras that are named, what these need in turn, and pip.
+``python image_packages.py pyproject.toml [extra ...]``
 """
 
 import sys
@@ -14,7 +15,8 @@ from packaging.utils import canonicalize_name
 
 installed = {canonicalize_name(one.metadata["Name"]): one for one in metadata.distributions()}
 project = tomllib.loads(Path(sys.argv[1]).read_text())["project"]
-waiting = [Requirement(text) for text in project["dependencies"]]
+wanted_extras = [text for extra in sys.argv[2:] for text in project["optional-dependencies"][extra]]
+waiting = [Requirement(text) for text in [*project["dependencies"], *wanted_extras]]
 seen: set[tuple[str, str]] = set()
 while waiting:
     wanted = waiting.pop()

@@ -193,6 +193,10 @@ class Settings(FromEnvironment):
     warehouse_home: Path | None = None
     dagster_home: Path | None = None
     dagster_storage_url: SecretStr | None = None
+    warehouse_dagster_config: Path = Path("dagster.yaml")
+    """The file that Dagster's instance is configured by, from the top level of the project: ``docs/scale.md``."""
+    warehouse_celery_broker_url: SecretStr | None = None
+    """The Redis that hands runs to workers, see ``orchestration.celery_launcher``."""
     warehouse_safety_limit: PositiveInt = 10_000_000
     """Records after which a read that does not end is given up, and its run is partial.
 

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: Mapping[str, Any] = COMPOSE["services"]
 STORES = ("WAREHOUSE_DATABASE_URL", "DAGSTER_STORAGE_URL")
-OTHERS = ("postgres", "caddy")
+OTHERS = ("postgres", "caddy", "redis")
 OURS = [name for name in SERVICES if name not in OTHERS]
 ENTRYPOINT = json.loads(re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])
 READY_SECONDS = 120
@@ -43,6 +43,26 @@ def test_ports_answer_on_this_machine_only() -> None:
     published = [port for name, service in SERVICES.items() if name != "caddy" for port in service.get("ports", [])]
     assert len(published) == 3
     assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_workers_and_their_broker_are_started_only_when_asked_for() -> None:
+    """Nobody but who starts, ends and executes runs reaches the broker; its network leads nowhere else."""
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["scale"]} == {"worker", "redis"}
+    assert {name for name, service in SERVICES.items() if "broker" in service.get("networks", [])} == {
+        "webserver", "daemon", "worker", "redis",
+    }  # fmt: skip
+    assert COMPOSE["networks"]["broker"] == {"internal": True}
+
+
+def test_the_configuration_with_workers_differs_where_it_says_so() -> None:
+    one, many = (yaml.safe_load((ROOT / name).read_text()) for name in ("dagster.yaml", "config/dagster.celery.yaml"))
+    launcher = many.pop("run_launcher")
+    assert launcher == {"module": "warehouse_pipelines.orchestration.celery_launcher", "class": "Launcher"}
+    assert many["run_monitoring"].pop("poll_interval_seconds") < one["run_monitoring"].pop("poll_interval_seconds")
+    assert many["concurrency"]["runs"].pop("max_concurrent_runs") > one["concurrency"]["runs"].pop(
+        "max_concurrent_runs"
+    )
+    assert many == one
 
 
 def test_no_secret_is_written_down_and_none_has_a_default() -> None:
@@ -70,7 +90,7 @@ def test_who_watches_the_daemon_is_given_the_database_of_its_heartbeats() -> Non
 
 def test_only_who_loads_is_given_the_warehouse_and_the_vendors() -> None:
     for name in OURS:
-        loads = name in ("migrate", "code", "serve")
+        loads = name in ("migrate", "code", "serve", "worker")
         assert ("WAREHOUSE_DATABASE_URL" in SERVICES[name]["environment"]) is loads
         assert ("env_file" in SERVICES[name]) is loads
         assert any("/run/secrets:ro" in volume for volume in SERVICES[name]["volumes"]) is loads
@@ -94,10 +114,10 @@ def overridden(base: Any, over: Any) -> Any:
 def test_an_own_postgresql_takes_the_place_of_the_bundled_one() -> None:
     over = yaml.load((ROOT / "docker-compose.own-postgres.yml").read_text(), Overriding)  # noqa: S506  # a SafeLoader
     whole = overridden(COMPOSE, over)
-    assert {*whole["services"]} == {*OURS, "caddy"}
+    assert {*whole["services"]} == {*OURS, "caddy", "redis"}
     assert {*whole["volumes"]} == {"compute-logs", "caddy"}
     for name, service in whole["services"].items():
-        if name == "caddy":
+        if name in OTHERS:
             continue
         assert "postgres" not in service.get("depends_on", {}), name
         urls = {key: value for key, value in service["environment"].items() if key in STORES}
@@ -153,6 +173,7 @@ class Machine:
             r"\$\{WAREHOUSE_DATABASE_PASSWORD:\?[^}]*\}": "ofTheLoader",
             r"\$\{DAGSTER_DATABASE_PASSWORD:\?[^}]*\}": "ofDagster",
             r"@postgres:5432/": f"@{database}/",
+            r"\$\{WAREHOUSE_DAGSTER_CONFIG:-\}": "",
             r"\b0\.0\.0\.0\b|\bcode\b": "127.0.0.1",
             r"\b4000\b": str(self.code),
             r"\b3000\b": str(self.web),

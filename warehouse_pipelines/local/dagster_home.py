@@ -86,8 +86,13 @@ def prepare(home: Path | None = None, *, pools: Mapping[str, int] | None = None)
 
 
 def configure(home: Path | None = None) -> Path:
-    """Do what of ``prepare`` concerns this folder alone; for a storage that was migrated from elsewhere."""
+    """Do what of ``prepare`` concerns this folder alone; for a storage that was migrated from elsewhere.
+
+    A folder whose ``dagster.yaml`` is somebody else's may be one that this process cannot write to.
+    """
     home, wanted = _home(home)
+    if wanted is None:
+        return home
     with _locked(home):
         _write(home, wanted)
     return home
@@ -211,7 +216,7 @@ def ui_command(host: str, port: int) -> list[str]:
 
 def _configuration(home: Path, *, in_postgres: bool) -> str | None:
     """Return what ``dagster.yaml`` must say, or None when the one that is there is not ours to write."""
-    ours = settings.project_root() / "dagster.yaml"
+    ours = settings.project_root() / settings.settings().warehouse_dagster_config
     there = home / "dagster.yaml"
     if there.exists() and not there.read_text().startswith(HEADER):
         return None

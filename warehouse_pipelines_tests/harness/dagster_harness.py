@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.simulators.server import SimulatorsProcess, start_process
 
 ROOT = Path(__file__).parents[2]
@@ -42,9 +43,9 @@ class DagsterHarness:
             check=False,
         )
 
-    def start(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    def start(self, program: str, *arguments: str, log_name: str = "") -> "subprocess.Popen[bytes]":
         """Start a program in a session of its own, so that what it starts can be ended with it."""
-        with (self.home / f"{program}.log").open("wb") as log:
+        with (self.home / f"{log_name or program}.log").open("wb") as log:
             child = subprocess.Popen(
                 [Path(sys.executable).with_name(program), *arguments],
                 cwd=ROOT,
@@ -65,10 +66,10 @@ class DagsterHarness:
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """Open the instance that the subprocesses write to."""
-        names = ("WAREHOUSE_DATABASE_URL", "DAGSTER_STORAGE_URL")
+        names = ("WAREHOUSE_DATABASE_URL", "DAGSTER_STORAGE_URL", "WAREHOUSE_CELERY_BROKER_URL")
         with pytest.MonkeyPatch.context() as patch:
             for name in names:
-                patch.setenv(name, self.environment[name])
+                patch.setenv(name, self.environment.get(name, ""))
             opened = dg.DagsterInstance.from_config(str(self.home))
         with opened:
             yield opened
@@ -108,14 +109,18 @@ class DagsterHarness:
 
 @contextlib.contextmanager
 def dagster_harness(
-    server: Server, template: str, folder: Path, name: str, contacts: int = 60, *, storage: str = ""
+    server: Server, template: str | None, folder: Path, name: str, contacts: int = 60, *, storage: str = "", **more: str
 ) -> Iterator[DagsterHarness]:
     """Prepare ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL.
+
+    ``more`` is set in the environment.
 
     All entities are switched off, or a schedule's run would come between those of the test at some minute of the hour.
     """
     home = folder / "dagster"
     url = server.create_database(name, template=template)
+    if template is None:
+        migrate(url)
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE orchestration.sync_schedule SET enabled = false")
     with start_process(contacts=contacts, wait_seconds=240) as simulators:
@@ -126,6 +131,7 @@ def dagster_harness(
             "WAREHOUSE_RETRY_SECONDS": "0.01",
             "DAGSTER_HOME": str(home),
             "DAGSTER_STORAGE_URL": storage,
+            **more,
         }
         subprocess.run(
             [sys.executable, "-m", "warehouse_pipelines.local.dagster_home"],

@@ -1,4 +1,4 @@
-"""What several workers share: a lease per entity, and turns of a budget of requests. Written as SQL that psql can run."""
+"""What workers share: a lease per entity, and turns of a budget of requests. Written as SQL that psql can run."""
 
 from pathlib import Path
 

@@ -193,9 +193,7 @@ def _range(days: tuple[date, date] | None) -> dict[str, str]:
     return {"start_date": first.isoformat(), "end_date": last.isoformat()}
 
 
-def _refused(
-    left: Sequence[tuple["Source", "Entity"]], run_id: str, error: Exception, url: str
-) -> Iterator[Outcome]:
+def _refused(left: Sequence[tuple["Source", "Entity"]], run_id: str, error: Exception, url: str) -> Iterator[Outcome]:
     """Write a row of each entity that had to give up waiting, and yield these outcomes."""
     from warehouse_pipelines.loading import sync_history
 

@@ -13,7 +13,7 @@ import pytest
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
-from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
+from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 pytestmark = [pytest.mark.slow("commands, which are cancelled"), pytest.mark.timeout(600)]
 
@@ -42,8 +42,15 @@ def harness(shared_harness: DagsterHarness) -> DagsterHarness:
     return shared_harness
 
 
-def started(harness: DagsterHarness, *words: str) -> Command:
-    return Command(["sync", *words], harness.environment, harness.home / f"{uuid.uuid4().hex}.log")
+def started(harness: DagsterHarness, *words: str) -> subprocess.Popen[str]:
+    """Start a sync of several parts: it starts processes of its own, which one that was forked here may not."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "warehouse_pipelines.commands.cli", "sync", *words],
+        env=harness.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def query(harness: DagsterHarness, text: str) -> list[tuple[Any, ...]]:
@@ -57,14 +64,14 @@ def runs(harness: DagsterHarness, limit: int) -> list[tuple[str, dg.DagsterRunSt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_cancels_the_run_and_what_was_not_begun(harness: DagsterHarness, number: signal.Signals) -> None:
+def test_an_interrupt_cancels_the_run_and_what_was_not_started(harness: DagsterHarness, number: signal.Signals) -> None:
     harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200)
     command = started(harness, "callrail", "all")
     running = "SELECT count(*) FROM orchestration.sync_history WHERE status = 'running'"
     eventually(lambda: query(harness, running) == [(3,)], "it reads as many as the pool allows", 180)
-    command.send(number)
-    code, text = command.ended(60)
-    assert code == 130, text
+    command.send_signal(number)
+    text, _ = command.communicate(timeout=60)
+    assert command.returncode == 130, text
     history = query(harness, "SELECT status FROM orchestration.sync_history")
     assert history == [("cancelled",)] * 3
     assert "Cancelled. 0 of 8 were done before. It was in the middle of callrail " in text
@@ -75,14 +82,8 @@ def test_an_interrupt_cancels_the_run_and_what_was_not_begun(harness: DagsterHar
 
 def test_several_crms_are_cancelled_together(harness: DagsterHarness) -> None:
     harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200)
-    command = subprocess.Popen(
-        [sys.executable, "-m", "warehouse_pipelines.commands.cli", "sync", "all"],
-        env=harness.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
     harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200)
+    command = started(harness, "all")
     both = "SELECT crm_source, count(*) FROM orchestration.sync_history WHERE status = 'running' GROUP BY 1 ORDER BY 1"
     eventually(lambda: query(harness, both) == [("callrail", 1), ("hubspot", 3)], "both read", 240)
     command.send_signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
 """How fast vendors are read that take their time: requests a second against what their limits allow.
 
     python benchmarks/latency.py --contacts 100000 --latency 0.25
-    python benchmarks/latency.py --only hubspot --delta    # the delta alone: what it changes is loaded without latency
+    python benchmarks/latency.py --only hubspot --delta    # the delta alone, after a load without latency
     python benchmarks/latency.py --all hubspot --contacts 2000
 
 The vendors are the simulators in a process of their own, each answer ``--latency`` seconds late, HubSpot with its own
@@ -9,8 +9,8 @@ limits; the budgets are those of a fresh installation. Each line is one sync by 
 
 ``share``   requests a second over those that the budget allows in the long run; a budget of an hour or a minute is more
             than a short read uses up, so its share may be above one
-``least``   seconds that a delta of HubSpot must take by its protocol: in any second five searches find 200 ids each; the
-            last ids are then read, and the archived listed beside them
+``least``   seconds that a delta of HubSpot must take by its protocol: in any second five searches find 200 ids each;
+            the last ids are then read, and the archived listed beside them
 ``calls``   beside them the fewest that the API allows, where that is known
 
 ``--all CRM`` instead runs ``warehouse sync CRM all``: how long all of its entities take, read side by side, against the

@@ -221,6 +221,12 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(autouse=True)
+def batches_of_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch ends by its records alone, or a slow machine would cut a test's pages into other batches."""
+    monkeypatch.setattr("warehouse_pipelines.loading.resource.CHUNK_SECONDS", 3_600.0)
+
+
+@pytest.fixture(autouse=True)
 def loggers_for_this_test() -> Iterator[None]:
     """What a command or Dagster's run sets of the streams of the log ends with the test."""
     streams = (logs.general, logs.ingestion, logs.sync)

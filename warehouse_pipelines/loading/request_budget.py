@@ -39,7 +39,7 @@ more at once than an hour allows. A spent day is longer than a run should hang."
 
 
 def portion(budget: Budget) -> int:
-    """Return how many requests are acquired at once: what a short budget allows in ``HELD_SECONDS``, one of a scarce one.
+    """Return how many requests are acquired at once: those of ``HELD_SECONDS`` of a short budget, one of a scarce one.
 
     Those that are held get old: the vendor counts a request when it is sent, and not when it was acquired.
     """

@@ -56,7 +56,8 @@ def test_all_crms_are_synced_side_by_side(small_vendors: Simulators, database_ur
         database_url,
         "SELECT count(DISTINCT run_id), count(*) FROM orchestration.sync_history WHERE status = 'success'",
     )
-    assert runs == entities == sum(len(source.entities) for source in configured)
+    assert entities == sum(len(source.entities) for source in configured)
+    assert runs == sum(min(source.pool, len(source.entities)) for source in configured)
     together = """
         SELECT EXISTS (SELECT FROM orchestration.sync_history a JOIN orchestration.sync_history b
             ON a.crm_source < b.crm_source AND a.start_time < b.end_time AND b.start_time < a.end_time)
@@ -67,7 +68,7 @@ def test_all_crms_are_synced_side_by_side(small_vendors: Simulators, database_ur
 def test_entities_of_a_crm_are_synced_side_by_side_and_what_is_read_from_one_after_it(
     vendors: Simulators, database_url: str
 ) -> None:
-    """Each in a run of its own with what is read from it; one that fails stops no other; they share one budget."""
+    """An entity is in one run with what is read from it; one that fails stops no other; all share one budget."""
     vendors.control("hubspot", "set_fault", kind="missing_list", path="/objects/deals")
     vendors.control("hubspot", "set_fault", kind="slow", seconds=0.2, path="/objects/companies")
     result = warehouse("sync", "hubspot", "all")
@@ -79,10 +80,10 @@ def test_entities_of_a_crm_are_synced_side_by_side_and_what_is_read_from_one_aft
     for child in ("deal_to_line_item_associations", "deal_to_company_associations"):
         assert f"hubspot {child} failed: not run, because what it is read from failed" in result.stdout
     runs = rows(database_url, "SELECT array_agg(sync_type ORDER BY id) FROM orchestration.sync_history GROUP BY run_id")
-    assert len(runs) == 11
+    assert len(runs) == 3
     [family] = [names for (names,) in runs if "contacts" in names]
-    assert family[0] == "contacts"
-    assert len(family) == 4
+    assert next(name for name in family if name.startswith("contact")) == "contacts"
+    assert {name for name in found if name.startswith("contact")} <= set(family)
     together = """
         SELECT EXISTS (SELECT FROM orchestration.sync_history a JOIN orchestration.sync_history b
             ON a.sync_type < b.sync_type AND a.start_time < b.end_time AND b.start_time < a.end_time)

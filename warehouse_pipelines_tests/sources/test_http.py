@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,7 @@ from warehouse_pipelines.errors import (
     WarehouseError,
     masked,
 )
-from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, retry_after
 from warehouse_pipelines.sources._json import decoded
@@ -267,3 +268,23 @@ def test_what_cannot_be_sent_is_not_tried_again(serve: Serve, base_url: str, tok
         Client(ReadContext(), title="It", base_url=url, headers={"Authorization": f"Bearer {token}"}).get("/", dict)
     assert "s3cr" not in str(raised.value)
     assert not asked
+
+
+def test_a_budget_that_got_old_while_another_was_waited_for_is_acquired_once_more(serve: Serve) -> None:
+    """That of the shortest time is waited for first; another one may take longer than the vendor's second."""
+    taken = []
+
+    def acquire(credential: str, budget: Budget) -> None:
+        taken.append(budget.name)
+        if slow and budget.name == "day":
+            time.sleep(0.06)
+
+    budgets = (Budget("day", 10, 86_400), Budget("second", 5, 1.0))
+    client = Client(ReadContext(acquire=acquire), title="It", base_url=serve(lambda _: Answer(200, b"{}")), headers={},
+                    budgets=budgets)  # fmt: skip
+    slow = False
+    client.get("/", dict)
+    assert taken == ["second", "day"]
+    slow = True
+    client.get("/", dict)
+    assert taken[2:] == ["second", "day", "second"]

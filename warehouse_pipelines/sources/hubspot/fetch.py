@@ -6,9 +6,9 @@ as well, and those that are no longer listed at the end are asked for. A record 
 missed until its next edit or full read. If the property list is too long for a URL, ids are listed and the records read
 by POST, which costs twice the calls.
 
-**A delta** asks the search for ids only (``search``) and reads the records by POST. The archived ids are listed once the
-search is done, beside the last of its records; a record that is not there when it is read, because it was archived in
-between, is asked for among the archived ones.
+**A delta** asks the search for ids only (``search``) and reads the records by POST. The archived ids are listed once
+the search is done, beside the last of its records; a record that is not there when it is read, because it was archived
+in between, is asked for among the archived ones.
 
 Records, pages of a long list and associations are asked for side by side, as many as the pace of the read allows
 (``model.pace``). The parts of a read follow one another, because a record may move from one to the next: what is listed

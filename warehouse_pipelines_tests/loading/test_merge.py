@@ -4,7 +4,7 @@ import json
 import random
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import Any
 
@@ -132,9 +132,14 @@ def check_counts(result: Result, before: dict[Key, Any], after: dict[Key, Any], 
 def test_an_empty_table_is_filled_without_a_merge_until_a_key_comes_again(
     fake: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    composed: list[str] = []
+    composed = []
     merge = MergeStatements.merge
-    monkeypatch.setattr(MergeStatements, "merge", lambda *given: composed.append("merge") or merge(*given))  # type: ignore[func-returns-value]
+
+    def noted(statements: MergeStatements, kept: Set[str], which: sql.Composable | None = None) -> sql.Composed:
+        composed.append("merge")
+        return merge(statements, kept, which)
+
+    monkeypatch.setattr(MergeStatements, "merge", noted)
     first = fake.sync([thing("a", 1, gone=True), thing("b", 1)], [thing("c", 1)])
     assert (first.created, first.deleted, composed) == (3, 1, [])
     emptied(fake)

@@ -9,6 +9,7 @@ rounds, so that what else the machine does falls on both sides.
 
     floor        Arrow tables made beforehand -> ADBC -> temporary table -> one INSERT ... ON CONFLICT for each 5,000;
                  same table, same indexes, and nothing else: no hash, no counts, no history, no dead letters
+    plain floor  the same into a table of which PostgreSQL decides how its rows are stored (``schema.tables``)
     project      pages -> ``loading.sync.sync``: splitting, dlt resource, coercion, merge, tombstones, history row
     dlt arrow    pages -> the project's coercion (dlt has none) -> dlt, ADBC, upsert: the fastest that dlt can do
     dlt tables   the same from Arrow tables made beforehand, as the floor; for information
@@ -67,6 +68,9 @@ def chunks(pages: Sequence[bytes]) -> Iterator[Any]:
 class Floor:
     """The least that has to be done: transfer, cast, insert or update."""
 
+    def __init__(self, *, plain: bool = False) -> None:
+        self._plain = plain
+
     def prepare(self, pages: Sequence[bytes]) -> Any:
         names = [*CONTACT.columns, *CONTACT.e164, "raw_data", "archived"]
         return [table.select(names) for table in chunks(pages)]
@@ -80,6 +84,7 @@ class Floor:
         columns = ", ".join(own)
         with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
             for statement in (
+                *([f"ALTER TABLE {CONTACT.table} RESET (toast_tuple_target)"] if self._plain else []),
                 "BEGIN",
                 "SET temp_buffers = '64MB'",
                 "SET LOCAL jit = off",
@@ -175,6 +180,7 @@ def paths(folder: str) -> dict[str, Any]:
     """Return the paths by name."""
     return {
         "floor": Floor(),
+        "plain floor": Floor(plain=True),
         "project": Project(),
         "dlt arrow": Dlt(folder, arrow=True),
         "dlt tables": Dlt(folder, arrow=True, prepared=True),
@@ -325,6 +331,7 @@ def run(records: int, rounds: int, *, memory: bool) -> dict[str, Any]:
     few = max(records // 5, contacts.PAGE)
     plan: dict[str, tuple[int, list[list[str]]]] = {
         "floor": (records, [["base", "delta"]]),
+        "plain floor": (records, [["base", "delta"]]),
         "project": (records, [["base", "delta"], ["dirty"], ["refused"], ["unloadable"]]),
         "dlt arrow": (records, [["base", "delta"]]),
         "dlt tables": (records, [["base", "delta"]]),
@@ -332,7 +339,7 @@ def run(records: int, rounds: int, *, memory: bool) -> dict[str, Any]:
         "dlt record": (few, [["base", "delta"]]),
     }
     if records < QUICK:
-        del plan["dlt tables"], plan["dlt record"]
+        del plan["plain floor"], plan["dlt tables"], plan["dlt record"]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in plan}
     reloaded: list[dict[str, Any]] = []
     with measure.server() as server, tempfile.TemporaryDirectory() as folder:

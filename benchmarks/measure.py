@@ -79,14 +79,20 @@ def _client() -> float:
 def postgres_seconds(server: Server) -> float:
     """Return the processor time of the postmaster, of its ended children and of its living ones."""
     postmaster = int((server.data / "postmaster.pid").read_text().split("\n", 1)[0])
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            mine = int(stat.parent.name) == postmaster
-            if mine or int(fields[1]) == postmaster:
-                total += sum(map(int, fields[11 : 15 if mine else 13]))
-    return total / TICK
+    while True:  # a child that ends in between would be counted in neither
+        ended = _stat(postmaster)[13:15]
+        total = sum(map(int, _stat(postmaster)[11:15]))
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                total += sum(map(int, fields[11:13])) if int(fields[1]) == postmaster else 0
+        if _stat(postmaster)[13:15] == ended:
+            return total / TICK
+
+
+def _stat(process: int) -> list[str]:
+    """Return what ``/proc`` says of a process, from its state on."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 
 def machine_seconds() -> float:

@@ -12,9 +12,9 @@ a reject. The halves are tried within PostgreSQL, by one function whose plan is 
 10,000 tries that 5,000 bad records cost was planned anew. Any other error ends the run: the transaction is rolled back
 and with it everything the run did.
 
-Cost, of PostgreSQL's time and for a record of forty columns and 1.4 kB: 50 µs for a new or changed row (a fifth each
-for the transfer, for parsing ``raw_data`` and for the heap; the rest for four indexes), 14 µs for an unchanged one.
-Both grow with the logarithm of the table, whose keys are looked up by index.
+Cost, of PostgreSQL's time and for a record of forty columns and 1.5 kB: about 30 µs for a new or changed row (a fifth
+for the transfer, a fifth for four indexes), 12 µs for an unchanged one; ``benchmarks/README.md`` has the stages. Both
+grow with the logarithm of the table, whose keys are looked up by index.
 """
 
 import json

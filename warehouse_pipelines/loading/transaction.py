@@ -27,6 +27,12 @@ SETTINGS = {
 }  # fmt: skip
 """Of the transaction. The planner has no statistics of a growing table: it is told to look up keys by index."""
 
+_QUICKEST_COMPRESSION = sql.SQL(
+    "SELECT set_config(name, 'lz4', true) FROM pg_settings"
+    " WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
+)
+"""Of the transaction and not of the columns: a dump must not ask for lz4 of a server that was built without it."""
+
 _databases: dict[str, dbapi.Connection] = {}
 _databases_lock = threading.Lock()
 
@@ -44,7 +50,7 @@ class Transaction:
             raise warehouse.unavailable(error) from error
         self.run("BEGIN")
         settings = [sql.SQL("set_config({}, {}, true)").format(*setting) for setting in SETTINGS.items()]
-        self.row(sql.SQL("SELECT {}").format(sql.SQL(", ").join(settings)))
+        self.row(sql.SQL("SELECT {}, ({})").format(sql.SQL(", ").join(settings), _QUICKEST_COMPRESSION))
 
     def run(self, statement: str | sql.Composable) -> None:
         """Send a statement. Raises ``ActionNeeded`` or ``DatabaseUnavailable``."""

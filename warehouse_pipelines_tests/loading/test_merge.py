@@ -4,7 +4,7 @@ import json
 import random
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,11 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 
 from warehouse_pipelines.errors import NotConfigured, SuspiciousRead, WrongUse
 from warehouse_pipelines.loading import dead_letters, resource
+from warehouse_pipelines.loading.merge_sql import MergeStatements
 from warehouse_pipelines.loading.mirroring import check_mirroring
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.loading.replay import replay
@@ -125,6 +127,39 @@ def check_counts(result: Result, before: dict[Key, Any], after: dict[Key, Any], 
     assert (result.deleted, result.restored) == (len(now - was), len(was - now))
     assert result.total_rows == len(after)
     assert result.metrics["living_rows"] == len(after) - len(now)
+
+
+def test_an_empty_table_is_filled_without_a_merge_until_a_key_comes_again(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed = []
+    merge = MergeStatements.merge
+
+    def noted(statements: MergeStatements, kept: Set[str], which: sql.Composable | None = None) -> sql.Composed:
+        composed.append("merge")
+        return merge(statements, kept, which)
+
+    monkeypatch.setattr(MergeStatements, "merge", noted)
+    first = fake.sync([thing("a", 1, gone=True), thing("b", 1)], [thing("c", 1)])
+    assert (first.created, first.deleted, composed) == (3, 1, [])
+    emptied(fake)
+    again = fake.sync([thing("a", 1), thing("b", 1)], [thing("c", 1), thing("a", 2)], [thing("b", 1), thing("d", 1)])
+    assert (again.created, again.updated, again.unchanged, again.failed) == (4, 1, 1, 0)
+    assert composed == ["merge"]
+    assert fake.row("a")["at"].day == 2
+
+
+def test_what_is_too_long_is_compressed_by_lz4_where_the_server_has_it(fake: FakeSource) -> None:
+    with psycopg.connect(fake.url) as connection:
+        (has_lz4,) = connection.execute(
+            "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+        ).fetchone() or (False,)
+    transaction = Transaction(fake.url, THING.table)
+    try:
+        chosen = transaction.row(sql.SQL("SELECT current_setting('default_toast_compression')"))
+    finally:
+        transaction.close()
+    assert chosen == ("lz4" if has_lz4 else "pglz",)
 
 
 def test_a_stale_record_neither_restores_nor_buries(fake: FakeSource) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -101,12 +102,11 @@ def test_a_long_run_takes_many_at_a_time_and_a_short_one_no_more_than_twice_what
     with psycopg.connect(bare_url) as connection:
         used = connection.execute("SELECT sum(used) FROM orchestration.request_budget WHERE budget = 'long'").fetchone()
         assert used == (20 + 1 + 2 + 4,)
-        asked = []
         budget = RequestBudget(bare_url, threading.Event())
-        ask = budget._ask
-        budget._ask = lambda *of: asked.append(of[2]) or ask(*of)  # type: ignore[method-assign,func-returns-value]
-        for _ in range(35):
-            budget.acquire("another credential", long)
+        with patch.object(budget, "_ask", wraps=budget._ask) as ask:
+            for _ in range(35):
+                budget.acquire("another credential", long)
+        asked = [call.args[2] for call in ask.call_args_list]
     assert asked == [1, 2, 4, 8, 10, 10]
 
 

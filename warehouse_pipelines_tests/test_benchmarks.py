@@ -153,3 +153,13 @@ def test_a_short_run_of_everybody_at_once_loses_nothing() -> None:
     assert said["all_right"], said["wrong"]
     assert said["nothing_lost_or_doubled"] is True
     assert (said["page"]["count"], said["api"]["count"], said["delivery"]["count"]) == (30, 150, 300)
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_of_random_plans_ends_where_it_began() -> None:
+    said = last_line("plans.py", "--plans", "30", "--edits", "--kills", "--big", "0.02", "--bisect", "2")
+    assert said["all_right"], said["wrong"]
+    assert said["plans"] >= 30
+    assert said["counts"]["killed at a point"] > 0
+    assert said["bisect_extra_calls_worst"] <= said["bisect_extra_calls_allowed"]

@@ -1,8 +1,8 @@
 """The budget of requests of a credential, shared by every run through PostgreSQL.
 
 A vendor's limit holds for the account and not for our process: ten entities in two runs draw on one budget, counted by
-``orchestration.take_requests``. Requests of short budgets are acquired a few at a time, so that most requests cost no
-round trip.
+``orchestration.take_requests``. Requests of large budgets are acquired a few at a time, so that most cost no round trip:
+one at first, and twice as many each time when all were used, so that a short run takes little that it does not use.
 
 Who has to wait is given a turn behind all who wait already, so processes share a spent budget evenly however fast they
 ask. A process that dies or is stopped meanwhile leaves one portion unused. ``benchmarks/budget.py`` measures both.
@@ -62,7 +62,8 @@ class RequestBudget:
         self._borrowed = contextlib.ExitStack()
         self._session: Session | None = None
         self._ended = False
-        self._held: dict[tuple[str, Budget], tuple[int, float]] = {}
+        self._held: dict[tuple[str, Budget], tuple[int, int, float]] = {}
+        """How many are left of how many that were acquired, and until when they may be used."""
         self._lock = threading.Lock()
         self._queues: dict[tuple[str, Budget], threading.Lock] = {}
         self.waited_seconds = 0.0
@@ -90,11 +91,11 @@ class RequestBudget:
         with self._queue(credential, budget):
             if self._cancelled.is_set():
                 raise VendorUnavailable("the run was stopped, so it acquires no request")
-            left, until = self._held.get((credential, budget), (0, 0.0))
+            left, acquired, until = self._held.get((credential, budget), (0, 0, 0.0))
             if left and time.monotonic() < until:
-                self._held[credential, budget] = (left - 1, until)
+                self._held[credential, budget] = (left - 1, acquired, until)
                 return
-            wanted = portion(budget)
+            wanted = acquired - left if left else min(portion(budget), 2 * acquired or 1)
             asked = time.monotonic()
             wait = self._ask(credential, budget, wanted)
             if wait > LONGEST_WAIT:
@@ -105,7 +106,7 @@ class RequestBudget:
                 )
             if wait:
                 self._wait(wait, budget)
-            self._held[credential, budget] = (wanted - 1, asked + wait + budget.seconds / 20)
+            self._held[credential, budget] = (wanted - 1, wanted, asked + wait + budget.seconds / 20)
 
     def _wait(self, seconds: float, budget: Budget) -> None:
         """Wait for the turn that this run was given."""

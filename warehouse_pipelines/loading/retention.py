@@ -6,8 +6,8 @@ Nothing else deletes by age: whatever grows has a row there.
                     entity stays, because deltas, checks and health go by it
     tombstones      of the tables that the vendor alone fills; a row that ``identity`` knows stays, because marts count
                     what it was. Mirrored tables (``pipedesk``) have archives of their own
-    sequence_messages  the text is emptied and the row stays, because it says that its step is not to be sent again
-    receipts        of what is written back: those that neither an undo nor a later plan goes by, never before their plan
+    sequence_messages  are emptied and stay as rows, which say that their steps are not to be sent again
+    outbound_receipts  go after their plan, and only if no later plan goes by them (``retention_receipts``)
     all others      are deleted
 
 Runs of Dagster are kept by these rows too, and deleted by ``orchestration.dagster_maintenance``.

@@ -94,7 +94,7 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What was sent of one record. ``fields`` has before, sent and, where we wrote it, stored; of a link perhaps half."""
+    """What was sent of one record. ``fields`` has before, sent, and stored or half, as ``Outcome`` has them."""
 
     operation: str
     action: Action

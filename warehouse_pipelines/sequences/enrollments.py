@@ -124,7 +124,7 @@ class Enrollments:
     def advance(
         self, due: Due, done: int | None = None, lease: timedelta | None = None, status: str = "sent"
     ) -> dict[str, Any]:
-        """Ask for the next step, as ``crm.advance_enrollment`` says; ``status`` is that of the step that is ``done``."""
+        """Ask for the next step, as ``crm.advance_enrollment`` says; ``status`` is that of the step ``done``."""
         outcome = None if done is None else json.dumps({"status": status})
         row = self.session.execute(
             "SELECT * FROM crm.advance_enrollment(%s, done_step => %s, outcome => %s, lease => %s)",

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -14,8 +14,6 @@ import httpx
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.simulators.server import child_environment
-
-NOTES = ("begin", "settle", "mark", "set_status")
 
 
 class Killed(BaseException):
@@ -43,8 +41,10 @@ def killed_at(point: int) -> Iterator[Callable[[], int]]:
 
         return killed
 
-    notes = {name: around(getattr(ledger, name)) for name in NOTES}
-    with patch.object(httpx.Client, "request", around(httpx.Client.request)), patch.multiple(ledger, **notes):
+    with ExitStack() as patched:
+        patched.enter_context(patch.object(httpx.Client, "request", around(httpx.Client.request)))
+        for name in ("begin", "settle", "mark", "set_status"):
+            patched.enter_context(patch.object(ledger, name, around(getattr(ledger, name))))
         yield lambda: reached
 
 

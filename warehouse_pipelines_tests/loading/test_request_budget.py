@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -90,16 +91,36 @@ def test_what_was_taken_is_remembered_by_the_next_run(bare_url: str, budget: Req
         another.acquire("credential", DAY)
 
 
-def test_large_budgets_are_taken_a_few_at_a_time(bare_url: str, budget: RequestBudget) -> None:
-    """Of a small one each request is acquired alone: those in hand get old, and some are never used."""
+def test_a_long_run_takes_many_at_a_time_and_a_short_one_no_more_than_twice_what_it_uses(bare_url: str) -> None:
+    """Of a small budget each request is acquired alone: those in hand get old."""
     long = Budget("long", 2_000, 10)
     assert (portion(long), portion(DAY), portion(Budget("hour", 900, 3600))) == (10, 1, 1)
     assert (portion(Budget("ten", 190, 10)), portion(Budget("day", 650_000, 86_400))) == (1, 130)
-    for _ in range(10):
-        budget.acquire("credential", long)
+    for runs, of_each in ((20, 1), (1, 5)):
+        for _ in range(runs):
+            with RequestBudget(bare_url, threading.Event()) as short:
+                for _ in range(of_each):
+                    short.acquire("credential", long)
     with psycopg.connect(bare_url) as connection:
         used = connection.execute("SELECT sum(used) FROM orchestration.request_budget WHERE budget = 'long'").fetchone()
-    assert used == (10,)
+    assert used == (20 + 1 + 2 + 4,)
+    budget = RequestBudget(bare_url, threading.Event())
+    with patch.object(budget, "_ask", wraps=budget._ask) as ask:
+        for _ in range(35):
+            budget.acquire("another credential", long)
+    assert [call.args[2] for call in ask.call_args_list] == [1, 2, 4, 8, 10, 10]
+
+
+def test_what_was_not_used_in_time_makes_the_next_portion_smaller(bare_url: str) -> None:
+    quick = Budget("quick", 8_000, 1.0)
+    budget = RequestBudget(bare_url, threading.Event())
+    for _ in range(8):  # of 1, 2, 4 and 8 that were acquired seven are left
+        budget.acquire("credential", quick)
+    time.sleep(0.06)
+    budget.acquire("credential", quick)
+    with psycopg.connect(bare_url) as connection:
+        used = connection.execute("SELECT sum(used) FROM orchestration.request_budget").fetchone()
+    assert used == (16,)
 
 
 def test_a_stopped_run_does_not_wait(bare_url: str) -> None:

@@ -391,7 +391,7 @@ def test_a_receipt_stays_as_long_as_an_undo_or_a_later_plan_goes_by_it(session: 
         ("unknown", 1, "update", "sending", "e", [], old),
         ("of a plan that is there", 7, "update", "written", "a", ["city"], old),
     ):
-        values = [plan, action, name, object_id, status, dict.fromkeys(fields, {"stored": "x"}), at]
+        values = [plan, action, name, object_id, status, {field: {"stored": "x"} for field in fields}, at]
         session.execute(
             "INSERT INTO reverse_etl.receipt (operation_id, plan_id, target, action, source_key, object_id, status,"
             " fields, sent_at) VALUES (gen_random_uuid(), %s, 't', %s, %s, %s, %s, %s, %s)",

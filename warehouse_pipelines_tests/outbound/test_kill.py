@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -126,8 +127,7 @@ def links_killed(portal: PortalTarget, plan: Plan) -> None:
             raise Killed
         return answer
 
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(httpx.Client, "request", request)
+    with patch.object(httpx.Client, "request", request), pytest.raises(Killed):
         portal.apply(plan)
 
 

@@ -559,6 +559,7 @@ SINCE = (
     "0025_crm_activities",
     "0028_unread_rows",
     "0033_sequences",
+    "0038_kept_promises",
 )
 """The revisions whose tables the schema's file speaks of."""
 

@@ -104,8 +104,8 @@ def _find_deleted(session: "Session", since: Any, *, leads: bool) -> None:
 def is_much_deleted(session: "Session", since: Any) -> bool:
     """Whether so much of identity was deleted since that it was not noted row by row."""
     row = session.execute(
-        "SELECT EXISTS (SELECT FROM identity.deletion WHERE deleted_at > %s"
-        " AND person_id IS NULL AND source_key IS NULL AND table_name IN ('identity.person', 'identity.member', 'identity.touch')) AS it",
+        "SELECT EXISTS (SELECT FROM identity.deletion WHERE deleted_at > %s AND person_id IS NULL"
+        " AND source_key IS NULL AND table_name IN ('identity.person', 'identity.member', 'identity.touch')) AS it",
         [since],
     ).fetchone()
     return bool(row and row["it"])

@@ -12,10 +12,7 @@ from warehouse_pipelines.sources import SOURCES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = (
-    ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("accounts", "columns", "deploy", "operations", "runs")),
-)
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("columns", "deploy", "operations", "runs")))
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = sorted(
@@ -83,13 +80,12 @@ def test_the_settings_exist() -> None:
         for name in source.settings.model_fields
     }
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    # README's example of one that is warned of, and one of boto3's; of an account only that of its CRM is there
+    # README's example of one that is warned of, and one of boto3's
     others = {"HUBSPOT_ACESS_TOKEN", "AWS_CA_BUNDLE"}
-    of_sources |= {setting.replace("HUBSPOT_", "HUBSPOT_WEST_") for setting in of_sources}
     for setting in {*re.findall(r"`([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)`", TEXT)} - others:
         assert setting in of_sources or re.search(rf"^#? ?{setting}=", example, re.MULTILINE), setting
     for setting in sorted(of_sources):
-        if "_WEST_" not in setting and setting.endswith(("_TOKEN", "_KEY", "_BASE_URL", "_PASSWORD")):
+        if setting.endswith(("_TOKEN", "_KEY", "_BASE_URL", "_PASSWORD")):
             assert re.search(rf"^#? ?{setting}=", example, re.MULTILINE), f"{setting} is not in .env.example"
 
 

@@ -27,6 +27,8 @@ from warehouse_pipelines.unified.marts.accounts import for_all
 from warehouse_pipelines.unified.people import _PEOPLE
 
 ACCOUNTS = 'hubspot = ["west"]\ncallrail = ["north", "south"]\n'
+pytestmark = pytest.mark.timeout(900)  # the run takes 40 s, and many times that on a busy machine
+
 OF_HUBSPOT, OF_CALLRAIL = ("hubspot", "hubspot_west"), ("callrail", "callrail_north", "callrail_south")
 
 

@@ -113,11 +113,12 @@ def _simulated(source: "Source") -> Iterator[None]:
     from warehouse_pipelines.simulators.registry import lacking
     from warehouse_pipelines.simulators.server import start
 
-    if what := lacking([source.name]).get(source.name):
+    if what := lacking([source.declared_name]).get(source.declared_name):
         raise Stop(f"{source.title} cannot be simulated on this machine, which lacks {what}.")
     before = dict(os.environ)
-    with start([source.name], contacts=200) as simulators:
-        os.environ.update(simulators.environment())
+    with start([source.declared_name], contacts=200) as simulators:
+        vendor, account = source.declared_name.upper(), source.name.upper()
+        os.environ.update({name.replace(vendor, account, 1): value for name, value in simulators.environment().items()})
         try:
             sources()  # hides the simulator's secrets
             yield

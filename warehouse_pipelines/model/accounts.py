@@ -282,13 +282,25 @@ def _table_of(row: Any) -> str:
     return cast(str, row[0] if isinstance(row, tuple) else row.table)
 
 
+def _called(name: str, source: Source) -> str:
+    """Return what is called so for an account: a table, or ids that several tables share under a name of their own.
+
+    Such ids are the vendor's as its tables are: ``arrivy_customer`` of two accounts are not the same customers.
+    """
+    if name in source.tables:
+        found = source.tables[name]
+    else:
+        beside = [table for table in source.tables if table.startswith(f"{name.partition('_')[0]}_")]
+        table = source.tables[beside[0]] if beside else name
+        found = table and (f"{table.rpartition('.')[0]}.{name}" if "." in table and beside else name)
+    if not found:
+        raise _Unclear(name)
+    return found
+
+
 def _copy(value: Any, source: Source) -> Any:
     if isinstance(value, str):
-        if value in source.tables:
-            if (table := source.tables[value]) is None:
-                raise _Unclear(value)
-            return table
-        return value
+        return _called(value, source) if value in source.tables else value
     if isinstance(value, tuple):
         return tuple(_copy(one, source) for one in value)
     if isinstance(value, Mapping):
@@ -300,6 +312,8 @@ def _copy(value: Any, source: Source) -> Any:
         given = getattr(value, field.name)
         if field.name in ("crm", "system") and given == source.vendor:
             changed[field.name] = source.name
+        elif field.name == "table" and given:
+            changed[field.name] = _called(given, source)
         elif field.name in _DROPPED and isinstance(given, tuple):
             changed[field.name] = tuple(_clear(given, source))
         elif field.name in _DROPPED and isinstance(given, Mapping):

@@ -108,7 +108,7 @@ def vendor(source: Source) -> dg.AssetSpec:
     return dg.AssetSpec(
         vendor_key(source),
         group_name=VENDORS,
-        kinds={source.name, source.transport},
+        kinds={source.declared_name, source.transport},
         description=(
             f"{source.title} itself, read by {source.transport}: {len(source.entities)} entities. "
             f"Settings: {names or 'none'}. Nothing of it is written here; `warehouse check {source.name}` asks whether "
@@ -131,7 +131,7 @@ def asset(
         key=key_of(entity),
         is_required=False,
         group_name=source.name,
-        kinds={"dlt", "postgres", source.name},
+        kinds={"dlt", "postgres", source.declared_name},
         owners=OWNERS,
         description=description(source, entity),
         tags={"warehouse/sync_type": entity.name, "warehouse/transport": source.transport},

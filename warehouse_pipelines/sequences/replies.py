@@ -21,11 +21,13 @@ class Replies:
     def __init__(self, session: "Session") -> None:
         self._session = session
         told = [
-            sql.SQL(query("sequence_replies_told")).format(
-                table=columns.table(table),
-                table_name=sql.Literal(table),
-                messages=columns.one("t", table, "recent_messages"),
-                key=columns.key("t", table),
+            sql.SQL("EXISTS ({})").format(
+                sql.SQL(query("sequence_replies_told")).format(
+                    table=columns.table(table),
+                    table_name=sql.Literal(table),
+                    messages=columns.one("t", table, "recent_messages"),
+                    key=columns.key("t", table),
+                )
             )
             for table in tables_of("callrail_text_message", SOURCES)
         ]

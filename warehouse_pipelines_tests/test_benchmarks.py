@@ -146,3 +146,12 @@ def test_a_short_run_of_everybody_at_once_loses_nothing() -> None:
     assert said["all_right"], said["wrong"]
     assert said["nothing_lost_or_doubled"] is True
     assert (said["page"]["count"], said["api"]["count"], said["delivery"]["count"]) == (30, 150, 300)
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_idle_day_runs_what_its_schedules_ask_for() -> None:
+    said = last_line("idle_day.py", "--contacts", "100", "--seconds", "10", "--only", "sync_gsheet")
+    assert said["failed"] == []
+    assert (said["runs"], said["syncs"]) == (24, 48)
+    assert min(said["runs_minutes"], said["megabytes"], said["api_calls"]) > 0

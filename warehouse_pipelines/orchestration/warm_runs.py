@@ -15,7 +15,6 @@ import gc
 import importlib
 import multiprocessing
 import sys
-import threading
 from typing import Any
 
 NEEDED = (

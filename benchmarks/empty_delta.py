@@ -94,6 +94,7 @@ def run(contacts: int, rounds: int, storage: str, crm: str) -> dict[str, Any]:
         measure.server() as server,
         start_process(contacts=contacts) as simulators,
     ):
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else the command would compile what it imports each time
         os.environ |= {
             "WAREHOUSE_HOME": folder,
             "DAGSTER_HOME": f"{folder}/dagster",

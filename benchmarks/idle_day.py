@@ -8,10 +8,10 @@ processes and of PostgreSQL, in rows that were written, and in calls of vendors:
 
 - **waiting**: ``--seconds`` in which no schedule ticks but all are on, times what a day has of such stretches. Sensors
   tick in it as they always do. It needs no compression.
-- **ticks**: every schedule ticks once, in batches of those that tick equally often, through Dagster's own scheduler
-  function; the daemon takes the runs from its queue and the code server runs them. The cost of a batch, less what
-  waiting costs in that time, is multiplied by the ticks that a day has by the schedules' own cron. Rare ones, weekly or
-  monthly, count as their share of a day.
+- **ticks**: every schedule that is on by default ticks once, in batches of those that tick equally often, through
+  Dagster's own scheduler function; the daemon takes the runs from its queue and the code server runs them. The cost of
+  a batch, less what waiting costs in that time, is multiplied by the ticks that a day has by the schedules' own cron.
+  Rare ones, weekly or monthly, count as their share of a day.
 
 Evaluating a tick is done here and not in the daemon, to choose its time; its cost counts as the daemon's.
 
@@ -53,39 +53,6 @@ TYPICAL_ROW = 500
 
 ROUTINE = 60.0
 """Ticks of rare schedules are counted over so many days, and divided."""
-
-
-@dataclass
-class Program:
-    """A process and what it has started, by what it used."""
-
-    name: str
-    pid: int
-
-    def seconds(self) -> dict[str, float]:
-        """Return the processor seconds of the process itself, and of all below it, ended or not."""
-        processes = _processes()
-        children: dict[int, list[int]] = defaultdict(list)
-        for pid, (parent, _, _) in processes.items():
-            children[parent].append(pid)
-        own, below = processes[self.pid][1:]
-        todo = children[self.pid]
-        while todo:
-            pid = todo.pop()
-            below += sum(processes[pid][1:])
-            todo += children[pid]
-        return {"own": own / measure.TICK, "below": below / measure.TICK}
-
-
-def _processes() -> dict[int, tuple[int, int, int]]:
-    """Return of each process its parent, its ticks and those of its children that have ended."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            user, system, ended_user, ended_system = map(int, fields[11:15])
-            found[int(stat.parent.name)] = (int(fields[1]), user + system, ended_user + ended_system)
-    return found
 
 
 @dataclass
@@ -140,7 +107,7 @@ class Installation:
     def __init__(self, server: Any, home: Path) -> None:
         self.server, self.home = server, home
         self.urls = {"dagster": "", "warehouse": server.url()}
-        self.programs: dict[str, Program] = {}
+        self.programs: dict[str, measure.Program] = {}
         self._children: list[subprocess.Popen[bytes]] = []
         self.own = 0.0
         """Seconds of this process that the daemon would have used."""
@@ -153,7 +120,7 @@ class Installation:
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self._children.append(child)
-        self.programs[name] = Program(name, child.pid)
+        self.programs[name] = measure.Program(child.pid)
 
     def log(self, name: str) -> str:
         """Return the end of what a program has printed."""
@@ -303,7 +270,6 @@ class Clock:
     def wait(self, seconds: float) -> None:
         """Wait until no run is under way."""
         import dagster as dg
-
         from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
         unfinished = [status for status in dg.DagsterRunStatus if status not in FINISHED_STATUSES]
@@ -338,8 +304,9 @@ def run(contacts: int, seconds: float, only: str) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warehouse-benchmark-")))
         server = stack.enter_context(measure.server())
-        simulators = stack.enter_context(start_process(contacts=contacts))
+        simulators = stack.enter_context(start_process(contacts=contacts, wait_seconds=300))
         port, serve_port = free_ports(2)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process would compile what it imports
         os.environ |= {
             "WAREHOUSE_HOME": str(folder),
             "DAGSTER_HOME": f"{folder}/dagster",
@@ -379,18 +346,18 @@ def run(contacts: int, seconds: float, only: str) -> dict[str, Any]:
         for rate, schedules in sorted(by_rate.items(), reverse=True):
             with stretch(installation) as batch:
                 clock.tick(schedules)
-                clock.wait(600)
+                clock.wait(1800)
             net = batch.plus(waiting.times(-batch.seconds / waiting.seconds))
             net.runs = len(schedules)
-            print(f"# {rate:g} a day: {len(schedules)} ticks, {batch.seconds:.0f} s, {net.total:.1f} s of processor time, "
-                  f"{net.syncs:.0f} syncs", file=sys.stderr)  # fmt: skip
+            spent = f"{batch.seconds:.0f} s, {net.total:.1f} s of processor time"
+            print(f"# {rate:g} a day: {len(schedules)} ticks, {net.syncs:.0f} syncs, {spent}", file=sys.stderr)
             lines.append(line(f"{len(schedules)} schedules", f"{rate:g}", net.times(rate)))
             day = day.plus(net.times(rate))
         failed = failures(server)
         sizes = bytes_per_row(installation)
     storage = {name: rows * sizes.get(name, 0.0) for name, rows in day.rows.items() if rows > 0}
     print(measure.table(("what", "a day each", "syncs", "calls", *PARTS, "all"), [*lines, line("a day", "", day)]))
-    print("\nminutes of processor time by part\n")
+    print("\nIn minutes of processor time, by part. What storage grows by:\n")
     largest = sorted(storage.items(), key=lambda one: -one[1])[:8]
     rows = [(name, f"{day.rows[name]:,.0f}", f"{sizes[name]:,.0f}", f"{size / 2**20:.1f}") for name, size in largest]
     rows.append(("files of runs", "", "", f"{max(0.0, day.files) / 2**20:.1f}"))
@@ -426,7 +393,8 @@ def failures(server: Any) -> list[str]:
     """Return the entities whose last sync did not succeed, and the jobs that failed."""
     with server.connect("warehouse") as connection:
         rows = connection.execute(
-            "SELECT crm_source || ' ' || sync_type FROM orchestration.sync_history WHERE status IN ('failed', 'running')"
+            "SELECT crm_source || ' ' || sync_type FROM orchestration.sync_history"
+            " WHERE status IN ('failed', 'running')"
         ).fetchall()
     with server.connect("dagster") as connection:
         jobs = connection.execute("SELECT pipeline_name FROM runs WHERE status = 'FAILURE'").fetchall()
@@ -444,7 +412,7 @@ def free_ports(count: int) -> list[int]:
 
 def await_server(installation: Installation, port: int) -> None:
     """Wait until the code server answers."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return

@@ -11,6 +11,7 @@ import resource
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -99,6 +100,38 @@ def machine_seconds() -> float:
     """Return the processor time that the whole machine was not idle."""
     user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
     return (user + nice + system + irq + softirq) / TICK
+
+
+@dataclass
+class Program:
+    """What a process and those that it has started used."""
+
+    pid: int
+
+    def seconds(self) -> dict[str, float]:
+        """Return the processor seconds of the process itself, and of all below it, ended or not."""
+        processes = _processes()
+        children: dict[int, list[int]] = defaultdict(list)
+        for pid, (parent, _, _) in processes.items():
+            children[parent].append(pid)
+        own, below = processes[self.pid][1:]
+        todo = children[self.pid]
+        while todo:
+            pid = todo.pop()
+            below += sum(processes[pid][1:])
+            todo += children[pid]
+        return {"own": own / TICK, "below": below / TICK}
+
+
+def _processes() -> dict[int, tuple[int, int, int]]:
+    """Return of each process its parent, its ticks and those of its children that have ended."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            user, system, ended_user, ended_system = map(int, fields[11:15])
+            found[int(stat.parent.name)] = (int(fields[1]), user + system, ended_user + ended_system)
+    return found
 
 
 @contextlib.contextmanager

@@ -163,3 +163,12 @@ def test_a_short_run_of_random_plans_ends_where_it_began() -> None:
     assert said["plans"] >= 30
     assert said["counts"]["killed at a point"] > 0
     assert said["bisect_extra_calls_worst"] <= said["bisect_extra_calls_allowed"]
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_idle_day_runs_what_its_schedules_ask_for() -> None:
+    said = last_line("idle_day.py", "--contacts", "100", "--seconds", "10", "--only", "sync_gsheet")
+    assert said["failed"] == []
+    assert (said["runs"], said["syncs"]) == (24, 48)
+    assert min(said["runs_minutes"], said["megabytes"], said["api_calls"]) > 0

@@ -21,7 +21,9 @@ def slow_down() -> None:
     module: Any = sys.modules.get("dagster._daemon.controller")
     if module is None or hasattr(module.DagsterDaemonController, "_read_workspace"):
         return
-    sys.modules["dagster._grpc.server_watcher"].WATCH_INTERVAL = WATCH_SECONDS  # type: ignore[attr-defined]
+    from dagster._grpc import server_watcher
+
+    server_watcher.WATCH_INTERVAL = WATCH_SECONDS
     controller = module.DagsterDaemonController
     controller._read_workspace = controller.check_workspace_freshness
     controller.check_workspace_freshness = _check

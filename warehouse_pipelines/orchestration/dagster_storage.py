@@ -82,9 +82,12 @@ def _is_made(process: int, url: str) -> bool:
     return (process, url) in _made
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def _engine(process: int, url: str) -> sa.Engine:
-    """Return the engine of a storage in this process; a fork has its own."""
+    """Return the engine of a storage in this process; a fork has its own.
+
+    Only the last one is kept, and the connections of another end with the last instance that has it.
+    """
     return sa.create_engine(
         url,
         isolation_level="AUTOCOMMIT",

@@ -15,7 +15,6 @@ import gc
 import importlib
 import multiprocessing
 import sys
-import threading
 from typing import Any
 
 NEEDED = (
@@ -31,11 +30,14 @@ NEEDED = (
 )
 """What a run imports beside the definitions."""
 
+SAFE = (3, 11, 1)
+"""Python before it lets every user of the machine ask a server of forks for a process (CVE-2022-42919)."""
+
 
 def fork_runs() -> None:
     """Let the code server that loads the definitions now fork its runs; elsewhere, do nothing."""
     server = sys.modules.get("dagster._grpc.server")
-    if server is None or "forkserver" not in multiprocessing.get_all_start_methods():
+    if server is None or sys.version_info < SAFE or "forkserver" not in multiprocessing.get_all_start_methods():
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"{__package__}.warm_imports"])

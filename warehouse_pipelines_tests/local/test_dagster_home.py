@@ -157,6 +157,32 @@ def test_connections_are_kept_where_many_events_are_written(default_url: str, tm
     assert before - opened < 10
 
 
+def test_instances_of_a_process_share_their_connections(default_url: str, tmp_path: Path) -> None:
+    """Dagster opens an instance for each tick of a sensor."""
+
+    def tick() -> None:
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            assert instance.all_instigator_state() == []
+            assert instance.get_runs_count() == 0
+
+    tick()
+    before = count_connections(default_url)
+    for _ in range(5):
+        tick()
+    assert count_connections(default_url) - before <= 1, "the one that counts"
+
+
+def test_connections_are_opened_anew_after_the_server_dropped_them(default_url: str, tmp_path: Path) -> None:
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.get_runs_count() == 0
+        with psycopg.connect(default_url) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        assert instance.get_runs_count() == 0
+
+
 def count_connections(url: str) -> int:
     """Return how many sessions the database ever had."""
     with psycopg.connect(url) as connection:

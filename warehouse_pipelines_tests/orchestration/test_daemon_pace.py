@@ -1,0 +1,57 @@
+"""How often the daemon reads the workspace anew."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, ManagedGrpcPythonEnvCodeLocationOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.controller import DagsterDaemonController
+
+from warehouse_pipelines.orchestration import daemon_pace
+
+SERVER = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=1)
+CHILD = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="some.module"))
+
+
+def read(origin: Any, seconds_ago: float, error: Any = None) -> bool:
+    """Return whether the daemon reads the workspace, so long after the last time."""
+    refreshed: list[bool] = []
+    entry = SimpleNamespace(origin=origin, load_error=error, code_location=None if error else object())
+    context = SimpleNamespace(
+        get_current_workspace=lambda: SimpleNamespace(code_location_entries={"warehouse": entry}),
+        refresh_workspace=lambda: refreshed.append(True),
+    )
+    controller: Any = DagsterDaemonController.__new__(DagsterDaemonController)
+    controller._workspace_process_context = context
+    controller._grpc_server_registry = None
+    controller.check_workspace_freshness(time.time() - seconds_ago)
+    return bool(refreshed)
+
+
+@pytest.fixture(autouse=True)
+def slowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon of this process at its slow pace."""
+    from dagster._grpc import server_watcher
+
+    monkeypatch.setattr(server_watcher, "WATCH_INTERVAL", server_watcher.WATCH_INTERVAL)
+    monkeypatch.setattr(
+        DagsterDaemonController, "check_workspace_freshness", DagsterDaemonController.check_workspace_freshness
+    )
+    daemon_pace.slow_down()
+    daemon_pace.slow_down()
+
+
+def test_a_code_server_that_is_watched_is_read_anew_every_hour() -> None:
+    assert not read(SERVER, 90)
+    assert read(SERVER, 3700)
+
+
+def test_a_location_that_could_not_be_loaded_is_read_anew_every_minute() -> None:
+    assert read(SERVER, 90, error="it does not answer")
+
+
+def test_a_code_server_of_the_daemon_itself_is_read_anew_every_minute() -> None:
+    assert read(CHILD, 90)
+    assert not read(CHILD, 30)

@@ -1,8 +1,9 @@
 """The budget of requests of a credential, shared by every run through PostgreSQL.
 
 A vendor's limit holds for the account and not for our process: ten entities in two runs draw on one budget, counted by
-``orchestration.take_requests``. Requests of large budgets are acquired a few at a time, so that most cost no round trip:
-one at first, and twice as many each time when all were used, so that a short run takes little that it does not use.
+``orchestration.take_requests``. Requests of large budgets are acquired a few at a time, so that most of them cost no
+round trip: one at first, and twice as many each time when all were used, so that a short run takes little that it does
+not use.
 
 Who has to wait is given a turn behind all who wait already, so processes share a spent budget evenly however fast they
 ask. A process that dies or is stopped meanwhile leaves one portion unused. ``benchmarks/budget.py`` measures both.

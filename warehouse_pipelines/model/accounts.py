@@ -37,10 +37,11 @@ from typing import Any, NamedTuple, TypeVar, cast
 from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.model.account_settings import of_account
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Fetch, Inspect, Pages, Portal, ReadContext, ReadRequest
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.settings import FromEnvironment, of_account, project_root, setting_name, settings
+from warehouse_pipelines.settings import FromEnvironment, project_root, setting_name, settings
 
 T = TypeVar("T")
 

@@ -4,10 +4,8 @@ Read from the environment, then from ``.env`` at the top level, whatever folder 
 read at import, and nothing here needs a secret to be imported.
 """
 
-import functools
 import os
 import re
-import types
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -129,19 +127,6 @@ class _InFile:
 def setting_name(form: type[BaseSettings], field: str) -> str:
     """Return the name of a field as it stands in the environment."""
     return f"{form.model_config.get('env_prefix', '')}{field}".upper()
-
-
-@functools.cache
-def of_account(form: type[S], account: str) -> type[S]:
-    """Return the settings of an account of a vendor, the form itself for the one without a name.
-
-    ``HUBSPOT_ACCESS_TOKEN`` of the account ``west`` is ``HUBSPOT_WEST_ACCESS_TOKEN``. None falls back on another
-    account's: a token that is missing must not have another portal read.
-    """
-    if not account:
-        return form
-    prefix = f"{form.model_config.get('env_prefix', '')}{account.upper()}_"
-    return cast(type[S], types.new_class(form.__name__, (form,), {"env_prefix": prefix}))
 
 
 def _in_files(form: type[BaseSettings]) -> dict[str, Any]:
@@ -271,14 +256,6 @@ class ServeSettings(FromEnvironment):
     def can_verify(self) -> bool:
         """Whether any vendor has a secret, so that deliveries are to be expected."""
         return any(isinstance(value, SecretStr) and not name.startswith("warehouse_") for name, value in self)
-
-
-class WebhookSecrets(FromEnvironment):
-    """How deliveries to an account with a name are verified: ``HUBSPOT_WEST_CLIENT_SECRET`` (``of_account``)."""
-
-    client_secret: SecretStr | None = None
-    signing_keys: SecretStr | None = None
-    webhook_secret: SecretStr | None = None
 
 
 def settings() -> Settings:

@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.model import accounts
 from warehouse_pipelines.model.entity import require_joinable
 from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.outbound.targets import TARGETS, of_account
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.settings import setting_name
@@ -211,3 +213,26 @@ def test_an_id_of_another_crm_means_its_account_of_the_same_name_or_its_only_one
     assert unclear["prospect_id"] == "genius_prospect"
     first = pointers("hubspot_contact", all_sources(("hubspot", "west"), ("marketsharp", "east")))
     assert first["marketsharp_id"] == "marketsharp_contact"
+
+
+def test_ids_that_several_tables_share_are_an_accounts_own() -> None:
+    sources = all_sources(("arrivy", "west"), ("callrail", "north"))
+    assert pointers("arrivy_west.arrivy_task", sources)["customer_id"] == "arrivy_west.arrivy_customer"
+    assert pointers("callrail_north.callrail_call", sources)["person_id"] == "callrail_north.callrail_person"
+    assert pointers("arrivy_task", sources)["customer_id"] == "arrivy_customer"
+
+
+def test_a_target_names_the_account_that_it_writes_to_and_reads_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HUBSPOT_WEST_ACCESS_TOKEN", "CALLRAIL_NORTH_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    west, north = all_sources(("hubspot", "west"), ("callrail", "north"))[-2:]
+    for source in (west, north):
+        for declared in (one for one in TARGETS if one.crm == source.vendor):
+            target = of_account(declared, source)
+            assert (target.name, target.crm) == (declared.name.replace(source.vendor, source.name), source.name)
+            assert not re.search(rf"(?<!\.)\b{source.vendor}_(?!{source.account})", target.source), target.source
+            assert f"'{source.vendor}'" not in target.source
+            context = ReadContext()
+            with pytest.raises(ValueError, match="validation error"):
+                target.partner(target, context)
+            assert context.account == source.account

@@ -20,9 +20,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from warehouse_pipelines.errors import VendorUnavailable
+from warehouse_pipelines.model.account_settings import of_account
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.pace import Pace
-from warehouse_pipelines.settings import FromEnvironment, of_account
+from warehouse_pipelines.settings import FromEnvironment
 
 Json = bytes
 """One record as the vendor sent it, in JSON."""

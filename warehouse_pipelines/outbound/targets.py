@@ -156,7 +156,7 @@ CALLRAIL_DO_NOT_CALL = Target(
 )  # fmt: skip
 
 
-def _of_account(target: Target, source: Source) -> Target:
+def of_account(target: Target, source: Source) -> Target:
     """Return the same of an account with a name: what is read of it is written to it, and to no other."""
     name = target.name.replace(source.vendor, source.name, 1)
     query_ = named(target.source, source).replace(f"'{source.vendor}'", f"'{source.name}'")
@@ -186,7 +186,7 @@ def _origin(origin: str, source: Source) -> str:
 _TARGETS = (DIVISIONS, GENIUS_USERS, ZIP_CODES, PEOPLE, DO_NOT_CALL, CALLRAIL_DO_NOT_CALL)
 TARGETS = (
     *_TARGETS,
-    *(_of_account(one, source) for source in SOURCES if source.account for one in _TARGETS if one.crm == source.vendor),
+    *(of_account(one, source) for source in SOURCES if source.account for one in _TARGETS if one.crm == source.vendor),
 )
 """In the order in which they are written: users and zip codes are associated with divisions. An account has its own."""
 

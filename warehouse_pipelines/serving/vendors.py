@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from warehouse_pipelines.model.account_settings import WebhookSecrets, of_account
 from warehouse_pipelines.model.webhook import Delivery, Events
 from warehouse_pipelines.serving import signatures
-from warehouse_pipelines.settings import ServeSettings, WebhookSecrets, of_account
+from warehouse_pipelines.settings import ServeSettings
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.webhooks import READERS
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 from pydantic import ValidationError
 
+from warehouse_pipelines.model.account_settings import of_account
 from warehouse_pipelines.model.webhook import Change, Delivery, Events, UnreadableDelivery
-from warehouse_pipelines.settings import of_account
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES, PAIR_ENTITIES
 from warehouse_pipelines.sources.hubspot.settings import Settings
 

@@ -1667,7 +1667,8 @@ COMMENT ON COLUMN crm.sequence_message.lead_id IS 'The lead that it is for.';
 COMMENT ON COLUMN crm.sequence_message.channel IS 'sms and email are sent; call, voicemail, mail and task are left to a person.';
 COMMENT ON COLUMN crm.sequence_message.status IS
     'sending: handed over just now. waiting: a person is to do it. retry: not taken, tried again. parked: a person must '
-    'mend it. uncertain: handed over, and nothing tells whether it left. sent, done. withheld: the lead must not be reached, or a person left it out.';
+    'mend it. uncertain: handed over, and nothing tells whether it left. sent, done. recorded: the outbox keeps it, and '
+    'nothing was sent. withheld: the lead must not be reached, or a person left it out.';
 COMMENT ON COLUMN crm.sequence_message.recipient IS 'Number or e-mail address; erasure empties it.';
 COMMENT ON COLUMN crm.sequence_message.subject IS 'Subject as it was sent; erasure empties it.';
 COMMENT ON COLUMN crm.sequence_message.body IS 'Text as it was sent, but for the link that ends messages; erasure empties it.';

@@ -7,7 +7,7 @@ PostgreSQL cannot hold.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -361,34 +361,6 @@ def read_json(value: Any) -> str | None:
             else:
                 return inner
     return raw.decode()
-
-
-_TEXTS = msgspec.json.Decoder(list[str])
-_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
-_TO_MEND = re.compile(r"\\u|\0|[eE][+-]?\d{5}")
-"""What ``mended`` may change of JSON that msgspec reads: escapes, a bare NUL, a large exponent."""
-
-
-def read_json_texts(raws: Sequence[bytes]) -> list[str | None]:
-    """Return what ``read_json`` makes of each of these texts in JSON; those that need no mending are read at once."""
-    try:
-        texts = _TEXTS.decode(b"[%s]" % b",".join(raws))
-    except msgspec.MsgspecError:
-        return list(map(read_json, raws))
-    if _TO_MEND.search("\n".join(texts)):
-        return list(map(read_json, raws))
-    return list(map(_json_within, raws, map(str.strip, texts)))
-
-
-def _json_within(raw: bytes, text: str) -> str | None:
-    """Return the JSON that a text holds, else the text in JSON, which is ``raw``."""
-    if text[:1] in ("[", "{"):
-        try:
-            _ANY_JSON.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            return read_json(raw)
-        return text
-    return raw.decode() if text else None
 
 
 READERS: Mapping[str, Callable[[Any], Any]] = {

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.loading.record_decoder import read_json_texts
 from warehouse_pipelines.model import validate
 from warehouse_pipelines.model.rules import KINDS
 from warehouse_pipelines.model.validate import Unreadable
@@ -602,7 +603,7 @@ json_within = st.one_of(
 @QUICK
 def test_texts_that_hold_json_are_read_as_one_by_one(texts: list[str], ascii_only: bool) -> None:
     raws = [json.dumps(text, ensure_ascii=ascii_only).encode() for text in texts]
-    assert validate.read_json_texts(raws) == list(map(validate.read_json, raws))
+    assert read_json_texts(raws) == list(map(validate.read_json, raws))
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=4), nested_values, max_size=3), max_size=8), st.booleans())

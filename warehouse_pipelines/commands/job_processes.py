@@ -208,13 +208,17 @@ def _begin(
 def _interrupt(stopped: "Event", parent: int) -> None:
     """Interrupt this process when the event is set, or when the one that started it has ended.
 
-    And once more after ``AGAIN_SECONDS``: the first interrupt is ignored if a part was about to begin.
+    And once more after ``AGAIN_SECONDS``: the first interrupt is ignored if a part was about to begin. A process whose
+    starter has ended waits for parts that never come, so it ends then.
     """
     while not stopped.wait(1.0) and os.getppid() == parent:
         pass
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(AGAIN_SECONDS)
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(AGAIN_SECONDS)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _run_part(part: Part, config: Mapping[str, Any] | None, days: tuple[date, date] | None) -> list[Outcome]:

@@ -86,7 +86,6 @@ def run_jobs(
     ``form`` and ``level`` are those of the log. A process that died is the failure of its job. SIGINT and SIGTERM
     cancel what runs and what did not begin yet; the outcomes say which.
     """
-    runner.require_database(url)
     parts = [part for job in jobs for part in parts_of(job, url)]
     if len(parts) == 1:
         crm, entity, only = parts[0]
@@ -95,6 +94,7 @@ def run_jobs(
             return alone.run(crm, entity, only=only, config=config, days=days)
         finally:
             alone.close()
+    runner.require_database(url)
     processes = start_importing()
     steps = processes.SimpleQueue()
     forwarding = threading.Thread(target=_forward_progress, args=(steps,), daemon=True)
@@ -135,6 +135,7 @@ def parts_of(job: Job, url: str) -> list[Part]:
     source = next(source for source in SOURCES if source.name == crm)
     if entity != "all" or source.pool == 1:
         return [(crm, entity, ())]
+    runner.require_database(url)
     with warehouse.session(url) as session:
         last = {str(row["sync_type"]): float(row["seconds"]) for row in session.execute(LAST_SECONDS, [crm])}
     parents = {declared.table: declared.parent for declared in source.entities}
@@ -145,6 +146,8 @@ def parts_of(job: Job, url: str) -> list[Part]:
             root = parent
         families.setdefault(root, []).append(declared.name)
     seconds = {root: sum(last.get(name, 1.0) for name in names) for root, names in families.items()}
+    if len(families) == 1:
+        return [(crm, entity, ())]
     lanes: list[tuple[float, list[str]]] = [(0.0, []) for _ in range(min(source.pool, len(families)))]
     for root in sorted(families, key=seconds.__getitem__, reverse=True):
         took, names = lanes.pop(0)
@@ -205,13 +208,17 @@ def _begin(
 def _interrupt(stopped: "Event", parent: int) -> None:
     """Interrupt this process when the event is set, or when the one that started it has ended.
 
-    And once more after ``AGAIN_SECONDS``: the first interrupt is ignored if a part was about to begin.
+    And once more after ``AGAIN_SECONDS``: the first interrupt is ignored if a part was about to begin. A process whose
+    starter has ended waits for parts that never come, so it ends then.
     """
     while not stopped.wait(1.0) and os.getppid() == parent:
         pass
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(AGAIN_SECONDS)
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(AGAIN_SECONDS)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _run_part(part: Part, config: Mapping[str, Any] | None, days: tuple[date, date] | None) -> list[Outcome]:

@@ -16,7 +16,8 @@ from warehouse_pipelines.orchestration import warm_runs
 def tell(queue):
     import os, pathlib
     threads = [(one / "comm").read_text().strip() for one in pathlib.Path(f"/proc/{os.getppid()}/task").iterdir()]
-    queue.put([sum(name != "jemalloc_bg_thd" for name in threads), sorted(name for name in warm_runs.NEEDED if name not in sys.modules)])
+    missing = sorted(name for name in warm_runs.NEEDED if name not in sys.modules)
+    queue.put([sum(name != "jemalloc_bg_thd" for name in threads), missing])
 
 def wait(queue, event):
     # as a run does that can be cancelled

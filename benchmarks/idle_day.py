@@ -162,7 +162,7 @@ class Installation:
 
     def tables(self) -> dict[str, tuple[int, int, int]]:
         """Return of each table the rows inserted so far, its living rows and its bytes with indexes."""
-        found = {}
+        found: dict[str, tuple[int, int, int]] = {}
         for database, schemas in (("dagster", ["public"]), ("warehouse", ["orchestration", "audit"])):
             with self.server.connect(database) as connection:
                 rows = connection.execute(

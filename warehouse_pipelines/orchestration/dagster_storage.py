@@ -5,7 +5,7 @@ Dagster's finds the storage without a setting of its own, and the embedded serve
 
 A process keeps its connections, whatever the number of its instances: Dagster opens an instance for each tick, and
 ``dagster-postgres`` a connection for each statement, with three looks at the catalog before. A tick that finds nothing
-to do took most of its time for that. Whether the tables are there is asked once in a process.
+to do took most of its time for that.
 """
 
 import functools
@@ -51,12 +51,12 @@ class Storage(DagsterPostgresStorage):
             )
         # With its driver: SQLAlchemy 2.1 takes a bare postgresql:// for another one than dagster-postgres needs.
         url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
-        place = (os.getpid(), url)
-        made = _is_made(*place)
+        engine = _engine(os.getpid(), url)
+        made = _is_made(engine)
         storage = cls(url, should_autocreate_tables=not made, inst_data=inst_data)
         parts: tuple[Any, ...] = (storage.run_storage, storage.event_log_storage, storage.schedule_storage)
         for part in parts:
-            part._engine = _engine(*place)
+            part._engine = engine
         if made:  # else Dagster lists tables or columns for each look at a sensor, a schedule or runs
             runs, _, ticks = parts
             ticks._has_instigators_table = lambda connection: True
@@ -66,20 +66,12 @@ class Storage(DagsterPostgresStorage):
         return storage
 
 
-_made: set[tuple[int, str]] = set()
-"""The storages whose tables are there, by the process that has seen them."""
-
-
-def _is_made(process: int, url: str) -> bool:
-    """Return whether the tables are there."""
-    if (process, url) not in _made:
-        with create_pg_connection(_engine(process, url)) as connection:
-            asked = {"names": [*LOOKED_FOR]}
-            found = connection.execute(sa.text("SELECT count(to_regclass(name)) FROM unnest(:names) AS name"), asked)
-            everything = found.scalar_one() == len(LOOKED_FOR)
-        if everything:
-            _made.add((process, url))
-    return (process, url) in _made
+def _is_made(engine: sa.Engine) -> bool:
+    """Return whether the tables are there. Asked each time, as the database may have been dropped and made anew."""
+    with create_pg_connection(engine) as connection:
+        asked = {"names": [*LOOKED_FOR]}
+        found = connection.execute(sa.text("SELECT count(to_regclass(name)) FROM unnest(:names) AS name"), asked)
+        return bool(found.scalar_one() == len(LOOKED_FOR))
 
 
 @functools.lru_cache(maxsize=1)

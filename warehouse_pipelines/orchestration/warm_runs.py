@@ -2,9 +2,9 @@
 
 Dagster's code server starts a process per run through ``multiprocessing``, by the method ``spawn``: an interpreter that
 imports Dagster, the definitions and dlt, for six seconds of a processor. ``fork_runs`` gives it the method
-``forkserver``, which is multiprocessing's own for this. The server of forks is started with the first run, has no
-threads and no connections, and reads no setting that a run would take for its own; it ends with the last process that
-may ask it for a run. Everything else is as before: a process per run, how it is cancelled, who notices when it dies.
+``forkserver``, which is multiprocessing's own for this. The server of forks is started with the first run. It has no
+connections, and no thread but that of pyarrow's allocator, jemalloc, which knows forks; it ends with the last process
+that may ask it for a run. Everything else is as before: a process per run, how it is cancelled, who notices its death.
 
 Dagster has no setting for the method, so an attribute of the class is covered; without it, as in a version that calls
 it otherwise, runs start as they always did. A change of the code on disk counts when the code server is started again,

@@ -9,13 +9,32 @@ from pathlib import Path
 import pytest
 
 FORKED = """
-import json, sys
+import json, sys, time
 import dagster._grpc.server as server
 from warehouse_pipelines.orchestration import warm_runs
 
 def tell(queue):
+    import os, pathlib
+    threads = [(one / "comm").read_text().strip() for one in pathlib.Path(f"/proc/{os.getppid()}/task").iterdir()]
+    missing = sorted(name for name in warm_runs.NEEDED if name not in sys.modules)
+    queue.put([sum(name != "jemalloc_bg_thd" for name in threads), missing])
+
+def wait(queue, event):
+    # as a run does that can be cancelled
     import threading
-    queue.put([len(threading.enumerate()), sorted(name for name in warm_runs.NEEDED if name not in sys.modules)])
+    from dagster._core.errors import DagsterExecutionInterruptedError
+    from dagster._grpc.impl import start_termination_thread
+    from dagster import raise_execution_interrupts
+    from dagster._utils.interrupts import capture_interrupts
+
+    with capture_interrupts():
+        start_termination_thread(event, threading.Event())
+        try:
+            with raise_execution_interrupts():
+                queue.put("waits")
+                time.sleep(120)
+        except DagsterExecutionInterruptedError:
+            queue.put("cancelled")
 
 def die(queue):
     import os
@@ -31,10 +50,17 @@ if __name__ == "__main__":
         child.start()
         found.append(queue.get(timeout=120))
         child.join()
+    event = context.Event()
+    cancelled = context.Process(target=wait, args=[queue, event])
+    cancelled.start()
+    heard = [queue.get(timeout=120)]
+    event.set()
+    heard.append(queue.get(timeout=120))
+    cancelled.join()
     killed = context.Process(target=die, args=[queue])
     killed.start()
     killed.join()
-    print(json.dumps([context.get_start_method(), found, killed.exitcode]))
+    print(json.dumps([context.get_start_method(), found, heard, killed.exitcode]))
 """
 
 
@@ -45,9 +71,10 @@ def test_a_run_of_the_code_server_is_a_fork_that_has_everything_imported(tmp_pat
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    method, found, code = json.loads(done.stdout.splitlines()[-1])
+    method, found, heard, code = json.loads(done.stdout.splitlines()[-1])
     assert method == "forkserver"
-    assert [missing for _, missing in found] == [[], []], "imported before the fork"
+    assert found == [[1, []], [1, []]], "threads that a fork would leave behind, and what it has to import"
+    assert heard == ["waits", "cancelled"]
     assert code == 7, "who has asked for the fork learns how it ended"
 
 

@@ -146,3 +146,11 @@ def test_a_short_run_of_everybody_at_once_loses_nothing() -> None:
     assert said["all_right"], said["wrong"]
     assert said["nothing_lost_or_doubled"] is True
     assert (said["page"]["count"], said["api"]["count"], said["delivery"]["count"]) == (30, 150, 300)
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_of_many_rows_does_each_step_rightly() -> None:
+    said = last_line("many_rows.py", "--calls", "6000", "--contacts", "2000", "--base", "0")
+    assert said["all_right"] is True
+    assert {"first load, calls", "marts, delta", "pages", "retention"} <= said["steps"].keys()

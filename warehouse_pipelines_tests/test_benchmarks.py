@@ -172,3 +172,11 @@ def test_a_short_idle_day_runs_what_its_schedules_ask_for() -> None:
     assert said["failed"] == []
     assert (said["runs"], said["syncs"]) == (24, 48)
     assert min(said["runs_minutes"], said["megabytes"], said["api_calls"]) > 0
+
+
+@pytest.mark.slow("a short run of a benchmark")
+@pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
+def test_a_short_run_of_many_rows_does_each_step_rightly() -> None:
+    said = last_line("many_rows.py", "--calls", "6000", "--contacts", "2000", "--base", "0")
+    assert said["all_right"] is True
+    assert {"first load, calls", "marts, delta", "pages", "retention"} <= said["steps"].keys()

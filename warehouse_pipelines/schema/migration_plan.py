@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 SCAN, INDEX, REWRITE = 1_000_000, 400_000, 60_000
-"""Rows a second: read, entered into one index, written again with its documents. Round figures below what two idle
-cores do with calls of 1 kB."""
+"""Rows a second: read, entered into one index, written again with its documents; for rows of about 1 kB."""
 
 SMALL = 10_000
 """Tables of fewer rows are named in one line: whatever is done to them takes a moment."""

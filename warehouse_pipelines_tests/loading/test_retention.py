@@ -62,6 +62,9 @@ OTHERS = """
     ), changed AS (
         INSERT INTO orchestration.change_log (table_name, record_key, column_name, sync_history_id, changed_at)
         SELECT 'callrail_tag', n, 'name', 1, %(at)s FROM generate_series(1, 20) AS n
+    ), deleted AS (
+        INSERT INTO identity.deletion (table_name, deleted_at)
+        SELECT 'identity.touch', %(at)s FROM generate_series(1, 20)
     ), told AS (
         INSERT INTO orchestration.alert_delivery (message, channel, kind, severity, title, body, created_at, not_before,
             status, ended_at)
@@ -119,6 +122,7 @@ COUNTED = {
     "deliveries": "orchestration.webhook_inbox",
     "counts of deliveries": "orchestration.webhook_outcome",
     "changes": "orchestration.change_log",
+    "deletions": "identity.deletion",
     "messages": "orchestration.alert_delivery",
     "incidents": "orchestration.alert_event",
     "notifications": "pipedesk.drive_change_logs",

@@ -146,7 +146,7 @@ def _find_left(session: "Session", mart: Mart, since: Any) -> int:
     """Fill ``mart_left`` with the people who were deleted since and of whom the mart has rows; return their number."""
     bulk.temporary(session, "mart_left", "person_id uuid PRIMARY KEY")
     much = timeline.is_much_deleted(session, since)
-    statement = query("marts_left_of_all" if much else "marts_left")
+    statement = query("marts_left_of_all") if much else query("marts_left")
     found = session.execute(sql.SQL(statement).format(table=sql.Identifier("marts", mart.name)), {"since": since})
     bulk.analyze(session, "mart_left")
     return found.rowcount

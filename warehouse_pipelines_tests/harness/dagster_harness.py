@@ -71,6 +71,7 @@ class DagsterHarness:
             for name in names:
                 patch.setenv(name, self.environment.get(name, ""))
             opened = dg.DagsterInstance.from_config(str(self.home))
+            _ = opened.run_launcher  # which reads the settings when it is first asked for
         with opened:
             yield opened
 

@@ -1,5 +1,6 @@
 """A run is executed by the process that claimed it, and whoever launched it learns of that process's silence."""
 
+import contextlib
 import os
 import signal
 import time
@@ -8,9 +9,11 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.launcher import WorkerStatus
 from dagster._core.storage.runs.schema import KeyValueStoreTable as Values
 from dagster._core.utils import make_new_run_id
+from dagster._utils.interrupts import capture_interrupts
 
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.orchestration import celery_launcher, heartbeats
@@ -93,6 +96,28 @@ def test_a_process_whose_run_is_not_wanted_any_more_interrupts_itself(
     finally:
         signal.signal(signal.SIGINT, before)
     assert claims(instance) == {}
+
+
+def test_a_run_that_is_cancelled_ends_itself(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the task of a worker executes it, in the middle of an op."""
+    monkeypatch.setattr(heartbeats, "BEAT_SECONDS", 0.05)
+
+    @dg.op
+    def wait(context: dg.OpExecutionContext) -> None:
+        with Heartbeat(instance, context.run_id):
+            instance.report_run_canceling(context.run)
+            time.sleep(60)
+
+    @dg.job
+    def waiting() -> None:
+        wait()
+
+    began = time.monotonic()
+    with capture_interrupts(), contextlib.suppress(KeyboardInterrupt, DagsterExecutionInterruptedError):
+        waiting.execute_in_process(instance=instance, raise_on_error=False)
+    (run,) = instance.get_runs()
+    assert run.status == dg.DagsterRunStatus.CANCELED
+    assert time.monotonic() - began < 50
 
 
 @pytest.fixture

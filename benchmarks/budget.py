@@ -16,9 +16,6 @@ The last line is one JSON object.
 import argparse
 import json
 import multiprocessing
-import os
-import signal
-import sys
 import tempfile
 import threading
 import time
@@ -67,13 +64,13 @@ def share(url: str, processes: int, seconds: float, *, kill: bool = False) -> tu
     started = [SPAWN.Process(target=take, args=(url, counted, at), daemon=True) for at in range(processes)]
     for one in started:
         one.start()
-    _until(lambda: all(counted))
+    _until(lambda: all(counted[:]))
     if kill:
-        os.kill(started[-1].pid, signal.SIGKILL)
+        started[-1].kill()
     time.sleep(HUBSPOT.seconds)  # past what was granted at once at the beginning
-    before, began = list(counted), time.monotonic()
+    before, began = counted[:], time.monotonic()
     time.sleep(seconds)
-    each = [now - then for now, then in zip(counted, before, strict=True)][: processes - kill]
+    each = [now - then for now, then in zip(counted[:], before, strict=True)][: processes - kill]
     allowed = HUBSPOT.requests / HUBSPOT.seconds * (time.monotonic() - began)
     for one in started:
         one.kill()
@@ -118,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

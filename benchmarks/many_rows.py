@@ -154,7 +154,7 @@ def answering(source: Source, records: Callable[[], Iterable[bytes]]) -> Source:
 
     by_key = dict.fromkeys(source.by_key, FEW)
     return replace(source, settings=NoSettings, fetch=fetch, read_keys=fetch, by_key=by_key,
-                   as_configured=lambda entity: entity)  # fmt: skip
+                   as_configured=lambda entity, _: entity)  # fmt: skip
 
 
 def load(url: str, what: str, business: Business, *, full: bool = False, lacking: bool = False) -> dict[str, Any]:

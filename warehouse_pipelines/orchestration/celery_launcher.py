@@ -61,7 +61,7 @@ class Launcher(CeleryRunLauncher):
         }  # fmt: skip
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> "Launcher":
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> "Launcher":
         """Return the launcher of an instance. Raises ``NotConfigured`` without ``WAREHOUSE_CELERY_BROKER_URL``."""
         broker = settings.settings().warehouse_celery_broker_url
         if broker is None:

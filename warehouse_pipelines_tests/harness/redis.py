@@ -26,7 +26,8 @@ class Redis:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [self._program, "--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--dir", self._folder]
+        where = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        command = [self._program, *where, "--save", ""]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 30
         with Client(port=self._port) as client:

@@ -121,7 +121,7 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster
             "WAREHOUSE_DAGSTER_CONFIG": "config/dagster.celery.yaml",
             "WAREHOUSE_CELERY_BROKER_URL": redis.url,
         }
-        with dagster_harness(server, None, folder, "celery", **settings) as harness:
+        with dagster_harness(server, None, folder, "celery", 60, **settings) as harness:
             made = Cluster(server, redis, harness)
             made.start_code_server()
             made.start_daemon()

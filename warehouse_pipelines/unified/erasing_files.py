@@ -20,7 +20,7 @@ from psycopg import sql
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.local import dagster_home
-from warehouse_pipelines.unified.holdings import tables
+from warehouse_pipelines.unified.holdings import tables_of_database
 from warehouse_pipelines.unified.subject import Subject
 from warehouse_pipelines.unified.token_scan import Tokens
 
@@ -158,7 +158,7 @@ def _storage(url: str, tokens: Tokens, *, change: bool) -> list[FoundFile]:
     """Replace what is found in the tables of Dagster's storage."""
     found = []
     with warehouse.session(url) as session:
-        for label, table in tables(session).items():
+        for label, table in tables_of_database(session).items():
             if table.schema != "public" or table.entity:
                 continue
             places = [hit.place for hit in tokens.rows(session, table)]

@@ -112,6 +112,11 @@ def tables(session: "Session") -> dict[str, DatabaseTable]:
     Raises ``NotConfigured`` when there are tables of an account that is not declared.
     """
     require_declared(session)
+    return tables_of_database(session)
+
+
+def tables_of_database(session: "Session") -> dict[str, DatabaseTable]:
+    """Return what ``tables`` does of whichever database the session is of, such as Dagster's storage."""
     rows = session.execute(
         """
         SELECT n.nspname AS schema, c.relname AS name, a.attname AS column, a.attnotnull AS required,

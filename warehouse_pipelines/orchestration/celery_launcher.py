@@ -77,7 +77,13 @@ class Launcher(CeleryRunLauncher):
         return False
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Return FAILED for a run whose process was not heard of for ``SILENT_SECONDS``."""
+        """Return FAILED for a run whose process was not heard of for ``SILENT_SECONDS``.
+
+        Dagster asks about every run. One of the command line, which no worker executes, has no heartbeat; ``run_lock``
+        tells when it has ended.
+        """
+        if DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
         if quiet := _watch.silent(self._instance, run.run_id):
             return CheckRunHealthResult(
                 WorkerStatus.FAILED,

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 import pytest
@@ -14,6 +14,7 @@ from dagster._core.launcher import WorkerStatus
 from dagster._core.storage.runs.schema import KeyValueStoreTable as Values
 from dagster._core.utils import make_new_run_id
 from dagster._utils.interrupts import capture_interrupts
+from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.orchestration import celery_launcher, heartbeats
@@ -28,8 +29,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-def started(instance: dg.DagsterInstance, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
-    return instance.add_run(dg.DagsterRun(job_name="sync", run_id=make_new_run_id(), status=status))
+def started(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+    tags: Mapping[str, str] | None = None,
+) -> dg.DagsterRun:
+    return instance.add_run(dg.DagsterRun(job_name="sync", run_id=make_new_run_id(), status=status, tags=tags))
 
 
 def claims(instance: dg.DagsterInstance) -> dict[str, str]:
@@ -134,7 +139,7 @@ def test_the_launcher_fails_a_run_whose_worker_is_silent(
 ) -> None:
     monkeypatch.setattr(heartbeats, "SILENT_SECONDS", 0.1)
     monkeypatch.setattr(celery_launcher, "_watch", Watch())
-    run = started(instance)
+    run = started(instance, tags={DAGSTER_CELERY_TASK_ID_TAG: "task"})
     with Heartbeat(instance, run.run_id):
         assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
     found = [launcher.check_run_worker_health(run) for _ in range(3)]
@@ -142,6 +147,18 @@ def test_the_launcher_fails_a_run_whose_worker_is_silent(
     found.append(launcher.check_run_worker_health(run))
     assert [one.status for one in found] == [WorkerStatus.RUNNING] * 3 + [WorkerStatus.FAILED]
     assert "was not heard of" in (found[-1].msg or "")
+
+
+def test_the_launcher_fails_no_run_of_the_command_line(
+    instance: dg.DagsterInstance, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is executed by the process that wrote it, and has no heartbeat."""
+    monkeypatch.setattr(heartbeats, "SILENT_SECONDS", 0.01)
+    monkeypatch.setattr(celery_launcher, "_watch", Watch())
+    run = started(instance)
+    for _ in range(4):
+        time.sleep(0.02)
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
 
 
 def test_a_run_is_cancelled_without_the_broker(

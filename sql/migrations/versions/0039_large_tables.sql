@@ -36,12 +36,13 @@ COMMENT ON COLUMN identity.deletion.source_table IS 'The table of the record tha
 COMMENT ON COLUMN identity.deletion.source_key IS 'The key of the record there.';
 COMMENT ON COLUMN identity.deletion.deleted_at IS 'When the transaction that deleted it began.';
 
--- More rows than this are noted as one: whoever asks looks at everything then.
+-- More rows than this are noted as one, and so is an erasure, which must not leave who was which record: whoever asks looks
+-- at everything then.
 CREATE FUNCTION identity.note_deleted() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     name CONSTANT text := TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME;
 BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
+    IF TG_OP = 'TRUNCATE' OR current_setting('warehouse.erasing', true) = 'on' THEN
         INSERT INTO identity.deletion (table_name) VALUES (name);
     ELSIF (SELECT count(*) FROM (SELECT FROM deleted_row LIMIT 20001) AS one) > 20000 THEN
         INSERT INTO identity.deletion (table_name) VALUES (name);

@@ -63,3 +63,13 @@ def test_so_much_that_is_deleted_that_it_is_not_noted_is_found_too(session: "Ses
 def test_a_mart_that_is_older_than_what_is_kept_is_computed_anew(session: "Session") -> None:
     session.execute("UPDATE marts.position SET read_until = now() - interval '31 days'")
     assert all(one.full for one in marts.run(session))
+
+
+def test_an_erasure_leaves_nothing_of_who_was_which_record(session: "Session") -> None:
+    with session.transaction():
+        session.execute("SET LOCAL warehouse.erasing = on")
+        session.execute("DELETE FROM identity.touch WHERE person_id = %s", [PERSON])
+    noted = session.execute("SELECT person_id, source_table, source_key FROM identity.deletion").fetchall()
+    assert [[*row.values()] for row in noted] == [[None, None, None]]
+    marts.run(session)
+    assert (count(session, PERSON), count(session, OTHER)) == (0, 299)

@@ -144,7 +144,8 @@ def test_a_table_that_is_made_anew_gets_what_is_said_of_it(database_url: str) ->
     with psycopg.connect(database_url) as connection:
         connection.execute("DROP TABLE pipedesk.tags CASCADE")
     assert migrate(database_url) == [
-        "table pipedesk.tags", "index idx_tags_sync_updated_at", "comments of 10 columns", "schema pipedesk",
+        "table pipedesk.tags", "index idx_tags_deleted_at", "index idx_tags_sync_updated_at",
+        "comments of 10 columns", "schema pipedesk",
         "warehouse_read may read 1 more relation", "masked views: 1 made", "pipedesk_app may do more: 3 grants",
         "comments of masked views",
     ]  # fmt: skip

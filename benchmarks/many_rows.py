@@ -4,9 +4,9 @@
     python benchmarks/many_rows.py --calls 10000000 --contacts 1000000 --base 100000
 
 Calls of CallRail and contacts of HubSpot are invented and loaded by ``loading.sync``; a call is of a contact, whose
-number it has. Then each step runs in a process of its own: who is who and the marts from nothing, a delta of 1,000
-contacts and one of 1,000 calls by key, who is who and the marts after it, calls of the last days by their window, a
-read of everything that lacks one record in a thousand, the checks, health and alerts, the pages of ``serve``, and
+number it has. Then each step runs in a process of its own: identity and the marts from nothing, a delta of 1,000
+contacts and one of 1,000 calls by key, identity and the marts after it, calls of the last days by their window, a full
+sync that lacks one record in a thousand, the checks, health and alerts, the pages of ``serve``, and
 retention. The same is done with ``--base`` calls and a tenth as many contacts first, in a database of its own.
 
 A step's cost is processor time of the client and of the whole server, over the records that it is about, or over
@@ -41,7 +41,7 @@ from warehouse_pipelines.sources import SOURCES
 
 PAGE, BIG, FEW = 100, 10_000, 1_000
 LACKS = 1_000
-"""A read of everything lacks one record in so many."""
+"""A full sync lacks one record in so many."""
 DAYS = 700
 BEGIN = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
 CALLRAIL, HUBSPOT = (next(one for one in SOURCES if one.name == name) for name in ("callrail", "hubspot"))
@@ -214,7 +214,7 @@ def calls_of_the_window(url: str, business: Business) -> dict[str, Any]:
 
 
 def identity(url: str, business: Business, *, full: bool = False) -> dict[str, Any]:
-    """Resolve who is who."""
+    """Resolve identity."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.unified import resolve
 
@@ -320,11 +320,11 @@ STEPS: dict[str, Step] = {
     "first load, calls": (load, ("calls",), {}),
     "first load, contacts": (load, ("contacts",), {}),
     "vacuum": (vacuum, (), {}),
-    "who is who from nothing": (identity, (), {"full": True}),
+    "identity from nothing": (identity, (), {"full": True}),
     "marts from nothing": (marts, (), {"full": True}),
     "delta, 1,000 contacts": (contacts_delta, (), {}),
     "1,000 calls by key": (calls_by_key, (), {}),
-    "who is who, delta": (identity, (), {}),
+    "identity, delta": (identity, (), {}),
     "marts, delta": (marts, (), {}),
     "delta, calls of 30 days": (calls_of_the_window, (), {}),
     "everything again, calls": (load, ("calls",), {"full": True, "lacking": True}),
@@ -335,7 +335,7 @@ STEPS: dict[str, Step] = {
     "retention": (retention, (), {}),
 }
 SMALL = (
-    "delta, 1,000 contacts", "1,000 calls by key", "who is who, delta", "marts, delta", "checks", "health and alerts",
+    "delta, 1,000 contacts", "1,000 calls by key", "identity, delta", "marts, delta", "checks", "health and alerts",
     "pages", "retention",
 )  # fmt: skip
 """The steps that must not walk through a big table."""

@@ -1,7 +1,7 @@
 """``warehouse accounts``: which accounts of CRMs there are beside the first of each, and how one is removed."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -9,11 +9,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, sources, unknown
 from warehouse_pipelines.commands.console import out
 
-if TYPE_CHECKING:
-    from warehouse_pipelines.warehouse import Session
-
-
-KEPT_OF_ACCOUNT = (
+DELETED_WITH_ACCOUNT = (
     "DELETE FROM orchestration.dead_letter WHERE crm_source = %(account)s",
     "DELETE FROM orchestration.webhook_inbox WHERE source = %(account)s",
     "DELETE FROM orchestration.sync_schedule WHERE crm_source = %(account)s",
@@ -23,7 +19,7 @@ KEPT_OF_ACCOUNT = (
     "DELETE FROM crm.feed_position WHERE starts_with(source_table, %(tables)s)",
     "DELETE FROM orchestration.account WHERE source = %(account)s",
 )
-"""What goes with the tables of an account; the history of its runs stays."""
+"""Rows deleted with the schema of an account; the history of its runs stays."""
 
 
 @click.group()
@@ -39,17 +35,17 @@ def list_(form: str) -> None:
     Of an account that the warehouse has and config/accounts.toml does not declare, it says so.
     """
     from warehouse_pipelines.local.database import database_url
+    from warehouse_pipelines.schema.declared_accounts import known_accounts
 
     rows = _declared()
     with warehouse.session(database_url()) as session:
         read = session.execute(
             "SELECT crm_source, max(start_time) AS at FROM orchestration.good_run GROUP BY crm_source"
         ).fetchall()
-        known = _known(session)
+        known = known_accounts(session)
     last = {row["crm_source"]: row["at"] for row in read}
-    rows |= {
-        name: {"crm": crm, "schema": name, "missing": "not declared"} for name, crm in known.items() - _pairs(rows)
-    }
+    for name, crm in known.items():
+        rows.setdefault(name, {"crm": crm, "schema": name, "declared": False, "missing": ""})
     listed = [
         {
             "account": name,
@@ -70,7 +66,8 @@ def list_(form: str) -> None:
     shown = Table("account", "CRM", "schema", "tables", "settings", "last read (UTC)")
     for one in listed:
         at = one["last_read_at"]
-        settings = f"missing: {one['missing']}" if one["missing"] else "there"
+        missing = f"missing: {one['missing']}" if one["missing"] else "there"
+        settings = missing if one["declared"] else "not declared"
         when = f"{at:%Y-%m-%d %H:%M}" if at else "never"
         shown.add_row(one["account"], one["crm"], one["schema"], one["tables"], settings, when)
     out().print(shown)
@@ -84,21 +81,11 @@ def _declared() -> dict[str, dict[str, Any]]:
         source.name: {
             "crm": source.declared_name,
             "schema": source.name if source.account else source.entities[0].schema,
+            "declared": True,
             "missing": ", ".join(source.missing_settings()),
         }
         for source in sorted(found.values(), key=lambda one: (one.declared_name, one.account))
         if source.declared_name in several
-    }
-
-
-def _pairs(rows: dict[str, dict[str, Any]]) -> set[tuple[str, str]]:
-    return {(name, row["crm"]) for name, row in rows.items()}
-
-
-def _known(session: "Session") -> dict[str, str]:
-    return {
-        row["source"]: row["crm"]
-        for row in session.execute("SELECT source, crm FROM orchestration.account ORDER BY source")
     }
 
 
@@ -114,13 +101,14 @@ def remove(account: str, yes: bool) -> None:
     from psycopg import sql
 
     from warehouse_pipelines.local.database import database_url
+    from warehouse_pipelines.schema.declared_accounts import known_accounts
     from warehouse_pipelines.schema.migrate import migrate
 
     if account in sources():
         raise Misused(f"{account} is declared in config/accounts.toml; take it out there first, and restart what runs.")
     url = database_url()
     with warehouse.session(url) as session:
-        known = _known(session)
+        known = known_accounts(session)
         if account not in known:
             raise Misused(unknown("account of this warehouse", account, [*known]))
         running = session.execute(
@@ -128,12 +116,12 @@ def remove(account: str, yes: bool) -> None:
             [account],
         ).fetchone()
         if running and running["n"]:
-            raise Stop(f"{running['n']} runs of {account} are not ended; stop them first.")
+            raise Stop(f"{account} has {running['n']} unfinished run(s); stop them first.")
         if not yes:
             click.confirm(f"Delete all tables of {account} and its dead letters, for good?", abort=True)
         with session.transaction():
             session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(account)))
-            for statement in KEPT_OF_ACCOUNT:
+            for statement in DELETED_WITH_ACCOUNT:
                 session.execute(statement, {"account": account, "tables": f"{account}."})
     for line in migrate(url):
         click.echo(line)

@@ -71,10 +71,10 @@ def sources() -> Mapping[str, "Source"]:
 def warn_of_misspelt_settings() -> None:
     """Name on standard error what looks like a setting and is none."""
     from warehouse_pipelines.commands import misspelt_settings
-    from warehouse_pipelines.model.account_settings import WebhookSecrets, of_account
+    from warehouse_pipelines.model.account_settings import WebhookSecrets, settings_of
     from warehouse_pipelines.sources import SOURCES
 
-    of_webhooks = [of_account(WebhookSecrets, source.name) for source in SOURCES if source.account]
+    of_webhooks = [settings_of(WebhookSecrets, source.name) for source in SOURCES if source.account]
     for sentence in misspelt_settings.misspelt([*(source.settings for source in SOURCES), *of_webhooks]):
         click.echo(f"Warning: {sentence}", err=True)
 

@@ -57,13 +57,13 @@ def config(action: str, form: str) -> None:
     """Show every setting with its value and where it comes from, secrets masked, and the sizes records travel in."""
     from warehouse_pipelines import settings
     from warehouse_pipelines.loading.resource import CHUNK
-    from warehouse_pipelines.model.account_settings import WebhookSecrets, of_account
+    from warehouse_pipelines.model.account_settings import WebhookSecrets, settings_of
     from warehouse_pipelines.observability.alerts.settings import AlertSettings
     from warehouse_pipelines.sequences.settings import SequenceSettings
 
     found = sources()
     of_sources = (source.settings for source in found.values())
-    of_webhooks = (of_account(WebhookSecrets, name) for name, one in found.items() if one.account)
+    of_webhooks = (settings_of(WebhookSecrets, name) for name, one in found.items() if one.account)
     ours = (settings.Settings, settings.ServeSettings, AlertSettings, SequenceSettings)
     rows = dict.fromkeys(settings.shown([*ours, *of_sources, *of_webhooks]))
     listed = [{"setting": name, "value": redaction.redacted(value), "from": origin} for name, value, origin in rows]

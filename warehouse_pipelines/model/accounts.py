@@ -29,17 +29,15 @@ a CRM.
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-from pydantic_settings import BaseSettings
-
 from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.model.account_settings import of_account
+from warehouse_pipelines.model.account_settings import settings_of
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Fetch, Inspect, Pages, Portal, ReadContext, ReadRequest
+from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import FromEnvironment, project_root, setting_name, settings
 
@@ -49,15 +47,15 @@ _NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
 
 
 class Account(NamedTuple):
-    """One account of one CRM; ``declared`` is the name of the CRM."""
+    """One further account of a CRM."""
 
-    declared: str
+    crm: str
     name: str
 
     @property
     def source(self) -> str:
         """What its source, its schema, its history and its jobs are called by."""
-        return f"{self.declared}_{self.name}"
+        return f"{self.crm}_{self.name}"
 
 
 def accounts_file() -> Path:
@@ -83,7 +81,7 @@ def with_accounts(sources: Sequence[Source]) -> tuple[Source, ...]:
 def expanded(sources: Sequence[Source], accounts: Sequence[Account]) -> tuple[Source, ...]:
     """Return the sources, and behind them one for each account."""
     by_name = {source.name: source for source in sources}
-    return (*sources, *(_source(by_name[one.declared], one, _tables(one, sources, accounts)) for one in accounts))
+    return (*sources, *(_source(by_name[one.crm], one, _tables(one, sources, accounts)) for one in accounts))
 
 
 def _accounts(file: Path, written: Mapping[str, Any], sources: Sequence[Source]) -> list[Account]:
@@ -102,7 +100,7 @@ def _accounts(file: Path, written: Mapping[str, Any], sources: Sequence[Source])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise NotConfigured(f'{file}: {crm} is no list of names; write {crm} = ["west"]')
         for name in names:
-            _require_good(file, source, name)
+            _require_usable_name(file, source, name)
             if (one := Account(crm, name)) in found:
                 raise NotConfigured(f"{file}: {crm} has the account {name!r} twice")
             found.append(one)
@@ -110,7 +108,7 @@ def _accounts(file: Path, written: Mapping[str, Any], sources: Sequence[Source])
     return found
 
 
-def _require_good(file: Path, source: Source, name: str) -> None:
+def _require_usable_name(file: Path, source: Source, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise NotConfigured(
             f"{file}: {name!r} of {source.name} cannot be the name of an account; it must be up to 20 lower case "
@@ -126,19 +124,15 @@ def _require_good(file: Path, source: Source, name: str) -> None:
 def _require_own_settings(file: Path, accounts: Sequence[Account], sources: Sequence[Source]) -> None:
     """Refuse an account whose setting is called as another's: one token would be read as two."""
     forms = {source.name: source.settings for source in sources}
-    taken = {_spelt(form, name): source for source, form in forms.items() for name in form.model_fields}
+    taken = {setting_name(form, name): source for source, form in forms.items() for name in form.model_fields}
     for one in accounts:
-        form = of_account(cast(type[FromEnvironment], forms[one.declared]), one.name)
+        form = settings_of(cast(type[FromEnvironment], forms[one.crm]), one.name)
         for name in form.model_fields:
-            if (spelt := _spelt(form, name)) in taken and taken[spelt] != one.source:
+            if (spelt := setting_name(form, name)) in taken and taken[spelt] != one.source:
                 raise NotConfigured(
                     f"{file}: the setting {spelt} would be of {one.source} and of {taken[spelt]}; choose another name"
                 )
             taken[spelt] = one.source
-
-
-def _spelt(form: type[BaseSettings], name: str) -> str:
-    return setting_name(form, name)
 
 
 def _tables(account: Account, sources: Sequence[Source], accounts: Sequence[Account]) -> dict[str, str | None]:
@@ -146,7 +140,7 @@ def _tables(account: Account, sources: Sequence[Source], accounts: Sequence[Acco
     found: dict[str, str | None] = {}
     for source in sources:
         same = Account(source.name, account.name)
-        others = any(one.declared == source.name for one in accounts)
+        others = any(one.crm == source.name for one in accounts)
         for entity in source.entities:
             if same in accounts:
                 found[entity.table] = f"{same.source}.{entity.table_name}"
@@ -164,12 +158,12 @@ def _source(source: Source, account: Account, tables: Mapping[str, str | None]) 
         vendor=source.name,
         account=account.name,
         title=f"{source.title} ({account.name})",
-        settings=of_account(cast(type[FromEnvironment], source.settings), account.name),
+        settings=settings_of(cast(type[FromEnvironment], source.settings), account.name),
         entities=tuple(_entity(entity, tables) for entity in source.entities),
         check=lambda: check_in(ReadContext(account=account.name)),
-        fetch=_reading(source.fetch, account),
-        read_keys=_reading(source.read_keys, account) if source.read_keys else None,
-        inspect=_inspecting(source.inspect, account) if source.inspect else None,
+        fetch=_for_account(source.fetch, account),
+        read_keys=_for_account(source.read_keys, account) if source.read_keys else None,
+        inspect=_for_account(source.inspect, account) if source.inspect else None,
         tables=tables,
     )
 
@@ -185,28 +179,23 @@ def _entity(entity: Entity, tables: Mapping[str, str | None]) -> Entity:
     return replace(
         entity,
         table=table,
+        declared_table=entity.table,
         parent=tables[entity.parent] if entity.parent else None,
         refs={column: ref for column, declared in entity.refs.items() if (ref := ref_of(declared))},
         index=" ".join(dict.fromkeys([*entity.index.split(), *(c for c, r in entity.refs.items() if not ref_of(r))])),
     )
 
 
-def _reading(read: Fetch, account: Account) -> Fetch:
+def _for_account(
+    read: Callable[[ReadRequest, ReadContext], T], account: Account
+) -> Callable[[ReadRequest, ReadContext], T]:
     """Return a read of this account, whoever made the context."""
 
-    def of_account(request: ReadRequest, context: ReadContext) -> Pages:
+    def bound(request: ReadRequest, context: ReadContext) -> T:
         context.account = account.name
         return read(request, context)
 
-    return of_account
-
-
-def _inspecting(inspect: Inspect, account: Account) -> Inspect:
-    def of_account(request: ReadRequest, context: ReadContext) -> Portal | None:
-        context.account = account.name
-        return inspect(request, context)
-
-    return of_account
+    return bound
 
 
 class _Unclear(Exception):
@@ -226,9 +215,9 @@ def per_account(rows: Iterable[T], sources: Sequence[Source]) -> tuple[T, ...]:
     """
     rows = tuple(rows)
     found = list(rows)
-    for source in sources:
+    for source in (one for one in sources if one.account):
         own = {entity.table for entity in source.entities}
-        for row in rows if source.account else ():
+        for row in rows:
             if source.tables.get(_table_of(row)) in own:
                 try:
                     found.append(_copy(row, source))
@@ -246,7 +235,7 @@ def by_table(rows: Mapping[str, T], sources: Sequence[Source]) -> dict[str, T]:
 
 def declared_table(entity: Entity) -> str:
     """Return what the table of an entity is called for the account without a name, if it is of one with a name."""
-    return entity.table_name if "_" in entity.schema else entity.table
+    return entity.declared_table or entity.table
 
 
 def named(text: str, source: Source) -> str:
@@ -283,7 +272,7 @@ def _table_of(row: Any) -> str:
     return cast(str, row[0] if isinstance(row, tuple) else row.table)
 
 
-def _called(name: str, source: Source) -> str:
+def _table_for_account(name: str, source: Source) -> str:
     """Return what is called so for an account: a table, or ids that several tables share under a name of their own.
 
     Such ids are the vendor's as its tables are: ``arrivy_customer`` of two accounts are not the same customers.
@@ -301,7 +290,7 @@ def _called(name: str, source: Source) -> str:
 
 def _copy(value: Any, source: Source) -> Any:
     if isinstance(value, str):
-        return _called(value, source) if value in source.tables else value
+        return _table_for_account(value, source) if value in source.tables else value
     if isinstance(value, tuple):
         return tuple(_copy(one, source) for one in value)
     if isinstance(value, Mapping):
@@ -314,17 +303,17 @@ def _copy(value: Any, source: Source) -> Any:
         if field.name in ("crm", "system") and given == source.vendor:
             changed[field.name] = source.name
         elif field.name == "table" and given:
-            changed[field.name] = _called(given, source)
+            changed[field.name] = _table_for_account(given, source)
         elif field.name in _DROPPED and isinstance(given, tuple):
-            changed[field.name] = tuple(_clear(given, source))
+            changed[field.name] = tuple(_copy_clear(given, source))
         elif field.name in _DROPPED and isinstance(given, Mapping):
-            changed[field.name] = dict(_clear(given.items(), source))
+            changed[field.name] = dict(_copy_clear(given.items(), source))
         else:
             changed[field.name] = _copy(given, source)
     return replace(value, **changed)
 
 
-def _clear(values: Iterable[Any], source: Source) -> list[Any]:
+def _copy_clear(values: Iterable[Any], source: Source) -> list[Any]:
     """Return the copies of those parts of which it is clear what they name."""
     found = []
     for one in values:

@@ -162,6 +162,7 @@ class Entity:
     ``severity``     what a value that cannot be read as its kind leads to, by column or kind, where it differs
                      from ``rules.KINDS``; no vendor needs it today, and tests and benchmarks reject records by it
     ``local``        what this installation changed in the columns, never part of a row
+    ``declared_table``  in the copy for a further account, the table of the first one, never part of a row
 
     Raises ``ValueError`` that names the table and everything that is wrong with the row.
     """
@@ -187,6 +188,7 @@ class Entity:
     change_log: bool = False
     severity: Mapping[str, Severity] = field(default_factory=dict)
     local: Local = Local()
+    declared_table: str = ""
 
     def __post_init__(self) -> None:
         wrong = []

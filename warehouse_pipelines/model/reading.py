@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from warehouse_pipelines.errors import VendorUnavailable
-from warehouse_pipelines.model.account_settings import of_account
+from warehouse_pipelines.model.account_settings import settings_of
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.pace import Pace
 from warehouse_pipelines.settings import FromEnvironment
@@ -186,7 +186,7 @@ class ReadContext:
 
     def settings(self, form: type[S]) -> S:
         """Read the settings of the account now."""
-        found: type[S] = of_account(form, self.account)
+        found: type[S] = settings_of(form, self.account)
         return found()
 
     def setting(self, name: str) -> str:

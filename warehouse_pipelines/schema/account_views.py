@@ -51,8 +51,8 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
             f"COMMENT ON VIEW {_named(name)} IS {sql.quote(about)}; COMMENT ON COLUMN {column} IS {_ACCOUNT}",
         )
     counts = ((len(changed), "made"), (len(left), "dropped"))
-    said = [f"{count} {what}" for count, what in counts if count]
-    return [*done, *([f"views of all accounts: {', '.join(said)}"] if said else [])]
+    changes = [f"{count} {what}" for count, what in counts if count]
+    return [*done, *([f"views of all accounts: {', '.join(changes)}"] if changes else [])]
 
 
 def drop(connection: sa.Connection) -> None:
@@ -70,12 +70,12 @@ def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]
             sa.text("INSERT INTO orchestration.account (source, crm, name) VALUES (:source, :crm, :name)"),
             {"source": source.name, "crm": source.vendor, "name": source.account},
         )
-    # What a table is believed of a person holds for each account as for the first, until somebody changes it.
     for source in new:
         about = sql.quote(f"The tables of {source.title}, an account of its own; the schema accounts has all accounts.")
         _run(connection, f"COMMENT ON SCHEMA {sql.Identifier(source.name).as_string()} IS {about}")
         own = {entity.table for entity in source.entities}
         tables = [(declared, table) for declared, table in source.tables.items() if table in own]
+        # A new account inherits the trust in its CRM's tables; a person may change it.
         connection.execute(
             sa.text(
                 "INSERT INTO identity.source_trust (source_table, field, rank) SELECT :table, t.field, t.rank"

@@ -15,12 +15,17 @@ from warehouse_pipelines.sources import SOURCES
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-KNOWN = "SELECT source FROM orchestration.account ORDER BY source"
+KNOWN = "SELECT source, crm FROM orchestration.account ORDER BY source"
+
+
+def known_accounts(session: "Session") -> dict[str, str]:
+    """Return the accounts of the warehouse by the name of the source, each with its CRM."""
+    return {row["source"]: row["crm"] for row in session.execute(KNOWN)}
 
 
 def require_declared(session: "Session") -> None:
     """Raise ``NotConfigured`` when the warehouse has an account that this program does not know."""
-    require([row["source"] for row in session.execute(KNOWN)], SOURCES)
+    require([*known_accounts(session)], SOURCES)
 
 
 def require(known: Sequence[str], sources: Sequence[Source]) -> None:
@@ -28,7 +33,7 @@ def require(known: Sequence[str], sources: Sequence[Source]) -> None:
     declared = {source.name for source in sources if source.account}
     if lacking := [name for name in known if name not in declared]:
         raise NotConfigured(
-            f"This warehouse has the account{'s' * (len(lacking) > 1)} {', '.join(lacking)}, and {accounts_file()} "
-            "does not declare it, so people of it would be left out. Declare it again and restart what runs; or delete "
-            f"its tables for good with `warehouse accounts remove {lacking[0]}`."
+            f"{accounts_file()} does not declare {', '.join(lacking)}, which this warehouse has, so their people would "
+            "be left out. Declare them again and restart what runs; or delete their tables for good: "
+            f"`warehouse accounts remove {lacking[0]}`."
         )

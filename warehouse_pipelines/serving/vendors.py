@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from warehouse_pipelines.model.account_settings import WebhookSecrets, of_account
+from warehouse_pipelines.model.account_settings import WebhookSecrets, settings_of
 from warehouse_pipelines.model.webhook import Delivery, Events
 from warehouse_pipelines.serving import signatures
 from warehouse_pipelines.settings import ServeSettings
@@ -36,7 +36,7 @@ def by_message(delivery: Delivery) -> str:
 @functools.cache
 def _secrets(source: str) -> WebhookSecrets:
     """Return the secrets of an account as they are when ``serve`` starts, as those of ``ServeSettings``."""
-    form: type[WebhookSecrets] = of_account(WebhookSecrets, source)
+    form: type[WebhookSecrets] = settings_of(WebhookSecrets, source)
     return form()
 
 

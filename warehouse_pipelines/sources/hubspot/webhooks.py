@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from pydantic import ValidationError
 
-from warehouse_pipelines.model.account_settings import of_account
+from warehouse_pipelines.model.account_settings import settings_of
 from warehouse_pipelines.model.webhook import Change, Delivery, Events, UnreadableDelivery
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES, PAIR_ENTITIES
 from warehouse_pipelines.sources.hubspot.settings import Settings
@@ -51,7 +51,7 @@ def read(delivery: Delivery, account: str = "") -> Events:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableDelivery(f"HubSpot delivered no array of events: {type(error).__name__}") from None
     ids = [str(one.event_id) for one in events if one.event_id is not None]
-    named = functools.cache(functools.partial(_custom, of_account(Settings, account)))  # it reads the settings
+    named = functools.cache(functools.partial(_custom, settings_of(Settings, account)))  # it reads the settings
     # Whoever only keeps the delivery does not ask which records it touches.
     return Events(ids, (change for one in events for change in _changes(one, named)))
 

@@ -44,10 +44,10 @@ log = logging.getLogger("warehouse")
 LARGE = 1_000_000
 """Rows from which a table is only rewritten when that is asked for."""
 
-Watch = Callable[[sa.Connection, Sequence[str]], None]
+StageDone = Callable[[sa.Connection, Sequence[str]], None]
 
 
-def _unwatched(connection: sa.Connection, lines: Sequence[str]) -> None:
+def _ignore_stage(connection: sa.Connection, lines: Sequence[str]) -> None:
     """Do nothing."""
 
 
@@ -96,15 +96,17 @@ def migrate(
                 changes += online.run(session, revisions)
                 for index in indexes:
                     log.info("%s of %s: begun", index.name, index.table)
-                    index.run(session, online.Progress(session, "", index.name))
+                    index.run(session)
                     changes.append(index.name)
         return changes
 
 
-def upgrade(url: str, watch: Watch = _unwatched, *, dry_run: bool = False, largest: int | None = LARGE) -> list[str]:
+def upgrade(
+    url: str, stage_done: StageDone = _ignore_stage, *, dry_run: bool = False, largest: int | None = LARGE
+) -> list[str]:
     """Do all that is done in one transaction, and return a line for each change; ``migrate`` does the rest.
 
-    ``watch`` is called after each part of it, with its lines. Raises as ``migrate`` does.
+    ``stage_done`` is called after each stage of it, with its lines. Raises as ``migrate`` does.
     """
     entities = [entity for source in SOURCES for entity in source.entities]
     with engine(url).connect() as connection, connection.begin() as transaction:
@@ -113,12 +115,12 @@ def upgrade(url: str, watch: Watch = _unwatched, *, dry_run: bool = False, large
         if before[-1:] != script.get_heads():
             masked_views.drop(connection)
             account_views.drop(connection)
-        watch(connection, [])
+        stage_done(connection, [])
         changes: list[str] = []
 
         def done(lines: Sequence[str]) -> None:
             changes.extend(lines)
-            watch(connection, lines)
+            stage_done(connection, lines)
 
         config.attributes["applied"] = lambda revision: done([f"revision {revision}"])
         alembic.command.upgrade(config, "head")
@@ -301,7 +303,7 @@ def _alone(url: str) -> Iterator[None]:
     CONCURRENTLY waits for all older snapshots: the two would wait for each other.
     """
     with warehouse.connect(url, application_name="warehouse-migrate") as session:
-        told = False
+        logged = False
         while True:
             with warehouse.try_lock(session, "warehouse:migrate") as free:
                 if free:
@@ -315,8 +317,8 @@ def _alone(url: str) -> Iterator[None]:
                         )
                     yield
                     return
-            if not told:
-                told = True
+            if not logged:
+                logged = True
                 log.warning("Another migration of this database is running; waiting for its end.")
             time.sleep(0.3)
 

@@ -12,7 +12,7 @@ is taken in the transaction is held to its end, so its time is that of all that 
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from psycopg import sql
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import backup, migrate
+from warehouse_pipelines.schema import backup, migrate, online
 from warehouse_pipelines.settings import sql_folder
 
 if TYPE_CHECKING:
@@ -52,17 +52,9 @@ COPIED = (
 """Tables whose rows a migration compares; those of ``sql/defaults`` are copied too. None of them has personal data."""
 
 
-NEVER_LARGE = re.compile(
-    r"orchestration\.(alembic_version|migration_step|alert_rule|alert_silence|retention_policy|source_table|sync_schedule)"
-    r"|identity\.(weight|weight_version|survivorship|source_trust|read_position)|access\..*|reverse_etl\..*"
-    r"|crm\.(\w*_mapping|status_rank|source_status|dnc_reasons|fx_rate|system_config|message_template|feed_position)"
-)
-"""Tables of settings and of people who sign in: a revision may do with them what it likes."""
-
-
 @dataclass(frozen=True)
 class Effect:
-    """What a part of a migration does to a table that was there before it."""
+    """What a stage of a migration does to a table that was there before it."""
 
     table: str
     lock: str = ""
@@ -78,8 +70,8 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the migration: its lines, and how long it took on the copy, which has no rows."""
+class Stage:
+    """One stage of the transaction: the lines it printed, and its seconds on the copy, which has no rows."""
 
     lines: tuple[str, ...]
     effects: tuple[Effect, ...]
@@ -97,54 +89,51 @@ class Size:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done in the transaction, and after it: the steps of ``online``, by table and name."""
+    """What would be done in the transaction, and after it: the steps of ``online``."""
 
-    parts: tuple[Part, ...]
-    after: tuple[tuple[str, str], ...]
+    stages: tuple[Stage, ...]
+    after: tuple[online.Step, ...]
     sizes: dict[str, Size] = field(default_factory=dict)
 
     def lines(self) -> Iterator[str]:
         """Yield what to print."""
-        if not self.parts and not self.after:
+        if not self.stages and not self.after:
             yield "Nothing to do."
             return
         yield "In one transaction, which gives way to others and tries again rather than wait for a lock:"
-        for place, part in enumerate(self.parts):
-            yield f"  {'; '.join(part.lines)}"
+        for place, stage in enumerate(self.stages):
+            yield f"  {'; '.join(stage.lines)}"
             small: dict[str, list[str]] = {}
-            for effect in part.effects:
+            for effect in stage.effects:
                 if self.sizes.get(effect.table, Size()).rows < SMALL:
                     small.setdefault(BLOCKS.get(effect.lock, "readers and writers go on"), []).append(effect.table)
                 else:
-                    yield f"    {effect.table} ({self._size(effect.table)}): {self._said(place, effect)}"
+                    yield f"    {effect.table} ({self._size(effect.table)}): {self._describe(place, effect)}"
             for what, names in sorted(small.items()):
-                held = _duration(self._held(place))
+                held = _duration(self.held_seconds(place))
                 yield f"    of less than {SMALL:,} rows, {what} about {held}: {', '.join(names)}"
-        if not self.parts:
+        if not self.stages:
             yield "  nothing"
         if self.after:
-            yield "Then, one after the other, while readers and writers go on (SHARE UPDATE EXCLUSIVE):"
-        for table, name in self.after:
-            rows = self.sizes.get(table, Size()).rows
-            seconds = 2 * rows / SCAN + rows / INDEX if name.startswith("index ") else rows / SCAN
-            if name.startswith("fill "):
-                seconds = rows / REWRITE
-            yield f"  {name}: {table} ({self._size(table)}), about {_duration(seconds)}"
+            yield "Then, one after the other, while readers and writers go on:"
+        for step in self.after:
+            rows = self.sizes.get(step.table, Size()).rows
+            match step:
+                case online.Index():
+                    seconds = 2 * rows / SCAN + rows / INDEX
+                case online.Backfill():
+                    seconds = rows / REWRITE
+                case _:
+                    seconds = rows / SCAN
+            yield f"  {step.name}: {step.table} ({self._size(step.table)}), about {_duration(seconds)}"
         yield (
             f"Estimated from rows: {SCAN:,} read, {INDEX:,} entered into an index and {REWRITE:,} rewritten a second. "
             "Try a copy of the warehouse where a lock of minutes would matter."
         )
 
-    def locked_seconds(self, table: str) -> float:
-        """Return how long a table is locked so that somebody waits; 0 where nobody does."""
-        for place, part in enumerate(self.parts):
-            for effect in part.effects:
-                if effect.table == table and BLOCKS.get(effect.lock, "").endswith("wait"):
-                    return self._held(place)
-        return 0.0
-
-    def _held(self, place: int) -> float:
-        return sum(part.seconds + sum(map(self._work, part.effects)) for part in self.parts[place:])
+    def held_seconds(self, place: int) -> float:
+        """Return how long a lock is held that the stage at this place takes: to the end of the transaction."""
+        return sum(stage.seconds + sum(map(self._work, stage.effects)) for stage in self.stages[place:])
 
     def _work(self, effect: Effect) -> float:
         size = self.sizes.get(effect.table, Size())
@@ -153,7 +142,7 @@ class Plan:
             seconds += size.rows * (1 / REWRITE + size.indexes / INDEX)
         return seconds
 
-    def _said(self, place: int, effect: Effect) -> str:
+    def _describe(self, place: int, effect: Effect) -> str:
         words = []
         if effect.rewritten:
             words.append("rewritten")
@@ -166,7 +155,7 @@ class Plan:
         what = f" ({', '.join(words)}: {_duration(self._work(effect))})" if words else ""
         if effect.lock in BLOCKS:
             name = _sql_name(effect.lock)
-            return f"{name}, {BLOCKS[effect.lock]} about {_duration(self._held(place))}{what}"
+            return f"{name}, {BLOCKS[effect.lock]} about {_duration(self.held_seconds(place))}{what}"
         return f"no lock that readers or writers wait for{what}"
 
     def _size(self, table: str) -> str:
@@ -183,22 +172,11 @@ def _sql_name(lock: str) -> str:
     return "".join(f" {one}" if one.isupper() else one for one in lock.removesuffix("Lock")).strip().upper()
 
 
-def long_locks(parts: Iterable[Part]) -> list[str]:
-    """Return a sentence for each table that may be large, and that a part reads, writes or indexes as a whole."""
-    found = []
-    for part in parts:
-        for effect in part.effects:
-            if effect.is_long and not NEVER_LARGE.fullmatch(effect.table):
-                what = "rewrites" if effect.rewritten else "reads all of" if effect.scans else "builds an index of"
-                found.append(f"{'; '.join(part.lines)} {what} {effect.table}, which may be large: see CONTRIBUTING.md")
-    return found
-
-
-class Watch:
-    """Notes what each part of a migration did, as ``migrate`` calls it in its transaction."""
+class EffectRecorder:
+    """Notes what each stage of a migration did, as ``migrate`` calls it in its transaction."""
 
     def __init__(self) -> None:
-        self.parts: list[Part] = []
+        self.stages: list[Stage] = []
         self._began = time.monotonic()
         self._tables: dict[int, str] = {}
         self._files: dict[int, int] = {}
@@ -234,7 +212,7 @@ class Watch:
             self._tables[oid], self._files[oid], self._indexes[oid] = name, file, indexes
             self._locks[oid], self._scans[oid], self._writes[oid] = lock, scans, writes
         if lines or effects:
-            self.parts.append(Part(tuple(lines), tuple(effects), took))
+            self.stages.append(Stage(tuple(lines), tuple(effects), took))
         self._began = time.monotonic()
 
 
@@ -264,16 +242,15 @@ def plan_on(url: str, copy: str) -> Plan:
             row["name"]: Size(row["rows"], row["bytes"], row["indexes"])
             for row in session.execute(query("migration_sizes"))
         }
-    return Plan(*_watched(copy), sizes)
+    return Plan(*_recorded(copy), sizes)
 
 
-def _watched(url: str) -> tuple[tuple[Part, ...], tuple[tuple[str, str], ...]]:
-    """Migrate the copy; return the parts of the transaction, and what would come after it."""
-    watch = Watch()
-    migrate.upgrade(url, watch, largest=None)
+def _recorded(url: str) -> tuple[tuple[Stage, ...], tuple[online.Step, ...]]:
+    """Migrate the copy; return the stages of the transaction, and what would come after it."""
+    recorder = EffectRecorder()
+    migrate.upgrade(url, recorder, largest=None)
     revisions, indexes = migrate.remaining(url)
-    after = [*(step for _, step in revisions), *indexes]
-    return tuple(part for part in watch.parts if part.lines), tuple((step.table, step.name) for step in after)
+    return tuple(stage for stage in recorder.stages if stage.lines), (*(step for _, step in revisions), *indexes)
 
 
 def _copy(session: "Session", url: str, copy: str, dump: Path) -> None:

@@ -17,6 +17,7 @@ valid CHECK already proves it. Whoever waits for such a lock keeps out all that 
 longer than ``LOCK_TIMEOUT``: it gives way, lets them pass and tries again.
 """
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -85,10 +86,10 @@ class Index:
 
     @property
     def name(self) -> str:
-        """What is said of it."""
+        """The name in the progress table and in messages."""
         return f"index {self.index}"
 
-    def run(self, session: "Session", progress: Progress) -> None:
+    def run(self, session: "Session", progress: Progress | None = None) -> None:
         """Build it."""
         schema = self.table.split(".")[0]
         identifier = sql.Identifier(schema, self.index)
@@ -119,7 +120,7 @@ class Validate:
 
     @property
     def name(self) -> str:
-        """What is said of it."""
+        """The name in the progress table and in messages."""
         return f"constraint {self.constraint}"
 
     def run(self, session: "Session", progress: Progress) -> None:
@@ -139,7 +140,7 @@ class NotNull:
 
     @property
     def name(self) -> str:
-        """What is said of it."""
+        """The name in the progress table and in messages."""
         return f"NOT NULL {self.table}.{self.column}"
 
     def run(self, session: "Session", progress: Progress) -> None:
@@ -215,16 +216,15 @@ class Backfill:
                 return row
 
         position, done = progress.position(), 0
-        told = time.monotonic()
+        logged_at = time.monotonic()
         while True:
-            at = position
-            row = patiently(session, f"Filling {self.table}", lambda at=at: fill(at))  # type: ignore[misc]
+            row = patiently(session, f"Filling {self.table}", functools.partial(fill, position))
             done += row["rows"]
             if row["rows"] < self.batch:
                 return
             position = row["last"]
-            if time.monotonic() - told > 30:
-                told = time.monotonic()
+            if time.monotonic() - logged_at > 30:
+                logged_at = time.monotonic()
                 log.info("%s: %s rows", self.name, f"{done:,}")
 
 
@@ -254,7 +254,7 @@ def patiently(session: "Session | None", doing: str, work: Callable[[], Result],
 
     ``work`` must leave nothing behind when it raises. Raises ``DatabaseUnavailable`` after so many ``seconds``.
     """
-    began, pause, told = time.monotonic(), 0.2, False
+    began, pause, logged = time.monotonic(), 0.2, False
     while True:
         if session is not None:
             session.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())
@@ -265,8 +265,8 @@ def patiently(session: "Session | None", doing: str, work: Callable[[], Result],
                 raise DatabaseUnavailable(
                     f"{doing}: others held the lock for {seconds:.0f} s. Migrate again when no load is running."
                 ) from error
-        if not told:
-            told = True
+        if not logged:
+            logged = True
             log.warning("%s: somebody uses it; the migration lets others pass and tries again.", doing)
         time.sleep(pause)
         pause = min(5.0, pause * 1.5)

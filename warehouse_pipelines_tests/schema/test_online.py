@@ -17,6 +17,7 @@ from warehouse_pipelines.schema import migrate as migrations
 from warehouse_pipelines.schema import migration_plan, online
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.schema.verify import verify
+from warehouse_pipelines_tests.harness.revision_rules import locked_seconds, long_locks
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 FIRST = "0039"
@@ -265,12 +266,12 @@ def test_a_step_that_failed_is_named_and_done_the_next_time(with_revision: str) 
 
 def test_no_revision_locks_a_large_table_for_long(empty_url: str) -> None:
     """PostgreSQL says what each does to tables that were there: nothing is guessed from its text."""
-    watch = migration_plan.Watch()
-    migrations.upgrade(empty_url, watch)
-    done = {part.lines[0].removeprefix("revision "): part for part in watch.parts if part.lines}
-    watched = [part for name, part in done.items() if name[:4].isdigit() and name[:4] >= FIRST]
-    assert watched
-    assert migration_plan.long_locks(watched) == []
+    recorder = migration_plan.EffectRecorder()
+    migrations.upgrade(empty_url, recorder)
+    done = {stage.lines[0].removeprefix("revision "): stage for stage in recorder.stages if stage.lines}
+    recorded = [stage for name, stage in done.items() if name[:4].isdigit() and name[:4] >= FIRST]
+    assert recorded
+    assert long_locks(recorded) == []
 
 
 @pytest.mark.parametrize(
@@ -290,11 +291,11 @@ def test_no_revision_locks_a_large_table_for_long(empty_url: str) -> None:
 def test_what_locks_long_is_refused(database_url: str, statement: str, what: str) -> None:
     with engine(database_url).connect() as connection:
         connection.exec_driver_sql("DROP SCHEMA masked CASCADE")
-        watch = migration_plan.Watch()
-        watch(connection, [])
+        recorder = migration_plan.EffectRecorder()
+        recorder(connection, [])
         connection.exec_driver_sql(statement)
-        watch(connection, ["it"])
-    found = [line for line in migration_plan.long_locks(watch.parts) if "public.callrail_call," in line]
+        recorder(connection, ["it"])
+    found = [line for line in long_locks(recorder.stages) if "public.callrail_call," in line]
     assert found == [f"it {what} public.callrail_call, which may be large: see CONTRIBUTING.md"]
 
 
@@ -310,11 +311,11 @@ def test_what_locks_long_is_refused(database_url: str, statement: str, what: str
 )
 def test_what_takes_a_moment_is_allowed(database_url: str, statement: str) -> None:
     with engine(database_url).connect() as connection:
-        watch = migration_plan.Watch()
-        watch(connection, [])
+        recorder = migration_plan.EffectRecorder()
+        recorder(connection, [])
         connection.exec_driver_sql(statement)
-        watch(connection, ["it"])
-    assert migration_plan.long_locks(watch.parts) == []
+        recorder(connection, ["it"])
+    assert long_locks(recorder.stages) == []
 
 
 @pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.slow("a server of its own"))])
@@ -334,8 +335,8 @@ def test_a_plan_says_what_would_be_done_and_changes_nothing(database_url: str, e
     )
     assert "ACCESS EXCLUSIVE, readers and writers wait about" in lines
     assert "  index idx_callrail_call_company_id: public.callrail_call (12,000 rows, 1 MB), about 0.1 s" in lines
-    assert 0 < found.locked_seconds("public.callrail_call") < 60
-    assert found.locked_seconds("public.callrail_tag") == 0
+    assert 0 < locked_seconds(found, "public.callrail_call") < 60
+    assert locked_seconds(found, "public.callrail_tag") == 0
     assert migrate(database_url, dry_run=True)[0] == "column callrail_call.sentiment"
 
 

@@ -21,6 +21,7 @@ from warehouse_pipelines.orchestration import (
     backfills,
     crm_maintenance,
     dagster_maintenance,
+    forked_runs,
     identity_maintenance,
     marts,
     outbound,
@@ -29,7 +30,6 @@ from warehouse_pipelines.orchestration import (
     schedule_rows,
     sequences,
     unified,
-    warm_runs,
     webhooks,
 )
 from warehouse_pipelines.orchestration.assets import SyncOptions, assets
@@ -95,6 +95,6 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
 # The code server lives for days, and its runs and ticks have its environment; each reads .env anew.
 settings.forget_copies([settings.Settings, AlertSettings, SequenceSettings, *(source.settings for source in SOURCES)])
 dagster_logs.configure()
-warm_runs.fork_runs()
+forked_runs.fork_runs()
 
 defs = build_definitions()

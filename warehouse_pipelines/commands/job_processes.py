@@ -33,20 +33,13 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
 AT_A_TIME = 4
-"""Jobs side by side."""
+"""Parts side by side."""
 
 AGAIN_SECONDS = 10.0
 """Longer than a run takes to end that is interrupted."""
 
-IMPORTED = (
-    "warehouse_pipelines.definitions",
-    "warehouse_pipelines.loading.sync",
-    "warehouse_pipelines.loading.dlt_read",
-    "dlt.sources.helpers.requests",
-    "httpx",
-    "phonenumbers",
-)
-"""What the processes of several jobs share; none of it starts a thread of Python's."""
+PRELOADED = "warehouse_pipelines.orchestration.forkserver_preload"
+"""The module that imports what the processes of several jobs share."""
 
 Job = tuple[str, str]
 """A CRM, and an entity of it or ``all``."""
@@ -60,14 +53,14 @@ _stops: list["Event"] = []
 
 
 def start_importing() -> "multiprocessing.context.BaseContext":
-    """Import what jobs need in a process that those of ``run_jobs`` are forked from; return at once what starts them.
+    """Import in one process what jobs need, and return the context that forks the processes of ``run_jobs`` from it.
 
-    What it knows of the environment is of no account: each process is given that of ``run_jobs``.
+    Does not wait for the imports. Its environment does not matter: ``_begin`` sets that of ``run_jobs``.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*IMPORTED])
+    context.set_forkserver_preload([PRELOADED])
     multiprocessing.forkserver.ensure_running()
     return context
 
@@ -148,16 +141,16 @@ def parts_of(job: Job, url: str) -> list[Part]:
     seconds = {root: sum(last.get(name, 1.0) for name in names) for root, names in families.items()}
     if len(families) == 1:
         return [(crm, entity, ())]
-    lanes: list[tuple[float, list[str]]] = [(0.0, []) for _ in range(min(source.pool, len(families)))]
+    parts: list[tuple[float, list[str]]] = [(0.0, []) for _ in range(min(source.pool, len(families)))]
     for root in sorted(families, key=seconds.__getitem__, reverse=True):
-        took, names = lanes.pop(0)
-        lanes.append((took + seconds[root], names + families[root]))
-        lanes.sort(key=lambda lane: lane[0])
-    return [(crm, entity, tuple(names)) for _, names in reversed(lanes)]
+        took, names = parts.pop(0)
+        parts.append((took + seconds[root], names + families[root]))
+        parts.sort(key=lambda part: part[0])
+    return [(crm, entity, tuple(names)) for _, names in reversed(parts)]
 
 
 def run_apart(job: str, *, url: str) -> str | None:
-    """Run a job that syncs nothing in a process of its own, which imports nothing; return why it failed, if it did."""
+    """Run a job that syncs nothing in a process of its own; return why it failed, None if it did not."""
     processes = start_importing()
     form: logs.Format = "text"
     given = (dict(os.environ), url, form, logging.ERROR, processes.SimpleQueue(), processes.Event())

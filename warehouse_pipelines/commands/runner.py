@@ -111,17 +111,19 @@ class Runner:
         config: Mapping[str, Any] | None = None,
         days: tuple[date, date] | None = None,
     ) -> list[Outcome]:
-        """Run ``sync_<crm>_<entity>``, or of ``all`` ``only`` these entities, and return what it did, of every entity.
+        """Run ``sync_<crm>_<entity>`` and return an outcome for each of its entities.
 
-        ``config`` is that of the resource ``sync``; with ``days``, the first and the last, the job is that of the
-        backfill. An entity that failed before it had a row in the history is returned with Dagster's message as its
-        reason.
+        ``only`` restricts the job ``all`` to these. ``config`` is that of the resource ``sync``; with ``days``, the
+        first and the last, the job is that of the backfill. An entity that failed before it had a row in the history is
+        returned with Dagster's message as its reason.
         """
         resources = {"sync": {"config": {**(config or {}), **_range(days)}}}
-        job = f"{'backfill' if days else 'sync'}_{crm}_{only[0] if len(only) == 1 else entity}"
+        kind = "backfill" if days else "sync"
+        if len(only) == 1:  # an entity has a job of its own
+            entity, only = only[0], ()
         wanted = [declared for _, declared in missing(crm, entity, (), only)]
-        assets = [declared.table for declared in wanted] if len(only) > 1 else ()
-        done = self.execute(job, {"resources": resources}, assets)
+        assets = [declared.table for declared in wanted] if only else ()
+        done = self.execute(f"{kind}_{crm}_{entity}", {"resources": resources}, assets)
         outcomes = outcomes_of(done.run_id, self.url)
         left = list(missing(crm, entity, outcomes, only))
         if done.gave_up is not None:

@@ -21,7 +21,7 @@ from dagster_postgres.utils import create_pg_connection
 
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.local import dagster_home
-from warehouse_pipelines.orchestration import daemon_pace
+from warehouse_pipelines.orchestration import workspace_refresh
 
 KEPT, MORE = 5, 20
 """Connections that a process keeps, and how many more it may open for a moment."""
@@ -62,7 +62,7 @@ class Storage(DagsterPostgresStorage):
             ticks._has_instigators_table = lambda connection: True
             ticks.has_secondary_index_table = lambda: True
             runs.has_run_stats_index_cols = lambda: True
-        daemon_pace.slow_down()
+        workspace_refresh.refresh_hourly()
         return storage
 
 

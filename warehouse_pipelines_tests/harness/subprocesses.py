@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from warehouse_pipelines.commands.job_processes import IMPORTED
+from warehouse_pipelines.commands.job_processes import PRELOADED
 from warehouse_pipelines.loading import resource
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
@@ -20,7 +20,7 @@ PATIENCE = 120
 """Seconds until a process counts as stuck; on a busy machine the first takes half a minute to be forked."""
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([*IMPORTED, "warehouse_pipelines_tests.harness.source_harness"])
+FORKS.set_forkserver_preload([PRELOADED, "warehouse_pipelines_tests.harness.source_harness"])
 
 
 def _sync(

@@ -9,7 +9,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, ManagedGrp
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.controller import DagsterDaemonController
 
-from warehouse_pipelines.orchestration import daemon_pace
+from warehouse_pipelines.orchestration import workspace_refresh
 
 SERVER = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=1)
 CHILD = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="some.module"))
@@ -39,8 +39,8 @@ def slowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         DagsterDaemonController, "check_workspace_freshness", DagsterDaemonController.check_workspace_freshness
     )
-    daemon_pace.slow_down()
-    daemon_pace.slow_down()
+    workspace_refresh.refresh_hourly()
+    workspace_refresh.refresh_hourly()
 
 
 def test_a_code_server_that_is_watched_is_read_anew_every_hour() -> None:

@@ -11,12 +11,13 @@ import pytest
 FORKED = """
 import json, sys, time
 import dagster._grpc.server as server
-from warehouse_pipelines.orchestration import warm_runs
+from warehouse_pipelines.orchestration import forked_runs
 
 def tell(queue):
     import os, pathlib
     threads = [(one / "comm").read_text().strip() for one in pathlib.Path(f"/proc/{os.getppid()}/task").iterdir()]
-    missing = sorted(name for name in warm_runs.NEEDED if name not in sys.modules)
+    preload = sys.modules.get("warehouse_pipelines.orchestration.forkserver_preload")
+    missing = sorted(name for name in preload.NEEDED if name not in sys.modules) if preload else ["everything"]
     queue.put([sum(name != "jemalloc_bg_thd" for name in threads), missing])
 
 def wait(queue, event):
@@ -41,7 +42,7 @@ def die(queue):
     os._exit(7)
 
 if __name__ == "__main__":
-    warm_runs.fork_runs()
+    forked_runs.fork_runs()
     context = server.DagsterApiServer.__new__(server.DagsterApiServer)._mp_ctx
     queue = context.Queue()
     found = []

@@ -1,9 +1,9 @@
 """How often Dagster's daemon reads the whole workspace anew: every hour instead of every minute.
 
 Each reading fetches and unpacks the definitions of all jobs, which was 59 % of what an idle daemon used. A code server
-is watched all the time by Dagster itself, which reads the definitions anew when another one answers there; so the
-reading by the clock finds nothing that is not known. It stays at a minute while a location could not be loaded, and for
-code servers that the daemon starts itself, which nobody watches.
+is watched all the time by Dagster itself, which reads the definitions anew when another one answers there; so rereading
+by the clock finds nothing new. It still happens every minute while a location failed to load, and for code servers that
+the daemon started itself, because nothing watches those.
 
 A watched code server is asked every five seconds who it is, for which it opens a connection each time.
 """
@@ -16,7 +16,7 @@ EVERY_SECONDS = 3600.0
 WATCH_SECONDS = 5
 
 
-def slow_down() -> None:
+def refresh_hourly() -> None:
     """Set the pace, if this process is the daemon."""
     module: Any = sys.modules.get("dagster._daemon.controller")
     if module is None or hasattr(module.DagsterDaemonController, "_read_workspace"):

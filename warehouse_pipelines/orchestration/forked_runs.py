@@ -6,29 +6,14 @@ imports Dagster, the definitions and dlt, for six seconds of a processor. ``fork
 connections, and no thread but that of pyarrow's allocator, jemalloc, which knows forks; it ends with the last process
 that may ask it for a run. Everything else is as before: a process per run, how it is cancelled, who notices its death.
 
-Dagster has no setting for the method, so an attribute of the class is covered; without it, as in a version that calls
-it otherwise, runs start as they always did. A change of the code on disk counts when the code server is started again,
-as it does for the definitions.
+Dagster has no setting for the method, so this replaces an attribute of its class. If a version of Dagster names it
+differently, runs start by ``spawn`` as before. A change of the code on disk counts when the code server is started
+again, as it does for the definitions.
 """
 
-import gc
-import importlib
 import multiprocessing
 import sys
 from typing import Any
-
-NEEDED = (
-    "dagster._cli",
-    "dagster._grpc.impl",
-    "dagster._core.execution.api",
-    "dagster_postgres.storage",
-    "dlt",
-    "pyarrow",
-    "warehouse_pipelines.loading.dlt_source",
-    "warehouse_pipelines.loading.sync",
-    "warehouse_pipelines.loading.sample",
-)
-"""What a run imports beside the definitions."""
 
 SAFE = (3, 11, 1)
 """Python before it lets every user of the machine ask a server of forks for a process (CVE-2022-42919)."""
@@ -40,22 +25,7 @@ def fork_runs() -> None:
     if server is None or sys.version_info < SAFE or "forkserver" not in multiprocessing.get_all_start_methods():
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"{__package__}.warm_imports"])
+    context.set_forkserver_preload([f"{__package__}.forkserver_preload"])
     server_class: Any = server.DagsterApiServer
     # A property of the class goes before the attribute that each server sets on itself.
     server_class._mp_ctx = property(lambda server: context, lambda server, value: None)
-
-
-def import_all() -> None:
-    """Import what runs need, and keep it out of the garbage collector, so that forks share its memory.
-
-    What cannot be imported is left to the run, which says so.
-    """
-    gc.disable()
-    for name in ("warehouse_pipelines.definitions", *NEEDED):
-        try:
-            importlib.import_module(name)
-        except Exception:  # noqa: S112
-            continue
-    gc.freeze()
-    gc.enable()

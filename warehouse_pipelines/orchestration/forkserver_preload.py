@@ -1,0 +1,35 @@
+"""Imported by a server of forks when it starts (``forked_runs``, ``job_processes``), and by nothing else.
+
+It imports what a run needs, and keeps it out of the garbage collector, so that forks share its memory. What cannot be
+imported is left to the run, which says so.
+"""
+
+import gc
+import importlib
+
+NEEDED = (
+    "warehouse_pipelines.definitions",
+    "warehouse_pipelines.loading.sync",
+    "warehouse_pipelines.loading.sample",
+    "warehouse_pipelines.loading.dlt_read",
+    "warehouse_pipelines.loading.dlt_source",
+    "dagster._cli",
+    "dagster._grpc.impl",
+    "dagster._core.execution.api",
+    "dagster_postgres.storage",
+    "dlt",
+    "dlt.sources.helpers.requests",
+    "httpx",
+    "phonenumbers",
+    "pyarrow",
+)
+"""What a run imports; none of it starts a thread of Python's."""
+
+gc.disable()
+for name in NEEDED:
+    try:
+        importlib.import_module(name)
+    except Exception:  # noqa: S112
+        continue
+gc.freeze()
+gc.enable()

@@ -9,10 +9,11 @@ Decided:
 - Both a lock and a row, because each sees what the other cannot. PostgreSQL frees the lock as soon as the process or
   its session has ended, so after a kill nobody waits. A process that is stopped, or whose machine sleeps or is cut off,
   keeps its session and its lock; that it no longer renews shows in the row.
-- Who meets a lock whose lease was not renewed for ``EXPIRED_SECONDS`` ends the holder's sessions, which frees the lock.
-  It sees the lease expired twice, ``SECOND_LOOK_SECONDS`` apart: a new holder writes the row just after the lock.
-- Who takes the lease also ends what still loads the entity: a transaction of a former holder keeps locks on rows. It is
-  found by a lock that every load transaction holds (``loading_key``).
+- A run that finds the lock held, and the lease not renewed for ``EXPIRED_SECONDS``, terminates the holder's sessions,
+  which frees the lock. It looks twice, ``SECOND_LOOK_SECONDS`` apart, because a new holder takes the lock just before
+  it writes the row.
+- A new holder also terminates the load transaction of a former one, because that keeps row locks. Each load transaction
+  holds the lock ``loading_key``, by which it is found.
 - Only PostgreSQL's clock is asked, so the clocks of machines may differ.
 - The token, and not the time, decides whether a run may commit. A run that was late and met nobody loses nothing.
 """
@@ -52,7 +53,7 @@ SILENT = "its process stopped renewing its lease, so another run took the entity
 
 
 class Lease:
-    """The lease of this process. ``when_lost`` is called, again and again, from the moment that it is lost."""
+    """The lease of this process. Once it is lost, ``when_lost`` is called every 0.2 s until the block ends."""
 
     def __init__(self, session: "Session", source: Source, entity: Entity, token: int) -> None:
         self.session, self.token = session, token
@@ -105,8 +106,8 @@ def hold(url: str, source: Source, entity: Entity, run_id: str | None = None) ->
     """
     with warehouse.session(url) as session:
         silent = _lock(session, source, entity, run_id)
-        token = _take(session, source, entity, run_id)
-        _end(session, loading_key(source, entity), wait=True)
+        token = _acquire(session, source, entity, run_id)
+        _terminate_holders(session, loading_key(source, entity), wait=True)
         sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)
         with Lease(session, source, entity, token) as lease:
             yield lease
@@ -120,18 +121,20 @@ def loading_key(source: Source, entity: Entity) -> str:
 def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None) -> bool:
     """Wait for the lock of an entity. Return True if it was taken from a holder that did not renew its lease."""
     start_time, began = sync_history.utc_now(), time.monotonic()
-    other, silent, suspected = "", False, (-1, began)
+    other, silent = "", False
+    suspect: int | None = None  # the token of a lease that was seen expired, since suspected_at
+    suspected_at = began
     while not sync_history.try_lock(session, source.name, entity.name):
         now = time.monotonic()
         if not other:
-            other = _other(session, source.name, entity.name)
+            other = _describe_holder(session, source.name, entity.name)
             log.warning("%s %s waits at most %.0f s for %s", source.name, entity.name, LOCK_SECONDS, other)
         expired = _expired(session, source, entity)
-        if expired is None or expired != suspected[0]:
-            suspected = (-1 if expired is None else expired, now)
-        elif now - suspected[1] >= SECOND_LOOK_SECONDS:
+        if expired is None or expired != suspect:
+            suspect, suspected_at = expired, now
+        elif now - suspected_at >= SECOND_LOOK_SECONDS:
             log.warning("%s %s: %s does not renew its lease; it is ended", source.name, entity.name, other)
-            silent = _end(session, f"{source.name}:{entity.name}") or silent
+            silent = _terminate_holders(session, f"{source.name}:{entity.name}") or silent
         if now - began > LOCK_SECONDS:
             error = SyncRunning(
                 f"{source.name} {entity.name} is being synced by {other}; try again when it ends. Nothing was read"
@@ -142,7 +145,7 @@ def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None
     return silent
 
 
-def _take(session: "Session", source: Source, entity: Entity, run_id: str | None) -> int:
+def _acquire(session: "Session", source: Source, entity: Entity, run_id: str | None) -> int:
     """Write the row of a new holder, who has the lock, and return its token. Waits for a commit that is under way."""
     row = session.execute(
         """
@@ -172,7 +175,7 @@ def _expired(session: "Session", source: Source, entity: Entity) -> int | None:
     return int(row["token"]) if row["expired"] else None
 
 
-def _end(session: "Session", key: str, *, wait: bool = False) -> bool:
+def _terminate_holders(session: "Session", key: str, *, wait: bool = False) -> bool:
     """End the other sessions that hold the lock of this name; return whether there were any. ``wait`` until they ended.
 
     A session of a user whose sessions ours may not end is left alone: the token keeps it from committing.
@@ -190,7 +193,7 @@ def _end(session: "Session", key: str, *, wait: bool = False) -> bool:
         time.sleep(0.05)
 
 
-def _other(session: "Session", crm: str, sync_type: str) -> str:
+def _describe_holder(session: "Session", crm: str, sync_type: str) -> str:
     """Return which run holds the lock of an entity, as far as the history knows."""
     row = session.execute(
         """

@@ -20,7 +20,7 @@ from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.orchestration.heartbeats import SILENT_SECONDS, Watch
+from warehouse_pipelines.orchestration.heartbeats import SILENT_SECONDS, HeartbeatMonitor
 
 VISIBILITY_SECONDS = 60 * 60 * 14
 """After which Redis delivers again what no worker confirmed: longer than a run may take (``max_runtime_seconds``)."""
@@ -38,7 +38,7 @@ CONFIGURATION: dict[str, Any] = {
     "worker_redirect_stdouts": False,
 }
 
-_watch = Watch()
+_monitor = HeartbeatMonitor()
 """Of this process: the daemon may make a launcher more than once."""
 
 
@@ -84,7 +84,7 @@ class Launcher(CeleryRunLauncher):
         """
         if DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        if quiet := _watch.silent(self._instance, run.run_id):
+        if quiet := _monitor.silent_seconds(self._instance, run.run_id):
             return CheckRunHealthResult(
                 WorkerStatus.FAILED,
                 f"its worker was not heard of for {quiet:.0f} s (more than {SILENT_SECONDS:.0f}): it was killed, or "
@@ -97,11 +97,11 @@ class Launcher(CeleryRunLauncher):
         return None
 
     def terminate(self, run_id: str) -> bool:
-        """Have the process of a run end it, which it does within seconds; and have no worker begin it."""
+        """Ask the process of a run to end, which takes seconds, and keep workers from starting it."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
         self._instance.report_run_canceling(run)
-        with contextlib.suppress(Exception):  # without the broker nothing is delivered either
+        with contextlib.suppress(Exception):  # a broker that is down delivers nothing
             self.celery.control.revoke(run.tags[DAGSTER_CELERY_TASK_ID_TAG])
         return True

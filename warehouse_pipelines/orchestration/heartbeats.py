@@ -2,7 +2,8 @@
 
 A process that executes a run claims it (``Heartbeat``): a row in Dagster's own storage, which every machine of an
 installation reaches, while the daemon need not reach the warehouse. It writes a new value every ``BEAT_SECONDS``, and
-removes the row when the run has ended. ``Watch`` is asked by the daemon: a value that stays the same is silence.
+removes the row when the run has ended. ``HeartbeatMonitor`` is asked by the daemon: a value that stays the same is
+silence.
 
 Decided:
 
@@ -37,7 +38,7 @@ LOOKS = 3
 PREFIX = "warehouse/run-worker/"
 
 UNWANTED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
-"""Of a run whose process should end."""
+"""Statuses in which the process of a run must end."""
 
 
 class Heartbeat:
@@ -50,10 +51,10 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{run_id}", daemon=True)
 
     def __enter__(self) -> "Heartbeat":
-        with connection(self._instance) as opened:
+        with _connection(self._instance) as opened:
             yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
             opened.execute(sa.delete(Values).where(Values.c.key.like(f"{PREFIX}%"), Values.c.value < yesterday))
-        with contextlib.suppress(sa.exc.IntegrityError), connection(self._instance) as opened:
+        with contextlib.suppress(sa.exc.IntegrityError), _connection(self._instance) as opened:
             opened.execute(sa.insert(Values).values(key=PREFIX + self._run_id, value=_now()))
             self.claimed = True
         if self.claimed:
@@ -61,19 +62,19 @@ class Heartbeat:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        """Remove the row. If the storage is away, it stays, and is old tomorrow."""
+        """Remove the row. If the storage is down the row stays, and the next claim removes it after a day."""
         if not self.claimed:
             return
         self._ended.set()
         self._thread.join(timeout=BEAT_SECONDS)
-        with contextlib.suppress(sa.exc.SQLAlchemyError), connection(self._instance) as opened:
+        with contextlib.suppress(sa.exc.SQLAlchemyError), _connection(self._instance) as opened:
             opened.execute(sa.delete(Values).where(Values.c.key == PREFIX + self._run_id))
 
     def _beat(self) -> None:
         interrupted = False
         while not self._ended.wait(BEAT_SECONDS):
             try:
-                with connection(self._instance) as opened:
+                with _connection(self._instance) as opened:
                     opened.execute(sa.update(Values).where(Values.c.key == PREFIX + self._run_id).values(value=_now()))
                 run = self._instance.get_run_by_id(self._run_id)
             except Exception as error:  # the storage is away; whoever watches cannot see it either
@@ -96,13 +97,13 @@ class Seen(NamedTuple):
     looks: int
 
 
-class Watch:
+class HeartbeatMonitor:
     """Tells which runs are silent; one per process that looks."""
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
 
-    def silent(self, instance: dg.DagsterInstance, run_id: str) -> float:
+    def silent_seconds(self, instance: dg.DagsterInstance, run_id: str) -> float:
         """Look once, and return for how many seconds nothing was heard of a run; 0.0 while it counts as alive."""
         value = instance.run_storage.get_cursor_values({PREFIX + run_id}).get(PREFIX + run_id)
         now = time.monotonic()
@@ -116,7 +117,7 @@ class Watch:
         return quiet if quiet >= SILENT_SECONDS and seen.looks >= LOOKS else 0.0
 
 
-def connection(instance: dg.DagsterInstance) -> contextlib.AbstractContextManager[Any]:
+def _connection(instance: dg.DagsterInstance) -> contextlib.AbstractContextManager[Any]:
     """Open a transaction of Dagster's storage of runs."""
     storage: Any = instance.run_storage
     opened: contextlib.AbstractContextManager[Any] = storage.connect()

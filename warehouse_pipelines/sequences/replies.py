@@ -20,9 +20,9 @@ class Replies:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
-        told = [
+        inbound = [
             sql.SQL("EXISTS ({})").format(
-                sql.SQL(query("sequence_replies_told")).format(
+                sql.SQL(query("sequence_replies_messages")).format(
                     table=columns.table(table),
                     table_name=sql.Literal(table),
                     messages=columns.one("t", table, "recent_messages"),
@@ -31,7 +31,7 @@ class Replies:
             )
             for table in tables_of("callrail_text_message", SOURCES)
         ]
-        self._statement = sql.SQL(query("sequence_replies")).format(told=sql.SQL(" OR ").join(told))
+        self._statement = sql.SQL(query("sequence_replies")).format(inbound=sql.SQL(" OR ").join(inbound))
 
     def since(self, person: UUID, at: datetime) -> str | None:
         """Return how the person first got in touch after ``at``: call, text, form or email; within a transaction."""

@@ -67,9 +67,9 @@ class Cluster:
     def executor_of(self, run: dg.DagsterRun) -> str:
         """Return the name of the worker that executes a run, by the process that the run's events name."""
         with self.harness.instance() as instance:
-            said = " ".join(entry.message for entry in instance.all_logs(run.run_id))
-        found = re.findall(r"pid: (\d+)", said)
-        assert found, said
+            messages = " ".join(entry.message for entry in instance.all_logs(run.run_id))
+        found = re.findall(r"pid: (\d+)", messages)
+        assert found, messages
         group = os.getpgid(int(found[-1]))
         (name,) = (name for name, process in self.workers.items() if process.pid == group)
         return name
@@ -89,16 +89,16 @@ class Cluster:
         return int(found[0])
 
     def launch(self) -> None:
-        said = self.harness.dagster("job", "launch", "-w", str(self.harness.home / "workspace.yaml"), "-j", JOB)
-        assert said.returncode == 0, said.stderr
+        completed = self.harness.dagster("job", "launch", "-w", str(self.harness.home / "workspace.yaml"), "-j", JOB)
+        assert completed.returncode == 0, completed.stderr
 
     def wait(self, reached: Callable[[], bool], what: str, seconds: float = 150) -> float:
         """Wait, and return for how long."""
         began = time.monotonic()
         while not reached():
             if time.monotonic() - began > seconds:
-                said = {log.name: log.read_text()[-3000:] for log in self.harness.home.glob("*.log")}
-                raise TimeoutError(f"not within {seconds} s: {what}; rows {self.rows()}; logs {said}")
+                logs = {log.name: log.read_text()[-3000:] for log in self.harness.home.glob("*.log")}
+                raise TimeoutError(f"not within {seconds} s: {what}; rows {self.rows()}; logs {logs}")
             time.sleep(0.5)
         return time.monotonic() - began
 

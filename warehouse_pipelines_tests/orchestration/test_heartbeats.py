@@ -19,7 +19,7 @@ from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.orchestration import celery_launcher, heartbeats
 from warehouse_pipelines.orchestration.celery_launcher import Launcher
-from warehouse_pipelines.orchestration.heartbeats import Heartbeat, Watch, connection
+from warehouse_pipelines.orchestration.heartbeats import Heartbeat, HeartbeatMonitor, _connection
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 
@@ -38,7 +38,7 @@ def started(
 
 
 def claims(instance: dg.DagsterInstance) -> dict[str, str]:
-    with connection(instance) as opened:
+    with _connection(instance) as opened:
         return {key: value for _, key, value in opened.execute(sa.select(Values))}
 
 
@@ -56,7 +56,7 @@ def test_the_claim_of_the_first_stays_when_the_second_ends(instance: dg.DagsterI
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_a_day_later(instance: dg.DagsterInstance) -> None:
-    with connection(instance) as opened:
+    with _connection(instance) as opened:
         opened.execute(sa.insert(Values).values(key=f"{heartbeats.PREFIX}old", value="2026-01-01T00:00:00 host:1"))
         opened.execute(sa.insert(Values).values(key="of Dagster", value="2026-01-01T00:00:00"))
     with Heartbeat(instance, "new"):
@@ -68,24 +68,24 @@ def test_a_process_that_beats_is_alive_and_a_silent_one_is_not(
 ) -> None:
     monkeypatch.setattr(heartbeats, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(heartbeats, "SILENT_SECONDS", 0.5)
-    run, watch = started(instance), Watch()
+    run, monitor = started(instance), HeartbeatMonitor()
     with Heartbeat(instance, run.run_id):
         for _ in range(8):
-            assert watch.silent(instance, run.run_id) == 0.0
+            assert monitor.silent_seconds(instance, run.run_id) == 0.0
             time.sleep(0.15)
-    eventually(lambda: watch.silent(instance, run.run_id) >= 0.5, "it is silent", 10)
+    eventually(lambda: monitor.silent_seconds(instance, run.run_id) >= 0.5, "it is silent", 10)
 
 
 def test_an_outage_of_the_storage_is_no_silence(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first look afterwards finds the value of before, because the process had no chance yet to write another."""
     monkeypatch.setattr(heartbeats, "SILENT_SECONDS", 0.2)
-    watch = Watch()
-    with connection(instance) as opened:
+    monitor = HeartbeatMonitor()
+    with _connection(instance) as opened:
         opened.execute(sa.insert(Values).values(key=f"{heartbeats.PREFIX}run", value="one"))
-    assert watch.silent(instance, "run") == 0.0
+    assert monitor.silent_seconds(instance, "run") == 0.0
     time.sleep(0.3)
-    assert watch.silent(instance, "run") == 0.0
-    assert watch.silent(instance, "run") > 0.2
+    assert monitor.silent_seconds(instance, "run") == 0.0
+    assert monitor.silent_seconds(instance, "run") > 0.2
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.FAILURE])
@@ -138,7 +138,7 @@ def test_the_launcher_fails_a_run_whose_worker_is_silent(
     instance: dg.DagsterInstance, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeats, "SILENT_SECONDS", 0.1)
-    monkeypatch.setattr(celery_launcher, "_watch", Watch())
+    monkeypatch.setattr(celery_launcher, "_monitor", HeartbeatMonitor())
     run = started(instance, tags={DAGSTER_CELERY_TASK_ID_TAG: "task"})
     with Heartbeat(instance, run.run_id):
         assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
@@ -154,7 +154,7 @@ def test_the_launcher_fails_no_run_of_the_command_line(
 ) -> None:
     """It is executed by the process that wrote it, and has no heartbeat."""
     monkeypatch.setattr(heartbeats, "SILENT_SECONDS", 0.01)
-    monkeypatch.setattr(celery_launcher, "_watch", Watch())
+    monkeypatch.setattr(celery_launcher, "_monitor", HeartbeatMonitor())
     run = started(instance)
     for _ in range(4):
         time.sleep(0.02)

@@ -278,10 +278,7 @@ def read(form: type[S]) -> S:
 
 
 def state_folder() -> Path:
-    """Return the folder of everything that this project keeps on this machine, made if need be: ``.warehouse/``.
-
-    ``WAREHOUSE_HOME`` puts it elsewhere.
-    """
+    """Return the folder of what is kept here, made if need be: ``.warehouse/``, or what ``WAREHOUSE_HOME`` names."""
     folder = _state_path()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

@@ -6,7 +6,6 @@ Everything is imported before the worker forks, so a run begins at once. ``DAGST
 launcher is ``celery_launcher.Launcher``; the broker is the one that stands there.
 """
 
-import importlib
 import logging
 import signal
 
@@ -21,10 +20,9 @@ from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 from dagster_shared.serdes.serdes import JsonSerializableValue
 
 from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.orchestration import forkserver_preload  # noqa: F401  (imports what a run needs)
 from warehouse_pipelines.orchestration.celery_launcher import Launcher
 from warehouse_pipelines.orchestration.heartbeats import Heartbeat
-
-importlib.import_module("warehouse_pipelines.definitions")  # by its name, as it imports this room; before the fork
 
 log = logging.getLogger("warehouse")
 

@@ -1,4 +1,4 @@
-"""Imported by a server of forks when it starts (``forked_runs``, ``job_processes``), and by nothing else.
+"""Imported by what forks a process for each run, when it starts: ``forked_runs``, ``job_processes``, ``celery_worker``.
 
 It imports what a run needs, and keeps it out of the garbage collector, so that forks share its memory. What cannot be
 imported is left to the run, which says so.

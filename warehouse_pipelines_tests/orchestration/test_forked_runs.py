@@ -65,6 +65,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow("processes that import everything")
 @pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux alone")
 def test_a_run_of_the_code_server_is_a_fork_that_has_everything_imported(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
@@ -79,6 +80,7 @@ def test_a_run_of_the_code_server_is_a_fork_that_has_everything_imported(tmp_pat
     assert code == 7, "who has asked for the fork learns how it ended"
 
 
+@pytest.mark.slow("processes that import everything")
 def test_other_programs_keep_their_way_of_starting_processes() -> None:
     code = "import sys; from warehouse_pipelines import definitions; print('dagster._grpc.server' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

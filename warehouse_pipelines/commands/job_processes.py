@@ -13,24 +13,26 @@ import logging
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import select
 import signal
 import sys
 import threading
-import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import runner
-from warehouse_pipelines.commands.outcome import DIED, Outcome
+from warehouse_pipelines.commands.outcome import DIED, Outcome, outcomes_of
 from warehouse_pipelines.observability import logs, redaction
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from multiprocessing.queues import SimpleQueue
-    from multiprocessing.synchronize import Event
 
 AT_A_TIME = 4
 """Parts side by side."""
@@ -48,8 +50,11 @@ Part = tuple[str, str, tuple[str, ...]]
 """A job, and those of its entities that one run syncs; all of them when empty."""
 
 _runners: list[runner.Runner] = []
-_stops: list["Event"] = []
+_stops: list["Connection"] = []
 """Those of this process, where it is one of several."""
+
+_busy = threading.Lock()
+"""Held while this process, where it is one of several, runs a part."""
 
 
 def start_importing() -> "multiprocessing.context.BaseContext":
@@ -76,8 +81,9 @@ def run_jobs(
 ) -> list[Outcome]:
     """Run jobs, side by side if they have several parts, and return what they did, in the order of ``jobs``.
 
-    ``form`` and ``level`` are those of the log. A process that died is the failure of its job. SIGINT and SIGTERM
-    cancel what runs and what did not begin yet; the outcomes say which.
+    ``form`` and ``level`` are those of the log. A process that died is the failure of what it did not commit; it ends
+    the other processes too. SIGINT, SIGTERM and SIGHUP cancel what runs and what did not begin yet; the outcomes say
+    which.
     """
     parts = [part for job in jobs for part in parts_of(job, url)]
     if len(parts) == 1:
@@ -92,23 +98,42 @@ def run_jobs(
     steps = processes.SimpleQueue()
     forwarding = threading.Thread(target=_forward_progress, args=(steps,), daemon=True)
     forwarding.start()
-    outcomes: list[Outcome] = []
-    stopped = processes.Event()
+    ended: list[list[Outcome] | None] = []
+    run_ids = [str(uuid.uuid4()) for _ in parts]
+    stopped, stop = processes.Pipe(duplex=False)
     given = (dict(os.environ), url, form, level, steps, stopped)
-    with (
-        _interrupts_set(stopped),
-        ProcessPoolExecutor(min(len(parts), AT_A_TIME), processes, _begin, given) as pool,
-    ):
-        running = [pool.submit(_run_part, part, config, days) for part in parts]
-        for (crm, entity, only), done in zip(parts, running, strict=True):
-            try:
-                outcomes += done.result()
-            except BrokenProcessPool:
-                died = only or (entity,)
-                outcomes += [Outcome(crm=crm, sync_type=name, status="failed", reason=DIED) for name in died]
+    with stopped, stop:
+        with (
+            _interrupts_set(stop),
+            ProcessPoolExecutor(min(len(parts), AT_A_TIME), processes, _begin, given) as pool,
+        ):
+            running = [pool.submit(_run_part, *one, config, days) for one in zip(parts, run_ids, strict=True)]
+            for done in running:
+                try:
+                    ended.append(done.result())
+                except BrokenProcessPool:
+                    ended.append(None)
+        cancelled = stopped.poll()
     steps.put(None)
     forwarding.join()
-    return outcomes
+    found: list[Outcome] = []
+    for part, run_id, outcomes in zip(parts, run_ids, ended, strict=True):
+        found += _of_died(part, run_id, url, cancelled=cancelled) if outcomes is None else outcomes
+    return found
+
+
+def _of_died(part: Part, run_id: str, url: str, *, cancelled: bool) -> list[Outcome]:
+    """Return what a part did that did not tell: its process died, or was ended because another one died."""
+    crm, entity, only = part
+    outcomes = [
+        replace(done, status="failed", reason=DIED) if done.status == "cancelled" and not cancelled else done
+        for done in outcomes_of(run_id, url)
+    ]
+    left = runner.missing(crm, entity, outcomes, only)
+    return [
+        *outcomes,
+        *(Outcome(crm=crm, sync_type=one.name, status="failed", reason=DIED) for _, one in left),
+    ]
 
 
 LAST_SECONDS = """
@@ -153,26 +178,39 @@ def run_apart(job: str, *, url: str) -> str | None:
     """Run a job that syncs nothing in a process of its own; return why it failed, None if it did not."""
     processes = start_importing()
     form: logs.Format = "text"
-    given = (dict(os.environ), url, form, logging.ERROR, processes.SimpleQueue(), processes.Event())
-    with ProcessPoolExecutor(1, processes, _begin, given) as pool, contextlib.suppress(BrokenProcessPool):
+    stopped, stop = processes.Pipe(duplex=False)
+    given = (dict(os.environ), url, form, logging.ERROR, processes.SimpleQueue(), stopped)
+    with (
+        stopped,
+        stop,
+        ProcessPoolExecutor(1, processes, _begin, given) as pool,
+        contextlib.suppress(BrokenProcessPool),
+    ):
         return pool.submit(_execute, job).result()
     return DIED
 
 
 def _execute(job: str) -> str | None:
-    return _runners[0].execute(job, {}).failure()
+    with _busy:
+        return _runners[0].execute(job, {}).failure()
 
 
 @contextlib.contextmanager
-def _interrupts_set(stopped: "Event") -> Iterator[None]:
-    """Set the event at SIGINT and SIGTERM; a second one interrupts as usual."""
+def _interrupts_set(stop: "Connection") -> Iterator[None]:
+    """Write to the pipe at SIGINT, SIGTERM and SIGHUP; a second one interrupts as usual. ``nohup`` has its way."""
+    asked = False
 
     def interrupted(*_: object) -> None:
-        if stopped.is_set():
+        nonlocal asked
+        if asked:
             raise KeyboardInterrupt
-        stopped.set()
+        asked = True
+        os.write(stop.fileno(), b".")
 
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupted) for number in numbers}
     try:
         yield
     finally:
@@ -181,44 +219,58 @@ def _interrupts_set(stopped: "Event") -> Iterator[None]:
 
 
 def _begin(
-    environment: Mapping[str, str], url: str, form: logs.Format, level: int, steps: "SimpleQueue[Any]", stopped: "Event"
+    environment: Mapping[str, str],
+    url: str,
+    form: logs.Format,
+    level: int,
+    steps: "SimpleQueue[Any]",
+    stopped: "Connection",
 ) -> None:
-    """Prepare a process for its jobs; it is interrupted by the event, and not by the terminal beside that."""
+    """Prepare a process for its jobs; it is interrupted by the pipe, and not by the terminal beside that.
+
+    Only the one that started it has the other end of the pipe. What is written there is never read, so every process
+    sees it.
+    """
     os.environ.clear()
     os.environ.update(environment)
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # but while Dagster runs a job
-    threading.Thread(target=_interrupt, args=(stopped, os.getppid()), daemon=True).start()
+    threading.Thread(target=_interrupt, args=(stopped,), daemon=True).start()
     _stops.append(stopped)
     logs.configure(form, level)
     redaction.hide_password(url)
     logs.progress_listeners.append(lambda *step: steps.put(("moved", step)))
     logs.end_listeners.append(lambda *end: steps.put(("ended", end)))
-    if not stopped.is_set():
+    if not stopped.poll():
         _runners.append(runner.Runner(url=url, debug=level <= logging.DEBUG))
 
 
-def _interrupt(stopped: "Event", parent: int) -> None:
-    """Interrupt this process when the event is set, or when the one that started it has ended.
+def _interrupt(stopped: "Connection") -> None:
+    """Interrupt this process when its starter asks for that or has ended, and end it when its starter has ended.
 
-    And once more after ``AGAIN_SECONDS``: the first interrupt is ignored if a part was about to begin. A process whose
-    starter has ended waits for parts that never come, so it ends then.
+    A part is interrupted twice: the first time is ignored if it was about to begin. The parent process does not tell
+    that the starter has ended: it is the fork server, which lives as long as any process that it forked.
     """
-    while not stopped.wait(1.0) and os.getppid() == parent:
-        pass
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(AGAIN_SECONDS)
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(AGAIN_SECONDS)
-    if os.getppid() != parent:
-        os._exit(1)
+    stopped.poll(None)
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+        if _busy.acquire(timeout=AGAIN_SECONDS):
+            _busy.release()
+            break
+    ended = select.poll()
+    ended.register(stopped.fileno(), 0)  # which leaves the end of the other side
+    ended.poll()
+    os._exit(1)
 
 
-def _run_part(part: Part, config: Mapping[str, Any] | None, days: tuple[date, date] | None) -> list[Outcome]:
+def _run_part(
+    part: Part, run_id: str, config: Mapping[str, Any] | None, days: tuple[date, date] | None
+) -> list[Outcome]:
     crm, entity, only = part
-    if _stops[0].is_set():
-        return [runner.not_run(crm, declared) for _, declared in runner.missing(crm, entity, (), only)]
-    return _runners[0].run(crm, entity, only=only, config=config, days=days)
+    with _busy:
+        if _stops[0].poll():
+            return [runner.not_run(crm, declared) for _, declared in runner.missing(crm, entity, (), only)]
+        return _runners[0].run(crm, entity, only=only, config=config, days=days, run_id=run_id)
 
 
 def _forward_progress(steps: "SimpleQueue[Any]") -> None:

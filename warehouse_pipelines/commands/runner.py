@@ -110,12 +110,13 @@ class Runner:
         only: Sequence[str] = (),
         config: Mapping[str, Any] | None = None,
         days: tuple[date, date] | None = None,
+        run_id: str | None = None,
     ) -> list[Outcome]:
         """Run ``sync_<crm>_<entity>`` and return an outcome for each of its entities.
 
         ``only`` restricts the job ``all`` to these. ``config`` is that of the resource ``sync``; with ``days``, the
         first and the last, the job is that of the backfill. An entity that failed before it had a row in the history is
-        returned with Dagster's message as its reason.
+        returned with Dagster's message as its reason. ``run_id`` is as for ``execute``.
         """
         resources = {"sync": {"config": {**(config or {}), **_range(days)}}}
         kind = "backfill" if days else "sync"
@@ -123,15 +124,20 @@ class Runner:
             entity, only = only[0], ()
         wanted = [declared for _, declared in missing(crm, entity, (), only)]
         assets = [declared.table for declared in wanted] if only else ()
-        done = self.execute(f"{kind}_{crm}_{entity}", {"resources": resources}, assets)
+        done = self.execute(f"{kind}_{crm}_{entity}", {"resources": resources}, assets, run_id)
         outcomes = outcomes_of(done.run_id, self.url)
         left = list(missing(crm, entity, outcomes, only))
         if done.gave_up is not None:
             return [*outcomes, *_refused(left, done.run_id, done.gave_up, self.url)]
         return [*outcomes, *_without_row(left, done.events, begun=bool(outcomes))]
 
-    def execute(self, name: str, run_config: Mapping[str, Any], assets: Iterable[str] = ()) -> Done:
-        """Run the job ``name``, or of it the ``assets``, as the UI does, and return what Dagster said of it."""
+    def execute(
+        self, name: str, run_config: Mapping[str, Any], assets: Iterable[str] = (), run_id: str | None = None
+    ) -> Done:
+        """Run the job ``name``, or of it the ``assets``, as the UI does, and return what Dagster said of it.
+
+        ``run_id`` is a UUID that no run has yet.
+        """
         import dagster as dg
         from dagster._core.definitions.job_base import InMemoryJob
         from dagster._core.execution.api import execute_run_iterator
@@ -142,7 +148,7 @@ class Runner:
         job = self._defs.resolve_job_def(name)
         if chosen := {dg.AssetKey(asset.split(".")) for asset in assets}:
             job = job.get_subset(asset_selection=chosen)
-        run_id = str(uuid.uuid4())
+        run_id = run_id or str(uuid.uuid4())
         longest = settings.settings().warehouse_pool_wait_seconds
         with (
             capture_interrupts(),

@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM on ``warehouse sync``: cancelled, not failed, in Dagster, in the history and on the terminal."""
+"""Ctrl-C, SIGTERM and SIGHUP on ``warehouse sync``: cancelled, not failed, in Dagster, in the history and on the
+terminal.
+"""
 
 import signal
 import subprocess
@@ -63,7 +65,7 @@ def runs(harness: DagsterHarness, limit: int) -> list[tuple[str, dg.DagsterRunSt
         return [(run.job_name, run.status) for run in instance.get_runs(limit=limit)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cancels_the_run_and_what_was_not_started(harness: DagsterHarness, number: signal.Signals) -> None:
     harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200)
     command = started(harness, "callrail", "all")

@@ -1,9 +1,12 @@
 """``kill -9`` of ``warehouse sync`` at every stage: the next command closes what it left. On both storages."""
 
 import contextlib
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -174,6 +177,38 @@ def test_killed_four_times_at_the_same_stage(harness: DagsterHarness, stage: Cal
     for _ in range(4):
         stage(harness)
         harness.simulators.control("hubspot", "clear_faults")
+    check_clean(harness)
+
+
+def processes(mark: str) -> list[int]:
+    """Return the processes that have this in their environment, those that ended and that nobody waited for not."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+@pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
+def test_the_processes_of_a_command_that_is_killed_end_with_it(harness: DagsterHarness) -> None:
+    """Those of its parts, which another process forked for it, and that one."""
+    harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200)
+    mark = f"test-{uuid.uuid4()}"
+    with (harness.home / "several.log").open("wb") as said:
+        starter = subprocess.Popen(
+            [sys.executable, "-m", "warehouse_pipelines.commands.cli", "sync", "hubspot", "all"],
+            env=harness.environment | {"MARK": mark},
+            stdout=said,
+            stderr=said,
+        )
+    eventually(lambda: statuses(harness) == ["running"] * SLOTS, "it reads as many as the pool allows", 180)
+    assert len(processes(mark)) > SLOTS + 1
+    starter.kill()
+    starter.wait()
+    eventually(lambda: not processes(mark), "all have ended", 15)
+    harness.simulators.control("hubspot", "clear_faults")
+    assert statuses(harness) == ["cancelled"] * SLOTS
     check_clean(harness)
 
 

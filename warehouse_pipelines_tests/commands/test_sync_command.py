@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import Simulators
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.command_line import rows, warehouse
+from warehouse_pipelines_tests.harness.subprocesses import FORKS
 
 pytestmark = pytest.mark.usefixtures("configured")
 
@@ -102,6 +104,51 @@ def test_a_process_that_died_is_the_failure_of_its_jobs(vendors: Simulators, mon
     result = warehouse("sync", "all")
     assert result.exit_code == 1
     assert "its process died" in result.stdout
+
+
+def run_and_die(*part: Any) -> None:
+    job_processes._run_part(*part)
+    die()
+
+
+def test_what_was_committed_before_a_process_died_is_reported_as_done(
+    vendors: Simulators, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its own part, and of those that are ended with it; nothing is reported as cancelled."""
+    monkeypatch.setattr(job_processes, "_run_part", run_and_die)
+    outcomes = job_processes.run_jobs([("callrail", "all")], url=database_url)
+    found = {outcome.sync_type: outcome.status for outcome in outcomes}
+    assert found.keys() == {entity.name for source in SOURCES if source.name == "callrail" for entity in source.entities}
+    history = dict(rows(database_url, "SELECT sync_type, status FROM orchestration.sync_history"))
+    assert "success" in history.values()
+    assert found == {name: "success" if history.get(name) == "success" else "failed" for name in found}
+
+
+def begun(stopped: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    job_processes._interrupt(stopped)
+
+
+def test_a_process_ends_with_its_starter_whoever_its_parent_is() -> None:
+    """And not because it is asked to stop: it says what it did."""
+    stopped, stop = FORKS.Pipe(duplex=False)
+    process: Any = FORKS.Process(target=begun, args=(stopped,), daemon=True)
+    with stopped, stop:
+        process.start()
+        stop.send_bytes(b".")
+        process.join(0.3)
+        assert process.exitcode is None
+    process.join(60)
+    assert process.exitcode == 1
+
+
+def test_a_second_signal_interrupts() -> None:
+    stopped, stop = FORKS.Pipe(duplex=False)
+    with stopped, stop, job_processes._interrupts_set(stop):
+        signal.raise_signal(signal.SIGHUP)
+        assert stopped.poll()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
 
 
 def test_a_limited_sync_leaves_the_cursor(vendors: Simulators, database_url: str) -> None:

@@ -25,6 +25,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -47,6 +48,9 @@ SECOND_LOOK_SECONDS = 2.0
 
 LOCK_SECONDS = 30.0
 """How long a run waits for another one of its entity: longer than a lease takes to expire."""
+
+ACQUIRE_SECONDS = 10.0
+"""How long the commit of a former holder is waited for, before its session is ended."""
 
 SILENT = "its process stopped renewing its lease, so another run took the entity over; nothing of it was committed"
 """The message of a row whose holder was alive and silent."""
@@ -102,7 +106,8 @@ class Lease:
 def hold(url: str, source: Source, entity: Entity, run_id: str | None = None) -> Iterator[Lease]:
     """Hold the lease of an entity for the block; rows that a dead or silent process left are closed first.
 
-    Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, and leaves a row that says so.
+    Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, or its commit stands still and
+    cannot be ended, and leaves a row that says so.
     """
     with warehouse.session(url) as session:
         silent = _lock(session, source, entity, run_id)
@@ -121,7 +126,7 @@ def loading_key(source: Source, entity: Entity) -> str:
 def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None) -> bool:
     """Wait for the lock of an entity. Return True if it was taken from a holder that did not renew its lease."""
     start_time, began = sync_history.utc_now(), time.monotonic()
-    other, silent = "", False
+    other, silent, may_end = "", False, True
     suspect: int | None = None  # the token of a lease that was seen expired, since suspected_at
     suspected_at = began
     while not sync_history.try_lock(session, source.name, entity.name):
@@ -132,21 +137,48 @@ def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None
         expired = _expired(session, source, entity)
         if expired is None or expired != suspect:
             suspect, suspected_at = expired, now
-        elif now - suspected_at >= SECOND_LOOK_SECONDS:
+        elif may_end and now - suspected_at >= SECOND_LOOK_SECONDS:
             log.warning("%s %s: %s does not renew its lease; it is ended", source.name, entity.name, other)
-            silent = _terminate_holders(session, f"{source.name}:{entity.name}") or silent
+            ended = _terminate_holders(session, f"{source.name}:{entity.name}")
+            silent, may_end, suspect = silent or bool(ended), ended is not None, None
         if now - began > LOCK_SECONDS:
-            error = SyncRunning(
-                f"{source.name} {entity.name} is being synced by {other}; try again when it ends. Nothing was read"
-            )
-            sync_history.refuse(session, source, entity, error, start_time=start_time, run_id=run_id)
-            raise error
+            raise _refused(session, source, entity, other, start_time, run_id)
         time.sleep(0.2)
     return silent
 
 
+def _refused(
+    session: "Session", source: Source, entity: Entity, other: str, start_time: datetime, run_id: str | None
+) -> SyncRunning:
+    """Return the error of a run that could not begin, and leave its row."""
+    error = SyncRunning(
+        f"{source.name} {entity.name} is being synced by {other}; try again when it ends. Nothing was read"
+    )
+    sync_history.refuse(session, source, entity, error, start_time=start_time, run_id=run_id)
+    return error
+
+
 def _acquire(session: "Session", source: Source, entity: Entity, run_id: str | None) -> int:
-    """Write the row of a new holder, who has the lock, and return its token. Waits for a commit that is under way."""
+    """Write the row of a new holder, who has the lock, and return its token.
+
+    A commit that is under way has the row locked. It is waited for, and ended if it takes longer than ``ACQUIRE_SECONDS``.
+    """
+    start_time = sync_history.utc_now()
+    session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{ACQUIRE_SECONDS * 1000:.0f}ms"])
+    try:
+        token = _write_holder(session, source, entity, run_id)
+    except psycopg.errors.LockNotAvailable:
+        _terminate_holders(session, loading_key(source, entity), wait=True)
+        try:
+            token = _write_holder(session, source, entity, run_id)
+        except psycopg.errors.LockNotAvailable as error:
+            other = _describe_holder(session, source.name, entity.name)
+            raise _refused(session, source, entity, other, start_time, run_id) from error
+    session.execute("RESET lock_timeout")
+    return token
+
+
+def _write_holder(session: "Session", source: Source, entity: Entity, run_id: str | None) -> int:
     row = session.execute(
         """
         INSERT INTO orchestration.entity_lease AS l (crm_source, sync_type, token, holder, run_id)
@@ -162,7 +194,10 @@ def _acquire(session: "Session", source: Source, entity: Entity, run_id: str | N
 
 
 def _expired(session: "Session", source: Source, entity: Entity) -> int | None:
-    """Return the token of a lease that was not renewed in time, 0 where there is no lease yet, else None."""
+    """Return the token of a lease that was not renewed in time, else None.
+
+    Also where there is no lease: who holds the lock then is about to write its first, or of a version that writes none.
+    """
     row = session.execute(
         """
         SELECT token, renewed_at < clock_timestamp() - make_interval(secs => %s) AS expired
@@ -170,15 +205,14 @@ def _expired(session: "Session", source: Source, entity: Entity) -> int | None:
         """,
         [EXPIRED_SECONDS, source.name, entity.name],
     ).fetchone()
-    if row is None:
-        return 0
-    return int(row["token"]) if row["expired"] else None
+    return int(row["token"]) if row and row["expired"] else None
 
 
-def _terminate_holders(session: "Session", key: str, *, wait: bool = False) -> bool:
+def _terminate_holders(session: "Session", key: str, *, wait: bool = False) -> bool | None:
     """End the other sessions that hold the lock of this name; return whether there were any. ``wait`` until they ended.
 
-    A session of a user whose sessions ours may not end is left alone: the token keeps it from committing.
+    A session of a user whose sessions ours may not end is left alone, and None returned: the token keeps it from
+    committing.
     """
     found, deadline = False, time.monotonic() + 5
     while True:
@@ -186,7 +220,7 @@ def _terminate_holders(session: "Session", key: str, *, wait: bool = False) -> b
             ended = session.execute(query("lease_end_sessions"), {"key": key}).fetchall()
         except psycopg.errors.InsufficientPrivilege:
             log.warning("the session that holds %s belongs to another user, and cannot be ended", key)
-            return found
+            return None
         found = found or bool(ended)
         if not ended or not wait or time.monotonic() > deadline:
             return found

@@ -188,7 +188,9 @@ class Run:
     def fail(self, session: "Session", error: BaseException) -> None:
         """Close the history row as failed or cancelled."""
         metrics = self.report.metrics()
-        sync_history.fail(session, self.source, self.entity, error, metrics, history_id=self.history_id)
+        sync_history.fail(
+            session, self.source, self.entity, error, metrics, history_id=self.history_id, token=self.token
+        )
 
     def stop(self) -> None:
         """Have another thread, in which this run goes on, end it soon."""

@@ -219,11 +219,13 @@ def fail(
     error: BaseException,
     metrics: dict[str, Any],
     *,
-    history_id: int = 0,
+    history_id: int,
+    token: int,
 ) -> None:
-    """Close the row of a run that raised, under its lock. A run that was interrupted before it learned its row's id has
-    none: what is running of its entity is its own. Logs and returns when it cannot be written: ``close_stale_runs``
-    closes it.
+    """Close the row of a run that raised, under its lock.
+
+    A run that was interrupted before it learned its row's id has the id 0: what is running of its entity is its own,
+    while the lease has its ``token``. Logs and returns when it cannot be written: ``close_stale_runs`` closes it.
     """
     status, message = "failed", f"{type(error).__name__}: {masked(str(error), 2000) or type(error).__name__}"
     if not isinstance(error, Exception):
@@ -231,11 +233,14 @@ def fail(
     try:
         connection.execute(
             """
-            UPDATE orchestration.sync_history
+            UPDATE orchestration.sync_history AS h
             SET status = %s, end_time = clock_timestamp(), error_message = %s, performance_metrics = %s
-            WHERE crm_source = %s AND sync_type = %s AND status = 'running' AND %s IN (0, id)
+            WHERE crm_source = %s AND sync_type = %s AND status = 'running' AND (
+                id = %s OR %s = 0 AND EXISTS (
+                    SELECT FROM orchestration.entity_lease AS l
+                    WHERE (l.crm_source, l.sync_type, l.token) = (h.crm_source, h.sync_type, %s)))
             """,
-            [status, message, json.dumps(metrics), source.name, entity.name, history_id],
+            [status, message, json.dumps(metrics), source.name, entity.name, history_id, history_id, token],
         )
     except psycopg.Error as second:
         log.error(

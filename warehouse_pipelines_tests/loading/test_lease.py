@@ -7,9 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, LeaseLost, SyncRunning
-from warehouse_pipelines.loading import lease, resource
-from warehouse_pipelines_tests.harness.fake_source import FakeSource, thing
+from warehouse_pipelines.loading import lease, resource, sync_history
+from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
 from warehouse_pipelines_tests.harness.source_harness import source_harness
 from warehouse_pipelines_tests.harness.subprocesses import Child, eventually
 
@@ -151,3 +152,73 @@ def test_one_that_was_interrupted_closes_no_row_of_another(fake: FakeSource) -> 
     after.join(60)
     assert results == ["success"]
     assert standing(fake) == [("failed", "first"), ("success", "next")]
+
+
+def test_a_commit_that_stands_still_is_ended(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has checked the token, which locks the lease."""
+    monkeypatch.setattr(lease, "ACQUIRE_SECONDS", 0.2)
+    fake.sync([thing("a")])
+    with psycopg.connect(fake.url) as stuck:
+        stuck.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('load:fake:things', 0))")
+        stuck.execute("SELECT FROM orchestration.entity_lease FOR SHARE")
+        assert fake.sync([thing("b", 2)]).created == 1
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            stuck.execute("SELECT 1")
+
+
+def test_a_lease_that_a_stranger_locks_is_refused(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "ACQUIRE_SECONDS", 0.2)
+    fake.sync([thing("a")])
+    with psycopg.connect(fake.url) as stranger:
+        stranger.execute("SELECT FROM orchestration.entity_lease FOR SHARE")
+        with pytest.raises(SyncRunning):
+            fake.sync([thing("b", 2)], run_id="refused")
+    assert standing(fake)[1:] == [("failed", "refused")]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("EXPIRED_SECONDS", 0.0), ("SECOND_LOOK_SECONDS", 0.1), ("LOCK_SECONDS", 1.0)):
+        monkeypatch.setattr(lease, name, seconds)
+
+
+LOCK = "SELECT pg_advisory_lock(hashtextextended('fake:things', 0))"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_holder_without_a_lease_is_left_alone(fake: FakeSource) -> None:
+    """A version that writes none runs beside this one."""
+    with psycopg.connect(fake.url, autocommit=True) as holder:
+        holder.execute(LOCK)
+        with pytest.raises(SyncRunning):
+            fake.sync([thing("a")])
+        holder.execute("SELECT 1")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_holder_who_may_not_be_ended_is_named_once(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.sync([thing("a")])
+    refused = "DO 'BEGIN RAISE insufficient_privilege; END'"
+    monkeypatch.setattr(lease, "query", {"lease_end_sessions": refused}.__getitem__)
+    with psycopg.connect(fake.url, autocommit=True) as holder:
+        holder.execute(LOCK)
+        with pytest.raises(SyncRunning):
+            fake.sync([thing("b", 2)])
+    assert caplog.text.count("belongs to another user") == 1
+    assert caplog.text.count("does not renew its lease") == 1
+
+
+def test_a_run_without_a_row_closes_none_of_its_successor(fake: FakeSource) -> None:
+    """It was interrupted before it knew its row; it has the token that it took."""
+
+    def close(token: int) -> None:
+        with warehouse.session(fake.url) as session:
+            error, metrics = KeyboardInterrupt(), {"total_records": 0}
+            sync_history.fail(session, fake.source(), THING, error, metrics, history_id=0, token=token)
+
+    assert fake.sync([thing("a")], lambda: close(0)).status == "success"
+    with pytest.raises(DatabaseUnavailable, match="closed by someone else"):
+        fake.sync([thing("a")], lambda: close(2))
+    assert [row["status"] for row in fake.history()] == ["success", "cancelled"]

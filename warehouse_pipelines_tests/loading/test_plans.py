@@ -378,7 +378,7 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
     sync_history.last_rows(session, FAKE, THING)
     sync_history.begin(session, FAKE, THING, start_time=datetime.now(UTC), configuration={}, run_id=None)
     sync_history.close_dead(session, "fake", "things")
-    sync_history.fail(session, FAKE, THING, ValueError("no"), {})
+    sync_history.fail(session, FAKE, THING, ValueError("no"), {}, history_id=0, token=1)
     for statement, plan in session.seen.plans:
         used = check(statement, plan, walks=True).get("sync_history", set())
         few = {"idx_sync_history_status"} if "status = 'running'" in statement else set()

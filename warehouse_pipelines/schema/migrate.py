@@ -87,9 +87,9 @@ def migrate(
             return upgrade(url, dry_run=dry_run, largest=None if rewrite else LARGE)
 
         changes = online.patiently(None, "Migrating", lambda: _locking(up))
-        revisions, indexes = remaining(url)
         if dry_run:
-            return [*changes, *(step.name for _, step in revisions), *(index.name for index in indexes)]
+            return changes
+        revisions, indexes = remaining(url)
         if revisions or indexes:
             with warehouse.connect(url, application_name="warehouse-migrate") as session:
                 session.execute("SET statement_timeout = 0")
@@ -106,7 +106,8 @@ def upgrade(
 ) -> list[str]:
     """Do all that is done in one transaction, and return a line for each change; ``migrate`` does the rest.
 
-    ``stage_done`` is called after each stage of it, with its lines. Raises as ``migrate`` does.
+    ``stage_done`` is called after each stage of it, with its lines. A ``dry_run`` takes it back, and also names what
+    ``migrate`` would do afterwards. Raises as ``migrate`` does.
     """
     entities = [entity for source in SOURCES for entity in source.entities]
     with engine(url).connect() as connection, connection.begin() as transaction:
@@ -148,6 +149,8 @@ def upgrade(
         for remark in local_columns.stored_in_clear(connection, entities):
             log.warning("%s", remark)
         if dry_run:
+            changes += [step.name for _, step in unfinished(connection)]
+            changes += [index.name for index in tables.missing_indexes(connection, entities)]
             transaction.rollback()
         return changes
 

@@ -244,6 +244,7 @@ def written(lines: list[str]) -> list[str]:
 def test_the_steps_of_a_revision_follow_it_and_are_done_once(with_revision: str) -> None:
     use(with_revision)
     lines = ["revision 9999_test", "fill weights", "NOT NULL public.callrail_tag.weight", "index idx_weight"]
+    assert written(migrate(with_revision, dry_run=True)) == lines
     assert written(migrate(with_revision)) == lines
     assert rows(with_revision, "SELECT weight FROM callrail_tag") == [(36,)]
     assert migrate(with_revision) == []

@@ -118,7 +118,8 @@ def test_what_was_committed_before_a_process_died_is_reported_as_done(
     monkeypatch.setattr(job_processes, "_run_part", run_and_die)
     outcomes = job_processes.run_jobs([("callrail", "all")], url=database_url)
     found = {outcome.sync_type: outcome.status for outcome in outcomes}
-    assert found.keys() == {entity.name for source in SOURCES if source.name == "callrail" for entity in source.entities}
+    [callrail] = [source for source in SOURCES if source.name == "callrail"]
+    assert found.keys() == {entity.name for entity in callrail.entities}
     history = dict(rows(database_url, "SELECT sync_type, status FROM orchestration.sync_history"))
     assert "success" in history.values()
     assert found == {name: "success" if history.get(name) == "success" else "failed" for name in found}

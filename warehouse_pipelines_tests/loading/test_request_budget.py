@@ -4,7 +4,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 from unittest.mock import patch
@@ -21,10 +21,19 @@ SHORT = Budget("short", 40, 1.0)
 DAY = Budget("day", 3, 86_400)
 
 
+Opened = Callable[[threading.Event], RequestBudget]
+
+
 @pytest.fixture
-def budget(bare_url: str) -> Iterator[RequestBudget]:
-    with RequestBudget(bare_url, threading.Event()) as one:
-        yield one
+def opened(bare_url: str) -> Iterator[Opened]:
+    """Return a budget that gives its session back when the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda stopped: stack.enter_context(RequestBudget(bare_url, stopped))
+
+
+@pytest.fixture
+def budget(opened: Opened) -> RequestBudget:
+    return opened(threading.Event())
 
 
 def _take(url: str, seconds: float, told: Connection) -> None:
@@ -91,7 +100,9 @@ def test_what_was_taken_is_remembered_by_the_next_run(bare_url: str, budget: Req
         another.acquire("credential", DAY)
 
 
-def test_a_long_run_takes_many_at_a_time_and_a_short_one_no_more_than_twice_what_it_uses(bare_url: str) -> None:
+def test_a_long_run_takes_many_at_a_time_and_a_short_one_no_more_than_twice_what_it_uses(
+    bare_url: str, opened: Opened
+) -> None:
     """Of a small budget each request is acquired alone: those in hand get old."""
     long = Budget("long", 2_000, 10)
     assert (portion(long), portion(DAY), portion(Budget("hour", 900, 3600))) == (10, 1, 1)
@@ -104,16 +115,16 @@ def test_a_long_run_takes_many_at_a_time_and_a_short_one_no_more_than_twice_what
     with psycopg.connect(bare_url) as connection:
         used = connection.execute("SELECT sum(used) FROM orchestration.request_budget WHERE budget = 'long'").fetchone()
     assert used == (20 + 1 + 2 + 4,)
-    budget = RequestBudget(bare_url, threading.Event())
+    budget = opened(threading.Event())
     with patch.object(budget, "_ask", wraps=budget._ask) as ask:
         for _ in range(35):
             budget.acquire("another credential", long)
     assert [call.args[2] for call in ask.call_args_list] == [1, 2, 4, 8, 10, 10]
 
 
-def test_what_was_not_used_in_time_makes_the_next_portion_smaller(bare_url: str) -> None:
+def test_what_was_not_used_in_time_makes_the_next_portion_smaller(bare_url: str, opened: Opened) -> None:
     quick = Budget("quick", 8_000, 1.0)
-    budget = RequestBudget(bare_url, threading.Event())
+    budget = opened(threading.Event())
     for _ in range(8):  # of 1, 2, 4 and 8 that were acquired seven are left
         budget.acquire("credential", quick)
     time.sleep(0.06)
@@ -123,9 +134,9 @@ def test_what_was_not_used_in_time_makes_the_next_portion_smaller(bare_url: str)
     assert used == (16,)
 
 
-def test_a_stopped_run_does_not_wait(bare_url: str) -> None:
+def test_a_stopped_run_does_not_wait(opened: Opened) -> None:
     stopped = threading.Event()
-    budget = RequestBudget(bare_url, stopped)
+    budget = opened(stopped)
     hour = Budget("hour", 1, 3600)
     budget.acquire("credential", hour)
     threading.Timer(0.3, stopped.set).start()
@@ -133,10 +144,10 @@ def test_a_stopped_run_does_not_wait(bare_url: str) -> None:
         budget.acquire("credential", hour)
 
 
-def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_spent_hour_is_waited_for_and_said(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     """Or a list longer than an hour's requests could never be read to its end."""
     stopped = threading.Event()
-    budget = RequestBudget(bare_url, stopped)
+    budget = opened(stopped)
     hour = Budget("hour", 2, 3_600)
     budget.acquire("credential", hour)
     budget.acquire("credential", hour)
@@ -146,9 +157,9 @@ def test_a_spent_hour_is_waited_for_and_said(bare_url: str, caplog: pytest.LogCa
     assert re.search(r"the budget hour \(2 requests in 3600 s\) is spent; waiting 6\d minutes", caplog.text)
 
 
-def test_who_waits_for_one_budget_holds_up_no_other(bare_url: str) -> None:
+def test_who_waits_for_one_budget_holds_up_no_other(opened: Opened) -> None:
     stopped = threading.Event()
-    budget = RequestBudget(bare_url, stopped)
+    budget = opened(stopped)
     hour = Budget("hour", 1, 3600)
     budget.acquire("credential", hour)
     waiting = threading.Thread(target=_until_stopped, args=(budget, hour), daemon=True)
@@ -168,10 +179,10 @@ def _until_stopped(budget: RequestBudget, of: Budget) -> None:
         budget.acquire("credential", of)
 
 
-def test_a_stop_reaches_all_requests_that_wait(bare_url: str) -> None:
+def test_a_stop_reaches_all_requests_that_wait(opened: Opened) -> None:
     """And none of them is sent, though the budget would have been free for it."""
     stopped = threading.Event()
-    budget = RequestBudget(bare_url, stopped)
+    budget = opened(stopped)
     second = Budget("second", 1, 1.0)
     budget.acquire("credential", second)
     waiting = [threading.Thread(target=_until_stopped, args=(budget, second), daemon=True) for _ in range(12)]
@@ -186,10 +197,10 @@ def test_a_stop_reaches_all_requests_that_wait(bare_url: str) -> None:
     assert time.monotonic() - began < 0.8
 
 
-def test_a_run_with_many_requests_in_flight_leaves_its_share_to_one_with_few(bare_url: str) -> None:
+def test_a_run_with_many_requests_in_flight_leaves_its_share_to_one_with_few(opened: Opened) -> None:
     """Twelve threads of one run and one of another ask for the same spent budget as fast as they can."""
     stopped = threading.Event()
-    many, few = RequestBudget(bare_url, stopped), RequestBudget(bare_url, stopped)
+    many, few = opened(stopped), opened(stopped)
     granted = {"many": 0, "few": 0}
     lock = threading.Lock()
 

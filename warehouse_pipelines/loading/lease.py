@@ -161,7 +161,7 @@ def _refused(
 def _acquire(session: "Session", source: Source, entity: Entity, run_id: str | None) -> int:
     """Write the row of a new holder, who has the lock, and return its token.
 
-    A commit that is under way has the row locked. It is waited for, and ended if it takes longer than ``ACQUIRE_SECONDS``.
+    A commit that is under way has the row locked. It is waited for, and ended after ``ACQUIRE_SECONDS``.
     """
     start_time = sync_history.utc_now()
     session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{ACQUIRE_SECONDS * 1000:.0f}ms"])

@@ -230,17 +230,17 @@ def fail(
     status, message = "failed", f"{type(error).__name__}: {masked(str(error), 2000) or type(error).__name__}"
     if not isinstance(error, Exception):
         status, message = "cancelled", f"{CANCELLED} after {metrics['total_records']:,} records; nothing was loaded"
+    of = (source.name, entity.name)
     try:
         connection.execute(
             """
-            UPDATE orchestration.sync_history AS h
+            UPDATE orchestration.sync_history
             SET status = %s, end_time = clock_timestamp(), error_message = %s, performance_metrics = %s
             WHERE crm_source = %s AND sync_type = %s AND status = 'running' AND (
-                id = %s OR %s = 0 AND EXISTS (
-                    SELECT FROM orchestration.entity_lease AS l
-                    WHERE (l.crm_source, l.sync_type, l.token) = (h.crm_source, h.sync_type, %s)))
+                id = %s OR %s = 0 AND %s = (
+                    SELECT token FROM orchestration.entity_lease WHERE crm_source = %s AND sync_type = %s))
             """,
-            [status, message, json.dumps(metrics), source.name, entity.name, history_id, history_id, token],
+            [status, message, json.dumps(metrics), *of, history_id, history_id, token, *of],
         )
     except psycopg.Error as second:
         log.error(

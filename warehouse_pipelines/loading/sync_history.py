@@ -12,8 +12,8 @@ A run that was refused before it could begin has a row that was never ``running`
 The tables of an account may have been dropped and made again: what its next run goes by, such as the cursor, is of runs
 since the account was registered (``orchestration.account.created_at``). Other sources have no row there.
 
-Queries write ``(status IN (…)) IS TRUE``: so no index on the status can serve them, however small statistics say the
-table is, and they read the entity's index.
+Queries write ``(status IN (…)) IS TRUE``, and so of the time: no index on these can serve them then, however small
+statistics say the table is, and they read the entity's index.
 """
 
 import json
@@ -124,7 +124,8 @@ def last_good(connection: "Session", source: Source, entity: Entity) -> LastGood
         SELECT configuration ->> 'cursor' AS cursor, start_time FROM orchestration.sync_history
         WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
             AND configuration ->> 'cursor' IS NOT NULL
-            AND start_time >= coalesce((SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')
+            AND (start_time >= coalesce(
+                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
         ORDER BY id DESC LIMIT 1
         """,
         [source.name, entity.name, source.name],
@@ -144,7 +145,8 @@ def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[d
         WHERE crm_source = %s AND sync_type = %s AND configuration ->> 'mode' = 'full'
             AND configuration ->> 'dry_run' = 'false' AND configuration ->> 'max_records' = '0'
             AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
-            AND start_time >= coalesce((SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')
+            AND (start_time >= coalesce(
+                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
         """,
         [source.name, entity.name, source.name],
     ).fetchone()
@@ -158,7 +160,8 @@ def last_state(connection: "Session", source: Source, entity: Entity) -> dict[st
         SELECT configuration -> 'state' AS state FROM orchestration.sync_history
         WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
             AND jsonb_typeof(configuration -> 'state') = 'object'
-            AND start_time >= coalesce((SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')
+            AND (start_time >= coalesce(
+                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
         ORDER BY id DESC LIMIT 1
         """,
         [source.name, entity.name, source.name],
@@ -174,7 +177,8 @@ def last_rows(connection: "Session", source: Source, entity: Entity) -> tuple[in
         FROM orchestration.sync_history
         WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
             AND configuration ->> 'dry_run' = 'false'
-            AND start_time >= coalesce((SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')
+            AND (start_time >= coalesce(
+                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
         ORDER BY id DESC LIMIT 1
         """,
         [source.name, entity.name, source.name],

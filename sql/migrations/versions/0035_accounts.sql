@@ -18,6 +18,9 @@ COMMENT ON COLUMN orchestration.account.name IS 'The name in config/accounts.tom
 COMMENT ON COLUMN orchestration.account.created_at IS 'When its tables were made.';
 COMMENT ON COLUMN orchestration.account.removed_at IS
     'When its tables were deleted; null while it is there. No other account can have its name.';
+-- Whoever runs the feed or sequences asks whether it knows all accounts, and may have the rights of crm alone.
+GRANT USAGE ON SCHEMA orchestration TO crm_owner;
+GRANT SELECT ON orchestration.account TO crm_owner;
 
 -- An account has an address of its own for webhooks, with its underscore.
 ALTER TABLE orchestration.webhook_inbox

@@ -17,3 +17,4 @@ ALTER TABLE orchestration.webhook_inbox
 ALTER TABLE orchestration.webhook_outcome
     DROP CONSTRAINT webhook_outcome_source_check,
     ADD CONSTRAINT webhook_outcome_source_check CHECK (source ~ '^[a-z0-9]{1,50}$');
+REVOKE USAGE ON SCHEMA orchestration FROM crm_owner;

@@ -8,25 +8,33 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.commands import accounts as accounts_command
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.model import accounts
 from warehouse_pipelines.model.entity import require_joinable
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound.targets import TARGETS, of_account
+from warehouse_pipelines.schema import account_views
 from warehouse_pipelines.schema.declared_accounts import require_declared
-from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines.schema.migrate import engine, migrate
+from warehouse_pipelines.sequences.replies import Replies
 from warehouse_pipelines.settings import setting_name
 from warehouse_pipelines.simulators.server import child_environment
 from warehouse_pipelines.sources import DECLARED, SOURCES
+from warehouse_pipelines.unified import feed, marts, resolve
 from warehouse_pipelines.unified.marts.accounts import for_all
 from warehouse_pipelines.unified.people import _PEOPLE
+from warehouse_pipelines_tests.harness.command_line import warehouse as command
+from warehouse_pipelines_tests.harness.crm_database import A
 
 ACCOUNTS = 'hubspot = ["west"]\ncallrail = ["north", "south"]\n'
 pytestmark = pytest.mark.timeout(900)  # the run takes 40 s, and many times that on a busy machine
@@ -118,6 +126,103 @@ def test_a_program_that_does_not_know_an_account_refuses_what_needs_all(found: d
         require_declared(session)
     with pytest.raises(NotConfigured, match="accounts remove callrail_north"):
         migrate(shared_url)
+
+
+@pytest.fixture
+def unknown(database_url: str) -> Iterator["psycopg.Connection[Any]"]:
+    """A warehouse with tables of two accounts that this process does not know."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for crm, name, table in (("hubspot", "west", "hubspot_contact"), ("callrail", "north", "callrail_call")):
+            source = f"{crm}_{name}"
+            connection.execute(f"CREATE SCHEMA {source}; CREATE TABLE {source}.{table} (id text)".encode())
+            connection.execute(
+                "INSERT INTO orchestration.account (source, crm, name) VALUES (%s, %s, %s)", [source, crm, name]
+            )
+        yield connection
+
+
+def schemas(connection: "psycopg.Connection[Any]") -> list[str]:
+    found = connection.execute(
+        "SELECT nspname FROM pg_namespace WHERE nspname IN ('hubspot_west', 'callrail_north') ORDER BY 1"
+    )
+    return [name for (name,) in found]
+
+
+def test_what_is_made_of_all_accounts_refuses_to_leave_one_out(
+    unknown: "psycopg.Connection[Any]", database_url: str
+) -> None:
+    """Else the leads of its people would be deleted, and who answered there would be written to again."""
+    needs_all: list[Callable[[Any], object]] = [feed.run, feed.score, marts.run, resolve.run, Replies]
+    with warehouse.session(database_url) as session:
+        for call in needs_all:
+            with pytest.raises(NotConfigured, match="callrail_north, hubspot_west"):
+                call(session)
+
+
+def test_accounts_are_removed_together_and_only_who_opted_out_is_remembered(
+    unknown: "psycopg.Connection[Any]",
+) -> None:
+    for table in ("hubspot_contact", "hubspot_west.hubspot_contact"):
+        unknown.execute(
+            "INSERT INTO crm.consent_fact (organization_id, source_table, source_key, flag, crm, says, channels,"
+            " given_at) VALUES (%s, %s, '1', 'lead_is_dnc', 'hubspot', 'opt_out', '{call}', now())", [A, table],
+        )  # fmt: skip
+    unknown.execute(
+        "INSERT INTO orchestration.webhook_inbox (source, dedupe_key, signature_valid)"
+        " VALUES ('hubspot_west', 'a', true)"
+    )
+    unknown.execute("INSERT INTO orchestration.webhook_outcome VALUES ('hubspot_west', now(), 'accepted', 1, now())")
+    alone = command("accounts", "remove", "hubspot_west", "--yes")
+    assert alone.exit_code == 2
+    assert "accounts remove callrail_north hubspot_west" in alone.output
+    assert schemas(unknown) == ["callrail_north", "hubspot_west"]
+    both = command("accounts", "remove", "hubspot_west", "callrail_north", "--yes")
+    assert both.exit_code == 0, both.output
+    assert both.output.startswith("Removed: callrail_north, hubspot_west. Now run `warehouse identity run --full`")
+    assert schemas(unknown) == []
+    assert unknown.execute("SELECT source_table FROM crm.consent_fact").fetchall() == [("hubspot_contact",)]
+    assert unknown.execute("SELECT FROM orchestration.webhook_inbox").fetchall() == []
+    assert unknown.execute("SELECT FROM orchestration.account WHERE removed_at IS NULL").fetchall() == []
+    assert "No such account of this warehouse" in command("accounts", "remove", "hubspot_west", "--yes").output
+
+
+def test_the_name_of_a_removed_account_is_refused(unknown: "psycopg.Connection[Any]", database_url: str) -> None:
+    """Decisions, receipts and the marks of erased people are kept by table and key, which would be the same."""
+    unknown.execute("UPDATE orchestration.account SET removed_at = now()")
+    again = all_sources(("hubspot", "west"))
+    with (
+        engine(database_url).connect() as connection,
+        pytest.raises(NotConfigured, match=r"hubspot_west, and the account of this name was removed.* than west"),
+    ):
+        account_views.align(connection, again)
+
+
+def test_a_run_that_begins_while_a_removal_asks_keeps_its_tables(
+    unknown: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(*_: Any, **__: Any) -> None:
+        unknown.execute(
+            "INSERT INTO orchestration.sync_history (crm_source, sync_type, endpoint, start_time)"
+            " VALUES ('hubspot_west', 'contacts', 'contacts', now())"
+        )
+
+    monkeypatch.setattr("click.confirm", begin)
+    refused = command("accounts", "remove", "hubspot_west", "callrail_north")
+    assert refused.exit_code == 1
+    assert "1 of hubspot_west" in refused.output
+    assert schemas(unknown) == ["callrail_north", "hubspot_west"]
+
+
+def test_a_removal_does_not_wait_for_long_for_who_uses_the_tables(
+    unknown: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts_command, "PATIENCE", "50ms")
+    with unknown.transaction():
+        unknown.execute("SELECT FROM hubspot_west.hubspot_contact")
+        refused = command("accounts", "remove", "hubspot_west", "callrail_north", "--yes")
+    assert refused.exit_code == 1
+    assert "in use" in refused.output
+    assert schemas(unknown) == ["callrail_north", "hubspot_west"]
 
 
 @pytest.mark.parametrize(("written", "problem"), [

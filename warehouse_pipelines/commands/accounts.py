@@ -1,7 +1,7 @@
 """``warehouse accounts``: which accounts of CRMs there are beside the first of each, and how one is removed."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,17 +9,31 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, sources, unknown
 from warehouse_pipelines.commands.console import out
 
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+
 DELETED_WITH_ACCOUNT = (
     "DELETE FROM orchestration.dead_letter WHERE crm_source = %(account)s",
-    "DELETE FROM orchestration.webhook_inbox WHERE source = %(account)s",
     "DELETE FROM orchestration.sync_schedule WHERE crm_source = %(account)s",
     "DELETE FROM orchestration.change_log WHERE starts_with(table_name, %(tables)s)",
     "DELETE FROM identity.source_trust WHERE starts_with(source_table, %(tables)s)",
     "DELETE FROM identity.read_position WHERE starts_with(source_table, %(tables)s)",
     "DELETE FROM crm.feed_position WHERE starts_with(source_table, %(tables)s)",
-    "DELETE FROM orchestration.account WHERE source = %(account)s",
+    "UPDATE orchestration.account SET removed_at = now() WHERE source = %(account)s",
+    "SET LOCAL ROLE crm_definer",
+    "DELETE FROM crm.consent_fact WHERE starts_with(source_table, %(tables)s)",
+    "RESET ROLE",
+    # Last, because a server that was not restarted takes deliveries meanwhile.
+    "DELETE FROM orchestration.webhook_inbox WHERE source = %(account)s",
 )
-"""Rows deleted with the schema of an account; the history of its runs stays."""
+"""Done with the schema of an account, in order; the history of its runs and its name stay.
+
+Who opted out remains so: ``crm.dnc_list`` keeps the numbers.
+"""
+
+PATIENCE = "10s"
+"""How long a removal waits for who uses the tables."""
 
 
 @click.group()
@@ -90,42 +104,79 @@ def _declared() -> dict[str, dict[str, Any]]:
 
 
 @accounts.command()
-@click.argument("account")
+@click.argument("given", metavar="ACCOUNT...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def remove(account: str, yes: bool) -> None:
-    """Delete the tables of ACCOUNT, such as hubspot_west, for good, once config/accounts.toml declares it no more.
+def remove(given: tuple[str, ...], yes: bool) -> None:
+    """Delete the tables of each ACCOUNT, such as hubspot_west, for good, once config/accounts.toml declares it no more.
 
-    Views that somebody built upon them go too; the history of its runs stays. What only this account knew of people
-    leaves identity, crm and marts by a full run of each, which this command names.
+    All that it does not declare are removed at once. Views that somebody built upon them go too; the history of their
+    runs stays, and their names cannot be used again. What only they knew of people leaves identity, crm and marts by a
+    full run of each, which this command names.
     """
-    from psycopg import sql
-
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.schema.declared_accounts import known_accounts
     from warehouse_pipelines.schema.migrate import migrate
 
-    if account in sources():
-        raise Misused(f"{account} is declared in config/accounts.toml; take it out there first, and restart what runs.")
+    names = sorted(set(given))
+    if declared := [name for name in names if name in sources()]:
+        raise Misused(
+            f"{', '.join(declared)}: declared in config/accounts.toml; take it out there first, and restart what runs."
+        )
     url = database_url()
     with warehouse.session(url) as session:
-        known = known_accounts(session)
-        if account not in known:
-            raise Misused(unknown("account of this warehouse", account, [*known]))
-        running = session.execute(
-            "SELECT count(*) AS n FROM orchestration.sync_history WHERE crm_source = %s AND status = 'running'",
-            [account],
-        ).fetchone()
-        if running and running["n"]:
-            raise Stop(f"{account} has {running['n']} unfinished run(s); stop them first.")
+        _require_removable(session, names)
+        _require_ended(session, names)
+        listed = ", ".join(names)
         if not yes:
-            click.confirm(f"Delete all tables of {account} and its dead letters, for good?", abort=True)
-        with session.transaction():
-            session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(account)))
-            for statement in DELETED_WITH_ACCOUNT:
-                session.execute(statement, {"account": account, "tables": f"{account}."})
+            click.confirm(f"Delete all tables of {listed} and the dead letters, for good?", abort=True)
+        _delete(session, names)
+    click.echo(
+        f"Removed: {listed}. Now run `warehouse identity run --full`, `warehouse feed --full` and `warehouse marts "
+        "--full`, so that nothing is left of the people, and take the settings out of the environment."
+    )
     for line in migrate(url):
         click.echo(line)
-    click.echo(
-        f"{account} is removed. Now run `warehouse identity run --full`, `warehouse feed --full` and `warehouse marts "
-        "--full`, so that nothing is left of its people, and take its settings out of the environment."
-    )
+
+
+def _require_removable(session: "Session", names: list[str]) -> None:
+    """Refuse a name that is no account, and to leave another one undeclared, with which nothing can be migrated."""
+    from warehouse_pipelines.schema.declared_accounts import known_accounts
+
+    known = known_accounts(session)
+    for name in names:
+        if name not in known:
+            raise Misused(unknown("account of this warehouse", name, [*known]))
+    if left := known.keys() - sources().keys() - set(names):
+        raise Misused(
+            f"config/accounts.toml does not declare {', '.join(sorted(left))} either. Declare what stays, or remove "
+            f"all at once: `warehouse accounts remove {' '.join(sorted(left | set(names)))}`."
+        )
+
+
+def _require_ended(session: "Session", names: list[str]) -> None:
+    running = session.execute(
+        "SELECT crm_source, count(*) AS n FROM orchestration.sync_history"
+        " WHERE crm_source = ANY(%s) AND status = 'running' GROUP BY 1 ORDER BY 1",
+        [names],
+    ).fetchall()
+    if running:
+        counts = ", ".join(f"{row['n']} of {row['crm_source']}" for row in running)
+        raise Stop(f"Runs are not ended: {counts}; stop them first. Nothing was removed.")
+
+
+def _delete(session: "Session", names: list[str]) -> None:
+    """Delete all, or nothing where a run begins meanwhile: its tables are locked when runs are asked for again."""
+    from psycopg import errors, sql
+
+    try:
+        with session.transaction():
+            session.execute("SELECT set_config('lock_timeout', %s, true)", [PATIENCE])
+            for name in names:
+                session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+            _require_ended(session, names)
+            for statement in DELETED_WITH_ACCOUNT:
+                for name in names:
+                    session.execute(statement, {"account": name, "tables": f"{name}."})
+    except errors.LockNotAvailable as error:
+        raise Stop(
+            f"The tables are in use, for longer than {PATIENCE}. Nothing was removed; end what uses them, and repeat."
+        ) from error

@@ -9,8 +9,11 @@ a row does so only while it is ``running``, so the first one wins. ``lease`` has
 A run that was refused before it could begin has a row that was never ``running``: ``failed``, with the mode
 ``REFUSED`` and nothing read. Who asks for the last run, or for how many succeeded, leaves such rows out.
 
-Queries write ``(status IN (…)) IS TRUE``: so no index on the status can serve them, however small statistics say the
-table is, and they read the entity's index.
+The tables of an account may have been dropped and made again: what its next run goes by, such as the cursor, is of runs
+since the account was registered (``orchestration.account.created_at``). Other sources have no row there.
+
+Queries write ``(status IN (…)) IS TRUE``, and so of the time: no index on these can serve them then, however small
+statistics say the table is, and they read the entity's index.
 """
 
 import json
@@ -121,9 +124,11 @@ def last_good(connection: "Session", source: Source, entity: Entity) -> LastGood
         SELECT configuration ->> 'cursor' AS cursor, start_time FROM orchestration.sync_history
         WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
             AND configuration ->> 'cursor' IS NOT NULL
+            AND (start_time >= coalesce(
+                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
         ORDER BY id DESC LIMIT 1
         """,
-        [source.name, entity.name],
+        [source.name, entity.name, source.name],
     ).fetchone()
     if row is None:
         return None
@@ -140,8 +145,10 @@ def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[d
         WHERE crm_source = %s AND sync_type = %s AND configuration ->> 'mode' = 'full'
             AND configuration ->> 'dry_run' = 'false' AND configuration ->> 'max_records' = '0'
             AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
+            AND (start_time >= coalesce(
+                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
         """,
-        [source.name, entity.name],
+        [source.name, entity.name, source.name],
     ).fetchone()
     return (row["good"], row["tried"]) if row else (None, None)
 
@@ -153,9 +160,11 @@ def last_state(connection: "Session", source: Source, entity: Entity) -> dict[st
         SELECT configuration -> 'state' AS state FROM orchestration.sync_history
         WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
             AND jsonb_typeof(configuration -> 'state') = 'object'
+            AND (start_time >= coalesce(
+                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
         ORDER BY id DESC LIMIT 1
         """,
-        [source.name, entity.name],
+        [source.name, entity.name, source.name],
     ).fetchone()
     return row["state"] if row else {}
 
@@ -168,9 +177,11 @@ def last_rows(connection: "Session", source: Source, entity: Entity) -> tuple[in
         FROM orchestration.sync_history
         WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
             AND configuration ->> 'dry_run' = 'false'
+            AND (start_time >= coalesce(
+                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
         ORDER BY id DESC LIMIT 1
         """,
-        [source.name, entity.name],
+        [source.name, entity.name, source.name],
     ).fetchone()
     return (int(row["total"]), int(row["living"])) if row and row["total"] else None
 

@@ -28,7 +28,7 @@ _ACCOUNT = sql.quote("Whose account the row is of, as crm_source of orchestratio
 def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
     """Write the rows of the accounts, and make the views; return a line for each change.
 
-    Raises ``NotConfigured`` when the warehouse has an account that is not declared.
+    Raises ``NotConfigured`` when the warehouse has an account that is not declared, or had one of a declared name.
     """
     done = _register(connection, sources)
     wanted = {name: view for source in sources if not source.account for name, view in _views(source, sources).items()}
@@ -64,6 +64,7 @@ def drop(connection: sa.Connection) -> None:
 def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
     known = list(connection.scalars(sa.text(declared_accounts.KNOWN)))
     declared_accounts.require(known, sources)
+    declared_accounts.require_new(list(connection.scalars(sa.text(declared_accounts.REMOVED))), sources)
     new = [source for source in sources if source.account and source.name not in known]
     for source in new:
         connection.execute(

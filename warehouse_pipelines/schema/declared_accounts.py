@@ -15,7 +15,8 @@ from warehouse_pipelines.sources import SOURCES
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-KNOWN = "SELECT source, crm FROM orchestration.account ORDER BY source"
+KNOWN = "SELECT source, crm FROM orchestration.account WHERE removed_at IS NULL ORDER BY source"
+REMOVED = "SELECT source FROM orchestration.account WHERE removed_at IS NOT NULL"
 
 
 def known_accounts(session: "Session") -> dict[str, str]:
@@ -35,5 +36,19 @@ def require(known: Sequence[str], sources: Sequence[Source]) -> None:
         raise NotConfigured(
             f"{accounts_file()} does not declare {', '.join(lacking)}, which this warehouse has, so their people would "
             "be left out. Declare them again and restart what runs; or delete their tables for good: "
-            f"`warehouse accounts remove {lacking[0]}`."
+            f"`warehouse accounts remove {' '.join(lacking)}`."
+        )
+
+
+def require_new(removed: Sequence[str], sources: Sequence[Source]) -> None:
+    """Raise ``NotConfigured`` for a source with the name of an account that was ``removed``.
+
+    What was decided about records, sent to the vendor or erased is kept by table and key, and would be taken for what
+    another account's records of the same keys are.
+    """
+    if again := [source for source in sources if source.account and source.name in removed]:
+        raise NotConfigured(
+            f"{accounts_file()} declares {', '.join(source.name for source in again)}, and the account of this name "
+            "was removed. What is kept of its people would be taken for what is known of others, so choose another "
+            f"name than {' and '.join(source.account for source in again)}."
         )

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.feed import columns
 
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 
 
 class Replies:
-    """Looks into the timeline, which the warehouse's own user may read and ``crm_owner`` may not."""
+    """Looks into the timeline, which the warehouse's own user may read and ``crm_owner`` may not.
+
+    Raises ``NotConfigured`` when the warehouse has an account that is not declared: replies to it would not be seen.
+    """
 
     def __init__(self, session: "Session") -> None:
+        require_declared(session)
         self._session = session
         inbound = [
             sql.SQL("EXISTS ({})").format(

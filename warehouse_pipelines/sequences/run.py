@@ -92,7 +92,11 @@ def run(
     url: str, settings: SequenceSettings, *, limit: int = LIMIT, lease: timedelta = LEASE,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Result:  # fmt: skip
-    """Enroll the leads of segments, and work on what is due. Raises ``NotConfigured`` where links cannot be signed."""
+    """Enroll the leads of segments, and work on what is due.
+
+    Raises ``NotConfigured`` where links cannot be signed, and when the warehouse has an account that is not declared,
+    in which who answered would not be seen.
+    """
     import psycopg
 
     settings.require_links()

@@ -21,6 +21,7 @@ from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.deletes import Deletes
+from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, Window
 from warehouse_pipelines.model.source import Flag
 from warehouse_pipelines.sources import SOURCES
@@ -320,6 +321,28 @@ def test_a_run_that_failed_or_was_limited_leaves_no_state(fake: FakeSource) -> N
     told(fake)
     fake.sync(PAIRS, entity=REMEMBERED)
     assert [asked.state["token"] for asked in fake.asked[1:]] == ["1", "1", "1", "3", "3"]
+
+
+def test_an_account_whose_tables_were_made_again_is_read_from_the_start(fake: FakeSource) -> None:
+    """As by going down past the revision of accounts and up: its history is there, and its rows are not."""
+    west = replace(fake.source(), name="fake_west", vendor="fake", account="west")
+
+    def sync_west(entity: Entity, *shown: dict[str, Any]) -> Any:
+        fake.pages = [list(shown)]
+        told(fake, token="1")
+        return sync(west, entity, Options(), url=fake.url)
+
+    sync_west(WEEKLY, thing("a", 3), thing("b", 4))
+    sync_west(REMEMBERED, *PAIRS)
+    with psycopg.connect(fake.url, autocommit=True) as connection:
+        connection.execute("TRUNCATE fake_thing, fake.pair")
+        connection.execute("INSERT INTO orchestration.account (source, crm, name) VALUES ('fake_west', 'fake', 'west')")
+    again = sync_west(WEEKLY, thing("a", 3), thing("b", 4))
+    assert (again.mode, again.created, again.total_rows) == ("full", 2, 2)
+    sync_west(REMEMBERED, *PAIRS)
+    assert fake.asked[-1].state == {}
+    assert sync_west(WEEKLY, thing("b", 5)).mode == "delta"
+    assert fake.asked[-1].window.since == january(4) - OVERLAP
 
 
 def test_a_deleted_row_says_so_in_the_words_of_its_vendor(fake: FakeSource) -> None:

@@ -14,7 +14,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables of the accounts, which a sync fetches again, their views, and the table that names them."""
+    """Drop the tables of the accounts, which a sync fetches again, their views and deliveries, and what names them."""
     _run(Path(__file__).with_name("0035_accounts_down.sql"))
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.settings import settings
 from warehouse_pipelines.unified.feed import consent, costs, leads, signals
 from warehouse_pipelines.unified.feed.script import run_script
@@ -53,8 +54,10 @@ def run(session: "Session", *, full: bool = False) -> Summary:
     """Bring ``crm`` up to date with identity and the sources; return what was done.
 
     ``full`` computes every lead; so does the first run, and the first after a change of a mapping. Raises
+    ``NotConfigured`` when the warehouse has an account that is not declared, whose leads would be deleted;
     ``psycopg.Error`` when the session's user may not write crm, and leaves everything as it was.
     """
+    require_declared(session)
     summary = Summary()
     organization = settings().crm_organization_id
     with session.transaction():
@@ -94,7 +97,8 @@ def run(session: "Session", *, full: bool = False) -> Summary:
 
 
 def score(session: "Session") -> int:
-    """Score all leads of all organizations; return how many changed. For the nightly run."""
+    """Score all leads of all organizations; return how many changed. For the nightly run. Raises as ``run`` does."""
+    require_declared(session)
     with session.transaction():
         session.execute(LOCK)
         scored = 0

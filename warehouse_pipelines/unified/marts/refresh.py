@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.feed import columns
 from warehouse_pipelines.unified.marts import activity, changes, lifecycle, timeline
@@ -40,7 +41,11 @@ IS_OLD = "SELECT date_trunc('hour', %s::timestamptz) < date_trunc('hour', now())
 
 
 def refresh(session: "Session", mart: Mart, summary: Summary, *, full: bool = False) -> None:
-    """Bring ``mart`` up to date and say in ``summary`` what was done. Raises ``psycopg.Error``."""
+    """Bring ``mart`` up to date and say in ``summary`` what was done.
+
+    Raises ``NotConfigured`` when the warehouse has an account that is not declared; ``psycopg.Error``.
+    """
+    require_declared(session)
     with bulk.step(session, memory="128MB"):
         session.execute(LOCK)
         position = session.execute("SELECT * FROM marts.position WHERE mart = %s", [mart.name]).fetchone()

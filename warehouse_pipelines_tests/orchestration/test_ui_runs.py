@@ -123,8 +123,15 @@ def test_terminate_stops_a_run(
         run_id = launched(address)
         loads = loads_of(page, f"{address}/runs/{run_id}")
         eventually(reached, "it gets there", 240)
-        page.get_by_role("button", name="Terminate").first.click()
-        page.get_by_role("button", name="Terminate 1 run").click()
+        confirm = page.get_by_role("button", name="Terminate 1 run")
+
+        def is_asked_for() -> bool:  # again: the page may draw the button anew while it is clicked
+            if not confirm.is_visible():
+                page.get_by_role("button", name="Terminate").first.click()
+            return confirm.is_visible()
+
+        eventually(is_asked_for, "the page asks whether to terminate", 60)
+        confirm.click()
         eventually(lambda: status(address, run_id) == "CANCELING" or history(harness) != ["running"], "it is asked", 30)
         eventually(lambda: status(address, run_id) == "CANCELED", "it ends before what it waits for comes", 100)
     assert history(harness) == ["cancelled"]

@@ -272,7 +272,7 @@ def pages(url: str, business: Business) -> dict[str, Any]:
     key = f"CAL{business.calls // 2:012d}"
     paths = {
         "list": "/tables/callrail_call", "sorted": "/tables/callrail_call?sort=-start_time",
-        "search": f"/tables/callrail_call?q={key}", "record": f"/tables/callrail_call/{key}",
+        "search": f"/tables/callrail_call?q={key}", "record": f"/tables/callrail_call?where=id.is:{key}",
         "contacts": "/tables/hubspot_contact", "name": "/tables/hubspot_contact?q=Bakeson", "overview": "/",
     }  # fmt: skip
     with psycopg.connect(url, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:

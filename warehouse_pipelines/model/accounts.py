@@ -238,7 +238,7 @@ def declared_table(entity: Entity) -> str:
     return entity.declared_table or entity.table
 
 
-def named(text: str, source: Source) -> str:
+def sql_for_account(text: str, source: Source) -> str:
     """Return SQL that names tables as they are declared with those of an account, in literals too.
 
     Raises ``NotConfigured`` where it reads a table of another CRM and it is unclear which account's.

@@ -14,7 +14,7 @@ Decided:
 
 from dataclasses import replace
 
-from warehouse_pipelines.model.accounts import named
+from warehouse_pipelines.model.accounts import sql_for_account
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.outbound import google_calendar, google_drive
@@ -159,7 +159,7 @@ CALLRAIL_DO_NOT_CALL = Target(
 def of_account(target: Target, source: Source) -> Target:
     """Return the same of an account with a name: what is read of it is written to it, and to no other."""
     name = target.name.replace(source.vendor, source.name, 1)
-    query_ = named(target.source, source).replace(f"'{source.vendor}'", f"'{source.name}'")
+    query_ = sql_for_account(target.source, source).replace(f"'{source.vendor}'", f"'{source.name}'")
 
     def partner(made: Target, context: ReadContext) -> Partner:
         context.account = source.account
@@ -171,7 +171,7 @@ def of_account(target: Target, source: Source) -> Target:
         crm=source.name,
         about=f"{target.about} In {source.title}.",
         source=query_.replace(f"'{target.name}'", f"'{name}'"),
-        reads=tuple(named(table, source) for table in target.reads),
+        reads=tuple(sql_for_account(table, source) for table in target.reads),
         fields=tuple(replace(field, origin=_origin(field.origin, source)) for field in target.fields),
         subject=source.tables.get(target.subject) or target.subject,
         partner=partner,
@@ -180,7 +180,7 @@ def of_account(target: Target, source: Source) -> Target:
 
 def _origin(origin: str, source: Source) -> str:
     table, _, column = origin.rpartition(".")
-    return f"{named(table, source)}.{column}" if table else origin
+    return f"{sql_for_account(table, source)}.{column}" if table else origin
 
 
 _TARGETS = (DIVISIONS, GENIUS_USERS, ZIP_CODES, PEOPLE, DO_NOT_CALL, CALLRAIL_DO_NOT_CALL)

@@ -11,7 +11,7 @@ there.
 
 import re
 
-from warehouse_pipelines.model.accounts import named, tables_of
+from warehouse_pipelines.model.accounts import sql_for_account, tables_of
 from warehouse_pipelines.sources import SOURCES
 
 _EACH = re.compile(r"^ *-- each account\n(.*?)^ *-- all accounts\n", re.MULTILINE | re.DOTALL)
@@ -34,7 +34,7 @@ def _each(found: re.Match[str]) -> str:
     for source in SOURCES:
         own = {entity.table for entity in source.entities}
         if source.account and own & {source.tables.get(word) for word in _words(part)}:
-            copies.append(named(part, source).replace("{account}", f"'{source.name} '"))
+            copies.append(sql_for_account(part, source).replace("{account}", f"'{source.name} '"))
     return "    UNION ALL\n".join(copies)
 
 

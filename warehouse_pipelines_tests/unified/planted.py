@@ -286,13 +286,17 @@ def dump(connection: Connection) -> dict[str, dict[str, str]]:
     return found
 
 
+_UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
 def planted_in(rows: dict[str, dict[str, str]]) -> dict[int, set[str]]:
     """Return of whom something is found, and in which tables."""
     found: dict[int, set[str]] = {}
     for table, texts in rows.items():
         for text in texts.values():
             numbers = set(re.findall(r"zq(\d{5})zq", text, re.IGNORECASE))
-            digits = re.sub(r"(?<=\d)[-. ()/]{1,3}(?=\d)", "", text)
+            # Ids of rows are random, and one in some thousand looks like a phone number.
+            digits = re.sub(r"(?<=\d)[-. ()/]{1,3}(?=\d)", "", re.sub(_UUID, "", text))
             numbers |= set(re.findall(r"20620(\d{5})(?!\d)", digits))
             for number in numbers:
                 found.setdefault(int(number), set()).add(table)

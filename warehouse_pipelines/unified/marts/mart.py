@@ -43,8 +43,8 @@ class Mart:
                                 a column ``person_id``. It reads identity, crm and marts, and of the sources only tables
                                 that are activities, because a change there is one of their person
                 ``months``      the months of which an activity or a row of a mart that it reads changed, and all rows
-                                when something else did: the SELECT joins ``mart_month`` (month, begins_at, ends_at), and the
-                                table has a column ``month``
+                                when something else did: the SELECT joins ``mart_month`` (month, begins_at, ends_at),
+                                and the table has a column ``month``
                 ``everything``  all rows, when something that it reads changed: for small tables, and for sums
                 ``activities``  the rows that changed; the timeline's own
     ``nobody``  it has rows whose ``person_id`` is null too, which are few, and computed with those of anybody

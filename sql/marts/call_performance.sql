@@ -2,40 +2,36 @@
 -- count once, for the last call before it; so sums over hours and trackers count nobody twice.
 WITH calls AS (
     -- each account
-    SELECT {account} || c.id AS id, c.start_time, c.start_time AT TIME ZONE {zone} AS here,
-        coalesce({account} || c.tracker_id, '') AS tracker_id,
+    SELECT c.start_time AT TIME ZONE {zone} AS here, coalesce({account} || c.tracker_id, '') AS tracker_id,
         c.direction IS NOT DISTINCT FROM 'outbound' AS outbound, c.answered IS TRUE AS answered,
-        c.voicemail IS TRUE AS voicemail, c.first_call IS TRUE AS first_call, coalesce(t.name, c.source_name) AS tracker,
-        coalesce(m.person_id, CASE WHEN u.certainty IN ('certain', 'likely') THEN u.person_id END) AS person_id
+        c.voicemail IS TRUE AS voicemail, c.first_call IS TRUE AS first_call, coalesce(t.name, c.source_name) AS tracker
     FROM callrail_call AS c
+        JOIN mart_month AS w ON c.start_time >= w.begins_at AND c.start_time < w.ends_at
         LEFT JOIN callrail_tracker AS t ON t.id = c.tracker_id
-        LEFT JOIN identity.member AS m ON m.source_table = 'callrail_call' AND m.source_key = c.id
-        LEFT JOIN identity.touch AS u ON u.source_table = 'callrail_call' AND u.source_key = c.id
-    WHERE NOT c.archived AND c.start_time IS NOT NULL
+    WHERE NOT c.archived
     -- all accounts
-), led_to AS (
-    SELECT DISTINCT ON (j.person_id) c.id, (j.appointment_at IS NOT NULL)::integer AS appointments,
-        j.jobs, j.sold_amount AS revenue
-    FROM marts.lead_journey AS j
-        JOIN calls AS c ON c.person_id = j.person_id AND NOT c.outbound
-            AND c.start_time <= coalesce(j.appointment_at, j.sold_at)
-            AND c.start_time > coalesce(j.appointment_at, j.sold_at) - interval '90 days'
-    ORDER BY j.person_id, c.start_time DESC, c.id
+), counted AS (
+    SELECT date_trunc('month', c.here)::date AS month, c.tracker_id, extract(hour FROM c.here)::smallint AS hour,
+        max(c.tracker) AS tracker,
+        count(*) FILTER (WHERE NOT c.outbound) AS calls,
+        count(*) FILTER (WHERE NOT c.outbound AND c.answered) AS answered,
+        count(*) FILTER (WHERE NOT c.outbound AND NOT c.answered AND c.voicemail) AS voicemails,
+        count(*) FILTER (WHERE NOT c.outbound AND NOT c.answered) AS missed,
+        count(*) FILTER (WHERE NOT c.outbound AND c.first_call) AS first_calls,
+        count(*) FILTER (WHERE c.outbound) AS outbound
+    FROM calls AS c
+    GROUP BY 1, 2, 3
 ), became AS (
-    SELECT l.id, sum(l.appointments) AS appointments, sum(l.jobs) AS jobs, sum(l.revenue) AS revenue
-    FROM led_to AS l GROUP BY l.id
+    SELECT v.month, v.tracker_id, extract(hour FROM v.called_at AT TIME ZONE {zone})::smallint AS hour,
+        sum(v.appointments) AS appointments, sum(v.jobs) AS jobs, sum(v.revenue) AS revenue
+    FROM marts.call_conversion AS v
+        JOIN mart_month AS w ON v.called_at >= w.begins_at AND v.called_at < w.ends_at
+    GROUP BY 1, 2, 3
 )
-SELECT date_trunc('month', c.here)::date AS month, c.tracker_id, extract(hour FROM c.here)::smallint AS hour,
-    max(c.tracker) AS tracker,
-    (count(*) FILTER (WHERE NOT c.outbound))::integer AS calls,
-    (count(*) FILTER (WHERE NOT c.outbound AND c.answered))::integer AS answered,
-    (count(*) FILTER (WHERE NOT c.outbound AND NOT c.answered AND c.voicemail))::integer AS voicemails,
-    (count(*) FILTER (WHERE NOT c.outbound AND NOT c.answered))::integer AS missed,
-    round((count(*) FILTER (WHERE NOT c.outbound AND c.answered))::numeric
-          / nullif(count(*) FILTER (WHERE NOT c.outbound), 0), 4)::numeric(5, 4) AS answer_rate,
-    (count(*) FILTER (WHERE NOT c.outbound AND c.first_call))::integer AS first_calls,
-    (count(*) FILTER (WHERE c.outbound))::integer AS outbound,
-    coalesce(sum(b.appointments), 0)::integer AS appointments, coalesce(sum(b.jobs), 0)::integer AS jobs,
-    coalesce(sum(b.revenue), 0)::numeric(14, 2) AS revenue
-FROM calls AS c LEFT JOIN became AS b ON b.id = c.id
-GROUP BY 1, 2, 3
+SELECT c.month, c.tracker_id, c.hour, c.tracker, c.calls::integer AS calls, c.answered::integer AS answered,
+    c.voicemails::integer AS voicemails, c.missed::integer AS missed,
+    round(c.answered::numeric / nullif(c.calls, 0), 4)::numeric(5, 4) AS answer_rate,
+    c.first_calls::integer AS first_calls, c.outbound::integer AS outbound,
+    coalesce(b.appointments, 0)::integer AS appointments, coalesce(b.jobs, 0)::integer AS jobs,
+    coalesce(b.revenue, 0)::numeric(14, 2) AS revenue
+FROM counted AS c LEFT JOIN became AS b USING (month, tracker_id, hour)

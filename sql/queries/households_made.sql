@@ -5,16 +5,16 @@ WITH part AS (
     FROM household_group AS g JOIN household_person AS p ON p.no = g.no
     WHERE p.household_id IS NOT NULL
     GROUP BY g.grp, p.household_id
+), group_of_household AS (
+    SELECT DISTINCT ON (p.household_id) p.household_id, p.grp
+    FROM part AS p ORDER BY p.household_id, p.persons DESC, p.records DESC, p.first
+), household_of_group AS (
+    SELECT DISTINCT ON (p.grp) p.grp, p.household_id
+    FROM part AS p JOIN identity.household AS h ON h.household_id = p.household_id
+    ORDER BY p.grp, p.persons DESC, p.records DESC, h.created_at, p.household_id
 ), kept AS (
-    SELECT ranked.grp, ranked.household_id
-    FROM (
-        SELECT part.*,
-            row_number() OVER (PARTITION BY part.household_id ORDER BY persons DESC, records DESC, first) AS of_household,
-            row_number() OVER (PARTITION BY part.grp
-                ORDER BY persons DESC, records DESC, h.created_at, part.household_id) AS of_group
-        FROM part JOIN identity.household AS h ON h.household_id = part.household_id
-    ) AS ranked
-    WHERE of_household = 1 AND of_group = 1
+    SELECT g.grp, g.household_id
+    FROM household_of_group AS g JOIN group_of_household AS h ON h.household_id = g.household_id AND h.grp = g.grp
 ), phone AS (
     SELECT g.grp, array_agg(DISTINCT substr(key, 3) ORDER BY substr(key, 3)) AS phones
     FROM household_group AS g JOIN household_person AS p ON p.no = g.no, unnest(p.keys) AS key

@@ -1,5 +1,5 @@
 -- The activities of records that identity gave to somebody else, and of people whose household or name changed.
-INSERT INTO mart_row
+INSERT INTO mart_row (source_table, source_key)
     SELECT t.source_table, t.source_key
     FROM identity.member AS m
         JOIN marts.activity_timeline AS t ON t.person_table = m.source_table AND t.person_key = m.source_key

@@ -1,5 +1,5 @@
 -- The activities of people, and of records of people, that were deleted since a time.
-INSERT INTO mart_row
+INSERT INTO mart_row (source_table, source_key)
     SELECT t.source_table, t.source_key
     FROM identity.deletion AS d JOIN marts.activity_timeline AS t ON t.person_id = d.person_id
     WHERE d.table_name = 'identity.person' AND d.deleted_at > %(since)s

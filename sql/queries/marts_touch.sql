@@ -1,4 +1,4 @@
--- Keep of whom the activities in mart_made are, and of whom they were.
+-- Keep of whom the activities in mart_made are, and of whom they were; and of which months.
 CREATE INDEX ON pg_temp.mart_made (source_table, source_key);
 INSERT INTO marts.touched_person AS p (mart, person_id, touched_at)
     SELECT 'activity_timeline', found.person_id, now()
@@ -10,4 +10,18 @@ INSERT INTO marts.touched_person AS p (mart, person_id, touched_at)
         SELECT t.person_id FROM marts.activity_timeline AS t WHERE %(full)s
     ) AS found
     WHERE found.person_id IS NOT NULL
-    ON CONFLICT (mart, person_id) DO UPDATE SET touched_at = now()
+    ON CONFLICT (mart, person_id) DO UPDATE SET touched_at = now();
+INSERT INTO marts.touched_month AS p (table_name, month, touched_at)
+    SELECT found.source_table, found.month, now()
+    FROM (
+        SELECT m.source_table, date_trunc('month', m.occurred_day)::date AS month
+        FROM mart_made AS m
+        WHERE %(full)s OR EXISTS (SELECT FROM mart_row AS r WHERE r.is_told
+                                  AND (r.source_table, r.source_key) = (m.source_table, m.source_key))
+        UNION
+        SELECT t.source_table, date_trunc('month', t.occurred_day)::date
+        FROM mart_row AS r JOIN marts.activity_timeline AS t USING (source_table, source_key) WHERE r.is_told
+        UNION
+        SELECT t.source_table, date_trunc('month', t.occurred_day)::date FROM marts.activity_timeline AS t WHERE %(full)s
+    ) AS found
+    ON CONFLICT (table_name, month) DO UPDATE SET touched_at = now()

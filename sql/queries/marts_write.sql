@@ -3,18 +3,23 @@
 WITH deleted AS (
     DELETE FROM {table} AS o
     WHERE {within} AND NOT EXISTS (SELECT FROM mart_made AS n WHERE {old_is_new})
-    RETURNING {person} AS person_id
+    RETURNING {person} AS person_id, {month} AS month
 ), written AS (
     INSERT INTO {table} AS o ({names})
         SELECT {new_names} FROM mart_made AS n LEFT JOIN {table} AS o ON {old_is_new}
         WHERE {old_key} IS NULL OR {differs}
     ON CONFLICT ({keys}) DO UPDATE SET {set}
-    RETURNING xmax = 0 AS is_new, {person} AS person_id
+    RETURNING xmax = 0 AS is_new, {person} AS person_id, {month} AS month
 ), touched AS (
     INSERT INTO marts.touched_person AS p (mart, person_id, touched_at)
         SELECT {mart}, w.person_id, now()
         FROM (SELECT person_id FROM deleted UNION SELECT person_id FROM written) AS w WHERE w.person_id IS NOT NULL
     ON CONFLICT (mart, person_id) DO UPDATE SET touched_at = now()
+), touched_months AS (
+    INSERT INTO marts.touched_month AS p (table_name, month, touched_at)
+        SELECT 'marts.' || {mart}, w.month, now()
+        FROM (SELECT month FROM deleted UNION SELECT month FROM written) AS w WHERE w.month IS NOT NULL
+    ON CONFLICT (table_name, month) DO UPDATE SET touched_at = now()
 )
 SELECT count(*) FILTER (WHERE is_new) AS inserted, count(*) FILTER (WHERE NOT is_new) AS updated,
     (SELECT count(*) FROM deleted) AS deleted

@@ -122,7 +122,7 @@ CALLS = Entity(
         with_webhooks=TOLD, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
     ),
     deletes=Deletes(by_window=True),
-    index="company_id customer_phone_number",
+    index="company_id customer_phone_number start_time",
     refs={"company_id": "callrail_company", "tracker_id": "callrail_tracker"},
     rules=(one_of("direction", "inbound", "outbound"),),
     columns=columns(

@@ -57,14 +57,20 @@ ANSWERS: tuple[Mart, ...] = (
         ),
     ),
     Mart(
+        name="call_conversion",
+        about="The call that led to a person's appointment, or to the sale without one, and what came of it.",
+        grain="A person who called within 90 days before that.",
+        key="person_id call_id",
+        reads=("callrail_call", "marts.activity_timeline", "marts.lead_journey"),
+        scope="persons",
+    ),
+    Mart(
         name="call_performance",
         about="Calls by month, tracker and hour: how many were answered, and how many became appointments and jobs.",
         grain="One month, tracker and hour of the day with calls.",
         key="month tracker_id hour",
-        reads=(
-            "callrail_call", "callrail_tracker", "marts.lead_journey", "identity.member", "identity.touch",
-        ),
-        scope="everything",
+        reads=("callrail_call", "callrail_tracker", "marts.call_conversion"),
+        scope="months",
         checks=(
             Check(
                 name="calls_are_conserved",

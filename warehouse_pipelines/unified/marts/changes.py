@@ -20,7 +20,6 @@ from psycopg import sql
 from warehouse_pipelines.unified.feed import columns
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.unified.marts.mart import Mart
     from warehouse_pipelines.warehouse import Session
 
 STAMPED: Mapping[str, str] = {
@@ -61,9 +60,11 @@ def counts(session: "Session", tables: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def found(session: "Session", mart: "Mart", since: Any, before: Mapping[str, str], now: Mapping[str, str]) -> bool:
-    """Whether something that the mart reads changed since; ``before`` and ``now`` are its counts."""
-    return before != now or any(_changed(session, table, since) for table in mart.reads)
+def found(
+    session: "Session", tables: Iterable[str], since: Any, before: Mapping[str, str], now: Mapping[str, str]
+) -> bool:
+    """Whether something in the tables changed since; ``before`` and ``now`` are what is kept of them."""
+    return before != now or any(_changed(session, table, since) for table in tables)
 
 
 def _changed(session: "Session", table: str, since: Any) -> bool:

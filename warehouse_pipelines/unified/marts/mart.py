@@ -12,7 +12,7 @@ from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.marts.accounts import for_all
 
-Scope = Literal["persons", "everything", "activities"]
+Scope = Literal["persons", "months", "everything", "activities"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,9 @@ class Mart:
                 ``persons``     the people who changed: the SELECT joins ``mart_person`` (person_id), and the table has
                                 a column ``person_id``. It reads identity, crm and marts, and of the sources only tables
                                 that are activities, because a change there is one of their person
+                ``months``      the months of which an activity or a row of a mart that it reads changed, and all rows
+                                when something else did: the SELECT joins ``mart_month`` (month, begins_at, ends_at),
+                                and the table has a column ``month``
                 ``everything``  all rows, when something that it reads changed: for small tables, and for sums
                 ``activities``  the rows that changed; the timeline's own
     ``nobody``  it has rows whose ``person_id`` is null too, which are few, and computed with those of anybody

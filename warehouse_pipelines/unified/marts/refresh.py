@@ -10,6 +10,7 @@ Decided:
   transaction, because rows are stamped with the start of theirs.
 - ``marts.touched_person`` says of whom a row of which mart was written, and when: whom the marts that read it compute
   again.
+- ``marts.touched_month`` says of which months a row of a source or of a mart was written, as it was or as it is.
 - A mart is computed again when its SQL changed, the declared activities, ``WAREHOUSE_TIME_ZONE``, a name of a
   source or a rate of a currency.
 """
@@ -27,10 +28,14 @@ from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.feed import columns
 from warehouse_pipelines.unified.marts import activity, changes, lifecycle, timeline
+from warehouse_pipelines.unified.marts.activity_rows import ACTIVITIES
 from warehouse_pipelines.unified.marts.mart import Mart, Summary
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
+
+TOLD = frozenset(one.table for one in ACTIVITIES)
+"""The tables of sources whose months the timeline notes."""
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('warehouse:marts', 0))"
 
@@ -64,13 +69,17 @@ def refresh(session: "Session", mart: Mart, summary: Summary, *, full: bool = Fa
             if mart.scope == "persons":
                 summary.persons = _find_persons(session, mart, since, full=summary.full)
                 left = 0 if summary.full else _find_left(session, mart, since)
-            made = (
-                summary.full
-                or bool(summary.persons)
-                or bool(left)
-                or _is_old(session, mart, position)
-                or changes.found(session, mart, since, before, counts)
-            )
+            if mart.scope == "months":
+                months = _find_months(session, mart, since, summary, before, counts)
+                made = summary.full or bool(months)
+            else:
+                made = (
+                    summary.full
+                    or bool(summary.persons)
+                    or bool(left)
+                    or _is_old(session, mart, position)
+                    or changes.found(session, mart.reads, since, before, counts)
+                )
         if made:
             if mart.scope != "activities":
                 session.execute("DROP TABLE IF EXISTS pg_temp.mart_made")
@@ -147,6 +156,25 @@ def _find_persons(session: "Session", mart: Mart, since: Any, *, full: bool) -> 
     return int(row["n"]) if row else 0
 
 
+def _find_months(
+    session: "Session", mart: Mart, since: Any, summary: Summary, before: Mapping[str, str], counts: Mapping[str, str]
+) -> int:
+    """Fill ``mart_month`` with the months to compute, and return how many they are.
+
+    Everything is computed, which ``summary`` then says, when a table changed of which months are not noted.
+    """
+    bulk.temporary(session, "mart_month", "month date, begins_at timestamptz NOT NULL, ends_at timestamptz NOT NULL")
+    noted = [table for table in mart.reads if table.startswith("marts.") or table in TOLD]
+    others = [table for table in mart.reads if table not in noted]
+    summary.full = summary.full or changes.found(session, others, since, before, counts)
+    if summary.full:
+        return session.execute("INSERT INTO mart_month VALUES (NULL, '-infinity', 'infinity')").rowcount
+    given = {"zone": activity.zone(), "tables": noted, "since": since}
+    found = session.execute(query("marts_months"), given)
+    bulk.analyze(session, "mart_month")
+    return found.rowcount
+
+
 def _find_left(session: "Session", mart: Mart, since: Any) -> int:
     """Fill ``mart_left`` with the people who were deleted since and of whom the mart has rows; return their number."""
     bulk.temporary(session, "mart_left", "person_id uuid PRIMARY KEY")
@@ -200,6 +228,9 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
         "old_is_new": old_is_new,
         "old_key": sql.Identifier("o", mart.keys[0]),
         "person": sql.Identifier("o", "person_id") if "person_id" in names else sql.SQL("NULL::uuid"),
+        "month": sql.Identifier("o", "month")
+        if mart.scope == "persons" and "month" in names
+        else sql.SQL("NULL::date"),
         "within": _within(mart, full=summary.full),
         "differs": sql.SQL("ROW({}) IS DISTINCT FROM ROW({})").format(_names(values, "o"), _names(values, "n"))
         if values
@@ -221,6 +252,8 @@ def _within(mart: Mart, *, full: bool) -> sql.Composable:
     """Return the condition of the rows that the SELECT was to make: what of them it did not make is no more."""
     if full or mart.scope == "everything":
         return sql.SQL("true")
+    if mart.scope == "months":
+        return sql.SQL("o.month IN (SELECT month FROM mart_month)")
     if mart.scope == "activities":
         return sql.SQL("(o.source_table, o.source_key) IN (SELECT source_table, source_key FROM mart_row)")
     # Of a person who is no more nothing is made, and of nobody all is made.

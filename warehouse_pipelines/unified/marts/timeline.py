@@ -2,9 +2,10 @@
 
     compute(session, since, full=False)
 
-Which rows those are stands in ``mart_row`` (source_table, source_key): rows of sources that changed since, or that a
-row of a joined table or a lead of crm tells of, and rows whose person, household or one of us identity changed. Of whom
-they are, or were, is written to ``marts.touched_person``.
+Which rows those are stands in ``mart_row`` (source_table, source_key, is_told): *told* are rows of sources that changed
+since, or that a row of a joined table tells of; the others are rows whose person, household or one of us identity
+changed. Of whom they are, or were, is written to ``marts.touched_person``, and the months of those told to
+``marts.touched_month``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,11 @@ def compute(session: "Session", since: Any, *, full: bool, leads_deleted: bool) 
 
     ``leads_deleted``: leads may have been deleted without a trace, whose activities are searched for.
     """
-    bulk.temporary(session, "mart_row", "source_table text, source_key text, PRIMARY KEY (source_table, source_key)")
+    bulk.temporary(
+        session,
+        "mart_row",
+        "source_table text, source_key text, is_told boolean DEFAULT false, PRIMARY KEY (source_table, source_key)",
+    )
     if not full:
         _find_rows(session, since)
         _find_deleted(session, since, leads=leads_deleted)
@@ -75,12 +80,14 @@ def _find_rows(session: "Session", since: Any) -> None:
                 changed[table] = bool(found and found["it"])
             if changed[table]:
                 session.execute(
-                    sql.SQL("INSERT INTO mart_row SELECT {}, found.key FROM ({}) AS found (key)"
-                            " WHERE found.key IS NOT NULL ON CONFLICT DO NOTHING").format(
+                    sql.SQL("INSERT INTO mart_row (source_table, source_key)"
+                            " SELECT {}, found.key FROM ({}) AS found (key) WHERE found.key IS NOT NULL"
+                            " ON CONFLICT DO NOTHING").format(
                         sql.Literal(one.table), select
                     ),
                     {"since": since},
                 )  # fmt: skip
+    session.execute("UPDATE mart_row SET is_told = true")
     run_script(session, query("marts_activities_of_changed"), {"since": since})
 
 
@@ -94,7 +101,8 @@ def _find_deleted(session: "Session", since: Any, *, leads: bool) -> None:
     for table in dict.fromkeys(one.table for one in ACTIVITIES if one.crm == "crm"):
         session.execute(
             sql.SQL(
-                "INSERT INTO mart_row SELECT a.source_table, a.source_key FROM marts.activity_timeline AS a"
+                "INSERT INTO mart_row (source_table, source_key)"
+                " SELECT a.source_table, a.source_key FROM marts.activity_timeline AS a"
                 " WHERE a.source_table = {} AND NOT EXISTS (SELECT FROM {} AS t WHERE {} = a.source_key)"
                 " ON CONFLICT DO NOTHING"
             ).format(sql.Literal(table), columns.table(table), columns.key("t", table))

@@ -10,7 +10,7 @@ from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, 
 
 OWNER = "00000000-0000-0000-0000-0000000000a1"
 REPS = ("activity_timeline", "sale", "job_change_orders", "rep_performance")
-CALLS = ("activity_timeline", "sale", "lead_journey", "call_performance", "zip_performance")
+CALLS = ("activity_timeline", "sale", "lead_journey", "call_conversion", "call_performance", "zip_performance")
 
 
 def reps(fed: FeedDatabase) -> dict[str, Row]:
@@ -211,6 +211,52 @@ def test_an_appointment_counts_for_the_last_call_before_it(fed: FeedDatabase) ->
     assert {t: row["jobs"] for t, row in found.items() if row["jobs"]} == {"b": 1}
     marts.run(fed.session)
     assert_as_from_nothing(fed.session)
+
+
+def test_only_the_months_that_changed_are_counted_again(fed: FeedDatabase) -> None:
+    """A call that moves leaves its month, one that is deleted its own; a tracker's new name is every month's."""
+    fed.source("callrail_tracker", id="t", name="Website")
+    for month in (1, 2, 3, 4):
+        call(fed, f"{month}", f"2026-0{month}-10T12:00:00Z")
+        call(fed, f"{month} too", f"2026-0{month}-10T13:00:00Z")
+    calls(fed)
+    settle(fed.session)
+    for table, column in (("marts.touched_month", "touched_at"), ("callrail_call", "sync_updated_at"),
+                          ("callrail_tracker", "sync_updated_at")):  # fmt: skip
+        fed.session.execute(f"UPDATE {table} SET {column} = '2020-01-01'".encode())
+    call(fed, "1", "2026-02-10T12:00:00Z")
+    call(fed, "3", "2026-03-10T12:00:00Z", archived=True)
+    fed.session.execute("UPDATE marts.call_performance SET tracker = 'not read' WHERE month = '2026-04-01'")
+    found = {(month, hour): (row["calls"], row["tracker"]) for (month, _, hour), row in calls(fed).items()}
+    assert found == {
+        ("2026-01", 8): (1, "Website"), ("2026-02", 7): (2, "Website"), ("2026-02", 8): (1, "Website"),
+        ("2026-03", 9): (1, "Website"), ("2026-04", 8): (1, "not read"), ("2026-04", 9): (1, "not read"),
+    }  # fmt: skip
+    fed.source("callrail_tracker", id="t", name="Radio")
+    assert {row["tracker"] for row in calls(fed).values()} == {"Radio"}
+    assert_as_from_nothing(fed.session, CALLS)
+
+
+def test_an_appointment_that_moves_is_counted_in_the_month_of_another_call(fed: FeedDatabase) -> None:
+    ada, eve = prospect(fed, 1), prospect(fed, 2)
+    visit(fed, 1, 1, None, add_user_id=1, user_id=1)  # made on 1 March at 10:00
+    call(fed, "January", "2026-01-10T12:00:00Z", ada)
+    call(fed, "February", "2026-02-10T12:00:00Z", ada)
+
+    def months() -> dict[str, int]:
+        return {month: row["appointments"] for (month, _, _), row in calls(fed).items() if row["appointments"]}
+
+    assert months() == {"2026-02": 1}
+    settle(fed.session)
+    visit(fed, 1, 1, None, add_date="2026-02-01T10:00:00Z")
+    assert months() == {"2026-01": 1}
+    settle(fed.session)
+    call(fed, "January", "2026-01-10T12:00:00Z", eve)
+    assert months() == {}
+    settle(fed.session)
+    visit(fed, 2, 2, None)
+    assert months() == {"2026-01": 1}
+    assert_as_from_nothing(fed.session, CALLS)
 
 
 def test_a_call_without_a_name_is_whose_it_certainly_is(fed: FeedDatabase) -> None:

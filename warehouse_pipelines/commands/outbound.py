@@ -200,8 +200,9 @@ def verify(ctx: click.Context, plan: str) -> None:
 @click.argument("plan", metavar="PLAN|TARGET", shell_complete=complete_targets)
 @click.option("--yes", is_flag=True, help="Do it. Without it the plan of the undo is shown.")
 @click.option("--show", default=SHOWN, show_default=True, metavar="N", help="Records to print.")
+@click.option("--give-up", is_flag=True, help="Leave what an undo that was ended has not taken back.")
 @click.pass_context
-def undo(ctx: click.Context, plan: str, yes: bool, show: int) -> None:
+def undo(ctx: click.Context, plan: str, yes: bool, show: int, give_up: bool) -> None:
     """Restore what a plan changed, unless somebody changed it since. PRINTS PERSONAL DATA."""
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
@@ -209,6 +210,10 @@ def undo(ctx: click.Context, plan: str, yes: bool, show: int) -> None:
 
     target, found = _plan_of(plan, sent=True)
     with connected(database_url(), target) as at_work:
+        if give_up:
+            left = at_work.give_up_undo(found, me())
+            click.echo(f"Plan {left.plan_id}, the undo of plan {found.plan_id}, is {left.status}: {counts(left)}.")
+            return
         made = at_work.plan_undo(found, me())
         show_plan(made, ledger.items(at_work.session, made.plan_id, limit=show))
         if not yes:

@@ -97,13 +97,14 @@ def run(
         return ledger.plan(session, str(plan.plan_id))
 
 
-def close_open(
-    session: "Session", target: Target, partner: Partner, context: ReadContext, *, url: str = "", by: str = ""
-) -> None:
-    """Read back what earlier plans of a target sent without learning the outcome, and close these plans."""
-    for plan in ledger.open_plans(session, target.name):
+def close(
+    session: "Session", target: Target, plans: Sequence[Plan], partner: Partner, context: ReadContext, *, url: str,
+    by: str, problem: str,
+) -> None:  # fmt: skip
+    """Read back what these plans of a target sent without learning the outcome, and close them for this reason."""
+    for plan in plans:
         _Applying(session, target, plan, partner, context, 0, url=url, by=by).recover(give_up=True)
-        ledger.set_status(session, plan.plan_id, "partial", problem=plan.problem or "a newer plan was made")
+        ledger.set_status(session, plan.plan_id, "partial", problem=plan.problem or problem)
 
 
 class _Applying:

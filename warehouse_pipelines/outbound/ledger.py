@@ -295,6 +295,17 @@ def receipts(session: "Session", plan_id: int) -> list[Receipt]:
     ]  # fmt: skip
 
 
+def half_undone(session: "Session", plan_id: int) -> dict[tuple[str, str], Value]:
+    """Return the links of which the undos of a plan took back a part, as the last left them, by record and field."""
+    found = session.execute(
+        "SELECT r.object_id, f.key AS field, f.value ->> 'half' AS half FROM reverse_etl.plan AS p"
+        " JOIN reverse_etl.receipt AS r USING (plan_id), jsonb_each(r.fields) AS f"
+        " WHERE p.undoes = %s AND f.value ? 'half' ORDER BY r.sent_at",
+        [plan_id],
+    ).fetchall()
+    return {(row["object_id"], row["field"]): row["half"] for row in found}
+
+
 def was_refused(session: "Session", plan_id: int) -> bool:
     """Whether the vendor did not store all that a plan sent."""
     found = session.execute(

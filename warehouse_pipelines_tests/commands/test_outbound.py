@@ -48,6 +48,7 @@ def test_a_target_is_prepared_planned_applied_verified_and_undone(hubspot: HubSp
     assert "is applied: 1 written" in run("apply", "hubspot_divisions", "--yes").output
     assert hubspot.counts()["live"]["divisions"] == before + 1
     assert "1 of 1 hold" in run("verify", "hubspot_divisions").output
+    assert "no undo of plan" in run("undo", "hubspot_divisions", "--give-up").output
     assert "Nothing was written" in run("undo", "hubspot_divisions").output
     assert "is applied: 1 written" in run("undo", "hubspot_divisions", "--yes").output
     assert hubspot.counts()["live"]["divisions"] == before

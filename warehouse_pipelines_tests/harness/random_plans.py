@@ -229,11 +229,24 @@ class RandomPlans:
                 undo = outbound.plan_undo(plan, BY)
             if not self._killed(undo) or self._chance(0.7):
                 self._finish(undo)
+            elif self._status(undo) == "applying" and self._chance(0.5):
+                self._give_up(plan)
             else:
                 self.counts["undo asked for again"] += 1
             if self._status(plan) == "undone":
                 return
         raise WrongState(f"plan {plan.plan_id} is not undone after {TRIES} attempts")
+
+    def _give_up(self, plan: Plan) -> None:
+        """Give up an undo that was begun, after nothing could be planned because of it."""
+        self.counts["undo given up, and asked for again"] += 1
+        with self.portal.outbound() as outbound:
+            try:
+                made = outbound.plan(BY)
+            except ActionNeeded:
+                outbound.give_up_undo(plan, BY)
+            else:
+                raise WrongState(f"plan {made.plan_id} was made while the undo of plan {plan.plan_id} waits")
 
     def _edit(self, *, unique: bool = False) -> dict[tuple[str, str], Any]:
         """Do what people do; return what they changed, by record and field. ``unique`` values are nobody else's."""

@@ -211,6 +211,16 @@ class TestSideBySide:
         assert reading.ids == sorted(portal.ids("contacts"))
         assert reading.calls == portal.requests()["total"]
 
+    @of(contacts=35)
+    def test_the_archived_list_takes_its_turn_among_the_requests_in_flight(
+        self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("warehouse_pipelines.model.pace.MOST", 2)
+        portal.bulk_touch("contacts")
+        portal.set_fault("slow", seconds=0.02)
+        assert len(read(CONTACTS, ago(minutes=1), soon(), page_size=10).ids) == 35
+        assert portal.requests()["peak_concurrency"] == 2
+
     @pytest.mark.parametrize("seed", range(3))
     @of(contacts=1000)
     def test_what_stays_is_read_whatever_happens_during_a_full_read(self, portal: HubSpot, seed: int) -> None:

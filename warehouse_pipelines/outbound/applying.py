@@ -90,8 +90,8 @@ def run(
             ledger.set_status(session, plan.plan_id, "applying", problem=str(error))
             raise
         done = ledger.plan(session, str(plan.plan_id))
-        whole = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
-        ledger.set_status(session, plan.plan_id, "applied" if whole else "partial")
+        complete = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
+        ledger.set_status(session, plan.plan_id, "applied" if complete else "partial")
         if plan.undoes is not None and not ledger.was_refused(session, plan.plan_id):
             ledger.set_status(session, plan.undoes, "undone")
         return ledger.plan(session, str(plan.plan_id))

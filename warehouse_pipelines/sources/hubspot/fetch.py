@@ -7,8 +7,8 @@ missed until its next edit or full read. If the property list is too long for a 
 by POST, which costs twice the calls.
 
 **A delta** asks the search for ids only (``search``) and reads the records by POST. The archived ids are listed once
-the search is done, beside the last of its records, as one of the requests in flight; a record that is not there when it is read, because it was archived
-in between, is asked for among the archived ones.
+the search is done, beside the last of its records, as one of the requests in flight; a record that is not there when it
+is read, because it was archived in between, is asked for among the archived ones.
 
 Records, pages of a long list and associations are asked for side by side, as many as the pace of the read allows
 (``model.pace``). The parts of a read follow one another, because a record may move from one to the next: what is listed

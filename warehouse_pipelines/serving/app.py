@@ -9,7 +9,7 @@
     /unsubscribe/...          for those who want no more messages
     /static/...               files of the pages
 
-Beside it watches Dagster's daemon and tells of its silence (``alert_loop``). It reads no vendor and writes no table of a
+Beside it sends an alert when Dagster's daemon is silent (``alert_loop``). It reads no vendor and writes no table of a
 source: Dagster does. So it can be ended and started at any time.
 Each route but those of ``OPEN`` says which right it takes (``rights``), or the program does not start.
 """

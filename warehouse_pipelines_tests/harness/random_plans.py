@@ -46,6 +46,44 @@ FAULTS: tuple[dict[str, Any], ...] = (
 TRIES = 8
 
 
+class People:
+    """What people do in the portal meanwhile."""
+
+    def __init__(self, portal: PortalTarget, chance: random.Random, counts: Counter[str]) -> None:
+        self._portal, self._random, self._counts = portal, chance, counts
+        self._edit_no = 0
+
+    def edit(self, *, unique: bool = False) -> dict[tuple[str, str], Any]:
+        """Do what people do; return what they changed, by record and field. ``unique`` values are nobody else's."""
+        hubspot = self._portal.hubspot
+        done: dict[tuple[str, str], Any] = {}
+        ids, divisions = list(self._portal.state()), hubspot.ids("divisions")
+        for one in self._random.choices(ids, k=self._random.randint(1, 4)) if ids else ():
+            if one not in self._portal.state():
+                continue
+            kind = self._random.random()
+            self._edit_no += 1
+            if kind < 0.1 and not unique:
+                hubspot.archive("zipcodes", one)
+            elif kind < 0.2 and not unique:
+                hubspot.associate("zipcodes", one, "divisions", divisions[2])
+                done[one, "divisions"] = None
+            elif kind < 0.25 and not unique:
+                hubspot.dissociate("zipcodes", one, "divisions", self._random.choice(divisions[:3]))
+                done[one, "divisions"] = None
+            else:
+                name = self._random.choice(("city", "county", "state", "genius_phone", PEOPLES))
+                value = (
+                    f"edited {self._edit_no}"
+                    if unique or self._random.random() < 0.5
+                    else self._random.choice(VALUES) or None
+                )
+                hubspot.edit("zipcodes", one, {name: value})
+                done[one, name] = value
+            self._counts["edits by people"] += 1
+        return done
+
+
 class RandomPlans:
     """Plans of one seed against one portal; ``counts`` is what happened."""
 
@@ -56,7 +94,7 @@ class RandomPlans:
         self.counts: Counter[str] = Counter()
         self.sizes: list[tuple[int, int]] = []
         self.random = random.Random(seed)  # noqa: S311
-        self._edit_no = 0
+        self._people = People(portal, self.random, self.counts)
         portal.hubspot.define_property("zipcodes", PEOPLES)
         self.divisions = {
             portal.hubspot.record("divisions", one)["properties"]["division_name"]: one
@@ -126,7 +164,7 @@ class RandomPlans:
         self.portal.give(*given)
         plan = self.portal.plan()
         self.sizes.append((size, plan.changes))
-        edited = self._edit() if self.edits and self._chance(0.2) else {}
+        edited = self._people.edit() if self.edits and self._chance(0.2) else {}
         before = self.portal.state()
         plans, mid = self._applied(plan)
         after = self.portal.state()
@@ -144,7 +182,7 @@ class RandomPlans:
         if nested:
             tried += self._plan(nested=False)
         if self.edits and len(plans) == 1 and self._chance(0.4):
-            self._edit()
+            self._people.edit()
         now = self.portal.state()
         for each in reversed(plans):
             self._undo(each)
@@ -156,7 +194,7 @@ class RandomPlans:
         """Apply a plan to its end, however often that fails; return the plans that did it, and edits meanwhile."""
         if not self._killed(plan):
             return [self._finish(plan)], {}
-        mid = self._edit(unique=True) if self.edits and self._chance(0.3) else {}
+        mid = self._people.edit(unique=True) if self.edits and self._chance(0.3) else {}
         if not mid and self._chance(0.3):
             self.counts["continued by a new plan"] += 1
             newer = self._until_it_works(self.portal.plan)
@@ -247,29 +285,3 @@ class RandomPlans:
                 outbound.give_up_undo(plan, BY)
             else:
                 raise WrongState(f"plan {made.plan_id} was made while the undo of plan {plan.plan_id} waits")
-
-    def _edit(self, *, unique: bool = False) -> dict[tuple[str, str], Any]:
-        """Do what people do; return what they changed, by record and field. ``unique`` values are nobody else's."""
-        hubspot = self.portal.hubspot
-        done: dict[tuple[str, str], Any] = {}
-        ids, divisions = list(self.portal.state()), hubspot.ids("divisions")
-        for one in self.random.choices(ids, k=self.random.randint(1, 4)) if ids else ():
-            if one not in self.portal.state():
-                continue
-            kind = self.random.random()
-            self._edit_no += 1
-            if kind < 0.1 and not unique:
-                hubspot.archive("zipcodes", one)
-            elif kind < 0.2 and not unique:
-                hubspot.associate("zipcodes", one, "divisions", divisions[2])
-                done[one, "divisions"] = None
-            elif kind < 0.25 and not unique:
-                hubspot.dissociate("zipcodes", one, "divisions", self.random.choice(divisions[:3]))
-                done[one, "divisions"] = None
-            else:
-                name = self.random.choice(("city", "county", "state", "genius_phone", PEOPLES))
-                value = f"edited {self._edit_no}" if unique or self._chance(0.5) else self.random.choice(VALUES) or None
-                hubspot.edit("zipcodes", one, {name: value})
-                done[one, name] = value
-            self.counts["edits by people"] += 1
-        return done

@@ -88,9 +88,15 @@ class PortalTarget:
 
     def finish(self, plan: Plan) -> Plan:
         """Apply a plan again, unless it was applied to its end."""
+        return self.now(plan) if self.status(plan) == "applied" else self.apply(plan)
+
+    def now(self, plan: Plan) -> Plan:
+        """A plan as it stands now."""
         with warehouse.session(self.url) as session:
-            found = ledger.plan(session, str(plan.plan_id))
-        return found if found.status == "applied" else self.apply(plan)
+            return ledger.plan(session, str(plan.plan_id))
+
+    def status(self, plan: Plan) -> str:
+        return self.now(plan).status
 
     def undo(self, plan: Plan) -> Plan:
         with self.outbound() as outbound:

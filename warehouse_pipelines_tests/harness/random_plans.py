@@ -210,7 +210,7 @@ class RandomPlans:
                 child = apply_and_kill(self.portal.url, plan, after=self.random.randint(1, 3), most=MOST)
             require(child.returncode in (0, -9), "the child says", child.stderr)
             self.counts["killed by SIGKILL"] += child.returncode == -9
-            return self._status(plan) != "applied"
+            return self.portal.status(plan) != "applied"
         try:
             with killed_at(self.random.randint(0, 300 if plan.changes > 100 else 60)), self._failing():
                 self.portal.apply(plan)
@@ -220,10 +220,6 @@ class RandomPlans:
         except (ActionNeeded, VendorUnavailable):
             return True
         return False
-
-    def _status(self, plan: Plan) -> str:
-        with warehouse.session(self.portal.url) as session:
-            return ledger.plan(session, str(plan.plan_id)).status
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -267,11 +263,11 @@ class RandomPlans:
                 undo = outbound.plan_undo(plan, BY)
             if not self._killed(undo) or self._chance(0.7):
                 self._finish(undo)
-            elif self._status(undo) == "applying" and self._chance(0.5):
+            elif self.portal.status(undo) == "applying" and self._chance(0.5):
                 self._give_up(plan)
             else:
                 self.counts["undo asked for again"] += 1
-            if self._status(plan) == "undone":
+            if self.portal.status(plan) == "undone":
                 return
         raise WrongState(f"plan {plan.plan_id} is not undone after {TRIES} attempts")
 

@@ -217,7 +217,7 @@ class TestSideBySide:
     ) -> None:
         monkeypatch.setattr("warehouse_pipelines.model.pace.MOST", 2)
         portal.bulk_touch("contacts")
-        portal.set_fault("slow", seconds=0.02)
+        portal.set_fault("slow", seconds=0.1)
         assert len(read(CONTACTS, ago(minutes=1), soon(), page_size=10).ids) == 35
         assert portal.requests()["peak_concurrency"] == 2
 

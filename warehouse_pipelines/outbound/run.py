@@ -38,7 +38,6 @@ class Outbound:
         waits: a plan would write again what the undo has taken back so far.
         """
         with self._alone():
-            self._refuse_while_undo_waits()
             self._close_open(by)
             made = planning.make(self.session, self.target, self.partner, by=by)
         return ledger.plan(self.session, str(made))
@@ -79,10 +78,10 @@ class Outbound:
         another plan waits: it could not be continued any more.
         """
         with self._alone():
-            begun = [one for one in self._open_undos() if one.undoes == plan.plan_id]
-            if begun:
+            waiting = self._waiting_undos(ledger.open_plans(self.session, self.target.name))
+            if begun := [one for one in waiting if one.undoes == plan.plan_id]:
                 return begun[-1]
-            self._refuse_while_undo_waits()
+            self._require_none(waiting)
             made = undoing.make(self.session, self.target, plan, self.partner, by=by)
         return ledger.plan(self.session, str(made))
 
@@ -93,22 +92,24 @@ class Outbound:
         does, and as the vendor's client does.
         """
         with self._alone():
-            begun = [one for one in self._open_undos() if one.undoes == plan.plan_id]
+            waiting = self._waiting_undos(ledger.open_plans(self.session, self.target.name))
+            begun = [one for one in waiting if one.undoes == plan.plan_id]
             if not begun:
                 raise WrongUse(f"no undo of plan {plan.plan_id} waits to be continued.")
             self._close(begun, by, "given up")
         return ledger.plan(self.session, str(begun[-1].plan_id))
 
-    def _open_undos(self) -> list[Plan]:
+    def _waiting_undos(self, open_plans: Sequence[Plan]) -> list[Plan]:
         """Return the undos that were begun, not applied to their end, and not followed by another plan."""
         return [
             one
-            for one in ledger.open_plans(self.session, self.target.name)
+            for one in open_plans
             if one.undoes and not (self.target.source and ledger.newer_plan(self.session, one))
         ]
 
-    def _refuse_while_undo_waits(self) -> None:
-        for one in self._open_undos() if self.target.source else ():
+    def _require_none(self, waiting: Sequence[Plan]) -> None:
+        """Raise ``ActionNeeded`` for an undo that waits; a plan by hand says nothing of its records."""
+        for one in waiting if self.target.source else ():
             raise ActionNeeded(
                 f"the undo of plan {one.undoes} (plan {one.plan_id}) was not applied to its end. "
                 f"`warehouse outbound undo {one.undoes} --yes` continues it; `warehouse outbound undo {one.undoes} "
@@ -116,9 +117,11 @@ class Outbound:
             )
 
     def _close_open(self, by: str) -> None:
-        kept = {one.plan_id for one in self._open_undos()}
-        closed = [one for one in ledger.open_plans(self.session, self.target.name) if one.plan_id not in kept]
-        self._close(closed, by, "a newer plan was made")
+        """Close the plans that were not applied to their end, but for undos: they wait (``_require_none``)."""
+        begun = ledger.open_plans(self.session, self.target.name)
+        waiting = self._waiting_undos(begun)
+        self._require_none(waiting)
+        self._close([one for one in begun if one not in waiting], by, "a newer plan was made")
 
     def _close(self, plans: Sequence[Plan], by: str, problem: str) -> None:
         applying.close(

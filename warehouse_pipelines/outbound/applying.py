@@ -43,6 +43,13 @@ def stop_file() -> Path:
     return state_folder() / "stop-outbound"
 
 
+def stop_reason() -> str | None:
+    """Return why nothing is written; None where it may be."""
+    if stop_file().exists():
+        return f"{stop_file()} is there: nothing is written to any vendor. Delete it to go on."
+    return None
+
+
 def limit(target: Target, rows: int) -> int:
     """Return how many changes a plan may have without ``force``."""
     return max(FEW, min(target.most, rows // 5))
@@ -50,8 +57,8 @@ def limit(target: Target, rows: int) -> int:
 
 def refusal(target: Target, plan: Plan, *, force: bool) -> str | None:
     """Return why a plan may not be applied; None where it may."""
-    if stop_file().exists():
-        return f"{stop_file()} is there: nothing is written to any vendor. Delete it to go on."
+    if stopped := stop_reason():
+        return stopped
     if plan.status not in ("planned", "applying", "partial"):
         return f"plan {plan.plan_id} is {plan.status}; make a new one: `warehouse outbound plan {target.name}`."
     most = limit(target, plan.rows)
@@ -82,6 +89,12 @@ def run(
             raise WrongUse(
                 f"plan {plan.plan_id} was followed by plan {newer}, which may say otherwise; make a new one: "
                 f"`warehouse outbound plan {target.name}`."
+            )
+        if fields := ledger.unknown_fields(session, plan.plan_id, target.by_name):
+            again = f"plan {target.name}" if plan.undoes is None else f"undo {plan.undoes} --give-up` and then `undo"
+            raise WrongUse(
+                f"plan {plan.plan_id} writes {', '.join(fields)}, which {target.name} has no more; make a new one: "
+                f"`warehouse outbound {again}`."
             )
         ledger.set_status(session, plan.plan_id, "applying", by=by)
         try:

@@ -149,14 +149,19 @@ def write_plan(
     return int(made["plan_id"])
 
 
+def is_number(named: str) -> bool:
+    """Return whether a word is the number that a plan may have, and not the name of a target."""
+    return named.isascii() and named.isdigit() and len(named) <= 18
+
+
 def plan(session: "Session", named: str, *, sent: bool = False) -> Plan:
-    """Return a plan by its number, or the newest of a target; of ``sent`` ones that are no undo, if that is asked for.
+    """Return a plan by its number, or the newest of a target that is no undo; of ``sent`` ones, if that is asked for.
 
     Raises ``WrongUse`` when there is none.
     """
-    condition = "plan_id = %s" if named.isdigit() else "target = %s"
-    if sent and not named.isdigit():
-        condition += " AND undoes IS NULL AND status IN ('applying', 'applied', 'partial')"
+    condition = "plan_id = %s" if is_number(named) else "target = %s AND undoes IS NULL"
+    if sent and not is_number(named):
+        condition += " AND status IN ('applying', 'applied', 'partial')"
     found = _plans(session, f"WHERE {condition} ORDER BY plan_id DESC LIMIT 1", named)
     if not found:
         raise WrongUse(f"There is no plan {named}. `warehouse outbound plan TARGET` makes one.")
@@ -171,6 +176,16 @@ def plans(session: "Session", limit: int = 20) -> list[Plan]:
 def open_plans(session: "Session", target: str) -> list[Plan]:
     """Return the plans of a target that were not applied to their end."""
     return _plans(session, "WHERE target = %s AND status = 'applying' ORDER BY plan_id", target)
+
+
+def unknown_fields(session: "Session", plan_id: int, known: Iterable[str]) -> list[str]:
+    """Return the fields beside the ``known`` ones that a plan would still write."""
+    found = session.execute(
+        "SELECT DISTINCT f.name FROM reverse_etl.plan_item AS i, jsonb_object_keys(i.fields) AS f (name)"
+        " WHERE i.plan_id = %s AND i.status IN ('planned', 'sending') AND f.name <> ALL(%s) ORDER BY 1",
+        [plan_id, list(known)],
+    ).fetchall()
+    return [row["name"] for row in found]
 
 
 def newer_plan(session: "Session", plan: Plan) -> int | None:

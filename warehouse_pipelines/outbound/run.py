@@ -67,6 +67,12 @@ class Outbound:
             allow_archive=allow_archive, url=self.url,
         )  # fmt: skip
 
+    def prepare(self) -> list[str]:
+        """Make what the vendor lacks; return what was made. Raises ``WrongUse`` while the stop file is there."""
+        if stopped := applying.stop_reason():
+            raise WrongUse(stopped)
+        return self.partner.prepare()
+
     def verify(self, plan: Plan) -> list[Verdict]:
         """Read back what a plan wrote."""
         return undoing.verify(self.session, plan, self.partner)

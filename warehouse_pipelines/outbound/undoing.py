@@ -114,18 +114,21 @@ def _undone(target: Target, verdict: Verdict, half: Mapping[tuple[str, str], Val
             item.action = "archive"
             item.fields = {name: Change(value, value) for name, value in record.values.items()}
         if verdict.changed:
-            item.status, item.reason = "refused", _changed(verdict.changed)
+            item.status, item.reason = "refused", _left(target, receipt, verdict.changed)
     else:
-        item.fields = _restored(receipt, record, half)
-        changed = [
+        item.fields = {
+            name: change for name, change in _restored(receipt, record, half).items() if name in target.by_name
+        }
+        left = [
             name
-            for name in verdict.changed
-            if name not in item.fields and record.values.get(name) != receipt.fields[name]["before"]
+            for name, one in receipt.fields.items()
+            if "stored" in one and name not in item.fields
+            if name not in target.by_name or record.values.get(name) != one["before"]
         ]
-        if not item.fields and not changed:
+        if not item.fields and not left:
             return None
         item.status = "planned" if item.fields else "refused"
-        item.reason = _changed(changed) if changed else None
+        item.reason = _left(target, receipt, left) if left else None
     return item
 
 
@@ -142,5 +145,11 @@ def _restored(receipt: Receipt, record: Record, half: Mapping[tuple[str, str], V
     return fields
 
 
-def _changed(names: Sequence[str]) -> str:
-    return f"changed at the vendor since, and left as it is: {', '.join(names)}"
+def _left(target: Target, receipt: Receipt, names: Sequence[str]) -> str:
+    """Return why fields are left as they are."""
+    dropped = {name for name in names if name in receipt.fields and name not in target.by_name}
+    reasons = {
+        "changed at the vendor since": [name for name in names if name not in dropped],
+        f"no field of {target.name} any more": sorted(dropped),
+    }
+    return "; ".join(f"{why}, and left as it is: {', '.join(some)}" for why, some in reasons.items() if some)

@@ -8,7 +8,9 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import ActionNeeded, WrongUse
+from warehouse_pipelines.loading import retention
 from warehouse_pipelines.outbound.hubspot import HubSpotPartner
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines_tests.harness.examples import examples
@@ -162,6 +164,16 @@ def test_nothing_is_planned_while_a_killed_undo_waits(portal: PortalTarget) -> N
     portal.undo(plan)
     assert portal.state() == before
     assert portal.apply().statuses == {"written": 1}
+
+
+def test_an_undo_that_waits_outlives_the_age_of_plans(portal: PortalTarget, database_url: str) -> None:
+    _, plan, before = undo_killed(portal)
+    with warehouse.session(database_url) as session:
+        session.execute("UPDATE reverse_etl.plan SET created_at = now() - interval '9 years'")
+        session.execute("UPDATE reverse_etl.receipt SET sent_at = now() - interval '9 years'")
+        retention.run(session, [], only=["outbound_plans", "outbound_receipts"])
+    portal.undo(plan)
+    assert portal.state() == before
 
 
 def test_an_undo_that_was_given_up_can_be_asked_for_again(portal: PortalTarget) -> None:

@@ -98,6 +98,13 @@ class PortalTarget:
     def status(self, plan: Plan) -> str:
         return self.now(plan).status
 
+    def wait_until_free(self) -> None:
+        """Wait until PostgreSQL has noticed that a process was killed, which holds the target until then."""
+        lock = [f"warehouse:outbound:{self.target.name}"]
+        with warehouse.session(self.url) as session:
+            session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", lock)
+            session.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", lock)
+
     def undo(self, plan: Plan) -> Plan:
         with self.outbound() as outbound:
             return outbound.apply(outbound.plan_undo(plan, BY), BY, force=True)

@@ -210,6 +210,7 @@ class RandomPlans:
                 child = apply_and_kill(self.portal.url, plan, after=self.random.randint(1, 3), most=MOST)
             require(child.returncode in (0, -9), "the child says", child.stderr)
             self.counts["killed by SIGKILL"] += child.returncode == -9
+            self.portal.wait_until_free()
             return self.portal.status(plan) != "applied"
         try:
             with killed_at(self.random.randint(0, 300 if plan.changes > 100 else 60)), self._failing():

@@ -36,22 +36,22 @@ def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(
 ) -> None:
     """Of people with tokens in every column some are erased: of them nothing is left, of the others every row is as it
     was, byte for byte; the numbers of all stay blocked."""
-    removed = range(1, people + 1, people // erased)
+    gone = range(1, people + 1, people // erased)
     before = _planted(database_url, people)
     there = planted.planted_in(before)
     assert set(there) == set(range(1, people + 1))
     assert all(len(tables) > 65 for tables in there.values()), "planted nearly nowhere"
     with warehouse.session(database_url) as session:
         for start in range(0, erased, at_once):
-            some = removed[start : start + at_once]
+            some = gone[start : start + at_once]
             ids = [UUID(person_id(number)) for number in some]
             done = erasure.erase(session, "person", str(ids[0]), ids, erased_by="test")
             assert done.left == (), some
             assert done.rows > 50 * at_once
     after = _dump(database_url)
     left = planted.planted_in(after)
-    assert {number: left[number] for number in removed if number in left} == {}
-    _others_are_as_they_were(before, after, set(removed))
+    assert {number: left[number] for number in gone if number in left} == {}
+    _others_are_as_they_were(before, after, set(gone))
     with psycopg.connect(database_url, autocommit=True) as connection:
         for number in range(1, people + 1):
             row = connection.execute("SELECT crm.is_on_dnc_list(%s, %s)", [phone(number), ORGANIZATION]).fetchone()
@@ -78,10 +78,10 @@ def _erase(url: str, by: By, value: str, *numbers: int) -> erasure.Certificate:
         return erasure.erase(session, by, value, [UUID(person_id(number)) for number in numbers], erased_by="test")
 
 
-def _others_are_as_they_were(before: Dump, after: Dump, removed: set[int]) -> None:
+def _others_are_as_they_were(before: Dump, after: Dump, gone: set[int]) -> None:
     for table, rows in before.items():
         others = planted.planted_in
-        kept = {place: text for place, text in rows.items() if others({table: {"": text}}).keys() - removed}
+        kept = {place: text for place, text in rows.items() if others({table: {"": text}}).keys() - gone}
         assert {place: after[table].get(place) for place in kept} == kept, table
 
 

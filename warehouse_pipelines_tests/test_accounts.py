@@ -110,6 +110,45 @@ def test_marts_and_the_do_not_call_list_have_all_accounts(found: dict[str, Any])
     assert found["listed"] == 1, "who asked in one portal is not to be called in any"
 
 
+def test_what_is_written_to_one_account_reaches_no_other_and_is_taken_back(found: dict[str, Any]) -> None:
+    for name in ("hubspot_west_do_not_call", "callrail_north_do_not_call"):
+        assert found[f"written {name}"] == [{"written": 1}, [True], {"written": 1}]
+    wrote = {
+        name: sum(number for route, number in routes.items() if route.startswith("PUT") or route.endswith("/update"))
+        for name, routes in found["writes"].items()
+    }
+    assert wrote == {"hubspot": 0, "hubspot_west": 2, "callrail": 0, "callrail_north": 2, "callrail_south": 0}
+
+
+def test_a_trial_is_compared_with_the_rows_of_its_account(found: dict[str, Any]) -> None:
+    assert found["tried hubspot_west"] == [5, 0, 5]
+    assert found["tried callrail_north"][:2] == [15, 0]
+
+
+def test_a_backfill_deletes_in_its_account_alone(found: dict[str, Any]) -> None:
+    assert found["backfilled"] == ["backfill", "success", 1]
+    archived = {row["account"]: row["archived"] for row in found["archived"]}
+    assert archived.pop("callrail_north")
+    assert archived
+    assert not any(archived.values())
+
+
+def test_old_rows_of_an_account_are_removed_and_those_of_others_stay(found: dict[str, Any]) -> None:
+    accounts = {row["account"]: row["rows"] for row in found["trackers"]}
+    assert set(accounts) == {"callrail", "callrail_south"}
+
+
+def test_an_alert_names_the_account(found: dict[str, Any]) -> None:
+    assert ["credential_refused", "hubspot_west"] in found["alerts"]
+    assert {crm for _, crm in found["alerts"]} == {"hubspot_west"}
+
+
+def test_serve_shows_an_account_as_any_other_source(found: dict[str, Any]) -> None:
+    assert set(found["pages"].values()) == {200}, found["pages"]
+    assert "hubspot_west.hubspot_contact" in found["row"]
+    assert "/tables/hubspot_west.hubspot_contact/row?key=" in found["person"]
+
+
 def test_a_delivery_is_proved_by_the_secret_of_its_account(found: dict[str, Any]) -> None:
     assert found["delivered hubspot"][0] is False
     assert found["delivered hubspot_west"] == [True, ["hubspot_west", "contacts", "7"]]

@@ -75,7 +75,7 @@ def test_a_session_that_failed_or_is_in_a_transaction_is_not_kept(url: str) -> N
 
 
 def test_a_dead_session_is_not_lent(url: str) -> None:
-    """As after a restart of the server: what was kept is gone, and a new one is opened without a word."""
+    """As after a restart of the server: what was kept is closed, and a new one is opened without a word."""
     pid = lent(url)
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])

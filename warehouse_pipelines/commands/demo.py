@@ -175,7 +175,7 @@ def _write_back(url: str) -> int:
 
     click.echo()
     with connected(url, DIVISIONS) as at_work:
-        at_work.partner.prepare()
+        at_work.prepare()
         plan = at_work.plan(USER)
         show_plan(plan, ledger.items(at_work.session, plan.plan_id, limit=PLANNED))
         done = at_work.apply(plan, USER)

@@ -203,7 +203,7 @@ def template(
     if not yes or not wanted:
         return
     with warehouse.session(database_url()) as session:
-        of = google_folders.owner(session, kind, id_)
+        of = google_folders.folder_owner(session, kind, id_)
         top = google_folders.folder_of(session, kind, id_)
     _share(ctx, top, wanted, why, yes=True, subject=of.subject, once=not share)
 

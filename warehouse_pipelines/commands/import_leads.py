@@ -164,7 +164,7 @@ def _show_outcome(done: Any, telling: list[dict[str, Any]]) -> None:
 
     console = out()
     if done.resumed_after:
-        console.print(f"Gone on after row {done.resumed_after:,}; the figures are of the whole file.")
+        console.print(f"Continued after row {done.resumed_after:,}; the figures are of the whole file.")
     table = _table("created", "updated", "duplicates", "refused")
     table.add_row(*(f"{count:,}" for count in (done.created, done.updated, done.duplicates, done.refused)))
     console.print(table)

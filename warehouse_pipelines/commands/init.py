@@ -46,7 +46,7 @@ def chosen(names: Sequence[str], sources: Mapping[str, Source]) -> list[Source]:
     return [sources[name] for name in dict.fromkeys(names)]
 
 
-def settings_of(sources: Sequence[Source], given: Mapping[str, str], ask: Ask | None) -> dict[str, str]:
+def settings_to_write(sources: Sequence[Source], given: Mapping[str, str], ask: Ask | None) -> dict[str, str]:
     """Return the settings to write: those of ``given``, and of what these CRMs lack those that ``ask`` brings.
 
     Raises ``WrongUse``, naming all of them, when some are missing and nobody can be asked.

@@ -41,7 +41,7 @@ def _plan_of(named: str, *, sent: bool = False) -> "tuple[Target, Plan]":
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
 
-    if not named.isdigit():
+    if not ledger.is_number(named):
         _target(named)
     with warehouse.session(database_url()) as session:
         plan = ledger.plan(session, named, sent=sent)
@@ -98,7 +98,7 @@ def prepare(target: str, yes: bool) -> None:
     from warehouse_pipelines.outbound.run import connected
 
     with connected(database_url(), _target(target)) as at_work:
-        lines = at_work.partner.prepare() if yes else at_work.partner.lacking()
+        lines = at_work.prepare() if yes else at_work.partner.lacking()
     if not lines:
         click.echo("Nothing is lacking.")
         return
@@ -109,7 +109,7 @@ def prepare(target: str, yes: bool) -> None:
 
 @outbound.command()
 @click.argument("target", shell_complete=complete_targets)
-@click.option("--show", default=SHOWN, show_default=True, metavar="N", help="Records to print.")
+@click.option("--show", default=SHOWN, type=click.IntRange(0), show_default=True, metavar="N", help="Records to print.")
 def plan(target: str, show: int) -> None:
     """Compare what TARGET would write with what the vendor has, and write down the plan. PRINTS PERSONAL DATA."""
     from warehouse_pipelines import warehouse
@@ -150,7 +150,9 @@ def show_plan(plan: "Plan", items: "Sequence[Item]") -> None:
 @click.argument("plan", metavar="PLAN|TARGET", shell_complete=complete_targets)
 @click.option("--yes", is_flag=True, help="Do it. Without it is told what would be done.")
 @click.option("--force", is_flag=True, help="Change more records than is allowed without.")
-@click.option("--allow-archive", default=0, metavar="N", help="Archive up to N records at the vendor.")
+@click.option(
+    "--allow-archive", default=0, type=click.IntRange(0), metavar="N", help="Archive up to N records at the vendor."
+)
 @click.pass_context
 def apply(ctx: click.Context, plan: str, yes: bool, force: bool, allow_archive: int) -> None:
     """Send a plan, given by its number or by its target, whose newest it is then; go on with one that was ended."""
@@ -199,9 +201,10 @@ def verify(ctx: click.Context, plan: str) -> None:
 @outbound.command()
 @click.argument("plan", metavar="PLAN|TARGET", shell_complete=complete_targets)
 @click.option("--yes", is_flag=True, help="Do it. Without it the plan of the undo is shown.")
-@click.option("--show", default=SHOWN, show_default=True, metavar="N", help="Records to print.")
+@click.option("--show", default=SHOWN, type=click.IntRange(0), show_default=True, metavar="N", help="Records to print.")
+@click.option("--give-up", is_flag=True, help="Leave what an undo that was ended has not taken back.")
 @click.pass_context
-def undo(ctx: click.Context, plan: str, yes: bool, show: int) -> None:
+def undo(ctx: click.Context, plan: str, yes: bool, show: int, give_up: bool) -> None:
     """Restore what a plan changed, unless somebody changed it since. PRINTS PERSONAL DATA."""
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
@@ -209,6 +212,10 @@ def undo(ctx: click.Context, plan: str, yes: bool, show: int) -> None:
 
     target, found = _plan_of(plan, sent=True)
     with connected(database_url(), target) as at_work:
+        if give_up:
+            left = at_work.give_up_undo(found, me())
+            click.echo(f"Plan {left.plan_id}, the undo of plan {found.plan_id}, is {left.status}: {counts(left)}.")
+            return
         made = at_work.plan_undo(found, me())
         show_plan(made, ledger.items(at_work.session, made.plan_id, limit=show))
         if not yes:

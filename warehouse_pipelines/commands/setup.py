@@ -126,7 +126,7 @@ def init(crms: tuple[str, ...], given: tuple[str, ...], database_url: str | None
         hidden = " (hidden)" if secret else ""
         return str(click.prompt(f"{about}, {name}{hidden}", hide_input=secret, default="", show_default=False))
 
-    values = program.settings_of(picked, values, asked if ask else None)
+    values = program.settings_to_write(picked, values, asked if ask else None)
     redaction.hide(values.values())
     program.write(settings.env_file(), values)
     for name in values:

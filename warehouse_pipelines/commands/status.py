@@ -122,14 +122,14 @@ def _status(
 def _webhooks(chosen: Sequence["Source"], url: str) -> list[str]:
     """Return what is polled less often because webhooks deliver, and which deliveries were refused."""
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.loading import webhook_inbox, webhook_pace
+    from warehouse_pipelines.loading import webhook_cadence, webhook_inbox
     from warehouse_pipelines.model.describe import every
 
     with warehouse.session(url) as session:
         slower = [
             f"{source.name} {pace.entity} {every(pace.every)}"
             for source in chosen
-            for pace in webhook_pace.slower(session, source, source.entities)
+            for pace in webhook_cadence.slower(session, source, source.entities)
         ]
         refused = webhook_inbox.refused(session, REFUSED_HOURS)
     told = [f"{row['source']} {row['deliveries']:,} {row['outcome']}" for row in refused]

@@ -4,7 +4,7 @@ The coercer drops a column from its tables when the vendor seems to send it no m
 ``observability.lost_values``). The loader then merges the batch without it.
 """
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 import pyarrow as pa
 from psycopg import sql
@@ -46,5 +46,50 @@ class KeptColumns:
         returned = sorted(name for name in self._ever if e164.get(name, name) not in absent)
         if not returned:
             return 0
-        emptied, untouched = self._transaction.row(self._statements.empty_returned(returned))
+        emptied, untouched = self._transaction.row(self._emptying(returned))
         return int(untouched) if emptied else 0
+
+    def _emptying(self, returned: Sequence[str]) -> sql.Composed:
+        """Compose what empties the ``returned`` columns of the rows in ``kept`` whose ``raw_data`` lacks them.
+
+        It returns how many rows were emptied, and how many of them this run had left as they were.
+        """
+        stored, log, e164 = self._statements.stored, self._statements.log, self._entity.e164
+        lacking = {
+            name: sql.SQL("({} IS NOT NULL AND {})").format(
+                sql.Identifier("t", name),
+                sql.SQL(" AND ").join(
+                    sql.SQL("t.raw_data #> {} IS NULL").format(path.split("."))
+                    for path in self._entity.columns[e164.get(name, name)].members
+                ),
+            )
+            for name in returned
+        }
+        logged: sql.Composable = sql.SQL("")
+        if log:
+            emptied = {
+                name: sql.SQL("CASE WHEN NOT {} THEN t.{}::text END").format(lacks, sql.Identifier(name))
+                for name, lacks in lacking.items()
+            }
+            which = sql.SQL("t.ctid = ANY(ARRAY(SELECT place FROM found))")
+            logged = sql.SQL(", logged AS ({})").format(log.set_to(emptied, which))
+        return sql.SQL("""
+            WITH found AS MATERIALIZED (
+                SELECT t.place, t.untouched FROM kept k CROSS JOIN LATERAL (
+                    SELECT t.ctid AS place, t.sync_updated_at < now() AS untouched, {any} AS stale
+                    FROM {target} t WHERE {place}
+                ) t WHERE t.stale
+            ){logged}, emptied AS (
+                UPDATE {target} t SET {assignments}, sync_updated_at = now()
+                WHERE t.ctid = ANY(ARRAY(SELECT place FROM found)) RETURNING 1
+            ) SELECT (SELECT count(*) FROM emptied), (SELECT count(DISTINCT place) FROM found WHERE untouched)
+        """).format(
+            any=sql.SQL(" OR ").join(lacking.values()),
+            target=stored.table,
+            place=stored.place("k"),
+            assignments=sql.SQL(", ").join(
+                sql.SQL("{0} = CASE WHEN NOT {1} THEN t.{0} END").format(sql.Identifier(name), lacks)
+                for name, lacks in lacking.items()
+            ),
+            logged=logged,
+        )

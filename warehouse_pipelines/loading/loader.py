@@ -26,7 +26,7 @@ import adbc_driver_manager
 import pyarrow as pa
 from psycopg import sql
 
-from warehouse_pipelines.errors import DatabaseUnavailable, masked
+from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.loading import lease
 from warehouse_pipelines.loading.change_log import ChangeLog
 from warehouse_pipelines.loading.column_reader import ARROW
@@ -35,6 +35,7 @@ from warehouse_pipelines.loading.kept_columns import KeptColumns
 from warehouse_pipelines.loading.load_errors import sqlstate
 from warehouse_pipelines.loading.merge_sql import MergeStatements
 from warehouse_pipelines.loading.mirroring import MIRROR, may_not_mirror
+from warehouse_pipelines.loading.refused_records import RefusedRecords
 from warehouse_pipelines.loading.rejects import Reject
 from warehouse_pipelines.loading.stored_rows import StoredRows
 from warehouse_pipelines.loading.tombstones import Tombstones
@@ -65,9 +66,7 @@ class Loader:
         self.source, self.entity, self.history_id = source, entity, history_id
         self._token = token
         self.created = self.updated = self.unchanged = self.restored = self.archived = 0
-        self.rejects: list[Reject] = []
         self._merge: tuple[frozenset[str] | None, bool, str] = (None, False, "")
-        self._halves_keep: frozenset[str] | None = None
         self._stored = StoredRows(source, entity)
         log = ChangeLog(self._stored, history_id) if entity.change_log else None
         self._statements = MergeStatements(self._stored, force=force, log=log)
@@ -90,6 +89,7 @@ class Loader:
             self.transaction, source, entity, history_id=history_id, some_open=some_open
         )
         self._kept = KeptColumns(self.transaction, self._statements)
+        self._refused = RefusedRecords(self.transaction, self._statements)
         self.tombstones = Tombstones(self.transaction, self._stored, force=force, log=log)
         if detect_deletes and self.had_rows:
             self.tombstones.track()
@@ -113,7 +113,7 @@ class Loader:
             raise may_not_mirror(self.source) if refused else self.transaction.translated(error) from error
 
     def load(self, table: pa.Table) -> None:
-        """Merge a batch whose keys are distinct; records that PostgreSQL refuses become ``rejects``.
+        """Merge a batch whose keys are distinct; those that PostgreSQL refuses become rejects.
 
         Columns that ``table`` lacks are kept as they are stored; without the vendor's deleted flag, what it tombstoned.
 
@@ -131,7 +131,7 @@ class Loader:
                 raise self.transaction.translated(error) from error
             self.transaction.run("ROLLBACK TO SAVEPOINT batch")
             if table.num_rows == 1:
-                self._refuse(table, error)
+                self._refused.note(table, error)
                 return
             half = table.num_rows // 2
             self.load(table.slice(0, half))
@@ -165,7 +165,7 @@ class Loader:
             if self._all_new:
                 self._all_new = False
                 return self._merge_staged(records)
-            counts, refused = self._merge_in_halves()
+            counts, refused = self._refused.merge_others(self._kept.now)
         created, updated, restored, archived = counts
         self.created += created
         self.updated += updated
@@ -173,40 +173,6 @@ class Loader:
         self.archived += archived
         self.unchanged += records - len(refused) - created - updated
         return refused
-
-    def _merge_in_halves(self) -> tuple[tuple[int, int, int, int], list[tuple[str, ...]]]:
-        """Merge what can be merged of ``incoming``, the rest of which is deleted from it and added to ``rejects``.
-
-        Returns the counts and the keys of the rest.
-        """
-        width = len(self.entity.keys)
-        if self._halves_keep is None:
-            names = [*(f"key_{n}" for n in range(width)), "raw_data", "rule", "message"]
-            texts = [sql.SQL("{} text").format(sql.Identifier(name)) for name in names]
-            self.transaction.create_temp_table("refused", texts)
-        else:
-            self.transaction.run("TRUNCATE refused")
-        if self._halves_keep != self._kept.now:
-            self.transaction.run(self._statements.merge_in_halves(self._kept.now))
-            self._halves_keep = self._kept.now
-        counts = self.transaction.row(sql.SQL("SELECT * FROM pg_temp.merge_in_halves()"))
-        try:
-            self.transaction.cursor.execute("SELECT * FROM refused")
-            rows = self.transaction.cursor.fetchall()
-        except adbc_driver_manager.Error as error:
-            raise self.transaction.translated(error) from error
-        for *parts, raw, rule, message in rows:
-            key = tuple(parts)
-            self.rejects.append(Reject(raw.encode(), " ".join(key), "load", rule, masked(message), key))
-        return (counts[0], counts[1], counts[2], counts[3]), [tuple(row[:width]) for row in rows]
-
-    def _refuse(self, table: pa.Table, error: adbc_driver_manager.Error) -> None:
-        """Add the one record of ``table`` to ``rejects``."""
-        row = table.slice(0, 1).to_pylist()[0]
-        key = tuple(str(row[name]) for name in self.entity.keys)
-        message = masked(str(error).replace("\n", " "))
-        rule = sqlstate(error) or "refused"
-        self.rejects.append(Reject(row["raw_data"].encode(), " ".join(key), "load", rule, message, key))
 
     def empty_returned(self, absent: Set[str]) -> None:
         """Empty the kept columns that a later record proved to be sent (``KeptColumns.empty_returned``)."""
@@ -216,8 +182,7 @@ class Loader:
 
     def take_rejects(self) -> list[Reject]:
         """Return the records that PostgreSQL refused since they were last taken."""
-        taken, self.rejects = self.rejects, []
-        return taken
+        return self._refused.take()
 
     def write_dead_letters(self, rejects: Sequence[Reject]) -> None:
         """Write records that cannot be loaded into the dead letters; their rows are not missing at the vendor."""

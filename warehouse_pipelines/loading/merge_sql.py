@@ -199,51 +199,6 @@ class MergeStatements:
             )
         """).format(target=self.stored.table, place=self.stored.place("i"))
 
-    def empty_returned(self, returned: Sequence[str]) -> sql.Composed:
-        """Empty the ``returned`` columns of the rows whose key is in ``kept`` and whose ``raw_data`` lacks them.
-
-        It returns how many rows were emptied, and how many of them this run had left as they were.
-        """
-        e164 = self.entity.e164
-        lacking = {
-            name: sql.SQL("({} IS NOT NULL AND {})").format(
-                sql.Identifier("t", name),
-                sql.SQL(" AND ").join(
-                    sql.SQL("t.raw_data #> {} IS NULL").format(path.split("."))
-                    for path in self.entity.columns[e164.get(name, name)].members
-                ),
-            )
-            for name in returned
-        }
-        logged: sql.Composable = sql.SQL("")
-        if self.log:
-            emptied = {
-                name: sql.SQL("CASE WHEN NOT {} THEN t.{}::text END").format(lacks, sql.Identifier(name))
-                for name, lacks in lacking.items()
-            }
-            which = sql.SQL("t.ctid = ANY(ARRAY(SELECT place FROM found))")
-            logged = sql.SQL(", logged AS ({})").format(self.log.set_to(emptied, which))
-        return sql.SQL("""
-            WITH found AS MATERIALIZED (
-                SELECT t.place, t.untouched FROM kept k CROSS JOIN LATERAL (
-                    SELECT t.ctid AS place, t.sync_updated_at < now() AS untouched, {any} AS stale
-                    FROM {target} t WHERE {place}
-                ) t WHERE t.stale
-            ){logged}, emptied AS (
-                UPDATE {target} t SET {assignments}, sync_updated_at = now()
-                WHERE t.ctid = ANY(ARRAY(SELECT place FROM found)) RETURNING 1
-            ) SELECT (SELECT count(*) FROM emptied), (SELECT count(DISTINCT place) FROM found WHERE untouched)
-        """).format(
-            any=sql.SQL(" OR ").join(lacking.values()),
-            target=self.stored.table,
-            place=self.stored.place("k"),
-            assignments=sql.SQL(", ").join(
-                sql.SQL("{0} = CASE WHEN NOT {1} THEN t.{0} END").format(sql.Identifier(name), lacks)
-                for name, lacks in lacking.items()
-            ),
-            logged=logged,
-        )
-
 
 _MERGE_IN_HALVES = """
     CREATE OR REPLACE FUNCTION pg_temp.merge_in_halves(

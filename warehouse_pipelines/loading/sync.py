@@ -298,15 +298,14 @@ class Run:
             self.reading.context.note(delete_detection_skipped=skipped)
             log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
-        loader.tombstones.tombstone_missing(window, "erased" if report.includes_deleted else "missing")
+        loader.tombstones.tombstone_missing(window, report.delete_reason)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:
         """Tombstone the rows whose keys the source named, if this run may."""
         if self.plan.mode == BY_KEY:
             window = self.plan.window
         if window is not None:
-            reason = "erased" if report.includes_deleted else "missing"
-            loader.tombstones.tombstone(report.deleted_keys, window, reason)
+            loader.tombstones.tombstone(report.deleted_keys, window, report.delete_reason)
 
     def _close_dry(self, closing: dict[str, Any]) -> None:
         """Close the row of a dry run, whose transaction was rolled back."""

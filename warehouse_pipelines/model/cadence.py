@@ -19,7 +19,7 @@ class Cadence:
     """How often an entity is read, and which stretch of time.
 
     ``every``           how often its schedule runs it
-    ``with_webhooks``   how often it is polled while its webhooks deliver (``loading.webhook_pace``)
+    ``with_webhooks``   how often it is polled while its webhooks deliver (``loading.webhook_cadence``)
     ``overlap``         how far before the last watermark a delta begins: the vendor's lag, and clocks that differ
     ``lookback``        how far before now every delta begins at the latest, for a cursor that edits do not move
     ``lookahead``       how far beyond now a window reaches, for a cursor that is a planned time

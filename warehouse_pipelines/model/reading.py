@@ -269,6 +269,11 @@ class ReadReport:
     unproven: str | None = None
     next_state: Mapping[str, str] | None = None
 
+    @property
+    def delete_reason(self) -> str:
+        """Why a row that was not found is deleted."""
+        return "erased" if self.includes_deleted else "missing"
+
 
 Pages = Generator[Page, None, ReadReport]
 """Pages one after another, and the report as the generator's value."""

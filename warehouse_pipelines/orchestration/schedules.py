@@ -3,7 +3,7 @@
 A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, because each run costs a process and a
 second of a processor; the CRMs fire at different minutes of the hour, so that few of them run at once. It
 leaves out what is switched off (``loading.sync_schedule``), what an unfinished run has still to sync, and what need not
-be polled yet because its webhooks deliver (``loading.webhook_pace``); it says so in its log and in a tag of the run.
+be polled yet because its webhooks deliver (``loading.webhook_cadence``); it says so in its log and in a tag of the run.
 A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
 
 A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
@@ -18,7 +18,7 @@ from datetime import timedelta
 import dagster as dg
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.loading import sync_schedule, webhook_pace
+from warehouse_pipelines.loading import sync_schedule, webhook_cadence
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import step_key
@@ -147,7 +147,7 @@ def schedule(
         if missing := source.missing_settings():
             return dg.SkipReason(f"{source.title} is not configured: set {', '.join(missing)}")
         with told_plainly(), warehouse.session(url()) as connection:
-            paces = webhook_pace.slower(connection, source, entities)
+            paces = webhook_cadence.slower(connection, source, entities)
             left_out = {pace.entity: pace.reason for pace in paces if not pace.is_due}
             left_out |= dict.fromkeys(sync_schedule.switched_off(connection, source), "switched off")
             left_out |= being_synced(context.instance, source)

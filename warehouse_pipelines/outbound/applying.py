@@ -43,6 +43,13 @@ def stop_file() -> Path:
     return state_folder() / "stop-outbound"
 
 
+def stop_reason() -> str | None:
+    """Return why nothing is written; None where it may be."""
+    if stop_file().exists():
+        return f"{stop_file()} is there: nothing is written to any vendor. Delete it to go on."
+    return None
+
+
 def limit(target: Target, rows: int) -> int:
     """Return how many changes a plan may have without ``force``."""
     return max(FEW, min(target.most, rows // 5))
@@ -50,8 +57,8 @@ def limit(target: Target, rows: int) -> int:
 
 def refusal(target: Target, plan: Plan, *, force: bool) -> str | None:
     """Return why a plan may not be applied; None where it may."""
-    if stop_file().exists():
-        return f"{stop_file()} is there: nothing is written to any vendor. Delete it to go on."
+    if stopped := stop_reason():
+        return stopped
     if plan.status not in ("planned", "applying", "partial"):
         return f"plan {plan.plan_id} is {plan.status}; make a new one: `warehouse outbound plan {target.name}`."
     most = limit(target, plan.rows)
@@ -83,6 +90,12 @@ def run(
                 f"plan {plan.plan_id} was followed by plan {newer}, which may say otherwise; make a new one: "
                 f"`warehouse outbound plan {target.name}`."
             )
+        if fields := ledger.unknown_fields(session, plan.plan_id, target.by_name):
+            again = f"plan {target.name}" if plan.undoes is None else f"undo {plan.undoes} --give-up` and then `undo"
+            raise WrongUse(
+                f"plan {plan.plan_id} writes {', '.join(fields)}, which {target.name} has no more; make a new one: "
+                f"`warehouse outbound {again}`."
+            )
         ledger.set_status(session, plan.plan_id, "applying", by=by)
         try:
             _Applying(session, target, plan, partner, context, allow_archive, url=url, by=by).run()
@@ -90,20 +103,21 @@ def run(
             ledger.set_status(session, plan.plan_id, "applying", problem=str(error))
             raise
         done = ledger.plan(session, str(plan.plan_id))
-        whole = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
-        ledger.set_status(session, plan.plan_id, "applied" if whole else "partial")
+        complete = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
+        ledger.set_status(session, plan.plan_id, "applied" if complete else "partial")
         if plan.undoes is not None and not ledger.was_refused(session, plan.plan_id):
             ledger.set_status(session, plan.undoes, "undone")
         return ledger.plan(session, str(plan.plan_id))
 
 
-def close_open(
-    session: "Session", target: Target, partner: Partner, context: ReadContext, *, url: str = "", by: str = ""
-) -> None:
-    """Read back what earlier plans of a target sent without learning the outcome, and close these plans."""
-    for plan in ledger.open_plans(session, target.name):
+def close(
+    session: "Session", target: Target, plans: Sequence[Plan], partner: Partner, context: ReadContext, *, url: str,
+    by: str, problem: str,
+) -> None:  # fmt: skip
+    """Read back what these plans of a target sent without learning the outcome, and close them for this reason."""
+    for plan in plans:
         _Applying(session, target, plan, partner, context, 0, url=url, by=by).recover(give_up=True)
-        ledger.set_status(session, plan.plan_id, "partial", problem=plan.problem or "a newer plan was made")
+        ledger.set_status(session, plan.plan_id, "partial", problem=plan.problem or problem)
 
 
 class _Applying:

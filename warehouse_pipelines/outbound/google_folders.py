@@ -40,7 +40,7 @@ ROLES = ("reader", "commenter", "writer", "fileOrganizer", "organizer")
 
 
 @dataclass(frozen=True)
-class Owner:
+class FolderOwner:
     """Whose folders these are: a row of PipeDesk."""
 
     kind: str
@@ -61,7 +61,7 @@ class _Node(NamedTuple):
     name: str
 
 
-def owner(session: "Session", kind: str, id_: str) -> Owner:
+def folder_owner(session: "Session", kind: str, id_: str) -> FolderOwner:
     """Return a company, lead, deal or contact. Raises ``WrongUse`` where there is none, or nothing to name it by."""
     if kind not in KINDS:
         raise WrongUse(f"{kind!r} has no folders; {', '.join(KINDS)} have.")
@@ -76,7 +76,7 @@ def owner(session: "Session", kind: str, id_: str) -> Owner:
         raise WrongUse(f"The {kind} {uuid} was deleted; it gets no folders.")
     if not (row["name"] or "").strip():
         raise WrongUse(f"The {kind} {uuid} has no name to call its folder by.")
-    return Owner(kind, str(uuid), " ".join(row["name"].split()), row["table_name"])
+    return FolderOwner(kind, str(uuid), " ".join(row["name"].split()), row["table_name"])
 
 
 def _template(session: "Session", kind: str, name: str | None) -> Mapping[str, Any]:
@@ -93,7 +93,7 @@ def _template(session: "Session", kind: str, name: str | None) -> Mapping[str, A
     raise WrongUse(f"There is no active template{f' {name!r}' if name else ''} for a {kind}. There are: {there}.")
 
 
-def _nodes(session: "Session", template: Mapping[str, Any], of: Owner) -> list[_Node]:
+def _nodes(session: "Session", template: Mapping[str, Any], of: FolderOwner) -> list[_Node]:
     """Return the folders to be made, parents first. Raises ``WrongUse`` for a placeholder without a value."""
     now = datetime.now(settings().warehouse_time_zone)
     values = {
@@ -128,14 +128,14 @@ def plan_template(
     """
 
     def find() -> list[Item]:
-        of = owner(at_work.session, kind, id_)
+        of = folder_owner(at_work.session, kind, id_)
         nodes = _nodes(at_work.session, _template(at_work.session, kind, template), of)
         return _missing(at_work, of, nodes, anew=anew)
 
     return at_work.plan_by_hand(find, by, why)
 
 
-def _missing(at_work: Outbound, of: Owner, nodes: Sequence[_Node], *, anew: bool) -> list[Item]:
+def _missing(at_work: Outbound, of: FolderOwner, nodes: Sequence[_Node], *, anew: bool) -> list[Item]:
     """Return the folders that are to be made, with their ids, which are stored; and what is in the way."""
     partner = at_work.partner
     assert isinstance(partner, DrivePartner)  # noqa: S101  (the partner of the target)
@@ -190,7 +190,7 @@ def _missing(at_work: Outbound, of: Owner, nodes: Sequence[_Node], *, anew: bool
     return items
 
 
-def _stored(session: "Session", of: Owner) -> dict[int, str]:
+def _stored(session: "Session", of: FolderOwner) -> dict[int, str]:
     rows = session.execute(
         "SELECT coalesce(node_id, 0) AS node, folder_id FROM pipedesk.drive_applied_nodes"
         " WHERE entity_type = %s AND entity_id = %s",
@@ -210,7 +210,7 @@ def _made_before(session: "Session", folders: Sequence[str]) -> set[str]:
     return {row["folder_id"] for row in rows}
 
 
-def _reserve(session: "Session", of: Owner, nodes: Sequence[int], partner: DrivePartner) -> dict[int, str]:
+def _reserve(session: "Session", of: FolderOwner, nodes: Sequence[int], partner: DrivePartner) -> dict[int, str]:
     """Take ids for folders and store them, committed before a folder is made."""
     if not nodes:
         return {}
@@ -226,7 +226,7 @@ def _reserve(session: "Session", of: Owner, nodes: Sequence[int], partner: Drive
 
 def folder_of(session: "Session", kind: str, id_: str) -> str:
     """Return the folder above all of a template's. Raises ``WrongUse`` where there is none yet."""
-    of = owner(session, kind, id_)
+    of = folder_owner(session, kind, id_)
     home = session.execute(query("entity_folder"), {"type": of.kind, "id": of.id}).fetchone()
     folder = _stored(session, of).get(0) or (home and home["folder_id"])
     if not folder:
@@ -348,7 +348,7 @@ def apply_template(
     with connected(url, FILES) as at_work:
         plan = plan_template(at_work, kind, id_, by=by, why=why, template=template, anew=anew)
         done = [at_work.apply(plan, by, force=True) if plan.changes else plan]
-        of = owner(at_work.session, kind, id_)
+        of = folder_owner(at_work.session, kind, id_)
         folder = folder_of(at_work.session, kind, id_)
         shown = folder in at_work.partner.read([folder])
     wanted = default_shares() if share is None else share

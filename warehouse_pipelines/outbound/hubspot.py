@@ -5,33 +5,32 @@
 - Reading a batch by id or by a unique property shows what was just written; the search does not, and is not used.
 - A record that we create has ``warehouse_operation_id``. Its key is a property with ``hasUniqueValue``, so the vendor
   itself refuses a second one.
-- Associations are written after the properties, by the type that the portal has for the two objects without a label.
+- Associations are written after the properties (``hubspot_links``).
 
 Unconfirmed, and harmless where it is otherwise: that ``updatedAt`` in the answer to a write is the record's until the
 next change, that trace ids come back in errors, that the unique value of an archived record may be used again.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from warehouse_pipelines.errors import ActionNeeded, AnswerChanged, OutcomeUnknown, masked
+from warehouse_pipelines.errors import AnswerChanged, masked
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
+from warehouse_pipelines.outbound.hubspot_links import HubSpotLinks, send_once
 from warehouse_pipelines.outbound.hubspot_schema import Schema
 from warehouse_pipelines.outbound.partner import Action, Record, Reply, Write
-from warehouse_pipelines.outbound.target import BOOKKEEPING, Field, Target
-from warehouse_pipelines.outbound.values import link_value, linked
-from warehouse_pipelines.sources.hubspot.answers import Answer, Id, PairsBatch
-from warehouse_pipelines.sources.hubspot.client import ASSOCIATIONS, OBJECTS
+from warehouse_pipelines.outbound.target import BOOKKEEPING, Target
+from warehouse_pipelines.outbound.values import link_value
+from warehouse_pipelines.sources.hubspot.answers import Answer, Id
+from warehouse_pipelines.sources.hubspot.client import OBJECTS
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 
 MOST = 100
-T = TypeVar("T")
 
 
 class _Shown(Id, rename="camel"):
@@ -52,10 +51,6 @@ class _Batch(msgspec.Struct):
     errors: list[_Problem] = []
 
 
-class _Associated(msgspec.Struct):
-    """The answer to a batch of associations: what was done is read back."""
-
-
 class HubSpotPartner:
     """The records of one target in the portal of the settings."""
 
@@ -69,6 +64,7 @@ class HubSpotPartner:
         self._reader = HubSpotReader(request, context)
         self._client = self._reader.client
         self._schema = Schema(target, self._reader)
+        self._links = HubSpotLinks(target, self._reader, self._schema)
 
     @cached_property
     def _path(self) -> str:
@@ -111,7 +107,7 @@ class HubSpotPartner:
             yield from self._records(page)
 
     def _records(self, shown: Sequence[_Shown]) -> list[Record]:
-        links = {field.name: self._linked(field, [one.id for one in shown]) for field in self._target.links}
+        links = self._links.read([one.id for one in shown])
         return [
             Record(
                 one.id,
@@ -124,25 +120,6 @@ class HubSpotPartner:
             )
             for one in shown
         ]
-
-    def _between(self, field: Field, what: str) -> str:
-        ends = [self._reader.type_of(one) for one in (self._target.object, field.link)]
-        return f"{ASSOCIATIONS}/{'/'.join(ends)}/{what}"
-
-    def _linked(self, field: Field, ids: Sequence[str]) -> dict[str, set[str]]:
-        """Return with which records these are associated."""
-        found: dict[str, set[str]] = defaultdict(set)
-        more: list[dict[str, str]] = [{"id": one} for one in ids]
-        path = self._between(field, "batch/read")
-        while more:
-            answer = self._client.post(path, PairsBatch, body={"inputs": more})
-            self._reader.check(path, answer.errors)
-            more = []
-            for pair in answer.results:
-                found[pair.from_.id] |= {str(target.to_object_id) for target in pair.to}
-                if pair.paging and pair.paging.next:
-                    more.append({"id": pair.from_.id, "after": str(pair.paging.next.after)})
-        return found
 
     def linked_ids(self, link: str) -> Mapping[str, str]:
         """Return the ids of the records that a link leads to, by their key."""
@@ -165,80 +142,34 @@ class HubSpotPartner:
     def write(self, action: Action, writes: Sequence[Write]) -> Reply:
         """Write a batch once; an association is written after the properties of all."""
         if action == "archive":
-            self._once(f"{self._path}/batch/archive", {"inputs": [{"id": one.object_id} for one in writes]}, _Batch)
+            self._send("archive", [{"id": one.object_id} for one in writes])
             return Reply()
         if action == "create":
             inputs = [self._creation(one) for one in writes]
-            return self._reply(writes, self._once(f"{self._path}/batch/create", {"inputs": inputs}, _Batch))
+            return self._reply(writes, self._send("create", inputs))
         inputs = [
             {"id": one.object_id, "properties": properties} for one in writes if (properties := self._properties(one))
         ]
         reply = Reply()
         if inputs:
-            reply = self._reply(writes, self._once(f"{self._path}/batch/update", {"inputs": inputs}, _Batch))
-        done = [one for one in writes if one.operation not in reply.refused]
-        for field in self._target.links:
-            self._associate(field, [one for one in done if field.name in one.values])
+            reply = self._reply(writes, self._send("update", inputs))
+        self._links.write([one for one in writes if one.operation not in reply.refused])
         return reply
+
+    def _send(self, action: Action, inputs: Sequence[Mapping[str, Any]]) -> _Batch:
+        return send_once(self._client, f"{self._path}/batch/{action}", {"inputs": inputs}, _Batch)
 
     def _properties(self, write: Write) -> dict[str, str]:
         plain = {field.name for field in self._plain}
         return {name: value or "" for name, value in write.values.items() if name in plain}
 
     def _creation(self, write: Write) -> dict[str, Any]:
-        links = [
-            {"to": {"id": one}, "types": [self._type(field)]}
-            for field in self._target.links
-            for one in sorted(linked(write.values.get(field.name)))
-        ]
         properties = {**self._properties(write), BOOKKEEPING: write.operation}
-        return {"properties": properties, "associations": links, "objectWriteTraceId": write.operation}
-
-    def _type(self, field: Field) -> dict[str, Any]:
-        found = self._schema.association_type(field)
-        if found is None:
-            raise ActionNeeded(f"HubSpot: there is no association from {self._target.object} to {field.link}")
-        return {"associationCategory": found.category, "associationTypeId": found.type_id}
-
-    def _associate(self, field: Field, writes: Sequence[Write]) -> None:
-        """Add and take away associations, so that each record has those of its value.
-
-        Take away only from records that are shown to have what was added: else a lost addition would leave neither.
-        """
-        pairs: dict[str, list[tuple[str, str]]] = {"create": [], "archive": []}
-        for one in writes:
-            new, old = linked(one.values[field.name]), linked(one.before.get(field.name))
-            pairs["create"] += [(one.object_id or "", other) for other in sorted(new - old)]
-            pairs["archive"] += [(one.object_id or "", other) for other in sorted(old - new)]
-        if pairs["create"]:
-            inputs = [
-                {"from": {"id": one}, "to": {"id": other}, "types": [self._type(field)]}
-                for one, other in pairs["create"]
-            ]
-            self._once(self._between(field, "batch/create"), {"inputs": inputs}, _Associated)
-        if pairs["create"] and pairs["archive"]:
-            has = self._linked(field, list(dict.fromkeys(one for one, _ in pairs["archive"])))
-            lack = {one for one, other in pairs["create"] if other not in has.get(one, set())}
-            pairs["archive"] = [(one, other) for one, other in pairs["archive"] if one not in lack]
-        if pairs["archive"]:
-            ends: dict[str, list[dict[str, str]]] = defaultdict(list)
-            for here, there in pairs["archive"]:
-                ends[here].append({"id": there})
-            inputs = [{"from": {"id": here}, "to": others} for here, others in ends.items()]
-            self._once(self._between(field, "batch/archive"), {"inputs": inputs}, _Associated)
-
-    def _once(self, path: str, body: Any, into: type[T]) -> T:
-        """Send a write once. Raises ``OutcomeUnknown`` for an answer that cannot be read."""
-        content = msgspec.json.encode(body)
-        headers = {"Content-Type": "application/json"}
-
-        def read(answer: bytes) -> T:
-            return msgspec.json.decode(answer or b"{}", type=into)
-
-        try:
-            return self._client.send("POST", path, read, content=content, headers=headers, repeat=False)
-        except AnswerChanged as changed:
-            raise OutcomeUnknown(str(changed)) from changed
+        return {
+            "properties": properties,
+            "associations": self._links.creation(write),
+            "objectWriteTraceId": write.operation,
+        }
 
     @staticmethod
     def _reply(writes: Sequence[Write], answer: _Batch) -> Reply:

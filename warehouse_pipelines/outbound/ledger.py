@@ -4,10 +4,11 @@ What is about to be sent stands in a receipt before it is sent, so whoever is ki
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 from uuid import uuid4
 
 from warehouse_pipelines.errors import TryAgain, WrongUse
@@ -148,35 +149,43 @@ def write_plan(
     return int(made["plan_id"])
 
 
+def is_number(named: str) -> bool:
+    """Return whether a word is the number that a plan may have, and not the name of a target."""
+    return named.isascii() and named.isdigit() and len(named) <= 18
+
+
 def plan(session: "Session", named: str, *, sent: bool = False) -> Plan:
-    """Return a plan by its number, or the newest of a target; of ``sent`` ones that are no undo, if that is asked for.
+    """Return a plan by its number, or the newest of a target that is no undo; of ``sent`` ones, if that is asked for.
 
     Raises ``WrongUse`` when there is none.
     """
-    condition = "plan_id = %s" if named.isdigit() else "target = %s"
-    if sent and not named.isdigit():
-        condition += " AND undoes IS NULL AND status IN ('applying', 'applied', 'partial')"
-    found = session.execute(
-        f"SELECT * FROM reverse_etl.plan WHERE {condition} ORDER BY plan_id DESC LIMIT 1".encode(),  # noqa: S608
-        [named],
-    ).fetchone()
-    if found is None:
+    condition = "plan_id = %s" if is_number(named) else "target = %s AND undoes IS NULL"
+    if sent and not is_number(named):
+        condition += " AND status IN ('applying', 'applied', 'partial')"
+    found = _plans(session, f"WHERE {condition} ORDER BY plan_id DESC LIMIT 1", named)
+    if not found:
         raise WrongUse(f"There is no plan {named}. `warehouse outbound plan TARGET` makes one.")
-    return _plan(session, found)
+    return found[0]
 
 
 def plans(session: "Session", limit: int = 20) -> list[Plan]:
     """Return the newest plans."""
-    found = session.execute("SELECT * FROM reverse_etl.plan ORDER BY plan_id DESC LIMIT %s", [limit]).fetchall()
-    return [_plan(session, row) for row in found]
+    return _plans(session, "ORDER BY plan_id DESC LIMIT %s", limit)
 
 
 def open_plans(session: "Session", target: str) -> list[Plan]:
     """Return the plans of a target that were not applied to their end."""
+    return _plans(session, "WHERE target = %s AND status = 'applying' ORDER BY plan_id", target)
+
+
+def unknown_fields(session: "Session", plan_id: int, known: Iterable[str]) -> list[str]:
+    """Return the fields beside the ``known`` ones that a plan would still write."""
     found = session.execute(
-        "SELECT * FROM reverse_etl.plan WHERE target = %s AND status = 'applying' ORDER BY plan_id", [target]
+        "SELECT DISTINCT f.name FROM reverse_etl.plan_item AS i, jsonb_object_keys(i.fields) AS f (name)"
+        " WHERE i.plan_id = %s AND i.status IN ('planned', 'sending') AND f.name <> ALL(%s) ORDER BY 1",
+        [plan_id, list(known)],
     ).fetchall()
-    return [_plan(session, row) for row in found]
+    return [row["name"] for row in found]
 
 
 def newer_plan(session: "Session", plan: Plan) -> int | None:
@@ -189,18 +198,19 @@ def newer_plan(session: "Session", plan: Plan) -> int | None:
     return found["plan_id"] if found else None
 
 
-def _plan(session: "Session", row: Mapping[str, Any]) -> Plan:
-    counted = session.execute(
-        "SELECT action, status, count(*) AS items FROM reverse_etl.plan_item WHERE plan_id = %s GROUP BY 1, 2",
-        [row["plan_id"]],
-    ).fetchall()
-    actions: dict[str, int] = {}
-    statuses: dict[str, int] = {}
-    for one in counted:
-        statuses[one["status"]] = statuses.get(one["status"], 0) + one["items"]
-        actions[one["action"]] = actions.get(one["action"], 0) + one["items"]
+def _plans(session: "Session", which: str, given: str | int) -> list[Plan]:
+    """Return plans with their items counted. ``which`` is the end of the statement, with one parameter."""
+    found = session.execute(f"{query('outbound_plans')} {which}".encode(), [given]).fetchall()
     names = ("plan_id", "target", "undoes", "status", "rows", "unchanged", "kept", "last_erasure", "problem", "why")
-    return Plan(**{name: row[name] for name in names}, actions=actions, statuses=statuses)
+    made = []
+    for row in found:
+        actions: Counter[str] = Counter()
+        statuses: Counter[str] = Counter()
+        for action, status, number in row["counted"] or ():
+            actions[action] += number
+            statuses[status] += number
+        made.append(Plan(**{name: row[name] for name in names}, actions=dict(actions), statuses=dict(statuses)))
+    return made
 
 
 def items(session: "Session", plan_id: int, statuses: Iterable[str] = (), limit: int | None = None) -> list[Item]:
@@ -293,6 +303,17 @@ def receipts(session: "Session", plan_id: int) -> list[Receipt]:
         )
         for row in found
     ]  # fmt: skip
+
+
+def half_undone(session: "Session", plan_id: int) -> dict[tuple[str, str], Value]:
+    """Return the links of which the undos of a plan took back a part, as the last left them, by record and field."""
+    found = session.execute(
+        "SELECT r.object_id, f.key AS field, f.value ->> 'half' AS half FROM reverse_etl.plan AS p"
+        " JOIN reverse_etl.receipt AS r USING (plan_id), jsonb_each(r.fields) AS f"
+        " WHERE p.undoes = %s AND f.value ? 'half' ORDER BY r.sent_at",
+        [plan_id],
+    ).fetchall()
+    return {(row["object_id"], row["field"]): row["half"] for row in found}
 
 
 def was_refused(session: "Session", plan_id: int) -> bool:

@@ -1,7 +1,7 @@
 """Plan: what a target would write, compared with what the vendor has now. It writes nothing to the vendor.
 
-Where a target lists everything (``whole``), partners are found by key, else by what the row says is matched. Else rows
-name the record, and those that the warehouse last saw as they should be are not asked about.
+Where a target lists everything (``lists_all``), partners are found by key, else by what the row says is matched. Else
+rows name the record, and those that the warehouse last saw as they should be are not asked about.
 
 What we wrote comes back with the next delta and is no change: a value that the vendor keeps in a form of its own is
 compared with what it made of the same value when we last wrote it.
@@ -70,7 +70,7 @@ class _Planning:
     def judge(self, rows: Sequence[Row]) -> None:
         """Compare all rows with the vendor."""
         rows = self._with_links(list(self._sendable(rows)))
-        partners = self._listed(rows) if self.target.whole else self._asked(rows)
+        partners = self._listed(rows) if self.target.lists_all else self._asked(rows)
         taken: Counter[str] = Counter(record.id for record in partners.values() if record)
         sent = ledger.last_sent(self.session, self.target.name, list(taken))
         for row in rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import SyncRunning
+from warehouse_pipelines.errors import ActionNeeded, SyncRunning, WrongUse
 from warehouse_pipelines.loading.erased import last_erasure
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.model.reading import ReadContext
@@ -34,7 +34,8 @@ class Outbound:
     def plan(self, by: str) -> Plan:
         """Make a plan. What an earlier one sent without learning the outcome is read back first.
 
-        Raises as ``planning.make`` does, and ``SyncRunning`` while another run writes.
+        Raises as ``planning.make`` does, ``SyncRunning`` while another run writes, and ``ActionNeeded`` while an undo
+        waits: a plan would write again what the undo has taken back so far.
         """
         with self._alone():
             self._close_open(by)
@@ -45,8 +46,9 @@ class Outbound:
         """Make a plan of the items that ``find`` returns, where somebody's wish says what to write and no query.
 
         It says nothing of other plans of the target, so it neither supersedes them nor is superseded.
-        What an earlier plan sent without learning the outcome is read back before ``find`` is called. Raises as it
-        does, as ``ledger.write_plan`` does, and ``SyncRunning`` while another run writes.
+        What an earlier plan sent without learning the outcome is read back before ``find`` is called; an undo that
+        was not applied to its end stays open. Raises as ``find`` does, as ``ledger.write_plan`` does, and
+        ``SyncRunning`` while another run writes.
         """
         with self._alone():
             self._close_open(by)
@@ -65,6 +67,12 @@ class Outbound:
             allow_archive=allow_archive, url=self.url,
         )  # fmt: skip
 
+    def prepare(self) -> list[str]:
+        """Make what the vendor lacks; return what was made. Raises ``WrongUse`` while the stop file is there."""
+        if stopped := applying.stop_reason():
+            raise WrongUse(stopped)
+        return self.partner.prepare()
+
     def verify(self, plan: Plan) -> list[Verdict]:
         """Read back what a plan wrote."""
         return undoing.verify(self.session, plan, self.partner)
@@ -72,18 +80,59 @@ class Outbound:
     def plan_undo(self, plan: Plan, by: str) -> Plan:
         """Make the plan that undoes a plan, or return the one that was begun and not applied to its end.
 
-        What a begun one took back in part looks as if somebody had changed it, so a second one would leave it.
-        Raises as ``undoing.make`` does, and ``SyncRunning`` as ``plan`` does.
+        Raises as ``undoing.make`` does, ``SyncRunning`` as ``plan`` does, and ``ActionNeeded`` while the undo of
+        another plan waits: it could not be continued any more.
         """
         with self._alone():
-            begun = [one for one in ledger.open_plans(self.session, self.target.name) if one.undoes == plan.plan_id]
-            if begun:
+            waiting = self._waiting_undos(ledger.open_plans(self.session, self.target.name))
+            if begun := [one for one in waiting if one.undoes == plan.plan_id]:
                 return begun[-1]
+            self._require_none(waiting)
             made = undoing.make(self.session, self.target, plan, self.partner, by=by)
         return ledger.plan(self.session, str(made))
 
+    def give_up_undo(self, plan: Plan, by: str) -> Plan:
+        """Close the undo of a plan that was begun and not applied to its end, and return it as it stands then.
+
+        What it has not taken back stays as it is. Raises ``WrongUse`` where there is none, ``SyncRunning`` as ``plan``
+        does, and as the vendor's client does.
+        """
+        with self._alone():
+            waiting = self._waiting_undos(ledger.open_plans(self.session, self.target.name))
+            begun = [one for one in waiting if one.undoes == plan.plan_id]
+            if not begun:
+                raise WrongUse(f"no undo of plan {plan.plan_id} waits to be continued.")
+            self._close(begun, by, "given up")
+        return ledger.plan(self.session, str(begun[-1].plan_id))
+
+    def _waiting_undos(self, open_plans: Sequence[Plan]) -> list[Plan]:
+        """Return the undos that were begun, not applied to their end, and not followed by another plan."""
+        return [
+            one
+            for one in open_plans
+            if one.undoes and not (self.target.source and ledger.newer_plan(self.session, one))
+        ]
+
+    def _require_none(self, waiting: Sequence[Plan]) -> None:
+        """Raise ``ActionNeeded`` for an undo that waits; a plan by hand says nothing of its records."""
+        for one in waiting if self.target.source else ():
+            raise ActionNeeded(
+                f"the undo of plan {one.undoes} (plan {one.plan_id}) was not applied to its end. "
+                f"`warehouse outbound undo {one.undoes} --yes` continues it; `warehouse outbound undo {one.undoes} "
+                "--give-up` leaves the rest as it is."
+            )
+
     def _close_open(self, by: str) -> None:
-        applying.close_open(self.session, self.target, self.partner, self.context, url=self.url, by=by)
+        """Close the plans that were not applied to their end, but for undos: they wait (``_require_none``)."""
+        begun = ledger.open_plans(self.session, self.target.name)
+        waiting = self._waiting_undos(begun)
+        self._require_none(waiting)
+        self._close([one for one in begun if one not in waiting], by, "a newer plan was made")
+
+    def _close(self, plans: Sequence[Plan], by: str, problem: str) -> None:
+        applying.close(
+            self.session, self.target, plans, self.partner, self.context, url=self.url, by=by, problem=problem
+        )
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -72,14 +72,14 @@ class Field:
 class Target:
     """What is written back of one thing to one vendor.
 
-    ``source``    the query. Its columns are ``key``, those of the fields, and unless ``whole`` ``object_id`` and
+    ``source``    the query. Its columns are ``key``, those of the fields, and unless ``lists_all`` ``object_id`` and
                   ``mirrored`` (jsonb): the values as the vendor's record was last read into the warehouse. A row that
                   agrees with them is not asked about
     ``reads``     the tables that the query reads
     ``object``    the vendor's object: ``contacts``, ``custom:division``
     ``key``       the unique property by which a record is found and created; empty for a target that only updates
     ``match``     a property by which a record without the key is found, such as an e-mail address
-    ``whole``     True if all records of the object are listed to find partners; False if rows name their ``object_id``
+    ``lists_all`` True if all records of the object are listed to find partners; False if rows name their ``object_id``
     ``absent``    what becomes of a record that we created and that has no row any more
     ``subject``   the table whose key says of whom a row is: an erased record of it is never sent
     ``most``      changes that a plan may have without ``--force``; a fifth of the rows if that is less
@@ -100,7 +100,7 @@ class Target:
     partner: Callable[["Target", ReadContext], "Partner"]
     key: str = ""
     match: str = ""
-    whole: bool = False
+    lists_all: bool = False
     absent: Literal["keep", "archive"] = "keep"
     subject: str = ""
     most: int = 1_000
@@ -115,7 +115,7 @@ class Target:
             ("its key is no field of ours", bool(self.key) and self.key not in {f.name for f in self.owned}),
             ("what is matched is no field", bool(self.match) and self.match not in names),
             ("without a key nothing can be archived", self.absent == "archive" and not self.key),
-            ("records are created only where all are listed", bool(self.key) and not self.whole),
+            ("records are created only where all are listed", bool(self.key) and not self.lists_all),
         ]
         for problem, there in wrong:
             if there:

@@ -1,11 +1,12 @@
 """Verify what a plan wrote, and undo it: a plan of its own, made of receipts.
 
-A field is restored if the vendor still has what it made of our write; what somebody changed since stays, and is told.
+A field is restored if the vendor still has what it made of our write, or a part of that which an earlier undo left;
+what somebody changed since stays, and is told, unless it is what was there before.
 A record that we created is archived, unless somebody changed one of its fields since, or filled one of their own. An
 archived record is not restored: no vendor's API does that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_pipelines.errors import WrongUse
@@ -14,6 +15,7 @@ from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Change, Item, Plan, Receipt
 from warehouse_pipelines.outbound.partner import Partner, Record
 from warehouse_pipelines.outbound.target import Target
+from warehouse_pipelines.outbound.values import Value
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -75,7 +77,8 @@ def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by
     verdicts = verify(session, plan, partner)
     if not verdicts:
         raise WrongUse(f"plan {plan.plan_id} has written nothing.")
-    items = [item for verdict in reversed(verdicts) if (item := _undone(target, verdict)) is not None]
+    half = ledger.half_undone(session, plan.plan_id)
+    items = [item for verdict in reversed(verdicts) if (item := _undone(target, verdict, half)) is not None]
     return ledger.write_plan(
         session, target.name, items, rows=plan.rows, unchanged=len(verdicts) - len(items), kept=_kept(items), by=by,
         last_erasure=erased, undoes=plan.plan_id, supersedes=bool(target.source),
@@ -86,13 +89,15 @@ def _kept(items: Sequence[Item]) -> int:
     return sum(item.reason is not None for item in items)
 
 
-def _undone(target: Target, verdict: Verdict) -> Item | None:
-    """Return what takes a write back; None where there is nothing to take back."""
+def _undone(target: Target, verdict: Verdict, half: Mapping[tuple[str, str], Value]) -> Item | None:
+    """Return what takes a write back; None where there is nothing to take back.
+
+    ``half`` has the links of which an earlier undo took back a part.
+    """
     receipt, record = verdict.receipt, verdict.record
     item = Item(
         action="update", source_key=receipt.source_key, subject=receipt.subject, object_id=receipt.object_id, fields={}
     )
-    changed = f"changed at the vendor since, and left as it is: {', '.join(verdict.changed)}"
     if receipt.action == "archive":
         item.status, item.reason = "refused", "restore it at the vendor: its API has no way to"
     elif record is None:
@@ -109,18 +114,42 @@ def _undone(target: Target, verdict: Verdict) -> Item | None:
             item.action = "archive"
             item.fields = {name: Change(value, value) for name, value in record.values.items()}
         if verdict.changed:
-            item.status, item.reason = "refused", changed
+            item.status, item.reason = "refused", _left(target, receipt, verdict.changed)
     else:
         item.fields = {
-            name: Change(value, receipt.fields[name]["before"])
-            for name, value in receipt.stored.items()
-            if name not in verdict.changed
-        } | {
-            name: Change(value, receipt.fields[name]["before"])
-            for name, value in receipt.half.items()
-            if value == record.values.get(name)
+            name: change for name, change in _restored(receipt, record, half).items() if name in target.by_name
         }
-        item.reason = changed if verdict.changed else None
-        if not item.fields:
-            item.status = "refused"
+        left = [
+            name
+            for name, one in receipt.fields.items()
+            if "stored" in one and name not in item.fields
+            if name not in target.by_name or record.values.get(name) != one["before"]
+        ]
+        if not item.fields and not left:
+            return None
+        item.status = "planned" if item.fields else "refused"
+        item.reason = _left(target, receipt, left) if left else None
     return item
+
+
+def _restored(receipt: Receipt, record: Record, half: Mapping[tuple[str, str], Value]) -> dict[str, Change]:
+    """Return the fields that the vendor has as we wrote them, or a part of a link, and what was there before."""
+    fields = {}
+    for name, one in receipt.fields.items():
+        has, before = record.values.get(name), one["before"]
+        ours = [one[key] for key in ("stored", "half") if key in one]
+        if ours and (record.id, name) in half:
+            ours.append(half[record.id, name])
+        if has in ours and has != before:
+            fields[name] = Change(has, before)
+    return fields
+
+
+def _left(target: Target, receipt: Receipt, names: Sequence[str]) -> str:
+    """Return why fields are left as they are."""
+    dropped = {name for name in names if name in receipt.fields and name not in target.by_name}
+    reasons = {
+        "changed at the vendor since": [name for name in names if name not in dropped],
+        f"no field of {target.name} any more": sorted(dropped),
+    }
+    return "; ".join(f"{why}, and left as it is: {', '.join(some)}" for why, some in reasons.items() if some)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from warehouse_pipelines.loading.erased import digest, last_erasure, record_digest
+from warehouse_pipelines.loading.erased import digest, record_digest
 from warehouse_pipelines.model import phones
 from warehouse_pipelines.outbound.values import Value, must_stay
 
@@ -31,20 +31,21 @@ class Withheld:
     @classmethod
     def read(cls, session: "Session") -> "Withheld":
         """Read the list."""
-        proposed = session.execute(
-            "SELECT source_table || ':' || source_key AS subject FROM identity.erasure_proposal"
-            " WHERE dismissed_at IS NULL"
-        ).fetchall()
-        last = last_erasure(session)
+        found = session.execute(
+            "SELECT (SELECT max(erasure_id) FROM identity.tombstone) AS last, ARRAY("
+            "SELECT source_table || ':' || source_key FROM identity.erasure_proposal WHERE dismissed_at IS NULL)"
+            " AS proposed"
+        ).fetchone()
+        last, proposed = (found["last"], frozenset(found["proposed"])) if found else (None, frozenset())
         if not last:
-            return cls(proposed=frozenset(row["subject"] for row in proposed))
+            return cls(proposed=proposed)
         key = session.execute("SELECT key FROM identity.erasure_key").fetchone()
         listed = session.execute("SELECT digest FROM identity.tombstone").fetchall()
         return cls(
             bytes(key["key"]) if key else b"",
             last,
             frozenset(bytes(row["digest"]) for row in listed),
-            frozenset(row["subject"] for row in proposed),
+            proposed,
         )
 
     def reason(self, subject: str | None, values: Iterable[Value]) -> str | None:

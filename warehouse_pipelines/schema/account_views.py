@@ -35,7 +35,7 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
     there = _there(connection)
     if left := sorted(there.keys() - wanted.keys()):
         masked_views.drop(connection)
-        _run(connection, f"DROP VIEW {', '.join(map(_named, left))}")
+        _run(connection, f"DROP VIEW {', '.join(map(_identifier, left))}")
     changed = {name: view for name, view in wanted.items() if there.get(name) != _hash(view)}
     if there.keys() & changed.keys():
         masked_views.drop(connection)
@@ -43,12 +43,12 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
         about = "For each table of a CRM with several accounts a view of all of them together."
         _run(connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; COMMENT ON SCHEMA {SCHEMA} IS {sql.quote(about)}")
     for name, view in changed.items():
-        _run(connection, f"DROP VIEW IF EXISTS {_named(name)}; CREATE VIEW {_named(name)} AS {view}")
+        _run(connection, f"DROP VIEW IF EXISTS {_identifier(name)}; CREATE VIEW {_identifier(name)} AS {view}")
         about = f"The rows of all accounts; the first column names the account. [{_hash(view)}]"
         column = sql.Identifier(SCHEMA, name, "account").as_string()
         _run(
             connection,
-            f"COMMENT ON VIEW {_named(name)} IS {sql.quote(about)}; COMMENT ON COLUMN {column} IS {_ACCOUNT}",
+            f"COMMENT ON VIEW {_identifier(name)} IS {sql.quote(about)}; COMMENT ON COLUMN {column} IS {_ACCOUNT}",
         )
     counts = ((len(changed), "made"), (len(left), "dropped"))
     changes = [f"{count} {what}" for count, what in counts if count]
@@ -58,7 +58,7 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
 def drop(connection: sa.Connection) -> None:
     """Drop the views; they would keep their tables from being changed."""
     if names := sorted(_there(connection)):
-        _run(connection, f"DROP VIEW {', '.join(map(_named, names))}")
+        _run(connection, f"DROP VIEW {', '.join(map(_identifier, names))}")
 
 
 def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
@@ -120,7 +120,7 @@ def _there(connection: sa.Connection) -> dict[str, str | None]:
     return {row[0]: row[1] for row in connection.execute(sa.text(statement))}
 
 
-def _named(name: str) -> str:
+def _identifier(name: str) -> str:
     return sql.Identifier(SCHEMA, name).as_string()
 
 

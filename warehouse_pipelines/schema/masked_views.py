@@ -86,7 +86,7 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
     left = sorted(there.keys() - {view.name for view in views})
     changed = [view for view in views if there.get(view.name) != view.hash]
     if left:
-        _run(connection, f"DROP VIEW {_named(left)}")
+        _run(connection, f"DROP VIEW {_identifiers(left)}")
     new = [view for view in changed if view.name not in there]
     if new:
         _run(connection, "\n".join(f"{_create(view)};" for view in new))
@@ -94,7 +94,7 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
         if view.name in there:
             _replace(connection, view)
     if changed:
-        _run(connection, f"GRANT SELECT ON {_named(view.name for view in changed)} TO {MASKED}")
+        _run(connection, f"GRANT SELECT ON {_identifiers(view.name for view in changed)} TO {MASKED}")
     counts = ((len(changed), "made"), (len(left), "dropped"))
     said = [f"{count} {what}" for count, what in counts if count]
     return [f"masked views: {', '.join(said)}"] if said else []
@@ -103,7 +103,7 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
 def drop(connection: sa.Connection) -> None:
     """Drop the views; they would keep their tables from being changed."""
     if names := [row.name for row in _ours(connection)]:
-        _run(connection, f"DROP VIEW {_named(names)}")
+        _run(connection, f"DROP VIEW {_identifiers(names)}")
 
 
 def give_to_their_owner(connection: sa.Connection) -> None:
@@ -113,7 +113,7 @@ def give_to_their_owner(connection: sa.Connection) -> None:
     """
     for row in _ours(connection):
         if row.owner != MASKING:
-            _run(connection, f"ALTER VIEW {_named([row.name])} OWNER TO {MASKING}")
+            _run(connection, f"ALTER VIEW {_identifiers([row.name])} OWNER TO {MASKING}")
 
 
 def _ours(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, str]]]:
@@ -129,12 +129,12 @@ def _ours(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, str]]]:
     return connection.execute(sa.text(statement)).all()
 
 
-def _named(names: Iterable[str]) -> str:
+def _identifiers(names: Iterable[str]) -> str:
     return ", ".join(sql.Identifier("masked", name).as_string() for name in names)
 
 
 def _create(view: View) -> str:
-    return f"CREATE OR REPLACE VIEW {_named([view.name])} AS {view.definition}"
+    return f"CREATE OR REPLACE VIEW {_identifiers([view.name])} AS {view.definition}"
 
 
 def _replace(connection: sa.Connection, view: View) -> None:
@@ -145,7 +145,7 @@ def _replace(connection: sa.Connection, view: View) -> None:
     except sa.exc.DBAPIError as error:
         if not isinstance(error.orig, psycopg.errors.InvalidTableDefinition):
             raise
-        _run(connection, f"DROP VIEW {_named([view.name])}; {_create(view)}")
+        _run(connection, f"DROP VIEW {_identifiers([view.name])}; {_create(view)}")
 
 
 def _run(connection: sa.Connection, statements: str) -> None:

@@ -18,7 +18,7 @@ Decided:
   has the message, by its key. If nobody can tell, as of SMTP, the step is ``uncertain`` and a person decides
   (``warehouse sequences settle``). ``WAREHOUSE_SEQUENCES_AT_LEAST_ONCE=true`` sends it again instead, under the same
   key and ``Message-ID``.
-- What was surely not taken is tried again, ever more rarely (``WAITS``), and asks everything anew each time.
+- What was surely not taken is tried again, ever more rarely (``hand_over``), and asks everything anew each time.
 - Calls, voicemail, post and tasks are rows that wait for a person. While they wait they are looked at every hour, and
   withdrawn when the lead must not be reached any more.
 - It works as ``crm_owner`` for one organization at a time: applications, as ``crm_app``, can read messages and write
@@ -34,12 +34,13 @@ from uuid import UUID
 
 from warehouse_pipelines import settings as common
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import ActionNeeded, BadRecord, OutcomeUnknown, VendorUnavailable
+from warehouse_pipelines.errors import BadRecord
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sequences import hours, step
-from warehouse_pipelines.sequences.enrollments import Due, Enrollments, key_of, last_contact
+from warehouse_pipelines.sequences.enrollments import Due, Enrollments, last_contact
+from warehouse_pipelines.sequences.hand_over import LOOK_AGAIN, WAITS, HandOver, HandOvers
 from warehouse_pipelines.sequences.replies import Replies
-from warehouse_pipelines.sequences.senders import Message, Outbox, Sender, senders
+from warehouse_pipelines.sequences.senders import Message
 from warehouse_pipelines.sequences.settings import SequenceSettings
 
 if TYPE_CHECKING:
@@ -50,12 +51,6 @@ LIMIT = 500
 
 LEASE = timedelta(minutes=15)
 """How long a hand-over may take before its worker counts as dead: thirty times the timeout of a sender."""
-
-WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720))
-"""How long a step waits after each attempt that was surely not taken; after the last it is parked."""
-
-LOOK_AGAIN = timedelta(hours=1)
-"""How often a step that waits for a person, or for settings, is looked at."""
 
 
 @dataclass
@@ -68,16 +63,6 @@ class Result:
     def __str__(self) -> str:
         said = (f"{number} {outcome}" for outcome, number in sorted(self.counts.items()) if number)
         return ", ".join(said) or "nothing was due"
-
-
-@dataclass(frozen=True)
-class HandOver:
-    """A message that is committed as ``sending``, and what takes it."""
-
-    due: Due
-    attempts: int
-    message: Message
-    sender: Sender
 
 
 _DECIDED = ("sent", "recorded", "done", "withheld", "uncertain")
@@ -125,7 +110,7 @@ class Worker:
     ) -> None:  # fmt: skip
         self._session, self._settings, self._result, self._clock = session, settings, result, clock
         self._enrollments = Enrollments(session, organization, lease)
-        self._senders, self._without = senders(settings)
+        self._hand_overs = HandOvers(self._enrollments, settings, result.problems)
         self._business = common.settings().warehouse_time_zone
         self._replies = Replies(session)
         self._taken: dict[str, Any] | None = None
@@ -140,7 +125,7 @@ class Worker:
             if taken is None:
                 return
             if isinstance(taken, HandOver):
-                taken = self._hand_over(taken)
+                taken = self._hand_overs.hand_over(taken)
             self._result.counts[taken] += 1
 
     def _take_safely(self) -> HandOver | str | None:
@@ -159,7 +144,7 @@ class Worker:
             said = f"enrollment {self._taken['id']} cannot be worked on: {type(error).__name__}"
             self._result.problems[said] = None
             with self._enrollments.transaction():
-                return self._later(self._taken, LOOK_AGAIN, "failed")
+                return self._hand_overs.later(self._taken, LOOK_AGAIN, "failed")
 
     def _take(self) -> HandOver | str | None:
         """Return what to hand over, or what became of an enrollment; None where none is due."""
@@ -172,11 +157,11 @@ class Worker:
         channel = action["channel"]
         lead = self._enrollments.lead(due, channel)
         if lead is None:
-            return self._later(due, WAITS[0], "tried again")
+            return self._hand_overs.later(due, WAITS[0], "tried again")
         before = self._enrollments.message(due)
         if before and before["status"] in _DECIDED:
             return self._decided(due, before["status"])
-        if before and before["status"] == "sending" and (ended := self._after_dead_worker(due, before)):
+        if before and before["status"] == "sending" and (ended := self._hand_overs.after_dead_worker(due, before)):
             return ended
         if lead["golden_id"] and self._replies.since(lead["golden_id"], last_contact(due)):
             if before:
@@ -188,7 +173,7 @@ class Worker:
         if lead["blocked"]:
             return self._stopped(due, channel, self._enrollments.advance(due))
         if before and before["status"] == "waiting":
-            return self._later(due, LOOK_AGAIN, "waiting for a person")
+            return self._hand_overs.later(due, LOOK_AGAIN, "waiting for a person")
         return self._written(due, action, lead)
 
     def _decided(self, due: Due, status: str) -> str:
@@ -203,27 +188,29 @@ class Worker:
 
     def _written(self, due: Due, action: Mapping[str, Any], lead: Mapping[str, Any]) -> HandOver | str:
         channel, now = action["channel"], self._clock()
-        if channel in self._without:
-            self._result.problems[self._without[channel]] = None
-            return self._later(due, LOOK_AGAIN, "waiting for settings")
+        if channel in self._hand_overs.without:
+            self._result.problems[self._hand_overs.without[channel]] = None
+            return self._hand_overs.later(due, LOOK_AGAIN, "waiting for settings")
         if channel in hours.RINGS:
             zones = hours.zones_of(lead["timezone"], lead["postal_code"], lead["phone"], self._business)
             allowed = hours.next_allowed(now, zones, self._settings.hours)
             if allowed is None:
-                return self._given_up(due, channel, "parked", "no hour is allowed in all zones that the lead may be in")
+                return self._hand_overs.leave(
+                    due, channel, "parked", "no hour is allowed in all zones that the lead may be in"
+                )
             if allowed > now:
-                return self._later(due, allowed - now, "waiting for the hour")
+                return self._hand_overs.later(due, allowed - now, "waiting for the hour")
         try:
             organization = self._enrollments.organization
             text = step.write(self._session, action, due, lead, organization, self._settings)
         except BadRecord as error:
-            return self._given_up(due, channel, "parked", str(error))
+            return self._hand_overs.leave(due, channel, "parked", str(error))
         asked = self._enrollments.advance(due)
         if asked["state"] != "run":
             return self._stopped(due, channel, asked)
         if asked["action"] != action or asked["step"] != due["step"]:
             raise _Changed
-        sender = self._senders.get(channel)
+        sender = self._hand_overs.senders.get(channel)
         # Who may read messages may not end them: the link is no part of what is kept.
         subject, body = (part.replace(text.unsubscribe_url, "[link]") for part in (text.subject, text.body))
         attempts = self._enrollments.begin(
@@ -231,85 +218,8 @@ class Worker:
             subject=subject or None, body=body, sender=sender.name if sender else "person",
         )  # fmt: skip
         if sender is None:
-            return self._later(due, LOOK_AGAIN, "left to a person")
+            return self._hand_overs.later(due, LOOK_AGAIN, "left to a person")
         return HandOver(due, attempts, Message(asked["idempotency_key"], channel, *text), sender)
-
-    def _hand_over(self, taken: HandOver) -> str:
-        due, channel, enrollments = taken.due, taken.message.channel, self._enrollments
-        try:
-            reference = taken.sender.send(taken.message)
-        except VendorUnavailable as error:
-            with enrollments.transaction():
-                return self._not_taken(taken, str(error))
-        except OutcomeUnknown as error:
-            with enrollments.transaction():
-                return self._after_lost_answer(taken, str(error))
-        except BadRecord as error:
-            with enrollments.transaction():
-                return self._given_up(due, channel, "parked", str(error))
-        except ActionNeeded as error:
-            self._without[channel] = str(error)
-            self._result.problems[str(error)] = None
-            with enrollments.transaction():
-                enrollments.note(due, channel, "retry", str(error))
-                enrollments.uncount(due)
-                return self._later(due, LOOK_AGAIN, "waiting for settings")
-        sends = taken.sender.name != Outbox.name
-        self._settle_sent(due, reference, "sent" if sends else "recorded")
-        return "sent" if sends else "kept in the outbox"
-
-    def _settle_sent(self, due: Due, reference: str, status: str) -> None:
-        """Write down what became of it, although somebody holds the rows: an erasure does so for seconds."""
-        import psycopg
-
-        for attempt in range(3):
-            try:
-                with self._enrollments.transaction():
-                    self._enrollments.sent(due, reference, status)
-            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-                if attempt == 2:
-                    raise
-            else:
-                return
-
-    def _not_taken(self, taken: HandOver, problem: str) -> str:
-        channel = taken.message.channel
-        if taken.attempts > len(WAITS):
-            return self._given_up(taken.due, channel, "parked", f"{problem}, {taken.attempts} times")
-        self._enrollments.note(taken.due, channel, "retry", problem)
-        return self._later(taken.due, WAITS[taken.attempts - 1], "not taken, tried again")
-
-    def _after_lost_answer(self, taken: HandOver, problem: str) -> str:
-        """Ask the sender whether it took a message after all; else leave it to a person, or send it again."""
-        reference = taken.sender.look_up(taken.message.key)
-        if reference:
-            self._enrollments.sent(taken.due, reference)
-            return "sent"
-        if reference == "" or self._settings.warehouse_sequences_at_least_once:
-            return self._not_taken(taken, problem)
-        return self._given_up(taken.due, taken.message.channel, "uncertain", problem)
-
-    def _after_dead_worker(self, due: Due, before: Mapping[str, Any]) -> str | None:
-        """Settle a message whose worker died, as far as the sender knows of it; None to hand it over again."""
-        sender = self._senders.get(before["channel"])
-        if sender is not None and sender.name == before["sender"]:
-            reference = sender.look_up(key_of(due))
-            if reference:
-                self._enrollments.sent(due, reference)
-                return "sent"
-            if reference == "":
-                return None
-        if self._settings.warehouse_sequences_at_least_once:
-            return None
-        problem = "a worker ended after it began to hand the message over"
-        return self._given_up(due, before["channel"], "uncertain", problem)
-
-    def _given_up(self, due: Due, channel: str, status: str, problem: str) -> str:
-        """Leave a step to a person: it is parked, or uncertain."""
-        self._enrollments.note(due, channel, status, problem)
-        self._enrollments.pause(due, status)
-        self._result.problems[f"step {due['step']} of enrollment {due['id']} is {status}: {problem}"] = None
-        return status
 
     def _stopped(self, due: Due, channel: str, asked: Mapping[str, Any]) -> str:
         if asked["state"] != "stopped":
@@ -317,7 +227,3 @@ class Worker:
         if self._enrollments.message(due):
             self._enrollments.note(due, channel, "withheld", f"stopped: {asked['stop_reason']}")
         return f"stopped: {asked['stop_reason']}"
-
-    def _later(self, due: Due, wait: timedelta, why: str) -> str:
-        self._enrollments.later(due, wait)
-        return why

@@ -9,7 +9,7 @@
     /unsubscribe/...          for those who want no more messages
     /static/...               files of the pages
 
-Beside it watches Dagster's daemon and tells of its silence (``watch``). It reads no vendor and writes no table of a
+Beside it sends an alert when Dagster's daemon is silent (``alert_loop``). It reads no vendor and writes no table of a
 source: Dagster does. So it can be ended and started at any time.
 Each route but those of ``OPEN`` says which right it takes (``rights``), or the program does not start.
 """
@@ -28,6 +28,7 @@ from starlette.staticfiles import StaticFiles
 from warehouse_pipelines.observability.alerts import settings as alert_settings
 from warehouse_pipelines.sequences import settings as sequence_settings
 from warehouse_pipelines.serving import guard, oidc, problems, sign_in
+from warehouse_pipelines.serving.alert_loop import AlertLoop
 from warehouse_pipelines.serving.api import analytics, crms, leads, nurture, syncs, tables
 from warehouse_pipelines.serving.browsing.table import Catalogue
 from warehouse_pipelines.serving.dagster import Dagster
@@ -57,7 +58,6 @@ from warehouse_pipelines.serving.pages import (
 from warehouse_pipelines.serving.pages import tables as tables_pages
 from warehouse_pipelines.serving.receive import PATH, Receive, Receiver, Scope, Send
 from warehouse_pipelines.serving.rights import everyone
-from warehouse_pipelines.serving.watch import Watch
 from warehouse_pipelines.settings import ServeSettings
 from warehouse_pipelines.settings import settings as common_settings
 
@@ -89,8 +89,8 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
         inbox = Inbox(url)
         app.state.inbox, app.state.receiver = inbox, Receiver(settings, inbox, outcomes)
         app.state.depth = Depth(inbox)
-        watch = Watch(url, outcomes.by_source)
-        watch.prepare()
+        alerts = AlertLoop(url, outcomes.by_source)
+        alerts.prepare()
         app.state.pool, app.state.health = Pool(url), crms.health_kept(url)
         app.state.metrics = Metrics(settings, app.state.pool, outcomes.by_source)
         app.state.catalogue = Catalogue(app.state.pool)
@@ -100,7 +100,7 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
         app.state.dagster = Dagster(settings.warehouse_dagster_api_url)
         ending = asyncio.Event()
         counting = asyncio.create_task(outcomes.run(inbox, ending))
-        tasks = [asyncio.create_task(one) for one in (inbox.run(), watch.run())]
+        tasks = [asyncio.create_task(one) for one in (inbox.run(), alerts.run())]
         gc.collect()
         gc.freeze()  # else each full collection looks at all that was imported, while deliveries wait
         try:
@@ -113,7 +113,7 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-            await watch.close()
+            await alerts.close()
             await inbox.close()
             await app.state.pool.close()
             await app.state.dagster.close()

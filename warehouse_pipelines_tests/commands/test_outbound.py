@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.cli import main
+from warehouse_pipelines.outbound import applying
 from warehouse_pipelines.outbound.targets import TARGETS
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.server import start
@@ -48,6 +49,7 @@ def test_a_target_is_prepared_planned_applied_verified_and_undone(hubspot: HubSp
     assert "is applied: 1 written" in run("apply", "hubspot_divisions", "--yes").output
     assert hubspot.counts()["live"]["divisions"] == before + 1
     assert "1 of 1 hold" in run("verify", "hubspot_divisions").output
+    assert "no undo of plan" in run("undo", "hubspot_divisions", "--give-up").output
     assert "Nothing was written" in run("undo", "hubspot_divisions").output
     assert "is applied: 1 written" in run("undo", "hubspot_divisions", "--yes").output
     assert hubspot.counts()["live"]["divisions"] == before
@@ -62,6 +64,31 @@ def test_what_somebody_changed_is_told_by_verify(hubspot: HubSpot) -> None:
     told = run("verify", "hubspot_divisions")
     assert told.exit_code == 3
     assert "changed since: division_name" in told.output
+
+
+def test_the_plan_of_an_undo_is_not_applied_by_the_name_of_its_target(hubspot: HubSpot) -> None:
+    run("prepare", "hubspot_divisions", "--yes")
+    run("plan", "hubspot_divisions")
+    run("apply", "hubspot_divisions", "--yes")
+    before = hubspot.counts()["live"]["divisions"]
+    run("undo", "hubspot_divisions")
+    told = run("apply", "hubspot_divisions", "--yes")
+    assert told.exit_code == 2
+    assert "make a new one" in told.output
+    assert hubspot.counts()["live"]["divisions"] == before
+
+
+@pytest.mark.parametrize("word", ["9" * 30, "²", "१२"])
+def test_a_word_that_is_no_number_of_a_plan_is_wrong_use(hubspot: HubSpot, word: str) -> None:
+    told = run("apply", word)
+    assert (told.exit_code, "No such target" in told.output) == (2, True)
+
+
+def test_nothing_is_made_at_the_vendor_while_the_stop_file_is_there(hubspot: HubSpot) -> None:
+    applying.stop_file().parent.mkdir(parents=True, exist_ok=True)
+    applying.stop_file().touch()
+    told = run("prepare", "hubspot_divisions", "--yes")
+    assert (told.exit_code, "nothing is written to any vendor" in told.output) == (2, True)
 
 
 def test_a_target_that_there_is_not_is_wrong_use(hubspot: HubSpot) -> None:

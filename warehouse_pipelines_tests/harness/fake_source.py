@@ -35,7 +35,7 @@ THING = Entity(
     key="id",
     cursor="at",
     cadence=Cadence(overlap=timedelta(minutes=5), never_full="a test says when", backfill_since=date(2024, 1, 1)),
-    deletes=Deletes(flag="gone", time="gone_at", merged_keys="absorbed"),
+    deletes=Deletes(flag="removed", time="removed_at", merged_keys="absorbed"),
     custom="more",
     index="name",
     rules=(not_negative("amount"),),

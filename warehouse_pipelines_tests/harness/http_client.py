@@ -11,7 +11,7 @@ PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class HttpClient(httpx.Client):
-    """Closes its sockets when its last user is gone, so that a test need not."""
+    """Closes its sockets when nobody uses it any more, so that a test need not."""
 
     def __init__(self, **given: Any) -> None:
         transport = httpx.HTTPTransport(verify=PLAIN)

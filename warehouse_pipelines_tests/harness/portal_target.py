@@ -29,7 +29,7 @@ ZIPS = Target(
     source="",
     reads=(),
     partner=HubSpotPartner,
-    whole=True,
+    lists_all=True,
     key="genius_zip",
     match="zipcode",
     subject="genius_lead",
@@ -88,9 +88,22 @@ class PortalTarget:
 
     def finish(self, plan: Plan) -> Plan:
         """Apply a plan again, unless it was applied to its end."""
+        return self.now(plan) if self.status(plan) == "applied" else self.apply(plan)
+
+    def now(self, plan: Plan) -> Plan:
+        """A plan as it stands now."""
         with warehouse.session(self.url) as session:
-            found = ledger.plan(session, str(plan.plan_id))
-        return found if found.status == "applied" else self.apply(plan)
+            return ledger.plan(session, str(plan.plan_id))
+
+    def status(self, plan: Plan) -> str:
+        return self.now(plan).status
+
+    def wait_until_free(self) -> None:
+        """Wait until PostgreSQL has noticed that a process was killed, which holds the target until then."""
+        lock = [f"warehouse:outbound:{self.target.name}"]
+        with warehouse.session(self.url) as session:
+            session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", lock)
+            session.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", lock)
 
     def undo(self, plan: Plan) -> Plan:
         with self.outbound() as outbound:

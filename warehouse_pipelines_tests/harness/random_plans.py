@@ -46,6 +46,44 @@ FAULTS: tuple[dict[str, Any], ...] = (
 TRIES = 8
 
 
+class People:
+    """What people do in the portal meanwhile."""
+
+    def __init__(self, portal: PortalTarget, chance: random.Random, counts: Counter[str]) -> None:
+        self._portal, self._random, self._counts = portal, chance, counts
+        self._edit_no = 0
+
+    def edit(self, *, unique: bool = False) -> dict[tuple[str, str], Any]:
+        """Do what people do; return what they changed, by record and field. ``unique`` values are nobody else's."""
+        hubspot = self._portal.hubspot
+        done: dict[tuple[str, str], Any] = {}
+        ids, divisions = list(self._portal.state()), hubspot.ids("divisions")
+        for one in self._random.choices(ids, k=self._random.randint(1, 4)) if ids else ():
+            if one not in self._portal.state():
+                continue
+            kind = self._random.random()
+            self._edit_no += 1
+            if kind < 0.1 and not unique:
+                hubspot.archive("zipcodes", one)
+            elif kind < 0.2 and not unique:
+                hubspot.associate("zipcodes", one, "divisions", divisions[2])
+                done[one, "divisions"] = None
+            elif kind < 0.25 and not unique:
+                hubspot.dissociate("zipcodes", one, "divisions", self._random.choice(divisions[:3]))
+                done[one, "divisions"] = None
+            else:
+                name = self._random.choice(("city", "county", "state", "genius_phone", PEOPLES))
+                value = (
+                    f"edited {self._edit_no}"
+                    if unique or self._random.random() < 0.5
+                    else self._random.choice(VALUES) or None
+                )
+                hubspot.edit("zipcodes", one, {name: value})
+                done[one, name] = value
+            self._counts["edits by people"] += 1
+        return done
+
+
 class RandomPlans:
     """Plans of one seed against one portal; ``counts`` is what happened."""
 
@@ -56,7 +94,7 @@ class RandomPlans:
         self.counts: Counter[str] = Counter()
         self.sizes: list[tuple[int, int]] = []
         self.random = random.Random(seed)  # noqa: S311
-        self._edit_no = 0
+        self._people = People(portal, self.random, self.counts)
         portal.hubspot.define_property("zipcodes", PEOPLES)
         self.divisions = {
             portal.hubspot.record("divisions", one)["properties"]["division_name"]: one
@@ -126,7 +164,7 @@ class RandomPlans:
         self.portal.give(*given)
         plan = self.portal.plan()
         self.sizes.append((size, plan.changes))
-        edited = self._edit() if self.edits and self._chance(0.2) else {}
+        edited = self._people.edit() if self.edits and self._chance(0.2) else {}
         before = self.portal.state()
         plans, mid = self._applied(plan)
         after = self.portal.state()
@@ -144,7 +182,7 @@ class RandomPlans:
         if nested:
             tried += self._plan(nested=False)
         if self.edits and len(plans) == 1 and self._chance(0.4):
-            self._edit()
+            self._people.edit()
         now = self.portal.state()
         for each in reversed(plans):
             self._undo(each)
@@ -156,7 +194,7 @@ class RandomPlans:
         """Apply a plan to its end, however often that fails; return the plans that did it, and edits meanwhile."""
         if not self._killed(plan):
             return [self._finish(plan)], {}
-        mid = self._edit(unique=True) if self.edits and self._chance(0.3) else {}
+        mid = self._people.edit(unique=True) if self.edits and self._chance(0.3) else {}
         if not mid and self._chance(0.3):
             self.counts["continued by a new plan"] += 1
             newer = self._until_it_works(self.portal.plan)
@@ -172,7 +210,8 @@ class RandomPlans:
                 child = apply_and_kill(self.portal.url, plan, after=self.random.randint(1, 3), most=MOST)
             require(child.returncode in (0, -9), "the child says", child.stderr)
             self.counts["killed by SIGKILL"] += child.returncode == -9
-            return self._status(plan) != "applied"
+            self.portal.wait_until_free()
+            return self.portal.status(plan) != "applied"
         try:
             with killed_at(self.random.randint(0, 300 if plan.changes > 100 else 60)), self._failing():
                 self.portal.apply(plan)
@@ -182,10 +221,6 @@ class RandomPlans:
         except (ActionNeeded, VendorUnavailable):
             return True
         return False
-
-    def _status(self, plan: Plan) -> str:
-        with warehouse.session(self.portal.url) as session:
-            return ledger.plan(session, str(plan.plan_id)).status
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -229,34 +264,21 @@ class RandomPlans:
                 undo = outbound.plan_undo(plan, BY)
             if not self._killed(undo) or self._chance(0.7):
                 self._finish(undo)
+            elif self.portal.status(undo) == "applying" and self._chance(0.5):
+                self._give_up(plan)
             else:
                 self.counts["undo asked for again"] += 1
-            if self._status(plan) == "undone":
+            if self.portal.status(plan) == "undone":
                 return
         raise WrongState(f"plan {plan.plan_id} is not undone after {TRIES} attempts")
 
-    def _edit(self, *, unique: bool = False) -> dict[tuple[str, str], Any]:
-        """Do what people do; return what they changed, by record and field. ``unique`` values are nobody else's."""
-        hubspot = self.portal.hubspot
-        done: dict[tuple[str, str], Any] = {}
-        ids, divisions = list(self.portal.state()), hubspot.ids("divisions")
-        for one in self.random.choices(ids, k=self.random.randint(1, 4)) if ids else ():
-            if one not in self.portal.state():
-                continue
-            kind = self.random.random()
-            self._edit_no += 1
-            if kind < 0.1 and not unique:
-                hubspot.archive("zipcodes", one)
-            elif kind < 0.2 and not unique:
-                hubspot.associate("zipcodes", one, "divisions", divisions[2])
-                done[one, "divisions"] = None
-            elif kind < 0.25 and not unique:
-                hubspot.dissociate("zipcodes", one, "divisions", self.random.choice(divisions[:3]))
-                done[one, "divisions"] = None
+    def _give_up(self, plan: Plan) -> None:
+        """Give up an undo that was begun, after nothing could be planned because of it."""
+        self.counts["undo given up, and asked for again"] += 1
+        with self.portal.outbound() as outbound:
+            try:
+                made = outbound.plan(BY)
+            except ActionNeeded:
+                outbound.give_up_undo(plan, BY)
             else:
-                name = self.random.choice(("city", "county", "state", "genius_phone", PEOPLES))
-                value = f"edited {self._edit_no}" if unique or self._chance(0.5) else self.random.choice(VALUES) or None
-                hubspot.edit("zipcodes", one, {name: value})
-                done[one, name] = value
-            self.counts["edits by people"] += 1
-        return done
+                raise WrongState(f"plan {made.plan_id} was made while the undo of plan {plan.plan_id} waits")

@@ -9,13 +9,20 @@ at what it prints. Simulators of one vendor give out the same ids, so ids of two
 import json
 import os
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WarehouseError
+from warehouse_pipelines.loading import retention
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.loading.trial import Level, trial
+from warehouse_pipelines.model.reading import Window
 from warehouse_pipelines.model.webhook import Delivery
+from warehouse_pipelines.observability.alerts.program import run as evaluate_alerts
+from warehouse_pipelines.outbound.run import connected
+from warehouse_pipelines.outbound.targets import BY_NAME as TARGETS
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.schema.verify import verify
 from warehouse_pipelines.serving import vendors
@@ -24,6 +31,8 @@ from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import erasure, feed, marts, resolve
 from warehouse_pipelines.unified.subject import persons
+from warehouse_pipelines_tests.harness.serving import serving
+from warehouse_pipelines_tests.harness.visitors import program
 
 BY_NAME = {source.name: source for source in SOURCES}
 PEOPLE = {"hubspot": (1, 40), "hubspot_west": (2, 25), "callrail": (1, 40), "callrail_north": (2, 30),
@@ -132,6 +141,77 @@ class Run:
             " GROUP BY 1 ORDER BY 1"
         )
 
+    def write_back(self) -> None:
+        """Write to one account of each CRM, verify, and take it back."""
+        for name in ("hubspot_west_do_not_call", "callrail_north_do_not_call"):
+            with connected(self.url, TARGETS[name]) as outbound:
+                outbound.prepare()
+                applied = outbound.apply(outbound.plan("test"), "test")
+                held = [verdict.holds for verdict in outbound.verify(applied)]
+                undone = outbound.apply(outbound.plan_undo(applied, "test"), "test")
+            self.found[f"written {name}"] = [applied.statuses, held, undone.statuses]
+        self.found["writes"] = {name: self.vendor(name).requests()["routes"] for name in PEOPLE}
+
+    def try_out(self) -> None:
+        """Read a few records of an account, and compare them with its own rows."""
+        for name, entity in (("hubspot_west", "owners"), ("callrail_north", "calls")):
+            declared = next(one for one in BY_NAME[name].entities if one.name == entity)
+            tried = trial(BY_NAME[name], declared, Level.SAMPLE, self.url)
+            self.found[f"tried {name}"] = [tried.read, tried.new, tried.unchanged]
+
+    def backfill(self) -> None:
+        """Read all days of one account again, in which a call was deleted whose id another account has, too."""
+        call = self.vendor("callrail_north").ids("calls")[0]
+        with warehouse.session(self.url) as session:
+            names = "id, start_time, raw_data, sync_created_at, sync_updated_at"
+            copied = (
+                f"INSERT INTO callrail_call ({names}) SELECT {names} FROM callrail_north.callrail_call WHERE id = %s"
+            )
+            session.execute(copied.encode(), [call])
+        self.vendor("callrail_north").spam_call(call)
+        day = datetime(2024, 1, 1, tzinfo=UTC)
+        calls = next(one for one in BY_NAME["callrail_north"].entities if one.name == "calls")
+        window = Window(day, datetime.now(UTC))
+        done = sync(BY_NAME["callrail_north"], calls, Options(), url=self.url, backfill=window)
+        self.found["backfilled"] = [done.mode, done.status, done.deleted]
+        self.found["archived"] = self.ask(
+            "SELECT account, archived FROM accounts.callrail_call WHERE id = %s ORDER BY 1", call
+        )
+
+    def age(self) -> None:
+        """Let rows of an account get older than they are kept."""
+        old = "UPDATE {} SET archived = true, deleted_at = now() - interval '9 years'"
+        with warehouse.session(self.url) as session:
+            session.execute(old.format("callrail_north.callrail_tracker").encode())
+            retention.run(session, SOURCES, only=["tombstones"])
+        self.found["trackers"] = self.ask(
+            "SELECT account, count(*) AS rows FROM accounts.callrail_tracker GROUP BY 1 ORDER BY 1"
+        )
+
+    def alert(self) -> None:
+        """Evaluate the alert rules after the token of one portal was revoked, and let its run be late."""
+        evaluate_alerts(self.url, SOURCES)
+        found = self.ask("SELECT rule, members FROM orchestration.alert_event")
+        self.found["alerts"] = sorted(
+            {(row["rule"], one["crm"]) for row in found for one in row["members"].values() if one["crm"]}
+        )
+
+    def browse(self) -> None:
+        """Open what ``warehouse serve`` shows of an account."""
+        key = self.vendor("hubspot_west").ids("contacts")[2]
+        of = "/tables/hubspot_west.hubspot_contact"
+        record = f"hubspot_west.hubspot_contact:{key}"
+        pages = [
+            "/", "/tables", of, f"{of}/row?key={key}", f"{of}/export.csv", "/tables/accounts.hubspot_contact",
+            "/runs?crm=hubspot_west", "/schedules", "/dead-letters?crm=hubspot_west", "/status", "/metrics",
+            "/api/crms/hubspot_west/entities", "/api/tables/hubspot_west.hubspot_contact?limit=2",
+            "/api/sync-history?crm=hubspot_west",
+        ]  # fmt: skip
+        with serving(self.url) as serve, program(serve.address, self.url, "operator") as client:
+            self.found["pages"] = {page: client.get(page).status_code for page in pages}
+            self.found["row"] = client.get(f"{of}/row?key={key}").text
+            self.found["person"] = client.get("/persons", params={"q": record}, follow_redirects=True).text
+
     def deliver(self) -> None:
         """A delivery counts for the account whose secret proves it."""
         body = b'[{"eventId": 1, "subscriptionType": "contact.propertyChange", "objectId": 7}]'
@@ -182,6 +262,12 @@ def main() -> None:
         run.load()
         run.refuse()
         run.unify()
+        run.write_back()
+        run.try_out()
+        run.backfill()
+        run.age()
+        run.alert()
+        run.browse()
         run.deliver()
         run.erase()
         print(json.dumps(run.found, default=str))

@@ -74,11 +74,11 @@ def test_an_emptied_and_a_filled_value_are_changes(fake: FakeSource) -> None:
 
 
 def test_members_of_custom_properties_are_columns_of_their_own(fake: FakeSource) -> None:
-    fake.sync([thing(1, more={"shade": "red", "kept": 1, "gone": "x"})])
+    fake.sync([thing(1, more={"shade": "red", "kept": 1, "dropped": "x"})])
     fake.sync([thing(1, 2, more={"shade": "blue", "kept": 1, "new": {"deep": True}})])
     assert set(logged(fake, "at")) == {
         ("1", "shade", "red", "blue"),
-        ("1", "custom_properties.gone", "x", None),
+        ("1", "custom_properties.dropped", "x", None),
         ("1", "custom_properties.new", None, '{"deep": true}'),
     }
 
@@ -107,7 +107,7 @@ def test_a_batch_that_is_merged_in_halves_is_logged_too(fake: FakeSource) -> Non
 
 def test_deletions_and_returns_are_changes(fake: FakeSource) -> None:
     fake.sync([thing(n) for n in range(3)])
-    fake.sync([thing(0), thing(1, 2, gone=True)], full=True)
+    fake.sync([thing(0), thing(1, 2, removed=True)], full=True)
     fake.sync([thing(0), thing(1, 3), thing(2, 3)], full=True)
     assert logged(fake, "at") == [
         ("1", "archived", "false", "true"),
@@ -123,7 +123,7 @@ def test_deletions_and_returns_are_changes(fake: FakeSource) -> None:
 
 def test_an_absorbed_record_and_one_that_was_erased_are_changes(fake: FakeSource) -> None:
     fake.sync([thing(n) for n in range(4)])
-    fake.sync([thing(1, 2, absorbed="2"), thing(3, 2, gone=True)])
+    fake.sync([thing(1, 2, absorbed="2"), thing(3, 2, removed=True)])
     assert ("2", "delete_reason", None, "merged into 1") in logged(fake)
     fake.report = ReadReport(erased_keys=("3",))
     fake.sync([thing(1, 3, absorbed="2")])
@@ -164,7 +164,7 @@ def test_taken_back_change_by_change_a_table_is_what_it_was(fake: FakeSource) ->
     before = texts(fake)
     for day in range(2, 7):
         shown = [
-            thing(n, day, size=None if n == day else n * day, name=f"{day} {n}", doc={"day": day}, gone=n == 4)
+            thing(n, day, size=None if n == day else n * day, name=f"{day} {n}", doc={"day": day}, removed=n == 4)
             for n in range(day % 3, 6)
         ]
         fake.sync(shown[:2], shown[2:], full=True, force=True)

@@ -154,7 +154,7 @@ class TestAnyVendor:
         ["hubspot_contact", *map(other, ("leadconduit_lead", "pipedesk.calendar_events", "gsheet_marketing_spend"))],
     )
     def test_an_edit_a_delete_and_a_restore_arrive(self, piped: Callable[..., Piped], table: str) -> None:
-        """A vendor that lists what it deleted has it archived; one that does not is read whole, and the row is gone.
+        """A vendor that lists what it deleted has it archived; one that does not is read whole, and the row is deleted.
 
         LeadConduit is read whole because no lead is stored that an event could be added to.
         """

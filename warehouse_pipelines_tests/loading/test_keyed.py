@@ -72,11 +72,11 @@ def test_the_watermark_stays(vendor: Vendor) -> None:
 
 
 def test_a_key_that_the_vendor_no_longer_has_is_tombstoned_and_comes_back(vendor: Vendor) -> None:
-    gone = vendor.has.pop("3")
+    removed = vendor.has.pop("3")
     assert vendor.read("3", "1").deleted == 1
     assert (vendor.row("3")["archived"], vendor.row("3")["delete_reason"]) == (True, "missing")
     assert not vendor.row("1")["archived"]
-    vendor.has["3"] = gone
+    vendor.has["3"] = removed
     assert vendor.read("3").restored == 1
     assert not vendor.row("3")["archived"]
 

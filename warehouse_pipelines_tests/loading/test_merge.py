@@ -82,7 +82,7 @@ def test_any_order_of_batches_and_duplicates_ends_in_the_same_table(
         emptied(fake)
         chance.shuffle(given_versions)
         pages = [
-            [thing(key, day, size=day, gone=day == 4) for key, day in given_versions[start::batches]]
+            [thing(key, day, size=day, removed=day == 4) for key, day in given_versions[start::batches]]
             for start in range(batches)
         ]
         result = fake.sync(*pages)
@@ -96,7 +96,10 @@ def test_any_order_of_batches_and_duplicates_ends_in_the_same_table(
 
 
 records = st.builds(
-    lambda key, day, size, gone: {**thing(key, day or 1, size=size, gone=gone), **({} if day else {"at": None})},
+    lambda key, day, size, removed: {
+        **thing(key, day or 1, size=size, removed=removed),
+        **({} if day else {"at": None}),
+    },
     st.sampled_from("abcd"),
     st.none() | st.integers(1, 3),
     st.integers(0, 2),
@@ -140,7 +143,7 @@ def test_an_empty_table_is_filled_without_a_merge_until_a_key_comes_again(
         return merge(statements, kept, which)
 
     monkeypatch.setattr(MergeStatements, "merge", noted)
-    first = fake.sync([thing("a", 1, gone=True), thing("b", 1)], [thing("c", 1)])
+    first = fake.sync([thing("a", 1, removed=True), thing("b", 1)], [thing("c", 1)])
     assert (first.created, first.deleted, composed) == (3, 1, [])
     emptied(fake)
     again = fake.sync([thing("a", 1), thing("b", 1)], [thing("c", 1), thing("a", 2)], [thing("b", 1), thing("d", 1)])
@@ -163,8 +166,8 @@ def test_what_is_too_long_is_compressed_by_lz4_where_the_server_has_it(fake: Fak
 
 
 def test_a_stale_record_neither_restores_nor_buries(fake: FakeSource) -> None:
-    fake.sync([thing("a", 3, gone=True), thing("b", 3)])
-    result = fake.sync(page(thing("a", 2), thing("b", 2, gone=True), in_window=False))
+    fake.sync([thing("a", 3, removed=True), thing("b", 3)])
+    result = fake.sync(page(thing("a", 2), thing("b", 2, removed=True), in_window=False))
     assert (result.updated, result.unchanged, result.restored, result.deleted) == (0, 2, 0, 0)
     assert (fake.row("a")["archived"], fake.row("b")["archived"]) == (True, False)
     assert result.metrics["living_rows"] == 1
@@ -205,7 +208,7 @@ def test_a_changed_row_keeps_when_it_was_created(fake: FakeSource) -> None:
 
 @pytest.mark.parametrize("there", [True, False])
 def test_the_hash_does_not_hide_a_locally_changed_archived_flag(fake: FakeSource, there: bool) -> None:
-    record = thing("a", gone=there)
+    record = thing("a", removed=there)
     fake.sync([record])
     execute(fake, f"UPDATE {THING.table} SET archived = NOT archived")
     result = fake.sync([record], full=True)
@@ -290,9 +293,9 @@ def test_rows_that_were_made_here_are_never_missing_at_the_vendor(fake: FakeSour
         assert [key for key, _ in warehouse.hashes(TICKET)] == [(A,)], "neither what is missing nor what is ours"
 
 
-def told(fake: FakeSource, *gone: str) -> None:
-    """Let the next reads tell what is gone, and nothing else."""
-    fake.report = ReadReport(changes_only=True, deleted_keys=gone)
+def told(fake: FakeSource, *removed: str) -> None:
+    """Let the next reads tell what was deleted, and nothing else."""
+    fake.report = ReadReport(changes_only=True, deleted_keys=removed)
 
 
 def test_keys_that_a_fetch_reports_as_deleted_are_tombstoned_as_missing(fake: FakeSource) -> None:
@@ -352,7 +355,7 @@ def test_a_role_that_may_not_mirror_is_told_what_to_grant(fake: FakeSource) -> N
 
 def test_archived_by_the_vendor_and_restored(fake: FakeSource) -> None:
     fake.sync([thing("a")])
-    fake.sync(page(thing("a", gone=True, gone_at="2024-02-03T04:05:06Z"), in_window=False))
+    fake.sync(page(thing("a", removed=True, removed_at="2024-02-03T04:05:06Z"), in_window=False))
     row = fake.row("a")
     assert (row["archived"], row["delete_reason"], f"{row['deleted_at']:%F %T}") == (
         True, "archived", "2024-02-03 04:05:06",
@@ -364,8 +367,8 @@ def test_archived_by_the_vendor_and_restored(fake: FakeSource) -> None:
 
 def test_a_time_of_deletion_is_a_flag_by_itself(fake: FakeSource) -> None:
     timed = replace(THING, deletes=replace(THING.deletes, flag=None))
-    deleted = thing("b", gone_at="2024-02-03T04:05:06Z")
-    fake.sync([thing("a", gone_at=""), deleted, thing("c", gone_at=None)], entity=timed)
+    deleted = thing("b", removed_at="2024-02-03T04:05:06Z")
+    fake.sync([thing("a", removed_at=""), deleted, thing("c", removed_at=None)], entity=timed)
     assert {key for key, row in fake.rows().items() if row["archived"]} == {("b",)}
     assert f"{fake.row('b')['deleted_at']:%F %T} {fake.row('b')['delete_reason']}" == "2024-02-03 04:05:06 archived"
     assert fake.sync([thing("b")], entity=timed).restored == 1
@@ -373,7 +376,7 @@ def test_a_time_of_deletion_is_a_flag_by_itself(fake: FakeSource) -> None:
 
 def test_what_a_full_read_does_not_find_is_missing(fake: FakeSource) -> None:
     """Tombstoned, not deleted; once; and restored when it returns."""
-    fake.sync([thing("a"), thing("b"), thing("c", gone=True)])
+    fake.sync([thing("a"), thing("b"), thing("c", removed=True)])
     result = fake.sync([thing("a")], full=True)
     assert result.deleted == 1
     assert (fake.row("b")["archived"], fake.row("b")["delete_reason"]) == (True, "missing")
@@ -601,7 +604,7 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
     fake: FakeSource, monkeypatch: pytest.MonkeyPatch, bad: set[int]
 ) -> None:
     """However many are bad, a handful of statements is sent; all others are loaded, restored or tombstoned as ever."""
-    fake.sync([thing(n, gone=n == 50) for n in range(100)])
+    fake.sync([thing(n, removed=n == 50) for n in range(100)])
     sent: list[str] = []
     run = Transaction.run
 
@@ -613,7 +616,7 @@ def test_what_postgresql_refuses_of_a_batch_is_found_by_one_function(
     monkeypatch.setattr(resource, "CHUNK", 500)
     refused = REFUSED["22"]
     before = fake.rows()
-    result = fake.sync([refused(n) if n in bad else thing(n, 2, gone=n == 60) for n in range(500)], full=True)
+    result = fake.sync([refused(n) if n in bad else thing(n, 2, removed=n == 60) for n in range(500)], full=True)
     after = fake.rows()
     assert (result.failed, result.processed) == (len(bad), 500)
     check_counts(result, before, after, 500 - len(bad))

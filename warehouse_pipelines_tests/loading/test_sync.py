@@ -551,8 +551,8 @@ def test_state_survives_wiped_workdir(fake: FakeSource, tmp_path: Path, monkeypa
 def test_the_rows_of_the_table_are_counted_or_reckoned_alike(fake: FakeSource) -> None:
     """A delta reckons from the last run's figures, a whole read counts; both are true."""
     cases: tuple[tuple[list[Any], dict[str, Any]], ...] = (
-        ([[thing("a"), thing("b"), thing("c", gone=True)]], {}),
-        ([[thing("d", 2)], page(thing("a", 2, gone=True), in_window=False)], {}),
+        ([[thing("a"), thing("b"), thing("c", removed=True)]], {}),
+        ([[thing("d", 2)], page(thing("a", 2, removed=True), in_window=False)], {}),
         ([page(thing("a", 3), in_window=False)], {}),
         ([[thing("d", 4, absorbed="b")]], {}),
         ([[thing("d", 4, absorbed="b")], [thing("a", 3)]], {"full": True}),

@@ -70,8 +70,8 @@ def test_each_word_changes_its_column_and_nothing_else(configure: Configure) -> 
     assert after.columns["stage"] == before.columns["lifecyclestage"]
     assert after.local.hashed == {"email", "telephone"}
     assert "telephone_e164" in after.pg_types
-    gone = before.pg_types.keys() - after.pg_types.keys()
-    assert gone == {"lifecyclestage", "phone", "phone_e164", "zip"}
+    removed = before.pg_types.keys() - after.pg_types.keys()
+    assert removed == {"lifecyclestage", "phone", "phone_e164", "zip"}
     assert after.pg_types.keys() - before.pg_types.keys() == {
         "favourite_colour", "visits", "stage", "telephone", "telephone_e164",
     }  # fmt: skip

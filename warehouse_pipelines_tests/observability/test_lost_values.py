@@ -257,12 +257,12 @@ def test_a_member_that_comes_late_is_written_by_the_next_read(
 def test_what_is_emptied_counts_once_and_a_newer_row_stays(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "CHUNK", 25)
     fake.sync(things(50), full=True)
-    gone = without(things(50), "name")
-    assert fake.sync(gone, full=True).status == "partial"
+    removed = without(things(50), "name")
+    assert fake.sync(removed, full=True).status == "partial"
     newer = thing("3", 9, name="newer")
     fake.sync([newer])
     # The stored records are these, so that nothing but the kept names differs.
-    result = fake.sync(page(*gone[:25]), page(*gone[25:49], thing("49", 2, name="here")), full=True)
+    result = fake.sync(page(*removed[:25]), page(*removed[25:49], thing("49", 2, name="here")), full=True)
     assert (result.updated, result.unchanged, result.created) == (49, 1, 0)
     assert {key: row["name"] for (key,), row in fake.rows().items() if row["name"]} == {"3": "newer", "49": "here"}
     assert problems(fake) == ()
@@ -271,12 +271,12 @@ def test_what_is_emptied_counts_once_and_a_newer_row_stays(fake: FakeSource, mon
 def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(fake: FakeSource) -> None:
     """The vendor may leave out what is empty, and then the one record says nothing of the values that were kept."""
     fake.sync(things(30), full=True)
-    gone = without(things(30), "name")
-    assert fake.sync(gone, full=True).status == "partial"
+    removed = without(things(30), "name")
+    assert fake.sync(removed, full=True).status == "partial"
     result = fake.sync([thing("3", 2, name="back")])
     assert (result.status, fake.row("3")["name"], fake.row("4")["name"]) == ("success", "back", "thing 4")
     assert problems(fake) == ("no longer sent, values kept: name",)
-    fake.sync([*gone[:3], thing("3", 2, name="back"), *gone[4:]], full=True)
+    fake.sync([*removed[:3], thing("3", 2, name="back"), *removed[4:]], full=True)
     assert (kept(fake, "name"), problems(fake)) == ({None, "back"}, ())
 
 
@@ -291,7 +291,7 @@ def test_a_member_deep_in_the_record_is_looked_for_at_its_place(fake: FakeSource
 
 
 TIMED = replace(THING, deletes=replace(THING.deletes, flag=None))
-FLAG = {"gone": (THING, "gone", True, False), "gone_at": (TIMED, "gone_at", "2024-02-03T04:05:06Z", None)}
+FLAG = {"removed": (THING, "removed", True, False), "removed_at": (TIMED, "removed_at", "2024-02-03T04:05:06Z", None)}
 
 
 def tombstones(fake: FakeSource) -> dict[str, tuple[Any, Any]]:
@@ -331,6 +331,6 @@ def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(fake: 
 
 
 def test_a_flag_that_is_sent_only_when_it_is_set_may_be_left_out(fake: FakeSource) -> None:
-    fake.sync([*things(50), thing("a", gone=True), thing("b", gone=True)], full=True)
+    fake.sync([*things(50), thing("a", removed=True), thing("b", removed=True)], full=True)
     result = fake.sync([thing("a", 2)])
     assert (result.status, result.restored, set(tombstones(fake))) == ("success", 1, {"b"})

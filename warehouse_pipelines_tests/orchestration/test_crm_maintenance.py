@@ -349,7 +349,7 @@ def test_a_tick_skips_while_the_schema_is_not_there(bare_url: str, database: psy
         return evaluated.run_requests[0] if evaluated.run_requests else evaluated.skip_message
 
     assert isinstance(tick(), dg.RunRequest)
-    database.execute("ALTER SCHEMA crm RENAME TO gone")
+    database.execute("ALTER SCHEMA crm RENAME TO renamed")
     assert tick() == "there is no schema crm; run `warehouse migrate`"
 
 

@@ -88,13 +88,13 @@ def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance) -
     facts = dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=8))
     assert facts == {"runs_deleted": 3, "old_runs_kept_for_their_assets": 3, "runs_left": 4}
 
-    gone, left = {first, second, month_again}, {third, month, last_month, failed}
+    removed, left = {first, second, month_again}, {third, month, last_month, failed}
     assert {found.run_id for found in instance.get_runs()} == left
-    for run_id in gone:
+    for run_id in removed:
         assert not (home / "history" / "runs" / f"{run_id}.db").exists()
     assert instance.all_logs(third)
-    assert not gone & {path.name for path in (home / "storage").iterdir()}
-    assert not gone & stored(instance, SqlEventLogStorageTable)
+    assert not removed & {path.name for path in (home / "storage").iterdir()}
+    assert not removed & stored(instance, SqlEventLogStorageTable)
     assert stored(instance, AssetCheckExecutionsTable) == {third}
 
     latest = instance.get_latest_materialization_event(whole.key)

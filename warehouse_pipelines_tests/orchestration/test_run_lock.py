@@ -172,7 +172,7 @@ def lock_holders(other: psycopg.Connection, run_id: str) -> list[int]:
 
 
 def breaks(other: psycopg.Connection, run_id: str) -> int:
-    """End the one session that holds the run's lock, and return its process id once it is gone."""
+    """End the one session that holds the run's lock, and return its process id once it has ended."""
     [pid] = lock_holders(other, run_id)
     assert other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid]).fetchone() == (True,)
     return pid

@@ -8,6 +8,9 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import ActionNeeded, WrongUse
+from warehouse_pipelines.loading import retention
 from warehouse_pipelines.outbound.hubspot import HubSpotPartner
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines_tests.harness.examples import examples
@@ -132,16 +135,55 @@ def links_killed(portal: PortalTarget, plan: Plan) -> None:
 
 
 def test_an_undo_that_was_killed_between_two_associations_goes_on(portal: PortalTarget) -> None:
+    _, plan, before = undo_killed(portal)
+    assert ";" in portal.having("90001")["divisions"]
+    portal.undo(plan)
+    assert portal.state() == before
+
+
+def undo_killed(portal: PortalTarget) -> tuple[Plan, Plan, dict[str, Any]]:
+    """Undo the second of two plans until one of two associations was changed; return both plans, and what was there."""
     portal.give(*rows(1, branch="Dayton"))
-    portal.apply()
+    first = portal.apply()
     before = portal.state()
     portal.give(*rows(1, branch="Toledo"))
     plan = portal.apply()
     with portal.outbound() as outbound:
         undo = outbound.plan_undo(plan, BY)
     links_killed(portal, undo)
-    assert ";" in portal.having("90001")["divisions"]
+    return first, plan, before
+
+
+def test_nothing_is_planned_while_a_killed_undo_waits(portal: PortalTarget) -> None:
+    first, plan, before = undo_killed(portal)
+    waits = f"warehouse outbound undo {plan.plan_id} --yes"
+    with pytest.raises(ActionNeeded, match=waits):
+        portal.plan()
+    with pytest.raises(ActionNeeded, match=waits):
+        portal.undo(first)
     portal.undo(plan)
+    assert portal.state() == before
+    assert portal.apply().statuses == {"written": 1}
+
+
+def test_an_undo_that_waits_outlives_the_age_of_plans(portal: PortalTarget, database_url: str) -> None:
+    _, plan, before = undo_killed(portal)
+    with warehouse.session(database_url) as session:
+        session.execute("UPDATE reverse_etl.plan SET created_at = now() - interval '9 years'")
+        session.execute("UPDATE reverse_etl.receipt SET sent_at = now() - interval '9 years'")
+        retention.run(session, [], only=["outbound_plans", "outbound_receipts"])
+    portal.undo(plan)
+    assert portal.state() == before
+
+
+def test_an_undo_that_was_given_up_can_be_asked_for_again(portal: PortalTarget) -> None:
+    _, plan, before = undo_killed(portal)
+    with portal.outbound() as outbound:
+        assert outbound.give_up_undo(plan, BY).statuses == {"partial": 1}
+        with pytest.raises(WrongUse, match="no undo"):
+            outbound.give_up_undo(plan, BY)
+    portal.plan()
+    assert portal.undo(plan).statuses == {"written": 1}
     assert portal.state() == before
 
 

@@ -96,7 +96,7 @@ def test_the_query_of_a_target_has_its_columns(target: Target, shared_url: str) 
     finally:
         database.close()
     wanted = {"key", *(field.source for field in target.fields)}
-    assert columns >= wanted | (set() if target.whole else {"object_id", "mirrored"})
+    assert columns >= wanted | (set() if target.lists_all else {"object_id", "mirrored"})
 
 
 def test_users_and_divisions_are_made_and_belong_together(works: Business) -> None:

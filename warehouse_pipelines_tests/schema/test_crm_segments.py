@@ -49,7 +49,7 @@ def crm_url(shared_url: str) -> str:
             add(connection, "leads", id=key, **values)
             values.pop("phone", None)
             add(connection, "leads", organization_id=B, **values)
-        add(connection, "leads", first_name="Gone", deleted_at=NOW)
+        add(connection, "leads", first_name="Deleted", deleted_at=NOW)
     return shared_url
 
 

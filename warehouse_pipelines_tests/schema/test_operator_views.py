@@ -57,7 +57,7 @@ def test_each_entity_has_its_table(session: Any, database_url: str) -> None:
     assert {row["table_name"]: (row["crm_source"], row["sync_type"]) for row in told} == declared
     session.execute("UPDATE orchestration.source_table SET key_columns = '{x}' WHERE table_name = 'hubspot_contact'")
     session.execute("DELETE FROM orchestration.source_table WHERE table_name = 'hubspot_deal'")
-    session.execute("INSERT INTO orchestration.source_table VALUES ('gone', 'gone', 'gone', '{}', '1 hour')")
+    session.execute("INSERT INTO orchestration.source_table VALUES ('dropped', 'dropped', 'dropped', '{}', '1 hour')")
     with engine(database_url).begin() as connection:
         assert source_tables.align(connection, SOURCES) == ["tables of entities: 3 rows"]
         assert source_tables.align(connection, SOURCES) == []

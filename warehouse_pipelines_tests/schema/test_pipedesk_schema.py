@@ -643,7 +643,7 @@ def test_a_token_that_is_the_same_touches_no_row(connection: Connection, role: s
 
 
 def test_list_events_makes_no_http_call(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was synced is read from the table, with Google gone."""
+    """What was synced is read from the table, while Google does not answer."""
     with source_harness("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:
         it.sync()
     with psycopg.connect(database_url) as connection:

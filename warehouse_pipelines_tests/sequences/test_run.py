@@ -14,7 +14,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading import retention
 from warehouse_pipelines.sequences import messages, rendering, run
-from warehouse_pipelines.sequences.run import WAITS
+from warehouse_pipelines.sequences.hand_over import WAITS
 from warehouse_pipelines.sequences.settings import SequenceSettings
 from warehouse_pipelines_tests.harness.crm_database import CONSENT, A, B
 from warehouse_pipelines_tests.harness.mail_server import MailServer, TextService

@@ -102,8 +102,8 @@ def test_story_3_1_a_lead_is_made_read_changed_deleted_and_logged(serve: Serving
     problem(admin.get(f"/api/leads/{lead['id']}"), 404)
     problem(admin.patch(f"/api/leads/{lead['id']}", json={"status": "qualified"}), 404)
     problem(admin.delete(f"/api/leads/{lead['id']}"), 404)
-    [row] = rows(serve, "SELECT deleted_at IS NOT NULL AS gone FROM crm.leads WHERE id = %s", lead["id"])
-    assert row["gone"], "it is deleted softly"
+    [row] = rows(serve, "SELECT deleted_at IS NOT NULL AS deleted FROM crm.leads WHERE id = %s", lead["id"])
+    assert row["deleted"], "it is deleted softly"
 
 
 @pytest.mark.parametrize(("sent", "at"), [

@@ -33,7 +33,7 @@ PLANTED = f"""
         ('hubspot', 'contacts', interval '2 hours', 'failed', 0, 0, 'delta', false),
         ('hubspot', 'contacts', interval '1 hours', 'success', 5, 0, 'delta', true),
         ('hubspot', 'deals', interval '1 hours', 'success', 1, 1, 'delta', false),
-        ('gone', 'things', interval '1 hours', 'success', 1, 1, 'delta', false)
+        ('undeclared', 'things', interval '1 hours', 'success', 1, 1, 'delta', false)
     ) AS v (crm, entity, ago, status, created, updated, mode, dry)
     ORDER BY ago DESC
     """
@@ -123,7 +123,7 @@ def test_nothing_personal_and_no_name_that_is_not_declared_is_told(serve: Servin
         (row["crm_source"], row["sync_type"])
         for row in looking(serve.url).execute("SELECT crm_source, sync_type FROM orchestration.source_table")
     }
-    assert ("gone", "things") not in declared
+    assert ("undeclared", "things") not in declared
     told = {key[:2] for name, samples in found.items() if "sync" in name or "rows" in name for key in samples}
     assert told <= declared
     labels = {

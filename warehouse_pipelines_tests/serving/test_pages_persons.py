@@ -15,7 +15,7 @@ from warehouse_pipelines_tests.harness.identity_rows import record
 from warehouse_pipelines_tests.harness.serving import Serving, serving
 from warehouse_pipelines_tests.harness.visitors import PASSWORD, Browser, add_user, program
 
-ADA, BOB, GONE = UUID(int=1), UUID(int=2), UUID(int=3)
+ADA, BOB, NOBODY = UUID(int=1), UUID(int=2), UUID(int=3)
 EMAIL, PHONE = "ada.lovelace@example.test", "+12062345678"
 
 
@@ -153,7 +153,7 @@ def test_pairs_that_wait_are_listed_masked(viewer: httpx.Client) -> None:
 
 def test_an_id_that_was_merged_leads_to_the_person_and_who_is_no_person_is_not_found(viewer: httpx.Client) -> None:
     assert viewer.get(f"/persons/{UUID(int=9)}").headers["location"] == f"/persons/{ADA}"
-    assert viewer.get(f"/persons/{GONE}").status_code == 404
+    assert viewer.get(f"/persons/{NOBODY}").status_code == 404
     for person in ("x", "1 OR true", "..%2f..", f"{ADA}'--", "%00"):
         assert viewer.get(f"/persons/{person}").status_code in (404, 422), person
 

@@ -466,15 +466,15 @@ def test_a_privacy_deletion_leaves_no_trace(portal: Portal) -> None:
     portal.hubspot.archive("contacts", "9999521")
     portal.post(f"{CONTACTS}/gdpr-delete", {"objectId": "9999520"}, status=204)
     portal.hubspot.gdpr_delete("9999521")
-    for gone in ("9999520", "9999521"):
-        portal.get(f"{CONTACTS}/{gone}", status=404)
-        portal.get(f"{CONTACTS}/{gone}", status=404, archived="true")
+    for removed in ("9999520", "9999521"):
+        portal.get(f"{CONTACTS}/{removed}", status=404)
+        portal.get(f"{CONTACTS}/{removed}", status=404, archived="true")
         for archived in ("false", "true"):
-            body = {"inputs": [{"id": gone}]}
+            body = {"inputs": [{"id": removed}]}
             path = f"{CONTACTS}/batch/read?archived={archived}"
             assert portal.post(path, body, status=207)["results"] == []
-        assert portal.found(("hs_object_id", "EQ", gone)) == []
-        assert _associations(portal, [gone], to="companies")["results"] == []
+        assert portal.found(("hs_object_id", "EQ", removed)) == []
+        assert _associations(portal, [removed], to="companies")["results"] == []
     assert len(portal.walk()) == 248
     assert portal.walk(archived="true") == []
 

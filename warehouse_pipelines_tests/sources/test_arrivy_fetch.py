@@ -272,9 +272,9 @@ class TestShifting:
         assert loose in reading.ids
 
     def test_what_is_gone_is_not_met_again(self, vendor: Arrivy) -> None:
-        gone = vendor.ids("tasks")[5]
+        removed = vendor.ids("tasks")[5]
         known = Held(living=vendor.ids("tasks"))
-        vendor.delete("tasks", gone)
+        vendor.delete("tasks", removed)
         reading = read(TASKS, known=known)
         assert reading.ids == sorted(vendor.ids("tasks"))
         assert reading.calls == 2 * (2 + 1 + 2 + 2)
@@ -289,8 +289,8 @@ class TestShifting:
 
     def test_a_deletion_hides_nothing_from_the_table(self, tasks: SourceHarness) -> None:
         tasks.sync()
-        gone = tasks.simulator.ids("tasks")[0]
-        tasks.simulator.delete("tasks", gone)
+        removed = tasks.simulator.ids("tasks")[0]
+        tasks.simulator.delete("tasks", removed)
         result = tasks.sync(full=True, batch_size=10)
         assert (result.status, result.deleted) == ("success", 1)
         assert {key for (key,) in tasks.living()} == set(tasks.simulator.ids("tasks"))
@@ -438,8 +438,8 @@ class TestFlags:
         """And buries nothing; the flags that only make it faster do neither."""
         tasks.sync()
         before = tasks.rows()
-        gone = tasks.simulator.ids("tasks")[-1]
-        tasks.simulator.delete("tasks", gone)
+        removed = tasks.simulator.ids("tasks")[-1]
+        tasks.simulator.delete("tasks", removed)
         some = tasks.sync(full=True, vendor={"task_status": "COMPLETE"})
         assert (some.status, some.deleted, some.watermark) == ("success", 0, None)
         assert 0 < some.processed < len(before)

@@ -161,13 +161,13 @@ class TestCounts:
         """It moves another from the next page to one that was read; the count alone would then agree."""
         reading = read(ENTITIES[name], page_size=20)
         store = vendor.stores[name]
-        gone = vendor.ids(name)[:vanishing]
+        removed = vendor.ids(name)[:vanishing]
         reading.step()
-        for key in gone:
+        for key in removed:
             number = store.find(key)
             assert number is not None
             store.remove(number)
-        assert reading.ids == sorted([*vendor.ids(name), *gone])
+        assert reading.ids == sorted([*vendor.ids(name), *removed])
         assert (reading.report.reported, reading.report.reported_trusted) == (len(reading.ids), True)
 
     @pytest.mark.parametrize("name", ["calls", "form_submissions"])

@@ -98,12 +98,12 @@ def test_sync_token_saved_only_after_last_page(harness: SourceHarness) -> None:
 def test_410_full_resync_cancels_missing(harness: SourceHarness) -> None:
     """One refused token makes all calendars be listed anew; what is not there any more is cancelled."""
     harness.sync()
-    gone, made = (B, harness.simulator.event_ids(B)[2]), harness.simulator.create_event(B, summary="New")
-    harness.simulator.erase_event(*gone)
+    removed, made = (B, harness.simulator.event_ids(B)[2]), harness.simulator.create_event(B, summary="New")
+    harness.simulator.erase_event(*removed)
     harness.simulator.invalidate_sync_tokens(B)
     result = harness.sync()
     assert (result.mode, result.status, result.created, result.deleted) == ("full", "success", 1, 1)
-    row = harness.rows()[gone]
+    row = harness.rows()[removed]
     assert (row["status"], row["archived"], row["delete_reason"]) == ("cancelled", True, "missing")
     assert (B, made) in harness.living()
     assert harness.history()[-1]["performance_metrics"]["noticed"] == {"sync_token_refused": B}
@@ -212,21 +212,21 @@ def test_the_rows_of_a_calendar_that_is_shared_no_more_stay(harness: SourceHarne
     """What the others no longer have is tombstoned all the same, and its own when it is back."""
     harness.sync()
     before = harness.living()
-    gone, hidden = (A, harness.simulator.event_ids(A)[2]), (B, harness.simulator.event_ids(B)[2])
+    removed, hidden = (A, harness.simulator.event_ids(A)[2]), (B, harness.simulator.event_ids(B)[2])
     harness.simulator.unshare_calendar(B, status=status)
     assert (harness.sync().status, harness.living()) == ("partial", before)
-    harness.simulator.erase_event(*gone)
+    harness.simulator.erase_event(*removed)
     harness.simulator.erase_event(*hidden)
     result = harness.sync(full=True)
     assert (result.status, result.deleted) == ("partial", 1)
     assert B in str(result.reason)
-    assert harness.living() == before - {gone}
-    assert harness.rows()[gone]["status"] == "cancelled"
+    assert harness.living() == before - {removed}
+    assert harness.rows()[removed]["status"] == "cancelled"
 
     harness.simulator.share_calendar(B)
     result = harness.sync()
     assert (result.status, result.mode, result.deleted) == ("success", "delta", 1)
-    assert harness.living() == before - {gone, hidden} == harness.driver.keys(harness.entity)
+    assert harness.living() == before - {removed, hidden} == harness.driver.keys(harness.entity)
 
 
 def test_a_calendar_that_is_back_is_asked_from_where_it_was_left(

@@ -1,4 +1,4 @@
-"""What is odd about Google Drive: a log of changes, two ways of being gone, and a root below which one looks."""
+"""What is odd about Google Drive: a log of changes, two ways of being deleted, and a root below which one looks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -115,8 +115,8 @@ def test_a_page_token_is_saved_only_after_the_last_page(harness: SourceHarness) 
 
 def test_a_token_that_is_refused_lists_everything_anew(harness: SourceHarness) -> None:
     harness.sync()
-    gone = harness.simulator.file_ids()[0]
-    harness.simulator.forget_file(gone)
+    absent = harness.simulator.file_ids()[0]
+    harness.simulator.forget_file(absent)
     harness.execute(
         "UPDATE orchestration.sync_history SET configuration = jsonb_set(configuration, '{state,page_token}', '\"x\"')"
     )

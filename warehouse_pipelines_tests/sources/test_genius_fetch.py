@@ -527,7 +527,7 @@ def test_values_of_fields_are_not_read_unless_it_is_known_which_are_passwords(ve
     assert found == {1: "dialer-1", 2: None, 3: None, 4: "dialer-4", 5: None, 6: None}
     vendor.sql("INSERT INTO integration_field (id, definition_id, field_value) VALUES (7, 99, 'planted')")
     assert [one["field_value"] for one in Read(GENIUS, fields).records if one["id"] == 7] == [None]
-    for statement in ("RENAME COLUMN input_type TO kind", "RENAME TO gone"):
+    for statement in ("RENAME COLUMN input_type TO kind", "RENAME TO renamed"):
         vendor.sql(f"ALTER TABLE integration_field_definition {statement}")
         read = Read(GENIUS, fields)
         assert len(read.records) == 7

@@ -91,16 +91,16 @@ class TestEverything:
         assert reading.calls == 23
 
     def test_archived_records_come_with_their_properties_after_the_living(self, portal: HubSpot) -> None:
-        gone = portal.ids("contacts")[7]
-        portal.archive("contacts", gone)
+        removed = portal.ids("contacts")[7]
+        portal.archive("contacts", removed)
         last = read(CONTACTS).records[-1]
-        assert (last["id"], last["archived"]) == (gone, True)
+        assert (last["id"], last["archived"]) == (removed, True)
         assert last["properties"]["email"]
         assert last["archivedAt"]
 
     @pytest.mark.parametrize("portal", [{}, {"extra_properties": 300}], indirect=True, ids=["by list", "by post"])
     def test_what_is_restored_between_the_two_lists_is_read(self, portal: HubSpot) -> None:
-        """Its cursor has not moved, so no delta would find it; and it is no longer archived, nor gone."""
+        """Its cursor has not moved, so no delta would find it; and it is no longer archived, nor deleted."""
         first, other, expired = (portal.ids("contacts")[place] for place in (7, 8, 9))
         for key in (first, other, expired):
             portal.archive("contacts", key)
@@ -127,9 +127,9 @@ class TestEverything:
 
     @of(extra_properties=300)
     def test_archived_records_are_read_by_post_as_well(self, portal: HubSpot) -> None:
-        gone = portal.ids("contacts")[7]
-        portal.archive("contacts", gone)
-        assert [record["id"] for record in read(CONTACTS).records if record["archived"]] == [gone]
+        removed = portal.ids("contacts")[7]
+        portal.archive("contacts", removed)
+        assert [record["id"] for record in read(CONTACTS).records if record["archived"]] == [removed]
 
     def test_fewer_records_a_page_when_asked(self, portal: HubSpot) -> None:
         assert read(CONTACTS, page_size=50).calls == 1 + 1 + 6 + 1
@@ -211,14 +211,24 @@ class TestSideBySide:
         assert reading.ids == sorted(portal.ids("contacts"))
         assert reading.calls == portal.requests()["total"]
 
+    @of(contacts=35)
+    def test_the_archived_list_takes_its_turn_among_the_requests_in_flight(
+        self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("warehouse_pipelines.model.pace.MOST", 2)
+        portal.bulk_touch("contacts")
+        portal.set_fault("slow", seconds=0.1)
+        assert len(read(CONTACTS, ago(minutes=1), soon(), page_size=10).ids) == 35
+        assert portal.requests()["peak_concurrency"] == 2
+
     @pytest.mark.parametrize("seed", range(3))
     @of(contacts=1000)
     def test_what_stays_is_read_whatever_happens_during_a_full_read(self, portal: HubSpot, seed: int) -> None:
         """Contacts are archived, made, deleted for good, and restored if they were archived before."""
         chance = Random(seed)  # noqa: S311  (the same each time)
         always = set(portal.ids("contacts"))
-        gone = chance.sample(sorted(always), 50)
-        for key in gone:
+        removed = chance.sample(sorted(always), 50)
+        for key in removed:
             portal.archive("contacts", key)
         reading = read(CONTACTS, page_size=10)
         with suppress(StopIteration):
@@ -230,8 +240,8 @@ class TestSideBySide:
                 match chance.randrange(4):
                     case 0:
                         portal.archive("contacts", key)
-                    case 1 if gone:
-                        portal.restore("contacts", gone.pop())
+                    case 1 if removed:
+                        portal.restore("contacts", removed.pop())
                     case 2:
                         portal.gdpr_delete(key)
                         always.discard(key)
@@ -393,7 +403,7 @@ class TestDelta:
 
     def test_what_is_archived_between_the_archived_list_and_its_read_is_read(self, portal: HubSpot) -> None:
         """The archived are listed as soon as the search is done, while its records are still read."""
-        touched = portal.ids("contacts")
+        touched = portal.ids("contacts")[:50]  # one batch, so that the list is asked for beside it
         portal.bulk_touch("contacts", ids=touched)
         portal.set_fault("slow", path="/batch/read", seconds=0.3)
 
@@ -413,34 +423,34 @@ class TestDelta:
     def test_what_is_gone_between_search_and_read_is_skipped_and_counted(self, portal: HubSpot) -> None:
         portal.bulk_touch("contacts", count=10)
         portal.hold_index()
-        gone = portal.ids("contacts")[3]
-        portal.gdpr_delete(gone)
+        removed = portal.ids("contacts")[3]
+        portal.gdpr_delete(removed)
         reading = read(CONTACTS, ago(minutes=1), soon())
         assert len(reading.ids) == 9
-        assert gone not in reading.ids
+        assert removed not in reading.ids
         assert reading.context.noted["not_found"] == 1
 
 
 class TestDeletions:
     def test_an_archived_contact_comes_once(self, portal: HubSpot) -> None:
-        gone = portal.ids("contacts")[3]
-        portal.archive("contacts", gone)
+        removed = portal.ids("contacts")[3]
+        portal.archive("contacts", removed)
         reading = read(CONTACTS, ago(minutes=1))
-        assert [(record["id"], record["archived"]) for record in reading.beside_the_window] == [(gone, True)]
-        assert read(CONTACTS, ago(minutes=1), known=Held(deleted={gone})).records == []
+        assert [(record["id"], record["archived"]) for record in reading.beside_the_window] == [(removed, True)]
+        assert read(CONTACTS, ago(minutes=1), known=Held(deleted={removed})).records == []
 
     def test_a_restored_contact_comes_back_although_its_cursor_has_not_moved(self, portal: HubSpot) -> None:
-        gone = portal.ids("contacts")[3]
-        portal.archive("contacts", gone)
-        portal.restore("contacts", gone)
-        reading = read(CONTACTS, ago(minutes=1), known=Held(deleted={gone}))
-        assert [(record["id"], record["archived"]) for record in reading.beside_the_window] == [(gone, False)]
+        removed = portal.ids("contacts")[3]
+        portal.archive("contacts", removed)
+        portal.restore("contacts", removed)
+        reading = read(CONTACTS, ago(minutes=1), known=Held(deleted={removed}))
+        assert [(record["id"], record["archived"]) for record in reading.beside_the_window] == [(removed, False)]
 
     def test_an_archived_contact_that_expires_stays_as_it_is(self, portal: HubSpot) -> None:
-        gone = portal.ids("contacts")[3]
-        portal.archive("contacts", gone)
-        portal.expire("contacts", gone)
-        assert read(CONTACTS, ago(minutes=1), known=Held(deleted={gone})).records == []
+        removed = portal.ids("contacts")[3]
+        portal.archive("contacts", removed)
+        portal.expire("contacts", removed)
+        assert read(CONTACTS, ago(minutes=1), known=Held(deleted={removed})).records == []
 
     def test_a_backfill_does_not_walk_the_archive(self, portal: HubSpot) -> None:
         portal.archive("contacts", portal.ids("contacts")[3])
@@ -467,9 +477,9 @@ class TestDeletions:
         assert read(CONTACTS, ago(minutes=1), soon()).ids == [winner]
 
     def test_a_gdpr_deleted_contact_is_in_no_list(self, portal: HubSpot) -> None:
-        gone = portal.ids("contacts")[3]
-        portal.gdpr_delete(gone)
-        assert gone not in read(CONTACTS).ids
+        removed = portal.ids("contacts")[3]
+        portal.gdpr_delete(removed)
+        assert removed not in read(CONTACTS).ids
 
 
 class TestAssociations:

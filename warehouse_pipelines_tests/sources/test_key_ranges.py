@@ -117,13 +117,13 @@ def test_what_is_there_all_the_time_is_read_whatever_happens_meanwhile(seed: int
     """Records are deleted, made at the end, and come back in the middle."""
     chance = seeded(seed)
     vendor = Vendor((dense, sparse, of_two_ages)[seed % 3](chance), inclusive=seed % 2 == 0)
-    always, gone = set(vendor.keys), []
+    always, removed = set(vendor.keys), []
 
     def change() -> None:
         if chance.random() < 0.5:
-            gone.append(vendor.keys.pop(chance.randrange(len(vendor.keys))))
-        elif chance.random() < 0.3 and gone:
-            back = gone.pop()
+            removed.append(vendor.keys.pop(chance.randrange(len(vendor.keys))))
+        elif chance.random() < 0.3 and removed:
+            back = removed.pop()
             vendor.keys.insert(bisect_left(vendor.keys, back), back)
         else:
             vendor.keys.append(vendor.keys[-1] + chance.randrange(1, 9))

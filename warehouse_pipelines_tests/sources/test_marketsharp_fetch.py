@@ -241,10 +241,10 @@ class TestPaging:
         # The place itself, what was read, what was not, and one that goes.
         for key in (seen[-1]["id"], seen[0]["id"], vendor.recent("Inquiries")):
             vendor.edit("Inquiries", key, {"note": "edited"})
-        gone = next(key for key in before if key not in {one["id"] for one in seen})
-        vendor.delete("Inquiries", gone)
+        removed = next(key for key in before if key not in {one["id"] for one in seen})
+        vendor.delete("Inquiries", removed)
         records = reading.records
-        assert {one["id"] for one in records} >= set(before) - {gone}
+        assert {one["id"] for one in records} >= set(before) - {removed}
         assert [one["note"] for one in records if one["id"] == seen[-1]["id"]] == [seen[-1]["note"], "edited"]
 
     def test_a_place_that_is_gone_is_no_end(self, vendor: MarketSharp) -> None:

@@ -75,7 +75,7 @@ def run(session: "Session", records: Iterable[Record] = (), *, full: bool = Fals
 
 
 def remove(session: "Session", names: Collection[tuple[str, str]]) -> None:
-    """Delete records as a full refresh does with those whose rows are gone."""
+    """Delete records as a full refresh does with those whose rows were deleted."""
     for name in names:
         session.execute("DELETE FROM identity.record WHERE (source_table, source_key) = (%s, %s)", name)
 

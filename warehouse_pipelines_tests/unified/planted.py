@@ -1,6 +1,6 @@
 """People whose every column holds a token of their own, in every table of sources that holds people, and around it.
 
-``plant`` fills a warehouse; ``dump`` returns every row of every table as a text; ``tokens`` what must be gone.
+``plant`` fills a warehouse; ``dump`` returns every row of every table as a text; ``tokens`` what must be erased.
 """
 
 import re

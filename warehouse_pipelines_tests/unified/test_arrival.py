@@ -112,9 +112,9 @@ def test_batches_end_where_one_run_ends(
             now[record.name] = record
             batch.append(record)
         if now and chance.random() < 0.3:
-            gone = chance.sample(sorted(now), min(len(now), chance.randint(1, 3)))
-            remove(session, gone)
-            for name in gone:
+            removed = chance.sample(sorted(now), min(len(now), chance.randint(1, 3)))
+            remove(session, removed)
+            for name in removed:
                 del now[name]
             batch = [record for record in batch if now.get(record.name) is record]
         for _ in range(chance.randint(0, 2) if len(now) > 1 else 0):

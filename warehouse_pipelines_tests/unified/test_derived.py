@@ -111,11 +111,11 @@ def apply(session: Session, changes: list[Any], edges: list[tuple[int, int]], id
         if a != b and a in records and b in records:
             edge(session, records[a], records[b], score=a + b)
             touched |= {records[a], records[b]}
-    gone = session.execute(
+    removed = session.execute(
         "DELETE FROM identity.person AS p WHERE NOT EXISTS"
         " (SELECT FROM identity.member AS m WHERE m.person_id = p.person_id) RETURNING person_id"
     ).fetchall()
-    lost = {row["person_id"] for row in gone}
+    lost = {row["person_id"] for row in removed}
     for owner in [owner for owner, one in ids.items() if one in lost]:
         del ids[owner]
     persons.refresh(session, who - lost, keys_before=keys)

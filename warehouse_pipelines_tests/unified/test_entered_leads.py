@@ -175,7 +175,7 @@ def test_undoing_an_import_takes_the_record_away(entered: Entered) -> None:
 
 @pytest.mark.parametrize("contact_first", [False, True])
 def test_undoing_an_import_leaves_the_lead_of_the_source(entered: Entered, contact_first: bool) -> None:
-    """Whichever of the two leads was there first: what only the file said is gone, what the source says is there."""
+    """Whichever of the two leads was there first: what only the file said is dropped, what the source says is kept."""
     if contact_first:
         entered.contact(phone_e164=OTHER_PHONE, lifecyclestage="lead")
         entered.unify()

@@ -195,9 +195,9 @@ def test_when_two_leads_become_one_nothing_is_lost(fed: FeedDatabase) -> None:
     )  # fmt: skip
     assert [given["channel"] for given in lead["consent"]] == ["sms"]
     assert lead["created_at"].date().isoformat() == "2025-11-01"
-    gone = fed.leads("id = %s", other)[0]
-    assert gone["deleted_at"] is not None
-    assert gone["source_metadata"]["merged_into"] == str(lead["id"])
+    removed = fed.leads("id = %s", other)[0]
+    assert removed["deleted_at"] is not None
+    assert removed["source_metadata"]["merged_into"] == str(lead["id"])
     assert fed.feed(full=True).counts["merged"] == 0
     assert fed.lead(stays)["email"] == "entered@example.com"
 

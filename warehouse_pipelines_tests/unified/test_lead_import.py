@@ -463,7 +463,7 @@ def test_a_killed_import_goes_on_and_makes_nothing_twice(crm: Crm, tmp_path: Pat
     second = Command(["import", "leads", str(path)], environment, tmp_path / "said again")
     code, said = second.ended()
     assert code == 0, said
-    assert f"Gone on after row {reached:,}" in said
+    assert f"Continued after row {reached:,}" in said
     assert crm.query("SELECT count(*) AS leads, count(DISTINCT phone) AS phones FROM crm.leads") == [
         {"leads": 6_000, "phones": 6_000}
     ]

@@ -1,4 +1,4 @@
-"""The rows of ``people`` against the declared entities: a column that is gone, or a table that is forgotten, shows."""
+"""The rows of ``people`` against the declared entities: a dropped column, or a table that is forgotten, shows."""
 
 import re
 from collections.abc import Iterator

@@ -169,10 +169,10 @@ def test_a_phone_that_a_gone_person_had_is_one_s_own_again(session: Session) -> 
         record(session, "hubspot_contact", "2", phones=[shared], **OAK),
     ]
     anna = person(session, *records)
-    gone = person(session, record(session, "hubspot_contact", "3", phones=[shared], **ELM))
+    removed = person(session, record(session, "hubspot_contact", "3", phones=[shared], **ELM))
     persons.refresh(session)
     assert row_of(session, "person", "person_id", anna)["phone"] == own
-    session.execute("DELETE FROM identity.person WHERE person_id = %s", [gone])
+    session.execute("DELETE FROM identity.person WHERE person_id = %s", [removed])
     assert persons.refresh(session, [], keys_before=[f"p:{shared}"]) == 1
     assert row_of(session, "person", "person_id", anna)["phone"] == shared
 

@@ -141,7 +141,7 @@ def test_a_row_that_is_gone_is_removed_by_a_full_refresh(session: "Session") -> 
     put(session, "hubspot_contact", **ANA)
     put(session, "hubspot_contact", **ANA | {"id": "2"})
     refresh(session)
-    gone = stored(session, key="2")
+    absent = stored(session, key="2")
     person = session.execute(
         "INSERT INTO identity.person (kind, record_count, source_tables) VALUES ('customer', 1, '{}')"
         " RETURNING person_id"
@@ -150,20 +150,20 @@ def test_a_row_that_is_gone_is_removed_by_a_full_refresh(session: "Session") -> 
     session.execute(
         "INSERT INTO identity.member (record_id, person_id, source_table, source_key)"
         " VALUES (%s, %s, 'hubspot_contact', '2')",
-        [gone["record_id"], person["person_id"]],
+        [absent["record_id"], person["person_id"]],
     )
     session.execute("DELETE FROM hubspot_contact WHERE id = '2'")
     assert refresh(session).removed == {}
     changed = refresh(session, full=True)
-    assert changed.removed == {gone["record_id"]: person["person_id"]}
-    assert changed.keys_before == {gone["record_id"]: tuple(gone["block_keys"])}
+    assert changed.removed == {absent["record_id"]: person["person_id"]}
+    assert changed.keys_before == {absent["record_id"]: tuple(absent["block_keys"])}
     assert changed.ids == frozenset()
     assert count(session) == 1
 
 
 def test_a_table_that_holds_no_people_any_more_is_removed_by_a_full_refresh(session: "Session") -> None:
     session.execute(
-        "INSERT INTO identity.record (source_table, source_key, kind, fingerprint) VALUES ('gone', '1', 'customer', '')"
+        "INSERT INTO identity.record (source_table, source_key, kind, fingerprint) VALUES ('none', '1', 'customer', '')"
     )
     refresh(session, full=True, tables=["hubspot_contact"])
     assert count(session) == 1

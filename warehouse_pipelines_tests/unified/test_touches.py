@@ -181,11 +181,11 @@ def test_a_touch_whose_person_is_gone_is_attached_again(session: Session) -> Non
 
 def test_an_uncertain_touch_is_looked_at_again_by_the_keys_that_a_record_had(session: Session) -> None:
     customer(session, "1", **ANNA, **OAK, **LATE)
-    gone = customer(session, "2", **CARL, **ELM, **LATE)
+    removed = customer(session, "2", **CARL, **ELM, **LATE)
     called = call(session, at="2023-01-01")
     run(session)
     assert touch(session, called)["certainty"] == "unknown"
-    session.execute("DELETE FROM identity.person WHERE person_id = %s", [gone])
+    session.execute("DELETE FROM identity.person WHERE person_id = %s", [removed])
     session.execute("UPDATE identity.person SET updated_at = '2020-01-01'")
     touches.refresh(session, [], keys_before=[f"p:{PHONE}"])
     assert touch(session, called)["certainty"] == "certain"

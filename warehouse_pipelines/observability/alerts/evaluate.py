@@ -1,9 +1,9 @@
 """Evaluate the rules: ask each for its faults, settle them into incidents, write what is to be told, and send it.
 
-Dagster's sensor does so every minute (``orchestration.alerts``), and `warehouse serve` for the rules that watch Dagster
-(``serving.watch``). One process evaluates at a time, by an advisory lock that ends with its session. A rule that cannot
-be asked keeps its incidents as they are, stops no other rule, and is itself alerted of (`rule_failing`). Rules that
-failed the last time are asked last, and what cannot be asked within ``ASKING_SECONDS`` waits for the next evaluation:
+Dagster's sensor does so every minute (``orchestration.alerts``), and `warehouse serve` for the rules about Dagster
+(``serving.alert_loop``). One process evaluates at a time, by an advisory lock that ends with its session. A rule that
+cannot be asked keeps its incidents as they are, stops no other rule, and is itself alerted of (`rule_failing`). Rules
+that failed the last time are asked last, and what cannot be asked within ``ASKING_SECONDS`` waits for the next time:
 Dagster gives its sensors a minute. Incidents of a rule that was switched off are closed, and nobody is told.
 
 ``now`` is given, so that a year can be evaluated in a minute.

@@ -1,7 +1,7 @@
 """Browse: every table that analysts may read, and the rows of one, paged, filtered and sorted by what an index has.
 
 Personal columns are masked. Who may see them in clear asks for it (``?clear=1``), and each such view is logged before
-anything is sent. Everything is asked by the address, so a page can be kept, sent and gone back to.
+anything is sent. Everything is asked by the address, so a page can be kept, sent and returned to.
 
 Not sqladmin and not starlette-admin, which were looked at: both want a mapped class with a primary key for each of 130
 tables, and views and masked views have none; they count all rows and page by OFFSET; they ask as one database user,

@@ -45,7 +45,7 @@ class RecordStore:
         self.loose = {UNSCHEDULED: count // 20 + 1, NO_DATETIME: count // 40 + 1}
         self.count = count + sum(self.loose.values())
         self.added = 0
-        self.gone: set[int] = set()
+        self.deleted: set[int] = set()
         self.changes: dict[int, dict[str, Any]] = {}
         self.times: dict[int, int | None] = {}
         self.created: dict[int, int] = {}
@@ -79,7 +79,7 @@ class RecordStore:
         if not object_id.isdigit():
             return None
         number = number_of(self.name, int(object_id))
-        return number if number < self.count + self.added and number not in self.gone else None
+        return number if number < self.count + self.added and number not in self.deleted else None
 
     def time_of(self, number: int) -> int | None:
         if number in self.times:
@@ -121,12 +121,12 @@ class RecordStore:
         return number
 
     def remove(self, number: int) -> None:
-        self.gone.add(number)
+        self.deleted.add(number)
         self.changes.setdefault(number, {})["was"] = self.kind_of(number)
         self._unplace(number)
 
     def restore(self, number: int) -> None:
-        self.gone.remove(number)
+        self.deleted.remove(number)
         self.place(number, self.time_of(number), self.changes[number].pop("was"))
 
     def _unplace(self, number: int) -> None:
@@ -137,10 +137,10 @@ class RecordStore:
             self.timeline.place(number, None)
 
     def __len__(self) -> int:
-        return self.count + self.added - len(self.gone)
+        return self.count + self.added - len(self.deleted)
 
     def numbers(self) -> list[int]:
-        return [number for number in range(self.count + self.added) if number not in self.gone]
+        return [number for number in range(self.count + self.added) if number not in self.deleted]
 
 
 def _holds(numbers: list[int], number: int) -> bool:

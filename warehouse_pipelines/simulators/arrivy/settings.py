@@ -23,4 +23,4 @@ class ArrivySettings:
     templates: bool = True
     pages_of_small_lists: bool = False  # whether entities, statuses and templates are paged
     refusal: str = "json"  # or text
-    gone: int = 404  # or 400: what a single record that is gone is answered with
+    absent_status: int = 404  # or 400: what a single record that was deleted is answered with

@@ -173,7 +173,7 @@ class Arrivy(ArrivyOperations):
     def _single(self, name: str, rest: list[str]) -> Answer:
         number = self.stores[name].find(rest[0])
         if number is None:
-            return self._gone()
+            return self._absent()
         record = self.formulas[name](number, self.now_ms())
         if len(rest) == 1:
             return answer_json(200, record)
@@ -186,10 +186,12 @@ class Arrivy(ArrivyOperations):
 
     def _single_row(self, name: str, rest: list[str]) -> Answer:
         row = next((row for row in getattr(self.company, name) if str(row["id"]) == rest[0]), None)
-        return answer_json(200, row) if row is not None and len(rest) == 1 else self._gone()
+        return answer_json(200, row) if row is not None and len(rest) == 1 else self._absent()
 
-    def _gone(self) -> Answer:
-        return answer_json(self.settings.gone, {"message": "NOT_FOUND", "description": "There is no such object."})
+    def _absent(self) -> Answer:
+        return answer_json(
+            self.settings.absent_status, {"message": "NOT_FOUND", "description": "There is no such object."}
+        )
 
     def corrupt(self, fault: Fault, request: Request, body: dict[str, Any], list_key: str) -> None:
         records = body[list_key]

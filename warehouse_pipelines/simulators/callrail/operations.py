@@ -131,7 +131,7 @@ class CallRailOperations(Simulator):
 
     @operation
     def spam_call(self, id: str) -> None:
-        """Gone from the list, 404 by itself."""
+        """Not in the list any more, 404 by itself."""
         self.account.calls.remove(self._number("calls", id))
 
     @operation

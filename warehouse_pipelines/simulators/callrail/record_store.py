@@ -39,7 +39,7 @@ class RecordStore:
     def __init__(self, prefix: str, seed: int, count: int, base_time: Callable[[int], int]) -> None:
         self.prefix, self.seed, self.count = prefix, seed, count
         self.added = 0
-        self.gone: set[int] = set()
+        self.deleted: set[int] = set()
         self.changes: dict[int, dict[str, Any]] = {}
         self._times: dict[int, int] = {}
         self._origins: dict[int, int] = {}
@@ -51,7 +51,7 @@ class RecordStore:
 
     def find(self, object_id: str) -> int | None:
         number = unmasked(object_id, self.prefix, self.seed)
-        if number is None or not 0 <= number < self.count + self.added or number in self.gone:
+        if number is None or not 0 <= number < self.count + self.added or number in self.deleted:
             return None
         return number
 
@@ -74,8 +74,8 @@ class RecordStore:
         self.timeline.place(number, at)
 
     def remove(self, number: int) -> None:
-        self.gone.add(number)
+        self.deleted.add(number)
         self.timeline.place(number, None)
 
     def __len__(self) -> int:
-        return self.count + self.added - len(self.gone)
+        return self.count + self.added - len(self.deleted)

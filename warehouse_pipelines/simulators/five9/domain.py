@@ -57,7 +57,7 @@ class Domain:
         self.population, self.settings = population, settings
         self.count = settings.contacts
         self.added = 0
-        self.gone: set[int] = set()
+        self.deleted: set[int] = set()
         self.changes: dict[int, dict[str, str | None]] = {}
         self.zone = ZoneInfo(settings.time_zone)
         way = Journeys(population, self.count, now)
@@ -191,7 +191,7 @@ class Domain:
         return str(FIRST_ID + number)
 
     def living(self) -> Iterable[int]:
-        return (number for number in range(self.count + self.added) if number not in self.gone)
+        return (number for number in range(self.count + self.added) if number not in self.deleted)
 
 
 def _disposition(contact: Contact) -> str | None:

@@ -46,10 +46,10 @@ class Lookups:
         first = next((value for name, value in criteria if name == "number1"), None)
         plain, settled = self._candidates(first)
         rest = [each for each in criteria if not (settled and each == ("number1", first))]
-        untouched = [n for n in plain if n not in self._domain.gone and n not in self.moved]
+        untouched = [n for n in plain if n not in self._domain.deleted and n not in self.moved]
         if rest:
             untouched = self._matching(untouched, rest)
-        return untouched + self._matching(sorted(n for n in self.moved if n not in self._domain.gone), criteria)
+        return untouched + self._matching(sorted(n for n in self.moved if n not in self._domain.deleted), criteria)
 
     def _matching(self, numbers: list[int], criteria: list[tuple[str, str]]) -> list[int]:
         tests = [(name, self._test(pattern)) for name, pattern in criteria]

@@ -37,7 +37,7 @@ class Five9Operations(Simulator):
 
     def _place(self, id: str) -> int:
         number = int(id) - FIRST_ID
-        if not 0 <= number < self.domain.count + self.domain.added or number in self.domain.gone:
+        if not 0 <= number < self.domain.count + self.domain.added or number in self.domain.deleted:
             raise ValueError(f"no contact {id}")
         return number
 
@@ -61,12 +61,12 @@ class Five9Operations(Simulator):
 
     @operation
     def delete(self, id: str) -> None:
-        """Gone without a trace."""
-        self.domain.gone.add(self._place(id))
+        """Delete it without a trace."""
+        self.domain.deleted.add(self._place(id))
 
     @operation
     def restore(self, id: str) -> None:
-        self.domain.gone.discard(int(id) - FIRST_ID)
+        self.domain.deleted.discard(int(id) - FIRST_ID)
 
     @operation
     def add_field(self, name: str, type: str = "STRING", restrictions: Sequence[tuple[str, str]] = ()) -> None:
@@ -100,15 +100,15 @@ class Five9Operations(Simulator):
         sizes = dict.fromkeys(LISTS, 0)
         for place, name in enumerate(LISTS[:3]):
             sizes[name] = len(range(place, self.domain.count, 3)) - sum(
-                n % 3 == place and n < self.domain.count for n in self.domain.gone
+                n % 3 == place and n < self.domain.count for n in self.domain.deleted
             )
-        sizes["Everybody"] = self.domain.count + self.domain.added - len(self.domain.gone)
+        sizes["Everybody"] = self.domain.count + self.domain.added - len(self.domain.deleted)
         return sizes
 
     @operation
     def counts(self) -> dict[str, int]:
         """The truth: what a client that asks for everything should hold."""
-        return {"contacts": self.domain.count + self.domain.added - len(self.domain.gone)}
+        return {"contacts": self.domain.count + self.domain.added - len(self.domain.deleted)}
 
     @operation
     def ids(self) -> list[str]:

@@ -39,7 +39,7 @@ SMALL = (
     "--sql-mode=NO_ENGINE_SUBSTITUTION",  # an old application: zero dates are stored
 )  # fmt: skip
 
-# The server runs until standard input ends, which it does when its owner is gone.
+# The server runs until standard input ends, which it does when its owner ended.
 OWNED = 'folder=$1; shift; "$@" </dev/null & pid=$!; read -r _; kill $pid; wait $pid; rm -rf "$folder"'
 
 

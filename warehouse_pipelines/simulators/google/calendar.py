@@ -31,7 +31,7 @@ class Calendar:
     order: list[str] = field(default_factory=list)  # events that were added
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     touched: dict[str, int] = field(default_factory=dict)  # when in the sequence of changes
-    erased: set[str] = field(default_factory=set)  # gone without a trace
+    erased: set[str] = field(default_factory=set)  # in no list, and 404 by themselves
     epoch: int = 0  # tokens of an earlier one are refused
     role: str = "writer"  # what the service account may do there
 
@@ -189,7 +189,7 @@ class CalendarApi(Simulator):
 
     @operation
     def erase_event(self, calendar: str, id: str) -> None:
-        """Gone without a word, as after a change of what may be seen."""
+        """Show it no more and tell nobody, as after a change of what may be seen."""
         self.calendars[calendar].erased.add(id)
 
     @operation

@@ -159,10 +159,10 @@ class DriveApi(Simulator):
         return answer_json(200, masked(body, fields), list_key="changes", page_size=size)
 
     def _change(self, file_id: str) -> dict[str, Any]:
-        gone = file_id in self.removed
+        removed = file_id in self.removed
         at = self.files.get(file_id, {}).get("modifiedTime", moment(self.now()))
-        change = {"kind": "drive#change", "changeType": "file", "time": at, "removed": gone, "fileId": file_id}
-        return change if gone else {**change, "file": self.described(file_id)}
+        change = {"kind": "drive#change", "changeType": "file", "time": at, "removed": removed, "fileId": file_id}
+        return change if removed else {**change, "file": self.described(file_id)}
 
     @operation
     def create_file(self, parent: str = ROOT, folder: bool = False, **fields: Any) -> str:
@@ -200,7 +200,7 @@ class DriveApi(Simulator):
 
     @operation
     def forget_file(self, id: str) -> None:
-        """Gone, and the log says nothing."""
+        """Remove it without an entry in the log."""
         self.removed.add(id)
 
     @operation

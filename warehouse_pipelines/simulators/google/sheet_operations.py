@@ -129,7 +129,7 @@ class SheetOperations(Simulator):
 
     @operation
     def set_header(self, spreadsheet_id: str, header: list[Any]) -> None:
-        """Other headers in the same place; a column is told by its header, so what is not named any more is gone."""
+        """Other headers in the same place; a column is told by its header, so one not named is none."""
         self.sheet_of(spreadsheet_id).header = list(header)
         self.touch(spreadsheet_id)
 

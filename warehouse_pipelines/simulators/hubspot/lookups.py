@@ -1,6 +1,6 @@
 """What makes codes of the simulated portal readable: owners, and the pipelines of deals with their stages.
 
-Owners that are archived stand in a list of their own; a pipeline or stage that is deleted is gone without a trace.
+Owners that are archived stand in a list of their own; a pipeline or stage that is deleted leaves no trace.
 """
 
 from __future__ import annotations

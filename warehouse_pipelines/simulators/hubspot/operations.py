@@ -9,15 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 from warehouse_pipelines.simulators.core.population import Population
-from warehouse_pipelines.simulators.core.simulator import Simulator, operation
+from warehouse_pipelines.simulators.core.simulator import operation
 from warehouse_pipelines.simulators.hubspot import webhooks
+from warehouse_pipelines.simulators.hubspot.lookup_operations import LookupOperations
 from warehouse_pipelines.simulators.hubspot.portal import HubSpotSettings, Portal
 from warehouse_pipelines.simulators.hubspot.properties import FIELD_TYPES, Property
 from warehouse_pipelines.simulators.hubspot.store import Store
 from warehouse_pipelines.simulators.hubspot.subscriptions import App
 
 
-class HubSpotOperations(Simulator):
+class HubSpotOperations(LookupOperations):
     settings_type = HubSpotSettings
     settings: HubSpotSettings
 
@@ -40,33 +41,6 @@ class HubSpotOperations(Simulator):
     def list_subscriptions(self) -> dict[str, Any]:
         """Where the app delivers to, and what it subscribes to."""
         return {"target": self.app.target, "subscriptions": list(self.app.subscriptions.values())}
-
-    @operation
-    def lookup_ids(self, kind: str) -> list[str]:
-        """The ids of the `owners`, `pipelines` or `stages` that are not archived."""
-        return [record["id"] for record in self.portal.lookups.all(kind)]
-
-    @operation
-    def create_lookup(self, kind: str) -> str:
-        return self.portal.lookups.create(kind)
-
-    @operation
-    def edit_lookup(self, kind: str, id: str, **fields: Any) -> None:
-        self.portal.lookups.find(kind, id)[1].update(fields)
-
-    @operation
-    def remove_lookup(self, kind: str, id: str) -> None:
-        """An owner is archived, a pipeline or a stage deleted."""
-        self.portal.lookups.remove(kind, id)
-
-    @operation
-    def clear_lookup(self, kind: str) -> None:
-        """All are gone, and of owners those that were archived."""
-        self.portal.lookups.clear(kind)
-
-    @operation
-    def restore_lookup(self, kind: str, id: str) -> None:
-        self.portal.lookups.restore(kind, id)
 
     @operation
     def edit(self, object: str, id: str, properties: dict[str, Any], bump: bool = True) -> dict[str, Any]:
@@ -98,7 +72,7 @@ class HubSpotOperations(Simulator):
 
     @operation
     def expire(self, object: str, id: str) -> None:
-        """Ninety days after archiving: gone from the archived list too."""
+        """Ninety days after archiving: not in the archived list either."""
         store = self.portal.named(object)
         self.portal.erase(store, self.portal.number(store, id))
 
@@ -113,8 +87,8 @@ class HubSpotOperations(Simulator):
         """Erase a record for good, live or archived: in no list, no search, no batch read and no pair any more."""
         store = self.portal.named(object)
         number = self.portal.number(store, id)
-        if store.row(number).state == "gone":
-            raise ValueError(f"{object} {id} is gone already")
+        if store.row(number).state == "erased":
+            raise ValueError(f"{object} {id} is erased already")
         self.portal.erase(store, number)
         self.portal.on_change("privacyDeletion", store, id, {})
 

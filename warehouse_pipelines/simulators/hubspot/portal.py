@@ -161,7 +161,7 @@ class Portal:
             self.on_change("deletion", store, store.id_of(number), {})
 
     def erase(self, store: Store, number: int, merged_into: int | None = None) -> None:
-        self.write(store, number, replace(store.row(number), state="gone", merged_into=merged_into))
+        self.write(store, number, replace(store.row(number), state="erased", merged_into=merged_into))
 
     def merge(self, store: Store, primary: Any, secondary: Any, *, new_id: bool) -> int:
         if not store.kind.can_merge:

@@ -35,7 +35,7 @@ class Row:
     created: int
     modified: int
     changes: Properties = field(default_factory=dict)
-    state: str = "live"  # live | archived | gone
+    state: str = "live"  # live | archived | erased
     archived_at: int | None = None
     merged_into: int | None = None
 

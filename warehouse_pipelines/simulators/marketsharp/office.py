@@ -80,7 +80,7 @@ class Office:
 
     def time_of(self, store: RecordStore, number: int) -> int:
         time = store.timeline.time_of(number)
-        return time if time is not None else store.gone.get(number) or 0
+        return time if time is not None else store.deleted.get(number) or 0
 
     def created(self, name: str, number: int) -> int:
         """When a record was made."""

@@ -96,7 +96,7 @@ class MarketSharpOperations(Simulator):
     @operation
     def restore(self, path: str, id: int | str) -> None:
         store = self.office.store(path)
-        number = next((one for one in store.gone if str(store.id_of(one)) == str(id)), None)
+        number = next((one for one in store.deleted if str(store.id_of(one)) == str(id)), None)
         if number is None:
             raise ValueError(f"nothing deleted with the id {id} in {path}")
         store.restore(number)

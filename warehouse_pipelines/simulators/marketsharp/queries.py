@@ -151,7 +151,7 @@ class Queries:
         to, by, many = NAVIGATION[name][step]
         store, other = self.office.store(name), self.office.store(to)
         if to in ALIGNED and name in ALIGNED:
-            found = number if number not in other.gone else None
+            found = number if number not in other.deleted else None
             return to, [] if found is None else [found], many and self.settings.expanded_lists
         value = record_of(self.office, store, number).get(by)
         found = None if value in (None, "") else other.find(value)

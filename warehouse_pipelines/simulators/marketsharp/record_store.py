@@ -24,7 +24,7 @@ class RecordStore:
         self.shape = SETS[name]
         self.numbered = self.shape.properties[self.shape.key] == INT
         self.changes: dict[int, Record] = {}
-        self.gone: dict[int, int | None] = {}
+        self.deleted: dict[int, int | None] = {}
         chance: Callable[[int], int] = lambda number: (number + seed) * 2_654_435_761 >> 8 & 0xFFFFFFFF  # noqa: E731
         self.base_time = time_of or spread(count, now - 700 * DAY_MS, now - 3 * DAY_MS, chance)
         self.timeline = Timeline(count, self.base_time)
@@ -37,7 +37,7 @@ class RecordStore:
     def by_id(self) -> list[tuple[Any, int]]:
         """The ids of what is there, each with its number, in the order of ids."""
         if self._sorted is None:
-            living = (number for number in range(self.count + self.added) if number not in self.gone)
+            living = (number for number in range(self.count + self.added) if number not in self.deleted)
             self._sorted = sorted((self.id_of(number), number) for number in living)
         return self._sorted
 
@@ -69,10 +69,10 @@ class RecordStore:
         return number
 
     def remove(self, number: int) -> None:
-        self.gone[number] = self.timeline.time_of(number)
+        self.deleted[number] = self.timeline.time_of(number)
         self.timeline.place(number, None)
         self._sorted = None
 
     def restore(self, number: int) -> None:
-        self.timeline.place(number, self.gone.pop(number))
+        self.timeline.place(number, self.deleted.pop(number))
         self._sorted = None

@@ -24,7 +24,7 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_programs import find_binaries
 from warehouse_pipelines.simulators.core.proxy import ProxyConnection, Refusal, exactly
 
-# Ends the server when standard input does, which is when its owner is gone.
+# Ends the server when standard input does, which is when its owner ended.
 OWNED = 'read -r _; exec "$1" -c "$2" "$3"'
 END = """
 import shutil, sys

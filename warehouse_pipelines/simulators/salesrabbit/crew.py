@@ -46,7 +46,7 @@ class Crew:
         self.changes: dict[int, dict[str, Any]] = {}
         self.created: dict[int, int] = {}
         self.events: dict[int, list[tuple[int, int]]] = {}  # (time, place in STATUSES), where not the formula's
-        self.gone: dict[int, int | None] = {}  # deleted leads, and when they were modified before
+        self.deleted: dict[int, int | None] = {}  # deleted leads, and when they were modified before
         self.users = [self.new_user(number) for number in range(12 + settings.contacts // 100)]
 
     def chance(self, number: int) -> int:
@@ -94,7 +94,7 @@ class Crew:
         events = self.events_of(number)
         modified = self.leads.time_of(number)
         if modified is None:
-            modified = self.gone.get(number) or self.created_at(number)
+            modified = self.deleted.get(number) or self.created_at(number)
         user = self.users[random_bytes[21] % len(self.users)] if self.users else {"id": FIRST_USER, "firstName": ""}
         place = person.place
         # A rep writes down what is heard: a short name, or the family's name alone.

@@ -26,7 +26,7 @@ class SalesRabbitOperations(Simulator):
 
     def _living(self, key: int | str) -> int:
         number = self.crew.number_of(key)
-        if number is None or number in self.crew.gone:
+        if number is None or number in self.crew.deleted:
             raise ValueError(f"no lead {key}")
         return number
 
@@ -59,7 +59,7 @@ class SalesRabbitOperations(Simulator):
     def delete_lead(self, id: int | str) -> None:
         """Out of the lists, or shown there with deletedAt, as the setting `deleted` says."""
         number = self._living(id)
-        self.crew.gone[number] = self.crew.leads.time_of(number)
+        self.crew.deleted[number] = self.crew.leads.time_of(number)
         if self.settings.deleted == "hidden":
             self.crew.leads.place(number, None)
             return
@@ -70,10 +70,10 @@ class SalesRabbitOperations(Simulator):
     @operation
     def restore_lead(self, id: int | str) -> None:
         number = self.crew.number_of(id)
-        if number is None or number not in self.crew.gone:
+        if number is None or number not in self.crew.deleted:
             raise ValueError(f"no deleted lead {id}")
         self.crew.changes.get(number, {}).pop("deletedAt", None)
-        self.crew.leads.place(number, self.crew.gone.pop(number))
+        self.crew.leads.place(number, self.crew.deleted.pop(number))
 
     @operation
     def create_user(self, **fields: Any) -> int:
@@ -110,7 +110,7 @@ class SalesRabbitOperations(Simulator):
             return [user["id"] for user in self.crew.users]
         window = self.crew.leads.window(None, None)
         numbers = window.page(0, len(window), by_time=True)
-        return [FIRST_LEAD + number for number in numbers if number not in self.crew.gone]
+        return [FIRST_LEAD + number for number in numbers if number not in self.crew.deleted]
 
     @operation
     def record(self, name: str, id: int) -> Any:

@@ -73,7 +73,7 @@ class SalesRabbit(SalesRabbitOperations):
         if request.path in LISTS:
             return self._list(request, LISTS[request.path])
         number = self.crew.number_of(request.path.removeprefix("/leads/"))
-        if number is None or number in self.crew.gone:
+        if number is None or number in self.crew.deleted:
             return answer_json(404, {"meta": {"status": 404}, "error": "Not found"})
         return answer_json(200, {"meta": {"status": 200}, "data": self.crew.lead(number)})
 

@@ -19,7 +19,7 @@ MOST = 50
 def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of the keys of the request."""
     http = client(context)
-    gone: list[str] = []
+    absent: list[str] = []
 
     def ask(key: str) -> bytes | None:
         try:
@@ -31,7 +31,7 @@ def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
 
     for key, record in as_answered(context, ask, request.keys):
         if record is None:
-            gone.append(key)
+            absent.append(key)
         else:
             yield Page([record], in_window=False)
-    return ReadReport(deleted_keys=gone)
+    return ReadReport(deleted_keys=absent)

@@ -24,7 +24,7 @@ def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     http, fields = client(context), asked_fields(request.entity)
     collection = request.entity.path.removesuffix(".json")
     accounts = visible_accounts(request, context)
-    gone: list[str] = []
+    absent: list[str] = []
 
     def ask(key: str) -> bytes | None:
         for account in accounts:
@@ -38,7 +38,7 @@ def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
 
     for key, record in as_answered(context, ask, request.keys):
         if record is None:
-            gone.append(key)
+            absent.append(key)
         else:
             yield Page([record], in_window=False)
-    return ReadReport(deleted_keys=gone)
+    return ReadReport(deleted_keys=absent)

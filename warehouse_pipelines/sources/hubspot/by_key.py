@@ -1,4 +1,4 @@
-"""Read objects of HubSpot by their ids: live ones, then archived ones, and what is neither is gone for good.
+"""Read objects of HubSpot by their ids: live ones, then archived ones, and what is neither was deleted for good.
 
 A merged id is answered with its survivor, or with nothing; the survivor lists it (``hs_merged_object_ids``), so the row
 is tombstoned as merged before it could count as erased. A record that is restored between the two questions would be in
@@ -22,7 +22,7 @@ def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of the keys of the request, archived ones included."""
     reader = HubSpotReader(request, context)
     _ = reader.properties  # known before the threads need it
-    gone: list[str] = []
+    absent: list[str] = []
 
     def ask(ids: list[str]) -> tuple[list[list[bytes]], list[str]]:
         left, pages = ids, []
@@ -35,8 +35,8 @@ def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     for _, (pages, left) in as_answered(context, ask, batches(request.keys, reader.size)):
         for records in pages:
             yield Page(records, in_window=False)
-        gone += left
-    return ReadReport(includes_deleted=True, deleted_keys=gone, erased_keys=gone)
+        absent += left
+    return ReadReport(includes_deleted=True, deleted_keys=absent, erased_keys=absent)
 
 
 def _without(ids: Sequence[str], records: Iterable[bytes]) -> list[str]:

@@ -7,8 +7,8 @@ missed until its next edit or full read. If the property list is too long for a 
 by POST, which costs twice the calls.
 
 **A delta** asks the search for ids only (``search``) and reads the records by POST. The archived ids are listed once
-the search is done, beside the last of its records; a record that is not there when it is read, because it was archived
-in between, is asked for among the archived ones.
+the search is done, beside the last of its records, as one of the requests in flight; a record that is not there when it
+is read, because it was archived in between, is asked for among the archived ones.
 
 Records, pages of a long list and associations are asked for side by side, as many as the pace of the read allows
 (``model.pace``). The parts of a read follow one another, because a record may move from one to the next: what is listed
@@ -27,7 +27,7 @@ Not used: ``updatedAt`` (the last-modified property is the cursor), inline assoc
 incomplete), property history, pipelines of other objects than deals. No live portal has been read yet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -35,12 +35,12 @@ import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, RequestRefused
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
-from warehouse_pipelines.sources._in_flight import InFlight
+from warehouse_pipelines.sources._in_flight import as_answered
 from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources.hubspot.answers import Answer, Pipeline
 from warehouse_pipelines.sources.hubspot.associations import pairs
 from warehouse_pipelines.sources.hubspot.client import OWNERS, PIPELINES
-from warehouse_pipelines.sources.hubspot.reader import LONGEST_LIST, HubSpotReader
+from warehouse_pipelines.sources.hubspot.reader import LONGEST_LIST, HubSpotReader, batches
 from warehouse_pipelines.sources.hubspot.search import HubSpotSearch
 
 ARCHIVED_FOR = timedelta(days=91)  # the vendor lists an archived record for 90
@@ -92,22 +92,26 @@ def changes(reader: HubSpotReader) -> Pages:
     """Yield the records that changed in the window; then, except in a backfill, those archived or restored."""
     request, context = reader.request, reader.context
     search = HubSpotSearch(reader)
-    archived = InFlight[None, set[str]](context)
     backfill = request.options.get("backfill")
+    listed: set[str] = set()
 
-    def found() -> Iterator[str]:
-        last = None
-        for key in search.changed(request.since, request.window.until):
-            if last is not None:
-                yield last
-            last = key
-        if not backfill and reader.most != 1:
-            archived.ask(None, lambda: set(reader.ids(archived=True)))
-        if last is not None:  # its batch is read beside the list
-            yield last
+    def asked() -> Iterator[list[str]]:
+        for batch in batches(search.changed(request.since, request.window.until), reader.size):
+            _ = reader.properties  # known before the threads need it
+            yield batch
+        if not backfill:
+            yield []  # for the list, which takes its turn among the requests in flight
+
+    def read(ids: Sequence[str]) -> list[bytes]:
+        if ids:
+            return reader.read(ids)
+        listed.update(reader.ids(archived=True))
+        return []
 
     absent: set[str] = set()
-    for ids, records in reader.read_each(found()):
+    for ids, records in as_answered(context, read, asked(), reader.most):
+        if not ids:
+            continue
         if len(records) < len(ids):
             absent.update(set(ids) - {str(key_of(msgspec.Raw(record))) for record in records})
         yield Page(records, reported=search.counted)
@@ -115,7 +119,6 @@ def changes(reader: HubSpotReader) -> Pages:
         return ReadReport(reported=search.counted)
     now = datetime.now(UTC)
     known = context.known.archived(reader.entity.table, now - ARCHIVED_FOR)
-    listed = archived.answer()[1] if archived else set(reader.ids(archived=True))
     context.note(archived_listed=len(listed))
     if absent:
         context.count("not_found", -len(absent))  # they are asked for once more

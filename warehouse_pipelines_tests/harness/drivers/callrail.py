@@ -83,9 +83,9 @@ class CallRailDriver:
             number = store.find(key)
             assert number is not None
             store.remove(number)
-            self._gone: Any = number
+            self._removed: Any = number
         else:
-            self._gone = self._rows(entity).pop()
+            self._removed = self._rows(entity).pop()
         return (key,)
 
     def bring_back(self, entity: Entity, key: Key) -> None:
@@ -93,10 +93,10 @@ class CallRailDriver:
             self.simulator.configure(accounts=len(self.keys(entity)) + 1)
         elif self._name(entity) in LISTINGS:
             store = self.simulator.stores[self._name(entity)]
-            store.gone.remove(self._gone)
-            store.timeline.place(self._gone, store.time_of(self._gone))
+            store.deleted.remove(self._removed)
+            store.timeline.place(self._removed, store.time_of(self._removed))
         else:
-            self._rows(entity).append(self._gone)
+            self._rows(entity).append(self._removed)
 
     def empty(self, entity: Entity) -> None:
         if entity.name == "accounts":

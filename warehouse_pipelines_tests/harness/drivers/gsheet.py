@@ -58,11 +58,11 @@ class SheetsDriver:
 
     def delete(self, entity: Entity) -> Key:
         key, row = self._identified(entity)[-1]
-        self._gone = row["row"], self.simulator.delete_row(self._sheet(entity), row["row"])
+        self._removed = row["row"], self.simulator.delete_row(self._sheet(entity), row["row"])
         return key
 
     def bring_back(self, entity: Entity, key: Key) -> None:
-        self.simulator.put_row(self._sheet(entity), *self._gone)
+        self.simulator.put_row(self._sheet(entity), *self._removed)
 
     def empty(self, entity: Entity) -> None:
         self.simulator.clear_rows(self._sheet(entity))

@@ -35,13 +35,13 @@ class LeadConduitDriver:
 
     def delete(self, entity: Entity) -> Key:
         before = set(self.simulator.ids("events"))
-        self._gone = self.simulator.ids("leads")[-1]
-        self.simulator.purge(self._gone)
+        self._removed = self.simulator.ids("leads")[-1]
+        self.simulator.purge(self._removed)
         (event, *_) = before - set(self.simulator.ids("events"))
-        return (self._gone if entity.name == "leads" else event,)
+        return (self._removed if entity.name == "leads" else event,)
 
     def bring_back(self, entity: Entity, key: Key) -> None:
-        self.simulator.unpurge(self._gone)
+        self.simulator.unpurge(self._removed)
 
     def empty(self, entity: Entity) -> None:
         for lead in self.simulator.ids("leads"):

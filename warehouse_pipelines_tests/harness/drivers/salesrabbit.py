@@ -49,17 +49,17 @@ class SalesRabbitDriver:
     def delete(self, entity: Entity) -> Key:
         key = self.simulator.ids("users" if entity.name == "users" else "leads")[-1]
         if entity.name == "users":
-            self._gone: Any = self.simulator.remove_user(key)
+            self._removed: Any = self.simulator.remove_user(key)
             return (str(key),)
-        events, self._gone = self._events(key), key
+        events, self._removed = self._events(key), key
         self.simulator.delete_lead(key)
         return (str(key),) if entity.name == "leads" else events[0]
 
     def bring_back(self, entity: Entity, key: Key) -> None:
         if entity.name == "users":
-            self.simulator.add_user(self._gone)
+            self.simulator.add_user(self._removed)
         else:
-            self.simulator.restore_lead(self._gone)
+            self.simulator.restore_lead(self._removed)
 
     def empty(self, entity: Entity) -> None:
         self.simulator.crew.users.clear()

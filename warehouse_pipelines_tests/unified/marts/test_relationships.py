@@ -87,14 +87,14 @@ def test_neighbours_in_one_property_are_no_household(fed: FeedDatabase) -> None:
 
 
 def test_story_3_6_people_of_one_company(fed: FeedDatabase) -> None:
-    """Once, whichever system says it and however often; not by a company that is gone, nor by a link that is."""
+    """Once, whichever system says it and however often; not by a company that was deleted, nor by a link that is."""
     ada, ben, cy = (contact(fed, number) for number in (1, 2, 3))
-    for company in ("a", "b", "gone"):
-        fed.source("hubspot_company", id=company, archived=company == "gone")
+    for company in ("a", "b", "deleted"):
+        fed.source("hubspot_company", id=company, archived=company == "deleted")
         for number in (1, 2):
             member(fed, number, company)
     member(fed, 3, "a", archived=True)
-    member(fed, 3, "gone")
+    member(fed, 3, "deleted")
     found = related(fed)
     assert found.keys() == {("company", frozenset((ada, ben)))}
     assert found["company", frozenset((ada, ben))]["via"] == "hubspot_company a"
@@ -200,10 +200,10 @@ def test_a_path_leads_nowhere_from_nobody_and_to_oneself(fed: FeedDatabase, chai
 
 
 def test_a_path_follows_ids_that_were_merged(fed: FeedDatabase, chain: list[uuid.UUID]) -> None:
-    gone, before = contact(fed, 8), uuid.uuid4()
-    fed.join(chain[0], gone)
-    fed.session.execute("INSERT INTO identity.alias VALUES (%s, %s, 'merged')", [before, gone])
-    assert path(fed, gone, chain[1]) == path(fed, before, chain[1]) == path(fed, chain[0], chain[1])
+    removed, before = contact(fed, 8), uuid.uuid4()
+    fed.join(chain[0], removed)
+    fed.session.execute("INSERT INTO identity.alias VALUES (%s, %s, 'merged')", [before, removed])
+    assert path(fed, removed, chain[1]) == path(fed, before, chain[1]) == path(fed, chain[0], chain[1])
 
 
 def test_nobody_else_may_ask_for_a_path(fed: FeedDatabase) -> None:

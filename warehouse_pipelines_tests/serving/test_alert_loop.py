@@ -13,8 +13,8 @@ from dagster._daemon.types import DaemonHeartbeat
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.observability.alerts import program
-from warehouse_pipelines.serving import watch
-from warehouse_pipelines.serving.watch import Watch
+from warehouse_pipelines.serving import alert_loop
+from warehouse_pipelines.serving.alert_loop import AlertLoop
 from warehouse_pipelines_tests.harness.alerting import Receiver, receiving
 
 NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
@@ -38,7 +38,7 @@ def beat(url: str, at: datetime) -> None:
 
 
 def test_a_daemon_that_was_never_there_is_not_missed(database_url: str, receiver: Receiver) -> None:
-    looking = Watch(database_url, dict)
+    looking = AlertLoop(database_url, dict)
     for minutes in range(5):
         looking.look(NOW + minutes * MINUTE)
     assert receiver.titles == []
@@ -46,7 +46,7 @@ def test_a_daemon_that_was_never_there_is_not_missed(database_url: str, receiver
 
 def test_a_silent_evaluation_is_told_and_its_return_too(database_url: str, receiver: Receiver) -> None:
     beat(database_url, NOW)
-    looking = Watch(database_url, dict)
+    looking = AlertLoop(database_url, dict)
     for minutes in range(0, 10):
         looking.look(NOW + minutes * MINUTE)
     assert receiver.titles == ["[critical] Dagster's daemon is silent: the sensor that evaluates alerts"]
@@ -66,18 +66,18 @@ def test_the_heartbeat_of_the_daemon_is_read_from_its_storage(
         overrides = {"storage": {"postgres": {"postgres_url": empty_url}}}
     with instance_for_test(overrides=overrides) as instance:
         monkeypatch.setenv("DAGSTER_HOME", instance.root_directory)
-        assert watch.last_heartbeat() is None
+        assert alert_loop.last_heartbeat() is None
         for minutes, kind in enumerate(("SENSOR", "SCHEDULER", "BACKFILL")):
             at = NOW - minutes * MINUTE
             instance.add_daemon_heartbeat(DaemonHeartbeat(at.timestamp(), kind, "id"))
-        assert watch.last_heartbeat() == NOW
+        assert alert_loop.last_heartbeat() == NOW
 
 
 def test_a_daemon_whose_heartbeats_cease_is_told(
     database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "last_heartbeat", lambda: NOW)
-    looking = Watch(database_url, dict)
+    monkeypatch.setattr(alert_loop, "last_heartbeat", lambda: NOW)
+    looking = AlertLoop(database_url, dict)
     for minutes in range(0, 70, 1):
         looking.look(NOW + minutes * MINUTE)
     title = "Dagster's daemon is silent: Dagster's daemon"
@@ -87,7 +87,7 @@ def test_a_daemon_whose_heartbeats_cease_is_told(
 def test_refused_deliveries_are_one_alert(database_url: str, receiver: Receiver) -> None:
     """A key of another environment gives a stream of invalid signatures: one alert, and not one for each."""
     counts = {"callrail": {"refused": 0, "accepted": 0}, "hubspot": {"refused": 0}}
-    looking = Watch(database_url, lambda: counts)
+    looking = AlertLoop(database_url, lambda: counts)
     for minutes in range(12):
         looking.look(NOW + minutes * MINUTE)
         counts["callrail"] = {"refused": 9 * minutes, "accepted": 900 * minutes}
@@ -98,7 +98,7 @@ def test_refused_deliveries_are_one_alert(database_url: str, receiver: Receiver)
 def test_a_warehouse_that_is_away_is_told_from_memory(
     database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looking = Watch(database_url, dict)
+    looking = AlertLoop(database_url, dict)
     looking.look(NOW)
     monkeypatch.setattr(looking, "_url", "postgresql://a:b@127.0.0.1:1/none")
     for minutes in range(1, 8):
@@ -113,7 +113,7 @@ def test_a_warehouse_that_is_away_is_told_from_memory(
 def test_its_own_heartbeat_goes_with_it(database_url: str) -> None:
     import asyncio
 
-    looking = Watch(database_url, dict)
+    looking = AlertLoop(database_url, dict)
     looking.look(NOW)
     with psycopg.connect(database_url) as session:
         assert session.execute("SELECT name, last_alive_at FROM orchestration.heartbeat").fetchall() == [("serve", NOW)]
@@ -133,7 +133,7 @@ class Fast(datetime):
 def test_a_machine_whose_clock_is_wrong_judges_by_that_of_the_warehouse(
     database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (watch, program):
+    for module in (alert_loop, program):
         monkeypatch.setattr(module, "datetime", Fast)
     with warehouse.session(database_url) as session:
         session.execute("UPDATE orchestration.alert_rule SET every = '0', enabled = name IN ('daemon_silent', 'own')")
@@ -142,7 +142,7 @@ def test_a_machine_whose_clock_is_wrong_judges_by_that_of_the_warehouse(
             " VALUES ('own', 'Own', 'SELECT 1 AS subject, %(now)s::text AS text')"
         )
         session.execute("INSERT INTO orchestration.heartbeat VALUES ('alerts', clock_timestamp())")
-    looking = Watch(database_url, dict)
+    looking = AlertLoop(database_url, dict)
     looking.look()
     program.run(database_url, ())
     with psycopg.connect(database_url) as plain:

@@ -1,4 +1,4 @@
-"""What `warehouse serve` watches, because it lives outside of Dagster: a daemon that is dead cannot say so.
+"""The alert rules that `warehouse serve` evaluates, as it lives outside of Dagster: a dead daemon cannot say so.
 
     daemon_silent     Dagster's daemon, by its heartbeats in Dagster's own storage; and the sensor that evaluates
                       alerts, by the row it leaves in ``orchestration.heartbeat``
@@ -43,8 +43,8 @@ REFUSED_WITHIN = timedelta(minutes=10)
 HEARTBEATS = "SELECT body FROM daemon_heartbeats"
 
 
-class Watch:
-    """Looks every minute, until it is cancelled; in a thread, so that deliveries do not wait for it."""
+class AlertLoop:
+    """Evaluates its rules every minute, until it is cancelled; in a thread, so that deliveries do not wait for it."""
 
     def __init__(self, url: str, outcomes: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
         """``outcomes`` returns how many deliveries of each source ended how, since the program began."""

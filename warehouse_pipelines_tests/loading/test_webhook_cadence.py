@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import cli
-from warehouse_pipelines.loading import webhook_pace
+from warehouse_pipelines.loading import webhook_cadence
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.leadconduit import LEADCONDUIT
@@ -39,9 +39,9 @@ class History:
             ],
         )  # fmt: skip
 
-    def slower(self) -> list[webhook_pace.Pace]:
+    def slower(self) -> list[webhook_cadence.WebhookCadence]:
         with warehouse.session(self.url) as session:
-            return webhook_pace.slower(session, HUBSPOT, [CONTACTS])
+            return webhook_cadence.slower(session, HUBSPOT, [CONTACTS])
 
     def gap(self) -> list[dict[str, Any]]:
         return looking(self.url).execute("SELECT * FROM orchestration.webhook_gap ORDER BY entity, day").fetchall()

@@ -23,7 +23,7 @@ DELIVERED_WITHIN = timedelta(days=1)
 LOST = 0.1
 
 
-class Pace(NamedTuple):
+class WebhookCadence(NamedTuple):
     """An entity whose webhooks deliver: how often it is polled, and how long ago it last was."""
 
     entity: str
@@ -43,7 +43,7 @@ class Pace(NamedTuple):
         return f"its webhooks deliver, so it is polled {every(self.every)} (last {ago} ago)"
 
 
-def slower(session: "Session", source: Source, entities: Sequence[Entity]) -> list[Pace]:
+def slower(session: "Session", source: Source, entities: Sequence[Entity]) -> list[WebhookCadence]:
     """Return those of a CRM's entities that are polled less often now."""
     able = {entity.name: entity.cadence for entity in entities if entity.cadence.with_webhooks}
     if not able:
@@ -55,10 +55,10 @@ def slower(session: "Session", source: Source, entities: Sequence[Entity]) -> li
         "within": DELIVERED_WITHIN.total_seconds(),
     }
     found = []
-    for row in session.execute(query("webhook_pace"), asked).fetchall():
+    for row in session.execute(query("webhook_cadence"), asked).fetchall():
         longer, usually = able[row["entity"]].with_webhooks, able[row["entity"]].every
         lost = row["only_polled"] / row["changes"] if row["changes"] else 0.0
         if longer and row["told_seconds"] is not None and row["polled_seconds"] is not None and lost <= LOST:
             polled = timedelta(seconds=row["polled_seconds"])
-            found.append(Pace(row["entity"], polled, longer, usually))
+            found.append(WebhookCadence(row["entity"], polled, longer, usually))
     return found

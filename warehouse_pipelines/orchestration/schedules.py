@@ -4,7 +4,8 @@ A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, be
 second of a processor; for several, which run side by side, only if each has ``WORTH_SECONDS`` to read. The CRMs fire at
 different minutes of the hour, so that few of them run at once. A tick leaves out what is switched off
 (``loading.sync_schedule``), what an unfinished run has still to sync, and what need not be polled yet because its
-webhooks deliver (``loading.webhook_pace``); it says so in its log and in a tag of the run. A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
+webhooks deliver (``loading.webhook_pace``); it says so in its log and in a tag of the run. A tick that cannot ask the
+warehouse fails, so that whoever watches ticks hears of it.
 
 A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
 switched on without them skips and says which are missing.
@@ -12,7 +13,7 @@ switched on without them skips and says which are missing.
 A job holds assets and the checks that follow them at once; the hourly checks have the job ``check_warehouse``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import dagster as dg
@@ -147,9 +148,10 @@ def schedule(
     """
     every = entities[0].cadence.every
 
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | list[dg.RunRequest]:
+    def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.SkipReason | dg.RunRequest]:
         if missing := source.missing_settings():
-            return dg.SkipReason(f"{source.title} is not configured: set {', '.join(missing)}")
+            yield dg.SkipReason(f"{source.title} is not configured: set {', '.join(missing)}")
+            return
         with told_plainly(), warehouse.session(url()) as connection:
             paces = webhook_pace.slower(connection, source, entities)
             left_out = {pace.entity: pace.reason for pace in paces if not pace.is_due}
@@ -161,19 +163,18 @@ def schedule(
             parts = run_parts(connection, source, due, WORTH_SECONDS)
         reasons = "; ".join(f"{entity.name}: {left_out[entity.name]}" for entity in entities if entity.name in left_out)
         if not due:
-            return dg.SkipReason(f"nothing is due: {reasons}")
+            yield dg.SkipReason(f"nothing is due: {reasons}")
+            return
         if reasons:
             context.log.info("left out: %s", reasons)
-        return [
-            dg.RunRequest(
+        for part in parts:
+            yield dg.RunRequest(
                 # Without a key, Dagster takes the second run of a tick for the first one.
                 run_key=" ".join(entity.name for entity in part) if len(parts) > 1 else None,
                 asset_selection=[key_of(entity) for entity in part],
                 asset_check_keys=[check for entity in part for check in at_once(entity)],
                 tags={"warehouse/left_out": reasons} if reasons else None,
             )
-            for part in parts
-        ]
 
     return dg.ScheduleDefinition(
         name=sync_schedule.dagster_name(source, every),

@@ -469,9 +469,8 @@ def test_a_connection_killed_between_pages_is_opened_again(vendor: PipeDesk) -> 
 
 
 def long_table(vendor: PipeDesk) -> int:
-    """Make the leads a long table of pages of three, by the server's statistics; return its pages."""
+    """Make the leads a long table of pages of three; return how many they are."""
     vendor.many(460)
-    vendor.run("ANALYZE leads")
     return vendor.count("leads") // 3 + 1
 
 

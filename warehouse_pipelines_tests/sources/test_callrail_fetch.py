@@ -272,7 +272,7 @@ class TestAccounts:
     @pytest.mark.parametrize("fault", ["rate_limit", "status", "reset", "truncated"])
     def test_accounts_are_read_side_by_side_and_lose_nothing(self, vendor: CallRail, fault: str) -> None:
         vendor.set_fault("slow", path="/calls.json", seconds=0.02)
-        vendor.set_fault(fault, path="/calls.json", every=2)
+        vendor.set_fault(fault, path="/calls.json", every=3)
         reading = read(CALLS, page_size=50)
         assert len(reading.ids) == len(set(reading.ids)) == reading.report.reported == 600
         assert vendor.requests()["peak_concurrency"] > 1

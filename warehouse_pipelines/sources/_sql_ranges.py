@@ -5,10 +5,10 @@ key lies in one of them. The database cuts them, each page must lie in its range
 ``CursorStuck`` for rows out of order. If either does not hold, ranges are given up: the table is read in one walk from
 its begin, and rows that are read twice are merged by key.
 
-The first range is read on the session that is there, each other one on a session of its own. One that the database does
-not open, because the account has no more, leaves its range to the first session. A range costs a statement that is not
-full, and the ends of the key another one; so a range has at least ``PAGES`` pages, by what the catalogue says of the
-number of rows.
+Each range is read on a session of its own, which no other thread touches; the one that was there is closed meanwhile.
+The range of a session that the database does not open, because the account has no more, is read when the others are
+done. A range costs a statement that is not full, and the ends of the key another one; so a range has at least ``PAGES``
+pages, by what the catalogue says of the number of rows.
 """
 
 import itertools
@@ -52,11 +52,10 @@ def in_ranges(
                 return
             yield from _within(session, walk, low, high)
 
+    client.close()
     try:
-        first, *others = itertools.pairwise([None, *cuts, None])
-        yield from side_by_side(
-            client.context, [_within(client, walk, *first), *(apart(*other) for other in others)], MOST
-        )
+        ranges = itertools.pairwise([None, *cuts, None])
+        yield from side_by_side(client.context, (apart(low, high) for low, high in ranges), MOST)
         for low, high in left:
             yield from _within(client, walk, low, high)
     except CursorStuck:

@@ -152,8 +152,8 @@ def test_what_webhooks_tell_of_is_polled_less_often(
     run = (
         "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, records_created,"
         " records_processed, configuration)"
-        " VALUES ('store', 'gadgets', now() - %(age)s::interval, now() - %(age)s::interval, 'success', %(new)s, %(new)s,"
-        " %(how)s)"
+        " VALUES ('store', 'gadgets', now() - %(age)s::interval, now() - %(age)s::interval, 'success',"
+        " %(new)s, %(new)s, %(how)s)"
     )
     how = {"dry_run": False, "max_records": 0, "previous_cursor": None}
     with warehouse.connect(url) as connection:

@@ -103,7 +103,8 @@ def _everything(request: ReadRequest, client: GeniusClient, table: GeniusTable) 
     def walk(session: GeniusClient, low: int | None, high: int | None) -> Iterator[tuple[int, Page]]:
         reader = GeniusReader(session, table, table.keys, request.page_size)
         reader.last = None if low is None else (low,)
-        for page in reader.pages(*(("TRUE", ()) if high is None else (f"{key} <= %s", (high,)))):
+        bound = [] if high is None else [high]
+        for page in reader.pages(f"{key} <= %s" if bound else "TRUE", bound):
             yield (reader.last or (0,))[0], page
 
     def ends() -> tuple[int | None, int | None]:

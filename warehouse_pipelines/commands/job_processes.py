@@ -136,17 +136,9 @@ def _of_died(part: Part, run_id: str, url: str, *, cancelled: bool) -> list[Outc
     ]
 
 
-LAST_SECONDS = """
-SELECT DISTINCT ON (sync_type) sync_type, extract(epoch FROM end_time - start_time)::float8 AS seconds
-FROM orchestration.sync_history WHERE crm_source = %s AND status = 'success' ORDER BY sync_type, id DESC
-"""
-
-
 def parts_of(job: Job, url: str) -> list[Part]:
-    """Return the parts of a job: as many as the pool of its CRM lets read side by side, about equally long.
-
-    An entity is in one part with all that is read from it. How long each takes is what its last good run took.
-    """
+    """Return the parts of a job: as many as the pool of its CRM lets read side by side, about equally long."""
+    from warehouse_pipelines.loading.run_parts import run_parts
     from warehouse_pipelines.sources import SOURCES
 
     crm, entity = job
@@ -155,23 +147,8 @@ def parts_of(job: Job, url: str) -> list[Part]:
         return [(crm, entity, ())]
     runner.require_database(url)
     with warehouse.session(url) as session:
-        last = {str(row["sync_type"]): float(row["seconds"]) for row in session.execute(LAST_SECONDS, [crm])}
-    parents = {declared.table: declared.parent for declared in source.entities}
-    families: dict[str, list[str]] = {}
-    for declared in source.entities:
-        root = declared.table
-        while (parent := parents[root]) in parents:
-            root = parent
-        families.setdefault(root, []).append(declared.name)
-    seconds = {root: sum(last.get(name, 1.0) for name in names) for root, names in families.items()}
-    if len(families) == 1:
-        return [(crm, entity, ())]
-    parts: list[tuple[float, list[str]]] = [(0.0, []) for _ in range(min(source.pool, len(families)))]
-    for root in sorted(families, key=seconds.__getitem__, reverse=True):
-        took, names = parts.pop(0)
-        parts.append((took + seconds[root], names + families[root]))
-        parts.sort(key=lambda part: part[0])
-    return [(crm, entity, tuple(names)) for _, names in reversed(parts)]
+        parts = run_parts(session, source, source.entities)
+    return [(crm, entity, tuple(one.name for one in part) if len(parts) > 1 else ()) for part in parts]
 
 
 def run_apart(job: str, *, url: str) -> str | None:

@@ -9,8 +9,10 @@ A read acquires its budget for all of its requests in one queue (``request_budge
 share what is left of it, however many requests each of them has in flight.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 FIRST = 2
 MOST = 12
@@ -41,6 +43,25 @@ class Pace:
         """Allow so many from the start, because somebody asked for them."""
         with self._lock:
             self._change(allowed)
+
+    @contextlib.contextmanager
+    def timed(self, route: str, lost: type[Exception]) -> Iterator[None]:
+        """Note the request that the block sends, and how it fared.
+
+        ``lost`` is raised for one that was refused for now, or whose answer was lost; whatever else is raised, the
+        request was answered.
+        """
+        began = time.monotonic()
+        self.note_sent()
+        try:
+            yield
+        except lost:
+            self.note_refusal(time.monotonic() - began)
+            raise
+        except BaseException:
+            self.note_answer(route, time.monotonic() - began)
+            raise
+        self.note_answer(route, time.monotonic() - began)
 
     def note_sent(self) -> None:
         """Note that a request is sent to the vendor now."""

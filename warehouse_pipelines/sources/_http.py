@@ -24,7 +24,7 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -40,7 +40,6 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
     masked,
 )
-from warehouse_pipelines.model.pace import Pace
 from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._json import decoded
 
@@ -239,7 +238,7 @@ class Client:
             self._acquire(*self._budgets, *budgets)
             sent = {**self._headers, **self._login(False), **(headers or {})}
             try:
-                with self.context.waiting(calls=1), _paced(self.context.pace, f"{method} {path}"):
+                with self.context.waiting(calls=1), self.context.pace.timed(f"{method} {path}", _Passing):
                     answer = self._attempt(method, path, params=params, content=content, headers=sent)
                     if answer.status_code < 300:
                         return _read(self.title, method, path, answer, read)
@@ -329,22 +328,6 @@ class Client:
             raise _Passing(f"{status}", self._wait_for(answer, attempt) if asked is None else asked,
                            untouched=status in UNTOUCHED)  # fmt: skip
         raise _refusal(self.title, method, path, answer, self._renew)
-
-
-@contextlib.contextmanager
-def _paced(pace: Pace, route: str) -> Iterator[None]:
-    """Tell the pace of the read how its request fared; one that is refused for good has been answered."""
-    began = time.monotonic()
-    pace.note_sent()
-    try:
-        yield
-    except _Passing:
-        pace.note_refusal(time.monotonic() - began)
-        raise
-    except BaseException:
-        pace.note_answer(route, time.monotonic() - began)
-        raise
-    pace.note_answer(route, time.monotonic() - began)
 
 
 def _read(title: str, method: str, path: str, answer: "httpx.Response", read: Callable[[bytes], T]) -> T:

@@ -15,6 +15,7 @@ threads are daemons, so a process need not wait for them.
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Generic, TypeVar
@@ -104,6 +105,26 @@ def as_answered(
         if not flight:
             return
         yield flight.answer()
+
+
+def side_by_side(context: ReadContext, lists: Iterable[Iterator[T]], most: int | None = None) -> Iterator[T]:
+    """Yield the pages of several lists as they come, where each page of a list names the next one.
+
+    A list is a generator that asks for a page at a time, here in a thread. It is taken when its first page can be asked
+    for, and those that are begun go first; so ``most`` of 1 reads one list after another, in their order.
+    """
+    flight = InFlight[Iterator[T], T | None](context, most)
+    begun: deque[Iterator[T]] = deque()
+    left = iter(lists)
+    while True:
+        while flight.free() and (one := begun.popleft() if begun else next(left, None)) is not None:
+            flight.ask(one, partial(next, one, None))
+        if not flight:
+            return
+        one, page = flight.answer()
+        if page is not None:
+            begun.append(one)
+            yield page
 
 
 def in_order(context: ReadContext, ask: Callable[[A], T], items: Iterable[A], most: int | None = None) -> Generator[T]:

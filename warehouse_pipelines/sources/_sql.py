@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class SqlClient:
-    """One read-only session of one read, closed at the end of a ``with``."""
+    """One read-only session of one read, closed at the end of a ``with``; of one thread at a time."""
 
     title: ClassVar[str]
 
@@ -38,6 +38,14 @@ class SqlClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def beside(self) -> Self:
+        """Return another client of the same read, for a session beside this one."""
+        return type(self)(self.context)
+
+    def open(self) -> None:
+        """Open the session if there is none, without another attempt. Raises the translated error."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """End the session; the client of a driver says how."""

@@ -9,6 +9,8 @@ same.
 **A calendar that is not shared** (404, or 403) costs only itself: the others are loaded and tombstoned, the run is
 partial and names it, and its rows and its token stay. If no calendar can be read the run fails.
 
+Calendars are read side by side, the pages of each one after another: each names the next.
+
 The list is asked for without time bounds and without an order, because a token may not come with them (unconfirmed),
 and with the same parameters every time, as the protocol wants. A page may be empty while there is a next one; a last
 page without a token is an error, since nothing proves that it was the last.
@@ -46,6 +48,7 @@ from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._google import WritingSettings, client, writer
 from warehouse_pipelines.sources._google_requests import ask, calls
 from warehouse_pipelines.sources._http import Client
+from warehouse_pipelines.sources._in_flight import side_by_side
 
 API = ("calendar", "v3")
 SCOPES = ("calendar.readonly",)
@@ -85,6 +88,9 @@ class Glance(msgspec.Struct):
     status: str | None = None
 
 
+Listed = tuple[str, Sequence[msgspec.Raw], Sequence[Glance]]
+"""A page of a calendar, and what decides how its records are read."""
+
 _glance = msgspec.json.Decoder(Glance).decode
 
 
@@ -97,21 +103,19 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     if not calendars:
         raise NotConfigured("GCALENDAR_IDS names no calendar")
     api = client(context, "Google Calendar", SCOPES)
-    readers = [GCalendarReader(request, context, api, calendar) for calendar in calendars]
+    readers = [GCalendarReader(request, api, calendar) for calendar in calendars]
     changes_only = bool(request.state) and request.state.keys() <= set(calendars)
     if changes_only:
         try:
-            for reader in readers:
-                yield from reader.pages(request.state.get(reader.calendar, ""))
+            yield from _pages(request, context, readers, request.state)
         except RequestRefused as error:
             if error.status != 410:
                 raise
             changes_only = False
-            context.note(sync_token_refused=reader.calendar)
-            readers = [GCalendarReader(request, context, api, calendar) for calendar in calendars]
+            context.note(sync_token_refused=next(one.calendar for one in readers if one.refusal is error))
+            readers = [GCalendarReader(request, api, calendar) for calendar in calendars]
     if not changes_only:
-        for reader in readers:
-            yield from reader.pages()
+        yield from _pages(request, context, readers, {})
     unproven = None
     refused = [reader for reader in readers if reader.refusal]
     if refused:
@@ -131,6 +135,15 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         unproven=unproven,
         next_state={reader.calendar: reader.token for reader in readers if reader.token},
     )
+
+
+def _pages(
+    request: ReadRequest, context: ReadContext, readers: Sequence["GCalendarReader"], tokens: Mapping[str, str]
+) -> Iterator[Page]:
+    """Yield the events of the calendars, side by side: what changed since their tokens, or all."""
+    lists = (reader.pages(tokens.get(reader.calendar, "")) for reader in readers)
+    for calendar, items, glances in side_by_side(context, lists, 1 if request.limit else None):
+        yield Page(received(context, calendar, items, glances))
 
 
 def _deleted_keys(entity: Entity, context: ReadContext, readers: Mapping[str, "GCalendarReader"]) -> list[str]:
@@ -154,25 +167,25 @@ class GCalendarReader:
     ``listed`` has the ids of its events when all of them were read; not if one of them was ``unreadable``.
     """
 
-    def __init__(self, request: ReadRequest, context: ReadContext, api: Client, calendar: str) -> None:
-        self.request, self.context, self.api, self.calendar = request, context, api, calendar
+    def __init__(self, request: ReadRequest, api: Client, calendar: str) -> None:
+        self.request, self.api, self.calendar = request, api, calendar
         self.token = request.state.get(calendar, "")
         self.refusal: RequestRefused | PermissionMissing | None = None
         self.listed: set[str] | None = None
         self.unreadable = False
 
-    def pages(self, since: str = "") -> Iterator[Page]:
+    def pages(self, since: str = "") -> Iterator[Listed]:
         """Yield the events, those that changed since a sync token or all; none of a calendar that is not shared."""
         try:
             yield from self._pages(since)
         except RequestRefused as error:
+            self.refusal = error
             if error.status != 404:
                 raise
-            self.refusal = error
         except PermissionMissing as error:
             self.refusal = error
 
-    def _pages(self, since: str) -> Iterator[Page]:
+    def _pages(self, since: str) -> Iterator[Listed]:
         params = {"calendarId": self.calendar, "maxResults": min(self.request.page_size, MOST), "singleEvents": False}
         if since:
             params["syncToken"] = since
@@ -188,7 +201,7 @@ class GCalendarReader:
                 raise CursorStuck(f"Google Calendar: {self.calendar} answered the same page twice; it would never end.")
             turned.add(keys)
             listed.update(keys)
-            yield Page(received(self.context, self.calendar, answer.items, glances))
+            yield self.calendar, answer.items, glances
             if answer.following is None:
                 break
             if answer.following in asked:

@@ -152,7 +152,8 @@ def test_what_webhooks_tell_of_is_polled_less_often(
     run = (
         "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, records_created,"
         " records_processed, configuration)"
-        " VALUES ('store', 'gadgets', now() - %(age)s::interval, now(), 'success', %(new)s, %(new)s, %(how)s)"
+        " VALUES ('store', 'gadgets', now() - %(age)s::interval, now() - %(age)s::interval, 'success',"
+        " %(new)s, %(new)s, %(how)s)"
     )
     how = {"dry_run": False, "max_records": 0, "previous_cursor": None}
     with warehouse.connect(url) as connection:
@@ -167,6 +168,23 @@ def test_what_webhooks_tell_of_is_polled_less_often(
         assert asked.tags["warehouse/left_out"] == why
         connection.execute(run, {"age": "1 minute", "new": 1, "how": json.dumps(how | {"mode": "full"})})
         assert asked_for(tick(instance, url)) == {"part", "thing", "gadget"}, "an eighth came only by polling"
+        connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
+
+
+def test_what_takes_long_is_asked_for_in_runs_side_by_side(instance: dg.DagsterInstance, url: str) -> None:
+    """Each with a key, without which Dagster takes the second run of a tick for the first one."""
+    took = (
+        "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status)"
+        " VALUES ('store', %s, now() - %s::interval, now(), 'success')"
+    )
+    with warehouse.connect(url) as connection:
+        connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
+        for name, seconds in (("parts", "20 s"), ("things", "30 s"), ("gadgets", "59 s")):
+            connection.execute(took, [name, seconds])
+        with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON) as context:
+            asked = schedule(STORE, record_store.ENTITIES, lambda: url).evaluate_tick(context).run_requests or ()
+        assert [asked_for(one) for one in asked] == [{"gadget"}, {"part", "thing"}]
+        assert len({one.run_key for one in asked} - {None}) == 2
         connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
 
 

@@ -268,6 +268,39 @@ class TestAccounts:
         assert len(reading.ids) == reading.report.reported == 600
         assert len({entry["path"].split("/")[3] for entry in vendor.requests()["log"] if "/a/" in entry["path"]}) == 2
 
+    @of(accounts=4)
+    @pytest.mark.parametrize("fault", ["rate_limit", "status", "reset", "truncated"])
+    def test_accounts_are_read_side_by_side_and_lose_nothing(self, vendor: CallRail, fault: str) -> None:
+        vendor.set_fault("slow", path="/calls.json", seconds=0.02)
+        vendor.set_fault(fault, path="/calls.json", every=3)
+        reading = read(CALLS, page_size=50)
+        assert len(reading.ids) == len(set(reading.ids)) == reading.report.reported == 600
+        assert vendor.requests()["peak_concurrency"] > 1
+
+    def test_records_of_all_accounts_are_counted(self, vendor_answers: Callable[..., None]) -> None:
+        """Each list by itself, whatever order their pages come in."""
+        names = [f"ACC{number}" for number in range(4)]
+
+        def tags(request: Request) -> Any:
+            account, page = request.path.split("/")[3], int(request.first("page"))
+            records = [{"id": f"{account}-{page}-{number}"} for number in range(5)]
+            return {"tags": records, "total_pages": 6, "total_records": 30}
+
+        accounts = {"accounts": [{"id": name} for name in names], "total_pages": 1, "total_records": 4}
+        vendor_answers({"/v3/a.json": accounts, **{f"/v3/a/{name}/tags.json": tags for name in names}})
+        reading = read(ENTITIES["tags"])
+        assert len(reading.ids) == len(set(reading.ids)) == reading.report.reported == 120
+        assert reading.calls == 1 + 4 * 6
+
+    def test_a_record_of_two_accounts_is_that_of_the_first(self, vendor_answers: Callable[..., None]) -> None:
+        accounts = {"accounts": [{"id": "ACC2"}, {"id": "ACC1"}], "total_pages": 1, "total_records": 2}
+        answers = {
+            f"/v3/a/{name}/users.json": {"users": [{"id": "USR1", "role": name}], "total_pages": 1, "total_records": 1}
+            for name in ("ACC1", "ACC2")
+        }
+        vendor_answers({"/v3/a.json": accounts, **answers})
+        assert [record["role"] for record in read(ENTITIES["users"]).records] == ["ACC1"]
+
     def test_a_user_of_two_accounts_is_one_record(self, vendor_answers: Callable[..., None]) -> None:
         users = {"users": [{"id": "USR1"}, {"id": "USR2"}], "total_pages": 1, "total_records": 2}
         accounts = {"accounts": [{"id": "ACC1"}, {"id": "ACC2"}], "total_pages": 1, "total_records": 2}

@@ -130,6 +130,22 @@ def test_a_calendar_that_is_no_longer_named_is_gone(harness: SourceHarness, monk
     assert {calendar for calendar, _ in harness.living()} == {A}
 
 
+@pytest.mark.parametrize("fault", ["rate_limit", "status", "reset", "truncated"])
+def test_calendars_are_read_side_by_side_and_lose_nothing(harness: SourceHarness, fault: str) -> None:
+    harness.simulator.set_fault("slow", path="/events", seconds=0.02)
+    harness.simulator.set_fault(fault, path="/events", every=3)
+    result = harness.sync(batch_size=15)
+    assert (result.status, result.failed) == ("success", 0)
+    assert harness.rows().keys() == harness.driver.keys(harness.entity)
+    assert harness.simulator.requests()["peak_concurrency"] > 1
+    assert states(harness)[-1].keys() == {A, B}
+
+
+def test_a_limited_read_has_one_request_in_flight(harness: SourceHarness) -> None:
+    harness.sync(batch_size=2, max_records=4)
+    assert harness.simulator.requests()["peak_concurrency"] == 1
+
+
 @of(empty_pages=True)
 def test_an_empty_page_is_not_the_end(harness: SourceHarness) -> None:
     harness.sync(batch_size=7)

@@ -407,6 +407,66 @@ def test_a_connection_killed_between_pages_is_opened_again(vendor: Genius) -> No
     assert len({record["id"] for record in read.records}) == len(read.records) == vendor.count("job_change_order")
 
 
+def long_table(vendor: Genius) -> int:
+    """Make the change orders a long table of pages of three; return how many they are."""
+    vendor.many("job_change_order", 460)
+    return vendor.count("job_change_order") // 3 + 1
+
+
+def test_a_long_table_is_read_in_ranges_side_by_side(vendor: Genius) -> None:
+    pages = long_table(vendor)
+    vendor.set_fault("slow", path="/job_change_order", seconds=0.01)
+    read = Read(GENIUS, ORDERS, page_size=3)
+    found = [record["id"] for record in read.records]
+    assert len(found) == len(set(found)) == vendor.count("job_change_order")
+    assert vendor.requests()["peak_concurrency"] > 1
+    assert read.calls <= 1.02 * pages + 2  # columns, and pages that are not full
+    assert not read.context.noted
+
+
+@pytest.mark.parametrize("kind", ["rate_limit", "status", "reset", "truncated"])
+def test_ranges_that_broke_off_are_read_on_while_rows_are_edited(vendor: Genius, kind: str) -> None:
+    long_table(vendor)
+    vendor.set_fault(kind, path="/job_change_order", every=3)
+    read = Read(GENIUS, ORDERS, page_size=3)
+    removed, *_, edited = vendor.keys("job_change_order")
+    for _ in range(5):
+        read.step()
+    vendor.remove("job_change_order", removed)
+    vendor.edit("job_change_order", edited, number="edited")
+    vendor.kill_connections()
+    (made,) = vendor.create("job_change_order")
+    found = [record["id"] for record in read.records]
+    assert len(found) == len(set(found))
+    assert {int(key) for (key,) in vendor.keys("job_change_order")} - {int(made)} <= set(found)
+    assert int(made) in found
+    assert vendor.list_faults()[0]["fired"] > 40
+
+
+def test_an_account_with_one_connection_reads_a_long_table(vendor: Genius) -> None:
+    """Nothing waits for a connection that the account does not have."""
+    long_table(vendor)
+    vendor.sql(f"ALTER USER `{vendor.name}`@localhost WITH MAX_USER_CONNECTIONS 1")
+    read = Read(GENIUS, ORDERS, page_size=3)
+    found = [record["id"] for record in read.records]
+    assert len(found) == len(set(found)) == vendor.count("job_change_order")
+    assert not read.context.noted
+
+
+def test_a_range_that_is_answered_with_other_rows_is_not_believed(vendor: Genius) -> None:
+    long_table(vendor)
+    vendor.set_fault("repeat_page", path="/job_change_order", after=4, times=1)
+    read = Read(GENIUS, ORDERS, page_size=3)
+    assert {record["id"] for record in read.records} == {int(key) for (key,) in vendor.keys("job_change_order")}
+    assert read.context.noted == {"key_ranges_given_up": True}
+
+
+def test_a_limited_read_of_a_long_table_begins_at_its_begin(vendor: Genius) -> None:
+    long_table(vendor)
+    read = Read(GENIUS, ORDERS, page_size=3, limit=6)
+    assert [json.loads(record)["id"] for _ in range(2) for record in read.step().records] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_database_that_stays_away_is_tried_again_later(vendor: Genius) -> None:
     vendor.set_fault("status", path="/quote")
     with pytest.raises(VendorUnavailable, match="1205"):

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from warehouse_pipelines.errors import RequestRefused, VendorUnavailable
 from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.sources._in_flight import as_answered, in_order
+from warehouse_pipelines.sources._in_flight import as_answered, in_order, side_by_side
 
 
 class Slow:
@@ -108,3 +109,64 @@ def test_who_stops_a_read_in_order_leaves_nothing_running() -> None:
     next(answers)
     answers.close()
     assert slow.now == 0
+
+
+def listed(name: str, slow: Slow, pages: int) -> Iterator[str]:
+    for page in range(pages):
+        slow(page)
+        yield f"{name}{page}"
+
+
+def test_lists_are_read_side_by_side_and_each_page_by_page() -> None:
+    slow = Slow()
+    found = list(side_by_side(context(3), (listed(name, slow, 6) for name in "abcde")))
+    assert sorted(found) == sorted(f"{name}{page}" for name in "abcde" for page in range(6))
+    for name in "abcde":
+        assert [one for one in found if one[0] == name] == [f"{name}{page}" for page in range(6)]
+    assert slow.peak == 3
+
+
+def test_lists_one_at_a_time_are_read_in_their_order() -> None:
+    slow = Slow()
+    found = list(side_by_side(context(5), (listed(name, slow, 3) for name in "abc"), most=1))
+    assert found == [f"{name}{page}" for name in "abc" for page in range(3)]
+    assert slow.peak == 1
+
+
+def test_a_list_is_begun_when_there_is_room_and_the_begun_ones_go_first() -> None:
+    """So as many are open as are in flight: a list may be a session with a database."""
+    begun: list[str] = []
+
+    def one(name: str) -> Iterator[str]:
+        begun.append(name)
+        yield from listed(name, Slow(), 3)
+
+    pages = side_by_side(context(2), (one(name) for name in "abcdef"))
+    for _ in range(4):
+        next(pages)
+    assert sorted(begun) == ["a", "b"]
+    assert len(list(pages)) == 6 * 3 - 4
+
+
+def test_an_error_of_one_list_ends_the_read() -> None:
+    def broken() -> Iterator[str]:
+        yield "first"
+        raise RequestRefused("400")
+
+    with pytest.raises(RequestRefused):
+        list(side_by_side(context(3), [listed("a", Slow(), 1_000), broken()]))
+
+
+def test_a_cancel_ends_the_wait_for_pages() -> None:
+    hanging, cancelled = threading.Event(), context(4)
+
+    def waiting() -> Iterator[str]:
+        hanging.wait(10)
+        yield "late"
+
+    threading.Timer(0.1, cancelled.cancelled.set).start()
+    began = time.monotonic()
+    with pytest.raises(VendorUnavailable, match="stopped"):
+        list(side_by_side(cancelled, [waiting(), waiting()]))
+    assert time.monotonic() - began < 2
+    hanging.set()

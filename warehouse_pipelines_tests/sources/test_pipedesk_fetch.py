@@ -468,6 +468,56 @@ def test_a_connection_killed_between_pages_is_opened_again(vendor: PipeDesk) -> 
     assert len(set(read.ids)) == len(read.ids) == vendor.count("leads")
 
 
+def long_table(vendor: PipeDesk) -> int:
+    """Make the leads a long table of pages of three; return how many they are."""
+    vendor.many(460)
+    return vendor.count("leads") // 3 + 1
+
+
+def test_a_long_table_is_read_in_ranges_side_by_side(vendor: PipeDesk) -> None:
+    pages = long_table(vendor)
+    vendor.set_fault("slow", path="/", seconds=0.005)
+    read = Read(PIPEDESK, LEADS, page_size=3)
+    assert len(set(read.ids)) == len(read.ids) == vendor.count("leads")
+    assert vendor.requests()["peak_concurrency"] > 1
+    assert read.calls <= 1.02 * pages + 9  # columns, ends, and of each range a cursor, a page that is not full, the end
+    assert "key_ranges_given_up" not in read.context.noted
+
+
+@pytest.mark.parametrize("kind", ["status", "reset", "truncated"])
+def test_ranges_that_broke_off_are_read_on_while_rows_are_edited(vendor: PipeDesk, kind: str) -> None:
+    long_table(vendor)
+    vendor.set_fault(kind, path="/leads", every=5, after=2)
+    read = Read(PIPEDESK, LEADS, page_size=3)
+    removed, *_, edited = (key for (key,) in vendor.keys("leads"))
+    for _ in range(5):
+        read.step()
+    vendor.remove("leads", [removed], cascade=True)
+    vendor.edit("leads", [edited], trade_name="edited")
+    vendor.kill_connections()
+    assert {key for (key,) in vendor.keys("leads")} <= set(read.ids)
+    assert len(set(read.ids)) == len(read.ids)
+    assert vendor.list_faults()[0]["fired"] > 20
+
+
+def test_a_role_with_one_connection_reads_a_long_table(vendor: PipeDesk) -> None:
+    """Nothing waits for a connection that the role does not have."""
+    long_table(vendor)
+    vendor.run(f'ALTER ROLE "{vendor.name}" CONNECTION LIMIT 1')
+    read = Read(PIPEDESK, LEADS, page_size=3)
+    assert len(set(read.ids)) == len(read.ids) == vendor.count("leads")
+    assert "key_ranges_given_up" not in read.context.noted
+
+
+def test_a_long_table_whose_ids_are_text_is_read_in_one_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A range of text would be sorted by the server, as its index has another order."""
+    with serve_vendor("pipedesk", monkeypatch, {"text_ids": True}) as simulators:
+        vendor = simulators.of(PipeDesk)
+        long_table(vendor)
+        assert len(set(Read(PIPEDESK, LEADS, page_size=3).ids)) == vendor.count("leads")
+        assert vendor.requests()["peak_concurrency"] == 1
+
+
 def test_a_database_that_stays_away_is_tried_again_later(vendor: PipeDesk) -> None:
     vendor.set_fault("status", path="/tags")
     with pytest.raises(VendorUnavailable, match="57014"):

@@ -65,7 +65,10 @@ class GeniusOperations(GeniusDatabase):
 
     @operation
     def many(self, table: str, rows: int, at: str | None = None) -> None:
-        """Add so many rows like the last one, all of one second: `at`, or now. The server makes them, in seconds."""
+        """Add so many rows like the last one, all of one second: `at`, or now. The server makes them, in seconds.
+
+        Its statistics are as they would be some time later.
+        """
         (name,) = key_of(table)
         (found,) = self.sql(f"SELECT max(`{name}`) AS last FROM `{table}`")
         last = found["last"]
@@ -81,6 +84,7 @@ class GeniusOperations(GeniusDatabase):
             f" SELECT {chosen} FROM `{table}` t JOIN seq_1_to_{int(rows)} s WHERE t.`{name}` = %s",
             *values, last,
         )  # fmt: skip
+        self.sql(f"ANALYZE TABLE `{table}`")
 
     @operation
     def spread(self, table: str, seconds: int) -> None:

@@ -68,7 +68,10 @@ class PipeDeskOperations(PipeDeskDatabase):
 
     @operation
     def many(self, rows: int, at: float | None = None) -> None:
-        """Add so many leads like the last one, all of one `updated_at`. The server makes them, in seconds."""
+        """Add so many leads like the last one, all of one `updated_at`. The server makes them, in seconds.
+
+        Its statistics are as they would be some time later.
+        """
         names = [name for name in self.types("leads") if name not in ("id", "updated_at")]
         own = "gen_random_uuid()::text" if self.settings.text_ids else "gen_random_uuid()"
         statement = sql.SQL(
@@ -76,6 +79,7 @@ class PipeDeskOperations(PipeDeskDatabase):
             " FROM (SELECT * FROM leads ORDER BY id DESC LIMIT 1) last, generate_series(1, %s)"
         ).format(column_list(names), sql.SQL(own))
         self._unseen(statement, datetime.fromtimestamp(at, UTC) if at else datetime.now(UTC), rows)
+        self.run("ANALYZE leads")
 
     @operation
     def qualify(self, lead: str, name: str = "A company") -> None:

@@ -1,4 +1,4 @@
-"""Read an entity of CallRail (API v3): the accounts first, everything else account by account.
+"""Read an entity of CallRail (API v3): the accounts first, everything else account by account, side by side.
 
 **Calls** are read by ``start_time``, oldest first, in a window with a frozen end; **forms** by ``submitted_at``,
 **text conversations** by their last message. **The rest** is small, cannot be asked for by date, and is read in full.
@@ -24,8 +24,9 @@ from datetime import UTC, timedelta
 from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
+from warehouse_pipelines.sources._in_flight import side_by_side
 from warehouse_pipelines.sources.callrail.client import VERSION
-from warehouse_pipelines.sources.callrail.entities import ACCOUNTS, RETENTION, TEXT_MESSAGES
+from warehouse_pipelines.sources.callrail.entities import ACCOUNTS, RETENTION, TEXT_MESSAGES, USERS
 from warehouse_pipelines.sources.callrail.reader import CallRailReader
 
 FIELDS = {
@@ -62,21 +63,26 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     paths = [f"/{VERSION}/{entity.path}"]
     if entity.path != ACCOUNTS.path:
         paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in visible_accounts(request, context)]
+    readers = [CallRailReader(request, context, entity, path, params) for path in paths]
+    # In their order where a record may be in two accounts: then the first one's is loaded, each time.
+    most = 1 if request.limit or entity.path == USERS.path else None
     seen: set[str] = set()
-    totals: list[int | None] = []
-    for path in paths:
-        reader = CallRailReader(request, context, entity, path, params, seen)
-        for records in reader.pages():
-            reported = reader.counted if len(paths) == 1 else None
-            yield Page(records, in_window=entity.path != TEXT_MESSAGES.path, reported=reported)
-        totals.append(reader.total())
-    known = [total for total in totals if total is not None]
-    return ReadReport(reported=sum(known) if len(known) == len(totals) else None, reported_trusted=True)
+    again = 0
+    for records in side_by_side(context, [reader.pages() for reader in readers], most):
+        fresh = [record for key, record in records if key is None or key not in seen]
+        if len(readers) > 1:
+            again += len(records) - len(fresh)
+            seen.update(key for key, _ in records if key is not None)
+        reported = readers[0].counted if len(readers) == 1 else None
+        yield Page(fresh, in_window=entity.path != TEXT_MESSAGES.path, reported=reported)
+    known = [total for reader in readers if (total := reader.total()) is not None]
+    reported = sum(known) - again if len(known) == len(readers) else None
+    return ReadReport(reported=reported, reported_trusted=True)
 
 
 def visible_accounts(request: ReadRequest, context: ReadContext) -> list[str]:
     """Return the ids of the accounts that the key sees. Raises ``PermissionMissing`` when it sees none."""
-    visible = CallRailReader(request, context, ACCOUNTS, f"/{VERSION}/a.json", {}, set())
+    visible = CallRailReader(request, context, ACCOUNTS, f"/{VERSION}/a.json", {})
     for _ in visible.pages():
         pass
     if not visible.seen:

@@ -21,15 +21,15 @@ from warehouse_pipelines.sources.callrail.client import PER_PAGE, Answer, answer
 from warehouse_pipelines.sources.callrail.entities import CALLS, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.settings import Settings
 
+Keyed = tuple[str | None, bytes]
+"""A record and its id, None for one without."""
+
 LIST_NAMES = {TEXT_MESSAGES.path: "conversations"}
 """What the list in the answer is called, by the path of the entity, where it is not called as the entity."""
 
 
 class CallRailReader:
-    """Read one list of one account, and report how many records it has by its own count.
-
-    ``seen`` are the ids of all accounts: a user of two accounts is listed in both and is one record.
-    """
+    """Read one list of one account, and report how many records it has by its own count; ``seen`` are their ids."""
 
     def __init__(
         self,
@@ -38,25 +38,22 @@ class CallRailReader:
         entity: Entity,
         path: str,
         params: Mapping[str, str],
-        seen: set[str],
     ) -> None:
         self.entity = entity
         self.path = path
         self.params = {**params, "per_page": str(min(request.page_size, PER_PAGE))}
-        self.seen = seen
+        self.seen: set[str] = set()
         self._http = client(context)
         self._host = urlsplit(context.settings(Settings).base_url).netloc
         self._form = answers(LIST_NAMES.get(entity.path, entity.name))
-        self._elsewhere = frozenset(seen)
         self._pages_seen: set[tuple[str | None, ...]] = set()
         self._read = 0
-        self._shared = 0
         self._deleted = 0
         self._met: set[str | None] | None = None
         self._counted: int | None = None
 
-    def pages(self) -> Iterator[list[bytes]]:
-        """Yield the records, each once."""
+    def pages(self) -> Iterator[list[Keyed]]:
+        """Yield the records with their ids, each once."""
         first = self._ask(page="1")
         self._counted = first.total_records
         yield from self._walk(first)
@@ -64,13 +61,13 @@ class CallRailReader:
             return
         again = self._ask(page="1")
         if again.total_records is not None and again.total_records < self._counted:
-            given = self.seen - self._elsewhere
+            given = set(self.seen)
             self._counted, self._met = again.total_records, set()
             self._pages_seen.clear()
             yield from self._walk(again)
             self._deleted = len(given - self._met)
 
-    def _walk(self, first: Answer) -> Iterator[list[bytes]]:
+    def _walk(self, first: Answer) -> Iterator[list[Keyed]]:
         if self.entity.path == CALLS.path and (first.total_pages is None or first.total_pages > 1):
             yield from self._relative()
         else:
@@ -85,17 +82,17 @@ class CallRailReader:
         """Return the list's own count of its records; ask for it once more if fewer were counted than came."""
         if self._counted is not None and self._counted < self._here:
             self._counted = self._ask(page="1", per_page="1").total_records
-        return None if self._counted is None else self._counted - self._shared + self._deleted
+        return None if self._counted is None else self._counted + self._deleted
 
     @property
     def _here(self) -> int:
         """How many records the list should have, by its pages."""
-        return self._read + self._shared - self._deleted
+        return self._read - self._deleted
 
     def _ask(self, **params: str) -> Answer:
         return self._http.get(self.path, self._form, params={**self.params, **params})
 
-    def _numbered(self, answer: Answer) -> Iterator[list[bytes]]:
+    def _numbered(self, answer: Answer) -> Iterator[list[Keyed]]:
         number = 1
         while True:
             last = answer.total_pages is not None and number >= answer.total_pages
@@ -110,7 +107,7 @@ class CallRailReader:
             self._pages_seen.clear()
             yield self._new(self._ask(page="1").records or [])
 
-    def _relative(self) -> Iterator[list[bytes]]:
+    def _relative(self) -> Iterator[list[Keyed]]:
         params = {"relative_pagination": "true", "offset": "0"}
         while True:
             answer = self._ask(**params)
@@ -123,19 +120,17 @@ class CallRailReader:
                 raise AnswerChanged(f"CallRail: the next page of {self.path} is elsewhere; the key is not sent there.")
             params = dict(parse_qsl(following.query)) | {"relative_pagination": "true"}
 
-    def _new(self, records: list[msgspec.Raw]) -> list[bytes]:
+    def _new(self, records: list[msgspec.Raw]) -> list[Keyed]:
         """Return the new records of a page: a late arrival moves the last record to the next page."""
         keys = tuple(map(key_of, records))
         if keys in self._pages_seen:
             raise CursorStuck(f"CallRail: {self.path} answered the same page twice; reading on would never end.")
         self._pages_seen.add(keys)
         again = self._met is not None
-        if self._met is None:
-            self._shared += sum(key in self._elsewhere for key in keys)
-        else:
+        if self._met is not None:
             self._met.update(keys)
         fresh = [
-            bytes(record)
+            (key, bytes(record))
             for key, record in zip(keys, records, strict=True)
             if key not in self.seen and not (again and key is None)
         ]

@@ -54,33 +54,45 @@ EXPRESSIONS: dict[str, dict[str, str]] = {
 begins with it, since it is looked up for every row. Every name is quoted: ``lead`` is a reserved word of MySQL 8.
 """
 
+INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
+
 NEEDED = re.compile(r"\{(\w+)\.([\w|]+)( indexed)?\}")
 
 
 class Catalogue(NamedTuple):
-    """What the account may see of some tables: the type of each column, and the first columns of indexes."""
+    """What the account may see of some tables: the type of each column, and the first columns of indexes.
+
+    ``rows`` is about how many the first table has, by the statistics of the server, which may be old.
+    """
 
     types: dict[str, dict[str, str]]
+    rows: int
     indexed: set[tuple[str, str]]
 
     @classmethod
     def read(cls, client: GeniusClient, tables: Sequence[str], *, indexes: bool) -> "Catalogue":
         """Ask the server."""
         types: dict[str, dict[str, str]] = {}
-        for table, name, type_ in client.all(
-            "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
-            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %s ORDER BY ORDINAL_POSITION",
-            [tables],
+        rows = 0
+        for table, name, said, _ in client.all(
+            "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, ORDINAL_POSITION AS place FROM information_schema.COLUMNS"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %s"
+            " UNION ALL SELECT TABLE_NAME, NULL, TABLE_ROWS, 0 FROM information_schema.TABLES"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %s ORDER BY place",
+            [tables, tables[:1]],
         ):
-            types.setdefault(str(table), {})[str(name)] = str(type_).lower()
+            if name is None:
+                rows = int(said or 0)
+            else:
+                types.setdefault(str(table), {})[str(name)] = str(said).lower()
         if not indexes:
-            return cls(types, set())
+            return cls(types, rows, set())
         found = client.all(
             "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS"
             " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %s AND SEQ_IN_INDEX = 1",
             [tables],
         )
-        return cls(types, {(str(table), str(name)) for table, name in found})
+        return cls(types, rows, {(str(table), str(name)) for table, name in found})
 
     def composed(self, expression: str) -> tuple[str, str]:
         """Return the expression in SQL and no reason, or an empty text and the reason why it cannot be composed."""
@@ -116,6 +128,7 @@ class GeniusTable:
         catalogue = Catalogue.read(client, [self.name, *sorted(others - {self.name})], indexes=bool(others))
         found = catalogue.types.get(self.name, {})
         self.types = {name: type_ for name, type_ in found.items() if not is_secret(name)}
+        self.rows = catalogue.rows
         self.expressions: dict[str, str] = {}
         self.absent: dict[str, str] = {}
         """The declared columns that the table lacks, and the reason for each."""
@@ -176,6 +189,11 @@ class GeniusTable:
         among = ", ".join(map(str, harmless)) or "NULL"
         self.expressions["field_value"] = f"CASE WHEN t.`definition_id` IN ({among}) THEN t.`field_value` END"
         return {}
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the key is one column of whole numbers."""
+        return len(self.keys) == 1 and self.types[self.keys[0]] in INTEGERS
 
     def leave_out(self, name: str, reason: str) -> None:
         """Leave out a value of another table, for a reason."""

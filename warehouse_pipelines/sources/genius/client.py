@@ -65,15 +65,21 @@ class GeniusClient(SqlClient):
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Ask once, and yield the rows as they come. Raises the translated error."""
-        import pymysql
-
-        try:
+        with self.context.pace.timed(statement, VendorUnavailable), self._translated():
             with self.context.waiting(calls=1):
                 cursor = self._connected().cursor()
                 cursor.execute(statement, list(values))
             with cursor:
                 while some := cursor.fetchmany(500):
                     yield from some
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """End the session on an error of the driver, and raise the project's error for it."""
+        import pymysql
+
+        try:
+            yield
         except (pymysql.MySQLError, OSError) as error:
             self.close()
             raise translate_error(error) from error
@@ -91,6 +97,11 @@ class GeniusClient(SqlClient):
         """Return the time of the database's clock in its own zone and in UTC, both without a zone."""
         ((own, utc),) = self.all("SELECT @warehouse_now, UTC_TIMESTAMP(6)")
         return datetime.fromisoformat(own), datetime.fromisoformat(utc)
+
+    def open(self) -> None:
+        """Open the session if there is none."""
+        with self._translated():
+            self._connected()
 
     def close(self) -> None:
         """End the session without waiting for the rest of an answer."""

@@ -1,10 +1,11 @@
 """Read a table of Genius: in full, or what changed in the window.
 
-A **full read** walks the primary key. A **delta** walks (cursor, key) from the window's begin, inclusive, and has no
-end: a row whose ``updated_at`` lies in the future (9999-12-31) is read by every delta, and an edit during the read is
-read too. A backfill ends with its window. Then the delta asks for the rows whose ``updated_at`` is NULL or zero, by
-when they were added: ``modified=updated_at|add_date`` in the row makes both the statement and the column. Rows of one
-second are told apart by the key. A table whose cursor column is gone is read in full each time.
+A **full read** walks the primary key, of a long table in ranges side by side (``_sql_ranges``). A **delta** walks
+(cursor, key) from the window's begin, inclusive, and has no end: a row whose ``updated_at`` lies in the future
+(9999-12-31) is read by every delta, and an edit during the read is read too. A backfill ends with its window. Then the
+delta asks for the rows whose ``updated_at`` is NULL or zero, by when they were added: ``modified=updated_at|add_date``
+in the row makes both the statement and the column. Rows of one second are told apart by the key. A table whose cursor
+column is gone is read in full each time.
 
 ``OVERLAP`` is longer than the hour that occurs twice in autumn, so no row of it is missed, and longer than any
 transaction should last, which a late commit needs.
@@ -18,6 +19,7 @@ from datetime import UTC, timedelta
 from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
 from warehouse_pipelines.model.reading import Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._sql import note_absent
+from warehouse_pipelines.sources._sql_ranges import in_ranges
 from warehouse_pipelines.sources.genius.catalogue import GeniusTable
 from warehouse_pipelines.sources.genius.client import GeniusClient, describe_error
 from warehouse_pipelines.sources.genius.reader import GeniusReader
@@ -47,9 +49,9 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         prove(client, table)
         note_absent(request, context, "Genius", table.absent, UNSEEN, all_read=request.full)
         if request.full:
-            yield from GeniusReader(client, table, table.keys, request.page_size).pages("TRUE", ())
+            yield from _everything(request, client, table)
         elif table.cursor is None:
-            for page in GeniusReader(client, table, table.keys, request.page_size).pages("TRUE", ()):
+            for page in _everything(request, client, table):
                 yield page._replace(in_window=False)
         else:
             yield from _delta(request, client, table, table.cursor)
@@ -92,6 +94,25 @@ def _refusal(client: GeniusClient, statement: str, values: Sequence[object] = ()
     except (RequestRefused, AnswerChanged, PermissionMissing) as error:
         return describe_error(error.__cause__ or error)
     return None
+
+
+def _everything(request: ReadRequest, client: GeniusClient, table: GeniusTable) -> Iterator[Page]:
+    """Yield all rows of a table, those of a long one in ranges of its key."""
+    key = f"t.`{table.keys[0]}`"
+
+    def walk(session: GeniusClient, low: int | None, high: int | None) -> Iterator[tuple[int, Page]]:
+        reader = GeniusReader(session, table, table.keys, request.page_size)
+        reader.last = None if low is None else (low,)
+        bound = [] if high is None else [high]
+        for page in reader.pages(f"{key} <= %s" if bound else "TRUE", bound):
+            yield (reader.last or (0,))[0], page
+
+    def ends() -> tuple[int | None, int | None]:
+        ((lowest, highest),) = client.all(f"SELECT MIN({key}), MAX({key}) FROM `{table.name}` t")  # noqa: S608
+        return lowest, highest
+
+    pages = table.rows // request.page_size if table.numbered and not request.limit else 0
+    yield from in_ranges(client, walk, ends, pages)
 
 
 def _delta(request: ReadRequest, client: GeniusClient, table: GeniusTable, cursor: str) -> Iterator[Page]:

@@ -1,8 +1,9 @@
 """The PostgreSQL conversation with PipeDesk: a snapshot, its settings, and the meaning of its errors.
 
-A run is one snapshot, REPEATABLE READ and READ ONLY, on one connection. Nothing is set for longer than the transaction
-and nothing is prepared, so poolers of both modes work. After a lost connection a new snapshot is taken; the next run
-finds what was deleted in between.
+A session is one snapshot, REPEATABLE READ and READ ONLY. A run has one, or one for each range of a long table: no key
+moves from one range to another, so each row is in the snapshot of its range. Nothing is set for longer than the
+transaction and nothing is prepared, so poolers of both modes work. After a lost connection a new snapshot is taken; the
+next run finds what was deleted in between.
 
 **Row-level security** is on in the product's migrations: a role without BYPASSRLS sees no lead, and no deleted row
 of another table, without an error. ``row_security = off`` makes PostgreSQL refuse instead of filter, and the error
@@ -86,7 +87,7 @@ class PipeDeskClient(SqlClient):
         """Return all rows of a statement, which is repeated after an error that may pass."""
 
         def ask() -> list[tuple[Any, ...]]:
-            with self._waiting():
+            with self._waiting("query"):
                 return list(self._connected().execute(statement, values or None))
 
         return self.retried(ask)
@@ -99,11 +100,11 @@ class PipeDeskClient(SqlClient):
 
         cursor: psycopg.ServerCursor[tuple[Any, ...]] | None = None
         try:
-            with self._waiting():
+            with self._waiting("cursor"):
                 cursor = self._connected().cursor(name="rows")
                 cursor.execute(statement, values or None)
             while True:
-                with self._waiting():
+                with self._waiting("rows"):
                     found = cursor.fetchmany(size)
                 if not found:
                     break
@@ -114,16 +115,26 @@ class PipeDeskClient(SqlClient):
                     cursor.close()
 
     @contextlib.contextmanager
-    def _waiting(self) -> Iterator[None]:
+    def _waiting(self, what: str) -> Iterator[None]:
         """Count a request and the time it takes; raise the translated error."""
+        with self.context.waiting(calls=1), self.context.pace.timed(what, VendorUnavailable), self._translated():
+            yield
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """End the session on an error of the driver, and raise the project's error for it."""
         import psycopg
 
-        with self.context.waiting(calls=1):
-            try:
-                yield
-            except psycopg.Error as error:
-                self.close()
-                raise translate_error(error, self.settings) from error
+        try:
+            yield
+        except psycopg.Error as error:
+            self.close()
+            raise translate_error(error, self.settings) from error
+
+    def open(self) -> None:
+        """Open the session if there is none."""
+        with self._translated():
+            self._connected()
 
     def close(self) -> None:
         """End the session."""

@@ -5,18 +5,21 @@ SQL editor, bulk updates and the product's own ``qualify_lead`` leave it as it i
 commit carries an early one. Hard deletes leave no trace. So there is no cursor, and all tables are read in one way:
 ``hash_diff``.
 
-Everything is read instead, in order of the key, where a diff would cost more or is impossible: the first time, with
-``--full`` or ``--force``, after the table or its row in ``entities`` changed (every hash differs then), when too many
-rows differ, when a key is not written as the warehouse writes it, when columns are hashed (PipeDesk's server has no
-key to hash with), and when the table shows no row at all, which the loader then judges.
+Everything is read instead, in order of the key and of a long table in ranges side by side (``_sql_ranges``), where a
+diff would cost more or is impossible: the first time, with ``--full`` or ``--force``, after the table or its row in
+``entities`` changed (every hash differs then), when too many rows differ, when a key is not written as the warehouse
+writes it, when columns are hashed (PipeDesk's server has no key to hash with), and when the table shows no row at all,
+which the loader then judges. A diff compares two lists in one order, so it is one walk.
 
 Verified against the simulator only; no live account has been read yet.
 """
 
 import contextlib
+from collections.abc import Iterator
 
 from warehouse_pipelines.model.reading import Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._sql import note_absent
+from warehouse_pipelines.sources._sql_ranges import in_ranges
 from warehouse_pipelines.sources.pipedesk.client import PipeDeskClient
 from warehouse_pipelines.sources.pipedesk.hash_diff import NotComparable, hash_diff
 from warehouse_pipelines.sources.pipedesk.reader import PipeDeskReader
@@ -44,9 +47,19 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
                     yield Page(reader.records(changed[start : start + request.page_size]))
                 keys = [" ".join(map(str, place)) for place in deleted]
                 return ReadReport(changes_only=True, deleted_keys=keys, next_state=reader.state)
-        for rows in reader.walk(reader.record, request.page_size):
-            yield Page([record.encode() for _, record in rows])
+        yield from _everything(request, client, reader)
         return ReadReport(next_state=reader.state)
+
+
+def _everything(request: ReadRequest, client: PipeDeskClient, reader: PipeDeskReader) -> Iterator[Page]:
+    """Yield all rows of a table, those of a long one in ranges of its key."""
+
+    def walk(session: PipeDeskClient, low: int | None, high: int | None) -> Iterator[tuple[int, Page]]:
+        for rows in reader.walk(reader.record, request.page_size, session, reader.at(low), reader.at(high)):
+            yield reader.number(rows[-1][0]) if reader.numbered else 0, Page([record.encode() for _, record in rows])
+
+    pages = reader.rows // request.page_size if reader.numbered and not request.limit else 0
+    yield from in_ranges(client, walk, reader.ends, pages)
 
 
 def inspect(request: ReadRequest, context: ReadContext) -> Portal:

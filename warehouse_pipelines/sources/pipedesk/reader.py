@@ -7,6 +7,7 @@ A walk is in order of the key and goes on behind the last row after a lost conne
 """
 
 import hashlib
+import uuid
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,9 +28,10 @@ Place = tuple[str | int, ...]
 
 
 class Columns(NamedTuple):
-    """A table in the catalogue: the type of each column."""
+    """A table in the catalogue: about how many rows it has, which may be old, and the type of each column."""
 
     name: str
+    rows: int
     types: dict[str, str]
 
 
@@ -46,7 +48,7 @@ class PipeDeskReader:
                 f"PipeDesk: schema {client.settings.schema_name} has no table {entity.path.replace('|', ' or ')}; "
                 "nothing was loaded. If the tables are in another schema, set PIPEDESK_SCHEMA_NAME."
             )
-        self.name, types = found
+        self.name, self.rows, types = found
         if lacking := [key for key in entity.keys if entity.columns[key].path not in types]:
             lacks = missing_place(self.name, lacking, types)
             raise AnswerChanged(f"PipeDesk: {lacks}, and that is the key of {entity.table}; nothing was loaded.")
@@ -80,36 +82,68 @@ class PipeDeskReader:
             for key, type_ in zip(self._keys, self._types, strict=True)
         ]
 
-    def walk(self, what: "sql.Composable", size: int) -> Generator[list[tuple[Place, Any]]]:
-        """Yield the key of each row and the expression ``what`` of it, in order of the key.
+    @property
+    def numbered(self) -> bool:
+        """Whether the key is one column of numbers or UUIDs, which are numbers, by whose index a range is read."""
+        return len(self._types) == 1 and self._types[0] not in TEXTS
+
+    def number(self, place: Place) -> int:
+        """Return the key of a row as a number."""
+        (part,) = place
+        return part if isinstance(part, int) else uuid.UUID(part).int
+
+    def at(self, number: int | None) -> Place | None:
+        """Return the key that is this number."""
+        if number is None:
+            return None
+        return (str(uuid.UUID(int=number)) if self._types[0] == "uuid" else number,)
+
+    def ends(self) -> tuple[int | None, int | None]:
+        """Return the lowest and the highest key as numbers; None of an empty table."""
+        from psycopg import sql
+
+        statement = sql.SQL(
+            "(SELECT {0}::text {1} ORDER BY {0} LIMIT 1) UNION ALL (SELECT {0}::text {1} ORDER BY {0} DESC LIMIT 1)"
+        )
+        rows = self.client.all(statement.format(self._order[0], self._from))
+        ends = sorted(self.number(self.place(row)) for row in rows)
+        return (ends[0], ends[1]) if len(ends) == 2 else (None, None)
+
+    def walk(
+        self, what: "sql.Composable", size: int, client: PipeDeskClient | None = None,
+        low: Place | None = None, high: Place | None = None,
+    ) -> Generator[list[tuple[Place, Any]]]:  # fmt: skip
+        """Yield the key of each row above ``low`` and up to ``high``, and the expression ``what`` of it, in order.
 
         Raises ``CursorStuck`` for rows that come again, ``VendorUnavailable`` after the last attempt.
         """
         from psycopg import sql
 
-        last: Place | None = None
-        attempt = 1
+        session, last, attempt = client or self.client, low, 1
         while True:
-            condition, values = sql.SQL("").format(), list(last or ())
-            if last is not None:
-                condition = sql.SQL("WHERE ({}) > ({})").format(_listed(self._order), self._given())
-            statement = sql.SQL("SELECT {}, {} {} {} ORDER BY {}").format(
-                _listed(self._keys, "{}::text"), what, self._from, condition, _listed(self._order)
-            )
+            bounds = [(sign, place) for sign, place in ((">", last), ("<=", high)) if place is not None]
+            conditions = [
+                sql.SQL("({}) {} ({})").format(_listed(self._order), sql.SQL(sign), self._given()) for sign, _ in bounds
+            ]
+            statement = sql.SQL("SELECT {}, {} {} WHERE {} ORDER BY {}").format(
+                _listed(self._keys, "{}::text"), what, self._from,
+                sql.SQL(" AND ").join(conditions or [sql.SQL("true").format()]), _listed(self._order),
+            )  # fmt: skip
+            values = [part for _, place in bounds for part in place]
             try:
-                for rows in self.client.rows(statement, values, size):
+                for rows in session.rows(statement, values, size):
                     placed = []
                     for row in rows:
                         place = self.place(row)
                         if last is not None and place <= last:
-                            raise self.client.rows_again(self.name)
+                            raise session.rows_again(self.name)
                         last = place
                         placed.append((place, row[-1]))
                     attempt = 1
                     yield placed
                 return
             except VendorUnavailable as error:
-                self.client.wait(attempt, error)
+                session.wait(attempt, error)
                 attempt += 1
 
     def records(self, places: Sequence[Place]) -> list[bytes]:
@@ -156,14 +190,14 @@ def _reflected(client: PipeDeskClient, entity: Entity) -> Columns | None:
     from psycopg import sql
 
     statement = sql.SQL("""
-        SELECT c.relname, a.attname, format_type(a.atttypid, NULL)
+        SELECT c.relname, c.reltuples::bigint, a.attname, format_type(a.atttypid, NULL)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
         WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0
             AND NOT a.attisdropped
         ORDER BY a.attnum
     """)
     names = entity.path.split("|")
-    found: dict[str, dict[str, str]] = {}
-    for table, column, type_ in client.all(statement, [client.settings.schema_name, names]):
-        found.setdefault(table, {})[column] = type_
-    return next((Columns(name, found[name]) for name in names if name in found), None)
+    found: dict[str, Columns] = {}
+    for table, rows, column, type_ in client.all(statement, [client.settings.schema_name, names]):
+        found.setdefault(table, Columns(table, rows, {})).types[column] = type_
+    return next((found[name] for name in names if name in found), None)

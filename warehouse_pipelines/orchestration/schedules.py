@@ -69,9 +69,13 @@ def job_name(source: Source, entity: Entity | None) -> str:
 
 def jobs(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
     """Return a job per entity, a job per CRM and the job of the hourly checks."""
+    return [*sync_jobs(sources), *_check_job(sources)]
+
+
+def sync_jobs(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
+    """Return a job per entity and a job per CRM."""
     made = [_job(source, [entity], job_name(source, entity)) for source in sources for entity in source.entities]
-    made += [_job(source, source.entities, job_name(source, None)) for source in sources]
-    return [*made, *_check_job(sources)]
+    return [*made, *(_job(source, source.entities, job_name(source, None)) for source in sources)]
 
 
 def whole(

@@ -81,11 +81,11 @@ def test_importing_definitions_imports_neither_dlt_nor_a_driver() -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=[source.name for source in SOURCES])
 def test_a_command_runs_the_very_job_that_the_ui_has(source: Source) -> None:
     """What ``definitions_of`` leaves out is of no concern to the jobs of a CRM, so their snapshots are the same."""
-    own = definitions_of(source, database_url)
     entity = source.entities[-1]
     names = [f"sync_{source.name}_{entity.name}", f"sync_{source.name}_all"]
     names += [f"backfill_{source.name}_{entity.name}"] if entity.cadence.backfill_since else []
     for name in names:
+        own = definitions_of(source, "all" if name.endswith("_all") else entity.name, database_url)
         job, listed = own.resolve_job_def(name), defs.resolve_job_def(name)
         assert job.get_job_snapshot_id() == listed.get_job_snapshot_id()
         assert job.run_tags == listed.run_tags

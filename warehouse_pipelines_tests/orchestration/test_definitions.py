@@ -19,8 +19,8 @@ from psycopg.rows import dict_row
 from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.errors import CredentialRefused, VendorUnavailable, WrongUse
 from warehouse_pipelines.loading.options import Options
-from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.loading.sample import value
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import SyncOptions, code_version, freshness

@@ -87,7 +87,7 @@ def _report(context: dg.OpExecutionContext, worked: "Worked") -> None:
 
 def sensors(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.SensorDefinition]:
     """Return the sensor."""
-    watch = Watch(sources, url)
+    watch = Watch(sources)
 
     @dg.sensor(
         name="webhook_inbox",
@@ -98,27 +98,31 @@ def sensors(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sensor
     def webhook_inbox(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         """Have the inbox of webhooks worked off."""
         with told_plainly():
-            done = watch.go_on() if serve_settings().can_verify else None
-            return _look(context.instance, sources, url(), done)
+            where = url()
+            done = watch.go_on(where) if serve_settings().can_verify else None
+            return _look(context.instance, sources, where, done)
 
     return [webhook_inbox]
 
 
 class Watch:
-    """Works a few deliveries off between two looks of the sensor, in a thread that ends after ``WATCH_SECONDS``."""
+    """Works deliveries off between two looks of the sensor, in a thread that ends after ``WATCH_SECONDS``."""
 
-    def __init__(self, sources: Sequence[Source], url: Callable[[], str]) -> None:
-        self._sources, self._url = sources, url
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources, self._url = sources, ""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._until = 0.0
         self._done = Done()
         self._error: Exception | None = None
 
-    def go_on(self) -> "Done":
-        """Watch for another while, and return what was done since the last call; raise what ended the thread."""
+    def go_on(self, url: str) -> "Done":
+        """Watch for another while, and return what was done since the last call; raise what ended the thread.
+
+        The settings, which say the URL, are read here and not every second, because that costs more than to look.
+        """
         with self._lock:
-            self._until = time.monotonic() + WATCH_SECONDS
+            self._url, self._until = url, time.monotonic() + WATCH_SECONDS
             done, self._done = self._done, Done()
             error, self._error = self._error, None
             if self._thread is None:
@@ -131,7 +135,7 @@ class Watch:
     def _watch(self) -> None:
         try:
             while self._goes_on():
-                done = work_off(self._sources, self._url(), many=True)
+                done = work_off(self._sources, self._url, many=True)
                 with self._lock:
                     self._done.add(done)
                 time.sleep(1)

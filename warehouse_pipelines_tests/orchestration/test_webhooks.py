@@ -101,27 +101,27 @@ def test_between_two_looks_a_thread_works_deliveries_off(
     """The next look says what it did, however much came; the thread ends when the sensor no longer looks."""
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 60.0)
     monkeypatch.setattr(webhooks, "FEW", 1)
-    watch = webhooks.Watch([HUBSPOT], lambda: contacts.url)
-    assert watch.go_on() == webhooks.Done()
+    watch = webhooks.Watch([HUBSPOT])
+    assert watch.go_on(contacts.url) == webhooks.Done()
     put(contacts, 3)
     eventually(lambda: statuses(contacts) == ["done"] * 3, "the thread works them off")
     thread = watch._thread
     assert thread is not None
     eventually(lambda: watch._done.taken == 3, "the thread has counted them")
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
-    assert str(watch.go_on()) == "worked off 3 deliveries"
+    assert str(watch.go_on(contacts.url)) == "worked off 3 deliveries"
     thread.join(timeout=20)
     assert not thread.is_alive()
 
 
 def test_what_ended_the_thread_fails_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 60.0)
-    watch = webhooks.Watch([HUBSPOT], lambda: AWAY)
-    watch.go_on()
+    watch = webhooks.Watch([HUBSPOT])
+    watch.go_on(AWAY)
     eventually(lambda: watch._error, "the thread has ended")
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
     with pytest.raises(DatabaseUnavailable):
-        watch.go_on()
+        watch.go_on(AWAY)
 
 
 def test_its_tick_fails_while_the_database_is_away() -> None:

@@ -387,8 +387,9 @@ OFTEN = 24.0
 """Schedules that tick so often a day tick once before they are measured: who is who of everything that was loaded is
 found once, and the process that runs are forked from imports once."""
 
-WARM = 30.0
-"""After the start, before anything is measured: the daemon loads the workspace, the code server imports."""
+WARM = 180.0
+"""After the start, before anything is measured: on a busy machine the daemon takes minutes to load the workspace, to
+write the first state of each schedule and asset, and the code server to import what deliveries need."""
 
 
 def line(what: str, rate: str, figures: Figures) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ processes and of PostgreSQL, in rows that were written, and in calls of vendors:
 
 - **waiting**: ``--seconds`` in which no schedule ticks but all are on, times what a day has of such stretches. Sensors
   tick in it as they always do. It needs no compression.
-- **ticks**: every schedule that is on by default ticks once, in batches of those that tick equally often, through
+- **ticks**: every schedule that is on by default ticks, in batches of those that tick equally often, through
   Dagster's own scheduler function; the daemon takes the runs from its queue and the code server runs them. The cost of
   a batch, less what waiting costs in that time, is multiplied by the ticks that a day has by the schedules' own cron.
   Rare ones, weekly or monthly, count as their share of a day.
@@ -248,8 +248,8 @@ class Clock:
             one for one in self.schedules if last_due(one, end) >= now - timedelta(minutes=1) and ticks_a_day(one) > 0
         ]
 
-    def tick(self, schedules: Sequence[Any]) -> None:
-        """Tick these once, for the last time that they were due."""
+    def tick(self, schedules: Sequence[Any], *, last: bool = True) -> None:
+        """Tick these once, for the last time that they were due, or for the one before it."""
         from dagster._core.definitions.run_request import InstigatorType
         from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
         from dagster._scheduler.scheduler import launch_scheduled_runs_for_schedule
@@ -257,6 +257,7 @@ class Clock:
         began = time.process_time()
         for schedule in schedules:
             at = last_due(schedule, datetime.now(UTC))
+            at = at if last else last_due(schedule, at - timedelta(seconds=1))
             data = ScheduleInstigatorData(schedule.cron_schedule, at.timestamp() - 1, at.timestamp() - 1)
             state = InstigatorState(
                 schedule.get_remote_origin(), InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data
@@ -344,6 +345,9 @@ def run(contacts: int, seconds: float, only: str) -> dict[str, Any]:
         day = waiting.times(DAY / waiting.seconds)
         lines = [line("waiting", "", day)]
         for rate, schedules in sorted(by_rate.items(), reverse=True):
+            if rate >= OFTEN:
+                clock.tick(schedules, last=False)
+                clock.wait(1800)
             with stretch(installation) as batch:
                 clock.tick(schedules)
                 clock.wait(1800)
@@ -379,8 +383,13 @@ def run(contacts: int, seconds: float, only: str) -> dict[str, Any]:
     }
 
 
-WARM = 30.0
-"""After the start, before anything is measured: the daemon loads the workspace, the code server imports."""
+OFTEN = 24.0
+"""Schedules that tick so often a day tick once before they are measured: who is who of everything that was loaded is
+found once, and the process that runs are forked from imports once."""
+
+WARM = 180.0
+"""After the start, before anything is measured: on a busy machine the daemon takes minutes to load the workspace, to
+write the first state of each schedule and asset, and the code server to import what deliveries need."""
 
 
 def line(what: str, rate: str, figures: Figures) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from warehouse_pipelines.orchestration import (
 )
 from warehouse_pipelines.orchestration.assets import SyncOptions, assets
 from warehouse_pipelines.orchestration.checks import checks
-from warehouse_pipelines.orchestration.io_manager import SyncIOManager, by_key
+from warehouse_pipelines.orchestration.io_manager import io_manager
 from warehouse_pipelines.orchestration.run_lock import executor
 from warehouse_pipelines.orchestration.schedules import jobs, schedules, whole
 from warehouse_pipelines.orchestration.sensors import sensors
@@ -44,12 +44,7 @@ from warehouse_pipelines.sources import SOURCES
 
 def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], str] = database_url) -> dg.Definitions:
     """Return the definitions of ``sources``, loaded into the warehouse at ``url()``."""
-    entities = by_key(sources)
     sync_jobs, sync_schedules = jobs(sources), schedules(sources, url)
-
-    @dg.io_manager(required_resource_keys={"sync"}, description="Reads what an asset returned into its table.")
-    def io_manager(context: dg.InitResourceContext) -> SyncIOManager:
-        return SyncIOManager(entities, url, context.resources.sync.options())
 
     return dg.Definitions(
         assets=[*assets(sources, url), *unified.assets(url), *marts.assets(url), *outbound.assets(url)],
@@ -87,7 +82,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
             *webhooks.sensors(sources, url),
             *alerts.sensors(sources, url),
         ],
-        resources={"io_manager": io_manager, "sync": SyncOptions()},
+        resources={"io_manager": io_manager(sources, url), "sync": SyncOptions()},
         executor=executor(url),
     )
 

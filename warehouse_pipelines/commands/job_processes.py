@@ -88,7 +88,7 @@ def run_jobs(
     parts = [part for job in jobs for part in parts_of(job, url)]
     if len(parts) == 1:
         crm, entity, only = parts[0]
-        alone = runner.Runner(url=url, debug=level <= logging.DEBUG)
+        alone = runner.Runner(url=url, debug=level <= logging.DEBUG, only=(crm, entity))
         try:
             return alone.run(crm, entity, only=only, config=config, days=days)
         finally:

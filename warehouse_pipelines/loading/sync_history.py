@@ -279,6 +279,15 @@ def close_run(url: str, run_id: str, message: str, status: str = "failed") -> in
         return closed.rowcount
 
 
+def running_in(url: str) -> list[str]:
+    """Return the Dagster runs that have a row that is ``running``. Raises ``DatabaseUnavailable``."""
+    with warehouse.session(url) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT run_id FROM orchestration.sync_history WHERE status = 'running' AND run_id IS NOT NULL"
+        ).fetchall()
+    return [str(row["run_id"]) for row in rows]
+
+
 def close_stale_runs(url: str) -> list[int]:
     """Close every running row whose process is dead; returns their ids. Raises ``DatabaseUnavailable``."""
     closed: list[int] = []

@@ -6,7 +6,7 @@ these jobs is one op, which loads its table and says so to the asset.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -22,11 +22,12 @@ def jobs(sources: Sequence[Source], url: Callable[[], str]) -> Iterator[dg.JobDe
     for source in sources:
         for entity in source.entities:
             if since := entity.cadence.backfill_since:
-                yield job(source, entity, since.replace(day=1).isoformat(), url)
+                yield job(source, entity, since, url)
 
 
-def job(source: Source, entity: Entity, first_month: str, url: Callable[[], str]) -> dg.JobDefinition:
-    """Return the job of one entity."""
+def job(source: Source, entity: Entity, since: date, url: Callable[[], str]) -> dg.JobDefinition:
+    """Return the job of one entity, whose first partition is the month of ``since``."""
+    first_month = since.replace(day=1).isoformat()
     about = (
         f"{source.title} {entity.name} of a month, read again. The watermark stays where it is. "
         "Other days: start_date and end_date in the Launchpad."

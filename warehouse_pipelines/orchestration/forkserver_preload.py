@@ -1,11 +1,13 @@
 """Imported by what forks a process for each run, when it starts: ``forked_runs``, ``job_processes``, ``celery_worker``.
 
-It imports what a run needs, and keeps it out of the garbage collector, so that forks share its memory. What cannot be
-imported is left to the run, which says so.
+It imports what a run needs, builds Dagster's repository, and keeps both out of the garbage collector, so that forks
+share their memory. What cannot be imported is left to the run, which says so.
 """
 
+import contextlib
 import gc
 import importlib
+import sys
 
 NEEDED = (
     "warehouse_pipelines.definitions",
@@ -31,5 +33,7 @@ for name in NEEDED:
         importlib.import_module(name)
     except Exception:  # noqa: S112
         continue
+with contextlib.suppress(Exception):
+    sys.modules["warehouse_pipelines.definitions"].defs.get_repository_def()
 gc.freeze()
 gc.enable()

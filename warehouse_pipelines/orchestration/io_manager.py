@@ -76,6 +76,17 @@ class SyncIOManager(dg.IOManager):
         raise NotImplementedError(f"{context.asset_key.to_user_string()} is a table; declare it in deps and query it")
 
 
+def io_manager(sources: Iterable[Source], url: Callable[[], str]) -> dg.IOManagerDefinition:
+    """Return the definition, which has the options of the run from the resource ``sync``."""
+    entities = by_key(sources)
+
+    @dg.io_manager(required_resource_keys={"sync"}, description="Reads what an asset returned into its table.")
+    def made(context: dg.InitResourceContext) -> SyncIOManager:
+        return SyncIOManager(entities, url, context.resources.sync.options())
+
+    return made
+
+
 def load(
     context: dg.OutputContext | dg.OpExecutionContext,
     source: Source,

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 NAME = "schedule_rows"
-LOOK_SECONDS = 30
+LOOK_SECONDS = 60
+"""A schedule ticks by the minute, too."""
 
 ROW_TAG = "warehouse/schedule_row"
 """Tag of a run: which row asked for it, and for which time."""

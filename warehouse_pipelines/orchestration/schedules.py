@@ -74,9 +74,8 @@ def job_name(source: Source, entity: Entity | None) -> str:
 
 def jobs(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefinition"]:
     """Return a job per entity, a job per CRM and the job of the hourly checks."""
-    made = [_job(source, [entity], job_name(source, entity)) for source in sources for entity in source.entities]
-    made += [_job(source, source.entities, job_name(source, None)) for source in sources]
-    return [*made, *_check_job(sources)]
+    made = [sync_job(source, entity) for source in sources for entity in source.entities]
+    return [*made, *(sync_job(source, None) for source in sources), *_check_job(sources)]
 
 
 def whole(
@@ -87,15 +86,17 @@ def whole(
     return [job for job in made if job.name in names]
 
 
-def _job(source: Source, entities: Sequence[Entity], name: str) -> "dg.UnresolvedAssetJobDefinition":
-    one = entities[0] if not name.endswith("_all") else None
+def sync_job(source: Source, entity: Entity | None) -> "dg.UnresolvedAssetJobDefinition":
+    """Return the job of an entity, or of the whole CRM."""
     return dg.define_asset_job(
-        name,
-        selection=_selection(entities),
+        job_name(source, entity),
+        selection=_selection([entity] if entity else source.entities),
         description=(
-            f"{source.title}: {one.about}" if one else f"Every entity of {source.title}; a parent comes before its own."
+            f"{source.title}: {entity.about}"
+            if entity
+            else f"Every entity of {source.title}; a parent comes before its own."
         ),
-        tags={"warehouse/crm": source.name, "warehouse/sync_type": one.name if one else "all"},
+        tags={"warehouse/crm": source.name, "warehouse/sync_type": entity.name if entity else "all"},
     )
 
 

@@ -1,9 +1,10 @@
 """Work the inbox of webhooks off while Dagster's daemon runs: a sensor that asks for it, and the job that does it.
 
-**The sensor** looks every five seconds; every half minute if no vendor had a secret when the code server started. A few
-deliveries it works off itself, in the code server, which has everything imported: a run waits in a queue for up to ten
-seconds, and an event is to be a row within ten. It does not do so for longer than ``OWN_SECONDS``. If more is due, it
-asks for a run of ``work_webhooks``.
+**The sensor** looks every half minute. A few deliveries it works off itself, in the code server, which has everything
+imported, for ``OWN_SECONDS`` at most; if more is due, it asks for a run of ``work_webhooks``. An event is to be a row
+within ten seconds, and a run waits in a queue for as long. Therefore a thread of the code server looks every second
+between the looks of the sensor (``Watch``), where a vendor has a secret: its look is one statement, while a tick of
+Dagster's is thirty, in three processes.
 
 **The job** works off batch after batch until nothing is due, and some seconds longer, because deliveries come in
 bursts. Each read is an observation of its asset, not a materialization: it says nothing of how fresh the table is.
@@ -14,8 +15,10 @@ fails; a vendor that cannot be read is a reason to try its deliveries again, whi
 """
 
 import importlib
+import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -30,11 +33,10 @@ if TYPE_CHECKING:
     from warehouse_pipelines.serving.work import Worked
 
 JOB = "work_webhooks"
-LOOK_SECONDS = 1
-"""The daemon itself looks at sensors every five seconds; with five here it would leave out every second look."""
+LOOK_SECONDS = 30
 
-IDLE_LOOK_SECONDS = 30
-"""Where no vendor has a secret, so that no delivery is accepted and the inbox has only what is left of earlier ones."""
+WATCH_SECONDS = 75.0
+"""The thread ends so long after the last look of the sensor: whoever stops the sensor or the daemon stops both."""
 
 FEW = 200
 """Deliveries that the sensor works off itself."""
@@ -85,19 +87,110 @@ def _report(context: dg.OpExecutionContext, worked: "Worked") -> None:
 
 def sensors(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.SensorDefinition]:
     """Return the sensor."""
+    watch = Watch(sources)
 
     @dg.sensor(
         name="webhook_inbox",
         job_name=JOB,
-        minimum_interval_seconds=LOOK_SECONDS if serve_settings().can_verify else IDLE_LOOK_SECONDS,
+        minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def webhook_inbox(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         """Have the inbox of webhooks worked off."""
         with told_plainly():
-            return _look(context.instance, sources, url())
+            where = url()
+            done = watch.go_on(where) if serve_settings().can_verify else None
+            return _look(context.instance, sources, where, done)
 
     return [webhook_inbox]
+
+
+class Watch:
+    """Works deliveries off between two looks of the sensor, in a thread that ends after ``WATCH_SECONDS``."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources, self._url = sources, ""
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._until = 0.0
+        self._done = Done()
+        self._error: Exception | None = None
+
+    def go_on(self, url: str) -> "Done":
+        """Watch for another while, and return what was done since the last call; raise what ended the thread.
+
+        The settings, which say the URL, are read here and not every second, because that costs more than to look.
+        """
+        with self._lock:
+            self._url, self._until = url, time.monotonic() + WATCH_SECONDS
+            done, self._done = self._done, Done()
+            error, self._error = self._error, None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="webhook_inbox", daemon=True)
+                self._thread.start()
+        if error is not None:
+            raise error
+        return done
+
+    def _watch(self) -> None:
+        try:
+            while self._goes_on():
+                done = work_off(self._sources, self._url, many=True)
+                with self._lock:
+                    self._done.add(done)
+                time.sleep(1)
+        except Exception as error:  # told by the next tick, which starts another thread
+            with self._lock:
+                self._thread, self._error = None, error
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            if time.monotonic() < self._until:
+                return True
+            self._thread = None
+            return False
+
+
+@dataclass
+class Done:
+    """How many deliveries were worked off, why some of them are tried again, and how many are left."""
+
+    taken: int = 0
+    failures: dict[str, None] = field(default_factory=dict)
+    left: int = 0
+    elsewhere: bool = False
+    """Whether another process or thread is at it."""
+
+    def add(self, other: "Done") -> None:
+        """Count what was done beside this."""
+        self.taken += other.taken
+        self.failures |= other.failures
+
+    def __str__(self) -> str:
+        again = f"; tried again later: {'; '.join(self.failures)}" if self.failures else ""
+        return f"worked off {self.taken} deliveries{again}"
+
+
+def work_off(sources: Sequence[Source], url: str, *, many: bool) -> Done:
+    """Work off what is due, for ``OWN_SECONDS`` at most, or only if it is a few. Raises ``DatabaseUnavailable``."""
+    from warehouse_pipelines import warehouse
+    from warehouse_pipelines.loading import webhook_inbox
+
+    began, done = time.monotonic(), Done()
+    while time.monotonic() - began < OWN_SECONDS:
+        with warehouse.session(url) as session:
+            done.left = webhook_inbox.count_due(session, FEW + 1)
+        if not done.left or (done.left > FEW and not many):
+            break
+        from warehouse_pipelines.serving.work import work
+
+        worked = work(sources, url=url, limit=FEW)
+        if worked is None:
+            done.elsewhere = True
+            break
+        done.taken += worked.taken
+        done.failures |= dict.fromkeys(worked.failures)
+    return done
 
 
 def _import_early() -> None:
@@ -106,32 +199,23 @@ def _import_early() -> None:
         importlib.import_module(name)
 
 
-def _look(instance: dg.DagsterInstance, sources: Sequence[Source], url: str) -> dg.RunRequest | dg.SkipReason:
+def _look(
+    instance: dg.DagsterInstance, sources: Sequence[Source], url: str, before: Done | None
+) -> dg.RunRequest | dg.SkipReason:
+    """Do what is due, or ask for a run that does. ``before`` is what the thread did since the last look."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.loading import webhook_inbox
 
-    def due() -> int:
-        with warehouse.session(url) as session:
-            return webhook_inbox.count_due(session, FEW + 1)
-
-    if not due():
-        with warehouse.session(url) as session:
-            if serve_settings().can_verify or webhook_inbox.is_used(session):
-                _import_early()
-        return dg.SkipReason("nothing is due")
-    if instance.get_runs(dg.RunsFilter(job_name=JOB, statuses=UNFINISHED), limit=1):
+    with warehouse.session(url) as session:
+        due = webhook_inbox.count_due(session, 1)
+        if before is not None or webhook_inbox.is_used(session):
+            _import_early()
+    if due and instance.get_runs(dg.RunsFilter(job_name=JOB, statuses=UNFINISHED), limit=1):
         return dg.SkipReason(f"{JOB} is at it")
-    from warehouse_pipelines.serving.work import work
-
-    began, taken = time.monotonic(), 0
-    failures: dict[str, None] = {}
-    while 0 < (left := due()) <= FEW and time.monotonic() - began < OWN_SECONDS:
-        worked = work(sources, url=url, limit=FEW)
-        if worked is None:
-            return dg.SkipReason("another process is at it")
-        taken += worked.taken
-        failures |= dict.fromkeys(worked.failures)
-    if left:
+    done = work_off(sources, url, many=False)
+    if done.left and not done.elsewhere:
         return dg.RunRequest()
-    again = f"; tried again later: {'; '.join(failures)}" if failures else ""
-    return dg.SkipReason(f"worked off {taken} deliveries{again}")
+    done.add(before or Done())
+    if done.elsewhere and not done.taken:
+        return dg.SkipReason("another process is at it")
+    return dg.SkipReason(str(done) if done.taken else "nothing is due")

@@ -15,16 +15,21 @@ from typing import Any
 EVERY_SECONDS = 3600.0
 WATCH_SECONDS = 5
 
+WATCHING = {"dagster._daemon.cli", "dagster_webserver.cli"}
+"""The modules of the programs that watch code servers. Others are spared the imports."""
+
 
 def refresh_hourly() -> None:
-    """Set the pace, if this process is the daemon."""
-    module: Any = sys.modules.get("dagster._daemon.controller")
-    if module is None or hasattr(module.DagsterDaemonController, "_read_workspace"):
+    """Set the pace, if this process is one of ``WATCHING``."""
+    if not WATCHING & sys.modules.keys():
         return
+    from dagster._daemon import controller as module
     from dagster._grpc import server_watcher
 
     server_watcher.WATCH_INTERVAL = WATCH_SECONDS
-    controller = module.DagsterDaemonController
+    if hasattr(module.DagsterDaemonController, "_read_workspace"):
+        return
+    controller: Any = module.DagsterDaemonController
     controller._read_workspace = controller.check_workspace_freshness
     controller.check_workspace_freshness = _check
 

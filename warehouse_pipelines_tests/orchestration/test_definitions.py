@@ -20,9 +20,12 @@ from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.errors import CredentialRefused, VendorUnavailable, WrongUse
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sample import value
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.model.entity import Entity, columns
+from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import SyncOptions, code_version, freshness
 from warehouse_pipelines.orchestration.io_manager import find_in_chain, key_of, preview
+from warehouse_pipelines.orchestration.one_crm import definitions_of
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness import record_store
 
@@ -73,6 +76,19 @@ def test_importing_definitions_imports_neither_dlt_nor_a_driver() -> None:
         said.stdout.split()
     )
     assert "Warning" not in said.stderr
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=[source.name for source in SOURCES])
+def test_a_command_runs_the_very_job_that_the_ui_has(source: Source) -> None:
+    """What ``definitions_of`` leaves out is of no concern to the jobs of a CRM, so their snapshots are the same."""
+    entity = source.entities[-1]
+    names = [f"sync_{source.name}_{entity.name}", f"sync_{source.name}_all"]
+    names += [f"backfill_{source.name}_{entity.name}"] if entity.cadence.backfill_since else []
+    for name in names:
+        own = definitions_of(source, "all" if name.endswith("_all") else entity.name, database_url)
+        job, listed = own.resolve_job_def(name), defs.resolve_job_def(name)
+        assert job.get_job_snapshot_id() == listed.get_job_snapshot_id()
+        assert job.run_tags == listed.run_tags
 
 
 def test_asset_check_floor() -> None:

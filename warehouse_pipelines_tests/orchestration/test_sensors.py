@@ -49,33 +49,39 @@ def named(url: str, name: str) -> dg.SensorDefinition:
 
 def test_they_run_by_default() -> None:
     found = {sensor.name: sensor for sensor in defs.sensors or ()}
-    assert {"close_failed", "close_cancelled", "close_stale_runs"} <= found.keys()
+    assert {"close_failed", "close_stale_runs"} <= found.keys()
     assert {each.default_status for each in sensors(lambda: AWAY)} == {dg.DefaultSensorStatus.RUNNING}
 
 
-def ended(url: str, name: str, run_id: str) -> dg.SkipReason:
-    """Evaluate the sensor of a run that ended badly."""
+def failed(url: str, run_id: str) -> dg.SkipReason:
+    """Evaluate the sensor of a run that failed."""
     with dg.DagsterInstance.ephemeral() as instance:
         run = create_run_for_test(instance, run_id=run_id, job_name="sync_store_gadgets")
-        kind = dg.DagsterEventType.RUN_FAILURE if name == "close_failed" else dg.DagsterEventType.RUN_CANCELED
-        event = dg.DagsterEvent(kind.value, run.job_name, message="the worker was killed")
-        built = dg.build_run_status_sensor_context(name, event, instance, run)
-        context = built.for_run_failure() if name == "close_failed" else built
-        found = named(url, name)(context)
+        event = dg.DagsterEvent(dg.DagsterEventType.RUN_FAILURE.value, run.job_name, message="the worker was killed")
+        context = dg.build_run_status_sensor_context("close_failed", event, instance, run).for_run_failure()
+        found = named(url, "close_failed")(context)
     assert isinstance(found, dg.SkipReason)
     return found
 
 
-@pytest.mark.parametrize("name", ["close_failed", "close_cancelled"])
-def test_a_run_that_ended_closes_its_rows_and_no_others(
-    running: Callable[[str], int], bare_url: str, name: str
-) -> None:
+def test_a_run_that_failed_closes_its_rows_and_no_others(running: Callable[[str], int], bare_url: str) -> None:
     one, other = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2))
     ours, theirs = running(one), running(other)
-    assert "closed 1 rows" in (ended(bare_url, name, one).skip_message or "")
-    said = "the worker was killed" if name == "close_failed" else "cancelled"
-    assert status(bare_url, ours) == (name.removeprefix("close_"), said)
+    assert "closed 1 rows" in (failed(bare_url, one).skip_message or "")
+    assert status(bare_url, ours) == ("failed", "the worker was killed")
     assert status(bare_url, theirs)[0] == "running"
+
+
+def test_a_row_of_a_run_that_was_cancelled_is_cancelled(running: Callable[[str], int], bare_url: str) -> None:
+    """Its process is as dead as that of a run that was killed, and nobody but Dagster knows why."""
+    one, other = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2))
+    ours, theirs = running(one), running(other)
+    with dg.DagsterInstance.ephemeral() as instance:
+        create_run_for_test(instance, run_id=one, status=dg.DagsterRunStatus.CANCELED)
+        create_run_for_test(instance, run_id=other, status=dg.DagsterRunStatus.STARTED)
+        close_stale_runs(bare_url, instance)
+    assert status(bare_url, ours) == ("cancelled", "cancelled")
+    assert status(bare_url, theirs)[0] == "failed"
 
 
 def test_the_rows_are_closed_whose_process_is_dead(running: Callable[[str], int], bare_url: str) -> None:
@@ -112,9 +118,8 @@ def test_a_database_that_is_away_fails_the_tick() -> None:
     """A skipped tick looks like one that had nothing to do, and nobody would hear of it."""
     with pytest.raises(TickFailed, match="DatabaseUnavailable"):
         close_stale_runs(AWAY)
-    for name in ("close_failed", "close_cancelled"):
-        with pytest.raises(TickFailed, match="DatabaseUnavailable"):
-            ended(AWAY, name, "00000000-0000-0000-0000-000000000001")
+    with pytest.raises(TickFailed, match="DatabaseUnavailable"):
+        failed(AWAY, "00000000-0000-0000-0000-000000000001")
 
 
 def test_what_a_failed_tick_keeps_has_no_credential_in_it() -> None:

@@ -10,12 +10,14 @@ from dagster._core.test_utils import create_run_for_test
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import cli
 from warehouse_pipelines.definitions import defs
+from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.loading import webhook_inbox
 from warehouse_pipelines.orchestration import webhooks
 from warehouse_pipelines.orchestration.ticks import TickFailed
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines_tests.harness.serving import contact_event, events
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
+from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 AWAY = "postgresql://a:b@127.0.0.1:1/none"
 
@@ -52,6 +54,12 @@ def look(url: str, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReaso
     return found
 
 
+@pytest.fixture(autouse=True)
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sensor by itself, without the thread that looks between its looks."""
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+
+
 def test_it_runs_by_default() -> None:
     [sensor] = webhooks.sensors([HUBSPOT], lambda: AWAY)
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
@@ -85,6 +93,35 @@ def test_it_leaves_the_inbox_to_whoever_is_at_it(contacts: SourceHarness) -> Non
         webhook_inbox.working(session),
     ):
         assert look(contacts.url, instance) == dg.SkipReason("another process is at it")
+
+
+def test_between_two_looks_a_thread_works_deliveries_off(
+    contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look says what it did, however much came; the thread ends when the sensor no longer looks."""
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 60.0)
+    monkeypatch.setattr(webhooks, "FEW", 1)
+    watch = webhooks.Watch([HUBSPOT])
+    assert watch.go_on(contacts.url) == webhooks.Done()
+    put(contacts, 3)
+    eventually(lambda: statuses(contacts) == ["done"] * 3, "the thread works them off")
+    thread = watch._thread
+    assert thread is not None
+    eventually(lambda: watch._done.taken == 3, "the thread has counted them")
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    assert str(watch.go_on(contacts.url)) == "worked off 3 deliveries"
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+
+
+def test_what_ended_the_thread_fails_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 60.0)
+    watch = webhooks.Watch([HUBSPOT])
+    watch.go_on(AWAY)
+    eventually(lambda: watch._error, "the thread has ended")
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    with pytest.raises(DatabaseUnavailable):
+        watch.go_on(AWAY)
 
 
 def test_its_tick_fails_while_the_database_is_away() -> None:

@@ -1,7 +1,8 @@
 """How often the daemon reads the workspace anew."""
 
+import sys
 import time
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ def slowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         DagsterDaemonController, "check_workspace_freshness", DagsterDaemonController.check_workspace_freshness
     )
+    monkeypatch.setitem(sys.modules, "dagster._daemon.cli", ModuleType("dagster._daemon.cli"))
     workspace_refresh.refresh_hourly()
     workspace_refresh.refresh_hourly()
 

@@ -26,13 +26,14 @@ ENVIRONMENT = {
 
 def run_until_it_sent(url: str) -> None:
     """Run a worker that is killed when its first message has left."""
-    for sender in (Smtp, TextMessages):
+    senders: tuple[Any, ...] = (Smtp, TextMessages)
+    for sender in senders:
 
         def send(self: Any, message: Any, send: Any = sender.send) -> None:
             send(self, message)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        sender.send = send  # type: ignore[method-assign]
+        sender.send = send
     run.run(url, settings.read(), clock=lambda: datetime(2026, 6, 15, 16, tzinfo=UTC))
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.commands import job_processes
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.registry import available, simulated
 from warehouse_pipelines.simulators.server import start
@@ -126,10 +125,9 @@ def first_with_each_flag(lines: Sequence[str]) -> list[Any]:
 
 @pytest.mark.parametrize("line", first_with_each_flag([line for line in GUIDE_LINES if line.split()[0] in simulated()]))
 def test_guide_examples_run(
-    untouched: tuple[str, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch, line: str
+    untouched: tuple[str, Mapping[str, str]], one_run: None, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     """Each example runs as a dry run, so that nothing is written; the history tells what it was taken for."""
-    monkeypatch.setattr(job_processes, "parts_of", lambda job, url: [(*job, ())])  # in this process
     url, environment = untouched
     for setting, value in environment.items():
         monkeypatch.setenv(setting, value)

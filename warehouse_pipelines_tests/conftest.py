@@ -11,6 +11,7 @@ import gc
 import os
 import re
 import shutil
+import sys
 import tempfile
 import uuid
 from collections import Counter
@@ -54,8 +55,10 @@ CHEAPLY_SHARED = (
 """Files that share what is made in a second, and are cut nevertheless."""
 
 FORKING = re.compile(
-    r"/(test_crash|test_lease|test_dagster_home|test_kill_anywhere|test_killed_commands|test_request_budget)\.py"
-    r"|::test_(a_killed_run_is_closed|a_killed_import_goes_on|ctrl_c_says_that_the_same_command)"
+    r"/(test_crash|test_kill|test_kill_anywhere|test_killed_commands|test_sync_command)\.py"
+    r"|::test_(shared_rate_budget|a_stopped_process_is_replaced|three_at_once_leave|a_killed_\w+"
+    r"|ctrl_c_says_that_the_same_command|a_run_that_is_killed_leaves|who_is_killed_between"
+    r"|who_is_who_whose_process_died)"
 )
 """Tests that fork from a server of their worker's, which takes six seconds to import everything."""
 
@@ -211,6 +214,10 @@ def pytest_make_collect_report(
 
 def pytest_collection_finish() -> None:
     """What is there before the first test stays: the garbage collector need not look through it again and again."""
+    if "dagster" in sys.modules:
+        from warehouse_pipelines.orchestration.dagster_storage import keep_engines
+
+        keep_engines()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)

@@ -15,6 +15,9 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_connection
@@ -90,14 +93,37 @@ def _engine(process: int, url: str) -> sa.Engine:
     )
 
 
+def keep_engines() -> None:
+    """Let Dagster's storages in SQLite make one engine for each file, and not one for each statement.
+
+    An engine compiles a statement once. Made anew it took a quarter of what Dagster itself takes for a run: 0.4 s of
+    the processor for eight assets.
+    """
+    modules: tuple[Any, ...] = (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage)
+    for module in modules:
+        module.create_engine = _file_engine
+
+
+def _file_engine(url: str, *, poolclass: Any, connect_args: Mapping[str, Any] | None = None) -> sa.Engine:
+    return _kept_file_engine(url, poolclass, tuple((connect_args or {}).items()))
+
+
+@functools.lru_cache(maxsize=16)
+def _kept_file_engine(url: str, pool: Any, connect_args: tuple[tuple[str, Any], ...]) -> sa.Engine:
+    """Return the engine of a file. It keeps no connection, so a fork may use it too; each run has a file of its own."""
+    return sa.create_engine(url, poolclass=pool, connect_args=dict(connect_args))
+
+
 def keep_connections(instance: dg.DagsterInstance) -> None:
     """Let the storage of a process that writes many events keep its connections, if it is not a ``Storage``.
 
     Dagster opens one for each statement otherwise, as it cannot know how many instances a process has; what its own
-    webserver does about that is what is done here, without its limit on the time of a statement. Nothing on SQLite.
+    webserver does about that is what is done here, without its limit on the time of a statement. On SQLite it opens a
+    file, and keeps what ``keep_engines`` says.
 
     Whether a table is there is asked once: Dagster asks for each materialization, and opens a connection for it.
     """
+    keep_engines()
     storage: Any = instance.event_log_storage
     if isinstance(getattr(getattr(storage, "_engine", None), "pool", None), sa.NullPool):
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=OLDEST_SECONDS, max_overflow=MORE)

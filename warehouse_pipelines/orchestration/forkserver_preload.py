@@ -20,10 +20,12 @@ NEEDED = (
     "dagster._core.execution.api",
     "dagster_postgres.storage",
     "dlt",
+    "dlt.common.libs.pyarrow",
     "dlt.sources.helpers.requests",
+    "httpcore",
     "httpx",
-    "phonenumbers",
-    "pyarrow",
+    "phonenumbers.data.region_US",
+    "pyarrow.parquet",
 )
 """What a run imports; none of it starts a thread of Python's."""
 

@@ -117,10 +117,15 @@ def erase(
 
 def _vacuum(session: "Session", done: Certificate) -> None:
     """Let PostgreSQL forget the old versions of the rows, which it keeps until then."""
-    there = tables(session)
-    for label in {part.table for part in done.parts if part.rows} & there.keys():
+    found = session.execute(
+        "SELECT n.nspname AS schema, c.relname AS name FROM unnest(%s::text[]) AS label"
+        " JOIN pg_class AS c ON c.oid = to_regclass(label) JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE c.relkind = 'r'",
+        [sorted({part.table for part in done.parts if part.rows})],
+    ).fetchall()
+    for table in found:
         with contextlib.suppress(psycopg.errors.LockNotAvailable):
-            session.execute(sql.SQL("VACUUM (SKIP_LOCKED) {}").format(there[label].identifier))
+            session.execute(sql.SQL("VACUUM (SKIP_LOCKED) {}").format(sql.Identifier(table["schema"], table["name"])))
 
 
 def _erase(
@@ -147,7 +152,7 @@ def _locked(
     erased_by: str,
 ) -> Certificate:  # fmt: skip
     there, tokens = tables(session), Tokens(whom)
-    rows = rows_of(session, whom)
+    rows = rows_of(session, there, whom)
     entered = frozenset(str(lead["id"]) for lead in erasing_crm.leads(session, whom))
     parts = _take_out(session, there, whom, rows, {ENTERED.table: entered})
     parts += erasing_crm.erase(session, whom, rows)
@@ -157,7 +162,7 @@ def _locked(
         hits = {label: found for label, table in searched.items() if (found := tokens.rows(session, table))}
         searched = {label: table for label, table in there.items() if label in hits or table.schema.startswith("crm")}
         if unknown := _own_rows(session, there, tokens, hits):
-            more = rows_of(session, whom, unknown)
+            more = rows_of(session, there, whom, unknown)
             new = {label: keys - rows.get(label, frozenset()) for label, keys in more.items()}
             done = _take_out(session, there, whom, new)
             rows = more

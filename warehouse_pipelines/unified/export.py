@@ -73,7 +73,7 @@ def person(session: "Session", by: By, value: str, person_ids: Sequence[UUID]) -
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         whom = subject(session, person_ids, by, value)
         there = tables(session)
-        rows = rows_of(session, whom)
+        rows = rows_of(session, there, whom)
         return {
             "exported_at": datetime.now(UTC).isoformat(),
             "known_by": {

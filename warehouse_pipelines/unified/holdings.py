@@ -182,9 +182,13 @@ def reachable() -> frozenset[str]:
     return frozenset(found)
 
 
-def rows_of(session: "Session", subject: Subject, found: Rows | None = None) -> dict[str, frozenset[str]]:
-    """Return all rows of sources that are the subject's; ``found`` are some that were found otherwise."""
-    there = tables(session)
+def rows_of(
+    session: "Session", there: Mapping[str, DatabaseTable], subject: Subject, found: Rows | None = None
+) -> dict[str, frozenset[str]]:
+    """Return all rows of sources that are the subject's; ``there`` are the ``tables``.
+
+    ``found`` are some that were found otherwise.
+    """
     rows: dict[str, set[str]] = {}
     queue: list[tuple[str, frozenset[str]]] = []
 

@@ -46,6 +46,12 @@ def fake(configured: None, monkeypatch: pytest.MonkeyPatch) -> type[FakeJobs]:
     return FakeJobs
 
 
+@pytest.fixture
+def one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All entities of a CRM are synced in one run in this process, where that they run side by side does not matter."""
+    monkeypatch.setattr(job_processes, "parts_of", lambda job, url: [(*job, ())])
+
+
 @pytest.fixture(scope="session")
 def dagster_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A DAGSTER_HOME, which takes a second to prepare; each run in it has an id of its own."""

@@ -12,13 +12,14 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.cli import main
 from warehouse_pipelines.orchestration import identity_maintenance
 from warehouse_pipelines.unified import erasure_proposals
+from warehouse_pipelines_tests.harness.source_harness import asking
 from warehouse_pipelines_tests.unified import planted
 from warehouse_pipelines_tests.unified.planted import email, person_id, phone
 
 
 @pytest.fixture
 def url(database_url: str) -> str:
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with asking(database_url) as connection:
         planted.plant(connection, 3)
     return database_url
 
@@ -28,7 +29,7 @@ def run(*words: str) -> Result:
 
 
 def found(url: str, number: int) -> set[str]:
-    with psycopg.connect(url, autocommit=True) as connection:
+    with asking(url) as connection:
         return planted.planted_in(planted.dump(connection)).get(number, set())
 
 
@@ -67,13 +68,13 @@ def test_a_plan_then_the_erasure_then_nothing(url: str) -> None:
         ["erase", "--dismiss", "hubspot_contact:9"],
     ],
 )
-def test_wrong_use(url: str, words: list[str]) -> None:
+def test_wrong_use(database_url: str, words: list[str]) -> None:
     result = run(*words)
     assert result.exit_code == 2, result.output
 
 
 def test_several_persons_are_listed(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
+    with asking(url) as connection:
         connection.execute("UPDATE identity.person SET emails = emails || %s::text", [email(2)])
     result = run("erase", "--email", email(2), "--yes")
     assert result.exit_code == 2
@@ -108,7 +109,7 @@ def test_an_export_has_all_that_is_known_and_nothing_of_others(url: str, tmp_pat
 
 
 def _privacy_deletion(url: str, key: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
+    with asking(url) as connection:
         connection.execute(
             "UPDATE hubspot_contact SET archived = true, deleted_at = now(), delete_reason = 'erased' WHERE id = %s",
             [key],
@@ -134,10 +135,10 @@ def test_a_vendors_deletion_is_a_proposal(url: str) -> None:
 def test_the_job_proposes_and_by_a_setting_erases(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what is in Dagster's storage, where errors of runs are kept."""
     _privacy_deletion(url, "2")
-    with psycopg.connect(url, autocommit=True) as connection:
+    with asking(url) as connection:
         connection.execute(f"CREATE DATABASE {connection.info.dbname}_dagster")
     storage = re.sub(r"/([^/?]+)(\?|$)", r"/\1_dagster\2", url)
-    with psycopg.connect(storage, autocommit=True) as connection:
+    with asking(storage) as connection:
         connection.execute("CREATE TABLE event_logs (id integer PRIMARY KEY, event text)")
         connection.execute("INSERT INTO event_logs VALUES (1, %s), (2, %s)", [f"mail {email(2)}", f"mail {email(3)}"])
     monkeypatch.setenv("DAGSTER_STORAGE_URL", storage)
@@ -150,10 +151,10 @@ def test_the_job_proposes_and_by_a_setting_erases(url: str, monkeypatch: pytest.
         assert erasure_proposals.waiting(session) == []
         files = session.execute("SELECT files FROM identity.erasure").fetchall()
     assert [one["path"] for one in files[0]["files"]] == ["Dagster's public.event_logs"]
-    with psycopg.connect(storage, autocommit=True) as connection:
+    with asking(storage) as connection:
         events = [row[0] for row in connection.execute("SELECT event FROM event_logs ORDER BY id")]
     assert events[0] == "mail [erased]" or email(2) not in events[0]
     assert events[1] == f"mail {email(3)}"
-    with psycopg.connect(url, autocommit=True) as connection:
+    with asking(url) as connection:
         connection.execute(f"DROP DATABASE {connection.info.dbname}_dagster")
     assert found(url, 2) == set()

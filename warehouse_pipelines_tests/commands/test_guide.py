@@ -125,7 +125,7 @@ def first_with_each_flag(lines: Sequence[str]) -> list[Any]:
 
 @pytest.mark.parametrize("line", first_with_each_flag([line for line in GUIDE_LINES if line.split()[0] in simulated()]))
 def test_guide_examples_run(
-    untouched: tuple[str, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch, line: str
+    untouched: tuple[str, Mapping[str, str]], one_run: None, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     """Each example runs as a dry run, so that nothing is written; the history tells what it was taken for."""
     url, environment = untouched

@@ -153,6 +153,11 @@ def callrail(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_from_nothing_to_the_first_records(
     env_file: Path, callrail: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def step(said: str, words: Sequence[str]) -> None:
+        done = CliRunner().invoke(cli.main, list(words))
+        assert done.exit_code == 0, done.output
+
+    monkeypatch.setattr(setup, "_step", step)
     monkeypatch.setenv(DATABASE, database_url)
     done = init("callrail")
     assert done.exit_code == 0, done.output

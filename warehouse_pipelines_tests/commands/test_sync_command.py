@@ -3,10 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import Simulators
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.command_line import rows, warehouse
-from warehouse_pipelines_tests.harness.subprocesses import FORKS
+from warehouse_pipelines_tests.harness.subprocesses import FORKS, Command, eventually
 
 pytestmark = pytest.mark.usefixtures("configured")
 
@@ -175,7 +174,7 @@ def test_debug_prints_debug_lines(vendors: Simulators) -> None:
     assert "DEBUG" in result.stderr
 
 
-def test_all_goes_on_after_an_entity_failed(vendors: Simulators, database_url: str) -> None:
+def test_all_goes_on_after_an_entity_failed(vendors: Simulators, one_run: None, database_url: str) -> None:
     vendors.control("callrail", "set_fault", kind="missing_list", path="tags.json")
     result = warehouse("sync", "callrail", "all")
     assert result.exit_code == 1, result.output
@@ -186,7 +185,9 @@ def test_all_goes_on_after_an_entity_failed(vendors: Simulators, database_url: s
     assert "callrail tags failed" in result.stdout
 
 
-def test_what_depends_on_a_failed_entity_is_named(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_depends_on_a_failed_entity_is_named(
+    vendors: Simulators, one_run: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "planted-wrong-token")
     result = warehouse("sync", "hubspot", "all")
     assert result.exit_code == 1
@@ -237,21 +238,13 @@ def test_replay_says_when_nothing_waits(vendors: Simulators) -> None:
     assert (result.exit_code, result.stdout) == (0, "No dead letters are waiting.\n")
 
 
-def test_an_interrupt_ends_the_sync_and_closes_its_row(vendors: Simulators, database_url: str) -> None:
+def test_an_interrupt_ends_the_sync_and_closes_its_row(vendors: Simulators, database_url: str, tmp_path: Path) -> None:
     vendors.control("callrail", "set_fault", kind="slow", seconds=250, path="tags.json")
-    child = subprocess.Popen(
-        [sys.executable, "-m", "warehouse_pipelines.commands.cli", "sync", "callrail", "tags"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stderr is not None
-    for line in child.stderr:
-        if "callrail tags: asking CallRail" in line:
-            break
-    child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=120)  # before the answer comes
-    assert child.returncode == 130, out
+    child = Command(["sync", "callrail", "tags"], dict(os.environ), tmp_path / "said")
+    eventually(lambda: "callrail tags: asking CallRail" in child.said, "it asks")
+    child.send(signal.SIGINT)
+    code, out = child.ended(120)  # before the answer comes
+    assert code == 130, out
     assert "Cancelled. 0 of 1 were done before. It was in the middle of callrail tags" in out
     ((status, run_id),) = rows(database_url, "SELECT status, run_id FROM orchestration.sync_history")
     assert status == "cancelled"

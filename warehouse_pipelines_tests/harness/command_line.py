@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psycopg
 from click.testing import CliRunner, Result
 
 from warehouse_pipelines.commands import cli, job_processes
 from warehouse_pipelines.commands.outcome import Outcome
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.harness.source_harness import asking
 
 EVERY_ENTITY = [(source.name, entity.name) for source in SOURCES for entity in source.entities]
 
@@ -35,5 +35,5 @@ def warehouse(*words: str) -> Result:
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(url) as connection:
-        return connection.execute(query).fetchall()
+    with asking(url) as session:
+        return session.execute(query.encode()).fetchall()

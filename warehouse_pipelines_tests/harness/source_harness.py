@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
 from warehouse_pipelines.loading.mirroring import MIRROR
@@ -106,6 +106,19 @@ def looking(url: str) -> "psycopg.Connection[dict[str, Any]]":
         )
         set_json_loads(msgspec.json.decode, _kept[url])
     return _kept[url]
+
+
+@contextmanager
+def asking(url: str) -> "Iterator[psycopg.Connection[Any]]":
+    """Lend the session of ``looking``, with rows as tuples; what the block sets is reset."""
+    session: psycopg.Connection[Any] = looking(url)
+    before, session.row_factory = session.row_factory, tuple_row
+    try:
+        yield session
+    finally:
+        session.row_factory = before
+        if not session.closed:
+            session.execute("RESET ALL")
 
 
 def has_table(url: str, table: str) -> bool:

@@ -68,6 +68,22 @@ class Child:
         return int(self._process.exitcode)
 
 
+def _call(function: Callable[..., object], arguments: tuple[Any, ...], environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    function(*arguments)
+
+
+def forked(function: Callable[..., object], *arguments: Any, **environment: str) -> int:
+    """Call a function of a module in another process, and return its exit code."""
+    given = (function, arguments, {**os.environ, **environment})
+    process: Any = FORKS.Process(target=_call, args=given, daemon=True)
+    process.start()
+    process.join(PATIENCE)
+    assert process.exitcode is not None, "the child goes on"
+    return int(process.exitcode)
+
+
 def _prepare(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
@@ -121,6 +137,16 @@ class Command:
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, and not to the processes that it started."""
         os.kill(self._process.pid, number)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return bool(self._process.is_alive())
+
+    def end(self) -> None:
+        """Kill it if it has not ended."""
+        self._process.kill()
+        self._process.join(PATIENCE)
 
     def kill(self) -> None:
         """Kill it as ``kill -9`` does."""

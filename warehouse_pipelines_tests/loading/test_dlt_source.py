@@ -151,7 +151,7 @@ class TestAnyVendor:
 
     @pytest.mark.parametrize(
         "table",
-        ["hubspot_contact", *map(other, ("leadconduit_lead", "pipedesk.calendar_events", "gsheet_marketing_spend"))],
+        ["hubspot_company", *map(other, ("leadconduit_lead", "pipedesk.calendar_events", "gsheet_marketing_spend"))],
     )
     def test_an_edit_a_delete_and_a_restore_arrive(self, piped: Callable[..., Piped], table: str) -> None:
         """A vendor that lists what it deleted has it archived; one that does not is read whole, and the row is deleted.
@@ -181,10 +181,10 @@ class TestAnyVendor:
 
 class TestState:
     def test_the_second_run_is_a_delta(self, piped: Callable[..., Piped]) -> None:
-        it = piped("hubspot_contact")
-        assert it.run() == {"hubspot_contact": 30}
+        it = piped("hubspot_company")
+        assert it.run() == {"hubspot_company": len(it.driver.keys(it.entity))}
         before = it.rows()
-        assert it.run() in ({}, {"hubspot_contact": 1})  # what lies within the overlap comes again
+        assert it.run() in ({}, {"hubspot_company": 1})  # what lies within the overlap comes again
         assert it.rows() == before
         assert len(it.driver.bounds(it.entity)) == 2
         assert it.driver.bounds(it.entity)[1] > datetime(2020, 1, 1, tzinfo=UTC)
@@ -200,7 +200,7 @@ class TestState:
         assert it.run() == {"hubspot_contact": 30}
 
     def test_a_failed_read_leaves_the_state_and_the_rows(self, piped: Callable[..., Piped]) -> None:
-        it = piped("hubspot_contact")
+        it = piped("hubspot_company")
         it.run()
         state, before = it.state(), it.rows()
         edit = it.driver.edit(it.entity)
@@ -227,10 +227,11 @@ class TestState:
         assert len(it.rows()) == 30
 
     def test_a_limited_read_moves_nothing(self, piped: Callable[..., Piped]) -> None:
-        it = piped("hubspot_contact")
-        assert it.run(max_records=5) == {"hubspot_contact": 5}
+        it = piped("hubspot_company")
+        count = len(it.driver.keys(it.entity))
+        assert it.run(max_records=count // 2) == {"hubspot_company": count // 2}
         assert "cursor" not in it.state()
-        assert it.run() == {"hubspot_contact": 30}
+        assert it.run() == {"hubspot_company": count}
 
     @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_backfill_reads_its_days_and_moves_nothing(self, piped: Callable[..., Piped]) -> None:
@@ -255,7 +256,7 @@ class TestState:
 
 class TestDeletes:
     def test_hard_delete_removes_what_the_vendor_calls_deleted(self, piped: Callable[..., Piped]) -> None:
-        it = piped("hubspot_contact")
+        it = piped("hubspot_company")
         it.driver.prepare(it.entity)
         deleted_before = it.driver.delete(it.entity)
         it.run(hard_delete=True)

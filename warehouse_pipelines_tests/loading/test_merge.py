@@ -27,6 +27,7 @@ from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines_tests.harness.drivers.driver import Key
 from warehouse_pipelines_tests.harness.examples import examples
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, TICKET, FakeSource, Record, page, thing
+from warehouse_pipelines_tests.harness.source_harness import asking
 
 SOME = settings(
     max_examples=examples(4, of=25),
@@ -43,18 +44,18 @@ def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
 
 
 def emptied(fake: FakeSource) -> FakeSource:
-    with psycopg.connect(fake.url) as connection:
+    with asking(fake.url) as connection:
         connection.execute(f"TRUNCATE {fake.entity.table}, orchestration.sync_history, orchestration.dead_letter")
     return fake
 
 
 def execute(fake: FakeSource, statement: str) -> None:
-    with psycopg.connect(fake.url) as connection:
-        connection.execute(statement)
+    with asking(fake.url) as connection:
+        connection.execute(statement.encode())
 
 
 def letters(fake: FakeSource, status: str = "pending") -> list[Any]:
-    with psycopg.connect(fake.url) as connection:
+    with asking(fake.url) as connection:
         return connection.execute(
             "SELECT record_key, stage, rule, attempts FROM orchestration.dead_letter WHERE status = %s ORDER BY id",
             [status],
@@ -493,7 +494,7 @@ def test_a_known_dead_letter_is_met_again_and_ends_when_its_record_loads(fake: F
 
 
 def seen_by(fake: FakeSource) -> list[Any]:
-    with psycopg.connect(fake.url) as connection:
+    with asking(fake.url) as connection:
         return connection.execute(
             "SELECT sync_history_id, last_sync_history_id FROM orchestration.dead_letter ORDER BY id"
         ).fetchall()

@@ -1,7 +1,5 @@
 """Retention: nothing grows without end, nothing that somebody needs goes, and whoever is killed leaves it whole."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +14,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading import retention, sync_history
 from warehouse_pipelines.outbound.ledger import created
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.harness.subprocesses import FORKS
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -215,22 +214,23 @@ def test_the_sums_of_a_day_do_not_change_when_its_runs_are_archived(session: "Se
     assert one(session, "SELECT count(*) FROM marts.sync_metrics_daily") == len(before)
 
 
+def run_in_small_batches(url: str) -> None:
+    with warehouse.session(url) as session:
+        retention.run(session, [], now=NOW, batch=3)
+
+
 def test_a_killed_run_leaves_every_run_in_one_place_and_counted_once(session: "Session", database_url: str) -> None:
     planted = plant_runs(session, NOW - timedelta(days=400), NOW, timedelta(hours=3))
     before = daily(session)
-    program = (
-        "from datetime import datetime; from warehouse_pipelines import warehouse\n"
-        "from warehouse_pipelines.loading import retention\n"
-        f"with warehouse.session({database_url!r}) as session:\n"
-        f"    retention.run(session, [], now=datetime.fromisoformat({NOW.isoformat()!r}), batch=3)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", program]) as child:
-        deadline = time.monotonic() + 60
-        while one(session, "SELECT count(*) FROM orchestration.sync_history_archive") < 100:
-            assert child.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        child.kill()
+    child: Any = FORKS.Process(target=run_in_small_batches, args=(database_url,), daemon=True)
+    child.start()
+    deadline = time.monotonic() + 60
+    while one(session, "SELECT count(*) FROM orchestration.sync_history_archive") < 100:
+        assert child.exitcode is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.kill()
+    child.join()
     moved = one(session, "SELECT count(*) FROM orchestration.sync_history_archive")
     assert one(session, "SELECT count(*) FROM orchestration.sync_history") == planted - moved
     assert one(session, "SELECT removed FROM orchestration.retention_policy WHERE kind = 'sync_history'") == moved

@@ -1,10 +1,9 @@
 """Messages: told at least once, by each channel for itself, to a receiver over HTTP."""
 
 import contextlib
+import os
+import signal
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from warehouse_pipelines.observability.alerts import deliveries, evaluate, rules
 from warehouse_pipelines.observability.alerts.channels import Channel, channels
 from warehouse_pipelines.observability.alerts.rules import Fault
 from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, Alerting, Receiver, plant, receiving
+from warehouse_pipelines_tests.harness.subprocesses import forked
 
 NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -223,27 +223,22 @@ def test_a_rule_that_cannot_be_asked_keeps_its_incidents(alerting: Alerting, rec
     ]
 
 
+def send_and_die(url: str, channel: str) -> None:
+    class Killed(Channel):
+        def send(self, title: str, body: str, severity: str) -> None:
+            super().send(title, body, severity)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    deliveries.send(url, [Killed(channel)], NOW)
+
+
 def test_who_is_killed_between_sending_and_writing_it_down_sends_it_again(
     alerting: Alerting, receiver: Receiver
 ) -> None:
     """At least once: told twice is a nuisance, told never is an outage that nobody hears of."""
     fail(alerting.url)
     alerting.at(NOW, send=False)
-    program = textwrap.dedent(f"""
-        import os
-        from datetime import datetime
-        from warehouse_pipelines.observability.alerts import deliveries, evaluate, rules
-        from warehouse_pipelines.observability.alerts.channels import Channel
-
-        class Killed(Channel):
-            def send(self, *message):
-                super().send(*message)
-                os.kill(os.getpid(), 9)
-
-        deliveries.send({alerting.url!r}, [Killed({receiver.url!r})], datetime.fromisoformat({NOW.isoformat()!r}))
-    """)
-    killed = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, timeout=120)
-    assert killed.returncode == -9, killed.stderr
+    assert forked(send_and_die, alerting.url, receiver.url) == -signal.SIGKILL
     assert receiver.titles == [TITLE]
     alerting.at(NOW + MINUTE)
     assert receiver.titles == [TITLE, TITLE]

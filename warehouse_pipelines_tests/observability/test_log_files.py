@@ -20,12 +20,12 @@ import sys
 from pathlib import Path
 from warehouse_pipelines.observability import log_files
 import logging
-made = log_files.LogFiles(Path(sys.argv[1]), lambda name: "general", most_bytes=20_000, files=50)
+made = log_files.LogFiles(Path(sys.argv[1]), lambda name: "general", most_bytes=5_000, files=50)
 made.setFormatter(logging.Formatter("%(message)s"))
 logger = logging.getLogger("writer")
 logger.addHandler(made)
 logger.setLevel(logging.INFO)
-for number in range(2_000):
+for number in range(500):
     logger.info("%s %d %s", sys.argv[2], number, "x" * 60)
 """
 
@@ -114,7 +114,7 @@ def test_processes_that_write_at_a_time_lose_no_line(tmp_path: Path) -> None:
     assert [child.wait() for child in children] == [0, 0, 0]
     text = "".join(file.read_text() for file in tmp_path.glob("general.log*"))
     found = sorted((line.split()[0], int(line.split()[1])) for line in text.splitlines())
-    assert found == sorted((name, number) for name in names for number in range(2_000))
+    assert found == sorted((name, number) for name in names for number in range(500))
     assert len(list(tmp_path.glob("general.log.*"))) > 10
 
 

@@ -251,8 +251,16 @@ GOING = [
 ]
 
 
-@pytest.mark.parametrize(("run", "tags", "busy"), GOING)
-@pytest.mark.parametrize("status", [*UNFINISHED[1:], dg.DagsterRunStatus.SUCCESS])  # a queued run needs a workspace
+OTHERS = pytest.mark.slow("other runs in other states")
+STATES = [
+    pytest.param(*going, status, marks=() if going is GOING[0] or status == dg.DagsterRunStatus.STARTED else OTHERS)
+    for status in [*UNFINISHED[1:], dg.DagsterRunStatus.SUCCESS]  # a queued run needs a workspace
+    for going in GOING
+]
+"""Every run that has started, and one run in every state."""
+
+
+@pytest.mark.parametrize(("run", "tags", "busy", "status"), STATES)
 def test_what_another_run_has_still_to_sync_is_left_out(
     instance: dg.DagsterInstance,
     url: str,

@@ -2,38 +2,39 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from warehouse_pipelines.sequences import messages
+from warehouse_pipelines.sequences import messages, run, settings
 from warehouse_pipelines.sequences.enrollments import Enrollments
 from warehouse_pipelines.sequences.senders import Smtp, TextMessages
 from warehouse_pipelines_tests.harness.crm_database import A
 from warehouse_pipelines_tests.harness.mail_server import MailServer, TextService
 from warehouse_pipelines_tests.harness.sequence_rows import EMAIL, KEY, SMS, SequenceRows, live
 from warehouse_pipelines_tests.harness.source_harness import looking
+from warehouse_pipelines_tests.harness.subprocesses import forked
 
 ENVIRONMENT = {
     "WAREHOUSE_SEQUENCES_SENDER": "live", "WAREHOUSE_PUBLIC_URL": "https://hooks.example.test",
     "WAREHOUSE_UNSUBSCRIBE_KEY": KEY, "WAREHOUSE_BUSINESS_ADDRESS": "1 Main St", "SMTP_HOST": "127.0.0.1",
     "SMTP_SECURITY": "none", "SMTP_FROM": "hello@acme.example", "SMS_TOKEN": "an-invented-token",
 }  # fmt: skip
-PROGRAM = """
-import os, signal, sys
-from datetime import UTC, datetime
-from warehouse_pipelines.sequences import run, senders, settings
 
-for sender in (senders.Smtp, senders.TextMessages):
-    def send(self, message, send=sender.send):
-        send(self, message)
-        os.kill(os.getpid(), signal.SIGKILL)
-    sender.send = send
-run.run(sys.argv[1], settings.read(), clock=lambda: datetime(2026, 6, 15, 16, tzinfo=UTC))
-"""
+
+def run_until_it_sent(url: str) -> None:
+    """Run a worker that is killed when its first message has left."""
+    senders: tuple[Any, ...] = (Smtp, TextMessages)
+    for sender in senders:
+
+        def send(self: Any, message: Any, send: Any = sender.send) -> None:
+            send(self, message)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        sender.send = send
+    run.run(url, settings.read(), clock=lambda: datetime(2026, 6, 15, 16, tzinfo=UTC))
 
 
 class Killed(BaseException):
@@ -68,11 +69,8 @@ def test_story_3_5_a_process_that_is_killed_after_it_sent_sends_it_no_second_tim
     rows: SequenceRows, mail: MailServer, texts: TextService, step: dict[str, str], uncertain: bool
 ) -> None:
     rows.enrolled(step)
-    given = {**os.environ, **ENVIRONMENT, "SMTP_PORT": str(mail.port), "SMS_URL": texts.url}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, rows.url], env=given, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    given = {**ENVIRONMENT, "SMTP_PORT": str(mail.port), "SMS_URL": texts.url}
+    assert forked(run_until_it_sent, rows.url, **given) == -signal.SIGKILL
     assert len(mail.received) + len(texts.sent) == 1
     rows.make_due()
     assert rows.run(live(mail, texts)).counts == ({"uncertain": 1} if uncertain else {"sent": 1})

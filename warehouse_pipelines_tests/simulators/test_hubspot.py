@@ -696,7 +696,7 @@ def test_the_foreground_server_ends_on_a_signal() -> None:
     import subprocess
     import sys
 
-    command = [sys.executable, "-m", "warehouse_pipelines.simulators", "--contacts", "20"]
+    command = [sys.executable, "-m", "warehouse_pipelines.simulators", "--contacts", "20", "--vendors", "hubspot"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=child_environment()) as child:
         assert child.stdout is not None
         lines = list(iter(child.stdout.readline, "# ready\n"))
@@ -708,7 +708,7 @@ def test_the_foreground_server_ends_on_a_signal() -> None:
 
 
 def test_a_child_process_serves_the_same() -> None:
-    with start_process(contacts=30, seed=4, hubspot={"extra_properties": 1}) as simulators:
+    with start_process(["hubspot", "callrail"], contacts=30, seed=4, hubspot={"extra_properties": 1}) as simulators:
         settings = simulators.environment()
         assert {"HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL", "CALLRAIL_API_KEY", "CALLRAIL_BASE_URL"} <= set(settings)
         assert settings["HUBSPOT_SEARCHES_PER_SECOND"] == "100000"

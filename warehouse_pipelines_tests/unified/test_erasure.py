@@ -1,9 +1,6 @@
 """Erasure: of whom nothing is left, what stays, and that a kill leaves nothing half done."""
 
 import re
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,11 +14,13 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.schema.personal import HARMLESS, PERSONAL
 from warehouse_pipelines.unified import erasure, export, feed, resolve
-from warehouse_pipelines.unified.holdings import entities, reachable, rows_of
+from warehouse_pipelines.unified.holdings import entities, reachable, rows_of, tables
 from warehouse_pipelines.unified.lead_import import columns, run, undo
 from warehouse_pipelines.unified.lead_import.opening import open_file
 from warehouse_pipelines.unified.subject import By, subject
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION as DEFAULT_ORGANIZATION
+from warehouse_pipelines_tests.harness.source_harness import asking
+from warehouse_pipelines_tests.harness.subprocesses import FORKS
 from warehouse_pipelines_tests.unified import planted
 from warehouse_pipelines_tests.unified.planted import ORGANIZATION, email, person_id, phone
 
@@ -52,7 +51,7 @@ def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(
     left = planted.planted_in(after)
     assert {number: left[number] for number in gone if number in left} == {}
     _others_are_as_they_were(before, after, set(gone))
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with asking(database_url) as connection:
         for number in range(1, people + 1):
             row = connection.execute("SELECT crm.is_on_dnc_list(%s, %s)", [phone(number), ORGANIZATION]).fetchone()
             assert row == (True,), number
@@ -62,14 +61,18 @@ def test_erasure_leaves_no_subject_tokens_and_dnc_still_blocks(
         assert row == (people,), "what was sold counts on"
 
 
-def _planted(url: str, people: int) -> Dump:
-    with psycopg.connect(url, autocommit=True) as connection:
+def _plant(url: str, people: int) -> None:
+    with asking(url) as connection:
         planted.plant(connection, people)
+
+
+def _planted(url: str, people: int) -> Dump:
+    _plant(url, people)
     return _dump(url)
 
 
 def _dump(url: str) -> Dump:
-    with psycopg.connect(url, autocommit=True) as connection:
+    with asking(url) as connection:
         return planted.dump(connection)
 
 
@@ -88,7 +91,7 @@ def _others_are_as_they_were(before: Dump, after: Dump, gone: set[int]) -> None:
 @pytest.mark.parametrize("by", ["email", "phone", "person"])
 def test_a_second_erasure_finds_nothing(database_url: str, by: By) -> None:
     value = {"email": email(2), "phone": phone(2), "person": person_id(2)}[by]
-    _planted(database_url, 3)
+    _plant(database_url, 3)
     assert not _erase(database_url, by, value, 2).nothing
     certificates = _rows(database_url, "SELECT count(*) FROM identity.erasure")
     again = _erase(database_url, by, value)
@@ -111,9 +114,9 @@ def test_a_plan_changes_nothing_and_says_what_is_done(database_url: str) -> None
 
 def test_what_was_logged_of_changes_and_runs_goes_too(database_url: str) -> None:
     """Also a value that nobody could find by an address or a number, in each table that has a row of the person."""
-    _planted(database_url, 3)
+    _plant(database_url, 3)
     with warehouse.session(database_url) as session:
-        rows = rows_of(session, subject(session, [UUID(person_id(2))], "person", person_id(2)))
+        rows = rows_of(session, tables(session), subject(session, [UUID(person_id(2))], "person", person_id(2)))
         logged = [(label, key) for label, keys in rows.items() for key in keys]
         assert len({label for label, _ in logged}) > 20
         statement = (
@@ -141,8 +144,8 @@ def test_what_was_logged_of_changes_and_runs_goes_too(database_url: str) -> None
 
 def test_an_export_has_each_table_that_an_erasure_searches(database_url: str) -> None:
     """So that a new table is forgotten by neither. What only a key says is theirs is there, too."""
-    _planted(database_url, 3)
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    _plant(database_url, 3)
+    with asking(database_url) as connection:
         planted.plant_logs(connection, 3)
         ((unlisted,),) = connection.execute(
             "SELECT coalesce(string_agg(c.relname, ' '), '')"
@@ -171,7 +174,7 @@ def test_an_export_has_each_table_that_an_erasure_searches(database_url: str) ->
 
 
 def test_the_certificate_names_nobody(database_url: str) -> None:
-    _planted(database_url, 2)
+    _plant(database_url, 2)
     done = _erase(database_url, "phone", phone(2), 2)
     ((certificate, counts),) = _rows(database_url, "SELECT erasure::text, counts FROM identity.erasure")
     assert planted.planted_in({"": {"": str(certificate)}}) == {}
@@ -181,8 +184,8 @@ def test_the_certificate_names_nobody(database_url: str) -> None:
 
 def test_what_has_no_person_is_erased_by_its_address(database_url: str) -> None:
     """Identity has not seen the rows yet, as between a sync and the next resolution."""
-    _planted(database_url, 3)
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    _plant(database_url, 3)
+    with asking(database_url) as connection:
         connection.execute("TRUNCATE identity.record, identity.person CASCADE")
     done = _erase(database_url, "email", email(2))
     assert not done.nothing
@@ -192,8 +195,8 @@ def test_what_has_no_person_is_erased_by_its_address(database_url: str) -> None:
 
 
 def test_a_couple_keeps_the_number_that_both_have(database_url: str) -> None:
-    _planted(database_url, 3)
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    _plant(database_url, 3)
+    with asking(database_url) as connection:
         connection.execute(
             "UPDATE identity.record SET phones = phones || %s::text WHERE source_key = '3' AND kind = 'customer'",
             [phone(2)],
@@ -213,9 +216,9 @@ def test_a_couple_keeps_the_number_that_both_have(database_url: str) -> None:
 
 
 def test_a_note_of_somebody_else_loses_the_address_alone(database_url: str) -> None:
-    _planted(database_url, 3)
+    _plant(database_url, 3)
     note = f"referred by {email(2).upper()}, tel. (206) 200-0002, pays by card"
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with asking(database_url) as connection:
         connection.execute("UPDATE hubspot_contact SET comments = %s WHERE id = '3'", [note])
         connection.execute(
             "UPDATE hubspot_contact SET raw_data = jsonb_build_object('note', %s::text, 'tel', 2062000002)"
@@ -233,8 +236,8 @@ def test_a_note_of_somebody_else_loses_the_address_alone(database_url: str) -> N
 
 def test_a_value_that_others_have_stays(database_url: str) -> None:
     """A source, a status, a campaign count on; one that is this person's alone goes."""
-    _planted(database_url, 3)
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    _plant(database_url, 3)
+    with asking(database_url) as connection:
         connection.execute("UPDATE genius_lead SET status = 'Sold' WHERE lead_id IN (2, 3)")
         connection.execute("UPDATE genius_lead SET source = 'Aunt Zelda' WHERE lead_id = 2")
     _erase(database_url, "person", person_id(2), 2)
@@ -243,21 +246,20 @@ def test_a_value_that_others_have_stays(database_url: str) -> None:
     ]
 
 
+def _erase_apart(url: str, value: str) -> None:
+    session = warehouse.connect(url, application_name="an erasure")
+    erasure.erase(session, "person", value, [UUID(value)], erased_by="test")
+
+
 def test_a_killed_erasure_has_done_nothing(database_url: str) -> None:
     before = _planted(database_url, 3)
-    script = (
-        "import sys; from uuid import UUID; from warehouse_pipelines import warehouse;"
-        "from warehouse_pipelines.unified import erasure;"
-        "url, value = sys.argv[1:];"
-        "s = warehouse.connect(url, application_name='an erasure');"
-        "erasure.erase(s, 'person', value, [UUID(value)], erased_by='test')"
-    )
     with psycopg.connect(database_url) as holder:
         holder.execute("SELECT FROM crm.leads FOR UPDATE")  # it waits for this when most of it is done
-        erasing = subprocess.Popen([sys.executable, "-c", script, database_url, person_id(2)])
+        erasing: Any = FORKS.Process(target=_erase_apart, args=(database_url, person_id(2)), daemon=True)
+        erasing.start()
         _until_it_waits(database_url)
-        erasing.send_signal(signal.SIGKILL)
-        erasing.wait()
+        erasing.kill()
+        erasing.join()
     assert _dump(database_url) == before
     assert not _erase(database_url, "person", person_id(2), 2).nothing
     assert 2 not in planted.planted_in(_dump(database_url))
@@ -286,7 +288,7 @@ def test_every_text_column_of_people_is_harmless_or_personal() -> None:
 
 
 def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(url, autocommit=True) as connection:
+    with asking(url) as connection:
         return connection.execute(statement.encode()).fetchall()
 
 
@@ -308,7 +310,7 @@ def test_the_owner_of_the_database_alone_resolves_imports_and_erases(server: Ser
     after = planted.planted_in(_dump(superuser))
     assert 2 not in after
     assert after[3] >= there[3]
-    with psycopg.connect(superuser, autocommit=True) as connection:
+    with asking(superuser) as connection:
         row = connection.execute("SELECT crm.is_on_dnc_list(%s, %s)", [phone(2), ORGANIZATION]).fetchone()
         assert row == (True,)
     with warehouse.session(url) as session:

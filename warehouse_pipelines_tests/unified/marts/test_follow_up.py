@@ -21,8 +21,11 @@ def ago(**span: float) -> str:
     return (NOW - timedelta(**span)).isoformat()
 
 
+FOLLOW_UP = ("activity_timeline", "follow_up_recommendations")
+
+
 def recommended(fed: FeedDatabase) -> dict[UUID, Row]:
-    marts.run(fed.session, ["activity_timeline", "follow_up_recommendations"])
+    marts.run(fed.session, FOLLOW_UP)
     return {row["lead_id"]: row for row in rows(fed.session, "follow_up_recommendations")}
 
 
@@ -101,8 +104,7 @@ def test_a_wish_that_was_made_since_takes_the_lead_out(fed: FeedDatabase) -> Non
         [revoked],
     )
     assert recommended(fed) == {}
-    marts.run(fed.session)
-    assert_as_from_nothing(fed.session)
+    assert_as_from_nothing(fed.session, FOLLOW_UP)
 
 
 def test_post_needs_no_consent_and_an_address(fed: FeedDatabase) -> None:
@@ -170,8 +172,7 @@ def test_a_missed_call_is_returned_until_somebody_was_reached(fed: FeedDatabase)
     back = fed.source("callrail_call", id="back", start_time=ago(hours=1), direction="outbound", answered=True)
     fed.record(back, ada)
     assert recommended(fed) == {}
-    marts.run(fed.session)
-    assert_as_from_nothing(fed.session)
+    assert_as_from_nothing(fed.session, FOLLOW_UP)
 
 
 def test_a_request_is_answered(fed: FeedDatabase) -> None:

@@ -54,8 +54,8 @@ CONFIGURATION = {
     "lc_messages": "C",
 }
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "autovacuum": "off"}
-"""A commit still outlives a kill of the server. The folder may lie in memory. Autovacuum would look every minute through
-each of a hundred databases that live for seconds."""
+"""A commit still outlives a kill of the server. The folder may lie in memory. Autovacuum would look every minute
+through each of a hundred databases that live for seconds."""
 
 
 def up(home: Path | None = None) -> str:

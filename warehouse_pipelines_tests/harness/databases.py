@@ -79,6 +79,12 @@ BUSY = """
         AND backend_type = 'client backend'
     """
 
+REFUSING = """
+    SELECT n.nspname, c.relname, g.tgname FROM pg_trigger AS g JOIN pg_class AS c ON c.oid = g.tgrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE g.tgenabled = 'A' AND g.tgtype & 32 <> 0
+    """
+"""The triggers that refuse a TRUNCATE to everybody."""
+
 Contents = dict[tuple[str, str], str]
 
 
@@ -149,11 +155,26 @@ class Databases:
         connection.execute("SET lock_timeout = '5s'; SET session_replication_role = replica")  # triggers may refuse it
         strange = [sql.Identifier(*names) for names in connection.execute(FILLED) if names not in contents]
         if strange:
-            connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(strange)))
+            truncate = sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(strange))
+            try:
+                connection.execute(truncate)
+            except psycopg.errors.InsufficientPrivilege:
+                connection.execute(_unrefused(connection, truncate))
+                self._seen[name] = _untouched(connection)
         for schema, sequence, _ in connection.execute(ADVANCED).fetchall():
             if (schema, sequence) not in contents:
                 connection.execute(sql.SQL("ALTER SEQUENCE {} RESTART").format(sql.Identifier(schema, sequence)))
         return _contents(connection) == contents
+
+
+def _unrefused(connection: psycopg.Connection, truncate: sql.Composed) -> sql.Composed:
+    """Return the statement between those that switch off and on what refuses it to everybody."""
+    refusing = [
+        (sql.Identifier(*names), sql.Identifier(trigger)) for *names, trigger in connection.execute(REFUSING).fetchall()
+    ]
+    off = [sql.SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(*one) for one in refusing]
+    on = [sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(*one) for one in refusing]
+    return sql.SQL("; ").join([*off, truncate, *on])
 
 
 def _value(connection: psycopg.Connection, query: str) -> str:

@@ -58,6 +58,8 @@ def test_rows_are_deleted_and_the_database_is_lent_again(test_server: Server, le
         test_server,
         lending,
         "INSERT INTO crm.leads (organization_id) VALUES (gen_random_uuid())",
+        "INSERT INTO crm.dnc_list (organization_id, phone, reason)"
+        " VALUES (gen_random_uuid(), '+12065550166', 'opt_out')",
         "GRANT SELECT (email) ON crm.leads TO PUBLIC",
         "REVOKE SELECT (email) ON crm.leads FROM PUBLIC",
         "CREATE TEMPORARY TABLE for_a_while (id int)",

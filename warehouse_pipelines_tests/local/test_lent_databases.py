@@ -43,7 +43,6 @@ def lent_again(server: Server, lending: Databases, *statements: str) -> bool:
         "DROP POLICY IF EXISTS tenant ON crm.leads; CREATE POLICY left_behind ON crm.leads USING (true)",
         "CREATE FUNCTION left_behind() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "ALTER DATABASE :name SET search_path = crm",
-        "UPDATE orchestration.sync_schedule SET enabled = NOT enabled",
     ],
 )
 def test_what_rows_do_not_show_is_not_lent_again(test_server: Server, lending: Databases, statement: str) -> None:
@@ -60,6 +59,7 @@ def test_rows_are_deleted_and_the_database_is_lent_again(test_server: Server, le
         "INSERT INTO crm.leads (organization_id) VALUES (gen_random_uuid())",
         "INSERT INTO crm.dnc_list (organization_id, phone, reason)"
         " VALUES (gen_random_uuid(), '+12065550166', 'opt_out')",
+        "UPDATE orchestration.sync_schedule SET enabled = NOT enabled",
         "GRANT SELECT (email) ON crm.leads TO PUBLIC",
         "REVOKE SELECT (email) ON crm.leads FROM PUBLIC",
         "CREATE TEMPORARY TABLE for_a_while (id int)",

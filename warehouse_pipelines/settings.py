@@ -22,19 +22,19 @@ from warehouse_pipelines import running
 from warehouse_pipelines.errors import NotConfigured
 
 S = TypeVar("S", bound="FromEnvironment")
+PACKAGE = Path(__file__).resolve().parent  # once: each reading of settings asks where .env is
 
 
 def project_root() -> Path:
     """Return the top level of the checkout the package runs from; of an installed wheel, the current folder."""
-    beside = Path(__file__).resolve().parents[1]
+    beside = PACKAGE.parent
     return beside if (beside / "pyproject.toml").is_file() else Path.cwd()
 
 
 def sql_folder() -> Path:
     """Return the folder ``sql/``: beside the package in a checkout, within it in an installed wheel."""
-    package = Path(__file__).resolve().parent
-    beside = package.parent / "sql"
-    return beside if beside.is_dir() else package / "_sql"
+    beside = PACKAGE.parent / "sql"
+    return beside if beside.is_dir() else PACKAGE / "_sql"
 
 
 def env_file() -> Path:

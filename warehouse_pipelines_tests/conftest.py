@@ -17,9 +17,11 @@ import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import Any, NoReturn, cast
 
 import pytest
+from alembic.util import pyfiles
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.local.postgres_data import DataFolder
@@ -62,6 +64,8 @@ FORKING = re.compile(
 )
 """Tests that fork from a server of their worker's, which takes six seconds to import everything."""
 
+revisions: dict[tuple[str, int], ModuleType] = {}
+
 left: Counter[str] = Counter()
 """How many tests were left out, by what they take."""
 
@@ -77,6 +81,7 @@ def missing(what: str) -> NoReturn:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database: needs PostgreSQL; set by the fixtures, not by hand")
+    pyfiles.load_module_py = _kept
     if hasattr(config, "workerinput"):
         return
     _remove_what_killed_runs_left()
@@ -91,6 +96,16 @@ def pytest_configure(config: pytest.Config) -> None:
         "WAREHOUSE_COLUMNS_FILE": f"{folder}/columns.toml",
         "DAGSTER_STORAGE_URL": "sqlite",  # where the storage does not matter: a folder of its own is ready in no time
     }
+
+
+def _kept(module_id: str, path: str | os.PathLike[str], load: Any = pyfiles.load_module_py) -> ModuleType:
+    """Import a file of alembic's, a revision once: each SQLite of Dagster's reads a hundred of them, 10 ms."""
+    if Path(path).parent.name != "versions":  # env.py migrates when it is imported
+        return cast(ModuleType, load(module_id, path))
+    key = str(path), Path(path).stat().st_mtime_ns
+    if key not in revisions:
+        revisions[key] = load(module_id, path)
+    return revisions[key]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -240,7 +255,8 @@ def loggers_for_this_test() -> Iterator[None]:
     before = [(stream.level, stream.disabled, stream.propagate) for stream in streams]
     yield
     for stream, (level, disabled, propagate) in zip(streams, before, strict=True):
-        stream.setLevel(level)
+        if stream.level != level:  # each time, logging forgets of a thousand loggers what they let through
+            stream.setLevel(level)
         stream.disabled, stream.propagate = disabled, propagate
 
 

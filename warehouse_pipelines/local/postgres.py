@@ -29,7 +29,7 @@ from psycopg import sql
 
 from warehouse_pipelines.errors import DatabaseUnavailable, NotConfigured
 from warehouse_pipelines.local.postgres_data import USER, DataFolder
-from warehouse_pipelines.local.postgres_programs import Account, find_binaries, give_to_nobody, run
+from warehouse_pipelines.local.postgres_programs import Account, find_binaries, give_to_nobody, major, run
 
 log = logging.getLogger("warehouse")
 
@@ -53,8 +53,9 @@ CONFIGURATION = {
     "log_timezone": "UTC",
     "lc_messages": "C",
 }
-NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB"}
-"""A commit still outlives a kill of the server. The folder may lie in memory."""
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "autovacuum": "off"}
+"""A commit still outlives a kill of the server. The folder may lie in memory. Autovacuum would look every minute
+through each of a hundred databases that live for seconds."""
 
 
 def up(home: Path | None = None) -> str:
@@ -201,6 +202,8 @@ class Server:
             self._folder.forget_stranger()
             port = _free_port(self._folder.port() if attempt < 2 else 0)
             settings = {"port": str(port), **CONFIGURATION, **({} if self._durable else NOT_DURABLE)}
+            if not self._durable and major(binaries) >= 18:
+                settings["io_method"] = "sync"  # what lies in memory is read sooner than a worker is asked for it
             configuration = self.data / "warehouse.conf"
             configuration.write_text("".join(f"{name} = '{value}'\n" for name, value in settings.items()))
             if account == "nobody":

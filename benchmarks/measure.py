@@ -8,6 +8,7 @@ a figure that was taken while it was high is to be compared with those of its ow
 import contextlib
 import os
 import resource
+import shutil
 import statistics
 import tempfile
 import time
@@ -20,6 +21,8 @@ from typing import Any
 from warehouse_pipelines.local.postgres import Server
 
 TICK = os.sysconf("SC_CLK_TCK")
+PREPARED = "WAREHOUSE_BENCHMARK_SERVER"
+"""Names the folder of a server that was stopped. A copy of it is started, so that tests of benchmarks migrate once."""
 
 
 @dataclass
@@ -139,6 +142,8 @@ def server() -> Iterator[Server]:
     """Run an embedded PostgreSQL of its own, durable and configured as delivered, in the temp folder."""
     with tempfile.TemporaryDirectory(prefix="warehouse-benchmark-") as folder:
         made = Server(Path(folder) / "server")
+        if prepared := os.environ.get(PREPARED):
+            shutil.copytree(prepared, made.home)
         try:
             made.start()
             yield made

@@ -37,8 +37,8 @@ LONGEST = (
     "test_alert_year.py", "test_pages_in_chromium.py", "test_demo.py", "test_killed_commands.py",
     "test_dagster_cli.py", "test_dagster_kills.py", "test_ui_runs.py", "test_terminate.py", "test_new.py",
     "test_kill_anywhere.py", "test_cancelled_commands.py",
-    "test_ui.py", "test_ui_backfill.py", "test_dg.py", "test_convergence.py", "test_deployment.py",
-    "test_benchmarks.py", "test_api_warehouse.py", "test_memory.py", "test_definitions.py", "test_init.py",
+    "test_ui.py", "test_ui_api.py", "test_ui_backfill.py", "test_dg.py", "test_convergence.py", "test_deployment.py",
+    "test_benchmarks.py", "test_memory.py", "test_definitions.py", "test_init.py",
     "test_journey.py", "test_plans.py", "test_battery.py", "test_sync_command.py", "test_guide.py",
     "test_dlt_source.py", "test_five9_fetch.py",
     "test_crash.py", "test_arrivy_fetch.py", "test_migrations.py", "test_salespro_fetch.py", "test_erasure.py",
@@ -48,6 +48,8 @@ LONGEST = (
 
 TOGETHER = 15
 """How many tests are handed to a worker at once."""
+ALONE = ("test_benchmarks.py",)
+"""Files whose tests share nothing and take up to a minute each: these are handed out one by one."""
 SHARED = re.compile(r"""scope="(module|class)"|\bshared_url\b""")
 """How a file says that its tests share what is made once."""
 CHEAPLY_SHARED = (
@@ -63,6 +65,8 @@ FORKING = re.compile(
     r"|who_is_who_whose_process_died)"
 )
 """Tests that fork from a server of their worker's, which takes six seconds to import everything."""
+ONE_UI = re.compile(r"/orchestration/test_ui\w*\.py")
+"""Tests that share a UI of Dagster's that runs."""
 
 revisions: dict[tuple[str, int], ModuleType] = {}
 
@@ -199,6 +203,8 @@ class Groups:
         file, _, rest = nodeid.partition("::")
         if FORKING.search(nodeid):
             return "those that fork"
+        if ONE_UI.search(nodeid):
+            return "those that share a UI"
         if "/battery/" in file:
             vendor = re.search(r"\[([a-z0-9]+)", rest)
             return f"{file}::{vendor[1]}" if vendor else file
@@ -208,7 +214,7 @@ class Groups:
         if self._shared[file]:
             return file
         self._seen[file] += 1
-        return f"{file}::{self._seen[file] // TOGETHER}"
+        return f"{file}::{self._seen[file] // (1 if Path(file).name in ALONE else TOGETHER)}"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -379,7 +385,7 @@ def _stop(server: Server) -> None:
 
 
 def _remove(folder: Path) -> None:
-    for home in ("server", "home", "initialised"):
+    for home in ("server", "home", "initialised", "benchmarks"):
         _stop(Server(folder / home))
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,15 @@ from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.simulators.server import SimulatorsProcess, start_process
 
 ROOT = Path(__file__).parents[2]
+START_SECONDS = 150
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass
@@ -57,6 +67,25 @@ class DagsterHarness:
             )
         self.subprocesses.append(child)
         return child
+
+    def start_code_server(self) -> Path:
+        """Load the definitions once, for whoever is given the workspace that this returns: the daemon and commands."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        workspace = self.home / "workspace.yaml"
+        workspace.write_text(
+            f"load_from: [{{grpc_server: {{host: 127.0.0.1, port: {port}, location_name: warehouse}}}}]"
+        )
+        words = ("-m", "warehouse_pipelines.definitions", "--location-name", "warehouse")
+        child = self.start("dagster", "api", "grpc", "-h", "127.0.0.1", "-p", port, *words, log_name="code")
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(int(port)):
+            said = (self.home / "code.log").read_text()
+            assert child.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.1)
+        return workspace
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
         """Return the runs of a job, newest first."""

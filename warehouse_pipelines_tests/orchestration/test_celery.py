@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -33,26 +32,11 @@ class Cluster:
     def __init__(self, server: Server, redis: Redis, harness: DagsterHarness) -> None:
         self.server, self.redis, self.harness = server, redis, harness
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.workspace = harness.start_code_server()
 
     def start_daemon(self) -> "subprocess.Popen[bytes]":
-        self.daemon = self.harness.start("dagster-daemon", "run", "-w", str(self.harness.home / "workspace.yaml"))
+        self.daemon = self.harness.start("dagster-daemon", "run", "-w", str(self.workspace))
         return self.daemon
-
-    def start_code_server(self) -> None:
-        """Load the definitions once, for the daemon and for whoever launches a job."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        (self.harness.home / "workspace.yaml").write_text(
-            f"load_from: [{{grpc_server: {{host: 127.0.0.1, port: {port}, location_name: warehouse}}}}]"
-        )
-        words = ("-m", "warehouse_pipelines.definitions", "--location-name", "warehouse")
-        self.harness.start("dagster", "api", "grpc", "-h", "127.0.0.1", "-p", port, *words, log_name="code")
-
-        def answers() -> bool:
-            return self.harness.dagster("api", "grpc-health-check", "-p", port).returncode == 0
-
-        self.wait(answers, "the code server answers")
 
     def start_worker(self, name: str) -> None:
         words = ("-A", "warehouse_pipelines.orchestration.celery_worker", "worker", "-Q", "dagster", "-c", "1")
@@ -89,7 +73,7 @@ class Cluster:
         return int(found[0])
 
     def launch(self) -> None:
-        completed = self.harness.dagster("job", "launch", "-w", str(self.harness.home / "workspace.yaml"), "-j", JOB)
+        completed = self.harness.dagster("job", "launch", "-w", str(self.workspace), "-j", JOB)
         assert completed.returncode == 0, completed.stderr
 
     def wait(self, reached: Callable[[], bool], what: str, seconds: float = 150) -> float:
@@ -123,7 +107,6 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster
         }
         with dagster_harness(server, None, folder, "celery", 60, **settings) as harness:
             made = Cluster(server, redis, harness)
-            made.start_code_server()
             made.start_daemon()
             for name in ("one@test", "two@test"):
                 made.start_worker(name)

@@ -19,10 +19,14 @@ MONTHS = [(THIS_MONTH - timedelta(days=1)).replace(day=1).isoformat(), THIS_MONT
 
 @pytest.fixture(scope="module")
 def harness(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
-    """A harness whose daemon runs."""
+    """A harness whose daemon and code server run; a command that is given ``workspace(it)`` starts none of its own."""
     with dagster_harness(test_server, template, tmp_path_factory.mktemp("cli"), "dagster_cli") as made:
-        made.start("dagster-daemon", "run", "-w", "workspace.yaml")
+        made.start("dagster-daemon", "run", "-w", str(made.start_code_server()))
         yield made
+
+
+def workspace(harness: DagsterHarness) -> str:
+    return str(harness.home / "workspace.yaml")
 
 
 def test_the_workspace_is_valid(harness: DagsterHarness) -> None:
@@ -38,8 +42,8 @@ def test_jobs_are_listed(harness: DagsterHarness) -> None:
 
 
 def test_a_launched_job_is_a_delta(harness: DagsterHarness) -> None:
-    for expected in ("full", "delta"):
-        said = harness.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_calls")
+    for expected, given in ("full", "workspace.yaml"), ("delta", workspace(harness)):
+        said = harness.dagster("job", "launch", "-w", given, "-j", "sync_callrail_calls")
         assert said.returncode == 0, said.stderr
         runs = harness.finished("sync_callrail_calls", count=1 if expected == "full" else 2)
         assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
@@ -48,7 +52,8 @@ def test_a_launched_job_is_a_delta(harness: DagsterHarness) -> None:
 
 def test_options_are_the_config_of_one_resource(harness: DagsterHarness) -> None:
     config = '{"resources": {"sync": {"config": {"dry_run": true}}}}'
-    said = harness.dagster("job", "launch", "-w", "workspace.yaml", "-j", "sync_callrail_tags", "--config-json", config)
+    words = ("-w", workspace(harness), "-j", "sync_callrail_tags", "--config-json", config)
+    said = harness.dagster("job", "launch", *words)
     assert said.returncode == 0, said.stderr
     [run] = harness.finished("sync_callrail_tags", count=1)
     assert run.status == dg.DagsterRunStatus.SUCCESS
@@ -61,7 +66,7 @@ def test_options_are_the_config_of_one_resource(harness: DagsterHarness) -> None
 def test_a_backfill_from_the_command_line_is_a_run_per_month(harness: DagsterHarness) -> None:
     job = "backfill_callrail_text_messages"
     said = harness.dagster(
-        "job", "backfill", "-w", "workspace.yaml", "-j", job, "--from", MONTHS[0], "--to", MONTHS[-1], "--noprompt"
+        "job", "backfill", "-w", workspace(harness), "-j", job, "--from", MONTHS[0], "--to", MONTHS[-1], "--noprompt"
     )
     assert said.returncode == 0, said.stderr
     runs = harness.finished(job, count=len(MONTHS))

@@ -27,10 +27,14 @@ JOB = "sync_callrail_tags"
 def shared_harness(
     test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DagsterHarness]:
-    """A harness whose daemon runs."""
+    """A harness whose daemon and code server run."""
     with dagster_harness(test_server, template, tmp_path_factory.mktemp("kills"), "dagster_kills") as made:
-        made.start("dagster-daemon", "run", "-w", "workspace.yaml")
+        start(made)
         yield made
+
+
+def start(harness: DagsterHarness) -> None:
+    harness.start("dagster-daemon", "run", "-w", str(harness.start_code_server()))
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def harness(shared_harness: DagsterHarness) -> DagsterHarness:
     with psycopg.connect(shared_harness.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, callrail_tag")
     shared_harness.simulators.control("callrail", "set_fault", kind="slow", seconds=60, path="tags.json")
-    said = shared_harness.dagster("job", "launch", "-w", "workspace.yaml", "-j", JOB)
+    said = shared_harness.dagster("job", "launch", "-w", str(shared_harness.home / "workspace.yaml"), "-j", JOB)
     assert said.returncode == 0, said.stderr
     wait(lambda: rows(shared_harness) == [("running", None)], "the run writes its row", shared_harness)
     return shared_harness
@@ -104,11 +108,11 @@ def test_what_a_lost_machine_left_open_is_closed(harness: DagsterHarness) -> Non
     [lost, *_] = harness.runs(JOB)
     assert lost.status == dg.DagsterRunStatus.STARTED
     assert lost.tags[run_lock.TAG].startswith(lost.run_id)
-    [daemon] = harness.subprocesses
-    os.killpg(daemon.pid, signal.SIGKILL)
-    daemon.wait()
+    for process in harness.subprocesses:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     harness.subprocesses.clear()
-    harness.start("dagster-daemon", "run", "-w", "workspace.yaml")
+    start(harness)
     wait(lambda: rows(harness)[0][0] == "failed", "the sensor closes the row", harness)
     [(_, message), *_] = rows(harness)
     assert message is not None

@@ -5,15 +5,16 @@
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page, start_ui
-from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
+from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page
+from warehouse_pipelines_tests.orchestration.conftest import UI
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow("Chromium, and Dagster's processes")]
 
@@ -23,18 +24,6 @@ RUNS = """
 query { runsOrError(limit: 100) { ... on Runs { results { runId status jobName tags { key value }
     assetSelection { path } } } } }
 """
-
-
-@pytest.fixture(scope="module")
-def harness(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
-    chromium()
-    with dagster_harness(test_server, template, tmp_path_factory.mktemp("ui"), "dagster_ui") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def address(harness: DagsterHarness) -> str:
-    return start_ui(harness)
 
 
 @pytest.fixture(scope="module")
@@ -56,41 +45,48 @@ def ended(address: str, before: int) -> dict[str, Any]:
     deadline = time.monotonic() + RUN_SECONDS
     while len(runs := by_hand(address)) <= before or runs[0]["status"] not in {"SUCCESS", "FAILURE", "CANCELED"}:
         assert time.monotonic() < deadline, runs
-        time.sleep(1)
+        time.sleep(0.5)
     return runs[0]
 
 
-def test_a_group_is_materialized_in_the_ui(harness: DagsterHarness, address: str, pictures: Path) -> None:
+def settle(page: "Page", milliseconds: int) -> None:
+    """Wait until a picture that somebody wants would be complete; an error of a script shows at once."""
+    page.wait_for_timeout(milliseconds if "UI_SCREENSHOTS" in os.environ else 500)
+
+
+def test_a_group_is_materialized_in_the_ui(ui: UI, pictures: Path) -> None:
+    chromium()
     from playwright.sync_api import expect
 
+    address, before = ui.address, len(by_hand(ui.address))
     with open_page(60) as page:
         broken: list[str] = []
         page.on("pageerror", lambda error: broken.append(str(error)))
 
         page.goto(f"{address}/asset-groups")
         expect(page.get_by_text("hubspot", exact=False).first).to_be_visible()
-        page.wait_for_timeout(3_000)  # the layout is computed in a worker, and the picture is of its result
+        settle(page, 3_000)  # the layout is computed in a worker, and the picture is of its result
         page.screenshot(path=pictures / "graph.png")
 
         page.goto(f"{address}/locations/warehouse/asset-groups/callrail")
         page.get_by_role("button", name="Materialize all").click()
-        delta = ended(address, before=0)
+        delta = ended(address, before)
         assert delta["status"] == "SUCCESS"
         assert len(delta["assetSelection"]) == 8
-        assert harness.history("calls")[-1] == ("success", "full", delta["runId"])
+        assert ui.harness.history("calls")[-1] == ("success", "full", delta["runId"])
 
         page.goto(f"{address}/locations/warehouse/asset-groups/callrail")
         expect(page.get_by_role("button", name="Materialize all")).to_be_visible()
-        page.wait_for_timeout(5_000)
+        settle(page, 5_000)
         page.screenshot(path=pictures / "group.png")
 
         page.goto(f"{address}/runs/{delta['runId']}")
         expect(page.get_by_text("Success").first).to_be_visible()
-        page.wait_for_timeout(3_000)
+        settle(page, 3_000)
         page.screenshot(path=pictures / "run.png")
 
         page.goto(f"{address}/assets/callrail_company")
         expect(page.get_by_text("sync_history_id").first).to_be_visible()
-        page.wait_for_timeout(2_000)
+        settle(page, 2_000)
         page.screenshot(path=pictures / "asset.png")
         assert not broken

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page, start_ui
-from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
+from warehouse_pipelines_tests.harness.browser import ask, open_page
+from warehouse_pipelines_tests.orchestration.conftest import UI
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -29,38 +28,31 @@ query { assetNodeOrError(assetKey: {path: ["callrail_call"]}) { ... on AssetNode
 """
 
 
-@pytest.fixture(scope="module")
-def harness(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHarness]:
-    chromium()
-    with dagster_harness(test_server, template, tmp_path_factory.mktemp("ui_backfill"), "dagster_ui_backfill") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def address(harness: DagsterHarness) -> str:
-    return start_ui(harness)
-
-
 @pytest.fixture
 def page() -> Iterator["Page"]:
     with open_page() as page:
         yield page
 
 
-def runs(address: str, job: str, count: int) -> list[dict[str, Any]]:
-    """Wait until ``count`` runs of a job that nobody scheduled have ended, and return them, newest first."""
+def by_hand(address: str, job: str) -> list[dict[str, Any]]:
+    """Return the runs of a job that nobody scheduled, newest first."""
+    found = [
+        {**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}}
+        for run in ask(address, RUNS % job)["runsOrError"]["results"]
+    ]
+    return [run for run in found if "dagster/schedule_name" not in run["tags"]]
+
+
+def runs(address: str, job: str, count: int, before: int = 0) -> list[dict[str, Any]]:
+    """Wait until ``count`` runs of a job that come after ``before`` others have ended, and return them."""
     deadline = time.monotonic() + SECONDS
     while True:
-        found = [
-            {**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}}
-            for run in ask(address, RUNS % job)["runsOrError"]["results"]
-        ]
-        found = [run for run in found if "dagster/schedule_name" not in run["tags"]]
-        if len(found) >= count and all(run["status"] in ENDED for run in found):
-            assert len(found) == count
-            return found
+        found = by_hand(address, job)
+        if len(found) >= before + count and all(run["status"] in ENDED for run in found):
+            assert len(found) == before + count
+            return found[:count]
         assert time.monotonic() < deadline, found
-        time.sleep(1)
+        time.sleep(0.5)
 
 
 def months(count: int) -> list[str]:
@@ -71,10 +63,12 @@ def months(count: int) -> list[str]:
     return [month.isoformat() for month in found]
 
 
-def test_a_delta_is_one_click_on_asset_and_job(harness: DagsterHarness, address: str, page: "Page") -> None:
+def test_a_delta_is_one_click_on_asset_and_job(ui: UI, page: "Page") -> None:
+    address, harness = ui.address, ui.harness
+    before = len(by_hand(address, "__ASSET_JOB"))
     page.goto(f"{address}/assets/callrail_text_message")
     page.get_by_role("button").filter(has_text="Materialize").first.click()
-    [run] = runs(address, "__ASSET_JOB", 1)
+    [run] = runs(address, "__ASSET_JOB", 1, before)
     assert run["status"] == "SUCCESS"
     assert harness.history("text_messages") == [("success", "full", run["runId"])]
 
@@ -85,9 +79,10 @@ def test_a_delta_is_one_click_on_asset_and_job(harness: DagsterHarness, address:
     assert harness.history("text_messages")[1:] == [("success", "delta", run["runId"])]
 
 
-def test_months_are_backfilled_and_the_job_shows_them(harness: DagsterHarness, address: str, page: "Page") -> None:
+def test_months_are_backfilled_and_the_job_shows_them(ui: UI, page: "Page") -> None:
     from playwright.sync_api import expect
 
+    address, harness = ui.address, ui.harness
     job = "backfill_callrail_calls"
     page.goto(f"{address}/locations/warehouse/jobs/{job}/partitions")
     page.get_by_role("button").filter(has_text="Launch backfill").click()

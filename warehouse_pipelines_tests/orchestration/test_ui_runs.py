@@ -9,9 +9,10 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.harness.browser import ask, chromium, open_page, start_ui
+from warehouse_pipelines_tests.harness.browser import ask, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
+from warehouse_pipelines_tests.orchestration.conftest import UI, clean
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -26,33 +27,29 @@ mutation launch($job: String!) { launchRun(executionParams: {runConfigData: {}, 
 STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
-@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
-def harness(
-    request: pytest.FixtureRequest, test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[DagsterHarness]:
-    chromium()
-    name = f"ui_runs_{uuid.uuid4().hex[:8]}"
-    storage = "sqlite" if request.param == "sqlite" else ""
-    with dagster_harness(
-        test_server, template, tmp_path_factory.mktemp(name), name, contacts=20, storage=storage
-    ) as made:
-        yield made
-
-
 @pytest.fixture(scope="module")
-def address(harness: DagsterHarness) -> str:
-    return start_ui(harness)
+def on_sqlite(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UI]:
+    name = f"ui_runs_{uuid.uuid4().hex[:8]}"
+    folder = tmp_path_factory.mktemp(name)
+    with dagster_harness(test_server, template, folder, name, contacts=20, storage="sqlite") as made:
+        yield UI(made, start_ui(made))
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def storage(request: pytest.FixtureRequest) -> Iterator[UI]:
+    """Dagster's UI on each storage."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("ui")
+        return
+    found = request.getfixturevalue("on_sqlite")
+    clean(found.harness)
+    yield found
 
 
 @pytest.fixture
-def page(harness: DagsterHarness) -> Iterator["Page"]:
-    """A page of a browser; the vendor has no faults before and after, and the history is empty."""
-    harness.simulators.control("callrail", "clear_faults")
-    with psycopg.connect(harness.url, autocommit=True) as connection:
-        connection.execute("TRUNCATE orchestration.sync_history, callrail_tag")
+def page() -> Iterator["Page"]:
     with open_page() as page:
         yield page
-    harness.simulators.control("callrail", "clear_faults")
 
 
 def launched(address: str, job: str = "sync_callrail_tags") -> str:
@@ -77,15 +74,18 @@ def loads_of(page: "Page", url: str) -> Callable[[], int]:
     return lambda: len(loads)
 
 
-def test_the_page_of_a_run_follows_it_and_shows_its_error(harness: DagsterHarness, address: str, page: "Page") -> None:
+def test_the_page_of_a_run_follows_it_and_shows_its_error(storage: UI, page: "Page") -> None:
     from playwright.sync_api import expect
 
-    harness.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=30, path="tags.json", times=1)
+    address, harness = storage.address, storage.harness
+    harness.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=1, path="tags.json", times=1)
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json", after=1)
     harness.simulators.control("callrail", "set_fault", kind="status", status=403, path="tags.json", after=1)
     run_id = launched(address)
     loads = loads_of(page, f"{address}/runs/{run_id}")
     expect(page.get_by_text("attempt 1 of 7").first).to_be_visible()
     assert status(address, run_id) == "STARTED", "the page shows it while it runs"
+    harness.simulators.control("callrail", "clear_faults")  # which sends the answer that is waited for
     eventually(lambda: status(address, run_id) == "FAILURE", "it fails", 240)
     expect(page.get_by_text("STEP_FAILURE").first).to_be_visible(timeout=15_000)
     expect(page.get_by_text("answered 403").first).to_be_visible(timeout=15_000)
@@ -109,16 +109,13 @@ def merging(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
         yield lambda: bool((looker.execute(waits).fetchone() or [False])[0])
 
 
-@pytest.mark.parametrize("harness", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("moment", [reading, merging], ids=lambda moment: moment.__name__)
 def test_terminate_stops_a_run(
-    harness: DagsterHarness,
-    address: str,
-    page: "Page",
-    moment: Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]],
+    ui: UI, page: "Page", moment: Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]]
 ) -> None:
     from playwright.sync_api import expect
 
+    address, harness = ui.address, ui.harness
     with moment(harness) as reached:
         run_id = launched(address)
         loads = loads_of(page, f"{address}/runs/{run_id}")
@@ -142,11 +139,10 @@ def test_terminate_stops_a_run(
         assert connection.execute("SELECT count(*) FROM callrail_tag").fetchone() == (0,)
 
 
-def test_a_run_of_a_command_is_seen_wherever_one_of_the_ui_is(
-    harness: DagsterHarness, address: str, page: "Page"
-) -> None:
+def test_a_run_of_a_command_is_seen_wherever_one_of_the_ui_is(storage: UI, page: "Page") -> None:
     from playwright.sync_api import expect
 
+    address, harness = storage.address, storage.harness
     command = Command(["sync", "callrail", "tags"], harness.environment, harness.home / "command.log")
     code, text = command.ended()
     assert code == 0, text

@@ -1,7 +1,6 @@
 """The API on what is synced: CRMs, entities, history, schedules, tables, syncs."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -9,14 +8,10 @@ import httpx
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.serving import dagster
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines_tests.harness.browser import start_ui
 from warehouse_pipelines_tests.harness.crm_database import A, B, add, session
-from warehouse_pipelines_tests.harness.dagster_harness import dagster_harness
 from warehouse_pipelines_tests.harness.serving import Serving, serving
-from warehouse_pipelines_tests.harness.subprocesses import eventually
 from warehouse_pipelines_tests.harness.visitors import program
 
 
@@ -171,38 +166,3 @@ def test_what_dagster_is_asked_is_in_its_schema(document: str) -> None:
     from graphql import parse, validate
 
     assert validate(create_schema().graphql_schema, parse(document)) == []
-
-
-@pytest.mark.slow("Dagster's processes, and a sync that is cancelled")
-@pytest.mark.timeout(900)
-def test_dagster_runs_what_the_api_asks_for(test_server: Server, template: str, tmp_path: Path) -> None:
-    """A sync is launched, seen while it runs, asked for twice under one key, cancelled."""
-    name = f"api_{uuid4().hex[:8]}"
-    with dagster_harness(test_server, template, tmp_path, name, contacts=20, storage="sqlite") as harness:
-        address = start_ui(harness)
-        with (
-            serving(harness.url, warehouse_dagster_api_url=address) as serve,
-            program(serve.address, harness.url, "operator") as client,
-        ):
-            wanted = {"crm": "callrail", "entity": "tags", "full": True}
-            key = {"Idempotency-Key": str(uuid4())}
-            first = client.post("/api/syncs", json=wanted, headers=key)
-            assert first.status_code == 202, first.text
-            assert client.post("/api/syncs", json=wanted, headers=key).json() == first.json()
-            at = first.headers["location"]
-            eventually(lambda: client.get(at).json()["status"] == "success", "the run ends", 240)
-            [entity] = client.get(at).json()["entities"]
-            assert (entity["entity"], entity["status"]) == ("tags", "success")
-            assert entity["records_created"] > 0
-            assert len(harness.history("tags")) == 1, "two requests under a key are one run"
-            harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
-            at = client.post("/api/syncs", json=wanted).headers["location"]
-            eventually(
-                lambda: [one["status"] for one in client.get(at).json()["entities"]] == ["running"], "it runs", 120
-            )
-            assert client.post(f"{at}/cancel").status_code == 202
-            eventually(lambda: client.get(at).json()["status"] == "canceled", "it is cancelled", 120)
-            assert client.get(at).json()["entities"][0]["status"] == "cancelled"
-            harness.simulators.control("callrail", "clear_faults")
-            assert client.post(f"{at}/cancel").status_code == 409
-            assert client.get(f"/api/syncs/{uuid4()}").status_code == 404

@@ -20,6 +20,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,8 @@ class MariaDB:
             raise RuntimeError(f"{MISSING} is not installed")
         self._folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
         self.socket = str(self._folder / "socket")
+        self.spare: dict[str, list[str]] = defaultdict(list)
+        """Databases that are no longer used and as good as new, by the password of their account."""
         log = self._folder / "log"
         where = [f"--datadir={self._folder / 'data'}", f"--tmpdir={self._folder}"]
         user = [f"--user={getpass.getuser()}"]

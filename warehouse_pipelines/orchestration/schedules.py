@@ -4,8 +4,8 @@ A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, be
 second of a processor; for several, which run side by side, only if each has ``WORTH_SECONDS`` to read. The CRMs fire at
 different minutes of the hour, so that few of them run at once. A tick leaves out what is switched off
 (``loading.sync_schedule``), what an unfinished run has still to sync, and what need not be polled yet because its
-webhooks deliver (``loading.webhook_cadence``); it says so in its log and in a tag of the run. A tick that cannot ask the
-warehouse fails, so that whoever watches ticks hears of it.
+webhooks deliver (``loading.webhook_cadence``); it says so in its log and in a tag of the run. A tick that cannot ask
+the warehouse fails, so that whoever watches ticks hears of it.
 
 A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
 switched on without them skips and says which are missing.

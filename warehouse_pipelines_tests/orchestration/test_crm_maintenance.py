@@ -1,6 +1,7 @@
 """The maintenance of the schema ``crm``: what each job does on a real PostgreSQL, as a superuser and as none."""
 
 import functools
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +40,7 @@ def database(bare_url: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def plain_url(database: psycopg.Connection, bare_url: str) -> Iterator[str]:
     """The warehouse as a user who is no superuser, and has what the migration gives to the user that runs it."""
-    name = f"{database.info.dbname}_user"
+    name = f"user_{uuid.uuid4().hex}"  # a kept session of one that was dropped is of nobody
     database.execute(
         sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x' IN ROLE crm_owner, crm_definer").format(sql.Identifier(name))
     )

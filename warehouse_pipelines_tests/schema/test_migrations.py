@@ -78,6 +78,7 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0035_accounts",
         "revision 0038_kept_promises",
         "revision 0039_large_tables",
+        "revision 0041_calls_by_month",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)

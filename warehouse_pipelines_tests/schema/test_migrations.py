@@ -84,7 +84,7 @@ def test_up_again_down_and_up(empty_url: str) -> None:
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 35
+    assert len(migrate(empty_url, down=99)) == 36
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)

@@ -22,7 +22,8 @@ WITH calls AS (
     FROM calls AS c
     GROUP BY 1, 2, 3
 ), became AS (
-    SELECT v.month, v.tracker_id, extract(hour FROM v.called_at AT TIME ZONE {zone})::smallint AS hour,
+    SELECT date_trunc('month', v.called_at AT TIME ZONE {zone})::date AS month, v.tracker_id,
+        extract(hour FROM v.called_at AT TIME ZONE {zone})::smallint AS hour,
         sum(v.appointments) AS appointments, sum(v.jobs) AS jobs, sum(v.revenue) AS revenue
     FROM marts.call_conversion AS v
         JOIN mart_month AS w ON v.called_at >= w.begins_at AND v.called_at < w.ends_at

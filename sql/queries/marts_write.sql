@@ -18,7 +18,7 @@ WITH deleted AS (
 ), touched_months AS (
     INSERT INTO marts.touched_month AS p (table_name, month, touched_at)
         SELECT 'marts.' || {mart}, w.month, now()
-        FROM (SELECT month FROM deleted UNION SELECT month FROM written) AS w WHERE w.month IS NOT NULL
+        FROM (SELECT month FROM deleted UNION SELECT month FROM written {months_before}) AS w WHERE w.month IS NOT NULL
     ON CONFLICT (table_name, month) DO UPDATE SET touched_at = now()
 )
 SELECT count(*) FILTER (WHERE is_new) AS inserted, count(*) FILTER (WHERE NOT is_new) AS updated,

@@ -95,7 +95,7 @@ OURS = _words("""
     last_touch_source lead_source lifecycle links loaded_as matched_by model_version our_user outcome owner
     person_key person_table records reference_id relation rep rep_id rule rules says source source_key source_keys
     source_status source_table source_tables stage state status stop_reason stopped_at strategy to_status
-    triggered_by user_key user_table verdict
+    tracker_id triggered_by user_key user_table verdict
 """)
 """Columns of our own tables that are words of a list, or keys."""
 

@@ -219,6 +219,17 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
     values = [name for name in names if name not in mart.keys]
     table = sql.Identifier("marts", mart.name)
     old_is_new = sql.SQL(" AND ").join(sql.SQL("o.{0} = n.{0}").format(sql.Identifier(name)) for name in mart.keys)
+    differs: sql.Composable = sql.SQL("false")
+    if values:
+        differs = sql.SQL("ROW({}) IS DISTINCT FROM ROW({})").format(_names(values, "o"), _names(values, "n"))
+    month: sql.Composable = sql.SQL("NULL::date")
+    months_before: sql.Composable = sql.SQL("")
+    if mart.scope == "persons" and "month" in names:
+        month = sql.Identifier("o", "month")
+        # The statement does not see what it writes.
+        months_before = sql.SQL("UNION SELECT o.month FROM mart_made AS n JOIN {} AS o ON {} WHERE {}").format(
+            table, old_is_new, differs
+        )
     given = {
         "table": table,
         "mart": sql.Literal(mart.name),
@@ -228,13 +239,10 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
         "old_is_new": old_is_new,
         "old_key": sql.Identifier("o", mart.keys[0]),
         "person": sql.Identifier("o", "person_id") if "person_id" in names else sql.SQL("NULL::uuid"),
-        "month": sql.Identifier("o", "month")
-        if mart.scope == "persons" and "month" in names
-        else sql.SQL("NULL::date"),
+        "month": month,
+        "months_before": months_before,
         "within": _within(mart, full=summary.full),
-        "differs": sql.SQL("ROW({}) IS DISTINCT FROM ROW({})").format(_names(values, "o"), _names(values, "n"))
-        if values
-        else sql.SQL("false"),
+        "differs": differs,
         "set": sql.SQL(", ").join(
             sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in values or mart.keys[:1]
         ),

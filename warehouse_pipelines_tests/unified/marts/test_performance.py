@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from warehouse_pipelines.unified import marts
+from warehouse_pipelines.unified.marts.rows import BY_NAME, MARTS
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase, Name, Row
 from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows, settle
 
@@ -232,6 +233,31 @@ def test_only_the_months_that_changed_are_counted_again(fed: FeedDatabase) -> No
     fed.source("callrail_tracker", id="t", name="Radio")
     assert {row["tracker"] for row in calls(fed).values()} == {"Radio"}
     assert_as_from_nothing(fed.session, CALLS)
+
+
+def test_a_conversion_whose_call_moves_leaves_its_month(fed: FeedDatabase) -> None:
+    """Also when the calls are counted between the timeline and the conversions."""
+    ada = prospect(fed, 1)
+    visit(fed, 1, 1, None, add_user_id=1, user_id=1)  # made on 1 March at 10:00
+    call(fed, "1", "2026-01-10T12:00:00Z", ada)
+    call(fed, "2", "2026-01-10T12:01:00Z")
+    calls(fed)
+    settle(fed.session)
+    call(fed, "1", "2026-02-10T12:00:00Z", ada)
+    marts.run(fed.session, ["activity_timeline", "call_performance"])
+    fed.session.execute("UPDATE marts.touched_month SET touched_at = '2020-01-01'")
+    found = {month: row["appointments"] for (month, _, _), row in calls(fed).items()}
+    assert found == {"2026-01": 0, "2026-02": 1}
+
+
+def test_months_are_noted_of_all_that_a_mart_of_months_reads(fed: FeedDatabase) -> None:
+    """A mart of people that has a month notes it; a table of crm loses rows without a trace, so it may not be read."""
+    for mart in MARTS:
+        for table in mart.reads if mart.scope == "months" else ():
+            assert not table.startswith("crm."), mart.name
+            if table.startswith("marts."):
+                assert BY_NAME[table.removeprefix("marts.")].scope == "persons", mart.name
+                fed.session.execute(f"SELECT month FROM {table}".encode())
 
 
 def test_an_appointment_that_moves_is_counted_in_the_month_of_another_call(fed: FeedDatabase) -> None:

@@ -85,7 +85,9 @@ def test_the_page_of_a_run_follows_it_and_shows_its_error(storage: UI, page: "Pa
     loads = loads_of(page, f"{address}/runs/{run_id}")
     expect(page.get_by_text("attempt 1 of 7").first).to_be_visible()
     assert status(address, run_id) == "STARTED", "the page shows it while it runs"
-    harness.simulators.control("callrail", "clear_faults")  # which sends the answer that is waited for
+    faults = partial(harness.simulators.control, "callrail", "list_faults")
+    eventually(lambda: all(fault["fired"] for fault in faults()), "the second request waits for its answer")
+    harness.simulators.control("callrail", "clear_faults")  # which sends it
     eventually(lambda: status(address, run_id) == "FAILURE", "it fails", 240)
     expect(page.get_by_text("STEP_FAILURE").first).to_be_visible(timeout=15_000)
     expect(page.get_by_text("answered 403").first).to_be_visible(timeout=15_000)

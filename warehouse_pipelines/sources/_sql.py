@@ -13,7 +13,7 @@ import difflib
 import logging
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from warehouse_pipelines.errors import AnswerChanged, CursorStuck, VendorUnavailable
 from warehouse_pipelines.model.entity import Entity
@@ -32,6 +32,7 @@ class SqlClient:
 
     def __init__(self, context: ReadContext) -> None:
         self.context = context
+        self._connection: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +43,12 @@ class SqlClient:
     def beside(self) -> Self:
         """Return another client of the same read, for a session beside this one."""
         return type(self)(self.context)
+
+    def hand_over(self) -> Self:
+        """Return another client of the same read that has the session; this one opens a new one when it needs one."""
+        other = self.beside()
+        other._connection, self._connection = self._connection, None
+        return other
 
     def open(self) -> None:
         """Open the session if there is none, without another attempt. Raises the translated error."""

@@ -292,6 +292,25 @@ class TestAccounts:
         assert len(reading.ids) == len(set(reading.ids)) == reading.report.reported == 120
         assert reading.calls == 1 + 4 * 6
 
+    def test_a_list_that_grows_while_the_next_account_is_read_is_complete(
+        self, vendor_answers: Callable[..., None]
+    ) -> None:
+        """The count of an account is asked once more when that account was read, not when all were."""
+        asked: list[str] = []
+
+        def users(request: Request) -> Any:
+            account = request.path.split("/")[3]
+            asked.append(account)
+            records = [{"id": f"{account}-{number}"} for number in range(3 if "ACC2" in asked else 2)]
+            counted = 1 if asked == ["ACC1"] else len(records)
+            return {"users": records, "total_pages": 1, "total_records": counted}
+
+        accounts = {"accounts": [{"id": "ACC1"}, {"id": "ACC2"}], "total_pages": 1, "total_records": 2}
+        vendor_answers({"/v3/a.json": accounts, "/v3/a/ACC1/users.json": users, "/v3/a/ACC2/users.json": users})
+        reading = read(ENTITIES["users"])
+        assert len(reading.ids) == reading.report.reported == 5
+        assert asked == ["ACC1", "ACC1", "ACC2"]
+
     def test_a_record_of_two_accounts_is_that_of_the_first(self, vendor_answers: Callable[..., None]) -> None:
         accounts = {"accounts": [{"id": "ACC2"}, {"id": "ACC1"}], "total_pages": 1, "total_records": 2}
         answers = {

@@ -75,7 +75,7 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
             seen.update(key for key, _ in records if key is not None)
         reported = readers[0].counted if len(readers) == 1 else None
         yield Page(fresh, in_window=entity.path != TEXT_MESSAGES.path, reported=reported)
-    known = [total for reader in readers if (total := reader.total()) is not None]
+    known = [reader.total for reader in readers if reader.total is not None]
     reported = sum(known) - again if len(known) == len(readers) else None
     return ReadReport(reported=reported, reported_trusted=True)
 

@@ -3,7 +3,7 @@
 The first page of calls is asked for by number, since only that answer counts the records; if there are more pages, the
 read starts again with relative pagination, which the vendor offers for depth.
 
-``total_records`` is trusted: a difference is asked for once more before it stands. A deletion during paging shifts
+``total_records`` is trusted: a difference is asked for once more, as soon as the list is read. A deletion during paging shifts
 records and can hide one, and the smaller count then equals what was read. If the total drops during a walk, walk once
 more: that finds the hidden record in the same run.
 """
@@ -57,15 +57,17 @@ class CallRailReader:
         first = self._ask(page="1")
         self._counted = first.total_records
         yield from self._walk(first)
-        if self._counted is None or self._counted <= self._here:
-            return
-        again = self._ask(page="1")
-        if again.total_records is not None and again.total_records < self._counted:
-            given = set(self.seen)
-            self._counted, self._met = again.total_records, set()
-            self._pages_seen.clear()
-            yield from self._walk(again)
-            self._deleted = len(given - self._met)
+        if self._counted is not None and self._counted > self._here:
+            again = self._ask(page="1")
+            if again.total_records is not None and again.total_records < self._counted:
+                given = set(self.seen)
+                self._counted, self._met = again.total_records, set()
+                self._pages_seen.clear()
+                yield from self._walk(again)
+                self._deleted = len(given - self._met)
+        if self._counted is not None and self._counted < self._here:
+            self._counted = self._ask(page="1", per_page="1").total_records  # now, before the list grows on
+        self._pages_seen.clear()
 
     def _walk(self, first: Answer) -> Iterator[list[Keyed]]:
         if self.entity.path == CALLS.path and (first.total_pages is None or first.total_pages > 1):
@@ -78,10 +80,9 @@ class CallRailReader:
         """How many records the list has, by its own count."""
         return self._counted
 
+    @property
     def total(self) -> int | None:
-        """Return the list's own count of its records; ask for it once more if fewer were counted than came."""
-        if self._counted is not None and self._counted < self._here:
-            self._counted = self._ask(page="1", per_page="1").total_records
+        """How many records should have come by the list's own count, those included that were deleted meanwhile."""
         return None if self._counted is None else self._counted + self._deleted
 
     @property

@@ -3,9 +3,9 @@
 The first page of calls is asked for by number, since only that answer counts the records; if there are more pages, the
 read starts again with relative pagination, which the vendor offers for depth.
 
-``total_records`` is trusted: a difference is asked for once more, as soon as the list is read. A deletion during paging shifts
-records and can hide one, and the smaller count then equals what was read. If the total drops during a walk, walk once
-more: that finds the hidden record in the same run.
+``total_records`` is trusted: a difference is asked for once more, as soon as the list is read. A deletion during paging
+shifts records and can hide one, and the smaller count then equals what was read. If the total drops during a walk, walk
+once more: that finds the hidden record in the same run.
 """
 
 from collections.abc import Iterator, Mapping

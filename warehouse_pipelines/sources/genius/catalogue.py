@@ -77,7 +77,7 @@ class Catalogue(NamedTuple):
         for table, name, said, _ in client.all(
             "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, ORDINAL_POSITION AS place FROM information_schema.COLUMNS"
             " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %s"
-            " UNION ALL SELECT TABLE_NAME, NULL, TABLE_ROWS, 0 FROM information_schema.TABLES"
+            " UNION ALL SELECT TABLE_NAME, NULL, CAST(TABLE_ROWS AS CHAR), 0 FROM information_schema.TABLES"
             " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %s ORDER BY place",
             [tables, tables[:1]],
         ):

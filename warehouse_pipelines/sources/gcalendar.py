@@ -141,8 +141,8 @@ def _pages(
     request: ReadRequest, context: ReadContext, readers: Sequence["GCalendarReader"], tokens: Mapping[str, str]
 ) -> Iterator[Page]:
     """Yield the events of the calendars, side by side: what changed since their tokens, or all."""
-    lists = (reader.pages(tokens.get(reader.calendar, "")) for reader in readers)
-    for calendar, items, glances in side_by_side(context, lists, 1 if request.limit else None):
+    walks = (reader.pages(tokens.get(reader.calendar, "")) for reader in readers)
+    for calendar, items, glances in side_by_side(context, walks, 1 if request.limit else None):
         yield Page(received(context, calendar, items, glances))
 
 

@@ -27,8 +27,9 @@ Not used: ``updatedAt`` (the last-modified property is the cursor), inline assoc
 incomplete), property history, pipelines of other objects than deals. No live portal has been read yet.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import quote
 
 import msgspec
@@ -95,23 +96,22 @@ def changes(reader: HubSpotReader) -> Pages:
     backfill = request.options.get("backfill")
     listed: set[str] = set()
 
-    def asked() -> Iterator[list[str]]:
+    def read(ids: Sequence[str]) -> tuple[Sequence[str], list[bytes]]:
+        return ids, reader.read(ids)
+
+    def list_archived() -> tuple[Sequence[str], list[bytes]]:
+        listed.update(reader.ids(archived=True))
+        return [], []
+
+    def requests() -> Iterator[Callable[[], tuple[Sequence[str], list[bytes]]]]:
         for batch in batches(search.changed(request.since, request.window.until), reader.size):
             _ = reader.properties  # known before the threads need it
-            yield batch
+            yield partial(read, batch)
         if not backfill:
-            yield []  # for the list, which takes its turn among the requests in flight
-
-    def read(ids: Sequence[str]) -> list[bytes]:
-        if ids:
-            return reader.read(ids)
-        listed.update(reader.ids(archived=True))
-        return []
+            yield list_archived
 
     absent: set[str] = set()
-    for ids, records in as_answered(context, read, asked(), reader.most):
-        if not ids:
-            continue
+    for _, (ids, records) in as_answered(context, lambda ask: ask(), requests(), reader.most):
         if len(records) < len(ids):
             absent.update(set(ids) - {str(key_of(msgspec.Raw(record))) for record in records})
         yield Page(records, reported=search.counted)

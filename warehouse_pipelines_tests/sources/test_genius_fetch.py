@@ -413,8 +413,9 @@ def long_table(vendor: Genius) -> int:
     return vendor.count("job_change_order") // 3 + 1
 
 
-def test_a_long_table_is_read_in_ranges_side_by_side(vendor: Genius) -> None:
+def test_a_long_table_is_read_in_ranges_side_by_side_on_two_sessions(vendor: Genius) -> None:
     pages = long_table(vendor)
+    vendor.sql(f"ALTER USER `{vendor.name}`@localhost WITH MAX_USER_CONNECTIONS 2")
     vendor.set_fault("slow", path="/job_change_order", seconds=0.01)
     read = Read(GENIUS, ORDERS, page_size=3)
     found = [record["id"] for record in read.records]

@@ -474,8 +474,9 @@ def long_table(vendor: PipeDesk) -> int:
     return vendor.count("leads") // 3 + 1
 
 
-def test_a_long_table_is_read_in_ranges_side_by_side(vendor: PipeDesk) -> None:
+def test_a_long_table_is_read_in_ranges_side_by_side_on_two_sessions(vendor: PipeDesk) -> None:
     pages = long_table(vendor)
+    vendor.run(f'ALTER ROLE "{vendor.name}" CONNECTION LIMIT 2')
     vendor.set_fault("slow", path="/", seconds=0.005)
     read = Read(PIPEDESK, LEADS, page_size=3)
     assert len(set(read.ids)) == len(read.ids) == vendor.count("leads")

@@ -110,8 +110,9 @@ def as_answered(
 def side_by_side(context: ReadContext, readers: Iterable[Iterator[T]], most: int | None = None) -> Iterator[T]:
     """Yield the pages of several lists as they come, where each page of a list names the next one.
 
-    A reader is a generator that asks for a page of its list at a time, here in a thread. It is taken when its first page
-    can be asked for, and those that are begun go first; so ``most`` of 1 reads one list after another, in their order.
+    A reader is a generator that asks for a page of its list at a time, here in a thread. It is taken when its first
+    page can be asked for, and those that are begun go first; so ``most`` of 1 reads one list after another, in their
+    order.
     """
     flight = InFlight[Iterator[T], T | None](context, most)
     begun: deque[Iterator[T]] = deque()

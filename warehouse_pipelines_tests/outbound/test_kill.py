@@ -203,6 +203,22 @@ def test_an_association_that_a_killed_plan_added_is_taken_away_by_the_undos(port
     assert portal.state() == before
 
 
+def test_an_association_of_which_a_part_was_written_and_that_somebody_changed_is_told(portal: PortalTarget) -> None:
+    portal.give(*rows(1, branch="Dayton"))
+    portal.apply()
+    portal.give(*rows(1, branch="Toledo"))
+    plan = portal.plan()
+    links_killed(portal, plan)
+    portal.plan()
+    columbus = portal.hubspot.ids("divisions")[2]
+    portal.hubspot.associate("zipcodes", portal.having("90001")["hs_object_id"], "divisions", columbus)
+    changed = portal.state()
+    undone = portal.undo(plan)
+    assert (undone.statuses, portal.status(plan)) == ({"refused": 1}, "undone")
+    assert portal.items(undone)[0]["reason"] == "changed at the vendor since, and left as it is: division_link"
+    assert portal.state() == changed
+
+
 def test_after_kill_9_the_next_apply_goes_on(portal: PortalTarget, database_url: str) -> None:
     before, plan = planned(portal)
     done = apply_and_kill(database_url, plan, after=3, most=BATCH)

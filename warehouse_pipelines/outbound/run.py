@@ -46,9 +46,9 @@ class Outbound:
         """Make a plan of the items that ``find`` returns, where somebody's wish says what to write and no query.
 
         It says nothing of other plans of the target, so it neither supersedes them nor is superseded.
-        What an earlier plan sent without learning the outcome is read back before ``find`` is called; an undo that
-        was not applied to its end stays open. Raises as ``find`` does, as ``ledger.write_plan`` does, and
-        ``SyncRunning`` while another run writes.
+        What an earlier plan sent without learning the outcome, an undo included, is read back and the plan closed
+        before ``find`` is called. Raises as ``find`` does, as ``ledger.write_plan`` does, and ``SyncRunning`` while
+        another run writes.
         """
         with self._alone():
             self._close_open(by)
@@ -80,8 +80,8 @@ class Outbound:
     def plan_undo(self, plan: Plan, by: str) -> Plan:
         """Make the plan that undoes a plan, or return the one that was begun and not applied to its end.
 
-        Raises as ``undoing.make`` does, ``SyncRunning`` as ``plan`` does, and ``ActionNeeded`` while the undo of
-        another plan waits: it could not be continued any more.
+        Raises as ``undoing.make`` does, ``SyncRunning`` as ``plan`` does, and, of a target with a query,
+        ``ActionNeeded`` while the undo of another plan waits: it could not be continued any more.
         """
         with self._alone():
             waiting = self._waiting_undos(ledger.open_plans(self.session, self.target.name))
@@ -114,7 +114,10 @@ class Outbound:
         ]
 
     def _require_none(self, waiting: Sequence[Plan]) -> None:
-        """Raise ``ActionNeeded`` for an undo that waits; a plan by hand says nothing of its records."""
+        """Raise ``ActionNeeded`` for an undo that waits, where the target has a query.
+
+        A plan by hand says nothing of its records, and what is left of it can be undone again.
+        """
         for one in waiting if self.target.source else ():
             raise ActionNeeded(
                 f"the undo of plan {one.undoes} (plan {one.plan_id}) was not applied to its end. "
@@ -123,11 +126,10 @@ class Outbound:
             )
 
     def _close_open(self, by: str) -> None:
-        """Close the plans that were not applied to their end, but for undos: they wait (``_require_none``)."""
+        """Close the plans that were not applied to their end. Raises as ``_require_none`` does for undos that wait."""
         begun = ledger.open_plans(self.session, self.target.name)
-        waiting = self._waiting_undos(begun)
-        self._require_none(waiting)
-        self._close([one for one in begun if one not in waiting], by, "a newer plan was made")
+        self._require_none(self._waiting_undos(begun))
+        self._close(begun, by, "a newer plan was made")
 
     def _close(self, plans: Sequence[Plan], by: str, problem: str) -> None:
         applying.close(

@@ -145,6 +145,28 @@ def test_a_plan_that_was_killed_is_closed_by_the_next_command(
     assert works.event(f"{CREW} {event_id(CREW, 'visit 9')}")["summary"] == "Inspection"
 
 
+@pytest.mark.parametrize("sent", [False, True])
+def test_an_undo_that_was_killed_is_closed_by_the_next_plan_and_can_be_repeated(
+    works: GoogleTarget, monkeypatch: pytest.MonkeyPatch, sent: bool
+) -> None:
+    """An undo that stays open would outlive its age, with the personal data in it."""
+    plan = create_event(works.url, CREW, DRAFT, by=BY)
+    with connected(works.url, EVENTS) as at_work:
+        undo = at_work.plan_undo(plan, BY)
+    with monkeypatch.context() as patch:
+        patch.setattr(CalendarPartner, "write", dying(CalendarPartner.write, first=not sent))
+        with pytest.raises(Killed):
+            works.apply(undo)
+    create_event(works.url, CREW, DRAFT, by=BY, key="another")
+    assert [item.status for item in works.items(undo)] == ["written" if sent else "refused"]
+    assert works.query("SELECT status FROM reverse_etl.plan WHERE plan_id = %s", [undo.plan_id]) == [
+        {"status": "partial"}
+    ]
+    assert works.undo(plan).unchanged == int(sent)
+    event = (works.items(plan)[0].object_id or "").split(" ")[1]
+    assert works.google.described_event(CREW, event)["status"] == "cancelled"
+
+
 def test_a_change_touches_what_is_named_and_keeps_what_guests_answered(works: GoogleTarget) -> None:
     object_id = made(works)
     event = object_id.split(" ")[1]

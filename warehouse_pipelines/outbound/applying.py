@@ -60,7 +60,7 @@ def refusal(target: Target, plan: Plan, *, force: bool) -> str | None:
     if stopped := stop_reason():
         return stopped
     if plan.status not in ("planned", "applying", "partial"):
-        return f"plan {plan.plan_id} is {plan.status}; make a new one: `warehouse outbound plan {target.name}`."
+        return f"plan {plan.plan_id} is {plan.status}; make a new one: {_anew(target, plan)}."
     most = limit(target, plan.rows)
     if not force and plan.undoes is None and plan.status == "planned" and plan.changes > most:
         return (
@@ -70,6 +70,13 @@ def refusal(target: Target, plan: Plan, *, force: bool) -> str | None:
     return None
 
 
+def _anew(target: Target, plan: Plan) -> str:
+    """Return the command that makes a plan in place of this one."""
+    if plan.undoes is not None:
+        return f"`warehouse outbound undo {plan.undoes}`"
+    return f"`warehouse outbound plan {target.name}`" if target.source else "see `warehouse google --help`"
+
+
 def run(
     session: "Session", target: Target, plan: Plan, partner: Partner, context: ReadContext, *, by: str,
     force: bool = False, allow_archive: int = 0, url: str = "",
@@ -77,7 +84,8 @@ def run(
     """Apply a plan and return it as it stands then.
 
     Raises ``WrongUse`` for one that may not be applied, ``SyncRunning`` while another run writes to the same target,
-    ``ActionNeeded`` for one that was stopped, and as the vendor's client does.
+    ``ActionNeeded`` for one that was stopped, and as the vendor's client does. One that was begun and would write a
+    field that the target has no more is closed first.
     """
     with warehouse.try_lock(session, f"warehouse:outbound:{target.name}") as free:
         if not free:
@@ -88,14 +96,13 @@ def run(
         if target.source and (newer := ledger.newer_plan(session, plan)):
             raise WrongUse(
                 f"plan {plan.plan_id} was followed by plan {newer}, which may say otherwise; make a new one: "
-                f"`warehouse outbound plan {target.name}`."
+                f"{_anew(target, plan)}."
             )
         if fields := ledger.unknown_fields(session, plan.plan_id, target.by_name):
-            again = f"plan {target.name}" if plan.undoes is None else f"undo {plan.undoes} --give-up` and then `undo"
-            raise WrongUse(
-                f"plan {plan.plan_id} writes {', '.join(fields)}, which {target.name} has no more; make a new one: "
-                f"`warehouse outbound {again}`."
-            )
+            problem = f"plan {plan.plan_id} writes {', '.join(fields)}, which {target.name} has no more"
+            if plan.status != "planned":
+                close(session, target, [plan], partner, context, url=url, by=by, problem=problem)
+            raise WrongUse(f"{problem}; make a new one: {_anew(target, plan)}.")
         ledger.set_status(session, plan.plan_id, "applying", by=by)
         try:
             _Applying(session, target, plan, partner, context, allow_archive, url=url, by=by).run()

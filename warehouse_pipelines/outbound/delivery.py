@@ -153,6 +153,8 @@ class Delivery:
         }
         if stored or half or item.action == "create":
             return Outcome("partial", stored, refusal or f"not as it was sent: {others}", half)
+        if not item.fields.keys() <= self._kinds.keys():
+            return Outcome("partial", stored, f"not read back, because {self._target.name} has no such field: {others}")
         return Outcome("refused", {}, refusal or f"the vendor did not refuse it, and has not stored {others}")
 
     def _is_stored(self, item: Item, name: str, record: Record) -> bool:

@@ -122,8 +122,11 @@ def _undone(target: Target, verdict: Verdict, half: Mapping[tuple[str, str], Val
         left = [
             name
             for name, one in receipt.fields.items()
-            if ("stored" in one or "half" in one) and name not in item.fields
-            if name not in target.by_name or record.values.get(name) != one["before"]
+            if name not in item.fields
+            and (
+                name not in target.by_name
+                or (("stored" in one or "half" in one) and record.values.get(name) != one["before"])
+            )
         ]
         if not item.fields and not left:
             return None

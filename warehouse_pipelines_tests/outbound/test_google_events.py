@@ -163,6 +163,8 @@ def test_an_undo_that_was_killed_is_closed_by_the_next_plan_and_can_be_repeated(
         {"status": "partial"}
     ]
     assert works.undo(plan).unchanged == int(sent)
+    with pytest.raises(WrongUse, match="is undone; make a new one: see `warehouse google --help`"):
+        works.apply(plan)
     event = (works.items(plan)[0].object_id or "").split(" ")[1]
     assert works.google.described_event(CREW, event)["status"] == "cancelled"
 

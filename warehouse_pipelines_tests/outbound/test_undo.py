@@ -1,8 +1,9 @@
 """Undo restores what a plan changed, and nothing that anybody else changed since."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import SyncRunning, WrongUse
+from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.undoing import Verdict
 from warehouse_pipelines_tests.harness.examples import examples
+from warehouse_pipelines_tests.harness.fault_points import Killed
 from warehouse_pipelines_tests.harness.portal_target import BY, PortalTarget, portal_target, rows
 
 KEYS = [str(90_001 + number) for number in range(12)]
@@ -134,6 +137,56 @@ def test_a_plan_of_a_field_that_the_target_has_no_more_is_refused(portal: Portal
     with pytest.raises(WrongUse, match="writes city, which zips has no more"):
         portal.apply(plan)
     assert portal.apply().statuses == {"written": 1}
+
+
+def changed_city(portal: PortalTarget, sends: Callable[[Plan], Plan]) -> Plan:
+    """Write a city into a record, change it by a plan that ``sends`` sends, and take the field out of the target."""
+    portal.give(*rows(1))
+    portal.apply()
+    portal.give(*[{**row, "city": "Elsewhere"} for row in rows(1)])
+    plan = sends(portal.plan())
+    without(portal, "city")
+    return plan
+
+
+def killed(portal: PortalTarget, plan: Plan) -> Plan:
+    """Apply a plan until its records were sent, and not read back."""
+    with patch.object(ledger, "settle", side_effect=Killed), pytest.raises(Killed):
+        portal.apply(plan)
+    return plan
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_undo_of_a_field_that_the_target_has_no_more_is_refused_and_made_anew(
+    portal: PortalTarget, begun: bool
+) -> None:
+    undos: list[Plan] = []
+
+    def undone(made: Plan) -> Plan:
+        plan = portal.apply(made)
+        with portal.outbound() as outbound:
+            undos.append(outbound.plan_undo(plan, BY))
+        if begun:
+            killed(portal, undos[0])
+        return plan
+
+    plan = changed_city(portal, undone)
+    with pytest.raises(WrongUse, match=f"writes city, which zips has no more.*`warehouse outbound undo {plan.plan_id}`"):
+        portal.apply(undos[0])
+    again = portal.undo(plan)
+    assert again.plan_id > undos[0].plan_id
+    assert "no field of zips any more, and left as it is: city" in portal.items(again)[0]["reason"]
+
+
+def test_a_killed_plan_of_a_field_that_the_target_has_no_more_is_read_back_and_can_be_undone(
+    portal: PortalTarget,
+) -> None:
+    plan = changed_city(portal, lambda made: killed(portal, made))
+    with pytest.raises(WrongUse, match="writes city, which zips has no more.*`warehouse outbound plan zips`"):
+        portal.apply(plan)
+    assert (portal.status(plan), portal.items(plan)[0]["status"]) == ("partial", "partial")
+    undone = portal.undo(plan)
+    assert "no field of zips any more, and left as it is: city" in portal.items(undone)[0]["reason"]
 
 
 @pytest.mark.parametrize("action", ["create", "update"])

@@ -14,6 +14,7 @@ from warehouse_pipelines.errors import SyncRunning, WrongUse
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.undoing import Verdict
+from warehouse_pipelines.outbound.withheld import Withheld
 from warehouse_pipelines_tests.harness.examples import examples
 from warehouse_pipelines_tests.harness.fault_points import Killed
 from warehouse_pipelines_tests.harness.portal_target import BY, PortalTarget, portal_target, rows
@@ -211,6 +212,34 @@ def test_a_record_that_somebody_fills_after_the_undo_was_planned_is_not_archived
         portal.hubspot.edit("zipcodes", portal.having("90001")["hs_object_id"], {PEOPLES: "by hand"})
         assert outbound.apply(undo, BY).statuses == {"written": 1, "moved": 1}
     assert portal.having("90001")[PEOPLES] == "by hand"
+
+
+def test_what_moved_after_the_undo_was_planned_can_be_undone_again(portal: PortalTarget) -> None:
+    """The second undo takes back what the person left as we wrote it, and finishes the plan."""
+    portal.give(*rows(2))
+    portal.apply()
+    portal.give(*[{**row, "city": "Elsewhere", "county": "Lake"} for row in rows(2)])
+    plan = portal.apply()
+    with portal.outbound() as outbound:
+        undo = outbound.plan_undo(plan, BY)
+        portal.hubspot.edit("zipcodes", portal.having("90001")["hs_object_id"], {"city": "by hand"})
+        assert outbound.apply(undo, BY).statuses == {"written": 1, "moved": 1}
+    assert (portal.status(plan), portal.having("90001")["county"]) == ("applied", "Lake")
+    assert portal.undo(plan).statuses == {"written": 1}
+    assert (portal.status(plan), portal.having("90001").get("county")) == ("undone", None)
+    assert portal.having("90001")["city"] == "by hand"
+
+
+def test_what_an_undo_withheld_can_be_undone_again(portal: PortalTarget) -> None:
+    portal.give(*rows(1))
+    portal.apply()
+    portal.give(*[{**row, "city": "Elsewhere"} for row in rows(1)])
+    plan = portal.apply()
+    with patch.object(Withheld, "reason", return_value="must stay"):
+        assert portal.undo(plan).statuses == {"withheld": 1}
+    assert portal.status(plan) == "applied"
+    portal.undo(plan)
+    assert (portal.status(plan), portal.having("90001")["city"]) == ("undone", "City 0")
 
 
 def test_nothing_is_undone_while_another_run_writes(portal: PortalTarget, database_url: str) -> None:

@@ -202,7 +202,9 @@ def verify(ctx: click.Context, plan: str) -> None:
 @click.argument("plan", metavar="PLAN|TARGET", shell_complete=complete_targets)
 @click.option("--yes", is_flag=True, help="Do it. Without it the plan of the undo is shown.")
 @click.option("--show", default=SHOWN, type=click.IntRange(0), show_default=True, metavar="N", help="Records to print.")
-@click.option("--give-up", is_flag=True, help="Leave what an undo that was ended has not taken back.")
+@click.option(
+    "--give-up", is_flag=True, help="Leave what an undo that was ended has not taken back. Acts at once, without --yes."
+)
 @click.pass_context
 def undo(ctx: click.Context, plan: str, yes: bool, show: int, give_up: bool) -> None:
     """Restore what a plan changed, unless somebody changed it since. PRINTS PERSONAL DATA."""

@@ -94,14 +94,15 @@ class Outbound:
     def give_up_undo(self, plan: Plan, by: str) -> Plan:
         """Close the undo of a plan that was begun and not applied to its end, and return it as it stands then.
 
-        What it has not taken back stays as it is. Raises ``WrongUse`` where there is none, ``SyncRunning`` as ``plan``
-        does, and as the vendor's client does.
+        What it has not taken back stays as it is. Raises ``WrongUse`` where there is none, which names those that wait,
+        ``SyncRunning`` as ``plan`` does, and as the vendor's client does.
         """
         with self._alone():
             waiting = self._waiting_undos(ledger.open_plans(self.session, self.target.name))
             begun = [one for one in waiting if one.undoes == plan.plan_id]
             if not begun:
-                raise WrongUse(f"no undo of plan {plan.plan_id} waits to be continued.")
+                others = f" Undos of these plans do: {', '.join(str(one.undoes) for one in waiting)}." if waiting else ""
+                raise WrongUse(f"no undo of plan {plan.plan_id} waits to be continued.{others}")
             self._close(begun, by, "given up")
         return ledger.plan(self.session, str(begun[-1].plan_id))
 

@@ -161,6 +161,8 @@ def test_nothing_is_planned_while_a_killed_undo_waits(portal: PortalTarget) -> N
         portal.plan()
     with pytest.raises(ActionNeeded, match=waits):
         portal.undo(first)
+    with portal.outbound() as outbound, pytest.raises(WrongUse, match=f"Undos of these plans do: {plan.plan_id}"):
+        outbound.give_up_undo(first, BY)
     portal.undo(plan)
     assert portal.state() == before
     assert portal.apply().statuses == {"written": 1}

@@ -112,8 +112,8 @@ def run(
         done = ledger.plan(session, str(plan.plan_id))
         complete = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
         ledger.set_status(session, plan.plan_id, "applied" if complete else "partial")
-        again = ledger.was_refused(session, plan.plan_id) or any(done.statuses.get(one) for one in ("moved", "withheld"))
-        if plan.undoes is not None and not again:
+        left = any(done.statuses.get(one) for one in ("moved", "withheld"))
+        if plan.undoes is not None and not left and not ledger.was_refused(session, plan.plan_id):
             ledger.set_status(session, plan.undoes, "undone")
         return ledger.plan(session, str(plan.plan_id))
 

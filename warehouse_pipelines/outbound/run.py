@@ -101,7 +101,8 @@ class Outbound:
             waiting = self._waiting_undos(ledger.open_plans(self.session, self.target.name))
             begun = [one for one in waiting if one.undoes == plan.plan_id]
             if not begun:
-                others = f" Undos of these plans do: {', '.join(str(one.undoes) for one in waiting)}." if waiting else ""
+                those = ", ".join(str(one.undoes) for one in waiting)
+                others = f" Undos of these plans do: {those}." if those else ""
                 raise WrongUse(f"no undo of plan {plan.plan_id} waits to be continued.{others}")
             self._close(begun, by, "given up")
         return ledger.plan(self.session, str(begun[-1].plan_id))

@@ -172,7 +172,9 @@ def test_an_undo_of_a_field_that_the_target_has_no_more_is_refused_and_made_anew
         return plan
 
     plan = changed_city(portal, undone)
-    with pytest.raises(WrongUse, match=f"writes city, which zips has no more.*`warehouse outbound undo {plan.plan_id}`"):
+    with pytest.raises(
+        WrongUse, match=f"writes city, which zips has no more.*`warehouse outbound undo {plan.plan_id}`"
+    ):
         portal.apply(undos[0])
     again = portal.undo(plan)
     assert again.plan_id > undos[0].plan_id
@@ -183,7 +185,7 @@ def test_a_killed_plan_of_a_field_that_the_target_has_no_more_is_read_back_and_c
     portal: PortalTarget,
 ) -> None:
     plan = changed_city(portal, lambda made: killed(portal, made))
-    with pytest.raises(WrongUse, match="writes city, which zips has no more.*`warehouse outbound plan zips`"):
+    with pytest.raises(WrongUse, match=r"writes city, which zips has no more.*`warehouse outbound plan zips`"):
         portal.apply(plan)
     assert (portal.status(plan), portal.items(plan)[0]["status"]) == ("partial", "partial")
     undone = portal.undo(plan)

@@ -225,5 +225,6 @@ def test_after_kill_9_the_next_apply_goes_on(portal: PortalTarget, database_url:
     before, plan = planned(portal)
     done = apply_and_kill(database_url, plan, after=3, most=BATCH)
     assert done.returncode == -signal.SIGKILL, done.stderr
+    portal.wait_until_free()
     assert [item["status"] for item in portal.items(plan)].count("sending") > 0
     check_all_written(portal, before, plan)

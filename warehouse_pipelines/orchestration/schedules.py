@@ -170,8 +170,8 @@ def schedule(
             context.log.info("left out: %s", reasons)
         for part in parts:
             yield dg.RunRequest(
-                # Without a key, Dagster takes the second run of a tick for the first one.
-                run_key=" ".join(entity.name for entity in part) if len(parts) > 1 else None,
+                # Without a key, Dagster takes another run of this tick for this one, also when it resumes the tick.
+                run_key=" ".join(entity.name for entity in part),
                 asset_selection=[key_of(entity) for entity in part],
                 asset_check_keys=[check for entity in part for check in at_once(entity)],
                 tags={"warehouse/left_out": reasons} if reasons else None,

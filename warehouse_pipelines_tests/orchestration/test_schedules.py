@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
 from dagster._core.execution.plan.objects import StepSuccessData
+from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG, SCHEDULED_EXECUTION_TIME_TAG
 from dagster._core.test_utils import create_run_for_test
+from dagster._scheduler.scheduler import _get_existing_run_for_request
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions, defs
@@ -172,7 +175,7 @@ def test_what_webhooks_tell_of_is_polled_less_often(
 
 
 def test_what_takes_long_is_asked_for_in_runs_side_by_side(instance: dg.DagsterInstance, url: str) -> None:
-    """Each with a key, without which Dagster takes the second run of a tick for the first one."""
+    """Each with a key, by which Dagster knows them apart, also in a tick that is resumed after the first of two."""
     took = (
         "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status)"
         " VALUES ('store', %s, now() - %s::interval, now(), 'success')"
@@ -184,7 +187,19 @@ def test_what_takes_long_is_asked_for_in_runs_side_by_side(instance: dg.DagsterI
         with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON) as context:
             asked = schedule(STORE, record_store.ENTITIES, lambda: url).evaluate_tick(context).run_requests or ()
         assert [asked_for(one) for one in asked] == [{"gadget"}, {"part", "thing"}]
-        assert len({one.run_key for one in asked} - {None}) == 2
+        first, second = asked
+        tags = {SCHEDULE_NAME_TAG: "ticking", SCHEDULED_EXECUTION_TIME_TAG: NOON.isoformat()}
+        create_run_for_test(
+            instance, job_name="sync_store_all", status=dg.DagsterRunStatus.STARTED,
+            tags={**tags, RUN_KEY_TAG: str(first.run_key)}, asset_selection=frozenset(first.asset_selection or ()),
+        )  # fmt: skip
+        ticking: Any = SimpleNamespace(name="ticking")
+        assert _get_existing_run_for_request(instance, ticking, NOON, first)
+        assert not _get_existing_run_for_request(instance, ticking, NOON, second)
+        resumed = tick(instance, url)
+        assert asked_for(resumed) == {"part", "thing"}
+        assert isinstance(resumed, dg.RunRequest)
+        assert not _get_existing_run_for_request(instance, ticking, NOON, resumed)
         connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
 
 

@@ -147,7 +147,7 @@ def parts_of(job: Job, url: str) -> list[Part]:
         return [(crm, entity, ())]
     runner.require_database(url)
     with warehouse.session(url) as session:
-        parts = run_parts(session, source, source.entities)
+        parts = run_parts(session, source, source.entities, source.pool)
     return [(crm, entity, tuple(one.name for one in part) if len(parts) > 1 else ()) for part in parts]
 
 

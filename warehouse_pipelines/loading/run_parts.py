@@ -9,27 +9,24 @@ from typing import TYPE_CHECKING
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-LAST_SECONDS = """
-SELECT DISTINCT ON (sync_type) sync_type, extract(epoch FROM end_time - start_time)::float8 AS seconds
-FROM orchestration.sync_history WHERE crm_source = %s AND status = 'success' ORDER BY sync_type, id DESC
-"""
-
 
 def run_parts(
-    session: "Session", source: Source, entities: Sequence[Entity], worth_seconds: float = 0.0
+    session: "Session", source: Source, entities: Sequence[Entity], most: int, worth_seconds: float = 0.0
 ) -> list[list[Entity]]:
-    """Return the parts: as many as the vendor's pool lets read at a time, about equally long, the longest first.
+    """Return the parts: at most ``most``, about equally long, the longest first.
 
-    How long an entity takes is what its last good run took. Each part but the first has ``worth_seconds`` to read, so
-    that its run is worth its cost. An entity is in one part with all that is read from it.
+    How long an entity takes is what its last good run took. If there are several parts, each has ``worth_seconds`` to
+    read, so that its run is worth its cost. An entity is in one part with all that is read from it.
     """
-    if source.pool == 1 or len(entities) < 2:
+    if most == 1 or len(entities) < 2:
         return [list(entities)]
-    last = {str(row["sync_type"]): float(row["seconds"]) for row in session.execute(LAST_SECONDS, [source.name])}
+    asked = {"crm": source.name, "entities": [entity.name for entity in entities]}
+    last = {str(row["entity"]): float(row["seconds"]) for row in session.execute(query("run_seconds"), asked)}
     parents = {declared.table: declared.parent for declared in entities}
     families: dict[str, list[Entity]] = {}
     for declared in entities:
@@ -38,12 +35,15 @@ def run_parts(
             root = parent
         families.setdefault(root, []).append(declared)
     seconds = {root: sum(last.get(one.name, 1.0) for one in family) for root, family in families.items()}
-    number = min(source.pool, len(families))
+    number = min(most, len(families))
     if worth_seconds:
-        number = min(number, 1 + int(sum(seconds.values()) / worth_seconds))
+        number = min(number, max(1, int(sum(seconds.values()) / worth_seconds)))
     parts: list[tuple[float, list[Entity]]] = [(0.0, []) for _ in range(number)]
     for root in sorted(families, key=seconds.__getitem__, reverse=True):
         took, part = parts.pop(0)
         parts.append((took + seconds[root], part + families[root]))
         parts.sort(key=lambda one: one[0])
+    while len(parts) > 1 and parts[0][0] < worth_seconds:
+        (less, few), (more, many), *rest = parts
+        parts = sorted([(less + more, many + few), *rest], key=lambda one: one[0])
     return [part for _, part in reversed(parts)]

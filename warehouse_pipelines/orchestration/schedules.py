@@ -37,7 +37,7 @@ UNFINISHED = [
 ]
 
 WORTH_SECONDS = 60.0
-"""Reading time of a tick, by the last good runs, for which it asks for another run beside the first."""
+"""Reading time, by the last good runs, that each of the runs has if a tick asks for several."""
 
 DAY, WEEK = 24 * 60, 7 * 24 * 60
 
@@ -157,11 +157,14 @@ def schedule(
             paces = webhook_cadence.slower(connection, source, entities)
             left_out = {pace.entity: pace.reason for pace in paces if not pace.is_due}
             left_out |= dict.fromkeys(sync_schedule.switched_off(connection, source), "switched off")
-            left_out |= being_synced(context.instance, source)
+            going = being_synced(context.instance, source)
+            left_out |= going
             due = [entity for entity in entities if entity.name not in left_out]
             if due:
                 sync_schedule.note(connection, source, due, context.scheduled_execution_time)
-            parts = run_parts(connection, source, due, WORTH_SECONDS)
+            # More runs than the pool has places would wait for one of them, each as a started run.
+            most = max(1, source.pool - len(set(going.values())))
+            parts = run_parts(connection, source, due, most, WORTH_SECONDS)
         reasons = "; ".join(f"{entity.name}: {left_out[entity.name]}" for entity in entities if entity.name in left_out)
         if not due:
             yield dg.SkipReason(f"nothing is due: {reasons}")

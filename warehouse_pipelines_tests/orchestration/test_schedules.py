@@ -174,16 +174,21 @@ def test_what_webhooks_tell_of_is_polled_less_often(
         connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
 
 
+def took(connection: "warehouse.Session", **seconds: int) -> None:
+    """Write how long the last good run of each entity took, and nothing else, into the history."""
+    connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
+    for name, count in seconds.items():
+        connection.execute(
+            "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, configuration)"
+            " VALUES ('store', %s, now() - make_interval(secs => %s), now(), 'success', %s)",
+            [name, count, json.dumps({"mode": "delta", "dry_run": False, "max_records": 0})],
+        )
+
+
 def test_what_takes_long_is_asked_for_in_runs_side_by_side(instance: dg.DagsterInstance, url: str) -> None:
     """Each with a key, by which Dagster knows them apart, also in a tick that is resumed after the first of two."""
-    took = (
-        "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status)"
-        " VALUES ('store', %s, now() - %s::interval, now(), 'success')"
-    )
     with warehouse.connect(url) as connection:
-        connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
-        for name, seconds in (("parts", "20 s"), ("things", "30 s"), ("gadgets", "59 s")):
-            connection.execute(took, [name, seconds])
+        took(connection, parts=40, things=30, gadgets=80)
         with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON) as context:
             asked = schedule(STORE, record_store.ENTITIES, lambda: url).evaluate_tick(context).run_requests or ()
         assert [asked_for(one) for one in asked] == [{"gadget"}, {"part", "thing"}]
@@ -200,7 +205,20 @@ def test_what_takes_long_is_asked_for_in_runs_side_by_side(instance: dg.DagsterI
         assert asked_for(resumed) == {"part", "thing"}
         assert isinstance(resumed, dg.RunRequest)
         assert not _get_existing_run_for_request(instance, ticking, NOON, resumed)
-        connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
+        took(connection)
+
+
+def test_a_tick_asks_for_no_more_runs_than_the_pool_has_places_left(instance: dg.DagsterInstance, url: str) -> None:
+    """More would wait for a place of the pool, and occupy a place of all runs meanwhile."""
+    source = replace(STORE, pool=2)
+    tags = {"warehouse/crm": "store", "warehouse/sync_type": "parts"}
+    with warehouse.connect(url) as connection:
+        took(connection, things=70, gadgets=80)
+        create_run_for_test(instance, job_name="sync_store_parts", tags=tags, status=dg.DagsterRunStatus.STARTED)
+        with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON) as context:
+            asked = schedule(source, record_store.ENTITIES, lambda: url).evaluate_tick(context).run_requests or ()
+        took(connection)
+    assert [asked_for(one) for one in asked] == [{"thing", "gadget"}]
 
 
 def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance, url: str) -> None:

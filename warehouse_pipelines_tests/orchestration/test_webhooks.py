@@ -85,6 +85,14 @@ def test_more_are_left_to_one_run(contacts: SourceHarness, monkeypatch: pytest.M
     assert statuses(contacts) == ["pending"] * 3
 
 
+def test_what_it_worked_off_in_its_time_needs_no_run(contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch takes longer than the time that the sensor gives itself; nothing is left after it."""
+    monkeypatch.setattr(webhooks, "OWN_SECONDS", 0.01)
+    put(contacts)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert look(contacts.url, instance) == dg.SkipReason("worked off 1 deliveries")
+
+
 def test_it_leaves_the_inbox_to_whoever_is_at_it(contacts: SourceHarness) -> None:
     put(contacts)
     with (

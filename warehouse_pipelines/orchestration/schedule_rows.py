@@ -126,14 +126,17 @@ def _look_at(
     if problem or not row["enabled"] or source is None or entity is None:
         return {"next_run": None, "problem": problem}, None, ""
     due = row["next_run"] or first(row, now)
-    waiting = {"next_run": due, "problem": None}
+    state = {"next_run": due, "last_run": None, "problem": None}
+    if due <= now and instance.get_runs(dg.RunsFilter(tags={ROW_TAG: _key(row, due)}), limit=1):
+        # What came since the look that asked for this run is due now; what came before, the run made up for.
+        following = after(row, due, max(due, now - timedelta(seconds=LOOK_SECONDS)))
+        state |= {"next_run": following, "last_run": due}
+        due = following
     if due > now:
-        return waiting, None, ""
-    key = f"{row['id']} {due.astimezone(UTC).isoformat()}"
-    if instance.get_runs(dg.RunsFilter(tags={ROW_TAG: key}), limit=1):
-        return {"next_run": after(row, due, now), "last_run": due, "problem": None}, None, ""
+        return state, None, ""
     if busy := being_synced(instance, source).get(entity.name):
-        return waiting, None, f"{row['name']}: {busy}"
+        return state, None, f"{row['name']}: {busy}"
+    key = _key(row, due)
     options = sync_schedule.run_options(row["mode"], now.date())
     request = dg.RunRequest(
         run_key=key,
@@ -143,7 +146,11 @@ def _look_at(
         run_config={"resources": {"sync": {"config": options}}} if options else None,
         tags={ROW_TAG: key, "warehouse/schedule": row["name"]},
     )
-    return waiting, request, ""
+    return state, request, ""
+
+
+def _key(row: Row, due: datetime) -> str:
+    return f"{row['id']} {due.astimezone(UTC).isoformat()}"
 
 
 def _problem(row: Row, source: Source | None, entity: Entity | None, now: datetime) -> str | None:

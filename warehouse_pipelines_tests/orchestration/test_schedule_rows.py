@@ -134,6 +134,20 @@ def test_of_times_that_went_by_one_is_made_up_for(instance: dg.DagsterInstance, 
     assert stored(url, "hourly")["next_run"] == NOON + timedelta(hours=1)
 
 
+@pytest.mark.parametrize("often", [{"every": 1, "period": "minutes"}, {"recurrence_type": "crontab"}])
+def test_a_row_of_a_minute_is_asked_for_at_each_look(
+    instance: dg.DagsterInstance, url: str, often: dict[str, Any]
+) -> None:
+    insert(url, name="often", next_run=NOON, **often)
+    seconds = (1, 62, 125, 186)
+    for looked_at in seconds:
+        [asked] = look(instance, url, NOON + timedelta(seconds=looked_at))
+        start(instance, asked, dg.DagsterRunStatus.SUCCESS)
+    row = stored(url, "often")
+    assert (row["last_run"], row["next_run"]) == (NOON + 2 * MINUTE, NOON + 3 * MINUTE)
+    assert look(instance, url, NOON + timedelta(seconds=190)) == [], "no look asks twice for one time"
+
+
 def test_a_crontab_is_read_where_the_business_is(instance: dg.DagsterInstance, url: str) -> None:
     insert(
         url, name="nightly", mode="force7", recurrence_type="crontab",

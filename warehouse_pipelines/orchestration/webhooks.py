@@ -26,7 +26,7 @@ import dagster as dg
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.io_manager import key_of
 from warehouse_pipelines.orchestration.schedules import UNFINISHED
-from warehouse_pipelines.orchestration.ticks import told_plainly
+from warehouse_pipelines.orchestration.ticks import TickFailed, told_plainly
 from warehouse_pipelines.settings import serve_settings
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ LOOK_SECONDS = 30
 
 WATCH_SECONDS = 75.0
 """The thread ends so long after the last look of the sensor: whoever stops the sensor or the daemon stops both."""
+
+STUCK_SECONDS = 600.0
+"""After so long in one go the thread is taken for stuck, and the sensor fails: it holds the lock of the inbox."""
 
 FEW = 200
 """Deliveries that the sensor works off itself."""
@@ -100,7 +103,7 @@ def sensors(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sensor
         with told_plainly():
             where = url()
             done = watch.go_on(where) if serve_settings().can_verify else None
-            return _look(context.instance, sources, where, done)
+            return _look(context, sources, where, done)
 
     return [webhook_inbox]
 
@@ -113,23 +116,33 @@ class Watch:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._until = 0.0
+        self._began: float | None = None
+        """When the thread began to work off what it is at."""
         self._done = Done()
         self._error: Exception | None = None
 
     def go_on(self, url: str) -> "Done":
-        """Watch for another while, and return what was done since the last call; raise what ended the thread.
+        """Watch for another while, and return what was done since the last call.
 
+        Raises what ended the thread, and ``TickFailed`` while it is stuck; the next call returns what was done by then.
         The settings, which say the URL, are read here and not every second, because that costs more than to look.
         """
         with self._lock:
             self._url, self._until = url, time.monotonic() + WATCH_SECONDS
-            done, self._done = self._done, Done()
-            error, self._error = self._error, None
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
+                self._began = None
                 self._thread = threading.Thread(target=self._watch, name="webhook_inbox", daemon=True)
                 self._thread.start()
-        if error is not None:
-            raise error
+            if self._began is not None and time.monotonic() - self._began > STUCK_SECONDS:
+                minutes = (time.monotonic() - self._began) / 60
+                raise TickFailed(
+                    f"deliveries have been worked off for {minutes:.0f} minutes in one go, and nobody else can do it"
+                    " meanwhile; restart the code server if that does not end"
+                )
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
+            done, self._done = self._done, Done()
         return done
 
     def _watch(self) -> None:
@@ -138,6 +151,7 @@ class Watch:
                 done = work_off(self._sources, self._url, many=True)
                 with self._lock:
                     self._done.add(done)
+                    self._began = None
                 time.sleep(1)
         except Exception as error:  # told by the next tick, which starts another thread
             with self._lock:
@@ -146,6 +160,7 @@ class Watch:
     def _goes_on(self) -> bool:
         with self._lock:
             if time.monotonic() < self._until:
+                self._began = time.monotonic()
                 return True
             self._thread = None
             return False
@@ -193,6 +208,11 @@ def work_off(sources: Sequence[Source], url: str, *, many: bool) -> Done:
     return done
 
 
+def _log(context: dg.SensorEvaluationContext, done: Done) -> None:
+    for message in done.failures:
+        context.log.warning("tried again later: %s", message)
+
+
 def _import_early() -> None:
     """Import what a read needs, which takes six seconds, before the next delivery has to wait for it."""
     for name in ("dlt", "warehouse_pipelines.serving.work"):
@@ -200,19 +220,24 @@ def _import_early() -> None:
 
 
 def _look(
-    instance: dg.DagsterInstance, sources: Sequence[Source], url: str, before: Done | None
+    context: dg.SensorEvaluationContext, sources: Sequence[Source], url: str, before: Done | None
 ) -> dg.RunRequest | dg.SkipReason:
-    """Do what is due, or ask for a run that does. ``before`` is what the thread did since the last look."""
+    """Do what is due, or ask for a run that does. ``before`` is what the thread did since the last look.
+
+    Failures are logged at once, because a look that asks for a run, leaves the work to others or raises names none.
+    """
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.loading import webhook_inbox
 
+    _log(context, before or Done())
     with warehouse.session(url) as session:
         due = webhook_inbox.count_due(session, 1)
         if before is not None or webhook_inbox.is_used(session):
             _import_early()
-    if due and instance.get_runs(dg.RunsFilter(job_name=JOB, statuses=UNFINISHED), limit=1):
+    if due and context.instance.get_runs(dg.RunsFilter(job_name=JOB, statuses=UNFINISHED), limit=1):
         return dg.SkipReason(f"{JOB} is at it")
     done = work_off(sources, url, many=False)
+    _log(context, done)
     if done.left and not done.elsewhere:
         return dg.RunRequest()
     done.add(before or Done())

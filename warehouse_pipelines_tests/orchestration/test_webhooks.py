@@ -1,6 +1,9 @@
 """The sensor and the job that work the inbox of webhooks off."""
 
+import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -14,6 +17,7 @@ from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.loading import webhook_inbox
 from warehouse_pipelines.orchestration import webhooks
 from warehouse_pipelines.orchestration.ticks import TickFailed
+from warehouse_pipelines.serving.work import Worked, work
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines_tests.harness.serving import contact_event, events
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
@@ -87,7 +91,13 @@ def test_more_are_left_to_one_run(contacts: SourceHarness, monkeypatch: pytest.M
 
 def test_what_it_worked_off_in_its_time_needs_no_run(contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch takes longer than the time that the sensor gives itself; nothing is left after it."""
-    monkeypatch.setattr(webhooks, "OWN_SECONDS", 0.01)
+
+    def slowly(*given: Any, **options: Any) -> Worked | None:
+        time.sleep(1)
+        return work(*given, **options)
+
+    monkeypatch.setattr("warehouse_pipelines.serving.work.work", slowly)
+    monkeypatch.setattr(webhooks, "OWN_SECONDS", 1.0)
     put(contacts)
     with dg.DagsterInstance.ephemeral() as instance:
         assert look(contacts.url, instance) == dg.SkipReason("worked off 1 deliveries")
@@ -130,6 +140,64 @@ def test_what_ended_the_thread_fails_the_next_look(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
     with pytest.raises(DatabaseUnavailable):
         watch.go_on(AWAY)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_ends_the_thread_otherwise_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+
+    def ends(*_: object, **__: object) -> webhooks.Done:
+        called.append("")
+        raise SystemExit
+
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 60.0)
+    monkeypatch.setattr(webhooks, "work_off", ends)
+    watch = webhooks.Watch([HUBSPOT])
+    for _ in range(2):
+        watch.go_on(AWAY)
+        thread = watch._thread
+        assert thread is not None
+        thread.join(timeout=20)
+    assert len(called) == 2
+
+
+def test_a_thread_that_hangs_fails_the_looks_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the lock of the inbox, so every other look would be skipped. What it did is told afterwards."""
+    going_on = threading.Event()
+
+    def hangs(*_: object, **__: object) -> webhooks.Done:
+        going_on.wait(20)
+        return webhooks.Done(taken=1)
+
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 60.0)
+    monkeypatch.setattr(webhooks, "STUCK_SECONDS", 0.0)
+    monkeypatch.setattr(webhooks, "work_off", hangs)
+    watch = webhooks.Watch([HUBSPOT])
+    watch.go_on(AWAY)
+    eventually(lambda: watch._began, "the thread has begun")
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    for _ in range(2):
+        with pytest.raises(TickFailed, match="worked off for 0 minutes in one go"):
+            watch.go_on(AWAY)
+    thread = watch._thread
+    assert thread is not None
+    going_on.set()
+    thread.join(timeout=20)
+    assert watch.go_on(AWAY).taken == 1
+
+
+def test_what_the_thread_could_not_read_is_logged_whatever_the_look_returns(
+    contacts: SourceHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = webhooks.Done(taken=1, failures={"hubspot contacts: no": None})
+    put(contacts)
+    with dg.DagsterInstance.ephemeral() as instance:
+        create_run_for_test(instance, job_name=webhooks.JOB, status=dg.DagsterRunStatus.STARTED)
+        found = webhooks._look(dg.build_sensor_context(instance=instance), [HUBSPOT], contacts.url, told)
+        assert found == dg.SkipReason(f"{webhooks.JOB} is at it")
+        with pytest.raises(DatabaseUnavailable):
+            webhooks._look(dg.build_sensor_context(instance=instance), [HUBSPOT], AWAY, told)
+    assert capsys.readouterr().err.count("WARNING - tried again later: hubspot contacts: no") == 2
 
 
 def test_its_tick_fails_while_the_database_is_away() -> None:

@@ -80,12 +80,20 @@ def test_importing_definitions_imports_neither_dlt_nor_a_driver() -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=[source.name for source in SOURCES])
 def test_a_command_runs_the_very_job_that_the_ui_has(source: Source) -> None:
-    """What ``definitions_of`` leaves out is of no concern to the jobs of a CRM, so their snapshots are the same."""
-    entity = source.entities[-1]
-    names = [f"sync_{source.name}_{entity.name}", f"sync_{source.name}_all"]
-    names += [f"backfill_{source.name}_{entity.name}"] if entity.cadence.backfill_since else []
-    for name in names:
-        own = definitions_of(source, "all" if name.endswith("_all") else entity.name, database_url)
+    """What ``definitions_of`` leaves out is of no concern to the jobs of a CRM, so their snapshots are the same.
+
+    Compared are a child and its parent, or the last entity and the first where the CRM has no such pair.
+    """
+    entities = {entity.table: entity for entity in source.entities}
+    child = next((entity for entity in source.entities if entity.parent), source.entities[-1])
+    parent = entities[child.parent] if child.parent else source.entities[0]
+    names = {f"sync_{source.name}_all": "all"}
+    for entity in (parent, child):
+        names[f"sync_{source.name}_{entity.name}"] = entity.name
+        if entity.cadence.backfill_since:
+            names[f"backfill_{source.name}_{entity.name}"] = entity.name
+    for name, part in names.items():
+        own = definitions_of(source, part, database_url)
         job, listed = own.resolve_job_def(name), defs.resolve_job_def(name)
         assert job.get_job_snapshot_id() == listed.get_job_snapshot_id()
         assert job.run_tags == listed.run_tags

@@ -1,11 +1,11 @@
 """Jobs and schedules, from rows: ``sync_<crm>_<entity>``, ``sync_<crm>_all``, and a schedule per CRM and cadence.
 
 A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, because each run costs a process and a
-second of a processor; for several, which run side by side, only if each has ``WORTH_SECONDS`` to read. The CRMs fire at
-different minutes of the hour, so that few of them run at once. A tick leaves out what is switched off
-(``loading.sync_schedule``), what an unfinished run has still to sync, and what need not be polled yet because its
-webhooks deliver (``loading.webhook_cadence``); it says so in its log and in a tag of the run. A tick that cannot ask
-the warehouse fails, so that whoever watches ticks hears of it.
+second of a processor; for several, which run side by side, only if each has ``WORTH_SECONDS`` to read and the pool of
+the CRM has places for them beside its unfinished runs. The CRMs fire at different minutes of the hour, so that few of
+them run at once. A tick leaves out what is switched off (``loading.sync_schedule``), what an unfinished run has still
+to sync, and what need not be polled yet because its webhooks deliver (``loading.webhook_cadence``); it says so in its
+log and in a tag of the run. A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
 
 A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
 switched on without them skips and says which are missing.

@@ -5,8 +5,8 @@ a killed run that was cancelled; a lost machine, of which Dagster hears nothing 
 row that is ``running`` while its advisory lock is free belongs to a dead process; Dagster says which of these somebody
 had cancelled. Runs that Dagster believes started are closed with it, as ``run_lock`` says.
 
-They run by default, once a minute each: a tick costs a tenth of what a short run does, and there is one whether
-anything was left open or not. While the database is away their ticks fail; what the first misses, the second finds.
+They run by default, once a minute each: a tick costs a tenth of a short run, and comes each minute even if there is
+nothing to close. While the database is away their ticks fail; what the first misses, the second finds.
 """
 
 from collections.abc import Callable

@@ -15,18 +15,21 @@ from typing import Any
 EVERY_SECONDS = 3600.0
 WATCH_SECONDS = 5
 
-WATCHING = {"dagster._daemon.cli", "dagster_webserver.cli"}
-"""The modules of the programs that watch code servers. Others are spared the imports."""
+DAEMON, WEBSERVER = "dagster._daemon.cli", "dagster_webserver.cli"
+"""The modules of the programs that watch code servers; the daemon also rereads. Others are spared the imports."""
 
 
 def refresh_hourly() -> None:
-    """Set the pace, if this process is one of ``WATCHING``."""
-    if not WATCHING & sys.modules.keys():
+    """Set the pace, if this process is a daemon or a webserver."""
+    if not {DAEMON, WEBSERVER} & sys.modules.keys():
         return
-    from dagster._daemon import controller as module
     from dagster._grpc import server_watcher
 
     server_watcher.WATCH_INTERVAL = WATCH_SECONDS
+    if DAEMON not in sys.modules:
+        return
+    from dagster._daemon import controller as module
+
     if hasattr(module.DagsterDaemonController, "_read_workspace"):
         return
     controller: Any = module.DagsterDaemonController

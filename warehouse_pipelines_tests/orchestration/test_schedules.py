@@ -179,7 +179,8 @@ def took(connection: "warehouse.Session", **seconds: int) -> None:
     connection.execute("DELETE FROM orchestration.sync_history WHERE crm_source = 'store'")
     for name, count in seconds.items():
         connection.execute(
-            "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, configuration)"
+            "INSERT INTO orchestration.sync_history"
+            " (crm_source, sync_type, start_time, end_time, status, configuration)"
             " VALUES ('store', %s, now() - make_interval(secs => %s), now(), 'success', %s)",
             [name, count, json.dumps({"mode": "delta", "dry_run": False, "max_records": 0})],
         )

@@ -40,7 +40,8 @@ def slowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         DagsterDaemonController, "check_workspace_freshness", DagsterDaemonController.check_workspace_freshness
     )
-    monkeypatch.setitem(sys.modules, "dagster._daemon.cli", ModuleType("dagster._daemon.cli"))
+    monkeypatch.delattr(DagsterDaemonController, "_read_workspace", raising=False)
+    monkeypatch.setitem(sys.modules, workspace_refresh.DAEMON, ModuleType(workspace_refresh.DAEMON))
     workspace_refresh.refresh_hourly()
     workspace_refresh.refresh_hourly()
 
@@ -57,3 +58,15 @@ def test_a_location_that_could_not_be_loaded_is_read_anew_every_minute() -> None
 def test_a_code_server_of_the_daemon_itself_is_read_anew_every_minute() -> None:
     assert read(CHILD, 90)
     assert not read(CHILD, 30)
+
+
+def test_a_webserver_only_watches_at_the_slow_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster._grpc import server_watcher
+
+    monkeypatch.delitem(sys.modules, workspace_refresh.DAEMON)
+    monkeypatch.setitem(sys.modules, workspace_refresh.WEBSERVER, ModuleType(workspace_refresh.WEBSERVER))
+    monkeypatch.delattr(DagsterDaemonController, "_read_workspace")
+    monkeypatch.setattr(server_watcher, "WATCH_INTERVAL", 1)
+    workspace_refresh.refresh_hourly()
+    assert server_watcher.WATCH_INTERVAL == workspace_refresh.WATCH_SECONDS
+    assert not hasattr(DagsterDaemonController, "_read_workspace")

@@ -5,7 +5,7 @@ A **full read** walks the primary key, of a long table in ranges side by side (`
 (9999-12-31) is read by every delta, and an edit during the read is read too. A backfill ends with its window. Then the
 delta asks for the rows whose ``updated_at`` is NULL or zero, by when they were added: ``modified=updated_at|add_date``
 in the row makes both the statement and the column. Rows of one second are told apart by the key. A table whose cursor
-column is gone is read in full each time.
+column was dropped is read in full each time.
 
 ``OVERLAP`` is longer than the hour that occurs twice in autumn, so no row of it is missed, and longer than any
 transaction should last, which a late commit needs.

@@ -122,14 +122,16 @@ class Loader:
         if not table.num_rows:
             return
         self._kept.begin(table)
+        # Not within the savepoint, where PostgreSQL keeps what it truncates on disk until the commit.
+        self.transaction.run("TRUNCATE incoming")
         self.transaction.run("SAVEPOINT batch")
         try:
-            self.transaction.cursor.execute("TRUNCATE incoming")
             self.transaction.ingest("incoming", _staged(self.entity, table, self._kept.now))
         except adbc_driver_manager.Error as error:
             if not self.transaction.is_about_data(error, "batch"):
                 raise self.transaction.translated(error) from error
             self.transaction.run("ROLLBACK TO SAVEPOINT batch")
+            self.transaction.run("RELEASE SAVEPOINT batch")
             if table.num_rows == 1:
                 self._refused.note(table, error)
                 return

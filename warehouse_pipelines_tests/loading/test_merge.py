@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from psycopg import sql
 
 from warehouse_pipelines.errors import NotConfigured, SuspiciousRead, WrongUse
 from warehouse_pipelines.loading import dead_letters, resource
+from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.merge_sql import MergeStatements
 from warehouse_pipelines.loading.mirroring import check_mirroring
 from warehouse_pipelines.loading.options import Result
@@ -164,6 +166,22 @@ def test_what_is_too_long_is_compressed_by_lz4_where_the_server_has_it(fake: Fak
     finally:
         transaction.close()
     assert chosen == ("lz4" if has_lz4 else "pglz",)
+
+
+def test_all_batches_are_staged_in_one_file(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that is truncated after a savepoint gets another file, and the old one stays until the commit."""
+    files = []
+    load = Loader.load
+
+    def noted(loader: Loader, table: pa.Table) -> None:
+        load(loader, table)
+        files.append(loader.transaction.number(sql.SQL("SELECT pg_relation_filenode('incoming')")))
+
+    monkeypatch.setattr(Loader, "load", noted)
+    execute(fake, f"CREATE INDEX ON {fake.entity.table} (absorbed)")
+    assert fake.sync([thing("a"), thing("b")], [thing("c"), REFUSED["54"](1), thing("d")], [thing("e")]).failed == 1
+    assert len(files) >= 3
+    assert len(set(files)) == 1
 
 
 def test_a_stale_record_neither_restores_nor_buries(fake: FakeSource) -> None:

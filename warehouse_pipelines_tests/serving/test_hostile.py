@@ -364,6 +364,7 @@ def test_who_reads_much_keeps_nobody_from_signing_in(shared_url: str, monkeypatc
     assert asyncio.run(read()) == 1
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_what_cannot_be_guessed_is_not_told_by_the_time_it_takes(serve: Serving) -> None:
     """A name that there is and one that there is not take a hash each; a tenth would tell them apart."""
     name = add_user(serve.url, "viewer", password=PASSWORD)

@@ -261,6 +261,7 @@ def test_cookies_that_nobody_gave_do_not_hold(serve: Serving) -> None:
     "/static/%2e%2e%2f%2e%2e%2fsettings.py", "/.env", "/api/../.env", "/docs", "/redoc", "/openapi.json",
     "/metrics/../.env",
 ])  # fmt: skip
+@pytest.mark.every_case
 def test_no_other_file_is_served(serve: Serving, path: str) -> None:
     with socket.create_connection(urlsplit(serve.address).netloc.split(":"), timeout=30) as line:  # type: ignore[arg-type]
         line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
@@ -269,6 +270,7 @@ def test_no_other_file_is_served(serve: Serving, path: str) -> None:
 
 
 @each([*{route.path: (method, route) for method, route in ROUTES}.values()])
+@pytest.mark.every_case
 def test_a_method_that_is_not_declared_does_nothing(serve: Serving, programs: dict[str, httpx.Client], method: str,
                                                     route: GuardedRoute) -> None:  # fmt: skip
     path = filled(route, str(UUID(int=7)))

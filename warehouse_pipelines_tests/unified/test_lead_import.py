@@ -185,6 +185,7 @@ HOUSEHOLDS = [
 
 
 @pytest.mark.parametrize(("first", "second", "outcome"), HOUSEHOLDS)
+@pytest.mark.every_case
 def test_who_is_the_same(crm: Crm, first: str, second: str, outcome: str) -> None:
     """In one file, and in two: a shared number or address makes a household, and no person."""
     together = crm.load(f"First,Last,Phone,Email\n{first}\n{second}\n")

@@ -117,16 +117,35 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _remove(Path(folder))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("database")
+    _leave_middle_cases(items)
     if ONCE in os.environ:
         items[:] = _one_of_each(items)
     if hasattr(config, "workerinput"):
         # Or one worker is left with the longest when the others have ended.
         longest = {name: place for place, name in enumerate(LONGEST)}
         items.sort(key=lambda item: longest.get(item.path.name, len(LONGEST)))
+
+
+def _leave_middle_cases(items: Sequence[pytest.Item]) -> None:
+    """Mark as slow all but the first and the last case of a test that needs a database.
+
+    Not in ``schema``, where each is another table, role or statement; nor in the battery, which chooses its own; nor
+    where a test says ``every_case``.
+    """
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("database") and not re.search("/(schema|battery)/", item.nodeid):
+            quick = not (item.get_closest_marker("slow") or item.get_closest_marker("every_case"))
+            if quick:
+                cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for alike in cases.values():
+        for item in alike[1:-1]:
+            item.add_marker(pytest.mark.slow("cases between the first and the last of a test that needs a database"))
 
 
 def _one_of_each(items: Sequence[pytest.Item]) -> list[pytest.Item]:

@@ -62,6 +62,7 @@ def found(shared_url: str, file: Path) -> dict[str, Any]:
     return printed
 
 
+@pytest.mark.slow("a server of its own, migrated")
 def test_accounts_come_into_a_warehouse_that_is_there_and_change_nothing_of_it(found: dict[str, Any]) -> None:
     lines = found["migrated"]
     assert {"account hubspot_west", "account callrail_north", "account callrail_south"} <= set(lines)
@@ -198,6 +199,7 @@ def test_what_is_made_of_all_accounts_refuses_to_leave_one_out(
                 call(session)
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_accounts_are_removed_together_and_only_who_opted_out_is_remembered(
     unknown: "psycopg.Connection[Any]",
 ) -> None:

@@ -160,6 +160,7 @@ def test_the_parameters_of_a_session_go_into_a_url(url: str) -> None:
         assert row == ("a-name", "UTC", "60")
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_a_statement_ends_soon_after_its_client_was_killed(url: str) -> None:
     """Its locks with it: a killed run must not keep the next one waiting until the statement is done."""
     program = (

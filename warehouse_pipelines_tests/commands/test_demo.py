@@ -87,6 +87,7 @@ def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_who_is_who_whose_process_died_is_an_error_in_one_sentence(
     database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,6 +129,7 @@ def test_without_a_terminal_all_that_is_missing_is_named_and_nothing_is_written(
     assert says in done.output
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_step_that_fails_ends_it_with_its_exit_code(env_file: Path, database_url: str) -> None:
     """The check, since nobody answers under this address."""
     os.environ[DATABASE] = database_url

@@ -47,6 +47,7 @@ def test_a_sync_runs_the_job_of_the_ui_and_reports_the_history(vendors: Simulato
     assert rows(database_url, LAST)[0][2] == 0
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_all_crms_are_synced_side_by_side(small_vendors: Simulators, database_url: str) -> None:
     """All that are configured; the demo syncs the thirteen."""
     result = warehouse("sync", "all")
@@ -98,6 +99,7 @@ def die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_a_process_that_died_is_the_failure_of_its_jobs(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_processes, "_run_part", die)
     result = warehouse("sync", "all")
@@ -110,6 +112,7 @@ def run_and_die(*part: Any) -> None:
     die()
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_what_was_committed_before_a_process_died_is_reported_as_done(
     vendors: Simulators, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,6 +180,7 @@ class TestAnyVendor:
 
 
 class TestState:
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_the_second_run_is_a_delta(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_company")
         assert it.run() == {"hubspot_company": len(it.driver.keys(it.entity))}
@@ -199,6 +200,7 @@ class TestState:
         monkeypatch.setattr("warehouse_pipelines.model.entity.Entity.full_due", lambda self, moment: now)
         assert it.run() == {"hubspot_contact": 30}
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_failed_read_leaves_the_state_and_the_rows(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_company")
         it.run()
@@ -255,6 +257,7 @@ class TestState:
 
 
 class TestDeletes:
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_hard_delete_removes_what_the_vendor_calls_deleted(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_company")
         it.driver.prepare(it.entity)
@@ -279,6 +282,7 @@ class TestDeletes:
         it.run()
         assert key in it.rows()
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_read_that_lost_too_much_is_refused(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_contact_to_deal_association")
         it.run()
@@ -300,6 +304,7 @@ class TestDeletes:
 
 
 class TestBadRecords:
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_they_go_to_a_table_of_their_own(self, piped: Callable[..., Piped]) -> None:
         it = piped("callrail_tag")
         it.run()
@@ -353,6 +358,7 @@ class TestWithoutAWarehouse:
 
 class TestFiles:
     @pytest.mark.parametrize("file_format", ["parquet", other("jsonl")])
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_full_reads_replace_the_files_and_deltas_add_to_them(
         self, piped: Callable[..., Piped], tmp_path: Path, file_format: str
     ) -> None:

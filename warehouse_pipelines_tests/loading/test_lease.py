@@ -109,6 +109,7 @@ def test_a_token_of_another_is_refused_at_the_commit(fake: FakeSource) -> None:
     assert execute(fake.url, "SELECT token FROM orchestration.entity_lease") == [(4,)]
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_a_run_that_renews_its_lease_is_left_alone(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it takes, and though it waits for its vendor."""
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)

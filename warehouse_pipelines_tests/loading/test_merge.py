@@ -592,6 +592,7 @@ def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(fake: FakeSource) -
     assert (letters(fake), fake.row("a", "1")["label"]) == ([], "smaller")
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_what_a_running_sync_holds_cannot_be_waived_and_does_not_hang(fake: FakeSource) -> None:
     bad = thing("a", size="big")
     fake.sync([bad])

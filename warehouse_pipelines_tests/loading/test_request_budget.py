@@ -68,6 +68,7 @@ def test_shared_rate_budget(bare_url: str) -> None:
         assert len(inside) <= SHORT.requests + 2 * (portion(SHORT) - 1)
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_who_asks_without_waiting_gets_nothing_early(bare_url: str) -> None:
     """All at once, then one again and again: it is granted a whole window later, wherever in its slot the first lay."""
     ask = "SELECT orchestration.take_requests('credential', 'short', 40, 0.5, %s)"
@@ -223,6 +224,7 @@ def share_of_few(opened: Opened) -> float:
     return granted["few"] / granted["many"]
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_a_run_with_many_requests_in_flight_leaves_its_share_to_one_with_few(opened: Opened) -> None:
     """More than the thirteenth part that chance gives. On a busy machine the one thread may not run in time."""
     assert any(share_of_few(opened) >= 0.1 for _ in range(4))

@@ -159,6 +159,7 @@ def daily(session: "Session") -> list[dict[str, Any]]:
     return session.execute("SELECT * FROM orchestration.sync_metrics_daily ORDER BY day, sync_type").fetchall()
 
 
+@pytest.mark.slow("many records")
 def test_years_in_fast_motion_grow_nothing_without_end(session: "Session") -> None:
     """What is kept in the last year is no more than in the year before; the ages are those shipped, but one."""
     for kind in ("sync_history_daily", "audit_logs"):

@@ -137,6 +137,7 @@ def test_removed_association_is_tombstoned(open_harness: OpenHarness) -> None:
     assert it.rows()[key]["archived"]
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again(open_harness: OpenHarness) -> None:
     """No delta shows it. Of the vendor's answer it can be told from a record that is only archived, or merged."""
     it = open_harness("hubspot_contact")

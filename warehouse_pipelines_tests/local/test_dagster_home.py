@@ -34,6 +34,7 @@ def limits(home: Path) -> dict[str, int]:
         return {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}
 
 
+@pytest.mark.slow("programs of their own")
 def test_three_at_once_leave_one_sound_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the lock all failed, and so did every later run."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
@@ -146,6 +147,7 @@ def test_a_run_is_written_and_read_by_another_process(default_url: str, tmp_path
         assert run.is_success
 
 
+@pytest.mark.slow("programs of their own")
 def test_connections_are_kept_where_many_events_are_written(default_url: str, tmp_path: Path) -> None:
     opened = count_connections(default_url)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
@@ -157,6 +159,7 @@ def test_connections_are_kept_where_many_events_are_written(default_url: str, tm
     assert before - opened < 10
 
 
+@pytest.mark.slow("programs of their own")
 def test_instances_of_a_process_share_their_connections(default_url: str, tmp_path: Path) -> None:
     """Dagster opens an instance for each tick of a sensor."""
 
@@ -172,6 +175,7 @@ def test_instances_of_a_process_share_their_connections(default_url: str, tmp_pa
     assert count_connections(default_url) - before <= 1, "the one that counts"
 
 
+@pytest.mark.slow("programs of their own")
 def test_connections_are_opened_anew_after_the_server_dropped_them(default_url: str, tmp_path: Path) -> None:
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert instance.get_runs_count() == 0
@@ -251,6 +255,7 @@ def test_sqlite_is_there_for_who_asks_for_it(tmp_path: Path, monkeypatch: pytest
     assert limits(tmp_path) == {"a_api": 2}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_setting_names_another_database(tmp_path: Path, test_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     url = test_server.url("dagster_of_a_test")
     monkeypatch.setenv("DAGSTER_STORAGE_URL", url.replace("://", "+psycopg2://"))

@@ -29,6 +29,7 @@ def fill(server: Server) -> None:
         connection.execute("CREATE TABLE t AS SELECT generate_series(1, 1000) AS i")
 
 
+@pytest.mark.slow("programs of their own")
 def test_a_server_starts_stops_and_starts_again_at_the_same_address(server: Server) -> None:
     url = server.start()
     assert url == server.start()
@@ -53,6 +54,7 @@ def test_rows_survive_a_crash(server: Server, how: str) -> None:
     assert rows(server) == [*range(1, 1001)]
 
 
+@pytest.mark.slow("programs of their own")
 def test_three_at_once_give_one_server(new_server: Server) -> None:
     program = "import sys; from pathlib import Path; from warehouse_pipelines.local import postgres; "
     program += "print(postgres.up(Path(sys.argv[1])))"

@@ -331,6 +331,7 @@ def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(fake: FakeS
     assert (again.created, again.updated, again.failed, again.status) == (0, 0, 1, "success")
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_numbers_beside_a_hashed_value_stay_digit_by_digit(fake: FakeSource, configure: Configure) -> None:
     fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
     record = json.dumps(thing(1, amount="X", big=[1.10, {"n": "Y"}])).replace('"X"', "12345678901234567890.10")
@@ -387,6 +388,7 @@ def test_an_added_column_of_a_portal_is_filled_and_a_hashed_one_is_nowhere_in_cl
         assert all(email is None or email.startswith("hmac:") for email in emails)
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_of_a_mirrored_table_a_dropped_column_is_not_even_asked_for(
     configure: Configure, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,6 +232,7 @@ def send_and_die(url: str, channel: str) -> None:
     deliveries.send(url, [Killed(channel)], NOW)
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_who_is_killed_between_sending_and_writing_it_down_sends_it_again(
     alerting: Alerting, receiver: Receiver
 ) -> None:
@@ -246,6 +247,7 @@ def test_who_is_killed_between_sending_and_writing_it_down_sends_it_again(
     assert receiver.titles == [TITLE, TITLE]
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_a_channel_that_hangs_keeps_no_other_waiting(
     alerting: Alerting, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

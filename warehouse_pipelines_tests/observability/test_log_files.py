@@ -108,6 +108,7 @@ def test_a_line_longer_than_a_file_is_written_all_the_same(tmp_path: Path) -> No
     assert sum(len(file.read_text().split()) for file in tmp_path.glob("sync.log*")) == 3
 
 
+@pytest.mark.slow("programs of their own")
 def test_processes_that_write_at_a_time_lose_no_line(tmp_path: Path) -> None:
     names = ["one", "two", "three"]
     children = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name]) for name in names]

@@ -299,6 +299,7 @@ def tombstones(fake: FakeSource) -> dict[str, tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("flag", FLAG)
+@pytest.mark.slow("the same in other circumstances")
 def test_what_the_vendor_deleted_stays_deleted_while_its_flag_is_not_sent(fake: FakeSource, flag: str) -> None:
     fake.entity, name, yes, no = FLAG[flag]
     column = "archived" if fake.entity.deletes.flag else "deleted_at"

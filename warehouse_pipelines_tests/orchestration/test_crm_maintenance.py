@@ -283,6 +283,7 @@ def test_partitions_are_made_ahead(database: psycopg.Connection, plain_url: str)
     assert run("monthly_make_partitions", plain_url)["partitions"] == [{"partition": f"lead_audit_log{last}"}]
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_work_on_partitions_does_not_wait_long_for_its_lock(bare_url: str) -> None:
     with psycopg.connect(bare_url) as reader, warehouse.connect(bare_url) as connection:
         reader.execute("SELECT count(*) FROM crm.lead_audit_log")

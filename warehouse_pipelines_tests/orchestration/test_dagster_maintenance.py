@@ -76,6 +76,7 @@ def stored(instance: dg.DagsterInstance, table: sa.Table) -> set[str]:
         return {run_id for (run_id,) in connection.execute(sa.select(table.c.run_id).distinct())}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance) -> None:
     home = Path(instance.root_directory)
     month_again, month, last_month = (run(instance, whole, month=key) for key in (MONTHS[0], MONTHS[0], MONTHS[1]))

@@ -420,6 +420,7 @@ def test_a_vendor_s_flag_that_does_not_exist_fails_with_one_message(
 
 
 @pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.slow("the same in other circumstances")
 def test_debug_lets_the_lines_of_the_loader_into_the_log_of_the_run(
     store: record_store.RecordStore, bare_url: str, tmp_path: Path, debug: bool
 ) -> None:

@@ -63,6 +63,7 @@ def test_the_job_computes_the_marts_and_checks_them(database_url: str) -> None:
     assert all(checked.values())
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_check_that_does_not_hold_says_how_many_faults_there_are(database_url: str) -> None:
     """An activity of a person that is none: as if identity had lost one while the marts stood still."""
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -83,6 +84,7 @@ def test_a_check_that_does_not_hold_says_how_many_faults_there_are(database_url:
 
 
 @pytest.mark.parametrize("mart", MARTS, ids=lambda mart: mart.name)
+@pytest.mark.every_case
 def test_every_column_says_what_it_is(shared_url: str, mart: Mart) -> None:
     with psycopg.connect(shared_url) as connection:
         silent = connection.execute(

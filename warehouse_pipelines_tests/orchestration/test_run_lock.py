@@ -218,6 +218,7 @@ def test_a_living_run_that_lost_its_session_keeps_its_slot(
 
 
 @pytest.mark.parametrize("shared_instance", ["sqlite"], indirect=True)
+@pytest.mark.slow("programs of their own")
 def test_nobody_is_called_dead_just_after_the_server_came_up(
     instance: dg.DagsterInstance, server: Server, template: str, test_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_more_are_left_to_one_run(contacts: SourceHarness, monkeypatch: pytest.M
     assert statuses(contacts) == ["pending"] * 3
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_what_it_worked_off_in_its_time_needs_no_run(contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch takes longer than the time that the sensor gives itself; nothing is left after it."""
 

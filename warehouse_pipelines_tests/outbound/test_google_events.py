@@ -146,6 +146,7 @@ def test_a_plan_that_was_killed_is_closed_by_the_next_command(
 
 
 @pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.slow("a program of its own, which is killed")
 def test_an_undo_that_was_killed_is_closed_by_the_next_plan_and_can_be_repeated(
     works: GoogleTarget, monkeypatch: pytest.MonkeyPatch, sent: bool
 ) -> None:
@@ -219,6 +220,7 @@ def test_what_was_changed_since_it_was_planned_is_left(works: GoogleTarget) -> N
     assert works.google.described_event(CREW, event)["summary"] == "by hand"
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_cancelled_event_keeps_its_row_and_is_restored(works: GoogleTarget) -> None:
     object_id = made(works, key="visit 10")
     event = object_id.split(" ")[1]

@@ -85,6 +85,7 @@ def check_points(portal: PortalTarget, step: int) -> int:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.slow("a program of its own, which is killed")
 def test_killed_at_many_points_nothing_is_made_twice_and_nothing_is_left_out(portal: PortalTarget) -> None:
     kills = examples(5, of=16)
     assert check_points(portal, 65 // kills) >= kills
@@ -221,6 +222,7 @@ def test_an_association_of_which_a_part_was_written_and_that_somebody_changed_is
     assert portal.state() == changed
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_after_kill_9_the_next_apply_goes_on(portal: PortalTarget, database_url: str) -> None:
     before, plan = planned(portal)
     done = apply_and_kill(database_url, plan, after=3, most=BATCH)

@@ -66,6 +66,7 @@ def test_the_months_of_a_log_say_what_they_are_in_the_archive_too(database_url: 
         assert archived == said(connection, "crm.lead_audit_log.action") is not None
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_text_that_changed_is_applied_by_the_next_migration_and_reaches_the_view(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +116,7 @@ def test_nothing_is_said_of_what_is_somebody_else_s(database_url: str) -> None:
         assert said(connection, "public.mine.legal_name") is None
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_what_is_right_is_not_written_again(database_url: str) -> None:
     """A repetition changes no row of the catalog, so loads and autovacuum are not held up."""
     seen = (

@@ -319,6 +319,7 @@ def test_a_page_of_leads(app: Connection) -> None:
     assert one(app, "SELECT first_name FROM crm.list_leads('{}', 1, '2025-06-01')") == "Zoe"
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_rare_tag_and_a_name_are_found_by_index(crm_url: str) -> None:
     """Below a policy PostgreSQL would read every lead for them, because their operators are not leakproof."""
     with session(crm_url, role=None) as connection:

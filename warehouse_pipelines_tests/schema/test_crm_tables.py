@@ -499,6 +499,7 @@ def test_down_refuses_for_archived_rows(database_url: str) -> None:
         migrate(database_url, down=len(undone_by("0005_crm_tenants")))
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_the_seed_is_a_flag(database_url: str) -> None:
     runner = CliRunner()
     for _ in range(2):

@@ -633,6 +633,7 @@ def test_the_application_writes_no_score_history_and_no_author(crm_url: str, ten
         connection.rollback()
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_the_schema_public_is_for_those_who_have_something_there(empty_url: str) -> None:
     """With USAGE any login locks a table that it may not read: CREATE RULE waits for the lock before it asks."""
     with psycopg.connect(empty_url, autocommit=True) as connection:

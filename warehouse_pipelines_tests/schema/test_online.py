@@ -117,6 +117,7 @@ def test_a_build_that_was_killed_is_begun_again(database_url: str) -> None:
     assert rows(database_url, VALID) == [(True,)]
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_an_index_of_an_entity_that_is_missing_or_invalid_is_built(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("DROP INDEX idx_callrail_call_company_id")
@@ -187,6 +188,7 @@ def test_a_backfill_that_was_killed_goes_on_where_it_was(database_url: str) -> N
     ]
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_a_migration_that_waits_for_a_load_keeps_nobody_out(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -320,6 +322,7 @@ def test_what_takes_a_moment_is_allowed(database_url: str, statement: str) -> No
 
 
 @pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.slow("a server of its own"))])
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_plan_says_what_would_be_done_and_changes_nothing(database_url: str, empty_url: str, own: bool) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("DROP INDEX idx_callrail_call_company_id")

@@ -139,6 +139,7 @@ def test_what_is_said_of_the_tables_can_be_said_again(database_url: str) -> None
     assert migrate(database_url) == []
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_table_that_is_made_anew_gets_what_is_said_of_it(database_url: str) -> None:
     before = dump(database_url, "pipedesk")
     with psycopg.connect(database_url) as connection:

@@ -589,6 +589,7 @@ def test_the_rules_of_a_series_are_rows(connection: Connection) -> None:
     ]
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_the_sync_token_of_each_calendar_is_shown(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes from the transaction that holds the events, from a good run only, and for each channel."""
     with source_harness("pipedesk.calendar_events", database_url, monkeypatch, contacts=30) as it:

@@ -60,6 +60,7 @@ def test_a_row_cannot_declare_them() -> None:
         replace(ENTITIES["callrail_tag"], columns=columns(text="id", timestamptz="source_created_at"))
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_they_follow_what_is_loaded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     source, entity = BY_TABLE["callrail_tag"]
     with start(["callrail"], contacts=20) as simulators:
@@ -75,6 +76,7 @@ def test_they_follow_what_is_loaded(database_url: str, monkeypatch: pytest.Monke
     assert found == (datetime(2020, 1, 1, tzinfo=UTC),)
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_table_that_is_there_gets_both_for_the_rows_that_it_has(database_url: str) -> None:
     dropped = "ALTER TABLE salesrabbit_user DROP source_created_at CASCADE, DROP source_updated_at CASCADE"
     with psycopg.connect(database_url) as connection:

@@ -72,6 +72,7 @@ def test_story_3_5_a_missing_value_is_refused(template: str) -> None:
         "   ",
     ],
 )
+@pytest.mark.every_case
 def test_story_3_5_a_template_that_would_do_anything_else_is_refused(template: str) -> None:
     with pytest.raises(TemplateRefused):
         render(template, VALUES)

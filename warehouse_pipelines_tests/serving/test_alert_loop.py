@@ -57,6 +57,7 @@ def test_a_silent_evaluation_is_told_and_its_return_too(database_url: str, recei
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+@pytest.mark.slow("the same in other circumstances")
 def test_the_heartbeat_of_the_daemon_is_read_from_its_storage(
     storage: str, test_server: Server, monkeypatch: pytest.MonkeyPatch, empty_url: str
 ) -> None:
@@ -73,6 +74,7 @@ def test_the_heartbeat_of_the_daemon_is_read_from_its_storage(
         assert alert_loop.last_heartbeat() == NOW
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_a_daemon_whose_heartbeats_cease_is_told(
     database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ def test_story_3_1_a_lead_is_made_read_changed_deleted_and_logged(serve: Serving
     ({"first_name": ["A"]}, "first_name"),
     ([1], "body"),
 ])  # fmt: skip
+@pytest.mark.every_case
 def test_what_is_not_a_lead_is_refused_and_told_where(admin: httpx.Client, sent: Any, at: str) -> None:
     """A field that is the database's is refused, and not left out: whoever sent it believes that it was set."""
     found = problem(admin.post("/api/leads", json=sent), 422)

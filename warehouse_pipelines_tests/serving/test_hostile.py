@@ -261,6 +261,7 @@ def test_cookies_that_nobody_gave_do_not_hold(serve: Serving) -> None:
     "/static/%2e%2e%2f%2e%2e%2fsettings.py", "/.env", "/api/../.env", "/docs", "/redoc", "/openapi.json",
     "/metrics/../.env",
 ])  # fmt: skip
+@pytest.mark.every_case
 def test_no_other_file_is_served(serve: Serving, path: str) -> None:
     with socket.create_connection(urlsplit(serve.address).netloc.split(":"), timeout=30) as line:  # type: ignore[arg-type]
         line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
@@ -269,6 +270,7 @@ def test_no_other_file_is_served(serve: Serving, path: str) -> None:
 
 
 @each([*{route.path: (method, route) for method, route in ROUTES}.values()])
+@pytest.mark.every_case
 def test_a_method_that_is_not_declared_does_nothing(serve: Serving, programs: dict[str, httpx.Client], method: str,
                                                     route: GuardedRoute) -> None:  # fmt: skip
     path = filled(route, str(UUID(int=7)))
@@ -364,6 +366,7 @@ def test_who_reads_much_keeps_nobody_from_signing_in(shared_url: str, monkeypatc
     assert asyncio.run(read()) == 1
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_what_cannot_be_guessed_is_not_told_by_the_time_it_takes(serve: Serving) -> None:
     """A name that there is and one that there is not take a hash each; a tenth would tell them apart."""
     name = add_user(serve.url, "viewer", password=PASSWORD)

@@ -83,6 +83,7 @@ KILLS = examples(4, of=24)
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.slow("the same in other circumstances")
 def test_no_line_between_receipt_and_commit_loses_a_delivery(database_url: str) -> None:
     status, lines = killed_at(database_url, 0, 0)
     assert status == 200

@@ -174,6 +174,7 @@ def test_filters_are_joined_and_can_be_removed(viewer: httpx.Client) -> None:
         "lead_cost.is:1e999999", "createdate.to:9999-12-31", "id.is:" + "x" * 501, "select.is:kept", "1=1--.is:x",
     ],
 )  # fmt: skip
+@pytest.mark.every_case
 def test_a_filter_that_cannot_be_is_refused_in_words_and_rows_are_shown(viewer: httpx.Client, where: str) -> None:
     answer = viewer.get(T, params={"where": where})
     assert answer.status_code == 422

@@ -75,6 +75,7 @@ def test_a_route_without_a_right_cannot_be_made() -> None:
 
 
 @pytest.mark.parametrize(("method", "route"), ROUTES, ids=[f"{method} {route.path}" for method, route in ROUTES])
+@pytest.mark.every_case
 def test_rbac_matrix(serve: Serving, programs: dict[str, httpx.Client], method: str, route: GuardedRoute) -> None:
     """Three roles against every route, and nobody at all."""
     status = ask(serve.client, method, route).status_code

@@ -169,6 +169,7 @@ def test_a_link_of_another_site_is_no_command_however_it_is_spelled(serve: Servi
         ("user@evil.test", False),
     ],
 )  # fmt: skip
+@pytest.mark.every_case
 def test_names_that_are_none_of_ours_are_not_answered_to(shared_serve: Serving, host: str, answered: bool) -> None:
     """A name of a stranger's that leads here (DNS rebinding) let his page read the metrics."""
     for path in ("/metrics", "/health", "/login", "/api/openapi.json"):

@@ -122,6 +122,7 @@ def test_every_reference_into_another_crm_is_expected_to_join() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.every_case
 def test_ids_of_another_crm_join(loaded: Warehouse, name: str) -> None:
     table, _, column = name.rpartition(".")
     other, key = target(ENTITIES[table].refs[column], ENTITIES)
@@ -136,6 +137,7 @@ def test_ids_of_another_crm_join(loaded: Warehouse, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CODES))
+@pytest.mark.every_case
 def test_every_code_is_found_in_the_table_that_explains_it(loaded: Warehouse, name: str) -> None:
     table, _, column = name.rpartition(".")
     other, key = target(ENTITIES[table].refs[column], ENTITIES)

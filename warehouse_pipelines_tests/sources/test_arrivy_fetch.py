@@ -132,6 +132,7 @@ class TestPaging:
 
     @pytest.mark.parametrize("since", [None, ago(days=1200)])
     @of(contacts=3000, most_per_query=1000)
+    @pytest.mark.slow("many records")
     def test_a_query_that_is_cut_after_a_thousand_is_read_in_halves(
         self, vendor: Arrivy, since: datetime | None
     ) -> None:
@@ -381,6 +382,7 @@ class TestLimits:
         reading = read(TASKS, page_size=20, concurrent_pages=4)
         assert [budget.name for budget in reading.finished().taken] == ["minute"] * reading.calls
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_the_budget_holds_with_concurrent_pages(
         self, vendor: Arrivy, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -413,6 +415,7 @@ class TestFlags:
         ("name", "flag", "value"),
         [("bookings", "--booking-status", "completed"), ("tasks", "--task-status", "CANCELLED")],
     )
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_the_vendor_sees_the_filter(
         self, vendor: Arrivy, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str, flag: str, value: str,
         tmp_path: Any,

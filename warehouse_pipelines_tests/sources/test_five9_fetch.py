@@ -105,6 +105,7 @@ class TestCompleteness:
     @pytest.mark.parametrize(
         "vendor", [{}, pytest.param({"contacts": 4550}, marks=pytest.mark.slow("many records"))], indirect=True, ids=str
     )
+    @pytest.mark.slow("many records")
     def test_a_split_that_worked_is_looked_for_again_after_a_week_alone(self, vendor: Five9) -> None:
         first = read().finished()
         cost = first.context.calls
@@ -139,6 +140,7 @@ class TestCompleteness:
         assert third.calls <= BESIDE + PROOF + 1
 
     @of(crowd=1100, contact_id="absent")
+    @pytest.mark.slow("many records")
     def test_what_cannot_be_split_any_further_is_an_error(self, vendor: Five9) -> None:
         for name in ("number2", "number3", "zip"):
             vendor.remove_field(name)

@@ -224,6 +224,7 @@ def test_a_calendar_that_is_not_shared_costs_only_itself(
 
 
 @pytest.mark.parametrize("status", [404, 403])
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_the_rows_of_a_calendar_that_is_shared_no_more_stay(harness: SourceHarness, status: int) -> None:
     """What the others no longer have is tombstoned all the same, and its own when it is back."""
     harness.sync()

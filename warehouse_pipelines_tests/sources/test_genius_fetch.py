@@ -596,6 +596,7 @@ def test_values_of_fields_are_not_read_unless_it_is_known_which_are_passwords(ve
         assert read.context.noted == {"absent_columns": ["field_value"]}
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_table_that_lost_its_cursor_is_read_in_full(orders: SourceHarness) -> None:
     vendor: Genius = orders.simulator
     orders.sync()

@@ -365,6 +365,7 @@ class TestSnapshot:
         assert (row["call_attempts"], row["created_at"], row["raw_data"]["call_attempts"]) == (None, None, "two")
 
     @pytest.mark.parametrize(("hours", "mode"), [(22, "delta"), (24, "full")])
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_values_that_formulas_bring_are_read_once_a_day(self, leads: SourceHarness, hours: int, mode: str) -> None:
         """IMPORTRANGE and the like change what a sheet shows and not the version of its file."""
         leads.sync()

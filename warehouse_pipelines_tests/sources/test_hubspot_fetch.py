@@ -313,6 +313,7 @@ class TestDelta:
         assert reading.calls in (100 + 1 + 200 + 1, 101 + 1 + 200 + 1)  # both ends may ask for the last hits
 
     @of(contacts=BIG, id_order="text")
+    @pytest.mark.slow("many records")
     def test_ids_in_text_order_are_read_in_windows_below_the_wall(self, portal: HubSpot) -> None:
         """The notes: whether ids sort as numbers is unconfirmed; issue: windows that split until under 10,000."""
         reading = read(CONTACTS, ago(days=3650))
@@ -367,6 +368,7 @@ class TestDelta:
         assert read(CONTACTS, ago(minutes=1), soon()).ids == sorted(portal.ids("contacts"))
 
     @of(contacts=BIG, search_total_cut=True)
+    @pytest.mark.slow("many records")
     def test_a_total_that_is_cut_at_the_wall_loses_nothing(self, portal: HubSpot) -> None:
         portal.bulk_touch("contacts")
         assert read(CONTACTS, ago(minutes=1), soon()).ids == sorted(portal.ids("contacts"))

@@ -274,6 +274,7 @@ class TestIntoTheWarehouse:
         assert "deals.amonut=value" in row["error_message"]
         assert it.simulator.requests()["total"] == 0
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_attendees_are_a_list_where_the_portal_has_them(self, open_harness: Callable[..., SourceHarness]) -> None:
         it = open_harness("hubspot_appointment")
         it.sync()

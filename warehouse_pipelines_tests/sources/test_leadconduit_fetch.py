@@ -330,6 +330,7 @@ class TestLeadsInTheWarehouse:
                 result = it.sync()
                 assert (result.mode, result.created + result.updated, result.filtered) == ("delta", 1, 0)
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_days_may_be_backfilled_in_any_order(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         with source_harness("leadconduit_lead", database_url, monkeypatch) as it:
             key = it.simulator.ids("leads")[-1]

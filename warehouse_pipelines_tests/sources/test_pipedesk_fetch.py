@@ -154,6 +154,7 @@ def test_the_sweep_finds_whatever_changed_and_reads_nothing_else(leads: SourceHa
     assert counts(leads) == ("delta", "success", 0, 0, 0)
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_what_a_sweep_costs_is_reported(leads: SourceHarness) -> None:
     leads.simulator.many(500)
     assert leads.sync().created == 500
@@ -167,6 +168,7 @@ def test_what_a_sweep_costs_is_reported(leads: SourceHarness) -> None:
     assert leads.sync(full=True).metrics["hash_diff_rows"] == 0
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_link_that_is_gone_is_buried_and_comes_back(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with of("pipedesk.lead_tags", database_url, monkeypatch) as it:
         link = it.simulator.keys("lead_tags")[3]
@@ -194,6 +196,7 @@ def test_the_primary_flag_moves_within_one_batch(database_url: str, monkeypatch:
         assert it.query(flags.format("pipedesk.lead_contacts")) == it.simulator.run(flags.format("lead_contacts"))
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_two_tags_swap_their_names(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name is unique at the vendor at any moment, and here at none is a row refused for it."""
     with of("pipedesk.tags", database_url, monkeypatch) as it:
@@ -231,6 +234,7 @@ def test_rows_made_here_are_left_alone(leads: SourceHarness) -> None:
     assert not leads.rows()[(own,)]["archived"]
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_table_that_vanishes_is_not_believed(leads: SourceHarness) -> None:
     before = leads.rows()
     leads.simulator.empty("leads")
@@ -243,6 +247,7 @@ def test_a_table_that_vanishes_is_not_believed(leads: SourceHarness) -> None:
     )
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_too_many_that_are_gone_are_not_believed(leads: SourceHarness) -> None:
     leads.simulator.run("UPDATE leads SET deleted_at = NULL")
     leads.simulator.many(200)
@@ -297,6 +302,7 @@ def test_rows_hidden_by_a_policy_are_an_error_and_not_absent(
     assert len(Read(PIPEDESK, USERS).records) == 12, "where no policy is, none is in the way"
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_ids_that_are_text_are_read_and_compared(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with of("pipedesk.leads", database_url, monkeypatch, text_ids=True) as it:
         assert it.rows().keys() == it.driver.keys(LEADS)
@@ -314,6 +320,7 @@ def test_ids_that_are_text_are_read_and_compared(database_url: str, monkeypatch:
         assert (result.status, result.failed, result.deleted) == ("partial", 1, 0)
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_profiles_are_the_users_where_there_is_no_other_table(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +389,7 @@ def test_a_column_that_was_filled_and_is_gone_is_an_alarm(
         assert any(row["phone"] for row in it.rows().values())
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_leads_stay_deleted_while_the_table_has_no_time_of_deletion(leads: SourceHarness) -> None:
     def deleted() -> set[Any]:
         return {key for key, row in leads.rows().items() if row["delete_reason"] == "archived"}
@@ -449,6 +457,7 @@ def test_a_read_that_broke_off_goes_on(vendor: PipeDesk, fault: dict[str, Any], 
     assert vendor.list_faults()[-1]["fired"] >= 3
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_hash_diff_that_broke_off_goes_on(leads: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hash_diff, "COMPARED_AT_ONCE", 9)
     first, second, *_ = lead_where(leads, "deleted_at IS NULL")

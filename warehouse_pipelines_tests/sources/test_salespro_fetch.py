@@ -204,6 +204,7 @@ class TestTheResult:
         assert sum(sizes) == len(vendor.ids("estimate"))
 
     @pytest.mark.parametrize("managed", [False, True])
+    @pytest.mark.slow("many records")
     def test_a_row_of_megabytes_is_read_and_one_beyond_all_measure_costs_itself(
         self, vendor: SalesPro, monkeypatch: pytest.MonkeyPatch, managed: bool
     ) -> None:

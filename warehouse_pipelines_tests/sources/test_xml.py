@@ -49,6 +49,7 @@ def test_a_character_that_xml_cannot_hold_costs_nothing_but_itself(character: st
     assert list(ended(f"<a>x{character}y&#233;&#9;</a>".encode())) == [Ended("a", "", "x\ufffdyé\t")]
 
 
+@pytest.mark.slow("many records")
 def test_memory_does_not_grow_with_the_answer() -> None:
     content = b"<a>%b</a>" % (b"<b><c>some value</c><c>another</c></b>" * 60_000)
     tracemalloc.start()

@@ -78,6 +78,7 @@ def test_an_imported_lead_and_a_contact_become_one_person_and_one_lead(entered: 
     assert [entered.fed.leads(), entered.fed.all("SELECT * FROM identity.person")] == before
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_an_imported_lead_of_whom_no_source_knows_is_a_person(entered: Entered) -> None:
     entered.load("Ada,Example,2162230101,,ada@example.com,44101,qualified\n")
     entered.unify()
@@ -99,6 +100,7 @@ def test_a_lead_that_a_user_made_is_a_record(entered: Entered) -> None:
     assert len(entered.live()) == 1
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_when_most_records_are_new_all_are_resolved_at_once(entered: Entered) -> None:
     """One by one they would take ten times as long."""
     entered.contact(phone_e164=PHONE)
@@ -112,6 +114,7 @@ def test_when_most_records_are_new_all_are_resolved_at_once(entered: Entered) ->
     assert (summary.full, summary.changed, summary.persons) == (True, made, made + 1)
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_session_that_has_had_temporary_tables_resolves_too(entered: Entered) -> None:
     """Such as one that a feed or an import was lent before: PostgreSQL refuses to give it other buffers."""
     entered.contact(phone_e164=PHONE)
@@ -132,6 +135,7 @@ def test_the_changed_leads_are_found_by_reading_the_view_once() -> None:
         assert "entered_leads" not in condition.as_string()
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_lead_that_the_feed_made_is_no_record(entered: Entered) -> None:
     entered.contact(phone_e164=PHONE)
     for full in (False, False, True):
@@ -140,6 +144,7 @@ def test_a_lead_that_the_feed_made_is_no_record(entered: Entered) -> None:
     assert len(entered.live()) == 1
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_what_the_feed_wrote_is_not_read_back(entered: Entered) -> None:
     """The lead takes a number from HubSpot. When HubSpot corrects it, nobody still says the wrong one."""
     entered.load(",Example,,,ada@example.com,,\n")
@@ -157,6 +162,7 @@ def test_what_the_feed_wrote_is_not_read_back(entered: Entered) -> None:
     assert entered.fed.one("SELECT phones FROM identity.person")["phones"] == [OTHER_PHONE]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_lead_of_an_organization_that_no_source_feeds_is_not_read(entered: Entered) -> None:
     entered.load("Ada,Example,2162230101,,ada@example.com,,\n", run.Options(uuid.uuid4(), "tester"))
     entered.contact(phone_e164=PHONE)
@@ -164,6 +170,7 @@ def test_a_lead_of_an_organization_that_no_source_feeds_is_not_read(entered: Ent
     assert entered.members() == [(CONTACT,)]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_undoing_an_import_takes_the_record_away(entered: Entered) -> None:
     done = entered.load("Ada,Example,2162230101,,ada@example.com,44101,\n")
     entered.unify()
@@ -174,6 +181,7 @@ def test_undoing_an_import_takes_the_record_away(entered: Entered) -> None:
 
 
 @pytest.mark.parametrize("contact_first", [False, True])
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_undoing_an_import_leaves_the_lead_of_the_source(entered: Entered, contact_first: bool) -> None:
     """Whichever of the two leads was there first: what only the file said is dropped, what the source says is kept."""
     if contact_first:
@@ -205,6 +213,7 @@ def test_undoing_an_import_leaves_the_lead_of_the_source(entered: Entered, conta
     assert "import_id" not in lead["source_metadata"]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_lead_is_what_was_entered_when_its_source_is_gone(entered: Entered) -> None:
     entered.load("Ada,Example,2162230101,,ada@example.com,,qualified\n")
     before = entered.live()
@@ -219,6 +228,7 @@ def test_a_lead_is_what_was_entered_when_its_source_is_gone(entered: Entered) ->
     )  # fmt: skip
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_decision_that_they_are_two_gives_each_its_lead(entered: Entered) -> None:
     """Also when the imported lead had become part of the one that was there."""
     from warehouse_pipelines.unified import decisions
@@ -237,6 +247,7 @@ def test_a_decision_that_they_are_two_gives_each_its_lead(entered: Entered) -> N
     assert {lead["id"] == user: lead["postal_code"] for lead in entered.live()} == {True: "44102", False: None}
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_number_that_only_the_file_brought_stays(entered: Entered) -> None:
     """Shared with another lead, then taken over by the feed, which has a shared number of its own."""
     entered.contact(id="9", firstname="Ben", email="ben@example.com", phone_e164=PHONE)

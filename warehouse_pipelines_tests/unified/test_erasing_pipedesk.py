@@ -26,6 +26,7 @@ def lead_and_contact(connection: Connection, **values: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["her husband is ill", f"asked us, see {EMAIL}"])
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_why_a_row_was_deleted_is_erased(database_url: str, text: str) -> None:
     """In the row and in the log; that it was deleted, when and by whom stays, and so does that it was made here."""
     with psycopg.connect(database_url) as connection:
@@ -53,6 +54,7 @@ def test_why_a_row_was_deleted_is_erased(database_url: str, text: str) -> None:
         assert one(connection, "SELECT last_interaction_at FROM pipedesk.leads WHERE id = %s", A).year == 2020
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_the_log_of_a_person_is_in_the_export(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         lead_and_contact(connection)

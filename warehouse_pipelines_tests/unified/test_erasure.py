@@ -142,6 +142,7 @@ def test_what_was_logged_of_changes_and_runs_goes_too(database_url: str) -> None
     ]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_an_export_has_each_table_that_an_erasure_searches(database_url: str) -> None:
     """So that a new table is forgotten by neither. What only a key says is theirs is there, too."""
     _plant(database_url, 3)
@@ -182,6 +183,7 @@ def test_the_certificate_names_nobody(database_url: str) -> None:
     assert ["identity.person", "delete", 1] in [[one["table"], one["action"], one["rows"]] for one in counts]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_what_has_no_person_is_erased_by_its_address(database_url: str) -> None:
     """Identity has not seen the rows yet, as between a sync and the next resolution."""
     _plant(database_url, 3)
@@ -194,6 +196,7 @@ def test_what_has_no_person_is_erased_by_its_address(database_url: str) -> None:
     assert "public.hubspot_contact" in left[3]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_couple_keeps_the_number_that_both_have(database_url: str) -> None:
     _plant(database_url, 3)
     with asking(database_url) as connection:
@@ -251,6 +254,7 @@ def _erase_apart(url: str, value: str) -> None:
     erasure.erase(session, "person", value, [UUID(value)], erased_by="test")
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_a_killed_erasure_has_done_nothing(database_url: str) -> None:
     before = _planted(database_url, 3)
     with psycopg.connect(database_url) as holder:

@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from warehouse_pipelines_tests.harness.feed_database import FeedDatabase
 
 
@@ -29,6 +31,7 @@ def test_costs_are_summed_by_source_and_month(fed: FeedDatabase) -> None:
     assert costs(fed) == wanted[:1]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_foreign_money_needs_a_rate(fed: FeedDatabase) -> None:
     spend(fed, 1, amount=100, raw_data={"amount": 100, "currency": "eur"})
     spend(fed, 2, raw_data={"amount": "£1,250.50"})
@@ -47,6 +50,7 @@ def test_foreign_money_needs_a_rate(fed: FeedDatabase) -> None:
     assert costs(fed)[1] == ("google ads", "2026-01-01", "GBP", Decimal("1250.50"), Decimal("1500.60"))
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_an_amount_that_was_entered_by_hand_stays(fed: FeedDatabase) -> None:
     """Until the sheet's own sum changes; a row that the feed never wrote is never touched."""
     spend(fed, 1, amount=100)

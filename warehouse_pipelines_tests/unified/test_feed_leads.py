@@ -109,6 +109,7 @@ def test_a_value_that_a_user_took_out_stays_out(fed: FeedDatabase) -> None:
     assert fed.lead(person)["division"] is None
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_value_that_the_source_takes_out_goes(fed: FeedDatabase) -> None:
     person = fed.person(ada(fed, division="Dayton"), email="ada@example.com")
     fed.feed()
@@ -117,6 +118,7 @@ def test_a_value_that_the_source_takes_out_goes(fed: FeedDatabase) -> None:
     assert fed.lead(person)["email"] is None
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_tags_of_the_sources_and_of_users_live_side_by_side(fed: FeedDatabase) -> None:
     lead = "00000000-0000-0000-0000-00000000001d"
     tags = ["00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"]
@@ -163,6 +165,7 @@ def test_a_number_that_is_free_again_is_given(fed: FeedDatabase) -> None:
     assert "shared_phones" not in fed.lead(second)["source_metadata"]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_two_numbers_that_change_places(fed: FeedDatabase) -> None:
     first = fed.person(ada(fed), phones=(PHONE,), first_name="Ada")
     second = fed.person(ada(fed, 2), phones=(OTHER_PHONE,), first_name="Ben")
@@ -203,6 +206,7 @@ def test_when_two_leads_become_one_nothing_is_lost(fed: FeedDatabase) -> None:
 
 
 @pytest.mark.parametrize("won_is", ["stays", "goes"])
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_won_is_not_overwritten_by_new(fed: FeedDatabase, won_is: str) -> None:
     first = fed.person(ada(fed, 1, lifecyclestage="customer" if won_is == "stays" else "lead"), first_name="Ada")
     second = fed.person(ada(fed, 2, lifecyclestage="lead" if won_is == "stays" else "customer"), first_name="Ada")
@@ -228,6 +232,7 @@ def test_a_merge_undone_brings_both_leads_back(fed: FeedDatabase) -> None:
 
 
 @pytest.mark.parametrize("stays", [0, 1])
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_number_that_the_other_lead_had_meanwhile_comes_back_with_its_own(fed: FeedDatabase, stays: int) -> None:
     """In whatever order the two leads are written: a number is one live lead's."""
     numbers = ("+12162230101", "+12162230102")
@@ -265,6 +270,7 @@ def test_a_lead_without_a_source_is_deleted_softly_and_comes_back(fed: FeedDatab
     assert fed.lead(person)["id"] == lead
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_lead_that_somebody_worked_on_stays_without_a_source(fed: FeedDatabase) -> None:
     contact = ada(fed)
     person = fed.person(contact, first_name="Ada")
@@ -275,6 +281,7 @@ def test_a_lead_that_somebody_worked_on_stays_without_a_source(fed: FeedDatabase
     assert fed.lead(person)["division"] == "Toledo"
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_lead_that_a_user_deleted_stays_deleted(fed: FeedDatabase) -> None:
     person = fed.person(ada(fed), first_name="Ada")
     fed.feed()

@@ -3,6 +3,8 @@
 import random
 from typing import Any
 
+import pytest
+
 from warehouse_pipelines.unified import feed
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
@@ -40,6 +42,7 @@ def test_the_statement_equals_the_function_of_each_lead(fed: FeedDatabase) -> No
     assert fed.one("SELECT count(*) AS n FROM crm.lead_score_history") == before
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_delta_ends_as_a_run_of_everything_does(fed: FeedDatabase) -> None:
     """Random changes, fed as they come, and the same sources fed from nothing."""
     dice = random.Random(11)  # noqa: S311

@@ -66,6 +66,7 @@ def test_a_sale_that_three_crms_tell_of_is_counted_once(fed: FeedDatabase) -> No
     assert fed.lead(person)["value_usd"] == 5700
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_what_a_vendor_says_is_taken_though_a_user_could_not_do_it(fed: FeedDatabase) -> None:
     person = fed.person(*tell(fed, rabbit=("Not Home", JAN)))
     fed.feed()

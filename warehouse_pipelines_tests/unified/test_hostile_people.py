@@ -31,6 +31,7 @@ from warehouse_pipelines_tests.harness.subprocesses import forked
 PHONE, OTHER_PHONE = "+12162230101", "+12162230102"
 FAR = "2999-01-01T00:00:00Z"
 OTHER_SEEDS = pytest.mark.slow("the other seeds say the same")
+pytestmark = pytest.mark.slow("people in other orders of edits, decisions and erasures")
 
 
 def contact(fed: FeedDatabase, number: int, **values: Any) -> str:

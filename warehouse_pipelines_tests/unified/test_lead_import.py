@@ -185,6 +185,7 @@ HOUSEHOLDS = [
 
 
 @pytest.mark.parametrize(("first", "second", "outcome"), HOUSEHOLDS)
+@pytest.mark.every_case
 def test_who_is_the_same(crm: Crm, first: str, second: str, outcome: str) -> None:
     """In one file, and in two: a shared number or address makes a household, and no person."""
     together = crm.load(f"First,Last,Phone,Email\n{first}\n{second}\n")
@@ -447,6 +448,7 @@ def test_a_broken_off_import_is_undone(crm: Crm) -> None:
     assert counts(crm.load(path)) == (60, 0, 0, 0)
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_a_killed_import_goes_on_and_makes_nothing_twice(crm: Crm, tmp_path: Path) -> None:
     path = crm.file(
         "Name,Phone\n" + "".join(f"Ann A{row},206{200 + row // 10_000}{row % 10_000:04}\n" for row in range(4_000))

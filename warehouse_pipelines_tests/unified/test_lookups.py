@@ -54,6 +54,7 @@ def rows_read(session: "Session") -> tuple[dict[str, int], int]:
     return {row["relname"]: row["seq_tup_read"] for row in rows}, sum(row["found"] for row in rows)
 
 
+@pytest.mark.slow("many records")
 def test_few_changes_read_no_large_table_whole(session: "Session") -> None:
     with session.cursor() as cursor, cursor.copy(f"COPY identity.record ({', '.join(COLUMNS)}) FROM STDIN") as copy:
         copy.write("".join(copy_line(record, block_keys(record)) for record in town()))

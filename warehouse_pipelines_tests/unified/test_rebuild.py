@@ -91,6 +91,7 @@ def random_records(count: int) -> list[Record]:
 
 
 @pytest.mark.parametrize("what", ["random", pytest.param("invented", marks=pytest.mark.slow("many records"))])
+@pytest.mark.slow("many records")
 def test_sql_and_python_see_the_same_levels(what: str) -> None:
     """All pairs of a few hundred records: names, typos, lists, addresses, ids."""
     some = invented(150) if what == "invented" else random_records(320)
@@ -191,6 +192,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         rebuild.lane(numbered(invented(3)), [None] * len(invented(3)))
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_nothing_of_it_is_imported_before_it_is_used() -> None:
     code = "import sys, warehouse_pipelines.unified.rebuild; print({'splink', 'duckdb', 'pyarrow'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

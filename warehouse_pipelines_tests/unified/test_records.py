@@ -430,6 +430,7 @@ def test_columns_of_the_installation_are_respected(
     assert (found["emails"], found["city"]) == ([], None)
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_every_table_of_people_can_be_read(session: "Session") -> None:
     """Each statement is run, with a row: a column of the wrong type or a join that cannot be made would show."""
     entities = {one.table: one for source in DECLARED for one in source.entities}

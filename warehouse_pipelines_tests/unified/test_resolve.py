@@ -88,6 +88,7 @@ def test_a_record_that_lost_its_name_is_nobody(session: "Session") -> None:
     assert session.execute("SELECT count(*) AS n FROM identity.person").fetchone() == {"n": 1}
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_crowded_key_says_nothing_until_it_is_freed(session: "Session") -> None:
     """The number of a showroom: 101 records have it, and one less makes it somebody's again."""
     crowd = [

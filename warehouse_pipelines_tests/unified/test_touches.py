@@ -87,6 +87,7 @@ def test_a_couple_s_number_is_the_household_s_or_hers_who_gives_her_name(session
         (None, None, "unknown", "the time of the contact is not known"),
     ],
 )
+@pytest.mark.every_case
 def test_a_reused_number_is_whose_it_was_at_that_time(
     session: Session, at: str | None, whose: str | None, certainty: str, reason: str
 ) -> None:

@@ -4,6 +4,8 @@ import json
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from warehouse_pipelines.unified import marts, resolve
 from warehouse_pipelines.unified.marts.activity_rows import ACTIVITIES, NO_ACTIVITIES
 from warehouse_pipelines.unified.marts.crm_activity_rows import CRM_LOGS
@@ -82,6 +84,7 @@ def test_story_3_13_all_kinds_are_told() -> None:
     } <= {row.kind for row in ACTIVITIES}  # fmt: skip
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_what_the_feed_writes_is_told_by_its_source_alone(fed: FeedDatabase) -> None:
     contact(fed, hs_lead_status="OPEN", hubspot_owner_id="7")
     fed.source("hubspot_contact", id="1", createdate="2026-01-01", lastmodifieddate="2026-02-02",
@@ -134,6 +137,7 @@ def test_a_rule_says_how_it_chose_and_a_feed_that_it_did_not(fed: FeedDatabase) 
     assert told(fed, "kind", "outcome", "user_key", "our_user_id") == [("assignment", "round_robin", USER, None)]
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_an_entered_lead_is_told_as_it_was_entered(fed: FeedDatabase) -> None:
     """Also when the feed has taken it over since, and it has HubSpot's status, source and owner."""
     entered(fed, email="bo@example.com", source="Radio", status="contacted", division="North", owner_id=USER)
@@ -154,6 +158,7 @@ def test_an_entered_lead_is_told_as_it_was_entered(fed: FeedDatabase) -> None:
     assert person == row["golden_id"]
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_lead_that_is_deleted_is_no_activity(fed: FeedDatabase) -> None:
     """By a user, and for good; without a trace but that there are fewer."""
     lead = contact(fed)
@@ -167,6 +172,7 @@ def test_a_lead_that_is_deleted_is_no_activity(fed: FeedDatabase) -> None:
     assert told(fed, "kind") == []
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_people_who_are_merged_and_an_owner_who_is(fed: FeedDatabase) -> None:
     ann, other = (fed.person(fed.source("genius_user", user_id=n), kind="staff", display_name=f"n{n}") for n in (1, 2))
     lead, second = contact(fed), contact(fed, 2)
@@ -186,6 +192,7 @@ def test_people_who_are_merged_and_an_owner_who_is(fed: FeedDatabase) -> None:
     assert_as_from_nothing(fed.session)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_step_of_a_sequence_is_a_text_of_ours(fed: FeedDatabase) -> None:
     lead = contact(fed)
     fed.session.execute("UPDATE crm.leads SET phone = %s, consent = %s WHERE id = %s", [PHONE, CONSENT, lead["id"]])
@@ -208,6 +215,7 @@ def test_a_step_of_a_sequence_is_a_text_of_ours(fed: FeedDatabase) -> None:
     assert journey["first_touch_at"].isoformat() == "2026-01-01T00:00:00+00:00", "what we send is no first touch"
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_leads_of_an_organization_that_no_source_feeds_are_not_here(fed: FeedDatabase) -> None:
     lead = entered(fed, organization_id="00000000-0000-0000-0000-000000000009")
     fed.session.execute("UPDATE crm.leads SET status = 'contacted' WHERE id = %s", [lead])
@@ -215,6 +223,7 @@ def test_leads_of_an_organization_that_no_source_feeds_are_not_here(fed: FeedDat
     assert told(fed, "kind") == []
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_what_an_erasure_left_of_tags_is_no_tag(fed: FeedDatabase) -> None:
     lead = contact(fed)
     fed.edit(lead["id"], tags=["hot"])

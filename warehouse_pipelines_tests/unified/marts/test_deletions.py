@@ -45,6 +45,7 @@ def count(session: "Session", person: str) -> int:
     return int(row["n"]) if row else -1
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_person_who_is_deleted_has_no_activities(session: "Session") -> None:
     assert (count(session, PERSON), count(session, OTHER)) == (1, 299)
     session.execute("DELETE FROM identity.touch WHERE person_id = %s", [PERSON])
@@ -53,6 +54,7 @@ def test_a_person_who_is_deleted_has_no_activities(session: "Session") -> None:
     assert (count(session, PERSON), count(session, OTHER)) == (0, 299)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_so_much_that_is_deleted_that_it_is_not_noted_is_found_too(session: "Session") -> None:
     session.execute("TRUNCATE identity.touch")
     assert is_much_deleted(session, "-infinity")

@@ -119,6 +119,7 @@ REVOKED = (
 )
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_who_came_to_us_is_called_back_by_hand_without_consent(fed: FeedDatabase) -> None:
     """For three months; whoever bought, for eighteen. A text takes consent, and what was taken back is no basis."""
     people = {number: somebody(fed, number) for number in range(1, 7)}

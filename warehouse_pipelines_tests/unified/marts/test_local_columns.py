@@ -76,6 +76,7 @@ def changed(fed: FeedDatabase, patch: pytest.MonkeyPatch, entity: Entity, local:
         fed.session.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {} CASCADE").format(here, sql.Identifier(name)))
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_renamed_columns_change_no_mart(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     """All columns of all tables that a SELECT or a check names, the keys aside."""
     fill(fed)

@@ -4,6 +4,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from warehouse_pipelines.unified import marts
 from warehouse_pipelines.unified.marts.rows import BY_NAME, MARTS
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase, Name, Row
@@ -120,6 +122,7 @@ def test_story_3_10_a_row_for_each_user_with_assignments(fed: FeedDatabase) -> N
     assert (found[OWNER]["leads_assigned"], found[unknown]["leads_assigned"]) == (1, 0)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_user_whose_id_was_merged_is_not_two(fed: FeedDatabase) -> None:
     ann, other = user(fed, genius_user(fed, 1)), user(fed, fed.source("hubspot_owner", id="7"))
     for owner in (ann, other):
@@ -130,6 +133,7 @@ def test_a_user_whose_id_was_merged_is_not_two(fed: FeedDatabase) -> None:
     assert_as_from_nothing(fed.session, REPS)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_cancelled_sales_and_change_orders_are_told_apart(fed: FeedDatabase) -> None:
     ann = user(fed, genius_user(fed, 1))
     for number, cancelled in enumerate((None, "2026-03-08", None), 1):
@@ -260,6 +264,7 @@ def test_months_are_noted_of_all_that_a_mart_of_months_reads(fed: FeedDatabase) 
                 fed.session.execute(f"SELECT month FROM {table}".encode())
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_an_appointment_that_moves_is_counted_in_the_month_of_another_call(fed: FeedDatabase) -> None:
     ada, eve = prospect(fed, 1), prospect(fed, 2)
     visit(fed, 1, 1, None, add_user_id=1, user_id=1)  # made on 1 March at 10:00

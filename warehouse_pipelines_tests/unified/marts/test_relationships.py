@@ -231,6 +231,7 @@ def town(fed: FeedDatabase) -> list[uuid.UUID]:
     return people
 
 
+@pytest.mark.slow("many records")
 def test_story_3_6_a_path_is_found_in_a_tenth_of_a_second(fed: FeedDatabase, town: list[uuid.UUID]) -> None:
     """The median of fifty, those without a way among them. What was slow is searched once more, because another process
     may have taken the processor.

@@ -57,6 +57,7 @@ def test_one_sale_of_three_crms_is_one(fed: FeedDatabase) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_what_names_the_same_visit_is_the_same_however_far_apart(fed: FeedDatabase) -> None:
     visit = fed.source("genius_appointment", appointment_id=9, appointment_date="2026-01-01", marketsharp_id=MS_VISIT)
     other = fed.source("hubspot_appointment", id="h9", genius_appointment_id=9, start_time="2026-01-01T10:00:00Z")
@@ -174,6 +175,7 @@ def test_a_touch_that_two_crms_tell_of_is_one_and_a_later_one_is_another(fed: Fe
     }  # fmt: skip
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_one_touch_with_two_jobs_counts_for_both(fed: FeedDatabase) -> None:
     buyer(fed, fed.source("callrail_form_submission", id="a", submitted_at="2026-01-01T10:00:00Z", source="Radio"))
     job(fed, 1, "2026-02-01", "90.00")
@@ -183,12 +185,14 @@ def test_one_touch_with_two_jobs_counts_for_both(fed: FeedDatabase) -> None:
     assert sum(row["sold_first"] for row in rows(fed.session, "source_roi") if row["source"] == "radio") == 2
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_touch_after_the_sale_has_no_credit_of_it(fed: FeedDatabase) -> None:
     buyer(fed, fed.source("callrail_form_submission", id="a", submitted_at="2026-03-01T10:00:00Z", source="Radio"))
     job(fed, 1, "2026-02-01", "90.00")
     assert {source: row["last_amount"] for source, row in credit(fed).items()} == {"unattributed": 90}
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_call_of_ours_is_no_touch(fed: FeedDatabase) -> None:
     call = fed.source("callrail_call", id="a", start_time="2026-01-01T10:00:00Z", source="Radio", direction="outbound")
     buyer(fed, call)
@@ -196,6 +200,7 @@ def test_a_call_of_ours_is_no_touch(fed: FeedDatabase) -> None:
     assert set(credit(fed)) == {"unattributed"}
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_money_spent_is_that_of_crm_and_of_the_sheet(fed: FeedDatabase) -> None:
     """What cannot be posted to crm though it is in dollars is there too: without a channel, it is unattributed."""
     for number, (channel, amount) in enumerate([("Radio", "10.10"), ("Radio", "0.05"), (None, "5.00")], 1):

@@ -122,6 +122,7 @@ def test_a_time_of_day_that_is_none_is_left_out(fed: FeedDatabase) -> None:
     assert found == ["2026-01-05T14:30:00+00:00", "2026-01-05T05:00:00+00:00"]
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_row_that_goes_and_comes_back(fed: FeedDatabase) -> None:
     ada = fed.person(fed.source("hubspot_contact", id="1", createdate="2026-01-01"))
     assert [row["person_id"] for row in timeline(fed)] == [ada]
@@ -139,6 +140,7 @@ def test_a_lead_that_qualified_is_there_although_it_is_deleted(fed: FeedDatabase
     assert [(row["kind"], row["outcome"]) for row in timeline(fed)] == [("lead", None), ("status_change", "qualified")]
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_word_of_a_joined_table_that_changes(fed: FeedDatabase) -> None:
     fed.source("genius_job_status", id=2, label="Sold")
     fed.source("genius_job", id=5, status=2, contract_date="2026-02-01")
@@ -148,6 +150,7 @@ def test_a_word_of_a_joined_table_that_changes(fed: FeedDatabase) -> None:
     assert_as_from_nothing(fed.session, NEAR)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_people_who_are_joined_and_parted_again(fed: FeedDatabase) -> None:
     one, other = (fed.source("hubspot_contact", id=number, createdate="2026-01-01") for number in "12")
     ada, bob = fed.person(one), fed.person(other)
@@ -160,6 +163,7 @@ def test_people_who_are_joined_and_parted_again(fed: FeedDatabase) -> None:
     assert_as_from_nothing(fed.session, NEAR)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_record_that_becomes_somebodys_later(fed: FeedDatabase) -> None:
     name = fed.source("hubspot_contact", id="1", createdate="2026-01-01")
     assert [row["person_id"] for row in timeline(fed)] == [None]
@@ -183,6 +187,7 @@ def test_another_zone_computes_everything(fed: FeedDatabase, monkeypatch: pytest
     assert [str(row["occurred_day"]) for row in timeline(fed)] == ["2026-01-02"]
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_money_of_another_currency_is_converted_or_left_out(fed: FeedDatabase) -> None:
     """By the rate of its day; a rate that somebody enters later counts for what is there already."""
     for number, currency in enumerate(("USD", None, "cad", "EUR"), 1):

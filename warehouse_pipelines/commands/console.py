@@ -21,14 +21,14 @@ def out() -> "Console":
     """Return the console of standard output; where it is no terminal, lines are as wide as they need to be."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=200)
+    return Console(emoji=False) if sys.stdout.isatty() else Console(width=200, emoji=False)
 
 
 def err() -> "Console":
     """Return the console of standard error."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, emoji=False)
 
 
 def table(outcomes: Sequence[Outcome], left_out: Sequence[str] = ()) -> "Table":

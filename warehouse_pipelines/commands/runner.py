@@ -95,7 +95,8 @@ class Runner:
         keep_connections(self.instance)
         self._defs = _definitions(only, url)
         run_lock.close_dead_runs(self.instance, url)
-        importlib.import_module("warehouse_pipelines.loading.sync")
+        for name in ("warehouse_pipelines.loading.sync", *(["dlt"] if only else [])):
+            importlib.import_module(name)
         gc.freeze()
         gc.enable()
 

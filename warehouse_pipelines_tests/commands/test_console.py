@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from warehouse_pipelines.commands.console import Progress, report
+from warehouse_pipelines.commands.console import Progress, out, report
 from warehouse_pipelines.commands.outcome import Outcome
 from warehouse_pipelines.observability import logs
 
@@ -63,3 +63,8 @@ def test_a_line_that_ended_counts_no_more_seconds() -> None:
         assert progress._bars is not None
         assert [task.description for task in progress._bars.tasks] == ["all", "callrail calls"]
         assert progress._bars.tasks[0].fields["count"] == "1 of 2"
+
+
+def test_a_word_between_colons_is_no_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    out().print("the column :smile: is not there")
+    assert capsys.readouterr().out == "the column :smile: is not there\n"

@@ -111,9 +111,8 @@ def _make(session: "Session", mart: Mart, *, full: bool) -> None:
         return
     session.execute("DROP TABLE IF EXISTS pg_temp.mart_made")
     if mart.scope == "sums" and not full:
-        rows = {f"marts.{mart.sums_of} AS j": "mart_counted AS j"}
-        parts = {**rows, "{weight}": "j.weight", "{others}": "false"}
-        sums.make(session, mart, _composed(select_of(mart.name), mart, parts))
+        rows = {f"marts.{mart.sums_of} AS j": "mart_counted AS j", "{weight}": "j.weight", "{others}": "false"}
+        sums.make(session, mart, _composed(select_of(mart.name), mart, rows))
         return
     parts: Mapping[str, str] = {}
     if mart.scope == "records" and not full:

@@ -81,7 +81,7 @@ def _changed(session: "Session", table: str, since: Any) -> bool:
         )
         row = session.execute(asked, [since]).fetchone()
         return not row or bool(row["it"]) or is_deleted(session, [table], since)
-    elif table.startswith("marts."):
+    if table.startswith("marts."):
         row = session.execute(
             "SELECT changed_at > %s AS it FROM marts.position WHERE mart = %s", [since, table.removeprefix("marts.")]
         ).fetchone()

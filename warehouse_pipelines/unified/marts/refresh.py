@@ -88,7 +88,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "{others}": lambda: "true",
     **dict.fromkeys(related.AMONG, lambda: ""),
 }
-"""What stands in a SELECT for what this installation has set, or for SQL that is made of rows; in a run of everything."""
+"""What stands in the SELECT of a run of everything for what is set in this installation, and for SQL made of rows."""
 
 
 def statement(mart: Mart, parts: Mapping[str, str] | None = None) -> str:

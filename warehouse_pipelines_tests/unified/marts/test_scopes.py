@@ -86,8 +86,7 @@ class Business:
 
     def employee(self, n: int) -> Name:
         key = str(uuid.UUID(int=n + 100))
-        return self.fed.source("pipedesk.contacts", id=key, name="x",
-                               company_id=str(self.draw(*self.employers)))  # fmt: skip
+        return self.fed.source("pipedesk.contacts", id=key, name="x", company_id=str(self.draw(*self.employers)))
 
     def employ(self, n: int) -> None:
         self.associate(n, f"c{self.chance.randrange(COMPANIES)}", archived=self.chance.random() < 0.3)
@@ -133,9 +132,9 @@ class Business:
                                  " (SELECT FROM identity.member AS m WHERE m.person_id = p.person_id)")  # fmt: skip
 
     def delete_record(self) -> None:
-        self.fed.session.execute("UPDATE identity.record SET deleted = NOT deleted, changed_at = now() WHERE record_id ="
-                                 " (SELECT record_id FROM identity.record ORDER BY md5(record_id::text || %s) LIMIT 1)",
-                                 [str(self.chance.random())])  # fmt: skip
+        self.fed.session.execute("UPDATE identity.record SET deleted = NOT deleted, changed_at = now() WHERE record_id"
+                                 " = (SELECT record_id FROM identity.record ORDER BY md5(record_id::text || %s)"
+                                 " LIMIT 1)", [str(self.chance.random())])  # fmt: skip
 
     def move_house(self) -> None:
         household, property_id = self.draw(*self.homes)
@@ -217,3 +216,66 @@ def test_what_changes_by_chance_is_as_from_nothing(fed: FeedDatabase, seed: int)
         if turn % 3 == 2:
             assert_as_from_nothing(fed.session, MARTS)
             fed.session.execute("UPDATE marts.position SET read_until = clock_timestamp()")
+
+
+def test_nothing_but_what_changed_is_computed(fed: FeedDatabase) -> None:
+    """Rows that a person or lead who did not change has are left as they are, wrong as they were made here."""
+    business = Business(fed, 0)
+    business.associate(1, "c1")
+    business.associate(2, "c1")
+    run(fed)
+    last = PEOPLE + CROWD - 1
+    marked = {
+        "lead_lifecycle": "UPDATE marts.lead_lifecycle SET lifecycle = 'not read' WHERE source_id <> %s",
+        "duplicates": "INSERT INTO marts.duplicates SELECT m.person_id, 'not read', 2, 1, '{}', NULL, NULL, 0"
+        " FROM identity.member AS m WHERE source_table = 'hubspot_contact' AND source_key <> %s",
+        "relationships": "UPDATE marts.relationships SET reason = 'not read' WHERE reason <> %s",
+    }
+    for statement in marked.values():
+        fed.session.execute(statement.encode(), [str(last)])
+    before = {name: rows(fed.session, name) for name in marked}
+    assert all(before.values())
+    fed.source("hubspot_contact", id=str(last), lead_cost="9.99", createdate="2026-02-10T12:00:00Z")
+    done = run(fed)
+    assert done["funnel_daily"].inserted + done["funnel_daily"].updated <= 2
+    assert done["zip_performance"].updated <= 1
+    for name in marked:
+        after = [row for row in rows(fed.session, name) if row.get("source_id") != str(last)]
+        assert after == [row for row in before[name] if row.get("source_id") != str(last)], name
+
+
+def test_more_rows_than_are_kept_are_all_summed_again(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    Business(fed, 0)
+    run(fed)
+    monkeypatch.setattr(sums, "MOST", 0)
+    fed.source("hubspot_contact", id=str(PEOPLE), createdate="2026-02-20T12:00:00Z", archived=False)
+    done = run(fed)
+    assert done["lead_journey"].updated == 1
+    assert done["funnel_daily"].full
+    assert fed.one("SELECT count(*) AS n FROM marts.changed_row")["n"] == 0
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+def test_what_a_failed_run_did_not_sum_is_summed_by_the_next(fed: FeedDatabase) -> None:
+    """The rows wait in the warehouse, whichever marts are run meanwhile."""
+    business = Business(fed, 0)
+    run(fed)
+    for turn in range(3):
+        business.contact(turn)
+        marts.run(fed.session, ["activity_timeline", "sale", "lead_journey"])
+    assert fed.one("SELECT count(*) AS n FROM marts.changed_row WHERE reader = 'funnel_daily'")["n"] > 2
+    assert not run(fed)["funnel_daily"].full
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+def test_after_an_erasure_everything_is_summed(fed: FeedDatabase) -> None:
+    """It replaces names in marts too, so what was counted under them is not known any more."""
+    Business(fed, 0)
+    run(fed)
+    with fed.session.transaction():
+        fed.session.execute("SET LOCAL warehouse.erasing = on")
+        fed.session.execute("DELETE FROM identity.record WHERE source_table = 'hubspot_contact' AND source_key = '1'")
+    done = run(fed)
+    assert done["funnel_daily"].full
+    assert done["relationships"].full
+    assert_as_from_nothing(fed.session, MARTS)

@@ -2,8 +2,9 @@
 
 Decided:
 
-- A run computes people (or activities, or everything) anew from what the tables say now, and never from what the mart
-  said before. So a run of what changed and a run of everything end alike, and a run repeated writes nothing.
+- A run computes people (or activities, leads, pairs, everything) anew from what the tables say now, and never from what
+  the mart said before. So a run of what changed and a run of everything end alike, and a run repeated writes nothing.
+  Sums are the exception: what was written of the rows that they sum is added to them (``sums``).
 - What is equal is not touched: the rows of the SELECT stand in a temporary table first, and only the difference is
   written. Readers see the mart of before or of after.
 - ``marts.position`` says until when the sources were read, as the feed does it: not past the start of the oldest open

@@ -50,6 +50,8 @@ def find(session: "Session", mart: Mart, position: Position, summary: Summary) -
         )
         return timeline.compute(session, position.since, full=summary.full, leads_deleted=leads)
     if mart.scope == "persons":
+        if mart.touched:  # by the records that were deleted, too
+            summary.full = summary.full or timeline.is_much_deleted(session, position.since)
         summary.persons = _persons(session, mart, position, full=summary.full)
         left = 0 if summary.full else _left(session, mart, position.since)
         return summary.full or bool(summary.persons or left) or _changed(session, mart, position)

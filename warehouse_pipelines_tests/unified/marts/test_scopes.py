@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -242,6 +243,27 @@ def test_nothing_but_what_changed_is_computed(fed: FeedDatabase) -> None:
     for name in marked:
         after = [row for row in rows(fed.session, name) if row.get("source_id") != str(last)]
         assert after == [row for row in before[name] if row.get("source_id") != str(last)], name
+
+
+def test_duplicates_go_by_records_and_costs(fed: FeedDatabase) -> None:
+    """A person of whom nothing but a record changed, or what a record cost, is computed again."""
+
+    def computed() -> list[Any]:
+        marts.run(fed.session, ["duplicates"])
+        fed.session.execute("UPDATE marts.position SET read_until = clock_timestamp()")
+        return [(row["records"], row["surplus_cost"]) for row in rows(fed.session, "duplicates")]
+
+    names = [fed.source("leadconduit_lead", lead_id=key) for key in "abc"]
+    for key in "abc":
+        fed.source("leadconduit_event", id=key, lead_id=key, cost="1.25")
+    fed.person(*names)
+    assert computed() == [(3, Decimal("2.50"))]
+    fed.source("leadconduit_event", id="b", lead_id="b", cost="2.00")
+    assert computed() == [(3, Decimal("3.25"))]
+    fed.session.execute("UPDATE identity.record SET deleted = true, changed_at = now() WHERE source_key = 'b'")
+    assert computed() == [(2, Decimal("1.25"))]
+    fed.session.execute("DELETE FROM identity.record WHERE source_key = 'c'")
+    assert computed() == []
 
 
 def test_more_rows_than_are_kept_are_all_summed_again(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

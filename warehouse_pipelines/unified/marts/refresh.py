@@ -178,7 +178,8 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
             scopes.names(values, "o"), scopes.names(values, "n")
         )
     readers = [reader.name for reader in MARTS if reader.sums_of == mart.name]
-    kept = bool(readers) and not summary.full and _are_few(session)
+    few = not summary.full and _are_few(session)
+    kept = sums.counting(session, readers) if few else []
     month: sql.Composable = sql.SQL("NULL::date")
     months_before: sql.Composable = sql.SQL("")
     if mart.scope == "persons" and "month" in own:
@@ -198,8 +199,8 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
         "person": sql.Identifier("o", "person_id") if "person_id" in own else sql.SQL("NULL::uuid"),
         "month": month,
         "months_before": months_before,
-        "readers": sql.Literal(readers),
-        "is_kept": sql.Literal(kept),
+        "readers": sql.Literal(kept),
+        "is_kept": sql.Literal(bool(kept)),
         "content": sql.SQL("to_jsonb(o)" if kept else "NULL::jsonb"),
         "within": scopes.within(mart, full=summary.full),
         "differs": differs,
@@ -212,8 +213,8 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
         summary.inserted, summary.updated, summary.deleted = (
             written[name] for name in ("inserted", "updated", "deleted")
         )
-    if not kept:
-        sums.keep_all(session, readers, summary)
+    if not few and (summary.inserted or summary.updated or summary.deleted):
+        sums.keep_all(session, readers)
     if summary.inserted > bulk.MANY // 10:
         session.execute(sql.SQL("ANALYZE {}").format(table))
 

@@ -54,7 +54,8 @@ def parts(*, full: bool) -> Mapping[str, str]:
 def find(session: "Session", declared: Callable[[str], str], since: Any, *, full: bool) -> int:
     """Fill ``mart_person``, ``mart_member`` and ``mart_pair``; return the people whose pairs are computed.
 
-    ``declared`` makes of a SELECT one of this installation's columns. When ``full``, these are nobody and everybody.
+    ``declared`` makes of a SELECT one of this installation's columns. When ``full``, ``mart_member`` has everybody, and
+    ``mart_person``, which limits the pairs, nobody.
     """
     bulk.temporary(session, "mart_person", "person_id uuid PRIMARY KEY")
     bulk.temporary(session, "mart_group", "relation text, via text, PRIMARY KEY (relation, via)")

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from warehouse_pipelines.unified import bulk
-from warehouse_pipelines.unified.marts.mart import Mart, Summary
+from warehouse_pipelines.unified.marts.mart import Mart
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 MOST = 20_000
+
+MOST_WAITING = 10 * MOST
+"""More rows than this do not wait for a reader that is not run."""
 
 
 def is_uncounted(session: "Session", mart: Mart) -> bool:
@@ -85,8 +88,22 @@ def columns(session: "Session", table: str) -> list[str]:
     return [row["name"] for row in rows]
 
 
-def keep_all(session: "Session", readers: list[str], summary: Summary) -> None:
-    """Keep that all rows are to be summed, if any was written."""
-    if readers and (summary.inserted or summary.updated or summary.deleted):
+def counting(session: "Session", readers: list[str]) -> list[str]:
+    """Return those of the readers for which rows are kept: not those that are to sum everything anyway."""
+    rows = session.execute(
+        "SELECT r.reader,"
+        " EXISTS (SELECT FROM marts.changed_row AS c WHERE c.reader = r.reader AND c.weight = 0) AS sums_all,"
+        " EXISTS (SELECT FROM marts.changed_row AS c WHERE c.reader = r.reader OFFSET %s) AS is_full"
+        " FROM unnest(%s::text[]) AS r (reader)",
+        [MOST_WAITING, readers],
+    ).fetchall()
+    if full := [row["reader"] for row in rows if row["is_full"]]:
+        keep_all(session, full)
+    return [row["reader"] for row in rows if not (row["sums_all"] or row["is_full"])]
+
+
+def keep_all(session: "Session", readers: list[str]) -> None:
+    """Keep that all rows are to be summed, and no rows."""
+    if readers:
         session.execute("DELETE FROM marts.changed_row WHERE reader = ANY (%s)", [readers])
         session.execute("INSERT INTO marts.changed_row (reader, weight) SELECT unnest(%s::text[]), 0", [readers])

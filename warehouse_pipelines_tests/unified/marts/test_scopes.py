@@ -290,6 +290,20 @@ def test_what_a_failed_run_did_not_sum_is_summed_by_the_next(fed: FeedDatabase) 
     assert_as_from_nothing(fed.session, MARTS)
 
 
+def test_rows_do_not_wait_without_end(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a mart that nobody runs it is kept that everything is to be summed, once."""
+    Business(fed, 0)
+    run(fed)
+    monkeypatch.setattr(sums, "MOST_WAITING", 3)
+    for turn in range(4):
+        fed.source("hubspot_contact", id=str(PEOPLE), createdate=f"2026-02-2{turn}T12:00:00Z", archived=False)
+        marts.run(fed.session, ["activity_timeline", "sale", "lead_journey"])
+    waiting = fed.all("SELECT reader, weight FROM marts.changed_row ORDER BY reader")
+    assert [(row["reader"], row["weight"]) for row in waiting] == [("funnel_daily", 0), ("zip_performance", 0)]
+    assert run(fed)["funnel_daily"].full
+    assert_as_from_nothing(fed.session, MARTS)
+
+
 def test_after_an_erasure_everything_is_summed(fed: FeedDatabase) -> None:
     """It replaces names in marts too, so what was counted under them is not known any more."""
     Business(fed, 0)

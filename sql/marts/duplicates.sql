@@ -1,7 +1,8 @@
 -- The same person more than once in one table of one CRM, with what the records after the first have cost.
 WITH records AS (
     SELECT m.person_id, m.source_table, m.source_key, r.created_at
-    FROM identity.member AS m
+    FROM mart_person
+        JOIN identity.member AS m USING (person_id)
         JOIN identity.record AS r ON r.record_id = m.record_id
     WHERE NOT r.deleted AND r.kind = 'customer' AND m.source_table IN (
         'hubspot_contact', 'genius_lead', 'genius_prospect', 'genius_contact', 'genius_marketsharp_contact',
@@ -14,14 +15,21 @@ WITH records AS (
     FROM records AS r
 ), costs AS (
     -- each account
-    SELECT 'hubspot_contact' AS source_table, c.id AS source_key, c.lead_cost AS cost FROM hubspot_contact AS c
+    SELECT t.source_table, t.source_key, c.lead_cost AS cost
+    FROM twice AS t JOIN hubspot_contact AS c ON c.id = t.source_key
+    WHERE t.source_table = 'hubspot_contact' AND t.place > 1
     -- all accounts
     UNION ALL
-    SELECT 'genius_lead', l.lead_id::text, l.lead_cost FROM genius_lead AS l
+    SELECT t.source_table, t.source_key, l.lead_cost
+    FROM twice AS t
+        JOIN genius_lead AS l ON l.lead_id = CASE WHEN t.source_table = 'genius_lead' THEN t.source_key::bigint END
+    WHERE t.place > 1
     UNION ALL
     -- each account
-    SELECT 'leadconduit_lead', e.lead_id, sum(coalesce(e.cost, 0) + coalesce(e.purchase_price, 0))
-    FROM leadconduit_event AS e WHERE NOT e.archived GROUP BY e.lead_id
+    SELECT t.source_table, t.source_key, sum(coalesce(e.cost, 0) + coalesce(e.purchase_price, 0))
+    FROM twice AS t JOIN leadconduit_event AS e ON e.lead_id = t.source_key
+    WHERE t.source_table = 'leadconduit_lead' AND t.place > 1 AND NOT e.archived
+    GROUP BY t.source_table, t.source_key
     -- all accounts
 )
 SELECT t.person_id, t.source_table, max(t.records)::integer AS records, max(t.records)::integer - 1 AS surplus,

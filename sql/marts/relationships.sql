@@ -1,5 +1,6 @@
--- Who has to do with whom, a row per pair and relation. Groups of more than fifty people make no pairs.
-WITH people AS (
+-- Who has to do with whom, a row per pair and relation. Groups of more than fifty people make no pairs. {grouped} is
+-- relationships_grouped.sql, or what it found; a run of what changed has {applicant} and {among} for its people.
+WITH people AS NOT MATERIALIZED (
     SELECT p.person_id, p.household_id, p.property_id, lower(p.first_name) AS first_name, lower(p.last_name) AS last_name
     FROM identity.person AS p
     WHERE p.kind = 'customer'
@@ -8,50 +9,41 @@ WITH people AS (
     SELECT DISTINCT a.person_id AS one, b.person_id AS other
     FROM genius_job_financing AS f
         JOIN genius_job AS j ON j.id = f.job_id
-        JOIN identity.member AS m ON m.source_table = 'genius_prospect' AND m.source_key = j.prospect_id::text
+        JOIN identity.member AS m ON m.source_table = 'genius_prospect'
+            AND CASE WHEN m.source_table = 'genius_prospect' THEN m.source_key::bigint END = j.prospect_id {applicant}
         JOIN people AS a ON a.person_id = m.person_id
         JOIN people AS b ON b.household_id = a.household_id AND b.person_id <> a.person_id
     WHERE NOT f.archived AND lower(btrim(f.co_applicant)) = concat_ws(' ', b.first_name, b.last_name)
 ), grouped AS (
-    SELECT 'household' AS relation, p.person_id, p.household_id::text AS via FROM people AS p
-    WHERE p.household_id IS NOT NULL
-    UNION ALL
-    SELECT 'property', p.person_id, p.property_id::text FROM people AS p
-    WHERE p.property_id IS NOT NULL
-    UNION
-    -- each account
-    SELECT 'company', m.person_id, 'hubspot_company ' || a.company_id
-    FROM hubspot_contact_to_company_association AS a
-        JOIN hubspot_company AS c ON c.id = a.company_id AND NOT c.archived
-        JOIN identity.member AS m ON m.source_table = 'hubspot_contact' AND m.source_key = a.contact_id
-        JOIN people AS p ON p.person_id = m.person_id
-    WHERE NOT a.archived
-    -- all accounts
-    UNION
-    SELECT 'company', m.person_id, 'pipedesk.companies ' || t.company_id
-    FROM pipedesk.contacts AS t
-        JOIN pipedesk.companies AS c ON c.id = t.company_id AND NOT c.archived
-        JOIN identity.member AS m ON m.source_table = 'pipedesk.contacts' AND m.source_key = t.id::text
-        JOIN people AS p ON p.person_id = m.person_id
-    WHERE NOT t.archived
+    {grouped}
 ), sized AS (
     SELECT g.*, count(*) OVER (PARTITION BY g.relation, g.via) AS size FROM grouped AS g
 ), pairs AS (
     SELECT a.relation, a.person_id AS a_id, b.person_id AS b_id, a.via, a.size
     FROM sized AS a JOIN sized AS b ON b.relation = a.relation AND b.via = a.via AND b.person_id > a.person_id
-    WHERE a.size BETWEEN 2 AND 50
+    WHERE a.size BETWEEN 2 AND 50 {among}
 ), referrals AS (
     -- Who sent somebody stands in the lead, as an id of a lead or person, a number or an address.
     SELECT r.person_id AS from_id, l.golden_id AS to_id
     FROM crm.leads AS l
-        CROSS JOIN LATERAL (SELECT btrim(l.source_metadata ->> 'referred_by') AS by) AS given
+        CROSS JOIN LATERAL (SELECT btrim(l.source_metadata ->> 'referred_by') AS by) AS said
         CROSS JOIN LATERAL (
-            SELECT p.person_id FROM identity.person AS p
+            SELECT said.by, CASE WHEN said.by ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' THEN said.by::uuid END AS id
+        ) AS given
+        CROSS JOIN LATERAL (
+            SELECT p.person_id
+            FROM (SELECT q.person_id, q.kind, q.record_count FROM identity.person AS q WHERE q.person_id = given.id
+                  UNION ALL
+                  SELECT q.person_id, q.kind, q.record_count FROM identity.person AS q
+                  WHERE q.phones @> ARRAY[crm.normalize_phone(given.by)]
+                  UNION ALL
+                  SELECT q.person_id, q.kind, q.record_count FROM identity.person AS q
+                  WHERE q.emails @> ARRAY[lower(given.by)]
+                  UNION ALL
+                  SELECT q.person_id, q.kind, q.record_count
+                  FROM crm.leads AS o JOIN identity.person AS q ON q.person_id = o.golden_id
+                  WHERE o.organization_id = l.organization_id AND o.id = given.id) AS p
             WHERE p.kind = 'customer' AND p.person_id <> l.golden_id
-                AND (p.person_id::text = given.by OR p.phones @> ARRAY[crm.normalize_phone(given.by)]
-                     OR p.emails @> ARRAY[lower(given.by)]
-                     OR p.person_id = (SELECT o.golden_id FROM crm.leads AS o
-                                       WHERE o.organization_id = l.organization_id AND o.id::text = given.by))
             ORDER BY p.record_count DESC, p.person_id LIMIT 1) AS r
     WHERE l.source_metadata ? 'referred_by' AND l.golden_id IS NOT NULL AND l.deleted_at IS NULL
 ), related AS (

@@ -61,5 +61,6 @@ SELECT s.rep_id, p.person_id, p.display_name AS rep, p.email, coalesce(p.source_
     coalesce(c.change_orders, 0) AS change_orders, coalesce(c.amount, 0)::numeric(14, 2) AS change_order_amount,
     round(s.sold::numeric / nullif(s.appointments_held, 0), 4)::numeric(6, 4) AS close_rate
 FROM summed AS s
-    LEFT JOIN identity.person AS p ON p.person_id::text = s.rep_id
+    LEFT JOIN identity.person AS p
+        ON p.person_id = CASE WHEN s.rep_id ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' THEN s.rep_id::uuid END
     LEFT JOIN changed AS c ON c.rep_id = s.rep_id

@@ -1,7 +1,8 @@
--- Leads, visits, sales and revenue by zip code.
-SELECT coalesce(j.zip, '') AS zip, count(*)::integer AS leads, count(j.visited_at)::integer AS visits,
-    count(j.sold_at)::integer AS sold, coalesce(sum(j.sold_amount), 0)::numeric(14, 2) AS revenue,
-    coalesce(sum(j.paid_amount), 0)::numeric(14, 2) AS paid,
-    round(count(j.sold_at)::numeric / nullif(count(j.visited_at), 0), 4)::numeric(6, 4) AS win_rate
+-- Leads, visits, sales and revenue by zip code; the win rate is computed of them.
+SELECT coalesce(j.zip, '') AS zip, sum({weight})::integer AS leads,
+    coalesce(sum({weight}) FILTER (WHERE j.visited_at IS NOT NULL), 0)::integer AS visits,
+    coalesce(sum({weight}) FILTER (WHERE j.sold_at IS NOT NULL), 0)::integer AS sold,
+    coalesce(sum({weight} * j.sold_amount), 0)::numeric(14, 2) AS revenue,
+    coalesce(sum({weight} * j.paid_amount), 0)::numeric(14, 2) AS paid
 FROM marts.lead_journey AS j
 GROUP BY 1

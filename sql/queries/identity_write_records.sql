@@ -31,4 +31,7 @@ ON CONFLICT (source_table, source_key) DO UPDATE SET
     updated_at = excluded.updated_at,
     deleted = excluded.deleted,
     fingerprint = excluded.fingerprint,
-    changed_at = CASE WHEN r.fingerprint = excluded.fingerprint THEN r.changed_at ELSE now() END
+    -- marts.duplicates goes by which record was made first.
+    changed_at = CASE
+        WHEN r.fingerprint = excluded.fingerprint AND r.created_at IS NOT DISTINCT FROM excluded.created_at
+        THEN r.changed_at ELSE now() END

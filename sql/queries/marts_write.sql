@@ -3,13 +3,13 @@
 WITH deleted AS (
     DELETE FROM {table} AS o
     WHERE {within} AND NOT EXISTS (SELECT FROM mart_made AS n WHERE {old_is_new})
-    RETURNING {person} AS person_id, {month} AS month
+    RETURNING {person} AS person_id, {month} AS month, {content} AS content
 ), written AS (
     INSERT INTO {table} AS o ({names})
         SELECT {new_names} FROM mart_made AS n LEFT JOIN {table} AS o ON {old_is_new}
         WHERE {old_key} IS NULL OR {differs}
     ON CONFLICT ({keys}) DO UPDATE SET {set}
-    RETURNING xmax = 0 AS is_new, {person} AS person_id, {month} AS month
+    RETURNING xmax = 0 AS is_new, {person} AS person_id, {month} AS month, {content} AS content
 ), touched AS (
     INSERT INTO marts.touched_person AS p (mart, person_id, touched_at)
         SELECT {mart}, w.person_id, now()
@@ -20,6 +20,17 @@ WITH deleted AS (
         SELECT 'marts.' || {mart}, w.month, now()
         FROM (SELECT month FROM deleted UNION SELECT month FROM written {months_before}) AS w WHERE w.month IS NOT NULL
     ON CONFLICT (table_name, month) DO UPDATE SET touched_at = now()
+), kept AS (
+    -- The rows as they were and as they are, for each mart that sums them.
+    INSERT INTO marts.changed_row (reader, weight, content)
+        SELECT r.reader, w.weight, w.content
+        FROM unnest({readers}::text[]) AS r (reader)
+            CROSS JOIN (
+                SELECT -1 AS weight, d.content FROM deleted AS d
+                UNION ALL SELECT 1, i.content FROM written AS i
+                UNION ALL SELECT -1, to_jsonb(o) FROM mart_made AS n JOIN {table} AS o ON {old_is_new} WHERE {differs}
+            ) AS w
+        WHERE {is_kept}
 )
 SELECT count(*) FILTER (WHERE is_new) AS inserted, count(*) FILTER (WHERE NOT is_new) AS updated,
     (SELECT count(*) FROM deleted) AS deleted

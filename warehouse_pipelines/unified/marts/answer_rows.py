@@ -96,7 +96,9 @@ ANSWERS: tuple[Mart, ...] = (
         grain="One zip code where somebody lives who is a lead or a customer.",
         key="zip",
         reads=("marts.lead_journey",),
-        scope="everything",
+        scope="sums",
+        sums_of="lead_journey",
+        ratios={"win_rate": "round(s.sold::numeric / nullif(s.visits, 0), 4)::numeric(6, 4)"},
         checks=(
             Check(
                 name="sums_are_conserved",
@@ -113,8 +115,9 @@ ANSWERS: tuple[Mart, ...] = (
         about="Who stands in one table of one CRM more than once, and what the further records cost.",
         grain="One person and table with several of its records.",
         key="person_id source_table",
-        reads=(*CONTACTS, "leadconduit_event", "identity.member", "identity.record"),
-        scope="everything",
+        reads=(*CONTACTS, "leadconduit_event", "identity.person", "identity.member", "identity.record"),
+        scope="persons",
+        touched=True,
         checks=(
             Check(
                 name="duplicates_are_of_people",
@@ -130,10 +133,11 @@ ANSWERS: tuple[Mart, ...] = (
         grain="One pair of people and relation.",
         key="a_id b_id relation",
         reads=(
-            "identity.person", "identity.member", "hubspot_company", "hubspot_contact_to_company_association",
+            "marts.activity_timeline", "identity.person", "identity.member", "hubspot_company",
+            "hubspot_contact_to_company_association",
             "pipedesk.companies", "pipedesk.contacts", "genius_job", "genius_job_financing", "crm.leads",
         ),
-        scope="everything",
+        scope="pairs",
         checks=(
             Check(
                 name="relationships_are_of_people",

@@ -5,10 +5,10 @@ Decided:
 - A table of a source says it by ``sync_updated_at``: its rows are tombstoned, and never deleted. A mart says it by
   ``marts.position``.
 - Of our own tables ``STAMPED`` names the column of the time. Their rows are deleted too, by a merge of people or with
-  a lead. Those of ``identity`` leave a row in ``identity.deletion``, because to count ten million touches takes longer
-  than all else that a delta does. Of ``crm`` the number of rows is kept in ``marts.position.counts``, and another one
-  is a change; it is asked before the rows are read, so what is deleted meanwhile is found by the next run.
-- Small tables without such a column are hashed whole.
+  a lead. Those leave a row in ``identity.deletion``, because to count ten million touches takes longer than all else
+  that a delta does.
+- Small tables without such a column are hashed whole. The hash is kept in ``marts.position.counts``; it is asked before
+  the rows are read, so what is written meanwhile is found by the next run.
 - Of a table that is none of these it is not known, so the mart is computed each time; a test allows no such table.
 """
 
@@ -35,11 +35,6 @@ HASHED = ("crm.status_mapping", "crm.dnc_list", "crm.lead_source_costs", "marts.
 
 COUNTS: Mapping[str, str] = {
     **{
-        table: f"SELECT count(*)::text AS it FROM {table}"  # noqa: S608
-        for table in STAMPED
-        if not table.startswith("identity.")
-    },
-    **{
         table: f"SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) AS it FROM {table} AS t"  # noqa: S608
         for table in HASHED
     },
@@ -50,9 +45,19 @@ COUNTS: Mapping[str, str] = {
 """What of a table is kept in ``marts.position.counts``."""
 
 
-def counts(session: "Session", tables: Iterable[str]) -> dict[str, str]:
-    """Return what is kept of those of the tables whose rows vanish without a trace, as it is now."""
+TOMBSTONES = "SELECT removed::text AS it FROM orchestration.retention_policy WHERE kind = 'tombstones'"
+"""How many rows that vendors had deleted were removed for good so far."""
+
+
+def counts(session: "Session", tables: Iterable[str], *, tombstones: bool = False) -> dict[str, str]:
+    """Return what is kept of those of the tables whose rows vanish without a trace, as it is now.
+
+    ``tombstones``: rows of sources too.
+    """
     found = {}
+    if tombstones:
+        row = session.execute(TOMBSTONES).fetchone()
+        found["tombstones"] = str(row["it"]) if row else ""
     for table in tables:
         if table in COUNTS:
             row = session.execute(COUNTS[table].encode()).fetchone()
@@ -75,12 +80,8 @@ def _changed(session: "Session", table: str, since: Any) -> bool:
             sql.Identifier(*table.split(".")), sql.Identifier(STAMPED[table])
         )
         row = session.execute(asked, [since]).fetchone()
-        if table.startswith("identity.") and not (row and row["it"]):
-            row = session.execute(
-                "SELECT EXISTS (SELECT FROM identity.deletion WHERE table_name = %s AND deleted_at > %s) AS it",
-                [table, since],
-            ).fetchone()
-    elif table.startswith("marts."):
+        return not row or bool(row["it"]) or is_deleted(session, [table], since)
+    if table.startswith("marts."):
         row = session.execute(
             "SELECT changed_at > %s AS it FROM marts.position WHERE mart = %s", [since, table.removeprefix("marts.")]
         ).fetchone()
@@ -89,4 +90,13 @@ def _changed(session: "Session", table: str, since: Any) -> bool:
         row = session.execute(asked, [since]).fetchone()
     else:
         return True
+    return row is None or bool(row["it"])
+
+
+def is_deleted(session: "Session", tables: Iterable[str], since: Any) -> bool:
+    """Whether rows of one of these tables of ``identity`` and ``crm`` were deleted since."""
+    row = session.execute(
+        "SELECT EXISTS (SELECT FROM identity.deletion WHERE table_name = ANY (%s) AND deleted_at > %s) AS it",
+        [list(tables), since],
+    ).fetchone()
     return row is None or bool(row["it"])

@@ -4,7 +4,8 @@ A wrong row raises ``ValueError`` at import and says what is wrong with it.
 """
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from warehouse_pipelines.model.accounts import per_account
@@ -12,7 +13,7 @@ from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.marts.accounts import for_all
 
-Scope = Literal["persons", "months", "everything", "activities"]
+Scope = Literal["persons", "months", "records", "sums", "pairs", "everything", "activities"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,17 @@ class Mart:
                 ``months``      the months of which an activity or a row of a mart that it reads changed, and all rows
                                 when something else did: the SELECT joins ``mart_month`` (month, begins_at, ends_at),
                                 and the table has a column ``month``
-                ``everything``  all rows, when something that it reads changed: for small tables, and for sums
+                ``records``     the records of sources that changed, or that went to somebody else (``lifecycle``)
+                ``sums``        what the rows of the mart ``sums_of`` that were written add to its sums, or take from
+                                them: all of its values are sums of these rows, and a row of which all are zero is none
+                ``pairs``       the pairs of people who changed, or have to do with those (``related``)
+                ``everything``  all rows, when something that it reads changed: for small tables
                 ``activities``  the rows that changed; the timeline's own
+    ``touched``  of the scope ``persons``: there is a SELECT of further people who changed since a time, in
+                ``sql/marts/<name>_touched.sql``, because it reads sources that are no activities
+    ``sums_of``  of the scope ``sums``: the mart whose rows are summed; its SELECT reads it ``AS j``, with ``{weight}``
+                for the 1 that a row counts
+    ``ratios``  columns that are computed of its sums
     ``nobody``  it has rows whose ``person_id`` is null too, which are few, and computed with those of anybody
     ``ages``    its rows depend on the time, so it is computed in each hour of a run although nothing changed
     """
@@ -57,6 +67,9 @@ class Mart:
     key: str
     reads: tuple[str, ...]
     scope: Scope
+    touched: bool = False
+    sums_of: str = ""
+    ratios: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     nobody: bool = False
     ages: bool = False
@@ -74,6 +87,10 @@ class Mart:
             wrong.append("two checks have one name")
         if self.nobody and self.scope != "persons":
             wrong.append("nobody without the scope persons")
+        if self.touched and self.scope != "persons":
+            wrong.append("touched without the scope persons")
+        if bool(self.sums_of) != (self.scope == "sums") or (self.sums_of and f"marts.{self.sums_of}" not in self.reads):
+            wrong.append("the scope sums and a mart that it reads come together")
         if self.ages and self.scope != "everything":
             wrong.append("ages without the scope everything")
         if wrong:
@@ -100,10 +117,25 @@ class Mart:
     @functools.cached_property
     def select(self) -> str:
         """The SELECT for all accounts, without the lines that say what it is. Raises ``FileNotFoundError``."""
-        lines = (sql_folder() / "marts" / f"{self.name}.sql").read_text(encoding="utf-8").splitlines()
-        while lines and lines[0].startswith("--"):
-            del lines[0]
-        return for_all("\n".join(lines))
+        text = select_of(self.name)
+        if self.ratios:
+            ratios = ", ".join(f"{ratio} AS {name}" for name, ratio in self.ratios.items())
+            text = f"SELECT s.*, {ratios} FROM (\n{text}) AS s"  # noqa: S608
+        return text
+
+
+def select_of(name: str, parts: Mapping[str, str] | None = None) -> str:
+    """Return the SELECT of a file of ``sql/marts`` for all accounts, with ``parts`` in their places.
+
+    Raises ``FileNotFoundError``.
+    """
+    lines = (sql_folder() / "marts" / f"{name}.sql").read_text(encoding="utf-8").splitlines()
+    while lines and lines[0].startswith("--"):
+        del lines[0]
+    text = "\n".join(lines)
+    for place, part in (parts or {}).items():
+        text = text.replace(place, part)
+    return for_all(f"{text}\n")
 
 
 @dataclass

@@ -99,7 +99,7 @@ MARTS: tuple[Mart, ...] = (
         grain="One lead of one source, deleted ones too.",
         key="source_system source_id",
         reads=(*tables_of_leads(), "crm.status_mapping", "identity.member"),
-        scope="everything",
+        scope="records",
         checks=(
             Check(
                 name="qualified_first",
@@ -115,7 +115,8 @@ MARTS: tuple[Mart, ...] = (
         grain="A day, a source, a division, a rep and a zip.",
         key="day source division rep zip",
         reads=("marts.lead_journey",),
-        scope="everything",
+        scope="sums",
+        sums_of="lead_journey",
         checks=(
             Check(
                 name="adds_up",
@@ -161,7 +162,8 @@ MARTS: tuple[Mart, ...] = (
         grain="A month and a source; `unattributed` is one of them.",
         key="month source",
         reads=("marts.attribution_credit", "marts.refused_costs", "crm.lead_source_costs"),
-        scope="everything",
+        scope="sums",
+        sums_of="attribution_credit",
         checks=(
             Check(
                 name="money_spent",

@@ -15,7 +15,7 @@ import functools
 import os
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -105,11 +105,16 @@ class Storage(DagsterPostgresStorage):
         parts: tuple[Any, ...] = (storage.run_storage, storage.event_log_storage, storage.schedule_storage)
         for part in parts:
             part._engine = engine
-        if made:  # else Dagster lists tables or columns for each look at a sensor, a schedule or runs
-            runs, _, ticks = parts
+        if made:  # else Dagster lists tables or columns for each asset event, and each look at a sensor or at runs
+            runs, events, ticks = parts
             ticks._has_instigators_table = lambda connection: True
             ticks.has_secondary_index_table = lambda: True
             runs.has_run_stats_index_cols = lambda: True
+            ticks.has_built_index = _remembered(engine, ticks.has_built_index)
+            events.has_table = _remembered(engine, events.has_table)
+            events.has_asset_key_col = lambda name: True
+            events._has_asset_key_col_on_connection = lambda connection, name: True
+            events.__dict__["has_default_pool_limit_col"] = True
         daemon_pace.slow_down()
         return storage
 
@@ -148,6 +153,18 @@ def _engine(process: int, url: str) -> sa.Engine:
             raise sa.exc.DisconnectionError from error
 
     return engine
+
+
+def _remembered(engine: sa.Engine, is_there: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Return ``is_there``, asked once in a process for each table or index that is there."""
+    found: set[str] = engine.__dict__.setdefault("_found", set())
+
+    def has(name: str) -> bool:
+        if name not in found and is_there(name):
+            found.add(name)
+        return name in found
+
+    return has
 
 
 def _has_data(socket: int) -> bool:

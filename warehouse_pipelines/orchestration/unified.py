@@ -250,7 +250,7 @@ def _read_since(instance: dg.DagsterInstance, written: str, now: datetime) -> da
     """Return when the last run was asked for, if it was in this hour, succeeded, and had read all that is written."""
     for record in instance.get_run_records(dg.RunsFilter(job_name=JOB), limit=1):
         run, asked_at = record.dagster_run, record.create_timestamp.astimezone(UTC)
-        is_of_this_hour = asked_at.replace(minute=0, second=0, microsecond=0) >= now.astimezone(UTC).replace(minute=0)
-        if run.is_success and run.tags.get(WRITTEN_TAG) == written and is_of_this_hour:
+        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        if run.is_success and run.tags.get(WRITTEN_TAG) == written and asked_at >= hour:
             return asked_at
     return None

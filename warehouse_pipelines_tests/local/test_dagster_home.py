@@ -153,8 +153,10 @@ def test_events_that_nobody_reads_are_not_stored(default_url: str, tmp_path: Pat
     assert {event.event_type for event in done.all_events} & UNREAD
     assert not stored & UNREAD
     assert {dg.DagsterEventType.STEP_OUTPUT, dg.DagsterEventType.RUN_SUCCESS} <= stored
-    assert last.asset_entry.last_materialization is not None
-    assert last.asset_entry.last_materialization.metadata["rows"].value == 1
+    materialized = last.asset_entry.last_materialization
+    assert materialized is not None
+    assert materialized.asset_materialization is not None
+    assert materialized.asset_materialization.metadata["rows"].value == 1
     assert evaluated.status == AssetCheckExecutionRecordStatus.SUCCEEDED
     assert steps == [("thing", StepEventStatus.SUCCESS)]
 

@@ -2,7 +2,7 @@
 
 Dagster's code server starts a process per run through ``multiprocessing``, by the method ``spawn``: an interpreter that
 imports Dagster, the definitions and dlt, for six seconds of a processor. ``fork_runs`` gives it the method
-``forkserver``, which is multiprocessing's own for this. The server of forks is started with the first run. It has no
+``forkserver``, which is multiprocessing's own for this. The server of forks is started with the first run. It keeps no
 connections, and no thread but that of pyarrow's allocator, jemalloc, which knows forks; it ends with the last process
 that may ask it for a run. Everything else is as before: a process per run, how it is cancelled, who notices its death.
 
@@ -45,7 +45,7 @@ def fork_runs() -> None:
     if server is None or sys.version_info < SAFE or "forkserver" not in multiprocessing.get_all_start_methods():
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"{__package__}.forkserver_preload"])
+    context.set_forkserver_preload([f"{__package__}.forkserver_{name}" for name in ("preload", "warm")])
     server_class: Any = server.DagsterApiServer
     # A property of the class goes before the attribute that each server sets on itself.
     server_class._mp_ctx = property(lambda server: context, lambda server, value: None)

@@ -1,15 +1,13 @@
 """Imported by what forks a process for each run, when it starts: ``forked_runs``, ``job_processes``, ``celery_worker``.
 
-It imports what a run needs, builds Dagster's repository with the jobs that are run by a schedule, reads the trusted
-certificates, and keeps all of it out of the garbage collector, so that forks share their memory: 0.1 s of each run. What
-cannot be imported or built is left to the run, which says so.
+It imports what a run needs, builds Dagster's repository, and keeps both out of the garbage collector, so that forks
+share their memory. What cannot be imported is left to the run, which says so.
 """
 
 import contextlib
 import gc
 import importlib
 import sys
-from typing import Any
 
 NEEDED = (
     "warehouse_pipelines.definitions",
@@ -17,33 +15,28 @@ NEEDED = (
     "warehouse_pipelines.loading.sample",
     "warehouse_pipelines.loading.dlt_read",
     "warehouse_pipelines.loading.dlt_source",
+    "warehouse_pipelines.unified.feed",
+    "warehouse_pipelines.unified.marts.lineage",
+    "warehouse_pipelines.unified.marts.refresh",
+    "warehouse_pipelines.unified.resolve",
     "dagster._cli",
     "dagster._grpc.impl",
     "dagster._core.execution.api",
+    "dagster._core.storage.local_compute_log_manager",
     "dagster_postgres.storage",
     "dlt",
+    "dlt.__plugins__",
+    "dlt.common.configuration.plugins",
     "dlt.common.libs.pyarrow",
     "dlt.sources.helpers.requests",
     "httpcore",
     "httpx",
     "phonenumbers.data.region_US",
+    "psycopg2.extras",
     "pyarrow.parquet",
+    "upath.core",
 )
 """What a run imports; none of it starts a thread of Python's."""
-
-
-def build(repository: Any) -> None:
-    """Make what each run would make of its job, and the context of TLS."""
-    from dagster._core.execution.api import create_execution_plan
-
-    from warehouse_pipelines.sources import _http
-
-    _http._trusted()
-    for name in sorted({schedule.job_name for schedule in repository.schedule_defs}):
-        job = repository.get_job(name)
-        create_execution_plan(job)
-        job.get_job_snapshot_id()
-
 
 gc.disable()
 for name in NEEDED:
@@ -52,6 +45,6 @@ for name in NEEDED:
     except Exception:  # noqa: S112
         continue
 with contextlib.suppress(Exception):
-    build(sys.modules["warehouse_pipelines.definitions"].defs.get_repository_def())
+    sys.modules["warehouse_pipelines.definitions"].defs.get_repository_def()
 gc.freeze()
 gc.enable()

@@ -1,10 +1,10 @@
 """What Dagster's daemon does less often than by default, or at less cost, because it waits for nearly all of a day.
 
-- It reads the whole workspace anew every hour instead of every minute. Each reading fetches and unpacks the definitions
-  of all jobs, which was 59 % of what an idle daemon used. A code server is watched all the time by Dagster itself, which
-  reads the definitions anew when another one answers there; so rereading by the clock finds nothing new. It still happens
-  every minute while a location failed to load, and for code servers that the daemon started itself, because nothing
-  watches those.
+- It reads the whole workspace anew every hour instead of every minute. Each reading fetches and unpacks the
+  definitions of all jobs, which was 59 % of what an idle daemon used. A code server is watched all the time by Dagster
+  itself, which reads the definitions anew when another one answers there; so rereading by the clock finds nothing new.
+  It still happens every minute while a location failed to load, and for code servers that the daemon started itself,
+  because nothing watches those.
 - It asks a watched code server every five seconds who it is, and not every second.
 - It keeps the connection to a code server, which it opens for each question otherwise.
 - It looks every ``SENSOR_SECONDS`` which sensor is due, and not every five seconds.
@@ -37,7 +37,7 @@ HEARTBEAT_SECONDS = 60.0
 """``daemon_silent`` is an alert after five minutes, and Dagster's UI after half an hour."""
 
 RECONNECT_MILLISECONDS = 5_000
-"""A kept connection to a code server that was away is tried again after so long at most; by default after two minutes."""
+"""A kept connection to a code server that was away is tried again after so long at most, not after two minutes."""
 
 DAEMON, WEBSERVER = "dagster._daemon.cli", "dagster_webserver.cli"
 """The modules of the programs that watch code servers; the daemon also rereads. Others are spared the imports."""

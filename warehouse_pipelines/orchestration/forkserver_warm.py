@@ -4,8 +4,8 @@ It does once what each run would do first: it makes the jobs that schedules run,
 warehouse and closes both, and keeps what is left of that, such as the catalog of types, out of the garbage collector. A
 short run took a third of its time for it. What fails here is left to the run, which says so.
 
-A run's output is copied to that of the code server by ``tail``. Dagster starts an interpreter beside each to end it with
-the run; GNU's does so by itself.
+A run's output is copied to that of the code server by ``tail``. Dagster starts an interpreter beside each to end it
+with the run; GNU's does so by itself.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def build() -> None:
 
 
 def open_warehouse() -> None:
-    """Open and close the warehouse. ADBC keeps its types, which took longer to read than all that a short sync reads."""
+    """Open and close the warehouse. ADBC keeps its types, which take longer to read than what a short sync reads."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.loading import transaction
     from warehouse_pipelines.local.database import database_url

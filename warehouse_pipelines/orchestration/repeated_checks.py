@@ -1,9 +1,9 @@
 """Which results of checks need not be stored: that a check passes, as it did the last time.
 
 All checks are evaluated after each sync and every hour, and nearly all of them say what they said before. Each result
-is three rows of Dagster's storage, which were a third of an idle day's. Therefore a run that a schedule asked for yields
-a pass again only when its sentence is another one, or when ``AGAIN`` has passed. A failure is always yielded, and so is
-whatever a person asks for, and a check that blocks: what follows in the run waits for its output.
+is three rows of Dagster's storage, which were a third of an idle day's. Therefore a run that a schedule asked for
+yields a pass again only when its sentence is another one, or when ``AGAIN`` has passed. A failure is always yielded,
+and so is whatever a person asks for, and a check that blocks: what follows in the run waits for its output.
 
 Dagster shows the last result of a check. That holds because ``dagster_storage`` stores no plans of checks, which would
 stand there until a result comes; so another storage gets every result.
@@ -33,9 +33,8 @@ def news(
     if SCHEDULE_NAME_TAG in context.run.tags:
         passed = last_passes(context.instance, context.selected_asset_check_keys)
     for result in results:
-        assert result.asset_key is not None and result.check_name is not None  # noqa: S101  (as it says)
-        key = dg.AssetCheckKey(result.asset_key, result.check_name)
-        if not result.passed or key not in passed or passed[key] != result.description:
+        key = result.asset_key and dg.AssetCheckKey(result.asset_key, str(result.check_name))
+        if not (result.passed and key in passed and passed[key] == result.description):
             yield result
 
 

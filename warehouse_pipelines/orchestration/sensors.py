@@ -1,12 +1,12 @@
 """The sensor that closes what a killed process left open in ``orchestration.sync_history``.
 
-A run that ends in Python closes its own row. Three things do not: a killed step, whose run fails; a killed run that was
-cancelled; a lost machine, of which Dagster hears nothing for hours. A row that is ``running`` while its advisory lock is
-free belongs to a dead process; Dagster says which of these failed and why, and which somebody had cancelled. Runs that
-Dagster believes started are closed with it, as ``run_lock`` says.
+A run that ends in Python closes its own row. Three things do not: a killed step, whose run fails; a killed run that
+was cancelled; a lost machine, of which Dagster hears nothing for hours. A row that is ``running`` while its advisory
+lock is free belongs to a dead process; Dagster says which of these failed and why, and which somebody had cancelled.
+Runs that Dagster believes started are closed with it, as ``run_lock`` says.
 
-It runs by default, once a minute: a tick costs a tenth of a short run, and comes each minute even if there is nothing to
-close. While the database is away its ticks fail; what one misses, the next one finds.
+It runs by default, once a minute: a tick costs a tenth of a short run, and comes each minute even if there is nothing
+to close. While the database is away its ticks fail; what one misses, the next one finds.
 """
 
 from collections.abc import Callable

@@ -225,9 +225,7 @@ def count_due(url: str, most: int) -> int:
         return webhook_inbox.count_due(session, most)
 
 
-def work_off(
-    sources: Sequence[Source], url: str, *, many: bool, count: Callable[[str, int], int] = count_due
-) -> Done:
+def work_off(sources: Sequence[Source], url: str, *, many: bool, count: Callable[[str, int], int] = count_due) -> Done:
     """Work off what is due, for ``OWN_SECONDS`` at most, or only if it is a few. Raises ``DatabaseUnavailable``."""
     began, done = time.monotonic(), Done()
     while True:

@@ -74,7 +74,10 @@ def ended(instance: dg.DagsterInstance, asked: dg.RunRequest | str, status: dg.D
 
 
 def test_a_tick_asks_for_a_run_only_if_anything_was_written(database_url: str, tmp_path: Path) -> None:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, psycopg.connect(database_url, autocommit=True) as connection:
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path)) as instance,
+        psycopg.connect(database_url, autocommit=True) as connection,
+    ):
         ended(instance, tick(instance, database_url), dg.DagsterRunStatus.FAILURE)
         ended(instance, tick(instance, database_url), dg.DagsterRunStatus.SUCCESS)
         assert "nothing was written since the run of" in str(tick(instance, database_url))
@@ -103,7 +106,9 @@ def test_a_run_that_finds_nothing_new_asks_for_no_other(database_url: str) -> No
     job = defs.resolve_job_def(unified.JOB)
     digests = []
     with dg.DagsterInstance.ephemeral() as instance, warehouse.session(database_url) as session:
-        session.execute("INSERT INTO hubspot_contact (id, firstname, email, raw_data) VALUES (1, 'Ana', 'a@b.test', '{}')")
+        session.execute(
+            "INSERT INTO hubspot_contact (id, firstname, email, raw_data) VALUES (1, 'Ana', 'a@b.test', '{}')"
+        )
         for _ in range(3):
             assert job.execute_in_process(instance=instance).success
             time.sleep(1.1)  # a session reports what it wrote once a second at most

@@ -32,7 +32,7 @@ def test_a_server_sleeps_while_nobody_asks_and_ends_at_once() -> None:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     eventually(lambda: server.started, "it listens")
-    address = "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     before = server.ticks
     answered = httpx.get(address, trust_env=False)
     assert answered.text == "here"

@@ -33,8 +33,9 @@ def news(
     if SCHEDULE_NAME_TAG in context.run.tags:
         passed = last_passes(context.instance, context.selected_asset_check_keys)
     for result in results:
-        key = result.asset_key and dg.AssetCheckKey(result.asset_key, str(result.check_name))
-        if not (result.passed and key in passed and passed[key] == result.description):
+        asset, name = result.asset_key, result.check_name
+        key = dg.AssetCheckKey(asset, name) if asset is not None and name is not None else None
+        if key is None or not result.passed or key not in passed or passed[key] != result.description:
             yield result
 
 

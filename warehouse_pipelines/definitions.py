@@ -71,7 +71,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
             *identity_maintenance.schedules(url),
             *dagster_maintenance.schedules(),
             *retention.schedules(sources, url),
-            *unified.schedules(sources),
+            *unified.schedules(sources, url),
             *outbound.schedules(),
             *sequences.schedules(),
             *alerts.schedules(),
@@ -91,5 +91,6 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
 settings.forget_copies([settings.Settings, AlertSettings, SequenceSettings, *(source.settings for source in SOURCES)])
 dagster_logs.configure()
 forked_runs.fork_runs()
+forked_runs.sleep_longer()
 
 defs = build_definitions()

@@ -26,6 +26,7 @@ from warehouse_pipelines.model.entity import Entity, target
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.checks import at_once, judge_at_once, specs
 from warehouse_pipelines.orchestration.io_manager import failures, key_of, vendor_key
+from warehouse_pipelines.orchestration.repeated_checks import news
 
 OWNERS = ["team:data-platform"]
 
@@ -159,7 +160,8 @@ def asset(
             with failures(context):
                 unread = dlt_resource(source, entity)
             yield dg.Output(unread, name)
-        yield from judge_at_once(source, entity, url(), {key.name for key in context.selected_asset_check_keys})
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        yield from news(context, judge_at_once(source, entity, url(), wanted))
 
     return sync
 

@@ -18,6 +18,8 @@ also speak when an asset failed, which is when the steps after it are skipped. A
 - ``volume``: whether the last two runs found as much as is usual at their time of the week, by the SELECT of the alert
   of that name (``sql/alerts/volume.sql``), with the threshold of its row.
 - ``health``: the rules of ``warehouse status``, the share of good runs and the age of the last.
+
+All are evaluated each time; a pass that repeats the last one is not stored each time (``repeated_checks``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -29,6 +31,7 @@ from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.io_manager import key_of, session_of_step
+from warehouse_pipelines.orchestration.repeated_checks import news
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
@@ -112,26 +115,35 @@ def hourly_checks(
 
     @dg.multi_asset_check(name="check_all_entities", specs=specs(hourly(by_table.values())), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        from warehouse_pipelines.observability.health import judge
-
-        wanted = context.selected_asset_check_keys
-        with session_of_step(url()) as session:
-            health = {(found.crm, found.sync_type): found for found in judge(sources, url=url())}
-            unusual = _unusual(session, sources, url()) if any(key.name == "volume" for key in wanted) else {}
-            for source in sources:
-                own = {entity.table for entity in source.entities}
-                for entity in source.entities:
-                    names = {key.name for key in hourly([entity]) if key in wanted}
-                    there = _exists(session, entity)
-                    if "references" in names:
-                        yield (_references(session, entity, by_table, own) if there else _absent(entity, "references"))
-                    if "volume" in names:
-                        text = unusual.get((source.name, entity.name))
-                        yield _result(entity, "volume", text is None, text or "as much as is usual, or too few runs")
-                    if "health" in names:
-                        yield _health(entity, health[source.name, entity.name])
+        yield from news(context, judge_hourly(sources, by_table, url(), context.selected_asset_check_keys))
 
     return check
+
+
+def judge_hourly(
+    sources: Sequence[Source], by_table: Mapping[str, Entity], url: str, wanted: Set[dg.AssetCheckKey]
+) -> Iterator[dg.AssetCheckResult]:
+    """Yield the results of those hourly checks that are ``wanted``.
+
+    Raises ``dg.Failure`` when the warehouse does not answer.
+    """
+    from warehouse_pipelines.observability.health import judge
+
+    with session_of_step(url) as session:
+        health = {(found.crm, found.sync_type): found for found in judge(sources, url=url)}
+        unusual = _unusual(session, sources, url) if any(key.name == "volume" for key in wanted) else {}
+        for source in sources:
+            own = {entity.table for entity in source.entities}
+            for entity in source.entities:
+                names = {key.name for key in hourly([entity]) if key in wanted}
+                there = _exists(session, entity)
+                if "references" in names:
+                    yield (_references(session, entity, by_table, own) if there else _absent(entity, "references"))
+                if "volume" in names:
+                    text = unusual.get((source.name, entity.name))
+                    yield _result(entity, "volume", text is None, text or "as much as is usual, or too few runs")
+                if "health" in names:
+                    yield _health(entity, health[source.name, entity.name])
 
 
 def specs(keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckSpec]:

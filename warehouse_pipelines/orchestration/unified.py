@@ -3,19 +3,26 @@
 Two steps make them: ``resolve_identity`` reads what changed in the tables that hold people and decides who is who,
 ``feed_crm`` brings the people into ``crm.leads``, with consent, do-not-call entries, costs and scores. Each writes all
 of its tables in one transaction, so its assets are materialized together. The job ``unify`` runs both, and the marts;
-its schedule is on as soon as a CRM is configured. A run without a change costs little more than its process.
+its schedule is on as soon as a CRM is configured.
+
+A tick asks for no run while nothing was written to any table that the last good run read or made, by PostgreSQL's own
+counts, which see whoever writes. A tag of the run says what they were before it, so what is written meanwhile is read
+by the next. What depends on the time alone is computed by the hour, so the first tick of each hour asks for a run.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import OWNERS
 from warehouse_pipelines.orchestration.io_manager import failures, session_of_step
+from warehouse_pipelines.orchestration.ticks import told_plainly
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified.entered import ENTERED
 from warehouse_pipelines.unified.people import PEOPLE
@@ -32,6 +39,9 @@ COUNTED_BYTES = 4 * 2**20
 
 CRON = "7,22,37,52 * * * *"
 """A few minutes after most of the syncs have ended (``schedules.cron``)."""
+
+WRITTEN_TAG = "warehouse/written"
+"""Tag of a run: a digest of what had been written when it was asked for (``sql/queries/unify_written.sql``)."""
 
 IDENTITY = {
     "identity.record": (
@@ -210,16 +220,37 @@ def jobs() -> list["dg.UnresolvedAssetJobDefinition"]:
     ]
 
 
-def schedules(sources: Sequence[Source]) -> list[dg.ScheduleDefinition]:
-    """Return the schedule of the job, four times an hour."""
+def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
+    """Return the schedule of the job, four times an hour, for the warehouse at ``url()``."""
     configured = any(not source.missing_settings() for source in sources)
+
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        with told_plainly(), warehouse.session(url()) as session:
+            found = session.execute(query("unify_written")).fetchone()
+            written = found and found["digest"]
+            since = written and _read_since(context.instance, written, context.scheduled_execution_time)
+        if since:
+            return dg.SkipReason(f"nothing was written since the run of {since:%H:%M} UTC")
+        return dg.RunRequest(tags={WRITTEN_TAG: written} if written else None)
+
     return [
         dg.ScheduleDefinition(
             name="unify_schedule",
             job_name=JOB,
             cron_schedule=CRON,
             execution_timezone="UTC",
+            execution_fn=tick,
             default_status=dg.DefaultScheduleStatus.RUNNING if configured else dg.DefaultScheduleStatus.STOPPED,
             description="Who is who and the feed of crm, of what was synced since.",
         )
     ]
+
+
+def _read_since(instance: dg.DagsterInstance, written: str, now: datetime) -> datetime | None:
+    """Return when the last run was asked for, if it was in this hour, succeeded, and had read all that is written."""
+    for record in instance.get_run_records(dg.RunsFilter(job_name=JOB), limit=1):
+        run, asked_at = record.dagster_run, record.create_timestamp.astimezone(UTC)
+        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        if run.is_success and run.tags.get(WRITTEN_TAG) == written and asked_at >= hour:
+            return asked_at
+    return None

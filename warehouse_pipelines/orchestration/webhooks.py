@@ -1,6 +1,6 @@
 """Work the inbox of webhooks off while Dagster's daemon runs: a sensor that asks for it, and the job that does it.
 
-**The sensor** looks every half minute. A few deliveries it works off itself, in the code server, which has everything
+**The sensor** looks every minute. A few deliveries it works off itself, in the code server, which has everything
 imported, for ``OWN_SECONDS`` at most; if more is due, it asks for a run of ``work_webhooks``. An event is to be a row
 within ten seconds, and a run waits in a queue for as long. Therefore a thread of the code server looks every second
 between the looks of the sensor (``Watch``), where a vendor has a secret: its look is one statement, while a tick of
@@ -14,6 +14,7 @@ its records were read, so whoever is killed leaves pending rows for the next. A 
 fails; a vendor that cannot be read is a reason to try its deliveries again, which the tick names and the history keeps.
 """
 
+import contextlib
 import importlib
 import threading
 import time
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.io_manager import key_of
 from warehouse_pipelines.orchestration.schedules import UNFINISHED
@@ -31,11 +33,12 @@ from warehouse_pipelines.settings import serve_settings
 
 if TYPE_CHECKING:
     from warehouse_pipelines.serving.work import Worked
+    from warehouse_pipelines.warehouse import Session
 
 JOB = "work_webhooks"
-LOOK_SECONDS = 30
+LOOK_SECONDS = 60
 
-WATCH_SECONDS = 75.0
+WATCH_SECONDS = 150.0
 """The thread ends so long after the last look of the sensor: whoever stops the sensor or the daemon stops both."""
 
 STUCK_SECONDS = 600.0
@@ -147,12 +150,13 @@ class Watch:
 
     def _watch(self) -> None:
         try:
-            while self._goes_on():
-                done = work_off(self._sources, self._url, many=True)
-                with self._lock:
-                    self._done.add(done)
-                    self._began = None
-                time.sleep(1)
+            with contextlib.closing(Counter()) as count:
+                while self._goes_on():
+                    done = work_off(self._sources, self._url, many=True, count=count)
+                    with self._lock:
+                        self._done.add(done)
+                        self._began = None
+                    time.sleep(1)
         except Exception as error:  # told by the next tick, which starts another thread
             with self._lock:
                 self._thread, self._error = None, error
@@ -186,15 +190,46 @@ class Done:
         return f"worked off {self.taken} deliveries{again}"
 
 
-def work_off(sources: Sequence[Source], url: str, *, many: bool) -> Done:
-    """Work off what is due, for ``OWN_SECONDS`` at most, or only if it is a few. Raises ``DatabaseUnavailable``."""
-    from warehouse_pipelines import warehouse
+class Counter:
+    """Counts what is due, on a session of its own: to borrow one takes three statements for the one that counts."""
+
+    def __init__(self) -> None:
+        self._url = ""
+        self._session: Session | None = None
+
+    def __call__(self, url: str, most: int) -> int:
+        """Return how many deliveries are due, up to ``most``. Raises ``DatabaseUnavailable``."""
+        import psycopg
+
+        from warehouse_pipelines.loading import webhook_inbox
+
+        if self._session is not None and url == self._url:
+            with contextlib.suppress(psycopg.OperationalError):  # the server may have been started again
+                return webhook_inbox.count_due(self._session, most)
+        self.close()
+        self._url, self._session = url, warehouse.connect(url)
+        return webhook_inbox.count_due(self._session, most)
+
+    def close(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+
+
+def count_due(url: str, most: int) -> int:
+    """Return how many deliveries are due, up to ``most``. Raises ``DatabaseUnavailable``."""
     from warehouse_pipelines.loading import webhook_inbox
 
+    with warehouse.session(url) as session:
+        return webhook_inbox.count_due(session, most)
+
+
+def work_off(sources: Sequence[Source], url: str, *, many: bool, count: Callable[[str, int], int] = count_due) -> Done:
+    """Work off what is due, for ``OWN_SECONDS`` at most, or only if it is a few. Raises ``DatabaseUnavailable``."""
     began, done = time.monotonic(), Done()
     while True:
-        with warehouse.session(url) as session:
-            done.left = webhook_inbox.count_due(session, FEW + 1)
+        done.left = count(url, FEW + 1)
         if not done.left or (done.left > FEW and not many) or time.monotonic() - began >= OWN_SECONDS:
             break
         from warehouse_pipelines.serving.work import work
@@ -226,7 +261,6 @@ def _look(
 
     Failures are logged at once, because a look that asks for a run, leaves the work to others or raises names none.
     """
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.loading import webhook_inbox
 
     _log(context, before or Done())

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.execution.stats import StepEventStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage
 from psycopg import sql
@@ -20,7 +22,7 @@ from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.local import dagster_home
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.orchestration.dagster_storage import keep_connections
+from warehouse_pipelines.orchestration.dagster_storage import UNREAD, keep_connections
 from warehouse_pipelines_tests.harness.subprocesses import prepare_at_once
 
 
@@ -122,7 +124,7 @@ def default_url(tmp_path: Path, test_server: Server, bare_url: str, monkeypatch:
 def test_the_storage_is_a_database_beside_the_warehouse(default_url: str, tmp_path: Path) -> None:
     assert dagster_home.storage_url() == default_url
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        assert type(instance.event_log_storage) is PostgresEventLogStorage
+        assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
         assert type(instance.run_storage) is PostgresRunStorage
     with psycopg.connect(default_url) as connection:
         connection.execute("SELECT FROM runs")
@@ -130,6 +132,34 @@ def test_the_storage_is_a_database_beside_the_warehouse(default_url: str, tmp_pa
     password = default_url.split(":")[2].split("@", maxsplit=1)[0]
     assert password not in (tmp_path / "dagster.yaml").read_text()
     assert limits(tmp_path) == {"a_api": 2}
+
+
+def test_events_that_nobody_reads_are_not_stored(default_url: str, tmp_path: Path) -> None:
+    """The asset, its check and the steps are there as Dagster shows them, and a check is not left planned."""
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("filled", asset="thing")])
+    def thing() -> Iterator[dg.Output[int] | dg.AssetCheckResult]:
+        yield dg.Output(1, metadata={"rows": 1})
+        yield dg.AssetCheckResult(passed=True, description="it is")
+
+    job = dg.define_asset_job("things")
+    defined = dg.Definitions(assets=[thing], jobs=[job], resources={"io_manager": dg.mem_io_manager})
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        done = defined.resolve_job_def("things").execute_in_process(instance=instance)
+        stored = {entry.dagster_event_type for entry in instance.all_logs(done.run_id)}
+        [last] = instance.get_asset_records([thing.key])
+        check = dg.AssetCheckKey(thing.key, "filled")
+        evaluated = instance.event_log_storage.get_latest_asset_check_execution_by_key([check])[check]
+        steps = [(step.step_key, step.status) for step in instance.get_run_step_stats(done.run_id)]
+    assert {event.event_type for event in done.all_events} & UNREAD
+    assert not stored & UNREAD
+    assert {dg.DagsterEventType.STEP_OUTPUT, dg.DagsterEventType.RUN_SUCCESS} <= stored
+    materialized = last.asset_entry.last_materialization
+    assert materialized is not None
+    assert materialized.asset_materialization is not None
+    assert materialized.asset_materialization.metadata["rows"].value == 1
+    assert evaluated.status == AssetCheckExecutionRecordStatus.SUCCEEDED
+    assert steps == [("thing", StepEventStatus.SUCCESS)]
 
 
 def test_a_run_is_written_and_read_by_another_process(default_url: str, tmp_path: Path) -> None:

@@ -1,12 +1,18 @@
 """The assets of the unified CRM: the way from a vendor's table to a lead, and a run of both steps."""
 
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import unified
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import settings
 from warehouse_pipelines.unified.entered import ENTERED
 from warehouse_pipelines.unified.people import PEOPLE
@@ -48,6 +54,66 @@ def test_a_run_makes_people_and_leads_of_what_the_sources_brought(database_url: 
         leads = connection.execute("SELECT first_name FROM crm.leads ORDER BY 1").fetchall()
         assert people == [("Ana Rivera", 2), ("Bob Rivera", 1)]
         assert leads == [("Ana",), ("Bob",)]
+
+
+BEGUN = datetime.now(UTC)
+
+
+def tick(instance: dg.DagsterInstance, url: str, at: datetime = BEGUN) -> dg.RunRequest | str:
+    """Return what the schedule asks for, or why it does not."""
+    [schedule] = unified.schedules([], lambda: url)
+    with dg.build_schedule_context(instance=instance, scheduled_execution_time=at) as context:
+        evaluated = schedule.evaluate_tick(context)
+    return evaluated.run_requests[0] if evaluated.run_requests else str(evaluated.skip_message)
+
+
+def ended(instance: dg.DagsterInstance, asked: dg.RunRequest | str, status: dg.DagsterRunStatus) -> None:
+    """Put a run as the schedule asked for it, which ended so."""
+    assert isinstance(asked, dg.RunRequest)
+    create_run_for_test(instance, job_name=unified.JOB, status=status, tags=dict(asked.tags))
+
+
+def test_a_tick_asks_for_a_run_only_if_anything_was_written(database_url: str, tmp_path: Path) -> None:
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path)) as instance,
+        psycopg.connect(database_url, autocommit=True) as connection,
+    ):
+        ended(instance, tick(instance, database_url), dg.DagsterRunStatus.FAILURE)
+        ended(instance, tick(instance, database_url), dg.DagsterRunStatus.SUCCESS)
+        assert "nothing was written since the run of" in str(tick(instance, database_url))
+        for written in (
+            "INSERT INTO hubspot_contact (id, raw_data) VALUES (1, '{}')",
+            "UPDATE hubspot_contact SET city = 'Elyria'",
+            "DELETE FROM hubspot_contact",
+            "TRUNCATE crm.fx_rate",
+        ):
+            connection.execute(written)
+            connection.execute("SELECT pg_stat_force_next_flush()")
+            connection.execute("SELECT")
+            ended(instance, tick(instance, database_url), dg.DagsterRunStatus.SUCCESS)
+            assert "nothing was written" in str(tick(instance, database_url))
+
+
+def test_what_depends_on_the_time_alone_is_computed_every_hour(database_url: str, tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        ended(instance, tick(instance, database_url), dg.DagsterRunStatus.SUCCESS)
+        assert "nothing was written" in str(tick(instance, database_url))
+        assert isinstance(tick(instance, database_url, BEGUN + timedelta(hours=4)), dg.RunRequest)
+
+
+def test_a_run_that_finds_nothing_new_asks_for_no_other(database_url: str) -> None:
+    """What it writes each time, how far it has read, does not count."""
+    job = defs.resolve_job_def(unified.JOB)
+    digests = []
+    with dg.DagsterInstance.ephemeral() as instance, warehouse.session(database_url) as session:
+        session.execute(
+            "INSERT INTO hubspot_contact (id, firstname, email, raw_data) VALUES (1, 'Ana', 'a@b.test', '{}')"
+        )
+        for _ in range(3):
+            assert job.execute_in_process(instance=instance).success
+            time.sleep(1.1)  # a session reports what it wrote once a second at most
+            digests.append(session.execute(query("unify_written")).fetchone())
+    assert digests[1] == digests[2]
 
 
 def test_a_run_does_not_count_what_is_large(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

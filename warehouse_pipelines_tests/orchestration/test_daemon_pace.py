@@ -1,4 +1,4 @@
-"""How often the daemon reads the workspace anew."""
+"""How often the daemon reads the workspace anew, asks code servers and looks at sensors."""
 
 import sys
 import time
@@ -6,11 +6,15 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, ManagedGrpcPythonEnvCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon import sensor
 from dagster._daemon.controller import DagsterDaemonController
+from dagster._grpc.client import DagsterGrpcClient
 
-from warehouse_pipelines.orchestration import workspace_refresh
+from warehouse_pipelines.definitions import defs
+from warehouse_pipelines.orchestration import daemon_pace
 
 SERVER = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=1)
 CHILD = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="some.module"))
@@ -37,13 +41,15 @@ def slowed(monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster._grpc import server_watcher
 
     monkeypatch.setattr(server_watcher, "WATCH_INTERVAL", server_watcher.WATCH_INTERVAL)
+    monkeypatch.setattr(sensor, "MIN_INTERVAL_LOOP_TIME", sensor.MIN_INTERVAL_LOOP_TIME)
+    monkeypatch.setattr(DagsterGrpcClient, "_channel", DagsterGrpcClient._channel)
     monkeypatch.setattr(
         DagsterDaemonController, "check_workspace_freshness", DagsterDaemonController.check_workspace_freshness
     )
     monkeypatch.delattr(DagsterDaemonController, "_read_workspace", raising=False)
-    monkeypatch.setitem(sys.modules, workspace_refresh.DAEMON, ModuleType(workspace_refresh.DAEMON))
-    workspace_refresh.refresh_hourly()
-    workspace_refresh.refresh_hourly()
+    monkeypatch.setitem(sys.modules, daemon_pace.DAEMON, ModuleType(daemon_pace.DAEMON))
+    daemon_pace.slow_down()
+    daemon_pace.slow_down()
 
 
 def test_a_code_server_that_is_watched_is_read_anew_every_hour() -> None:
@@ -60,13 +66,30 @@ def test_a_code_server_of_the_daemon_itself_is_read_anew_every_minute() -> None:
     assert not read(CHILD, 30)
 
 
+def test_every_sensor_looks_less_often_than_the_daemon_looks_for_one() -> None:
+    assert sensor.MIN_INTERVAL_LOOP_TIME == daemon_pace.SENSOR_SECONDS
+    found = {one.name: one.minimum_interval_seconds or 0 for one in defs.sensors or ()}
+    assert found
+    assert all(seconds >= 4 * daemon_pace.SENSOR_SECONDS for seconds in found.values()), found
+
+
+def test_a_connection_to_a_code_server_is_kept_and_closed_with_its_client() -> None:
+    client = DagsterGrpcClient(port=1, host="127.0.0.1")
+    with client._channel() as one, client._channel() as other:
+        assert one is other
+    with DagsterGrpcClient(port=1, host="127.0.0.1")._channel() as another:
+        assert another is not one
+    with pytest.raises(DagsterUserCodeUnreachableError):
+        client.get_server_id(timeout=2)
+
+
 def test_a_webserver_only_watches_at_the_slow_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster._grpc import server_watcher
 
-    monkeypatch.delitem(sys.modules, workspace_refresh.DAEMON)
-    monkeypatch.setitem(sys.modules, workspace_refresh.WEBSERVER, ModuleType(workspace_refresh.WEBSERVER))
+    monkeypatch.delitem(sys.modules, daemon_pace.DAEMON)
+    monkeypatch.setitem(sys.modules, daemon_pace.WEBSERVER, ModuleType(daemon_pace.WEBSERVER))
     monkeypatch.delattr(DagsterDaemonController, "_read_workspace")
     monkeypatch.setattr(server_watcher, "WATCH_INTERVAL", 1)
-    workspace_refresh.refresh_hourly()
-    assert server_watcher.WATCH_INTERVAL == workspace_refresh.WATCH_SECONDS
+    daemon_pace.slow_down()
+    assert server_watcher.WATCH_INTERVAL == daemon_pace.WATCH_SECONDS
     assert not hasattr(DagsterDaemonController, "_read_workspace")

@@ -26,7 +26,6 @@ from warehouse_pipelines.model.entity import Entity, target
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.checks import at_once, judge_at_once, specs
 from warehouse_pipelines.orchestration.io_manager import failures, key_of, vendor_key
-from warehouse_pipelines.orchestration.repeated_checks import news
 
 OWNERS = ["team:data-platform"]
 
@@ -161,7 +160,7 @@ def asset(
                 unread = dlt_resource(source, entity)
             yield dg.Output(unread, name)
         wanted = {key.name for key in context.selected_asset_check_keys}
-        yield from news(context, judge_at_once(source, entity, url(), wanted))
+        yield from judge_at_once(source, entity, url(), wanted)
 
     return sync
 

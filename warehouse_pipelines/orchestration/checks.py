@@ -18,8 +18,6 @@ also speak when an asset failed, which is when the steps after it are skipped. A
 - ``volume``: whether the last two runs found as much as is usual at their time of the week, by the SELECT of the alert
   of that name (``sql/alerts/volume.sql``), with the threshold of its row.
 - ``health``: the rules of ``warehouse status``, the share of good runs and the age of the last.
-
-All are evaluated each time; a pass that repeats the last one is not stored each time (``repeated_checks``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -31,7 +29,6 @@ from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.io_manager import key_of, session_of_step
-from warehouse_pipelines.orchestration.repeated_checks import news
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
@@ -115,7 +112,7 @@ def hourly_checks(
 
     @dg.multi_asset_check(name="check_all_entities", specs=specs(hourly(by_table.values())), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        yield from news(context, judge_hourly(sources, by_table, url(), context.selected_asset_check_keys))
+        yield from judge_hourly(sources, by_table, url(), context.selected_asset_check_keys)
 
     return check
 

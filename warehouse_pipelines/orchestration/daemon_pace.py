@@ -6,8 +6,6 @@
   It still happens every minute while a location failed to load, and for code servers that the daemon started itself,
   because nothing watches those.
 - It asks a watched code server every five seconds who it is, and not every second.
-- It keeps the connection to a code server, which it opens for each question otherwise.
-- It looks every ``SENSOR_SECONDS`` which sensor is due, and not every five seconds.
 - Its threads sleep until they have something to do, and do not wake up twice a second, which was a third of the rest.
 - They write that they are alive every ``HEARTBEAT_SECONDS``, and not every 30.
 - What counts how many runs are under way does so while any is in the queue.
@@ -15,29 +13,19 @@
 None of it is a setting of Dagster's, so names of its modules are replaced.
 """
 
-import contextlib
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
-
-if TYPE_CHECKING:
-    import grpc
 
 EVERY_SECONDS = 3600.0
 WATCH_SECONDS = 5
 
-SENSOR_SECONDS = 15
-"""No sensor looks more often than every minute, and a tick may be as late as this."""
-
 HEARTBEAT_SECONDS = 60.0
 """``daemon_silent`` is an alert after five minutes, and Dagster's UI after half an hour."""
-
-RECONNECT_MILLISECONDS = 5_000
-"""A kept connection to a code server that was away is tried again after so long at most, not after two minutes."""
 
 DAEMON, WEBSERVER = "dagster._daemon.cli", "dagster_webserver.cli"
 """The modules of the programs that watch code servers; the daemon also rereads. Others are spared the imports."""
@@ -47,18 +35,15 @@ def slow_down() -> None:
     """Set the pace, if this process is a daemon or a webserver."""
     if not {DAEMON, WEBSERVER} & sys.modules.keys():
         return
-    from dagster._grpc import client, server_watcher
+    from dagster._grpc import server_watcher
 
     server_watcher.WATCH_INTERVAL = WATCH_SECONDS
     if DAEMON not in sys.modules:
         return
     from dagster._daemon import controller as module
-    from dagster._daemon import daemon, sensor
+    from dagster._daemon import daemon
     from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-    client_class: Any = client.DagsterGrpcClient
-    client_class._channel = _kept_channel
-    sensor.MIN_INTERVAL_LOOP_TIME = SENSOR_SECONDS
     if hasattr(module.DagsterDaemonController, "_read_workspace"):
         return
     controller: Any = module.DagsterDaemonController
@@ -70,28 +55,6 @@ def slow_down() -> None:
     each._check_add_heartbeat = _rarer(each._check_add_heartbeat)
     queue: Any = QueuedRunCoordinatorDaemon
     queue._get_runs_to_dequeue = _if_queued(queue._get_runs_to_dequeue)
-
-
-@contextlib.contextmanager
-def _kept_channel(client: Any) -> "Iterator[grpc.Channel]":
-    """Do as ``DagsterGrpcClient._channel``, with one channel for all questions of a client; it is closed with that."""
-    import grpc
-    from dagster._grpc.utils import max_rx_bytes, max_send_bytes
-
-    channel = client.__dict__.get("_kept")
-    if channel is None:
-        options = [
-            ("grpc.max_receive_message_length", max_rx_bytes()),
-            ("grpc.max_send_message_length", max_send_bytes()),
-            ("grpc.max_reconnect_backoff_ms", RECONNECT_MILLISECONDS),
-        ]
-        how: Any = {"options": options, "compression": grpc.Compression.Gzip}
-        if client.use_ssl:
-            channel = grpc.secure_channel(client._server_address, client._ssl_creds, **how)
-        else:
-            channel = grpc.insecure_channel(client._server_address, **how)
-        client._kept = channel
-    yield channel
 
 
 def _core_loop(daemon: Any, context: Any, shutdown: threading.Event) -> Iterator[Any]:

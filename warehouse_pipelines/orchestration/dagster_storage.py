@@ -47,11 +47,9 @@ UNREAD = {
     DagsterEventType.HANDLED_OUTPUT,
     DagsterEventType.RESOURCE_INIT_STARTED,
     DagsterEventType.RESOURCE_INIT_SUCCESS,
-    DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
 }
 """Events that are not stored. Neither a page of the UI nor a retry needs them, and each sync has several: an asset
-says by its materialization what the IO manager did, and a resource that cannot be made by its failure. Without the plan
-of a check Dagster shows its last result until the next one is there, and not that one is to come."""
+says by its materialization what the IO manager did, and a resource that cannot be made by its failure."""
 
 LOOKED_FOR = ("runs", "instance_info", "event_logs", "jobs", "instigators", "secondary_indexes")
 """The tables by which Dagster tells whether its storage was made, and how old it is."""

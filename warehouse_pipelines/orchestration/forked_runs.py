@@ -21,22 +21,17 @@ from typing import Any
 WAIT_SECONDS = 5.0
 """How long the main thread of a code server sleeps in one go."""
 
-CLEANUP_SECONDS = 2.0
-"""How often a code server looks whether the process of a run has ended."""
-
 SAFE = (3, 11, 1)
 """Python before it lets every user of the machine ask a server of forks for a process (CVE-2022-42919)."""
 
 
 def sleep_longer() -> None:
     """Let the code server that loads the definitions now wake up less often; elsewhere, do nothing."""
-    server: Any = sys.modules.get("dagster._grpc.server")
-    if server is None or not hasattr(server, "CLEANUP_TICK"):
+    if "dagster._grpc.server" not in sys.modules:
         return
     from grpc import _common
 
-    waiting: Any = _common
-    waiting.MAXIMUM_WAIT_TIMEOUT, server.CLEANUP_TICK = WAIT_SECONDS, CLEANUP_SECONDS
+    _common.MAXIMUM_WAIT_TIMEOUT = WAIT_SECONDS
 
 
 def fork_runs() -> None:

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 JOB = "work_webhooks"
-LOOK_SECONDS = 60
+LOOK_SECONDS = 30
 
-WATCH_SECONDS = 150.0
+WATCH_SECONDS = 75.0
 """The thread ends so long after the last look of the sensor: whoever stops the sensor or the daemon stops both."""
 
 STUCK_SECONDS = 600.0

@@ -2,19 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions
-from warehouse_pipelines.local import dagster_home
-from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.orchestration import repeated_checks
 from warehouse_pipelines.orchestration.checks import _references
 from warehouse_pipelines_tests.harness import record_store
 
@@ -73,46 +67,6 @@ def test_after_a_sync_all_is_well(definitions: dg.Definitions, instance: dg.Dags
     found |= hourly(definitions, instance)
     assert len(found) == 3 * 5 + 1
     assert {key for key, check in found.items() if not check.passed} == set()
-
-
-def test_a_pass_is_stored_again_only_if_it_says_something_else(
-    definitions: dg.Definitions,
-    database: psycopg.Connection,
-    test_server: Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of a run that a schedule asked for, in Dagster's storage as delivered. Failures, and what blocks, always are."""
-    monkeypatch.setenv("DAGSTER_STORAGE_URL", test_server.url("repeated_checks"))
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    dagster_home.prepare(tmp_path, pools={})
-    warning = {("store_gadget", "dead_letters"), ("store_gadget", "values")}
-    key = {("store_gadget", "key")}
-    try:
-        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-
-            def stored(**tags: str) -> set[tuple[str, str]]:
-                job = definitions.resolve_job_def("sync_store_gadgets")
-                result = job.execute_in_process(instance=instance, tags={SCHEDULE_NAME_TAG: "tick", **tags})
-                assert result.success
-                return set(evaluations(result))
-
-            assert stored() == key | warning
-            assert stored() == key
-            database.execute(DEAD_LETTERS)
-            assert stored() == key | {("store_gadget", "dead_letters")}
-            assert stored() == key | {("store_gadget", "dead_letters")}, "a failure"
-            database.execute("DELETE FROM orchestration.dead_letter")
-            assert stored() == key | {("store_gadget", "dead_letters")}, "no failure any more"
-            assert stored() == key
-            assert set(evaluations(record_store.run(definitions, "sync_store_gadgets", instance))) == key | warning
-            hours = set(hourly(definitions, instance))
-            assert ("store_gadget", "health") in hours
-            assert set(hourly(definitions, instance)) == hours, "a person asked for it"
-            monkeypatch.setattr(repeated_checks, "AGAIN", timedelta(0))
-            assert stored() == key | warning, "once more after some hours"
-    finally:
-        test_server.drop_database("repeated_checks")
 
 
 def test_a_wrong_key_fails_the_run(

@@ -1,4 +1,4 @@
-"""How often the daemon reads the workspace anew, asks code servers and looks at sensors."""
+"""How often the daemon reads the workspace anew and asks code servers."""
 
 import sys
 import time
@@ -6,14 +6,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, ManagedGrpcPythonEnvCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from dagster._daemon import sensor
 from dagster._daemon.controller import DagsterDaemonController
-from dagster._grpc.client import DagsterGrpcClient
+from dagster._daemon.daemon import DagsterDaemon, IntervalDaemon
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import daemon_pace
 
 SERVER = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=1)
@@ -41,11 +39,11 @@ def slowed(monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster._grpc import server_watcher
 
     monkeypatch.setattr(server_watcher, "WATCH_INTERVAL", server_watcher.WATCH_INTERVAL)
-    monkeypatch.setattr(sensor, "MIN_INTERVAL_LOOP_TIME", sensor.MIN_INTERVAL_LOOP_TIME)
-    monkeypatch.setattr(DagsterGrpcClient, "_channel", DagsterGrpcClient._channel)
-    monkeypatch.setattr(
-        DagsterDaemonController, "check_workspace_freshness", DagsterDaemonController.check_workspace_freshness
-    )
+    for one, name in (
+        (DagsterDaemonController, "check_workspace_freshness"), (IntervalDaemon, "core_loop"),
+        (DagsterDaemon, "_check_add_heartbeat"), (QueuedRunCoordinatorDaemon, "_get_runs_to_dequeue"),
+    ):  # fmt: skip
+        monkeypatch.setattr(one, name, getattr(one, name))
     monkeypatch.delattr(DagsterDaemonController, "_read_workspace", raising=False)
     monkeypatch.setitem(sys.modules, daemon_pace.DAEMON, ModuleType(daemon_pace.DAEMON))
     daemon_pace.slow_down()
@@ -64,23 +62,6 @@ def test_a_location_that_could_not_be_loaded_is_read_anew_every_minute() -> None
 def test_a_code_server_of_the_daemon_itself_is_read_anew_every_minute() -> None:
     assert read(CHILD, 90)
     assert not read(CHILD, 30)
-
-
-def test_every_sensor_looks_less_often_than_the_daemon_looks_for_one() -> None:
-    assert sensor.MIN_INTERVAL_LOOP_TIME == daemon_pace.SENSOR_SECONDS
-    found = {one.name: one.minimum_interval_seconds or 0 for one in defs.sensors or ()}
-    assert found
-    assert all(seconds >= 4 * daemon_pace.SENSOR_SECONDS for seconds in found.values()), found
-
-
-def test_a_connection_to_a_code_server_is_kept_and_closed_with_its_client() -> None:
-    client = DagsterGrpcClient(port=1, host="127.0.0.1")
-    with client._channel() as one, client._channel() as other:
-        assert one is other
-    with DagsterGrpcClient(port=1, host="127.0.0.1")._channel() as another:
-        assert another is not one
-    with pytest.raises(DagsterUserCodeUnreachableError):
-        client.get_server_id(timeout=2)
 
 
 def test_a_webserver_only_watches_at_the_slow_pace(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -63,17 +64,17 @@ def test_what_a_killed_process_left_is_removed_by_the_next_a_day_later(instance:
         assert claims(instance).keys() == {f"{heartbeats.PREFIX}new", "of Dagster"}
 
 
-def test_a_process_that_beats_is_alive_and_a_silent_one_is_not(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_beats_is_alive_and_a_silent_one_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # In files, where a thread waits for another one; in memory SQLite says at once that a table is locked.
     monkeypatch.setattr(heartbeats, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(heartbeats, "SILENT_SECONDS", 0.5)
-    run, monitor = started(instance), HeartbeatMonitor()
-    with Heartbeat(instance, run.run_id):
-        for _ in range(8):
-            assert monitor.silent_seconds(instance, run.run_id) == 0.0
-            time.sleep(0.15)
-    eventually(lambda: monitor.silent_seconds(instance, run.run_id) >= 0.5, "it is silent", 10)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        run, monitor = started(instance), HeartbeatMonitor()
+        with Heartbeat(instance, run.run_id):
+            for _ in range(8):
+                assert monitor.silent_seconds(instance, run.run_id) == 0.0
+                time.sleep(0.15)
+        eventually(lambda: monitor.silent_seconds(instance, run.run_id) >= 0.5, "it is silent", 10)
 
 
 def test_an_outage_of_the_storage_is_no_silence(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:

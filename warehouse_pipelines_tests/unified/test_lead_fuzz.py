@@ -14,7 +14,7 @@ from typing import Any
 import openpyxl
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines import warehouse
@@ -181,6 +181,7 @@ plain = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], ex
 
 
 @QUICK
+@example(rows=[["0", "\\"], ["0", "0"]], end="\n")
 @given(rows=st.lists(st.lists(plain, min_size=2, max_size=2), max_size=9), end=st.sampled_from(["\n", "\r\n", "\r"]))
 def test_of_a_well_formed_file_each_row_is_there_once(tmp_path: Path, rows: list[list[str]], end: str) -> None:
     path = tmp_path / "leads.csv"

@@ -65,7 +65,8 @@ class Text:
         else:
             separator = _separator(sample)
         single = '"' not in sample and len(_SINGLE_QUOTED.findall(sample)) > sample.count("\n")
-        escaped = '\\"' in sample and '""' not in sample
+        # A quote after a backslash that ends a cell may be the end of a text that ends with a backslash.
+        escaped = '""' not in sample and bool(re.search(rf'\\"(?![\r\n{re.escape(separator)}]|\Z)', sample))
         self._dialect: dict[str, Any] = {
             "delimiter": separator,
             "quotechar": "'" if single else '"',

@@ -7,8 +7,8 @@ its schedule is on as soon as a CRM is configured.
 
 A tick asks for no run while nothing was written to any table that the last good run read or made, by PostgreSQL's own
 counts, which see whoever writes. A tag of the run says what they were before it, so what is written meanwhile is read
-by the next. What depends on settings or on the time alone, such as a do-not-call entry that ends or an appointment whose
-time has come, is computed within the hour: the first tick of each hour asks for a run.
+by the next. What depends on settings or on the time alone, such as a do-not-call entry that ends or an appointment
+whose time has come, is computed within the hour: the first tick of each hour asks for a run.
 """
 
 import dataclasses

@@ -3,13 +3,20 @@
 import random
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from warehouse_pipelines.model.accounts import Account, expanded
+from warehouse_pipelines.sources import SOURCES as DECLARED
 from warehouse_pipelines.unified import marts
-from warehouse_pipelines.unified.marts import sums
+from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.marts import accounts, sums
+from warehouse_pipelines.unified.marts import mart as declaration
+from warehouse_pipelines.unified.marts.rows import BY_NAME
+from warehouse_pipelines.unified.people import BY_TABLE
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase, Name
 from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows
 
@@ -315,3 +322,58 @@ def test_after_an_erasure_everything_is_summed(fed: FeedDatabase) -> None:
     assert done["funnel_daily"].full
     assert done["relationships"].full
     assert_as_from_nothing(fed.session, MARTS)
+
+
+def pairs(fed: FeedDatabase, *, full: bool = False) -> set[tuple[frozenset[uuid.UUID], str]]:
+    """Run the mart of pairs, of what changed unless ``full``, and return its pairs with their groups."""
+    (done,) = marts.run(fed.session, ["relationships"])
+    fed.session.execute("UPDATE marts.position SET read_until = clock_timestamp()")
+    assert done.full == full
+    return {(frozenset((row["a_id"], row["b_id"])), row["via"]) for row in rows(fed.session, "relationships")}
+
+
+@pytest.fixture
+def west(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A second account of HubSpot, declared for the mart of pairs; what stands before the names of its tables."""
+    sources = expanded(DECLARED, [Account("hubspot", "west")])
+    made = [
+        entity for entity in sources[-1].entities if entity.table_name.endswith(("contact", "company", "association"))
+    ]
+    fed.session.execute("CREATE SCHEMA hubspot_west")
+    for entity in made:
+        fed.session.execute(f"CREATE TABLE {entity.table} (LIKE public.{entity.table_name} INCLUDING ALL)".encode())
+    entities = {**columns.entities(), **{entity.table: entity for entity in made}}
+    monkeypatch.setattr(columns, "entities", lambda: entities)
+    monkeypatch.setattr(accounts, "SOURCES", sources)
+    monkeypatch.setattr(declaration, "SOURCES", sources)
+    monkeypatch.setitem(BY_NAME, "relationships", replace(BY_NAME["relationships"]))  # type: ignore[misc]
+    monkeypatch.setitem(BY_TABLE, "hubspot_west.hubspot_contact", BY_TABLE["hubspot_contact"])  # type: ignore[misc]
+    return "hubspot_west."
+
+
+def test_a_company_of_a_further_account_makes_pairs_of_whom_it_has_now(fed: FeedDatabase, west: str) -> None:
+    """One id is another company in each account."""
+
+    def contact(schema: str, n: int) -> uuid.UUID:
+        return fed.person(fed.source(f"{schema}hubspot_contact", id=str(n)))
+
+    def work(schema: str, n: int, **values: Any) -> None:
+        fed.source(f"{schema}hubspot_contact_to_company_association", contact_id=str(n), company_id="a",
+                   association_type_id=1, **values)  # fmt: skip
+
+    for schema in ("", west):
+        fed.source(f"{schema}hubspot_company", id="a")
+        contact(schema, 9)
+    ada, ben, cy = (contact(west, n) for n in range(3))
+    work("", 9)
+    work(west, 0)
+    work(west, 1)
+    via = f"{west}hubspot_company a"
+    assert pairs(fed, full=True) == {(frozenset((ada, ben)), via)}
+    work(west, 2)
+    assert pairs(fed) == {(frozenset(pair), via) for pair in ((ada, ben), (ada, cy), (ben, cy))}
+    work(west, 0, archived=True)
+    assert pairs(fed) == {(frozenset((ben, cy)), via)}
+    fed.source(f"{west}hubspot_company", id="a", archived=True)
+    assert pairs(fed) == set()
+    assert_as_from_nothing(fed.session, ["relationships"])

@@ -332,6 +332,26 @@ def pairs(fed: FeedDatabase, *, full: bool = False) -> set[tuple[frozenset[uuid.
     return {(frozenset((row["a_id"], row["b_id"])), row["via"]) for row in rows(fed.session, "relationships")}
 
 
+def test_who_changes_the_company_loses_the_colleagues_of_before(fed: FeedDatabase) -> None:
+    old, new = (str(uuid.UUID(int=n + 1)) for n in range(2))
+    for company in (old, new):
+        fed.source("pipedesk.companies", id=company, name="x")
+
+    def employ(n: int, company: str | None) -> Name:
+        return fed.source("pipedesk.contacts", id=str(uuid.UUID(int=n)), name="x", company_id=company)
+
+    ada, ben, cy = (fed.person(employ(n, new if n == 2 else old)) for n in range(3))
+    in_old, in_new = f"pipedesk.companies {old}", f"pipedesk.companies {new}"
+    assert pairs(fed, full=True) == {(frozenset((ada, ben)), in_old)}
+    employ(0, new)
+    assert pairs(fed) == {(frozenset((ada, cy)), in_new)}
+    employ(0, None)
+    assert pairs(fed) == set()
+    employ(0, old)
+    assert pairs(fed) == {(frozenset((ada, ben)), in_old)}
+    assert_as_from_nothing(fed.session, ["relationships"])
+
+
 @pytest.fixture
 def west(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     """A second account of HubSpot, declared for the mart of pairs; what stands before the names of its tables."""

@@ -144,10 +144,10 @@ def as_declared(select: str, reads: Iterable[str]) -> str:
 
 
 def _fingerprint(session: "Session", mart: Mart) -> str:
-    text = statement(mart)
-    if mart.scope == "activities":
+    text = timeline.fingerprint() if mart.scope == "activities" else statement(mart)
+    if mart.scope == "activities" or "crm.lead_source(" in text:
         names = session.execute(query("marts_source_names")).fetchone()
-        text = timeline.fingerprint() + str(names and names["fingerprint"])
+        text += str(names and names["fingerprint"])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -324,6 +324,23 @@ def test_after_an_erasure_everything_is_summed(fed: FeedDatabase) -> None:
     assert_as_from_nothing(fed.session, MARTS)
 
 
+def test_costs_go_by_the_name_that_a_source_has_now(fed: FeedDatabase) -> None:
+    fed.session.execute(
+        "INSERT INTO crm.lead_source_costs (organization_id, source, month, amount)"
+        " VALUES (%s, 'Example Radio', '2026-02-01', 300)",
+        [ORGANIZATION],
+    )
+
+    def spent() -> list[tuple[str, Decimal]]:
+        run(fed)
+        return [(row["source"], row["spent"]) for row in rows(fed.session, "source_roi")]
+
+    assert spent() == [("example radio", Decimal(300))]
+    fed.session.execute("INSERT INTO crm.lead_source_alias (spelling, source) VALUES ('example radio', 'radio')")
+    assert spent() == [("radio", Decimal(300))]
+    assert_as_from_nothing(fed.session, MARTS)
+
+
 def pairs(fed: FeedDatabase, *, full: bool = False) -> set[tuple[frozenset[uuid.UUID], str]]:
     """Run the mart of pairs, of what changed unless ``full``, and return its pairs with their groups."""
     (done,) = marts.run(fed.session, ["relationships"])

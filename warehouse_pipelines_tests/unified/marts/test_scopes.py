@@ -11,7 +11,7 @@ import pytest
 
 from warehouse_pipelines.model.accounts import Account, expanded
 from warehouse_pipelines.sources import SOURCES as DECLARED
-from warehouse_pipelines.unified import marts
+from warehouse_pipelines.unified import erasure, marts
 from warehouse_pipelines.unified.feed import columns
 from warehouse_pipelines.unified.marts import accounts, sums
 from warehouse_pipelines.unified.marts import mart as declaration
@@ -321,6 +321,60 @@ def test_after_an_erasure_everything_is_summed(fed: FeedDatabase) -> None:
     done = run(fed)
     assert done["funnel_daily"].full
     assert done["relationships"].full
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+JOURNEYS = ("activity_timeline", "sale", "lead_journey")
+
+
+def waiting(fed: FeedDatabase) -> dict[str, set[int]]:
+    """Return the weights of what waits, by the mart that is to sum it."""
+    found: dict[str, set[int]] = {}
+    for row in fed.all("SELECT reader, weight FROM marts.changed_row"):
+        found.setdefault(row["reader"], set()).add(row["weight"])
+    return found
+
+
+ALL_ARE_SUMMED = {"funnel_daily": {0}, "zip_performance": {0}}
+
+
+def test_nothing_of_whom_was_erased_is_kept_by_the_run_that_deletes_it(fed: FeedDatabase) -> None:
+    business = Business(fed, 0)
+    run(fed)
+    erasure.erase(fed.session, "person", str(business.people[0]), [business.people[0]], erased_by="test")
+    done = {one.name: one for one in marts.run(fed.session, JOURNEYS)}
+    assert done["lead_journey"].deleted == 1
+    assert waiting(fed) == ALL_ARE_SUMMED
+    run(fed)
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+def test_an_erasure_keeps_no_rows_that_wait(fed: FeedDatabase) -> None:
+    business = Business(fed, 0)
+    run(fed)
+    fed.source("hubspot_contact", id="0", createdate="2026-02-20T12:00:00Z", archived=False)
+    marts.run(fed.session, JOURNEYS)
+    assert waiting(fed) == {"funnel_daily": {-1, 1}, "zip_performance": {-1, 1}}
+    erasure.plan(fed.session, "person", str(business.people[0]), [business.people[0]])
+    assert waiting(fed) == {"funnel_daily": {-1, 1}, "zip_performance": {-1, 1}}
+    erasure.erase(fed.session, "person", str(business.people[0]), [business.people[0]], erased_by="test")
+    assert waiting(fed) == ALL_ARE_SUMMED
+    run(fed)
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+def test_rows_that_are_deleted_count_among_those_that_are_kept(
+    fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    business = Business(fed, 0)
+    run(fed)
+    monkeypatch.setattr(sums, "MOST", 1)
+    for person in business.people[:2]:
+        fed.session.execute("DELETE FROM identity.person WHERE person_id = %s", [person])
+    done = {one.name: one for one in marts.run(fed.session, JOURNEYS)}
+    assert done["lead_journey"].deleted == 2
+    assert waiting(fed) == ALL_ARE_SUMMED
+    assert run(fed)["funnel_daily"].full
     assert_as_from_nothing(fed.session, MARTS)
 
 

@@ -468,3 +468,17 @@ def test_a_company_of_a_further_account_makes_pairs_of_whom_it_has_now(fed: Feed
     fed.source(f"{west}hubspot_company", id="a", archived=True)
     assert pairs(fed) == set()
     assert_as_from_nothing(fed.session, ["relationships"])
+
+
+def test_a_company_of_many_stays_one_though_each_is_of_it_in_several_ways(fed: FeedDatabase) -> None:
+    """HubSpot has a row for each label that a contact has in a company."""
+    fed.source("hubspot_company", id="a")
+    for n in range(CROWD):
+        fed.person(fed.source("hubspot_contact", id=str(n)))
+        for label in range(5):
+            fed.source("hubspot_contact_to_company_association", contact_id=str(n), company_id="a",
+                       association_type_id=label)  # fmt: skip
+    assert pairs(fed, full=True) == set()
+    fed.source("hubspot_company", id="b")
+    (done,) = marts.run(fed.session, ["relationships"])
+    assert (done.full, done.persons) == (False, 0)

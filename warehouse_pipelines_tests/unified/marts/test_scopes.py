@@ -437,8 +437,8 @@ def west(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(columns, "entities", lambda: entities)
     monkeypatch.setattr(accounts, "SOURCES", sources)
     monkeypatch.setattr(declaration, "SOURCES", sources)
-    monkeypatch.setitem(BY_NAME, "relationships", replace(BY_NAME["relationships"]))  # type: ignore[misc]
-    monkeypatch.setitem(BY_TABLE, "hubspot_west.hubspot_contact", BY_TABLE["hubspot_contact"])  # type: ignore[misc]
+    monkeypatch.setitem(BY_NAME, "relationships", replace(BY_NAME["relationships"]))
+    monkeypatch.setitem(BY_TABLE, "hubspot_west.hubspot_contact", BY_TABLE["hubspot_contact"])
     return "hubspot_west."
 
 

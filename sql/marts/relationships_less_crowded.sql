@@ -1,4 +1,5 @@
--- The groups of too many people that may have fifty or fewer by now: no more are seen among as many as are looked at.
+-- The groups of too many people that may have fifty or fewer by now: no more rows are read than 51 people have of twenty
+-- each, because to read all of a company of 100,000 takes 0.7 s in each run.
 SELECT g.relation, g.via FROM marts.crowded_group AS g
 WHERE g.relation = 'household' AND (
     SELECT count(*) FROM (SELECT FROM identity.person AS p
@@ -18,7 +19,7 @@ WHERE starts_with(g.via, 'hubspot_company ') AND (
               JOIN hubspot_company AS c ON c.id = a.company_id AND NOT c.archived
               JOIN identity.member AS m ON m.source_table = 'hubspot_contact' AND m.source_key = a.contact_id
               JOIN identity.person AS p ON p.person_id = m.person_id AND p.kind = 'customer'
-          WHERE NOT a.archived AND a.company_id = substr(g.via, strpos(g.via, ' ') + 1) LIMIT 200) AS one) <= 50
+          WHERE NOT a.archived AND a.company_id = substr(g.via, strpos(g.via, ' ') + 1) LIMIT 1020) AS one) <= 50
 -- all accounts
 UNION ALL
 SELECT g.relation, g.via FROM marts.crowded_group AS g
@@ -29,4 +30,4 @@ WHERE starts_with(g.via, 'pipedesk.companies ') AND (
               JOIN pipedesk.companies AS c ON c.id = t.company_id AND NOT c.archived
               JOIN identity.member AS m ON m.source_table = 'pipedesk.contacts' AND m.source_key = t.id::text
               JOIN identity.person AS p ON p.person_id = m.person_id AND p.kind = 'customer'
-          WHERE NOT t.archived AND t.company_id = substr(g.via, strpos(g.via, ' ') + 1)::uuid LIMIT 200) AS one) <= 50
+          WHERE NOT t.archived AND t.company_id = substr(g.via, strpos(g.via, ' ') + 1)::uuid LIMIT 1020) AS one) <= 50

@@ -24,3 +24,9 @@ WHERE t.mart = 'activity_timeline' AND t.touched_at > %(since)s
     AND EXISTS (SELECT FROM genius_job AS j WHERE j.sync_updated_at > %(since)s)
     AND EXISTS (SELECT FROM marts.relationships AS r
                 WHERE r.relation = 'spouse' AND (r.a_id = t.person_id OR r.b_id = t.person_id))
+UNION
+-- Who may have left a company: the pairs of before tell which.
+SELECT m.person_id
+FROM pipedesk.contacts AS t
+    JOIN identity.member AS m ON m.source_table = 'pipedesk.contacts' AND m.source_key = t.id::text
+WHERE t.sync_updated_at > %(since)s

@@ -1,8 +1,9 @@
 -- Write the rows of mart_made that are new or differ, delete what it did not make, and count. Everything in braces is
--- composed; {person} is the person of a row, or null where the table has none. Who is written of is kept as touched.
+-- composed; {person} is the person of a row, or null where the table has none; {no_more} tells the rows to delete. Who is
+-- written of is kept as touched.
 WITH deleted AS (
     DELETE FROM {table} AS o
-    WHERE {within} AND NOT EXISTS (SELECT FROM mart_made AS n WHERE {old_is_new})
+    WHERE {no_more}
     RETURNING {person} AS person_id, {month} AS month, {content} AS content
 ), written AS (
     INSERT INTO {table} AS o ({names})

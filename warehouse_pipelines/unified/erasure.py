@@ -7,7 +7,7 @@ What is done, in one transaction, so that an erasure that is killed has done not
 2. Their records, evidence, decisions and the person itself are deleted from ``identity``; a household without anybody
    goes too.
 3. ``crm.erase_lead`` takes their leads out of ``crm``, its logs and filters; their numbers stay listed by a keyed hash.
-4. Their dead letters and received events are deleted.
+4. Their dead letters and received events are deleted, and so are all rows of marts that wait to be summed.
 5. Wherever else something of them is found (``token_scan``), ``[erased]`` stands in its place.
 6. Their keys, addresses and numbers are listed as hashes, by which ``loading.erased`` keeps them out.
 7. Everything is searched once more, and the certificate says what is left, and why.
@@ -35,6 +35,7 @@ from warehouse_pipelines.unified.emptying import Part
 from warehouse_pipelines.unified.entered import ENTERED
 from warehouse_pipelines.unified.erasing_files import FoundFile, Places
 from warehouse_pipelines.unified.holdings import DatabaseTable, rows_of, tables
+from warehouse_pipelines.unified.marts import sums
 from warehouse_pipelines.unified.people import BY_TABLE
 from warehouse_pipelines.unified.subject import By, Rows, Subject, subject
 from warehouse_pipelines.unified.token_scan import Hit, Tokens
@@ -151,6 +152,7 @@ def _locked(
     session: "Session", whom: Subject, person_ids: Sequence[UUID], files: Sequence[FoundFile], asked_by: AskedBy,
     erased_by: str,
 ) -> Certificate:  # fmt: skip
+    sums.forget_rows(session)
     there, tokens = tables(session), Tokens(whom)
     rows = rows_of(session, there, whom)
     entered = frozenset(str(lead["id"]) for lead in erasing_crm.leads(session, whom))

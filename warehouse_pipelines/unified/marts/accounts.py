@@ -14,7 +14,10 @@ import re
 from warehouse_pipelines.model.accounts import sql_for_account, tables_of
 from warehouse_pipelines.sources import SOURCES
 
-_EACH = re.compile(r"^ *-- each account\n(.*?)^ *-- all accounts\n", re.MULTILINE | re.DOTALL)
+EACH = "-- each account"
+"""The line after which a part is repeated."""
+
+_EACH = re.compile(rf"^ *{EACH}\n(.*?)^ *-- all accounts\n", re.MULTILINE | re.DOTALL)
 _LIST = re.compile(r"IN \(\s*('[\w.]+'(?:,\s*'[\w.]+')*)\)")
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from warehouse_pipelines.model.accounts import per_account
 from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.marts.accounts import for_all
+from warehouse_pipelines.unified.marts.accounts import EACH, for_all
 
 Scope = Literal["persons", "months", "records", "sums", "pairs", "everything", "activities"]
 
@@ -130,7 +130,7 @@ def select_of(name: str, parts: Mapping[str, str] | None = None) -> str:
     Raises ``FileNotFoundError``.
     """
     lines = (sql_folder() / "marts" / f"{name}.sql").read_text(encoding="utf-8").splitlines()
-    while lines and lines[0].startswith("--"):
+    while lines and lines[0].startswith("--") and lines[0] != EACH:
         del lines[0]
     text = "\n".join(lines)
     for place, part in (parts or {}).items():

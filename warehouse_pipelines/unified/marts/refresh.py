@@ -67,7 +67,7 @@ def refresh(session: "Session", mart: Mart, summary: Summary, *, full: bool = Fa
         made = scopes.find(session, mart, where, summary)
         if made:
             _make(session, mart, full=summary.full)
-            _write(session, mart, summary)
+            _write(session, mart, summary, since)
         session.execute(
             query("marts_position"),
             {
@@ -144,10 +144,10 @@ def as_declared(select: str, reads: Iterable[str]) -> str:
 
 
 def _fingerprint(session: "Session", mart: Mart) -> str:
-    text = statement(mart)
-    if mart.scope == "activities":
+    text = timeline.fingerprint() if mart.scope == "activities" else statement(mart)
+    if mart.scope == "activities" or "crm.lead_source(" in text:
         names = session.execute(query("marts_source_names")).fetchone()
-        text = timeline.fingerprint() + str(names and names["fingerprint"])
+        text += str(names and names["fingerprint"])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -161,10 +161,11 @@ def _is_forgotten(session: "Session", position: Any) -> bool:
     return row is None or bool(row["it"])
 
 
-def _write(session: "Session", mart: Mart, summary: Summary) -> None:
+def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None:
     """Write what of ``mart_made`` differs from the mart, and delete what is no more.
 
-    In one statement, so a row that is deleted and one that is written never have one key.
+    In one statement, so a row that is deleted and one that is written never have one key. Rows are kept for marts that
+    sum them, unless they are many, or an erasure was ``since``.
     """
     session.execute(sql.SQL("CREATE UNIQUE INDEX ON pg_temp.mart_made ({})").format(scopes.names(mart.keys)))
     bulk.analyze(session, "mart_made")
@@ -178,7 +179,12 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
             scopes.names(values, "o"), scopes.names(values, "n")
         )
     readers = [reader.name for reader in MARTS if reader.sums_of == mart.name]
-    few = not summary.full and _are_few(session)
+    no_more = sql.SQL("{} AND NOT EXISTS (SELECT FROM mart_made AS n WHERE {})").format(
+        scopes.within(mart, full=summary.full), old_is_new
+    )
+    # Of whom was erased no row is kept.
+    untold = summary.full or timeline.is_much_deleted(session, since)
+    few = bool(readers) and not untold and _are_few(session, table, no_more)
     kept = sums.counting(session, readers) if few else []
     month: sql.Composable = sql.SQL("NULL::date")
     months_before: sql.Composable = sql.SQL("")
@@ -202,7 +208,7 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
         "readers": sql.Literal(kept),
         "is_kept": sql.Literal(bool(kept)),
         "content": sql.SQL("to_jsonb(o)" if kept else "NULL::jsonb"),
-        "within": scopes.within(mart, full=summary.full),
+        "no_more": no_more,
         "differs": differs,
         "set": sql.SQL(", ").join(
             sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in values or mart.keys[:1]
@@ -219,6 +225,12 @@ def _write(session: "Session", mart: Mart, summary: Summary) -> None:
         session.execute(sql.SQL("ANALYZE {}").format(table))
 
 
-def _are_few(session: "Session") -> bool:
-    row = session.execute("SELECT count(*) <= %s AS it FROM mart_made", [sums.MOST]).fetchone()
-    return bool(row and row["it"])
+def _are_few(session: "Session", table: sql.Composable, no_more: sql.Composable) -> bool:
+    """Whether so few rows are made, and of the table deleted, that they are kept for marts that sum them."""
+    found = session.execute(
+        sql.SQL(
+            "SELECT (SELECT count(*) FROM mart_made)"
+            " + (SELECT count(*) FROM (SELECT FROM {table} AS o WHERE {no_more} LIMIT {most} + 1) AS d) <= {most} AS it"
+        ).format(table=table, no_more=no_more, most=sql.Literal(sums.MOST))
+    ).fetchone()
+    return bool(found and found["it"])

@@ -5,8 +5,8 @@ it is, once for each of these readers. The reader sums these rows, with the weig
 what it has, and removes them, in the transaction that writes it. Counts and amounts are exact numbers, so this ends as
 a sum of all rows does.
 
-When the other mart was computed from nothing, or more than ``MOST`` rows were written, it is kept that everything is to
-be summed, and not the rows.
+When the other mart was computed from nothing, more than ``MOST`` rows were written or deleted, or somebody was erased,
+it is kept that everything is to be summed, and not the rows. An erasure deletes the rows that wait.
 """
 
 from typing import TYPE_CHECKING
@@ -107,3 +107,9 @@ def keep_all(session: "Session", readers: list[str]) -> None:
     if readers:
         session.execute("DELETE FROM marts.changed_row WHERE reader = ANY (%s)", [readers])
         session.execute("INSERT INTO marts.changed_row (reader, weight) SELECT unnest(%s::text[]), 0", [readers])
+
+
+def forget_rows(session: "Session") -> None:
+    """Delete the rows that wait, whosever they are; who was to sum them sums everything."""
+    waiting = session.execute("SELECT DISTINCT reader FROM marts.changed_row WHERE weight <> 0").fetchall()
+    keep_all(session, [row["reader"] for row in waiting])

@@ -3,13 +3,20 @@
 import random
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from warehouse_pipelines.unified import marts
-from warehouse_pipelines.unified.marts import sums
+from warehouse_pipelines.model.accounts import Account, expanded
+from warehouse_pipelines.sources import SOURCES as DECLARED
+from warehouse_pipelines.unified import erasure, marts
+from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.marts import accounts, sums
+from warehouse_pipelines.unified.marts import mart as declaration
+from warehouse_pipelines.unified.marts.rows import BY_NAME
+from warehouse_pipelines.unified.people import BY_TABLE
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase, Name
 from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows
 
@@ -315,3 +322,163 @@ def test_after_an_erasure_everything_is_summed(fed: FeedDatabase) -> None:
     assert done["funnel_daily"].full
     assert done["relationships"].full
     assert_as_from_nothing(fed.session, MARTS)
+
+
+JOURNEYS = ("activity_timeline", "sale", "lead_journey")
+
+
+def waiting(fed: FeedDatabase) -> dict[str, set[int]]:
+    """Return the weights of what waits, by the mart that is to sum it."""
+    found: dict[str, set[int]] = {}
+    for row in fed.all("SELECT reader, weight FROM marts.changed_row"):
+        found.setdefault(row["reader"], set()).add(row["weight"])
+    return found
+
+
+ALL_ARE_SUMMED = {"funnel_daily": {0}, "zip_performance": {0}}
+
+
+def test_nothing_of_whom_was_erased_is_kept_by_the_run_that_deletes_it(fed: FeedDatabase) -> None:
+    business = Business(fed, 0)
+    run(fed)
+    erasure.erase(fed.session, "person", str(business.people[0]), [business.people[0]], erased_by="test")
+    done = {one.name: one for one in marts.run(fed.session, JOURNEYS)}
+    assert done["lead_journey"].deleted == 1
+    assert waiting(fed) == ALL_ARE_SUMMED
+    run(fed)
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+def test_an_erasure_keeps_no_rows_that_wait(fed: FeedDatabase) -> None:
+    business = Business(fed, 0)
+    run(fed)
+    fed.source("hubspot_contact", id="0", createdate="2026-02-20T12:00:00Z", archived=False)
+    marts.run(fed.session, JOURNEYS)
+    assert waiting(fed) == {"funnel_daily": {-1, 1}, "zip_performance": {-1, 1}}
+    erasure.plan(fed.session, "person", str(business.people[0]), [business.people[0]])
+    assert waiting(fed) == {"funnel_daily": {-1, 1}, "zip_performance": {-1, 1}}
+    erasure.erase(fed.session, "person", str(business.people[0]), [business.people[0]], erased_by="test")
+    assert waiting(fed) == ALL_ARE_SUMMED
+    run(fed)
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+def test_rows_that_are_deleted_count_among_those_that_are_kept(
+    fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    business = Business(fed, 0)
+    run(fed)
+    monkeypatch.setattr(sums, "MOST", 1)
+    for person in business.people[:2]:
+        fed.session.execute("DELETE FROM identity.person WHERE person_id = %s", [person])
+    done = {one.name: one for one in marts.run(fed.session, JOURNEYS)}
+    assert done["lead_journey"].deleted == 2
+    assert waiting(fed) == ALL_ARE_SUMMED
+    assert run(fed)["funnel_daily"].full
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+def test_costs_go_by_the_name_that_a_source_has_now(fed: FeedDatabase) -> None:
+    fed.session.execute(
+        "INSERT INTO crm.lead_source_costs (organization_id, source, month, amount)"
+        " VALUES (%s, 'Example Radio', '2026-02-01', 300)",
+        [ORGANIZATION],
+    )
+
+    def spent() -> list[tuple[str, Decimal]]:
+        run(fed)
+        return [(row["source"], row["spent"]) for row in rows(fed.session, "source_roi")]
+
+    assert spent() == [("example radio", Decimal(300))]
+    fed.session.execute("INSERT INTO crm.lead_source_alias (spelling, source) VALUES ('example radio', 'radio')")
+    assert spent() == [("radio", Decimal(300))]
+    assert_as_from_nothing(fed.session, MARTS)
+
+
+def pairs(fed: FeedDatabase, *, full: bool = False) -> set[tuple[frozenset[uuid.UUID], str]]:
+    """Run the mart of pairs, of what changed unless ``full``, and return its pairs with their groups."""
+    (done,) = marts.run(fed.session, ["relationships"])
+    fed.session.execute("UPDATE marts.position SET read_until = clock_timestamp()")
+    assert done.full == full
+    return {(frozenset((row["a_id"], row["b_id"])), row["via"]) for row in rows(fed.session, "relationships")}
+
+
+def test_who_changes_the_company_loses_the_colleagues_of_before(fed: FeedDatabase) -> None:
+    old, new = (str(uuid.UUID(int=n + 1)) for n in range(2))
+    for company in (old, new):
+        fed.source("pipedesk.companies", id=company, name="x")
+
+    def employ(n: int, company: str | None) -> Name:
+        return fed.source("pipedesk.contacts", id=str(uuid.UUID(int=n)), name="x", company_id=company)
+
+    ada, ben, cy = (fed.person(employ(n, new if n == 2 else old)) for n in range(3))
+    in_old, in_new = f"pipedesk.companies {old}", f"pipedesk.companies {new}"
+    assert pairs(fed, full=True) == {(frozenset((ada, ben)), in_old)}
+    employ(0, new)
+    assert pairs(fed) == {(frozenset((ada, cy)), in_new)}
+    employ(0, None)
+    assert pairs(fed) == set()
+    employ(0, old)
+    assert pairs(fed) == {(frozenset((ada, ben)), in_old)}
+    assert_as_from_nothing(fed.session, ["relationships"])
+
+
+@pytest.fixture
+def west(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A second account of HubSpot, declared for the mart of pairs; what stands before the names of its tables."""
+    sources = expanded(DECLARED, [Account("hubspot", "west")])
+    made = [
+        entity for entity in sources[-1].entities if entity.table_name.endswith(("contact", "company", "association"))
+    ]
+    fed.session.execute("CREATE SCHEMA hubspot_west")
+    for entity in made:
+        fed.session.execute(f"CREATE TABLE {entity.table} (LIKE public.{entity.table_name} INCLUDING ALL)".encode())
+    entities = {**columns.entities(), **{entity.table: entity for entity in made}}
+    monkeypatch.setattr(columns, "entities", lambda: entities)
+    monkeypatch.setattr(accounts, "SOURCES", sources)
+    monkeypatch.setattr(declaration, "SOURCES", sources)
+    monkeypatch.setitem(BY_NAME, "relationships", replace(BY_NAME["relationships"]))
+    monkeypatch.setitem(BY_TABLE, "hubspot_west.hubspot_contact", BY_TABLE["hubspot_contact"])
+    return "hubspot_west."
+
+
+def test_a_company_of_a_further_account_makes_pairs_of_whom_it_has_now(fed: FeedDatabase, west: str) -> None:
+    """One id is another company in each account."""
+
+    def contact(schema: str, n: int) -> uuid.UUID:
+        return fed.person(fed.source(f"{schema}hubspot_contact", id=str(n)))
+
+    def work(schema: str, n: int, **values: Any) -> None:
+        fed.source(f"{schema}hubspot_contact_to_company_association", contact_id=str(n), company_id="a",
+                   association_type_id=1, **values)  # fmt: skip
+
+    for schema in ("", west):
+        fed.source(f"{schema}hubspot_company", id="a")
+        contact(schema, 9)
+    ada, ben, cy = (contact(west, n) for n in range(3))
+    work("", 9)
+    work(west, 0)
+    work(west, 1)
+    via = f"{west}hubspot_company a"
+    assert pairs(fed, full=True) == {(frozenset((ada, ben)), via)}
+    work(west, 2)
+    assert pairs(fed) == {(frozenset(pair), via) for pair in ((ada, ben), (ada, cy), (ben, cy))}
+    work(west, 0, archived=True)
+    assert pairs(fed) == {(frozenset((ben, cy)), via)}
+    fed.source(f"{west}hubspot_company", id="a", archived=True)
+    assert pairs(fed) == set()
+    assert_as_from_nothing(fed.session, ["relationships"])
+
+
+def test_a_company_of_many_stays_one_though_each_is_of_it_in_several_ways(fed: FeedDatabase) -> None:
+    """HubSpot has a row for each label that a contact has in a company."""
+    fed.source("hubspot_company", id="a")
+    for n in range(CROWD):
+        fed.person(fed.source("hubspot_contact", id=str(n)))
+        for label in range(5):
+            fed.source("hubspot_contact_to_company_association", contact_id=str(n), company_id="a",
+                       association_type_id=label)  # fmt: skip
+    assert pairs(fed, full=True) == set()
+    fed.source("hubspot_company", id="b")
+    (done,) = marts.run(fed.session, ["relationships"])
+    assert (done.full, done.persons) == (False, 0)

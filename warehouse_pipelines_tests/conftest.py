@@ -139,10 +139,10 @@ def _leave_middle_cases(items: Sequence[pytest.Item]) -> None:
     """
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("database") and not re.search("/(schema|battery)/", item.nodeid):
-            quick = not (item.get_closest_marker("slow") or item.get_closest_marker("every_case"))
-            if quick:
-                cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        marked = {mark.name for mark in item.iter_markers()}
+        chosen = {"slow", "every_case"} & marked or re.search("/(schema|battery)/", item.nodeid)
+        if "database" in marked and not chosen:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for alike in cases.values():
         for item in alike[1:-1]:
             item.add_marker(pytest.mark.slow("cases between the first and the last of a test that needs a database"))

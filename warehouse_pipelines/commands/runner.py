@@ -95,6 +95,7 @@ class Runner:
         keep_connections(self.instance)
         self._defs = _definitions(only, url)
         run_lock.close_dead_runs(self.instance, url)
+        # Of one CRM the sync begins in this process, and imports dlt; of several it begins in others.
         for name in ("warehouse_pipelines.loading.sync", *(["dlt"] if only else [])):
             importlib.import_module(name)
         gc.freeze()

@@ -159,8 +159,7 @@ def asset(
             with failures(context):
                 unread = dlt_resource(source, entity)
             yield dg.Output(unread, name)
-        wanted = {key.name for key in context.selected_asset_check_keys}
-        yield from judge_at_once(source, entity, url(), wanted)
+        yield from judge_at_once(source, entity, url(), {key.name for key in context.selected_asset_check_keys})
 
     return sync
 

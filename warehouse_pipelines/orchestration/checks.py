@@ -112,35 +112,26 @@ def hourly_checks(
 
     @dg.multi_asset_check(name="check_all_entities", specs=specs(hourly(by_table.values())), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        yield from judge_hourly(sources, by_table, url(), context.selected_asset_check_keys)
+        from warehouse_pipelines.observability.health import judge
+
+        wanted = context.selected_asset_check_keys
+        with session_of_step(url()) as session:
+            health = {(found.crm, found.sync_type): found for found in judge(sources, url=url())}
+            unusual = _unusual(session, sources, url()) if any(key.name == "volume" for key in wanted) else {}
+            for source in sources:
+                own = {entity.table for entity in source.entities}
+                for entity in source.entities:
+                    names = {key.name for key in hourly([entity]) if key in wanted}
+                    there = _exists(session, entity)
+                    if "references" in names:
+                        yield (_references(session, entity, by_table, own) if there else _absent(entity, "references"))
+                    if "volume" in names:
+                        text = unusual.get((source.name, entity.name))
+                        yield _result(entity, "volume", text is None, text or "as much as is usual, or too few runs")
+                    if "health" in names:
+                        yield _health(entity, health[source.name, entity.name])
 
     return check
-
-
-def judge_hourly(
-    sources: Sequence[Source], by_table: Mapping[str, Entity], url: str, wanted: Set[dg.AssetCheckKey]
-) -> Iterator[dg.AssetCheckResult]:
-    """Yield the results of those hourly checks that are ``wanted``.
-
-    Raises ``dg.Failure`` when the warehouse does not answer.
-    """
-    from warehouse_pipelines.observability.health import judge
-
-    with session_of_step(url) as session:
-        health = {(found.crm, found.sync_type): found for found in judge(sources, url=url)}
-        unusual = _unusual(session, sources, url) if any(key.name == "volume" for key in wanted) else {}
-        for source in sources:
-            own = {entity.table for entity in source.entities}
-            for entity in source.entities:
-                names = {key.name for key in hourly([entity]) if key in wanted}
-                there = _exists(session, entity)
-                if "references" in names:
-                    yield (_references(session, entity, by_table, own) if there else _absent(entity, "references"))
-                if "volume" in names:
-                    text = unusual.get((source.name, entity.name))
-                    yield _result(entity, "volume", text is None, text or "as much as is usual, or too few runs")
-                if "health" in names:
-                    yield _health(entity, health[source.name, entity.name])
 
 
 def specs(keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckSpec]:

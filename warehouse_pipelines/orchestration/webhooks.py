@@ -1,6 +1,6 @@
 """Work the inbox of webhooks off while Dagster's daemon runs: a sensor that asks for it, and the job that does it.
 
-**The sensor** looks every minute. A few deliveries it works off itself, in the code server, which has everything
+**The sensor** looks every half minute. A few deliveries it works off itself, in the code server, which has everything
 imported, for ``OWN_SECONDS`` at most; if more is due, it asks for a run of ``work_webhooks``. An event is to be a row
 within ten seconds, and a run waits in a queue for as long. Therefore a thread of the code server looks every second
 between the looks of the sensor (``Watch``), where a vendor has a secret: its look is one statement, while a tick of

@@ -14,12 +14,6 @@ from warehouse_pipelines_tests.harness import record_store
 
 STORE = record_store.RecordStore()
 
-DEAD_LETTERS = """
-    INSERT INTO orchestration.dead_letter
-        (sync_history_id, crm_source, sync_type, stage, rule, error_message, payload)
-    SELECT 1, 'store', 'gadgets', 'coerce', 'integer', 'not a number', '{}' FROM generate_series(1, 3)
-    """
-
 
 @pytest.fixture
 def store() -> record_store.RecordStore:
@@ -103,7 +97,11 @@ def check_only(definitions: dg.Definitions, instance: dg.DagsterInstance, table:
 def test_dead_letters_warn(
     definitions: dg.Definitions, instance: dg.DagsterInstance, database: psycopg.Connection
 ) -> None:
-    database.execute(DEAD_LETTERS)
+    database.execute(
+        "INSERT INTO orchestration.dead_letter "
+        "(sync_history_id, crm_source, sync_type, stage, rule, error_message, payload) "
+        "SELECT 1, 'store', 'gadgets', 'coerce', 'integer', 'not a number', '{}' FROM generate_series(1, 3)"
+    )
     result = record_store.run(definitions, "sync_store_gadgets", instance)
     check = evaluations(result)["store_gadget", "dead_letters"]
     assert result.success

@@ -52,6 +52,13 @@ DAEMON_SECONDS = {
 }
 """How often parts of Dagster's daemon look, which is no setting of ``dagster.yaml``; by default 30 and 5 seconds."""
 
+CODE_SERVER_SECONDS = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
+"""How long Dagster waits for an answer of the code server; by default 60 seconds.
+
+The first run waits until everything is imported. Where that took over a minute, Dagster called the run failed, and it
+ran nevertheless.
+"""
+
 LONGEST_NAME = 63
 """Bytes of a name in PostgreSQL."""
 
@@ -129,7 +136,7 @@ def _home(home: Path | None) -> tuple[Path, str | None]:
     """Return the folder, and what its ``dagster.yaml`` must say."""
     home = (home or settings.dagster_home()).absolute()
     os.environ["DAGSTER_HOME"] = str(home)
-    for name, seconds in DAEMON_SECONDS.items():
+    for name, seconds in (DAEMON_SECONDS | CODE_SERVER_SECONDS).items():
         os.environ.setdefault(name, seconds)
     given = settings.settings().dagster_storage_url
     in_sqlite = given is not None and given.get_secret_value().strip().lower() == SQLITE

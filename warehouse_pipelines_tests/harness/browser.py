@@ -73,5 +73,5 @@ def ask(address: str, query: str, **variables: object) -> Any:
         json.dumps({"query": query, "variables": variables}).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=240) as answer:  # noqa: S310
         return json.load(answer)["data"]

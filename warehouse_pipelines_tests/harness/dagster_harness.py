@@ -15,6 +15,7 @@ import dagster as dg
 import psycopg
 import pytest
 
+from warehouse_pipelines.local.dagster_home import CODE_SERVER_SECONDS
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.simulators.server import SimulatorsProcess, start_process
@@ -156,6 +157,7 @@ def dagster_harness(
     with start_process(contacts=contacts, wait_seconds=240) as simulators:
         environment = {
             **os.environ,
+            **CODE_SERVER_SECONDS,
             **simulators.environment(),
             "WAREHOUSE_DATABASE_URL": url,
             "WAREHOUSE_RETRY_SECONDS": "0.01",

@@ -15,6 +15,7 @@ import pytest
 from dagster._core.execution.stats import StepEventStatus
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._grpc.utils import default_grpc_timeout
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage
 from psycopg import sql
 
@@ -34,6 +35,14 @@ def nothing() -> None:
 def limits(home: Path) -> dict[str, int]:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         return {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}
+
+
+def test_dagster_waits_for_a_code_server_whose_first_run_imports_for_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_GRPC_TIMEOUT_SECONDS", raising=False)
+    dagster_home.prepare(tmp_path, pools={})
+    assert default_grpc_timeout() == 180
 
 
 @pytest.mark.slow("programs of their own")

@@ -1,4 +1,5 @@
--- Keep deliveries, each once, and log the notifications of Google Drive. Returns the keys that were new.
+-- Keep deliveries, each once, log the notifications of Google Drive, and notify who waits for deliveries. Returns the
+-- keys that were new. PostgreSQL sends equal notifications of a transaction as one.
 WITH given AS (
     SELECT * FROM unnest(%(sources)s::text[], %(keys)s::text[], %(ids)s::text[], %(headers)s::text[], %(bodies)s::text[],
         %(statuses)s::text[], %(errors)s::text[]) AS g (source, dedupe_key, event_ids, headers, body, status, error)
@@ -18,4 +19,4 @@ WITH given AS (
         coalesce(headers ->> 'x-goog-changed', headers ->> 'x-goog-resource-state'), headers
     FROM kept WHERE source = 'google' AND headers ->> 'x-goog-resource-uri' LIKE '%%/drive/%%'
 )
-SELECT dedupe_key FROM kept
+SELECT dedupe_key, pg_notify('webhook_inbox', '') FROM kept

@@ -51,6 +51,11 @@ def count_due(session: "Session", most: int) -> int:
     return int(row["n"]) if row else 0
 
 
+def listen(session: "Session") -> None:
+    """Have the session notified whenever ``serve`` has committed a delivery."""
+    session.execute("LISTEN webhook_inbox")
+
+
 def is_used(session: "Session") -> bool:
     """Return whether anything was delivered, as far as rows are kept."""
     row = session.execute("SELECT EXISTS (SELECT FROM orchestration.webhook_inbox) AS used").fetchone()

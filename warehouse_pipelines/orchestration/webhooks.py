@@ -1,10 +1,11 @@
 """Work the inbox of webhooks off while Dagster's daemon runs: a sensor that asks for it, and the job that does it.
 
-**The sensor** looks every half minute. A few deliveries it works off itself, in the code server, which has everything
+**The sensor** looks every minute. A few deliveries it works off itself, in the code server, which has everything
 imported, for ``OWN_SECONDS`` at most; if more is due, it asks for a run of ``work_webhooks``. An event is to be a row
-within ten seconds, and a run waits in a queue for as long. Therefore a thread of the code server looks every second
-between the looks of the sensor (``Watch``), where a vendor has a secret: its look is one statement, while a tick of
-Dagster's is thirty, in three processes.
+within ten seconds, and a run waits in a queue for as long. Therefore a thread of the code server waits for deliveries
+between the looks of the sensor (``Watch``), where a vendor has a secret: ``serve`` notifies it with each commit. It
+looks every ``PAUSE_SECONDS`` as well, for what is tried again and for what a pooler of connections did not hand on. Its
+look is one statement, while a tick of Dagster's is thirty, in three processes.
 
 **The job** works off batch after batch until nothing is due, and some seconds longer, because deliveries come in
 bursts. Each read is an observation of its asset, not a materialization: it says nothing of how fresh the table is.
@@ -16,6 +17,7 @@ fails; a vendor that cannot be read is a reason to try its deliveries again, whi
 
 import contextlib
 import importlib
+import select
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 JOB = "work_webhooks"
-LOOK_SECONDS = 30
+LOOK_SECONDS = 60
 
-WATCH_SECONDS = 75.0
+PAUSE_SECONDS = 5.0
+
+WATCH_SECONDS = 150.0
 """The thread ends so long after the last look of the sensor: whoever stops the sensor or the daemon stops both."""
 
 STUCK_SECONDS = 600.0
@@ -128,7 +132,7 @@ class Watch:
         """Watch for another while, and return what was done since the last call.
 
         Raises what ended the thread, and ``TickFailed`` while it is stuck; the next call returns what was done by then.
-        The settings, which say the URL, are read here and not every second, because that costs more than to look.
+        The settings, which say the URL, are read here and not at every look, because that costs more than to look.
         """
         with self._lock:
             self._url, self._until = url, time.monotonic() + WATCH_SECONDS
@@ -150,13 +154,14 @@ class Watch:
 
     def _watch(self) -> None:
         try:
-            with contextlib.closing(Counter()) as count:
+            with contextlib.closing(Listener()) as inbox:
                 while self._goes_on():
-                    done = work_off(self._sources, self._url, many=True, count=count)
+                    done = work_off(self._sources, self._url, many=True, count=inbox.count_due)
                     with self._lock:
                         self._done.add(done)
                         self._began = None
-                    time.sleep(1)
+                    if done.elsewhere or not done.left:
+                        inbox.wait(PAUSE_SECONDS)
         except Exception as error:  # told by the next tick, which starts another thread
             with self._lock:
                 self._thread, self._error = None, error
@@ -190,25 +195,37 @@ class Done:
         return f"worked off {self.taken} deliveries{again}"
 
 
-class Counter:
-    """Counts what is due, on a session of its own: to borrow one takes three statements for the one that counts."""
+class Listener:
+    """Counts what is due and hears of deliveries, on a session of its own: to borrow one takes three statements more."""
 
     def __init__(self) -> None:
         self._url = ""
         self._session: Session | None = None
+        self._notified = False
 
-    def __call__(self, url: str, most: int) -> int:
+    def count_due(self, url: str, most: int) -> int:
         """Return how many deliveries are due, up to ``most``. Raises ``DatabaseUnavailable``."""
         import psycopg
 
         from warehouse_pipelines.loading import webhook_inbox
 
+        self._notified = False
         if self._session is not None and url == self._url:
             with contextlib.suppress(psycopg.OperationalError):  # the server may have been started again
                 return webhook_inbox.count_due(self._session, most)
         self.close()
         self._url, self._session = url, warehouse.connect(url)
+        self._session.add_notify_handler(self._hear)
+        webhook_inbox.listen(self._session)
         return webhook_inbox.count_due(self._session, most)
+
+    def _hear(self, _: object) -> None:
+        self._notified = True
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something was delivered since the last count, or for so long. A lost session ends it too."""
+        if not self._notified:  # psycopg's own wait for it wakes up ten times a second
+            select.select([] if self._session is None else [self._session], [], [], seconds)
 
     def close(self) -> None:
         """Close the session."""

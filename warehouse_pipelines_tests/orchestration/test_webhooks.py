@@ -1,5 +1,6 @@
 """The sensor and the job that work the inbox of webhooks off."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.loading import webhook_inbox
 from warehouse_pipelines.orchestration import webhooks
 from warehouse_pipelines.orchestration.ticks import TickFailed
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.serving.inbox import Inbox, Kept
 from warehouse_pipelines.serving.work import Worked, work
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines_tests.harness.serving import contact_event, events
@@ -62,6 +65,7 @@ def look(url: str, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReaso
 def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sensor by itself, without the thread that looks between its looks."""
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 0.1)
 
 
 def test_it_runs_by_default() -> None:
@@ -131,6 +135,54 @@ def test_between_two_looks_a_thread_works_deliveries_off(
     assert str(watch.go_on(contacts.url)) == "worked off 3 deliveries"
     thread.join(timeout=20)
     assert not thread.is_alive()
+
+
+def test_the_thread_is_notified_of_a_delivery_that_is_committed(
+    contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it counts, and on another session when the server has ended its own."""
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 600.0)
+    monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 300.0)
+    watch = webhooks.Watch([HUBSPOT])
+    watch.go_on(contacts.url)
+    for count in range(3):
+        eventually(lambda: waiting(contacts), "the thread waits")
+        deliver(contacts.url, contacts.simulator.ids("contacts")[count])
+        eventually(lambda: statuses(contacts) == ["done"] * (count + 1), "it works the delivery off", 60)  # noqa: B023
+        eventually(lambda: waiting(contacts), "the thread waits")
+        contacts.execute("SELECT pg_terminate_backend(%s)", waiting(contacts))
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    thread = watch._thread
+    watch.go_on(contacts.url)
+    eventually(lambda: waiting(contacts), "the thread waits")
+    contacts.execute("NOTIFY webhook_inbox")
+    assert thread is not None
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+
+
+def waiting(harness: SourceHarness) -> int | None:
+    """Return the process of the session that hears of deliveries, while nothing runs in it."""
+    found = harness.query(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
+        " AND starts_with(query, %s)",
+        query("webhook_count_due").partition("\n")[0],
+    )
+    return int(found[0]["pid"]) if found else None
+
+
+def deliver(url: str, key: str) -> None:
+    """Commit an event of a contact as ``serve`` does."""
+
+    async def put() -> None:
+        inbox = Inbox(url)
+        writer = asyncio.create_task(inbox.run())
+        body = events(contact_event(key)).decode()
+        assert await inbox.put(Kept("hubspot", f"hubspot:{key}", [key], {}, body))
+        writer.cancel()
+        await inbox.close()
+
+    asyncio.run(put())
 
 
 def test_what_ended_the_thread_fails_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:

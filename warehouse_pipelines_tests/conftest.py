@@ -84,6 +84,7 @@ def missing(what: str) -> NoReturn:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until everything is collected, which leaves little to free
     config.addinivalue_line("markers", "database: needs PostgreSQL; set by the fixtures, not by hand")
     pyfiles.load_module_py = _kept
     if hasattr(config, "workerinput"):
@@ -258,9 +259,9 @@ def pytest_collection_finish() -> None:
         from warehouse_pipelines.orchestration.dagster_storage import keep_engines
 
         keep_engines()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
+    gc.enable()
 
 
 def pytest_report_header() -> str:

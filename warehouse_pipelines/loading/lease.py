@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import LeaseLost, SyncRunning
+from warehouse_pipelines.errors import DatabaseUnavailable, LeaseLost, SyncRunning
 from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
@@ -59,8 +59,8 @@ SILENT = "its process stopped renewing its lease, so another run took the entity
 class Lease:
     """The lease of this process. Once it is lost, ``when_lost`` is called every 0.2 s until the block ends."""
 
-    def __init__(self, session: "Session", source: Source, entity: Entity, token: int) -> None:
-        self.session, self.token = session, token
+    def __init__(self, url: str, session: "Session", source: Source, entity: Entity, token: int) -> None:
+        self._url, self.session, self.token = url, session, token
         self.lost = threading.Event()
         self.when_lost: Callable[[], None] = lambda: None
         self._of = (source.name, entity.name)
@@ -78,9 +78,13 @@ class Lease:
         if self._keeper.is_alive():
             self.session.close()
 
-    def error(self) -> LeaseLost:
-        """Return the error of a run that lost this lease."""
+    def error(self) -> LeaseLost | DatabaseUnavailable:
+        """Return the error of a run that lost this lease; while the server is away it says that."""
         crm, sync_type = self._of
+        try:
+            warehouse.connect(self._url).close()
+        except DatabaseUnavailable as error:
+            return DatabaseUnavailable(f"{error} Nothing was committed; run it again.")
         return LeaseLost(
             f"the lease of {crm} {sync_type} was lost: its session ended, or this process stood still for "
             f"{EXPIRED_SECONDS:.0f} s and another run took over. Nothing was committed; run it again"
@@ -114,7 +118,7 @@ def hold(url: str, source: Source, entity: Entity, run_id: str | None = None) ->
         token = _acquire(session, source, entity, run_id)
         _terminate_holders(session, loading_key(source, entity), wait=True)
         sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)
-        with Lease(session, source, entity, token) as lease:
+        with Lease(url, session, source, entity, token) as lease:
             yield lease
 
 

@@ -133,7 +133,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _leave_middle_cases(items: Sequence[pytest.Item]) -> None:
-    """Mark as slow all but the first and the last case of a test that needs a database.
+    """Mark as slow all but the first and the last case of a test that needs a database or reads a simulated vendor.
 
     Not in ``schema``, where each is another table, role or statement; nor in the battery, which chooses its own; nor
     where a test says ``every_case``.
@@ -142,11 +142,12 @@ def _leave_middle_cases(items: Sequence[pytest.Item]) -> None:
     for item in items:
         marked = {mark.name for mark in item.iter_markers()}
         chosen = {"slow", "every_case"} & marked or re.search("/(schema|battery)/", item.nodeid)
-        if "database" in marked and not chosen:
+        dear = "database" in marked or re.search("/sources/test_(.*_fetch|key_ranges).py", item.nodeid)
+        if dear and not chosen:
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for alike in cases.values():
         for item in alike[1:-1]:
-            item.add_marker(pytest.mark.slow("cases between the first and the last of a test that needs a database"))
+            item.add_marker(pytest.mark.slow("cases between the first and the last"))
 
 
 def _one_of_each(items: Sequence[pytest.Item]) -> list[pytest.Item]:

@@ -196,7 +196,7 @@ class Done:
 
 
 class Listener:
-    """Counts what is due and hears of deliveries, on a session of its own: to borrow one takes three statements more."""
+    """Counts what is due and hears of deliveries, on its own session: to borrow one takes three statements more."""
 
     def __init__(self) -> None:
         self._url = ""

@@ -166,6 +166,7 @@ def test_a_warehouse_that_was_not_migrated_is_told_so(empty_url: str) -> None:
     assert "warehouse migrate" in result.output
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_the_folder_is_made(shared_url: str, tmp_path: Path) -> None:
     result = CliRunner(env={"WAREHOUSE_DATABASE_URL": shared_url}).invoke(
         cli.main, ["export", "dbt", "--to", str(tmp_path / "a" / "b")]

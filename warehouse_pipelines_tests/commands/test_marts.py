@@ -8,6 +8,7 @@ from warehouse_pipelines.commands.cli import main
 from warehouse_pipelines.orchestration import unified
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_of_a_large_mart_the_rows_are_told_as_estimated(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with warehouse.session(database_url) as session:
         session.execute(

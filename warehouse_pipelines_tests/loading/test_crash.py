@@ -79,6 +79,7 @@ def test_killed_before_the_first_page(open_harness: OpenHarness) -> None:
     check_repaired(it, before)
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_killed_while_reading(open_harness: OpenHarness) -> None:
     """Some batches are loaded, the vendor is still answering."""
     it = open_harness("hubspot_deal")
@@ -273,6 +274,7 @@ def test_the_start_says_how_many_records_the_vendor_has(
     assert sum(line.startswith("Starting") for line in said) == 1
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_second_run_waits_for_the_first(fake: FakeSource) -> None:
     other = FakeSource(fake.url)
     waited: list[Any] = []
@@ -328,6 +330,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("table", ["hubspot_deal", other("callrail_call")])
 @pytest.mark.parametrize("how", BROKEN)
+@pytest.mark.slow("the same in other circumstances")
 def test_429_retry_after_and_backoff(open_harness: OpenHarness, table: str, how: str) -> None:
     """What another attempt mends is tried again; the rows are exact, in a first run and in a delta."""
     it = open_harness(table)

@@ -140,6 +140,7 @@ class TestAnyVendor:
     @pytest.mark.parametrize(
         "table", ["gsheet_marketing_spend", *map(other, ("pipedesk.calendar_events", "pipedesk.drive_files"))]
     )
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_vendor_that_tells_of_no_change_is_read_no_further(self, piped: Callable[..., Piped], table: str) -> None:
         it = piped(table)
         it.run()
@@ -228,6 +229,7 @@ class TestState:
         assert it.state() == state
         assert len(it.rows()) == 30
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_limited_read_moves_nothing(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_company")
         count = len(it.driver.keys(it.entity))

@@ -113,6 +113,7 @@ def test_an_erased_address_or_number_under_another_key_is_left_out(fake: FakeSou
         ("order 92065550101", "order 92065550101"),
     ],
 )
+@pytest.mark.slow("the same in other circumstances")
 def test_somebody_elses_note_loses_the_address_alone(fake: FakeSource, note: str, kept: str) -> None:
     erase(fake.url, email=EMAIL, phone=PHONE)
     fake.sync([person(7, note=note)])

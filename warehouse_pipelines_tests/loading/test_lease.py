@@ -187,6 +187,7 @@ LOCK = "SELECT pg_advisory_lock(hashtextextended('fake:things', 0))"
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.slow("the same in other circumstances")
 def test_a_holder_without_a_lease_is_left_alone(fake: FakeSource) -> None:
     """A version that writes none runs beside this one."""
     with psycopg.connect(fake.url, autocommit=True) as holder:
@@ -197,6 +198,7 @@ def test_a_holder_without_a_lease_is_left_alone(fake: FakeSource) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.slow("the same in other circumstances")
 def test_a_holder_who_may_not_be_ended_is_named_once(
     fake: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

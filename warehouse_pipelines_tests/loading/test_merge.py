@@ -613,6 +613,7 @@ def test_the_only_row_may_be_deleted_when_the_source_says_so(fake: FakeSource) -
     assert (result.status, result.created, result.deleted) == ("success", 1, 1)
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_key_that_no_index_can_hold_is_a_dead_letter_like_any_other(fake: FakeSource) -> None:
     for status in ("partial", "success"):
         result = fake.sync([thing(INCOMPRESSIBLE), thing("b")], full=True)

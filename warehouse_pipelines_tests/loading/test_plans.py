@@ -253,6 +253,7 @@ def test_a_batch_of_two_keys_is_looked_up_by_both(loaders: Callable[..., tuple[L
 
 
 @pytest.mark.parametrize(("entity", "column"), [(THING, "name"), (LINK, "label")])
+@pytest.mark.slow("the same in other circumstances")
 def test_columns_that_are_kept_and_emptied_are_looked_up_by_key(
     loaders: Callable[..., tuple[Loader, Seen]], entity: Entity, column: str
 ) -> None:
@@ -397,6 +398,7 @@ def test_the_dead_letters_of_an_entity_are_read_by_index(session: Explaining) ->
     assert [check(statement, plan) for statement, plan in reading] == [{"dead_letter": {"dead_letter_pkey"}}] * 2
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_what_is_stored_is_read_by_key(session: Explaining) -> None:
     reader = warehouse_reader.WarehouseReader("")
     assert len(reader.records(THING.table, [str(n) for n in range(1, 1000)])) == 999

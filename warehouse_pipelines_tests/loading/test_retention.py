@@ -220,6 +220,7 @@ def run_in_small_batches(url: str) -> None:
         retention.run(session, [], now=NOW, batch=3)
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_a_killed_run_leaves_every_run_in_one_place_and_counted_once(session: "Session", database_url: str) -> None:
     planted = plant_runs(session, NOW - timedelta(days=400), NOW, timedelta(hours=3))
     before = daily(session)
@@ -269,6 +270,7 @@ def test_a_row_that_somebody_holds_is_passed_by(session: "Session", database_url
     assert retention.run(session, [], only=["sync_history"], now=NOW)[0].removed == 1
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_a_locked_table_is_left_and_said_so_and_the_others_go_on(session: "Session", database_url: str) -> None:
     plant_runs(session, NOW - timedelta(days=200), NOW - timedelta(days=190))
     session.execute(OTHERS, {"at": NOW - timedelta(days=200)})

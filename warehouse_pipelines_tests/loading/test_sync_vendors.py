@@ -106,6 +106,7 @@ def test_a_total_that_is_not_what_came_makes_the_run_partial(open_harness: OpenH
     assert it.rows()[deleted]["archived"]
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_call_that_vanishes_during_the_read_hides_no_other(
     open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_person_who_is_erased_at_the_vendor_goes_when_everything_is_read_again
     assert (it.sync().mode, it.sync(full=True).deleted) == ("delta", 0)
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(open_harness: OpenHarness) -> None:
     """What left the vendor's list because its 90 days are over stays as it is; so does what is listed."""
     it = open_harness("hubspot_contact")
@@ -172,6 +174,7 @@ def test_an_archived_contact_that_is_erased_too_is_told_by_the_next_delta(open_h
     assert reasons == {erased: "erased", expired: "archived", kept: "archived"}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_an_archive_that_is_empty_all_at_once_proves_nobody_erased(open_harness: OpenHarness) -> None:
     """A right to see it that was lost looks the same."""
     it = open_harness("hubspot_contact")

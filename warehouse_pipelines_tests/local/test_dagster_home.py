@@ -171,6 +171,7 @@ def test_events_that_nobody_reads_are_not_stored(default_url: str, tmp_path: Pat
     assert steps == [("thing", StepEventStatus.SUCCESS)]
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_run_is_written_and_read_by_another_process(default_url: str, tmp_path: Path) -> None:
     """The run's reference to its instance travels as text, to subprocesses of the code server."""
     from dagster._core.instance import InstanceRef
@@ -237,6 +238,7 @@ def count_connections(url: str) -> int:
     return int(found[0])
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_only_its_owner_may_open_the_storage(default_url: str, test_server: Server) -> None:
     """Tenants of the CRM log in to the same server; runs and their configuration are none of their business."""
     role = f"tenant_{uuid.uuid4().hex[:8]}"

@@ -102,6 +102,7 @@ def test_data_of_another_major_version_are_left_alone(server: Server) -> None:
     assert (server.data / "base").is_dir()
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_an_interrupted_initdb_is_begun_again(new_server: Server) -> None:
     new_server.home.mkdir()
     (new_server.home / "postgres.unfinished").mkdir()

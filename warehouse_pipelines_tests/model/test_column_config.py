@@ -253,6 +253,7 @@ def test_equal_values_have_equal_hashes_however_they_are_written_and_another_key
     assert fake.row("1")["phone"] not in (one, three)
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_dead_letter_that_is_replayed_keeps_its_hash(fake: FakeSource, configure: Configure) -> None:
     from warehouse_pipelines.loading.replay import replay
 

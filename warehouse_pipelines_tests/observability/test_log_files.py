@@ -132,6 +132,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     log(writes(tmp_path / "file"), "sync", "lost")
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_run_of_dagster_writes_what_the_settings_ask_for(
     folder: Path, bare_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

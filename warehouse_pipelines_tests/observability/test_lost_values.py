@@ -130,6 +130,7 @@ def metrics(fake: FakeSource) -> Mapping[str, Any]:
     return found
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_column_that_turns_null_is_named_by_its_run_and_shown_until_it_is_read_again(fake: FakeSource) -> None:
     good, bad = things(40), [{**one, "amount": "twelve"} for one in things(40)]
     assert fake.sync(good, full=True).status == "success"

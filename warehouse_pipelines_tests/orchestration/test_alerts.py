@@ -156,6 +156,7 @@ def test_a_sensor_that_throws(asked: Asked) -> None:
     assert asked("sensor_failing") == []
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_failed_check_of_a_run_that_succeeded(asked: Asked) -> None:
     job = asked.repository.get_implicit_job_def_for_assets([table.key])
     assert job is not None

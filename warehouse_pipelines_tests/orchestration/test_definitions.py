@@ -69,6 +69,7 @@ def test_everything_loads_without_a_setting() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
+@pytest.mark.slow("programs of their own")
 def test_importing_definitions_imports_neither_dlt_nor_a_driver() -> None:
     program = "import sys, warehouse_pipelines.definitions; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -89,6 +89,7 @@ def test_what_comes_again_is_archived_again_with_what_was_known(
     assert row["raw_data"] == {"id": "e", "location": "here", "status": "cancelled"}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_deleted_files_are_archived_after_six_months(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next sync does not miss them: a file that comes back is made anew."""
     with (

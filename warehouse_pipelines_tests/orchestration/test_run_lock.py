@@ -107,6 +107,7 @@ def test_a_run_whose_lock_is_free_is_closed_and_its_slot_freed(instance: dg.Dags
     assert run_lock.close_dead_runs(instance, bare_url) == []
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_one_that_was_being_cancelled_is_cancelled(instance: dg.DagsterInstance, bare_url: str) -> None:
     run_id = started(instance, bare_url, status=dg.DagsterRunStatus.CANCELING)
     assert run_lock.close_dead_runs(instance, bare_url) == [run_id]
@@ -140,6 +141,7 @@ def test_a_run_without_a_tag_is_dead_when_its_row_says_so(instance: dg.DagsterIn
     assert status(instance, alive) == STARTED
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_slots_of_ended_and_deleted_runs_are_freed(instance: dg.DagsterInstance, bare_url: str) -> None:
     for dead in (started(instance, bare_url, status=FAILURE), dg._core.utils.make_new_run_id()):
         instance.event_log_storage.claim_concurrency_slot(POOL, dead, "gadget")
@@ -249,6 +251,7 @@ def test_a_run_that_waits_frees_the_slot_of_a_dead_one(instance: dg.DagsterInsta
     assert "claim_concurrency_slot" not in vars(instance.event_log_storage), "it is Dagster's own again"
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_run_that_waits_says_so_and_gives_up(
     instance: dg.DagsterInstance, bare_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -59,6 +59,7 @@ def test_create_event_inserts_locally(works: GoogleTarget) -> None:
     }
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_what_could_not_be_written_locally_the_next_sync_brings(
     works: GoogleTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +237,7 @@ def test_a_cancelled_event_keeps_its_row_and_is_restored(works: GoogleTarget) ->
     assert (row["status"], row["archived"], row["summary"]) == ("confirmed", False, "Inspection")
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_an_undo_cancels_what_was_made_and_takes_back_what_was_changed(works: GoogleTarget) -> None:
     first = create_event(works.url, CREW, DRAFT, by=BY)
     (item,) = works.items(first)

@@ -148,6 +148,7 @@ def test_what_people_trashed_or_deleted_is_not_made_again(works: GoogleTarget) -
     assert sum(path == f"{NAME}/Finance" for path in works.tree()) == 1
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_folder_of_pipedesk_is_taken_and_not_made(works: GoogleTarget) -> None:
     theirs = folder_id(1)
     works.sync_folders()
@@ -208,6 +209,7 @@ def test_nothing_is_shared_with_an_erased_person_and_a_share_can_be_taken_away(w
             assert at_work.apply(plan, BY).statuses == {status: 1}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_soft_delete_and_restore(works: GoogleTarget) -> None:
     """Who and why stay in the row when the vendor's record comes again, until it is restored."""
     applied(works)
@@ -272,6 +274,7 @@ def test_an_undo_trashes_the_tree_unless_something_of_others_lies_in_it(works: G
     assert not works.google.described_file(file)["trashed"]
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_an_undo_trashes_a_tree_that_nobody_used(works: GoogleTarget) -> None:
     plan = applied(works)
     folders = by_name(works)

@@ -52,6 +52,7 @@ def test_no_schema_no_relation_and_no_column_is_without_a_comment(shared_url: st
     assert relations[0] > 3_500
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_the_months_of_a_log_say_what_they_are_in_the_archive_too(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         add(connection, "lead_audit_log", lead_id="00000000-0000-0000-0000-0000000000a1", created_at="2020-01-15")
@@ -107,6 +108,7 @@ def test_the_file_names_columns_that_are_there(shared_url: str) -> None:
                 assert said(connection, f"{view}.{column}") == text
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_nothing_is_said_of_what_is_somebody_else_s(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE VIEW public.mine AS SELECT legal_name FROM pipedesk.leads")

@@ -24,6 +24,7 @@ def entries(connection: Connection, account: str) -> list[Any]:
     ).fetchall()
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_ledger_50_concurrent_writers(shared_url: str) -> None:
     """Fifty connections, each with two entries for a shared account and one for its own, in one go."""
     shared, start = str(uuid.uuid4()), threading.Barrier(50)

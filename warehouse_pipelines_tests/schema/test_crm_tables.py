@@ -509,6 +509,7 @@ def test_the_seed_is_a_flag(database_url: str) -> None:
         assert runner.invoke(main, ["migrate", *words]).exit_code == 2
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_backup_is_required_on_request(
     database_url: str, test_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

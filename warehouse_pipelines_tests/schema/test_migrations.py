@@ -289,6 +289,7 @@ def test_a_column_of_another_type_is_refused(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("comment", ["'something else'", "NULL"])
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_table_s_comment_follows_its_row(database_url: str, comment: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(f"COMMENT ON TABLE callrail_tag IS {comment}".encode())

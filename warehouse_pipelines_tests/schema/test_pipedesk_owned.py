@@ -65,6 +65,7 @@ def test_tracked_field_updates_interaction(connection: Connection, field: str) -
 
 
 @pytest.mark.parametrize("field", ["legal_name", "lead_status_id"])
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_mirrored_lead_has_the_times_of_pipedesk(database_url: str, field: str) -> None:
     """Whatever changes in it: a load neither moves its times nor those of its statistics."""
     told = {"id": A, "legal_name": "Alfa", "updated_at": LONG_AGO, "last_interaction_at": LONG_AGO}

@@ -131,6 +131,7 @@ def test_what_was_erased_before_owned_rows_were_known_is_still_the_syncs(databas
     assert migrate(database_url, down=len(undone), force=True) == undone
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_what_is_said_of_the_tables_can_be_said_again(database_url: str) -> None:
     before = dump(database_url, "pipedesk")
     with psycopg.connect(database_url) as connection:

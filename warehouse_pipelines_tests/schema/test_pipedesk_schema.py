@@ -652,6 +652,7 @@ def test_list_events_makes_no_http_call(database_url: str, monkeypatch: pytest.M
                    " WHERE start_time < 'infinity' AND status <> 'cancelled'") > 3  # fmt: skip
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_the_page_token_of_drive_is_shown(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One for the files and one for the folders, of the last run that left one."""
     with source_harness("pipedesk.drive_files", database_url, monkeypatch, contacts=30) as it:

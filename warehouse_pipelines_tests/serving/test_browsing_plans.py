@@ -142,6 +142,7 @@ CASES: dict[str, tuple[Ask, int, int]] = {
 
 @pytest.mark.parametrize("clear", [True, False])
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow("the same in other circumstances")
 def test_no_more_is_read_than_a_limit_and_by_an_index(url: str, case: str, clear: bool) -> None:
     ask, found, most = CASES[case]
     page, read_rows, nodes = read(url, "genius_lead", ask, clear=clear)
@@ -162,6 +163,7 @@ def test_where_the_key_is_masked_an_index_leads_and_pages_go_on(url: str) -> Non
     assert not {row["source_key"] for row in page.rows} & {row["source_key"] for row in following.rows}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_walk_that_ends_goes_on_where_it_ended(url: str) -> None:
     """The rows that are looked for stand behind the first that are looked at."""
     for clear, column in ((True, "lastname.is:Person44990"), (False, "substatus.is:7")):

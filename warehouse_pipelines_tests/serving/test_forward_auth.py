@@ -117,6 +117,7 @@ def test_one_login_serves_both(behind: Behind, operator: Browser) -> None:
     assert not {"cookie", "authorization"} & headers.keys(), "Dagster gets no credential"
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_nobody_says_of_himself_who_he_is(behind: Behind, operator: Browser) -> None:
     behind.reached.clear()
     operator.get("/runs", headers={"X-Warehouse-User": "root", "X-Warehouse-Role": "admin"})
@@ -137,6 +138,7 @@ def test_a_viewer_may_not(behind: Behind) -> None:
     assert behind.reached == []
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_another_site_makes_nobody_run_anything(behind: Behind, operator: Browser) -> None:
     """Dagster takes a command by GET, too, and cookies go along with a link."""
     behind.reached.clear()

@@ -49,6 +49,7 @@ def test_every_object_that_is_kept_is_subscribed(portal: Any) -> None:
     assert hubspot_app.register() == [], "all of it is there"
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_what_is_paused_is_resumed_and_what_is_there_stays(portal: Any) -> None:
     hubspot_app.register()
     before = portal.list_subscriptions()["subscriptions"]
@@ -68,6 +69,7 @@ def test_a_property_that_hubspot_does_not_tell_of_is_named(portal: Any) -> None:
     assert kinds(portal)["deal"] > 0
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_custom_object_that_the_portal_lacks_is_named(portal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBSPOT_DIVISION_OBJECT", "no_such_object")
     lines = hubspot_app.register()
@@ -83,6 +85,7 @@ def test_an_app_that_delivers_elsewhere_is_left_alone(portal: Any) -> None:
     assert portal.list_subscriptions()["subscriptions"] == []
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_removing_ends_ours_and_leaves_what_is_of_other_objects(portal: Any) -> None:
     hubspot_app.register()
     count = len(portal.list_subscriptions()["subscriptions"])

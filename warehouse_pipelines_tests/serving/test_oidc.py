@@ -80,6 +80,7 @@ def test_a_stranger_and_a_disabled_user_are_refused(serve: Serving) -> None:
     assert SESSION not in browser.cookies
 
 
+@pytest.mark.slow("sign-ins that are refused for a rarer reason")
 def test_an_address_that_somebody_else_was_given_is_another_person(serve: Serving, idp: Provider) -> None:
     """The user is the provider's subject from the first sign-in on."""
     add_user(serve.url, "admin", name="ada@example.test")
@@ -91,6 +92,7 @@ def test_an_address_that_somebody_else_was_given_is_another_person(serve: Servin
 
 
 @pytest.mark.parametrize("verified", [False, "true", None])
+@pytest.mark.slow("sign-ins that are refused for a rarer reason")
 def test_an_address_that_nobody_verified_means_nothing(serve: Serving, idp: Provider, verified: Any) -> None:
     add_user(serve.url, "admin", name="ada@example.test")
     idp.person = {"sub": "s-1", "email": "ada@example.test", "email_verified": verified}
@@ -101,6 +103,7 @@ def test_an_address_that_nobody_verified_means_nothing(serve: Serving, idp: Prov
     {"nonce": "of another sign-in"}, {"aud": "another program"}, {"iss": "https://evil.test"},
     {"exp": int(time.time()) - 3600}, {"aud": [CLIENT, "another program"]}, {"sub": None},
 ])  # fmt: skip
+@pytest.mark.slow("sign-ins that are refused for a rarer reason")
 def test_an_id_token_that_is_not_for_this_sign_in_is_refused(
     serve: Serving, idp: Provider, lies: dict[str, Any]
 ) -> None:
@@ -131,6 +134,7 @@ def test_an_answer_belongs_to_the_browser_that_asked_and_is_used_once(serve: Ser
     assert victim.get("/login/oidc/callback?state=&code=x").status_code == 403
 
 
+@pytest.mark.slow("sign-ins that are refused for a rarer reason")
 def test_a_sign_in_that_took_too_long_or_whose_cookie_was_changed_is_refused(
     serve: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +157,7 @@ def test_a_sign_in_that_took_too_long_or_whose_cookie_was_changed_is_refused(
     assert answer.headers.get("location") == "/leads", answer.text
 
 
+@pytest.mark.slow("sign-ins that are refused for a rarer reason")
 def test_a_stranger_who_begins_again_and_again_leaves_nothing_and_is_refused(
     serve: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +199,7 @@ def test_the_provider_is_asked_by_few_at_a_time_and_left_alone_while_it_does_not
     asyncio.run(ask())
 
 
+@pytest.mark.slow("sign-ins that are refused for a rarer reason")
 def test_a_path_that_no_cookie_holds_is_left_out(serve: Serving) -> None:
     add_user(serve.url, "admin", name="ada@example.test")
     assert sign_in(Browser(serve.address), "/leads?q=" + "ü" * 600).headers["location"] == "/"

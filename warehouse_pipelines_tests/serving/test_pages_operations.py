@@ -353,6 +353,7 @@ def test_dead_letters_are_waived_with_a_reason(serve: Serving, operator: httpx.C
     assert all(row["waived_by"].startswith("operator-") for row in rows)
 
 
+@pytest.mark.slow("programs of their own")
 def test_dead_letters_are_loaded_again_by_a_process_of_its_own(database_url: str) -> None:
     given = {"crm": "hubspot", "entity": "companies"}
     with warehouse.session(database_url) as session:

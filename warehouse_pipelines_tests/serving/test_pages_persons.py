@@ -223,6 +223,7 @@ def test_a_decision_takes_the_token_of_the_session(serve: Serving) -> None:
     assert len(decisions(serve)) == count
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_while_identity_runs_nobody_waits_for_long(
     serve: Serving, operator: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,7 @@ def test_a_filter_that_cannot_be_is_refused_in_words_and_rows_are_shown(viewer: 
     assert len(keys(answer.text)) == 50
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_whole_value_is_found_by_the_indexes_and_a_part_in_the_texts(
     viewer: httpx.Client, operator: httpx.Client
 ) -> None:

@@ -206,6 +206,7 @@ def test_slow_senders_keep_no_other_waiting(database_url: str, monkeypatch: pyte
         assert serve.outcomes("hubspot") == {"accepted": 20, "too slow": 100}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_bodies_hold_no_more_memory_than_there_is_room_for(serve: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MOST_HELD", 3_000_000)
     bodies = [events(contact_event(number, note="x" * 900_000)) for number in range(8)]

@@ -80,6 +80,7 @@ def test_what_is_no_request_keeps_no_connection(
     ],
     ids=["many headers", "a long header", "a long address", "many requests at once"],
 )
+@pytest.mark.slow("megabytes that are sent bit by bit")
 def test_a_head_that_does_not_end_is_refused(serve: Serving, head: bytes) -> None:
     """Each header that came before the end of the head was kept, however many there were."""
     with _connection(serve) as one:

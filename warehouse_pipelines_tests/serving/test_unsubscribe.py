@@ -80,6 +80,7 @@ def test_the_buttons_say_what_they_end(rows: SequenceRows, serve: Serving, what:
 
 
 @pytest.mark.parametrize("known", [{"phone": None}, {"email": None}, {"phone": "+12125550177", "status": "won"}])
+@pytest.mark.slow("the same in other circumstances")
 def test_whatever_is_known_of_a_lead_it_can_end_messages(
     rows: SequenceRows, serve: Serving, known: dict[str, str | None]
 ) -> None:

@@ -173,6 +173,7 @@ def test_connections_end_when_they_are_killed(genius: Genius) -> None:
             cursor.execute("SELECT 1")
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_the_server_ends_with_its_process() -> None:
     for what in lacking(["genius"]).values():
         missing(what)

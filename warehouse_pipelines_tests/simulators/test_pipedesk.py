@@ -223,6 +223,7 @@ def test_ids_may_be_text_and_users_may_be_profiles() -> None:
         vendor.close()
 
 
+@pytest.mark.slow("a program of its own, which is killed")
 def test_the_server_ends_with_its_process() -> None:
     for what in lacking(["pipedesk"]).values():
         missing(what)

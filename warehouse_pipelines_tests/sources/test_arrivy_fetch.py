@@ -221,6 +221,7 @@ class TestSchedule:
             assert entity.version == "updated"
 
     @pytest.mark.parametrize("name", ["tasks", "bookings"])
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_what_is_rescheduled_out_of_the_window_lives_on(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
@@ -330,6 +331,7 @@ class TestConcurrentPages:
             peaks.append(vendor.requests()["peak_concurrency"])
         assert peaks == [1, 4, 2]
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_high_performance_same_rows_in_the_warehouse(self, tasks: SourceHarness) -> None:
         fast = tasks.sync(vendor={"high_performance": True, "concurrent_pages": 3}, batch_size=10)
         assert fast.watermark is not None
@@ -557,6 +559,7 @@ class TestRecords:
         there = tasks.query("SELECT column_name FROM information_schema.columns WHERE table_name = %s", table)
         assert set(names.split()) <= {row["column_name"] for row in there}
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_each_task_has_its_booking_and_its_template(self, tasks: SourceHarness) -> None:
         """And each booking its group; no join loses a row."""
         for entity in ARRIVY.entities:

@@ -126,6 +126,7 @@ class TestCompleteness:
         assert again.report.next_state == state
 
     @of(contacts=1300)
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_part_that_is_crowded_no_longer_is_asked_for_as_one_in_the_run_after(self, vendor: Five9) -> None:
         state = read().report.next_state or {}
         assert json.loads(state["crowded"])
@@ -208,6 +209,7 @@ class TestCompleteness:
         assert (reading.ids, reading.report.unproven) == ([], None)
 
     @pytest.mark.parametrize("fault", ["endless", "repeat_page"])
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_the_same_contacts_whatever_is_asked_for_are_no_answer(self, vendor: Five9, fault: str) -> None:
         vendor.set_fault(fault, path="/getContactRecords", after=90)
         with pytest.raises(CursorStuck):
@@ -233,6 +235,7 @@ class TestCompleteness:
         assert noticed(reading)["listed_again"] == 1
         assert reading.report.unproven is None
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_contact_that_moves_from_a_part_to_come_to_one_that_was_read_is_not_lost(self, vendor: Five9) -> None:
         reading = Read(FIVE9, CONTACTS, known=Held(living=[*vendor.ids(), "100999999", "0" * 32]))
         reading.step()

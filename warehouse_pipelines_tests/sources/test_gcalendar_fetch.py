@@ -246,6 +246,7 @@ def test_the_rows_of_a_calendar_that_is_shared_no_more_stay(harness: SourceHarne
     assert harness.living() == before - {removed, hidden} == harness.driver.keys(harness.entity)
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_calendar_that_is_back_is_asked_from_where_it_was_left(
     harness: SourceHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

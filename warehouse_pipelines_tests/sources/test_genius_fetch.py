@@ -507,6 +507,7 @@ def test_a_page_that_comes_again_is_an_error(vendor: Genius) -> None:
         Read(GENIUS, ENTITIES["marketsharp_marketing_source_maps"], page_size=2).finished()
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_an_absent_contact_table_is_said_and_is_no_failure(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with source_harness("genius_contact", database_url, monkeypatch) as it:
         result = it.sync()
@@ -528,6 +529,7 @@ def test_a_column_that_is_gone_is_null_and_named(vendor: Genius) -> None:
     assert read.context.noted == {"absent_columns": ["signer_name"]}
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_lookup_costs_its_own_column_only(vendor: Genius, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever is wrong with what was guessed of another table, prospects and appointments are loaded."""
     total = vendor.count("prospect")
@@ -686,6 +688,7 @@ def test_a_zero_date_as_cursor_counts_as_none(vendor: Genius) -> None:
     assert coercer.rejects == []
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_long_rows_are_handed_on_in_parts(vendor: Genius) -> None:
     """Megabytes in a row are neither cut nor gathered by the page."""
     vendor.sql("ALTER TABLE quote MODIFY description longtext")

@@ -406,6 +406,7 @@ class TestErrorCells:
         assert (result.status, result.mode, result.created, result.deleted) == ("success", "full", 0, 0)
         assert leads.living() == set(before)
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_an_error_keeps_what_its_cell_said_before(self, leads: SourceHarness) -> None:
         leads.simulator.edit_row(LEADS, 2, Notes="call after five", Division="Dayton")
         leads.sync()
@@ -445,6 +446,7 @@ class TestErrorCells:
         assert "'Leads'!F2 (REF) shows an error and 1 more cells do. 2 rows were not loaded" in str(result.reason)
         assert leads.living() == set(before)
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_an_error_that_stays_is_told_once_and_stops_no_deletion_after_a_day(self, leads: SourceHarness) -> None:
         """A lookup that finds nothing shows #N/A for good."""
         leads.sync()
@@ -478,6 +480,7 @@ class TestErrorCells:
         assert (result.status, result.deleted) == ("partial", 0)
         assert "'Leads'!H3 (REF) shows an error and 1 more cells do" in str(result.reason)
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_an_error_that_came_back_is_a_new_one(self, leads: SourceHarness) -> None:
         leads.simulator.edit_row(LEADS, 2, Division={"error": "N_A"})
         assert leads.sync().status == "partial"
@@ -488,6 +491,7 @@ class TestErrorCells:
         leads.simulator.edit_row(LEADS, 2, Division={"error": "N_A"})
         assert leads.sync().status == "partial"
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_rows_that_an_error_hides_are_tombstoned_never_and_read_once_a_day(self, leads: SourceHarness) -> None:
         leads.sync()
         before = leads.living()
@@ -575,6 +579,7 @@ class TestLocale:
         (row,) = leads.query("SELECT created_at FROM gsheet_marketing_lead WHERE email = 'a@example.test'")
         assert row["created_at"] == datetime(2025, 7, 2, 19, tzinfo=UTC)
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_zone_that_nobody_knows_is_named(self, leads: SourceHarness) -> None:
         """UTC in its place would shift every time of the sheet, and nobody would see it."""
         leads.sync()
@@ -608,6 +613,7 @@ class TestLocale:
         }
 
     @pytest.mark.parametrize("locale", ["es_PR", "en_CA"])
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_date_that_nobody_can_tell_is_counted_as_lost(self, leads: SourceHarness, locale: str) -> None:
         leads.simulator.set_properties(LEADS, locale=locale)
         texts = {"Date": {"text": "05/06/2026"}, "Created At": {"text": "05/06/2026 12:00"}}

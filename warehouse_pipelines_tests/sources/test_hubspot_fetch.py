@@ -195,6 +195,7 @@ class TestSideBySide:
         assert portal.requests()["peak_concurrency"] == 1
 
     @of(contacts=500, extra_properties=300)
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_records_that_are_read_by_post_are_read_side_by_side(self, portal: HubSpot) -> None:
         portal.set_fault("slow", seconds=0.005)
         assert read(CONTACTS, page_size=10).ids == sorted(portal.ids("contacts"))
@@ -653,6 +654,7 @@ class TestIntoTheWarehouse:
         with ExitStack() as stack:
             yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_portals_own_appointment_is_loaded_and_its_edits_arrive(
         self, open_harness: Callable[..., SourceHarness]
     ) -> None:
@@ -683,6 +685,7 @@ class TestIntoTheWarehouse:
         assert result.metrics["warnings"] == {"warn:amount": 1}
         assert it.dead_letters() == []
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_line_items_are_tied_to_their_deals(self, open_harness: Callable[..., SourceHarness]) -> None:
         it = open_harness("hubspot_deal_to_line_item_association")
         entities = [ENTITIES[name] for name in ("deals", "line_items")]

@@ -318,6 +318,7 @@ class TestLeadsInTheWarehouse:
             row = it.rows()[(key,)]
             assert (row["email"], row["id"]) == ("new@example.test", it.simulator.ids("events")[-1])
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_what_a_slow_step_wrote_late_is_read(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its own time lies before the window; the feed goes by the time it was written."""
         long_ago = int((datetime.now(UTC) - timedelta(days=3)).timestamp() * 1000)
@@ -346,6 +347,7 @@ class TestLeadsInTheWarehouse:
             assert {key: row["raw_data"] for key, row in it.rows().items()} == found
             assert found[(key,)]["lead"]["city"] == "Mason"
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_limited_read_of_everything_forgets_no_event(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

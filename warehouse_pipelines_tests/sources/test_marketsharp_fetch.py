@@ -412,6 +412,7 @@ class TestData:
         assert [one["id"] for one in reading.beside_the_window] == reading.ids == [key]
         assert reading.records[0]["Contact"]["email1"] == "new@example.test"
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_an_edited_phone_arrives_with_the_next_read_of_everything(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -467,6 +468,7 @@ class TestData:
         ],
         ids=str,
     )
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_what_the_account_has_no_more_keeps_its_values_and_is_an_alarm(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, lacking: dict[str, str], kept: list[str]
     ) -> None:
@@ -579,6 +581,7 @@ def test_a_service_that_does_not_heed_the_filter_is_noticed() -> None:
         list(MarketSharpReader(service, EMPLOYEES).pages())
 
 
+@pytest.mark.slow("many records")
 def test_memory_does_not_grow_with_the_set() -> None:
     peaks = []
     for count in (2_000, 8_000):

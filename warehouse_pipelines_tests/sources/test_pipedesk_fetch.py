@@ -115,6 +115,7 @@ def test_the_documented_rows_are_read_as_the_notes_say(monkeypatch: pytest.Monke
     assert read.context.noted == {"undeclared_columns": ["segment"]}
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_qualified_lead_arrives_though_its_updated_at_stands_still(leads: SourceHarness) -> None:
     """The product's own qualify_lead sets no updated_at; whether it sets deleted_at is unconfirmed."""
     first, second, *_ = lead_where(leads, "qualified_at IS NULL AND deleted_at IS NULL")
@@ -182,6 +183,7 @@ def test_a_link_that_is_gone_is_buried_and_comes_back(database_url: str, monkeyp
         assert not it.rows()[tuple(link)]["archived"]
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_the_primary_flag_moves_within_one_batch(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most one contact of a lead is flagged; the truth of the vendor is loaded in any order."""
     with of("pipedesk.lead_contacts", database_url, monkeypatch) as it:
@@ -212,6 +214,7 @@ def test_two_tags_swap_their_names(database_url: str, monkeypatch: pytest.Monkey
         assert counts(it)[:4] == ("delta", "success", 1, 1)
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_role_that_we_do_not_have_is_loaded_and_not_read_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +263,7 @@ def test_too_many_that_are_gone_are_not_believed(leads: SourceHarness) -> None:
 
 
 @pytest.mark.parametrize("why", ["many differ", "a column more", "declared otherwise"])
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_everything_is_read_where_a_sweep_would_not_be_cheaper(
     leads: SourceHarness, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
@@ -330,6 +334,7 @@ def test_profiles_are_the_users_where_there_is_no_other_table(
         assert "all of 13 tables" in PIPEDESK.check()
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_an_id_that_is_no_uuid_costs_its_value_only(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The key apart: a lead whose status is written otherwise is loaded, the text stays in `raw_data`."""
     with of("pipedesk.leads", database_url, monkeypatch, text_ids=True) as it:
@@ -409,6 +414,7 @@ def test_leads_stay_deleted_while_the_table_has_no_time_of_deletion(leads: Sourc
     assert (back.status, back.restored, len(deleted())) == ("success", 1, len(before) - 1)
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_folders_of_drive_have_the_lead_that_pipedesk_says(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drive shows the properties of a folder to nobody but the program that set them; PipeDesk's table has the link."""
     with start(("pipedesk", "gdrive"), contacts=60) as simulators:

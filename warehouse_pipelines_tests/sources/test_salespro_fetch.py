@@ -532,6 +532,7 @@ def customers(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[So
 
 
 class TestInTheWarehouse:
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_customer_has_the_newest_of_its_estimates(self, customers: SourceHarness) -> None:
         """One row a customer, whatever the order in which its estimates were made, edited and removed."""
         vendor = customers.simulator

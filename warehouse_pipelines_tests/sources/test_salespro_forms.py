@@ -131,6 +131,7 @@ class TestForms:
         own = {"Favourite Colour": "blue", "Photos": [{"name": "a.jpg", "size": 5}]}
         assert answered(json.dumps(own)) == {"favourite colour": "blue", "photos": str(own["Photos"])}
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_forms_that_cannot_be_read_make_the_run_partial(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -188,6 +189,7 @@ class TestInTheWarehouse:
             it.sync()
             assert it.rows()[oldest,]["notes"] == "edited"
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_line_item_that_is_edited_away_is_tombstoned(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -303,6 +303,7 @@ class TestAccess:
 
 class TestDeletions:
     @pytest.mark.parametrize("moves", [True, False])
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_lead_that_is_shown_as_deleted_is_a_tombstone(
         self, moves: bool, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

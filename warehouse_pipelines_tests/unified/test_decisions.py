@@ -84,6 +84,7 @@ def test_a_rejected_pair_stays_apart_until_it_is_withdrawn(session: "Session") -
     assert person_of(session, ANNA) == person_of(session, CALL) == whose
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_record_that_was_split_off_stays_alone(session: "Session") -> None:
     another = replace(CALL, source_key="c2")
     run(session, [ANNA, CALL, another])
@@ -160,6 +161,7 @@ def test_why_two_records_are_one_person(session: "Session") -> None:
     assert "is a record of person" in explain(session, "callrail_call:c1", person_of(session, ANNA))
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_why_two_records_are_not_one_person(session: "Session") -> None:
     stranger = Record("five9_contact", "x", "customer", first_name="olga", last_name="novak", phones=("+19372019999",))
     staff = replace(ANNA, source_table="genius_user", kind="staff", ids=())

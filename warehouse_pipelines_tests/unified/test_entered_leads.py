@@ -269,6 +269,7 @@ def test_a_number_that_only_the_file_brought_stays(entered: Entered) -> None:
     assert THIRD_PHONE not in lead["source_metadata"]["shared_phones"]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_one_index_finds_who_waits_for_a_number(entered: Entered) -> None:
     found = entered.fed.all(
         "SELECT indexdef FROM pg_indexes WHERE tablename = 'leads' AND indexdef LIKE '%%shared_phones%%'"

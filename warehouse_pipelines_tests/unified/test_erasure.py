@@ -218,6 +218,7 @@ def test_a_couple_keeps_the_number_that_both_have(database_url: str) -> None:
     assert kinds == [("email", 1)], "the number is the other's too"
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_note_of_somebody_else_loses_the_address_alone(database_url: str) -> None:
     _plant(database_url, 3)
     note = f"referred by {email(2).upper()}, tel. (206) 200-0002, pays by card"
@@ -237,6 +238,7 @@ def test_a_note_of_somebody_else_loses_the_address_alone(database_url: str) -> N
     assert planted.token(3) in name
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_value_that_others_have_stays(database_url: str) -> None:
     """A source, a status, a campaign count on; one that is this person's alone goes."""
     _plant(database_url, 3)

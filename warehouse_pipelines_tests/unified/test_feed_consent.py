@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
 PHONE, SECOND, OWN, REP = "+12165550101", "+12165550102", "+12165550103", "+12165550104"
@@ -145,6 +147,7 @@ def test_consent_is_not_replaced_by_silence(fed: FeedDatabase) -> None:
     assert score == 0
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_what_users_wrote_of_consent_stays(fed: FeedDatabase) -> None:
     person = fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))
     fed.feed()

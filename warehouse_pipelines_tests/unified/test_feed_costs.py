@@ -68,6 +68,7 @@ def test_an_amount_that_was_entered_by_hand_stays(fed: FeedDatabase) -> None:
     assert [row[3] for row in costs(fed)] == [101, 1]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_costs_and_leads_meet_under_one_name(fed: FeedDatabase) -> None:
     """However the sheet, CallRail and HubSpot write it; what nobody mapped stays as it is, and is listed."""
     spend(fed, 1, amount=100, channel="Google Ads")

@@ -139,6 +139,7 @@ def test_tags_of_the_sources_and_of_users_live_side_by_side(fed: FeedDatabase) -
     assert fed.lead(person)["tags"] == ["hot", "metal", "quote"]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_couple_on_one_phone_are_two_leads(fed: FeedDatabase) -> None:
     """The number is one's; do-not-call of the other one holds for it all the same."""
     first = fed.person(ada(fed), phones=(PHONE,), first_name="Ada", last_name="Example")
@@ -154,6 +155,7 @@ def test_a_couple_on_one_phone_are_two_leads(fed: FeedDatabase) -> None:
     assert fed.feed(full=True).counts["updated"] == 0
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_number_that_is_free_again_is_given(fed: FeedDatabase) -> None:
     first = fed.person(ada(fed), phones=(PHONE,), first_name="Ada")
     second = fed.person(ada(fed, 2, createdate="2026-03-01"), phones=(PHONE,), first_name="Ben")
@@ -216,6 +218,7 @@ def test_won_is_not_overwritten_by_new(fed: FeedDatabase, won_is: str) -> None:
     assert fed.lead(first)["status"] == "won"
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_merge_undone_brings_both_leads_back(fed: FeedDatabase) -> None:
     one, two = ada(fed, 1, lifecyclestage="customer"), ada(fed, 2, lifecyclestage="lead")
     stays, goes = fed.person(one, first_name="Ada"), fed.person(two, first_name="Ida")
@@ -305,6 +308,7 @@ def test_a_qualified_lead_of_pipedesk_is_not_deleted(fed: FeedDatabase) -> None:
     assert fed.lead(person)["status"] == "qualified"
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_lead_that_was_added_by_hand_is_taken_over(fed: FeedDatabase) -> None:
     """By its number and name; what stands in it stays, what is empty is filled, the further status counts."""
     fed.session.execute(

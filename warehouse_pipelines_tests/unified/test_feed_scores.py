@@ -12,6 +12,7 @@ CONSENT = '[{"channel": "sms", "at": "2026-01-01", "source": "form", "text_versi
 REVOKED = CONSENT.replace('"1"', '"1", "revoked_at": "2026-02-01"')
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_the_statement_equals_the_function_of_each_lead(fed: FeedDatabase) -> None:
     fed.session.execute(
         "INSERT INTO crm.leads (organization_id, last_name, email, phone, status, source, consent, status_changed_at)"

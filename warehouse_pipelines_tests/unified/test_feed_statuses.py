@@ -132,6 +132,7 @@ def test_an_unmapped_word_is_loaded_safely_listed_and_warned_about(
     ("closed", "chance", "status"),
     [(True, 1, "won"), (True, 0, "lost"), (False, 0.9, "proposal"), (False, 0.3, "qualified")],
 )
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_an_own_stage_of_deals_is_loaded_by_its_probability(
     fed: FeedDatabase, closed: bool, chance: float, status: str
 ) -> None:

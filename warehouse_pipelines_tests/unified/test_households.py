@@ -170,6 +170,7 @@ def test_a_household_whose_person_is_gone_is_counted_again(session: Session) -> 
     assert len(session.execute("SELECT FROM identity.property").fetchall()) == 1
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_only_what_changed_is_written(database_url: str) -> None:
     with warehouse.connect(database_url) as session:
         with session.transaction():

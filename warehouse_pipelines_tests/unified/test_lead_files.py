@@ -172,6 +172,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_believed(tmp_path: Path) ->
         list(rows)
 
 
+@pytest.mark.slow("many records")
 def test_a_large_text_is_read_in_constant_memory(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     with path.open("w") as file:
@@ -345,6 +346,7 @@ def rows_of_a_workbook(path: Path, count: int) -> Path:
     return path
 
 
+@pytest.mark.slow("many records")
 def test_a_large_workbook_is_read_in_constant_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(excel_file, "RECENT", 500)
     peaks = []

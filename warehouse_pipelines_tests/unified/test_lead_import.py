@@ -472,6 +472,7 @@ def test_a_killed_import_goes_on_and_makes_nothing_twice(crm: Crm, tmp_path: Pat
     assert crm.query("SELECT count(*) AS n FROM crm.lead_status_history") == [{"n": 4_000}]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_ctrl_c_says_that_the_same_command_goes_on(crm: Crm, tmp_path: Path) -> None:
     path = crm.file(
         "Name,Phone\n" + "".join(f"Ann A{row},206{200 + row // 10_000}{row % 10_000:04}\n" for row in range(6_000))

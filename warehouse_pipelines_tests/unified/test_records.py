@@ -186,6 +186,7 @@ def marketsharp(session: "Session", number: int = 1) -> str:
     return guid
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_change_of_a_joined_table_is_one_of_the_record(session: "Session") -> None:
     guid = marketsharp(session)
     refresh(session)

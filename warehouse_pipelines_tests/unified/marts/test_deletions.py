@@ -62,6 +62,7 @@ def test_so_much_that_is_deleted_that_it_is_not_noted_is_found_too(session: "Ses
     assert (count(session, PERSON), count(session, OTHER)) == (0, 0)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_mart_that_is_older_than_what_is_kept_is_computed_anew(session: "Session") -> None:
     session.execute("UPDATE marts.position SET read_until = now() - interval '31 days'")
     assert all(one.full for one in marts.run(session))

@@ -195,6 +195,7 @@ def test_a_request_is_answered(fed: FeedDatabase) -> None:
         (31, None, None),
     ],
 )
+@pytest.mark.slow("other causes of a change in a mart")
 def test_an_appointment_is_confirmed_before_and_made_good_after(
     fed: FeedDatabase, days: int, outcome: int | None, wanted: list[str] | None
 ) -> None:
@@ -224,6 +225,7 @@ def test_an_open_estimate_says_how_much_and_since_when(fed: FeedDatabase) -> Non
     assert "of $12,345.60 since" in found[people[3]]["reasons"][0]
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_who_has_several_reasons_comes_first_and_forty_of_an_owner_are_enough(fed: FeedDatabase) -> None:
     owner = somebody(fed, 0)
     for number in range(1, 43):

@@ -66,6 +66,7 @@ def test_a_rep_sets_holds_and_sells(fed: FeedDatabase) -> None:
     assert set(found) == {ann, ben}
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_an_appointment_of_several_crms_is_one_and_genius_says_whose(fed: FeedDatabase) -> None:
     ann = user(fed, genius_user(fed, 1))
     eve = user(fed, fed.source("marketsharp_employee", id="e", name="Eve"))
@@ -83,6 +84,7 @@ def test_an_appointment_of_several_crms_is_one_and_genius_says_whose(fed: FeedDa
     assert counts == {ann: (1, 1), eve: (1, 1)}
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_rep_is_one_over_the_crms_that_know_the_same_user(fed: FeedDatabase) -> None:
     ann = user(fed, genius_user(fed, 1), fed.source("salespro_user", user_object_id="u", email="ann@example.com"),
                fed.source("hubspot_owner", id="7"), email="ann@example.com")  # fmt: skip
@@ -192,6 +194,7 @@ def test_an_hour_of_our_own_calls_has_no_answer_rate(fed: FeedDatabase) -> None:
     assert (row["calls"], row["outbound"], row["answer_rate"]) == (0, 1, None)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_an_appointment_counts_for_the_last_call_before_it(fed: FeedDatabase) -> None:
     """And so does the sale; not for calls after it, ours, those of others, or those of long ago."""
     ada = prospect(fed, 1)
@@ -239,6 +242,7 @@ def test_only_the_months_that_changed_are_counted_again(fed: FeedDatabase) -> No
     assert_as_from_nothing(fed.session, CALLS)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_conversion_whose_call_moves_leaves_its_month(fed: FeedDatabase) -> None:
     """Also when the calls are counted between the timeline and the conversions."""
     ada = prospect(fed, 1)

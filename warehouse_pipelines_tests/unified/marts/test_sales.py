@@ -70,6 +70,7 @@ def test_what_names_the_same_visit_is_the_same_however_far_apart(fed: FeedDataba
     assert sales(fed) == [(["genius_job 1", "marketsharp_job j", "hubspot_deal d"], Decimal("1000.00"), "same visit")]
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_two_jobs_of_one_crm_are_two_sales(fed: FeedDatabase) -> None:
     """And each goes with the deal of its time."""
     buyer(fed)
@@ -83,6 +84,7 @@ def test_two_jobs_of_one_crm_are_two_sales(fed: FeedDatabase) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_of_two_deals_of_one_visit_the_contract_is_the_one_whose_amount_is_nearest(fed: FeedDatabase) -> None:
     """Whichever was closed first: the other is a sale of its own, of what it is worth itself."""
     buyer(fed)
@@ -95,6 +97,7 @@ def test_of_two_deals_of_one_visit_the_contract_is_the_one_whose_amount_is_neare
     ]  # fmt: skip
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_sale_half_a_year_later_is_another(fed: FeedDatabase) -> None:
     buyer(fed)
     job(fed, 1, "2026-01-05")

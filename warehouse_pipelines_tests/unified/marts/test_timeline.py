@@ -93,6 +93,7 @@ def test_one_of_us_is_one_person_in_all_crms(fed: FeedDatabase) -> None:
     assert_as_from_nothing(fed.session, NEAR)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_deal_of_two_contacts_and_two_companies_is_there_once(fed: FeedDatabase) -> None:
     fed.source("hubspot_pipeline_stage", id="won", label="Closed won", is_closed=True, probability="1.0")
     for number in "12":
@@ -211,6 +212,7 @@ def test_money_of_another_currency_is_converted_or_left_out(fed: FeedDatabase) -
         ("2026-11-01", "23:59:00", "2026-11-02T04:59:00+00:00"),
     ],
 )
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_visit_on_the_day_when_the_clock_is_set(fed: FeedDatabase, day: str, clock: str, wanted: str) -> None:
     fed.source("genius_appointment", appointment_id=1, appointment_date=day, appointment_time=clock)
     (row,) = timeline(fed, kind="appointment")

@@ -17,7 +17,7 @@ fails; a vendor that cannot be read is a reason to try its deliveries again, whi
 
 import contextlib
 import importlib
-import select
+import selectors
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -224,8 +224,12 @@ class Listener:
 
     def wait(self, seconds: float) -> None:
         """Wait until something was delivered since the last count, or for so long. A lost session ends it too."""
-        if not self._notified:  # psycopg's own wait for it wakes up ten times a second
-            select.select([] if self._session is None else [self._session], [], [], seconds)
+        if self._notified:
+            return
+        with selectors.DefaultSelector() as sessions:  # psycopg's own wait for it wakes up ten times a second
+            if self._session is not None:
+                sessions.register(self._session, selectors.EVENT_READ)
+            sessions.select(seconds)
 
     def close(self) -> None:
         """Close the session."""

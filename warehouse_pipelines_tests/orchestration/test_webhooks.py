@@ -146,15 +146,15 @@ def test_the_thread_is_notified_of_a_delivery_that_is_committed(
     watch = webhooks.Watch([HUBSPOT])
     watch.go_on(contacts.url)
     for count in range(3):
+        if count:
+            contacts.execute("SELECT pg_terminate_backend(%s)", waiting(contacts))
         eventually(lambda: waiting(contacts), "the thread waits")
         deliver(contacts.url, contacts.simulator.ids("contacts")[count])
         eventually(lambda: statuses(contacts) == ["done"] * (count + 1), "it works the delivery off", 60)  # noqa: B023
         eventually(lambda: waiting(contacts), "the thread waits")
-        contacts.execute("SELECT pg_terminate_backend(%s)", waiting(contacts))
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
     thread = watch._thread
     watch.go_on(contacts.url)
-    eventually(lambda: waiting(contacts), "the thread waits")
     contacts.execute("NOTIFY webhook_inbox")
     assert thread is not None
     thread.join(timeout=20)

@@ -138,7 +138,8 @@ def _erase(
             "SELECT set_config('lock_timeout', '30s', true), set_config('jit', 'off', true),"
             " set_config('warehouse.erasing', 'on', true)"  # mirrored rows and logs that nothing else changes
         )
-        for other in ("warehouse:identity", "warehouse:feed"):  # or what they have read would come back by them
+        # Or what these have read would come back by them.
+        for other in ("warehouse:identity", "warehouse:feed", "warehouse:marts"):
             session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [other])
         session.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         return _locked(session, subject(session, person_ids, by, value), person_ids, files, asked_by, erased_by)

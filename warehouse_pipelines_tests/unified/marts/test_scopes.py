@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.accounts import Account, expanded
 from warehouse_pipelines.sources import SOURCES as DECLARED
 from warehouse_pipelines.unified import erasure, marts
 from warehouse_pipelines.unified.feed import columns
-from warehouse_pipelines.unified.marts import accounts, sums
+from warehouse_pipelines.unified.marts import accounts, refresh, sums
 from warehouse_pipelines.unified.marts import mart as declaration
 from warehouse_pipelines.unified.marts.rows import BY_NAME
 from warehouse_pipelines.unified.people import BY_TABLE
@@ -347,6 +348,23 @@ def test_nothing_of_whom_was_erased_is_kept_by_the_run_that_deletes_it(fed: Feed
     assert waiting(fed) == ALL_ARE_SUMMED
     run(fed)
     assert_as_from_nothing(fed.session, MARTS)
+
+
+def test_no_run_of_marts_is_under_way_while_somebody_is_erased(
+    fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would bring rows of theirs back that it has read before."""
+    business = Business(fed, 0)
+    free: list[bool] = []
+
+    def ask(session: Any) -> None:
+        with warehouse.connect(fed.url) as other, other.transaction():
+            row = other.execute(refresh.LOCK.replace("pg_advisory", "pg_try_advisory") + " AS free").fetchone()
+            free.append(bool(row and row["free"]))
+
+    monkeypatch.setattr(erasure.sums, "forget_rows", ask)
+    erasure.erase(fed.session, "person", str(business.people[0]), [business.people[0]], erased_by="test")
+    assert free == [False]
 
 
 def test_an_erasure_keeps_no_rows_that_wait(fed: FeedDatabase) -> None:

@@ -362,7 +362,7 @@ def test_no_run_of_marts_is_under_way_while_somebody_is_erased(
             row = other.execute(refresh.LOCK.replace("pg_advisory", "pg_try_advisory") + " AS free").fetchone()
             free.append(bool(row and row["free"]))
 
-    monkeypatch.setattr(erasure.sums, "forget_rows", ask)
+    monkeypatch.setattr(sums, "forget_rows", ask)
     erasure.erase(fed.session, "person", str(business.people[0]), [business.people[0]], erased_by="test")
     assert free == [False]
 

@@ -160,6 +160,7 @@ def test_an_erased_person_is_erased_in_all_accounts_and_does_not_come_back(found
     assert (found["named after"], found["named again"]) == (0, 0)
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_program_that_does_not_know_an_account_refuses_what_needs_all(found: dict[str, Any], shared_url: str) -> None:
     """This process was started without the file."""
     with warehouse.session(shared_url) as session, pytest.raises(NotConfigured, match="callrail_north, callrail_south"):

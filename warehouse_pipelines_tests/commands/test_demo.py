@@ -184,6 +184,7 @@ def test_the_demo_is_stopped(twice: Demo) -> None:
     assert not running.alive(twice.home, "simulators")
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_the_pages_of_the_demo_are_served_and_each_demo_makes_another_password(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_vendors_deletion_is_a_proposal(url: str) -> None:
     assert run("erase", "--proposals").stdout == "There are no proposals.\n"
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_the_job_proposes_and_by_a_setting_erases(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what is in Dagster's storage, where errors of runs are kept."""
     _privacy_deletion(url, "2")

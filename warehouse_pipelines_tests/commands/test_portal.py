@@ -44,6 +44,7 @@ def vendors(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Simulator
 
 
 @pytest.mark.parametrize("crm", CRMS)
+@pytest.mark.slow("the same in other circumstances")
 def test_every_entity_of_every_simulated_vendor_can_be_read_in_a_few_requests(
     vendors: Callable[..., Simulators], crm: str
 ) -> None:

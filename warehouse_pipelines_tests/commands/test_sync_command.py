@@ -188,6 +188,7 @@ def test_all_goes_on_after_an_entity_failed(vendors: Simulators, one_run: None, 
     assert "callrail tags failed" in result.stdout
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_what_depends_on_a_failed_entity_is_named(
     vendors: Simulators, one_run: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,6 +245,7 @@ def test_a_batch_is_looked_up_by_key_alone(loaders: Callable[..., tuple[Loader, 
     assert len(seen.plans) == 3, "nobody was absorbed, so nobody is looked for"
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_batch_of_two_keys_is_looked_up_by_both(loaders: Callable[..., tuple[Loader, Seen]]) -> None:
     loader, seen = loaders(LINK)
     loader.load(table_of(LINK, [{"one": "most", "two": n, "label": "same"} for n in range(2, 10_002, 2)]))
@@ -292,6 +293,7 @@ def test_dead_letters_are_looked_up_by_what_they_are(loaders: Callable[..., tupl
     assert indexes(seen) == {("dead_letter", "dead_letter_pkey")}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_what_is_missing_is_found_by_one_walk(loaders: Callable[..., tuple[Loader, Seen]]) -> None:
     """Of the table, which asks ``seen`` by key; ``seen`` is walked through for no row."""
     for entity, window in (

@@ -272,6 +272,7 @@ def test_a_login_that_may_not_create_it_is_told_both_ways_out(
     assert "sqlite" in said
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_the_embedded_server_has_a_database_dagster_and_makes_it_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

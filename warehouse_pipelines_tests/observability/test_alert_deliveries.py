@@ -175,6 +175,7 @@ def test_subjects_of_any_type_are_read_as_text(alerting: Alerting, receiver: Rec
     assert receiver.titles == ["[warning] Own: 2 entities of 7"]
 
 
+@pytest.mark.slow("sessions that wait for each other")
 def test_a_rule_that_hangs_delays_no_other(
     alerting: Alerting, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

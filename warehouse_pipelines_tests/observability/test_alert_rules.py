@@ -55,6 +55,7 @@ def test_nothing_is_wrong_with_an_empty_warehouse(database_url: str) -> None:
                 assert rules.ask(session, rule, about) == [], rule.name
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_an_edited_rule_survives_a_migration_and_a_missing_one_comes_back(database_url: str) -> None:
     execute(database_url, "UPDATE orchestration.alert_rule SET threshold = 7, enabled = false WHERE name = 'failing'")
     execute(database_url, "DELETE FROM orchestration.alert_rule WHERE name = 'stale'")

@@ -7,6 +7,7 @@ from warehouse_pipelines_tests.harness.alerting import HOUR
 from warehouse_pipelines_tests.harness.operation import Workload, operate, summary
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_an_outage_is_found_within_two_runs_and_a_sunday_is_none(database_url: str) -> None:
     found = operate(database_url, 3, [Workload("hubspot", "contacts", 4 * HOUR, 30)])
     figures = summary(found, 3)

@@ -107,6 +107,7 @@ def dying(call: Any, *, first: bool) -> Any:
 
 
 @pytest.mark.parametrize("moment", ["before", "after", "read back", "kept", "settled"])
+@pytest.mark.slow("a program of its own, which is killed")
 def test_whoever_is_killed_makes_one_event_in_the_end(
     works: GoogleTarget, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

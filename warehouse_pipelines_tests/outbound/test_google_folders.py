@@ -88,6 +88,7 @@ PLACES: dict[str, tuple[Any, str, bool]] = {
 
 @pytest.mark.parametrize("moment", PLACES)
 @pytest.mark.parametrize("nth", [1, pytest.param(3, marks=slow("a kill at a later folder"))])
+@pytest.mark.slow("a program of its own, which is killed")
 def test_whoever_is_killed_makes_no_second_folder_and_none_is_missing(
     works: GoogleTarget, monkeypatch: pytest.MonkeyPatch, moment: str, nth: int
 ) -> None:
@@ -175,6 +176,7 @@ def test_whose_a_folder_is_does_not_hang_on_its_properties(works: GoogleTarget) 
     assert applied(works).statuses == {}
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_a_tree_in_a_shared_drive_is_shared(works: GoogleTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", SHARED_ROOT)
     monkeypatch.setenv("GDRIVE_SHARE", "writer:group:sales@example.test, reader:anna@example.test")

@@ -266,6 +266,7 @@ def test_a_missing_column_and_a_missing_index_are_added(database_url: str) -> No
         assert connection.execute("SELECT to_regclass('somebody_else') IS NOT NULL").fetchone() == (True,)
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_view_follows_its_file(database_url: str) -> None:
     """It is left alone while that is the same, so that a view somebody built upon it stays."""
     with psycopg.connect(database_url) as connection:
@@ -304,6 +305,7 @@ def test_a_table_s_comment_follows_its_row(database_url: str, comment: str) -> N
     assert found == (tag.about, column_texts.text(tag, "color"))
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_two_migrations_at_a_time(empty_url: str) -> None:
     import threading
 

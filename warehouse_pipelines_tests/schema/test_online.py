@@ -243,6 +243,7 @@ def written(lines: list[str]) -> list[str]:
     return [line for line in lines if "masked" not in line and line != "schema orchestration"]
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_the_steps_of_a_revision_follow_it_and_are_done_once(with_revision: str) -> None:
     use(with_revision)
     lines = ["revision 9999_test", "fill weights", "NOT NULL public.callrail_tag.weight", "index idx_weight"]

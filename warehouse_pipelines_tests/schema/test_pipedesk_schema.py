@@ -373,6 +373,7 @@ def test_a_row_of_ours_refers_to_what_is_there(connection: Connection, table: st
 
 
 @pytest.mark.parametrize(("table", "column"), [("tags", "name"), ("lead_statuses", "code"), ("lead_origins", "code")])
+@pytest.mark.slow("a schema that is migrated again")
 def test_the_mirror_may_swap_and_repeat_names(database_url: str, table: str, column: str) -> None:
     """Unique names bind what is ours; a swap in one batch, and a name that a deleted row had, are the truth."""
     assert mirror(database_url, table, {"id": A, column: "one"}, {"id": B, column: "two"}).status == "success"

@@ -372,6 +372,7 @@ def test_lists_hold_no_table_of_people() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow("a schema that is migrated again")
 def test_a_new_table_and_a_new_column_can_be_read_after_the_next_migration(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("DROP TABLE pipedesk.tags CASCADE")

@@ -28,6 +28,7 @@ def kinds(portal: Any) -> Counter[str]:
     return Counter(one["eventType"].partition(".")[0] for one in portal.list_subscriptions()["subscriptions"])
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_every_object_that_is_kept_is_subscribed(portal: Any) -> None:
     lines = hubspot_app.register()
     assert lines[0] == f"hubspot: deliveries go to {ADDRESS}"

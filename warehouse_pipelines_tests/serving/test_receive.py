@@ -186,6 +186,7 @@ def test_headers_that_come_too_slowly_end_the_connection(database_url: str, monk
         assert serve.post("hubspot", body, **hubspot(body)) == 200
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_slow_senders_keep_no_other_waiting(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many connections whose headers or bodies come by the byte: others are taken meanwhile, and they are given up."""
     monkeypatch.setattr(program, "HEADER_SECONDS", 3.0)

@@ -282,6 +282,7 @@ def _ms(text: str) -> int:
     return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
 
 
+@pytest.mark.slow("the same in other circumstances")
 def test_search_operators_agree_with_a_plain_filter(shared_portal: Portal) -> None:
     records = {
         r["id"]: r["properties"] for r in shared_portal.walk(properties="city,lead_cost,lifecyclestage,email,price")

@@ -150,6 +150,7 @@ class TestCompleteness:
         assert "0000000000" not in str(caught.value)
 
     @pytest.mark.parametrize("how", ["nothing", "ignored", "dropped", "fault"])
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_contacts_without_a_number_that_may_be_missed_are_doubted(self, vendor: Five9, how: str) -> None:
         vendor.configure(empty_value=how)
         reading = read().finished()
@@ -195,6 +196,7 @@ class TestCompleteness:
         assert reading.report.unproven is not None
         assert "57 contacts, and 50 were found" in reading.report.unproven
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_what_a_crowd_showed_and_no_part_did_is_read_and_doubted(self, vendor: Five9) -> None:
         """Digits of another alphabet: no part begins with them."""
         odd = [vendor.create({"number1": f"\uff19\uff13\uff17{number}"}) for number in range(900)]

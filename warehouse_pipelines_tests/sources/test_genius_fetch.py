@@ -611,6 +611,7 @@ def test_a_table_that_lost_its_cursor_is_read_in_full(orders: SourceHarness) -> 
     assert (key,) in orders.living()
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_column_that_was_filled_and_is_gone_is_an_alarm(
     orders: SourceHarness, caplog: pytest.LogCaptureFixture
 ) -> None:

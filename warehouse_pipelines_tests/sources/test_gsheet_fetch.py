@@ -346,6 +346,7 @@ class TestSnapshot:
         assert all(after[key]["row_number"] == row["row_number"] + 1 for key, row in before.items())
         assert all(after[key]["content_hash"] == row["content_hash"] for key, row in before.items())
 
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_equal_rows_are_counted_and_a_sorted_sheet_is_the_same(self, leads: SourceHarness) -> None:
         for _ in range(3):
             leads.simulator.insert_row(LEADS, **{"Date": "2026-05-01", "Email": "twin@example.test"})
@@ -387,6 +388,7 @@ class TestErrorCells:
     """What a formula shows while it has no value is no data, and says nothing of what is there."""
 
     @pytest.mark.parametrize("error", ["REF", "N_A", "LOADING", "ERROR"])
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_a_sheet_that_shows_one_error_keeps_its_rows(self, leads: SourceHarness, error: str) -> None:
         """60 rows of a formula, then for a moment one cell that shows an error and nothing else."""
         leads.sync()

@@ -267,6 +267,7 @@ class TestSideBySide:
 
     @pytest.mark.parametrize("seed", range(3))
     @of(contacts=1000)
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_what_leaves_the_window_hides_no_other(self, portal: HubSpot, seed: int) -> None:
         chance = Random(seed)  # noqa: S311  (the same each time)
         portal.bulk_touch("contacts")

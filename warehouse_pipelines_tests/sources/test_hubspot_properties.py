@@ -217,6 +217,7 @@ class TestIntoTheWarehouse:
             yield lambda table, **more: stack.enter_context(source_harness(table, database_url, monkeypatch, **more))
 
     @pytest.mark.parametrize("which", TWO_PROPERTIES)
+    @pytest.mark.slow("rarer behaviour of a vendor")
     def test_the_property_of_the_columns_own_name_is_read_and_the_other_stands_in(
         self, open_harness: Callable[..., SourceHarness], which: str
     ) -> None:

@@ -489,6 +489,7 @@ def long_table(vendor: PipeDesk) -> int:
     return vendor.count("leads") // 3 + 1
 
 
+@pytest.mark.slow("rarer behaviour of a vendor")
 def test_a_long_table_is_read_in_ranges_side_by_side_on_two_sessions(vendor: PipeDesk) -> None:
     pages = long_table(vendor)
     vendor.run(f'ALTER ROLE "{vendor.name}" CONNECTION LIMIT 2')

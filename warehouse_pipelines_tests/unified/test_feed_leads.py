@@ -101,6 +101,7 @@ def test_a_value_that_a_user_entered_stays_until_the_source_changes_later(fed: F
     assert fed.one("SELECT * FROM crm.lead_field_origin WHERE field = 'division'")["entered_in"] == "source"
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_value_that_a_user_took_out_stays_out(fed: FeedDatabase) -> None:
     person = fed.person(ada(fed, division="Dayton"))
     fed.feed()

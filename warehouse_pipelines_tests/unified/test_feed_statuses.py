@@ -52,6 +52,7 @@ def test_a_sale_that_was_called_off_is_lost(fed: FeedDatabase) -> None:
     assert (fed.lead(person)["status"], fed.lead(person)["value_usd"]) == ("won", 5000)
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_sale_that_three_crms_tell_of_is_counted_once(fed: FeedDatabase) -> None:
     fed.source("genius_job_status", id=4, label="Finished")
     prospect = fed.source("genius_prospect", prospect_id=9)

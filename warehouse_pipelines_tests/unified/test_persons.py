@@ -264,6 +264,7 @@ def test_indexes_are_there_after_many_rows(session: Session, monkeypatch: pytest
     assert session.execute(oids).fetchone() != old
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_migration_adds_missing_rules_and_keeps_those_that_a_user_edited(database_url: str) -> None:
     with warehouse.connect(database_url) as session:
         session.execute("DELETE FROM identity.survivorship WHERE field = 'email' AND position > 1")

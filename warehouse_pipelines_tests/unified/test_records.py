@@ -137,6 +137,7 @@ def test_a_made_up_lead_counts_as_deleted(session: "Session") -> None:
     assert stored(session)["deleted"]
 
 
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_row_that_is_gone_is_removed_by_a_full_refresh(session: "Session") -> None:
     put(session, "hubspot_contact", **ANA)
     put(session, "hubspot_contact", **ANA | {"id": "2"})

@@ -307,6 +307,7 @@ def test_a_call_without_a_name_is_whose_it_certainly_is(fed: FeedDatabase) -> No
     assert found == {"certain": 1, "likely": 1, "household": 0}
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_zip_codes_add_up(fed: FeedDatabase) -> None:
     for number, code in enumerate(("45402", "45402", "45011", None), 1):
         prospect(fed, number, zip=code)
@@ -324,6 +325,7 @@ def test_zip_codes_add_up(fed: FeedDatabase) -> None:
     }
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_empty_tables_make_empty_marts(fed: FeedDatabase) -> None:
     marts.run(fed.session)
     for name in ("rep_performance", "call_performance", "zip_performance", "job_change_orders", "duplicates",

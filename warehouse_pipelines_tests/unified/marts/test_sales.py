@@ -116,6 +116,7 @@ def test_the_sale_of_nobody_known_is_one_by_itself(fed: FeedDatabase) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_deal_of_two_companies_and_a_merged_deal_count_once(fed: FeedDatabase) -> None:
     buyer(fed)
     deal(fed, "2026-03-01", "100.00")
@@ -128,6 +129,7 @@ def test_a_deal_of_two_companies_and_a_merged_deal_count_once(fed: FeedDatabase)
     assert [(records, amount) for records, amount, _ in sales(fed)] == [(["hubspot_deal d"], Decimal("100.00"))]
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_sale_that_was_called_off_is_no_money(fed: FeedDatabase) -> None:
     person = buyer(fed)
     job(fed, 1, "2026-03-01", "1000.00", cancel_date="2026-03-04")
@@ -163,6 +165,7 @@ def test_credit_of_three_touches_adds_up_to_the_cent(fed: FeedDatabase) -> None:
     assert sum(row["linear_credit"] for row in found.values()) == 1
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_touch_that_two_crms_tell_of_is_one_and_a_later_one_is_another(fed: FeedDatabase) -> None:
     told = [
         fed.source("callrail_form_submission", id="a", submitted_at="2026-01-01T10:00:00Z", source="Radio"),

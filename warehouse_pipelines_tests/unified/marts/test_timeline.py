@@ -135,6 +135,7 @@ def test_a_row_that_goes_and_comes_back(fed: FeedDatabase) -> None:
     assert_as_from_nothing(fed.session, NEAR)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_lead_that_qualified_is_there_although_it_is_deleted(fed: FeedDatabase) -> None:
     lead = "00000000-0000-0000-0000-0000000000aa"
     fed.source("pipedesk.leads", id=lead, created_at="2026-01-01", qualified_at="2026-02-01", archived=True)
@@ -181,6 +182,7 @@ def test_a_run_repeated_writes_nothing(fed: FeedDatabase) -> None:
         assert (done.inserted, done.updated, done.deleted) == (0, 0, 0)
 
 
+@pytest.mark.slow("other causes of a change in a mart")
 def test_another_zone_computes_everything(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     fed.source("hubspot_contact", id="1", createdate="2026-01-02T03:00:00Z")
     assert [str(row["occurred_day"]) for row in timeline(fed)] == ["2026-01-01"]

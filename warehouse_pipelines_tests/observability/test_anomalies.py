@@ -3,6 +3,8 @@
 ``benchmarks/anomalies.py`` measures the same over a quarter, with more entities.
 """
 
+import pytest
+
 from warehouse_pipelines_tests.harness.alerting import HOUR
 from warehouse_pipelines_tests.harness.operation import Workload, operate, summary
 

@@ -84,7 +84,6 @@ def missing(what: str) -> NoReturn:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    gc.disable()  # until everything is collected, which leaves little to free
     config.addinivalue_line("markers", "database: needs PostgreSQL; set by the fixtures, not by hand")
     pyfiles.load_module_py = _kept
     if hasattr(config, "workerinput"):
@@ -101,6 +100,16 @@ def pytest_configure(config: pytest.Config) -> None:
         "WAREHOUSE_COLUMNS_FILE": f"{folder}/columns.toml",
         "DAGSTER_STORAGE_URL": "sqlite",  # where the storage does not matter: a folder of its own is ready in no time
     }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage meanwhile, of which there is little: it took a third of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def _kept(module_id: str, path: str | os.PathLike[str], load: Any = pyfiles.load_module_py) -> ModuleType:
@@ -262,7 +271,6 @@ def pytest_collection_finish() -> None:
         keep_engines()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
-    gc.enable()
 
 
 def pytest_report_header() -> str:

@@ -3,9 +3,9 @@
 **The sensor** looks every minute. A few deliveries it works off itself, in the code server, which has everything
 imported, for ``OWN_SECONDS`` at most; if more is due, it asks for a run of ``work_webhooks``. An event is to be a row
 within ten seconds, and a run waits in a queue for as long. Therefore a thread of the code server waits for deliveries
-between the looks of the sensor (``Watch``), where a vendor has a secret: ``serve`` notifies it with each commit. It
-looks every ``PAUSE_SECONDS`` as well, for what is tried again and for what a pooler of connections did not hand on. Its
-look is one statement, while a tick of Dagster's is thirty, in three processes.
+between the looks of the sensor (``Watch``), where a vendor has a secret or has delivered before: ``serve`` notifies it
+with each commit. It looks every ``PAUSE_SECONDS`` as well, for what is tried again and for what a pooler of connections
+did not hand on. Its look is one statement, while a tick of Dagster's is thirty, in three processes.
 
 **The job** works off batch after batch until nothing is due, and some seconds longer, because deliveries come in
 bursts. Each read is an observation of its asset, not a materialization: it says nothing of how fresh the table is.
@@ -41,6 +41,8 @@ JOB = "work_webhooks"
 LOOK_SECONDS = 60
 
 PAUSE_SECONDS = 5.0
+GATHER_SECONDS = 0.3
+"""Deliveries come in bursts, and one read reads what several of them name."""
 
 WATCH_SECONDS = 150.0
 """The thread ends so long after the last look of the sensor: whoever stops the sensor or the daemon stops both."""
@@ -109,10 +111,17 @@ def sensors(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sensor
         """Have the inbox of webhooks worked off."""
         with told_plainly():
             where = url()
-            done = watch.go_on(where) if serve_settings().can_verify else None
-            return _look(context, sources, where, done)
+            return _look(context, sources, where, watch.go_on(where) if _is_received(where) else None)
 
     return [webhook_inbox]
+
+
+def _is_received(url: str) -> bool:
+    """Return whether deliveries are to be expected: a vendor has a secret, or one came before."""
+    from warehouse_pipelines.loading import webhook_inbox
+
+    with warehouse.session(url) as session:
+        return serve_settings().can_verify or webhook_inbox.is_used(session)
 
 
 class Watch:
@@ -160,8 +169,11 @@ class Watch:
                     with self._lock:
                         self._done.add(done)
                         self._began = None
-                    if done.elsewhere or not done.left:
+                    if done.elsewhere:
+                        time.sleep(PAUSE_SECONDS)
+                    elif not done.left:
                         inbox.wait(PAUSE_SECONDS)
+                        time.sleep(GATHER_SECONDS)
         except Exception as error:  # told by the next tick, which starts another thread
             with self._lock:
                 self._thread, self._error = None, error
@@ -214,7 +226,7 @@ class Listener:
             with contextlib.suppress(psycopg.OperationalError):  # the server may have been started again
                 return webhook_inbox.count_due(self._session, most)
         self.close()
-        self._url, self._session = url, warehouse.connect(url)
+        self._url, self._session = url, warehouse.connect(url, prepare_threshold=None)  # which a pooler may refuse
         self._session.add_notify_handler(self._hear)
         webhook_inbox.listen(self._session)
         return webhook_inbox.count_due(self._session, most)
@@ -287,8 +299,8 @@ def _look(
     _log(context, before or Done())
     with warehouse.session(url) as session:
         due = webhook_inbox.count_due(session, 1)
-        if before is not None or webhook_inbox.is_used(session):
-            _import_early()
+    if before is not None:
+        _import_early()
     if due and context.instance.get_runs(dg.RunsFilter(job_name=JOB, statuses=UNFINISHED), limit=1):
         return dg.SkipReason(f"{JOB} is at it")
     done = work_off(sources, url, many=False)

@@ -55,6 +55,10 @@ person is deleted."""
 SENT = ("plan_item", "receipt")
 """Tables of ``reverse_etl`` that name of whom a row is."""
 
+RUNS = ("warehouse:marts", "warehouse:identity", "warehouse:feed")
+"""Locks of the runs that must not be under way, or what they have read would come back by them. That of the marts comes
+first, because it may be waited for the longest. A plan does without it: what it does is undone."""
+
 PASSES = 3
 """Triggers write what was replaced into a log, which is searched in the next pass."""
 
@@ -98,7 +102,7 @@ def plan(
     """Return what erasing would do. Raises as ``erase`` does."""
     files = erasing_files.search(subject(session, person_ids, by, value), places, change=False)
     with session.transaction(force_rollback=True):
-        return _erase(session, by, value, person_ids, files, asked_by=by, erased_by="nobody")
+        return _erase(session, RUNS[1:], by, value, person_ids, files, asked_by=by, erased_by="nobody")
 
 
 def erase(
@@ -111,7 +115,7 @@ def erase(
     """
     files = erasing_files.search(subject(session, person_ids, by, value), places, change=True)
     with session.transaction():
-        done = _erase(session, by, value, person_ids, files, asked_by=asked_by or by, erased_by=erased_by)
+        done = _erase(session, RUNS, by, value, person_ids, files, asked_by=asked_by or by, erased_by=erased_by)
     _vacuum(session, done)
     return done
 
@@ -130,22 +134,22 @@ def _vacuum(session: "Session", done: Certificate) -> None:
 
 
 def _erase(
-    session: "Session", by: By, value: str, person_ids: Sequence[UUID], files: Sequence[FoundFile], *,
-    asked_by: AskedBy, erased_by: str,
+    session: "Session", runs: Sequence[str], by: By, value: str, person_ids: Sequence[UUID],
+    files: Sequence[FoundFile], *, asked_by: AskedBy, erased_by: str,
 ) -> Certificate:  # fmt: skip
     try:
         session.execute(
             "SELECT set_config('lock_timeout', '30s', true), set_config('jit', 'off', true),"
             " set_config('warehouse.erasing', 'on', true)"  # mirrored rows and logs that nothing else changes
         )
-        # Or what these have read would come back by them.
-        for other in ("warehouse:identity", "warehouse:feed", "warehouse:marts"):
-            session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [other])
+        for run in runs:
+            session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [run])
         session.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         return _locked(session, subject(session, person_ids, by, value), person_ids, files, asked_by, erased_by)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise TryAgain(
-            "a run holds rows of this person; nothing was erased. Try again when it has ended: `warehouse status`."
+            "a run of people, leads or marts is under way, or holds rows of this person; nothing was erased. Try again"
+            " when it has ended: `warehouse status`."
         ) from error
 
 

@@ -66,6 +66,7 @@ def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sensor by itself, without the thread that looks between its looks."""
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
     monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(webhooks, "GATHER_SECONDS", 0.0)
 
 
 def test_it_runs_by_default() -> None:
@@ -140,7 +141,7 @@ def test_between_two_looks_a_thread_works_deliveries_off(
 def test_the_thread_is_notified_of_a_delivery_that_is_committed(
     contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while it counts, and on another session when the server has ended its own."""
+    """Also on another session, when the server has ended its own."""
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 600.0)
     monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 300.0)
     watch = webhooks.Watch([HUBSPOT])
@@ -159,6 +160,29 @@ def test_the_thread_is_notified_of_a_delivery_that_is_committed(
     assert thread is not None
     thread.join(timeout=20)
     assert not thread.is_alive()
+
+
+def test_a_delivery_that_is_committed_while_it_counts_is_not_waited_for(
+    contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notification comes with the answer to the count, and nothing is left to wake up for."""
+    key = contacts.simulator.ids("contacts")[0]
+    inbox, count = webhooks.Listener(), webhook_inbox.count_due
+
+    def count_and_deliver(session: Any, most: int) -> int:
+        found = count(session, most)
+        deliver(contacts.url, key)
+        session.execute("SELECT 1")
+        return found
+
+    monkeypatch.setattr(webhook_inbox, "count_due", count_and_deliver)
+    assert inbox.count_due(contacts.url, 1) == 0
+    monkeypatch.setattr(webhook_inbox, "count_due", count)
+    began = time.monotonic()
+    inbox.wait(300.0)
+    assert time.monotonic() - began < 200
+    assert inbox.count_due(contacts.url, 1) == 1
+    inbox.close()
 
 
 def waiting(harness: SourceHarness) -> int | None:

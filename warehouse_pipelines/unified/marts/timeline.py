@@ -8,7 +8,6 @@ changed. Of whom they are, or were, is written to ``marts.touched_person``, and 
 ``marts.touched_month``.
 """
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -122,10 +121,4 @@ def is_much_deleted(session: "Session", since: Any) -> bool:
 
 def fingerprint() -> str:
     """Return what the rows of the timeline depend on beside the data: the SQL of all activities."""
-    return _of_all(activity.zone())
-
-
-@functools.cache
-def _of_all(_zone: str) -> str:
-    """Return the SQL of all activities in a time zone: each reads the settings for it, 0.1 s together."""
     return "\n".join(activity.select(one).as_string() for one in ACTIVITIES)

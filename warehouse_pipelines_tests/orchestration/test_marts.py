@@ -39,7 +39,8 @@ def test_the_sources_of_the_timeline_are_above_it() -> None:
     assert {dg.AssetKey("hubspot_deal"), dg.AssetKey(["vendor", "genius"])} <= above
 
 
-def test_the_job_computes_the_marts_and_checks_them(database_url: str) -> None:
+def test_the_job_computes_the_marts_checks_them_and_tells_their_lineage(database_url: str) -> None:
+    """Of a value of ``crm.leads`` too: where it comes from stands at its asset."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO hubspot_contact (id, firstname, lastname, email, createdate, lifecyclestage, raw_data)"
@@ -50,6 +51,7 @@ def test_the_job_computes_the_marts_and_checks_them(database_url: str) -> None:
         result = job.execute_in_process(instance=instance)
         assert result.success
         event = instance.get_latest_materialization_event(TIMELINE)
+        check_lineage(instance)
     assert event is not None
     assert event.asset_materialization is not None
     facts = event.asset_materialization.metadata
@@ -61,6 +63,21 @@ def test_the_job_computes_the_marts_and_checks_them(database_url: str) -> None:
     assert {(unified.key(mart.table), marts.KEY_CHECK) for mart in MARTS} <= checked.keys()
     assert {(unified.key(mart.table), check.name) for mart in MARTS for check in mart.checks} <= checked.keys()
     assert all(checked.values())
+
+
+def check_lineage(instance: dg.DagsterInstance) -> None:
+    found = {}
+    for table in ("crm.leads", "marts.sale", "marts.source_roi"):
+        event = instance.get_latest_materialization_event(unified.key(table))
+        assert event is not None
+        assert event.asset_materialization is not None
+        shown: Any = event.asset_materialization.metadata["dagster/column_lineage"]
+        found[table] = shown.lineage.deps_by_column
+    value = dg.TableColumnDep(dg.AssetKey(["genius_job"]), "contract_amount")
+    assert value in found["crm.leads"]["value_usd"]
+    assert dg.TableColumnDep(dg.AssetKey(["hubspot_contact"]), "hge_primary_source") in found["crm.leads"]["source"]
+    assert dg.TableColumnDep(unified.key("marts.activity_timeline"), "amount") in found["marts.sale"]["amount"]
+    assert dg.TableColumnDep(unified.key("crm.lead_source_costs"), "amount_usd") in found["marts.source_roi"]["spent"]
 
 
 @pytest.mark.slow("the same in other circumstances")
@@ -96,22 +113,3 @@ def test_every_column_says_what_it_is(shared_url: str, mart: Mart) -> None:
     assert not silent
     assert about is not None
     assert about[0]
-
-
-def test_column_lineage_present(database_url: str) -> None:
-    """Where a value of ``crm.leads``, and of a mart, comes from stands at its asset."""
-    job = defs.resolve_job_def(unified.JOB)
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert job.execute_in_process(instance=instance).success
-        found = {}
-        for table in ("crm.leads", "marts.sale", "marts.source_roi"):
-            event = instance.get_latest_materialization_event(unified.key(table))
-            assert event is not None
-            assert event.asset_materialization is not None
-            shown: Any = event.asset_materialization.metadata["dagster/column_lineage"]
-            found[table] = shown.lineage.deps_by_column
-    value = dg.TableColumnDep(dg.AssetKey(["genius_job"]), "contract_amount")
-    assert value in found["crm.leads"]["value_usd"]
-    assert dg.TableColumnDep(dg.AssetKey(["hubspot_contact"]), "hge_primary_source") in found["crm.leads"]["source"]
-    assert dg.TableColumnDep(unified.key("marts.activity_timeline"), "amount") in found["marts.sale"]["amount"]
-    assert dg.TableColumnDep(unified.key("crm.lead_source_costs"), "amount_usd") in found["marts.source_roi"]["spent"]

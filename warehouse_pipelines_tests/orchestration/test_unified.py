@@ -14,6 +14,7 @@ from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import unified
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import settings
+from warehouse_pipelines.unified import feed, marts, resolve
 from warehouse_pipelines.unified.entered import ENTERED
 from warehouse_pipelines.unified.people import PEOPLE
 
@@ -109,11 +110,15 @@ def test_a_run_that_finds_nothing_new_asks_for_no_other(database_url: str) -> No
         session.execute(
             "INSERT INTO hubspot_contact (id, firstname, email, raw_data) VALUES (1, 'Ana', 'a@b.test', '{}')"
         )
-        for _ in range(3):
+        resolve.run(session)
+        feed.run(session)
+        marts.run(session)
+        session.execute("SELECT pg_stat_force_next_flush()")
+        for _ in range(2):
             assert job.execute_in_process(instance=instance).success
             time.sleep(1.1)  # a session reports what it wrote once a second at most
             digests.append(session.execute(query("unify_written")).fetchone())
-    assert digests[1] == digests[2]
+    assert digests[0] == digests[1]
 
 
 def test_a_run_does_not_count_what_is_large(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

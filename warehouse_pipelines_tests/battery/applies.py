@@ -84,6 +84,16 @@ def first_of_each_kind(applies: Applies = lambda source, entity: True) -> Applie
     return first
 
 
+def first_of_each_merge(source: Source, entity: Entity) -> bool:
+    """Whether it is the first of all vendors' entities that is merged so: for what neither fetch nor entity changes."""
+
+    def how(source: Source, entity: Entity) -> tuple[object, ...]:
+        return (kind(entity), bool(entity.version), source.mirrored)
+
+    alike = (one for of, one in BY_TABLE.values() if how(of, one) == how(source, entity))
+    return next(alike) is entity
+
+
 def local_values(entity: Entity) -> dict[str, Any]:
     """Values that somebody may write by hand, by column: where neither a rule nor a key has a say."""
     ruled = {rule.column for rule in entity.rules}

@@ -1,6 +1,6 @@
 """What the tests of the battery check of every run."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from warehouse_pipelines.loading.options import Result
@@ -32,19 +32,21 @@ def check_history(harness: SourceHarness, result: Result) -> None:
     assert row["endpoint"] == harness.entity.path
 
 
-def check_nothing_changed(harness: SourceHarness) -> tuple[Result, Result, dict[Key, dict[str, Any]]]:
-    """Sync twice; return both results and the rows, none of which the second run may have touched."""
-    first = harness.sync()
-    before = harness.rows()
-    harness.simulator.reset_counters()
-    result = harness.sync()
-    assert result.status == "success"
-    assert (result.created, result.updated, result.deleted, result.restored) == (0, 0, 0, 0)
-    assert result.unchanged == result.processed
-    assert harness.rows() == before
-    assert len(harness.history()) == 2
-    check_history(harness, result)
-    return first, result, before
+def check_window(harness: SourceHarness, first: Result, second: Result, rows: dict[Key, dict[str, Any]]) -> None:
+    """The second of two runs asked for what is newer than the first one's watermark, and for its overlap."""
+    cursor, cadence = harness.entity.cursor, harness.entity.cadence
+    assert cursor
+    assert first.watermark is not None
+    since = first.watermark - cadence.overlap
+    if cadence.lookback:
+        since = min(since, second.window.until - cadence.lookahead - cadence.lookback)
+    assert (second.mode, second.window.since) == ("delta", since)
+    bounds = harness.driver.bounds(harness.entity)
+    assert bounds
+    assert all(since - timedelta(seconds=1) <= bound <= since for bound in bounds)
+    newest = [row for row in rows.values() if row[cursor] is None or row[cursor] >= since]
+    assert second.processed == len(newest) < len(rows)
+    assert second.watermark == watermark(harness, second)
 
 
 def watermark(harness: SourceHarness, result: Result) -> datetime:

@@ -15,6 +15,7 @@ from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines_tests.battery.applies import (
     can_lose_ids,
     first_of_each_kind,
+    first_of_each_merge,
     has_bad_values,
     has_cursor,
     has_local_values,
@@ -24,65 +25,58 @@ from warehouse_pipelines_tests.battery.applies import (
     local_values,
     only,
 )
-from warehouse_pipelines_tests.battery.checks import check_history, check_nothing_changed, watermark
+from warehouse_pipelines_tests.battery.checks import check_history, check_window, watermark
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness
 from warehouse_pipelines_tests.harness.subprocesses import Child
 
 
-def test_the_first_run_loads_everything(harness: SourceHarness) -> None:
-    """test_every_entity_writes_one_history_row is part of it: one row, and its cursor is the newest row's."""
-    truth = harness.driver.keys(harness.entity)
-    result = harness.sync()
-    rows = harness.rows()
-    assert rows.keys() == truth
-    assert (result.status, result.mode, result.created) == ("success", "full", len(truth))
-    assert (result.updated, result.unchanged, result.failed, result.deleted) == (0, 0, 0, 0)
-    assert result.total_rows == len(truth)
-    assert all(not row["archived"] and row["deleted_at"] is None and row["raw_data"] for row in rows.values())
+def test_the_first_run_loads_everything_and_the_second_changes_nothing(harness: SourceHarness) -> None:
+    """test_every_entity_writes_one_history_row is part of it: one row, and its cursor is the newest row's.
+
+    Nothing changed over there, so nothing changes here, not even a row's version. Of an entity with a cursor the overlap
+    alone is read again; of another everything, or what changed since the vendor's last state: nothing.
+    """
+    entity = harness.entity
+    truth = harness.driver.keys(entity)
+    first = harness.sync()
+    before = harness.rows()
+    assert before.keys() == truth
+    assert (first.status, first.mode, first.created) == ("success", "full", len(truth))
+    assert (first.updated, first.unchanged, first.failed, first.deleted) == (0, 0, 0, 0)
+    assert first.total_rows == len(truth)
+    assert all(not row["archived"] and row["deleted_at"] is None and row["raw_data"] for row in before.values())
     assert len(harness.history()) == 1
-    check_history(harness, result)
-    if harness.entity.cursor:
-        assert result.watermark == watermark(harness, result)
-        assert harness.history()[0]["configuration"]["cursor"] == result.watermark.isoformat()
+    check_history(harness, first)
+    assert first.watermark == (watermark(harness, first) if entity.cursor else None)
+    if first.watermark:
+        assert harness.history()[0]["configuration"]["cursor"] == first.watermark.isoformat()
+
+    harness.simulator.reset_counters()
+    second = harness.sync()
+    assert second.status == "success"
+    assert (second.created, second.updated, second.deleted, second.restored) == (0, 0, 0, 0)
+    assert second.unchanged == second.processed
+    assert harness.rows() == before
+    assert len(harness.history()) == 2
+    check_history(harness, second)
+    if entity.cursor:
+        check_window(harness, first, second, before)
     else:
-        assert result.watermark is None
+        assert (second.mode, second.processed) == (("delta", 0) if entity.state_based else ("full", len(before)))
 
 
-@only(has_cursor)
-def test_second_run_requests_only_window(harness: SourceHarness) -> None:
-    """Nothing changed over there, so nothing changes here, not even a row's version; the overlap is read again."""
-    first, result, before = check_nothing_changed(harness)
-    assert harness.entity.cursor
-    assert first.watermark is not None
-    since = first.watermark - harness.entity.cadence.overlap
-    if harness.entity.cadence.lookback:
-        since = min(since, result.window.until - harness.entity.cadence.lookahead - harness.entity.cadence.lookback)
-    assert (result.mode, result.window.since) == ("delta", since)
-    bounds = harness.driver.bounds(harness.entity)
-    assert bounds
-    assert all(since - timedelta(seconds=1) <= bound <= since for bound in bounds)
-    newest = [
-        row for row in before.values() if row[harness.entity.cursor] is None or row[harness.entity.cursor] >= since
-    ]
-    assert result.processed == len(newest) < len(before)
-    assert result.watermark == watermark(harness, result)
-
-
-@only(has_no_cursor)
-def test_second_run_without_a_cursor_changes_nothing(harness: SourceHarness) -> None:
-    """Everything is read again, or what changed since the vendor's last state: nothing."""
-    _, result, before = check_nothing_changed(harness)
-    assert (result.mode, result.processed) == (("delta", 0) if harness.entity.state_based else ("full", len(before)))
-
-
-def test_edits_and_new_records_arrive(harness: SourceHarness) -> None:
+def test_edits_new_records_and_deletions_arrive(harness: SourceHarness) -> None:
+    """A deletion by a delta where the vendor tells of it or shows a whole window, else by a read of everything. What is
+    deleted may come back.
+    """
+    entity = harness.entity
     harness.sync()
     before = harness.rows()
-    edited, created = harness.driver.edit(harness.entity), harness.driver.create(harness.entity)
+    edited, created = harness.driver.edit(entity), harness.driver.create(entity)
     result = harness.sync()
     after = harness.rows()
     assert (result.status, result.created, result.updated) == ("success", int(bool(created)), int(bool(edited)))
-    assert after.keys() == harness.driver.keys(harness.entity)
+    assert after.keys() == harness.driver.keys(entity)
     if edited:
         key, column, value = edited
         assert after[key][column] == value
@@ -94,13 +88,7 @@ def test_edits_and_new_records_arrive(harness: SourceHarness) -> None:
     }
     check_history(harness, result)
 
-
-def test_a_deleted_record_is_tombstoned_and_comes_back(harness: SourceHarness) -> None:
-    """By a delta where the vendor tells of deletions or shows a whole window, else by a read of everything."""
-    entity = harness.entity
     full = bool(entity.cursor and not entity.deletes.flag and not entity.deletes.by_window)
-    harness.sync()
-    count = len(harness.rows())
     key = harness.driver.delete(entity)
     result = harness.sync(full=full)
     row = harness.rows()[key]
@@ -108,7 +96,7 @@ def test_a_deleted_record_is_tombstoned_and_comes_back(harness: SourceHarness) -
     assert row["deleted_at"] is not None
     assert row["delete_reason"] == ("archived" if entity.deletes.flag else "missing")
     assert harness.living() == harness.driver.keys(entity)
-    assert len(harness.rows()) == count
+    assert len(harness.rows()) == len(after)
     check_history(harness, result)
 
     again = harness.sync(full=full)
@@ -230,6 +218,7 @@ def test_skip_validation_still_rejects_null_key(harness: SourceHarness) -> None:
     assert harness.history()[-1]["configuration"]["skip_validation"] is True
 
 
+@only(first_of_each_kind())
 def test_batch_size_sets_page_size(harness: SourceHarness) -> None:
     truth = harness.driver.keys(harness.entity)
     harness.sync(dry_run=True)
@@ -245,6 +234,7 @@ def test_batch_size_sets_page_size(harness: SourceHarness) -> None:
         assert harness.simulator.requests()["page_sizes"]["7"] >= len(truth) / 7
 
 
+@only(first_of_each_kind())
 def test_max_records_is_exact_and_leaves_the_cursor(harness: SourceHarness) -> None:
     wanted = max(1, len(harness.driver.keys(harness.entity)) // 2)
     result = harness.sync(max_records=wanted, batch_size=7)
@@ -263,7 +253,7 @@ def test_start_date_without_a_cursor_reads_everything(harness: SourceHarness) ->
     assert (result.mode, result.window.since) == ("full", None)
 
 
-@only(has_cursor)
+@only(first_of_each_kind(has_cursor))
 def test_start_date_asks_from_that_day(harness: SourceHarness) -> None:
     today = datetime.now(UTC).date()
     start = datetime.combine(today - timedelta(days=1), datetime.min.time(), UTC)
@@ -354,7 +344,7 @@ def test_an_empty_vendor_on_an_empty_table_is_a_success(harness: SourceHarness) 
     check_history(harness, result)
 
 
-@only(first_of_each_kind())
+@only(first_of_each_merge)
 def test_a_killed_run_is_closed(harness: SourceHarness) -> None:
     """SIGKILL with the batch loaded and not committed: the table is as it was, and the next run repairs the rest."""
     harness.sync()

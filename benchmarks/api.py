@@ -60,6 +60,10 @@ def cases(cursor: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+WARM = 5
+"""Seconds of asking before anything is measured, or fewer where fewer are measured."""
+
+
 class Clients:
     """Connections that ask when it is due."""
 
@@ -144,7 +148,7 @@ def main() -> None:
             try:
                 wait_for(given.port)
                 asked = cases(asyncio.run(second_page(given.port, token)))
-                asyncio.run(Clients(given.port, token, given.rate, 5, asked).run(given.clients))  # warms it up
+                asyncio.run(Clients(given.port, token, given.rate, min(WARM, given.seconds), asked).run(given.clients))
                 clients = Clients(given.port, token, given.rate, given.seconds, asked)
                 before = processor_seconds(serve.pid)
                 with measure.measured(server) as cost:

@@ -104,12 +104,12 @@ async def alone(port: int, cookie: str) -> tuple[dict[str, float], list[float]]:
     return first, others
 
 
-def fill(url: str, rows: int) -> str:
+def fill(url: str, rows: int, leads: int) -> str:
     """Make the tables and their rows, leads and a user; return the user's token."""
     migrate(url)
     with engine(url).begin() as connection:
         tables.align(connection, [CONTACT, CALLS])
-    token = api.fill(url, 50_000)
+    token = api.fill(url, leads)
     with psycopg.connect(url, autocommit=True) as connection:
         for first in range(0, rows, BATCH):
             connection.execute(FILL.format(first=first, last=min(first + BATCH, rows) - 1).encode())
@@ -146,18 +146,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--leads", type=int, default=50_000)
     parser.add_argument("--sync", type=int, default=100_000)
     parser.add_argument("--port", type=int, default=18_083)
     given = parser.parse_args()
     with measure.server() as server:
         url = server.create_database("together")
-        token = fill(url, given.rows)
+        token = fill(url, given.rows, given.leads)
         sync_alone = webhooks.alone(url, given.sync)
         cookies = signed_in(url)
         with webhooks.serving(url, given.port, webhooks.HERE):
             first, others = asyncio.run(alone(given.port, cookies[0]))
             asked = api.cases(asyncio.run(api.second_page(given.port, token)))
-            asyncio.run(api.Clients(given.port, token, 50, 5, asked).run(16))  # warms it up
+            asyncio.run(api.Clients(given.port, token, 50, min(api.WARM, given.seconds), asked).run(16))
             clients = api.Clients(given.port, token, 50, given.seconds, asked)
             people = People(given.port, cookies, given.seconds)
             senders = webhooks.Senders(given.port, 100, 100 * given.seconds)

@@ -414,7 +414,7 @@ def _stop(server: Server) -> None:
 
 
 def _remove(folder: Path) -> None:
-    for home in ("server", "home", "initialised", "benchmarks"):
+    for home in ("server", "home", "initialised", "prepared"):
         _stop(Server(folder / home))
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,6 +1,5 @@
 """The benchmarks run and count rightly; how fast anything is depends on the machine and is not tested."""
 
-import fcntl
 import json
 import os
 import subprocess
@@ -10,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.local.postgres import DATABASE, Server
-from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.simulators.registry import lacking
 from warehouse_pipelines_tests.conftest import missing
+from warehouse_pipelines_tests.harness.prepared_server import prepared_server
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -23,21 +21,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 @pytest.fixture(scope="session")
 def prepared() -> dict[str, str]:
     """What is set for a benchmark here: its files are where those of the tests are, and its databases are migrated."""
-    folder = Path(os.environ["WAREHOUSE_TEST_FOLDER"])
-    server = Server(folder / "benchmarks", durable=False)
-    done = server.home / "done"
-    with (folder / "benchmarks.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            server.start()
-            migrate(server.url("template1"))
-            server.drop_database(DATABASE)
-            server.create_database(DATABASE)
-            server.stop()
-            (server.home / "postgres.port").unlink()  # or a copy would take another for itself
-            done.touch()
-    environment = {**os.environ, "TMPDIR": str(folder.parent)}
-    if server.data.parent == server.home:  # else it belongs to nobody, as would have to its copy
+    environment = {**os.environ, "TMPDIR": str(Path(os.environ["WAREHOUSE_TEST_FOLDER"]).parent)}
+    if server := prepared_server():
         environment["WAREHOUSE_BENCHMARK_SERVER"] = str(server.home)
     return environment
 
@@ -57,7 +42,7 @@ def last_line(environment: dict[str, str], program: str, *arguments: str) -> dic
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_load_counts_what_the_generator_made(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "load.py", "--records", "5000", "--rounds", "1")
+    said = last_line(prepared, "load.py", "--records", "2000", "--rounds", "1")
     assert said["counts_exact"] is True
     ratios = {f"{path}_ratio_{load}" for path in ("floor", "dlt_default", "dlt_arrow") for load in ("initial", "delta")}
     rates = {"records_per_second_initial", "records_per_second_delta"}
@@ -71,7 +56,7 @@ def test_a_short_load_counts_what_the_generator_made(prepared: dict[str, str]) -
 def test_a_short_read_of_a_database_counts_what_is_there(prepared: dict[str, str]) -> None:
     for what in lacking(["genius"]).values():
         missing(what)
-    said = last_line(prepared, "sql_source.py", "--records", "5000", "--rounds", "1")
+    said = last_line(prepared, "sql_source.py", "--records", "2000", "--rounds", "1")
     assert said["counts_exact"] is True
     assert min(said["records_per_second"], said["copy_ratio"], said["peak_memory_ratio"]) > 0
 
@@ -79,7 +64,7 @@ def test_a_short_read_of_a_database_counts_what_is_there(prepared: dict[str, str
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_read_of_late_answers_asks_for_no_more_than_it_must(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "latency.py", "--contacts", "1200", "--others", "40", "--latency", "0.01")
+    said = last_line(prepared, "latency.py", "--contacts", "400", "--others", "20", "--latency", "0.01")
     assert said["rows_right"] is True
     assert said["hubspot_contacts_full_calls_ratio"] == 1.0
     assert {"hubspot_contacts_delta_over_least", "arrivy_tasks_full_share", "callrail_calls_full_share"} <= said.keys()
@@ -87,7 +72,7 @@ def test_a_short_read_of_late_answers_asks_for_no_more_than_it_must(prepared: di
 
 @pytest.mark.slow("a short run of a benchmark")
 def test_a_short_sharing_of_a_budget_uses_it_evenly(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "budget.py", "--seconds", "10", "--processes", "2")
+    said = last_line(prepared, "budget.py", *"--seconds 4 --processes 2 --period 2 --rounds 2".split())
     assert said["used_2"] <= 1.1
     assert said["least_share_2"] > 0.5
 
@@ -179,7 +164,7 @@ def test_a_short_run_with_the_log_of_changes_counts_the_same_as_without(prepared
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_run_of_everybody_at_once_loses_nothing(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "together.py", "--rows", "5000", "--seconds", "3", "--sync", "2000")
+    said = last_line(prepared, "together.py", "--rows", "5000", "--leads", "6000", "--seconds", "3", "--sync", "1000")
     assert said["all_right"], said["wrong"]
     assert said["nothing_lost_or_doubled"] is True
     assert (said["page"]["count"], said["api"]["count"], said["delivery"]["count"]) == (30, 150, 300)
@@ -188,9 +173,9 @@ def test_a_short_run_of_everybody_at_once_loses_nothing(prepared: dict[str, str]
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_run_of_random_plans_ends_where_it_began(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "plans.py", "--plans", "30", "--edits", "--kills", "--big", "0.02", "--bisect", "2")
+    said = last_line(prepared, "plans.py", "--plans", "15", "--edits", "--kills", "--big", "0", "--bisect", "2")
     assert said["all_right"], said["wrong"]
-    assert said["plans"] >= 30
+    assert said["plans"] >= 15
     assert said["counts"]["killed at a point"] > 0
     assert said["bisect_extra_calls_worst"] <= said["bisect_extra_calls_allowed"]
 
@@ -198,8 +183,7 @@ def test_a_short_run_of_random_plans_ends_where_it_began(prepared: dict[str, str
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_idle_day_runs_what_its_schedules_ask_for(prepared: dict[str, str]) -> None:
-    own = prepared | {"WAREHOUSE_BENCHMARK_SERVER": ""}  # Dagster's database is made there too, and must be empty
-    said = last_line(own, "idle_day.py", "--contacts", "100", "--seconds", "10", "--only", "sync_gsheet")
+    said = last_line(prepared, "idle_day.py", *"--contacts 100 --seconds 5 --warm 5 --only sync_gsheet".split())
     assert said["failed"] == []
     assert (said["runs"], said["syncs"]) == (24, 48)
     assert min(said["runs_minutes"], said["megabytes"], said["api_calls"]) > 0
@@ -208,6 +192,6 @@ def test_a_short_idle_day_runs_what_its_schedules_ask_for(prepared: dict[str, st
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_run_of_many_rows_does_each_step_rightly(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "many_rows.py", "--calls", "6000", "--contacts", "2000", "--base", "0")
+    said = last_line(prepared, "many_rows.py", "--calls", "3000", "--contacts", "1000", "--base", "0")
     assert said["all_right"] is True
     assert {"first load, calls", "marts, delta", "pages", "retention"} <= said["steps"].keys()

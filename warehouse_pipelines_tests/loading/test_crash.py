@@ -16,9 +16,9 @@ import pytest
 from warehouse_pipelines.errors import CredentialRefused, CursorStuck, DatabaseUnavailable, SyncRunning
 from warehouse_pipelines.loading import lease, resource, sync_history
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.fake_source import FakeSource, thing
+from warehouse_pipelines_tests.harness.prepared_server import start_migrated
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import Child, eventually
 
@@ -154,17 +154,16 @@ def test_whatever_is_raised_closes_the_row(fake: FakeSource, interrupt: type[Bas
 @pytest.mark.slow("a server of its own, which is stopped")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("moment", ["loading", "committing", "renewing"])
-def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+def test_db_down_fails_fast(new_server: Server, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """The run fails while the server is down, nothing is half-loaded after the restart, and the next run closes the row
     left open. A run that waited for the server would never end. Who finds it first may be the thread that renews the
     lease.
     """
     monkeypatch.setattr(resource, "CHUNK", 1)
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1 if moment == "renewing" else 60.0)
-    server.start()
-    url = server.create_database("warehouse_down")
-    migrate(url)
-    fake = FakeSource(url)
+    server = new_server
+    start_migrated(server)
+    fake = FakeSource(server.create_database("warehouse_down"))
     fake.sync([thing("a")])
     before = fake.rows()
     batches: list[int] = []
@@ -190,10 +189,11 @@ def test_db_down_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, mom
 
 
 @pytest.mark.slow("a server of its own, which is stopped")
-def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_disk_full_fails_fast(new_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The table lies on a tablespace of a few megabytes."""
     monkeypatch.setattr(resource, "CHUNK", 100)
-    server.start()
+    server = new_server
+    start_migrated(server)
     small = Path("/tmp") / f"warehouse-small-{tmp_path.name}-{server.data.stat().st_ino}"  # noqa: S108
     small.mkdir()
     owner = server.data.stat()
@@ -203,7 +203,6 @@ def test_disk_full_fails_fast(server: Server, monkeypatch: pytest.MonkeyPatch, t
         if mounted.returncode:
             missing("the right to mount a small file system (root)")
         url = server.create_database("warehouse_full")
-        migrate(url)
         fake = FakeSource(url)
         fake.sync([thing("a")])
         with psycopg.connect(url, autocommit=True) as connection:
@@ -327,9 +326,13 @@ BROKEN: dict[str, dict[str, Any]] = {
     "429 date": {"kind": "rate_limit", "retry_after": "date", "seconds": 2, "times": 1, "after": 2},
 }
 
+ELSEWHERE = ("cut", "429 storm", "429 seconds")
+"""Those of a vendor of which all are tried that another vendor, which shares the client, is tried with."""
 
-@pytest.mark.parametrize("table", ["hubspot_deal", other("callrail_call")])
-@pytest.mark.parametrize("how", BROKEN)
+
+@pytest.mark.parametrize(
+    ("table", "how"), [*(("hubspot_deal", how) for how in BROKEN), *(("callrail_call", how) for how in ELSEWHERE)]
+)
 @pytest.mark.slow("the same in other circumstances")
 def test_429_retry_after_and_backoff(open_harness: OpenHarness, table: str, how: str) -> None:
     """What another attempt mends is tried again; the rows are exact, in a first run and in a delta."""

@@ -32,6 +32,41 @@ def check_history(harness: SourceHarness, result: Result) -> None:
     assert row["endpoint"] == harness.entity.path
 
 
+def check_first_reads(harness: SourceHarness) -> None:
+    """A first run loads everything and writes one history row, whose cursor is the newest row's; a second one nothing.
+
+    Nothing changed over there, so nothing changes here, not even a row's version. Of an entity with a cursor the overlap
+    alone is read again; of another everything, or what changed since the vendor's last state: nothing.
+    """
+    entity = harness.entity
+    truth = harness.driver.keys(entity)
+    first = harness.sync()
+    before = harness.rows()
+    assert before.keys() == truth
+    assert (first.status, first.mode, first.created) == ("success", "full", len(truth))
+    assert (first.updated, first.unchanged, first.failed, first.deleted) == (0, 0, 0, 0)
+    assert first.total_rows == len(truth)
+    assert all(not row["archived"] and row["deleted_at"] is None and row["raw_data"] for row in before.values())
+    assert len(harness.history()) == 1
+    check_history(harness, first)
+    assert first.watermark == (watermark(harness, first) if entity.cursor else None)
+    if first.watermark:
+        assert harness.history()[0]["configuration"]["cursor"] == first.watermark.isoformat()
+
+    harness.simulator.reset_counters()
+    second = harness.sync()
+    assert second.status == "success"
+    assert (second.created, second.updated, second.deleted, second.restored) == (0, 0, 0, 0)
+    assert second.unchanged == second.processed
+    assert harness.rows() == before
+    assert len(harness.history()) == 2
+    check_history(harness, second)
+    if entity.cursor:
+        check_window(harness, first, second, before)
+    else:
+        assert (second.mode, second.processed) == (("delta", 0) if entity.state_based else ("full", len(before)))
+
+
 def check_window(harness: SourceHarness, first: Result, second: Result, rows: dict[Key, dict[str, Any]]) -> None:
     """The second of two runs asked for what is newer than the first one's watermark, and for its overlap."""
     cursor, cadence = harness.entity.cursor, harness.entity.cadence

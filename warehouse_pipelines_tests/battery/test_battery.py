@@ -25,52 +25,19 @@ from warehouse_pipelines_tests.battery.applies import (
     local_values,
     only,
 )
-from warehouse_pipelines_tests.battery.checks import check_history, check_window, watermark
+from warehouse_pipelines_tests.battery.checks import check_first_reads, check_history
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness
 from warehouse_pipelines_tests.harness.subprocesses import Child
 
 
-def test_the_first_run_loads_everything_and_the_second_changes_nothing(harness: SourceHarness) -> None:
-    """test_every_entity_writes_one_history_row is part of it: one row, and its cursor is the newest row's.
+def test_a_first_and_a_second_read_edits_and_deletions(harness: SourceHarness) -> None:
+    """In one test, because what is dear is to come so far.
 
-    Nothing changed over there, so nothing changes here, not even a row's version. Of an entity with a cursor the overlap
-    alone is read again; of another everything, or what changed since the vendor's last state: nothing.
+    A deletion arrives by a delta where the vendor tells of it or shows a whole window, else by a read of everything.
+    What is deleted may come back.
     """
     entity = harness.entity
-    truth = harness.driver.keys(entity)
-    first = harness.sync()
-    before = harness.rows()
-    assert before.keys() == truth
-    assert (first.status, first.mode, first.created) == ("success", "full", len(truth))
-    assert (first.updated, first.unchanged, first.failed, first.deleted) == (0, 0, 0, 0)
-    assert first.total_rows == len(truth)
-    assert all(not row["archived"] and row["deleted_at"] is None and row["raw_data"] for row in before.values())
-    assert len(harness.history()) == 1
-    check_history(harness, first)
-    assert first.watermark == (watermark(harness, first) if entity.cursor else None)
-    if first.watermark:
-        assert harness.history()[0]["configuration"]["cursor"] == first.watermark.isoformat()
-
-    harness.simulator.reset_counters()
-    second = harness.sync()
-    assert second.status == "success"
-    assert (second.created, second.updated, second.deleted, second.restored) == (0, 0, 0, 0)
-    assert second.unchanged == second.processed
-    assert harness.rows() == before
-    assert len(harness.history()) == 2
-    check_history(harness, second)
-    if entity.cursor:
-        check_window(harness, first, second, before)
-    else:
-        assert (second.mode, second.processed) == (("delta", 0) if entity.state_based else ("full", len(before)))
-
-
-def test_edits_new_records_and_deletions_arrive(harness: SourceHarness) -> None:
-    """A deletion by a delta where the vendor tells of it or shows a whole window, else by a read of everything. What is
-    deleted may come back.
-    """
-    entity = harness.entity
-    harness.sync()
+    check_first_reads(harness)
     before = harness.rows()
     edited, created = harness.driver.edit(entity), harness.driver.create(entity)
     result = harness.sync()

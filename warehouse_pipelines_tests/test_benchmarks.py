@@ -72,7 +72,7 @@ def test_a_short_read_of_late_answers_asks_for_no_more_than_it_must(prepared: di
 
 @pytest.mark.slow("a short run of a benchmark")
 def test_a_short_sharing_of_a_budget_uses_it_evenly(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "budget.py", *"--seconds 4 --processes 2 --period 2 --rounds 2".split())
+    said = last_line(prepared, "budget.py", "--seconds", "4", "--processes", "2", "--period", "2", "--rounds", "2")
     assert said["used_2"] <= 1.1
     assert said["least_share_2"] > 0.5
 
@@ -183,7 +183,8 @@ def test_a_short_run_of_random_plans_ends_where_it_began(prepared: dict[str, str
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_idle_day_runs_what_its_schedules_ask_for(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "idle_day.py", *"--contacts 100 --seconds 5 --warm 5 --only sync_gsheet".split())
+    words = ("--contacts", "100", "--seconds", "5", "--warm", "5", "--only", "sync_gsheet")
+    said = last_line(prepared, "idle_day.py", *words)
     assert said["failed"] == []
     assert (said["runs"], said["syncs"]) == (24, 48)
     assert min(said["runs_minutes"], said["megabytes"], said["api_calls"]) > 0

@@ -35,8 +35,8 @@ def check_history(harness: SourceHarness, result: Result) -> None:
 def check_first_reads(harness: SourceHarness) -> None:
     """A first run loads everything and writes one history row, whose cursor is the newest row's; a second one nothing.
 
-    Nothing changed over there, so nothing changes here, not even a row's version. Of an entity with a cursor the overlap
-    alone is read again; of another everything, or what changed since the vendor's last state: nothing.
+    Nothing changed over there, so nothing changes here, not even a row's version. Of an entity with a cursor the
+    overlap alone is read again; of another everything, or what changed since the vendor's last state: nothing.
     """
     entity = harness.entity
     truth = harness.driver.keys(entity)

@@ -137,9 +137,7 @@ class TestAnyVendor:
         it.run(json="text")
         assert it.pipeline.default_schema.get_table_columns("hubspot_deal")["raw_data"]["data_type"] == "text"
 
-    @pytest.mark.parametrize(
-        "table", ["gsheet_marketing_spend", other("pipedesk.drive_files")]
-    )
+    @pytest.mark.parametrize("table", ["gsheet_marketing_spend", other("pipedesk.drive_files")])
     @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_a_vendor_that_tells_of_no_change_is_read_no_further(self, piped: Callable[..., Piped], table: str) -> None:
         it = piped(table)

@@ -78,7 +78,7 @@ def test_the_battery_passes_for_a_new_vendor(checkout: Path) -> None:
         "no:cacheprovider", "-o", "addopts=--strict-markers",
     )  # fmt: skip
     passed = int(told.rpartition(" passed")[0].split()[-1])
-    assert passed >= 12, told[-500:]
+    assert passed >= 9, told[-500:]
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:

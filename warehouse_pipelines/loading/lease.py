@@ -84,7 +84,7 @@ class Lease:
         try:
             warehouse.connect(self._url).close()
         except DatabaseUnavailable as error:
-            return DatabaseUnavailable(f"{error} The lease was lost and nothing was committed; run it again.")
+            return DatabaseUnavailable(f"{error} Nothing was committed; the lease was lost. Run it again.")
         return LeaseLost(
             f"the lease of {crm} {sync_type} was lost: its session ended, or this process stood still for "
             f"{EXPIRED_SECONDS:.0f} s and another run took over. Nothing was committed; run it again"

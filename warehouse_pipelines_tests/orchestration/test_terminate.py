@@ -27,8 +27,8 @@ def shared_harness(
     test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DagsterHarness]:
     name = f"terminate_{uuid.uuid4().hex[:8]}"
-    with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as it:
-        it.environment["WAREHOUSE_RETRY_SECONDS"] = "1"
+    folder, more = tmp_path_factory.mktemp(name), {"WAREHOUSE_RETRY_SECONDS": "1"}
+    with dagster_harness(test_server, template, folder, name, contacts=20, vendors=["callrail"], **more) as it:
         yield it
 
 

@@ -167,12 +167,12 @@ class Command:
         assert self._process.exitcode == -signal.SIGKILL, self.said
 
 
-def eventually(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until something is true."""
+def eventually(true: Callable[[], object], what: str, seconds: float = PATIENCE, *, pause: float = 0.02) -> None:
+    """Wait until something is true; ``pause`` longer where to ask takes what is waited for the processor."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"in vain: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def _worker(run_id: str, environment: dict[str, str], file: str, stop: Any) -> None:

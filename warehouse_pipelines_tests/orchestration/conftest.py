@@ -11,6 +11,7 @@ import pytest
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines_tests.harness.browser import ask, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
+from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -41,6 +42,10 @@ class UI:
     def status(self, run_id: str) -> str:
         """Return what the UI says of a run."""
         return str(ask(self.address, STATUS, run=run_id)["runOrError"]["status"])
+
+    def wait(self, run_id: str, wanted: str) -> None:
+        """Wait until the UI says this of a run."""
+        eventually(lambda: self.status(run_id) == wanted, f"{run_id} is {wanted}", 240, pause=0.2)
 
     def lose(self) -> None:
         """Kill UI, daemon, code server and runs at once, and start all but the runs again."""

@@ -93,7 +93,7 @@ def test_one_click_syncs_a_group_an_asset_and_a_job(ui: UI, page: "Page", pictur
     settle(page, 2_000)
     page.screenshot(path=pictures / "asset.png")
     page.get_by_role("button").filter(has_text="Materialize").first.click()
-    eventually(lambda: len(harness.runs(ASSETS)) > before + 1, "the run is launched")
+    eventually(lambda: len(harness.runs(ASSETS)) > before + 1, "the run is launched", pause=0.2)
 
     page.goto(f"{address}/locations/warehouse/jobs/{job}")
     page.get_by_role("button").filter(has_text="Materialize").first.click()

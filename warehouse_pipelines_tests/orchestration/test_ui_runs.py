@@ -37,7 +37,7 @@ def test_the_page_of_a_run_follows_it_and_shows_its_error(ui: UI, page: "Page") 
 
     address, harness = ui.address, ui.harness
     harness.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=1, path="tags.json", times=1)
-    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json", after=1)
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=600, path="tags.json", after=1)
     harness.simulators.control("callrail", "set_fault", kind="status", status=403, path="tags.json", after=1)
     run_id = ui.launch()
     loads = loads_of(page, f"{address}/runs/{run_id}")
@@ -46,7 +46,7 @@ def test_the_page_of_a_run_follows_it_and_shows_its_error(ui: UI, page: "Page") 
     faults = partial(harness.simulators.control, "callrail", "list_faults")
     eventually(lambda: all(fault["fired"] for fault in faults()), "the second request waits for its answer")
     harness.simulators.control("callrail", "clear_faults")  # which sends it
-    eventually(lambda: ui.status(run_id) == "FAILURE", "it fails", 240)
+    ui.wait(run_id, "FAILURE")
     expect(page.get_by_text("STEP_FAILURE").first).to_be_visible()
     expect(page.get_by_text("answered 403").first).to_be_visible()
     assert loads() == 0
@@ -57,10 +57,10 @@ def test_terminate_stops_a_run(ui: UI, page: "Page") -> None:
     from playwright.sync_api import expect
 
     address, harness = ui.address, ui.harness
-    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=600, path="tags.json")
     run_id = ui.launch()
     loads = loads_of(page, f"{address}/runs/{run_id}")
-    eventually(lambda: history(harness) == ["running"], "it waits for an answer", 240)
+    eventually(lambda: history(harness) == ["running"], "it waits for an answer", 240, pause=0.1)
     confirm = page.get_by_role("button", name="Terminate 1 run")
 
     def is_asked_for() -> bool:  # again: the page may draw the button anew while it is clicked
@@ -70,7 +70,7 @@ def test_terminate_stops_a_run(ui: UI, page: "Page") -> None:
 
     eventually(is_asked_for, "the page asks whether to terminate", 60)
     confirm.click()
-    eventually(lambda: ui.status(run_id) == "CANCELED", "it ends before what it waits for comes", 100)
+    ui.wait(run_id, "CANCELED")
     page.keyboard.press("Escape")
     expect(page.get_by_text("Canceled").first).to_be_visible()
     assert loads() == 0

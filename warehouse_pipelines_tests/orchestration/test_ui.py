@@ -61,7 +61,7 @@ def months(count: int) -> list[str]:
 def test_one_click_syncs_a_group_an_asset_and_a_job(ui: UI, page: "Page", pictures: Path) -> None:
     from playwright.sync_api import expect
 
-    address, harness, job = ui.address, ui.harness, "sync_callrail_text_messages"
+    address, harness, job = ui.address, ui.harness, "sync_callrail_calls"
     before, before_of_job = len(harness.runs(ASSETS)), len(harness.runs(job))
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
@@ -88,7 +88,7 @@ def test_one_click_syncs_a_group_an_asset_and_a_job(ui: UI, page: "Page", pictur
     settle(page, 3_000)
     page.screenshot(path=pictures / "run.png")
 
-    page.goto(f"{address}/assets/callrail_company")
+    page.goto(f"{address}/assets/callrail_text_message")
     expect(page.get_by_text("sync_history_id").first).to_be_visible()
     settle(page, 2_000)
     page.screenshot(path=pictures / "asset.png")
@@ -99,8 +99,8 @@ def test_one_click_syncs_a_group_an_asset_and_a_job(ui: UI, page: "Page", pictur
     page.get_by_role("button").filter(has_text="Materialize").first.click()
     of_job = ended(harness, job, before_of_job)
     of_asset = ended(harness, ASSETS, before + 1)
-    assert harness.history("companies")[1:] == [("success", "delta", of_asset.run_id)]
-    assert harness.history("text_messages")[1:] == [("success", "delta", of_job.run_id)]
+    assert harness.history("text_messages")[1:] == [("success", "delta", of_asset.run_id)]
+    assert harness.history("calls")[1:] == [("success", "delta", of_job.run_id)]
     assert not broken
 
 

@@ -133,15 +133,6 @@ class DagsterHarness:
             child.wait()
         self.subprocesses.clear()
 
-    def stop(self) -> None:
-        """End every child, kindly first, then whatever is left of its session."""
-        for child in self.subprocesses:
-            child.terminate()
-        for child in self.subprocesses:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=20)
-        self.kill()
-
 
 @contextlib.contextmanager
 def dagster_harness(
@@ -190,6 +181,6 @@ def dagster_harness(
         try:
             yield made
         finally:
-            made.stop()
+            made.kill()
             server.drop_database(name)
             server.drop_database(f"{name}_dagster")

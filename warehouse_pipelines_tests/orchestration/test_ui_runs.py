@@ -59,8 +59,8 @@ def test_terminate_stops_a_run(ui: UI, page: "Page") -> None:
     address, harness = ui.address, ui.harness
     harness.simulators.control("callrail", "set_fault", kind="slow", seconds=600, path="tags.json")
     run_id = ui.launch()
-    loads = loads_of(page, f"{address}/runs/{run_id}")
     eventually(lambda: history(harness) == ["running"], "it waits for an answer", 240, pause=0.1)
+    loads = loads_of(page, f"{address}/runs/{run_id}")  # one that is opened long before may keep its button disabled
     confirm = page.get_by_role("button", name="Terminate 1 run")
 
     def is_asked_for() -> bool:  # again: the page may draw the button anew while it is clicked

@@ -35,9 +35,9 @@ MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # noqa: S108
 TEMPLATE, BARE = "migrated", "bare"
 LONGEST = (
     "test_alert_year.py", "test_pages_in_chromium.py", "test_demo.py", "test_killed_commands.py",
-    "test_dagster_cli.py", "test_dagster_kills.py", "test_ui_runs.py", "test_terminate.py", "test_new.py",
-    "test_kill_anywhere.py", "test_cancelled_commands.py",
-    "test_ui.py", "test_ui_api.py", "test_ui_backfill.py", "test_dg.py", "test_convergence.py", "test_deployment.py",
+    "test_dagster_cli.py", "test_dagster_kills.py", "test_ui_runs.py", "test_ui.py", "test_ui_api.py", "test_new.py",
+    "test_kill_anywhere.py", "test_cancelled_commands.py", "test_celery.py",
+    "test_terminate.py", "test_dg.py", "test_convergence.py", "test_deployment.py",
     "test_benchmarks.py", "test_memory.py", "test_definitions.py", "test_init.py",
     "test_journey.py", "test_plans.py", "test_battery.py", "test_sync_command.py", "test_guide.py",
     "test_dlt_source.py", "test_five9_fetch.py",
@@ -65,7 +65,7 @@ FORKING = re.compile(
     r"|who_is_who_whose_process_died)"
 )
 """Tests that fork from a server of their worker's, which takes six seconds to import everything."""
-ONE_UI = re.compile(r"/orchestration/test_ui\w*\.py")
+ONE_UI = re.compile(r"/orchestration/test_(ui\w*|dagster_cli|dagster_kills)\.py")
 """Tests that share a UI of Dagster's that runs."""
 
 revisions: dict[tuple[str, int], ModuleType] = {}

@@ -30,11 +30,11 @@ def chromium() -> str:
 
 
 def start_ui(harness: DagsterHarness) -> str:
-    """Start ``dagster dev`` and return its address once it answers."""
+    """Start ``dagster dev`` on a code server, which commands share, and return its address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    child = harness.start("dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port))
+    child = harness.start("dagster", "dev", "-w", str(harness.start_code_server()), "-h", "127.0.0.1", "-p", str(port))
     found = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -60,9 +60,9 @@ def open_page(seconds: float = 120) -> Iterator["Page"]:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(1000 * seconds)
-        yield page
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        context.set_default_timeout(1000 * seconds)
+        yield context.new_page()
         browser.close()
 
 

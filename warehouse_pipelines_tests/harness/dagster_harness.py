@@ -1,24 +1,27 @@
 """A warehouse, simulated vendors and a prepared ``DAGSTER_HOME``, for tests that start Dagster's own programs."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 import psycopg
 import pytest
+import yaml
 
 from warehouse_pipelines.local.dagster_home import CODE_SERVER_SECONDS
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.simulators.server import SimulatorsProcess, start_process
+from warehouse_pipelines_tests.harness.subprocesses import Command, prepare_at_once
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 150
@@ -41,18 +44,14 @@ class DagsterHarness:
     environment: dict[str, str]
     simulators: SimulatorsProcess
     subprocesses: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def dagster(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command of Dagster's from the top level, as a user would."""
-        return subprocess.run(
-            [Path(sys.executable).with_name("dagster"), *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+    def dagster(self, *arguments: str) -> str:
+        """Run a command of Dagster's from the top level, as a user would, and return what it printed."""
+        file = self.home / f"command-{next(self.numbers)}.log"
+        code, said = Command(arguments, self.environment, file, program="dagster").ended()
+        assert code == 0, said
+        return said
 
     def start(self, program: str, *arguments: str, log_name: str = "") -> "subprocess.Popen[bytes]":
         """Start a program in a session of its own, so that what it starts can be ended with it."""
@@ -115,7 +114,7 @@ class DagsterHarness:
             if time.monotonic() > deadline:
                 logs = "\n".join(log.read_text()[-3000:] for log in self.home.glob("*.log"))
                 raise TimeoutError(f"{job}: {[run.status for run in runs]} after {seconds} s\n{logs}")
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def history(self, sync_type: str) -> list[tuple[str, str, str]]:
         """Return status, mode and run of an entity's history, oldest first."""
@@ -126,56 +125,62 @@ class DagsterHarness:
                 [sync_type],
             ).fetchall()
 
-    def stop(self) -> None:
-        """End every child, kindly first, then whatever is left of its session."""
+    def kill(self) -> None:
+        """Kill every child and all that it started at once, as the loss of a machine does."""
         for child in self.subprocesses:
-            child.terminate()
-        for child in self.subprocesses:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=20)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+        self.subprocesses.clear()
 
 
 @contextlib.contextmanager
 def dagster_harness(
-    server: Server, template: str | None, folder: Path, name: str, contacts: int = 60, *, storage: str = "", **more: str
+    server: Server,
+    template: str | None,
+    folder: Path,
+    name: str,
+    contacts: int = 60,
+    *,
+    vendors: Sequence[str] | None = None,
+    storage: str = "",
+    **more: str,
 ) -> Iterator[DagsterHarness]:
     """Prepare ``folder``, with a warehouse and a storage of its own; ``storage`` is DAGSTER_STORAGE_URL.
 
-    ``more`` is set in the environment.
+    ``vendors`` are those that are simulated, by default all, which takes seconds. ``more`` is set in the environment.
 
     All entities are switched off, or a schedule's run would come between those of the test at some minute of the hour.
+    Dagster's daemon looks every second for what it has to do, where it would after 5 to 30 seconds.
     """
     home = folder / "dagster"
+    configuration = yaml.safe_load((ROOT / more.pop("WAREHOUSE_DAGSTER_CONFIG", "dagster.yaml")).read_text())
+    configuration["run_queue"] = {"dequeue_interval_seconds": 1}
+    configuration["run_monitoring"]["poll_interval_seconds"] = 1
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(configuration))
     url = server.create_database(name, template=template)
     if template is None:
         migrate(url)
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE orchestration.sync_schedule SET enabled = false")
-    with start_process(contacts=contacts, wait_seconds=240) as simulators:
+    with start_process(vendors, contacts=contacts, wait_seconds=240) as simulators:
         environment = {
             **os.environ,
             **CODE_SERVER_SECONDS,
             **simulators.environment(),
             "WAREHOUSE_DATABASE_URL": url,
             "WAREHOUSE_RETRY_SECONDS": "0.01",
+            "WAREHOUSE_DAGSTER_CONFIG": str(folder / "dagster.yaml"),
+            "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
             "DAGSTER_HOME": str(home),
             "DAGSTER_STORAGE_URL": storage,
             **more,
         }
-        subprocess.run(
-            [sys.executable, "-m", "warehouse_pipelines.local.dagster_home"],
-            cwd=ROOT,
-            env=environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        prepare_at_once([environment])
         made = DagsterHarness(url, home, environment, simulators)
         try:
             yield made
         finally:
-            made.stop()
+            made.kill()
             server.drop_database(name)
             server.drop_database(f"{name}_dagster")

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pkgutil
 import signal
 import sys
 import time
@@ -10,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from warehouse_pipelines import settings
 from warehouse_pipelines.commands.job_processes import PRELOADED
 from warehouse_pipelines.loading import resource
 from warehouse_pipelines.loading.options import Options
@@ -102,25 +104,35 @@ def prepare_at_once(environments: Sequence[dict[str, str]]) -> None:
     assert [process.exitcode for process in processes] == [0] * len(processes)
 
 
+PROGRAMS = {
+    "dagster": "dagster._cli:main",
+    "dg": "dagster_dg_cli.cli:main",
+    "warehouse": "warehouse_pipelines.commands.cli:main",
+}
+
+
 def _command(words: list[str], environment: dict[str, str], file: str) -> None:
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)
+    os.chdir(settings.project_root())
     with Path(file).open("wb", buffering=0) as said:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(said.fileno(), stream.fileno())
-    from warehouse_pipelines.commands import cli
-
-    cli.main(words)
+    sys.argv = words
+    pkgutil.resolve_name(PROGRAMS[words[0]])()
 
 
 class Command:
-    """``warehouse`` with these words in another process; what it prints goes to a file."""
+    """``warehouse`` with these words in another process, or Dagster's ``program``; what it prints goes to a file."""
 
-    def __init__(self, words: list[str], environment: dict[str, str], file: Path) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: dict[str, str], file: Path, *, program: str = "warehouse"
+    ) -> None:
         self._file = file
         file.touch()
-        self._process: Any = FORKS.Process(target=_command, args=(words, environment, str(file)), daemon=True)
+        given = ([program, *words], environment, str(file))
+        self._process: Any = FORKS.Process(target=_command, args=given, daemon=True)
         self._process.start()
 
     @property
@@ -155,12 +167,12 @@ class Command:
         assert self._process.exitcode == -signal.SIGKILL, self.said
 
 
-def eventually(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until something is true."""
+def eventually(true: Callable[[], object], what: str, seconds: float = PATIENCE, *, pause: float = 0.02) -> None:
+    """Wait until something is true; ``pause`` longer where to ask takes what is waited for the processor."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"in vain: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def _worker(run_id: str, environment: dict[str, str], file: str, stop: Any) -> None:

@@ -24,7 +24,8 @@ from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.local import dagster_home
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.orchestration.dagster_storage import UNREAD, keep_connections
-from warehouse_pipelines_tests.harness.subprocesses import prepare_at_once
+from warehouse_pipelines.simulators.server import start_process
+from warehouse_pipelines_tests.harness.subprocesses import Command, eventually, prepare_at_once
 
 
 @dg.job
@@ -295,6 +296,37 @@ def test_sqlite_is_there_for_who_asks_for_it(tmp_path: Path, monkeypatch: pytest
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert type(instance.event_log_storage) is SqliteEventLogStorage
     assert limits(tmp_path) == {"a_api": 2}
+
+
+@pytest.mark.slow("a process that syncs")
+def test_a_run_of_another_process_is_seen_and_followed_in_sqlite(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the UI does it: it lists the run, watches its file while it goes on, and shows what it made."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    dagster_home.prepare()
+    heard: list[dg.DagsterEventType | None] = []
+
+    def hear(entry: dg.EventLogEntry, cursor: str) -> None:
+        heard.append(entry.dagster_event_type)
+
+    with start_process(["callrail"], contacts=20) as simulators, dg.DagsterInstance.get() as instance:
+        simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
+        environment = {**os.environ, **simulators.environment()}
+        command = Command(["sync", "callrail", "tags"], environment, tmp_path / "command.log")
+        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+        eventually(lambda: instance.get_runs(started), "the run is there")
+        [run] = instance.get_runs()
+        instance.watch_event_logs(run.run_id, None, hear)
+        eventually(lambda: dg.DagsterEventType.STEP_START in heard, "what was written before is told")
+        assert dg.DagsterEventType.ASSET_MATERIALIZATION not in heard
+        simulators.control("callrail", "clear_faults")
+        eventually(lambda: dg.DagsterEventType.RUN_SUCCESS in heard, "what is written now is told")
+        instance.end_watch_event_logs(run.run_id, hear)
+        assert command.ended() == (0, command.said)
+        made = instance.get_latest_materialization_event(dg.AssetKey("callrail_tag"))
+    assert made is not None
+    assert made.run_id == run.run_id
 
 
 @pytest.mark.slow("the same in other circumstances")

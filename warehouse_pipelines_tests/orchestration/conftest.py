@@ -3,34 +3,70 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines_tests.harness.browser import start_ui
+from warehouse_pipelines_tests.harness.browser import ask, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
+from warehouse_pipelines_tests.harness.subprocesses import eventually
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+TAGS = "sync_callrail_tags"
+
+LAUNCH = """
+mutation launch($job: String!) { launchRun(executionParams: {runConfigData: {}, selector: {
+    repositoryLocationName: "warehouse", repositoryName: "__repository__", jobName: $job }}) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
-@dataclass(frozen=True)
+@dataclass
 class UI:
     """``dagster dev`` on a harness, and its address."""
 
     harness: DagsterHarness
     address: str
 
+    def launch(self, job: str = TAGS) -> str:
+        """Launch a run as the UI does, and return its id."""
+        found = ask(self.address, LAUNCH, job=job)["launchRun"]
+        assert found["__typename"] == "LaunchRunSuccess", found
+        return str(found["run"]["runId"])
+
+    def status(self, run_id: str) -> str:
+        """Return what the UI says of a run."""
+        return str(ask(self.address, STATUS, run=run_id)["runOrError"]["status"])
+
+    def wait(self, run_id: str, wanted: str) -> None:
+        """Wait until the UI says this of a run."""
+        eventually(lambda: self.status(run_id) == wanted, f"{run_id} is {wanted}", 240, pause=0.2)
+
+    def lose(self) -> None:
+        """Kill UI, daemon, code server and runs at once, and start all but the runs again."""
+        self.harness.kill()
+        self.address = start_ui(self.harness)
+
 
 @pytest.fixture(scope="session")
 def running_ui(test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UI]:
     """On Dagster's storage as it is by default, in PostgreSQL. The tests that share it stay on one worker."""
     name = f"ui_{uuid.uuid4().hex[:8]}"
-    with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, contacts=20) as made:
+    folder = tmp_path_factory.mktemp(name)
+    with dagster_harness(test_server, template, folder, name, contacts=20, vendors=["callrail"]) as made:
         yield UI(made, start_ui(made))
 
 
 @pytest.fixture
 def ui(running_ui: UI) -> Iterator[UI]:
     """Nothing was ever read from CallRail, which has no faults; what runs Dagster has seen is the test's affair."""
+    if not running_ui.harness.subprocesses:  # a test that killed them has failed
+        running_ui.address = start_ui(running_ui.harness)
     clean(running_ui.harness)
     yield running_ui
     clean(running_ui.harness)
@@ -44,3 +80,18 @@ def clean(harness: DagsterHarness) -> None:
             "TRUNCATE orchestration.sync_history, callrail_call, callrail_tag, callrail_text_message, callrail_company"
             " CASCADE"
         )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Page"]:
+    """A page of a browser that has loaded the scripts of the UI for the tests before."""
+    with open_page() as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser: "Page") -> Iterator["Page"]:
+    """A page of the test's own."""
+    made = browser.context.new_page()
+    yield made
+    made.close()

@@ -17,7 +17,6 @@ from warehouse_pipelines_tests.harness.redis import Redis
 
 pytestmark = [
     pytest.mark.slow("Dagster's daemon and Celery's workers, which are killed"),
-    pytest.mark.xdist_group("dagster_kills"),
     pytest.mark.timeout(900),
 ]
 
@@ -73,8 +72,7 @@ class Cluster:
         return int(found[0])
 
     def launch(self) -> None:
-        completed = self.harness.dagster("job", "launch", "-w", str(self.workspace), "-j", JOB)
-        assert completed.returncode == 0, completed.stderr
+        self.harness.dagster("job", "launch", "-w", str(self.workspace), "-j", JOB)
 
     def wait(self, reached: Callable[[], bool], what: str, seconds: float = 150) -> float:
         """Wait, and return for how long."""
@@ -83,7 +81,7 @@ class Cluster:
             if time.monotonic() - began > seconds:
                 logs = {log.name: log.read_text()[-3000:] for log in self.harness.home.glob("*.log")}
                 raise TimeoutError(f"not within {seconds} s: {what}; rows {self.rows()}; logs {logs}")
-            time.sleep(0.5)
+            time.sleep(0.1)
         return time.monotonic() - began
 
     def answer(self) -> None:
@@ -105,7 +103,7 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster
             "WAREHOUSE_DAGSTER_CONFIG": "config/dagster.celery.yaml",
             "WAREHOUSE_CELERY_BROKER_URL": redis.url,
         }
-        with dagster_harness(server, None, folder, "celery", 60, **settings) as harness:
+        with dagster_harness(server, None, folder, "celery", 20, vendors=["callrail"], **settings) as harness:
             made = Cluster(server, redis, harness)
             made.start_daemon()
             for name in ("one@test", "two@test"):

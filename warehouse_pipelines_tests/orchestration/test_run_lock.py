@@ -55,8 +55,8 @@ def instance(shared_instance: dg.DagsterInstance) -> dg.DagsterInstance:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second look comes after a second."""
-    monkeypatch.setattr(run_lock, "PING_SECONDS", 0.5)
+    """The second look comes at once."""
+    monkeypatch.setattr(run_lock, "PING_SECONDS", 0.1)
 
 
 def started(

@@ -25,7 +25,7 @@ def test_dagster_runs_what_the_api_asks_for(ui: UI) -> None:
         assert first.status_code == 202, first.text
         assert client.post("/api/syncs", json=wanted, headers=key).json() == first.json()
         at = first.headers["location"]
-        eventually(lambda: client.get(at).json()["status"] == "success", "the run ends", 240)
+        eventually(lambda: client.get(at).json()["status"] == "success", "the run ends", 240, pause=0.2)
         [entity] = client.get(at).json()["entities"]
         assert (entity["entity"], entity["status"]) == ("tags", "success")
         assert entity["records_created"] > 0

@@ -1,11 +1,11 @@
-"""``kill -9`` of ``warehouse sync`` at every stage: the next command closes what it left. On both storages."""
+"""``kill -9`` of ``warehouse sync`` at every stage: the next command closes what it left."""
 
 import contextlib
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
-from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
+from warehouse_pipelines_tests.harness.subprocesses import Command, eventually, prepare_at_once
 
 pytestmark = [
     pytest.mark.slow("commands, which are killed"),
@@ -28,13 +28,12 @@ POOL = "hubspot_api"
 SLOTS = 3
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module")
 def shared_harness(
-    request: pytest.FixtureRequest, test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
+    test_server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DagsterHarness]:
-    name = f"killed_{request.param}_{uuid.uuid4().hex[:8]}"
-    storage = "sqlite" if request.param == "sqlite" else ""
-    with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, storage=storage) as it:
+    name = f"killed_{uuid.uuid4().hex[:8]}"
+    with dagster_harness(test_server, template, tmp_path_factory.mktemp(name), name, vendors=["hubspot"]) as it:
         yield it
 
 
@@ -45,6 +44,14 @@ def harness(shared_harness: DagsterHarness) -> DagsterHarness:
         connection.execute("TRUNCATE orchestration.sync_history, hubspot_contact CASCADE")
     shared_harness.simulators.control("hubspot", "clear_faults")
     return shared_harness
+
+
+@pytest.fixture
+def harness_in_sqlite(harness: DagsterHarness, tmp_path: Path) -> DagsterHarness:
+    """The same warehouse and vendors with another storage of Dagster's."""
+    environment = {**harness.environment, "DAGSTER_HOME": str(tmp_path), "DAGSTER_STORAGE_URL": "sqlite"}
+    prepare_at_once([environment])
+    return replace(harness, home=tmp_path, environment=environment)
 
 
 def command(harness: DagsterHarness, *words: str, **environment: str) -> Command:
@@ -140,10 +147,10 @@ def while_committing(harness: DagsterHarness) -> None:
         child.kill()
 
 
-STAGES = [before_its_row, before_the_first_answer, while_reading, while_merging, while_committing]
+STAGES = (before_its_row, before_the_first_answer, while_reading, while_merging, while_committing)
 
 
-def check_clean(harness: DagsterHarness) -> None:
+def check_clean(harness: DagsterHarness, slots: int = SLOTS) -> None:
     """A clean run waits for nothing, succeeds, and nothing is left open."""
     harness.simulators.control("hubspot", "clear_faults")
     code, text = sync(harness).ended()
@@ -155,29 +162,39 @@ def check_clean(harness: DagsterHarness) -> None:
     assert not {*run_lock.UNFINISHED} & {*runs(harness)}
     with harness.instance() as found:
         info = found.event_log_storage.get_concurrency_info(POOL)
-    assert (info.slot_count, info.claimed_slots, info.pending_steps) == (SLOTS, [], [])
+    assert (info.slot_count, info.claimed_slots, info.pending_steps) == (slots, [], [])
 
 
-def test_killed_at_every_stage_in_a_row(harness: DagsterHarness) -> None:
-    """More kills than the pool has slots, and each run is closed by the command after it."""
-    for stage in STAGES:
-        stage(harness)
-        harness.simulators.control("hubspot", "clear_faults")
-        assert runs(harness)[0] in run_lock.UNFINISHED, "Dagster cannot know yet"
-    check_clean(harness)
-    assert runs(harness)[:6] == [dg.DagsterRunStatus.SUCCESS, *[dg.DagsterRunStatus.FAILURE] * 5]
+@contextlib.contextmanager
+def one_slot(harness: DagsterHarness) -> Iterator[None]:
+    with harness.instance() as found:
+        found.event_log_storage.set_concurrency_slots(POOL, 1)
+        yield
+        found.event_log_storage.set_concurrency_slots(POOL, SLOTS)
+
+
+def check_kills(harness: DagsterHarness, *stages: Callable[[DagsterHarness], None]) -> None:
+    """Kill a command at each of these stages. The next one waits for the only slot until it closes that run."""
+    with one_slot(harness):
+        for stage in stages:
+            stage(harness)
+            harness.simulators.control("hubspot", "clear_faults")
+            assert runs(harness)[0] in run_lock.UNFINISHED, "Dagster cannot know yet"
+        check_clean(harness, slots=1)
+    assert runs(harness)[: 1 + len(stages)] == [
+        dg.DagsterRunStatus.SUCCESS,
+        *[dg.DagsterRunStatus.FAILURE] * len(stages),
+    ]
     messages = query(harness, "SELECT DISTINCT error_message FROM orchestration.sync_history WHERE status = 'failed'")
     assert messages == [("its process died without closing it; nothing of it was committed",)]
 
 
-@pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("stage", [before_its_row, while_reading])
-def test_killed_four_times_at_the_same_stage(harness: DagsterHarness, stage: Callable[[DagsterHarness], None]) -> None:
-    """What a storage keeps of a kill is what the kills in a row leave in both."""
-    for _ in range(4):
-        stage(harness)
-        harness.simulators.control("hubspot", "clear_faults")
-    check_clean(harness)
+def test_killed_at_every_stage_in_a_row(harness: DagsterHarness) -> None:
+    check_kills(harness, *STAGES)
+
+
+def test_what_a_kill_leaves_in_sqlite_is_closed(harness_in_sqlite: DagsterHarness) -> None:
+    check_kills(harness_in_sqlite, while_reading)
 
 
 def processes(mark: str) -> list[int]:
@@ -190,7 +207,6 @@ def processes(mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
 def test_the_processes_of_a_command_that_is_killed_end_with_it(harness: DagsterHarness) -> None:
     """Those of its parts, which another process forked for it, and that one."""
     harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200)
@@ -212,58 +228,40 @@ def test_the_processes_of_a_command_that_is_killed_end_with_it(harness: DagsterH
     check_clean(harness)
 
 
-@contextlib.contextmanager
-def one_slot(harness: DagsterHarness) -> Iterator[None]:
-    with harness.instance() as found:
-        found.event_log_storage.set_concurrency_slots(POOL, 1)
-        yield
-        found.event_log_storage.set_concurrency_slots(POOL, SLOTS)
-
-
-@pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
-def test_a_command_that_waits_takes_the_slot_of_a_run_that_is_killed_meanwhile(harness: DagsterHarness) -> None:
+def test_a_command_that_waits_for_a_slot_gives_up_after_the_setting_or_takes_that_of_a_run_that_is_killed(
+    harness: DagsterHarness,
+) -> None:
+    """A living run keeps its slot, whoever waits."""
     with one_slot(harness):
         harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, path="/contacts")
         first = sync(harness)
         eventually(lambda: statuses(harness) == ["running"], "the first reads", 180)
-        second = command(harness, "sync", "hubspot", "deals")
-        eventually(lambda: "waits since" in second.said, "the second says what it waits for", 180)
-        [line] = [line for line in second.said.splitlines() if "waits since" in line]
+        patient = command(harness, "sync", "hubspot", "deals")
+        impatient = command(harness, "sync", "hubspot", "companies", WAREHOUSE_POOL_WAIT_SECONDS="1")
+        eventually(lambda: "waits since" in patient.said, "it says what it waits for", 180)
+        [line] = [line for line in patient.said.splitlines() if "waits since" in line]
         assert "hubspot_deal waits since 0 s, at most 600 s for the slot of hubspot_api, held by" in line
         assert "sync_hubspot_contacts (run " in line
-        time.sleep(run_lock.LOOK_SECONDS + 2)
-        assert statuses(harness) == ["running"], "a living run keeps its slot"
-        first.kill()
-        harness.simulators.control("hubspot", "clear_faults")
-        code, text = second.ended()
-        assert code == 0, text
-        assert statuses(harness) == ["failed", "success"]
-        assert runs(harness)[:2] == [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-
-
-@pytest.mark.parametrize("shared_harness", ["postgresql"], indirect=True)
-def test_a_command_gives_up_after_the_setting_and_leaves_the_living_run_alone(harness: DagsterHarness) -> None:
-    with one_slot(harness):
-        harness.simulators.control("hubspot", "set_fault", kind="slow", seconds=200, path="/contacts")
-        first = sync(harness)
-        eventually(lambda: statuses(harness) == ["running"], "the first reads", 180)
-        second = command(harness, "sync", "hubspot", "deals", WAREHOUSE_POOL_WAIT_SECONDS="3")
-        code, text = second.ended()
+        code, text = impatient.ended()
         assert code == 1
-        assert "hubspot_deal waited 3 s for the slot of hubspot_api, held by sync_hubspot_contacts (run " in text
+        assert "hubspot_company waited 1 s for the slot of hubspot_api, held by sync_hubspot_contacts (run " in text
         assert "WAREHOUSE_POOL_WAIT_SECONDS" in text
         refused = query(
             harness,
-            "SELECT status, records_processed, configuration ->> 'mode', error_message LIKE 'PoolBusy: hubspot_deal%' "
-            "FROM orchestration.sync_history WHERE sync_type = 'deals'",
+            "SELECT status, records_processed, configuration ->> 'mode', error_message LIKE 'PoolBusy: hubspot_comp%' "
+            "FROM orchestration.sync_history WHERE sync_type = 'companies'",
         )
         assert refused == [("failed", 0, "refused", True)]
         with harness.instance() as found:
-            [claimed] = found.event_log_storage.get_concurrency_info(POOL).claimed_slots
-            assert found.event_log_storage.get_concurrency_info(POOL).pending_step_count == 0
-            holder = found.get_run_by_id(claimed.run_id)
+            info = found.event_log_storage.get_concurrency_info(POOL)
+            [holder] = [found.get_run_by_id(claimed.run_id) for claimed in info.claimed_slots]
+        assert info.pending_step_count == 1, "the one that gave up waits no more"
         assert holder is not None
         assert (holder.job_name, holder.status) == ("sync_hubspot_contacts", dg.DagsterRunStatus.STARTED)
+        assert statuses(harness) == ["running", "failed"]
+        first.kill()
         harness.simulators.control("hubspot", "clear_faults")
-        code, text = first.ended()
+        code, text = patient.ended()
         assert code == 0, text
+        assert statuses(harness) == ["failed", "failed", "success"]
+        assert [run for run in runs(harness)[:3] if run != dg.DagsterRunStatus.FAILURE] == [dg.DagsterRunStatus.SUCCESS]

@@ -21,6 +21,9 @@ from warehouse_pipelines_tests.harness.source_harness import BY_TABLE, SourceHar
 PATIENCE = 120
 """Seconds until a process counts as stuck; on a busy machine the first takes half a minute to be forked."""
 
+PING_SECONDS = 0.5
+"""Twice this is what a command waits before it believes that another one's run is dead; no session breaks here."""
+
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([PRELOADED, "warehouse_pipelines_tests.harness.source_harness"])
 
@@ -119,6 +122,9 @@ def _command(words: list[str], environment: dict[str, str], file: str) -> None:
     with Path(file).open("wb", buffering=0) as said:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(said.fileno(), stream.fileno())
+    from warehouse_pipelines.orchestration import run_lock
+
+    run_lock.PING_SECONDS = PING_SECONDS
     sys.argv = words
     pkgutil.resolve_name(PROGRAMS[words[0]])()
 

@@ -59,7 +59,7 @@ CHEAPLY_SHARED = (
 """Files that share what is made in a second, and are cut nevertheless."""
 
 FORKING = re.compile(
-    r"/(test_crash|test_kill|test_kill_anywhere|test_killed_commands|test_sync_command)\.py"
+    r"/(test_crash|test_kill|test_kill_anywhere|test_killed_commands|test_cancelled_commands|test_sync_command)\.py"
     r"|::test_(shared_rate_budget|a_stopped_process_is_replaced|three_at_once_leave|a_killed_(?!run_worker)\w+"
     r"|ctrl_c_says_that_the_same_command|a_run_that_is_killed_leaves|who_is_killed_between"
     r"|who_is_who_whose_process_died)"

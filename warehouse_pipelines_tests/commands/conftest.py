@@ -89,8 +89,8 @@ def all_vendors(
 def small_vendors(
     configured: None, database_url: str, dagster_folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Simulators]:
-    """Three CRMs with thirteen entities together, the others not configured, and an empty warehouse."""
-    small = ("callrail", "leadconduit", "salesrabbit")
+    """Two CRMs with five entities together, the others not configured, and an empty warehouse."""
+    small = ("leadconduit", "salesrabbit")
     for source in SOURCES:
         if source.name not in small:
             for field in source.settings.model_fields:

@@ -67,7 +67,7 @@ def test_check_asks_settings_database_and_vendors(all_vendors: Simulators, monke
     result = warehouse("check", "pipedesk")
     assert (result.exit_code, "schema pipedesk: as migrations make it" in result.stdout) == (0, True), result.output
     monkeypatch.setenv("CALLRAIL_API_KEY", "planted-wrong-key")
-    assert warehouse("check").exit_code == 1
+    assert warehouse("check", "callrail").exit_code == 1
     monkeypatch.delenv("CALLRAIL_API_KEY")
     result = warehouse("check", "callrail")
     assert result.exit_code == 2

@@ -29,15 +29,15 @@ Node = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def document(shared_url: str, tmp_path_factory: pytest.TempPathFactory) -> Node:
-    folder = tmp_path_factory.mktemp("dbt") / "models"
-    environment = {"WAREHOUSE_DATABASE_URL": shared_url}
-    result = CliRunner(env=environment).invoke(cli.main, ["export", "dbt", "--to", str(folder)])
+def printed(shared_url: str) -> str:
+    result = CliRunner(env={"WAREHOUSE_DATABASE_URL": shared_url}).invoke(cli.main, ["export", "dbt"])
     assert result.exit_code == 0, result.output
-    text = (folder / "sources.yml").read_text(encoding="utf-8")
-    printed = CliRunner(env=environment).invoke(cli.main, ["export", "dbt"])
-    assert printed.stdout == text
-    found: Node = yaml.safe_load(text)
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def document(printed: str) -> Node:
+    found: Node = yaml.load(printed, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # both are safe
     return found
 
 
@@ -167,8 +167,9 @@ def test_a_warehouse_that_was_not_migrated_is_told_so(empty_url: str) -> None:
 
 
 @pytest.mark.slow("the same in other circumstances")
-def test_the_folder_is_made(shared_url: str, tmp_path: Path) -> None:
+def test_the_folder_is_made_for_the_file(printed: str, shared_url: str, tmp_path: Path) -> None:
     result = CliRunner(env={"WAREHOUSE_DATABASE_URL": shared_url}).invoke(
         cli.main, ["export", "dbt", "--to", str(tmp_path / "a" / "b")]
     )
     assert result.stdout.startswith(f"{tmp_path}/a/b/sources.yml: ")
+    assert (tmp_path / "a" / "b" / "sources.yml").read_text(encoding="utf-8") == printed

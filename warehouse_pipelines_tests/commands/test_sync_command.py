@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines.commands import job_processes
-from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.simulators.server import Simulators
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.command_line import rows, warehouse
@@ -53,7 +52,7 @@ def test_all_crms_are_synced_side_by_side(small_vendors: Simulators, database_ur
     result = warehouse("sync", "all")
     assert result.exit_code == 0, result.output
     configured = [source for source in SOURCES if not source.missing_settings()]
-    assert [source.name for source in configured] == ["callrail", "salesrabbit", "leadconduit"]
+    assert [source.name for source in configured] == ["salesrabbit", "leadconduit"]
     ((runs, entities),) = rows(
         database_url,
         "SELECT count(DISTINCT run_id), count(*) FROM orchestration.sync_history WHERE status = 'success'",
@@ -100,7 +99,9 @@ def die(*_: Any) -> None:
 
 
 @pytest.mark.slow("a program of its own, which is killed")
-def test_a_process_that_died_is_the_failure_of_its_jobs(vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_died_is_the_failure_of_its_jobs(
+    small_vendors: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(job_processes, "_run_part", die)
     result = warehouse("sync", "all")
     assert result.exit_code == 1
@@ -114,14 +115,14 @@ def run_and_die(*part: Any) -> None:
 
 @pytest.mark.slow("a program of its own, which is killed")
 def test_what_was_committed_before_a_process_died_is_reported_as_done(
-    vendors: Simulators, database_url: str, monkeypatch: pytest.MonkeyPatch
+    small_vendors: Simulators, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of its own part, and of those that are ended with it; nothing is reported as cancelled."""
     monkeypatch.setattr(job_processes, "_run_part", run_and_die)
-    outcomes = job_processes.run_jobs([("callrail", "all")], url=database_url)
+    outcomes = job_processes.run_jobs([("salesrabbit", "all")], url=database_url)
     found = {outcome.sync_type: outcome.status for outcome in outcomes}
-    [callrail] = [source for source in SOURCES if source.name == "callrail"]
-    assert found.keys() == {entity.name for entity in callrail.entities}
+    [salesrabbit] = [source for source in SOURCES if source.name == "salesrabbit"]
+    assert found.keys() == {entity.name for entity in salesrabbit.entities}
     history = dict(rows(database_url, "SELECT sync_type, status FROM orchestration.sync_history"))
     assert "success" in history.values()
     assert found == {name: "success" if history.get(name) == "success" else "failed" for name in found}
@@ -211,21 +212,22 @@ def test_a_backfill_leaves_the_cursor(vendors: Simulators, database_url: str) ->
     assert configuration["window_end"][:10] == str(today)
 
 
-def test_a_database_that_is_not_migrated_is_named(vendors: Simulators, test_server: Server) -> None:
-    empty = test_server.create_database("not_migrated")
-    try:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setenv("WAREHOUSE_DATABASE_URL", empty)
-            result = warehouse("sync", "hubspot", "contacts")
-            assert result.exit_code == 1
-            assert "warehouse migrate" in result.stderr
-            assert warehouse("check").exit_code == 1
-            assert warehouse("migrate").exit_code == 0
-            again = warehouse("migrate")
-            assert (again.exit_code, again.stdout) == (0, "Nothing to do.\n")
-            assert warehouse("migrate", "--down", "99").exit_code == 0
-    finally:
-        test_server.drop_database("not_migrated")
+def test_a_database_that_is_not_migrated_is_named(
+    vendors: Simulators, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", empty_url)
+    result = warehouse("sync", "hubspot", "contacts")
+    assert result.exit_code == 1
+    assert "warehouse migrate" in result.stderr
+    assert warehouse("check", "hubspot").exit_code == 1
+
+
+def test_a_migration_is_undone_and_done_again(database_url: str) -> None:
+    assert warehouse("migrate", "--down", "1").exit_code == 0
+    done = warehouse("migrate")
+    assert (done.exit_code, done.stdout != "Nothing to do.\n") == (0, True)
+    again = warehouse("migrate")
+    assert (again.exit_code, again.stdout) == (0, "Nothing to do.\n")
 
 
 def test_a_database_that_is_away_ends_the_command_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

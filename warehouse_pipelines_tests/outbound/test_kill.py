@@ -87,7 +87,7 @@ def check_points(portal: PortalTarget, step: int) -> int:
 @pytest.mark.timeout(900)
 @pytest.mark.slow("a program of its own, which is killed")
 def test_killed_at_many_points_nothing_is_made_twice_and_nothing_is_left_out(portal: PortalTarget) -> None:
-    kills = examples(5, of=16)
+    kills = examples(5, of=7)  # each falls on another side of a request or a note than the one before
     assert check_points(portal, 65 // kills) >= kills
 
 

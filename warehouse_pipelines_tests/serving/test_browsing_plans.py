@@ -140,17 +140,6 @@ CASES: dict[str, tuple[Ask, int, int]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("clear", [True, False])
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.slow("the same in other circumstances")
-def test_no_more_is_read_than_a_limit_and_by_an_index(url: str, case: str, clear: bool) -> None:
-    ask, found, most = CASES[case]
-    page, read_rows, nodes = read(url, "genius_lead", ask, clear=clear)
-    assert len(page.rows) == found
-    assert read_rows <= most, f"{read_rows} rows were read"
-    assert nodes <= {"Index Scan", "Index Only Scan"}, nodes
-
-
 def test_where_the_key_is_masked_an_index_leads_and_pages_go_on(url: str) -> None:
     """Of the timeline a part of the key may be somebody's address, so no index has the order of what is seen."""
     page, read_rows, nodes = read(url, "marts.activity_timeline", where(), clear=False)
@@ -196,9 +185,9 @@ def test_a_whole_value_is_found_however_far_behind_it_is(url: str) -> None:
     assert nodes <= {"Index Scan", "Index Only Scan"}
 
 
-@pytest.mark.slow("a million rows")
-def test_of_a_million_rows_no_more_is_read(database_url: str) -> None:
-    fill(database_url, 1_000_000)
+@pytest.mark.slow("200,000 rows")
+def test_of_many_rows_no_more_is_read_than_a_limit_and_by_an_index(database_url: str) -> None:
+    fill(database_url, 200_000)
     for case, (ask, found, most) in CASES.items():
         for clear in (True, False):
             page, read_rows, nodes = read(database_url, "genius_lead", ask, clear=clear)

@@ -79,7 +79,7 @@ def deliver(client: httpx.Client, number: int) -> int:
         return 0
 
 
-KILLS = examples(4, of=24)
+KILLS = examples(4, of=8)
 
 
 @pytest.mark.timeout(1200)

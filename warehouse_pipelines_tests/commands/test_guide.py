@@ -111,23 +111,33 @@ def untouched(test_server: Server, template: str, dagster_folder: str) -> Iterat
 SLOW_LINE = pytest.mark.slow("the guide's other combinations of flags")
 
 
-def first_with_each_flag(lines: Sequence[str]) -> list[Any]:
-    """Return the lines; those whose CRM and flags, each by itself, were in one before are slow."""
+def to_run(lines: Sequence[str]) -> list[Any]:
+    """Return one line of each combination of flags, with those whose CRM or a flag was in none before.
+
+    All but the latter are slow. A log that says more makes no other combination, and all are dry runs.
+    """
     seen: set[str] = set()
+    combinations: set[frozenset[str]] = set()
     found: list[Any] = []
     for line in lines:
         crm, name, *words = line.split()
-        new = {crm, "all" if name == "all" else "", *(word.partition("=")[0] for word in words)} - seen
+        given = {word.removeprefix("--").partition("=")[0] for word in words}
+        new = {crm, "all" if name == "all" else "", *given} - seen
         seen |= new
-        found.append(line if new else pytest.param(line, marks=SLOW_LINE))
+        combination = frozenset({RENAMED.get(one, one.replace("-", "_")) for one in given} - {"debug", "dry_run"})
+        if new:
+            found.append(line)
+        elif combination not in combinations:
+            found.append(pytest.param(line, marks=SLOW_LINE))
+        combinations.add(combination)
     return found
 
 
-@pytest.mark.parametrize("line", first_with_each_flag([line for line in GUIDE_LINES if line.split()[0] in simulated()]))
+@pytest.mark.parametrize("line", to_run([line for line in GUIDE_LINES if line.split()[0] in simulated()]))
 def test_guide_examples_run(
     untouched: tuple[str, Mapping[str, str]], one_run: None, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    """Each example runs as a dry run, so that nothing is written; the history tells what it was taken for."""
+    """As a dry run, so that nothing is written; the history tells what it was taken for."""
     url, environment = untouched
     for setting, value in environment.items():
         monkeypatch.setenv(setting, value)

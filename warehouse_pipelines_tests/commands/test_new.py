@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,34 @@ from warehouse_pipelines.errors import WrongUse
 WIDGETS = "demo/widgets"
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A copy of this one, without what git does not know."""
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of this one, into which two entities of a new vendor were written; ``told`` is what was said of each."""
+
+    folder: Path
+    told: list[str]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy without what git does not know, but for the bytecode, without which each process compiles everything."""
+    folder = tmp_path_factory.mktemp("checkout")
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=new.ROOT, check=True, capture_output=True, text=True,
     ).stdout.splitlines()  # fmt: skip
-    for name in listed:
-        if (new.ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(new.ROOT / name, tmp_path / name)
-    return tmp_path
+    for file in (new.ROOT / name for name in listed):
+        compiled = (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc") if file.suffix == ".py" else ()
+        for one in (file, *compiled):
+            if one.is_file():
+                to = folder / one.relative_to(new.ROOT)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(one, to)  # bytecode is valid for a file of that time
+    told = [
+        python(folder, "-m", "warehouse_pipelines.commands.cli", "new", "entity", path)
+        for path in (WIDGETS, "demo/gadgets")
+    ]
+    return Checkout(folder, told)
 
 
 def python(folder: Path, *arguments: str) -> str:
@@ -52,29 +69,25 @@ print([entity.table for entity in source.entities])
 """
 
 
-def test_a_new_entity_of_a_new_vendor_is_read(checkout: Path) -> None:
+def test_a_new_entity_of_a_new_vendor_is_read(checkout: Checkout) -> None:
     """And a second one of it, which stands beside the first."""
-    told = python(checkout, "-m", "warehouse_pipelines.commands.cli", "new", "entity", WIDGETS)
-    assert "wrote warehouse_pipelines/sources/demo.py" in told
-    assert "unified/people.py" in told
-    python(checkout, "-m", "warehouse_pipelines.commands.cli", "new", "entity", "demo/gadgets")
-    answered, tables = python(checkout, "-c", READS).splitlines()
+    assert "wrote warehouse_pipelines/sources/demo.py" in checkout.told[0]
+    assert "unified/people.py" in checkout.told[0]
+    answered, tables = python(checkout.folder, "-c", READS).splitlines()
     assert answered == "Demo answers: the token can read"
     assert tables == "['demo_widgets', 'demo_gadgets']"
-    page = (checkout / "docs" / "vendors" / "demo.md").read_text()
+    page = (checkout.folder / "docs" / "vendors" / "demo.md").read_text()
     assert "| `gadgets` | `GET /gadgets` |" in page
-    python(checkout, "-m", "ruff", "check", "--no-cache", "warehouse_pipelines", "warehouse_pipelines_tests")
-    python(
-        checkout, "-m", "ruff", "format", "--no-cache", "--check", "warehouse_pipelines", "warehouse_pipelines_tests"
-    )
+    code = ("--no-cache", "warehouse_pipelines", "warehouse_pipelines_tests")
+    python(checkout.folder, "-m", "ruff", "check", *code)
+    python(checkout.folder, "-m", "ruff", "format", "--check", *code)
 
 
 @pytest.mark.slow("the battery in a copy of the checkout")
 @pytest.mark.timeout(1200)
-def test_the_battery_passes_for_a_new_vendor(checkout: Path) -> None:
-    python(checkout, "-m", "warehouse_pipelines.commands.cli", "new", "entity", WIDGETS)
+def test_the_battery_passes_for_a_new_vendor(checkout: Checkout) -> None:
     told = python(
-        checkout, "-m", "pytest", "warehouse_pipelines_tests/battery", "-k", "demo_widgets", "-q", "-p",
+        checkout.folder, "-m", "pytest", "warehouse_pipelines_tests/battery", "-k", "demo_widgets", "-q", "-p",
         "no:cacheprovider", "-o", "addopts=--strict-markers",
     )  # fmt: skip
     passed = int(told.rpartition(" passed")[0].split()[-1])

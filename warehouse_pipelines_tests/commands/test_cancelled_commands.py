@@ -21,7 +21,6 @@ from warehouse_pipelines_tests.harness.subprocesses import eventually
 pytestmark = [
     pytest.mark.usefixtures("configured"),
     pytest.mark.slow("commands, which are cancelled"),
-    pytest.mark.timeout(600),
 ]
 
 READING = "SELECT FROM orchestration.sync_history WHERE status = 'running'"
@@ -31,7 +30,7 @@ def interrupted(number: signal.Signals, reading: Callable[[], bool], *words: str
     """Run a command, send this process a signal once the parts read, and return what came of it."""
 
     def interrupt() -> None:
-        eventually(reading, "as many read as may", 240)
+        eventually(reading, "as many read as may")
         os.kill(os.getpid(), number)
 
     interrupting = threading.Thread(target=interrupt)

@@ -53,7 +53,7 @@ DAEMON_SECONDS = {
 """How often parts of Dagster's daemon look, which is no setting of ``dagster.yaml``; by default 30 and 5 seconds."""
 
 CODE_SERVER_SECONDS = {
-    "DAGSTER_GRPC_TIMEOUT_SECONDS": "180",
+    "DAGSTER_GRPC_TIMEOUT_SECONDS": "170",
     # As they are by default; else they would be as long, and a sensor that hangs would keep all from ticking.
     "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "60",
     "DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS": "60",
@@ -62,7 +62,7 @@ CODE_SERVER_SECONDS = {
 """How long Dagster waits for an answer of the code server; by default 60 seconds.
 
 The first run waits until everything is imported. Where that took over a minute, Dagster called the run failed, and it
-ran nevertheless. ``start_timeout_seconds`` of ``dagster.yaml`` is longer.
+ran nevertheless. ``start_timeout_seconds`` of ``dagster.yaml`` is longer, so that nobody else calls it so meanwhile.
 """
 
 LONGEST_NAME = 63

@@ -119,15 +119,21 @@ def session(url: str) -> "Iterator[Session]":
 def try_lock(session: "Session", name: str) -> Iterator[bool]:
     """Hold PostgreSQL's advisory lock of this name for the block; yields False while another session holds it.
 
-    The lock ends with the session too, so whoever is killed keeps nobody waiting.
+    The lock ends with the session too, so whoever is killed keeps nobody waiting. A session whose statement was
+    interrupted is closed.
     """
+    import psycopg
+
     row = session.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free", [name]).fetchone()
     free = bool(row and row["free"])
     try:
         yield free
     finally:
         if free and not session.closed:
-            session.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+            try:
+                session.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+            except psycopg.Error:
+                session.close()
 
 
 def _kept_one(url: str) -> "Session | None":

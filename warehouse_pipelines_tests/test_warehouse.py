@@ -74,6 +74,19 @@ def test_a_session_that_failed_or_is_in_a_transaction_is_not_kept(url: str) -> N
     assert url not in warehouse._kept
 
 
+def test_an_interrupt_within_a_statement_is_raised_and_the_lock_is_free(url: str) -> None:
+    """The signal comes between the statement and its answer, and the session takes no other one then."""
+    with pytest.raises(KeyboardInterrupt), warehouse.session(url) as session, warehouse.try_lock(session, "one"):
+        session.pgconn.send_query(b"SELECT 1")
+        raise KeyboardInterrupt
+
+    def is_free() -> bool:
+        with warehouse.session(url) as other, warehouse.try_lock(other, "one") as free:
+            return free
+
+    eventually(is_free, "the server ends the session")
+
+
 def test_a_dead_session_is_not_lent(url: str) -> None:
     """As after a restart of the server: what was kept is closed, and a new one is opened without a word."""
     pid = lent(url)

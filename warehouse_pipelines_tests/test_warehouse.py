@@ -76,9 +76,14 @@ def test_a_session_that_failed_or_is_in_a_transaction_is_not_kept(url: str) -> N
 
 def test_an_interrupt_within_a_statement_is_raised_and_the_lock_is_free(url: str) -> None:
     """The signal comes between the statement and its answer, and the session takes no other one then."""
-    with pytest.raises(KeyboardInterrupt), warehouse.session(url) as session, warehouse.try_lock(session, "one"):
-        session.pgconn.send_query(b"SELECT 1")
-        raise KeyboardInterrupt
+
+    def is_interrupted() -> None:
+        with warehouse.session(url) as session, warehouse.try_lock(session, "one"):
+            session.pgconn.send_query(b"SELECT 1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        is_interrupted()
 
     def is_free() -> bool:
         with warehouse.session(url) as other, warehouse.try_lock(other, "one") as free:

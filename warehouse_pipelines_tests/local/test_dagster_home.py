@@ -223,7 +223,7 @@ def test_connections_are_opened_anew_after_the_server_dropped_them(default_url: 
         assert instance.get_runs_count() == 0
         with psycopg.connect(default_url) as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         assert instance.get_runs_count() == 0

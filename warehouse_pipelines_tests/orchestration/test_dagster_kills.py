@@ -77,14 +77,20 @@ def test_what_a_lost_machine_left_open_is_closed(ui: UI, run_id: str) -> None:
         assert lost is not None
         assert lost.status == dg.DagsterRunStatus.STARTED
         assert lost.tags[run_lock.TAG].startswith(run_id)
+        harness.simulators.control("callrail", "clear_faults")
         ui.lose()
         wait(lambda: rows(harness)[0][0] == "failed", "the sensor closes the row", harness)
         [(_, message), *_] = rows(harness)
         assert message is not None
         assert "died" in message
-        assert tags(harness) == 0
         wait(lambda: run_status(instance, run_id) == dg.DagsterRunStatus.FAILURE, "the run is ended", harness)
         wait(lambda: run_id not in instance.event_log_storage.get_concurrency_run_ids(), "its slot is freed", harness)
+    wait(lambda: ended_after(harness, run_id) == [dg.DagsterRunStatus.SUCCESS], "it is started once more", harness)
+
+
+def ended_after(harness: DagsterHarness, run_id: str) -> list[dg.DagsterRunStatus]:
+    """Return the states of the ended runs that Dagster has started in place of this one."""
+    return [run.status for run in harness.runs(TAGS) if run.parent_run_id == run_id and run.is_finished]
 
 
 def run_status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:

@@ -74,7 +74,7 @@ def test_a_short_read_of_late_answers_asks_for_no_more_than_it_must(prepared: di
 def test_a_short_sharing_of_a_budget_uses_it_evenly(prepared: dict[str, str]) -> None:
     said = last_line(prepared, "budget.py", "--seconds", "4", "--processes", "2", "--period", "2", "--rounds", "2")
     assert said["used_2"] <= 1.1
-    assert said["least_share_2"] > 0.5
+    assert said["least_share_2"] > 0.25
 
 
 @pytest.mark.slow("a short run of a benchmark")

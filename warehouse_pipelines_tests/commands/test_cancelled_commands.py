@@ -21,6 +21,7 @@ from warehouse_pipelines_tests.harness.subprocesses import eventually
 pytestmark = [
     pytest.mark.usefixtures("configured"),
     pytest.mark.slow("commands, which are cancelled"),
+    pytest.mark.timeout(600),
 ]
 
 READING = "SELECT FROM orchestration.sync_history WHERE status = 'running'"
@@ -30,7 +31,7 @@ def interrupted(number: signal.Signals, reading: Callable[[], bool], *words: str
     """Run a command, send this process a signal once the parts read, and return what came of it."""
 
     def interrupt() -> None:
-        eventually(reading, "as many read as may")
+        eventually(reading, "as many read as may", 240)
         os.kill(os.getpid(), number)
 
     interrupting = threading.Thread(target=interrupt)
@@ -58,7 +59,7 @@ def test_an_interrupt_cancels_the_runs_and_what_was_not_begun(vendors: Simulator
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_several_crms_are_cancelled_together(
+def test_parts_of_one_crm_and_another_that_was_not_begun_are_cancelled_together(
     small_vendors: Simulators, database_url: str, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     """Also the one of which no part was begun."""

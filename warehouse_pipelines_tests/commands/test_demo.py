@@ -134,7 +134,7 @@ def test_a_plan_is_shown_applied_verified_and_undone(
 
 @pytest.mark.slow("the whole demo")
 @pytest.mark.timeout(900)
-def test_the_demo_loads_every_entity_and_may_be_run_again(twice: Demo) -> None:
+def test_the_demo_loads_every_entity_also_after_one_that_ended_early(twice: Demo) -> None:
     here = [source for source in SOURCES if source.name in available()]
     assert twice.alive == [True, True]
     for done in twice.said:

@@ -169,8 +169,10 @@ def check_clean(harness: DagsterHarness, slots: int = SLOTS) -> None:
 def one_slot(harness: DagsterHarness) -> Iterator[None]:
     with harness.instance() as found:
         found.event_log_storage.set_concurrency_slots(POOL, 1)
-        yield
-        found.event_log_storage.set_concurrency_slots(POOL, SLOTS)
+        try:
+            yield
+        finally:
+            found.event_log_storage.set_concurrency_slots(POOL, SLOTS)
 
 
 def check_kills(harness: DagsterHarness, *stages: Callable[[DagsterHarness], None]) -> None:

@@ -300,6 +300,7 @@ def test_sqlite_is_there_for_who_asks_for_it(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow("a process that syncs")
+@pytest.mark.timeout(900)
 def test_a_run_of_another_process_is_seen_and_followed_in_sqlite(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,8 +312,8 @@ def test_a_run_of_another_process_is_seen_and_followed_in_sqlite(
     def hear(entry: dg.EventLogEntry, cursor: str) -> None:
         heard.append(entry.dagster_event_type)
 
-    with start_process(["callrail"], contacts=20) as simulators, dg.DagsterInstance.get() as instance:
-        simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="tags.json")
+    with start_process(["callrail"], contacts=20, wait_seconds=240) as simulators, dg.DagsterInstance.get() as instance:
+        simulators.control("callrail", "set_fault", kind="slow", seconds=600, path="tags.json")
         environment = {**os.environ, **simulators.environment()}
         command = Command(["sync", "callrail", "tags"], environment, tmp_path / "command.log")
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])

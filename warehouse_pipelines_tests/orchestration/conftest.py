@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import dagster as dg
 import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines_tests.harness.browser import ask, open_page, start_ui
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import eventually
@@ -23,6 +25,7 @@ mutation launch($job: String!) { launchRun(executionParams: {runConfigData: {}, 
     repositoryLocationName: "warehouse", repositoryName: "__repository__", jobName: $job }}) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
+UNFINISHED = dg.RunsFilter(statuses=run_lock.UNFINISHED)
 STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
@@ -50,7 +53,11 @@ class UI:
     def lose(self) -> None:
         """Kill UI, daemon, code server and runs at once, and start all but the runs again."""
         self.harness.kill()
-        self.address = start_ui(self.harness)
+        try:
+            self.address = start_ui(self.harness)
+        except BaseException:
+            self.harness.kill()  # so that the next test starts them
+            raise
 
 
 @pytest.fixture(scope="session")
@@ -73,8 +80,11 @@ def ui(running_ui: UI) -> Iterator[UI]:
 
 
 def clean(harness: DagsterHarness) -> None:
-    """Forget what was read, and let CallRail answer again."""
+    """Forget what was read, and let CallRail answer again; what a failed test has left running ends first."""
     harness.simulators.control("callrail", "clear_faults")
+    if harness.subprocesses:
+        with harness.instance() as instance:
+            eventually(lambda: not instance.get_runs(UNFINISHED, limit=1), "no run is under way", 240, pause=0.2)
     with psycopg.connect(harness.url, autocommit=True) as connection:
         connection.execute(
             "TRUNCATE orchestration.sync_history, callrail_call, callrail_tag, callrail_text_message, callrail_company"

@@ -51,7 +51,8 @@ def test_a_launched_job_is_a_delta_whose_options_are_the_config_of_one_resource(
     assert [mode for _, mode, _ in harness.history("calls")] == ["full", "delta", "full"]
     with psycopg.connect(harness.url) as connection:
         dry = connection.execute(
-            "SELECT (configuration ->> 'dry_run')::boolean FROM orchestration.sync_history ORDER BY id"
+            "SELECT (configuration ->> 'dry_run')::boolean FROM orchestration.sync_history"
+            " WHERE sync_type = 'calls' ORDER BY id"
         ).fetchall()
     assert dry == [(False,), (True,), (False,)]
 

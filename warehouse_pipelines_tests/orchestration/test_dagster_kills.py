@@ -17,7 +17,7 @@ from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness
 from warehouse_pipelines_tests.orchestration.conftest import TAGS, UI
 
-pytestmark = [pytest.mark.slow("Dagster's processes, which are killed"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow("Dagster's processes, which are killed"), pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def rows(harness: DagsterHarness) -> list[tuple[str, str | None]]:
         ).fetchall()
 
 
-def wait(reached: Callable[[], bool], what: str, harness: DagsterHarness, seconds: float = 150) -> None:
+def wait(reached: Callable[[], bool], what: str, harness: DagsterHarness, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         if time.monotonic() > deadline:

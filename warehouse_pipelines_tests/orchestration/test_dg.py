@@ -11,7 +11,7 @@ import pytest
 from warehouse_pipelines.simulators.server import start_process
 from warehouse_pipelines_tests.harness.subprocesses import Command
 
-pytestmark = pytest.mark.slow("Dagster's processes")
+pytestmark = [pytest.mark.slow("Dagster's processes"), pytest.mark.timeout(900)]
 
 
 def run(folder: Path, *words: str, **more: str) -> str:
@@ -34,7 +34,7 @@ def test_definitions_are_found_and_load(tmp_path: Path) -> None:
 
 def test_dg_launches_a_sync_on_the_instance_of_the_project(database_url: str, tmp_path: Path) -> None:
     """Through ``warehouse dg``, which prepares the instance that the UI shows."""
-    with start_process(["callrail"], contacts=20) as simulators:
+    with start_process(["callrail"], contacts=20, wait_seconds=240) as simulators:
         run(
             tmp_path, "warehouse", "dg", "launch", "--job", "sync_callrail_tags",
             WAREHOUSE_HOME=str(tmp_path), DAGSTER_HOME=str(tmp_path / "dagster"), **simulators.environment(),

@@ -263,6 +263,7 @@ class Machine:
                 child.wait(30)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
 
 
 def listens(port: int) -> bool:

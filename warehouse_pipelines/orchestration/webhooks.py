@@ -41,6 +41,8 @@ JOB = "work_webhooks"
 LOOK_SECONDS = 60
 
 PAUSE_SECONDS = 5.0
+"""How long the thread waits at most before it looks again."""
+
 GATHER_SECONDS = 0.3
 """Deliveries come in bursts, and one read reads what several of them name."""
 

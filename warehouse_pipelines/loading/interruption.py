@@ -19,8 +19,10 @@ class Stopped(Exception):
     """The thread of a run ends because the run was interrupted; nobody sees it."""
 
 
-def interruptible(work: Callable[[], T], stop: Callable[[], None]) -> T:
+def interruptible(work: Callable[[], T], stop: Callable[[], None], seconds: float | None = None) -> T:
     """Do the work in a thread and wait for it; when that is interrupted, ``stop`` it and raise what interrupted.
+
+    Work that takes longer than ``seconds`` is stopped as well, and ``TimeoutError`` raised.
 
     Work that does not end within ``STOP_SECONDS`` is left behind: what it would commit, it cannot, because the row of
     its history is closed by then.
@@ -37,7 +39,9 @@ def interruptible(work: Callable[[], T], stop: Callable[[], None]) -> T:
     worker = threading.Thread(target=run, name="sync", daemon=True)
     worker.start()
     try:
-        worker.join()
+        worker.join(seconds)
+        if worker.is_alive():
+            raise TimeoutError(f"stopped after {seconds:.0f} s")
     except BaseException:
         deadline = time.monotonic() + STOP_SECONDS
         while worker.is_alive() and time.monotonic() < deadline:

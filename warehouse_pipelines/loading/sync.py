@@ -33,7 +33,7 @@ from warehouse_pipelines.loading.dlt_source import dlt_resource
 from warehouse_pipelines.loading.erased import Erased
 from warehouse_pipelines.loading.interruption import Stopped, interruptible
 from warehouse_pipelines.loading.loader import Loader
-from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.plan import BY_KEY, Plan, plan
 from warehouse_pipelines.loading.read_ahead import read_ahead
 from warehouse_pipelines.loading.request_budget import RequestBudget
@@ -52,6 +52,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warehouse.sync")
 
+PROBE_RECORDS, PROBE_SECONDS = 1_000, 10.0
+"""More than that no probe reads, and no longer."""
+
+
+class SomethingNew(Exception):
+    """A probe found something to load, or more to read than it may."""
+
 
 def sync(
     source: Source,
@@ -65,14 +72,16 @@ def sync(
     replayed: Sequence[int] = (),
     keys: Sequence[str] = (),
     for_webhooks: bool = False,
+    probe: bool = False,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Result:
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
 
     With ``keys`` the source's ``fetch`` reads these and nothing else (``keyed.sync_keys``). ``for_webhooks`` notes in
-    the history that a delivery asked for this run, and not a schedule.
+    the history that a delivery asked for this run, and not a schedule. A ``probe`` commits only if nothing is new.
 
-    Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded.
+    Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded. A probe
+    leaves no row then; it also raises ``SomethingNew``, and ``TimeoutError`` after ``PROBE_SECONDS``.
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
@@ -86,7 +95,8 @@ def sync(
         page_size = options.batch_size or entity.page_size or source.page_size
         configuration = run_report.configuration(entity, options, planned, page_size)
         configuration |= {"for_webhooks": True} if for_webhooks else {}
-        run = Run(source, entity, options, planned, url, now, page_size, held.token)
+        configuration |= {"probe": True} if probe else {}
+        run = Run(source, entity, options, planned, url, now, page_size, held.token, probe)
         held.when_lost = run.stop
 
         def work() -> Result:
@@ -94,21 +104,22 @@ def sync(
             return run.execute(resource or dlt_resource(source, entity), replayed, progress)
 
         try:
-            return interruptible(work, run.stop)
+            return interruptible(work, run.stop, seconds=PROBE_SECONDS if probe else None)
         except BaseException as raised:
             error = unwrap_error(raised)
             if held.lost.is_set() and isinstance(error, Exception):
                 error = held.error()
             _close_failed(run, error, session)
-            logs.sync_failed(source.name, entity.name, error, configuration)
+            if probe is None:
+                logs.sync_failed(source.name, entity.name, error, configuration)
             if error is raised:
                 raise
             raise error from raised
 
 
 def _close_failed(run: "Run", error: BaseException, session: "Session") -> None:
-    """Close the history row of a run that raised."""
-    if isinstance(error, Exception):
+    """Close the history row of a run that raised; delete that of a probe."""
+    if isinstance(error, Exception) and not run.probe:
         run.fail(session, error)
         return
     # The session may still be busy in the thread that was stopped. If there is no other, ``close_stale_runs``
@@ -121,8 +132,9 @@ class Run:
     """The run between its history row and its result; it holds what the failure of any part must report."""
 
     def __init__(self, source: Source, entity: Entity, options: Options, planned: Plan, url: str, now: datetime,
-                 page_size: int, token: int) -> None:  # fmt: skip
+                 page_size: int, token: int, probe: bool) -> None:  # fmt: skip
         self.source, self.entity, self.options, self.plan, self.url = source, entity, options, planned, url
+        self.probe = probe
         self.history_id, self.token = 0, token
         self.stopping = threading.Event()
         self.warehouse = WarehouseReader(url)
@@ -155,6 +167,8 @@ class Run:
         self.change_request(keys=tuple(keys))
         self.expect(*sync_history.last_values(session, source, entity, mode))
         how = {"strategy": mode, "since": str(self.plan.window.since)}
+        if self.probe:
+            return
         logs.asking(source.name, entity.name, source.title, configuration, **how)
         self.reading.begun = lambda: logs.started(source.name, entity.name, self.reading.reported, configuration, **how)
 
@@ -186,7 +200,10 @@ class Run:
             self.coercer.missing.expect(shares, stood)
 
     def fail(self, session: "Session", error: BaseException) -> None:
-        """Close the history row as failed or cancelled."""
+        """Close the history row as failed or cancelled; delete that of a probe."""
+        if self.probe:
+            sync_history.withdraw(session, self.source, self.entity, token=self.token)
+            return
         metrics = self.report.metrics()
         sync_history.fail(
             session, self.source, self.entity, error, metrics, history_id=self.history_id, token=self.token
@@ -203,6 +220,8 @@ class Run:
         """Read, load, tombstone, close the history row, commit."""
         with self.warehouse, self.budget:
             result = self._execute(unread, replayed, progress)
+        if self.probe:
+            return result
         logs.completed(
             self.source.name, self.entity.name, result.created, result.updated, result.failed,
             status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
@@ -223,6 +242,7 @@ class Run:
             self.report.loading_seconds += time.monotonic() - began
             result = self.report.result(self.history_id, loader, incomplete, rows)
             closing = self.report.closing(result, incomplete)
+            self._require_nothing_new(loader, result.status)
             if self.stopping.is_set():
                 raise Stopped
             if self.options.dry_run:
@@ -247,9 +267,19 @@ class Run:
             loader.load(table)
             loader.tombstones.note_erased(self.erased.take_keys())
             self._write_dead_letters(loader)
+            self._require_nothing_new(loader)
             self.report.loading_seconds += time.monotonic() - began
             progress(self.coercer.read)
             logs.progress(self.source.name, self.entity.name, self.coercer.read, self.reading.reported)
+
+    def _require_nothing_new(self, loader: Loader, status: Status = "success") -> None:
+        """End a probe that found something to load, or more records than a probe reads."""
+        if not self.probe:
+            return
+        report = self.reading.report
+        changed = loader.created + loader.updated + loader.restored + loader.deleted + loader.failed
+        if changed or status != "success" or (report and report.erased_keys) or self.coercer.read > PROBE_RECORDS:
+            raise SomethingNew
 
     def _finish(self, loader: Loader, replayed: Sequence[int]) -> str | None:
         """Tombstone and close dead letters once all is read. Return why the read is incomplete."""

@@ -16,6 +16,7 @@ Queries write ``(status IN (…)) IS TRUE``, and so of the time: no index on the
 statistics say the table is, and they read the entity's index.
 """
 
+import contextlib
 import json
 import logging
 from dataclasses import dataclass
@@ -259,6 +260,23 @@ def fail(
             source.name,
             entity.name,
             type(second).__name__,
+        )
+
+
+def withdraw(connection: "Session", source: Source, entity: Entity, *, token: int) -> None:
+    """Delete the row of a probe that did not commit, while the lease has its ``token``.
+
+    Returns also when it cannot be deleted: ``close_stale_runs`` closes it.
+    """
+    of = (source.name, entity.name)
+    with contextlib.suppress(psycopg.Error):
+        connection.execute(
+            """
+            DELETE FROM orchestration.sync_history
+            WHERE crm_source = %s AND sync_type = %s AND status = 'running' AND %s = (
+                SELECT token FROM orchestration.entity_lease WHERE crm_source = %s AND sync_type = %s)
+            """,
+            [*of, token, *of],
         )
 
 

@@ -2,7 +2,8 @@
 
 A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, because each run costs a process and a
 second of a processor; for several, which run side by side, only if each has ``WORTH_SECONDS`` to read and the pool of
-the CRM has places for them beside its unfinished runs. The CRMs fire at different minutes of the hour, so that few of
+the CRM has places for them beside its unfinished runs. What is likely to have nothing new is synced within the tick
+(``probes``), and needs a run only if that finds something. The CRMs fire at different minutes of the hour, so that few of
 them run at once. A tick leaves out what is switched off (``loading.sync_schedule``), what an unfinished run has still
 to sync, and what need not be polled yet because its webhooks deliver (``loading.webhook_cadence``); it says so in its
 log and in a tag of the run. A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
@@ -25,6 +26,7 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.checks import at_once, hourly
+from warehouse_pipelines.orchestration import probes
 from warehouse_pipelines.orchestration.io_manager import key_of
 from warehouse_pipelines.orchestration.ticks import told_plainly
 
@@ -162,6 +164,10 @@ def schedule(
             due = [entity for entity in entities if entity.name not in left_out]
             if due:
                 sync_schedule.note(connection, source, due, context.scheduled_execution_time)
+            # A run of the CRM that is unfinished may need the vendor's whole pool.
+            probed = probes.probe(context.instance, connection, source, due, url()) if due and not going else []
+            left_out |= {entity.name: "nothing is new" for entity in probed}
+            due = [entity for entity in due if entity.name not in left_out]
             # More runs than the pool has places would wait for one of them, each as a started run.
             most = max(1, source.pool - len(set(going.values())))
             parts = run_parts(connection, source, due, most, WORTH_SECONDS)

@@ -1,0 +1,86 @@
+"""What a schedule's tick syncs itself, without a run: the entities that are likely to have nothing new.
+
+Each is a probe (``loading.probe``), one after another, as the vendor's pool and its budget are shared with runs. What
+has something new, or was not reached within ``TICK_SECONDS``, is left to a run, with the entities that are read from it.
+A probe is a materialization of its
+asset all the same, as the table is as new as after a run; it has no log and no checks.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.io_manager import key_of, metadata, vendor_key
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.loading.options import Result
+    from warehouse_pipelines.warehouse import Session
+
+TICK_SECONDS = 20.0
+"""The ticks of other schedules wait for this one, and Dagster waits for it for a minute."""
+
+SHOWN = ("dagster/row_count", "mode", "window", "unchanged", "api_calls", "sync_history_id")
+"""What the materialization of a probe shows of it."""
+
+_at_it: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+"""Of each CRM the lock of the tick that probes it: two schedules of it may tick at one time."""
+
+
+def probe(
+    instance: dg.DagsterInstance, session: "Session", source: Source, entities: Sequence[Entity], url: str
+) -> list[Entity]:
+    """Sync those of a CRM's entities that have nothing new, as far as that is likely; return these.
+
+    Raises as ``psycopg`` and Dagster's storage do.
+    """
+    from warehouse_pipelines.loading import probe as loading
+
+    until = time.monotonic() + TICK_SECONDS
+    found = loading.candidates(session, source, entities)
+    if not found or not _at_it[source.name].acquire(timeout=TICK_SECONDS):
+        return []
+    left = {entity.table for entity in entities}
+    done: list[Entity] = []
+    calls = 0
+    try:
+        for entity in _parents_first(found):
+            if entity.parent in left or time.monotonic() >= until:
+                continue
+            if result := loading.probe(source, entity, url=url):
+                _report(instance, entity, result)
+                left.remove(entity.table)
+                done.append(entity)
+                calls += result.calls
+    finally:
+        _at_it[source.name].release()
+    if done:
+        instance.report_runless_asset_event(dg.AssetObservation(vendor_key(source), metadata={"api_calls": calls}))
+    return done
+
+
+def _parents_first(entities: Sequence[Entity]) -> list[Entity]:
+    parents = {entity.table: entity.parent for entity in entities}
+
+    def depth(table: str | None) -> int:
+        return 1 + depth(parents[table]) if table in parents else 0
+
+    return sorted(entities, key=lambda entity: depth(entity.table))
+
+
+def _report(instance: dg.DagsterInstance, entity: Entity, result: "Result") -> None:
+    """Record the materialization of a probe. Its data version is the last one's, so what comes after is not stale."""
+    last = instance.get_latest_materialization_event(key_of(entity))
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            key_of(entity),
+            description="nothing is new; found by the schedule's tick, without a run",
+            metadata={name: fact for name, fact in metadata(result).items() if name in SHOWN},
+            tags=last.asset_materialization.tags if last and last.asset_materialization else None,
+        )
+    )

@@ -11,7 +11,8 @@ processes and of PostgreSQL, in rows that were written, and in calls of vendors:
 - **ticks**: every schedule that is on by default ticks, in batches of those that tick equally often, through
   Dagster's own scheduler function; the daemon takes the runs from its queue and the code server runs them. The cost of
   a batch, less what waiting costs in that time, is multiplied by the ticks that a day has by the schedules' own cron.
-  Rare ones, weekly or monthly, count as their share of a day.
+  Rare ones, weekly or monthly, count as their share of a day. Of those that tick often, once a day a run syncs what is
+  due, and the others are ticks that find nothing new themselves (``orchestration.probes``); both are measured.
 
 Evaluating a tick is done here and not in the daemon, to choose its time; its cost counts as the daemon's.
 
@@ -163,6 +164,8 @@ class Installation:
                 """
             ).fetchone()
         now.syncs, now.calls = row[0], row[1]
+        with self.server.connect("dagster") as connection:
+            now.runs = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
         return now
 
     def tables(self) -> dict[str, tuple[int, int, int]]:
@@ -255,8 +258,8 @@ class Clock:
             one for one in self.schedules if last_due(one, end) >= now - timedelta(minutes=1) and ticks_a_day(one) > 0
         ]
 
-    def tick(self, schedules: Sequence[Any], *, last: bool = True) -> None:
-        """Tick these once, for the last time that they were due, or for the one before it."""
+    def tick(self, schedules: Sequence[Any], *, before: int = 0) -> None:
+        """Tick these once, for the last time that they were due, or for one of those ``before`` it."""
         from dagster._core.definitions.run_request import InstigatorType
         from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
         from dagster._scheduler.scheduler import launch_scheduled_runs_for_schedule
@@ -264,7 +267,8 @@ class Clock:
         began = time.process_time()
         for schedule in schedules:
             at = last_due(schedule, datetime.now(UTC))
-            at = at if last else last_due(schedule, at - timedelta(seconds=1))
+            for _ in range(before):
+                at = last_due(schedule, at - timedelta(seconds=1))
             data = ScheduleInstigatorData(schedule.cron_schedule, at.timestamp() - 1, at.timestamp() - 1)
             state = InstigatorState(
                 schedule.get_remote_origin(), InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data
@@ -353,18 +357,24 @@ def run(contacts: int, seconds: float, only: str, warm: float) -> dict[str, Any]
         day = waiting.times(DAY / waiting.seconds)
         lines = [line("waiting", "", day)]
         for rate, schedules in sorted(by_rate.items(), reverse=True):
+            stretches = [(rate, 0)]
             if rate >= OFTEN:
-                clock.tick(schedules, last=False)
+                clock.tick(schedules, before=2)
                 clock.wait(1800)
-            with stretch(installation) as batch:
-                clock.tick(schedules)
-                clock.wait(1800)
-            net = batch.plus(waiting.times(-batch.seconds / waiting.seconds))
-            net.runs = len(schedules)
-            spent = f"{batch.seconds:.0f} s, {net.total:.1f} s of processor time"
-            print(f"# {rate:g} a day: {len(schedules)} ticks, {net.syncs:.0f} syncs, {spent}", file=sys.stderr)
-            lines.append(line(f"{len(schedules)} schedules", f"{rate:g}", net.times(rate)))
-            day = day.plus(net.times(rate))
+                forget_runs(server)
+                stretches = [(1.0, 1), (rate - 1.0, 0)]
+            for times, before in stretches:
+                with stretch(installation) as batch:
+                    clock.tick(schedules, before=before)
+                    clock.wait(1800)
+                net = batch.plus(waiting.times(-batch.seconds / waiting.seconds))
+                spent = f"{batch.seconds:.0f} s, {net.total:.1f} s of processor time"
+                print(
+                    f"# {times:g} a day: {len(schedules)} ticks, {net.syncs:.0f} syncs, {net.runs:.0f} runs, {spent}",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+                lines.append(line(f"{len(schedules)} schedules", f"{times:g}", net.times(times)))
+                day = day.plus(net.times(times))
         failed = failures(server)
         sizes = bytes_per_row(installation)
     storage = {name: rows * sizes.get(name, 0.0) for name, rows in day.rows.items() if rows > 0}
@@ -393,7 +403,8 @@ def run(contacts: int, seconds: float, only: str, warm: float) -> dict[str, Any]
 
 OFTEN = 24.0
 """Schedules that tick so often a day tick once before they are measured: who is who of everything that was loaded is
-found once, and the process that runs are forked from imports once."""
+found once, and the process that runs are forked from imports once. Then they tick as once a day and as all other times.
+"""
 
 WARM = 180.0
 """After the start, before anything is measured: on a busy machine the daemon takes minutes to load the workspace, to
@@ -404,6 +415,12 @@ def line(what: str, rate: str, figures: Figures) -> tuple[str, ...]:
     """Return a line of the table: minutes of processor time by part."""
     minutes = [f"{figures.cpu[part] / 60:.1f}" for part in PARTS]
     return (what, rate, f"{figures.syncs:,.0f}", f"{figures.calls:,.0f}", *minutes, f"{figures.total / 60:.1f}")
+
+
+def forget_runs(server: Any) -> None:
+    """Let no entity have been synced by a run of Dagster, as if that were a day ago: the next tick asks for one."""
+    with server.connect("warehouse") as connection:
+        connection.execute("UPDATE orchestration.sync_history SET run_id = NULL")
 
 
 def failures(server: Any) -> list[str]:

@@ -186,7 +186,7 @@ def test_a_short_idle_day_runs_what_its_schedules_ask_for(prepared: dict[str, st
     words = ("--contacts", "100", "--seconds", "5", "--warm", "5", "--only", "sync_gsheet")
     said = last_line(prepared, "idle_day.py", *words)
     assert said["failed"] == []
-    assert (said["runs"], said["syncs"]) == (24, 48)
+    assert (said["runs"], said["syncs"]) == (1, 48), "the others found nothing new themselves"
     assert min(said["runs_minutes"], said["megabytes"], said["api_calls"]) > 0
 
 

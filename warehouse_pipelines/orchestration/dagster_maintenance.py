@@ -1,10 +1,11 @@
 """Keeps Dagster's own storage from growing without end: ``prune_dagster`` deletes old runs every night.
 
-With all schedules on there are 800 runs a day, and Dagster deletes none of them. A run goes with its events, its
+With all schedules on there may be 800 runs a day, and Dagster deletes none of them. A run goes with its events, its
 compute log and its check evaluations when it is older than ``orchestration.retention_policy`` says, or a setting
 (``WAREHOUSE_RUN_DAYS``, ``WAREHOUSE_FAILED_RUN_DAYS``), which wins. What the UI shows of an asset is kept, however old:
 the run of its last materialization and observation and of the last evaluation of each check; and of a backfill job the
-last run of each partition. Ticks of schedules and sensors are deleted by Dagster (``retention`` in ``dagster.yaml``).
+last run of each partition. Events that belong to no run, such as the materializations of probes, go after the days of
+runs that ended well, but for the last of each asset. Ticks of schedules and sensors are deleted by Dagster (``retention`` in ``dagster.yaml``).
 
 What a sync did stands in ``orchestration.sync_history``, which is not touched here.
 
@@ -22,8 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.instance import RUNLESS_RUN_ID
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
+from dagster._core.storage.event_log.schema import AssetEventTagsTable as Tags
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
 from dagster._core.storage.tags import PARTITION_SET_TAG
 
 from warehouse_pipelines import settings, warehouse
@@ -123,7 +127,13 @@ def prune(instance: dg.DagsterInstance, kept: Ages, now: datetime | None = None)
             instance.delete_run(run_id)
             _delete_file(instance, run_id)
             deleted += 1
-    return {"runs_deleted": deleted, "old_runs_kept_for_their_assets": spared, "runs_left": instance.get_runs_count()}
+    days = kept.get(dg.DagsterRunStatus.SUCCESS)
+    return {
+        "runs_deleted": deleted,
+        "old_runs_kept_for_their_assets": spared,
+        "runs_left": instance.get_runs_count(),
+        "events_without_a_run_deleted": _delete_runless(instance, now - timedelta(days=days)) if days else 0,
+    }
 
 
 def needed_runs(instance: dg.DagsterInstance) -> set[str]:
@@ -144,6 +154,27 @@ def needed_runs(instance: dg.DagsterInstance) -> set[str]:
         found = connection.execute(sa.select(Checks.c.run_id).where(Checks.c.id.in_(latest)))
         needed |= {run_id for (run_id,) in found}
     return needed
+
+
+def _delete_runless(instance: dg.DagsterInstance, before: datetime) -> int:
+    """Delete older events that belong to no run, but for the last of each kind of each asset; return how many."""
+    storage: Any = instance.event_log_storage
+    deleted = 0
+    # SQLite has each event twice, once in the file of its run.
+    files = [storage.run_connection, lambda _: storage.index_connection()]
+    for connect in files if isinstance(storage, SqliteEventLogStorage) else files[1:]:
+        with connect(RUNLESS_RUN_ID) as connection:
+            runless = sa.select(Events.c.id).where(Events.c.run_id == RUNLESS_RUN_ID)
+            latest = sa.select(sa.func.max(Events.c.id)).where(Events.c.run_id == RUNLESS_RUN_ID)
+            latest = latest.group_by(Events.c.asset_key, Events.c.dagster_event_type, Events.c.partition)
+            old = runless.where(Events.c.timestamp < before.replace(tzinfo=None), Events.c.id.not_in(latest))
+            ids = [event_id for (event_id,) in connection.execute(old)]
+            for first in range(0, len(ids), 1000):
+                some = ids[first : first + 1000]
+                connection.execute(sa.delete(Tags).where(Tags.c.event_id.in_(some)))
+                connection.execute(sa.delete(Events).where(Events.c.id.in_(some)))
+            deleted = len(ids)
+    return deleted
 
 
 def _delete_check_evaluations(instance: dg.DagsterInstance, run_id: str) -> None:

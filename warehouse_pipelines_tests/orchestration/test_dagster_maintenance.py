@@ -87,7 +87,8 @@ def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance) -
 
     assert dagster_maintenance.prune(instance, KEPT, NOW)["runs_deleted"] == 0, "none is old"
     facts = dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=8))
-    assert facts == {"runs_deleted": 3, "old_runs_kept_for_their_assets": 3, "runs_left": 4}
+    assert facts == {"runs_deleted": 3, "old_runs_kept_for_their_assets": 3, "runs_left": 4,
+                     "events_without_a_run_deleted": 0}  # fmt: skip
 
     removed, left = {first, second, month_again}, {third, month, last_month, failed}
     assert {found.run_id for found in instance.get_runs()} == left
@@ -107,6 +108,25 @@ def test_old_runs_go_and_what_the_ui_needs_stays(instance: dg.DagsterInstance) -
     dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=31))
     assert {found.run_id for found in instance.get_runs()} == {third, month, last_month}, "failed ones live longer"
     assert dagster_maintenance.prune(instance, KEPT, NOW + timedelta(days=1000))["runs_deleted"] == 0
+
+
+def test_what_no_run_wrote_goes_but_for_the_last_of_each_asset(instance: dg.DagsterInstance) -> None:
+    for count in (1, 2, 3):
+        for key in ("one", "other"):
+            made = dg.AssetMaterialization(key, metadata={"n": count}, tags={"dagster/data_version": str(count)})
+            instance.report_runless_asset_event(made)
+        instance.report_runless_asset_event(dg.AssetObservation("one"))
+    prune = dagster_maintenance.prune
+    assert prune(instance, KEPT, NOW + timedelta(days=6))["events_without_a_run_deleted"] == 0, "none is old"
+    assert prune(instance, KEPT, NOW + timedelta(days=8))["events_without_a_run_deleted"] == 6
+    assert prune(instance, KEPT, NOW + timedelta(days=8))["events_without_a_run_deleted"] == 0
+    for key in ("one", "other"):
+        (left,) = instance.fetch_materializations(dg.AssetKey(key), limit=10).records
+        assert left.asset_materialization is not None
+        assert left.asset_materialization.metadata["n"].value == 3
+        assert instance.get_latest_materialization_event(dg.AssetKey(key)) == left.event_log_entry
+        (tags,) = instance.get_event_tags_for_asset(dg.AssetKey(key))
+        assert tags["dagster/data_version"] == "3"
 
 
 def test_runs_that_have_not_ended_are_never_deleted(instance: dg.DagsterInstance) -> None:

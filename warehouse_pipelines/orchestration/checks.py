@@ -10,7 +10,8 @@ step with its events on SQLite, 1 to 3 ms of it in PostgreSQL):
 - ``values`` (warning): columns that lose values, or that the vendor no longer sends (``observability.lost_values``).
 
 *Hourly*, in one step for all entities, in a job of its own: what is only true once everything is loaded, and what must
-also speak when an asset failed, which is when the steps after it are skipped. All are warnings:
+also speak when an asset failed, which is when the steps after it are skipped. The schedule's tick judges them, and asks
+for a run of those whose result is to be stored (``worth_a_run``). All are warnings:
 
 - ``references``: the share of rows that refer to something the warehouse does not have. Of a table over
   ``SAMPLE_BYTES`` random pages are read. A table that is still empty cannot be judged by, and passes. What refers to
@@ -20,10 +21,12 @@ also speak when an asset failed, which is when the steps after it are skipped. A
 - ``health``: the rules of ``warehouse status``, the share of good runs and the age of the last.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
@@ -48,6 +51,12 @@ TOLD_OTHERWISE = ("dead_letters", "values", "volume", "health")
 """The checks whose subject has an alert of its own, so that a failure of theirs is none."""
 
 AT_ONCE = ("key", "dead_letters", "values")
+
+STORE_SECONDS = 23.5 * 3600
+"""So long after the last result of an hourly check the next is stored, also if it is the same."""
+
+JUDGE_SECONDS = 20.0
+"""How long a tick judges by itself; Dagster waits for it for a minute."""
 
 
 def at_once(entity: Entity) -> list[dg.AssetCheckKey]:
@@ -112,26 +121,56 @@ def hourly_checks(
 
     @dg.multi_asset_check(name="check_all_entities", specs=specs(hourly(by_table.values())), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        from warehouse_pipelines.observability.health import judge
-
-        wanted = context.selected_asset_check_keys
         with session_of_step(url()) as session:
-            health = {(found.crm, found.sync_type): found for found in judge(sources, url=url())}
-            unusual = _unusual(session, sources, url()) if any(key.name == "volume" for key in wanted) else {}
-            for source in sources:
-                own = {entity.table for entity in source.entities}
-                for entity in source.entities:
-                    names = {key.name for key in hourly([entity]) if key in wanted}
-                    there = _exists(session, entity)
-                    if "references" in names:
-                        yield (_references(session, entity, by_table, own) if there else _absent(entity, "references"))
-                    if "volume" in names:
-                        text = unusual.get((source.name, entity.name))
-                        yield _result(entity, "volume", text is None, text or "as much as is usual, or too few runs")
-                    if "health" in names:
-                        yield _health(entity, health[source.name, entity.name])
+            yield from judge_hourly(session, sources, by_table, url(), context.selected_asset_check_keys)
 
     return check
+
+
+def judge_hourly(
+    session: "Session", sources: Sequence[Source], by_table: Mapping[str, Entity], url: str,
+    wanted: Set[dg.AssetCheckKey],
+) -> Iterator[dg.AssetCheckResult]:  # fmt: skip
+    """Yield the results of those hourly checks that are ``wanted``. Raises ``psycopg.Error``."""
+    from warehouse_pipelines.observability.health import judge
+
+    health = {(found.crm, found.sync_type): found for found in judge(sources, url=url)}
+    unusual = _unusual(session, sources, url) if any(key.name == "volume" for key in wanted) else {}
+    for source in sources:
+        own = {entity.table for entity in source.entities}
+        for entity in source.entities:
+            names = {key.name for key in hourly([entity]) if key in wanted}
+            there = _exists(session, entity)
+            if "references" in names:
+                yield (_references(session, entity, by_table, own) if there else _absent(entity, "references"))
+            if "volume" in names:
+                text = unusual.get((source.name, entity.name))
+                yield _result(entity, "volume", text is None, text or "as much as is usual, or too few runs")
+            if "health" in names:
+                yield _health(entity, health[source.name, entity.name])
+
+
+def worth_a_run(
+    session: "Session", instance: dg.DagsterInstance, sources: Sequence[Source], url: str
+) -> list[dg.AssetCheckKey]:
+    """Return the hourly checks whose result is to be stored: it is new or bad, or the last one is a day old.
+
+    A result takes 6 kB of Dagster's storage, and most are as they were an hour ago. Those that are not judged within
+    ``JUDGE_SECONDS`` are worth a run. Raises ``psycopg.Error``.
+    """
+    by_table = {entity.table: entity for source in sources for entity in source.entities}
+    keys = hourly(by_table.values())
+    stored = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    good, since = AssetCheckExecutionRecordStatus.SUCCEEDED, time.time() - STORE_SECONDS
+    fresh = {key for key, last in stored.items() if last.status == good and last.create_timestamp > since}
+    still_good = set()
+    until = time.monotonic() + JUDGE_SECONDS
+    for found in judge_hourly(session, sources, by_table, url, fresh) if fresh else ():
+        if found.passed:
+            still_good.add((found.asset_key, found.check_name))
+        if time.monotonic() > until:
+            break
+    return [key for key in keys if (key.asset_key, key.name) not in still_good]
 
 
 def specs(keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckSpec]:

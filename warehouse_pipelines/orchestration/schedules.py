@@ -25,7 +25,7 @@ from warehouse_pipelines.loading.run_parts import run_parts
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import step_key
-from warehouse_pipelines.orchestration.checks import at_once, hourly
+from warehouse_pipelines.orchestration.checks import at_once, hourly, worth_a_run
 from warehouse_pipelines.orchestration import probes
 from warehouse_pipelines.orchestration.io_manager import key_of
 from warehouse_pipelines.orchestration.ticks import told_plainly
@@ -130,16 +130,23 @@ def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sche
             by_cadence.setdefault(entity.cadence.every, []).append(entity)
         offset = 60 * place // len(sources)
         made += [schedule(source, entities, url, offset) for entities in by_cadence.values()]
-    if not sources:
-        return made
-    checking = dg.ScheduleDefinition(
+    return [*made, _check_schedule(sources, url)] if sources else made
+
+
+def _check_schedule(sources: Sequence[Source], url: Callable[[], str]) -> dg.ScheduleDefinition:
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
+        with told_plainly(), warehouse.session(url()) as session:
+            worth = worth_a_run(session, context.instance, sources, url())
+        return dg.RunRequest(asset_check_keys=worth) if worth else dg.SkipReason("every check is as good as it was")
+
+    return dg.ScheduleDefinition(
         name="check_warehouse_schedule",
         job_name="check_warehouse",
         cron_schedule="20 * * * *",
+        execution_fn=tick,
         default_status=_status(on=any(not source.missing_settings() for source in sources)),
         description="The hourly checks.",
     )
-    return [*made, checking]
 
 
 def schedule(

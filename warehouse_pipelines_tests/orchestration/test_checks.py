@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import psycopg
@@ -9,6 +10,7 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions
+from warehouse_pipelines.orchestration import checks
 from warehouse_pipelines.orchestration.checks import _references
 from warehouse_pipelines_tests.harness import record_store
 
@@ -61,6 +63,46 @@ def test_after_a_sync_all_is_well(definitions: dg.Definitions, instance: dg.Dags
     found |= hourly(definitions, instance)
     assert len(found) == 3 * 5 + 1
     assert {key for key, check in found.items() if not check.passed} == set()
+
+
+def test_a_tick_asks_for_the_hourly_checks_whose_result_is_to_be_stored(
+    definitions: dg.Definitions,
+    store: record_store.RecordStore,
+    bare_url: str,
+    database: psycopg.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of them once a day; else what is bad, what just got well again, and what it did not come to."""
+    (schedule,) = (found for found in definitions.schedules or () if found.name == "check_warehouse_schedule")
+    assert isinstance(schedule, dg.ScheduleDefinition)
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+
+        def asked() -> set[tuple[str, str]]:
+            """Tick, and run what is asked for."""
+            with dg.build_schedule_context(instance=instance) as context:
+                found = schedule.evaluate_tick(context).run_requests or []
+            keys = [key for one in found for key in one.asset_check_keys or ()]
+            if keys:
+                job = definitions.resolve_job_def("check_warehouse")
+                assert job.get_subset(asset_check_selection=set(keys)).execute_in_process(instance=instance).success
+            return {(key.asset_key.path[-1], key.name) for key in keys}
+
+        assert record_store.run(definitions, "sync_store_all", instance).success
+        everything = asked()
+        assert len(everything) == 3 * 2 + 1
+        assert asked() == set()
+        database.execute("UPDATE store_annex.part SET thing_id = 'nowhere'")
+        assert asked() == asked() == {("part", "references")}, "it is bad"
+        database.execute("UPDATE store_annex.part SET thing_id = '1'")
+        assert asked() == {("part", "references")}, "it is well again"
+        assert asked() == set()
+        monkeypatch.setattr(checks, "JUDGE_SECONDS", 0.0)
+        assert len(asked()) == len(everything) - 1
+        monkeypatch.setattr(checks, "JUDGE_SECONDS", 60.0)
+        monkeypatch.setattr(checks, "STORE_SECONDS", 0.0)
+        assert asked() == everything
 
 
 def test_a_wrong_key_fails_the_run(

@@ -5,7 +5,8 @@ compute log and its check evaluations when it is older than ``orchestration.rete
 (``WAREHOUSE_RUN_DAYS``, ``WAREHOUSE_FAILED_RUN_DAYS``), which wins. What the UI shows of an asset is kept, however old:
 the run of its last materialization and observation and of the last evaluation of each check; and of a backfill job the
 last run of each partition. Events that belong to no run, such as the materializations of probes, go after the days of
-runs that ended well, but for the last of each asset. Ticks of schedules and sensors are deleted by Dagster (``retention`` in ``dagster.yaml``).
+runs that ended well, but for the last of each asset. Ticks of schedules and sensors are deleted by Dagster
+(``retention`` in ``dagster.yaml``).
 
 What a sync did stands in ``orchestration.sync_history``, which is not touched here.
 
@@ -127,12 +128,12 @@ def prune(instance: dg.DagsterInstance, kept: Ages, now: datetime | None = None)
             instance.delete_run(run_id)
             _delete_file(instance, run_id)
             deleted += 1
-    days = kept.get(dg.DagsterRunStatus.SUCCESS)
+    age = kept.get(dg.DagsterRunStatus.SUCCESS)
     return {
         "runs_deleted": deleted,
         "old_runs_kept_for_their_assets": spared,
         "runs_left": instance.get_runs_count(),
-        "events_without_a_run_deleted": _delete_runless(instance, now - timedelta(days=days)) if days else 0,
+        "events_without_a_run_deleted": _delete_runless(instance, now - timedelta(days=age)) if age else 0,
     }
 
 

@@ -1,9 +1,9 @@
 """What a schedule's tick syncs itself, without a run: the entities that are likely to have nothing new.
 
 Each is a probe (``loading.probe``), one after another, as the vendor's pool and its budget are shared with runs. What
-has something new, or was not reached within ``TICK_SECONDS``, is left to a run, with the entities that are read from it.
-A probe is a materialization of its
-asset all the same, as the table is as new as after a run; it has no log and no checks.
+has something new, or was not reached within ``TICK_SECONDS``, is left to a run, with the entities that are read from
+it. A probe is a materialization of its asset all the same, as the table is as new as after a run; it has no log and no
+checks.
 """
 
 import threading

@@ -3,10 +3,10 @@
 A tick asks for one run of ``sync_<crm>_all`` with the entities that are due, because each run costs a process and a
 second of a processor; for several, which run side by side, only if each has ``WORTH_SECONDS`` to read and the pool of
 the CRM has places for them beside its unfinished runs. What is likely to have nothing new is synced within the tick
-(``probes``), and needs a run only if that finds something. The CRMs fire at different minutes of the hour, so that few of
-them run at once. A tick leaves out what is switched off (``loading.sync_schedule``), what an unfinished run has still
-to sync, and what need not be polled yet because its webhooks deliver (``loading.webhook_cadence``); it says so in its
-log and in a tag of the run. A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
+(``probes``), and needs a run only if that finds something. The CRMs fire at different minutes of the hour, so that few
+of them run at once. A tick leaves out what is switched off (``loading.sync_schedule``), what an unfinished run has
+still to sync, and what need not be polled yet because its webhooks deliver (``loading.webhook_cadence``); it says so in
+its log and in a tag of the run. A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
 
 A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
 switched on without them skips and says which are missing.
@@ -24,9 +24,9 @@ from warehouse_pipelines.loading import sync_schedule, webhook_cadence
 from warehouse_pipelines.loading.run_parts import run_parts
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration import probes
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.checks import at_once, hourly, worth_a_run
-from warehouse_pipelines.orchestration import probes
 from warehouse_pipelines.orchestration.io_manager import key_of
 from warehouse_pipelines.orchestration.ticks import told_plainly
 
@@ -180,7 +180,7 @@ def schedule(
             parts = run_parts(connection, source, due, most, WORTH_SECONDS)
         reasons = "; ".join(f"{entity.name}: {left_out[entity.name]}" for entity in entities if entity.name in left_out)
         if not due:
-            yield dg.SkipReason(f"nothing is due: {reasons}")
+            yield dg.SkipReason(f"no run is needed: {reasons}")
             return
         if reasons:
             context.log.info("left out: %s", reasons)

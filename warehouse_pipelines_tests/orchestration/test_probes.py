@@ -63,10 +63,12 @@ def materializations(instance: dg.DagsterInstance, table: str) -> list[dg.EventL
     return [one.event_log_entry for one in found if not one.event_log_entry.run_id]
 
 
-def test_where_nothing_is_new_no_run_is_asked_for(store: RecordStore, instance: dg.DagsterInstance, bare_url: str) -> None:
+def test_where_nothing_is_new_no_run_is_asked_for(
+    store: RecordStore, instance: dg.DagsterInstance, bare_url: str
+) -> None:
     asked, told = tick(store, instance, bare_url)
     assert (asked, len(store.asked)) == (set(), 3)
-    assert told == "nothing is due: parts: nothing is new; things: nothing is new; gadgets: nothing is new"
+    assert told == "no run is needed: parts: nothing is new; things: nothing is new; gadgets: nothing is new"
     for entity in record_store.ENTITIES:
         (entry,) = materializations(instance, entity.table)
         assert entry.asset_materialization is not None

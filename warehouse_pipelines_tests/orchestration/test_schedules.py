@@ -246,7 +246,7 @@ def test_what_is_switched_off_is_left_out_and_said_so(instance: dg.DagsterInstan
         assert sync_schedule.switch(connection, STORE, None, on=False) == ["parts", "things"]
         skipped = tick(instance, url)
         assert isinstance(skipped, dg.SkipReason)
-        assert "nothing is due: " in (skipped.skip_message or "")
+        assert "no run is needed: " in (skipped.skip_message or "")
         assert sync_schedule.switch(connection, STORE, None, on=True) == ["gadgets", "parts", "things"]
     assert asked_for(tick(instance, url)) == {"part", "thing", "gadget"}
 

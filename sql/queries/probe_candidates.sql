@@ -1,5 +1,5 @@
 -- Those of the `entities` of `crm` whose last sync, webhooks aside, was a good one that found nothing new, within
--- `most_records` and `most_seconds`, and that a run of Dagster synced within `run_within` seconds.
+-- `most_records` and `most_seconds`.
 SELECT asked.entity
 FROM unnest(%(entities)s::text[]) AS asked (entity)
     CROSS JOIN LATERAL (
@@ -14,9 +14,3 @@ WHERE last.status = 'success' AND last.configuration ->> 'mode' IN ('delta', 'fu
     AND (last.performance_metrics ->> 'deleted')::bigint + (last.performance_metrics ->> 'restored')::bigint = 0
     AND last.records_processed <= %(most_records)s
     AND last.end_time - last.start_time < make_interval(secs => %(most_seconds)s)
-    AND EXISTS (
-        SELECT FROM orchestration.sync_history AS r
-        WHERE r.crm_source = %(crm)s AND r.sync_type = asked.entity AND r.run_id IS NOT NULL
-            AND (r.status = 'success') IS TRUE
-            AND (r.start_time > clock_timestamp() - make_interval(secs => %(run_within)s)) IS TRUE
-    )

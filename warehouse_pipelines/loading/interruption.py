@@ -25,7 +25,7 @@ def interruptible(work: Callable[[], T], stop: Callable[[], None], seconds: floa
     Work that takes longer than ``seconds`` is stopped as well, and ``TimeoutError`` raised.
 
     Work that does not end within ``STOP_SECONDS`` is left behind: what it would commit, it cannot, because the row of
-    its history is closed by then.
+    its history is closed or deleted by then.
     """
     done: list[T] = []
     failed: list[BaseException] = []

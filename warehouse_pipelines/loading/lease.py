@@ -107,14 +107,18 @@ class Lease:
 
 
 @contextlib.contextmanager
-def hold(url: str, source: Source, entity: Entity, run_id: str | None = None) -> Iterator[Lease]:
+def hold(
+    url: str, source: Source, entity: Entity, run_id: str | None = None, *, at_once: bool = False
+) -> Iterator[Lease]:
     """Hold the lease of an entity for the block; rows that a dead or silent process left are closed first.
 
     Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, or its commit stands still and
-    cannot be ended, and leaves a row that says so.
+    cannot be ended, and leaves a row that says so. With ``at_once`` nobody is waited for, and there is no such row.
     """
     with warehouse.session(url) as session:
-        silent = _lock(session, source, entity, run_id)
+        if at_once and not sync_history.try_lock(session, source.name, entity.name):
+            raise SyncRunning(f"{source.name} {entity.name} is being synced. Nothing was read")
+        silent = not at_once and _lock(session, source, entity, run_id)
         token = _acquire(session, source, entity, run_id)
         _terminate_holders(session, loading_key(source, entity), wait=True)
         sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)

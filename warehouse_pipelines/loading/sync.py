@@ -57,7 +57,7 @@ PROBE_RECORDS, PROBE_SECONDS = 1_000, 10.0
 
 
 class SomethingNew(Exception):
-    """A probe found something to load, or more to read than it may."""
+    """A probe found something to load, or more to read than it may, as where a read of everything is due."""
 
 
 def sync(
@@ -85,13 +85,15 @@ def sync(
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
-    with lease.hold(url, source, entity, run_id) as held:
+    with lease.hold(url, source, entity, run_id, at_once=probe) as held:
         session = held.session
         now = sync_history.utc_now()
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill,
             replay=bool(replayed), narrowed=any(flag.narrows for flag in flags), by_key=bool(keys),
         )  # fmt: skip
+        if probe and entity.cursor and planned.mode == "full":
+            raise SomethingNew
         page_size = options.batch_size or entity.page_size or source.page_size
         configuration = run_report.configuration(entity, options, planned, page_size)
         configuration |= {"for_webhooks": True} if for_webhooks else {}
@@ -110,7 +112,7 @@ def sync(
             if held.lost.is_set() and isinstance(error, Exception):
                 error = held.error()
             _close_failed(run, error, session)
-            if probe is None:
+            if not probe:
                 logs.sync_failed(source.name, entity.name, error, configuration)
             if error is raised:
                 raise
@@ -156,6 +158,8 @@ class Run:
     def begin(self, session: "Session", configuration: dict[str, Any], run_id: str | None, keys: Sequence[str]) -> None:
         """Write the history row, and take over what earlier runs left: rows, the vendor's state, how columns stood."""
         source, entity, options, mode = self.source, self.entity, self.options, self.plan.mode
+        if self.stopping.is_set():
+            raise Stopped
         self.history_id = sync_history.begin(
             session, source, entity, start_time=self.report.now, configuration=configuration, run_id=run_id
         )
@@ -270,7 +274,8 @@ class Run:
             self._require_nothing_new(loader)
             self.report.loading_seconds += time.monotonic() - began
             progress(self.coercer.read)
-            logs.progress(self.source.name, self.entity.name, self.coercer.read, self.reading.reported)
+            if not self.probe:
+                logs.progress(self.source.name, self.entity.name, self.coercer.read, self.reading.reported)
 
     def _require_nothing_new(self, loader: Loader, status: Status = "success") -> None:
         """End a probe that found something to load, or more records than a probe reads."""
@@ -310,7 +315,7 @@ class Run:
     def _write_dead_letters(self, loader: Loader) -> None:
         """Write what could not be read or loaded so far into the dead letters."""
         rejects = [*self.coercer.take_rejects(), *loader.take_rejects()]
-        for reject in rejects:
+        for reject in rejects if not self.probe else ():
             logs.record_error(
                 self.source.name, self.entity.name, reject.key, reject.message, record=bytes(reject.raw),
                 context=f"{reject.stage} {reject.rule}",

@@ -266,7 +266,7 @@ def fail(
 def withdraw(connection: "Session", source: Source, entity: Entity, *, token: int) -> None:
     """Delete the row of a probe that did not commit, while the lease has its ``token``.
 
-    Returns also when it cannot be deleted: ``close_stale_runs`` closes it.
+    Returns also when it cannot be deleted: ``close_dead`` does it.
     """
     of = (source.name, entity.name)
     with contextlib.suppress(psycopg.Error):
@@ -324,7 +324,12 @@ def close_stale_runs(url: str) -> list[int]:
 
 
 def close_dead(connection: "Session", crm: str, sync_type: str, message: str = DIED) -> list[int]:
-    """Close what is running under a lock that the caller now holds."""
+    """Close what is running under a lock that the caller now holds; delete what is a probe, which nobody waits for."""
+    connection.execute(
+        "DELETE FROM orchestration.sync_history WHERE crm_source = %s AND sync_type = %s AND status = 'running'"
+        " AND configuration ? 'probe'",
+        [crm, sync_type],
+    )
     rows = connection.execute(
         """
         UPDATE orchestration.sync_history

@@ -21,6 +21,7 @@ for a run of those whose result is to be stored (``worth_a_run``). All are warni
 - ``health``: the rules of ``warehouse status``, the share of good runs and the age of the last.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
@@ -160,17 +161,35 @@ def worth_a_run(
     """
     by_table = {entity.table: entity for source in sources for entity in source.entities}
     keys = hourly(by_table.values())
-    stored = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    good, since = AssetCheckExecutionRecordStatus.SUCCEEDED, time.time() - STORE_SECONDS
-    fresh = {key for key, last in stored.items() if last.status == good and last.create_timestamp > since}
+    from psycopg.errors import QueryCanceled
+
+    fresh = passed_since(instance, keys, time.time() - STORE_SECONDS)
     still_good = set()
     until = time.monotonic() + JUDGE_SECONDS
-    for found in judge_hourly(session, sources, by_table, url, fresh) if fresh else ():
-        if found.passed:
-            still_good.add((found.asset_key, found.check_name))
-        if time.monotonic() > until:
-            break
+    with contextlib.suppress(QueryCanceled), _statement_timeout(session, JUDGE_SECONDS):
+        for found in judge_hourly(session, sources, by_table, url, fresh) if fresh else ():
+            if found.passed:
+                still_good.add((found.asset_key, found.check_name))
+            if time.monotonic() > until:
+                break
     return [key for key in keys if (key.asset_key, key.name) not in still_good]
+
+
+def passed_since(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], since: float) -> set[dg.AssetCheckKey]:
+    """Return those of the checks whose last result is good and not older than ``since``, seconds since 1970."""
+    stored = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    good = AssetCheckExecutionRecordStatus.SUCCEEDED
+    return {key for key, last in stored.items() if last.status == good and last.create_timestamp > since}
+
+
+@contextlib.contextmanager
+def _statement_timeout(session: "Session", seconds: float) -> Iterator[None]:
+    """Let no statement of the block take longer."""
+    session.execute("SELECT set_config('statement_timeout', %s, false)", [f"{seconds * 1000:.0f}ms"])
+    try:
+        yield
+    finally:
+        session.execute("RESET statement_timeout")
 
 
 def specs(keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckSpec]:

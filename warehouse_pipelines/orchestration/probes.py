@@ -16,6 +16,7 @@ import dagster as dg
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration import checks
 from warehouse_pipelines.orchestration.io_manager import key_of, metadata, vendor_key
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 20.0
 """The ticks of other schedules wait for this one, and Dagster waits for it for a minute."""
+
+CHECKED_SECONDS = 23.5 * 3600
+"""So long after its last run an entity is synced by a run again: the log of a run is kept, and checks follow it."""
 
 SHOWN = ("dagster/row_count", "mode", "window", "unchanged", "api_calls", "sync_history_id")
 """What the materialization of a probe shows of it."""
@@ -42,8 +46,8 @@ def probe(
     from warehouse_pipelines.loading import probe as loading
 
     until = time.monotonic() + TICK_SECONDS
-    found = loading.candidates(session, source, entities)
-    if not found or not _at_it[source.name].acquire(timeout=TICK_SECONDS):
+    found = _checked(instance, loading.candidates(session, source, entities))
+    if not found or not _at_it[source.name].acquire(timeout=1):
         return []
     left = {entity.table for entity in entities}
     done: list[Entity] = []
@@ -62,6 +66,13 @@ def probe(
     if done:
         instance.report_runless_asset_event(dg.AssetObservation(vendor_key(source), metadata={"api_calls": calls}))
     return done
+
+
+def _checked(instance: dg.DagsterInstance, entities: Sequence[Entity]) -> list[Entity]:
+    """Return those of the entities whose checks passed after their last run, within ``CHECKED_SECONDS``."""
+    keys = [key for entity in entities for key in checks.at_once(entity)]
+    passed = checks.passed_since(instance, keys, time.time() - CHECKED_SECONDS)
+    return [entity for entity in entities if passed.issuperset(checks.at_once(entity))]
 
 
 def _parents_first(entities: Sequence[Entity]) -> list[Entity]:

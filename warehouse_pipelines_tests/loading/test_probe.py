@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -16,8 +18,6 @@ from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.model.reading import ReadReport
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, Shown, thing
-
-RUN = "a run of Dagster"
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ def test_a_probe_reads_no_more_than_it_may(fake: FakeSource, monkeypatch: pytest
     assert probe(fake, known[:3]) is not None
     assert probe(fake, known) is None
     assert len(fake.history()) == len(history) + 1
-    fake.sync(known[:3], run_id=RUN)
+    fake.sync(known[:3])
     assert candidates(fake)
-    fake.sync(known, run_id=RUN)
+    fake.sync(known)
     assert not candidates(fake), "it would read too much"
 
 
@@ -146,14 +146,14 @@ def test_what_another_run_syncs_is_not_probed(fake: FakeSource) -> None:
         began = time.monotonic()
         assert probe(fake, [thing(1, day=3)]) is None
         assert time.monotonic() - began < 10, "it does not wait for the other one"
-    assert len(fake.asked) == 1
+    assert (len(fake.asked), len(fake.history())) == (1, 1)
 
 
 def test_only_what_found_nothing_the_last_time_is_likely_to_find_nothing(fake: FakeSource) -> None:
     assert not candidates(fake), "it was never synced"
-    fake.sync([thing(1, day=3)], run_id=RUN)
+    fake.sync([thing(1, day=3)])
     assert not candidates(fake), "the last run created a row"
-    fake.sync([thing(1, day=3)], run_id=RUN)
+    fake.sync([thing(1, day=3)])
     assert candidates(fake)
     assert probe(fake, [thing(1, day=3)])
     assert candidates(fake), "a probe found nothing"
@@ -172,23 +172,41 @@ def test_only_what_found_nothing_the_last_time_is_likely_to_find_nothing(fake: F
     assert not candidates(fake), "the last one failed"
 
 
-UNLIKELY = {
-    "took long": "end_time = start_time + interval '6 seconds'",
-    "restored a row": """performance_metrics = performance_metrics || '{"restored": 1}'""",
-    "came without a run": "run_id = NULL",
-    "came a day after the last run": "start_time = start_time - interval '25 hours'",
-}
-
-
-@pytest.mark.parametrize("why", UNLIKELY)
-def test_no_other_is_likely_to(fake: FakeSource, why: str) -> None:
-    """Such as what is long without a run of Dagster, whose log and checks are kept."""
-    fake.sync([thing(1, day=3)], run_id=RUN)
-    fake.sync([thing(1, day=3)], run_id=RUN)
+@pytest.mark.parametrize(
+    "change",
+    ["end_time = start_time + interval '6 seconds'", "performance_metrics = performance_metrics || '{\"restored\": 1}'"],
+    ids=["took long", "restored a row"],
+)
+def test_what_took_long_or_restored_a_row_is_not(fake: FakeSource, change: str) -> None:
+    fake.sync([thing(1, day=3)])
+    fake.sync([thing(1, day=3)])
     assert candidates(fake)
     with psycopg.connect(fake.url, autocommit=True) as connection:
-        connection.execute(f"UPDATE orchestration.sync_history SET {UNLIKELY[why]} WHERE crm_source = 'fake'")
+        connection.execute(f"UPDATE orchestration.sync_history SET {change} WHERE crm_source = 'fake'")
     assert not candidates(fake)
+
+
+def test_a_read_of_everything_that_is_due_is_left_to_a_run(fake: FakeSource) -> None:
+    fake.entity = replace(THING, cadence=replace(THING.cadence, full_every=timedelta(days=7), never_full=""))
+    fake.sync([thing(1, day=3)])
+    assert probe(fake, [thing(1, day=3)])
+    with psycopg.connect(fake.url, autocommit=True) as connection:
+        connection.execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '15 days'")
+    asked = len(fake.asked)
+    assert probe(fake, [thing(1, day=3)]) is None
+    assert len(fake.asked) == asked, "the vendor is not asked for everything twice"
+
+
+def test_a_probe_whose_process_died_is_no_failed_run(fake: FakeSource) -> None:
+    fake.sync([thing(1, day=3)])
+    with warehouse.connect(fake.url) as session:
+        for configuration in ({"probe": True}, {}):
+            sync_history.begin(
+                session, fake.source(), THING, start_time=sync_history.utc_now(), configuration=configuration,
+                run_id=None,
+            )  # fmt: skip
+    sync_history.close_stale_runs(fake.url)
+    assert [row["status"] for row in fake.history()] == ["success", "failed"]
 
 
 def test_a_window_that_lost_a_row_is_left_to_a_run(fake: FakeSource) -> None:

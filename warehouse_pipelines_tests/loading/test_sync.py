@@ -110,6 +110,16 @@ def fake(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     return FakeSource(bare_url)
 
 
+def test_a_run_that_fails_says_so_in_the_log(fake: FakeSource, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RequestRefused("400")
+
+    with pytest.raises(RequestRefused):
+        fake.sync(fail)
+    (told,) = (one for one in caplog.records if one.name == "warehouse.sync" and one.levelname == "ERROR")
+    assert "fake things" in told.getMessage()
+
+
 def january(day: int) -> datetime:
     return datetime(2024, 1, day, tzinfo=UTC)
 

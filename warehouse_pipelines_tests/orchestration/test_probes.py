@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
+import psycopg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
@@ -109,6 +110,22 @@ def test_a_vendor_that_fails_is_asked_by_a_run_which_tells_of_it(
     store.errors["things"] = [VendorUnavailable("503")]
     assert tick(store, instance, bare_url)[0] == {"thing", "part"}
     assert [row["status"] for row in history(bare_url, store.source(), record_store.THINGS)] == ["success"] * 2
+
+
+def test_what_a_check_failed_of_is_synced_by_a_run_and_everything_about_once_a_day(
+    store: RecordStore, instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe makes no check again."""
+    defs = definitions(store, bare_url)
+    with psycopg.connect(bare_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO store_gadget (id, raw_data, archived) VALUES ('', '{}', true)")
+        run(defs, "sync_store_gadgets", instance)
+        connection.execute("DELETE FROM store_gadget WHERE id = ''")
+    assert tick(store, instance, bare_url)[0] == {"gadget"}
+    assert run(defs, "sync_store_gadgets", instance).success
+    assert tick(store, instance, bare_url)[0] == set()
+    monkeypatch.setattr(probes, "CHECKED_SECONDS", 0.0)
+    assert tick(store, instance, bare_url)[0] == {"part", "thing", "gadget"}
 
 
 def test_a_tick_probes_no_longer_than_it_may(

@@ -27,7 +27,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
@@ -36,6 +39,8 @@ from warehouse_pipelines.orchestration.io_manager import key_of, session_of_step
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
+    from dagster._core.storage.event_log.base import AssetRecord
+
     from warehouse_pipelines.observability.health import Health
     from warehouse_pipelines.warehouse import Session
 
@@ -154,16 +159,21 @@ def judge_hourly(
 def worth_a_run(
     session: "Session", instance: dg.DagsterInstance, sources: Sequence[Source], url: str
 ) -> list[dg.AssetCheckKey]:
-    """Return the hourly checks whose result is to be stored: it is new or bad, or the last one is a day old.
+    """Return the hourly checks whose result is to be stored: it is bad, or the stored one is, or a day old.
 
-    A result takes 6 kB of Dagster's storage, and most are as they were an hour ago. Those that are not judged within
-    ``JUDGE_SECONDS`` are worth a run. Raises ``psycopg.Error``.
+    So is one that Dagster does not show any more, because the asset was materialized since. A result takes 6 kB of
+    Dagster's storage, and most are as they were an hour ago. Those that are not judged within ``JUDGE_SECONDS`` are
+    worth a run. Raises ``psycopg.Error``.
     """
     by_table = {entity.table: entity for source in sources for entity in source.entities}
     keys = hourly(by_table.values())
     from psycopg.errors import QueryCanceled
 
-    fresh = passed_since(instance, keys, time.time() - STORE_SECONDS)
+    stored = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    records = instance.get_asset_records([key_of(entity) for entity in by_table.values()])
+    assets = {record.asset_entry.asset_key: record for record in records}
+    since = time.time() - STORE_SECONDS
+    fresh = {key for key, last in stored.items() if passed(last, since) and _is_shown(last, assets.get(key.asset_key))}
     still_good = set()
     until = time.monotonic() + JUDGE_SECONDS
     with contextlib.suppress(QueryCanceled), _statement_timeout(session, JUDGE_SECONDS):
@@ -175,11 +185,19 @@ def worth_a_run(
     return [key for key in keys if (key.asset_key, key.name) not in still_good]
 
 
-def passed_since(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], since: float) -> set[dg.AssetCheckKey]:
-    """Return those of the checks whose last result is good and not older than ``since``, seconds since 1970."""
-    stored = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+def passed(last: AssetCheckExecutionRecord | None, since: float) -> bool:
+    """Return whether the last result of a check is good and not older than ``since``, in seconds since 1970."""
     good = AssetCheckExecutionRecordStatus.SUCCEEDED
-    return {key for key, last in stored.items() if last.status == good and last.create_timestamp > since}
+    return last is not None and last.status == good and last.create_timestamp > since
+
+
+def _is_shown(last: AssetCheckExecutionRecord, asset: "AssetRecord | None") -> bool:
+    """Return whether Dagster shows this result, which it does if it is of the asset's last materialization."""
+    latest = asset.asset_entry.last_materialization_record if asset else None
+    if latest is None or latest.run_id == last.run_id:
+        return True
+    target = last.evaluation.target_materialization_data if last.evaluation else None
+    return target.storage_id == latest.storage_id if target else latest.timestamp < last.create_timestamp
 
 
 @contextlib.contextmanager

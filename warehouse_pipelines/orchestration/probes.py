@@ -9,10 +9,12 @@ checks.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.instance import RUNLESS_RUN_ID
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
@@ -46,18 +48,21 @@ def probe(
     from warehouse_pipelines.loading import probe as loading
 
     until = time.monotonic() + TICK_SECONDS
-    found = _checked(instance, loading.candidates(session, source, entities))
-    if not found or not _at_it[source.name].acquire(timeout=1):
+    likely = loading.candidates(session, source, entities)
+    stored = _results(instance, likely)
+    since = time.time() - CHECKED_SECONDS
+    likely = [one for one in likely if all(checks.passed(stored.get(key), since) for key in checks.at_once(one))]
+    if not likely or not _at_it[source.name].acquire(timeout=1):
         return []
     left = {entity.table for entity in entities}
     done: list[Entity] = []
     calls = 0
     try:
-        for entity in _parents_first(found):
+        for entity in _parents_first(likely):
             if entity.parent in left or time.monotonic() >= until:
                 continue
             if result := loading.probe(source, entity, url=url):
-                _report(instance, entity, result)
+                _report(instance, entity, result, stored)
                 left.remove(entity.table)
                 done.append(entity)
                 calls += result.calls
@@ -68,11 +73,13 @@ def probe(
     return done
 
 
-def _checked(instance: dg.DagsterInstance, entities: Sequence[Entity]) -> list[Entity]:
-    """Return those of the entities whose checks passed after their last run, within ``CHECKED_SECONDS``."""
-    keys = [key for entity in entities for key in checks.at_once(entity)]
-    passed = checks.passed_since(instance, keys, time.time() - CHECKED_SECONDS)
-    return [entity for entity in entities if passed.issuperset(checks.at_once(entity))]
+Results = Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]
+
+
+def _results(instance: dg.DagsterInstance, entities: Sequence[Entity]) -> Results:
+    """Return the last result of each check of these entities."""
+    keys = [*checks.hourly(entities), *(key for entity in entities for key in checks.at_once(entity))]
+    return instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
 
 
 def _parents_first(entities: Sequence[Entity]) -> list[Entity]:
@@ -84,14 +91,23 @@ def _parents_first(entities: Sequence[Entity]) -> list[Entity]:
     return sorted(entities, key=lambda entity: depth(entity.table))
 
 
-def _report(instance: dg.DagsterInstance, entity: Entity, result: "Result") -> None:
-    """Record the materialization of a probe. Its data version is the last one's, so what comes after is not stale."""
-    last = instance.get_latest_materialization_event(key_of(entity))
+def _report(instance: dg.DagsterInstance, entity: Entity, result: "Result", stored: Results) -> None:
+    """Record the materialization of a probe. Its data version is the last one's, so what comes after is not stale.
+
+    Dagster shows results of checks if they are of the run that materialized last, or of none if none did. So those of a
+    run are recorded once more, of none: they stand, as nothing is new.
+    """
+    key = key_of(entity)
+    last = instance.get_latest_materialization_event(key)
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
-            key_of(entity),
+            key,
             description="nothing is new; found by the schedule's tick, without a run",
             metadata={name: fact for name, fact in metadata(result).items() if name in SHOWN},
             tags=last.asset_materialization.tags if last and last.asset_materialization else None,
         )
     )
+    for check, record in stored.items():
+        found = record.evaluation
+        if check.asset_key == key and record.run_id != RUNLESS_RUN_ID and isinstance(found, dg.AssetCheckEvaluation):
+            instance.report_runless_asset_event(found)

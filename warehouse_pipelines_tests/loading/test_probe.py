@@ -174,7 +174,10 @@ def test_only_what_found_nothing_the_last_time_is_likely_to_find_nothing(fake: F
 
 @pytest.mark.parametrize(
     "change",
-    ["end_time = start_time + interval '6 seconds'", "performance_metrics = performance_metrics || '{\"restored\": 1}'"],
+    [
+        "end_time = start_time + interval '6 seconds'",
+        "performance_metrics = performance_metrics || '{\"restored\": 1}'",
+    ],
     ids=["took long", "restored a row"],
 )
 def test_what_took_long_or_restored_a_row_is_not(fake: FakeSource, change: str) -> None:

@@ -73,7 +73,7 @@ def test_a_tick_asks_for_the_hourly_checks_whose_result_is_to_be_stored(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All of them once a day; else what is bad, what just got well again, and what it did not come to."""
+    """All of them once a day; else what is bad, got well or is not shown any more, and what it did not come to."""
     (schedule,) = (found for found in definitions.schedules or () if found.name == "check_warehouse_schedule")
     assert isinstance(schedule, dg.ScheduleDefinition)
 
@@ -97,6 +97,10 @@ def test_a_tick_asks_for_the_hourly_checks_whose_result_is_to_be_stored(
         assert asked() == asked() == {("part", "references")}, "it is bad"
         database.execute("UPDATE store_annex.part SET thing_id = '1'")
         assert asked() == {("part", "references")}, "it is well again"
+        assert asked() == set()
+        assert record_store.run(definitions, "sync_store_gadgets", instance).success
+        again = {("store_gadget", "volume"), ("store_gadget", "health")}
+        assert asked() == again, "Dagster shows no results of before a materialization"
         assert asked() == set()
         monkeypatch.setattr(checks, "JUDGE_SECONDS", 0.0)
         assert len(asked()) == len(everything) - 1

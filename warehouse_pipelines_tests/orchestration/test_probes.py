@@ -1,17 +1,23 @@
 """What a schedule's tick syncs itself, and what Dagster shows of that."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import psycopg
 import pytest
+import sqlalchemy as sa
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
 from dagster._core.test_utils import create_run_for_test
 
 from warehouse_pipelines.errors import VendorUnavailable
 from warehouse_pipelines.orchestration import probes
+from warehouse_pipelines.orchestration.checks import at_once, hourly
 from warehouse_pipelines.orchestration.dagster_maintenance import prune
 from warehouse_pipelines.orchestration.schedules import schedule
 from warehouse_pipelines_tests.harness import record_store
@@ -82,6 +88,38 @@ def test_where_nothing_is_new_no_run_is_asked_for(
     assert observed.asset_observation.metadata["api_calls"].value == 0, "a store without a network"
 
 
+async def shown(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> dict[str, bool]:
+    """Return which of these checks Dagster shows as passed, and not as not evaluated."""
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+    context = LoadingContextForTest(instance)
+    return {
+        f"{key.asset_key.to_user_string()} {key.name}": last.status == AssetCheckExecutionRecordStatus.SUCCEEDED
+        and await last.targets_latest_materialization(context)
+        for key, last in found.items()
+    }
+
+
+def test_the_results_of_checks_stand_after_a_probe(
+    store: RecordStore, instance: dg.DagsterInstance, bare_url: str
+) -> None:
+    """Dagster shows those of the last materialization alone. They are recorded once, and not after each probe."""
+    defs = definitions(store, bare_url)
+    keys = [*hourly(record_store.ENTITIES), *(key for entity in record_store.ENTITIES for key in at_once(entity))]
+    assert run(defs, "check_warehouse", instance).success
+    for _ in range(3):
+        assert tick(store, instance, bare_url)[0] == set()
+        found = asyncio.run(shown(instance, keys))
+        assert len(found) == 3 * 5 + 1
+        assert all(found.values()), found
+    storage: Any = instance.event_log_storage
+    with storage.index_connection() as connection:
+        rows = connection.execute(sa.select(Checks.c.id).where(Checks.c.run_id == "")).fetchall()
+    assert len(rows) == 3 * 5 + 1
+    done = prune(instance, dict.fromkeys((dg.DagsterRunStatus.SUCCESS,), 0), datetime.now(UTC) + timedelta(days=1))
+    assert done["runs_left"] == 0, "no run is needed for what is shown"
+    assert asyncio.run(shown(instance, keys)) == found
+
+
 def test_a_run_is_asked_for_what_has_something_new_and_only_for_that(
     store: RecordStore, instance: dg.DagsterInstance, bare_url: str
 ) -> None:
@@ -146,16 +184,9 @@ def test_while_a_run_of_the_crm_goes_on_nothing_is_probed(
     assert not store.asked
 
 
-def test_an_asset_that_was_probed_is_neither_stale_nor_without_its_checks(
-    store: RecordStore, instance: dg.DagsterInstance, bare_url: str
-) -> None:
-    """Its last run is kept by the retention of runs, because the results of its checks are of that run."""
+def test_an_asset_that_was_probed_is_not_stale(store: RecordStore, instance: dg.DagsterInstance, bare_url: str) -> None:
     tick(store, instance, bare_url)
-    defs = definitions(store, bare_url)
-    graph = defs.get_repository_def().asset_graph
+    graph = definitions(store, bare_url).get_repository_def().asset_graph
     resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
     for entity in record_store.ENTITIES:
         assert resolver.get_status(dg.AssetKey(entity.table.split("."))).value == "FRESH", entity.name
-    before = instance.get_runs_count()
-    done = prune(instance, dict.fromkeys((dg.DagsterRunStatus.SUCCESS,), 0))
-    assert (before, done["runs_left"]) == (2, 1)

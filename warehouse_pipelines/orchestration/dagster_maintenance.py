@@ -177,8 +177,8 @@ def _delete_runless(instance: dg.DagsterInstance, before: datetime) -> int:
             deleted = len(ids)
     with storage.index_connection() as connection:
         latest = sa.select(sa.func.max(Checks.c.id)).group_by(Checks.c.asset_key, Checks.c.check_name)
-        old = sa.delete(Checks).where(Checks.c.run_id == RUNLESS_RUN_ID, Checks.c.id.not_in(latest))
-        connection.execute(old.where(Checks.c.create_timestamp < before.replace(tzinfo=None)))
+        results = sa.delete(Checks).where(Checks.c.run_id == RUNLESS_RUN_ID, Checks.c.id.not_in(latest))
+        connection.execute(results.where(Checks.c.create_timestamp < before.replace(tzinfo=None)))
     return deleted
 
 

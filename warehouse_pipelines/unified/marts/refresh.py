@@ -214,7 +214,8 @@ def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None
             sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in values or mart.keys[:1]
         ),
     }
-    written = session.execute(sql.SQL(query("marts_write")).format(**given)).fetchone()
+    with bulk.bare(session, f"marts.{mart.name}", rows=_first_rows(session, table)):
+        written = session.execute(sql.SQL(query("marts_write")).format(**given)).fetchone()
     if written:
         summary.inserted, summary.updated, summary.deleted = (
             written[name] for name in ("inserted", "updated", "deleted")
@@ -223,6 +224,16 @@ def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None
         sums.keep_all(session, readers)
     if summary.inserted > bulk.MANY // 10:
         session.execute(sql.SQL("ANALYZE {}").format(table))
+
+
+def _first_rows(session: "Session", table: sql.Composable) -> int:
+    """Return how many rows are made for a mart that has none yet, else 0."""
+    found = session.execute(
+        sql.SQL(
+            "SELECT CASE WHEN EXISTS (SELECT FROM {table}) THEN 0 ELSE (SELECT count(*) FROM mart_made) END AS rows"
+        ).format(table=table)
+    ).fetchone()
+    return int(found["rows"]) if found else 0
 
 
 def _are_few(session: "Session", table: sql.Composable, no_more: sql.Composable) -> bool:

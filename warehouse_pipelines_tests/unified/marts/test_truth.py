@@ -169,3 +169,21 @@ def test_what_changes_later_is_as_from_nothing(known: Known) -> None:
             )
         marts.run(session)
         assert_as_from_nothing(session)
+
+
+def test_the_indexes_of_a_mart_are_there_after_its_first_rows(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first run of many rows drops what it would fill row by row, and makes it again. A later one does not."""
+    monkeypatch.setattr("warehouse_pipelines.unified.bulk.MANY", 1)
+    listed = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'marts' ORDER BY 2"
+    oid = "SELECT 'marts.activity_timeline_person'::regclass::oid AS oid"
+    with warehouse.connect(database_url) as session:
+        fill(session, Population(0, 12), 12, NOW)
+        before, old = session.execute(listed).fetchall(), session.execute(oid).fetchone()
+        marts.run(session)
+        first = session.execute(oid).fetchone()
+        assert first != old
+        marts.run(session, full=True)
+        assert session.execute(oid).fetchone() == first
+        assert session.execute(listed).fetchall() == before

@@ -5,7 +5,7 @@ FROM unnest(%(entities)s::text[]) AS asked (entity)
     CROSS JOIN LATERAL (
         SELECT h.* FROM orchestration.sync_history AS h
         WHERE h.crm_source = %(crm)s AND h.sync_type = asked.entity
-            AND h.configuration ->> 'mode' IS DISTINCT FROM 'webhook'
+            AND h.configuration ->> 'mode' IS DISTINCT FROM 'webhook' AND NOT h.configuration ? 'for_webhooks'
         ORDER BY h.id DESC LIMIT 1
     ) AS last
 WHERE last.status = 'success' AND last.configuration ->> 'mode' IN ('delta', 'full')

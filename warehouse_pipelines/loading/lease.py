@@ -119,7 +119,7 @@ def hold(
         if at_once and not sync_history.try_lock(session, source.name, entity.name):
             raise SyncRunning(f"{source.name} {entity.name} is being synced. Nothing was read")
         silent = not at_once and _lock(session, source, entity, run_id)
-        token = _acquire(session, source, entity, run_id)
+        token = _acquire(session, source, entity, run_id, at_once=at_once)
         _terminate_holders(session, loading_key(source, entity), wait=True)
         sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)
         with Lease(url, session, source, entity, token) as lease:
@@ -166,16 +166,19 @@ def _refused(
     return error
 
 
-def _acquire(session: "Session", source: Source, entity: Entity, run_id: str | None) -> int:
+def _acquire(session: "Session", source: Source, entity: Entity, run_id: str | None, *, at_once: bool) -> int:
     """Write the row of a new holder, who has the lock, and return its token.
 
     A commit that is under way has the row locked. It is waited for, and ended after ``ACQUIRE_SECONDS``.
     """
     start_time = sync_history.utc_now()
-    session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{ACQUIRE_SECONDS * 1000:.0f}ms"])
+    seconds = 1.0 if at_once else ACQUIRE_SECONDS
+    session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds * 1000:.0f}ms"])
     try:
         token = _write_holder(session, source, entity, run_id)
-    except psycopg.errors.LockNotAvailable:
+    except psycopg.errors.LockNotAvailable as error:
+        if at_once:
+            raise SyncRunning(f"{source.name} {entity.name} is being committed. Nothing was read") from error
         _terminate_holders(session, loading_key(source, entity), wait=True)
         try:
             token = _write_holder(session, source, entity, run_id)

@@ -32,6 +32,7 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus,
 )
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
 from warehouse_pipelines.model.source import Source
@@ -39,8 +40,6 @@ from warehouse_pipelines.orchestration.io_manager import key_of, session_of_step
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
-    from dagster._core.storage.event_log.base import AssetRecord
-
     from warehouse_pipelines.observability.health import Health
     from warehouse_pipelines.warehouse import Session
 
@@ -141,7 +140,7 @@ def judge_hourly(
     from warehouse_pipelines.observability.health import judge
 
     health = {(found.crm, found.sync_type): found for found in judge(sources, url=url)}
-    unusual = _unusual(session, sources, url) if any(key.name == "volume" for key in wanted) else {}
+    unusual = _unusual(sources, url) if any(key.name == "volume" for key in wanted) else {}
     for source in sources:
         own = {entity.table for entity in source.entities}
         for entity in source.entities:
@@ -165,15 +164,15 @@ def worth_a_run(
     Dagster's storage, and most are as they were an hour ago. Those that are not judged within ``JUDGE_SECONDS`` are
     worth a run. Raises ``psycopg.Error``.
     """
-    by_table = {entity.table: entity for source in sources for entity in source.entities}
-    keys = hourly(by_table.values())
     from psycopg.errors import QueryCanceled
 
+    by_table = {entity.table: entity for source in sources for entity in source.entities}
+    keys = hourly(by_table.values())
     stored = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     records = instance.get_asset_records([key_of(entity) for entity in by_table.values()])
-    assets = {record.asset_entry.asset_key: record for record in records}
+    latest = {record.asset_entry.asset_key: record.asset_entry.last_materialization_record for record in records}
     since = time.time() - STORE_SECONDS
-    fresh = {key for key, last in stored.items() if passed(last, since) and _is_shown(last, assets.get(key.asset_key))}
+    fresh = {key for key, last in stored.items() if passed(last, since) and is_shown(last, latest.get(key.asset_key))}
     still_good = set()
     until = time.monotonic() + JUDGE_SECONDS
     with contextlib.suppress(QueryCanceled), _statement_timeout(session, JUDGE_SECONDS):
@@ -191,13 +190,12 @@ def passed(last: AssetCheckExecutionRecord | None, since: float) -> bool:
     return last is not None and last.status == good and last.create_timestamp > since
 
 
-def _is_shown(last: AssetCheckExecutionRecord, asset: "AssetRecord | None") -> bool:
-    """Return whether Dagster shows this result, which it does if it is of the asset's last materialization."""
-    latest = asset.asset_entry.last_materialization_record if asset else None
-    if latest is None or latest.run_id == last.run_id:
+def is_shown(result: AssetCheckExecutionRecord, latest: dg.EventLogRecord | None) -> bool:
+    """Return whether Dagster shows this result of a check, which it does if it is of the ``latest`` materialization."""
+    if latest is None or latest.run_id == result.run_id:
         return True
-    target = last.evaluation.target_materialization_data if last.evaluation else None
-    return target.storage_id == latest.storage_id if target else latest.timestamp < last.create_timestamp
+    target = result.evaluation.target_materialization_data if result.evaluation else None
+    return target.storage_id == latest.storage_id if target else latest.timestamp < result.create_timestamp
 
 
 @contextlib.contextmanager
@@ -207,7 +205,8 @@ def _statement_timeout(session: "Session", seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        session.execute("RESET statement_timeout")
+        if not session.closed:
+            session.execute("RESET statement_timeout")
 
 
 def specs(keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckSpec]:
@@ -352,12 +351,12 @@ def _references(
     return _result(entity, "references", passed, "; ".join(findings), **facts)
 
 
-def _unusual(session: "Session", sources: Sequence[Source], url: str) -> dict[tuple[str, str], str]:
+def _unusual(sources: Sequence[Source], url: str) -> dict[tuple[str, str], str]:
     """Return of each entity whose last runs found unusually much or little what to say about it."""
     from warehouse_pipelines.observability.alerts import program, rules
 
     about = program.circumstances(sources, program.clock(url))
-    with rules.asking(session):
+    with warehouse.session(url) as session, rules.asking(session):
         asked = [fault for rule in rules.enabled(session, ["volume"]) for fault in rules.ask(session, rule, about)]
     return {(fault.crm or "", fault.entity or ""): fault.text for fault in asked}
 

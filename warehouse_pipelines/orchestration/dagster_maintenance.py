@@ -158,7 +158,10 @@ def needed_runs(instance: dg.DagsterInstance) -> set[str]:
 
 
 def _delete_runless(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Delete older events that belong to no run, but for the last of each kind of each asset; return how many."""
+    """Delete older events that belong to no run, but for the last of each kind of each asset; return how many.
+
+    And older results of checks, but for the last of each check.
+    """
     storage: Any = instance.event_log_storage
     deleted = 0
     # SQLite has each event twice, once in the file of its run.

@@ -29,13 +29,13 @@ TICK_SECONDS = 20.0
 """The ticks of other schedules wait for this one, and Dagster waits for it for a minute."""
 
 CHECKED_SECONDS = 23.5 * 3600
-"""So long after its last run an entity is synced by a run again: the log of a run is kept, and checks follow it."""
+"""An entity whose checks were recorded longer ago is synced by a run again, which keeps a log and makes them anew."""
 
 SHOWN = ("dagster/row_count", "mode", "window", "unchanged", "api_calls", "sync_history_id")
 """What the materialization of a probe shows of it."""
 
 _at_it: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-"""Of each CRM the lock of the tick that probes it: two schedules of it may tick at one time."""
+"""Of each CRM the lock of the tick that probes it: a person may evaluate one in the UI meanwhile."""
 
 
 def probe(
@@ -62,7 +62,7 @@ def probe(
             if entity.parent in left or time.monotonic() >= until:
                 continue
             if result := loading.probe(source, entity, url=url):
-                _report(instance, entity, result, stored)
+                _report(instance, entity, result)
                 left.remove(entity.table)
                 done.append(entity)
                 calls += result.calls
@@ -73,10 +73,9 @@ def probe(
     return done
 
 
-Results = Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]
-
-
-def _results(instance: dg.DagsterInstance, entities: Sequence[Entity]) -> Results:
+def _results(
+    instance: dg.DagsterInstance, entities: Sequence[Entity]
+) -> Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]:
     """Return the last result of each check of these entities."""
     keys = [*checks.hourly(entities), *(key for entity in entities for key in checks.at_once(entity))]
     return instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
@@ -91,23 +90,24 @@ def _parents_first(entities: Sequence[Entity]) -> list[Entity]:
     return sorted(entities, key=lambda entity: depth(entity.table))
 
 
-def _report(instance: dg.DagsterInstance, entity: Entity, result: "Result", stored: Results) -> None:
+def _report(instance: dg.DagsterInstance, entity: Entity, result: "Result") -> None:
     """Record the materialization of a probe. Its data version is the last one's, so what comes after is not stale.
 
-    Dagster shows results of checks if they are of the run that materialized last, or of none if none did. So those of a
-    run are recorded once more, of none: they stand, as nothing is new.
+    Dagster shows results of checks if they are of the run that materialized last, or of none if none did. So those that
+    it shows of a run are recorded once more, of none: they stand, as nothing is new.
     """
     key = key_of(entity)
-    last = instance.get_latest_materialization_event(key)
+    latest = next((one.asset_entry.last_materialization_record for one in instance.get_asset_records([key])), None)
+    made = latest.asset_materialization if latest else None
+    shown = [one for one in _results(instance, [entity]).values() if checks.is_shown(one, latest)]
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
             key,
             description="nothing is new; found by the schedule's tick, without a run",
             metadata={name: fact for name, fact in metadata(result).items() if name in SHOWN},
-            tags=last.asset_materialization.tags if last and last.asset_materialization else None,
+            tags=made.tags if made else None,
         )
     )
-    for check, record in stored.items():
-        found = record.evaluation
-        if check.asset_key == key and record.run_id != RUNLESS_RUN_ID and isinstance(found, dg.AssetCheckEvaluation):
-            instance.report_runless_asset_event(found)
+    for one in shown:
+        if one.run_id != RUNLESS_RUN_ID and isinstance(one.evaluation, dg.AssetCheckEvaluation):
+            instance.report_runless_asset_event(one.evaluation)

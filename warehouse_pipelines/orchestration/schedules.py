@@ -41,6 +41,8 @@ UNFINISHED = [
 WORTH_SECONDS = 60.0
 """Reading time, by the last good runs, that each of the runs has if a tick asks for several."""
 
+CHECK_JOB = "check_warehouse"
+
 DAY, WEEK = 24 * 60, 7 * 24 * 60
 
 
@@ -114,7 +116,7 @@ def _check_job(sources: Sequence[Source]) -> list["dg.UnresolvedAssetJobDefiniti
         return []
     return [
         dg.define_asset_job(
-            "check_warehouse",
+            CHECK_JOB,
             selection=dg.AssetSelection.checks(*hourly(entity for source in sources for entity in source.entities)),
             description="References, volumes and the health of runs, of every entity.",
         )
@@ -135,13 +137,15 @@ def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sche
 
 def _check_schedule(sources: Sequence[Source], url: Callable[[], str]) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
+        if context.instance.get_runs(dg.RunsFilter(job_name=CHECK_JOB, statuses=UNFINISHED), limit=1):
+            return dg.SkipReason(f"{CHECK_JOB} is at it")
         with told_plainly(), warehouse.session(url()) as session:
             worth = worth_a_run(session, context.instance, sources, url())
         return dg.RunRequest(asset_check_keys=worth) if worth else dg.SkipReason("every check is as good as it was")
 
     return dg.ScheduleDefinition(
         name="check_warehouse_schedule",
-        job_name="check_warehouse",
+        job_name=CHECK_JOB,
         cron_schedule="20 * * * *",
         execution_fn=tick,
         default_status=_status(on=any(not source.missing_settings() for source in sources)),

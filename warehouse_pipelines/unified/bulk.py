@@ -81,7 +81,7 @@ def bare(session: "Session", table: str, *, rows: int) -> Iterator[None]:
 
     These are the indexes that no constraint needs, and the table's foreign keys, which are cheaper to check at once.
     Only from ``MANY`` rows on, and when these are most of the table: that is a first load. Until the transaction ends
-    nobody else reads the table. Who writes the table in several such blocks puts one around them all.
+    whoever else reads the table waits. Who writes the table in several such blocks puts one around them all.
     """
     again: list[str] = []
     there = session.execute(f"SELECT count(*) AS rows FROM {table}".encode()).fetchone() if rows >= MANY else None  # noqa: S608

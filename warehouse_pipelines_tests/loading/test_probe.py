@@ -18,6 +18,7 @@ from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.model.reading import ReadReport
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, Shown, thing
+from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 
 @pytest.fixture
@@ -135,6 +136,8 @@ def test_a_vendor_that_takes_long_is_left_to_a_run(fake: FakeSource, monkeypatch
         assert fake.history() == history
     finally:
         answer.set()
+    eventually(lambda: not any(one.name == "sync" for one in threading.enumerate()), "what was left behind has ended")
+    assert fake.history() == history
     assert fake.sync([thing(1, day=3)]).status == "success"
     assert len(fake.history()) == len(history) + 1
 

@@ -102,6 +102,14 @@ def test_a_tick_asks_for_the_hourly_checks_whose_result_is_to_be_stored(
         again = {("store_gadget", "volume"), ("store_gadget", "health")}
         assert asked() == again, "Dagster shows no results of before a materialization"
         assert asked() == set()
+        with psycopg.connect(bare_url, autocommit=True) as other, other.transaction():
+            other.execute("LOCK TABLE store_annex.part IN ACCESS EXCLUSIVE MODE")
+            monkeypatch.setattr(checks, "JUDGE_SECONDS", 0.5)
+            with warehouse.session(bare_url) as session:
+                worth = checks.worth_a_run(session, instance, [store.source()], bare_url)
+            assert ("references", "part") in {(key.name, key.asset_key.path[-1]) for key in worth}, (
+                "nobody waits for it"
+            )
         monkeypatch.setattr(checks, "JUDGE_SECONDS", 0.0)
         assert len(asked()) == len(everything) - 1
         monkeypatch.setattr(checks, "JUDGE_SECONDS", 60.0)

@@ -115,9 +115,14 @@ def test_the_results_of_checks_stand_after_a_probe(
     with storage.index_connection() as connection:
         rows = connection.execute(sa.select(Checks.c.id).where(Checks.c.run_id == "")).fetchall()
     assert len(rows) == 3 * 5 + 1
-    done = prune(instance, dict.fromkeys((dg.DagsterRunStatus.SUCCESS,), 0), datetime.now(UTC) + timedelta(days=1))
+    for _ in range(2):
+        instance.report_runless_asset_event(dg.AssetCheckEvaluation(keys[0].asset_key, keys[0].name, passed=True))
+    done = prune(instance, {dg.DagsterRunStatus.SUCCESS: 1}, datetime.now(UTC) + timedelta(days=3))
     assert done["runs_left"] == 0, "no run is needed for what is shown"
     assert asyncio.run(shown(instance, keys)) == found
+    with storage.index_connection() as connection:
+        left = connection.execute(sa.select(Checks.c.id).where(Checks.c.run_id == "")).fetchall()
+    assert len(left) == len(rows), "older results of a check are deleted"
 
 
 def test_a_run_is_asked_for_what_has_something_new_and_only_for_that(

@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg import sql
 
 from warehouse_pipelines.queries import query
@@ -227,13 +228,17 @@ def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None
 
 
 def _first_rows(session: "Session", table: sql.Composable) -> int:
-    """Return how many rows are made for a mart that has none yet, else 0."""
-    found = session.execute(
-        sql.SQL(
-            "SELECT CASE WHEN EXISTS (SELECT FROM {table}) THEN 0 ELSE (SELECT count(*) FROM mart_made) END AS rows"
-        ).format(table=table)
-    ).fetchone()
-    return int(found["rows"]) if found else 0
+    """Return how many rows are made for an empty mart; 0 for one that has rows, or that somebody is reading."""
+    counted = sql.SQL("SELECT (SELECT count(*) FROM mart_made) AS rows WHERE NOT EXISTS (SELECT FROM {})")
+    found = session.execute(counted.format(table)).fetchone()
+    if found is None or found["rows"] < bulk.MANY:
+        return 0
+    try:
+        with session.transaction():
+            session.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(table))
+    except psycopg.errors.LockNotAvailable:
+        return 0
+    return int(found["rows"])
 
 
 def _are_few(session: "Session", table: sql.Composable, no_more: sql.Composable) -> bool:

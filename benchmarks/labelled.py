@@ -10,15 +10,19 @@ without its labels. A pair of a probability of a half counts as one person.
 import csv
 import importlib.metadata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from warehouse_pipelines.unified.splink_lane import Compared, Lane
+from warehouse_pipelines.unified.splink_lane import Compared, Lane, Trained
 
 Row = dict[str, str | None]
+Levels = tuple[int, ...]
+
+RECALL = 0.9
+"""Share of the pairs of one person that the sure rules of a set find together."""
 
 
 @dataclass(frozen=True)
@@ -92,25 +96,58 @@ class Found:
         return 2 * self.precision * self.recall / both if both else 0.0
 
 
+@dataclass(frozen=True)
+class Task:
+    """Records to compare, how, the rules of the training, and whose each record is, by its id."""
+
+    records: pa.Table
+    comparisons: tuple[Compared, ...]
+    sure: tuple[str, ...]
+    by: tuple[str, ...]
+    labels: Sequence[str]
+
+
 def measure(one: Labelled) -> Found | None:
     """Train on a set, compare it, and count; None if its wheel is not installed."""
+    task = read(one)
+    if task is None:
+        return None
+    lane = Lane(task.records, task.comparisons)
+    trained = lane.train(task.sure, task.by, recall=RECALL)
+    return found(task.labels, lane.compared(), likely(task, trained))
+
+
+def read(one: Labelled) -> Task | None:
+    """Return what is to be done with a set; None if its wheel is not installed."""
     rows = list(_rows(one))
     if not rows:
         return None
-    comparisons = [*_names(*one.names), *map(_text, one.others)]
-    lane = Lane(_table(one, rows), comparisons)
-    trained = lane.train([_equal(key) for key in one.sure], [_equal(key) for key in one.by], recall=0.9)
-    pairs = lane.compared()
+    comparisons = (*_names(*one.names), *map(_text, one.others))
+    sure, by = (tuple(map(_equal, keys)) for keys in (one.sure, one.by))
+    return Task(_table(one, rows), comparisons, sure, by, [_label(row) for row in rows])
+
+
+def likely(task: Task, trained: Trained) -> Callable[[Levels], bool]:
+    """Return what says whether a pair of these levels, as Splink's numbers, is more likely of one person than not."""
     least = trained.threshold(0.5)
-    labels = [_label(row) for row in rows]
+    return lambda levels: (
+        trained.score({one.name: one.of(level) for one, level in zip(task.comparisons, levels, strict=True)}) >= least
+    )
+
+
+def found(labels: Sequence[str], pairs: pa.Table, is_person: Callable[[Levels], bool]) -> Found:
+    """Count of the pairs that ``Lane.compared`` returns those that are called one person, and those that are."""
+    called: dict[Levels, bool] = {}
     said = []
-    for a, b, *gammas in zip(*(column.to_pylist() for column in pairs.columns), strict=True):
-        levels = {one.name: one.of(gamma) for one, gamma in zip(comparisons, gammas, strict=True)}
-        if trained.score(levels) >= least:
+    for a, b, *levels in zip(*(column.to_pylist() for column in pairs.columns), strict=True):
+        key = tuple(levels)
+        if key not in called:
+            called[key] = is_person(key)
+        if called[key]:
             said.append(labels[a] == labels[b])
     true = sum(count * (count - 1) // 2 for count in Counter(labels).values())
     right = sum(said)
-    return Found(len(rows), true, right / len(said) if said else 0.0, right / true)
+    return Found(len(labels), true, right / len(said) if said else 0.0, right / true)
 
 
 def _rows(one: Labelled) -> Iterator[Row]:

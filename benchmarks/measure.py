@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,11 @@ def _forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def _memory(name: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
+def _memory(name: str, pid: int | str = "self") -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(name):
             return int(line.split()[1]) / 1024
-    raise RuntimeError(f"/proc/self/status has no {name}")
+    raise RuntimeError(f"/proc/{pid}/status has no {name}")
 
 
 def _client() -> float:
@@ -114,16 +114,23 @@ class Program:
     def seconds(self) -> dict[str, float]:
         """Return the processor seconds of the process itself, and of all below it, ended or not."""
         processes = _processes()
+        own, below = processes[self.pid][1:]
+        below += sum(sum(processes[pid][1:]) for pid in self._below(processes))
+        return {"own": own / TICK, "below": below / TICK}
+
+    def peak_memory_mb(self) -> float:
+        """Return the sum of the peaks of resident memory of the process and of those below it that still run."""
+        return sum(_memory("VmHWM", pid) for pid in (self.pid, *self._below(_processes())))
+
+    def _below(self, processes: Mapping[int, tuple[int, int, int]]) -> Iterator[int]:
         children: dict[int, list[int]] = defaultdict(list)
         for pid, (parent, _, _) in processes.items():
             children[parent].append(pid)
-        own, below = processes[self.pid][1:]
         todo = children[self.pid]
         while todo:
             pid = todo.pop()
-            below += sum(processes[pid][1:])
+            yield pid
             todo += children[pid]
-        return {"own": own / TICK, "below": below / TICK}
 
 
 def _processes() -> dict[int, tuple[int, int, int]]:

@@ -1,10 +1,10 @@
 """Splink's Spark backend beside DuckDB: are weights and levels the same, and what do they cost on one machine?
 
     pip install --target /tmp/pyspark 'pyspark==4.0.*'
-    PYTHONPATH=/tmp/pyspark python benchmarks/spark.py --records 20000 200000 --sets
+    PYTHONPATH=/tmp/pyspark python benchmarks/spark.py --records 20000 200000 --sets FEBRL1 RLdata10000
 
 Nothing else here needs Spark, so it is no dependency; it needs Java 17. Records are the invented ones of
-``identity.py``, and with ``--sets`` the labelled ones, if their wheels are installed. Both lanes read the same file,
+``identity.py``, and those of labelled ``--sets``, if their wheels are installed. Both lanes read the same file,
 train and compare, each in a process of its own. The last line is one JSON object. It ends with 1 where the lanes
 compared other pairs or found other levels.
 
@@ -24,6 +24,7 @@ import json
 import multiprocessing
 import os
 import re
+import statistics
 import sys
 import tempfile
 import time
@@ -159,6 +160,7 @@ class SparkLane(Lane):
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
             "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
         }
         builder = SparkSession.builder.master(f"local[{CORES}]")
         for name, value in options.items():
@@ -300,10 +302,14 @@ def _show(connection: "duckdb.DuckDBPyConnection", work: Work, what: str, one: C
 
 
 def apart(one: Trained, other: Trained) -> dict[str, Any]:
-    """Return the largest difference of the bits of a level that both have, and how many levels only one has."""
+    """Return the largest and the median difference of the bits of a level, and how many levels only one learnt."""
     ours, theirs = ({(n, level): b for n, bits in t.bits.items() for level, b in bits.items()} for t in (one, other))
-    most, of = max((abs(ours[level] - theirs[level]), level) for level in ours.keys() & theirs.keys())
-    return {"most": round(most, 3), "of": " ".join(of), "learnt_by_one": len(ours.keys() ^ theirs.keys())}
+    by = sorted((abs(ours[level] - theirs[level]), " ".join(level)) for level in ours.keys() & theirs.keys())
+    most, of = by[-1]
+    median = statistics.median(bits for bits, _ in by)
+    return {
+        "most": round(most, 3), "of": of, "median": round(median, 3), "learnt_by_one": len(ours.keys() ^ theirs.keys()),
+    }  # fmt: skip
 
 
 def run(name: str, task: Task, memory: str) -> dict[str, Any]:
@@ -347,7 +353,7 @@ def main() -> None:
     """Run it from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--records", type=int, nargs="*", default=[20_000, 200_000])
-    parser.add_argument("--sets", action="store_true", help="the labelled sets, too")
+    parser.add_argument("--sets", nargs="*", default=[], choices=[one.name for one in labelled.SETS])
     parser.add_argument("--memory", default="4g", help="of Java's heap")
     chosen = parser.parse_args()
     if importlib.util.find_spec("pyspark") is None:
@@ -358,8 +364,7 @@ def main() -> None:
     tasks: list[tuple[str, Callable[[], Task | None]]] = [
         (f"invented {count:,}", lambda count=count: invented(count)) for count in chosen.records
     ]
-    if chosen.sets:
-        tasks += [(one.name, lambda one=one: labelled.read(one)) for one in labelled.SETS]
+    tasks += [(one.name, lambda one=one: labelled.read(one)) for one in labelled.SETS if one.name in chosen.sets]
     found = {name: run(name, task, chosen.memory) for name, make in tasks if (task := make()) is not None}
     print(json.dumps(found))
     if any(one["pairs_of_one_lane"] or one["pairs_of_other_levels"] for one in found.values()):

@@ -19,6 +19,7 @@ Decided:
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import json
 import multiprocessing
@@ -30,6 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,7 +92,7 @@ class ToSpark:
     """Translates DuckDB's SQL, with these macros."""
 
     def __init__(self, macros: Sequence[str]) -> None:
-        self._macros: dict[str, tuple[list[str], exp.Expression]] = {}
+        self._macros: dict[str, tuple[list[str], exp.Expr]] = {}
         for macro in macros:
             head, body = macro.split(" AS ", 1)
             name, *parameters = re.findall(r"\w+", head)
@@ -100,14 +102,14 @@ class ToSpark:
         """Return it as Spark has it."""
         return self.tree(sql).sql("spark")
 
-    def tree(self, sql: str) -> exp.Expression:
+    def tree(self, sql: str) -> exp.Expr:
         """Return its tree."""
         # ``len`` is of lists, ``length`` of texts; sqlglot takes them for one.
         tree = sqlglot.parse_one(re.sub(r"\blen\(", "size(", sql), read="duckdb")
         return self._written_out(tree).transform(_as_spark_has_it)
 
-    def _written_out(self, tree: exp.Expression) -> exp.Expression:
-        def called(node: exp.Expression) -> exp.Expression:
+    def _written_out(self, tree: exp.Expr) -> exp.Expr:
+        def called(node: exp.Expr) -> exp.Expr:
             if not (isinstance(node, exp.Anonymous) and node.name in self._macros):
                 return node
             parameters, body = self._macros[node.name]
@@ -117,7 +119,7 @@ class ToSpark:
         return tree.transform(called)
 
 
-def _bound(node: exp.Expression, given: Mapping[str, exp.Expression]) -> exp.Expression:
+def _bound(node: exp.Expr, given: Mapping[str, exp.Expr]) -> exp.Expr:
     """Return the argument for a parameter, and for a member of it the member of the argument."""
     if isinstance(node, exp.Column) and node.table in given:
         # Written with a dot, Splink would take it for a column of a table.
@@ -127,7 +129,7 @@ def _bound(node: exp.Expression, given: Mapping[str, exp.Expression]) -> exp.Exp
     return node
 
 
-def _as_spark_has_it(node: exp.Expression) -> exp.Expression:
+def _as_spark_has_it(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.ArrayOverlaps):
         return exp.func("arrays_overlap", node.this, node.expression)
     if isinstance(node, exp.JarowinklerSimilarity):
@@ -146,12 +148,12 @@ class SparkLane(Lane):
     def __init__(self, work: Work, memory: str) -> None:
         import splink
         from pyspark.sql import SparkSession
-        from splink.backends.spark import SparkAPI, similarity_jar_location
 
+        backend: Any = importlib.import_module("splink.backends.spark")
         self._comparisons, self._cap, self._to_spark = work.comparisons, work.cap, ToSpark(work.macros)
         options = {
             "spark.driver.memory": memory,
-            "spark.jars": similarity_jar_location(),
+            "spark.jars": backend.similarity_jar_location(),
             # 200 by default, each with a task of its own.
             "spark.default.parallelism": 2 * CORES,
             "spark.sql.shuffle.partitions": 2 * CORES,
@@ -170,7 +172,7 @@ class SparkLane(Lane):
         self.session.sparkContext.setCheckpointDir(str(work.folder))
         self.session.read.parquet(str(work.records)).createOrReplaceTempView("records")
         self.connection = self
-        api = SparkAPI(spark_session=self.session)
+        api = backend.SparkAPI(spark_session=self.session)
         settings = splink.SettingsCreator(
             link_type="dedupe_only",
             unique_id_column_name="record_id",
@@ -362,9 +364,9 @@ def main() -> None:
             " PYTHONPATH=/tmp/pyspark."
         )
     tasks: list[tuple[str, Callable[[], Task | None]]] = [
-        (f"invented {count:,}", lambda count=count: invented(count)) for count in chosen.records
+        *((f"invented {count:,}", partial(invented, count)) for count in chosen.records),
+        *((one.name, partial(labelled.read, one)) for one in labelled.SETS if one.name in chosen.sets),
     ]
-    tasks += [(one.name, lambda one=one: labelled.read(one)) for one in labelled.SETS if one.name in chosen.sets]
     found = {name: run(name, task, chosen.memory) for name, make in tasks if (task := make()) is not None}
     print(json.dumps(found))
     if any(one["pairs_of_one_lane"] or one["pairs_of_other_levels"] for one in found.values()):

@@ -135,6 +135,30 @@ def test_the_workload_is_the_same_every_time(monkeypatch: pytest.MonkeyPatch) ->
     assert 1_300 < sum(map(len, records)) / 300 < 1_600
 
 
+@pytest.mark.slow("imports Splink's parser of SQL")
+def test_the_comparisons_can_be_said_in_the_sql_of_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark itself is no dependency: nothing is run."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import spark
+    from sqlglot import exp, parse_one
+
+    from warehouse_pipelines.unified import rebuild
+
+    macros = {macro.split("(", 1)[0] for macro in rebuild.MACROS}
+    translate = spark.ToSpark(rebuild.MACROS)
+    for one in rebuild.COMPARISONS:
+        tree = parse_one(translate(one.case()), read="spark")
+        assert not macros & {call.name.lower() for call in tree.find_all(exp.Anonymous)}
+        assert {column.name[:-2] for column in tree.find_all(exp.Column) if len(column.name) > 1} == one.columns()
+    assert translate("len(phone_list_l) > length(middle_name_r[1])") == (
+        "SIZE(phone_list_l) > LENGTH(SUBSTRING(middle_name_r, 1, 1))"
+    )
+    monkeypatch.setattr(sys, "argv", ["spark.py"])
+    monkeypatch.setattr(spark.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SystemExit, match="Spark is not installed: pip install"):
+        spark.main()
+
+
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_run_of_the_marts_ends_as_a_run_of_everything(prepared: dict[str, str]) -> None:

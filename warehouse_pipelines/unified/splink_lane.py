@@ -111,6 +111,8 @@ class Lane:
         self.connection = duckdb.connect()
         # Its own temp folder would be the working one.
         self.connection.execute("SET memory_limit = '2GB'")
+        # It writes to stdout, wherever that goes.
+        self.connection.execute("SET enable_progress_bar_print = false")
         for macro in macros:
             self.connection.execute(f"CREATE MACRO {macro}")
         tables = {"given": records, **(more or {})}

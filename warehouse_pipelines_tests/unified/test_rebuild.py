@@ -192,6 +192,13 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         rebuild.lane(numbered(invented(3)), [None] * len(invented(3)))
 
 
+def test_a_long_query_shows_no_progress_on_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    lane = rebuild.lane(numbered(invented(3)), [None] * len(invented(3)))
+    lane.connection.execute("SET progress_bar_time = 0")
+    lane.connection.execute("CREATE TABLE long AS SELECT sum(i) FROM range(30000000) AS t(i)")
+    assert capfd.readouterr().out == ""
+
+
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_nothing_of_it_is_imported_before_it_is_used() -> None:
     code = "import sys, warehouse_pipelines.unified.rebuild; print({'splink', 'duckdb', 'pyarrow'} & set(sys.modules))"

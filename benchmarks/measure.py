@@ -120,7 +120,11 @@ class Program:
 
     def peak_memory_mb(self) -> float:
         """Return the sum of the peaks of resident memory of the process and of those below it that still run."""
-        return sum(_memory("VmHWM", pid) for pid in (self.pid, *self._below(_processes())))
+        peak = _memory("VmHWM", self.pid)
+        for pid in self._below(_processes()):
+            with contextlib.suppress(OSError, RuntimeError):  # one that ended has no memory
+                peak += _memory("VmHWM", pid)
+        return peak
 
     def _below(self, processes: Mapping[int, tuple[int, int, int]]) -> Iterator[int]:
         children: dict[int, list[int]] = defaultdict(list)

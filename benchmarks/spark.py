@@ -5,14 +5,16 @@
 
 Nothing else here needs Spark, so it is no dependency; it needs Java 17. Records are the invented ones of
 ``identity.py``, and those of labelled ``--sets``, if their wheels are installed. Both lanes read the same file,
-train and compare, each in a process of its own. The last line is one JSON object. It ends with 1 where the lanes
-compared other pairs or found other levels.
+train and compare, each in a process of its own. The last line is one JSON object. It ends with 1 where one lane
+compared a pair that the other did not.
 
 Decided:
 
 - The Spark lane is ``Lane`` itself. What it declares, and the SQL that it sends, is translated by sqlglot, which
   Splink brings. Macros are written out, because a function of Spark's SQL has types and cannot stand in a lambda.
-- ``damerau_levenshtein`` and ``jaro_winkler`` are functions in Scala, of the jar that lies in Splink's wheel.
+- ``damerau_levenshtein`` and ``jaro_winkler`` are functions in Scala, of the jar that lies in Splink's wheel. That
+  ``jaro_winkler`` halves an odd number of transposed letters, which DuckDB rounds down: ``redfrn`` and ``rdfern`` are
+  alike by 0.925, and by 0.95 in DuckDB. So a few pairs get another level, which are counted and shown.
 - Each lane draws its own random pairs, because DuckDB's hash is not Spark's. So DuckDB trains once more with other
   pairs: a difference of bits between the lanes says something only where it is above that.
 """
@@ -25,6 +27,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import statistics
 import sys
 import tempfile
@@ -136,7 +139,7 @@ def _as_spark_has_it(node: exp.Expr) -> exp.Expr:
         return exp.func("jaro_winkler", node.this, node.expression)
     if isinstance(node, exp.Anonymous) and node.name == "list_has_all":
         whole, part = node.expressions
-        return exp.paren(exp.EQ(this=exp.func("size", exp.func("array_except", part, whole)), expression="0"))
+        return exp.paren(exp.EQ(this=exp.func("size", exp.func("array_except", part, whole)), expression=exp.Literal.number(0)))
     if isinstance(node, exp.Bracket) and node.expressions[0].is_int:  # a letter: no list is read by place here
         return exp.func("substring", node.this, exp.Literal.number(1), exp.Literal.number(1))
     return node
@@ -358,10 +361,10 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=[], choices=[one.name for one in labelled.SETS])
     parser.add_argument("--memory", default="4g", help="of Java's heap")
     chosen = parser.parse_args()
-    if importlib.util.find_spec("pyspark") is None:
+    if importlib.util.find_spec("pyspark") is None or not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         sys.exit(
-            "Spark is not installed: pip install --target /tmp/pyspark 'pyspark==4.0.*', and run this again with"
-            " PYTHONPATH=/tmp/pyspark."
+            "Spark is not installed: it needs Java 17 and pip install --target /tmp/pyspark 'pyspark==4.0.*'; then run"
+            " this again with PYTHONPATH=/tmp/pyspark."
         )
     tasks: list[tuple[str, Callable[[], Task | None]]] = [
         *((f"invented {count:,}", partial(invented, count)) for count in chosen.records),
@@ -369,8 +372,8 @@ def main() -> None:
     ]
     found = {name: run(name, task, chosen.memory) for name, make in tasks if (task := make()) is not None}
     print(json.dumps(found))
-    if any(one["pairs_of_one_lane"] or one["pairs_of_other_levels"] for one in found.values()):
-        sys.exit("The lanes compared other pairs, or found other levels.")
+    if any(one["pairs_of_one_lane"] for one in found.values()):
+        sys.exit("The lanes did not compare the same pairs.")
 
 
 if __name__ == "__main__":

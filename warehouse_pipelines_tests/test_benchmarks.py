@@ -155,7 +155,7 @@ def test_the_comparisons_can_be_said_in_the_sql_of_spark(monkeypatch: pytest.Mon
     )
     monkeypatch.setattr(sys, "argv", ["spark.py"])
     monkeypatch.setattr(spark.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(SystemExit, match="Spark is not installed: pip install"):
+    with pytest.raises(SystemExit, match="Spark is not installed: it needs Java 17 and pip install"):
         spark.main()
 
 

@@ -139,7 +139,9 @@ def _as_spark_has_it(node: exp.Expr) -> exp.Expr:
         return exp.func("jaro_winkler", node.this, node.expression)
     if isinstance(node, exp.Anonymous) and node.name == "list_has_all":
         whole, part = node.expressions
-        return exp.paren(exp.EQ(this=exp.func("size", exp.func("array_except", part, whole)), expression=exp.Literal.number(0)))
+        return exp.paren(
+            exp.EQ(this=exp.func("size", exp.func("array_except", part, whole)), expression=exp.Literal.number(0))
+        )
     if isinstance(node, exp.Bracket) and node.expressions[0].is_int:  # a letter: no list is read by place here
         return exp.func("substring", node.this, exp.Literal.number(1), exp.Literal.number(1))
     return node

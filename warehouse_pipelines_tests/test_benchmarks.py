@@ -154,7 +154,7 @@ def test_the_comparisons_can_be_said_in_the_sql_of_spark(monkeypatch: pytest.Mon
         "SIZE(phone_list_l) > LENGTH(SUBSTRING(middle_name_r, 1, 1))"
     )
     monkeypatch.setattr(sys, "argv", ["spark.py"])
-    monkeypatch.setattr(spark.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(SystemExit, match="Spark is not installed: it needs Java 17 and pip install"):
         spark.main()
 

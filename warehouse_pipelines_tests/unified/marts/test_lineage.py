@@ -1,7 +1,6 @@
 """Column lineage: what is written down is what the SQL says, of every column of every mart."""
 
 import psycopg
-import pytest
 
 from warehouse_pipelines.commands import docs
 from warehouse_pipelines.unified.marts import lineage
@@ -48,7 +47,6 @@ def test_the_way_of_money_from_a_job_to_a_source() -> None:
     assert not [start for start, _ in steps if start.startswith("genius_")]
 
 
-@pytest.mark.slow("sqlglot reads the SQL of a hundred SELECTs")
 def test_the_file_is_what_the_sql_says() -> None:
     assert lineage.file().read_text(encoding="utf-8") == lineage.written(), (
         "run python -m warehouse_pipelines.commands.docs"

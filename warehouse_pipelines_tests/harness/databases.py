@@ -96,6 +96,7 @@ class Databases:
         self._server = server
         self._free: dict[str, list[str]] = defaultdict(list)
         self._made: dict[str, tuple[str, str, Contents]] = {}
+        self._asked: dict[str, sql.Composed] = {}
         self._rows: dict[str, dict[tuple[str, str], bytes]] = {}
         self._seen: dict[str, tuple[str, int]] = {}
         self._sessions: dict[str, psycopg.Connection] = {}
@@ -109,7 +110,9 @@ class Databases:
         session = self._session(name)
         self._seen[name] = _untouched(session)
         if template not in self._made:
-            self._made[template] = _value(session, TOUCHED), _value(session, CATALOG), _contents(session)
+            self._asked[template] = _asked(session)
+            contents = _contents(session, self._asked[template])
+            self._made[template] = _value(session, TOUCHED), _value(session, CATALOG), contents
             self._rows[template] = _rows(session)
         return name
 
@@ -167,7 +170,7 @@ class Databases:
         for schema, sequence, _ in connection.execute(ADVANCED).fetchall():
             if (schema, sequence) not in contents:
                 connection.execute(sql.SQL("ALTER SEQUENCE {} RESTART").format(sql.Identifier(schema, sequence)))
-        if (found := _contents(connection)) == contents:
+        if (found := _contents(connection, self._asked[template])) == contents:
             return True
         for names in contents:
             if found.get(names) != contents[names] and names in self._rows[template]:
@@ -175,7 +178,7 @@ class Databases:
                 connection.execute(sql.SQL("DELETE FROM {}").format(table))
                 with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
                     copy.write(self._rows[template][names])
-        return _contents(connection) == contents
+        return _contents(connection, self._asked[template]) == contents
 
 
 def _unrefused(connection: psycopg.Connection, truncate: sql.Composed) -> sql.Composed:
@@ -209,14 +212,16 @@ def _rows(connection: psycopg.Connection) -> dict[tuple[str, str], bytes]:
     return found
 
 
-def _contents(connection: psycopg.Connection) -> Contents:
-    """Return what stands in each table that has rows, and where each sequence is that has been used."""
-    filled = connection.execute(FILLED).fetchall()
+def _asked(connection: psycopg.Connection) -> sql.Composed:
+    """Return a query for what stands in each table that has rows now, and where each sequence is that has been used."""
     each = [
         sql.SQL("SELECT {}, {}, sum(hashtextextended(t::text, 0))::text FROM {} AS t").format(
             *map(sql.Literal, names), sql.Identifier(*names)
         )
-        for names in filled
+        for names in connection.execute(FILLED).fetchall()
     ]
-    found = connection.execute(sql.SQL(" UNION ALL ").join([sql.SQL(ADVANCED), *each])).fetchall()
-    return {(schema, name): str(what) for schema, name, what in found}
+    return sql.SQL(" UNION ALL ").join([sql.SQL(ADVANCED), *each])
+
+
+def _contents(connection: psycopg.Connection, asked: sql.Composed) -> Contents:
+    return {(schema, name): str(what) for schema, name, what in connection.execute(asked).fetchall()}

@@ -118,12 +118,14 @@ class DataFolder:
         if major(binaries) >= 17:
             locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command: list[str | Path] = [binaries / "initdb", "-D", unfinished, "-U", USER, f"--pwfile={given}"]
-        command += ["-A", "scram-sha-256", "-E", "UTF8", *locale, "--no-instructions"]
-        if not self._durable:
-            command.append("--no-sync")
-            if major(binaries) >= 16:
-                # Our passwords are random; 4096 rounds of a hash take 2.5 ms of each session.
-                command += ["-c", "scram_iterations=1"]
+        command += ["-E", "UTF8", *locale, "--no-instructions"]
+        # 4096 rounds of a hash take 2.5 ms of each session; a test's password is random, and sent on loopback alone.
+        if self._durable:
+            command += ["-A", "scram-sha-256"]
+        elif major(binaries) >= 16:
+            command += ["-A", "scram-sha-256", "-c", "scram_iterations=1", "--no-sync"]
+        else:
+            command += ["-A", "password", "--no-sync"]
         try:
             made = run(command, account)
         finally:

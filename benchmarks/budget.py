@@ -30,7 +30,7 @@ from warehouse_pipelines.schema.migrate import migrate
 
 HUBSPOT = Budget("ten seconds", 190, 10.0)
 BUDGETS = (HUBSPOT, Budget("minute", 60, 60.0), Budget("hour", 900, 3600.0))
-SPAWN = multiprocessing.get_context("spawn")
+FORKS = multiprocessing.get_context("forkserver")
 
 
 def cost(url: str, budget: Budget, rounds: int) -> float:
@@ -59,8 +59,8 @@ def take(url: str, budget: Budget, counted: Any, at: int) -> None:
 
 def share(url: str, budget: Budget, processes: int, seconds: float, *, kill: bool = False) -> tuple[float, float]:
     """Return the used share of the budget and the smallest share of a process, from when all are at it."""
-    counted = SPAWN.Array("q", processes)
-    started = [SPAWN.Process(target=take, args=(url, budget, counted, at), daemon=True) for at in range(processes)]
+    counted = FORKS.Array("q", processes)
+    started = [FORKS.Process(target=take, args=(url, budget, counted, at), daemon=True) for at in range(processes)]
     for one in started:
         one.start()
     _until(lambda: all(counted[:]))

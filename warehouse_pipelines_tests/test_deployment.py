@@ -166,7 +166,8 @@ class Machine:
 
     def __init__(self, server: Server, folder: Path, vendors: Mapping[str, str]) -> None:
         superuser, password, database = re.findall(r"//(\w+):([^@]+)@(127.0.0.1:\d+)/", server.url())[0]
-        self.code, self.web = free_port(), free_port()
+        self.code, self.web, serve = free_port(), free_port(), free_port()
+        self.ports = {"code": self.code, "webserver": self.web, "serve": serve}
         self.folder = folder
         self.vendors = vendors
         self.replaced = {
@@ -177,7 +178,7 @@ class Machine:
             r"\b0\.0\.0\.0\b|\bcode\b": "127.0.0.1",
             r"\b4000\b": str(self.code),
             r"\b3000\b": str(self.web),
-            r"\b8080\b": str(free_port()),
+            r"\b8080\b": str(serve),
             r"^/var/lib/dagster$": str(folder / "serve"),
         }
         workspace = Path("config", "workspace.compose.yaml")
@@ -240,8 +241,8 @@ class Machine:
                 time.sleep(0.2)
 
     def healthy(self, name: str) -> bool:
-        """Ask as Compose does; the code server only once it listens, because the question imports Dagster."""
-        if name == "code" and not listens(self.code):
+        """Ask as Compose does; what has a port only once it listens, because a question is a program that is started."""
+        if name in self.ports and not listens(self.ports[name]):
             return False
         check = [self.here(word) for word in SERVICES[name]["healthcheck"]["test"][1:]]
         ran = subprocess.run(check, env=self.environment(name), cwd=self.folder, capture_output=True, check=False)

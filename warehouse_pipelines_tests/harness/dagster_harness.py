@@ -105,16 +105,17 @@ class DagsterHarness:
             yield opened
 
     def finished(self, job: str, count: int, seconds: float = 300) -> list[dg.DagsterRun]:
-        """Wait until a job has ``count`` runs that ended, and return them."""
+        """Wait until a job has ``count`` runs that ended, and return them, newest first."""
         deadline = time.monotonic() + seconds
-        while True:
-            runs = self.runs(job)
-            if len(runs) >= count and all(run.is_finished for run in runs):
-                return runs
-            if time.monotonic() > deadline:
-                logs = "\n".join(log.read_text()[-3000:] for log in self.home.glob("*.log"))
-                raise TimeoutError(f"{job}: {[run.status for run in runs]} after {seconds} s\n{logs}")
-            time.sleep(0.2)
+        with self.instance() as instance:
+            while True:
+                runs = list(instance.get_runs(dg.RunsFilter(job_name=job)))
+                if len(runs) >= count and all(run.is_finished for run in runs):
+                    return runs
+                if time.monotonic() > deadline:
+                    logs = "\n".join(log.read_text()[-3000:] for log in self.home.glob("*.log"))
+                    raise TimeoutError(f"{job}: {[run.status for run in runs]} after {seconds} s\n{logs}")
+                time.sleep(0.2)
 
     def history(self, sync_type: str) -> list[tuple[str, str, str]]:
         """Return status, mode and run of an entity's history, oldest first."""

@@ -160,9 +160,15 @@ def _leave_middle_cases(items: Sequence[pytest.Item]) -> None:
 
 
 def _one_of_each(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Return one case of each test; all of those in ``schema``, whose parameters are tables, roles and revisions."""
+    """Return one case of each test; all of those in ``schema``, whose parameters are tables, roles and revisions.
+
+    Of a file that says ``on_oldest``, those that it names.
+    """
     kept: dict[str, pytest.Item] = {}
     for item in items:
+        named = item.get_closest_marker("on_oldest")
+        if named is not None and getattr(item, "originalname", "") not in named.args:
+            continue
         quick = item.get_closest_marker("slow") is None
         if "/schema/" in item.nodeid:
             kept[item.nodeid] = item

@@ -241,7 +241,7 @@ class Machine:
                 time.sleep(0.2)
 
     def healthy(self, name: str) -> bool:
-        """Ask as Compose does; what has a port only once it listens, because a question is a program that is started."""
+        """Ask as Compose does; what has a port only once it listens, because to ask is to start a program."""
         if name in self.ports and not listens(self.ports[name]):
             return False
         check = [self.here(word) for word in SERVICES[name]["healthcheck"]["test"][1:]]

@@ -17,6 +17,12 @@ from warehouse_pipelines.model.entity import columns
 from warehouse_pipelines.unified.holdings import entities
 from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
 
+pytestmark = pytest.mark.on_oldest(
+    "test_an_erased_record_is_left_out_and_counted",
+    "test_a_bad_record_of_an_erased_person_is_no_dead_letter",
+    "test_a_loader_with_the_rights_that_the_page_names_loads_and_one_without_does_not",
+)
+
 PEOPLE = replace(
     THING, name="people", table="fake_people", deletes=Deletes(), rules=(),
     columns=columns(text="id name note", timestamptz="at", phone="phone", email="email agent_email", integer="size"),

@@ -31,6 +31,24 @@ from warehouse_pipelines_tests.harness.examples import examples
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, TICKET, FakeSource, Record, page, thing
 from warehouse_pipelines_tests.harness.source_harness import asking
 
+pytestmark = pytest.mark.on_oldest(
+    "test_what_is_too_long_is_compressed_by_lz4_where_the_server_has_it",
+    "test_only_newer_wins_and_force_overrides",
+    "test_a_record_of_another_shape_whose_key_is_no_uuid_hides_no_other",
+    "test_a_mirrored_table_shows_what_the_vendor_says",
+    "test_rows_that_were_made_here_are_never_missing_at_the_vendor",
+    "test_a_role_that_may_not_mirror_is_told_what_to_grant",
+    "test_merged_records_are_tombstoned_with_their_survivor_s_name",
+    "test_a_survivor_and_what_it_absorbed_in_one_batch",
+    "test_what_is_waived_stays_so_until_its_payload_changes",
+    "test_the_only_row_may_be_deleted_when_the_source_says_so",
+    "test_what_postgresql_refuses_of_a_batch_is_found_by_one_function",
+    "test_what_postgresql_cannot_hold_costs_no_record",
+    "test_a_text_too_long_for_its_index_costs_no_record",
+    "test_composite_keys",
+    "test_a_window_read_completely_tombstones_what_left_it",
+)
+
 SOME = settings(
     max_examples=examples(4, of=25),
     deadline=None,

@@ -22,6 +22,15 @@ from warehouse_pipelines.observability.alerts.rules import Fault
 from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, Alerting, Receiver, plant, receiving
 from warehouse_pipelines_tests.harness.subprocesses import forked
 
+pytestmark = pytest.mark.on_oldest(
+    "test_quiet_hours_hold_back_what_is_not_critical",
+    "test_many_messages_come_as_one",
+    "test_subjects_of_any_type_are_read_as_text",
+    "test_a_rule_that_cannot_be_asked_keeps_its_incidents",
+    "test_what_ended_long_ago_is_deleted",
+    "test_what_a_channel_says_of_a_refusal_has_no_url",
+)
+
 NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 TITLE = "[critical] Runs keep failing: hubspot contacts"

@@ -455,7 +455,6 @@ def test_rows_that_waited_in_the_default_partition_move_to_their_month(owner: Co
     assert one(owner, "SELECT count(*) FROM crm.lead_audit_log_default") == 2
 
 
-@pytest.mark.revisions
 @pytest.mark.slow("revisions down and up")
 def test_up_down_up_leaves_the_same_schema(database_url: str) -> None:
     """Down leaves no trace of the schema, and up after it gives the same schema."""

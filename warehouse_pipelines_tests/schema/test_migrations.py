@@ -92,7 +92,6 @@ def test_up_again_down_and_up(empty_url: str) -> None:
     assert contents(empty_url) == first
 
 
-@pytest.mark.revisions
 @pytest.mark.slow("revisions down and up")
 def test_revisions_down_and_up(database_url: str) -> None:
     first = contents(database_url)

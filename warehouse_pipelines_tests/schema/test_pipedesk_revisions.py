@@ -62,7 +62,6 @@ def test_a_warehouse_with_rows_is_upgraded(empty_url: str) -> None:
     assert migrate(empty_url) == []
 
 
-@pytest.mark.revisions
 @pytest.mark.slow("revisions down and up")
 def test_up_down_up_leaves_the_same_schema(database_url: str) -> None:
     first = dump(database_url, "pipedesk", "orchestration")

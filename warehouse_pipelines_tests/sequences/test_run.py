@@ -21,6 +21,22 @@ from warehouse_pipelines_tests.harness.mail_server import MailServer, TextServic
 from warehouse_pipelines_tests.harness.sequence_rows import CALL, EMAIL, KEY, NOON, SMS, SequenceRows, live
 from warehouse_pipelines_tests.harness.source_harness import looking
 
+pytestmark = pytest.mark.on_oldest(
+    "test_a_message_that_is_past_its_age_loses_its_text_and_is_never_sent_again",
+    "test_story_3_5_leads_of_a_segment_are_enrolled_once",
+    "test_story_3_5_at_night_where_the_lead_is_nobody_is_texted_or_called",
+    "test_what_goes_on_waits_as_long_as_it_would_have",
+    "test_sequence_skips_dnc",
+    "test_story_3_5_who_opts_out_while_the_message_is_written_does_not_get_it",
+    "test_a_parked_step_is_mended_and_handed_over_again_or_left_out",
+    "test_a_call_is_left_to_a_person_and_withdrawn_from_who_must_not_be_called",
+    "test_an_enrollment_that_another_worker_has_is_passed_by",
+    "test_a_sequence_that_is_switched_off_waits",
+    "test_a_log_that_somebody_spoilt_stops_no_other",
+    "test_an_application_reads_messages_and_writes_none",
+    "test_a_user_who_is_no_superuser_works_for_each_organization_apart",
+)
+
 NIGHT = datetime(2026, 6, 15, 4, tzinfo=UTC)
 """Midnight in New York."""
 

@@ -24,6 +24,13 @@ from warehouse_pipelines_tests.harness.serving import SECRETS, Serving, callrail
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
+pytestmark = pytest.mark.on_oldest(
+    "test_a_change_is_told_and_read",
+    "test_a_channel_is_replaced_before_it_ends_and_without_a_gap",
+    "test_channels_that_ended_while_nobody_could_renew_them_are_made_anew",
+    "test_the_commands",
+)
+
 
 @pytest.fixture
 def serve(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:

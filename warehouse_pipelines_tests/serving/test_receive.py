@@ -19,6 +19,15 @@ from warehouse_pipelines.serving import server as program
 from warehouse_pipelines_tests.harness.serving import Serving, callrail, contact_event, events, hubspot, serving
 from warehouse_pipelines_tests.harness.source_harness import looking
 
+pytestmark = pytest.mark.on_oldest(
+    "test_503_while_the_inbox_is_away_and_200_when_it_is_back",
+    "test_503_while_the_disk_is_full",
+    "test_an_ended_session_is_replaced",
+    "test_a_stopped_channel_is_answered_and_ignored",
+    "test_a_channel_that_was_made_just_now_is_known",
+    "test_one_row_that_the_table_refuses_costs_no_other",
+)
+
 
 @pytest.fixture
 def serve(database_url: str) -> Iterator[Serving]:

@@ -13,6 +13,15 @@ from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.serving import contact_event, events
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
 
+pytestmark = pytest.mark.on_oldest(
+    "test_two_never_work_at_the_same_time",
+    "test_a_merge_has_survivor_and_absorbed_read",
+    "test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type",
+    "test_a_delta_that_began_after_the_delivery_counts",
+    "test_leadconduit_says_only_that_there_is_news",
+    "test_old_rows_are_forgotten_and_others_stay",
+)
+
 
 class Inbox:
     """Deliveries of a vendor, put into the inbox as ``serve`` does, and worked off."""

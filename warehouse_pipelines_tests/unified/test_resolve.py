@@ -14,6 +14,13 @@ from warehouse_pipelines_tests.unified.identity_records import people, person_of
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
+pytestmark = pytest.mark.on_oldest(
+    "test_a_couple_on_one_phone_is_two_people",
+    "test_a_record_that_goes_takes_its_edges_along",
+    "test_a_record_that_lost_its_name_is_nobody",
+    "test_a_run_reads_the_sources",
+)
+
 BOB = Record(
     "hubspot_contact", "1", "customer", first_name="robert", last_name="rivera", emails=("bob@example.com",),
     phones=("+19372010001",), street="12 maple ave", city="dayton", zip="45402", ids=("hubspot_contact:1",),

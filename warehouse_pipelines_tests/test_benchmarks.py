@@ -42,7 +42,7 @@ def last_line(environment: dict[str, str], program: str, *arguments: str) -> dic
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_load_counts_what_the_generator_made(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "load.py", "--records", "2000", "--rounds", "1")
+    said = last_line(prepared, "load.py", "--records", "1000", "--rounds", "1")
     assert said["counts_exact"] is True
     ratios = {f"{path}_ratio_{load}" for path in ("floor", "dlt_default", "dlt_arrow") for load in ("initial", "delta")}
     rates = {"records_per_second_initial", "records_per_second_delta"}

@@ -1,5 +1,7 @@
 """A run that is asked to stop stops, whatever it does: CANCELED in Dagster, cancelled in the history, nothing loaded.
 
+One that waits for an answer is in ``test_ui_runs``.
+
 The run is executed as Dagster's code server does it, in a process of its own that gets one interrupt and no second.
 """
 
@@ -63,12 +65,6 @@ def said(harness: DagsterHarness, text: str) -> Callable[[], bool]:
 
 
 @contextmanager
-def reading(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
-    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=200, path="calls.json")
-    yield begun(harness)
-
-
-@contextmanager
 def backing_off(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
     """The vendor asks to wait."""
     harness.simulators.control("callrail", "set_fault", kind="rate_limit", retry_after=300, path="calls.json")
@@ -126,7 +122,6 @@ def between_steps(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
 
 
 MOMENTS: list[Callable[[DagsterHarness], AbstractContextManager[Callable[[], bool]]]] = [
-    reading,
     backing_off,
     waiting_for_the_budget,
     waiting_for_its_next_attempt,

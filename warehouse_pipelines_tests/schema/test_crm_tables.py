@@ -698,7 +698,7 @@ def test_a_cluster_of_its_own(server: Server) -> None:
             return {row[0] for row in connection.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'crm%'")}
 
     all_of_them = {"crm_owner", "crm_definer", "crm_app", "crm_read"}
-    for _ in range(3):
+    for _ in range(2):
         at_once(*[partial(up, url) for url in (first, *others)])
         assert roles() == all_of_them
         at_once(partial(plant, first), *[partial(down, url) for url in others])

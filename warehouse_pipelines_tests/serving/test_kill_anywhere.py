@@ -79,7 +79,7 @@ def deliver(client: httpx.Client, number: int) -> int:
         return 0
 
 
-KILLS = examples(4, of=8)
+KILLS = examples(4, of=6)
 
 
 @pytest.mark.timeout(1200)

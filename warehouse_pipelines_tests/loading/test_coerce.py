@@ -20,7 +20,7 @@ from warehouse_pipelines.model.validate import Unreadable
 from warehouse_pipelines_tests.harness.coercing import coerced, entity_of, one
 from warehouse_pipelines_tests.harness.examples import examples
 
-QUICK = settings(max_examples=examples(40, of=300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(40, of=120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 decode = msgspec.json.Decoder(float_hook=str).decode
 
 
@@ -150,7 +150,7 @@ def same(kind: str, found: Any, expected: Any) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(values=columns_of_values, severity=st.sampled_from([None, "reject", "warn", "info"]))
-@settings(max_examples=examples(30, of=240), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30, of=100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_column_is_read_as_its_values_are(kind: str, values: list[str], severity: str | None) -> None:
     """The reference is loading.validate. Bad rows are isolated exactly; with warn or info only their value suffers."""
     entity = entity_of(kind, severity)

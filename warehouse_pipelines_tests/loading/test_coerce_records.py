@@ -21,7 +21,7 @@ from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.coercing import coerced, entity_of, one
 from warehouse_pipelines_tests.harness.examples import examples
 
-QUICK = settings(max_examples=examples(40, of=300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(40, of=120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 decode = msgspec.json.Decoder(float_hook=str).decode
 
 

@@ -50,7 +50,7 @@ pytestmark = pytest.mark.on_oldest(
 )
 
 SOME = settings(
-    max_examples=examples(4, of=25),
+    max_examples=examples(4, of=12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

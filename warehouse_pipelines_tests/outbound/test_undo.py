@@ -287,7 +287,7 @@ FORMS = st.sampled_from(["sent", "national"])
 ANY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=examples(10, of=50),
+    max_examples=examples(10, of=25),
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
 )

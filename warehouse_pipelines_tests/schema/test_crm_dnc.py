@@ -102,13 +102,13 @@ def spellings(draw: st.DrawFn) -> str:
     return head + draw(st.sampled_from(SEPARATORS)) + body + tail
 
 
-@settings(max_examples=examples(150, of=1500), deadline=None)
+@settings(max_examples=examples(150, of=600), deadline=None)
 @given(phone=spellings())
 def test_no_spelling_of_a_listed_number_gets_a_no(is_listed: Callable[[str | None], bool], phone: str) -> None:
     assert is_listed(phone) is True, phone
 
 
-@settings(max_examples=examples(100, of=500), deadline=None)
+@settings(max_examples=examples(100, of=250), deadline=None)
 @given(phone=st.text(alphabet=st.sampled_from("0123456789+-() .x\u00a0"), max_size=22))
 def test_garbage_gets_a_no_only_when_it_is_read_as_another_number(
     is_listed: Callable[[str | None], bool], phone: str
@@ -120,7 +120,7 @@ def test_garbage_gets_a_no_only_when_it_is_read_as_another_number(
         assert not any(digits.endswith(number[-7:]) and digits[-10:] == number[-10:] for number in (LISTED, *FOREIGN))
 
 
-@settings(max_examples=examples(60, of=300), deadline=None)
+@settings(max_examples=examples(60, of=150), deadline=None)
 @given(st.from_regex(r"\A\+1[2-9][0-9]{2}[2-9][0-9]{6}\Z"))
 def test_a_plain_number_blocks_only_when_it_is_listed(is_listed: Callable[[str | None], bool], phone: str) -> None:
     assert is_listed(phone) is (phone == LISTED)

@@ -203,7 +203,7 @@ FILTERS = st.recursive(
 )
 
 
-@settings(max_examples=examples(80, of=500), deadline=None)
+@settings(max_examples=examples(80, of=250), deadline=None)
 @given(f=FILTERS)
 def test_segment_eval(matching: Found, f: dict[str, Any]) -> None:
     """Every field and operator, nested, with nulls, against ``holds``."""
@@ -222,7 +222,7 @@ def test_the_empty_filter_finds_every_living_lead(matching: Found) -> None:
     assert matching({}) == set(LEADS)
 
 
-@settings(max_examples=examples(20, of=100), deadline=None)
+@settings(max_examples=examples(20, of=50), deadline=None)
 @given(
     text=st.sampled_from(
         ["' OR true --", "'; DROP TABLE crm.leads; --", "%' OR '1'='1", "}') OR true --", '{"', "$1", "%s", "%1$s",

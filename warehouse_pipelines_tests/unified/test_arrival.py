@@ -96,7 +96,7 @@ def outcome(session: "Session") -> dict[str, object]:
     return found
 
 
-@settings(max_examples=examples(6, of=30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(6, of=15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**9), cap=st.sampled_from([3, 100]))
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_batches_end_where_one_run_ends(

@@ -124,7 +124,7 @@ def apply(session: Session, changes: list[Any], edges: list[tuple[int, int]], id
 
 
 @settings(
-    max_examples=examples(4, of=20),
+    max_examples=examples(4, of=10),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )

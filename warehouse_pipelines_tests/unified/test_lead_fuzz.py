@@ -53,7 +53,7 @@ cell = st.one_of(st.sampled_from(CELLS), st.text(max_size=12))
 row = st.lists(cell, min_size=0, max_size=12)
 header = st.lists(st.one_of(st.sampled_from(HEADERS), st.text(max_size=6)), min_size=1, max_size=12)
 QUICK = settings(
-    max_examples=examples(40, of=150),
+    max_examples=examples(40, of=75),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -169,7 +169,7 @@ def test_any_bytes_in_any_encoding_are_read_or_refused(tmp_path: Path, content: 
     read(path, encoding=encoding)
 
 
-@settings(QUICK, max_examples=examples(20, of=60))
+@settings(QUICK, max_examples=examples(20, of=30))
 @given(content=workbooks())
 def test_any_workbook_is_read_or_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "leads.xlsx"
@@ -197,7 +197,7 @@ def url(shared_url: str) -> str:
     return shared_url
 
 
-@settings(QUICK, max_examples=examples(8, of=25))
+@settings(QUICK, max_examples=examples(8, of=15))
 @given(content=st.one_of(texts(), workbooks()))
 def test_every_row_is_reported_and_no_formula_is_in_the_report(url: str, tmp_path: Path, content: bytes) -> None:
     """Into a real warehouse: each row of the file that is not blank has its outcome, and its line in the report."""

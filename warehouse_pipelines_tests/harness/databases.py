@@ -16,8 +16,8 @@ from warehouse_pipelines.local.postgres import Server
 
 TOUCHED = """
     SELECT sum(one) FROM (
-        SELECT hash_record_extended((oid, relname, relnamespace, relkind, relowner, relacl, reloptions, reltablespace,
-                relrowsecurity, relforcerowsecurity), 0) AS one
+        SELECT hash_record_extended((CASE WHEN relkind <> 'i' THEN oid END, relname, relnamespace, relkind, relowner,
+                relacl, reloptions, reltablespace, relrowsecurity, relforcerowsecurity), 0) AS one
         FROM pg_class WHERE oid >= 16384 AND relpersistence <> 't'
         UNION ALL SELECT hash_record_extended((nspname, nspowner, nspacl), 7)
         FROM pg_namespace WHERE nspname !~ '^pg_'
@@ -28,7 +28,8 @@ TOUCHED = """
         WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
     ) AS all_of_it
     """
-"""A number that changes with tables, schemas and settings; what a TRUNCATE and a temporary table write to is in it."""
+"""A number that changes with tables, schemas and settings; what a TRUNCATE and a temporary table write to is in it.
+An index that was made anew may be the same."""
 
 UNTOUCHED = """
     SELECT count(*), count(*) FILTER (WHERE age(one) <= (SELECT age(%s::xid))) FROM (
@@ -50,9 +51,10 @@ CATALOG = """
     SELECT sum(one) FROM (
         SELECT hash_record_extended((attrelid, attnum, attname, atttypid, attnotnull, attacl), 1) AS one
         FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0
-            AND attrelid NOT IN (SELECT oid FROM pg_class WHERE relpersistence = 't')
+            AND attrelid NOT IN (SELECT oid FROM pg_class WHERE relpersistence = 't' OR relkind = 'i')
         UNION ALL SELECT hash_record_extended((oid, adrelid, adnum, adbin::text), 2) FROM pg_attrdef
-        UNION ALL SELECT hash_record_extended((oid, conname, convalidated, condeferrable), 3)
+        UNION ALL SELECT hash_record_extended((conrelid, contypid, conname, contype, convalidated, condeferrable,
+                conkey::text, confrelid, conbin::text), 3)
         FROM pg_constraint WHERE oid >= 16384
         UNION ALL SELECT hash_record_extended((oid, proname, prosrc, proacl, proowner, proconfig), 4)
         FROM pg_proc WHERE oid >= 16384
@@ -60,6 +62,9 @@ CATALOG = """
         UNION ALL SELECT hash_record_extended((oid, polname, polroles), 6) FROM pg_policy
         UNION ALL SELECT hash_record_extended((objoid, objsubid, description), 8)
         FROM pg_description WHERE objoid >= 16384
+        UNION ALL SELECT hash_record_extended((indisvalid, pg_get_indexdef(indexrelid)), 9)
+        FROM pg_index JOIN pg_class AS c ON c.oid = indrelid
+        WHERE indexrelid >= 16384 AND relkind <> 't' AND relpersistence <> 't'
     ) AS all_of_it
     """
 """A number that changes with what the rest of the catalog says. Texts of the rows would take three times as long."""

@@ -41,6 +41,7 @@ def lent_again(server: Server, lending: Databases, *statements: str) -> bool:
         "ALTER TABLE crm.leads DISABLE TRIGGER USER",
         "COMMENT ON COLUMN crm.leads.email IS 'left behind'",
         "DROP POLICY IF EXISTS tenant ON crm.leads; CREATE POLICY left_behind ON crm.leads USING (true)",
+        "DROP INDEX identity.edge_b; CREATE INDEX edge_b ON identity.edge (a_id)",
         "CREATE FUNCTION left_behind() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "ALTER DATABASE :name SET search_path = crm",
     ],
@@ -63,5 +64,7 @@ def test_rows_are_deleted_and_the_database_is_lent_again(test_server: Server, le
         "GRANT SELECT (email) ON crm.leads TO PUBLIC",
         "REVOKE SELECT (email) ON crm.leads FROM PUBLIC",
         "CREATE TEMPORARY TABLE for_a_while (id int)",
+        "ALTER TABLE identity.edge DROP CONSTRAINT edge_pkey",
+        "ALTER TABLE identity.edge ADD CONSTRAINT edge_pkey PRIMARY KEY (a_id, b_id)",
     )
     assert lent_again(test_server, lending)

@@ -37,7 +37,15 @@ from warehouse_pipelines_tests.harness.command_line import warehouse as command
 from warehouse_pipelines_tests.harness.crm_database import A
 
 ACCOUNTS = 'hubspot = ["west"]\ncallrail = ["north", "south"]\n'
-pytestmark = pytest.mark.timeout(900)  # the run takes 40 s, and many times that on a busy machine
+pytestmark = [
+    pytest.mark.timeout(900),  # the run takes 40 s, and many times that on a busy machine
+    pytest.mark.on_oldest(
+        "test_what_is_made_of_all_accounts_refuses_to_leave_one_out",
+        "test_the_name_of_a_removed_account_is_refused",
+        "test_a_run_that_begins_while_a_removal_asks_keeps_its_tables",
+        "test_a_removal_does_not_wait_for_long_for_who_uses_the_tables",
+    ),
+]
 
 OF_HUBSPOT, OF_CALLRAIL = ("hubspot", "hubspot_west"), ("callrail", "callrail_north", "callrail_south")
 

@@ -69,6 +69,11 @@ FORKING = re.compile(
     r"|who_is_who_whose_process_died)"
 )
 """Tests that fork from a server of their worker's, which takes six seconds to import everything."""
+EACH_CASE = (
+    "test_backup.py", "test_crm_docs.py", "test_crm_tenants.py", "test_online.py", "test_operator_views.py",
+    "test_pipedesk_rights.py", "test_reading.py", "test_tables.py",
+)  # fmt: skip
+"""Files of ``schema`` in which each parameter is another role or statement; in its other files it is another table."""
 ONE_UI = re.compile(r"/orchestration/test_(ui\w*|dagster_cli|dagster_kills)\.py")
 """Tests that share a UI of Dagster's that runs."""
 
@@ -164,17 +169,14 @@ def _leave_middle_cases(items: Sequence[pytest.Item]) -> None:
 
 
 def _one_of_each(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Return one case of each test; all of those in ``schema``, whose parameters are tables, roles and revisions.
-
-    Of a file that says ``on_oldest``, those that it names.
-    """
+    """Return one case of each test, or all in ``EACH_CASE``; of a file that says ``on_oldest`` those that it names."""
     kept: dict[str, pytest.Item] = {}
     for item in items:
         named = item.get_closest_marker("on_oldest")
         if named is not None and getattr(item, "originalname", "") not in named.args:
             continue
         quick = item.get_closest_marker("slow") is None
-        if "/schema/" in item.nodeid:
+        if item.path.name in EACH_CASE:
             kept[item.nodeid] = item
         elif (name := item.nodeid.partition("[")[0]) not in kept or (
             quick and kept[name].get_closest_marker("slow") is not None

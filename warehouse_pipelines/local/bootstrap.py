@@ -75,8 +75,8 @@ ON_DEBIAN = (
     *(word for name in _SAME_ON_EACH for word in ("--ignore", f"{_TESTS}/{name}")),
 )  # fmt: skip
 """What is asked of the oldest PostgreSQL beside the embedded one: migrations, roles and grants, plans, merges, locks,
-maintenance, and each of our statements once, hence one case of each test outside of ``schema``, and of some files the
-tests alone that their mark ``on_oldest`` names. What is left out sends a server nothing that these do not, which
+maintenance, and each of our statements once, hence one case of most tests, and of some files the tests alone that
+their mark ``on_oldest`` names. What is left out sends a server nothing that these do not, which
 pg_stat_statements told: hostile input to the same statements, kills between them, vendors that are read by HTTP, and
 Dagster's calls of functions that are tested by themselves. The tests of PipeDesk stay, because it is read from a
 PostgreSQL."""

@@ -174,11 +174,16 @@ class Command:
 
 
 def eventually(true: Callable[[], object], what: str, seconds: float = PATIENCE, *, pause: float = 0.02) -> None:
-    """Wait until something is true; ``pause`` longer where to ask takes what is waited for the processor."""
+    """Wait until something is true.
+
+    Asks after ``pause``, and less and less often, at last four times a second: to ask takes what is waited for the
+    processor.
+    """
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"in vain: {what}"
         time.sleep(pause)
+        pause = max(pause, min(1.2 * pause, 0.25))
 
 
 def _worker(run_id: str, environment: dict[str, str], file: str, stop: Any) -> None:

@@ -55,10 +55,9 @@ QUICK = ("-m", "not slow")
 _TESTS = "warehouse_pipelines_tests"
 _SAME_ON_EACH = (
     "battery", "commands", "loading/test_crash.py", "loading/test_dlt_source.py", "loading/test_keyed.py",
-    "loading/test_request_budget.py", "loading/test_sync_vendors.py", "loading/test_trial.py",
-    "local/test_dagster_home.py", "local/test_lent_databases.py", "observability/test_alert_year.py",
-    "observability/test_anomalies.py", "orchestration/test_alerts.py", "orchestration/test_checks.py",
-    "orchestration/test_dagster_maintenance.py", "orchestration/test_definitions.py",
+    "loading/test_request_budget.py", "local/test_dagster_home.py", "local/test_lent_databases.py",
+    "observability/test_alert_year.py", "observability/test_anomalies.py", "orchestration/test_alerts.py",
+    "orchestration/test_checks.py", "orchestration/test_dagster_maintenance.py", "orchestration/test_definitions.py",
     "orchestration/test_maintenance_reports.py", "orchestration/test_marts.py", "orchestration/test_run_lock.py",
     "orchestration/test_schedules.py", "orchestration/test_sensors.py", "orchestration/test_unified.py",
     "orchestration/test_webhooks.py", "outbound/test_google_events.py", "outbound/test_google_folders.py",

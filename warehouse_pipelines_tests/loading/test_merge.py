@@ -37,6 +37,7 @@ pytestmark = pytest.mark.on_oldest(
     "test_a_record_of_another_shape_whose_key_is_no_uuid_hides_no_other",
     "test_a_mirrored_table_shows_what_the_vendor_says",
     "test_rows_that_were_made_here_are_never_missing_at_the_vendor",
+    "test_the_hash_of_a_record_can_be_computed_elsewhere",
     "test_a_role_that_may_not_mirror_is_told_what_to_grant",
     "test_merged_records_are_tombstoned_with_their_survivor_s_name",
     "test_a_survivor_and_what_it_absorbed_in_one_batch",

@@ -22,11 +22,11 @@ from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDa
 from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows
 
 pytestmark = pytest.mark.on_oldest(
+    "test_what_changes_by_chance_is_as_from_nothing",
     "test_nothing_but_what_changed_is_computed",
     "test_duplicates_go_by_records_and_costs",
     "test_after_an_erasure_everything_is_summed",
     "test_no_run_of_marts_is_under_way_while_somebody_is_erased",
-    "test_an_erasure_keeps_no_rows_that_wait",
     "test_costs_go_by_the_name_that_a_source_has_now",
     "test_who_changes_the_company_loses_the_colleagues_of_before",
     "test_a_company_of_a_further_account_makes_pairs_of_whom_it_has_now",

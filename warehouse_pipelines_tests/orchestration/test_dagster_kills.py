@@ -59,8 +59,8 @@ def test_a_killed_run_worker_leaves_a_closed_row_and_its_run_is_started_once_mor
         said = " ".join(entry.message for entry in instance.all_logs(run_id))
     worker = re.search(r"pid: (\d+)", said)
     assert worker is not None, said
-    harness.simulators.control("callrail", "clear_faults")
     os.kill(int(worker[1]), signal.SIGKILL)
+    harness.simulators.control("callrail", "clear_faults")  # not before: the run would go on and might end
     wait(lambda: [status for status, _ in rows(harness)] == ["failed", "success"], "closed, then tried again", harness)
     assert tags(harness) == 6
     again, killed, *_ = harness.finished(TAGS, count=2)
@@ -77,8 +77,8 @@ def test_what_a_lost_machine_left_open_is_closed(ui: UI, run_id: str) -> None:
         assert lost is not None
         assert lost.status == dg.DagsterRunStatus.STARTED
         assert lost.tags[run_lock.TAG].startswith(run_id)
-        harness.simulators.control("callrail", "clear_faults")
         ui.lose()
+        harness.simulators.control("callrail", "clear_faults")
         wait(lambda: rows(harness)[0][0] == "failed", "the sensor closes the row", harness)
         [(_, message), *_] = rows(harness)
         assert message is not None

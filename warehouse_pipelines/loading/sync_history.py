@@ -325,19 +325,19 @@ def close_stale_runs(url: str) -> list[int]:
 
 def close_dead(connection: "Session", crm: str, sync_type: str, message: str = DIED) -> list[int]:
     """Close what is running under a lock that the caller now holds; delete what is a probe, which nobody waits for."""
-    connection.execute(
-        "DELETE FROM orchestration.sync_history WHERE crm_source = %s AND sync_type = %s AND status = 'running'"
-        " AND configuration ? 'probe'",
-        [crm, sync_type],
-    )
     rows = connection.execute(
         """
+        WITH probe AS (
+            DELETE FROM orchestration.sync_history
+            WHERE crm_source = %(crm)s AND sync_type = %(sync_type)s AND status = 'running' AND configuration ? 'probe'
+        )
         UPDATE orchestration.sync_history
         SET status = 'failed', end_time = clock_timestamp(),
-            error_message = %s
-        WHERE crm_source = %s AND sync_type = %s AND status = 'running' RETURNING id
+            error_message = %(message)s
+        WHERE crm_source = %(crm)s AND sync_type = %(sync_type)s AND status = 'running'
+            AND NOT configuration ? 'probe' RETURNING id
         """,
-        [message, crm, sync_type],
+        {"crm": crm, "sync_type": sync_type, "message": message},
     ).fetchall()
     return [int(row["id"]) for row in rows]
 

@@ -393,7 +393,7 @@ def test_the_history_is_asked_without_a_loop(session: Explaining) -> None:
         few = {"idx_sync_history_status"} if "status = 'running'" in statement else set()
         assert used <= {"idx_sync_history_crm_type"} | few, statement
         assert all(node["Node Type"] != "Seq Scan" for node, _ in nodes(plan)), statement
-    assert len(session.seen.plans) == 8
+    assert len(session.seen.plans) == 7
 
 
 def test_the_dead_letters_of_an_entity_are_read_by_index(session: Explaining) -> None:

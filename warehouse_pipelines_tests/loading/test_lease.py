@@ -30,6 +30,7 @@ def end_lock(url: str) -> None:
     """End the session that holds the lock of an entity, and leave the transaction that loads."""
     held = (
         "FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' "
+        "AND classid::bigint << 32 | objid::bigint = hashtextextended('fake:things', 0) "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     assert execute(url, f"SELECT pg_terminate_backend(pid) {held}") == [(True,)]

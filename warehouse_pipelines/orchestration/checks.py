@@ -194,7 +194,8 @@ def is_shown(result: AssetCheckExecutionRecord, latest: dg.EventLogRecord | None
     """Return whether Dagster shows this result of a check, which it does if it is of the ``latest`` materialization."""
     if latest is None or latest.run_id == result.run_id:
         return True
-    target = result.evaluation.target_materialization_data if result.evaluation else None
+    found = result.evaluation  # of a check that is planned it is another class
+    target = found.target_materialization_data if isinstance(found, dg.AssetCheckEvaluation) else None
     return target.storage_id == latest.storage_id if target else latest.timestamp < result.create_timestamp
 
 

@@ -99,7 +99,11 @@ def _report(instance: dg.DagsterInstance, entity: Entity, result: "Result") -> N
     key = key_of(entity)
     latest = next((one.asset_entry.last_materialization_record for one in instance.get_asset_records([key])), None)
     made = latest.asset_materialization if latest else None
-    shown = [one for one in _results(instance, [entity]).values() if checks.is_shown(one, latest)]
+    shown = [
+        (one.run_id, one.evaluation)
+        for one in _results(instance, [entity]).values()
+        if isinstance(one.evaluation, dg.AssetCheckEvaluation) and checks.is_shown(one, latest)
+    ]
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
             key,
@@ -108,6 +112,6 @@ def _report(instance: dg.DagsterInstance, entity: Entity, result: "Result") -> N
             tags=made.tags if made else None,
         )
     )
-    for one in shown:
-        if one.run_id != RUNLESS_RUN_ID and isinstance(one.evaluation, dg.AssetCheckEvaluation):
-            instance.report_runless_asset_event(one.evaluation)
+    for run_id, evaluation in shown:
+        if run_id != RUNLESS_RUN_ID:
+            instance.report_runless_asset_event(evaluation)

@@ -9,6 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 import sqlalchemy as sa
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -123,6 +124,22 @@ def test_the_results_of_checks_stand_after_a_probe(
     with storage.index_connection() as connection:
         left = connection.execute(sa.select(Checks.c.id).where(Checks.c.run_id == "")).fetchall()
     assert len(left) == len(rows), "older results of a check are deleted"
+
+
+def test_a_check_that_a_run_is_about_to_make_is_left_to_it(
+    store: RecordStore, instance: dg.DagsterInstance, bare_url: str
+) -> None:
+    assert run(definitions(store, bare_url), "check_warehouse", instance).success
+    going = create_run_for_test(instance, job_name="check_warehouse", status=dg.DagsterRunStatus.STARTED)
+    volume = next(key for key in hourly([record_store.GADGETS]) if key.name == "volume")
+    planned = dg.DagsterEvent(
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value, "check_warehouse",
+        event_specific_data=AssetCheckEvaluationPlanned(asset_key=volume.asset_key, check_name=volume.name),
+    )  # fmt: skip
+    instance.report_dagster_event(planned, going.run_id)
+    assert tick(store, instance, bare_url)[0] == set()
+    (last,) = instance.event_log_storage.get_latest_asset_check_execution_by_key([volume]).values()
+    assert (last.run_id, last.status) == (going.run_id, AssetCheckExecutionRecordStatus.PLANNED)
 
 
 def test_a_run_is_asked_for_what_has_something_new_and_only_for_that(

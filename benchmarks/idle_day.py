@@ -365,10 +365,10 @@ def run(contacts: int, seconds: float, only: str, warm: float) -> dict[str, Any]
         for rate, schedules in sorted(by_rate.items(), reverse=True):
             stretches = [(rate, 0)]
             if rate >= OFTEN:
-                clock.tick(schedules, before=3)
+                clock.tick(schedules, before=4)
                 clock.wait(1800)
                 a_day_passes(server)
-                stretches = [(1.0, 2), (1.0, 1), (rate - 2.0, 0)]
+                stretches = [(1.0, 3), (1.0, 2), (1.0, 1), (rate - 3.0, 0)]
             for times, before in stretches:
                 with stretch(installation) as batch:
                     clock.tick(schedules, before=before)
@@ -409,8 +409,9 @@ def run(contacts: int, seconds: float, only: str, warm: float) -> dict[str, Any]
 
 OFTEN = 24.0
 """Schedules that tick so often a day tick once before they are measured: who is who of everything that was loaded is
-found once, and the process that runs are forked from imports once. Then they tick as once a day, then once more, when
-results of checks that were stored beside a run are stored again, and then as all other times."""
+found once, and the process that runs are forked from imports once. Then they tick as once a day, then twice more, when
+results of checks that were stored beside a run are stored again and recorded without it, and then as all other times.
+"""
 
 WARM = 180.0
 """After the start, before anything is measured: on a busy machine the daemon takes minutes to load the workspace, to

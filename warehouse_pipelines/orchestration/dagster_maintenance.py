@@ -1,6 +1,6 @@
 """Keeps Dagster's own storage from growing without end: ``prune_dagster`` deletes old runs every night.
 
-With all schedules on there are 90 to 860 runs a day, and Dagster deletes none of them. A run goes with its events, its
+With all schedules on there are 110 to 860 runs a day, and Dagster deletes none of them. A run goes with its events, its
 compute log and its check evaluations when it is older than ``orchestration.retention_policy`` says, or a setting
 (``WAREHOUSE_RUN_DAYS``, ``WAREHOUSE_FAILED_RUN_DAYS``), which wins. What the UI shows of an asset is kept, however old:
 the run of its last materialization and observation and of the last evaluation of each check; and of a backfill job the

@@ -1,4 +1,4 @@
-"""One Dagster UI for all tests that only need one that runs: starting it takes half a minute of processor time."""
+"""One instance of Dagster for the tests of a file, and one UI for all, which takes half a minute to start."""
 
 import uuid
 from collections.abc import Iterator
@@ -58,6 +58,19 @@ class UI:
         except BaseException:
             self.harness.kill()  # so that the next test starts them
             raise
+
+
+@pytest.fixture(scope="module")
+def shared_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as found:
+        yield found
+
+
+@pytest.fixture
+def instance(shared_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """An instance without runs: emptying it is much cheaper than making one."""
+    shared_instance.wipe()
+    return shared_instance
 
 
 @pytest.fixture(scope="session")

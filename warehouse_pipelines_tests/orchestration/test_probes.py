@@ -1,7 +1,7 @@
 """What a schedule's tick syncs itself, and what Dagster shows of that."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,19 +28,6 @@ from warehouse_pipelines_tests.harness.source_harness import history
 NAMES = {entity.table.split(".")[-1]: entity for entity in record_store.ENTITIES}
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VENDOR = dg.AssetKey(["vendor", "store"])
-
-
-@pytest.fixture(scope="module")
-def shared_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as found:
-        yield found
-
-
-@pytest.fixture
-def instance(shared_instance: dg.DagsterInstance) -> dg.DagsterInstance:
-    """An instance without runs: emptying it is much cheaper than making one."""
-    shared_instance.wipe()
-    return shared_instance
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """``orchestration.sync_schedule`` and Dagster: rows ask for runs, and show what Dagster knows of its schedules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,18 +37,6 @@ QUARTER = "sync_store_every_15_minutes_schedule"
 
 @dg.job
 def nothing() -> None: ...
-
-
-@pytest.fixture(scope="module")
-def shared_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as found:
-        yield found
-
-
-@pytest.fixture
-def instance(shared_instance: dg.DagsterInstance) -> dg.DagsterInstance:
-    shared_instance.wipe()
-    return shared_instance
 
 
 @pytest.fixture

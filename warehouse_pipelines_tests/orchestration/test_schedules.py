@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -88,19 +87,6 @@ def test_a_schedule_is_off_until_the_crm_is_configured(monkeypatch: pytest.Monke
     assert isinstance(tick, dg.ScheduleDefinition)
     assert tick.default_status == dg.DefaultScheduleStatus(status)
     assert tick.cron_schedule == ["0,15,30,45 * * * *"]
-
-
-@pytest.fixture(scope="module")
-def shared_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as found:
-        yield found
-
-
-@pytest.fixture
-def instance(shared_instance: dg.DagsterInstance) -> dg.DagsterInstance:
-    """An instance without runs: emptying it is much cheaper than making one."""
-    shared_instance.wipe()
-    return shared_instance
 
 
 @pytest.fixture

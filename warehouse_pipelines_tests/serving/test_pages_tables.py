@@ -188,7 +188,8 @@ def test_a_whole_value_is_found_by_the_indexes_and_a_part_in_the_texts(
 ) -> None:
     assert keys(ask(viewer, q="1007")) == ["1007"]
     assert "exactly" in ask(viewer, q="1007")
-    assert keys(ask(viewer, q="1007", anywhere=1)) == []
+    assert keys(ask(viewer, q="x1")) == ["x1"]
+    assert keys(ask(viewer, q="x1", anywhere=1)) == []  # no token of a mask, which is hexadecimal, has an x
     assert len(keys(ask(viewer, q="CUSTOMER"))) == 50
     assert "No row meets this" in ask(viewer, q="100% nothing_")
     clear = ask(operator, q="person1007@example.test", clear=1)

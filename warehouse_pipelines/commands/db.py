@@ -9,6 +9,9 @@ from warehouse_pipelines import warehouse
 LARGE = 5_000_000
 """Rows from which PostgreSQL spends more on deleting old rows than on a partition that is dropped."""
 
+BUFFERED, ENOUGH = 8, 8 * 2**30
+"""The part of the warehouse that ``shared_buffers`` should hold, and the bytes that are enough for any."""
+
 PARTITIONED_BY = {
     "drive_change_logs": "by the month of received_at",
     "audit_logs": "by the month of created_at",
@@ -42,12 +45,13 @@ def verify(schema: str | None) -> None:
 
 @db.command()
 def advise() -> None:
-    """Say which tables of pipedesk are large enough for partitions."""
+    """Say which tables of pipedesk are large enough for partitions, and whether PostgreSQL has the memory it needs."""
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.queries import query
 
     with warehouse.session(database_url()) as session:
         tables = session.execute(query("pipedesk_large")).fetchall()
+        [found] = session.execute(query("buffers")).fetchall()
     large = [row for row in tables if row["rows"] > LARGE and row["name"] in PARTITIONED_BY]
     for row in tables[:5]:
         click.echo(f"pipedesk.{row['name']}: {row['rows']:,} rows, {row['bytes'] / 2**20:,.0f} MiB")
@@ -55,3 +59,8 @@ def advise() -> None:
         click.echo(f"pipedesk.{row['name']}: partition it {PARTITIONED_BY[row['name']]} (docs/pipedesk-schema.md)")
     if not large:
         click.echo(f"None has more than {LARGE:,} rows: no partitions are needed.")
+    if found["buffers"] < min(found["size"] / BUFFERED, ENOUGH):
+        click.echo(
+            f"shared_buffers is {found['buffers'] / 2**20:,.0f} MiB, the warehouse {found['size'] / 2**20:,.0f} MiB:"
+            " let it be a quarter of the memory of PostgreSQL's machine (docs/large-tables.md)"
+        )

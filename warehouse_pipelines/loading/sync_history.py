@@ -106,16 +106,17 @@ def is_running(connection: "Session", source: Source, entity: Entity) -> bool:
     return False
 
 
-def seconds_since_poll(connection: "Session", source: Source, entity: Entity) -> float | None:
-    """Return how long ago the last good run began that asked the vendor what is new; None before there is one."""
+def last_poll(connection: "Session", source: Source, entity: Entity) -> tuple[datetime, float] | None:
+    """Return when the last good run began that asked the vendor what is new, and the seconds since; None before one."""
     row = connection.execute(
         """
-        SELECT extract(epoch FROM clock_timestamp() - start_time)::float8 AS seconds FROM orchestration.good_run
+        SELECT start_time, extract(epoch FROM clock_timestamp() - start_time)::float8 AS seconds
+        FROM orchestration.good_run
         WHERE crm_source = %s AND sync_type = %s ORDER BY id DESC LIMIT 1
         """,
         [source.name, entity.name],
     ).fetchone()
-    return row["seconds"] if row else None
+    return (row["start_time"], row["seconds"]) if row else None
 
 
 def last_good(connection: "Session", source: Source, entity: Entity) -> LastGood | None:

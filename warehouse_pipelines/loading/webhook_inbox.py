@@ -8,7 +8,7 @@ loses its body: its records have been read, and it may speak of people. Closed r
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warehouse_pipelines import warehouse
@@ -25,14 +25,14 @@ FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
 
 
 class Due(NamedTuple):
-    """A delivery that may be worked off now; ``age_seconds`` since it was committed."""
+    """A delivery that may be worked off now."""
 
     id: int
     source: str
     headers: Mapping[str, str]
     body: str
     attempts: int
-    age_seconds: float
+    received_at: datetime
 
 
 def working(session: "Session") -> AbstractContextManager[bool]:

@@ -29,7 +29,7 @@ from psycopg import sql
 
 from warehouse_pipelines.errors import DatabaseUnavailable, NotConfigured
 from warehouse_pipelines.local.postgres_data import USER, DataFolder
-from warehouse_pipelines.local.postgres_programs import Account, find_binaries, give_to_nobody, major, run
+from warehouse_pipelines.local.postgres_programs import Account, find_binaries, give_to_nobody, major, memory, run
 
 log = logging.getLogger("warehouse")
 
@@ -38,11 +38,15 @@ DATABASE = "warehouse"
 START_SECONDS = 60
 STOP_SECONDS = 60
 
+LEAST_BUFFERS, MOST_BUFFERS = 256, 8192
+"""Megabytes of ``shared_buffers``, between which it is a quarter of the memory, as PostgreSQL's manual recommends.
+Memory is taken as tables are read. A test server has the least: dropping a table looks through all of it."""
+
 CONFIGURATION = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "100",
-    "shared_buffers": "256MB",
+    "shared_buffers": f"{LEAST_BUFFERS}MB",
     "work_mem": "32MB",
     "maintenance_work_mem": "256MB",
     "max_wal_size": "4GB",  # a first sync would otherwise checkpoint every few seconds
@@ -197,11 +201,12 @@ class Server:
             self.log.unlink()
         log.info("%s is not up; starting it, which may take %d s", self._folder.name(), START_SECONDS)
         message = ""
+        buffers = {"shared_buffers": f"{min(max(memory() // 4 // 2**20, LEAST_BUFFERS), MOST_BUFFERS)}MB"}
         for attempt in range(5):
             time.sleep(attempt * 0.5)
             self._folder.forget_stranger()
             port = _free_port(self._folder.port() if attempt < 2 else 0)
-            settings = {"port": str(port), **CONFIGURATION, **({} if self._durable else NOT_DURABLE)}
+            settings = {"port": str(port), **CONFIGURATION, **(buffers if self._durable else NOT_DURABLE)}
             if not self._durable and major(binaries) >= 18:
                 settings["io_method"] = "sync"  # what lies in memory is read sooner than a worker is asked for it
             configuration = self.data / "warehouse.conf"
@@ -224,6 +229,8 @@ class Server:
                 (self.home / "postgres.port").write_text(str(port))
                 return
             message = started.stderr.strip()
+            if "shared memory" in self._folder.last_words():  # the machine promises no program so much
+                buffers = {}
         raise DatabaseUnavailable(f"{self._folder.name()} did not start: {message} {self._folder.last_words()}")
 
     def _signal(self, number: signal.Signals) -> bool:

@@ -43,6 +43,15 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+def memory() -> int:
+    """Return the bytes of memory that programs here may use: the machine's, or the container's where it has fewer."""
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for limit in "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes":
+        with contextlib.suppress(OSError, ValueError):  # no such file, or no limit: the word max
+            found = min(found, int(Path(limit).read_text()))
+    return found
+
+
 def find_binaries() -> Path:
     """Return the folder of ``initdb``, ``pg_ctl`` and ``postgres``; raise ``NotConfigured`` naming the cures."""
     if given := os.environ.get("PG_BIN"):

@@ -14,6 +14,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_pipelines import warehouse
@@ -58,9 +59,9 @@ class Worked:
 
 @dataclass
 class _Plan:
-    """The rows that name a target, each with its age in seconds, and the keys that they name of it."""
+    """The rows that name a target, each with when it was received, and the keys that they name of it."""
 
-    rows: dict[int, float] = field(default_factory=dict)
+    rows: dict[int, datetime] = field(default_factory=dict)
     keys: dict[str, None] = field(default_factory=dict)
 
 
@@ -125,7 +126,7 @@ class _Batch:
                 continue
             for change in changes:
                 plan = plans.setdefault(self._target(change), _Plan())
-                plan.rows[row.id] = row.age_seconds
+                plan.rows[row.id] = row.received_at
                 if change.key is not None:
                     plan.keys[change.key] = None
         return {target: plan for target, plan in plans.items() if target[:2] in self._entities}
@@ -169,11 +170,11 @@ class _Batch:
         """Return the rows whose records are not read yet, and the seconds that they have to wait; 0 reads them now."""
         rows = list(plan.rows)
         if target.by_key:
-            gap, age = 0.0, None
+            gap, poll = 0.0, None
         else:
             gap = DELTA_SECONDS if entity.cursor or entity.state_based else WHOLE_SECONDS
-            age = sync_history.seconds_since_poll(self._session, source, entity)
-            rows = [key for key, its_age in plan.rows.items() if age is None or its_age <= age]
+            poll = sync_history.last_poll(self._session, source, entity)
+            rows = [key for key, received in plan.rows.items() if poll is None or received >= poll[0]]
         if rows and sync_history.is_running(self._session, source, entity):
             return rows, BUSY_SECONDS
-        return rows, 0.0 if age is None else max(0.0, gap - age)
+        return rows, 0.0 if poll is None else max(0.0, gap - poll[1])

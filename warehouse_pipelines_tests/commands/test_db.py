@@ -40,12 +40,15 @@ def test_advise_names_the_large_tables(database_url: str, monkeypatch: pytest.Mo
     result = warehouse("db", "advise")
     assert result.exit_code == 0, result.output
     assert "no partitions are needed" in result.stdout
+    assert "shared_buffers" not in result.stdout
     monkeypatch.setattr(db, "LARGE", 10)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO pipedesk.drive_change_logs (channel_id) SELECT 'c' FROM generate_series(1, 11)")
         connection.execute("INSERT INTO pipedesk.tags (name) SELECT n::text FROM generate_series(1, 12) AS n")
         connection.execute("ANALYZE pipedesk.drive_change_logs, pipedesk.tags")
+    monkeypatch.setattr(db, "BUFFERED", 0.01)
     lines = warehouse("db", "advise").stdout.splitlines()
+    assert lines.pop().startswith("shared_buffers is 256 MiB, the warehouse ")
     assert lines[1].startswith("pipedesk.drive_change_logs: 11 rows")
     assert [line for line in lines if "partition" in line] == [
         "pipedesk.drive_change_logs: partition it by the month of received_at (docs/pipedesk-schema.md)"

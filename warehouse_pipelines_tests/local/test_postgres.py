@@ -118,6 +118,24 @@ def test_what_the_server_said_is_in_the_error(server: Server, monkeypatch: pytes
         server.start()
 
 
+@pytest.mark.slow("servers of their own")
+@pytest.mark.parametrize(("memory", "buffers"), [(2**29, "256MB"), (3 * 2**30, "768MB"), (2**44, "256MB")])
+def test_a_quarter_of_the_memory_holds_pages_if_the_machine_has_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, memory: int, buffers: str
+) -> None:
+    """The last is more than Linux promises, unless it is told to promise anything."""
+    if memory == 2**44 and Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "1":
+        pytest.skip("this machine promises any memory (vm.overcommit_memory)")
+    monkeypatch.setattr(postgres, "memory", lambda: memory)
+    monkeypatch.setattr(postgres, "MOST_BUFFERS", 2**28)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    durable = Server(server.home)
+    durable.start()
+    with durable.connect() as connection:
+        assert connection.execute("SHOW shared_buffers").fetchone() == (buffers,)
+    durable.stop()
+
+
 def test_names_sort_and_fold_the_same_everywhere_and_the_clock_is_utc(test_server: Server) -> None:
     with test_server.connect() as connection:
         found = connection.execute("SELECT lower('ÀÉ'), 'É' ILIKE 'é', 'Z' < 'a', current_setting('TimeZone')")

@@ -156,9 +156,9 @@ def test_whoever_asks_for_the_last_good_run_finds_the_same(
         assert ("hubspot contacts" in {fault.subject for fault in stale}) is not good
         hubspot = SOURCES[0]
         contacts = next(entity for entity in hubspot.entities if entity.name == "contacts")
-        seconds = sync_history.seconds_since_poll(borrowed, hubspot, contacts)
-    assert seconds is not None
-    assert (seconds < 86_400) is good
+        poll = sync_history.last_poll(borrowed, hubspot, contacts)
+    assert poll is not None
+    assert (poll[0], poll[1] < 86_400) == (last, good)
 
 
 def test_dead_letters_and_words_that_nobody_translated(session: Any) -> None:

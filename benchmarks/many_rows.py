@@ -6,8 +6,9 @@
 Calls of CallRail and contacts of HubSpot are invented and loaded by ``loading.sync``; a call is of a contact, whose
 number it has. Then each step runs in a process of its own: identity and the marts from nothing, a delta of 1,000
 contacts and one of 1,000 calls by key, identity and the marts after it, calls of the last days by their window, a full
-sync that lacks one record in a thousand, the checks, health and alerts, the pages of ``serve``, and
-retention. The same is done with ``--base`` calls and a tenth as many contacts first, in a database of its own.
+sync that lacks one record in a thousand, identity and the marts of everything again, the checks, health and alerts, the
+pages of ``serve``, and retention. The same is done with ``--base`` calls and a tenth as many contacts first, in a
+database of its own.
 
 A step's cost is processor time of the client and of the whole server, over the records that it is about, or over
 the run where it is about none. ``ratio`` is that cost against the base's. *Walked* is what sequential scans read of
@@ -336,6 +337,8 @@ STEPS: dict[str, Step] = {
     "delta, calls of 30 days": (calls_of_the_window, (), {}),
     "everything again, calls": (load, ("calls",), {"full": True, "lacking": True}),
     "everything again, contacts": (load, ("contacts",), {"full": True, "lacking": True}),
+    "identity, everything again": (identity, (), {"full": True}),
+    "marts, everything again": (marts, (), {"full": True}),
     "checks": (checks, (), {}),
     "health and alerts": (health, (), {}),
     "pages": (pages, (), {}),

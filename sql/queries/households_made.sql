@@ -1,20 +1,23 @@
 -- The households that the groups of household_group make. A household keeps its id in the group that has the most of its
 -- persons (then of their records), if it is the one that brings the most to that group (then the older one).
+--
+-- Which one keeps it is ranked and summed by group, not joined: of what DISTINCT ON leaves the planner expects 200 rows,
+-- and would compare each household with each.
 WITH part AS (
     SELECT g.grp, p.household_id, count(*) AS persons, sum(p.record_count) AS records, min(p.no) AS first
     FROM household_group AS g JOIN household_person AS p ON p.no = g.no
     WHERE p.household_id IS NOT NULL
     GROUP BY g.grp, p.household_id
-), group_of_household AS (
-    SELECT DISTINCT ON (p.household_id) p.household_id, p.grp
-    FROM part AS p ORDER BY p.household_id, p.persons DESC, p.records DESC, p.first
-), household_of_group AS (
-    SELECT DISTINCT ON (p.grp) p.grp, p.household_id
-    FROM part AS p JOIN identity.household AS h ON h.household_id = p.household_id
-    ORDER BY p.grp, p.persons DESC, p.records DESC, h.created_at, p.household_id
+), ranked AS (
+    SELECT p.grp, h.household_id,
+        row_number() OVER (PARTITION BY p.household_id ORDER BY p.persons DESC, p.records DESC, p.first) AS of_household,
+        row_number() OVER (PARTITION BY p.grp
+            ORDER BY h.household_id IS NULL, p.persons DESC, p.records DESC, h.created_at, p.household_id) AS of_group
+    FROM part AS p LEFT JOIN identity.household AS h ON h.household_id = p.household_id
 ), kept AS (
-    SELECT g.grp, g.household_id
-    FROM household_of_group AS g JOIN group_of_household AS h ON h.household_id = g.household_id AND h.grp = g.grp
+    SELECT r.grp, (array_agg(r.household_id) FILTER (WHERE r.of_household = 1 AND r.of_group = 1))[1] AS household_id
+    FROM ranked AS r
+    GROUP BY r.grp
 ), phone AS (
     SELECT g.grp, array_agg(DISTINCT substr(key, 3) ORDER BY substr(key, 3)) AS phones
     FROM household_group AS g JOIN household_person AS p ON p.no = g.no, unnest(p.keys) AS key

@@ -27,7 +27,7 @@ from warehouse_pipelines.unified import bulk
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-_TABLES = {
+TABLES = {
     "household_scope": "person_id uuid PRIMARY KEY, generation integer DEFAULT 0",
     "household_person": """
         no integer PRIMARY KEY, person_id uuid, household_id uuid, property_id uuid, property_no integer,
@@ -60,7 +60,7 @@ def refresh(session: "Session", record_ids: Collection[int] | None = None) -> in
     """
     everybody = record_ids is None
     with bulk.step(session, memory="128MB" if everybody or len(record_ids or ()) >= bulk.MANY else None):
-        for name, columns in _TABLES.items():
+        for name, columns in TABLES.items():
             bulk.temporary(session, name, columns)
         if record_ids is not None:
             _find_scope(session, record_ids)
@@ -88,7 +88,7 @@ def refresh(session: "Session", record_ids: Collection[int] | None = None) -> in
         session.execute(query("properties_left"))
         session.execute("DELETE FROM identity.left_household")
         session.execute("DELETE FROM identity.left_property")
-        for name in reversed(_TABLES):
+        for name in reversed(TABLES):
             session.execute(f"DROP TABLE pg_temp.{name}".encode())
     return moved
 

@@ -1,8 +1,8 @@
 -- The households that the groups of household_group make. A household keeps its id in the group that has the most of its
 -- persons (then of their records), if it is the one that brings the most to that group (then the older one).
 --
--- Which one keeps it is ranked and summed by group, not joined: of what DISTINCT ON leaves the planner expects 200 rows,
--- and would compare each household with each.
+-- `kept` is grouped and not joined: of a join of two rankings the planner expects one row, and it would compare each
+-- household with each.
 WITH part AS (
     SELECT g.grp, p.household_id, count(*) AS persons, sum(p.record_count) AS records, min(p.no) AS first
     FROM household_group AS g JOIN household_person AS p ON p.no = g.no

@@ -10,7 +10,7 @@ LARGE = 5_000_000
 """Rows from which PostgreSQL spends more on deleting old rows than on a partition that is dropped."""
 
 BUFFERED, ENOUGH = 8, 8 * 2**30
-"""The part of the warehouse that ``shared_buffers`` should hold, and the bytes that are enough for any."""
+"""``shared_buffers`` should hold one part in so many of the warehouse; so many bytes are enough for any."""
 
 PARTITIONED_BY = {
     "drive_change_logs": "by the month of received_at",
@@ -62,5 +62,5 @@ def advise() -> None:
     if found["buffers"] < min(found["size"] / BUFFERED, ENOUGH):
         click.echo(
             f"shared_buffers is {found['buffers'] / 2**20:,.0f} MiB, the warehouse {found['size'] / 2**20:,.0f} MiB:"
-            " let it be a quarter of the memory of PostgreSQL's machine (docs/large-tables.md)"
+            " let it be a quarter of the memory that PostgreSQL may use, up to 8 GiB (docs/deploy.md)"
         )

@@ -151,8 +151,7 @@ class MergeStatements:
         """Return the expression that gives a column of the table from a row of ``incoming``."""
         entity, column = self.entity, sql.Identifier("i", name)
         if name == "custom_properties":
-            # The declared members go first: few are left, of which the nulls are taken out.
-            return sql.SQL("jsonb_strip_nulls((d.document #> {}) - {}::text[]) AS custom_properties").format(
+            return sql.SQL("jsonb_strip_nulls(d.document #> {}) - {}::text[] AS custom_properties").format(
                 (entity.custom or "").split("."), declared_members(entity)
             )
         if name == "raw_data":

@@ -39,8 +39,9 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 
 LEAST_BUFFERS, MOST_BUFFERS = 256, 8192
-"""Megabytes of ``shared_buffers``, between which it is a quarter of the memory, as PostgreSQL's manual recommends.
-Memory is taken as tables are read. A test server has the least: dropping a table looks through all of it."""
+"""Megabytes of ``shared_buffers``, between which it is a quarter of the memory, as PostgreSQL's manual recommends for a
+machine of its own. Memory is taken as tables are read. A test server has the least: dropping a table looks through all
+of it."""
 
 CONFIGURATION = {
     "listen_addresses": "127.0.0.1",
@@ -201,7 +202,7 @@ class Server:
             self.log.unlink()
         log.info("%s is not up; starting it, which may take %d s", self._folder.name(), START_SECONDS)
         message = ""
-        buffers = {"shared_buffers": f"{min(max(memory() // 4 // 2**20, LEAST_BUFFERS), MOST_BUFFERS)}MB"}
+        buffers = {"shared_buffers": f"{_buffers(memory())}MB"}
         for attempt in range(5):
             time.sleep(attempt * 0.5)
             self._folder.forget_stranger()
@@ -229,7 +230,10 @@ class Server:
                 (self.home / "postgres.port").write_text(str(port))
                 return
             message = started.stderr.strip()
-            if "shared memory" in self._folder.last_words():  # the machine promises no program so much
+            if "could not map anonymous shared memory" in self._folder.last_words():
+                log.warning(
+                    "This machine refuses %s of shared memory; PostgreSQL gets less", settings["shared_buffers"]
+                )
                 buffers = {}
         raise DatabaseUnavailable(f"{self._folder.name()} did not start: {message} {self._folder.last_words()}")
 
@@ -245,6 +249,11 @@ class Server:
                 raise DatabaseUnavailable(f"{self._folder.name()} does not stop. {self._folder.last_words()}")
             time.sleep(0.02)
         return True
+
+
+def _buffers(memory_bytes: int) -> int:
+    """Return the megabytes of ``shared_buffers`` of a durable server."""
+    return min(max(memory_bytes // 4 // 2**20, LEAST_BUFFERS), MOST_BUFFERS)
 
 
 def _free_port(wanted: int) -> int:

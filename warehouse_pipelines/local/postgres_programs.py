@@ -26,6 +26,9 @@ from warehouse_pipelines.errors import NotConfigured
 OLDEST = 15
 """The oldest major version that is tested."""
 
+LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where a container reads how many bytes of memory it may use, by the version of cgroups."""
+
 Account = Literal["self", "namespace", "nobody"]
 """As whom PostgreSQL runs: this user, root in a private namespace, or ``nobody``."""
 
@@ -46,9 +49,9 @@ os.execv(sys.argv[1], sys.argv[1:])
 def memory() -> int:
     """Return the bytes of memory that programs here may use: the machine's, or the container's where it has fewer."""
     found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for limit in "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes":
+    for limit in LIMITS:
         with contextlib.suppress(OSError, ValueError):  # no such file, or no limit: the word max
-            found = min(found, int(Path(limit).read_text()))
+            found = min(found, int(limit.read_text()))
     return found
 
 

@@ -1,4 +1,4 @@
-"""``warehouse db``: what the schema lacks, and which tables are large; `check` says the former too."""
+"""``warehouse db``: what the schema lacks, and what is too large; `check` says the former too."""
 
 import psycopg
 import pytest
@@ -40,16 +40,21 @@ def test_advise_names_the_large_tables(database_url: str, monkeypatch: pytest.Mo
     result = warehouse("db", "advise")
     assert result.exit_code == 0, result.output
     assert "no partitions are needed" in result.stdout
-    assert "shared_buffers" not in result.stdout
     monkeypatch.setattr(db, "LARGE", 10)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO pipedesk.drive_change_logs (channel_id) SELECT 'c' FROM generate_series(1, 11)")
         connection.execute("INSERT INTO pipedesk.tags (name) SELECT n::text FROM generate_series(1, 12) AS n")
         connection.execute("ANALYZE pipedesk.drive_change_logs, pipedesk.tags")
-    monkeypatch.setattr(db, "BUFFERED", 0.01)
     lines = warehouse("db", "advise").stdout.splitlines()
-    assert lines.pop().startswith("shared_buffers is 256 MiB, the warehouse ")
     assert lines[1].startswith("pipedesk.drive_change_logs: 11 rows")
     assert [line for line in lines if "partition" in line] == [
         "pipedesk.drive_change_logs: partition it by the month of received_at (docs/pipedesk-schema.md)"
     ]
+
+
+def test_advise_says_when_postgresql_keeps_too_few_pages(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "shared_buffers" not in warehouse("db", "advise").stdout
+    monkeypatch.setattr(db, "BUFFERED", 0.01)  # as if it had to hold a hundred times the warehouse
+    assert "shared_buffers is 256 MiB, the warehouse " in warehouse("db", "advise").stdout
+    monkeypatch.setattr(db, "ENOUGH", 2**28)
+    assert "shared_buffers" not in warehouse("db", "advise").stdout

@@ -118,22 +118,43 @@ def test_what_the_server_said_is_in_the_error(server: Server, monkeypatch: pytes
         server.start()
 
 
-@pytest.mark.slow("servers of their own")
-@pytest.mark.parametrize(("memory", "buffers"), [(2**29, "256MB"), (3 * 2**30, "768MB"), (2**44, "256MB")])
-def test_a_quarter_of_the_memory_holds_pages_if_the_machine_has_it(
-    server: Server, monkeypatch: pytest.MonkeyPatch, memory: int, buffers: str
+@pytest.mark.parametrize(("memory", "buffers"), [(2**29, 256), (3 * 2**30, 768), (2**40, 8192)])
+def test_a_quarter_of_the_memory_is_for_pages(memory: int, buffers: int) -> None:
+    assert postgres._buffers(memory) == buffers
+
+
+def test_a_container_has_the_memory_that_it_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(postgres_programs, "LIMITS", (tmp_path / "none", limit))
+    limit.write_text("max\n")
+    everything = postgres_programs.memory()
+    assert everything > 2**28
+    limit.write_text(f"{2**28}\n")
+    assert postgres_programs.memory() == 2**28
+
+
+@pytest.mark.slow("a server of its own")
+def test_a_machine_that_refuses_the_memory_gives_less(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The last is more than Linux promises, unless it is told to promise anything."""
-    if memory == 2**44 and Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "1":
-        pytest.skip("this machine promises any memory (vm.overcommit_memory)")
-    monkeypatch.setattr(postgres, "memory", lambda: memory)
-    monkeypatch.setattr(postgres, "MOST_BUFFERS", 2**28)
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    """The first start is answered as PostgreSQL answers where Linux grants no more than there is."""
+    monkeypatch.setattr(postgres, "memory", lambda: 2**31)
+    begun = []
+
+    def refusing(command: list[str], account: postgres_programs.Account) -> subprocess.CompletedProcess[str]:
+        begun.append((server.data / "warehouse.conf").read_text())
+        if len(begun) > 1:
+            return postgres_programs.run(command, account)
+        server.log.write_text("FATAL:  could not map anonymous shared memory: Cannot allocate memory\n")
+        return subprocess.CompletedProcess(command, 1, "", "could not start server")
+
+    monkeypatch.setattr(postgres, "run", refusing)
     durable = Server(server.home)
     durable.start()
     with durable.connect() as connection:
-        assert connection.execute("SHOW shared_buffers").fetchone() == (buffers,)
-    durable.stop()
+        assert connection.execute("SHOW shared_buffers").fetchone() == ("256MB",)
+    assert ["shared_buffers = '512MB'" in one for one in begun] == [True, False]
+    assert "refuses 512MB of shared memory" in caplog.text
 
 
 def test_names_sort_and_fold_the_same_everywhere_and_the_clock_is_utc(test_server: Server) -> None:

@@ -7,6 +7,7 @@ CREATE TEMP TABLE feed_entered ON COMMIT DROP AS
             AND l.id = CASE WHEN m.source_table = 'crm.entered_leads' THEN m.source_key::uuid END
     WHERE l.erased_at IS NULL;
 CREATE UNIQUE INDEX ON feed_entered (lead_id);
+CREATE INDEX ON feed_entered (person_id);
 ANALYZE feed_entered;
 UPDATE crm.leads AS l SET golden_id = e.person_id
     FROM feed_entered AS e

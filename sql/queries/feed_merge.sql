@@ -4,4 +4,5 @@ CREATE TEMP TABLE feed_merge ON COMMIT DROP AS
     FROM feed_match AS m WHERE m.is_live
     WINDOW w AS (PARTITION BY m.person_id ORDER BY m.rank DESC, m.is_own DESC, m.created_at, m.lead_id);
 DELETE FROM feed_merge AS f WHERE NOT EXISTS (SELECT FROM feed_merge AS o WHERE o.stays = f.stays AND o.place > 1);
+CREATE INDEX ON feed_merge (stays);
 ANALYZE feed_merge

@@ -12,11 +12,12 @@ WITH listed AS (
     WHERE NOT c.archived AND c.start_time > now() - interval '24 months'
     ORDER BY c.customer_phone_number_e164, c.start_time DESC, c.id
 )
-SELECT c.id AS key, c.id AS object_id, CASE WHEN c.customer_phone_number_e164 IN (SELECT phone FROM listed) THEN true END
-    AS do_not_call,
+SELECT c.id AS key, c.id AS object_id, CASE WHEN l.phone IS NOT NULL THEN true END AS do_not_call,
     CASE WHEN c.raw_data -> 'tags' @> '["do_not_call"]' OR c.raw_data -> 'tags' @> '[{"name": "do_not_call"}]'
         THEN '{"do_not_call": "true"}'::jsonb ELSE '{}'::jsonb END AS mirrored
-FROM callrail_call AS c
-WHERE NOT c.archived AND (c.id IN (SELECT id FROM last) OR c.id IN (
-    SELECT r.object_id FROM reverse_etl.receipt AS r WHERE r.target = 'callrail_do_not_call' AND r.status = 'written'))
+FROM callrail_call AS c LEFT JOIN listed AS l ON l.phone = c.customer_phone_number_e164
+WHERE NOT c.archived AND c.id IN (
+    SELECT id FROM last
+    UNION
+    SELECT r.object_id FROM reverse_etl.receipt AS r WHERE r.target = 'callrail_do_not_call' AND r.status = 'written')
 ORDER BY c.id

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from warehouse_pipelines import warehouse
+from warehouse_pipelines import queries, warehouse
 from warehouse_pipelines.unified import resolve, weights
 from warehouse_pipelines.unified.normalise import block_keys
 from warehouse_pipelines.unified.record import Record
@@ -104,3 +104,14 @@ def test_few_changes_read_no_large_table_whole(session: "Session") -> None:
     assert left is not None
     assert (left["empty"], left["noted"]) == (0, 0)
     assert left["households"] <= PEOPLE // 2 + 1
+
+
+def test_records_that_are_missing_are_found_in_one_pass(session: "Session") -> None:
+    """What PostgreSQL asks of each record in turn it asks of millions, where it may not keep the answers in memory."""
+    session.execute("CREATE TEMP TABLE incoming_record AS SELECT source_table, source_key FROM identity.record")
+    explained = session.execute(
+        "EXPLAIN " + queries.query("identity_remove_records"), {"tables": ["hubspot_contact"], "known": None}
+    ).fetchall()
+    lines = [line for row in explained for line in row.values()]
+    assert [line for line in lines if "Anti Join" in line]
+    assert not [line for line in lines if "SubPlan" in line]

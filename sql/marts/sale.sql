@@ -61,8 +61,7 @@ WITH told AS (
 ), near AS (
     SELECT a.*,
         row_number() OVER (PARTITION BY a.whose, a.visit, a.crm_source ORDER BY a.off NULLS LAST, a.occurred_at, a.source_key)
-            AS turn,
-        a.visit IS NULL AS is_unnamed -- of an expression the planner expects half of the rows, of IS NULL here one in 200
+            AS turn
     FROM told_apart AS a
 ), named AS (
     -- Sales whose visit is known, and in which bout of sales of the person they begin.
@@ -72,13 +71,13 @@ WITH told AS (
 ), free AS (
     SELECT s.whose, s.visit, s.turn, s.bout, c.crm_source,
         row_number() OVER (PARTITION BY s.whose, s.bout, c.crm_source ORDER BY s.occurred_at, s.visit, s.turn) AS place
-    FROM named AS s JOIN (SELECT DISTINCT whose, bout, crm_source FROM near WHERE is_unnamed) AS c USING (whose, bout)
+    FROM named AS s JOIN (SELECT DISTINCT whose, bout, crm_source FROM near WHERE visit IS NULL) AS c USING (whose, bout)
     WHERE c.crm_source <> ALL (s.crms)
 ), unnamed AS (
     SELECT n.source_table, n.source_key, n.whose, n.bout, n.crm_source, n.occurred_at,
         row_number() OVER (PARTITION BY n.whose, n.bout, n.crm_source ORDER BY n.off NULLS LAST, n.occurred_at, n.source_key)
             AS place
-    FROM near AS n WHERE n.is_unnamed
+    FROM near AS n WHERE n.visit IS NULL
 ), placed AS (
     SELECT u.source_table, u.source_key, f.visit, f.turn, f.visit IS NULL AS is_left,
         -- Those that are left come after those that found a sale.

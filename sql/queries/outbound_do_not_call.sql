@@ -1,9 +1,7 @@
 -- Living HubSpot contacts of whose numbers one must not be called, and those that say so and are listed no more.
 WITH listed AS (
     SELECT DISTINCT r.source_key
-    FROM crm.dnc_list AS d
-        JOIN (SELECT o.source_key, unnest(o.phones) AS phone FROM identity.record AS o
-              WHERE o.source_table = 'hubspot_contact') AS r ON r.phone = d.phone
+    FROM crm.dnc_list AS d JOIN identity.record AS r ON r.phones && ARRAY[d.phone] AND r.source_table = 'hubspot_contact'
     WHERE d.organization_id = coalesce(
             (SELECT f.organization_id FROM crm.feed_source AS f WHERE f.crm = 'hubspot'), %(organization)s)
         AND d.phone IS NOT NULL AND 'call' = ANY(d.channels) AND d.ended_at IS NULL

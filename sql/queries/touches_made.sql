@@ -9,9 +9,12 @@ WITH touch AS (
     FROM touch_asked AS a JOIN identity.record AS r ON r.record_id = a.record_id
 ), pair AS (
     SELECT t.record_id, h.rule, h.person_id, h.household_id, h.unit, h.since, h.until, h.is_mass
-    -- No number is an address: joined by `rule` too, of which the planner knows nothing, one row in 200 were expected.
-    FROM (SELECT record_id, unnest(phones || emails) AS value FROM touch) AS t
-        JOIN touch_holder AS h ON h.value = t.value
+    FROM (
+        SELECT record_id, 'phone_e164' AS rule, unnest(phones) AS value FROM touch
+        UNION ALL
+        SELECT record_id, 'email', unnest(emails) FROM touch
+    ) AS t
+        JOIN touch_holder AS h ON h.rule = t.rule AND h.value = t.value
 ), by_rule AS (
     SELECT DISTINCT ON (record_id) record_id, rule
     FROM pair WHERE NOT is_mass ORDER BY record_id, rule

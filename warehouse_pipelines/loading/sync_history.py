@@ -106,8 +106,16 @@ def is_running(connection: "Session", source: Source, entity: Entity) -> bool:
     return False
 
 
-def last_poll(connection: "Session", source: Source, entity: Entity) -> tuple[datetime, float] | None:
-    """Return when the last good run began that asked the vendor what is new, and the seconds since; None before one."""
+@dataclass(frozen=True)
+class Poll:
+    """A good run that asked the vendor what is new: when it began, and the ``seconds`` since, by PostgreSQL's clock."""
+
+    start_time: datetime
+    seconds: float
+
+
+def last_poll(connection: "Session", source: Source, entity: Entity) -> Poll | None:
+    """Return the last one; None before there is one."""
     row = connection.execute(
         """
         SELECT start_time, extract(epoch FROM clock_timestamp() - start_time)::float8 AS seconds
@@ -116,7 +124,7 @@ def last_poll(connection: "Session", source: Source, entity: Entity) -> tuple[da
         """,
         [source.name, entity.name],
     ).fetchone()
-    return (row["start_time"], row["seconds"]) if row else None
+    return Poll(**row) if row else None
 
 
 def last_good(connection: "Session", source: Source, entity: Entity) -> LastGood | None:

@@ -174,7 +174,7 @@ class _Batch:
         else:
             gap = DELTA_SECONDS if entity.cursor or entity.state_based else WHOLE_SECONDS
             poll = sync_history.last_poll(self._session, source, entity)
-            rows = [key for key, received in plan.rows.items() if poll is None or received >= poll[0]]
+            rows = [key for key, received in plan.rows.items() if poll is None or received >= poll.start_time]
         if rows and sync_history.is_running(self._session, source, entity):
             return rows, BUSY_SECONDS
-        return rows, 0.0 if poll is None else max(0.0, gap - poll[1])
+        return rows, 0.0 if poll is None else max(0.0, gap - poll.seconds)

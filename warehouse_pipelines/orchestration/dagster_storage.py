@@ -31,7 +31,7 @@ from dagster_postgres.utils import create_pg_connection
 
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.local import dagster_home
-from warehouse_pipelines.orchestration import daemon_pace
+from warehouse_pipelines.orchestration import daemon_pace, daemon_retries
 
 KEPT, MORE = 5, 20
 """Connections that a process keeps, and how many more it may open for a moment."""
@@ -114,6 +114,7 @@ class Storage(DagsterPostgresStorage):
             events._has_asset_key_col_on_connection = lambda connection, name: True
             events.__dict__["has_default_pool_limit_col"] = True
         daemon_pace.slow_down()
+        daemon_retries.wait_for_failures()
         return storage
 
 

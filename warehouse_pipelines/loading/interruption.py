@@ -2,6 +2,11 @@
 
 In the main thread ADBC takes SIGINT for itself during its calls: it ends the statement and loses the signal, and what
 looks like a database in trouble is tried again.
+
+The waiting thread wakes up every ``LOOK_SECONDS``, because Python only notes a signal that comes just before a wait,
+and acts on it when the wait ends; Dagster's code server sends no second one. It waits for an event and not for the
+thread: up to Python 3.12 a ``join`` that is interrupted takes the thread for ended (python/cpython#90882), and it would
+not be stopped.
 """
 
 import threading
@@ -13,6 +18,9 @@ T = TypeVar("T")
 
 STOP_SECONDS = 3.0
 """How long a run that is interrupted may take to end what it is in the middle of."""
+
+
+LOOK_SECONDS = 0.5
 
 
 class Stopped(Exception):
@@ -29,24 +37,27 @@ def interruptible(work: Callable[[], T], stop: Callable[[], None], seconds: floa
     """
     done: list[T] = []
     failed: list[BaseException] = []
+    ended = threading.Event()
 
     def run() -> None:
         try:
             done.append(work())
         except BaseException as error:
             failed.append(error)
+        finally:
+            ended.set()
 
-    worker = threading.Thread(target=run, name="sync", daemon=True)
-    worker.start()
+    due = float("inf") if seconds is None else time.monotonic() + seconds
     try:
-        worker.join(seconds)
-        if worker.is_alive():
-            raise TimeoutError(f"stopped after {seconds:.0f} s")
+        threading.Thread(target=run, name="sync", daemon=True).start()
+        while not ended.wait(min(LOOK_SECONDS, max(0.0, due - time.monotonic()))):
+            if time.monotonic() >= due:
+                raise TimeoutError(f"stopped after {seconds:.0f} s")
     except BaseException:
         deadline = time.monotonic() + STOP_SECONDS
-        while worker.is_alive() and time.monotonic() < deadline:
+        while not ended.is_set() and time.monotonic() < deadline:
             stop()  # again and again, because it may be between two statements
-            worker.join(timeout=0.1)
+            ended.wait(0.1)
         raise
     for error in failed:
         raise error

@@ -91,6 +91,7 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
 settings.forget_copies([settings.Settings, AlertSettings, SequenceSettings, *(source.settings for source in SOURCES)])
 dagster_logs.configure()
 forked_runs.fork_runs()
+forked_runs.go_on_looking()
 forked_runs.sleep_longer()
 
 defs = build_definitions()

@@ -97,6 +97,7 @@ def test_what_dagster_is_told_is_what_dagster_yaml_says() -> None:
     own = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     daemon = DAGSTER["dagsterDaemon"]
     assert snake(daemon["runRetries"]) == own["run_retries"]
+    assert snake(DAGSTER["scheduler"]["config"]["daemonScheduler"]) == own["scheduler"]["config"]
     assert snake(daemon["runMonitoring"]).keys() == own["run_monitoring"].keys()
     queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
     assert queue["tagConcurrencyLimits"] == own["concurrency"]["runs"]["tag_concurrency_limits"]

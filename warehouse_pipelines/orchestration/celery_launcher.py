@@ -11,12 +11,17 @@ that does not start in time is failed by the monitoring, and one that is deliver
 import contextlib
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._serdes import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from dagster_celery.tags import (
+    DAGSTER_CELERY_QUEUE_TAG,
+    DAGSTER_CELERY_RUN_PRIORITY_TAG,
+    DAGSTER_CELERY_TASK_ID_TAG,
+)
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.errors import NotConfigured
@@ -70,6 +75,21 @@ class Launcher(CeleryRunLauncher):
                 "redis://:password@host:6379/0 (docs/scale.md)."
             )
         return cls(broker.get_secret_value(), inst_data=inst_data, **config_value)
+
+    def _launch_celery_task_run(self, run: dg.DagsterRun, task_signature: Any, routing_key: str) -> None:
+        """Do as ``CeleryRunLauncher``, but note the task's id before it is sent and not afterwards.
+
+        Tags are stored with the whole run, so of two processes that add some at a time one is overwritten. The worker
+        adds its own as soon as it has the task; and a daemon that died in between would leave a task that nobody knows.
+        """
+        queue = run.tags.get(DAGSTER_CELERY_QUEUE_TAG, self.default_queue)
+        task_id = str(uuid4())
+        self._instance.add_run_tags(run.run_id, {DAGSTER_CELERY_TASK_ID_TAG: task_id})
+        self._instance.report_engine_event(f"Sending task {task_id} to queue {queue} of Celery", run, cls=type(self))
+        priority = int(run.tags.get(DAGSTER_CELERY_RUN_PRIORITY_TAG, 0))
+        task_signature.apply_async(
+            task_id=task_id, priority=priority, queue=queue, routing_key=f"{queue}.{routing_key}"
+        )
 
     @property
     def supports_resume_run(self) -> bool:

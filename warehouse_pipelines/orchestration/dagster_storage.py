@@ -114,7 +114,7 @@ class Storage(DagsterPostgresStorage):
             events._has_asset_key_col_on_connection = lambda connection, name: True
             events.__dict__["has_default_pool_limit_col"] = True
         daemon_pace.slow_down()
-        daemon_retries.wait_for_failures()
+        daemon_retries.retry_until_done()
         return storage
 
 

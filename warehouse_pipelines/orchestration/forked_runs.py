@@ -10,13 +10,22 @@ Dagster has no setting for the method, so this replaces an attribute of its clas
 differently, runs start by ``spawn`` as before. A change of the code on disk counts when the code server is started
 again, as it does for the definitions.
 
+The thread of a code server that looks for runs whose process has ended goes on when one look fails
+(``go_on_looking``). Dagster's ends for good when its storage is away for eleven seconds: no dead run was noticed from
+then on, each run left two files open until none could start, and the server did not end when it was told to.
+
 A code server sleeps while nothing happens (``sleep_longer``): its main thread woke up ten times a second, a quarter of
 what an idle code server used. A signal ends its sleep.
 """
 
+import functools
+import logging
 import multiprocessing
 import sys
+from collections.abc import Callable
 from typing import Any
+
+log = logging.getLogger("warehouse")
 
 WAIT_SECONDS = 5.0
 """How long the main thread of a code server sleeps in one go."""
@@ -44,3 +53,22 @@ def fork_runs() -> None:
     server_class: Any = server.DagsterApiServer
     # A property of the class goes before the attribute that each server sets on itself.
     server_class._mp_ctx = property(lambda server: context, lambda server, value: None)
+
+
+def go_on_looking() -> None:
+    """Let the code server that loads the definitions now survive a look that fails; elsewhere, do nothing."""
+    server: Any = sys.modules.get("dagster._grpc.server")
+    if server is None or hasattr(server.DagsterApiServer._check_for_orphaned_runs, "__wrapped__"):
+        return
+    server.DagsterApiServer._check_for_orphaned_runs = _surviving(server.DagsterApiServer._check_for_orphaned_runs)
+
+
+def _surviving(look: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(look)
+    def look_again(server: Any) -> None:
+        try:
+            look(server)
+        except Exception as error:  # the next look, half a second later, has the same runs
+            log.warning("the code server could not look for ended runs: %s", type(error).__name__)
+
+    return look_again

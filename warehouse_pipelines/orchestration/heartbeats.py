@@ -70,12 +70,18 @@ class Heartbeat:
         with contextlib.suppress(sa.exc.SQLAlchemyError), _connection(self._instance) as opened:
             opened.execute(sa.delete(Values).where(Values.c.key == PREFIX + self._run_id))
 
+    def _write(self) -> None:
+        """Write that the process is alive; a claim of a machine whose clock is a day ahead may have removed the row."""
+        with _connection(self._instance) as opened:
+            row = Values.c.key == PREFIX + self._run_id
+            if not opened.execute(sa.update(Values).where(row).values(value=_now())).rowcount:
+                opened.execute(sa.insert(Values).values(key=PREFIX + self._run_id, value=_now()))
+
     def _beat(self) -> None:
         interrupted = False
         while not self._ended.wait(BEAT_SECONDS):
             try:
-                with _connection(self._instance) as opened:
-                    opened.execute(sa.update(Values).where(Values.c.key == PREFIX + self._run_id).values(value=_now()))
+                self._write()
                 run = self._instance.get_run_by_id(self._run_id)
             except Exception as error:  # the storage is away; whoever watches cannot see it either
                 log.warning("run %s: no heartbeat (%s)", self._run_id, type(error).__name__)

@@ -223,7 +223,7 @@ def _close(instance: dg.DagsterInstance, run: dg.DagsterRun, url: str) -> bool:
     now = instance.get_run_by_id(run.run_id)
     if now is None or now.is_finished:  # it ended by itself since it was listed, or another command was faster
         return False
-    if run.status == dg.DagsterRunStatus.CANCELING:
+    if now.status == dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message)
         sync_history.close_run(url, run.run_id, message, sync_history.CANCELLED)
     else:

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster._grpc.server as grpc_server
 import pytest
+
+from warehouse_pipelines.orchestration import forked_runs
 
 FORKED = """
 import json, sys, time
@@ -83,3 +86,23 @@ def test_a_run_of_the_code_server_is_a_fork_that_has_everything_imported(tmp_pat
     assert found == [[1, []], [1, []]], "threads that a fork would leave behind, and what it has to import"
     assert heard == ["waits", "cancelled"]
     assert code == 7, "who has asked for the fork learns how it ended"
+
+
+def test_the_code_server_looks_for_ended_runs_again_after_its_storage_was_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks: list[object] = []
+
+    def look(server: object) -> None:
+        looks.append(server)
+        if len(looks) == 1:
+            raise ConnectionError("the storage is away")
+
+    monkeypatch.setattr(grpc_server.DagsterApiServer, "_check_for_orphaned_runs", look)
+    forked_runs.go_on_looking()
+    forked_runs.go_on_looking()
+    server = grpc_server.DagsterApiServer.__new__(grpc_server.DagsterApiServer)
+    for _ in range(2):
+        server._check_for_orphaned_runs()
+    assert looks == [server, server]
+    assert "could not look for ended runs: ConnectionError" in caplog.text

@@ -178,3 +178,38 @@ def test_a_missing_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAREHOUSE_CELERY_BROKER_URL", raising=False)
     with pytest.raises(NotConfigured, match="WAREHOUSE_CELERY_BROKER_URL is missing"):
         Launcher.from_config_value(None, {"default_queue": "dagster"})
+
+
+def test_a_claim_that_somebody_removed_is_written_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker whose clock is a day ahead takes every claim for one of yesterday."""
+    monkeypatch.setattr(heartbeats, "BEAT_SECONDS", 0.05)
+    run = started(instance)
+    with Heartbeat(instance, run.run_id):
+        with _connection(instance) as opened:
+            opened.execute(sa.delete(Values))
+        eventually(lambda: len(claims(instance)) == 1, "the claim is there again")
+
+
+def test_the_id_of_a_task_is_stored_before_it_is_sent(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker stores tags as soon as it has the task, and two who store at a time overwrite each other."""
+    run = started(instance, dg.DagsterRunStatus.STARTING)
+    launcher = Launcher("redis://127.0.0.1:1/0", "dagster")
+    launcher.register_instance(instance)
+    sent: list[tuple[str, str]] = []
+
+    class Task:
+        def apply_async(self, task_id: str, queue: str, **more: object) -> None:
+            stored = instance.get_run_by_id(run.run_id)
+            assert stored is not None
+            sent.append((task_id, stored.tags[DAGSTER_CELERY_TASK_ID_TAG]))
+            instance.add_run_tags(run.run_id, {"warehouse/lock": "held"})
+
+    launcher._launch_celery_task_run(run, Task(), "execute_job")
+    stored = instance.get_run_by_id(run.run_id)
+    assert stored is not None
+    assert sent == [(stored.tags[DAGSTER_CELERY_TASK_ID_TAG],) * 2]
+    assert stored.tags["warehouse/lock"] == "held"

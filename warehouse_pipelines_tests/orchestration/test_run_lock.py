@@ -114,6 +114,21 @@ def test_one_that_was_being_cancelled_is_cancelled(instance: dg.DagsterInstance,
     assert status(instance, run_id) == dg.DagsterRunStatus.CANCELED
 
 
+def test_one_that_somebody_cancels_between_the_two_looks_is_cancelled(
+    instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = started(instance, bare_url)
+
+    def cancel(seconds: float) -> None:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        instance.report_run_canceling(run)
+
+    monkeypatch.setattr(time, "sleep", cancel)
+    run_lock.close_dead_runs(instance, bare_url)
+    assert status(instance, run_id) == dg.DagsterRunStatus.CANCELED
+
+
 def test_living_runs_are_left_alone(instance: dg.DagsterInstance, bare_url: str, test_server: Server) -> None:
     """One holds its lock; one has the tag of the run that it tries again; one is of another warehouse; two have no tag,
     and no row that died.

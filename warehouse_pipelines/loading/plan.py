@@ -42,7 +42,7 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
     A delta begins at the watermark of the last run that moved it, less the overlap, and not later than that run's
     start; with a ``lookback`` at least so far before now. It becomes a read of everything when one fell due since the
     last (``Entity.full_due``). Backfills, replays, reads of given keys, limited and dry runs never move the watermark,
-    nor do runs that a vendor's flag ``narrowed``; a run from a start date moves it when it leaves no gap.
+    nor do runs that a vendor's flag ``narrowed``; one from a start date moves it when it reads all that a delta would.
     """
     cadence = entity.cadence
     until = now + cadence.lookahead
@@ -64,15 +64,14 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
         mode, window = "full", Window(None, until)
     else:
         assert last is not None  # noqa: S101  (the second branch)
-        since = min(last.watermark, last.start_time) - cadence.overlap
-        if cadence.lookback:
-            since = min(since, now - cadence.lookback)
-        mode, window = "delta", Window(since, until)
+        mode, window = "delta", Window(_since(entity, last, now), until)
     oldest = now - cadence.retention if cadence.retention else None
     if oldest and window.since and window.since < oldest:
         window = Window(oldest, max(oldest, window.until))
     limited = narrowed or bool(options.max_records or options.dry_run)
-    gapless = mode == "full" or (previous is not None and window.since is not None and window.since <= previous)
+    gapless = mode in ("full", "delta") or (
+        last is not None and start is not None and start <= _since(entity, last, now)
+    )
     moves = bool(entity.cursor) and mode != "backfill" and gapless and not limited
     complete_range = None
     if not options.max_records and not narrowed:
@@ -81,6 +80,13 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
         elif entity.deletes.by_window:
             complete_range = window
     return Plan(mode, window, previous, moves, complete_range, narrowed)
+
+
+def _since(entity: Entity, last: LastGood, now: datetime) -> datetime:
+    """Return from when a delta must read."""
+    since = min(last.watermark, last.start_time) - entity.cadence.overlap
+    lookback = entity.cadence.lookback
+    return min(since, now - lookback) if lookback else since
 
 
 def _full_is_due(entity: Entity, last: LastGood | None, now: datetime) -> bool:

@@ -333,7 +333,8 @@ class Run:
             self.reading.context.note(delete_detection_skipped=skipped)
             log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
-        loader.tombstones.tombstone_missing(window, report.delete_reason)
+        everything = self.plan.window.since is None
+        loader.tombstones.tombstone_missing(window, report.delete_reason, everything=everything)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:
         """Tombstone the rows whose keys the source named, if this run may."""

@@ -82,15 +82,18 @@ class Tombstones:
                 sql.SQL("INSERT INTO seen SELECT {} ON CONFLICT DO NOTHING").format(sql.SQL(", ").join(columns))
             )
 
-    def tombstone_missing(self, window: Window, reason: str = "missing") -> None:
+    def tombstone_missing(self, window: Window, reason: str = "missing", *, everything: bool) -> None:
         """Tombstone the living rows in ``window`` that a complete read of it did not return; all when it has no begin.
+
+        ``everything`` was asked for, so that a read that returns no row of before is of another list. The window has a
+        begin all the same where the vendor forgets what is old.
 
         Raises ``SuspiciousRead`` when that would be too many to believe, unless forced.
         """
         if not self.tracking:
             return
         missing = sql.SQL("NOT EXISTS (SELECT FROM seen s WHERE {} OFFSET 0)").format(same_key(self.entity.keys, "s"))
-        self._tombstone(window, missing, reason)
+        self._tombstone(window, missing, reason, proves_itself=not everything)
 
     def tombstone(self, keys: Sequence[str], window: Window, reason: str = "missing") -> None:
         """Tombstone the living rows of these ``keys``, whose parts have blanks between them.
@@ -99,7 +102,7 @@ class Tombstones:
         """
         texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", key)) for key in self.entity.keys)
         named = sql.SQL("concat_ws(' ', {}) = ANY({})").format(texts, list(keys))
-        self._tombstone(window, named, reason, named_by_source=True)
+        self._tombstone(window, named, reason, proves_itself=True)
 
     def mark_erased(self, keys: Sequence[str]) -> None:
         """Mark rows that are archived already and that the vendor no longer has; ``keys`` are of one column."""
@@ -143,13 +146,15 @@ class Tombstones:
             key, list(survivors)
         )
         self._note_change({**_DELETED, "delete_reason": reason}, which)
+        # Those that were deleted before count already; both parts see the rows as they were.
         statement = sql.SQL("""
-            WITH tombstoned AS (
+            WITH living AS (
+                SELECT count(*) AS rows FROM {target} t WHERE {which} AND NOT t.archived
+            ), tombstoned AS (
                 UPDATE {target} t SET archived = true, deleted_at = now(), sync_updated_at = now(),
                     delete_reason = {reason}
                 WHERE {which}
-                RETURNING 1
-            ) SELECT count(*) FROM tombstoned
+            ) SELECT rows FROM living
         """).format(target=self._stored.table, reason=reason, which=which)
         self.absorbed += self._transaction.number(statement)
 
@@ -157,18 +162,18 @@ class Tombstones:
         """Return how many living rows the window holds; all of them when it has no begin."""
         return self._count(self._stored.living(window))
 
-    def _tombstone(self, window: Window, which: sql.Composable, reason: str, *, named_by_source: bool = False) -> None:
-        """Tombstone the living rows of ``window`` that ``which`` selects."""
+    def _tombstone(self, window: Window, which: sql.Composable, reason: str, *, proves_itself: bool) -> None:
+        """Tombstone the living rows of ``window`` that ``which`` selects.
+
+        Keys that the source named, and the end of a list, prove themselves; a list without any row of before does not.
+        """
         deleted = sql.SQL("{} AND {}").format(self._stored.living(window), which)
         count = self._count(deleted)
         if not count:
             return
         living = self.count_living(window)
-        # A list without any row of before proves nothing; keys that the source named do.
-        none_found = (
-            not named_by_source
-            and window.since is None
-            and count == self._count(sql.SQL("{} AND t.sync_created_at < now()").format(self._stored.living(window)))
+        none_found = not proves_itself and count == self._count(
+            sql.SQL("{} AND t.sync_created_at < now()").format(self._stored.living(window))
         )
         if (none_found or (living > SMALL_TABLE and count > LARGEST_SHARE * living)) and not self.force:
             raise SuspiciousRead(

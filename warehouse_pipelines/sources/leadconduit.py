@@ -205,7 +205,8 @@ class Folds:
         missing = [lead_id for lead_id in lead_ids if lead_id not in held]
         if missing and not self._anew:
             stored = self._context.known.records(self._table, missing, key="lead_id")
-            held |= {lead_id: msgspec.json.decode(record)["events"] for lead_id, record in stored.items()}
+            # Of a lead of an erased person nothing is stored, and nothing will be.
+            held |= {lead_id: msgspec.json.decode(record).get("events", {}) for lead_id, record in stored.items()}
         return held
 
     def count(self) -> int:

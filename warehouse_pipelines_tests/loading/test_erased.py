@@ -9,13 +9,16 @@ from typing import Any
 import psycopg
 import pytest
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, TryAgain
 from warehouse_pipelines.loading import erased
 from warehouse_pipelines.loading.erased import ERASED_RECORD, MARK, Erased, own_columns
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import columns
+from warehouse_pipelines.unified import erasure
 from warehouse_pipelines.unified.holdings import entities
 from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
+from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 pytestmark = pytest.mark.on_oldest(
     "test_an_erased_record_is_left_out_and_counted",
@@ -158,6 +161,20 @@ def test_a_run_that_read_before_the_erasure_loads_nothing(fake: FakeSource) -> N
     fake.sync([person(1, note="read after"), person(2)])
     assert fake.row("1")["note"] is None
     assert set(fake.rows()) == {("1",), ("2",)}
+
+
+def test_a_later_event_of_an_erased_lead_stops_no_other(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeadConduit's leads are folded over the stored record, of which an erasure leaves nothing."""
+    with source_harness("leadconduit_lead", database_url, monkeypatch) as harness:
+        harness.sync()
+        key, row = next((key, row) for (key,), row in harness.rows().items() if row["email"])
+        with warehouse.session(database_url) as session:
+            erasure.erase(session, "email", row["email"], [], erased_by="test")
+        other = harness.simulator.create_lead()
+        harness.simulator.resubmit(key, city="later")
+        assert harness.sync().status == "success"
+        assert (other,) in harness.rows()
+        assert harness.rows()[key,]["raw_data"] == json.loads(ERASED_RECORD)
 
 
 def test_without_erasures_nothing_is_searched(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Callable, Set
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -441,6 +442,14 @@ def test_merged_records_are_tombstoned_with_their_survivor_s_name(fake: FakeSour
     assert fake.row("b") == buried["b",]
 
 
+def test_a_record_that_was_deleted_before_it_was_known_to_be_merged_counts_once(fake: FakeSource) -> None:
+    fake.sync([thing("a"), thing("b"), thing("c")])
+    assert fake.sync([thing("b", 2, removed=True)]).deleted == 1
+    result = fake.sync([thing("a", 2, absorbed="b")])
+    assert (result.deleted, result.metrics["living_rows"]) == (0, 2)
+    assert fake.row("b")["delete_reason"] == "merged into a"
+
+
 def test_a_survivor_and_what_it_absorbed_in_one_batch(fake: FakeSource) -> None:
     """Read while the merge happened: the absorbed record was still listed, or came later than its survivor."""
     result = fake.sync([thing("a", absorbed="b"), thing("b")], [thing("c")], [thing("d", absorbed="e")])
@@ -675,14 +684,20 @@ def test_composite_keys_of_bad_records_hide_no_other(fake: FakeSource) -> None:
     assert {key for key, row in pairs.rows().items() if not row["archived"]} == {("a", "1"), ("b c", "2"), ("d", "1")}
 
 
+@pytest.mark.parametrize("retention", [None, timedelta(days=30_000)])
 @pytest.mark.parametrize("living", [1, 6, 60])
-def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(fake: FakeSource, living: int) -> None:
-    """A sheet of 60 rows that shows one row of #REF! is not that sheet."""
-    fake.sync([thing(n) for n in range(living)])
+def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(
+    fake: FakeSource, living: int, retention: timedelta | None
+) -> None:
+    """A sheet of 60 rows that shows one row of #REF! is not that sheet; nor is the list of another account, of which
+    the vendor keeps some years.
+    """
+    entity = replace(THING, cadence=replace(THING.cadence, retention=retention))
+    fake.sync([thing(n) for n in range(living)], entity=entity)
     with pytest.raises(SuspiciousRead, match=f"no longer shows {living} of the"):
-        fake.sync([thing("#REF!")], full=True)
+        fake.sync([thing("#REF!")], entity=entity, full=True)
     assert len(fake.rows()) == living
-    assert fake.sync([thing("#REF!")], full=True, force=True).deleted == living
+    assert fake.sync([thing("#REF!")], entity=entity, full=True, force=True).deleted == living
 
 
 @pytest.mark.parametrize(

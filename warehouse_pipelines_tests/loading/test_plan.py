@@ -167,3 +167,11 @@ def test_without_a_cursor_everything_is_read_each_time() -> None:
         planned = plan(PAIR, Options(**flags), None, NOW)
         assert (planned.mode, planned.window.since, planned.moves_watermark) == ("full", None, False)
         assert planned.complete_range is not None
+
+
+@pytest.mark.parametrize(("minutes", "moves"), [(4, False), (5, True)])
+def test_a_start_date_within_the_overlap_of_the_watermark_leaves_a_gap(minutes: int, moves: bool) -> None:
+    """What the vendor shows late of the time between is read by the next delta."""
+    begin = datetime(2024, 5, 31, tzinfo=UTC)
+    last = LastGood(begin + timedelta(minutes=minutes), begin + timedelta(hours=1))
+    assert plan(THING, Options(start_date=begin.date()), last, NOW).moves_watermark == moves

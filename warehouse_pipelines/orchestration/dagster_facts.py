@@ -7,6 +7,7 @@ A schedule or sensor is *on* as Dagster's daemon sees it: by the state that some
 declared here.
 """
 
+import itertools
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ class DagsterFacts:
         return found
 
     def failing_ticks(self, rule: Rule) -> list[Fault]:
-        """Find the sensors and schedules whose last ``threshold`` ticks threw."""
+        """Find the sensors and schedules that threw ``threshold`` times in a row: in as many ticks, or tries of one."""
         found = []
         wanted = int(rule.threshold or 1)
         kinds: Iterable[tuple[InstigatorType, Iterable[Any]]] = (
@@ -108,11 +109,12 @@ class DagsterFacts:
             states = states_by_name(self.instance, kind)
             on = {one.name: states[one.name] for one in declared if one.name in states and is_on(one, states[one.name])}
             for name, ticks in self._ticks(on, wanted).items():
-                if len(ticks) == wanted and all(tick.status == TickStatus.FAILURE for tick in ticks):
-                    error = ticks[0].error
+                failed = list(itertools.takewhile(lambda tick: tick.status == TickStatus.FAILURE, ticks))
+                if failed and max(len(failed), failed[0].consecutive_failure_count) >= wanted:
+                    error = failed[0].error
                     said = (error.cause or error).message if error else "no error is kept"
                     last = " ".join(said.split())
-                    found.append(Fault(name, f"its last {wanted} ticks failed: {last}"))
+                    found.append(Fault(name, f"it failed {wanted} times in a row: {last}"))
         return found
 
     def failed_checks(self, rule: Rule) -> list[Fault]:

@@ -12,7 +12,7 @@ from warehouse_pipelines.errors import masked
 
 
 class TickFailed(Exception):
-    """A tick could not do its work; the next one tries again."""
+    """A tick could not do its work. A sensor's next one tries again; a schedule's is itself tried again each minute."""
 
 
 @contextlib.contextmanager

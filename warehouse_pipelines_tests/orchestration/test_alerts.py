@@ -103,12 +103,15 @@ class Asked:
         except Exception:
             self.instance.update_instigator_state(found)
 
-    def tick(self, name: str, at: datetime, status: TickStatus, kind: InstigatorType = InstigatorType.SCHEDULE) -> None:
+    def tick(
+        self, name: str, at: datetime, status: TickStatus, kind: InstigatorType = InstigatorType.SCHEDULE,
+        *, tries: int = 0,
+    ) -> None:  # fmt: skip
         origin = self.origin(name)
         error = SerializableErrorInfo("KeyError: 'x'\n", [], "KeyError") if status == TickStatus.FAILURE else None
         self.instance.create_tick(
             TickData(origin.get_id(), name, kind, status, at.timestamp(), selector_id=origin.get_selector().get_id(),
-                     error=error)
+                     error=error, consecutive_failure_count=tries)
         )  # fmt: skip
 
     def origin(self, name: str) -> RemoteInstigatorOrigin:
@@ -151,9 +154,13 @@ def test_a_sensor_that_throws(asked: Asked) -> None:
         asked.tick("looker", NOW + minute * MINUTE, status, kind)
     assert asked("sensor_failing") == []
     asked.tick("looker", NOW + 3 * MINUTE, TickStatus.FAILURE, kind)
-    assert asked("sensor_failing") == [Fault("looker", "its last 3 ticks failed: KeyError: 'x'")]
+    assert asked("sensor_failing") == [Fault("looker", "it failed 3 times in a row: KeyError: 'x'")]
     asked.tick("looker", NOW + 4 * MINUTE, TickStatus.SKIPPED, kind)
     assert asked("sensor_failing") == []
+    asked.tick("looker", NOW + 5 * MINUTE, TickStatus.FAILURE, kind, tries=2)
+    assert asked("sensor_failing") == []
+    asked.tick("looker", NOW + 6 * MINUTE, TickStatus.FAILURE, kind, tries=3)
+    assert [fault.text for fault in asked("sensor_failing")] == ["it failed 3 times in a row: KeyError: 'x'"]
 
 
 @pytest.mark.slow("the same in other circumstances")

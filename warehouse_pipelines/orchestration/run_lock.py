@@ -15,7 +15,8 @@ Decided:
   one command after a kill is enough. After a restart of the server the process may take longer, and nobody is called
   dead in its first ``SETTLING_SECONDS``, unless the run is younger than the server.
 - A run without the tag (an older version's, or one that could not reach the warehouse) is dead when its last history
-  row was closed because its process had died; otherwise it is left alone.
+  row was closed because its process had died, or when nothing was heard of it for ``BEGIN_SECONDS`` after its start:
+  its process died before it had the lock. Otherwise it is left alone.
 
 ``executor`` is Dagster's in-process executor, doing this for the runs of the daemon and the UI. The command line holds
 the lock itself (``commands.runner``), where a run also gives up waiting and is cancelled by an interrupt.
@@ -52,6 +53,9 @@ PING_SECONDS = 5.0
 """How often a run looks whether its session still stands."""
 
 SETTLING_SECONDS = 30.0
+
+BEGIN_SECONDS = 600.0
+"""After its start a run stores the next event within a second, whichever executor it has."""
 
 LOOK_SECONDS = 5.0
 """How often a run that waits for a slot looks for dead runs that hold one."""
@@ -190,6 +194,7 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
             elif holder.dagster_run.is_finished:
                 holders.append(holder)
         unended, ended = _dead(session, found), _without_process(session, holders)
+        lost = [record for record in found if record not in unended and _never_began(instance, session, record)]
         if suspects := [record.dagster_run for record in (*unended, *ended) if TAG in record.dagster_run.tags]:
             names = ", ".join(f"{run.job_name} (run {run.run_id})" for run in suspects)
             log.warning("the lock of %s is free; looking again in %.0f s", names, 2 * PING_SECONDS)
@@ -197,11 +202,22 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
             unended, ended = _dead(session, unended), _without_process(session, ended)
         for record in ended:
             instance.event_log_storage.free_concurrency_slots_for_run(record.dagster_run.run_id)
-        return [record.dagster_run.run_id for record in unended if _close(instance, record.dagster_run, url)]
+        closed = [record.dagster_run for record in (*unended, *lost)]
+        return [run.run_id for run in closed if _close(instance, run, url)]
 
 
 def _dead(session: "Session", records: Iterable[dg.RunRecord]) -> list[dg.RunRecord]:
     return [one for one in records if dead(session, one.dagster_run, one.create_timestamp.astimezone(UTC))]
+
+
+def _never_began(instance: dg.DagsterInstance, session: "Session", record: dg.RunRecord) -> bool:
+    """Return whether a run that has no lock of its own started long ago and did nothing since."""
+    run = record.dagster_run
+    late = record.start_time is not None and time.time() - record.start_time > BEGIN_SECONDS
+    if not late or run.status != dg.DagsterRunStatus.STARTED or run.tags.get(TAG) == tag(session, run.run_id):
+        return False
+    last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    return bool(last) and last[0].event_log_entry.dagster_event_type == dg.DagsterEventType.RUN_START
 
 
 def _without_process(session: "Session", ended: Iterable[dg.RunRecord]) -> list[dg.RunRecord]:

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.events import DagsterEvent
+from dagster._core.events.log import EventLogEntry
 from dagster._core.test_utils import create_run_for_test
 from dagster._core.utils import make_new_run_id
 
@@ -154,6 +156,26 @@ def test_a_run_without_a_tag_is_dead_when_its_row_says_so(instance: dg.DagsterIn
     row(bare_url, alive, "later it failed otherwise")
     assert run_lock.close_dead_runs(instance, bare_url) == [dead]
     assert status(instance, alive) == STARTED
+
+
+def test_a_run_that_died_between_its_start_and_its_lock_is_closed(instance: dg.DagsterInstance, bare_url: str) -> None:
+    """It is told from others without a tag by its events: there is none after that of its start."""
+    dead, just_now, working = (started(instance, None, status=dg.DagsterRunStatus.STARTING) for _ in range(3))
+    with warehouse.connect(bare_url) as session:
+        parent = {run_lock.TAG: run_lock.tag(session, "00000000-0000-0000-0000-000000000001")}
+    instance.add_run_tags(dead, parent)
+    for run_id, ago in ((dead, 700), (just_now, 30), (working, 700)):
+        event = DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name="sync_store_gadgets")
+        instance.handle_new_event(
+            EventLogEntry(
+                error_info=None, level=20, user_message="", run_id=run_id, timestamp=time.time() - ago,
+                dagster_event=event,
+            )
+        )  # fmt: skip
+    run = instance.get_run_by_id(working)
+    instance.report_engine_event("Executing steps in process", run)
+    assert run_lock.close_dead_runs(instance, bare_url) == [dead]
+    assert [status(instance, run_id) for run_id in (just_now, working)] == [STARTED, STARTED]
 
 
 @pytest.mark.slow("the same in other circumstances")
